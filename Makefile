@@ -1,0 +1,36 @@
+# `make demo` shows the toolkit, `make check` is the inner loop, `make test` is what CI runs.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := --task classify --csv './data/demo/LP{1..4}a.csv' --context-len 31
+RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
+
+.PHONY: demo check test clean
+
+.venv/run: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -r requirements.txt
+	touch $@
+
+.venv/dev: .venv/run requirements-dev.txt requirements-pretrained.txt requirements-tensorboard.txt
+	$(BIN)/pip install -q -r requirements-dev.txt
+	touch $@
+
+demo: .venv/run
+	$(BIN)/python -m sources.synthetic --out data/demo
+	$(BIN)/python run.py --mode train $(DEMO) --epochs 8 --test-ratio 0.2 --overwrite
+	$(BIN)/python run.py --mode infer $(DEMO) --ckpt ./artifacts/$(RUN) --eval-split test --overwrite
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy run.py tools benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy run.py tools benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+clean:
+	rm -rf .venv data/demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,65 @@
+"""The registry of backbones: one file each, found by its name.
+
+A backbone file holds a literal table `HYPER` and one class under `@register`. The table is read
+without importing the file, so that `--help` and `--model-args` need no torch.
+
+    HYPER = {"hidden": {"default": 64, "min": 1, "max": 4096, "help": "width of the state"}}
+
+    @register
+    class GRU(nn.Module): ...
+
+The contract of the class:
+
+- `__init__(self, channels, length, **hyper)`: C channels, windows of `length` steps; every key of HYPER is passed.
+- `forward(x [B, C, T]) -> z [B, T', dim]` with `T' = ceil(T / stride)`: token j speaks for the steps up to
+  `T - (T' - 1 - j) * stride`, so the last token ends where the window ends.
+- attributes `dim`, `stride`, `pool` ("last" or "mean": how the tokens become one vector) and `causal`
+  (token j uses the order of no step after its own; a backbone that normalises each window may still use the
+  window's mean and scale).
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FOLDER = Path(__file__).parent
+_classes: dict[str, type] = {}
+_Class = TypeVar("_Class", bound=type)
+
+
+def register(cls: _Class) -> _Class:
+    """Make `cls` the backbone that bears the name of its file."""
+    name = cls.__module__.rpartition(".")[2]
+    assert name not in _classes or _classes[name].__qualname__ == cls.__qualname__, f"two backbones in {name}.py"
+    _classes[name] = cls
+    return cls
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Every backbone's name, sorted: the files of this folder that do not start with an underscore."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.py") if not path.stem.startswith("_")))
+
+
+@cache
+def hyper(name: str) -> dict[str, dict[str, Any]]:
+    """The hyperparameters of backbone `name`: {key: {default, help, and where they apply min, max, choices}}."""
+    tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "HYPER" for t in node.targets):
+            table: dict[str, dict[str, Any]] = ast.literal_eval(node.value)
+            return table
+    raise AssertionError(f"backbones/{name}.py has no HYPER table")
+
+
+def backbone_class(name: str) -> type[nn.Module]:
+    """The class behind a name; imports its file (and with it torch)."""
+    importlib.import_module(f"{__name__}.{name}")
+    return _classes[name]

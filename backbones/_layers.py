@@ -1,0 +1,104 @@
+"""Layers that more than one backbone uses. Shapes: B windows, C channels, T steps, P patches, d features."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# Added to the variance of a window, so that a constant one is divided by 0.003 and not by zero.
+VARIANCE_FLOOR = 1e-5
+# Where a patch length is not given, patches grow until a window is at most this many tokens.
+MAX_TOKENS = 64
+
+
+def standardise(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`x [B, C, T]` -> each window less its mean over its deviation, `mean [B, C, 1]`, `scale [B, C, 1]`."""
+    variance, mean = torch.var_mean(x, dim=2, correction=0, keepdim=True)
+    scale = (variance + VARIANCE_FLOOR).sqrt()
+    return (x - mean) / scale, mean, scale
+
+
+def level_of(mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """What `standardise` took away, as features `[B, 2C]`: the means and the logarithms of the scales."""
+    return torch.cat([mean, scale.log()], dim=1).squeeze(2)
+
+
+def left_pad(x: torch.Tensor, length: int) -> torch.Tensor:
+    """`x [B, C, T]` behind as many zeros as make it `length` steps; windows end at their newest step."""
+    return F.pad(x, (length - x.shape[2], 0))
+
+
+def patch_count(length: int, patch: int) -> int:
+    """The patches that cover `length` steps."""
+    return -(-length // patch)
+
+
+def choose_patch(length: int, most: int) -> int:
+    """The smallest of 4, 8, 16, ... that covers `length` steps by at most `most` patches."""
+    patch = 4
+    while patch_count(length, patch) > most:
+        patch *= 2
+    return patch
+
+
+def fit_tokens(z: torch.Tensor, count: int) -> torch.Tensor:
+    """`z [B, P, d]` -> `[B, count, d]`: the newest `count`; where a model has fewer, its oldest token repeated."""
+    missing = count - z.shape[1]
+    if missing > 0:
+        z = torch.cat([z[:, :1].expand(-1, missing, -1), z], dim=1)
+    return z[:, -count:]
+
+
+def join_channels(h: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Per-channel features `h [B, C, P, d]` and `level [B, 2C]` -> `z [B, P, C * d + 2C]`.
+
+    The channels stand side by side: the head is linear and weighs them itself, and none is averaged away. The
+    level of the window joins every token, since a model of standardised windows has lost it.
+    """
+    joined = h.transpose(1, 2).flatten(2)
+    return torch.cat([joined, level.unsqueeze(1).expand(-1, h.shape[2], -1)], dim=2)
+
+
+class PatchTokens(nn.Module):
+    """`x [B, C, T]` -> `[B, 1 + P, d]`: a token of the window's level, then one for each patch of all channels."""
+
+    def __init__(self, channels: int, length: int, patch: int, dim: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.count = patch_count(length, patch)
+        self.embed = nn.Linear(channels * patch, dim)
+        self.embed_level = nn.Linear(2 * channels, dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        standard, mean, scale = standardise(x)
+        patches = left_pad(standard, self.count * self.patch).unflatten(2, (self.count, self.patch))
+        tokens = self.embed(patches.transpose(1, 2).flatten(2))
+        # Under autocast the maps give bfloat16; the residual stream that starts here keeps the input's precision.
+        return torch.cat([self.embed_level(level_of(mean, scale)).unsqueeze(1), tokens], dim=1).to(x.dtype)
+
+
+class Recurrent(nn.Module):
+    """`x [B, C, T] -> z [B, T, d]` through torch's `nn.GRU` or `nn.LSTM`; a token for each step."""
+
+    stride = 1
+
+    def __init__(
+        self, cell: type[nn.RNNBase], channels: int, hidden: int, layers: int, dropout: float, bidirectional: bool
+    ) -> None:
+        super().__init__()
+        between = dropout if layers > 1 else 0.0  # torch warns when there is no second layer to drop between
+        self.rnn = cell(channels, hidden, layers, batch_first=True, dropout=between, bidirectional=bidirectional)
+        self.dropout = nn.Dropout(dropout)
+        self.dim = hidden * (2 if bidirectional else 1)
+        self.causal = not bidirectional
+        # The last state backwards in time has seen one step alone, so both directions are averaged.
+        self.pool = "mean" if bidirectional else "last"
+
+    @torch.compiler.disable
+    def recur(self, x: torch.Tensor) -> torch.Tensor:
+        """The recurrent kernel, outside the graph: dynamo gives up the whole frame that calls an `nn.RNNBase`."""
+        return self.rnn(x)[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(self.recur(x.transpose(1, 2)))

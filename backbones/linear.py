@@ -1,0 +1,30 @@
+"""The flattened window: with the head on top, a model that is linear in every step of every channel.
+
+`x [B, C, T] -> z [B, 1, C * T]`. The baseline of Zeng et al. 2023 (arXiv 2205.13504, section 4) without its
+decomposition, and with weights across channels. One token speaks for the whole window, so head "step" reads its
+T steps from that token, and causality holds at the only border there is: the window's end.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from backbones import register
+
+HYPER = {}  # type: dict[str, dict]
+
+
+@register
+class Linear(nn.Module):
+    """No weights of its own; the head holds them all."""
+
+    pool = "last"
+    causal = True
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        self.dim, self.stride = channels * length, length
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1).unsqueeze(1)

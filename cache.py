@@ -1,0 +1,125 @@
+"""Parsed tables kept on disk, so that a large CSV is parsed once and not at each run.
+
+An entry is one file: a line with the format and a checksum, a line of JSON, the raw float32 values. It says which
+state of the source it was made from; anything that does not fit is read anew and written over. The cache never fails
+a run: what goes wrong in writing is a note.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = "tsrun-table-1"
+LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry would be found
+MOST_BYTES = 4 << 30  # of all entries together
+RACY_NS = 2_000_000_000  # a file this young may change again without a change of its time stamps
+
+
+@dataclass(frozen=True)
+class Key:
+    """One source file as it is now, read in one way, and the entry that belongs to it."""
+
+    entry: Path
+    state: dict[str, Any]
+    young: bool
+
+
+def folder() -> Path | None:
+    """`$TSRUN_CACHE`, `$XDG_CACHE_HOME/tsrun` or `~/.cache/tsrun`; None where TSRUN_CACHE=off."""
+    named = os.environ.get("TSRUN_CACHE", "")
+    if named.casefold() == "off":
+        return None
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tsrun"
+
+
+def key(path: Path, options: dict[str, str]) -> Key | None:
+    """The key of `path` as it is now; None where it is not to be cached: off, small, not a plain file, not there."""
+    home = folder()
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if home is None or status.st_size < LEAST_BYTES or not path.is_file():
+        return None
+    stamps = {name: getattr(status, f"st_{name}") for name in ("size", "mtime_ns", "ctime_ns", "ino", "dev")}
+    name = json.dumps([str(path.resolve()), options], sort_keys=True)
+    entry = home / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.table"
+    young = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < RACY_NS
+    return Key(entry, {"source": name, **stamps}, young)
+
+
+def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
+    """What `store` kept for this key: (facts, values float32 [N, T]); None where there is nothing to trust."""
+    try:
+        with wanted.entry.open("rb") as file:
+            form, checksum = file.readline(80).split()
+            line = file.readline()
+            head = json.loads(line)
+            if form.decode() != FORMAT or head["state"] != wanted.state:
+                return None
+            values = np.empty(head["shape"], np.float32)
+            whole = file.readinto(values.data.cast("B")) == values.nbytes and not file.read(1)
+        if not whole or _checksum(line, values) != checksum:
+            return None
+    except (OSError, ValueError, KeyError, TypeError, MemoryError):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(wanted.entry)  # the time of last use, by which old entries go
+    return head["facts"], values
+
+
+def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
+    """Keep `facts` (plain JSON) and `values` float32 [N, T] for this key; returns a note where that failed, or ''."""
+    if wanted.young or values.nbytes > MOST_BYTES:
+        return ""
+    head = json.dumps({"state": wanted.state, "shape": values.shape, "facts": facts}).encode() + b"\n"
+    try:
+        wanted.entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=wanted.entry.parent, suffix=".part", delete=False) as file:
+            try:
+                file.write(FORMAT.encode() + b" " + _checksum(head, values) + b"\n" + head)
+                file.write(values.data.cast("B"))
+                file.close()
+                Path(file.name).replace(wanted.entry)
+            except OSError:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        _trim(wanted.entry.parent)
+    except OSError as error:
+        return (
+            f"no cache in {wanted.entry.parent} ({error.strerror or error}); TSRUN_CACHE names another folder or 'off'"
+        )
+    return ""
+
+
+def _checksum(head: bytes, values: np.ndarray) -> bytes:
+    return b"%08x" % zlib.crc32(values.data.cast("B"), zlib.crc32(head))
+
+
+def _trim(home: Path) -> None:
+    """Remove the entries that were not used for longest until the rest is below MOST_BYTES."""
+    found = []
+    for path in home.iterdir():
+        if path.suffix in (".table", ".part"):
+            with contextlib.suppress(OSError):  # another process may have removed it
+                status = path.stat()
+                found.append((status.st_mtime_ns, status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= MOST_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= size

@@ -1,0 +1,297 @@
+"""RunConfig: every setting of a run, frozen, typed and strict; all its problems are reported at once.
+
+A setting is described once, by a `Flag`: in the fields below for what every task shares, in the literal table
+`FLAGS` of a task's file for what is its own, in `HYPER` of a backbone's file for `--model-args`. The command line
+(cli.py), the YAML file and the checks are all made from these descriptions. Nothing here imports torch or numpy,
+so that a wrong flag is answered at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any
+
+from errors import CheckpointError, UsageError, nearest
+
+MODES = ("train", "finetune", "infer")
+SPLITS = ("train", "val", "test", "all")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One setting. `many`: None for a single value, "+" for one or more, or an exact count."""
+
+    name: str
+    kind: type
+    default: Any
+    help: str
+    group: str
+    many: str | int | None = None
+    choices: tuple[str, ...] = ()
+    within: str = ""  # an interval such as "(0,1)" or "[1,)"
+    number_too: str = ""  # with choices: a number in this interval is taken as well
+    binds: bool = False  # part of what a checkpoint means: a flag that contradicts it is an error
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def _flag(default: Any, group: str, text: str, **more: Any) -> Any:
+    meta = {"group": group, "help": text, **more}
+    return field(default_factory=dict, metadata=meta) if default == {} else field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run. Fields are the flags of every task; `options` holds the flags of this run's task."""
+
+    mode: str = _flag("", "Run", "what to do", choices=MODES)
+    task: str = _flag("", "Run", "what to learn", binds=True)
+
+    demo: bool = _flag(False, "Data", "synthetic data of the task's own kind in place of files")
+    csv: tuple[str, ...] = _flag((), "Data", "wide CSVs (rows = series, columns = time); order = channel order")
+    label_src_ch: int = _flag(0, "Data", "channel that the label is read from", within="[0,)", binds=True)
+    drop_label_from_x: bool = _flag(False, "Data", "keep the label channel out of the model's input", binds=True)
+    labels: str = _flag("", "Data", "CSV with one label, or K labels, per row: targets for the whole series")
+    groups: str = _flag("", "Data", "CSV with a group per row: rows of one group stay in one split")
+    header: str = _flag("auto", "Data", "is the first line a header", choices=("auto", "yes", "no"))
+    index: str = _flag("auto", "Data", "is the first column a row id", choices=("auto", "yes", "no"))
+    sep: str = _flag(",", "Data", "field separator")
+    decimal: str = _flag(".", "Data", "decimal mark", choices=(".", ","))
+    nan: str = _flag("error", "Data", "missing values", choices=("error", "drop", "ffill", "zero"))
+
+    context_len: int | None = _flag(None, "Windows", "steps that the model sees (L)", within="[1,)", binds=True)
+    label_offset: int = _flag(1, "Windows", "steps from the context's end to the label (K)", within="[1,)", binds=True)
+    stride: int = _flag(1, "Windows", "steps between window starts", within="[1,)")
+
+    split_mode: str = _flag(
+        "group", "Split", "whole rows, walk-forward folds in time, or one cut", choices=("group", "rolling", "holdout")
+    )
+    val_ratio: float = _flag(0.2, "Split", "share for validation", within="(0,1)")
+    test_ratio: float = _flag(0.0, "Split", "share for test", within="[0,1)")
+    folds: int = _flag(1, "Split", "walk-forward folds (rolling)", within="[1,)")
+    gap: int = _flag(0, "Split", "steps left out before each later split", within="[0,)")
+    eval_split: str = _flag("", "Split", "split that is scored (default: test, or val without one)", choices=SPLITS)
+    plot_split: str = _flag("", "Split", "split that is drawn (default: the one scored)", choices=SPLITS)
+
+    epochs: int = _flag(30, "Training", "passes over the training windows", within="[1,)")
+    batch_size: int = _flag(512, "Training", "windows a step, at most", within="[1,)")
+    lr: float = _flag(1e-3, "Training", "peak learning rate", within="(0,)")
+    weight_decay: float = _flag(0.01, "Training", "decoupled weight decay", within="[0,)")
+    optimizer: str = _flag("adamw", "Training", "update rule", choices=("adamw", "adam", "sgd"))
+    scheduler: str = _flag("cosine", "Training", "learning rate over time", choices=("cosine", "plateau", "none"))
+    patience: int = _flag(10, "Training", "epochs without a better monitor before stopping; 0: never", within="[0,)")
+    clip: float = _flag(1.0, "Training", "largest gradient norm; 0: none", within="[0,)")
+    seed: int = _flag(777, "Training", "seed of split, weights and order", within="[0,)")
+
+    amp: bool = _flag(False, "Speed", "mixed precision where the hardware gains from it")
+    compile: str = _flag(
+        "off", "Speed", "torch.compile mode", choices=("off", "default", "reduce-overhead", "max-autotune")
+    )
+    device: str = _flag("auto", "Speed", "auto, cpu, cuda, cuda:1, mps")
+    threads: int = _flag(0, "Speed", "CPU threads; 0: torch's choice", within="[0,)")
+
+    ckpt: str = _flag("", "Checkpoint", "run directory (model.pt.best, then model.pt) or a file", alias="--model")
+    freeze: tuple[str, ...] = _flag((), "Checkpoint", "parameters that stay as they are")
+    train_only: tuple[str, ...] = _flag((), "Checkpoint", "parameters that train; all others stay")
+    reinit: tuple[str, ...] = _flag((), "Checkpoint", "parameters that start anew")
+    refit_scaler: bool = _flag(False, "Checkpoint", "fit the scaler on the new training data")
+    resume: bool = _flag(False, "Checkpoint", "continue the interrupted run of this name")
+
+    backbone: str = _flag("llm_ts", "Model", "the model under the task's head", binds=True)
+    model_args: dict[str, Any] = _flag({}, "Model", "hyperparameters of the backbone, k=v", binds=True)
+    pretrained_dir: str = _flag("", "Model", "local Hugging Face or TinyTimeMixer directory")
+
+    desc: str = _flag("", "Output", "ending of the run's name")
+    out: str = _flag("artifacts", "Output", "folder that holds the runs")
+    overwrite: bool = _flag(False, "Output", "replace a run of this name (else it moves to NAME.1)")
+    json: bool = _flag(False, "Output", "one JSON object on stdout, everything else on stderr")
+    quiet: bool = _flag(False, "Output", "only warnings and the result")
+    tensorboard: bool = _flag(False, "Output", "TensorBoard event files too")
+    dry_run: bool = _flag(False, "Output", "read, window, split, build, print sizes; train nothing")
+    reference: str = _flag("auto", "Output", "reference predictors beside the model", choices=("auto", "off"))
+
+    options: dict[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting under its flag's name, plain values only: what config.yaml and a checkpoint hold."""
+        own = {f.name: getattr(self, f.name) for f in core_flags()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in (own | self.options).items()}
+
+
+@lru_cache(maxsize=1)
+def core_flags() -> tuple[Flag, ...]:
+    """The flags of every task, in the order of the help."""
+    hints = typing.get_type_hints(RunConfig)
+    return tuple(_core_flag(f.name, hints[f.name], f) for f in fields(RunConfig) if "group" in f.metadata)
+
+
+def _core_flag(name: str, hint: Any, source: Any) -> Flag:
+    meta = {key: value for key, value in source.metadata.items() if key != "alias"}
+    inner = [a for a in typing.get_args(hint) if a not in (type(None), Ellipsis)]
+    many = "+" if typing.get_origin(hint) in (tuple, dict) else None
+    kind = dict if typing.get_origin(hint) is dict else (inner[0] if inner else hint)
+    default = source.default if kind is not dict else {}
+    return Flag(name=name, kind=kind, default=default, many=many, help=meta.pop("help"), **meta)
+
+
+def table_flags(table: Mapping[str, Mapping[str, Any]], group: str) -> tuple[Flag, ...]:
+    """Flags from a literal table (a task's FLAGS, a backbone's HYPER); the type is that of the default, or `type`."""
+    kinds = {"float": float, "int": int, "str": str}
+    made = []
+    for name, row in table.items():
+        spec = dict(row)
+        low, high = spec.pop("min", None), spec.pop("max", None)
+        if low is not None or high is not None:
+            below, above = ("" if end is None else end for end in (low, high))
+            spec["within"] = f"[{below},{above}]"
+        kind = kinds[spec.pop("type")] if "type" in spec else type(spec["default"])
+        choices = tuple(spec.pop("choices", ()))
+        made.append(Flag(name=name, kind=kind, choices=choices, **({"group": group} | spec)))
+    return tuple(made)
+
+
+def convert(flag: Flag, raw: Any) -> Any:
+    """`raw` (text from a shell, or a value from YAML) as the flag's type; ValueError says what would be right."""
+    if raw is None and flag.default is None:
+        return None
+    if flag.kind is dict:
+        return _pairs(raw)
+    if flag.many is None:
+        return _scalar(flag, raw[0] if isinstance(raw, list) and len(raw) == 1 else raw)
+    values = tuple(_scalar(flag, item) for item in (raw if isinstance(raw, (list, tuple)) else [raw]))
+    if isinstance(flag.many, int) and len(values) != flag.many:
+        raise ValueError(f"takes {flag.many} values, got {len(values)}")
+    return values
+
+
+def _pairs(raw: Any) -> dict[str, Any]:
+    if isinstance(raw, Mapping):
+        return {str(key).replace("-", "_"): value for key, value in raw.items()}
+    items = raw if isinstance(raw, (list, tuple)) else [raw]
+    for item in items:
+        if not re.match(r"[A-Za-z_][\w-]*=", str(item)):
+            raise ValueError(f"takes key=value pairs, got {item!r}")
+    return {key.replace("-", "_"): value for key, _, value in (str(item).partition("=") for item in items)}
+
+
+def _scalar(flag: Flag, raw: Any) -> Any:
+    if flag.choices and not flag.number_too:
+        text = {True: "yes", False: "no"}.get(raw, raw) if isinstance(raw, bool) else raw  # YAML's yes and no
+        if str(text) not in flag.choices and not (text == "" and flag.default == ""):
+            raise ValueError(_not_in_choices(str(text), flag.choices))
+        return str(text)
+    if flag.choices and str(raw) in flag.choices:
+        return str(raw)
+    if flag.kind is bool:
+        return _boolean(raw)
+    if flag.kind is str and not flag.number_too:
+        return str(raw)
+    try:
+        return _number(float if flag.number_too else flag.kind, raw, flag.number_too or flag.within)
+    except ValueError as error:
+        if flag.number_too:
+            raise ValueError(f"{_not_in_choices(str(raw), flag.choices)}, or a number ({error})") from None
+        raise
+
+
+def _not_in_choices(text: str, choices: Iterable[str]) -> str:
+    listed = ", ".join(choices)
+    close = nearest(text, choices)
+    return f"{text!r} is not one of {listed}" + (f" ({close})" if close else "")
+
+
+def _boolean(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(raw).lower() not in known:
+        raise ValueError(f"takes true or false, got {raw!r}")
+    return known[str(raw).lower()]
+
+
+def _number(kind: type, raw: Any, within: str) -> Any:
+    word = "a whole number" if kind is int else "a number"
+    if isinstance(raw, bool):
+        raise ValueError(f"takes {word}, got {raw!r}")
+    try:
+        value = float(raw)  # text too: YAML reads 1e-4 as a string
+    except (TypeError, ValueError):
+        raise ValueError(f"takes {word}, got {raw!r}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"takes a finite number, got {raw!r}")
+    if kind is int:
+        if value != int(value):
+            raise ValueError(f"takes a whole number, got {raw!r}")
+        value = int(raw) if isinstance(raw, (int, str)) and str(raw).lstrip("+-").isdigit() else int(value)
+    if within and not inside(value, within):
+        raise ValueError(f"must be in {within.replace(',', ', ')}, got {raw}")
+    return value
+
+
+def inside(value: float, interval: str) -> bool:
+    """Whether a number lies in an interval written as mathematics does: "(0,1)", "[1,)"."""
+    low, high = interval[1:-1].split(",")
+    above = not low or (value >= float(low) if interval[0] == "[" else value > float(low))
+    below = not high or (value <= float(high) if interval[-1] == "]" else value < float(high))
+    return above and below
+
+
+def check_all(flags: Iterable[Flag], raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Convert every given value: ({name: value} with defaults for the rest, [problems])."""
+    values, problems = {}, []
+    for flag in flags:
+        if flag.name not in raw:
+            values[flag.name] = flag.default
+            continue
+        try:
+            values[flag.name] = convert(flag, raw[flag.name])
+        except ValueError as error:
+            values[flag.name] = flag.default
+            problems.append(f"{flag.option} {error}")
+    return values, problems
+
+
+def refuse(problems: list[str], hint: str = "") -> None:
+    """Raise one UsageError that lists every problem, or return when there is none."""
+    if len(problems) == 1:
+        raise UsageError(problems[0], hint=hint)
+    if problems:
+        raise UsageError(f"{len(problems)} problems:\n  " + "\n  ".join(problems), hint=hint)
+
+
+def exact(value: float) -> str:
+    """A number for a run's name: two decimals where they say it all (0.50), else every digit it has (0.503)."""
+    short = f"{value:.2f}"
+    return short if float(short) == value else repr(float(value))
+
+
+def adopt(config: RunConfig, stored: Mapping[str, Any], names: Iterable[str], *, where: str) -> RunConfig:
+    """Take the settings `names` from a checkpoint; CheckpointError where a given flag says something else."""
+    core = {flag.name for flag in core_flags()}
+    changed: dict[str, Any] = {}
+    options = dict(config.options)
+    clashes = []
+    for name in names:
+        if name not in stored:
+            continue
+        value = tuple(stored[name]) if isinstance(stored[name], list) else stored[name]
+        mine = getattr(config, name) if name in core else options.get(name)
+        if name in config.given and mine != value:
+            clashes.append(f"--{name.replace('_', '-')} {mine} (the checkpoint has {value})")
+        if name in core:
+            changed[name] = value
+        elif name in options:
+            options[name] = value
+    if clashes:
+        raise CheckpointError(
+            "contradicts the checkpoint: " + "; ".join(clashes), where=where, hint="leave the flag out to use its value"
+        )
+    return replace(config, **changed, options=options)

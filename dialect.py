@@ -1,0 +1,182 @@
+"""How a CSV file is written: its separator and decimal mark, whether it has a header and row ids, what a number is."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import DataError, UsageError
+
+SNIFF_ROWS = SNIFF_CELLS = 100  # how much of the first lines is looked at to find header, ids and separator
+MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "null", "NULL", "None")
+_MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
+_ID_WORDS = frozenset(("id", "idx", "index", "key", "row", "row_id", "series", "series_id", "name", "item", "item_id"))
+_ID_WORDS |= {"unit", "unit_id", "part", "part_id", "sku", "unnamed: 0"}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the flags say of a file. `header` and `index` are auto, yes or no; UsageError for what cannot be."""
+
+    sep: str = ","
+    decimal: str = "."
+    header: str = "auto"
+    index: str = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sep", {"\\t": "\t", "tab": "\t"}.get(self.sep, self.sep))
+        if len(self.sep) != 1 or not self.sep.isascii() or self.sep.isalnum() or self.sep in '"\r\n.+-\x1f':
+            raise UsageError(f"{self.sep!r} cannot separate cells", where="--sep", hint="one of ',' ';' '|' '\\t' ' '")
+        if self.decimal not in (".", ","):
+            raise UsageError(f"{self.decimal!r} cannot be the decimal mark", where="--decimal", hint="'.' or ','")
+        if self.decimal == self.sep:
+            raise UsageError("the same as --sep", where="--decimal", hint="--sep ';' --decimal ','")
+        for flag in ("header", "index"):
+            if getattr(self, flag) not in ("auto", "yes", "no"):
+                raise UsageError(f"{getattr(self, flag)!r} is none of auto, yes, no", where=f"--{flag}")
+
+    def number(self, cell: str) -> float | None:
+        """The cell's value: NaN where it is missing, None where it is text."""
+        text = cell.strip()
+        if text.casefold() in _MISSING_FOLDED:
+            return float("nan")
+        if self.decimal == ",":
+            text = text.replace(".", "?").replace(",", ".")
+        return float(text) if _NUMBER.fullmatch(text) else None
+
+    def is_text(self, cell: str) -> bool:
+        return self.number(cell) is None
+
+    def is_number(self, cell: str) -> bool:
+        value = self.number(cell)
+        return value is not None and value == value
+
+    def split(self, lines: Sequence[str], path: Path, first_line: int = 1) -> list[list[str]]:
+        """Each line's cells, quotes taken off. `first_line` is the number of lines[0] in the file, for the error."""
+        reader = csv.reader(lines, delimiter=self.sep, skipinitialspace=self.sep != " ")
+        rows: list[list[str]] = []
+        try:
+            for cells in reader:
+                rows.append(cells or [""])
+                if reader.line_num != len(rows):
+                    raise csv.Error("a quote is open at the end of the line")
+        except csv.Error as error:
+            raise DataError(str(error), where=f"{path}:{first_line + len(rows) - 1}") from None
+        return rows
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the numbers of a file are: below a header line or not, right of an id column or not, `columns` of them."""
+
+    header: bool
+    index: bool
+    columns: int
+
+    @property
+    def width(self) -> int:
+        """Fields of a line."""
+        return self.columns + self.index
+
+    @property
+    def skipped(self) -> str:
+        """What an error adds, so that nobody counts rows or columns from the wrong place."""
+        taken = ["row 1 was taken as the header"] * self.header + ["column 1 as row ids"] * self.index
+        return f"; {' and '.join(taken)}, both counted here" if len(taken) == 2 else "".join(f"; {t}" for t in taken)
+
+
+def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[str]]:
+    """The layout that the first lines of a file show, and what to tell about it.
+
+    Raises DataError for an empty file, a header without rows, and cells that another --sep or --decimal would explain.
+    """
+    if lines == [""]:
+        raise DataError("the file is empty", where=str(path))
+    _check_dialect(lines[:2][-1], dialect, path)
+    head = dialect.split(lines[:2], path)
+    header, notes = _find_header(head[0], dialect)
+    if len(lines) == header:
+        raise DataError("has a header and no rows", where=str(path), hint="--header no if row 1 holds data")
+    width = len(head[header])
+    if len(head[0]) != width:
+        raise width_error(path, 2, found=width, expected=len(head[0]))
+    index = dialect.index == "yes"
+    if dialect.index == "auto" and width > 1:
+        firsts = [line.partition(dialect.sep)[0].strip('" ') for line in lines[header:]]
+        index = (header and is_id_word(head[0][0])) or all(dialect.is_text(cell) for cell in firsts)
+        notes += ["first column taken as row ids"] * index
+    if width == index:
+        raise DataError("has row ids and no values", where=str(path), hint="--index no if column 1 holds data")
+    return Layout(header, index, width - index), notes
+
+
+def has_names(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether a line names columns: no number in it, and text beside the first cell, which may be that of row ids."""
+    return not any(map(dialect.is_number, cells)) and any(map(dialect.is_text, cells[1:] or cells))
+
+
+def is_id_word(cell: str) -> bool:
+    """Whether a header's first cell says that the column below holds row ids."""
+    return cell.strip().casefold() in _ID_WORDS or not cell.strip()
+
+
+def width_error(path: Path, line: int, *, found: int, expected: int) -> DataError:
+    what = f"row has {found} field{'s' * (found != 1)}, expected {expected} as in the first row"
+    return DataError(what, where=f"{path}:{line}")
+
+
+def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
+    """For a cell of the file, `line` and `column` from 1, that should be a number."""
+    swapped = Dialect(";", "," if dialect.decimal == "." else ".")
+    if line == 1:
+        hint = "--header yes if row 1 holds column names"
+    elif column == 1:
+        hint = "--index yes if column 1 holds row ids"
+    elif swapped.is_number(cell):
+        hint = f"--decimal '{swapped.decimal}'"
+    else:
+        hint = "a missing value is an empty cell, NA, nan or null"
+    what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
+    return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
+
+
+def _find_header(cells: Sequence[str], dialect: Dialect) -> tuple[bool, list[str]]:
+    """Whether the file's first line is a header, and the note that says so."""
+    if dialect.header != "auto":
+        return dialect.header == "yes", []
+    shown = ", ".join(cells[:3]) + (", ..." if len(cells) > 3 else "")
+    named = has_names(cells, dialect) or cells[0].strip().casefold() in _ID_WORDS
+    if named or (not cells[0].strip() and _counts(cells[1:])):
+        return True, [f"first line taken as a header ({shown})"]
+    if len(cells) >= 3 and _counts(cells):  # two numbers that count are too likely to be data
+        return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
+    return False, []
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether the cells read 0, 1, 2, ... or 1, 2, 3, ..., as pandas names columns."""
+    start = 1 if cells and cells[0].strip() == "1" else 0
+    return bool(cells) and all(cell.strip() == str(number) for number, cell in enumerate(cells, start))
+
+
+def _check_dialect(line: str, dialect: Dialect, path: Path) -> None:
+    """Raises DataError where the line holds text as it is read now and would hold numbers with another separator."""
+    cells = dialect.split([line], path)[0][:SNIFF_CELLS]
+    if not any(map(dialect.is_text, cells[1:] or cells)):
+        return
+    for sep, decimal in itertools.product((dialect.sep, *";\t|, "), ".,"):
+        if sep == decimal or (sep, decimal) == (dialect.sep, dialect.decimal):
+            continue
+        other = Dialect(sep, decimal)
+        tail = other.split([line], path)[0][1:SNIFF_CELLS]
+        if any(map(other.is_number, tail)) and not any(map(other.is_text, tail)):
+            flags = [f"--sep {sep!r}"] * (sep != dialect.sep) + [f"--decimal '{decimal}'"] * (
+                decimal != dialect.decimal
+            )
+            what = f"read with --sep {dialect.sep!r} --decimal '{dialect.decimal}' the cells are text, not numbers"
+            raise DataError(what, where=str(path), hint=" ".join(flags))

@@ -1,0 +1,104 @@
+"""What a checkpoint decides in finetuning and inference, and which parameters train."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+import tasks
+from backbones import _model
+from config import RunConfig, adopt, core_flags
+from errors import CheckpointError, UsageError, nearest
+from scene import Scene
+
+log = logging.getLogger("tsrun")
+SPLIT_FLAGS = ("split_mode", "val_ratio", "test_ratio", "gap", "seed", "stride")
+
+
+def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
+    """Settings that the checkpoint fixes; CheckpointError where a given flag contradicts it.
+
+    Finetuning keeps what the model means (task, backbone, context, label). Inference takes the split too, so that
+    `--eval-split val` is the validation part that the model was chosen on.
+    """
+    where, old = config.ckpt, stored["config"]
+    fixed = [flag.name for flag in (*core_flags(), *tasks.flags(config.task)) if flag.binds]
+    if config.task != old["task"]:
+        raise CheckpointError(f"is of task {old['task']}, not {config.task}", where=where)
+    config = adopt(config, old, fixed, where=where)
+    if config.mode == "infer":
+        rest = [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
+        config = adopt(config, old, rest, where=where)
+    return config
+
+
+def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
+    """CheckpointError when the model was made for other channels or another kind of label than the data have."""
+    wanted, where = stored["scaler"]["channels"], scene.config.ckpt
+    if len(wanted) != len(scene.channels):
+        raise CheckpointError(
+            f"was trained on {len(wanted)} input channel(s), the data have {len(scene.channels)}",
+            where=where,
+            hint=f"its channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
+        )
+    if list(scene.channels) != wanted and sorted(scene.channels) == sorted(wanted):
+        log.warning("warning: the channels come in another order than the checkpoint's: %s", ", ".join(wanted))
+    if scene.per_row != stored["per_row"]:
+        kind = "one label a row (--labels)" if stored["per_row"] else "a channel's next value"
+        raise CheckpointError(f"predicts {kind}; these data have the other kind of label", where=where)
+    if scene.plane is not None and len(scene.plane.names) != len(stored["outputs"]):
+        raise CheckpointError(
+            f"has {len(stored['outputs'])} label(s), the data have {len(scene.plane.names)}", where=where
+        )
+
+
+def model_from(stored: Mapping[str, Any]) -> _model.Model:
+    """The checkpoint's model with its weights, on the CPU."""
+    spec = dict(stored["model"])
+    model = _model.build(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
+    try:
+        model.load_state_dict(stored["state"])
+    except RuntimeError as error:
+        raise CheckpointError(f"weights and model do not fit: {error}", where=stored["model"]["backbone"]) from None
+    return model
+
+
+def choose_parameters(model: nn.Module, config: RunConfig, fresh: Callable[[], nn.Module]) -> dict[str, list[str]]:
+    """Apply --reinit (values from a `fresh` model), --freeze and --train-only.
+
+    Returns {"reinit", "frozen", "trained": names} for the manifest.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    anew = _matching(config.reinit, names, "--reinit")
+    if anew:
+        start = fresh().state_dict()
+        model.load_state_dict({name: start[name] for name in anew}, strict=False)
+    frozen = _matching(config.freeze, names, "--freeze")
+    if config.train_only:
+        frozen |= set(names) - _matching(config.train_only, names, "--train-only")
+    if len(frozen) == len(names):
+        raise UsageError("nothing is left to train", where="--freeze / --train-only")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    return {
+        "reinit": [n for n in names if n in anew],
+        "frozen": [n for n in names if n in frozen],
+        "trained": [n for n in names if n not in frozen],
+    }
+
+
+def _matching(globs: Sequence[str], names: Sequence[str], flag: str) -> set[str]:
+    """Names that a glob matches, itself or as the beginning of a dotted name; UsageError for a glob with none."""
+    found: set[str] = set()
+    for glob in globs:
+        hits = [n for n in names if fnmatch.fnmatchcase(n, glob) or fnmatch.fnmatchcase(n, glob + ".*")]
+        if not hits:
+            parts = sorted({n.rpartition(".")[0] for n in names} | set(names))
+            hint = nearest(glob, parts) or f"parameters are {', '.join(names[:6])}, ..."
+            raise UsageError(f"{glob!r} matches no parameter", where=flag, hint=hint)
+        found |= set(hits)
+    return found

@@ -1,0 +1,77 @@
+"""What training minimises: BCE blended with soft F1 for states, and three regression losses.
+
+Nothing here reads a tensor's value from Python (no `.item()`, no branch on data), so a step that ends in one of
+these losses compiles to one graph and can be captured as a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Added above and below the line of soft F1: a label without positives and without predicted mass scores 1, not 0/0.
+# Small against one window's mass, so that any real mass swamps it; the gradient by a logit stays below 1/4 even there.
+EPS = 1e-6
+
+_REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "huber": F.huber_loss,  # delta 1: quadratic within one unit of the (scaled) target, linear outside
+    "l1": F.l1_loss,
+    "mse": F.mse_loss,
+}
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """At least float32: under autocast a half-precision sum over the batch loses the rare class."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def bce_soft_f1(logits: Tensor, y: Tensor, alpha: float, pos_weight: Tensor | None = None) -> Tensor:
+    """alpha * BCE(logits, y) + (1 - alpha) * (1 - soft F1), a scalar in float32 (float64 if the logits are).
+
+    Soft F1 replaces the counts in F1 = 2 TP / (2 TP + FP + FN) by sums of probabilities p = sigmoid(logits) over the
+    batch and the steps: TP = sum p y, FP = sum p (1 - y), FN = sum (1 - p) y, hence 2 TP + FP + FN = sum p + sum y.
+    It is taken per label, then averaged, so that a rare label counts as much as a common one.
+
+    Args:
+        logits: `[B, K, H]`, any float type.
+        y: `[B, K, H]` in {0, 1}, any type.
+        alpha: share of the BCE, in [0, 1].
+        pos_weight: `[K]`, factor on the positive term of each label's BCE; soft F1 does not use it.
+
+    Raises:
+        ValueError: the shapes of `logits` and `y` differ.
+    """
+    logits = _full(logits)
+    y = y.to(logits.dtype)
+    weight = None if pos_weight is None else pos_weight.to(logits.dtype)[:, None]
+    bce = F.binary_cross_entropy_with_logits(logits, y, pos_weight=weight)
+    p = torch.sigmoid(logits)
+    hit = (p * y).sum(dim=(0, 2))
+    mass = p.sum(dim=(0, 2)) + y.sum(dim=(0, 2))
+    soft_f1 = (2 * hit + EPS) / (mass + EPS)
+    return alpha * bce + (1 - alpha) * (1 - soft_f1.mean())
+
+
+def regression_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss called `name` ("huber" with delta 1, "l1", "mse") as `(pred, y) -> scalar`, the mean over all elements.
+
+    `pred` and `y` have one shape; the result is float32 whatever autocast made of `pred`.
+
+    Raises:
+        ValueError: an unknown name; or, when called, shapes that differ (torch would broadcast `[B, 1, 1]` against
+            `[B]` into B x B errors with no more than a warning).
+    """
+    if name not in _REGRESSION:
+        raise ValueError(f"unknown regression loss {name!r}: one of {', '.join(_REGRESSION)}")
+    measure = _REGRESSION[name]
+
+    def loss(pred: Tensor, y: Tensor) -> Tensor:
+        if pred.shape != y.shape:
+            raise ValueError(f"pred {tuple(pred.shape)} and y {tuple(y.shape)} differ in shape")
+        pred = _full(pred)
+        return measure(pred, y.to(pred.dtype))
+
+    return loss

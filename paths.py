@@ -1,0 +1,146 @@
+"""The files that a flag names: braces and globs as a shell reads them, also where it was kept from doing so."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from errors import DataError, UsageError, nearest
+
+MOST_HINTS = 20  # missing files for which the nearest name is looked up, which takes a moment in a large folder
+
+
+def expand_paths(patterns: Sequence[str], *, flag: str = "--csv", cap: int = 10_000) -> list[Path]:
+    """The files that `patterns` name, in order: braces and globs as the shell reads them, globs sorted naturally.
+
+    Raises UsageError for more than `cap` files and DataError with all files that are missing.
+    """
+    found: list[Path] = []
+    missing: list[str] = []
+    for pattern in patterns:
+        tree: list[Part] = [pattern] if _exists(Path(pattern)) else _brace_tree(pattern)
+        if _brace_count(tree) > cap:
+            raise _too_many(pattern, _brace_count(tree), flag, cap)
+        for name in _brace_words(tree):
+            path = Path(name).expanduser()
+            matches = [path] if _exists(path) else _glob(str(path))
+            found += matches
+            missing += [] if matches else [name]
+        if len(found) > cap:
+            raise _too_many(pattern, len(found), flag, cap)
+    if missing:
+        hints = [_neighbour(Path(name).expanduser()) for name in missing[:MOST_HINTS]]
+        lines = "".join(f"\n  {name}{hint}" for name, hint in itertools.zip_longest(missing, hints, fillvalue=""))
+        raise DataError(f"{len(missing)} of {len(missing) + len(found)} files not found:{lines}", where=flag)
+    return found
+
+
+def abridge(names: Sequence[object]) -> str:
+    """The names for a message: all of three or fewer, else the first three and how many more there are."""
+    return ", ".join(map(str, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _too_many(pattern: str, count: int, flag: str, cap: int) -> UsageError:
+    return UsageError(f"{pattern!r} makes it {count:,} files; the limit is {cap:,}", where=flag)
+
+
+def _neighbour(path: Path) -> str:
+    """What to say beside a missing file: the nearest name in its folder."""
+    if not path.parent.is_dir():
+        return f" (no folder {path.parent})"
+    listed = path.parent.iterdir() if os.access(path.parent, os.R_OK) else ()
+    hint = nearest(path.name, (entry.name for entry in listed))
+    return f" ({hint})" if hint else ""
+
+
+def _glob(pattern: str) -> list[Path]:
+    """Files that match, `LP2` before `LP10`; none where the pattern has no wildcard."""
+    if not glob.has_magic(pattern):
+        return []
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    names = [name for name in matches if Path(name).is_file()]
+    parts = {name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)] for name in names}
+    return [Path(name) for name in sorted(names, key=lambda name: (parts[name], name))]
+
+
+# A pattern is a list of parts, one after the other: literal text, a range, or a list of alternatives (patterns again).
+Part = str | tuple | list
+_RANGE = re.compile(r"([+-]?\d+)\.\.([+-]?\d+)(?:\.\.([+-]?\d+))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.([+-]?\d+))?")
+
+
+def _brace_tree(text: str) -> list[Part]:
+    """Parse braces; one without a partner, and a pair without comma or range, stand for themselves."""
+    opening = text.find("{")
+    closing, commas = _partner(text, opening)
+    if opening < 0:
+        return [text]
+    if closing < 0:
+        return [text[: opening + 1], *_brace_tree(text[opening + 1 :])]
+    inner, rest = text[opening + 1 : closing], _brace_tree(text[closing + 1 :])
+    if commas:
+        cuts = [opening, *commas, closing]
+        return [text[:opening], [_brace_tree(text[a + 1 : b]) for a, b in itertools.pairwise(cuts)], *rest]
+    if match := _RANGE.fullmatch(inner):
+        return [text[:opening], match.groups(), *rest]
+    return [text[: opening + 1], *_brace_tree(inner), "}", *rest]
+
+
+def _partner(text: str, opening: int) -> tuple[int, list[int]]:
+    """The brace that closes the one at `opening`, or -1, and the commas of that pair."""
+    depth = 0
+    commas: list[int] = []
+    for at in range(max(opening, 0), len(text)):
+        depth += (text[at] == "{") - (text[at] == "}")
+        if depth == 0:
+            return at, commas
+        if depth == 1 and text[at] == ",":
+            commas.append(at)
+    return -1, []
+
+
+def _brace_range(groups: tuple) -> tuple[range, Callable[[int], str]]:
+    """The numbers of `{low..high..step}` and how one is written: letters, or digits with the zero padding given."""
+    low, high, step = groups[:3] if groups[0] else groups[3:]
+    first, last = (int(low), int(high)) if groups[0] else (ord(low), ord(high))
+    stride = abs(int(step or 1)) or 1
+    numbers = range(first, last + 1, stride) if first <= last else range(first, last - 1, -stride)
+    padded = groups[0] and any(re.match(r"[+-]?0\d", end) for end in (low, high))
+    width = max(len(low), len(high)) if padded else 0
+    return numbers, (lambda number: f"{number:0{width}d}") if groups[0] else chr
+
+
+def _brace_count(tree: list[Part]) -> int:
+    """How many words the tree stands for, without making them."""
+
+    def count(part: Part) -> int:
+        if isinstance(part, tuple):
+            numbers = _brace_range(part)[0]
+            return -(-abs(numbers.stop - numbers.start) // abs(numbers.step))  # len() stops at 2**63
+        return 1 if isinstance(part, str) else sum(map(_brace_count, part))
+
+    return math.prod(map(count, tree))
+
+
+def _brace_words(tree: list[Part]) -> Iterator[str]:
+    choices: list[list[str]] = []
+    for part in tree:
+        if isinstance(part, tuple):
+            numbers, write = _brace_range(part)
+            choices.append([write(number) for number in numbers])
+        elif isinstance(part, str):
+            choices.append([part])
+        else:
+            choices.append([word for option in part for word in _brace_words(option)])
+    return map("".join, itertools.product(*choices))

@@ -1,0 +1,110 @@
+"""The one path: load -> window -> split -> model -> train | evaluate -> artifacts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import checkpoint
+import finetune
+import results
+import scene as scenes
+import tasks
+from config import RunConfig
+from errors import DivergedError
+from hardware import pick_device
+from inferrer import infer
+from learner import Learner
+from metrics import clean_json
+from rundir import RunDir, run_name, write_json
+from tasks._task import Task
+
+log = logging.getLogger("tsrun")
+
+
+def run(config: RunConfig, argv: Sequence[str]) -> None:
+    """Do what the configuration says; the result goes to stdout, everything else to stderr."""
+    log.handlers = [logging.StreamHandler(sys.stderr)]
+    log.setLevel(logging.WARNING if config.quiet else logging.INFO)
+    log.propagate = False
+    device = pick_device(config.device, config.threads)
+    if config.mode == "infer":
+        content, directory = infer(config, argv, device)
+    else:
+        content, directory = learn(config, argv, device)
+    if config.json:
+        results.emit(json.dumps(clean_json({**content, "directory": str(directory)}), allow_nan=False))
+    elif "headline" in content:
+        results.emit(results.table(content, directory))
+    else:
+        results.emit(results.outline(content))
+
+
+def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
+    """Train or finetune; (the summary's content, the run's directory)."""
+    stored = None
+    if config.mode == "finetune":
+        stored = checkpoint.load(checkpoint.find(config.ckpt))
+        config = finetune.adopt_checkpoint(config, stored)
+    task = tasks.build(config.task, config.options)
+    timings: dict[str, float] = {}
+    with scenes.timed(timings, "load"):
+        series = scenes.load(config, task)
+    config = scenes.resolve_context(config, series)
+    scene = scenes.open_scene(config, series, timings)
+    scenes.check_windows(scene)
+    if stored is not None:
+        finetune.check_checkpoint(stored, scene)
+    folds = scenes.make_splits(scene)
+    name = run_name(config, channels=series.n_channels, task_part=task.name_part())
+    final = Path(config.out) / name
+    if config.dry_run:
+        return {"dry_run": name} | Learner(scene, task, folds[-1], device, stored).sizes(), final
+    with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume) as place:
+        if place.complete():
+            log.warning("this run is complete, there is nothing to resume")
+            return json.loads((final / task.summary).read_text(encoding="utf-8")), final
+        contents = []
+        for k, split in enumerate(folds):
+            folder = place.path / f"fold_{k}" if len(folds) > 1 else place.path
+            contents.append(_learn_fold(Learner(scene, task, split, device, stored), folder, place, argv))
+        content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
+        place.commit()
+    return content, final
+
+
+def _learn_fold(learner: Learner, folder: Path, place: RunDir, argv: Sequence[str]) -> dict[str, Any]:
+    """One fold into its folder; a fold that an interrupted run had finished is read back."""
+    summary = folder / learner.task.summary
+    if (folder / "manifest.json").is_file():
+        done: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
+        return done
+    folder.mkdir(exist_ok=True)
+    try:
+        return learner.run(folder, place.name, argv)
+    except DivergedError as error:
+        kept = place.set_aside("diverged")
+        error.hint += f"; the best checkpoint before it is in {kept}"
+        raise
+
+
+def _join(contents: Sequence[Mapping[str, Any]], task: Task, folder: Path) -> dict[str, Any]:
+    """The last fold's files stand for the run; its summary gets the mean and spread over the folds."""
+    shutil.copytree(folder / f"fold_{len(contents) - 1}", folder, dirs_exist_ok=True)
+    spread = {}
+    for name in task.headline:
+        values = [content["headline"][name] for content in contents]
+        known = [value for value in values if value is not None]
+        mean, std = (float(np.mean(known)), float(np.std(known))) if known else (None, None)
+        spread[name] = {"mean": mean, "std": std, "values": values}
+    joined = {**contents[-1], "folds": spread}
+    write_json(folder / task.summary, joined)
+    return joined

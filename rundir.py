@@ -1,0 +1,161 @@
+"""Run directories: names, locks, the hidden partial directory, JSON and CSV writers.
+
+A run writes into `.NAME.partial` and appears as `NAME` when it is whole. A finished run that stood there moves to
+`NAME.1`, `NAME.2`, ... Two jobs on one name: the second is told so.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from config import RunConfig
+from errors import UsageError
+from metrics import clean_json
+
+LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file systems take
+
+
+def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> str:
+    """`{mode}_{task}_ctx{L}_ch{C}..._{backbone}_seed{S}_split{mode}[_desc]`, known before the run starts."""
+    assert config.context_len is not None
+    parts = [config.mode, config.task, f"ctx{config.context_len}", f"ch{channels}", *task_part, config.backbone]
+    parts += [f"seed{config.seed}", f"split{config.split_mode}"]
+    if config.desc:
+        parts.append(_safe(config.desc))
+    name = "_".join(parts)
+    if len(name.encode()) > LONGEST_NAME:
+        raise UsageError(
+            f"the run's name would be {len(name.encode())} bytes long, at most {LONGEST_NAME} fit",
+            where="--desc",
+            hint="a shorter --desc",
+        )
+    return name
+
+
+def _safe(desc: str) -> str:
+    text = unicodedata.normalize("NFC", desc)
+    if not re.fullmatch(r"[\w.+=,-]+", text) or text.startswith(".") or ".." in text:
+        raise UsageError(
+            f"{desc[:40]!r} cannot be part of a directory's name",
+            where="--desc",
+            hint="letters, digits and . _ - + = , are fine",
+        )
+    return text
+
+
+class RunDir:
+    """A run's directory while it is made: `path` is the hidden partial one, `final` where it will stand.
+
+    Use as a context manager: it holds the lock on the name. `commit()` makes the run appear.
+    """
+
+    def __init__(self, out: str, name: str, *, overwrite: bool = False, resume: bool = False) -> None:
+        self.out, self.name = Path(out), name
+        self.final = self.out / name
+        self.path = self.out / f".{name}.partial"
+        self._overwrite, self._resume = overwrite, resume
+        self._lock = -1
+
+    def __enter__(self) -> RunDir:
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.out / f".{self.name}.lock", os.O_CREAT | os.O_RDWR, 0o666)
+            self._acquire()
+        except OSError as error:
+            raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {self.out}") from None
+        try:
+            self._prepare()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.path.is_dir() and not self.resumable():
+            shutil.rmtree(self.path, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        (self.out / f".{self.name}.lock").unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _acquire(self) -> None:
+        lock = self.out / f".{self.name}.lock"
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise UsageError(
+                "another job is writing this run", where=str(self.final), hint="wait for it, or give this one a --desc"
+            ) from None
+        if not lock.exists() or os.fstat(self._lock).st_ino != lock.stat().st_ino:
+            os.close(self._lock)  # the holder finished and unlinked the file between our open and our lock
+            self._lock = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+            self._acquire()
+
+    def _prepare(self) -> None:
+        if self.resumable() and not self._resume and not self._overwrite:
+            raise UsageError(
+                "an interrupted run of this name is waiting",
+                where=str(self.path),
+                hint="--resume continues it, --overwrite drops it",
+            )
+        if self.path.is_dir() and not (self.resumable() and self._resume):
+            shutil.rmtree(self.path)
+        self.path.mkdir(exist_ok=True)
+
+    def resumable(self) -> bool:
+        """Whether the partial directory holds a state to go on from."""
+        return any(self.path.glob("**/model.pt"))
+
+    def complete(self) -> bool:
+        """Whether `--resume` finds the run finished, with nothing to go on from."""
+        return self._resume and self.final.is_dir() and not self.resumable()
+
+    def commit(self) -> None:
+        """Make the run appear under its name; what stood there moves to NAME.1, NAME.2, ... (or goes: overwrite)."""
+        if self.final.exists():
+            if self._overwrite:
+                shutil.rmtree(self.final)
+            else:
+                self.final.rename(self._free(self.final))
+        self.path.rename(self.final)
+
+    def set_aside(self, ending: str) -> Path:
+        """Keep an unfinished run for its owner to look at, under NAME.ending; returns where."""
+        place = self._free(self.out / f"{self.name}.{ending}", first=self.out / f"{self.name}.{ending}")
+        self.path.rename(place)
+        return place
+
+    @staticmethod
+    def _free(base: Path, first: Path | None = None) -> Path:
+        if first is not None and not first.exists():
+            return first
+        number = 1
+        while (place := base.with_name(f"{base.name}.{number}")).exists():
+            number += 1
+        return place
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Plain JSON, two spaces; null where a number is undefined, never NaN."""
+    text = json.dumps(clean_json(dict(content)), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Comma-separated, with a header; floats as Python writes them."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

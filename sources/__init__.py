@@ -1,0 +1,1 @@
+"""Where series come from when they are not plain files."""

@@ -1,0 +1,137 @@
+"""Intermittent demand made up from a seed: wide CSVs to try the toolkit on, and the same in memory.
+
+    python -m sources.synthetic --out data/demo --files 4 --rows 400 --columns 120 --seed 7
+
+A row is a part, a column a step of time. The first channel is the part's demand: mostly zero, else a lumpy size.
+Whether a step has demand follows the part's base rate, a season, how long the last demand is ago against the part's
+usual interval, and a hidden driver (usage) that wanders. The other channels are orders that see the driver one to three
+steps ahead through noise, so that the next step is predictable in part and never wholly.
+
+Measured on 400 x 120, context 31, 100 rows held out, mean of seeds 7, 1, 2: of the next steps 28.0 % have demand;
+average precision of logistic regression .456 and of gradient boosting .485 with 4 channels, .354 and .396 with one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data import Series
+
+SEASON = 12  # steps
+WARM_UP = 5 * SEASON  # steps thrown away, after which the first demand no longer matters
+MOST_LEAD = 3  # steps
+
+
+def demand(rows: int, columns: int, channels: int, seed: int) -> np.ndarray:
+    """Whole numbers as float32 [channels, rows, columns]; channel 0 is demand (25 to 35 % nonzero), the rest orders."""
+    random = np.random.default_rng(seed)
+    driver = _driver(random, rows, WARM_UP + columns + MOST_LEAD)
+    values = np.empty((channels, rows, columns), np.float32)
+    values[0] = _demand(random, driver[:, : WARM_UP + columns])[:, WARM_UP:]
+    for channel in range(1, channels):
+        start = WARM_UP + 1 + (channel - 1) % MOST_LEAD
+        seen = driver[:, start : start + columns] + random.normal(0, 0.7, (rows, columns))
+        level = random.normal(-0.7, 0.4, (rows, 1))
+        values[channel] = random.poisson(np.exp(level + 0.8 * seen))
+    return values
+
+
+def demand_series(rows: int, columns: int, channels: int, seed: int) -> Series:
+    """`demand` as a Series, with channels named as the files would be."""
+    return Series(
+        values=demand(rows, columns, channels, seed).reshape(channels, -1),
+        offsets=np.arange(rows + 1, dtype=np.int64) * columns,
+        channels=tuple(f"LP{number}a" for number in range(1, channels + 1)),
+        rows=tuple(map(str, range(rows))),
+        notes=(f"synthetic demand: {rows} rows x {columns} columns, {channels} channels, seed {seed}",),
+    )
+
+
+def write_wide(values: np.ndarray, paths: Sequence[Path]) -> None:
+    """Write values [C, N, T] as C wide CSVs without header; a file appears under its name when it is whole."""
+    for table, path in zip(values, paths, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        np.savetxt(part, table, fmt="%.9g", delimiter=",")
+        part.replace(path)
+
+
+def _driver(random: np.random.Generator, rows: int, steps: int) -> np.ndarray:
+    """A wandering level [rows, steps] of mean 0 and variance 1 that half forgets itself in three steps."""
+    shocks = random.normal(0, 1, (rows, steps))
+    level = shocks.copy()
+    for step in range(1, steps):
+        level[:, step] = 0.8 * level[:, step - 1] + 0.6 * shocks[:, step]
+    return level
+
+
+def _demand(random: np.random.Generator, driver: np.ndarray) -> np.ndarray:
+    """Demand sizes [rows, steps], 0 where there is none."""
+    rows, steps = driver.shape
+    base = random.normal(-0.6, 0.6, rows)
+    interval = np.exp(random.normal(np.log(4), 0.3, rows))
+    swing, phase = random.uniform(0.3, 1.2, rows), random.uniform(0, 2 * np.pi, rows)
+    typical_size = np.exp(random.normal(1.0, 0.8, rows))
+    since = random.integers(1, 6, rows).astype(float)  # steps since the last demand
+    sizes = np.zeros((rows, steps))
+    for step in range(steps):
+        season = swing * np.sin(2 * np.pi * step / SEASON + phase)
+        due = 2.2 * np.tanh((since - interval) / 2)
+        chance = 1 / (1 + np.exp(-(base + season + due + 1.4 * driver[:, step])))
+        happens = random.random(rows) < chance
+        sizes[:, step] = np.where(happens, np.ceil(typical_size * random.lognormal(0, 0.7, rows)), 0)
+        since = np.where(happens, 1, since + 1)
+    return sizes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sources.synthetic", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", default="data/demo", help="folder to write to (%(default)s)")
+    parser.add_argument("--name", default="LP{}a.csv", help="file name; {} is the number of the file (%(default)s)")
+    parser.add_argument("--first", type=_whole(0), default=1, metavar="N", help="number of the first file (1)")
+    parser.add_argument("--digits", type=_whole(1), default=1, metavar="N", help="zero-pad the number, LP001a: 3 (1)")
+    parser.add_argument("--files", type=_whole(1), default=4, metavar="N", help="files, one a channel (4)")
+    parser.add_argument("--rows", type=_whole(1), default=400, metavar="N", help="parts (400)")
+    parser.add_argument("--columns", type=_whole(1), default=120, metavar="N", help="steps of time (120)")
+    parser.add_argument("--seed", type=_whole(0), default=7, metavar="N", help="same seed, same files (7)")
+    return parser
+
+
+def _whole(least: int):
+    def convert(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return int(text)
+
+    return convert
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the files and print their names. Returns 0; a bad argument exits with 2, a full or closed disk with 6."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.name.count("{}") != 1 or "/" in args.name:
+        parser.error(f"argument --name: {args.name!r} should be a file name with one {{}} for the number")
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        parser.error(f"argument --out: {args.out!r} is not a folder")
+    numbers = range(args.first, args.first + args.files)
+    paths = [Path(args.out) / args.name.replace("{}", f"{number:0{args.digits}d}") for number in numbers]
+    values = demand(args.rows, args.columns, args.files, args.seed)
+    try:
+        write_wide(values, paths)
+    except OSError as error:
+        print(f"error: {error.filename or args.out}: {error.strerror}", file=sys.stderr)
+        return 6
+    shown = str(paths[0]) if len(paths) == 1 else f"{paths[0]} .. {paths[-1].name}"
+    size = f"{args.files} file{'s' * (args.files > 1)} of {args.rows} x {args.columns}"
+    print(f"wrote {shown}: {size}, demand nonzero in {(values[0] > 0).mean():.1%}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

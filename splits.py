@@ -1,0 +1,126 @@
+"""Group, rolling and holdout splits, leak-safe by construction.
+
+A window belongs to the split that holds its target. Its context may reach into the past, never into the future. In
+a group split whole rows (or groups of rows) belong to one split, context and all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from errors import DataError, UsageError
+from windows import Index
+
+NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The windows of one fold: `test` may be empty, `train` and `val` never are."""
+
+    train: Index
+    val: Index
+    test: Index
+    how: dict[str, Any]  # what made it: mode, ratios, rows or cuts
+
+    def __getitem__(self, name: str) -> Index:
+        assert name in NAMES, name
+        index: Index = getattr(self, name)
+        return index
+
+
+def make(
+    index: Index,
+    offsets: np.ndarray,
+    *,
+    mode: str,
+    val_ratio: float,
+    test_ratio: float,
+    seed: int,
+    folds: int = 1,
+    gap: int = 0,
+    groups: np.ndarray | None = None,
+) -> list[Split]:
+    """The folds, oldest first (one, unless mode is rolling). DataError when a split would be empty."""
+    if mode == "group":
+        made = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, groups)]
+    else:
+        if index.shift is None:
+            raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
+        made = [_by_time(index, offsets, val_ratio, test_ratio, gap, folds - 1 - k) for k in range(folds)]
+        fold = [{"fold": k} if folds > 1 else {} for k in range(folds)]
+        made = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(made)]
+    for split in made:
+        _check_sizes(split, test_ratio)
+    return made
+
+
+def _by_group(
+    index: Index, n_rows: int, val_ratio: float, test_ratio: float, seed: int, groups: np.ndarray | None
+) -> Split:
+    names, group_of_row = np.unique(np.arange(n_rows) if groups is None else groups, return_inverse=True)
+    n_val = max(round(val_ratio * len(names)), 1)
+    n_test = max(round(test_ratio * len(names)), 1) if test_ratio else 0
+    if len(names) < n_val + n_test + 1:
+        what = "row" if groups is None else "group"
+        raise DataError(
+            f"{len(names)} {what}(s) cannot be parted into train, val" + (" and test" if n_test else ""),
+            where="--split-mode group",
+            hint="--split-mode holdout cuts each row in time",
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    part = np.full(len(names), 0)
+    part[order[:n_val]] = 1
+    part[order[n_val : n_val + n_test]] = 2
+    of_row = part[group_of_row]
+    rows = {name: np.flatnonzero(of_row == k).tolist() for k, name in enumerate(NAMES)}
+    how = {"mode": "group", "groups": None if groups is None else len(names), "rows": rows}
+    train, val, test = (index.of_rows(of_row == k) for k in range(3))
+    return Split(train, val, test, how)
+
+
+def _by_time(
+    index: Index, offsets: np.ndarray, val_ratio: float, test_ratio: float, gap: int, folds_back: int
+) -> Split:
+    """Cut every row at the same shares of its length; `folds_back` steps the cuts back by one test (or val) part."""
+    length = np.diff(offsets)
+    n_val = np.maximum(np.round(val_ratio * length).astype(np.int64), 1)
+    n_test = np.maximum(np.round(test_ratio * length).astype(np.int64), 1) if test_ratio else 0 * length
+    end = length - folds_back * (n_test if test_ratio else n_val)
+    test_from = end - n_test
+    val_from = test_from - n_val
+    begin = offsets[:-1]
+    train = index.with_target_in(begin, begin + np.maximum(val_from - gap, 0))
+    val = index.with_target_in(begin + np.maximum(val_from, 0), begin + np.maximum(test_from - gap * (n_test > 0), 0))
+    test = index.with_target_in(begin + np.maximum(test_from, 0), begin + np.maximum(end, 0))
+    cuts = {"val_from": val_from, "test_from": test_from, "end": end}
+    how = {"gap": gap, "cuts": {name: _one_or_all(values) for name, values in cuts.items()}}
+    return Split(train, val, test, how)
+
+
+def _one_or_all(values: np.ndarray) -> int | list[int]:
+    return int(values[0]) if len(values) and (values == values[0]).all() else values.tolist()
+
+
+def _check_sizes(split: Split, test_ratio: float) -> None:
+    wanted = NAMES if test_ratio else NAMES[:2]
+    empty = [name for name in wanted if not len(split[name])]
+    if empty:
+        sizes = ", ".join(f"{name} {len(split[name])}" for name in NAMES)
+        fold = f" of fold {split.how['fold']}" if "fold" in split.how else ""
+        raise DataError(
+            f"the {' and '.join(empty)} split{fold} has no window (windows: {sizes})",
+            where=f"--split-mode {split.how['mode']}",
+            hint="other ratios, fewer --folds, a smaller --gap or --context-len",
+        )
+
+
+def overlap(split: Split, total: int) -> int:
+    """How many targets stand in two splits. 0 by construction; counted afresh so that the manifest can say so."""
+    seen = np.zeros(max(total, 1), np.uint8)
+    for bit, name in enumerate(NAMES):
+        seen[split[name].targets()] |= 1 << bit
+    return int((seen & (seen - 1) > 0).sum())

@@ -1,0 +1,298 @@
+"""One CSV file of numbers, rows = series and columns = time, read into one float32 table.
+
+The file is read in blocks of whole lines. A block goes to pandas' C parser as one long column, which spares its cost
+per column; two threads do this, since the parser releases the GIL. Whatever that reader does not take (quotes, odd
+spellings, short rows, text) goes to a careful reader, which either understands it or says where the trouble is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import gzip
+import hashlib
+import io
+import itertools
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dialect import MISSING, SNIFF_ROWS, Dialect, Layout, sniff, text_error, width_error
+from errors import DataError
+
+BLOCK = 1 << 19  # bytes of text parsed at a time: small beside the table, large beside the cost of a call
+SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
+WORKERS = 2
+
+Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What reading a file told beside its values. `shape` is [N, T]; `ids` are one a row, or none.
+
+    `missing` and `infinite` count values; `sha256` and `bytes` are those of the file as it lies on disk.
+    """
+
+    shape: tuple[int, int]
+    layout: Layout
+    ids: tuple[str, ...]
+    missing: int
+    infinite: int
+    sha256: str
+    bytes: int
+    notes: tuple[str, ...]
+
+    def place(self, row: int, column: int) -> str:
+        """`row:column` in the file, counted from 1, of the value at [row, column]."""
+        return f"{row + 1 + self.layout.header}:{column + 1 + self.layout.index}"
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Facts:
+        """The inverse of `dataclasses.asdict` and a turn through JSON."""
+        plain: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in kept.items()}
+        return cls(**plain | {"layout": Layout(**kept["layout"])})
+
+
+def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
+    """Read a wide CSV, plain or gzip: values float32 [N, T], NaN where missing, and the facts.
+
+    Raises DataError where the file cannot be opened or holds no data, for a row of another length and for a text cell.
+    """
+    with open_bytes(path) as (stream, raw):
+        blocks = _blocks(stream, path)
+        start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
+        first_lines = _decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
+        layout, notes = sniff(first_lines, dialect, path)
+        # A guess at N, generous since memory that is never written costs nothing; a packed file holds more and grows.
+        rows = _Rows(layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0])))
+        if layout.header:
+            _, more, rest = start[0].partition(b"\n")
+            start[:1] = [rest] if more else []
+        ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path)
+    values = rows.values
+    if dialect.index == "auto" and not layout.index and _looks_like_ids(values):
+        notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
+    finite = np.isfinite(values)
+    missing = 0 if finite.all() else int(np.isnan(values).sum())
+    infinite = finite.size - int(finite.sum()) - missing
+    shape = (len(values), layout.columns)
+    return values, Facts(shape, layout, tuple(ids), missing, infinite, raw.sha.hexdigest(), raw.size, tuple(notes))
+
+
+def read_cells(path: Path, dialect: Dialect) -> list[list[str]]:
+    """A small file's cells as text, line by line, blank last lines left out. Raises DataError where it is empty."""
+    with open_bytes(path) as (stream, _):
+        lines = [line for block in _blocks(stream, path) for line in _decode(block).split("\n")]
+    if not lines:
+        raise DataError("the file is empty", where=str(path))
+    return dialect.split(lines, path)
+
+
+# ---- bytes and lines
+
+
+class _Digesting(io.RawIOBase):
+    """A file's bytes as they lie on disk, hashed on their way."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.sha = hashlib.sha256()
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        count = self._file.readinto(buffer)
+        self.sha.update(memoryview(buffer)[:count])
+        self.size += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@contextlib.contextmanager
+def open_bytes(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Digesting]]:
+    """The file's text as bytes (unpacked where it is gzip) and what hashes it. What the disk says is a DataError."""
+    where = str(path)
+    try:
+        with _Digesting(path) as raw, io.BufferedReader(raw, BLOCK) as packed:
+            yield (gzip.GzipFile(fileobj=packed) if packed.peek(2)[:2] == b"\x1f\x8b" else packed), raw
+    except FileNotFoundError:
+        raise DataError("no such file", where=where) from None
+    except IsADirectoryError:
+        raise DataError("is a folder, not a file", where=where, hint=f"'{path}/*.csv' for the files in it") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"damaged gzip file: {error}", where=where) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from None
+
+
+def _blocks(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
+    """Blocks of whole lines, `\\n` between lines and none at the end; blank last lines of the file left out."""
+    carry, chunk = b"", _text_start(stream.read(BLOCK), path)
+    while chunk:
+        text = carry + chunk
+        # The last line that is not blank waits for the next block: it may go on there, or be followed by blanks only.
+        cut = text.rfind(b"\n", 0, len(text.rstrip(b"\r\n")))
+        if cut >= 0:
+            yield _unix(text[:cut])
+        carry = text[cut + 1 :]
+        chunk = stream.read(max(BLOCK, len(carry)))
+    if last := carry.rstrip(b"\r\n"):
+        yield _unix(last)
+
+
+def _unix(block: bytes) -> bytes:
+    return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
+
+
+def _text_start(chunk: bytes, path: Path) -> bytes:
+    """The first bytes of a file without their byte order mark. Raises DataError where they are not UTF-8 text."""
+    if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError("is UTF-16 text", where=str(path), hint="save it as UTF-8")
+    if b"\0" in chunk:
+        raise DataError("is not a text file", where=str(path), hint="a wide CSV is text, plain or gzip")
+    return chunk.removeprefix(b"\xef\xbb\xbf")
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+# ---- numbers
+
+
+class _Rows:
+    """Rows [N, T] that arrive in blocks, in one array of about the size to come: they are never held twice."""
+
+    def __init__(self, columns: int, expected: int) -> None:
+        self._array = np.empty((expected, columns), np.float32)
+        self._count = 0
+
+    def add(self, block: np.ndarray) -> None:
+        end = self._count + len(block)
+        if end > len(self._array):
+            spare = np.empty((end // 2 + 1, self._array.shape[1]), np.float32)
+            self._array = np.concatenate([self._array[: self._count], block, spare])
+        else:
+            self._array[self._count : end] = block
+        self._count = end
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._array[: self._count]
+
+
+def _parse(blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialect, path: Path) -> list[str]:
+    """Add the values of all blocks to `rows`; returns the row ids."""
+    ids: list[str] = []
+    line = 1 + layout.header
+    fast = functools.partial(_parse_column, layout=layout, dialect=dialect)
+    for block, parsed in _in_threads(fast, blocks):
+        values, names = parsed or _parse_cells(block, line, layout, dialect, path)
+        rows.add(values)
+        ids += names
+        line += len(values)
+    return ids
+
+
+def _in_threads(
+    work: Callable[[bytes], Parsed | None], blocks: Iterable[bytes]
+) -> Iterator[tuple[bytes, Parsed | None]]:
+    """Each block and what `work` makes of it, in order. Only a few wait at a time, so that memory stays small."""
+    waiting: deque[tuple[bytes, Future[Parsed | None]]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for block in blocks:
+            waiting.append((block, pool.submit(work, block)))
+            if len(waiting) > WORKERS:
+                ready, future = waiting.popleft()
+                yield ready, future.result()
+        for ready, future in waiting:
+            yield ready, future.result()
+
+
+def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | None:
+    """A block of whole lines by the fast reader; None where that reader is not sure of it."""
+    sep = dialect.sep.encode()
+    if len(block) < SMALL or b'"' in block or not _is_even(block, sep, layout.width):
+        return None
+    ids = []
+    if layout.index:
+        lines = [line.partition(sep) for line in block.split(b"\n")]
+        ids = [_decode(line[0]).strip() for line in lines]
+        block = b"\n".join(line[2] for line in lines)
+    import pandas  # a fifth of a second, which small files need not pay
+
+    try:
+        column = pandas.read_csv(
+            io.BytesIO(block.replace(b"\n", sep)),
+            header=None,
+            sep="\x1f",  # a control character that no file holds: every cell is a line of one column
+            lineterminator=dialect.sep,
+            skip_blank_lines=False,
+            dtype=np.float32,
+            decimal=dialect.decimal,
+            na_values=list(MISSING),
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
+            engine="c",
+            low_memory=False,
+        )
+    except ValueError:
+        return None
+    values = column.to_numpy().reshape(-1)
+    return (values.reshape(-1, layout.columns), ids) if values.size % layout.columns == 0 else None
+
+
+def _is_even(block: bytes, sep: bytes, width: int) -> bool:
+    """Whether each line of the block holds `width` cells."""
+    text = np.frombuffer(block, np.uint8)
+    starts = np.append(0, np.flatnonzero(text == ord(b"\n")) + 1)
+    return bool((np.add.reduceat(text == ord(sep), starts, dtype=np.int32) == width - 1).all())
+
+
+def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path) -> Parsed:
+    """As `_parse_column`, cell by cell. Raises DataError with `file:row:column` for what is no number."""
+    rows = dialect.split(_decode(block).split("\n"), path, first_line)
+    values = np.empty((len(rows), layout.columns), np.float32)
+    for number, cells in enumerate(rows):
+        if len(cells) != layout.width:
+            raise width_error(path, first_line + number, found=len(cells), expected=layout.width)
+        try:
+            values[number] = _plain_numbers(cells[layout.index :], dialect)
+        except ValueError:
+            for column, cell in enumerate(cells[layout.index :]):
+                value = dialect.number(cell)
+                if value is None:
+                    place = first_line + number, 1 + column + layout.index
+                    raise text_error(path, *place, cell, layout, dialect) from None
+                values[number, column] = value
+    return values, [cells[0].strip() for cells in rows] if layout.index else []
+
+
+def _plain_numbers(cells: list[str], dialect: Dialect) -> np.ndarray:
+    """The cells [T] as float32 where all are plain numbers, else ValueError. Python would read `1_0` as 10."""
+    if dialect.decimal != "." or any("_" in cell for cell in cells):
+        raise ValueError
+    return np.array(cells, np.float32)
+
+
+def _looks_like_ids(values: np.ndarray) -> bool:
+    """Whether the first column of values [N, T] counts the rows from 0 or from 1."""
+    column = values[:, 0]
+    counts = np.arange(len(column), dtype=np.float32) + (column[0] == 1)
+    return len(column) >= 3 and values.shape[1] > 1 and np.array_equal(column, counts)

@@ -1,0 +1,51 @@
+"""The registry of tasks: one file each, found by its name.
+
+A task file holds a literal table `FLAGS` (its own flags, read without importing the file, as `HYPER` of a backbone
+is) and one class under `@register`. `tasks/_task.py` says what the class must offer.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from config import Flag, table_flags
+
+if TYPE_CHECKING:
+    from tasks._task import Task
+
+_FOLDER = Path(__file__).parent
+_classes: dict[str, type] = {}
+_Class = TypeVar("_Class", bound=type)
+
+
+def register(cls: _Class) -> _Class:
+    """Make `cls` the task that bears the name of its file."""
+    _classes[cls.__module__.rpartition(".")[2]] = cls
+    return cls
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Every task's name, sorted: the files of this folder that do not start with an underscore."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.py") if not path.stem.startswith("_")))
+
+
+@cache
+def flags(name: str) -> tuple[Flag, ...]:
+    """The flags that are this task's own."""
+    tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "FLAGS" for t in node.targets):
+            return table_flags(ast.literal_eval(node.value), group=name)
+    raise AssertionError(f"tasks/{name}.py has no FLAGS table")
+
+
+def build(name: str, options: dict[str, Any]) -> Task:
+    """The task `name` with its options; imports its file (and with it torch)."""
+    importlib.import_module(f"{__name__}.{name}")
+    task: Task = _classes[name](**options)
+    return task

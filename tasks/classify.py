@@ -1,0 +1,199 @@
+"""classify: is the label true K steps after the context, or of the whole row; a probability for each label.
+
+The loss is alpha * BCE + (1 - alpha) * (1 - soft F1). The threshold tau is the one that maximises F1 on validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import losses
+import metrics
+import viz
+from config import exact, inside
+from data import Series
+from errors import DataError, UsageError
+from sources.synthetic import demand_series
+from tasks import register
+from tasks._task import Loss, Task, per_output
+
+FLAGS = {
+    "bin_rule": {
+        "default": "nonzero",
+        "choices": ("nonzero", "gt", "lt", "quantile"),
+        "group": "Labels",
+        "binds": True,
+        "help": "when the label is true: not 0, above or below --bin-thr, above the training quantile --bin-thr",
+    },
+    "bin_thr": {"default": 0.0, "group": "Labels", "binds": True, "help": "threshold of --bin-rule"},
+    "thresh_default": {
+        "default": 0.5,
+        "within": "(0,1)",
+        "group": "Labels",
+        "help": "probability that counts as true, scored beside the tau chosen on validation",
+    },
+    "alpha": {"default": 0.5, "within": "[0,1]", "group": "Training", "help": "share of BCE against soft F1"},
+    "pos_weight": {
+        "default": "global",
+        "choices": ("global", "none"),
+        "number_too": "(0,)",
+        "group": "Training",
+        "help": "weight of the true class in BCE; global: false / true in training",
+    },
+}
+
+MOST_POS_WEIGHT = 100.0  # a handful of positives must not drown everything else
+
+
+@register
+class Classify(Task):
+    """Outputs are logits, predictions probabilities."""
+
+    head = "pool"
+    monitor, direction = "pr_auc", "max"
+    summary = "metrics.json"
+    headline = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
+
+    def __init__(
+        self, bin_rule: str, bin_thr: float, thresh_default: float, alpha: float, pos_weight: str | float
+    ) -> None:
+        self.rule, self.threshold, self.default = bin_rule, bin_thr, thresh_default
+        self.alpha, self.pos_weight = alpha, pos_weight
+        if bin_rule == "quantile" and not inside(bin_thr, "(0,1)"):
+            raise UsageError(f"a quantile is in (0, 1), got {bin_thr}", where="--bin-thr")
+
+    def name_part(self) -> list[str]:
+        weight = self.pos_weight if isinstance(self.pos_weight, str) else exact(self.pos_weight)
+        return [f"alpha{exact(self.alpha)}", f"pw{weight}"]
+
+    def demo(self, seed: int) -> Series:
+        return demand_series(rows=400, columns=120, channels=4, seed=seed)
+
+    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        if self.rule != "quantile":
+            cut = [self.threshold] * len(names)
+        elif stored is not None:
+            cut = list(stored["threshold"])
+        else:
+            cut = np.quantile(truth, self.threshold, axis=(0, 2)).tolist()
+        rate = self.truth(truth, {"threshold": cut}).mean(axis=(0, 2), dtype=np.float64)
+        if self.pos_weight == "none":
+            weight = [1.0] * len(names)
+        elif self.pos_weight == "global":
+            weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT), MOST_POS_WEIGHT).tolist()
+        else:
+            weight = [float(self.pos_weight)] * len(names)
+        return {"threshold": [float(c) for c in cut], "base_rate": rate.tolist(), "pos_weight": weight}
+
+    def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+        """Training needs both classes of every label, validation of at least one: else nothing can be chosen there."""
+        one_class = {
+            split: [name for k, name in enumerate(names) if len(np.unique(part[:, k])) < 2]
+            for split, part in truth.items()
+        }
+        if not one_class["train"] and len(one_class["val"]) < len(names):
+            return
+        split = "train" if one_class["train"] else "val"
+        lines = [
+            f"{where}: {len(part)} windows, prevalence {', '.join(f'{r:.4g}' for r in part.mean(axis=(0, 2), dtype=np.float64))}"
+            for where, part in truth.items()
+            if len(part)
+        ]
+        raise DataError(
+            f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),
+            where=f"--bin-rule {self.rule} --bin-thr {self.threshold:g}",
+            hint="another threshold, --seed or --split-mode; a class that never occurs cannot be learned",
+        )
+
+    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        cut = np.asarray(fitted["threshold"], np.float32)[:, None]
+        known = np.isfinite(raw)
+        value = np.where(known, raw, 0)
+        if self.rule == "nonzero":
+            true = value != 0
+        else:
+            true = value < cut if self.rule == "lt" else value > cut
+        return np.where(known, true, np.nan).astype(np.float32)
+
+    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        return truth
+
+    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+        weight = torch.tensor(fitted["pos_weight"], device=device)
+        return lambda logits, y: losses.bce_soft_f1(logits, y, self.alpha, weight)
+
+    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
+        return torch.sigmoid(outputs.float()).cpu().numpy()
+
+    def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+        values = [
+            metrics.ranking_metrics(truth[:, k].ravel(), pred[:, k].ravel())["pr_auc"] for k in range(truth.shape[1])
+        ]
+        known = [value for value in values if value is not None]
+        return {"pr_auc": float(np.mean(known)) if known else None}
+
+    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+        if truth is None or pred is None or not len(truth):
+            return {"tau": [self.default] * len(names), "chosen_on": "default"}
+        best = [metrics.best_threshold(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(len(names))]
+        tau = [self.default if f1 is None else threshold for threshold, f1 in best]
+        return {"tau": tau, "chosen_on": "val", "f1_on_val": [f1 for _, f1 in best]}
+
+    def evaluate(
+        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], names: Sequence[str]
+    ) -> dict[str, Any]:
+        reports = []
+        for k in range(len(names)):
+            tau = calibration["tau"][k]
+            report = metrics.classification_report(truth[:, k].ravel(), pred[:, k].ravel(), self.default, tau)
+            reports.append(report | {"f1_at_tau": report["best_tau"]["f1"], "f1_at_default": report["default"]["f1"]})
+        averaged = ("pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", "brier", "ece", "prevalence")
+        return per_output(names, reports, averaged)
+
+    def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        rate = np.asarray(fitted["base_rate"], np.float32)
+        return {"base_rate": rate, "majority": (rate > 0.5).astype(np.float32)}
+
+    def estimator(self, seed: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+
+    def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
+        probability: np.ndarray = estimator.predict_proba(x)[:, -1]
+        return probability
+
+    def table(
+        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]
+    ) -> tuple[list[str], Iterable[Sequence[Any]]]:
+        known = np.isfinite(truth)
+        shown = np.where(known, truth, 0).astype(int)
+        marks = (
+            ("" if not k else t, f"{p:.7g}", int(p >= calibration["tau"]))
+            for k, t, p in zip(known, shown, pred, strict=True)
+        )
+        return ["y_true", "y_score", "y_pred@tau"], marks
+
+    def plots(
+        self, folder: Path, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], title: str
+    ) -> None:
+        y, score, tau = truth.ravel(), pred.ravel(), calibration["tau"]
+        marks = {"default": self.default} | ({"tau": tau[0]} if len(tau) == 1 else {})
+        viz.roc_curve(y, score, folder / "roc_curve.png", title)
+        viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=marks.get("tau"))
+        viz.hist_score(y, score, folder / "hist_score.png", thresholds=marks)
+        counts = [self._counts(truth, pred, cut) for cut in ([self.default] * len(tau), tau)]
+        viz.confusion(counts[0], counts[1], folder / "confusion.png")
+
+    @staticmethod
+    def _counts(truth: np.ndarray, pred: np.ndarray, cut: Sequence[float]) -> dict[str, Any]:
+        """Confusion counts summed over the labels, each at its own threshold."""
+        found = [metrics.binary_metrics(truth[:, k].ravel(), pred[:, k].ravel(), c) for k, c in enumerate(cut)]
+        return {key: sum(f[key] for f in found) for key in ("tp", "fp", "fn", "tn")} | {
+            "threshold": float(np.mean(cut))
+        }

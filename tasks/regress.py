@@ -1,0 +1,130 @@
+"""regress: the label's value K steps after the context, or a number for the whole row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import losses
+import metrics
+import viz
+from data import Series
+from errors import UsageError
+from sources.synthetic import demand_series
+from tasks import register
+from tasks._task import Loss, Task, per_output
+
+FLAGS = {
+    "target_clip": {
+        "default": None,
+        "type": "float",
+        "many": 2,
+        "group": "Labels",
+        "binds": True,
+        "help": "the label is clipped to LO HI, and so are predictions",
+    },
+    "loss": {
+        "default": "huber",
+        "choices": ("huber", "l1", "mse"),
+        "group": "Training",
+        "help": "loss on the standardised label",
+    },
+}
+
+
+@register
+class Regress(Task):
+    """Outputs are the label standardised on training; predictions are in the label's unit."""
+
+    head = "pool"
+    monitor, direction = "mae", "min"
+    summary = "summary.json"
+    headline = ("mae", "rmse", "r2")
+
+    def __init__(self, target_clip: Sequence[float] | None, loss: str) -> None:
+        self.clip, self.loss_name = target_clip, loss
+        if target_clip is not None and target_clip[0] >= target_clip[1]:
+            raise UsageError(
+                f"takes LO HI with LO below HI, got {target_clip[0]} {target_clip[1]}", where="--target-clip"
+            )
+
+    def name_part(self) -> list[str]:
+        return []
+
+    def demo(self, seed: int) -> Series:
+        return demand_series(rows=400, columns=120, channels=4, seed=seed)
+
+    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        value = self.truth(truth, {}).astype(np.float64)
+        mean, median = value.mean(axis=(0, 2)), np.median(value, axis=(0, 2))
+        spread = value.std(axis=(0, 2))
+        fresh = {"mean": mean.tolist(), "std": np.where(spread > 0, spread, 1).tolist(), "median": median.tolist()}
+        kept = {key: stored[key] for key in ("mean", "std")} if stored is not None else {}
+        return fresh | kept
+
+    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        return raw if self.clip is None else np.clip(raw, *self.clip)
+
+    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
+        return ((truth - mean) / std).astype(np.float32)
+
+    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+        return losses.regression_loss(self.loss_name)
+
+    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
+        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
+        return self.truth(outputs.float().cpu().numpy() * std + mean, fitted)
+
+    def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+        return {"mae": float(np.abs(pred - truth).mean())}
+
+    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+    def evaluate(
+        self,
+        truth: np.ndarray,
+        pred: np.ndarray,
+        calibration: Mapping[str, Any],
+        names: Sequence[str],
+    ) -> dict[str, Any]:
+        reports = [metrics.regression_metrics(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(len(names))]
+        return per_output(names, reports, ("mae", "mse", "rmse", "r2"))
+
+    def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        return {"mean": np.asarray(fitted["mean"]), "median": np.asarray(fitted["median"])}
+
+    def estimator(self, seed: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        loss = "absolute_error" if self.loss_name == "l1" else "squared_error"
+        return HistGradientBoostingRegressor(loss=loss, random_state=seed, early_stopping=False)
+
+    def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
+        value: np.ndarray = estimator.predict(x)
+        return self.truth(value, {})
+
+    def table(
+        self,
+        truth: np.ndarray,
+        pred: np.ndarray,
+        calibration: Mapping[str, Any],
+    ) -> tuple[list[str], Iterable[Sequence[Any]]]:
+        lines = (("" if not np.isfinite(t) else f"{t:.7g}", f"{p:.7g}") for t, p in zip(truth, pred, strict=True))
+        return ["y_true", "y_pred"], lines
+
+    def plots(
+        self,
+        folder: Path,
+        truth: np.ndarray,
+        pred: np.ndarray,
+        calibration: Mapping[str, Any],
+        title: str,
+    ) -> None:
+        viz.residuals(truth.ravel(), pred.ravel(), folder / "residuals.png")
+        viz.scatter(truth.ravel(), pred.ravel(), folder / "scatter.png")

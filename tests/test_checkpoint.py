@@ -1,0 +1,106 @@
+"""checkpoint.py: whole or refused; never code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+import checkpoint
+from errors import CheckpointError
+
+CONTENT = {"state": {"w": torch.arange(2000.0)}, "config": {"lr": 1e-3, "csv": ["a"], "tau": None}}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "model.pt"
+    checkpoint.save(path, CONTENT)
+    return path
+
+
+def test_it_comes_back_and_plain_torch_reads_it_too(saved):
+    back = checkpoint.load(saved)
+    assert back["schema"] == checkpoint.SCHEMA and back["config"] == CONTENT["config"]
+    assert torch.equal(back["state"]["w"], CONTENT["state"]["w"])
+    assert torch.equal(torch.load(saved, weights_only=True)["state"]["w"], CONTENT["state"]["w"])
+    assert sorted(p.name for p in saved.parent.iterdir()) == ["model.pt"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_flipped_bit_is_noticed(saved, seed):
+    rng = np.random.default_rng(seed)
+    data = bytearray(saved.read_bytes())
+    data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+    saved.write_bytes(data)
+    with pytest.raises(CheckpointError):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+def test_a_truncated_file_is_refused(saved, share):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match="not a whole checkpoint"):
+        checkpoint.load(saved)
+
+
+class _Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_code_in_a_checkpoint_never_runs(tmp_path, signed):
+    """Neither in a plain pickle, nor in a torch archive that bears a valid checksum."""
+    trace, path = tmp_path / "ran", tmp_path / "model.pt"
+    if signed:
+        checkpoint.save(path, {"state": _Evil(trace)})
+    else:
+        path.write_bytes(pickle.dumps(_Evil(trace)))
+    with pytest.raises(CheckpointError):
+        checkpoint.load(path)
+    assert not trace.exists()
+    if signed:  # the control: torch without weights_only would have run it
+        torch.load(path, weights_only=False)
+        assert trace.exists()
+
+
+def test_a_newer_schema_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
+    checkpoint.save(tmp_path / "model.pt", CONTENT)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="newer than this toolkit's"):
+        checkpoint.load(tmp_path / "model.pt")
+
+
+def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(saved, {"state": {}})
+    assert saved.read_bytes() == before
+
+
+def test_a_directory_means_its_best_then_its_last(tmp_path, saved):
+    assert checkpoint.find(str(tmp_path)) == saved
+    checkpoint.save(tmp_path / "model.pt.best", CONTENT)
+    assert checkpoint.find(str(tmp_path)).name == "model.pt.best"
+    assert checkpoint.find(str(saved)) == saved
+
+
+def test_a_missing_checkpoint_names_its_neighbours(tmp_path, saved):
+    run = tmp_path / "train_classify_x"
+    run.mkdir()
+    saved.rename(run / "model.pt")
+    with pytest.raises(CheckpointError, match="no such file") as caught:
+        checkpoint.find(str(tmp_path / "train_clasify_x"))
+    assert "train_classify_x" in caught.value.hint and caught.value.exit_code == 4
+    with pytest.raises(CheckpointError, match=r"no model\.pt\.best or model\.pt"):
+        checkpoint.find(str(tmp_path))

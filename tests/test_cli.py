@@ -1,0 +1,156 @@
+"""The command line as its users meet it: help, config files, and every mistake answered with exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import backbones
+import cli
+import tasks
+from errors import UsageError
+
+from .conftest import ROOT, command
+
+GOOD = ["--mode", "train", "--task", "classify", "--csv", "a.csv", "--context-len", "31"]
+
+FLAGS = """
+--alpha --amp --backbone --batch-size --bin-rule --bin-thr --ckpt --clip --compile --config --context-len --csv
+--decimal --demo --desc --device --drop-label-from-x --dry-run --epochs --eval-split --folds --freeze --gap --groups
+--header --index --json --label-offset --label-src-ch --labels --loss --lr --mode --model --model-args --nan
+--optimizer --out --overwrite --patience --plot-split --pos-weight --pretrained-dir --quiet --reference
+--refit-scaler --reinit --resume --scheduler --seed --sep --split-mode --stride --target-clip --task --tensorboard
+--test-ratio --thresh-default --threads --train-only --val-ratio --weight-decay
+"""
+
+
+def problems(*words):
+    with pytest.raises(UsageError) as caught:
+        cli.parse([*words])
+    return str(caught.value)
+
+
+def test_the_list_of_flags_is_a_promise():
+    """A batch script breaks when one goes: add here what you add, and think twice before you take one away."""
+    known = {option for action in cli.make_parser()._actions for option in action.option_strings}
+    shown = {option for option in known if not option.startswith("--no-")} - {"-h", "--help"}
+    assert shown == set(FLAGS.split())
+
+
+def test_help_is_grouped_with_defaults_and_needs_neither_torch_nor_numpy():
+    code = (
+        "import sys; sys.argv = ['run.py', '--help']\n"
+        "try:\n import run; run.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "bad = {'torch', 'numpy', 'pandas', 'sklearn', 'yaml'} & set(sys.modules)\n"
+        "assert not bad, bad"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for part in ("Data:", "Windows:", "Labels:", "Split:", "Training:", "Speed:", "Checkpoint:", "Output:"):
+        assert f"\n{part}\n" in done.stdout
+    assert "(default: 777)" in done.stdout and "{group,rolling,holdout}" in done.stdout
+    for name in (*tasks.names(), *backbones.names()):
+        assert name in done.stdout
+
+
+def test_a_wrong_flag_is_answered_without_importing_torch():
+    code = (
+        "import sys, run\n"
+        "assert run.main(['--mode', 'train', '--task', 'classify', '--csv', 'x', '--context-len', '0']) == 2\n"
+        "assert run.main(['--mode', 'train', '--task', 'classify', '--csv', 'x', '--context-len', '9',\n"
+        "                 '--model-args', 'no_such=1']) == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_all_problems_come_at_once():
+    text = problems(
+        *GOOD, "--epochs", "none", "--val-ratio", "1.5", "--split-mode", "groupp", "--lr", "nan", "--epocs", "3"
+    )
+    assert "6 problems" in text
+    assert "unknown flag --epocs did you mean --epochs?" in text and "unexpected argument '3'" in text
+    assert "--epochs takes a whole number, got 'none'" in text
+    assert "--val-ratio must be in (0, 1), got 1.5" in text
+    assert "did you mean group?" in text
+    assert "--lr takes a finite number" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "--mode is required"),
+        (["--mode", "train"], "--task is required"),
+        (["--mode", "trian", "--task", "classify", "--csv", "a"], "did you mean train?"),
+        ([*GOOD[:2], "--task", "clasify", *GOOD[4:]], "did you mean classify?"),
+        ([*GOOD, "--backbone", "llm-ts"], "did you mean llm_ts?"),
+        ([*GOOD, "--backbone", "gru", "--model-args", "hiden=3"], "did you mean hidden?"),
+        ([*GOOD, "--backbone", "gru", "--model-args", "hidden=big"], "--model-args hidden takes a whole number"),
+        ([*GOOD, "--target-clip", "0", "125"], "--target-clip belongs to --task regress"),
+        ([*GOOD[:6]], "--context-len is required"),
+        ([*GOOD[:4], *GOOD[6:]], "--csv FILE... (or --demo) is required"),
+        ([*GOOD, "--demo"], "leave --csv out"),
+        (["--mode", "infer", *GOOD[2:]], "--mode infer needs --ckpt"),
+        (["--mode", "finetune", *GOOD[2:]], "--mode finetune needs --ckpt"),
+        ([*GOOD, "--ckpt", "x"], "--ckpt belongs to --mode finetune or infer"),
+        ([*GOOD, "--freeze", "x"], "--freeze belongs to --mode finetune"),
+        ([*GOOD, "--val-ratio", "0.6", "--test-ratio", "0.4"], "must be below 1"),
+        ([*GOOD, "--folds", "3"], "--folds belongs to --split-mode rolling"),
+        ([*GOOD, "--gap", "3"], "--gap belongs to --split-mode rolling or holdout"),
+        ([*GOOD, "--contex", "3"], "unknown flag --contex"),
+        ([*GOOD, "--seed"], "expected one argument"),
+        ([*GOOD, "--config", "/no/such.yaml"], "cannot read the config file"),
+    ],
+)
+def test_mistakes_are_named(words, text):
+    assert text in problems(*words)
+
+
+def test_config_file_then_command_line(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "mode: train\ntask: classify\ncsv: [a.csv, b.csv]\ncontext-len: 31\nlr: 1e-4\namp: yes\nepochs: 3\n"
+    )
+    config = cli.parse(["--config", str(path), "--epochs", "7", "--no-amp"])
+    assert (config.csv, config.context_len, config.lr) == (("a.csv", "b.csv"), 31, 1e-4)
+    assert (config.epochs, config.amp) == (7, False)
+    assert {"lr", "epochs"} <= config.given and "seed" not in config.given
+
+
+def test_config_file_mistakes(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("mode: train\ntask: classify\ncsv: a\ncontext_len: .nan\nepoch: 3\nval_ratio: 2\n")
+    text = problems("--config", str(path))
+    assert "unknown key 'epoch' did you mean epochs?" in text
+    assert "--context-len takes a finite number" in text and "--val-ratio must be in (0, 1)" in text
+    path.write_text("- a\n- b\n")
+    assert "a mapping" in problems("--config", str(path))
+    path.write_text("a: [1\n")
+    assert "not a YAML file" in problems("--config", str(path))
+
+
+def test_what_a_run_writes_can_be_read_again():
+    first = cli.parse(
+        [*GOOD, "--alpha", "0.25", "--pos-weight", "3", "--model-args", "size=tiny", "--backbone", "llm_ts"]
+    )
+    import yaml
+
+    text = yaml.safe_dump(first.flat())
+    values = yaml.safe_load(text)
+    again, found = cli.check_all(cli.core_flags(), values)
+    assert not found
+    assert all(again[key] == getattr(first, key) for key in again if key != "model_args")
+    assert values["model_args"] == {"size": "tiny"} and values["pos_weight"] == 3.0
+
+
+def test_model_is_another_name_of_ckpt():
+    assert cli.parse(["--mode", "infer", *GOOD[2:6], "--model", "runs/x"]).ckpt == "runs/x"
+
+
+def test_the_process_exits_with_2_and_no_traceback(tmp_path):
+    done = command("--mode", "train", "--task", "classify", "--csvv", "x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean --csv?" in done.stderr and "Traceback" not in done.stderr and done.stdout == ""

@@ -1,0 +1,127 @@
+"""rundir.py: names, locks, and runs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config import RunConfig
+from errors import UsageError
+from rundir import RunDir, run_name, write_csv, write_json
+
+from .conftest import ROOT
+
+
+def name_of(**settings):
+    defaults = {"mode": "train", "task": "classify", "context_len": 31}
+    return run_name(RunConfig(**defaults | settings), channels=31, task_part=["alpha0.50", "pwglobal"])
+
+
+def test_the_name_can_be_known_beforehand():
+    assert name_of() == "train_classify_ctx31_ch31_alpha0.50_pwglobal_llm_ts_seed777_splitgroup"
+    assert name_of(desc="v2", backbone="gru", seed=1, split_mode="rolling").endswith("_gru_seed1_splitrolling_v2")
+
+
+@pytest.mark.parametrize("desc", ["../../x", "a/b", "..", ".hidden", "a b", "x\n", "a\\b", "$(rm)"])
+def test_a_description_cannot_leave_its_folder(desc):
+    with pytest.raises(UsageError, match="cannot be part of a directory's name"):
+        name_of(desc=desc)
+
+
+def test_a_korean_description_is_fine_and_a_long_one_is_not(tmp_path):
+    name = name_of(desc="수요예측")
+    with RunDir(str(tmp_path), name) as run:
+        run.commit()
+    assert (tmp_path / name).is_dir()
+    with pytest.raises(UsageError, match="bytes long, at most"):
+        name_of(desc="x" * 300)
+    with pytest.raises(UsageError, match="bytes long"):
+        name_of(desc="수" * 60)  # 60 letters, 180 bytes
+
+
+def test_a_run_appears_when_it_is_whole(tmp_path):
+    with RunDir(str(tmp_path), "r") as run:
+        (run.path / "metrics.json").write_text("{}")
+        assert not (tmp_path / "r").exists()
+        run.commit()
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+    assert (tmp_path / "r" / "metrics.json").is_file()
+
+
+def test_a_failed_run_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), RunDir(str(tmp_path), "r") as run:
+        (run.path / "half").write_text("x")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_finished_runs_move_aside_or_are_replaced(tmp_path):
+    for content in "abc":
+        with RunDir(str(tmp_path), "r") as run:
+            (run.path / "f").write_text(content)
+            run.commit()
+    read = {p.name: (p / "f").read_text() for p in tmp_path.iterdir()}
+    assert read == {"r.1": "a", "r.2": "b", "r": "c"}
+    with RunDir(str(tmp_path), "r", overwrite=True) as run:
+        (run.path / "f").write_text("d")
+        run.commit()
+    assert (tmp_path / "r" / "f").read_text() == "d" and not (tmp_path / "r.3").exists()
+
+
+def test_an_interrupted_run_is_not_lost_by_accident(tmp_path):
+    with pytest.raises(KeyboardInterrupt), RunDir(str(tmp_path), "r") as run:
+        (run.path / "model.pt").write_text("state")
+        raise KeyboardInterrupt
+    with (
+        pytest.raises(UsageError, match="an interrupted run of this name is waiting") as caught,
+        RunDir(str(tmp_path), "r"),
+    ):
+        pass
+    assert "--resume" in caught.value.hint and "--overwrite" in caught.value.hint
+    with RunDir(str(tmp_path), "r", resume=True) as run:
+        assert (run.path / "model.pt").read_text() == "state"
+    with RunDir(str(tmp_path), "r", overwrite=True) as run:
+        assert not run.resumable()
+
+
+def test_two_jobs_on_one_name(tmp_path):
+    """The other job is a process of its own; its lock ends with it, even when it is killed."""
+    code = (
+        "import sys; from rundir import RunDir\n"
+        f"with RunDir({str(tmp_path)!r}, 'r') as run:\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match="another job is writing this run"), RunDir(str(tmp_path), "r"):
+        pass
+    other.kill()
+    other.wait()
+    with RunDir(str(tmp_path), "r") as run:
+        run.commit()
+    assert (tmp_path / "r").is_dir()
+
+
+def test_an_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written") as caught, RunDir(str(tmp_path / "file"), "r"):
+        pass
+    assert caught.value.exit_code == 2
+
+
+def test_json_holds_null_and_never_nan(tmp_path):
+    write_json(tmp_path / "m.json", {"a": float("nan"), "b": [1.5, float("inf")], "c": "é"})
+    assert json.loads((tmp_path / "m.json").read_text()) == {"a": None, "b": [1.5, None], "c": "é"}
+    write_csv(tmp_path / "t.csv", ["a", "b"], [[1, "x,y"], [None, 2.5]])
+    assert (tmp_path / "t.csv").read_text().splitlines() == ["a,b", '1,"x,y"', ",2.5"]
+
+
+def test_locks_and_partials_are_hidden(tmp_path):
+    with RunDir(str(tmp_path), "r"):
+        assert all(name.startswith(".") for name in os.listdir(tmp_path))

@@ -1,0 +1,107 @@
+"""splits.py: what belongs where, worked out by the definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import splits
+import windows
+from errors import DataError, UsageError
+
+
+def index_of(n_rows=10, steps=40, length=5, offset=1, stride=1):
+    offsets = np.arange(n_rows + 1, dtype=np.int64) * steps
+    usable = np.ones(n_rows * steps, bool)
+    usable_y = usable if offset is not None else np.ones(n_rows, bool)
+    return offsets, windows.plan(offsets, usable, usable_y, length=length, offset=offset, stride=stride)
+
+
+def make(index, offsets, **how):
+    settings = {"mode": "group", "val_ratio": 0.2, "test_ratio": 0.0, "seed": 777} | how
+    return splits.make(index, offsets, **settings)
+
+
+def test_group_gives_every_row_to_one_split():
+    offsets, index = index_of()
+    (split,) = make(index, offsets, test_ratio=0.3)
+    rows = {name: set(split[name].rows()) for name in splits.NAMES}
+    assert [len(rows[name]) for name in splits.NAMES] == [5, 2, 3]
+    assert set.union(*rows.values()) == set(range(10))
+    assert sum(map(len, rows.values())) == 10
+    assert split.how["rows"] == {name: sorted(rows[name]) for name in splits.NAMES}
+    assert splits.overlap(split, 400) == 0
+
+
+def test_rows_of_one_group_stay_together():
+    offsets, index = index_of()
+    groups = np.array(list("aabbccddee"))
+    (split,) = make(index, offsets, groups=groups)
+    of = {name: set(groups[list(set(split[name].rows()))]) for name in ("train", "val")}
+    assert len(of["val"]) == 1 and not of["train"] & of["val"]
+
+
+def test_the_seed_decides_and_only_the_seed():
+    offsets, index = index_of()
+    first, again, other = (make(index, offsets, seed=s)[0].how["rows"]["val"] for s in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+def test_holdout_cuts_at_the_target_and_lets_the_context_reach_back(gap):
+    offsets, index = index_of(n_rows=2, steps=50)
+    (split,) = make(index, offsets, mode="holdout", val_ratio=0.2, test_ratio=0.3, gap=gap)
+    column = {name: split[name].targets() % 50 for name in splits.NAMES}
+    assert (column["train"].min(), column["train"].max()) == (5, 24 - gap)
+    assert (column["val"].min(), column["val"].max()) == (25, 34 - gap)
+    assert (column["test"].min(), column["test"].max()) == (35, 49)
+    assert (split.val.starts() % 50).min() == 25 - 5  # the context of the first validation window lies in training
+    assert splits.overlap(split, 100) == 0
+
+
+@pytest.mark.parametrize("test_ratio", [0.0, 0.1])
+def test_rolling_folds_walk_forward_and_never_score_a_step_twice(test_ratio):
+    offsets, index = index_of(n_rows=3, steps=100)
+    made = make(index, offsets, mode="rolling", val_ratio=0.1, test_ratio=test_ratio, folds=3)
+    scored = [s.test if test_ratio else s.val for s in made]
+    columns = [set(part.targets() % 100) for part in scored]
+    assert [(min(c), max(c)) for c in columns] == [(70, 79), (80, 89), (90, 99)]
+    for split in made:
+        assert (split.train.targets() % 100).max() < (split.val.targets() % 100).min()
+        assert splits.overlap(split, 300) == 0
+    assert len(made[0].train) < len(made[1].train) < len(made[2].train)
+
+
+def test_rows_of_different_length_are_cut_at_the_same_share():
+    offsets = np.array([0, 20, 120])
+    usable = np.ones(120, bool)
+    index = windows.plan(offsets, usable, usable, length=2, offset=1)
+    (split,) = make(index, offsets, mode="holdout", val_ratio=0.25)
+    first = [split.val.targets()[split.val.rows() == r].min() - offsets[r] for r in (0, 1)]
+    assert first == [15, 75]
+
+
+def test_an_empty_split_names_the_sizes():
+    offsets, index = index_of(n_rows=2, steps=40, length=30)
+    with pytest.raises(DataError, match=r"the train split has no window \(windows: train 0, val 20"):
+        make(index, offsets, mode="holdout", val_ratio=0.3)
+    with pytest.raises(DataError, match=r"1 row\(s\) cannot be parted into train, val"):
+        make(*reversed(index_of(n_rows=1)))
+
+
+def test_folds_that_reach_before_the_data_are_an_error():
+    offsets, index = index_of(n_rows=2, steps=40)
+    with pytest.raises(DataError, match="of fold 0 has no window"):
+        make(index, offsets, mode="rolling", val_ratio=0.3, folds=4)
+
+
+def test_whole_row_labels_cannot_be_cut_in_time():
+    offsets, index = index_of(offset=None)
+    with pytest.raises(UsageError, match="--split-mode group"):
+        make(index, offsets, mode="holdout")
+
+
+def test_overlap_counts_what_a_broken_split_would_share():
+    _, index = index_of(n_rows=2)
+    broken = splits.Split(index, index.of_rows(np.array([True, False])), index.of_rows(np.zeros(2, bool)), {})
+    assert splits.overlap(broken, 80) == len(broken.val)

@@ -1,0 +1,360 @@
+"""Epochs over windows: precision, compile, schedule, early stopping, resume, signals. Knows no task by name.
+
+The step loop reads nothing back from the device: losses are summed there and looked at once an epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from config import RunConfig
+from errors import DivergedError, Interrupted, ResourceError
+from evaler import predict
+from hardware import Precision, Runner, compile_model, is_out_of_memory, largest_batch, untouched
+from windows import Windows, steps
+
+log = logging.getLogger("tsrun")
+WARMUP = 0.05  # share of the steps over which the learning rate rises
+FLUSH_SECONDS = 5.0  # a state that is younger is not written again: a kill costs at most this much work
+
+
+class Judge(Protocol):
+    """What training asks of a task: see tasks/_task.py."""
+
+    monitor: str
+    direction: str
+
+    def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
+    def watch(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
+
+
+@dataclass
+class Progress:
+    """Where training stands; all of it goes into the checkpoint, so that a killed run goes on from it."""
+
+    epoch: int = 0  # epochs finished
+    step: int = 0  # steps of the running epoch that are done
+    best: float | None = None
+    best_epoch: int = 0
+    stale: int = 0  # epochs since the best
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains `model` on `train`, watches `val`.
+
+    `save(kind, state, training)` writes a checkpoint: kind "best" (training is None) or "last".
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Windows,
+        val: Windows,
+        judge: Judge,
+        config: RunConfig,
+        precision: Precision,
+        save: Callable[[str, dict[str, torch.Tensor], dict[str, Any] | None], None],
+        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self.model, self.train, self.val, self.judge = model, train, val, judge
+        self.config, self.precision, self.save, self.on_epoch = config, precision, save, on_epoch
+        self.steps, self.batch_size = steps(len(train), config.batch_size)
+        self.optimizer = make_optimizer(model, config)
+        self.plateau = None
+        if config.scheduler == "plateau":
+            patience = max(config.patience // 3, 1)
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                self.optimizer, mode=judge.direction, factor=0.5, patience=patience
+            )
+        self.scaler = precision.scaler()
+        self.progress = Progress()
+        self.best_state: dict[str, torch.Tensor] = {}
+        self.last_state: dict[str, torch.Tensor] = {}
+        self.runner: Runner = model
+        self.warnings: list[str] = []
+        self._total = torch.zeros((), device=precision.device)
+        self._flushed = {"best": -math.inf, "last": -math.inf}
+        self._unsaved_best = False
+        self._signum = 0
+
+    # --- the run ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> Progress:
+        """Train to the end: `best_state` and `last_state` are the weights. Raises Diverged, Interrupted, Resource."""
+        self._warm_up()
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        started, before = time.perf_counter(), self.progress.seconds
+        try:
+            with self._bar() as bar:
+                while not self._finished():
+                    self._epoch(bar)
+                    self.progress.seconds = before + time.perf_counter() - started
+                    self._close_epoch(bar)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        self.last_state = clone_state(self.model)
+        return self.progress
+
+    def _finished(self) -> bool:
+        patience = self.config.patience
+        return self.progress.epoch >= self.config.epochs or bool(patience and self.progress.stale >= patience)
+
+    def _epoch(self, bar: tqdm) -> None:
+        """The steps of one epoch (from `progress.step` on, when it was interrupted)."""
+        self.model.train()
+        epoch, done = self.progress.epoch, self.progress.step
+        order_seed = self.config.seed * 1_000_003 + epoch
+        for positions in self.train.shuffled(self.batch_size, order_seed, skip=done):
+            self._set_lr(epoch * self.steps + self.progress.step)
+            self._step(positions)
+            self.progress.step += 1
+            bar.update()
+            if self._signum:
+                self._leave()
+
+    def _step(self, positions: torch.Tensor) -> None:
+        self._total += self._loss_and_gradients(self.runner, positions)
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        if self.scaler is not None:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor) -> torch.Tensor:
+        x, y = self.train.gather(positions)
+        if x.device != self.precision.device:  # data too large for the device: batches travel
+            x, y = (part.to(self.precision.device, non_blocking=True) for part in (x, y))
+        if runner is not self.model:
+            torch.compiler.cudagraph_mark_step_begin()
+        with self.precision.autocast():
+            outputs = runner(x)
+        loss = self.judge.loss(outputs.float(), y)
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        return loss.detach()
+
+    def _close_epoch(self, bar: tqdm) -> None:
+        progress = self.progress
+        train_loss = float(self._total) / self.steps
+        if not math.isfinite(train_loss):
+            self._diverged("the training loss", train_loss)
+        line = {"epoch": progress.epoch + 1, "train_loss": train_loss, "lr": self.optimizer.param_groups[0]["lr"]}
+        line |= self._validate()
+        line["seconds"] = round(progress.seconds, 3)
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        self._total.zero_()
+        progress.history.append(line)
+        self._keep_if_best(line[f"val_{self.judge.monitor}"])
+        if self.plateau is not None and line[f"val_{self.judge.monitor}"] is not None:
+            self.plateau.step(line[f"val_{self.judge.monitor}"])
+        if self.on_epoch is not None:
+            self.on_epoch(line)
+        self._tell(bar, line)
+        self._flush("best")
+        self._flush("last")
+        if self._signum:
+            self._leave()
+
+    def _validate(self) -> dict[str, Any]:
+        self.model.eval()
+        outputs = predict(self.runner, self.val, self.precision, self.batch_size)
+        y = self.val.gather(self.val.locate(torch.arange(len(self.val), device=self.val.device)))[1]
+        loss = float(self.judge.loss(outputs, y.to(outputs.device)))
+        if not math.isfinite(loss):
+            self._diverged("the validation loss", loss)
+        return {"val_loss": loss} | {f"val_{name}": value for name, value in self.judge.watch(outputs).items()}
+
+    def _keep_if_best(self, value: float | None) -> None:
+        progress = self.progress
+        value = None if value is None or math.isnan(value) else value  # a NaN is never best
+        first = not self.best_state  # something must stand there, even where the monitor is undefined
+        sign = 1 if self.judge.direction == "max" else -1
+        better = value is not None and (progress.best is None or sign * value > sign * progress.best)
+        progress.stale += 1
+        if better or first:
+            progress.best, progress.best_epoch = value, progress.epoch
+            progress.stale = 0
+            self.best_state = clone_state(self.model)
+            self._unsaved_best = True
+
+    # --- steps' surroundings ---------------------------------------------------------------------------------------
+
+    def _set_lr(self, step: int) -> None:
+        if self.plateau is None:
+            factor = lr_factor(step, self.config.epochs * self.steps, self.config.scheduler)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.lr * factor
+
+    def _warm_up(self) -> None:
+        """Compile, and find out that memory is short before the first epoch, with a batch size that would fit."""
+        self.model.train()
+
+        def try_out(runner: Runner, size: int = self.batch_size) -> None:
+            numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
+            self._loss_and_gradients(runner, self.train.locate(numbers))
+
+        try:
+            with untouched(self.model):
+                try_out(self.model)
+            self.runner, warning = compile_model(self.model, self.config.compile, try_out)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            with untouched(self.model):
+                fits = largest_batch(self.batch_size, lambda size: try_out(self.model, size))
+            raise ResourceError(
+                f"out of memory with batches of {self.batch_size} windows",
+                where=f"--batch-size {self.config.batch_size}",
+                hint=f"--batch-size {fits} fits" if fits else "a smaller model: not even one window fits",
+            ) from None
+        if warning:
+            self.warnings.append(warning)
+            log.warning("warning: %s", warning)
+
+    def _bar(self) -> tqdm:
+        total = self.config.epochs * self.steps
+        done = self.progress.epoch * self.steps + self.progress.step
+        hidden = self.config.quiet or not sys.stderr.isatty()
+        return tqdm(total=total, initial=done, disable=hidden, desc="training", unit="step", dynamic_ncols=True)
+
+    def _tell(self, bar: tqdm, line: Mapping[str, Any]) -> None:
+        value = line[f"val_{self.judge.monitor}"]
+        shown = "undefined" if value is None else f"{value:.4f}"
+        best = " *" if self.progress.best_epoch == self.progress.epoch else ""
+        text = f"train {line['train_loss']:.4f}  val {line['val_loss']:.4f}  {self.judge.monitor} {shown}{best}"
+        if bar.disable:
+            log.info("epoch %d/%d  %s  %.1fs", line["epoch"], self.config.epochs, text, line["seconds"])
+        else:
+            bar.set_postfix_str(text)
+
+    # --- leaving early, and coming back ----------------------------------------------------------------------------
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._signum:  # asked twice: leave at once, with what is on disk
+            raise KeyboardInterrupt
+        self._signum = number
+
+    def _leave(self) -> None:
+        self._flush("best", force=True)
+        self._flush("last", force=True)
+        at = f"epoch {self.progress.epoch + 1}, step {self.progress.step} of {self.steps}"
+        raise Interrupted(self._signum, f"stopped at {at}; the state is saved", hint="--resume continues this run")
+
+    def _diverged(self, what: str, value: float) -> None:
+        self._flush("best", force=True)
+        raise DivergedError(
+            f"{what} became {value} in epoch {self.progress.epoch + 1}",
+            hint="a smaller --lr, or --clip 1; --amp off if the values are very large",
+        )
+
+    def _flush(self, kind: str, force: bool = False) -> None:
+        if not force and time.monotonic() - self._flushed[kind] < FLUSH_SECONDS:
+            return
+        if kind == "best" and self._unsaved_best:
+            self.save("best", self.best_state, None)
+            self._unsaved_best = False
+        elif kind == "last":
+            self.save("last", self.model.state_dict(), self.state())
+        self._flushed[kind] = time.monotonic()
+
+    def state(self) -> dict[str, Any]:
+        """Everything beside the weights that the next step depends on, plain values and tensors only."""
+        return {
+            "progress": asdict(self.progress),
+            "total": self._total.cpu(),
+            "best_state": self.best_state,
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": None if self.plateau is None else _plain(self.plateau.state_dict()),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "random": random_states(),
+        }
+
+    def restore(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+        """Stand where `state()` was taken."""
+        self.model.load_state_dict(weights)
+        self.progress = Progress(**state["progress"])
+        self._total.copy_(state["total"])
+        self.best_state = dict(state["best_state"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        set_random_states(state["random"])
+
+
+def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+    """The optimizer over the parameters that train; norms and biases do not decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=config.lr, fused=True)
+
+
+def lr_factor(step: int, total: int, scheduler: str) -> float:
+    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to 0 (or flat: "none")."""
+    if scheduler == "none":
+        return 1.0
+    rise = max(round(WARMUP * total), 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(total - rise, 1)))
+
+
+def clone_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of the weights that the next step does not change."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def random_states() -> dict[str, Any]:
+    """Every generator that training could draw from, as plain values."""
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [kind, np.asarray(keys).tolist(), position, has_gauss, cached],
+        "python": [version, list(words), gauss],
+    }
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Undo time: put every generator where `random_states` found it."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, cached))
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in state.items() if isinstance(value, (int, float, str, list, type(None)))}

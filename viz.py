@@ -1,0 +1,398 @@
+"""The pictures of a run. Each public plot takes arrays and a path and writes one PNG, whole or not at all.
+
+Every `X(..., path)` is `save(X_figure(...), path)`. Figures are built through matplotlib's object API on the Agg
+canvas: no pyplot, no display, nothing global. Colours are those of Okabe and Ito (2008), and whatever differs in
+colour differs in line style, marker or hatch as well, so a picture survives grey print. Data that cannot fill a
+picture (no samples, one class) still give one, which says why it is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import sklearn.metrics as skm
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
+from numpy.typing import ArrayLike
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+BLACK, GREY, BLUE, SKY = "#000000", "#6E6E6E", "#0072B2", "#56B4E9"
+ORANGE, GREEN, VERMILLION = "#E69F00", "#009E73", "#D55E00"
+DPI = 120
+CURVE_POINTS = 4000  # several per pixel column: a thinned curve looks like the whole one
+SCATTER_POINTS = 2000  # beyond it, points cover each other and counts per cell say more
+PAPER = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}  # under text on data
+STEPS = [1, 2, 5, 10]  # between ticks
+COUNTS = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256)))  # one sample must stand out from the paper
+
+
+def save(figure: Figure, path: AnyPath) -> None:
+    """Writes `figure` as a PNG at `path` by way of a hidden file next to it, so that no reader meets half a picture."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        figure.savefig(part, format="png", dpi=DPI)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def new_figure(width: float = 6.0, height: float = 4.5) -> Figure:
+    """An empty figure, `width` x `height` inches, on an Agg canvas."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def wrap(text: str, width: int, lines: int = 3) -> str:
+    """`text` in at most `lines` lines of `width`, broken at spaces and after `_ - / ,` (run names have no spaces)."""
+    rows = [row.rstrip() for row in re.findall(rf"(?:.{{1,{width}}}(?:(?<=[\s_\-/,])|$)|.{{1,{width}}})", text)]
+    return "\n".join(rows[:lines]) + ("…" if len(rows) > lines else "")
+
+
+def dress(ax: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
+    """Labels, a faint grid, no box. Dollar signs in names and units are text here, not mathematics."""
+    ax.set_xlabel(xlabel, parse_math=False)
+    ax.set_ylabel(ylabel, parse_math=False)
+    ax.set_title(wrap(title, 64), fontsize=10.5, loc="left", parse_math=False)
+    ax.grid(color="#E4E4E4", linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def legend(ax: Axes, **where: Any) -> None:
+    """Inside at `loc`, or above the axes, where it covers no data, in `ncols` columns."""
+    if "loc" not in where:
+        where |= {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "columnspacing": 1.4}
+    for text in ax.legend(fontsize=8.5, framealpha=0.9, edgecolor="none", **where).get_texts():
+        text.set_parse_math(False)
+
+
+def note(ax: Axes, text: str) -> None:
+    """Says in the middle of an empty picture why it is empty."""
+    ax.text(0.5, 0.5, wrap(text, 48), transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=11)
+
+
+def _curve_axes(y: np.ndarray, xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes, bool]:
+    """A figure for a curve over two rates, and whether `y` holds the two classes that define it."""
+    figure = new_figure()
+    ax = figure.subplots()
+    dress(ax, xlabel, ylabel, title)
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
+    both = bool(0 < y.sum() < len(y))
+    if not both:
+        note(ax, f"one class only: all {len(y):,} labels are {int(y[0])}" if len(y) else "no samples")
+    return figure, ax, both
+
+
+def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most about CURVE_POINTS of the curve's own points, evenly spread along its length, ends included."""
+    if len(x) <= CURVE_POINTS:
+        return x, y
+    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    _, keep = np.unique(np.floor(length / length[-1] * CURVE_POINTS), return_index=True)
+    return x[keep], y[keep]
+
+
+def roc_figure(y: ArrayLike, score: ArrayLike, title: str = "") -> Figure:
+    """True against false positive rate over all thresholds; the diagonal is chance."""
+    y, score = np.asarray(y), np.asarray(score)
+    labels = ("false positive rate (share of negatives)", "true positive rate (share of positives)")
+    figure, ax, both = _curve_axes(y, *labels, title)
+    if not both:
+        return figure
+    fpr, tpr, _ = skm.roc_curve(y, score)
+    ax.plot(*_thin(fpr, tpr), color=BLUE, linewidth=2, label=f"model, area {skm.roc_auc_score(y, score):.3f}")
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="chance, area 0.500")
+    legend(ax, loc="lower right")
+    return figure
+
+
+def roc_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "") -> None:
+    """The ROC curve of labels `y [n]` (0 or 1) and `score [n]`."""
+    save(roc_figure(y, score, title), path)
+
+
+def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None = None) -> Figure:
+    """Precision against recall as steps (no interpolation, as average precision has it), the base rate, and tau."""
+    y, score = np.asarray(y), np.asarray(score)
+    labels = ("recall (share of positives found)", "precision (share of alarms that are right)")
+    figure, ax, both = _curve_axes(y, *labels, title)
+    if not both:
+        return figure
+    precision, recall, _ = skm.precision_recall_curve(y, score)
+    # scikit-learn's last point, precision 1 at recall 0, belongs to no threshold
+    curve = _thin(recall[:-1], precision[:-1])
+    average = skm.average_precision_score(y, score)
+    ax.plot(*curve, color=BLUE, linewidth=2, drawstyle="steps-post", label=f"model, average precision {average:.3f}")
+    base = float(np.mean(y))
+    ax.axhline(base, color=GREY, linewidth=1.2, linestyle="--", label=f"base rate {base:.3g}")
+    if tau is not None:
+        alarm = score >= tau
+        hits = y[alarm].sum()
+        at = (hits / y.sum(), hits / alarm.sum()) if alarm.any() else (np.nan, np.nan)
+        say = f"precision {at[1]:.2f}, recall {at[0]:.2f}" if alarm.any() else "no alarm"
+        ax.plot(*at, "D", color=VERMILLION, markersize=8, markeredgecolor="white", label=f"τ = {tau:.3g}: {say}")
+    legend(ax, loc="best")
+    return figure
+
+
+def pr_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "", tau: float | None = None) -> None:
+    """The precision-recall curve of labels `y [n]` (0 or 1) and `score [n]`, with the threshold `tau` marked."""
+    save(pr_figure(y, score, title, tau), path)
+
+
+def _score_range(score: np.ndarray, marks: Sequence[float]) -> tuple[float, float]:
+    """[0, 1] for scores that use half of it; else the scores', and the marks' where that no more than doubles it."""
+    low, high = _pad(score.min(), score.max())
+    near = [mark for mark in marks if low - (high - low) <= mark <= high + (high - low)]
+    if near:
+        low, high = min(low, _pad(min(near), high)[0]), max(high, _pad(low, max(near))[1])
+    return (0.0, 1.0) if high - low > 0.5 else (max(low, 0.0), min(high, 1.0))
+
+
+def hist_figure(y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] | None = None) -> Figure:
+    """Each class's scores as a density of area 1, so that a rare class is as visible as a common one."""
+    y, score = np.asarray(y), np.asarray(score, np.float64)
+    marks = dict(thresholds or {})
+    figure = new_figure()
+    ax = figure.subplots()
+    dress(ax, "predicted probability of the positive class", "density (each class has area 1)")
+    if not len(y):
+        note(ax, "no samples")
+        return figure
+    low, high = _score_range(score, list(marks.values()))
+    edges = np.linspace(low, high, int(np.clip(2 * len(y) ** 0.5, 10, 40)) + 1)
+    looks = (("negative", 0, SKY, "", "-"), ("positive", 1, VERMILLION, "////", "--"))
+    for name, label, colour, hatch, line in looks:
+        part = score[y == label]
+        density = np.histogram(part, edges, density=True)[0] if len(part) else np.zeros(len(edges) - 1)
+        look: dict[str, Any] = {"fill": True, "facecolor": to_rgba(colour, 0.35), "edgecolor": colour, "hatch": hatch}
+        ax.stairs(density, edges, linewidth=1.6, linestyle=line, label=f"{name} (n = {len(part):,})", **look)
+    for (name, value), line in zip(marks.items(), cycle((":", "-.", "--")), strict=False):
+        where = "" if low <= value <= high else " (beyond the axis)"
+        ax.axvline(value, color=BLACK, linewidth=1.5, linestyle=line, label=f"{name} = {value:.3g}{where}")
+    ax.set_xlim(low, high)
+    legend(ax, ncols=2)
+    return figure
+
+
+def hist_score(y: ArrayLike, score: ArrayLike, path: AnyPath, thresholds: Mapping[str, float] | None = None) -> None:
+    """The distribution of `score [n]` in each class of `y [n]`, with named thresholds as vertical lines."""
+    save(hist_figure(y, score, thresholds), path)
+
+
+def _percent(share: float) -> str:
+    """One decimal, but never 0.0% for some or 100.0% for not all."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
+def confusion_figure(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any]) -> Figure:
+    """Two 2 x 2 matrices, truth down and prediction across; a cell holds its count and its share of the row."""
+    figure = new_figure(6.6, 3.4)
+    panels = zip(figure.subplots(1, 2), (counts_default, counts_tau), ("default threshold", "best τ"), strict=True)
+    for ax, counts, name in panels:
+        table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]], np.int64)
+        rows = table.sum(axis=1, keepdims=True)
+        share = np.divide(table, rows, out=np.zeros((2, 2)), where=rows > 0)
+        ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25)  # never so dark that cells of 80 and 100 % look alike
+        for (i, j), count in np.ndenumerate(table):
+            part = _percent(share[i, j]) if rows[i, 0] else "no samples"
+            colour = "white" if share[i, j] > 0.8 else BLACK
+            ax.text(j, i, f"{count:,}\n{part}", ha="center", va="center", color=colour, fontsize=11)
+        dress(ax, "predicted", "true")
+        value = f" = {counts['threshold']:.3g}" if counts.get("threshold") is not None else ""
+        ax.set_title(name + value, fontsize=10.5)
+        ax.grid(visible=False)
+        ax.set_xticks([0, 1], ["negative", "positive"])
+        ax.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
+    figure.supxlabel("count, and share of the row", fontsize=8.5, color=GREY)
+    return figure
+
+
+def confusion(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], path: AnyPath) -> None:
+    """Confusion matrices at the default threshold and at tau; each mapping has tp, fp, fn, tn and maybe threshold."""
+    save(confusion_figure(counts_default, counts_tau), path)
+
+
+def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+    """One column of the history as float64, NaN where an epoch lacks it."""
+    values = [row.get(key) for row in history]
+    return np.array([np.nan if value is None else float(value) for value in values], np.float64)
+
+
+def _mark_best(axes: Sequence[Axes], ax: Axes, epoch: np.ndarray, values: np.ndarray, direction: str) -> None:
+    if not np.isfinite(values).any():
+        note(ax, "no finite value of the monitored metric")
+        return
+    best = int(np.nanargmax(values) if direction == "max" else np.nanargmin(values))
+    for each in axes:
+        each.axvline(epoch[best], color=GREY, linewidth=1, linestyle=":")
+    label = f"best: {values[best]:.4g} at epoch {epoch[best]:g}"
+    ax.plot(epoch[best], values[best], "*", color=VERMILLION, markersize=13, markeredgecolor="white", label=label)
+
+
+def learning_figure(history: Sequence[Mapping[str, Any]], monitor: str, direction: str = "max") -> Figure:
+    """Losses above, the monitored metric below (one panel when it is a loss already drawn), the best epoch marked."""
+    figure = new_figure()
+    losses = {"train_loss": ("train", BLUE, "-", "o"), "val_loss": ("validation", ORANGE, "--", "s")}
+    axes = list(figure.subplots(1 if monitor in losses else 2, 1, sharex=True, squeeze=False)[:, 0])
+    epoch = _column(history, "epoch")
+    dress(axes[0], "", "loss")
+    if len(axes) > 1:
+        dress(axes[1], "", wrap(monitor, 24))
+    axes[-1].set_xlabel("epoch")
+    if not history:
+        note(axes[0], "no epoch was run")
+        return figure
+    look: dict[str, Any] = {"markersize": 4, "linewidth": 1.8, "markevery": max(1, len(epoch) // 20)}
+    drawn = []
+    for key, (name, colour, line, marker) in losses.items():
+        values = _column(history, key)
+        if np.isfinite(values).any():
+            axes[0].plot(epoch, values, color=colour, linestyle=line, marker=marker, label=name, **look)
+            drawn.append(values[np.isfinite(values)])
+    everything = np.concatenate(drawn) if drawn else np.ones(1)
+    if everything.min() > 0 and everything.max() > 20 * everything.min():
+        axes[0].set_yscale("log")
+        axes[0].set_ylabel("loss (log scale)")
+    values = _column(history, monitor)
+    if len(axes) > 1:
+        axes[1].plot(epoch, values, color=GREEN, marker="^", **look)
+    _mark_best(axes, axes[-1], epoch, values, direction)
+    axes[-1].locator_params(axis="x", nbins=8, integer=True, steps=STEPS)
+    if len(epoch) == 1:
+        axes[-1].set_xlim(epoch[0] - 1, epoch[0] + 1)
+    for ax in axes:
+        if ax.get_legend_handles_labels()[0]:
+            legend(ax, ncols=3)
+    return figure
+
+
+def learning_curve(history: Sequence[Mapping[str, Any]], path: AnyPath, monitor: str, direction: str = "max") -> None:
+    """`history`: a mapping an epoch with epoch, train_loss, val_loss, `monitor` (None or absent: not measured), of
+    which the "max" or "min" value is best, as `direction` says.
+    """
+    save(learning_figure(history, monitor, direction), path)
+
+
+def _finite(y: ArrayLike, pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    y, pred = np.ravel(np.asarray(y, np.float64)), np.ravel(np.asarray(pred, np.float64))
+    keep = np.isfinite(y) & np.isfinite(pred)
+    return y[keep], pred[keep]
+
+
+def _pad(low: float, high: float) -> tuple[float, float]:
+    """A little air around [low, high], some even where it is one point."""
+    air = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - air, high + air
+
+
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """The range to show: all values but far outliers, which lie over twice the 1-99 % range beyond it."""
+    low, high = np.quantile(values, (0.01, 0.99))
+    fence = 2 * (high - low)
+    inside = values[(values >= low - fence) & (values <= high + fence)]
+    return _pad(float(inside.min()), float(inside.max()))
+
+
+def _with_unit(label: str, unit: str) -> str:
+    return f"{label} ({unit})" if unit else label
+
+
+def _bands(y: np.ndarray, residual: np.ndarray, bins: int = 15) -> tuple[np.ndarray, np.ndarray]:
+    """Median truth `[b]` and 10, 50, 90 % residual `[3, b]` in up to `bins` bins of equal count."""
+    edges = np.unique(np.quantile(y, np.linspace(0, 1, bins + 1)))
+    place = np.searchsorted(edges[1:-1], y, side="right")
+    order = np.argsort(place, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+    centre = np.array([np.median(y[part]) for part in parts])
+    return centre, np.array([np.quantile(residual[part], (0.1, 0.5, 0.9)) for part in parts]).T
+
+
+def residuals_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
+    """Left, the residuals (prediction - truth) as a histogram; right, their median and 10-90 % against the truth."""
+    y, pred = _finite(y, pred)
+    figure = new_figure(8.4, 4.0)
+    left, right = figure.subplots(1, 2)
+    dress(left, _with_unit("residual: prediction − truth", unit), "samples")
+    dress(right, _with_unit("truth", unit), _with_unit("residual", unit))
+    if not len(y):
+        note(left, "no finite samples")
+        return figure
+    residual = pred - y
+    low, high = _span(residual)
+    outside = int(((residual < low) | (residual > high)).sum())
+    bins = 2 * int(np.clip(len(y) ** 0.5, 8, 60) / 2) + 1  # odd: a constant residual stands in the middle of one
+    counts, edges = np.histogram(residual, np.linspace(low, high, bins + 1))
+    left.stairs(counts, edges, fill=True, facecolor=SKY, edgecolor=BLUE, linewidth=0.8)
+    left.locator_params(axis="y", integer=True)
+    left.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    lower, middle, upper = np.quantile(residual, (0.1, 0.5, 0.9))
+    left.axvline(lower, color=BLACK, linewidth=1.3, linestyle="--", label=f"10 %: {lower:.3g}")
+    left.axvline(middle, color=BLACK, linewidth=1.8, label=f"median {middle:.3g}")
+    left.axvline(upper, color=BLACK, linewidth=1.3, linestyle="-.", label=f"90 %: {upper:.3g}")
+    if outside:
+        left.plot([], [], linestyle="", label=f"{outside:,} beyond the axis")
+    legend(left, ncols=2)
+    centre, (lower, middle, upper) = _bands(y, residual)
+    bars = (middle - lower, upper - middle)
+    label = "median, 10 to 90 %"
+    right.errorbar(centre, middle, bars, fmt="o", color=BLUE, markersize=5, elinewidth=1.5, capsize=3, label=label)
+    right.axhline(0, color=GREY, linewidth=1.2, linestyle="--", zorder=0)
+    legend(right)
+    return figure
+
+
+def residuals(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "") -> None:
+    """How the residuals of `pred` (shape of `y`, in `unit`) spread, and how that depends on the truth."""
+    save(residuals_figure(y, pred, unit), path)
+
+
+def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
+    """Prediction against truth on equal axes: points when few, counts per hexagon when many; the identity dashed."""
+    y, pred = _finite(y, pred)
+    figure = new_figure()
+    ax = figure.subplots()
+    dress(ax, _with_unit("truth", unit), _with_unit("prediction", unit))
+    if not len(y):
+        note(ax, "no finite samples")
+        return figure
+    low, high = _span(np.concatenate([y, pred]))
+    outside = int(((np.minimum(y, pred) < low) | (np.maximum(y, pred) > high)).sum())
+    if len(y) > SCATTER_POINTS:
+        extent = (low, high, low, high)
+        cells = ax.hexbin(y, pred, gridsize=50, extent=extent, bins="log", mincnt=1, cmap=COUNTS, linewidths=0.1)
+        cells.set_clim(1, max(10, float(np.max(np.asarray(cells.get_array())))))
+        figure.colorbar(cells, ax=ax, label="samples per cell", shrink=0.85)
+    else:
+        ax.scatter(y, pred, s=16, color=BLUE, alpha=0.7 if len(y) < 300 else 0.4, edgecolors="none")
+    ax.plot([low, high], [low, high], color="white", linewidth=3, alpha=0.5)  # sets the next line off dark cells
+    ax.plot([low, high], [low, high], color=VERMILLION, linewidth=1.6, linestyle="--", label="prediction = truth")
+    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    ax.locator_params(nbins=6, steps=STEPS)  # the same marks on both axes
+    facts = [f"MAE {np.abs(pred - y).mean():.4g}", f"n = {len(y):,}"]
+    if np.ptp(y) > 0:
+        facts.insert(0, f"R² {skm.r2_score(y, pred):.3f}")
+    if outside:
+        facts.append(f"{outside:,} beyond the axes")
+    ax.text(0.03, 0.97, "\n".join(facts), transform=ax.transAxes, va="top", fontsize=9, bbox=PAPER)
+    legend(ax, loc="lower right")
+    return figure
+
+
+def scatter(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "") -> None:
+    """`pred` against `y` (one shape, in `unit`), with R2 and MAE."""
+    save(scatter_figure(y, pred, unit), path)

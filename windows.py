@@ -1,0 +1,214 @@
+"""Lazy windows over a Series: an index and one gather, never a copy of the data.
+
+An `Index` says which windows there are, as runs of equally spaced starts: its size is that of the runs, not of the
+windows. `Windows` puts it over tensors that live on a device; `gather` reads a batch out of them in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from errors import DataError
+
+BLOCK = 1 << 20  # windows whose positions are worked out at once: 16 MB, and one small kernel an epoch for most
+
+
+@dataclass(frozen=True)
+class Index:
+    """Runs of windows: run s holds `count[s]` windows of row `row[s]`, at `first[s]`, `first[s] + stride`, ...
+
+    Starts are positions on the flat time axis of a Series (its `values` are `[C, total]`). The target of a window
+    that starts at t sits at `t + shift`, or, when `shift` is None, belongs to the whole row.
+    """
+
+    first: np.ndarray
+    count: np.ndarray
+    row: np.ndarray
+    stride: int
+    length: int
+    shift: int | None
+
+    def __len__(self) -> int:
+        return int(self.count.sum())
+
+    def starts(self) -> np.ndarray:
+        """Every window's start, int64 [n]."""
+        offset = np.arange(len(self)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
+        return np.repeat(self.first, self.count) + offset * self.stride
+
+    def rows(self) -> np.ndarray:
+        """Every window's row, int64 [n]."""
+        return np.repeat(self.row, self.count)
+
+    def targets(self) -> np.ndarray:
+        """Where every window's target is: a position on the flat axis, or the row for whole-row targets."""
+        return self.rows() if self.shift is None else self.starts() + self.shift
+
+    def of_rows(self, chosen: np.ndarray) -> Index:
+        """The windows of the rows where the mask `chosen` [N] is true."""
+        return self._keep(self.first, self.count, chosen[self.row])
+
+    def with_target_in(self, low: np.ndarray, high: np.ndarray) -> Index:
+        """The windows whose target lies in [low[r], high[r]) of their row r, positions on the flat axis."""
+        assert self.shift is not None, "whole-row targets have no time"
+        target = self.first + self.shift
+        skip = np.clip(-(-(low[self.row] - target) // self.stride), 0, self.count)
+        stop = np.clip(-(-(high[self.row] - target) // self.stride), 0, self.count)
+        return self._keep(self.first + skip * self.stride, np.maximum(stop - skip, 0), stop > skip)
+
+    def _keep(self, first: np.ndarray, count: np.ndarray, mask: np.ndarray) -> Index:
+        return Index(first[mask], count[mask], self.row[mask], self.stride, self.length, self.shift)
+
+    def covered(self, total: int) -> np.ndarray:
+        """Mask [total] of the steps that some window's context holds (from each run's first to its last step)."""
+        edge = np.zeros(total + 1, np.int32)
+        np.add.at(edge, self.first, 1)
+        np.add.at(edge, self.first + (self.count - 1) * self.stride + self.length, -1)
+        return np.cumsum(edge[:-1]) > 0
+
+
+def plan(
+    offsets: np.ndarray,
+    usable_x: np.ndarray,
+    usable_y: np.ndarray,
+    *,
+    length: int,
+    offset: int | None,
+    stride: int = 1,
+) -> Index:
+    """Every window whose context and target are usable.
+
+    offsets [N+1]: row borders; usable_x, usable_y [total]: steps without a missing value (usable_y [N] for whole-row
+    targets). length: steps of context L. offset: the target lies K steps after the context's last step; None for
+    whole-row targets. A window spans L + K steps of one row, and starts are `stride` apart from each row's first.
+    """
+    shift = None if offset is None else length - 1 + offset
+    span = length if shift is None else shift + 1
+    total = int(offsets[-1])
+    lengths = np.diff(offsets)
+    n_starts = np.maximum((lengths - span) // stride + 1, 0)
+    if usable_x.all() and usable_y.all():  # one run a row
+        rows = np.flatnonzero(n_starts)
+        return Index(offsets[rows], n_starts[rows], rows, stride, length, shift)
+    row = np.repeat(np.arange(len(lengths)), n_starts)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(n_starts) - n_starts, n_starts)
+    start = offsets[row] + within * stride
+    missing = np.concatenate([[0], np.cumsum(~usable_x)])
+    assert len(missing) == total + 1
+    good = (missing[start + length] == missing[start]) & usable_y[row if shift is None else start + shift]
+    return _runs(start[good], row[good], stride, length, shift)
+
+
+def _runs(start: np.ndarray, row: np.ndarray, stride: int, length: int, shift: int | None) -> Index:
+    """Starts, sorted, as runs: a new one wherever the next start is not `stride` further in the same row."""
+    if not len(start):
+        nothing = np.zeros(0, np.int64)
+        return Index(nothing, nothing, nothing, stride, length, shift)
+    new = np.concatenate([[True], (np.diff(start) != stride) | (np.diff(row) != 0)])
+    begin = np.flatnonzero(new)
+    count = np.diff(np.concatenate([begin, [len(start)]]))
+    return Index(start[begin], count, row[begin], stride, length, shift)
+
+
+def last_contexts(offsets: np.ndarray, usable_x: np.ndarray, *, length: int, offset: int | None) -> Index:
+    """One window a row: the context that ends with the row's last step, its target not yet seen."""
+    shift = None if offset is None else length - 1 + offset
+    start = offsets[1:] - length
+    missing = np.concatenate([[0], np.cumsum(~usable_x)])
+    fits = np.diff(offsets) >= length
+    clean = missing[offsets[1:]] == missing[np.maximum(start, 0)]
+    row = np.flatnonzero(fits & clean)
+    return Index(start[row], np.ones(len(row), np.int64), row, 1, length, shift)
+
+
+def check_length(lengths: np.ndarray, length: int, offset: int | None, n_rows: int) -> None:
+    """DataError when no row is as long as one window."""
+    longest, span = int(lengths.max(initial=0)), length + (offset or 0)
+    if longest >= span:
+        return
+    need = f"{length} + {offset}" if offset else f"{length}"
+    hint = "a smaller --context-len"
+    if n_rows >= span:
+        hint = f"rows are series and columns are time: the file has {n_rows} rows, is it transposed? Else {hint}"
+    raise DataError(f"rows have {longest} steps, a window needs {need} = {span}", where="--context-len", hint=hint)
+
+
+class Windows:
+    """Windows of an Index over tensors on one device.
+
+    inputs: [C, total], what the model sees. targets: [K, total], or [K, N] for whole-row targets.
+    """
+
+    def __init__(self, inputs: torch.Tensor, targets: torch.Tensor, index: Index, horizon: int = 1) -> None:
+        self.inputs, self.targets, self.index, self.horizon = inputs, targets, index, horizon
+        self.device = inputs.device
+        ends = np.cumsum(index.count)
+        self._ends, self._before = self._tensor(ends), self._tensor(ends - index.count)
+        self._first, self._row = self._tensor(index.first), self._tensor(index.row)
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(C, L) of one window."""
+        return self.inputs.shape[0], self.index.length
+
+    def locate(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Window numbers [B] -> positions [2, B]: where each context and each target starts."""
+        run = torch.searchsorted(self._ends, numbers, right=True)
+        start = self._first[run] + (numbers - self._before[run]) * self.index.stride
+        target = self._row[run] if self.index.shift is None else start + self.index.shift
+        return torch.stack([start, target])
+
+    def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Positions [2, B] from `locate` -> x [B, C, L], y [B, K, H], in one read each."""
+        x = _read(self.inputs, positions[0], self.index.length)
+        return x, _read(self.targets, positions[1], self.horizon)
+
+    def contexts(self, positions: torch.Tensor) -> torch.Tensor:
+        """Positions [2, B] -> x [B, C, L] alone, for windows whose target is not known."""
+        return _read(self.inputs, positions[0], self.index.length)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
+        """Positions of all windows in batches of one fixed size, and how many of each count.
+
+        The last batch is filled up by repeating the last window, so that a compiled model sees one shape.
+        """
+        n = len(self)
+        for begin in range(0, n, batch_size):
+            numbers = torch.arange(begin, begin + batch_size, device=self.device).clamp_(max=n - 1)
+            yield self.locate(numbers), min(batch_size, n - begin)
+
+    def shuffled(self, batch_size: int, seed: int, skip: int = 0) -> Iterator[torch.Tensor]:
+        """Positions of all windows in random order, in `steps(n, batch_size)` batches of one size.
+
+        The order depends on the seed alone. A few windows come twice where n does not divide. `skip` batches are
+        passed over, so that an interrupted epoch goes on where it stopped.
+        """
+        n = len(self)
+        count, size = steps(n, batch_size)
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+        order = torch.cat([order, order[: count * size - n]])[skip * size :]
+        for block in order.split(max(BLOCK // size, 1) * size):
+            yield from self.locate(block.to(self.device)).split(size, dim=1)
+
+
+def steps(n: int, batch_size: int) -> tuple[int, int]:
+    """(batches, windows in each) for n windows: as few batches as fit, all of one size, hardly any window twice."""
+    count = max(-(-n // batch_size), 1)
+    return count, -(-n // count)
+
+
+def _read(plane: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """plane [C, P], starts [B] -> [B, C, length]: a strided view of every window, and one read of B of them."""
+    channels, total = plane.shape
+    view = plane.as_strided((total - length + 1, channels, length), (1, total, 1))
+    return view.index_select(0, starts)
