@@ -98,8 +98,6 @@ def read_wide(
     dialect = Dialect(sep, decimal, header, index)
     if nan not in NAN_POLICIES:
         raise UsageError(f"{nan!r} is none of {', '.join(NAN_POLICIES)}", where="--nan")
-    if not paths:
-        raise UsageError("no file is named", where="--csv")
     paths = [Path(path) for path in paths]
     values, facts = _read_all(paths, dialect)
     n_rows, length = facts[0].shape
@@ -122,7 +120,9 @@ def read_wide(
 
 
 def _read_all(paths: Sequence[Path], dialect: Dialect) -> tuple[np.ndarray, list[Facts]]:
-    """Values [C, N * T] and the facts of each file. Raises DataError where the files differ in shape."""
+    """Values [C, N * T] and the facts of each file. DataError where the files differ in shape."""
+    if not paths:
+        raise UsageError("no file is named", where="--csv")
     table, first = _read(paths[0], dialect)
     facts = [first]
     values = table.reshape(1, -1)

@@ -56,17 +56,24 @@ class Dialect:
         value = self.number(cell)
         return value is not None and value == value
 
+    @property
+    def swapped(self) -> Dialect:
+        """A dialect with the other decimal mark."""
+        return Dialect(";", "," if self.decimal == "." else ".")
+
     def split(self, lines: Sequence[str], path: Path, first_line: int = 1) -> list[list[str]]:
         """Each line's cells, quotes taken off. `first_line` is the number of lines[0] in the file, for the error."""
-        reader = csv.reader(lines, delimiter=self.sep, skipinitialspace=self.sep != " ")
+        reader = csv.reader(lines, delimiter=self.sep, skipinitialspace=self.sep != " ", strict=True)
         rows: list[list[str]] = []
         try:
             for cells in reader:
-                rows.append(cells or [""])
-                if reader.line_num != len(rows):
+                if reader.line_num != len(rows) + 1:
                     raise csv.Error("a quote is open at the end of the line")
+                rows.append(cells or [""])
         except csv.Error as error:
-            raise DataError(str(error), where=f"{path}:{first_line + len(rows) - 1}") from None
+            stray = "new-line character" in str(error)
+            what = "a carriage return within the line; lines end in \\n or \\r\\n" if stray else str(error)
+            raise DataError(what, where=f"{path}:{first_line + len(rows)}") from None
         return rows
 
 
@@ -97,9 +104,9 @@ def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[
     """
     if lines == [""]:
         raise DataError("the file is empty", where=str(path))
-    _check_dialect(lines[:2][-1], dialect, path)
     head = dialect.split(lines[:2], path)
-    header, notes = _find_header(head[0], dialect)
+    _check_dialect(lines[:2][-1], dialect, path)
+    header, notes = _find_header(head, dialect)
     if len(lines) == header:
         raise DataError("has a header and no rows", where=str(path), hint="--header no if row 1 holds data")
     width = len(head[header])
@@ -132,28 +139,29 @@ def width_error(path: Path, line: int, *, found: int, expected: int) -> DataErro
 
 def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
     """For a cell of the file, `line` and `column` from 1, that should be a number."""
-    swapped = Dialect(";", "," if dialect.decimal == "." else ".")
     if line == 1:
         hint = "--header yes if row 1 holds column names"
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
-    elif swapped.is_number(cell):
-        hint = f"--decimal '{swapped.decimal}'"
+    elif dialect.swapped.is_number(cell):
+        hint = f"--decimal '{dialect.swapped.decimal}'"
     else:
         hint = "a missing value is an empty cell, NA, nan or null"
     what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
 
 
-def _find_header(cells: Sequence[str], dialect: Dialect) -> tuple[bool, list[str]]:
-    """Whether the file's first line is a header, and the note that says so."""
+def _find_header(head: Sequence[Sequence[str]], dialect: Dialect) -> tuple[bool, list[str]]:
+    """Whether the first of the file's first two lines is a header, and the note that says so."""
     if dialect.header != "auto":
         return dialect.header == "yes", []
+    cells = head[0]
     shown = ", ".join(cells[:3]) + (", ..." if len(cells) > 3 else "")
     named = has_names(cells, dialect) or cells[0].strip().casefold() in _ID_WORDS
     if named or (not cells[0].strip() and _counts(cells[1:])):
         return True, [f"first line taken as a header ({shown})"]
-    if len(cells) >= 3 and _counts(cells):  # two numbers that count are too likely to be data
+    # Two numbers that count, and lines that count on from each other, are too likely to be data.
+    if len(cells) >= 3 and _counts(cells) and head[1:] and head[1][0].strip() != str(int(cells[-1]) + 1):
         return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
     return False, []
 
@@ -167,7 +175,8 @@ def _counts(cells: Sequence[str]) -> bool:
 def _check_dialect(line: str, dialect: Dialect, path: Path) -> None:
     """Raises DataError where the line holds text as it is read now and would hold numbers with another separator."""
     cells = dialect.split([line], path)[0][:SNIFF_CELLS]
-    if not any(map(dialect.is_text, cells[1:] or cells)):
+    may_be_id = dialect.index == "yes" or (dialect.index == "auto" and not dialect.swapped.is_number(cells[0]))
+    if not any(map(dialect.is_text, cells[1:] if may_be_id and len(cells) > 1 else cells)):
         return
     for sep, decimal in itertools.product((dialect.sep, *";\t|, "), ".,"):
         if sep == decimal or (sep, decimal) == (dialect.sep, dialect.decimal):

@@ -27,7 +27,7 @@ import numpy as np
 from dialect import MISSING, SNIFF_ROWS, Dialect, Layout, sniff, text_error, width_error
 from errors import DataError
 
-BLOCK = 1 << 19  # bytes of text parsed at a time: small beside the table, large beside the cost of a call
+BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 WORKERS = 2
 
@@ -227,19 +227,22 @@ def _in_threads(
 
 def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | None:
     """A block of whole lines by the fast reader; None where that reader is not sure of it."""
-    sep = dialect.sep.encode()
-    if len(block) < SMALL or b'"' in block or not _is_even(block, sep, layout.width):
+    if len(block) < SMALL or b'"' in block or b"\r" in block:
+        return None
+    sep, text = dialect.sep.encode(), block + b"\n"
+    n_rows = _even_rows(text, sep, layout.width)
+    if not n_rows:
         return None
     ids = []
     if layout.index:
         lines = [line.partition(sep) for line in block.split(b"\n")]
         ids = [_decode(line[0]).strip() for line in lines]
-        block = b"\n".join(line[2] for line in lines)
+        text = b"\n".join([line[2] for line in lines] + [b""])
     import pandas  # a fifth of a second, which small files need not pay
 
     try:
         column = pandas.read_csv(
-            io.BytesIO(block.replace(b"\n", sep)),
+            io.BytesIO(text.replace(b"\n", sep)),
             header=None,
             sep="\x1f",  # a control character that no file holds: every cell is a line of one column
             lineterminator=dialect.sep,
@@ -250,19 +253,20 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | No
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,
             engine="c",
-            low_memory=False,
+            low_memory=True,
         )
     except ValueError:
         return None
     values = column.to_numpy().reshape(-1)
-    return (values.reshape(-1, layout.columns), ids) if values.size % layout.columns == 0 else None
+    return (values.reshape(n_rows, layout.columns), ids) if values.size == n_rows * layout.columns else None
 
 
-def _is_even(block: bytes, sep: bytes, width: int) -> bool:
-    """Whether each line of the block holds `width` cells."""
-    text = np.frombuffer(block, np.uint8)
-    starts = np.append(0, np.flatnonzero(text == ord(b"\n")) + 1)
-    return bool((np.add.reduceat(text == ord(sep), starts, dtype=np.int32) == width - 1).all())
+def _even_rows(text: bytes, sep: bytes, width: int) -> int:
+    """How many lines the text has, the last one ended too, if each holds `width` cells; else 0."""
+    codes = np.frombuffer(text, np.uint8)
+    starts = np.append(0, np.flatnonzero(codes == ord(b"\n"))[:-1] + 1)
+    seps = np.add.reduceat(codes == ord(sep), starts, dtype=np.int32)
+    return len(starts) if (seps == width - 1).all() else 0
 
 
 def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path) -> Parsed:

@@ -197,7 +197,7 @@ class Windows:
         count, size = steps(n, batch_size)
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
         order = torch.cat([order, order[: count * size - n]])[skip * size :]
-        for block in order.split(max(BLOCK // size, 1) * size):
+        for block in order.split(max(BLOCK // size, 1) * size) if len(order) else ():
             yield from self.locate(block.to(self.device)).split(size, dim=1)
 
 

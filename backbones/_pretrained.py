@@ -17,6 +17,7 @@ The bodies that `llm_ts` can wear, by `model_type`:
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,8 +179,9 @@ class PerChannelBody(nn.Module):
         self.dim = channels * hugging.d_model + 2 * channels
         self.count = patch_count(length, self.stride)
 
+    @abstractmethod
     def _build(self, config: dict[str, Any], channels: int) -> nn.Module:
-        raise NotImplementedError
+        """The Hugging Face model for a configuration."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x[..., -self.context :]

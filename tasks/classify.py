@@ -99,10 +99,10 @@ class Classify(Task):
         if not one_class["train"] and len(one_class["val"]) < len(names):
             return
         split = "train" if one_class["train"] else "val"
+        rates = {where: part.mean(axis=(0, 2), dtype=np.float64) for where, part in truth.items() if len(part)}
         lines = [
-            f"{where}: {len(part)} windows, prevalence {', '.join(f'{r:.4g}' for r in part.mean(axis=(0, 2), dtype=np.float64))}"
-            for where, part in truth.items()
-            if len(part)
+            f"{where}: {len(truth[where])} windows, prevalence {', '.join(f'{r:.4g}' for r in rate)}"
+            for where, rate in rates.items()
         ]
         raise DataError(
             f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),

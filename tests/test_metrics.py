@@ -84,6 +84,7 @@ def test_ece_against_a_loop_and_its_limits() -> None:
     assert ranking_metrics(y, score)["ece"] == pytest.approx(ece_by_loop(y, score))
     assert ranking_metrics([0, 1] * 50, [0.5] * 100)["ece"] == pytest.approx(0)
     assert ranking_metrics([0, 1], [1.0, 0.0])["ece"] == 1
+    assert ranking_metrics([1, 0], [0.95, 1.0])["ece"] == pytest.approx(0.475)  # a score of 1 shares the last bin
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -124,4 +123,4 @@ def test_json_holds_null_and_never_nan(tmp_path):
 
 def test_locks_and_partials_are_hidden(tmp_path):
     with RunDir(str(tmp_path), "r"):
-        assert all(name.startswith(".") for name in os.listdir(tmp_path))
+        assert all(path.name.startswith(".") for path in tmp_path.iterdir())

@@ -153,7 +153,7 @@ def test_hist_draws_densities_of_each_class_and_the_thresholds() -> None:
     figure = viz.hist_figure(Y, SCORE, {"default": 0.5, "tau": 0.31})
     patches = {patch.get_label(): patch for patch in figure.axes[0].patches}
     for name, label in (("negative", 0), ("positive", 1)):
-        patch = patches[f"{name} (n = {np.count_nonzero(Y == label)})"]
+        patch = patches[f"{name} (n = {np.count_nonzero(label == Y)})"]
         heights, edges, _ = patch.get_data()  # type: ignore[attr-defined]
         assert np.allclose(heights, np.histogram(SCORE[label == Y], edges, density=True)[0])
         assert (heights * np.diff(edges)).sum() == pytest.approx(1)

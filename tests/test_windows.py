@@ -125,6 +125,7 @@ def test_an_interrupted_epoch_goes_on_with_the_batches_that_were_left():
     rest = list(over.shuffled(5, seed=1, skip=4))
     assert len(rest) == len(whole) - 4
     assert all(torch.equal(a, b) for a, b in zip(rest, whole[4:], strict=True))
+    assert list(over.shuffled(5, seed=1, skip=len(whole))) == []  # stopped after the epoch's last step
 
 
 def test_in_order_covers_every_window_once_in_batches_of_one_shape():

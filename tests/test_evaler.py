@@ -1,0 +1,116 @@
+"""evaler.py: every window scored once, and references that are what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import average_precision_score
+from torch import nn
+
+import evaler
+import scene as scenes
+import tasks
+from config import RunConfig
+from data import Series
+from evaler import Evaluator, predict, references
+from hardware import Precision
+from scaling import Scaler
+from scene import Stage
+
+CPU = torch.device("cpu")
+OPTIONS = {"bin_rule": "gt", "bin_thr": 0.5, "thresh_default": 0.5, "alpha": 0.5, "pos_weight": "none"}
+
+
+class Last(nn.Module):
+    """The logit is the first channel's last value; BatchNorm would betray a batch-dependent evaluation."""
+
+    def forward(self, x):
+        return x[:, :1, -1:] * 2 - x.mean(dim=(1, 2), keepdim=True)
+
+
+def stage_of(seed=0, rows=30, steps=25, **settings):
+    rng = np.random.default_rng(seed)
+    values = rng.random((2, rows * steps)).astype(np.float32)
+    offsets = np.arange(rows + 1, dtype=np.int64) * steps
+    series = Series(values, offsets, ("a", "b"), tuple(map(str, range(rows))))
+    config = RunConfig(**{"mode": "train", "task": "classify", "context_len": 6, "options": OPTIONS} | settings)
+    task = tasks.build("classify", config.options)
+    scene = scenes.open_scene(config, series, {})
+    (split,) = scenes.make_splits(scene)
+    fitted = task.fit(scene.truth_raw(split.train), ["a"], None)
+    scaler = Scaler.fit(scene.values(), split.train, scene.channels)
+    return Stage(scene, task, fitted, scaler, CPU), split
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 10_000])
+def test_predictions_do_not_depend_on_the_batch_size(batch_size):
+    stage, split = stage_of()
+    over = stage.windows(split.val)
+    got = predict(Last(), over, Precision(CPU), batch_size)
+    x = np.stack([stage.scaled[:, s : s + 6] for s in split.val.starts()])
+    expected = x[:, :1, -1:] * 2 - x.mean(axis=(1, 2), keepdims=True)
+    assert got.shape == (len(split.val), 1, 1)
+    assert np.allclose(got.numpy(), expected, atol=1e-6)
+
+
+def test_truth_is_the_binarised_label_k_steps_after_the_context():
+    stage, split = stage_of(label_offset=3)
+    scored = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
+    raw = stage.scene.series.values[0]
+    expected = [float(raw[s + 6 - 1 + 3] > 0.5) for s in split.val.starts()]
+    assert scored.truth[:, 0, 0].tolist() == expected
+
+
+def test_references_are_what_their_names_say():
+    stage, split = stage_of()
+    evaluator = Evaluator(stage, Last(), Precision(CPU), 64)
+    val = evaluator.score(split.val)
+    found = references(stage, ["a"], train=split.train, val=val, scored=val)
+    raw, y = stage.scene.series.values[0], val.truth[:, 0, 0]
+
+    last = np.array([raw[s + 5] > 0.5 for s in split.val.starts()], float)
+    assert found["persistence"]["pr_auc"] == pytest.approx(average_precision_score(y, last))
+
+    rate = np.mean([raw[s + 6] > 0.5 for s in split.train.starts()])
+    assert found["base_rate"]["brier"] == pytest.approx(np.mean((rate - y) ** 2), abs=1e-6)
+    assert found["majority"]["default"]["tp"] == (y.sum() if rate > 0.5 else 0)
+
+    x = {n: np.stack([stage.scaled[:, s : s + 6].ravel() for s in split[n].starts()]) for n in ("train", "val")}
+    target = np.array([raw[s + 6] > 0.5 for s in split.train.starts()])
+    model = HistGradientBoostingClassifier(random_state=777, early_stopping=False).fit(x["train"], target)
+    expected = average_precision_score(y, model.predict_proba(x["val"])[:, 1].astype(np.float32))
+    assert found["gradient_boosting"]["pr_auc"] == pytest.approx(expected)
+
+
+def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
+    stage, split = stage_of()
+    seen = []
+    fit = HistGradientBoostingClassifier.fit
+    monkeypatch.setattr(
+        HistGradientBoostingClassifier, "fit", lambda self, x, y: seen.append(x.shape) or fit(self, x, y)
+    )
+    monkeypatch.setattr(evaler, "MOST_CELLS", 1200)
+    monkeypatch.setattr(evaler, "CHUNK", 50)  # several chunks of windows
+    val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
+    found = references(stage, ["a"], train=split.train, val=val, scored=val)
+    assert seen == [(100, 12)] and found["gradient_boosting"]["n"] == len(split.val)
+
+
+def test_without_training_windows_the_reason_is_given():
+    stage, split = stage_of()
+    val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
+    found = references(stage, ["a"], train=None, val=None, scored=val)
+    assert "needs the training windows" in found["gradient_boosting"]["skipped"]
+
+
+def test_the_scaler_sees_the_training_contexts_alone():
+    stage, split = stage_of(split_mode="holdout", val_ratio=0.4)
+    values = stage.scene.series.values
+    seen = np.zeros(values.shape[1], bool)
+    for s in split.train.starts():
+        seen[s : s + 6] = True
+    assert stage.scaler.mean == pytest.approx(values[:, seen].mean(axis=1), abs=1e-6)
+    assert stage.scaler.std == pytest.approx(values[:, seen].std(axis=1), abs=1e-6)
+    assert np.allclose(stage.scaled, (values - stage.scaler.mean[:, None]) / stage.scaler.std[:, None], atol=1e-6)

@@ -1,0 +1,107 @@
+"""The house keeps its shape: imports point one way, and a task or a backbone is one file."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+
+import pytest
+
+import backbones
+import tasks
+
+from .conftest import ROOT
+
+# The floors, from the ground up. A module may import from the floors below it and, where listed, beside it.
+FLOORS = [
+    {"errors", "losses", "metrics", "viz", "backbones"},
+    {"config", "checkpoint", "paths", "cache", "dialect", "tables", "sidecars"},
+    {"data", "rundir", "windows"},
+    {"sources", "splits", "scaling", "hardware"},
+    {"tasks"},
+    {"scene"},
+    {"evaler", "finetune"},
+    {"trainer", "results"},
+    {"learner", "inferrer"},
+    {"pipeline"},
+    {"cli"},
+    {"run", "tools", "benchmarks"},
+]
+BESIDE = {  # within a floor, and tasks.flags, which is read without importing anything heavy
+    ("tables", "dialect"),
+    ("sidecars", "dialect"),
+    ("sidecars", "paths"),
+    ("sidecars", "tables"),
+    ("backbones", "errors"),
+}
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+FILES = [
+    path
+    for path in sorted(ROOT.rglob("*.py"))
+    if not any(part.startswith(".") or part in ("tests", "artifacts", "data") for part in path.relative_to(ROOT).parts)
+]
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports_of(path):
+    """The modules of ours that a file imports anywhere, not counting those for type checking only."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    module = module_of(path)
+    assert module in FLOOR, f"{module} has no floor: add it to FLOORS"
+    for other in set(imports_of(path)) & set(FLOOR) - {module}:
+        allowed = FLOOR[other] < FLOOR[module] or (module, other) in BESIDE
+        assert allowed, f"{path.name} (floor {FLOOR[module]}) imports {other} (floor {FLOOR[other]})"
+
+
+def test_every_floor_is_lived_in():
+    assert {module_of(path) for path in FILES} == set(FLOOR)
+
+
+def test_no_module_bears_a_standard_library_name():
+    assert not {module_of(path) for path in FILES} & set(sys.stdlib_module_names)
+    assert not (ROOT / "data" / "__init__.py").exists() and not (ROOT / "artifacts" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("kind", ["task", "backbone"])
+def test_nobody_asks_which_task_or_backbone_it_is(kind):
+    """`if task == "classify"` belongs into the task; a branch on a name is how one file becomes many."""
+    folder = {"task": "tasks", "backbone": "backbones"}[kind]
+    names = tasks.names() if kind == "task" else backbones.names()
+    pattern = re.compile(rf"{kind}(_name)?\s*(==|!=|in\b).*[\"']({'|'.join(names)})[\"']")
+    for path in FILES:
+        if module_of(path) != folder:
+            hits = [line for line in path.read_text().splitlines() if pattern.search(line)]
+            assert not hits, f"{path.name}: {hits}"
+
+
+def test_files_stay_readable():
+    long = {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > 450}
+    assert not long, long
+
+
+def test_nothing_is_left_half_done():
+    marks = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b|except Exception:\s*(pass|\.\.\.)")
+    hits = [f"{path.name}: {line}" for path in FILES for line in path.read_text().splitlines() if marks.search(line)]
+    assert not hits

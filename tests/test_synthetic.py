@@ -1,0 +1,100 @@
+"""sources/synthetic.py: same seed, same numbers; learnable and not trivial; files that the reader reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+
+from data import expand_paths, read_wide
+from sources import synthetic
+
+ROOT = Path(synthetic.__file__).parent.parent
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_demand_is_intermittent_whole_and_seeded(seed):
+    values = synthetic.demand(400, 120, 4, seed)
+    assert values.shape == (4, 400, 120) and values.dtype == np.float32
+    assert (values >= 0).all() and (values == np.round(values)).all()
+    assert 0.25 < (values[0] > 0).mean() < 0.35
+    np.testing.assert_array_equal(values, synthetic.demand(400, 120, 4, seed))
+    assert (values != synthetic.demand(400, 120, 4, seed + 1)).any()
+
+
+def test_the_next_step_is_learnable_and_far_from_certain():
+    length, values = 31, synthetic.demand(200, 120, 4, seed=7)
+    windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=2)[:, :, :-1]
+    x = np.log1p(windows.transpose(1, 2, 0, 3).reshape(200, -1, 4 * length))
+    y = values[0, :, length:] > 0
+    train, test = slice(0, 150), slice(150, 200)
+    model = LogisticRegression(max_iter=500).fit(x[train].reshape(-1, 4 * length), y[train].ravel())
+    precision = average_precision_score(y[test].ravel(), model.decision_function(x[test].reshape(-1, 4 * length)))
+    assert y[test].mean() + 0.1 < precision < 0.8
+
+
+def test_series_in_memory():
+    series = synthetic.demand_series(10, 40, 3, seed=1)
+    np.testing.assert_array_equal(series.view().transpose(1, 0, 2), synthetic.demand(10, 40, 3, seed=1))
+    assert series.channels == ("LP1a", "LP2a", "LP3a") and series.rows[:2] == ("0", "1")
+    assert "seed 1" in series.notes[0]
+
+
+def test_files_hold_the_values_and_are_read_without_a_doubt(tmp_path, capsys):
+    assert synthetic.main(["--out", f"{tmp_path}/new/demo", "--files", "3", "--rows", "20", "--columns", "30"]) == 0
+    assert capsys.readouterr().out.startswith(f"wrote {tmp_path}/new/demo/LP1a.csv .. LP3a.csv: 3 files of 20 x 30")
+    series = read_wide(expand_paths([f"{tmp_path}/new/demo/LP{{1..3}}a.csv"]))
+    np.testing.assert_array_equal(series.view().transpose(1, 0, 2), synthetic.demand(20, 30, 3, seed=7))
+    assert series.notes == () and series.channels == ("LP1a", "LP2a", "LP3a")
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (["--first", "0", "--files", "1"], ["LP0a.csv"]),
+        (["--digits", "3", "--first", "9", "--files", "2"], ["LP009a.csv", "LP010a.csv"]),
+        (["--name", "x_{}.csv", "--files", "2"], ["x_1.csv", "x_2.csv"]),
+    ],
+)
+def test_names(tmp_path, flags, names):
+    synthetic.main(["--out", str(tmp_path), "--rows", "2", "--columns", "3", *flags])
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (["--files", "0"], "argument --files: '0' is no whole number of 1 or more"),
+        (["--rows", "-3"], "argument --rows"),
+        (["--columns", "x"], "argument --columns: 'x' is no whole number"),
+        (["--seed", "1.5"], "argument --seed"),
+        (["--name", "same.csv"], "one {} for the number"),
+        (["--name", "a/{}.csv"], "argument --name"),
+        (["--out", __file__], "is not a folder"),
+    ],
+)
+def test_bad_arguments_exit_with_2(capsys, flags, part):
+    with pytest.raises(SystemExit) as caught:
+        synthetic.main(flags)
+    assert caught.value.code == 2
+    assert part in capsys.readouterr().err
+
+
+def test_a_disk_that_refuses_is_a_plain_message(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert synthetic.main(["--out", f"{tmp_path}/file/below", "--rows", "2", "--columns", "3"]) == 6
+    assert "Not a directory" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module_without_torch(tmp_path):
+    code = "import sys, sources.synthetic; print({'torch', 'pandas', 'sklearn'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "set()"
+    command = [sys.executable, "-m", "sources.synthetic", "--out", str(tmp_path), "--rows", "3", "--columns", "4"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "4 files of 3 x 4" in told and len(list(tmp_path.iterdir())) == 4

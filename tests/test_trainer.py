@@ -1,0 +1,310 @@
+"""trainer.py against a hand-written loop; stopped, killed, resumed, diverged."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import checkpoint
+import windows
+from config import RunConfig
+from errors import DivergedError, Interrupted, ResourceError
+from hardware import Precision
+from trainer import Trainer, lr_factor, make_optimizer, random_states, set_random_states
+from windows import Windows
+
+from .conftest import ROOT, command
+
+CPU = torch.device("cpu")
+
+
+class Net(nn.Module):
+    """A linear model with dropout, so that a resumed run must find the random state where it was."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.drop, self.map = nn.Dropout(0.2), nn.Linear(length, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map(self.drop(x[:, 0])).unsqueeze(-1)
+
+
+class Judge:
+    """Mean squared error; `at` maps a count of loss calls to something that happens then."""
+
+    monitor, direction = "mse", "min"
+
+    def __init__(self, truth: torch.Tensor, at: dict | None = None) -> None:
+        self.truth, self.at, self.calls = truth, at or {}, 0
+
+    def loss(self, outputs, y):
+        self.calls += 1
+        factor = self.at.get(self.calls, lambda: None)() or 1.0
+        return (outputs - y).square().mean() * factor
+
+    def watch(self, outputs):
+        return {"mse": float((outputs - self.truth).square().mean())}
+
+
+def make(at=None, monkey=None, **settings):
+    """(trainer, saved): a small problem; `saved` collects what was written, in order."""
+    torch.manual_seed(0)
+    values = torch.randn(1, 240)
+    usable = np.ones(240, bool)
+    index = windows.plan(np.array([0, 160, 240]), usable, usable, length=6, offset=1)
+    train, val = (Windows(values, values, index.of_rows(np.array(rows))) for rows in ([True, False], [False, True]))
+    truth = val.gather(val.locate(torch.arange(len(val))))[1]
+    config = RunConfig(**{"epochs": 4, "batch_size": 32, "patience": 0, "quiet": True} | settings)
+    saved = []
+
+    def save(kind, state, training):
+        saved.append((kind, copy.deepcopy(dict(state)), copy.deepcopy(training)))
+
+    judge = Judge(truth, at)
+    if monkey:
+        judge.watch = monkey
+    return Trainer(Net(6), train, val, judge, config, Precision(CPU), save), saved
+
+
+def test_it_is_the_loop_that_a_person_would_write():
+    trainer, _ = make(scheduler="cosine", lr=0.05, weight_decay=0.1, clip=0.5)
+    model = copy.deepcopy(trainer.model)
+    train = trainer.train
+    optimizer = torch.optim.AdamW(
+        [{"params": [model.map.weight], "weight_decay": 0.1}, {"params": [model.map.bias], "weight_decay": 0.0}],
+        lr=0.05,
+    )
+    torch.manual_seed(123)
+    losses, step = [], 0
+    for epoch in range(4):
+        model.train()
+        for positions in train.shuffled(trainer.batch_size, 777 * 1_000_003 + epoch):
+            rise = 1  # 5 % of 4 x 5 steps
+            factor = (step + 1) / rise if step < rise else 0.5 * (1 + math.cos(math.pi * (step - rise) / (20 - rise)))
+            for group in optimizer.param_groups:
+                group["lr"] = 0.05 * factor
+            x, y = train.gather(positions)
+            loss = (model(x) - y).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            optimizer.step()
+            losses.append(loss.item())
+            step += 1
+    torch.manual_seed(123)
+    progress = trainer.run()
+    assert torch.allclose(trainer.last_state["map.weight"], model.map.weight, atol=1e-6)
+    told = [line["train_loss"] for line in progress.history]
+    assert told == pytest.approx([np.mean(losses[k : k + 5]) for k in range(0, 20, 5)], abs=1e-6)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run():
+    values = iter([3.0, 1.0, 2.0, float("nan"), 1.5, 0.5])
+    trainer, saved = make(monkey=lambda outputs: {"mse": next(values)}, epochs=6, patience=3)
+    progress = trainer.run()
+    assert (progress.epoch, progress.best_epoch, progress.best) == (5, 2, 1.0)
+    kept = [state for kind, state, _ in saved if kind == "best"]
+    assert kept  # written at the first epoch already: a kill finds a best
+    assert not torch.equal(trainer.best_state["map.weight"], trainer.last_state["map.weight"])
+
+
+def test_an_undefined_monitor_still_leaves_a_checkpoint():
+    trainer, _ = make(monkey=lambda outputs: {"mse": None}, epochs=2)
+    progress = trainer.run()
+    assert progress.best is None and progress.best_epoch == 1 and trainer.best_state
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 6, 13])
+@pytest.mark.parametrize("settings", [{}, {"scheduler": "plateau"}, {"optimizer": "sgd"}])
+def test_a_stopped_run_goes_on_bit_for_bit(stop_at, settings):
+    whole, _ = make(**settings)
+    torch.manual_seed(9)
+    expected = whole.run()
+
+    stopped, saved = make(at={2 + stop_at: lambda: signal.raise_signal(signal.SIGTERM)}, **settings)
+    torch.manual_seed(9)
+    with pytest.raises(Interrupted, match="the state is saved") as caught:
+        stopped.run()
+    assert caught.value.exit_code == 143
+    kind, weights, state = saved[-1]
+    assert kind == "last"
+
+    torch.manual_seed(4)  # whatever state the new process starts in
+    resumed, _ = make(**settings)
+    torch.rand(7)
+    resumed.restore(weights, state)
+    got = resumed.run()
+    assert all(torch.equal(whole.last_state[k], resumed.last_state[k]) for k in whole.last_state)
+    assert all(torch.equal(whole.best_state[k], resumed.best_state[k]) for k in whole.best_state)
+    strip = [{k: v for k, v in line.items() if k != "seconds"} for line in expected.history]
+    assert strip == [{k: v for k, v in line.items() if k != "seconds"} for line in got.history]
+
+
+def test_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    make(epochs=1)[0].run()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_divergence_stops_with_the_best_checkpoint_intact(bad):
+    trainer, saved = make(at={14: lambda: bad}, epochs=9)  # in the third epoch
+    with pytest.raises(DivergedError, match="in epoch 3") as caught:
+        trainer.run()
+    assert caught.value.exit_code == 5
+    best = [state for kind, state, _ in saved if kind == "best"][-1]
+    assert all(torch.isfinite(value).all() for value in best.values())
+
+
+def test_out_of_memory_names_a_batch_size_that_fits(monkeypatch):
+    trainer, _ = make(batch_size=64)
+    whole = trainer._loss_and_gradients
+
+    def limited(runner, positions):
+        if positions.shape[1] > 13:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return whole(runner, positions)
+
+    monkeypatch.setattr(trainer, "_loss_and_gradients", limited)
+    with pytest.raises(ResourceError, match=r"out of memory with batches of \d+ windows") as caught:
+        trainer.run()
+    assert caught.value.hint == "--batch-size 13 fits" and caught.value.exit_code == 6  # 52, halved twice
+
+
+def test_the_learning_rate_rises_then_follows_a_cosine():
+    total = 200
+    assert [lr_factor(s, total, "cosine") for s in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert lr_factor(10, total, "cosine") == 1.0
+    assert lr_factor(105, total, "cosine") == pytest.approx(0.5)
+    assert lr_factor(199, total, "cosine") == pytest.approx(0.5 * (1 + math.cos(math.pi * 189 / 190)))
+    assert lr_factor(150, total, "none") == 1.0
+
+
+def test_only_what_trains_is_given_to_the_optimizer_and_biases_do_not_decay():
+    model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    model[1].weight.requires_grad_(False)
+    groups = make_optimizer(model, RunConfig(weight_decay=0.1)).param_groups
+    assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(1, 0.1), (2, 0.0)]
+
+
+def test_random_states_come_back_exactly_and_are_plain():
+    states = random_states()
+    import random
+
+    draw = (torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random())
+    set_random_states(states)
+    assert draw == (torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random())
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_a_broken_compiler_falls_back_to_eager_and_says_so(monkeypatch, mode):
+    def broken(model, **how):
+        def call(x):
+            raise RuntimeError("no C++ compiler found")
+
+        return call
+
+    plain, _ = make()
+    torch.manual_seed(1)
+    plain.run()
+    monkeypatch.setattr(torch, "compile", broken)
+    trainer, _ = make(compile=mode)
+    torch.manual_seed(1)
+    trainer.run()
+    assert trainer.warnings == [f"--compile {mode} failed and training goes on eagerly: no C++ compiler found"]
+    assert torch.equal(plain.last_state["map.weight"], trainer.last_state["map.weight"])
+
+
+@pytest.mark.slow
+def test_compiled_training_gives_the_same_weights_under_clean_keys():
+    plain, _ = make()
+    torch.manual_seed(1)
+    plain.run()
+    trainer, _ = make(compile="default")
+    trainer.model.drop.p = plain.model.drop.p = 0.0
+    torch.manual_seed(1)
+    trainer.run()
+    assert not trainer.warnings and list(trainer.last_state) == list(plain.last_state)
+
+
+def test_autocast_trains_to_about_the_same_weights():
+    plain, half = (make(lr=0.01, epochs=3)[0] for _ in range(2))
+    half.precision = Precision(CPU, torch.bfloat16)
+    for trainer in (plain, half):
+        torch.manual_seed(1)
+        trainer.run()
+    assert torch.allclose(plain.last_state["map.weight"], half.last_state["map.weight"], atol=0.02)
+    assert half.last_state["map.weight"].dtype is torch.float32
+
+
+# --- real processes ------------------------------------------------------------------------------------------------
+
+RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 40 --batch-size 16 --patience 0".split()
+RUN += "--backbone gru --model-args hidden=4 dropout=0.1 layers=2 --reference off".split()
+NAME = "train_classify_ctx12_ch1_alpha0.50_pwglobal_gru_seed777_splitgroup"
+
+
+@pytest.fixture
+def files(tmp_path, write_csv):
+    rng = np.random.default_rng(3)
+    write_csv("LP0a.csv", (rng.random((40, 40)) < 0.3).astype(int))
+    return tmp_path
+
+
+def start(cwd, *more):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *RUN, *more], cwd=cwd, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(process, text):
+    """Read the run's progress until a line says `text`."""
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"the run ended before it said {text!r}")
+
+
+def weights(folder):
+    return checkpoint.load(folder / "model.pt.best")["state"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_resumes_to_the_same_weights(files, number):
+    done = command(*RUN, "--desc", "whole", cwd=files)
+    assert done.returncode == 0, done.stderr
+    process = start(files)
+    wait_for(process, "epoch 7/40")
+    time.sleep(0.05)
+    process.send_signal(number)
+    process.stderr.read()
+    code = process.wait()
+    assert code == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    assert not (files / "artifacts" / NAME).exists()
+    refused = command(*RUN, cwd=files)
+    assert refused.returncode == 2 and "--resume" in refused.stderr
+    other = command(*RUN[:-2], "--lr", "0.5", "--resume", cwd=files)
+    assert (
+        other.returncode == 4 and "the interrupted run had" in other.stderr and "--lr 0.001 (now 0.5)" in other.stderr
+    )
+    resumed = command(*RUN, "--resume", cwd=files)
+    assert resumed.returncode == 0, resumed.stderr
+    whole, again = weights(files / "artifacts" / f"{NAME}_whole"), weights(files / "artifacts" / NAME)
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+def test_a_run_that_diverges_exits_with_5_and_keeps_its_files_aside(files):
+    done = command(*RUN, "--lr", "1e38", "--optimizer", "sgd", "--clip", "0", cwd=files)
+    assert done.returncode == 5 and "Traceback" not in done.stderr
+    assert "loss became" in done.stderr and "a smaller --lr" in done.stderr
+    assert not (files / "artifacts" / NAME).exists()
