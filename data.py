@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-import cache
-from dialect import Dialect
 from errors import DataError, UsageError
-from paths import abridge, expand_paths
-from sidecars import read_groups, read_labels
-from tables import Facts, read_table
+from readers import cache
+from readers.dialect import Dialect
+from readers.paths import abridge, expand_paths
+from readers.sidecars import read_groups, read_labels
+from readers.tables import Facts, read_table
 
 __all__ = ["NAN_POLICIES", "Series", "Source", "expand_paths", "read_wide"]
 

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cache
 import data
-import tables
 from data import Series, expand_paths, read_wide
 from errors import DataError, UsageError
+from readers import cache, tables
 
 CARPARTS = Path(__file__).resolve().parent.parent.parent / "shared/data/carparts/carparts.csv"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import data
 import splits
 import windows
 from errors import DataError, UsageError
@@ -105,3 +106,41 @@ def test_overlap_counts_what_a_broken_split_would_share():
     _, index = index_of(n_rows=2)
     broken = splits.Split(index, index.of_rows(np.array([True, False])), index.of_rows(np.zeros(2, bool)), {})
     assert splits.overlap(broken, 80) == len(broken.val)
+
+
+def test_a_nearest_neighbour_finds_no_leak_in_group_or_rolling_splits(shared):
+    """Office occupancy an hour ahead from temperature, humidity and CO2, by the five most similar training windows.
+
+    Neighbouring windows share nine of ten steps: drawn at random, nearly the same window lies in training and the
+    probe looks perfect. Its score must fall to an honest one when whole rows, days, or the time are parted.
+    """
+    from sklearn.metrics import average_precision_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    folder = shared / "occupancy_detection"
+    names = ["ch0_Occupancy", "ch1_Temperature", "ch2_Humidity", "ch4_CO2", "ch5_HumidityRatio"]
+    series = data.read_wide([folder / f"{name}.csv" for name in names])
+    days = np.array([line[:10] for line in (folder / "row_start.txt").read_text().splitlines()])
+    usable = np.ones(int(series.offsets[-1]), bool)
+    index = windows.plan(series.offsets, usable, usable, length=10, offset=60)
+    x = series.values[1:]
+    x = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
+    y = series.values[0, index.targets()] > 0
+    flat = (
+        np.lib.stride_tricks.sliding_window_view(x, 10, axis=1)[:, index.starts()]
+        .transpose(1, 0, 2)
+        .reshape(len(y), -1)
+    )
+    number = dict(zip(index.targets().tolist(), range(len(y)), strict=True))
+
+    def probe(train, held_out):
+        model = KNeighborsClassifier(5).fit(flat[train], y[train])
+        return average_precision_score(y[held_out], model.predict_proba(flat[held_out])[:, 1])
+
+    order = np.random.default_rng(0).permutation(len(y))
+    assert probe(order[len(y) // 5 :], order[: len(y) // 5]) > 0.985
+    for how in ({}, {"groups": days}, {"mode": "rolling", "folds": 3}, {"mode": "holdout"}):
+        for split in make(index, series.offsets, **how):
+            assert splits.overlap(split, len(usable)) == 0
+            train, held_out = ([number[t] for t in part.targets().tolist()] for part in (split.train, split.val))
+            assert probe(train, held_out) < 0.75, how

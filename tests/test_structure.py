@@ -16,7 +16,7 @@ from .conftest import ROOT
 # The floors, from the ground up. A module may import from the floors below it and, where listed, beside it.
 FLOORS = [
     {"errors", "losses", "metrics", "viz", "backbones"},
-    {"config", "checkpoint", "paths", "cache", "dialect", "tables", "sidecars"},
+    {"config", "checkpoint", "readers"},
     {"data", "rundir", "windows"},
     {"sources", "splits", "scaling", "hardware"},
     {"tasks"},
@@ -28,13 +28,7 @@ FLOORS = [
     {"cli"},
     {"run", "tools", "benchmarks"},
 ]
-BESIDE = {  # within a floor, and tasks.flags, which is read without importing anything heavy
-    ("tables", "dialect"),
-    ("sidecars", "dialect"),
-    ("sidecars", "paths"),
-    ("sidecars", "tables"),
-    ("backbones", "errors"),
-}
+BESIDE = {("backbones", "errors")}
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = [
     path

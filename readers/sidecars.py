@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dialect import Dialect, Layout, has_names, is_id_word, text_error, width_error
 from errors import DataError
-from paths import abridge
-from tables import read_cells
+from readers.dialect import Dialect, Layout, has_names, is_id_word, text_error, width_error
+from readers.paths import abridge
+from readers.tables import read_cells
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from dialect import MISSING, SNIFF_ROWS, Dialect, Layout, sniff, text_error, width_error
 from errors import DataError
+from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, sniff, text_error, width_error
 
 BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
