@@ -17,7 +17,7 @@ RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 
 demo: .venv/run
 	$(BIN)/python -m sources.synthetic --out data/demo
-	$(BIN)/python run.py --mode train $(DEMO) --epochs 8 --test-ratio 0.2 --overwrite
+	$(BIN)/python run.py --mode train $(DEMO) --epochs 3 --test-ratio 0.2 --overwrite
 	$(BIN)/python run.py --mode infer $(DEMO) --ckpt ./artifacts/$(RUN) --eval-split test --overwrite
 
 check: .venv/dev

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+import checkpoint
 import tasks
 from backbones import _model
 from config import RunConfig, adopt, core_flags
@@ -16,6 +17,7 @@ from errors import CheckpointError, UsageError, nearest
 from scene import Scene
 
 log = logging.getLogger("tsrun")
+PARTS = {"config", "model", "state", "scaler", "input_channels", "outputs", "per_row", "fitted", "calibration"}
 SPLIT_FLAGS = ("split_mode", "val_ratio", "test_ratio", "gap", "seed", "stride")
 
 
@@ -25,6 +27,10 @@ def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     Finetuning keeps what the model means (task, backbone, context, label). Inference takes the split too, so that
     `--eval-split val` is the validation part that the model was chosen on.
     """
+    lacking = sorted(PARTS - stored.keys())
+    if lacking:
+        what = f"not a checkpoint of this toolkit: it has no {', '.join(lacking)}"
+        raise CheckpointError(what, where=str(checkpoint.find(config.ckpt)))
     where, old = config.ckpt, stored["config"]
     fixed = [flag.name for flag in (*core_flags(), *tasks.flags(config.task)) if flag.binds]
     if config.task != old["task"]:
@@ -36,15 +42,21 @@ def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
-    """CheckpointError when the model was made for other channels or another kind of label than the data have."""
-    wanted, where = stored["scaler"]["channels"], scene.config.ckpt
-    if len(wanted) != len(scene.channels):
+def check_files(stored: Mapping[str, Any], config: RunConfig, channels: int) -> None:
+    """CheckpointError when the checkpoint was trained on another number of files."""
+    wanted = stored["input_channels"]
+    without_label = config.mode == "infer" and config.drop_label_from_x and not stored["per_row"]
+    if channels not in {len(wanted), len(wanted) - without_label}:
         raise CheckpointError(
-            f"was trained on {len(wanted)} input channel(s), the data have {len(scene.channels)}",
-            where=where,
+            f"was trained on {len(wanted)} input channel(s), the data have {channels}",
+            where=config.ckpt,
             hint=f"its channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
         )
+
+
+def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
+    """CheckpointError when the model was made for another kind of label than the data have."""
+    wanted, where = stored["scaler"]["channels"], scene.config.ckpt
     if list(scene.channels) != wanted and sorted(scene.channels) == sorted(wanted):
         log.warning("warning: the channels come in another order than the checkpoint's: %s", ", ".join(wanted))
     if scene.per_row != stored["per_row"]:
@@ -75,8 +87,10 @@ def choose_parameters(model: nn.Module, config: RunConfig, fresh: Callable[[], n
     names = [name for name, _ in model.named_parameters()]
     anew = _matching(config.reinit, names, "--reinit")
     if anew:
-        start = fresh().state_dict()
-        model.load_state_dict({name: start[name] for name in anew}, strict=False)
+        owners = {name.rpartition(".")[0] for name in anew}  # their running statistics start anew too
+        start = {name: value for name, value in fresh().state_dict().items() if name.rpartition(".")[0] in owners}
+        chosen = {name: value for name, value in start.items() if name in anew or name not in names}
+        model.load_state_dict(chosen, strict=False)
     frozen = _matching(config.freeze, names, "--freeze")
     if config.train_only:
         frozen |= set(names) - _matching(config.train_only, names, "--train-only")

@@ -37,6 +37,7 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     timings: dict[str, float] = {}
     with scenes.timed(timings, "load"):
         series = scenes.load(config, task)
+    finetune.check_files(stored, config, series.n_channels)
     scene = scenes.open_scene(
         config, series, timings, label_known=_label_known(config, stored, series), per_row=stored["per_row"]
     )
@@ -69,7 +70,9 @@ class _Inference:
         self.names: list[str] = stored["outputs"]
         self.calibration: dict[str, Any] = stored["calibration"] or task.calibrate(None, None, self.names)
         sources = [source.sha256 for source in scene.series.sources]
-        self.known_files = bool(sources) and sources == stored["sources"]
+        demo = self.config.demo and stored["config"]["demo"] and self.config.seed == stored["config"]["seed"]
+        self.known_files = demo or (bool(sources) and sources == stored["sources"])
+        self.some_known = self.known_files or not set(sources).isdisjoint(stored["sources"])
         self.split = self.config.eval_split or "all"
         self.index = self._index(self.split)
         if not len(self.index) and not len(scene.ahead):
@@ -89,7 +92,7 @@ class _Inference:
 
     def _selection(self, split: str) -> str:
         if not self.known_files:
-            return "files that were no part of training"
+            return "includes files of training" if self.some_known else "files that were no part of training"
         return results.SELECTION[split]
 
     def sizes(self) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Learner:
         self.fitted = task.fit(raw, self.names, None if stored is None else stored["fitted"])
         self.truth = {name: scene.truth(task, split[name], self.fitted) for name in NAMES}
         task.check(self.truth, self.names)
+        for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
+            self.index_of(wanted)  # a split that is not there is told before training
         self.scaler = self._scaler()
         self.precision = Precision.choose(self.config.amp, device)
         self.warnings = [self.precision.warning] if self.precision.warning else []
@@ -113,13 +115,13 @@ class Learner:
         self.folder = folder
         self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device)
         self.model.to(self.device)
-        progress, runner = self._train()
+        progress = self._train()
         with self.scene.timed("evaluate"):
-            content = self._judge(progress, runner, run)
+            content = self._judge(progress, run)
         self._describe(argv, progress, content)
         return content
 
-    def _train(self) -> tuple[Progress, Any]:
+    def _train(self) -> Progress:
         split, config = self.split, self.config
         judge = _Judge(self.task, self.fitted, self.truth["val"], self.device)
         board = tensorboard_writer(self.folder) if config.tensorboard else None
@@ -140,7 +142,7 @@ class Learner:
         self.warnings += trainer.warnings
         with self.scene.timed("evaluate"):
             self._calibrate(trainer)
-        return progress, trainer.runner
+        return progress
 
     def _restore(self, trainer: Trainer) -> None:
         """Go on where the interrupted run of this name stopped; its settings and data must be the same."""
@@ -161,15 +163,15 @@ class Learner:
         best, last = trainer.best_state, trainer.last_state
         for kind, weights in (("last", last), ("best", best)):
             self.model.load_state_dict(weights)
-            scored = self.evaluator(trainer.runner).score(self.split.val)
+            scored = self.evaluator().score(self.split.val)
             self.calibration = self.task.calibrate(scored.truth, scored.pred, self.names)
             self._save(kind, weights, trainer.state() if kind == "last" else None)
 
-    def evaluator(self, runner: Any) -> Evaluator:
-        """Scores windows with the model's present weights."""
+    def evaluator(self) -> Evaluator:
+        """Scores windows with the model's present weights, in float32 as inference does on any machine."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
-        return Evaluator(self.stage, runner, self.precision, size)
+        return Evaluator(self.stage, self.model, Precision(self.device), size)
 
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
         spec = {
@@ -212,8 +214,8 @@ class Learner:
         """The split that the summary speaks of."""
         return self.config.eval_split or ("test" if len(self.split.test) else "val")
 
-    def _judge(self, progress: Progress, runner: Any, run: str) -> dict[str, Any]:
-        evaluator, name = self.evaluator(runner), self.scored_split()
+    def _judge(self, progress: Progress, run: str) -> dict[str, Any]:
+        evaluator, name = self.evaluator(), self.scored_split()
         val, scored = evaluator.score(self.split.val), evaluator.score(self.index_of(name))
         assert scored.truth is not None
         scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, self.names)

@@ -58,6 +58,8 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     timings: dict[str, float] = {}
     with scenes.timed(timings, "load"):
         series = scenes.load(config, task)
+    if stored is not None:
+        finetune.check_files(stored, config, series.n_channels)
     config = scenes.resolve_context(config, series)
     scene = scenes.open_scene(config, series, timings)
     scenes.check_windows(scene)

@@ -19,8 +19,10 @@ def main(argv: Sequence[str]) -> int:
     import cli
 
     signal.signal(signal.SIGTERM, _terminate)
+    out = ""
     try:
         config = cli.parse(argv)
+        out = f"--out {config.out}"
         import pipeline  # brings torch: only once the arguments are known to be good
 
         pipeline.run(config, argv)
@@ -29,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
     except (MemoryError, OSError, RuntimeError) as error:
-        shortage = _shortage(error)
+        shortage = _shortage(error, out)
         if shortage is None:
             raise
         return _tell(shortage)
@@ -46,11 +48,11 @@ def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise Interrupted(signum, "stopped by SIGTERM")
 
 
-def _shortage(error: Exception) -> ResourceError | None:
+def _shortage(error: Exception, out: str) -> ResourceError | None:
     """The machine ran out of something: what a person can do about it; None for anything else, which is our bug."""
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return ResourceError("the disk is full", where=str(error.filename or "")) if full else None
+        return ResourceError("the disk is full", where=str(error.filename or out)) if full else None
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
         hint = "fewer channels or rows, a larger --stride, a smaller --batch-size"
         return ResourceError("out of memory", hint=hint)

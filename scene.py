@@ -83,9 +83,14 @@ def timed(timings: dict[str, float], name: str) -> Iterator[None]:
 
 def load(config: RunConfig, task: Task) -> Series:
     """The files (or the task's own synthetic data) as one Series; what the reader noticed goes to the log."""
-    if config.demo:
-        return task.demo(config.seed)
-    series = data.read_wide(
+    series = task.demo(config.seed) if config.demo else _read(config)
+    for note in series.notes:
+        log.log(logging.WARNING if note.startswith("warning") else logging.INFO, note)
+    return series
+
+
+def _read(config: RunConfig) -> Series:
+    return data.read_wide(
         data.expand_paths(config.csv),
         header=config.header,
         index=config.index,
@@ -95,9 +100,6 @@ def load(config: RunConfig, task: Task) -> Series:
         labels=config.labels or None,
         groups=config.groups or None,
     )
-    for note in series.notes:
-        log.log(logging.WARNING if note.startswith("warning") else logging.INFO, note)
-    return series
 
 
 def resolve_context(config: RunConfig, series: Series) -> RunConfig:

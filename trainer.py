@@ -118,7 +118,7 @@ class Trainer:
 
     def _epoch(self, bar: tqdm) -> None:
         """The steps of one epoch (from `progress.step` on, when it was interrupted)."""
-        self.model.train()
+        train_mode(self.model)
         epoch, done = self.progress.epoch, self.progress.step
         order_seed = self.config.seed * 1_000_003 + epoch
         for positions in self.train.shuffled(self.batch_size, order_seed, skip=done):
@@ -208,7 +208,7 @@ class Trainer:
 
     def _warm_up(self) -> None:
         """Compile, and find out that memory is short before the first epoch, with a batch size that would fit."""
-        self.model.train()
+        train_mode(self.model)
 
         def try_out(runner: Runner, size: int = self.batch_size) -> None:
             numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
@@ -302,6 +302,15 @@ class Trainer:
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         set_random_states(state["random"])
+
+
+def train_mode(model: nn.Module) -> None:
+    """`model.train()`, but a frozen module with running statistics (BatchNorm) keeps them."""
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and list(module.buffers(recurse=False)) and not any(p.requires_grad for p in own):
+            module.eval()
 
 
 def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:

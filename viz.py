@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -41,7 +42,9 @@ def save(figure: Figure, path: AnyPath) -> None:
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        figure.savefig(part, format="png", dpi=DPI)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # it is drawn as a box
+            figure.savefig(part, format="png", dpi=DPI)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

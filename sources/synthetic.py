@@ -1,4 +1,4 @@
-"""Intermittent demand made up from a seed: wide CSVs to try the toolkit on, and the same in memory.
+"""Data made up from a seed: intermittent demand as wide CSVs to try the toolkit on, demand and rooms in memory.
 
     python -m sources.synthetic --out data/demo --files 4 --rows 400 --columns 120 --seed 7
 
@@ -41,14 +41,46 @@ def demand(rows: int, columns: int, channels: int, seed: int) -> np.ndarray:
     return values
 
 
+def rooms(rows: int, columns: int, seed: int) -> np.ndarray:
+    """Hours of a heated room as float32 [3, rows, columns]: indoor and outdoor temperature (deg C), heating (kW).
+
+    dT/dt = (outdoor - T) / tau + gain * heating, one hour a step, with a thermostat that lags and a sensor that errs
+    by 0.1 deg C. A row is a room with its own tau (20 to 60 h), gain and wanted temperature.
+    """
+    random = np.random.default_rng(seed)
+    hours = np.arange(WARM_UP + columns)
+    outdoor = random.normal(4, 4, (rows, 1)) + 4 * np.sin(2 * np.pi * (hours - 9) / 24)
+    outdoor = outdoor + 1.5 * _driver(random, rows, len(hours))
+    tau, gain = random.uniform(20, 60, rows), random.uniform(0.3, 0.6, rows)
+    wanted = random.uniform(19, 22, (rows, 1)) - 3 * ((hours % 24 < 6) | (hours % 24 >= 22))
+    room, heating = np.full(rows, 19.0), np.zeros(rows)
+    values = np.empty((3, rows, len(hours)))
+    for hour in hours:
+        values[:, :, hour] = room + random.normal(0, 0.1, rows), outdoor[:, hour], heating
+        room = room + (outdoor[:, hour] - room) / tau + gain * heating
+        heating = 0.4 * heating + 0.6 * np.clip(1.5 * (wanted[:, hour] - room), 0, 3)
+    return np.round(values[:, :, WARM_UP:], 3).astype(np.float32)
+
+
 def demand_series(rows: int, columns: int, channels: int, seed: int) -> Series:
     """`demand` as a Series, with channels named as the files would be."""
+    names = [f"LP{number}a" for number in range(1, channels + 1)]
+    return _series(demand(rows, columns, channels, seed), names, f"synthetic demand, seed {seed}")
+
+
+def room_series(rows: int, columns: int, seed: int) -> Series:
+    """`rooms` as a Series."""
+    return _series(rooms(rows, columns, seed), ["indoor", "outdoor", "heating"], f"synthetic rooms, seed {seed}")
+
+
+def _series(values: np.ndarray, names: Sequence[str], note: str) -> Series:
+    channels, rows, columns = values.shape
     return Series(
-        values=demand(rows, columns, channels, seed).reshape(channels, -1),
+        values=values.reshape(channels, -1),
         offsets=np.arange(rows + 1, dtype=np.int64) * columns,
-        channels=tuple(f"LP{number}a" for number in range(1, channels + 1)),
+        channels=tuple(names),
         rows=tuple(map(str, range(rows))),
-        notes=(f"synthetic demand: {rows} rows x {columns} columns, {channels} channels, seed {seed}",),
+        notes=(f"{note}: {rows} rows x {columns} columns, {channels} channels",),
     )
 
 

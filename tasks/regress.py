@@ -14,7 +14,7 @@ import metrics
 import viz
 from data import Series
 from errors import UsageError
-from sources.synthetic import demand_series
+from sources.synthetic import room_series
 from tasks import register
 from tasks._task import Loss, Task, per_output
 
@@ -56,7 +56,7 @@ class Regress(Task):
         return []
 
     def demo(self, seed: int) -> Series:
-        return demand_series(rows=400, columns=120, channels=4, seed=seed)
+        return room_series(rows=120, columns=240, seed=seed)
 
     def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
         value = self.truth(truth, {}).astype(np.float64)

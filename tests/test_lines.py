@@ -5,18 +5,13 @@ What a run says of itself is held against numpy and scikit-learn on the files th
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
-import io
 import json
 import math
-import os
 import shlex
-import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +19,11 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-import run
 import viz
-from sources.synthetic import demand, write_wide
+from sources.synthetic import demand
 
 from .conftest import command
+from .runs import Done, go, good, lay, numbers, preds, standing_in, strict
 
 LINE_A = (
     "--mode train --task classify --csv ./data/LP0a.csv --context-len 31 --epochs 30 --batch-size 4096 --alpha 0.5 "
@@ -85,72 +80,9 @@ NAME_ONE = "train_classify_ctx8_ch1_alpha0.50_pwglobal_gru_seed777_splitgroup"
 NAME_THREE = "train_classify_ctx8_ch3_alpha0.50_pwglobal_gru_seed777_splitgroup"
 
 
-@dataclass(frozen=True)
-class Done:
-    """One command line that ran in this process, in its folder."""
-
-    code: int
-    out: str
-    err: str
-    folder: Path
-
-    @property
-    def directory(self) -> Path:
-        """The run's directory: the last line of the table, or what the JSON says."""
-        text = json.loads(self.out)["directory"] if self.out.startswith("{") else self.out.strip().splitlines()[-1]
-        return self.folder / text
-
-
-@contextlib.contextmanager
-def standing_in(folder: Path) -> Iterator[None]:
-    """The working directory and the signal handlers are as before, after the block."""
-    here, handlers = Path.cwd(), {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(here)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def go(folder: Path, *words: object) -> Done:
-    """`run.py WORDS` in this process, standing in `folder`; words may hold spaces as a shell's would."""
-    out, err = io.StringIO(), io.StringIO()
-    argv = shlex.split(" ".join(map(str, words)))
-    with standing_in(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run.main(argv)
-    return Done(code, out.getvalue(), err.getvalue(), folder)
-
-
-def good(folder: Path, *words: object) -> Path:
-    """`go`, and the directory of a run that went well."""
-    done = go(folder, *words)
-    assert done.code == 0, done.err
-    return done.directory
-
-
-def strict(path: Path) -> dict:
-    """JSON without NaN and infinities, or a ValueError."""
-
-    def refuse(word: str) -> float:
-        raise ValueError(f"{path} holds {word}")
-
-    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-
-
-def preds(folder: Path) -> list[dict[str, str]]:
-    with (folder / "preds.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def scored(folder: Path) -> list[dict[str, str]]:
     """The lines of preds.csv whose label is known."""
     return [line for line in preds(folder) if line["y_true"] != ""]
-
-
-def numbers(lines: list[dict[str, str]], column: str) -> np.ndarray:
-    return np.array([float(line[column]) for line in lines])
 
 
 def checkpoint(path: Path) -> dict:
@@ -174,12 +106,6 @@ def tree(folder: Path) -> dict[str, float]:
 
 def without_clock(summary: dict) -> dict:
     return {key: value for key, value in summary.items() if key != "seconds"}
-
-
-def lay(folder: Path, **tables: np.ndarray) -> Path:
-    """Write data/NAME.csv for each table; returns the folder."""
-    write_wide(np.stack(list(tables.values())), [folder / "data" / f"{name}.csv" for name in tables])
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -490,8 +416,10 @@ def test_demo_needs_no_file(tmp_path, task):
     model = "--backbone gru --model-args hidden=4 --epochs 1 --reference off"
     folder = good(tmp_path, f"--mode train --task {task} --demo {model}")
     weight = "_alpha0.50_pwglobal" if task == "classify" else ""
-    assert folder.name == f"train_{task}_ctx31_ch4{weight}_gru_seed777_splitgroup"
-    assert strict(folder / summary_of(task))["n"] == 80 * (120 - 31)  # a fifth of 400 rows of 120 steps
+    data = strict(folder / "manifest.json")["data"]
+    assert folder.name == f"train_{task}_ctx31_ch{len(data['channels'])}{weight}_gru_seed777_splitgroup"
+    columns = data["steps"] // data["rows"]
+    assert strict(folder / summary_of(task))["n"] == round(data["rows"] / 5) * (columns - 31)
     inferred = good(tmp_path, f"--mode infer --task {task} --demo --ckpt {folder} --eval-split val")
     one, two = (strict(made / summary_of(task)) for made in (folder, inferred))
     assert two["headline"] == pytest.approx(one["headline"], abs=1e-6)
@@ -732,6 +660,12 @@ def test_new_files_are_scored_whole(base, tmp_path):
     assert np.array_equal(numbers(lined, "y_true"), fresh[0][row, time] > 0)
     stored = checkpoint(base / "artifacts" / NAME_THREE / "model.pt.best")
     assert summary["calibration"]["tau"] == stored["calibration"]["tau"]  # chosen in training, not here
+
+
+def test_files_of_training_in_another_order_are_no_new_files(base, tmp_path):
+    files = " ".join(str(base / f"data/{name}.csv") for name in "acb")
+    folder = infer(tmp_path, base / "artifacts" / NAME_THREE, files, "--eval-split all")
+    assert "no part of training" not in strict(folder / "metrics.json")["selection"]
 
 
 def test_inference_refits_nothing(base, tmp_path, values):

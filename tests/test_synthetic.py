@@ -98,3 +98,18 @@ def test_it_runs_as_a_module_without_torch(tmp_path):
     command = [sys.executable, "-m", "sources.synthetic", "--out", str(tmp_path), "--rows", "3", "--columns", "4"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "4 files of 3 x 4" in told and len(list(tmp_path.iterdir())) == 4
+
+
+def test_rooms_obey_their_equation():
+    """Outdoor and heating explain the change of the indoor temperature: what is left is the sensor's 0.1 deg C."""
+    indoor, outdoor, heating = synthetic.rooms(rows=20, columns=240, seed=3).astype(float)
+    for room in range(20):
+        change = np.diff(indoor[room])
+        causes = np.stack([outdoor[room, :-1] - indoor[room, :-1], heating[room, :-1]], axis=1)
+        (loss, gain), *_ = np.linalg.lstsq(causes, change, rcond=None)
+        assert 1 / 100 < loss < 1 / 10 and 0.2 < gain < 0.7
+        assert np.std(change - causes @ [loss, gain]) == pytest.approx(0.1 * np.sqrt(2), rel=0.25)
+    assert 15 < indoor.mean() < 23 and (heating >= 0).all()
+    assert np.array_equal(synthetic.rooms(3, 50, 1), synthetic.rooms(3, 50, 1)) and not np.array_equal(
+        synthetic.rooms(3, 50, 1), synthetic.rooms(3, 50, 2)
+    )

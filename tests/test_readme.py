@@ -1,0 +1,68 @@
+"""The README tells the truth: its commands run, its flag tables are the flags, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import cli
+
+from .conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
+
+
+def flag_tables() -> str:
+    """The tables of flags as the README should have them: those of every task, then each task's own."""
+    sections: dict[str, list[str]] = {}
+    for flag, owners in cli.all_flags().values():
+        title = f"Only {', '.join(owners)}" if owners else flag.group
+        default = cli._shown_default(flag).removeprefix(" (default: ").removesuffix(")")
+        values = ", ".join(flag.choices) if flag.choices else ""
+        text = flag.help + (f": {values}" if values else "")
+        sections.setdefault(title, []).append(f"| `{flag.option}` | {text} | {default} |".replace("|  |", "| |"))
+    order = sorted(sections, key=lambda title: title.startswith("Only"))
+    return "\n\n".join(
+        f"**{title}**\n\n| flag | what | default |\n|---|---|---|\n" + "\n".join(sections[title]) for title in order
+    )
+
+
+def test_the_flag_tables_are_the_flags():
+    assert flag_tables() in README, "print(flag_tables()) gives the tables that the README should have"
+
+
+def test_every_link_and_picture_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_make_targets_are_the_plain_commands():
+    """What stands under the two commands is what `make` would run."""
+    for target in ("demo", "test"):
+        done = subprocess.run(["make", "-n", "-B", target], cwd=ROOT, capture_output=True, text=True, check=True)
+        printed = done.stdout.replace("OMP_NUM_THREADS=1 ", "").replace("pip install -q", "pip install")
+        wanted = [
+            c for c in COMMANDS if c.startswith(".venv/bin/") and ("pytest" in c or "dev" in c) == (target == "test")
+        ]
+        assert wanted
+        for command in wanted:
+            assert command in printed, f"`make {target}` does not run: {command}"
+
+
+@pytest.mark.slow
+def test_the_commands_run_in_the_order_of_the_page(tmp_path):
+    """From a folder that holds the project's files and nothing else; installing is what CI did before."""
+    for item in ROOT.iterdir():
+        if not item.name.startswith(".") and item.name not in ("data", "artifacts", "runs"):
+            (tmp_path / item.name).symlink_to(item)
+    runnable = [c for c in COMMANDS if "pip install" not in c and "-m venv" not in c and "pytest" not in c]
+    assert len(runnable) >= 7
+    for command in runnable:
+        words = re.sub(r"^(\.venv/bin/)?python\b", sys.executable, command)
+        done = subprocess.run(["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (tmp_path / "report.html").is_file()
