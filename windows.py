@@ -14,7 +14,7 @@ import torch
 
 from errors import DataError
 
-BLOCK = 1 << 20  # windows whose positions are worked out at once: 16 MB, and one small kernel an epoch for most
+BLOCK = 1 << 20  # windows whose positions are held at once: 16 MB at most, however many windows there are
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,9 @@ class Windows:
         ends = np.cumsum(index.count)
         self._ends, self._before = self._tensor(ends), self._tensor(ends - index.count)
         self._first, self._row = self._tensor(index.first), self._tensor(index.row)
+        self._table: torch.Tensor | None = None
+        if len(index) <= BLOCK:  # looked up instead of worked out again every epoch
+            self._table = self.locate(torch.arange(len(index), device=self.device))
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(self.device)
@@ -163,6 +166,8 @@ class Windows:
 
     def locate(self, numbers: torch.Tensor) -> torch.Tensor:
         """Window numbers [B] -> positions [2, B]: where each context and each target starts."""
+        if self._table is not None:
+            return self._table.index_select(1, numbers)
         run = torch.searchsorted(self._ends, numbers, right=True)
         start = self._first[run] + (numbers - self._before[run]) * self.index.stride
         target = self._row[run] if self.index.shift is None else start + self.index.shift

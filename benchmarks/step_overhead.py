@@ -32,6 +32,7 @@ from windows import Windows
 
 LIMIT = 1.05
 CONTEXT = 31
+LEAST_TURNS = 8
 BACKBONES = {"linear": {}, "gru": {}, "llm_ts": {"size": "tiny"}}
 
 
@@ -96,7 +97,7 @@ def trainer_epoch(name: str, over: Windows, config: RunConfig) -> tuple[Callable
     return epoch, trainer.batch_size
 
 
-def compare(name: str, rows: int, repeats: int, batch: int) -> tuple[float, float, float]:
+def compare(name: str, rows: int, budget: float, batch: int) -> tuple[float, float, float]:
     """(ms a step in the trainer, ms a step in the bare loop, median ratio)."""
     values, targets, index = data(rows)
     over = Windows(values, targets, index)
@@ -104,12 +105,14 @@ def compare(name: str, rows: int, repeats: int, batch: int) -> tuple[float, floa
     ours, size = trainer_epoch(name, over, config)
     bare = bare_epoch(name, over, config, size)
     taken: dict[str, list[float]] = {"ours": [], "bare": []}
-    for turn in range(repeats + 1):
+    end, turn = time.perf_counter() + budget, 0
+    while turn < LEAST_TURNS or time.perf_counter() < end:
         pair = [("ours", ours), ("bare", bare)]
         for key, epoch in pair if turn % 2 else reversed(pair):
             started = time.perf_counter()
             epoch()
             taken[key].append(time.perf_counter() - started)
+        turn += 1
     steps = {"ours": -(-len(over) // size), "bare": len(over) // size}
     each = {key: [1e3 * t / steps[key] for t in times[1:]] for key, times in taken.items()}
     ratio = statistics.median(a / b for a, b in zip(each["ours"], each["bare"], strict=True))
@@ -119,7 +122,7 @@ def compare(name: str, rows: int, repeats: int, batch: int) -> tuple[float, floa
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=15, help="time for each backbone")
     parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -127,7 +130,7 @@ def main() -> int:
     print(f"{'backbone':<10}{'trainer ms':>12}{'bare ms':>10}{'ratio':>8}   limit {LIMIT}")
     worst = 0.0
     for name in BACKBONES:
-        ours, bare, ratio = compare(name, given.rows, given.repeats, given.batch_size)
+        ours, bare, ratio = compare(name, given.rows, given.seconds, given.batch_size)
         worst = max(worst, ratio)
         print(f"{name:<10}{ours:>12.3f}{bare:>10.3f}{ratio:>8.3f}   {'ok' if ratio <= LIMIT else 'OVER'}")
     return int(worst > LIMIT)

@@ -25,6 +25,8 @@ from sources.synthetic import demand
 from .conftest import command
 from .runs import Done, go, good, lay, numbers, preds, standing_in, strict
 
+pytestmark = pytest.mark.slow
+
 LINE_A = (
     "--mode train --task classify --csv ./data/LP0a.csv --context-len 31 --epochs 30 --batch-size 4096 --alpha 0.5 "
     "--pos-weight global --bin-rule nonzero --bin-thr 0.0 --thresh-default 0.5 --split-mode group --val-ratio 0.2 "
