@@ -183,6 +183,8 @@ def _check_together(core: Mapping[str, Any]) -> list[str]:
     for name in ("freeze", "train_only", "reinit", "refit_scaler"):
         if core[name] and core["mode"] != "finetune":
             problems.append(f"--{name.replace('_', '-')} belongs to --mode finetune")
+    if core["pretrained_dir"] and core["mode"] != "train":
+        problems.append("--pretrained-dir belongs to --mode train: a checkpoint holds its weights")
     if core["val_ratio"] + core["test_ratio"] >= 1:
         problems.append("--val-ratio plus --test-ratio must be below 1: nothing would be left to train on")
     if core["folds"] > 1 and core["split_mode"] != "rolling":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -68,10 +68,15 @@ def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
         )
 
 
+def blank_from(stored: Mapping[str, Any]) -> _model.Model:
+    """The checkpoint's architecture with fresh weights."""
+    spec = dict(stored["model"])
+    return _model.build(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
+
+
 def model_from(stored: Mapping[str, Any]) -> _model.Model:
     """The checkpoint's model with its weights, on the CPU."""
-    spec = dict(stored["model"])
-    model = _model.build(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
+    model = blank_from(stored)
     try:
         model.load_state_dict(stored["state"])
     except RuntimeError as error:
@@ -79,16 +84,18 @@ def model_from(stored: Mapping[str, Any]) -> _model.Model:
     return model
 
 
-def choose_parameters(model: nn.Module, config: RunConfig, fresh: Callable[[], nn.Module]) -> dict[str, list[str]]:
-    """Apply --reinit (values from a `fresh` model), --freeze and --train-only.
+def choose_parameters(model: nn.Module, config: RunConfig, stored: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """Apply --reinit (fresh values for the checkpoint's architecture), --freeze and --train-only.
 
     Returns {"reinit", "frozen", "trained": names} for the manifest.
     """
     names = [name for name, _ in model.named_parameters()]
     anew = _matching(config.reinit, names, "--reinit")
-    if anew:
+    if anew and stored is not None:
         owners = {name.rpartition(".")[0] for name in anew}  # their running statistics start anew too
-        start = {name: value for name, value in fresh().state_dict().items() if name.rpartition(".")[0] in owners}
+        start = {
+            name: value for name, value in blank_from(stored).state_dict().items() if name.rpartition(".")[0] in owners
+        }
         chosen = {name: value for name, value in start.items() if name in anew or name not in names}
         model.load_state_dict(chosen, strict=False)
     frozen = _matching(config.freeze, names, "--freeze")

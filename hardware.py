@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 
 from errors import ResourceError, UsageError
 
+log = logging.getLogger("tsrun")
 Runner = Callable[[torch.Tensor], torch.Tensor]
 SPARE = 0.5  # share of the free device memory that the data may take; the rest is for the model's work
 
@@ -65,6 +67,12 @@ class Precision:
         if device.type == "cpu" and _cpu_has_bf16():
             return cls(device, torch.bfloat16)
         return cls(device, None, f"--amp: this {device.type} is slower in bfloat16; training in float32")
+
+    def warnings(self) -> list[str]:
+        """What there is to say about the choice; said in the log too."""
+        if self.warning:
+            log.warning("warning: %s", self.warning)
+        return [self.warning] if self.warning else []
 
     @property
     def name(self) -> str:

@@ -34,9 +34,7 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     stored = checkpoint.load(checkpoint.find(config.ckpt))
     config = finetune.adopt_checkpoint(config, stored)
     task = tasks.build(config.task, config.options)
-    timings: dict[str, float] = {}
-    with scenes.timed(timings, "load"):
-        series = scenes.load(config, task)
+    series, timings = scenes.load(config, task)
     finetune.check_files(stored, config, series.n_channels)
     scene = scenes.open_scene(
         config, series, timings, label_known=_label_known(config, stored, series), per_row=stored["per_row"]
@@ -123,7 +121,7 @@ class _Inference:
             results.write_predictions(folder / "preds.csv", self.task, self.scene, self.names, self.calibration, parts)
             if scored is not None:
                 self._draw(evaluator, scored, folder, run)
-        self._describe(folder, argv, precision, [text for text in (precision.warning, warning) if text])
+        self._describe(folder, argv, precision, precision.warnings() + [warning] * bool(warning))
         return content
 
     def _try_out(self, stage: Stage, precision: Precision, runner: Runner) -> None:

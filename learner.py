@@ -61,10 +61,10 @@ class Learner:
             self.index_of(wanted)  # a split that is not there is told before training
         self.scaler = self._scaler()
         self.precision = Precision.choose(self.config.amp, device)
-        self.warnings = [self.precision.warning] if self.precision.warning else []
+        self.warnings = self.precision.warnings()
         torch.manual_seed(self.config.seed)
         self.model = self._fresh_model() if stored is None else finetune.model_from(stored)
-        self.parameters = finetune.choose_parameters(self.model, self.config, self._fresh_model)
+        self.parameters = finetune.choose_parameters(self.model, self.config, stored)
         self.calibration: dict[str, Any] = {}
 
     # --- made before training --------------------------------------------------------------------------------------

@@ -55,9 +55,7 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
         stored = checkpoint.load(checkpoint.find(config.ckpt))
         config = finetune.adopt_checkpoint(config, stored)
     task = tasks.build(config.task, config.options)
-    timings: dict[str, float] = {}
-    with scenes.timed(timings, "load"):
-        series = scenes.load(config, task)
+    series, timings = scenes.load(config, task)
     if stored is not None:
         finetune.check_files(stored, config, series.n_channels)
     config = scenes.resolve_context(config, series)

@@ -81,12 +81,17 @@ def timed(timings: dict[str, float], name: str) -> Iterator[None]:
     timings[name] = timings.get(name, 0.0) + perf_counter() - started
 
 
-def load(config: RunConfig, task: Task) -> Series:
-    """The files (or the task's own synthetic data) as one Series; what the reader noticed goes to the log."""
-    series = task.demo(config.seed) if config.demo else _read(config)
+def load(config: RunConfig, task: Task) -> tuple[Series, dict[str, float]]:
+    """The files (or the task's own synthetic data) as one Series, and the seconds that took.
+
+    What the reader noticed goes to the log.
+    """
+    timings: dict[str, float] = {}
+    with timed(timings, "load"):
+        series = task.demo(config.seed) if config.demo else _read(config)
     for note in series.notes:
         log.log(logging.WARNING if note.startswith("warning") else logging.INFO, note)
-    return series
+    return series, timings
 
 
 def _read(config: RunConfig) -> Series:

@@ -12,6 +12,9 @@ import torch
 import checkpoint
 from errors import CheckpointError
 
+from .conftest import ROOT
+from .runs import good, lay, numbers, preds
+
 CONTENT = {"state": {"w": torch.arange(2000.0)}, "config": {"lr": 1e-3, "csv": ["a"], "tau": None}}
 
 
@@ -104,3 +107,24 @@ def test_a_missing_checkpoint_names_its_neighbours(tmp_path, saved):
     assert "train_classify_x" in caught.value.hint and caught.value.exit_code == 4
     with pytest.raises(CheckpointError, match=r"no model\.pt\.best or model\.pt"):
         checkpoint.find(str(tmp_path))
+
+
+@pytest.mark.parametrize("task", ["classify", "regress"])
+def test_checkpoints_of_schema_1_still_predict(tmp_path, task):
+    """A linear model on 4 steps, saved when schema 1 was new: its predictions follow from its numbers by hand."""
+    path = ROOT / "tests" / "fixtures" / f"schema1_{task}.pt"
+    stored = checkpoint.load(path)
+    assert stored["schema"] == 1
+    rows = np.round(np.random.default_rng(2).gamma(1.0, size=(3, 9)), 2)
+    lay(tmp_path, new=rows.astype(np.float32))
+    folder = good(tmp_path, f"--mode infer --task {task} --csv data/new.csv --ckpt {path} --reference off")
+    scaler, weights = stored["scaler"], stored["state"]
+    x = (rows[:, -4:] - scaler["mean"][0]) / scaler["std"][0]
+    output = x @ weights["head.weight"].numpy()[0] + weights["head.bias"].numpy()[0]
+    if task == "classify":
+        expected, column = 1 / (1 + np.exp(-output)), "y_score"
+    else:
+        expected, column = output * stored["fitted"]["std"][0] + stored["fitted"]["mean"][0], "y_pred"
+    ahead = [line for line in preds(folder) if line["y_true"] == ""]
+    assert [line["time"] for line in ahead] == ["9"] * 3
+    assert numbers(ahead, column) == pytest.approx(expected, abs=1e-5)

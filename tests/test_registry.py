@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -46,3 +47,23 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
     assert again["n"] == trained["n"]
     header, *lines = (tmp_path / again["directory"] / "preds.csv").read_text().splitlines()
     assert header.startswith("row,time,y_true,") and len(lines) == again["n"] + 12  # and the step after each row
+
+
+@pytest.mark.slow
+def test_a_pretrained_directory_is_not_needed_afterwards(tmp_path, monkeypatch, capsys, write_csv):
+    """GPT-2 blocks from a local directory: trained, the directory deleted, inferred with and finetuned."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    sizes = {"n_embd": 16, "n_layer": 3, "n_head": 2, "vocab_size": 7, "n_positions": 32}
+    transformers.GPT2Model(transformers.GPT2Config(**sizes)).save_pretrained(tmp_path / "gpt2")
+    rng = np.random.default_rng(5)
+    write_csv("a.csv", np.round(rng.gamma(1.0, size=(12, 20)) * (rng.random((12, 20)) < 0.5), 3))
+    words = ["--task", "classify", "--csv", "a.csv", "--context-len", "9"]
+    more = ["--epochs", "1", "--reference", "off"]
+    args = ["--pretrained-dir", "gpt2", "--model-args", "layers=2"]
+    trained = run_json(capsys, "--mode", "train", *words, *more, *args)
+    shutil.rmtree(tmp_path / "gpt2")
+    again = run_json(capsys, "--mode", "infer", *words, "--ckpt", trained["directory"], "--eval-split", "val")
+    assert again["pr_auc"] == pytest.approx(trained["pr_auc"], abs=1e-6)
+    tuned = run_json(capsys, "--mode", "finetune", *words, *more, "--ckpt", trained["directory"], "--reinit", "head")
+    assert tuned["parameters"] == trained["parameters"]
