@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import backbones
 import tasks
-from config import Flag, RunConfig, check_all, core_flags, refuse, table_flags
+from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table_flags
 from errors import UsageError, nearest
 
 DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the model and its judgement out."
@@ -53,11 +53,9 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
         argument_default=argparse.SUPPRESS,
     )
-    groups: dict[str, Any] = {}
     parser.add_argument("--config", metavar="FILE", help="YAML file with defaults; flags override it")
+    groups = {title: parser.add_argument_group(title) for title in GROUPS}
     for flag, owners in all_flags().values():
-        if flag.group not in groups:
-            groups[flag.group] = parser.add_argument_group(flag.group)
         _add(groups[flag.group], flag, owners)
     return parser
 

@@ -20,6 +20,8 @@ from errors import CheckpointError, UsageError, nearest
 
 MODES = ("train", "finetune", "infer")
 SPLITS = ("train", "val", "test", "all")
+NAMES = "Checkpoint, backbone, names"
+GROUPS = ("Run", "Data", "Windows", "Labels", "Split", "Training", "Speed", NAMES, "Reporting")  # as the help has them
 
 
 @dataclass(frozen=True)
@@ -97,25 +99,25 @@ class RunConfig:
     device: str = _flag("auto", "Speed", "auto, cpu, cuda, cuda:1, mps")
     threads: int = _flag(0, "Speed", "CPU threads; 0: torch's choice", within="[0,)")
 
-    ckpt: str = _flag("", "Checkpoint", "run directory (model.pt.best, then model.pt) or a file", alias="--model")
-    freeze: tuple[str, ...] = _flag((), "Checkpoint", "parameters that stay as they are")
-    train_only: tuple[str, ...] = _flag((), "Checkpoint", "parameters that train; all others stay")
-    reinit: tuple[str, ...] = _flag((), "Checkpoint", "parameters that start anew")
-    refit_scaler: bool = _flag(False, "Checkpoint", "fit the scaler on the new training data")
-    resume: bool = _flag(False, "Checkpoint", "continue the interrupted run of this name")
+    ckpt: str = _flag("", NAMES, "run directory (model.pt.best, then model.pt) or a file", alias="--model")
+    freeze: tuple[str, ...] = _flag((), NAMES, "parameters that stay as they are")
+    train_only: tuple[str, ...] = _flag((), NAMES, "parameters that train; all others stay")
+    reinit: tuple[str, ...] = _flag((), NAMES, "parameters that start anew")
+    refit_scaler: bool = _flag(False, NAMES, "fit the scaler on the new training data")
+    resume: bool = _flag(False, NAMES, "continue the interrupted run of this name")
 
-    backbone: str = _flag("llm_ts", "Model", "the model under the task's head", binds=True)
-    model_args: dict[str, Any] = _flag({}, "Model", "hyperparameters of the backbone, k=v", binds=True)
-    pretrained_dir: str = _flag("", "Model", "local Hugging Face or TinyTimeMixer directory")
+    backbone: str = _flag("llm_ts", NAMES, "the model under the task's head", binds=True)
+    model_args: dict[str, Any] = _flag({}, NAMES, "hyperparameters of the backbone, k=v", binds=True)
+    pretrained_dir: str = _flag("", NAMES, "local Hugging Face or TinyTimeMixer directory")
 
-    desc: str = _flag("", "Output", "ending of the run's name")
-    out: str = _flag("artifacts", "Output", "folder that holds the runs")
-    overwrite: bool = _flag(False, "Output", "replace a run of this name (else it moves to NAME.1)")
-    json: bool = _flag(False, "Output", "one JSON object on stdout, everything else on stderr")
-    quiet: bool = _flag(False, "Output", "only warnings and the result")
-    tensorboard: bool = _flag(False, "Output", "TensorBoard event files too")
-    dry_run: bool = _flag(False, "Output", "read, window, split, build, print sizes; train nothing")
-    reference: str = _flag("auto", "Output", "reference predictors beside the model", choices=("auto", "off"))
+    desc: str = _flag("", NAMES, "ending of the run's name")
+    out: str = _flag("artifacts", NAMES, "folder that holds the runs")
+    overwrite: bool = _flag(False, NAMES, "replace a run of this name (else it moves to NAME.1)")
+    json: bool = _flag(False, "Reporting", "one JSON object on stdout, everything else on stderr")
+    quiet: bool = _flag(False, "Reporting", "only warnings and the result")
+    tensorboard: bool = _flag(False, "Reporting", "TensorBoard event files too")
+    dry_run: bool = _flag(False, "Reporting", "read, window, split, build, print sizes; train nothing")
+    reference: str = _flag("auto", "Reporting", "reference predictors beside the model", choices=("auto", "off"))
 
     options: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = field(default=frozenset(), compare=False)

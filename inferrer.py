@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import checkpoint
 import finetune
 import results
 import scene as scenes
+import splits
 import tasks
 from config import RunConfig
 from data import Series
@@ -23,6 +25,7 @@ from hardware import Precision, Runner, compile_model
 from rundir import RunDir, run_name, write_json
 from scaling import Scaler
 from scene import Scene, Stage
+from splits import Split
 from tasks._task import Task
 from windows import Index
 
@@ -71,11 +74,20 @@ class _Inference:
         demo = self.config.demo and stored["config"]["demo"] and self.config.seed == stored["config"]["seed"]
         self.known_files = demo or (bool(sources) and sources == stored["sources"])
         self.some_known = self.known_files or not set(sources).isdisjoint(stored["sources"])
+        self.made = self._make_split()
         self.split = self.config.eval_split or "all"
         self.index = self._index(self.split)
         if not len(self.index) and not len(scene.ahead):
             scenes.check_windows(scene)
             raise DataError("no row ends with a whole context", where="--csv")
+
+    def _make_split(self) -> Split | None:
+        """The split of training, when these are its files."""
+        if not self.known_files or self.scene.plane is None:
+            return None
+        if "rows" in self.stored["split"]:
+            return splits.of_rows(self.scene.index, self.stored["split"], self.scene.series.n_rows)
+        return scenes.make_splits(self.scene)[-1]
 
     def _index(self, split: str) -> Index:
         """Windows with a known label in a split that is made as it was in training; `all` of them."""
@@ -83,7 +95,7 @@ class _Inference:
             return self.scene.index
         if not self.known_files:
             log.warning("warning: these are not the files of training; --eval-split all scores every row of them")
-        index = scenes.make_splits(self.scene)[-1][split]
+        index = (self.made or scenes.make_splits(self.scene)[-1])[split]
         if not len(index):
             raise UsageError("the checkpoint's run had no test split", where=f"--eval-split {split}")
         return index
@@ -110,12 +122,13 @@ class _Inference:
         runner, warning = compile_model(model, self.config.compile, partial(self._try_out, stage, precision))
         evaluator = Evaluator(stage, runner, precision, self.config.batch_size)
         labelled = self.scene.plane is not None
+        self.parameters = sum(p.numel() for p in model.parameters())
         with self.scene.timed("predict"):
             parts = [evaluator.score(self.index, label_known=labelled)] if len(self.index) else []
             parts += [evaluator.score(self.scene.ahead, label_known=False)] if len(self.scene.ahead) else []
         scored = parts[0] if labelled and len(self.index) else None
         with self.scene.timed("evaluate"):
-            content = self._summary(stage, scored, run, sum(p.numel() for p in model.parameters()))
+            content = self._summary(stage, scored, run)
         write_json(folder / self.task.summary, content)
         with self.scene.timed("artifacts"):
             results.write_predictions(folder / "preds.csv", self.task, self.scene, self.names, self.calibration, parts)
@@ -130,7 +143,7 @@ class _Inference:
             positions, _ = next(stage.windows(some).in_order(self.config.batch_size))
             runner(stage.windows(some).contexts(positions).to(self.device))
 
-    def _summary(self, stage: Stage, scored: Scored | None, run: str, parameters: int) -> dict[str, Any]:
+    def _summary(self, stage: Stage, scored: Scored | None, run: str) -> dict[str, Any]:
         scores, beside = None, {}
         if scored is not None:
             assert scored.truth is not None
@@ -147,7 +160,7 @@ class _Inference:
             references=beside,
             calibration=self.calibration,
             channels=self.scene.series.n_channels,
-            parameters=parameters,
+            parameters=self.parameters,
             seconds=self.scene.timings["predict"],
         )
 
@@ -159,8 +172,18 @@ class _Inference:
 
     def _describe(self, folder: Path, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
         results.write_config(folder / "config.yaml", self.config)
-        split = {"scored": self.split, "windows": len(self.index), "files_of_training": self.known_files}
-        model = {"checkpoint": str(checkpoint.find(self.config.ckpt)), "schema": self.stored["schema"]}
+        seen = 0 if self.made is None else len(np.intersect1d(self.index.targets(), self.made.train.targets()))
+        split = {
+            "scored": self.split,
+            "windows": len(self.index),
+            "files_of_training": self.known_files,
+            "overlap": seen,  # scored targets that training saw
+        }
+        model = {
+            "checkpoint": str(checkpoint.find(self.config.ckpt)),
+            "schema": self.stored["schema"],
+            "parameters": self.parameters,
+        }
         write_json(
             folder / "manifest.json",
             results.manifest(

@@ -49,7 +49,7 @@ def test_help_is_grouped_with_defaults_and_needs_neither_torch_nor_numpy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for part in ("Data:", "Windows:", "Labels:", "Split:", "Training:", "Speed:", "Checkpoint:", "Output:"):
+    for part in ("Data:", "Windows:", "Labels:", "Split:", "Training:", "Speed:", "Checkpoint, backbone, names:"):
         assert f"\n{part}\n" in done.stdout
     assert "(default: 777)" in done.stdout and "{group,rolling,holdout}" in done.stdout
     for name in (*tasks.names(), *backbones.names()):

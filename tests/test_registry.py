@@ -67,3 +67,19 @@ def test_a_pretrained_directory_is_not_needed_afterwards(tmp_path, monkeypatch, 
     assert again["pr_auc"] == pytest.approx(trained["pr_auc"], abs=1e-6)
     tuned = run_json(capsys, "--mode", "finetune", *words, *more, "--ckpt", trained["directory"], "--reinit", "head")
     assert tuned["parameters"] == trained["parameters"]
+
+
+def test_inference_finds_the_training_split_without_the_groups_file(tmp_path, monkeypatch, capsys, write_csv):
+    """The checkpoint lists its rows, so `--eval-split val` scores what training validated on, and says what it saw."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(5)
+    write_csv("a.csv", np.round(rng.gamma(1.0, size=(12, 20)) * (rng.random((12, 20)) < 0.5), 3))
+    (tmp_path / "groups.csv").write_text("\n".join("abcdef"[r // 2] for r in range(12)) + "\n")
+    words = ["--task", "classify", "--csv", "a.csv", "--context-len", "9", "--backbone", "linear"]
+    more = ["--epochs", "1", "--reference", "off", "--groups", "groups.csv", "--seed", "1"]
+    trained = run_json(capsys, "--mode", "train", *words, *more)
+    for split, overlap in (("val", 0), ("all", 12 * 11 - trained["n"])):
+        again = run_json(capsys, "--mode", "infer", *words, "--ckpt", trained["directory"], "--eval-split", split)
+        told = json.loads((tmp_path / again["directory"] / "manifest.json").read_text())["split"]
+        assert told["overlap"] == overlap and told["files_of_training"]
+        assert split == "all" or again["pr_auc"] == pytest.approx(trained["pr_auc"], abs=1e-6)
