@@ -214,20 +214,23 @@ class Trainer:
             numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
             self._loss_and_gradients(runner, self.train.locate(numbers))
 
+        warning, short = "", False
         try:
             with untouched(self.model):
                 try_out(self.model)
             self.runner, warning = compile_model(self.model, self.config.compile, try_out)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+            short = is_out_of_memory(error)
+            if not short:
                 raise
+        if short:  # probed outside the block above, whose traceback keeps the large batch alive
             with untouched(self.model):
                 fits = largest_batch(self.batch_size, lambda size: try_out(self.model, size))
             raise ResourceError(
                 f"out of memory with batches of {self.batch_size} windows",
                 where=f"--batch-size {self.config.batch_size}",
                 hint=f"--batch-size {fits} fits" if fits else "a smaller model: not even one window fits",
-            ) from None
+            )
         if warning:
             self.warnings.append(warning)
             log.warning("warning: %s", warning)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 
 import checkpoint
 import windows
@@ -105,6 +106,20 @@ def test_it_is_the_loop_that_a_person_would_write():
     assert torch.allclose(trainer.last_state["map.weight"], model.map.weight, atol=1e-6)
     told = [line["train_loss"] for line in progress.history]
     assert told == pytest.approx([np.mean(losses[k : k + 5]) for k in range(0, 20, 5)], abs=1e-6)
+
+
+def test_the_step_loop_reads_nothing_back(monkeypatch):
+    """A read of one number makes a GPU wait for all that was queued: between two epochs' ends there is none."""
+    trainer, _ = make(epochs=1)
+
+    def told(self, *args, **kwargs):
+        raise AssertionError("a tensor was read back")
+
+    with tqdm(disable=True) as bar, monkeypatch.context() as patch:
+        for name in ("item", "tolist", "cpu", "numpy", "__float__", "__int__", "__bool__", "__index__"):
+            patch.setattr(torch.Tensor, name, told)
+        trainer._epoch(bar)
+    assert trainer.progress.step == trainer.steps
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run():
