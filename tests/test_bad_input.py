@@ -466,6 +466,7 @@ sys.exit(run.main(sys.argv[1:]))
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_two_jobs_with_one_name(box):
     words = ONE.replace("--epochs 1", "--epochs 100000 --patience 0")
     other = subprocess.Popen(
@@ -556,6 +557,7 @@ def in_a_small_disk(box: Path, size: str, *words: str) -> subprocess.CompletedPr
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare on this machine")
 @pytest.mark.parametrize(
     ("size", "left"),

@@ -102,6 +102,7 @@ def brute_force(y: np.ndarray, score: np.ndarray) -> float:
     return max(skm.f1_score(y, score >= cut) for cut in np.unique(score))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 80])
 @pytest.mark.parametrize("ties", [False, True])

@@ -141,6 +141,7 @@ def test_names_are_text_and_never_markup_or_terminal_codes(tmp_path: Path) -> No
     assert "\x1b" not in done.stdout and len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -175,6 +176,7 @@ def test_nothing_to_report_is_a_data_error(tmp_path: Path) -> None:
         report.gather([tmp_path / "empty"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("x", "--bogus"), ("--out",)])
 def test_bad_flags_are_a_usage_error(words: tuple[str, ...], tmp_path: Path) -> None:
     done = call(*words, cwd=tmp_path)
