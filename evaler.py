@@ -5,7 +5,7 @@ No window is dropped from any evaluation, and nothing is averaged over batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -68,31 +68,38 @@ class Evaluator:
         return self._made[id(index)]
 
 
-def references(
-    stage: Stage, names: Sequence[str], *, train: Index | None, val: Scored | None, scored: Scored
-) -> dict[str, Any]:
-    """The metrics of the trivial predictors on the windows that the model is scored on.
+class References:
+    """The trivial predictors beside a model, on the windows of its stage.
 
-    Each is calibrated on validation as the model is. Gradient boosting needs the training windows; without them
-    (inference on new files) it is left out with its reason.
+    Gradient boosting needs the training windows; without them (inference on new files) it is left out with its reason.
     """
-    task, plane, fitted = stage.task, stage.scene.plane, stage.fitted
-    assert plane is not None and scored.truth is not None
-    makers: dict[str, Callable[[Index], np.ndarray]] = {}
-    for name, constant in task.constants(fitted).items():
-        makers[name] = partial(_constant, np.asarray(constant, np.float32))
-    if not plane.per_row:
-        makers["persistence"] = lambda index: task.truth(_last_seen(plane, index), fitted)
-    if train is not None:
-        makers["gradient_boosting"] = _boosting(stage, plane, train)
-    found: dict[str, Any] = {}
-    for name, make in makers.items():
-        on_val = None if val is None else make(val.index)
-        calibration = task.calibrate(None if val is None else val.truth, on_val, names)
-        found[name] = task.evaluate(scored.truth, make(scored.index), calibration, names)
-    if train is None:
-        found["gradient_boosting"] = {"skipped": "needs the training windows, which inference does not have"}
-    return found
+
+    def __init__(self, stage: Stage, names: Sequence[str], train: Index | None) -> None:
+        task, plane, fitted = stage.task, stage.scene.plane, stage.fitted
+        assert plane is not None
+        self.task, self.names = task, names
+        self.makers: dict[str, Callable[[Index], np.ndarray]] = {}
+        for name, constant in task.constants(fitted).items():
+            self.makers[name] = partial(_constant, np.asarray(constant, np.float32))
+        if not plane.per_row:
+            self.makers["persistence"] = lambda index: task.truth(_last_seen(plane, index), fitted)
+        if train is not None:
+            self.makers["gradient_boosting"] = _boosting(stage, plane, train)
+
+    def calibrate(self, val: Scored) -> dict[str, Any]:
+        """What each chooses on validation, as the model does: {name: calibration}."""
+        return {name: self.task.calibrate(val.truth, make(val.index), self.names) for name, make in self.makers.items()}
+
+    def judge(self, scored: Scored, calibrations: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics of each on the windows that the model is scored on."""
+        assert scored.truth is not None
+        found: dict[str, Any] = {
+            name: self.task.evaluate(scored.truth, make(scored.index), calibrations[name], self.names)
+            for name, make in self.makers.items()
+        }
+        if "gradient_boosting" not in found:
+            found["gradient_boosting"] = {"skipped": "needs the training windows, which inference does not have"}
+        return found
 
 
 def _constant(value: np.ndarray, index: Index) -> np.ndarray:

@@ -17,7 +17,18 @@ from errors import CheckpointError, UsageError, nearest
 from scene import Scene
 
 log = logging.getLogger("tsrun")
-PARTS = {"config", "model", "state", "scaler", "input_channels", "outputs", "per_row", "fitted", "calibration"}
+PARTS = {
+    "config",
+    "model",
+    "state",
+    "scaler",
+    "input_channels",
+    "outputs",
+    "per_row",
+    "fitted",
+    "calibration",
+    "references",
+}
 SPLIT_FLAGS = ("split_mode", "val_ratio", "test_ratio", "gap", "seed", "stride")
 
 

@@ -20,7 +20,7 @@ import tasks
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, UsageError
-from evaler import Evaluator, Scored, references
+from evaler import Evaluator, References, Scored
 from hardware import Precision, Runner, compile_model
 from rundir import RunDir, run_name, write_json
 from scaling import Scaler
@@ -149,7 +149,9 @@ class _Inference:
             assert scored.truth is not None
             scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, self.names)
             if self.config.reference == "auto":
-                beside = references(stage, self.names, train=None, val=None, scored=scored)
+                trivial = References(stage, self.names, train=None)
+                default = self.task.calibrate(None, None, self.names)  # of a run stopped before it had chosen
+                beside = trivial.judge(scored, dict.fromkeys(trivial.makers, default) | self.stored["references"])
         return results.summary(
             self.task,
             self.config,

@@ -17,7 +17,7 @@ import viz
 from backbones import _model
 from config import RunConfig
 from errors import CheckpointError, UsageError
-from evaler import Evaluator, Scored, references
+from evaler import Evaluator, References, Scored
 from hardware import Precision, peak_memory
 from rundir import write_csv, write_json
 from scaling import Scaler, constant_channels
@@ -66,6 +66,7 @@ class Learner:
         self.model = self._fresh_model() if stored is None else finetune.model_from(stored)
         self.parameters = finetune.choose_parameters(self.model, self.config, stored)
         self.calibration: dict[str, Any] = {}
+        self.references: dict[str, Any] = {}  # what the training-free references chose on validation
 
     # --- made before training --------------------------------------------------------------------------------------
 
@@ -165,6 +166,7 @@ class Learner:
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
             self.calibration = self.task.calibrate(scored.truth, scored.pred, self.names)
+            self.references = References(self.stage, self.names, train=None).calibrate(scored)
             self._save(kind, weights, trainer.state() if kind == "last" else None)
 
     def evaluator(self) -> Evaluator:
@@ -194,6 +196,7 @@ class Learner:
             "per_row": self.scene.per_row,
             "fitted": self.fitted,
             "calibration": self.calibration,
+            "references": self.references,
             "split": self.split.how,
             "sources": [source.sha256 for source in self.scene.series.sources],
             "training": None if training is None else dict(training),
@@ -222,7 +225,8 @@ class Learner:
         beside = {}
         if self.config.reference == "auto":
             with self.scene.timed("references"):
-                beside = references(self.stage, self.names, train=self.split.train, val=val, scored=scored)
+                trivial = References(self.stage, self.names, self.split.train)
+                beside = trivial.judge(scored, trivial.calibrate(val))
         content = results.summary(
             self.task,
             self.config,
