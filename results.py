@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +74,24 @@ def write_predictions(
 ) -> None:
     """preds.csv: a line a window and output. `time` is the target's step within its row, counted from 0 (for
     whole-row targets: the context's last step); y_true is empty where the label is not known."""
-    header: list[str] = []
-    lines: list[Sequence[Any]] = []
-    for part in parts:
-        row = part.index.rows()
-        end = part.index.starts() + part.index.length - 1 if scene.per_row else part.index.targets()
-        time = end - scene.series.offsets[row]
-        truth = np.full_like(part.pred, np.nan) if part.truth is None else part.truth
-        for k, name in enumerate(names):
-            own = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
-            columns, body = task.table(truth[:, k, 0], part.pred[:, k, 0], own)
-            middle = [name] if len(names) > 1 else []
-            header = ["row", "time", *(["label"] if len(names) > 1 else []), *columns]
-            lines += [(scene.series.rows[r], t, *middle, *b) for r, t, b in zip(row, time, body, strict=True)]
-    write_csv(path, header, lines)
+    label = ["label"] if len(names) > 1 else []
+    lines = (line for part in parts for line in _lines(task, scene, names, calibration, part))
+    write_csv(path, ["row", "time", *label, *task.columns], lines)
+
+
+def _lines(
+    task: Task, scene: Scene, names: Sequence[str], calibration: Mapping[str, Any], part: Scored
+) -> Iterator[Sequence[Any]]:
+    """The lines of one set of windows, made one by one: there can be millions."""
+    row = part.index.rows()
+    end = part.index.starts() + part.index.length - 1 if scene.per_row else part.index.targets()
+    time = end - scene.series.offsets[row]
+    truth = np.full_like(part.pred, np.nan) if part.truth is None else part.truth
+    for k, name in enumerate(names):
+        own = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
+        label = [name] if len(names) > 1 else []
+        for r, t, marks in zip(row, time, task.table(truth[:, k, 0], part.pred[:, k, 0], own), strict=True):
+            yield scene.series.rows[r], t, *label, *marks
 
 
 def manifest(

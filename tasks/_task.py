@@ -42,6 +42,7 @@ class Task(ABC):
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
     headline: tuple[str, ...]  # the metrics of the summary that stand first in tables
+    columns: tuple[str, ...]  # of preds.csv, after row and time
 
     @abstractmethod
     def name_part(self) -> list[str]:
@@ -104,10 +105,8 @@ class Task(ABC):
         """A fitted estimator's predictions [n] for flattened windows [n, C * L], in natural units."""
 
     @abstractmethod
-    def table(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]
-    ) -> tuple[list[str], Iterable[Sequence[Any]]]:
-        """The columns of preds.csv after row and time, for one output: (header, a line a window)."""
+    def table(self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]) -> Iterable[Sequence[Any]]:
+        """What preds.csv says of each window under `columns`, for one output."""
 
     @abstractmethod
     def plots(

@@ -57,6 +57,7 @@ class Classify(Task):
     head = "pool"
     monitor, direction = "pr_auc", "max"
     summary = "metrics.json"
+    columns = ("y_true", "y_score", "y_pred@tau")
     headline = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
 
     def __init__(
@@ -168,16 +169,13 @@ class Classify(Task):
         probability: np.ndarray = estimator.predict_proba(x)[:, -1]
         return probability
 
-    def table(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]
-    ) -> tuple[list[str], Iterable[Sequence[Any]]]:
+    def table(self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]) -> Iterable[Sequence[Any]]:
         known = np.isfinite(truth)
         shown = np.where(known, truth, 0).astype(int)
-        marks = (
+        return (
             ("" if not k else t, f"{p:.7g}", int(p >= calibration["tau"]))
             for k, t, p in zip(known, shown, pred, strict=True)
         )
-        return ["y_true", "y_score", "y_pred@tau"], marks
 
     def plots(
         self, folder: Path, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], title: str

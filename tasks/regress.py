@@ -43,6 +43,7 @@ class Regress(Task):
     head = "pool"
     monitor, direction = "mae", "min"
     summary = "summary.json"
+    columns = ("y_true", "y_pred")
     headline = ("mae", "rmse", "r2")
 
     def __init__(self, target_clip: Sequence[float] | None, loss: str) -> None:
@@ -114,9 +115,8 @@ class Regress(Task):
         truth: np.ndarray,
         pred: np.ndarray,
         calibration: Mapping[str, Any],
-    ) -> tuple[list[str], Iterable[Sequence[Any]]]:
-        lines = (("" if not np.isfinite(t) else f"{t:.7g}", f"{p:.7g}") for t, p in zip(truth, pred, strict=True))
-        return ["y_true", "y_pred"], lines
+    ) -> Iterable[Sequence[Any]]:
+        return (("" if not np.isfinite(t) else f"{t:.7g}", f"{p:.7g}") for t, p in zip(truth, pred, strict=True))
 
     def plots(
         self,
