@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from hardware import Precision, Runner
-from scene import Stage, raw_truth
+from scene import Stage
 from tasks._task import Plane
 from windows import Index, Windows
 
@@ -84,11 +84,12 @@ class References:
         if not plane.per_row:
             self.makers["persistence"] = lambda index: task.truth(_last_seen(plane, index), fitted)
         if train is not None:
-            self.makers["gradient_boosting"] = _boosting(stage, plane, train)
+            self.makers["gradient_boosting"] = _boosting(stage, train)
 
-    def calibrate(self, val: Scored) -> dict[str, Any]:
-        """What each chooses on validation, as the model does: {name: calibration}."""
-        return {name: self.task.calibrate(val.truth, make(val.index), self.names) for name, make in self.makers.items()}
+    def calibrate(self, val: Scored, known: Mapping[str, Any]) -> dict[str, Any]:
+        """What each chooses on validation, as the model does: {name: calibration}; `known` ones are kept."""
+        fresh = {name: make for name, make in self.makers.items() if name not in known}
+        return {**known} | {n: self.task.calibrate(val.truth, make(val.index), self.names) for n, make in fresh.items()}
 
     def judge(self, scored: Scored, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics of each on the windows that the model is scored on."""
@@ -112,14 +113,14 @@ def _last_seen(plane: Plane, index: Index) -> np.ndarray:
     return np.nan_to_num(value).T[:, :, None]
 
 
-def _boosting(stage: Stage, plane: Plane, train: Index) -> Callable[[Index], np.ndarray]:
+def _boosting(stage: Stage, train: Index) -> Callable[[Index], np.ndarray]:
     """Fit one histogram gradient boosting an output on a bounded sample of the flattened training windows."""
-    task, inputs, fitted, seed = stage.task, stage.scaled, stage.fitted, stage.scene.config.seed
+    task, inputs, seed = stage.task, stage.scaled, stage.scene.config.seed
     width = inputs.shape[0] * train.length
     n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
     chosen = np.sort(np.random.default_rng(seed).choice(len(train), n, replace=False))
     x = _flatten(inputs, train.starts()[chosen], train.length)
-    y = task.truth(raw_truth(plane, train)[chosen], fitted)
+    y = stage.scene.truth(task, train, stage.fitted)[chosen]
     models = []
     for k in range(y.shape[1]):
         model = task.estimator(seed)

@@ -108,7 +108,7 @@ def place(size: int, device: torch.device) -> torch.device:
 
 
 def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]) -> tuple[Runner, str]:
-    """`model` compiled, or itself and the reason why not.
+    """`model` compiled, or itself and the reason why not, which the log has too.
 
     `try_out` runs the training step once on the compiled model: a compiler fails at its first call. Random state and
     buffers (BatchNorm's running means) are put back afterwards. The parameters stay the model's own, so that its
@@ -120,6 +120,7 @@ def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]
     torch._dynamo.reset()
     counters.clear()
     runner = torch.compile(model, mode=None if mode == "default" else mode, dynamic=False)
+    warning = ""
     try:
         with untouched(model):
             try_out(runner)
@@ -127,10 +128,13 @@ def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]
         raise
     except Exception as error:  # whatever a compiler stack can raise: eager gives the same numbers
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        return model, f"--compile {mode} failed and training goes on eagerly: {reason[:200]}"
-    if not counters["stats"]["unique_graphs"]:
-        return model, f"--compile {mode} found nothing in this backbone to compile; training goes on eagerly"
-    return runner, ""
+        warning = f"--compile {mode} failed and training goes on eagerly: {reason[:200]}"
+    else:
+        if not counters["stats"]["unique_graphs"]:
+            warning = f"--compile {mode} found nothing in this backbone to compile; training goes on eagerly"
+    if warning:
+        log.warning("warning: %s", warning)
+    return (model if warning else runner), warning
 
 
 @contextlib.contextmanager

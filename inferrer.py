@@ -138,10 +138,10 @@ class _Inference:
         return content
 
     def _try_out(self, stage: Stage, precision: Precision, runner: Runner) -> None:
-        some = self.index if len(self.index) else self.scene.ahead
+        over = stage.windows(self.index if len(self.index) else self.scene.ahead)
         with torch.no_grad(), precision.autocast():
-            positions, _ = next(stage.windows(some).in_order(self.config.batch_size))
-            runner(stage.windows(some).contexts(positions).to(self.device))
+            positions, _ = next(over.in_order(self.config.batch_size))
+            runner(over.contexts(positions).to(self.device))
 
     def _summary(self, stage: Stage, scored: Scored | None, run: str) -> dict[str, Any]:
         scores, beside = None, {}

@@ -149,7 +149,7 @@ class Learner:
         """Go on where the interrupted run of this name stopped; its settings and data must be the same."""
         path = self.folder / checkpoint.LAST
         state = checkpoint.load(path)
-        mine, theirs = _comparable(self.config), _comparable_flat(state["config"])
+        mine, theirs = _comparable(self.config.flat()), _comparable(state["config"])
         changed = sorted(key for key in mine | theirs if mine.get(key) != theirs.get(key))
         if changed:
             told = ", ".join(f"--{key.replace('_', '-')} {theirs.get(key)} (now {mine.get(key)})" for key in changed)
@@ -166,7 +166,7 @@ class Learner:
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
             self.calibration = self.task.calibrate(scored.truth, scored.pred, self.names)
-            self.references = References(self.stage, self.names, train=None).calibrate(scored)
+            self.references = References(self.stage, self.names, train=None).calibrate(scored, self.references)
             self._save(kind, weights, trainer.state() if kind == "last" else None)
 
     def evaluator(self) -> Evaluator:
@@ -226,7 +226,7 @@ class Learner:
         if self.config.reference == "auto":
             with self.scene.timed("references"):
                 trivial = References(self.stage, self.names, self.split.train)
-                beside = trivial.judge(scored, trivial.calibrate(val))
+                beside = trivial.judge(scored, trivial.calibrate(val, self.references))
         content = results.summary(
             self.task,
             self.config,
@@ -273,11 +273,8 @@ class Learner:
         )  # fmt: skip
 
 
-def _comparable(config: RunConfig) -> dict[str, Any]:
-    return _comparable_flat(config.flat())
-
-
-def _comparable_flat(flat: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that an interrupted run and its continuation must share."""
     return {key: value for key, value in flat.items() if key not in NOT_RESUMED}
 
 

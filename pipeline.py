@@ -75,18 +75,17 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
         contents = []
         for k, split in enumerate(folds):
             folder = place.path / f"fold_{k}" if len(folds) > 1 else place.path
-            contents.append(_learn_fold(Learner(scene, task, split, device, stored), folder, place, argv))
+            if (folder / "manifest.json").is_file():  # written last: an interrupted run had finished this fold
+                contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
+            else:
+                contents.append(_learn_fold(Learner(scene, task, split, device, stored), folder, place, argv))
         content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
         place.commit()
     return content, final
 
 
 def _learn_fold(learner: Learner, folder: Path, place: RunDir, argv: Sequence[str]) -> dict[str, Any]:
-    """One fold into its folder; a fold that an interrupted run had finished is read back."""
-    summary = folder / learner.task.summary
-    if (folder / "manifest.json").is_file():
-        done: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
-        return done
+    """One fold into its folder; a run that diverges is set aside for its owner to look at."""
     folder.mkdir(exist_ok=True)
     try:
         return learner.run(folder, place.name, argv)

@@ -53,7 +53,9 @@ def _shortage(error: Exception, out: str) -> ResourceError | None:
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return ResourceError("the disk is full", where=str(error.filename or out)) if full else None
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
+    from hardware import is_out_of_memory  # torch is there by now: it is what ran out
+
+    if is_out_of_memory(error):
         hint = "fewer channels or rows, a larger --stride, a smaller --batch-size"
         return ResourceError("out of memory", hint=hint)
     return None

@@ -148,9 +148,11 @@ class RunDir:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Plain JSON, two spaces; null where a number is undefined, never NaN."""
+    """Plain JSON, two spaces; null where a number is undefined, never NaN. The file is whole or not there."""
     text = json.dumps(clean_json(dict(content)), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    part = path.with_name(path.name + ".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -28,11 +28,6 @@ log = logging.getLogger("tsrun")
 DEMO_CONTEXT = 31
 
 
-def raw_truth(plane: Plane, index: Index) -> np.ndarray:
-    """The raw label of every window: [n, K, 1]."""
-    return plane.values[:, index.targets()].T[:, :, None]
-
-
 @dataclass
 class Scene:
     """What a run looks at. `keep`: the channels that the model sees; `plane` is None where no label is known."""
@@ -62,7 +57,7 @@ class Scene:
     def truth_raw(self, index: Index) -> np.ndarray:
         """The label as it stands in the data: [n, K, H]."""
         assert self.plane is not None
-        return raw_truth(self.plane, index)
+        return self.plane.values[:, index.targets()].T[:, :, None]
 
     def truth(self, task: Task, index: Index, fitted: Mapping[str, Any]) -> np.ndarray:
         """The label in the task's natural units: [n, K, H]."""
@@ -138,7 +133,9 @@ def open_scene(
             where="--drop-label-from-x",
             hint="give more --csv files, or keep the label",
         )
-    usable_x = ~np.isnan(series.values[keep]).any(axis=0)
+    usable_x = np.ones(int(series.offsets[-1]), bool)
+    for channel in keep:  # one at a time: a choice of channels would copy the data
+        usable_x &= ~np.isnan(series.values[channel])
     length, offset = config.context_len, None if per_row else config.label_offset
     if plane is None:
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), bool(per_row))

@@ -179,7 +179,7 @@ class Trainer:
     def _validate(self) -> dict[str, Any]:
         self.model.eval()
         outputs = predict(self.runner, self.val, self.precision, self.batch_size)
-        y = self.val.gather(self.val.locate(torch.arange(len(self.val), device=self.val.device)))[1]
+        y = self.val.labels(self.val.locate(torch.arange(len(self.val), device=self.val.device)))
         loss = float(self.judge.loss(outputs, y.to(outputs.device)))
         if not math.isfinite(loss):
             self._diverged("the validation loss", loss)
@@ -231,9 +231,7 @@ class Trainer:
                 where=f"--batch-size {self.config.batch_size}",
                 hint=f"--batch-size {fits} fits" if fits else "a smaller model: not even one window fits",
             )
-        if warning:
-            self.warnings.append(warning)
-            log.warning("warning: %s", warning)
+        self.warnings += [warning] * bool(warning)
 
     def _bar(self) -> tqdm:
         total = self.config.epochs * self.steps

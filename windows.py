@@ -175,12 +175,15 @@ class Windows:
 
     def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Positions [2, B] from `locate` -> x [B, C, L], y [B, K, H], in one read each."""
-        x = _read(self.inputs, positions[0], self.index.length)
-        return x, _read(self.targets, positions[1], self.horizon)
+        return self.contexts(positions), self.labels(positions)
 
     def contexts(self, positions: torch.Tensor) -> torch.Tensor:
-        """Positions [2, B] -> x [B, C, L] alone, for windows whose target is not known."""
+        """Positions [2, B] -> x [B, C, L] alone, for windows whose target is not known or not asked for."""
         return _read(self.inputs, positions[0], self.index.length)
+
+    def labels(self, positions: torch.Tensor) -> torch.Tensor:
+        """Positions [2, B] -> y [B, K, H] alone: those of a whole split, where its contexts would not fit."""
+        return _read(self.targets, positions[1], self.horizon)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
         """Positions of all windows in batches of one fixed size, and how many of each count.

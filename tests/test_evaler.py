@@ -68,7 +68,7 @@ def test_references_are_what_their_names_say():
     evaluator = Evaluator(stage, Last(), Precision(CPU), 64)
     val = evaluator.score(split.val)
     trivial = References(stage, ["a"], split.train)
-    found = trivial.judge(val, trivial.calibrate(val))
+    found = trivial.judge(val, trivial.calibrate(val, {}))
     raw, y = stage.scene.series.values[0], val.truth[:, 0, 0]
 
     last = np.array([raw[s + 5] > 0.5 for s in split.val.starts()], float)
@@ -96,7 +96,7 @@ def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
     monkeypatch.setattr(evaler, "CHUNK", 50)  # several chunks of windows
     val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
     trivial = References(stage, ["a"], split.train)
-    found = trivial.judge(val, trivial.calibrate(val))
+    found = trivial.judge(val, trivial.calibrate(val, {}))
     assert seen == [(100, 12)] and found["gradient_boosting"]["n"] == len(split.val)
 
 
@@ -104,7 +104,7 @@ def test_without_training_windows_the_reason_is_given():
     stage, split = stage_of()
     val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
     trivial = References(stage, ["a"], None)
-    found = trivial.judge(val, trivial.calibrate(val))
+    found = trivial.judge(val, trivial.calibrate(val, {}))
     assert "needs the training windows" in found["gradient_boosting"]["skipped"]
 
 
