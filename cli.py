@@ -33,14 +33,14 @@ class _Formatter(argparse.HelpFormatter):
         return "usage: python run.py --mode {train,finetune,infer} --task TASK --csv FILE ... [flags]\n\n"
 
 
-def all_flags() -> dict[str, tuple[Flag, tuple[str, ...]]]:
-    """{name: (flag, tasks it belongs to)}; no tasks named means every task."""
-    table: dict[str, tuple[Flag, tuple[str, ...]]] = {flag.name: (flag, ()) for flag in core_flags()}
+def all_flags() -> dict[str, dict[str, Flag]]:
+    """{name: {task: flag}}; the task "" means every task. Tasks may share a name, each with its own default."""
+    table: dict[str, dict[str, Flag]] = {flag.name: {"": flag} for flag in core_flags()}
     for task in tasks.names():
         for flag in tasks.flags(task):
-            owners = table[flag.name][1] if flag.name in table else ()
-            assert flag.name not in table or owners, f"{task}: {flag.option} is a flag of every task already"
-            table[flag.name] = (flag, (*owners, task))
+            owners = table.setdefault(flag.name, {})
+            assert "" not in owners, f"{task}: {flag.option} is a flag of every task already"
+            owners[task] = flag
     return table
 
 
@@ -55,14 +55,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help="YAML file with defaults; flags override it")
     groups = {title: parser.add_argument_group(title) for title in GROUPS}
-    for flag, owners in all_flags().values():
-        _add(groups[flag.group], flag, owners)
+    for owners in all_flags().values():
+        _add(groups[next(iter(owners.values())).group], owners)
     return parser
 
 
-def _add(group: Any, flag: Flag, owners: tuple[str, ...]) -> None:
+def _add(group: Any, owners: Mapping[str, Flag]) -> None:
+    flag = next(iter(owners.values()))
     choices = {"task": tasks.names(), "backbone": backbones.names()}.get(flag.name, flag.choices)
-    text = f"{flag.help}{_shown_default(flag)}" + (f" [{', '.join(owners)}]" if owners else "")
+    of_task = {task: f"{own.help}{_shown_default(own)}" for task, own in owners.items()}
+    text = "; ".join(f"{what} [{task}]" if task else f"{what}{_own_defaults(flag)}" for task, what in of_task.items())
     names = (flag.option, *ALIASES.get(flag.name, ()))
     if flag.kind is bool:
         group.add_argument(*names, dest=flag.name, action=argparse.BooleanOptionalAction, help=text.replace("%", "%%"))
@@ -73,10 +75,30 @@ def _add(group: Any, flag: Flag, owners: tuple[str, ...]) -> None:
     group.add_argument(*names, dest=flag.name, nargs=flag.many, metavar=word, help=text.replace("%", "%%"))
 
 
+METAVARS = {
+    "FILE": ("csv", "labels", "groups"),
+    "COL": ("time_col", "id_col", "known_future", "target"),
+    "PATH": ("ckpt",),
+    "DIR": ("out", "pretrained_dir"),
+    "GLOB": ("freeze", "train_only", "reinit"),
+}
+
+
 def _metavar(flag: Flag) -> str:
-    paths = {"csv": "FILE", "labels": "FILE", "groups": "FILE", "ckpt": "PATH", "out": "DIR", "pretrained_dir": "DIR"}
-    globs = dict.fromkeys(("freeze", "train_only", "reinit"), "GLOB")
-    return (paths | globs).get(flag.name) or {int: "INT", float: "FLOAT", dict: "K=V"}.get(flag.kind, "TEXT")
+    for word, names in METAVARS.items():
+        if flag.name in names:
+            return word
+    return {int: "INT", float: "FLOAT", dict: "K=V"}.get(flag.kind, "TEXT")
+
+
+def _own_defaults(flag: Flag) -> str:
+    """Where a task has another default than the others."""
+    own = {task: tasks.table(task, "DEFAULTS")[flag.name] for task in _tasks_with_default(flag.name)}
+    return "".join(f" ({task}: {value})" for task, value in own.items())
+
+
+def _tasks_with_default(name: str) -> list[str]:
+    return [task for task in tasks.names() if name in tasks.table(task, "DEFAULTS")]
 
 
 def _shown_default(flag: Flag) -> str:
@@ -90,14 +112,30 @@ def parse(argv: Sequence[str]) -> RunConfig:
     known, extra = make_parser().parse_known_args(list(argv))
     given = vars(known)
     table = all_flags()
-    problems = [_unknown(word, [flag.option for flag, _ in table.values()]) for word in extra]
+    options = [flag.option for owners in table.values() for flag in owners.values()]
+    problems = [_unknown(word, options) for word in extra]
     raw = _read_yaml(given.pop("config"), table, problems) if "config" in given else {}
     raw |= given
+    if "task" not in raw and "ckpt" in raw:
+        raw |= _task_of(str(raw["ckpt"]))
     for name in sorted(given):
-        task, owners = raw.get("task"), table[name][1]
-        if owners and task in tasks.names() and task not in owners:
-            problems.append(f"{table[name][0].option} belongs to --task {' or '.join(owners)}")
+        task, owners = raw.get("task"), table[name]
+        if "" not in owners and task in tasks.names() and task not in owners:
+            problems.append(f"--{name.replace('_', '-')} belongs to --task {' or '.join(owners)}")
     return _assemble(raw, problems)
+
+
+def _task_of(ckpt: str) -> dict[str, Any]:
+    """The task of a run's directory, by its config.yaml; nothing where there is none."""
+    import yaml
+
+    place = Path(ckpt)
+    file = (place if place.is_dir() else place.parent) / "config.yaml"
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return {"task": content["task"]} if isinstance(content, dict) and "task" in content else {}
 
 
 def _unknown(word: str, options: list[str]) -> str:
@@ -126,6 +164,7 @@ def _read_yaml(path: str, table: Mapping[str, Any], problems: list[str]) -> dict
 
 
 def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
+    given, raw = frozenset(raw), _with_defaults(raw, problems)
     core, found = check_all(core_flags(), raw)
     problems += found
     _check_name(core, "task", tasks.names(), problems)
@@ -139,7 +178,21 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
         problems += found
     problems += _check_together(core)
     refuse(problems, hint="run.py --help lists the flags" if any("unknown flag" in p for p in problems) else "")
-    return RunConfig(**core, options=options, given=frozenset(raw))
+    return RunConfig(**core, options=options, given=given)
+
+
+def _with_defaults(raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """What was given, over what it brings along (a preset), over the task's own defaults."""
+    task = raw.get("task")
+    if task not in tasks.names():
+        return dict(raw)
+    for name in tasks.table(task, "UNUSED"):
+        if name in raw:
+            problems.append(f"--{name.replace('_', '-')} means nothing to --task {task}")
+    brought: dict[str, Any] = {}
+    for flag, presets in tasks.table(task, "PRESETS").items():
+        brought |= presets.get(str({**brought, **raw}.get(flag)), {})
+    return {**tasks.table(task, "DEFAULTS"), **brought, **raw}
 
 
 def _check_name(core: Mapping[str, Any], key: str, known: Sequence[str], problems: list[str]) -> None:
@@ -172,6 +225,13 @@ def _check_together(core: Mapping[str, Any]) -> list[str]:
         problems.append("--demo makes its own data: leave --csv out")
     if not core["demo"] and not core["csv"]:
         problems.append("--csv FILE... (or --demo) is required")
+    for name in ("id_col", "resample", "tz"):
+        if core[name] and not core["time_col"] and core["mode"] == "train":
+            problems.append(f"--{name.replace('_', '-')} needs --time-col")
+    if core["split_sizes"] and len(core["split_sizes"]) != 3:
+        problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
+    if core["split_sizes"] and core["split_mode"] == "group":
+        problems.append("--split-sizes belongs to --split-mode holdout or rolling")
     if core["mode"] == "train" and core["context_len"] is None and not core["demo"] and not core["labels"]:
         problems.append("--context-len is required")
     if core["mode"] in ("finetune", "infer") and not core["ckpt"]:

@@ -57,7 +57,13 @@ class RunConfig:
     task: str = _flag("", "Run", "what to learn", binds=True)
 
     demo: bool = _flag(False, "Data", "synthetic data of the task's own kind in place of files")
-    csv: tuple[str, ...] = _flag((), "Data", "wide CSVs (rows = series, columns = time); order = channel order")
+    csv: tuple[str, ...] = _flag(
+        (), "Data", "wide CSVs (rows = series, columns = time; a file is a channel), or with --time-col long ones"
+    )
+    time_col: str = _flag("", "Data", "column of times: the CSVs are long, a line a step and a column a channel")
+    id_col: str = _flag("", "Data", "column of a long CSV that tells its series apart (else a file is a series)")
+    resample: str = _flag("", "Data", "make the steps of long CSVs regular: means over each 1h, 15min, D, ...")
+    tz: str = _flag("", "Data", "time zone of times without an offset, as Europe/Berlin")
     label_src_ch: int = _flag(0, "Data", "channel that the label is read from", within="[0,)", binds=True)
     drop_label_from_x: bool = _flag(False, "Data", "keep the label channel out of the model's input", binds=True)
     labels: str = _flag("", "Data", "CSV with one label, or K labels, per row: targets for the whole series")
@@ -77,6 +83,9 @@ class RunConfig:
     )
     val_ratio: float = _flag(0.2, "Split", "share for validation", within="(0,1)")
     test_ratio: float = _flag(0.0, "Split", "share for test", within="[0,1)")
+    split_sizes: tuple[int, ...] = _flag(
+        (), "Split", "steps of train,val,test from each row's start on, in place of shares", within="[0,)"
+    )
     folds: int = _flag(1, "Split", "walk-forward folds (rolling)", within="[1,)")
     gap: int = _flag(0, "Split", "steps left out before each later split", within="[0,)")
     eval_split: str = _flag("", "Split", "split that is scored (default: test, or val without one)", choices=SPLITS)
@@ -118,6 +127,7 @@ class RunConfig:
     tensorboard: bool = _flag(False, "Reporting", "TensorBoard event files too")
     dry_run: bool = _flag(False, "Reporting", "read, window, split, build, print sizes; train nothing")
     reference: str = _flag("auto", "Reporting", "reference predictors beside the model", choices=("auto", "off"))
+    plots: bool = _flag(True, "Reporting", "draw pictures")
 
     options: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = field(default=frozenset(), compare=False)
@@ -168,7 +178,10 @@ def convert(flag: Flag, raw: Any) -> Any:
         return _pairs(raw)
     if flag.many is None:
         return _scalar(flag, raw[0] if isinstance(raw, list) and len(raw) == 1 else raw)
-    values = tuple(_scalar(flag, item) for item in (raw if isinstance(raw, (list, tuple)) else [raw]))
+    items = raw if isinstance(raw, (list, tuple)) else [raw]
+    if flag.kind is not str:  # 8640,2880,2880 is three numbers too
+        items = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
+    values = tuple(_scalar(flag, item) for item in items)
     if isinstance(flag.many, int) and len(values) != flag.many:
         raise ValueError(f"takes {flag.many} values, got {len(values)}")
     return values

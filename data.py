@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from config import RunConfig
 from errors import DataError, UsageError
 from readers import cache
+from readers.clock import Clock
 from readers.dialect import Dialect
+from readers.long import read_long
 from readers.paths import abridge, expand_paths
 from readers.sidecars import read_groups, read_labels
 from readers.tables import Facts, read_table
 
-__all__ = ["NAN_POLICIES", "Series", "Source", "expand_paths", "read_wide"]
+__all__ = ["NAN_POLICIES", "Series", "Source", "expand_paths", "read", "read_wide"]
 
 NAN_POLICIES = ("error", "drop", "ffill", "zero")
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
@@ -39,7 +42,9 @@ class Series:
 
     `values` float32 [C, total], NaN where missing; row r is `values[:, offsets[r] : offsets[r+1]]`, offsets int64
     [N+1]. `labels` float32 [N, K] are given labels per row; `groups` [N] of str: rows of one group stay in one split.
-    `notes` are what the reader noticed, one line each; what may be a mistake starts with `warning:`.
+    `time` int64 [total] are the steps' times in ns, and `clock` says how they go on. `known` names channels that are
+    known ahead, and `after` float32 [F, N, A] their values in the A steps after each row. `notes` are what the reader
+    noticed, one line each; what may be a mistake starts with `warning:`.
     """
 
     values: np.ndarray
@@ -51,12 +56,18 @@ class Series:
     groups: np.ndarray | None = None
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
+    time: np.ndarray | None = None
+    clock: Clock | None = None
+    known: tuple[str, ...] = ()
+    after: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         assert self.values.dtype == np.float32 and self.values.shape == (len(self.channels), self.offsets[-1])
         assert self.offsets.dtype == np.int64 and self.offsets.shape == (len(self.rows) + 1,)
         assert self.labels is None or self.labels.shape == (len(self.rows), len(self.label_names))
         assert self.groups is None or self.groups.shape == (len(self.rows),)
+        assert (self.time is None) == (self.clock is None)
+        assert self.time is None or (self.time.dtype == np.int64 and self.time.shape == (self.offsets[-1],))
 
     @property
     def n_rows(self) -> int:
@@ -76,6 +87,64 @@ class Series:
         lengths = self.lengths
         assert (lengths == lengths[0]).all(), "rows of different length have no [N, C, T] view"
         return self.values.reshape(self.n_channels, self.n_rows, lengths[0]).transpose(1, 0, 2)
+
+    def times(self, row: int, more: int = 0) -> np.ndarray | None:
+        """The times int64 [steps + more] of a row and of the `more` steps after it; None without a time axis."""
+        if self.time is None or self.clock is None:
+            return None
+        own = self.time[self.offsets[row] : self.offsets[row + 1]]
+        return np.concatenate([own, self.clock.extend(int(own[-1]), more)]) if more else own
+
+
+def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
+    """The files that a configuration names, as one Series: long ones where it has a time column, else wide ones.
+
+    `columns` are the channels wanted of long files, in order (None: all); `known` those among them known ahead.
+    """
+    paths = expand_paths(config.csv)
+    if not config.time_col:
+        return read_wide(
+            paths,
+            header=config.header,
+            index=config.index,
+            sep=config.sep,
+            decimal=config.decimal,
+            nan=config.nan,
+            labels=config.labels or None,
+            groups=config.groups or None,
+        )
+    found = read_long(
+        paths,
+        time_col=config.time_col,
+        id_col=config.id_col,
+        columns=columns,
+        known=known,
+        resample=config.resample,
+        tz=config.tz,
+        sep=config.sep,
+        decimal=config.decimal,
+        nan=config.nan,
+    )
+    dialect = Dialect(config.sep, config.decimal)
+    named = bool(config.id_col) or len(found.rows) > 1
+    beside = found.rows, named, dialect
+    given, names, notes = read_labels(Path(config.labels), *beside) if config.labels else (None, (), [])
+    groups, more = read_groups(Path(config.groups), *beside) if config.groups else (None, [])
+    return Series(
+        values=found.values,
+        offsets=found.offsets,
+        channels=found.channels,
+        rows=found.rows,
+        labels=given,
+        label_names=names,
+        groups=groups,
+        sources=tuple(Source(*source) for source in found.sources),
+        notes=(*found.notes, *notes, *more),
+        time=found.time,
+        clock=found.clock,
+        known=tuple(known),
+        after=found.after,
+    )
 
 
 def read_wide(

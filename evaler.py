@@ -5,22 +5,15 @@ No window is dropped from any evaluation, and nothing is averaged over batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from hardware import Precision, Runner
+from hardware import Precision, Runner, begin_step
 from scene import Stage
-from tasks._task import Plane
+from tasks._task import Scored
 from windows import Index, Windows
-
-MOST_CELLS = 4_000_000  # numbers that gradient boosting is fitted on: seconds, whatever the data's size
-MOST_WINDOWS = 20_000
-CHUNK = 1 << 22  # numbers of flattened windows made at once
 
 
 def predict(runner: Runner, windows: Windows, precision: Precision, batch_size: int) -> torch.Tensor:
@@ -29,25 +22,16 @@ def predict(runner: Runner, windows: Windows, precision: Precision, batch_size: 
     done = 0
     with torch.no_grad():
         for positions, count in windows.in_order(batch_size):
-            x = windows.contexts(positions).to(precision.device, non_blocking=True)
-            torch.compiler.cudagraph_mark_step_begin()
+            seen = [part.to(precision.device, non_blocking=True) for part in windows.seen(positions)]
+            begin_step()
             with precision.autocast():
-                out = runner(x)
+                out = runner(*seen)
             if whole is None:
                 whole = torch.empty((len(windows), *out.shape[1:]), device=out.device)
             whole[done : done + count] = out[:count]
             done += count
     assert whole is not None and done == len(windows), "an evaluation of no windows"
     return whole
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One set of windows with the model's predictions; `truth` is None where no label is known."""
-
-    index: Index
-    pred: np.ndarray  # [n, K, H], natural units
-    truth: np.ndarray | None
 
 
 class Evaluator:
@@ -71,75 +55,25 @@ class Evaluator:
 class References:
     """The trivial predictors beside a model, on the windows of its stage.
 
-    Gradient boosting needs the training windows; without them (inference on new files) it is left out with its reason.
+    Those that are fitted need the training windows; without them (inference) they are left out with the reason.
     """
 
-    def __init__(self, stage: Stage, names: Sequence[str], train: Index | None) -> None:
-        task, plane, fitted = stage.task, stage.scene.plane, stage.fitted
-        assert plane is not None
-        self.task, self.names = task, names
-        self.makers: dict[str, Callable[[Index], np.ndarray]] = {}
-        for name, constant in task.constants(fitted).items():
-            self.makers[name] = partial(_constant, np.asarray(constant, np.float32))
-        if not plane.per_row:
-            self.makers["persistence"] = lambda index: task.truth(_last_seen(plane, index), fitted)
-        if train is not None:
-            self.makers["gradient_boosting"] = _boosting(stage, train)
+    def __init__(self, stage: Stage, names: Sequence[str], train: Index | None, val: Index | None = None) -> None:
+        self.task, self.bench = stage.task, stage.bench(names)
+        self.makers = self.task.references(self.bench, train, val)
 
     def calibrate(self, val: Scored, known: Mapping[str, Any]) -> dict[str, Any]:
         """What each chooses on validation, as the model does: {name: calibration}; `known` ones are kept."""
         fresh = {name: make for name, make in self.makers.items() if name not in known}
-        return {**known} | {n: self.task.calibrate(val.truth, make(val.index), self.names) for n, make in fresh.items()}
+        names = self.bench.names
+        return {**known} | {n: self.task.calibrate(val.truth, make(val.index), names) for n, make in fresh.items()}
 
     def judge(self, scored: Scored, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics of each on the windows that the model is scored on."""
         assert scored.truth is not None
         found: dict[str, Any] = {
-            name: self.task.evaluate(scored.truth, make(scored.index), calibrations[name], self.names)
+            name: self.task.evaluate(scored.truth, make(scored.index), calibrations[name], self.bench)
             for name, make in self.makers.items()
         }
-        if "gradient_boosting" not in found:
-            found["gradient_boosting"] = {"skipped": "needs the training windows, which inference does not have"}
-        return found
-
-
-def _constant(value: np.ndarray, index: Index) -> np.ndarray:
-    return np.tile(value[:, None], (len(index), 1, 1))
-
-
-def _last_seen(plane: Plane, index: Index) -> np.ndarray:
-    """The label at the context's last step, carried to the target; the training-free forecast of no change."""
-    value = plane.values[:, index.starts() + index.length - 1]
-    return np.nan_to_num(value).T[:, :, None]
-
-
-def _boosting(stage: Stage, train: Index) -> Callable[[Index], np.ndarray]:
-    """Fit one histogram gradient boosting an output on a bounded sample of the flattened training windows."""
-    task, inputs, seed = stage.task, stage.scaled, stage.scene.config.seed
-    width = inputs.shape[0] * train.length
-    n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
-    chosen = np.sort(np.random.default_rng(seed).choice(len(train), n, replace=False))
-    x = _flatten(inputs, train.starts()[chosen], train.length)
-    y = stage.scene.truth(task, train, stage.fitted)[chosen]
-    models = []
-    for k in range(y.shape[1]):
-        model = task.estimator(seed)
-        models.append(model.fit(x, y[:, k, 0]) if len(np.unique(y[:, k, 0])) > 1 else None)
-
-    def consult(index: Index) -> np.ndarray:
-        starts = index.starts()
-        out = np.empty((len(starts), len(models), 1), np.float32)
-        step = max(CHUNK // width, 1)
-        for begin in range(0, len(starts), step):
-            part = _flatten(inputs, starts[begin : begin + step], index.length)
-            for k, model in enumerate(models):
-                out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else task.consult(model, part)
-        return out
-
-    return consult
-
-
-def _flatten(inputs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """[C, total], [n] -> [n, C * L]."""
-    windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts]
-    return windows.transpose(1, 0, 2).reshape(len(starts), -1)
+        skipped = {"skipped": "needs the training windows, which inference does not have"}
+        return found | {name: skipped for name in self.task.fitted_references if name not in found}

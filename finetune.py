@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -13,8 +14,11 @@ import checkpoint
 import tasks
 from backbones import _model
 from config import RunConfig, adopt, core_flags
+from data import Series
 from errors import CheckpointError, UsageError, nearest
+from scaling import Scaler
 from scene import Scene
+from splits import Split
 
 log = logging.getLogger("tsrun")
 PARTS = {
@@ -29,7 +33,8 @@ PARTS = {
     "calibration",
     "references",
 }
-SPLIT_FLAGS = ("split_mode", "val_ratio", "test_ratio", "gap", "seed", "stride")
+SPLIT_FLAGS = ("split_mode", "val_ratio", "test_ratio", "split_sizes", "gap", "seed", "stride")
+LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of training were laid out
 
 
 def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
@@ -47,15 +52,16 @@ def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     if config.task != old["task"]:
         raise CheckpointError(f"is of task {old['task']}, not {config.task}", where=where)
     config = adopt(config, old, fixed, where=where)
+    config = adopt(config, old, [name for name in LAYOUT_FLAGS if name not in config.given], where=where)
     if config.mode == "infer":
         rest = [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
         config = adopt(config, old, rest, where=where)
     return config
 
 
-def check_files(stored: Mapping[str, Any], config: RunConfig, channels: int) -> None:
-    """CheckpointError when the checkpoint was trained on another number of files."""
-    wanted = stored["input_channels"]
+def check_files(stored: Mapping[str, Any], config: RunConfig, series: Series) -> None:
+    """CheckpointError when the checkpoint was trained on another number of channels, or on steps of another length."""
+    wanted, channels = stored["input_channels"], series.n_channels
     without_label = config.mode == "infer" and config.drop_label_from_x and not stored["per_row"]
     if channels not in {len(wanted), len(wanted) - without_label}:
         raise CheckpointError(
@@ -63,6 +69,11 @@ def check_files(stored: Mapping[str, Any], config: RunConfig, channels: int) -> 
             where=config.ckpt,
             hint=f"its channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
         )
+    then, now = (stored.get("clock") or {}).get("freq"), None if series.clock is None else series.clock.freq
+    if then != now:
+        had, have = (f"steps of {freq}" if freq else "steps without times" for freq in (then, now))
+        hint = "--time-col names the column of times" if then and not now else "--resample changes the steps"
+        raise CheckpointError(f"was trained on {had}, these data have {have}", where=config.ckpt, hint=hint)
 
 
 def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
@@ -79,13 +90,61 @@ def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
         )
 
 
-def blank_from(stored: Mapping[str, Any]) -> _model.Model:
+@dataclass(frozen=True)
+class Members:
+    """Trained runs as parts of one model: what describes them, and their weights."""
+
+    described: dict[str, Any]
+    states: list[Mapping[str, Any]]
+
+    def load_into(self, ensemble: nn.Module) -> None:
+        """Give the ensemble's members their weights."""
+        for member, state in zip(ensemble.members, self.states, strict=True):
+            member.load_state_dict(state)
+
+
+def members_of(config: RunConfig, scene: Scene, split: Split, scaler: Scaler) -> Members:
+    """The runs that `--model-args members=DIR,DIR` names; CheckpointError for one that cannot stand beside the others.
+
+    A member must have been trained on the same files and parts: another split may have shown it this run's test.
+    """
+    specs, states, scales, shifts = [], [], [], []
+    for place in filter(None, str(config.model_args.get("members", "")).split(",")):
+        stored = checkpoint.load(checkpoint.find(place))
+        spec, theirs = stored["model"], Scaler.of(stored["scaler"])
+        ahead = spec.get("ahead")
+        if ahead is None or ahead["horizon"] != scene.index.horizon or list(theirs.channels) != list(scene.channels):
+            raise CheckpointError("forecasts another horizon or other channels", where=f"members={place}")
+        if tuple(ahead["targets"]) != scene.targets:
+            raise CheckpointError("forecasts other targets", where=f"members={place}")
+        if spec["length"] > scene.index.length:
+            raise CheckpointError(
+                f"looks back {spec['length']} steps, more than --context-len {scene.index.length}",
+                where=f"members={place}",
+            )
+        sources = [source.sha256 for source in scene.series.sources]
+        if stored["sources"] != sources or stored["split"] != split.how:
+            raise CheckpointError(
+                "was trained on other files or parts of them, and may have seen this run's test",
+                where=f"members={place}",
+                hint="train the members and the ensemble with the same --csv and split flags",
+            )
+        specs.append(dict(spec))
+        states.append(stored["state"])
+        scales.append((scaler.std / theirs.std).tolist())
+        shifts.append(((scaler.mean - theirs.mean) / theirs.std).tolist())
+    if not specs:
+        raise UsageError("names no run", where="--model-args members=", hint="members=artifacts/RUN,artifacts/OTHER")
+    return Members({"members": specs, "scales": scales, "shifts": shifts}, states)
+
+
+def blank_from(stored: Mapping[str, Any]) -> _model.Model | _model.Forecaster:
     """The checkpoint's architecture with fresh weights."""
     spec = dict(stored["model"])
     return _model.build(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
 
 
-def model_from(stored: Mapping[str, Any]) -> _model.Model:
+def model_from(stored: Mapping[str, Any]) -> _model.Model | _model.Forecaster:
     """The checkpoint's model with its weights, on the CPU."""
     model = blank_from(stored)
     try:

@@ -16,7 +16,7 @@ from torch import nn
 from errors import ResourceError, UsageError
 
 log = logging.getLogger("tsrun")
-Runner = Callable[[torch.Tensor], torch.Tensor]
+Runner = Callable[..., torch.Tensor]  # what the model sees -> outputs [B, K, H]
 SPARE = 0.5  # share of the free device memory that the data may take; the rest is for the model's work
 
 
@@ -116,6 +116,7 @@ def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]
     """
     if mode == "off":
         return model, ""
+    leave_alone(model)
     counters = torch._dynamo.utils.counters
     torch._dynamo.reset()
     counters.clear()
@@ -135,6 +136,19 @@ def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]
     if warning:
         log.warning("warning: %s", warning)
     return (model if warning else runner), warning
+
+
+def leave_alone(model: nn.Module) -> None:
+    """Keep what a backbone calls `not_compiled` out of compiled graphs."""
+    for module in model.modules():
+        for name in getattr(module, "not_compiled", ()):
+            setattr(module, name, torch.compiler.disable(getattr(module, name)))
+
+
+def begin_step() -> None:
+    """Tell CUDA graphs, where a model is compiled, that the outputs of the last step are no longer needed."""
+    if "torch._inductor.cudagraph_trees" in sys.modules:  # to import it takes a second, which an eager run is spared
+        torch.compiler.cudagraph_mark_step_begin()
 
 
 @contextlib.contextmanager

@@ -17,16 +17,17 @@ import results
 import scene as scenes
 import splits
 import tasks
+from backbones import Ahead
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, UsageError
-from evaler import Evaluator, References, Scored
+from evaler import Evaluator, References
 from hardware import Precision, Runner, compile_model
 from rundir import RunDir, run_name, write_json
 from scaling import Scaler
 from scene import Scene, Stage
 from splits import Split
-from tasks._task import Task
+from tasks._task import Scored, Shown, Task
 from windows import Index
 
 log = logging.getLogger("tsrun")
@@ -37,11 +38,10 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     stored = checkpoint.load(checkpoint.find(config.ckpt))
     config = finetune.adopt_checkpoint(config, stored)
     task = tasks.build(config.task, config.options)
-    series, timings = scenes.load(config, task)
-    finetune.check_files(stored, config, series.n_channels)
-    scene = scenes.open_scene(
-        config, series, timings, label_known=_label_known(config, stored, series), per_row=stored["per_row"]
-    )
+    series, timings = scenes.load(config, task, stored["input_channels"])
+    finetune.check_files(stored, config, series)
+    known = _label_known(config, stored, series)
+    scene = scenes.open_scene(config, task, series, timings, label_known=known, per_row=stored["per_row"])
     finetune.check_checkpoint(stored, scene)
     job = _Inference(scene, task, stored, device)
     name = run_name(config, channels=series.n_channels, task_part=task.name_part())
@@ -80,6 +80,13 @@ class _Inference:
         if not len(self.index) and not len(scene.ahead):
             scenes.check_windows(scene)
             raise DataError("no row ends with a whole context", where="--csv")
+        if scene.series.known and not len(scene.ahead):
+            log.warning(
+                "warning: nothing is forecast past the end: %s must be given for the %d steps after it, in lines that "
+                "leave the other columns empty",
+                ", ".join(scene.series.known),
+                task.horizon,
+            )
 
     def _make_split(self) -> Split | None:
         """The split of training, when these are its files."""
@@ -118,36 +125,49 @@ class _Inference:
         """Predict, score where the label is known, write; the content of the summary."""
         precision = Precision.choose(self.config.amp, self.device)
         model = finetune.model_from(self.stored).to(self.device).eval()
-        stage = Stage(self.scene, self.task, self.stored["fitted"], Scaler.of(self.stored["scaler"]), self.device)
+        stage = self._stage()
         runner, warning = compile_model(model, self.config.compile, partial(self._try_out, stage, precision))
         evaluator = Evaluator(stage, runner, precision, self.config.batch_size)
         labelled = self.scene.plane is not None
         self.parameters = sum(p.numel() for p in model.parameters())
         with self.scene.timed("predict"):
-            parts = [evaluator.score(self.index, label_known=labelled)] if len(self.index) else []
-            parts += [evaluator.score(self.scene.ahead, label_known=False)] if len(self.scene.ahead) else []
-        scored = parts[0] if labelled and len(self.index) else None
+            past = evaluator.score(self.index, label_known=labelled) if len(self.index) else None
+            ahead = evaluator.score(self.scene.ahead, label_known=False) if len(self.scene.ahead) else None
+        scored = past if labelled else None
         with self.scene.timed("evaluate"):
             content = self._summary(stage, scored, run)
         write_json(folder / self.task.summary, content)
         with self.scene.timed("artifacts"):
-            results.write_predictions(folder / "preds.csv", self.task, self.scene, self.names, self.calibration, parts)
-            if scored is not None:
-                self._draw(evaluator, scored, folder, run)
+            parts = [] if past is None else [past]
+            self.task.write(folder, stage.bench(self.names), self.calibration, parts, ahead)
+            if self.config.plots:
+                self._draw(evaluator, scored, ahead, folder, run, content["references"])
         self._describe(folder, argv, precision, precision.warnings() + [warning] * bool(warning))
         return content
+
+    def _stage(self) -> Stage:
+        ahead, known = self.stored["model"].get("ahead"), self.stored.get("known_scaler")
+        return Stage(
+            self.scene,
+            self.task,
+            self.stored["fitted"],
+            Scaler.of(self.stored["scaler"]),
+            self.device,
+            None if ahead is None else Ahead.of(ahead),
+            None if known is None else Scaler.of(known),
+        )
 
     def _try_out(self, stage: Stage, precision: Precision, runner: Runner) -> None:
         over = stage.windows(self.index if len(self.index) else self.scene.ahead)
         with torch.no_grad(), precision.autocast():
             positions, _ = next(over.in_order(self.config.batch_size))
-            runner(over.contexts(positions).to(self.device))
+            runner(*(part.to(self.device) for part in over.seen(positions)))
 
     def _summary(self, stage: Stage, scored: Scored | None, run: str) -> dict[str, Any]:
         scores, beside = None, {}
         if scored is not None:
             assert scored.truth is not None
-            scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, self.names)
+            scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, stage.bench(self.names))
             if self.config.reference == "auto":
                 trivial = References(stage, self.names, train=None)
                 default = self.task.calibrate(None, None, self.names)  # of a run stopped before it had chosen
@@ -166,11 +186,20 @@ class _Inference:
             seconds=self.scene.timings["predict"],
         )
 
-    def _draw(self, evaluator: Evaluator, scored: Scored, folder: Path, run: str) -> None:
+    def _draw(
+        self,
+        evaluator: Evaluator,
+        scored: Scored | None,
+        ahead: Scored | None,
+        folder: Path,
+        run: str,
+        beside: Mapping[str, Any],
+    ) -> None:
         split = self.config.plot_split or self.split
-        drawn = scored if split == self.split else evaluator.score(self._index(split))
-        assert drawn.truth is not None
-        self.task.plots(folder, drawn.truth, drawn.pred, self.calibration, f"{run} ({split})")
+        same = split == self.split or scored is None
+        drawn = scored if same else evaluator.score(self._index(split))
+        shown = Shown(self.config.backbone, f"{run} ({split})", drawn, ahead, beside if same else {})
+        self.task.plots(folder, evaluator.stage.bench(self.names), self.calibration, shown)
 
     def _describe(self, folder: Path, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
         results.write_config(folder / "config.yaml", self.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,18 @@ import torch
 import checkpoint
 import finetune
 import results
-import viz
-from backbones import _model
+import windows
+from backbones import Ahead, _model, backbone_class
 from config import RunConfig
 from errors import CheckpointError, UsageError
-from evaler import Evaluator, References, Scored
+from evaler import Evaluator, References
 from hardware import Precision, peak_memory
 from rundir import write_csv, write_json
 from scaling import Scaler, constant_channels
 from scene import Scene, Stage
 from splits import NAMES, Split
-from tasks._task import Task
-from trainer import Progress, Trainer
+from tasks._task import Scored, Shown, Task
+from trainer import Progress, Trainer, clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")
@@ -53,13 +54,15 @@ class Learner:
         self.config: RunConfig = scene.config
         assert scene.plane is not None
         self.names = scene.plane.names
-        raw = scene.truth_raw(split.train)
-        self.fitted = task.fit(raw, self.names, None if stored is None else stored["fitted"])
-        self.truth = {name: scene.truth(task, split[name], self.fitted) for name in NAMES}
-        task.check(self.truth, self.names)
+        anew = stored is None or (task.continues and self.config.refit_scaler)
+        kept = None if stored is None or anew else stored["fitted"]
+        self.fitted = task.fit(scene.sample(task, split.train), self.names, kept)
+        self.samples = {name: task.truth(scene.sample(task, split[name]), self.fitted) for name in NAMES}
+        task.check(self.samples, self.names)
         for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
             self.index_of(wanted)  # a split that is not there is told before training
-        self.scaler = self._scaler()
+        self.scaler, self.known_scaler = self._scalers()
+        self.ahead = self._ahead()
         self.precision = Precision.choose(self.config.amp, device)
         self.warnings = self.precision.warnings()
         torch.manual_seed(self.config.seed)
@@ -67,21 +70,41 @@ class Learner:
         self.parameters = finetune.choose_parameters(self.model, self.config, stored)
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
+        self.solution: dict[str, Any] = {}  # what a closed form chose
 
     # --- made before training --------------------------------------------------------------------------------------
 
-    def _scaler(self) -> Scaler:
-        values, train, channels = self.scene.values(), self.split.train, self.scene.channels
-        constant = constant_channels(values, train, channels)
+    def _scalers(self) -> tuple[Scaler, Scaler | None]:
+        """Those of the model's input and of the channels that are known beforehand."""
+        scene = self.scene
+        values, channels, seen = scene.values(), scene.channels, scene.seen(self.task, self.split.train)
+        constant = constant_channels(values, seen, channels)
         if constant:
             log.warning("warning: constant in training, so without information: %s", ", ".join(constant))
         if self.stored is not None and not self.config.refit_scaler:
-            return Scaler.of(self.stored["scaler"])
-        return Scaler.fit(values, train, channels)
+            known = self.stored.get("known_scaler")
+            return Scaler.of(self.stored["scaler"]), None if known is None else Scaler.of(known)
+        names = scene.series.known
+        known = Scaler.fit(scene.series.values[scene.covariates], seen, names) if names else None
+        return Scaler.fit(values, seen, channels), known
 
-    def _fresh_model(self) -> _model.Model:
+    def _ahead(self) -> Ahead | None:
+        """What a forecasting head is asked for; time features only for a backbone that looks at them."""
+        if self.stored is not None:
+            kept = self.stored["model"].get("ahead")
+            return None if kept is None else Ahead.of(kept)
+        scene = self.scene
+        reads = getattr(backbone_class(self.config.backbone), "reads_known", False)
+        marks = len(scene.series.clock.marks) if reads and scene.series.clock is not None else 0
+        return self.task.ahead(scene.targets, marks, len(scene.covariates))
+
+    def _fresh_model(self) -> _model.Model | _model.Forecaster:
         assert self.config.context_len is not None
-        return _model.build(
+        _model.check_head(self.config.backbone, self.task.head)
+        members = None
+        if getattr(backbone_class(self.config.backbone), "of_runs", False):
+            members = finetune.members_of(self.config, self.scene, self.split, self.scaler)
+        model = _model.build(
             self.config.backbone,
             len(self.scene.keep),
             self.config.context_len,
@@ -89,8 +112,13 @@ class Learner:
             horizon=self.task.horizon,
             head=self.task.head,
             args=self.config.model_args,
+            pretrained=None if members is None else members.described,
             pretrained_dir=self.config.pretrained_dir or None,
+            ahead=self.ahead,
         )
+        if members is not None:
+            members.load_into(model.backbone)
+        return model
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, parameters, and the bytes that training will hold."""
@@ -99,8 +127,8 @@ class Learner:
         channels, length = len(self.scene.keep), self.config.context_len or 0
         return {
             "windows": {name: len(self.split[name]) for name in NAMES},
-            "label_mean": {name: results.means(self.truth[name]) for name in NAMES},
-            "overlap": results.describe_split(self.split, self.scene, self.truth)["overlap"],
+            "label_mean": {name: results.means(self.samples[name]) for name in NAMES},
+            "overlap": results.describe_split(self.split, self.scene, self.samples)["overlap"],
             "parameters": count,
             "memory": {
                 "data_bytes": 2 * self.scene.series.values.nbytes,
@@ -114,17 +142,43 @@ class Learner:
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Train, judge and write everything into `folder`; the content of the summary file."""
         self.folder = folder
-        self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device)
+        self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler)
         self.model.to(self.device)
-        progress = self._train()
+        progress = self._solve() if hasattr(self.model.backbone, "fit") else self._train()
         with self.scene.timed("evaluate"):
             content = self._judge(progress, run)
         self._describe(argv, progress, content)
         return content
 
+    def _solve(self) -> Progress:
+        """A closed form in place of epochs."""
+        train, val = self.split.train.pieces(), self.split.val.pieces()
+        both = windows.merged(train + val, self.scene.series.offsets)
+        started = time.perf_counter()
+        with self.scene.timed("train"):
+            inputs = self.stage.inputs.cpu()
+            parts = [[inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)]
+            known = [self._known_of_val()] if getattr(self.model.backbone, "reads_known", False) else []
+            self.solution = self.model.backbone.fit(*parts, *known)
+        progress = Progress(seconds=time.perf_counter() - started)
+        with self.scene.timed("evaluate"):
+            scored = self.evaluator().score(self.split.val)
+            assert scored.truth is not None
+            progress.best = self.task.watch(scored.truth, scored.pred)[self.task.monitor]
+            self._calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
+        return progress
+
+    def _known_of_val(self) -> list[torch.Tensor] | None:
+        if self.stage.known is None:
+            return None
+        val = self.split.val
+        shifted = ((row * val.horizon, piece) for row, piece in zip(val.row.tolist(), val.pieces(), strict=True))
+        return [self.stage.known[:, begin + by : end + by].cpu() for by, (begin, end) in shifted]
+
     def _train(self) -> Progress:
         split, config = self.split, self.config
-        judge = _Judge(self.task, self.fitted, self.truth["val"], self.device)
+        truth = self.scene.truth(self.task, split.val, self.fitted)
+        judge = _Judge(self.task, self.fitted, truth, self.device)
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         trainer = Trainer(
             self.model,
@@ -142,7 +196,7 @@ class Learner:
             progress = trainer.run()
         self.warnings += trainer.warnings
         with self.scene.timed("evaluate"):
-            self._calibrate(trainer)
+            self._calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
 
     def _restore(self, trainer: Trainer) -> None:
@@ -159,15 +213,16 @@ class Learner:
         trainer.restore(state["state"], state["training"])
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
 
-    def _calibrate(self, trainer: Trainer) -> None:
-        """Choose on validation for the best weights and for the last; both checkpoints get their own choice."""
-        best, last = trainer.best_state, trainer.last_state
-        for kind, weights in (("last", last), ("best", best)):
+    def _calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
+        """Choose on validation for the last weights and for the best; both checkpoints get their own choice."""
+        for kind, weights in states.items():
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
-            self.calibration = self.task.calibrate(scored.truth, scored.pred, self.names)
+            # Weights that were fitted on validation, too, have nothing left to choose on.
+            truth, pred = (None, None) if self.solution.get("refit") else (scored.truth, scored.pred)
+            self.calibration = self.task.calibrate(truth, pred, self.names)
             self.references = References(self.stage, self.names, train=None).calibrate(scored, self.references)
-            self._save(kind, weights, trainer.state() if kind == "last" else None)
+            self._save(kind, weights, training if kind == "last" else None)
 
     def evaluator(self) -> Evaluator:
         """Scores windows with the model's present weights, in float32 as inference does on any machine."""
@@ -185,20 +240,23 @@ class Learner:
             "head": self.task.head,
             "args": dict(self.config.model_args),
             "pretrained": getattr(self.model.backbone, "pretrained", None),
-        }
+        } | ({} if self.ahead is None else {"ahead": self.ahead.plain()})
+        series = self.scene.series
         content = {
             "config": self.config.flat(),
             "model": spec,
             "state": dict(weights),
             "scaler": self.scaler.plain(),
-            "input_channels": list(self.scene.series.channels),
+            "known_scaler": None if self.known_scaler is None else self.known_scaler.plain(),
+            "clock": None if series.clock is None else series.clock.plain(),
+            "input_channels": list(series.channels),
             "outputs": list(self.names),
             "per_row": self.scene.per_row,
             "fitted": self.fitted,
             "calibration": self.calibration,
             "references": self.references,
             "split": self.split.how,
-            "sources": [source.sha256 for source in self.scene.series.sources],
+            "sources": [source.sha256 for source in series.sources],
             "training": None if training is None else dict(training),
         }
         checkpoint.save(self.folder / (checkpoint.BEST if kind == "best" else checkpoint.LAST), content)
@@ -221,18 +279,19 @@ class Learner:
         evaluator, name = self.evaluator(), self.scored_split()
         val, scored = evaluator.score(self.split.val), evaluator.score(self.index_of(name))
         assert scored.truth is not None
-        scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, self.names)
+        bench = self.stage.bench(self.names)
+        scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, bench)
         beside = {}
         if self.config.reference == "auto":
             with self.scene.timed("references"):
-                trivial = References(self.stage, self.names, self.split.train)
+                trivial = References(self.stage, self.names, self.split.train, self.split.val)
                 beside = trivial.judge(scored, trivial.calibrate(val, self.references))
         content = results.summary(
             self.task,
             self.config,
             run=run,
             split=name,
-            selection=results.SELECTION[name],
+            selection="fitted on train and val" if self.solution.get("refit") else results.SELECTION[name],
             scores=scores,
             references=beside,
             calibration=self.calibration,
@@ -241,29 +300,42 @@ class Learner:
             seconds=progress.seconds,
         )
         content |= {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
+        content |= {"fit": self.solution} if self.solution else {}
+        if name != "val":
+            assert val.truth is not None
+            content["validation"] = self.task.evaluate(val.truth, val.pred, self.calibration, bench)
         write_json(self.folder / self.task.summary, content)
         with self.scene.timed("artifacts"):
-            self._draw(evaluator, scored, progress, run)
+            self.task.write(self.folder, bench, self.calibration, [scored], None)
+            self._write_history(progress)
+            if self.config.plots:
+                self._draw(evaluator, scored, progress, run, beside)
         return content
 
-    def _draw(self, evaluator: Evaluator, scored: Scored, progress: Progress, run: str) -> None:
-        results.write_predictions(
-            self.folder / "preds.csv", self.task, self.scene, self.names, self.calibration, [scored]
-        )
-        drawn = evaluator.score(self.index_of(self.config.plot_split)) if self.config.plot_split else scored
-        assert drawn.truth is not None
-        title = f"{run} ({self.config.plot_split or self.scored_split()})"
-        self.task.plots(self.folder, drawn.truth, drawn.pred, self.calibration, title)
-        viz.learning_curve(
-            progress.history, self.folder / "learning_curve.png", f"val_{self.task.monitor}", self.task.direction
-        )
-        columns = list(progress.history[0])
-        write_csv(self.folder / "history.csv", columns, ([line[c] for c in columns] for line in progress.history))
+    def _draw(
+        self, evaluator: Evaluator, scored: Scored, progress: Progress, run: str, beside: Mapping[str, Any]
+    ) -> None:
+        import viz  # matplotlib, which a run without pictures does without
+
+        split = self.config.plot_split or self.scored_split()
+        same = split == self.scored_split()
+        drawn = scored if same else evaluator.score(self.index_of(split))
+        shown = Shown(self.config.backbone, f"{run} ({split})", drawn, None, beside if same else {})
+        self.task.plots(self.folder, self.stage.bench(self.names), self.calibration, shown)
+        if progress.history:
+            viz.learning_curve(
+                progress.history, self.folder / "learning_curve.png", f"val_{self.task.monitor}", self.task.direction
+            )
+
+    def _write_history(self, progress: Progress) -> None:
+        if progress.history:  # a closed form has none
+            columns = list(progress.history[0])
+            write_csv(self.folder / "history.csv", columns, ([line[c] for c in columns] for line in progress.history))
 
     def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
         results.write_config(self.folder / "config.yaml", self.config)
         model = {"parameters": content["parameters"], "peak_memory_bytes": peak_memory(self.device), **self.parameters}
-        split = results.describe_split(self.split, self.scene, self.truth)
+        split = results.describe_split(self.split, self.scene, self.samples)
         write_json(
             self.folder / "manifest.json",
             results.manifest(

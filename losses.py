@@ -55,6 +55,19 @@ def bce_soft_f1(logits: Tensor, y: Tensor, alpha: float, pos_weight: Tensor | No
     return alpha * bce + (1 - alpha) * (1 - soft_f1.mean())
 
 
+def pinball(outputs: Tensor, y: Tensor, levels: Tensor) -> Tensor:
+    """The mean pinball loss of quantile forecasts (Koenker and Bassett 1978), a scalar in float32.
+
+    Args:
+        outputs: `[B, K * Q, H]`, the Q levels of the first of K targets, then those of the next.
+        y: `[B, K, H]`.
+        levels: `[Q]` in (0, 1).
+    """
+    error = y.unsqueeze(2) - _full(outputs).unflatten(1, (y.shape[1], len(levels)))  # [B, K, Q, H]
+    tau = levels[:, None]
+    return torch.maximum(tau * error, (tau - 1) * error).mean()
+
+
 def regression_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss called `name` ("huber" with delta 1, "l1", "mse") as `(pred, y) -> scalar`, the mean over all elements.
 

@@ -1,4 +1,4 @@
-"""What predictions are worth: thresholded, ranked, calibrated, regressed.
+"""What predictions are worth: thresholded, ranked, calibrated, regressed, forecast.
 
 Every function returns plain Python values that `json.dumps` takes. A quantity that the data do not define is None,
 and `undefined` says why; it is never NaN. Inputs that no metric can judge (shapes that differ, a NaN score, a label
@@ -9,13 +9,14 @@ float type, as `score >= threshold` is in numpy and torch, so that evaluation an
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 ECE_BINS = 15
+FORECAST_BLOCK = 256  # windows whose errors are held in float64 at once
 
 
 def _checked(y: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +92,8 @@ def ranking_metrics(y: ArrayLike, score: ArrayLike) -> dict[str, Any]:
     if truth.all() or not truth.any():
         undefined = dict.fromkeys(values, f"one class only: every label is {int(truth[0])}")
     else:
+        from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds that forecasts do without
+
         values["roc_auc"] = float(roc_auc_score(truth, score))
         values["pr_auc"] = float(average_precision_score(truth, score))
     values["brier"] = float(np.mean((score - truth) ** 2))
@@ -183,6 +186,100 @@ def regression_metrics(y: ArrayLike, pred: ArrayLike) -> dict[str, Any]:
         "n": y.size,
         "undefined": {"r2": "y is constant"} if constant else {},
     }
+
+
+def forecast_metrics(
+    truth: np.ndarray,
+    pred: np.ndarray,
+    names: Sequence[str],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    naive: Sequence[float],
+) -> dict[str, Any]:
+    """Errors of forecasts, summed over all windows in float64.
+
+    Args:
+        truth, pred: `[n, K, H]`, standardised: original value = value * std + mean.
+        names: the K channels.
+        mean, std: `[K]`, the scale of each channel.
+        naive: `[K]`, the mean absolute error of the seasonal-naive forecast within training, standardised: the
+            denominator of MASE (Hyndman and Koehler 2006, equation 7); 0 makes it undefined.
+
+    Returns:
+        n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
+        `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
+        are 0); mase, the mean over the channels for which it is defined, or None.
+    """
+    if truth.shape != pred.shape or truth.ndim != 3:
+        raise ValueError(f"truth {truth.shape} and pred {pred.shape} must both be [n, K, H]")
+    n = len(truth)
+    centre, scale = (np.asarray(part, np.float64)[:, None] for part in (mean, std))
+    square, absolute, relative = (np.zeros(truth.shape[1:]) for _ in range(3))
+    for begin in range(0, n, FORECAST_BLOCK):
+        y, p = (part[begin : begin + FORECAST_BLOCK].astype(np.float64) for part in (truth, pred))
+        error = np.abs(p - y)
+        square += (error**2).sum(axis=0)
+        absolute += error.sum(axis=0)
+        size = np.abs(y * scale + centre) + np.abs(p * scale + centre)
+        relative += np.divide(200 * scale * error, size, out=np.zeros_like(error), where=size > 0).sum(axis=0)
+    mse, mae, smape = square / n, absolute / n, relative / n
+    mase = [float(m / base) if base > 0 else None for m, base in zip(mae.mean(axis=1), naive, strict=True)]
+    known = [value for value in mase if value is not None]
+    report = {"n": n, **_errors(mse, mae, names), "mase": float(np.mean(known)) if known else None}
+    original = _errors(mse * scale**2, mae * scale, names)
+    original["smape"] = float(smape.mean())
+    for k, name in enumerate(names):
+        original["per_channel"][name] |= {"mase": mase[k], "smape": float(smape[k].mean())}
+    return report | {"original": original}
+
+
+def _errors(mse: np.ndarray, mae: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Mean squared and absolute errors `[K, H]` as figures: over all, a channel, a step ahead."""
+
+    def three(square: np.ndarray, absolute: np.ndarray) -> dict[str, float]:
+        return {"mse": float(square.mean()), "mae": float(absolute.mean()), "rmse": math.sqrt(square.mean())}
+
+    per_channel: dict[str, Any] = {name: three(mse[k], mae[k]) for k, name in enumerate(names)}
+    steps = {"mse": mse.mean(axis=0), "mae": mae.mean(axis=0), "rmse": np.sqrt(mse.mean(axis=0))}
+    return three(mse, mae) | {
+        "per_channel": per_channel,
+        "per_step": {name: [float(v) for v in values] for name, values in steps.items()},
+    }
+
+
+def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> float:
+    """The mean pinball loss of `pred [n, K * Q, H]`, the Q levels target by target, for `truth [n, K, H]`."""
+    total = 0.0
+    for q, level in enumerate(levels):
+        error = truth - pred[:, q :: len(levels)]
+        total += float(np.mean(np.maximum(level * error, (level - 1) * error), dtype=np.float64))
+    return total / len(levels)
+
+
+def conformal_margin(truth: np.ndarray, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
+    """How far intervals must widen (or, where negative, may shrink) to cover, float32 `[K, H]`.
+
+    Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each channel
+    and step; the largest where n is too small for that rank. All inputs are `[n, K, H]`.
+    """
+    n = len(truth)
+    rank = min(math.ceil((n + 1) * coverage), n) - 1
+    margin = np.empty(truth.shape[1:], np.float32)
+    for k in range(truth.shape[1]):  # a channel at a time, which bounds the copies
+        score = np.maximum(low[:, k] - truth[:, k], truth[:, k] - high[:, k])
+        margin[k] = np.partition(score, rank, axis=0)[rank]
+    return margin
+
+
+def interval_metrics(
+    truth: np.ndarray, low: np.ndarray, high: np.ndarray, names: Sequence[str], std: Sequence[float]
+) -> dict[str, Any]:
+    """Coverage of intervals, and their mean width in the channels' own units; all inputs are `[n, K, H]`."""
+    inside = ((truth >= low) & (truth <= high)).mean(axis=(0, 2))
+    width = (high - low).mean(axis=(0, 2), dtype=np.float64) * np.asarray(std)
+    per_channel = {name: {"coverage": float(inside[k]), "width": float(width[k])} for k, name in enumerate(names)}
+    return {"coverage": float(inside.mean()), "per_channel": per_channel}
 
 
 def clean_json(obj: Any) -> Any:

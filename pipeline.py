@@ -55,11 +55,11 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
         stored = checkpoint.load(checkpoint.find(config.ckpt))
         config = finetune.adopt_checkpoint(config, stored)
     task = tasks.build(config.task, config.options)
-    series, timings = scenes.load(config, task)
+    series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
     if stored is not None:
-        finetune.check_files(stored, config, series.n_channels)
+        finetune.check_files(stored, config, series)
     config = scenes.resolve_context(config, series)
-    scene = scenes.open_scene(config, series, timings)
+    scene = scenes.open_scene(config, task, series, timings)
     scenes.check_windows(scene)
     if stored is not None:
         finetune.check_checkpoint(stored, scene)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,7 @@ import yaml
 
 import splits
 from config import RunConfig
-from evaler import Scored
 from hardware import device_name
-from rundir import write_csv
 from scene import Scene
 from splits import Split
 from tasks._task import Task
@@ -56,10 +54,10 @@ def summary(
         "headline": {name: None if scores is None else scores[name] for name in task.headline},
     }
     tail = {
-        "calibration": dict(calibration),
+        "calibration": {key: value for key, value in calibration.items() if not isinstance(value, torch.Tensor)},
         "references": dict(references),
         "context": config.context_len,
-        "label_offset": config.label_offset,
+        **task.setting(config),
         "channels": channels,
         "backbone": config.backbone,
         "seed": config.seed,
@@ -67,31 +65,6 @@ def summary(
         "parameters": parameters,
     }
     return head | (dict(scores) if scores is not None else {"unscored": "no label is known for these windows"}) | tail
-
-
-def write_predictions(
-    path: Path, task: Task, scene: Scene, names: Sequence[str], calibration: Mapping[str, Any], parts: Iterable[Scored]
-) -> None:
-    """preds.csv: a line a window and output. `time` is the target's step within its row, counted from 0 (for
-    whole-row targets: the context's last step); y_true is empty where the label is not known."""
-    label = ["label"] if len(names) > 1 else []
-    lines = (line for part in parts for line in _lines(task, scene, names, calibration, part))
-    write_csv(path, ["row", "time", *label, *task.columns], lines)
-
-
-def _lines(
-    task: Task, scene: Scene, names: Sequence[str], calibration: Mapping[str, Any], part: Scored
-) -> Iterator[Sequence[Any]]:
-    """The lines of one set of windows, made one by one: there can be millions."""
-    row = part.index.rows()
-    end = part.index.starts() + part.index.length - 1 if scene.per_row else part.index.targets()
-    time = end - scene.series.offsets[row]
-    truth = np.full_like(part.pred, np.nan) if part.truth is None else part.truth
-    for k, name in enumerate(names):
-        own = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
-        label = [name] if len(names) > 1 else []
-        for r, t, marks in zip(row, time, task.table(truth[:, k, 0], part.pred[:, k, 0], own), strict=True):
-            yield scene.series.rows[r], t, *label, *marks
 
 
 def manifest(
@@ -132,7 +105,7 @@ def manifest(
 
 
 def describe_split(split: Split, scene: Scene, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Sizes, label means (the prevalence, for 0/1 labels) and the overlap of a split's parts."""
+    """Sizes, label means (the prevalence, for 0/1 labels) and the overlap (in target steps) of a split's parts."""
     parts = {
         name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": means(truth[name])}
         for name in splits.NAMES
@@ -143,7 +116,7 @@ def describe_split(split: Split, scene: Scene, truth: Mapping[str, np.ndarray]) 
 
 def means(truth: np.ndarray) -> list[float]:
     """The mean of each output over windows [n, K, H]; empty where there are none."""
-    return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if len(truth) else []
+    return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if truth.size else []
 
 
 def write_config(path: Path, config: RunConfig) -> None:

@@ -1,4 +1,4 @@
-"""The input scaler: a mean and a standard deviation a channel, from the training windows alone."""
+"""The input scaler: a mean and a standard deviation a channel, from what training sees alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from windows import Index
 
 
 @dataclass(frozen=True)
@@ -20,9 +18,8 @@ class Scaler:
     channels: tuple[str, ...]
 
     @classmethod
-    def fit(cls, values: np.ndarray, train: Index, channels: Sequence[str]) -> Scaler:
-        """From the steps [C, total] that the contexts of the training windows cover, each step once."""
-        seen = train.covered(values.shape[1])
+    def fit(cls, values: np.ndarray, seen: np.ndarray, channels: Sequence[str]) -> Scaler:
+        """From values [C, total] at the steps that training sees (a mask), each step once."""
         mean = np.empty(len(values))
         std = np.empty(len(values))
         for c, channel in enumerate(values):  # one channel at a time: a mask makes a copy
@@ -48,7 +45,6 @@ class Scaler:
         return cls(np.asarray(plain["mean"]), np.asarray(plain["std"]), tuple(plain["channels"]))
 
 
-def constant_channels(values: np.ndarray, train: Index, channels: Sequence[str]) -> list[str]:
-    """The channels of [C, total] that never change in training."""
-    seen = train.covered(values.shape[1])
+def constant_channels(values: np.ndarray, seen: np.ndarray, channels: Sequence[str]) -> list[str]:
+    """The channels of [C, total] that never change at the steps that training sees."""
     return [n for n, row in zip(channels, values, strict=True) if np.nanmin(row[seen]) == np.nanmax(row[seen])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-import data
 import splits
 import windows
+from backbones import Ahead
 from config import RunConfig
 from data import Series
-from errors import DataError, UsageError
+from errors import DataError
 from hardware import place
 from scaling import Scaler
 from splits import Split
-from tasks._task import Plane, Task, label_plane
+from tasks._task import Bench, Plane, Task, spans
 from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
@@ -35,6 +35,8 @@ class Scene:
     config: RunConfig
     series: Series
     keep: np.ndarray
+    covariates: np.ndarray  # the channels that are known ahead; the model does not see them among the others
+    targets: tuple[int, ...]  # where the outputs continue the model's input: their places in `keep`
     plane: Plane | None
     index: Index  # every window whose context and target are known
     ahead: Index  # the last context of every row, its target not yet seen (empty for whole-row targets)
@@ -57,11 +59,25 @@ class Scene:
     def truth_raw(self, index: Index) -> np.ndarray:
         """The label as it stands in the data: [n, K, H]."""
         assert self.plane is not None
-        return self.plane.values[:, index.targets()].T[:, :, None]
+        return spans(self.plane.values, index)
 
     def truth(self, task: Task, index: Index, fitted: Mapping[str, Any]) -> np.ndarray:
-        """The label in the task's natural units: [n, K, H]."""
+        """The label in the task's units: [n, K, H]."""
         return task.truth(self.truth_raw(index), fitted)
+
+    def seen(self, task: Task, index: Index) -> np.ndarray:
+        """Mask [total] of the steps that training on `index` sees of the model's input."""
+        total = int(self.series.offsets[-1])
+        return index.covered(total) | index.targeted(total) if task.continues else index.covered(total)
+
+    def sample(self, task: Task, index: Index) -> np.ndarray:
+        """Raw targets that no window repeats: [n, K, 1], or each step of the windows' spans once, [1, K, steps]."""
+        assert self.plane is not None
+        if task.continues:
+            return self.plane.values[:, self.seen(task, index)][None]
+        if index.horizon == 1:
+            return self.truth_raw(index)
+        return self.plane.values[:, index.targeted(self.plane.values.shape[1])][None]
 
     def timed(self, name: str) -> AbstractContextManager[None]:
         """Add the seconds of a block to the manifest's timings."""
@@ -76,30 +92,17 @@ def timed(timings: dict[str, float], name: str) -> Iterator[None]:
     timings[name] = timings.get(name, 0.0) + perf_counter() - started
 
 
-def load(config: RunConfig, task: Task) -> tuple[Series, dict[str, float]]:
-    """The files (or the task's own synthetic data) as one Series, and the seconds that took.
+def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) -> tuple[Series, dict[str, float]]:
+    """The user's data (or the task's own synthetic ones) as one Series, and the seconds that took.
 
-    What the reader noticed goes to the log.
+    `columns` are the channels that a checkpoint wants. What the reader noticed goes to the log.
     """
     timings: dict[str, float] = {}
     with timed(timings, "load"):
-        series = task.demo(config.seed) if config.demo else _read(config)
+        series = task.demo(config.seed) if config.demo else task.read(config, columns)
     for note in series.notes:
         log.log(logging.WARNING if note.startswith("warning") else logging.INFO, note)
     return series, timings
-
-
-def _read(config: RunConfig) -> Series:
-    return data.read_wide(
-        data.expand_paths(config.csv),
-        header=config.header,
-        index=config.index,
-        sep=config.sep,
-        decimal=config.decimal,
-        nan=config.nan,
-        labels=config.labels or None,
-        groups=config.groups or None,
-    )
 
 
 def resolve_context(config: RunConfig, series: Series) -> RunConfig:
@@ -111,6 +114,7 @@ def resolve_context(config: RunConfig, series: Series) -> RunConfig:
 
 def open_scene(
     config: RunConfig,
+    task: Task,
     series: Series,
     timings: dict[str, float],
     *,
@@ -123,36 +127,51 @@ def open_scene(
     what the checkpoint's targets were, and is read off the series in training.
     """
     assert config.context_len is not None
-    plane = label_plane(series, config) if label_known else None
+    plane = task.plane(series, config) if label_known else None
     per_row = per_row if plane is None else plane.per_row
-    drop = config.drop_label_from_x and label_known and not per_row
-    keep = np.array([c for c in range(series.n_channels) if not (drop and c == config.label_src_ch)], np.int64)
-    if not len(keep):
-        raise UsageError(
-            "drops the only channel: the model would see nothing",
-            where="--drop-label-from-x",
-            hint="give more --csv files, or keep the label",
-        )
-    usable_x = np.ones(int(series.offsets[-1]), bool)
-    for channel in keep:  # one at a time: a choice of channels would copy the data
-        usable_x &= ~np.isnan(series.values[channel])
-    length, offset = config.context_len, None if per_row else config.label_offset
+    keep = np.array(task.inputs(series, config, plane), np.int64)
+    covariates = np.array([series.channels.index(name) for name in series.known], np.int64)
+    continued = plane.names if plane is not None and task.continues else ()
+    targets = tuple([series.channels[c] for c in keep].index(name) for name in continued)
+    beforehand = _usable(series, covariates)
+    usable_x = _usable(series, keep) & beforehand
+    length, offset, horizon = config.context_len, None if per_row else config.label_offset, task.horizon
     if plane is None:
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), bool(per_row))
     else:
         usable_y = ~np.isnan(plane.values).any(axis=0)
-    index = windows.plan(series.offsets, usable_x, usable_y, length=length, offset=offset, stride=config.stride)
-    ahead = windows.last_contexts(series.offsets, usable_x, length=length, offset=offset)
-    return Scene(config, series, keep, plane, index, ahead.of_rows(np.full(series.n_rows, not per_row)), timings)
+        usable_y &= True if per_row else beforehand
+    index = windows.plan(
+        series.offsets, usable_x, usable_y, length=length, offset=offset, stride=config.stride, horizon=horizon
+    )
+    ahead = windows.last_contexts(series.offsets, usable_x, length=length, offset=offset, horizon=horizon)
+    told = np.full(series.n_rows, not per_row)
+    if series.known:
+        told &= _told_ahead(series, task.horizon)
+    return Scene(config, series, keep, covariates, targets, plane, index, ahead.of_rows(told), timings)
+
+
+def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
+    """Mask [total] of the steps at which none of the channels is missing."""
+    usable = np.ones(int(series.offsets[-1]), bool)
+    for channel in channels:  # one at a time: a choice of channels would copy the data
+        usable &= ~np.isnan(series.values[channel])
+    return usable
+
+
+def _told_ahead(series: Series, horizon: int) -> np.ndarray:
+    """Mask [N] of the rows whose known-future channels are given for the `horizon` steps after their end."""
+    if series.after is None or series.after.shape[2] < horizon:
+        return np.zeros(series.n_rows, bool)
+    told: np.ndarray = np.isfinite(series.after[:, :, :horizon]).all(axis=(0, 2))
+    return told
 
 
 def check_windows(scene: Scene) -> None:
     """DataError when there is nothing to train on, with the reason."""
     config, series = scene.config, scene.series
     assert config.context_len is not None
-    windows.check_length(
-        series.lengths, config.context_len, None if scene.per_row else config.label_offset, series.n_rows
-    )
+    windows.check_length(series.lengths, config.context_len, scene.index.span - config.context_len, series.n_rows)
     if not len(scene.index):
         raise DataError(
             f"every window holds a missing value ({series.n_rows} rows of up to {series.lengths.max()} steps)",
@@ -174,23 +193,81 @@ def make_splits(scene: Scene) -> list[Split]:
         folds=config.folds,
         gap=config.gap,
         groups=scene.series.groups,
+        sizes=config.split_sizes,
     )
 
 
 class Stage:
-    """A scene's data as one fold's model sees them: scaled by its scaler, encoded by its task, on its device."""
+    """A scene's data as one fold's model sees them: scaled by its scalers, encoded by its task, on its device.
 
-    def __init__(self, scene: Scene, task: Task, fitted: Mapping[str, Any], scaler: Scaler, device: torch.device):
+    `ahead` is what the model's head is asked for, and `known_scaler` that of the channels known beforehand.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        task: Task,
+        fitted: Mapping[str, Any],
+        scaler: Scaler,
+        device: torch.device,
+        ahead: Ahead | None = None,
+        known_scaler: Scaler | None = None,
+    ) -> None:
         self.scene, self.task, self.fitted, self.scaler = scene, task, fitted, scaler
         self.scaled = scaler.apply(scene.values())
         home = place(2 * self.scaled.nbytes, device)
         self.inputs = torch.from_numpy(self.scaled).to(home)
-        if scene.plane is None:
-            targets = np.zeros((1, max(self.scaled.shape[1], scene.series.n_rows)), np.float32)
-        else:
-            targets = task.encode(task.truth(scene.plane.values, fitted), fitted)
-        self.targets = torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
+        self.targets = self._targets(home)
+        self.known: torch.Tensor | None = None
+        if ahead is not None and ahead.marks + ahead.covariates:
+            self.known = torch.from_numpy(_known(scene, ahead, known_scaler)).to(home)
+
+    def _targets(self, home: torch.device) -> torch.Tensor:
+        plane = self.scene.plane
+        if plane is None:
+            return torch.zeros((1, max(self.scaled.shape[1], self.scene.series.n_rows)), device=home)
+        if self.task.continues:
+            everything = self.scene.targets == tuple(range(len(self.inputs)))
+            return self.inputs if everything else self.inputs[list(self.scene.targets)]
+        targets = self.task.encode(self.task.truth(plane.values, self.fitted), self.fitted)
+        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
 
     def windows(self, index: Index) -> Windows:
         """Windows of an index over this stage's tensors."""
-        return Windows(self.inputs, self.targets, index, self.task.horizon)
+        return Windows(self.inputs, self.targets, index, self.known)
+
+    def bench(self, names: Sequence[str]) -> Bench:
+        """What the task may look at, its outputs called `names`."""
+        scene = self.scene
+        return Bench(
+            series=scene.series,
+            plane=scene.plane,
+            scaled=self.scaled,
+            targets=scene.targets,
+            fitted=self.fitted,
+            names=names,
+            per_row=scene.per_row,
+            seed=scene.config.seed,
+        )
+
+
+def _known(scene: Scene, ahead: Ahead, scaler: Scaler | None) -> np.ndarray:
+    """What is known beforehand, float32 [M, total + N * H]: time features, then covariates; H more steps a row."""
+    series, horizon = scene.series, ahead.horizon
+    known = np.full(
+        (ahead.marks + ahead.covariates, int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32
+    )
+    past = None if scaler is None else scaler.apply(series.values[scene.covariates])
+    future = None if scaler is None or series.after is None else series.after[:, :, :horizon]
+    for row in range(series.n_rows):
+        begin, end = series.offsets[row], series.offsets[row + 1]
+        part = known[:, begin + row * horizon : end + (row + 1) * horizon]
+        if ahead.marks:
+            times = series.times(row, horizon)
+            assert times is not None and series.clock is not None
+            part[: ahead.marks] = series.clock.features(times)
+        if past is not None:
+            part[ahead.marks :, : end - begin] = past[:, begin:end]
+        if scaler is not None and future is not None:
+            part[ahead.marks :, end - begin :][:, : future.shape[2]] = scaler.apply(future[:, row])
+    return known

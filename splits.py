@@ -6,6 +6,7 @@ a group split whole rows (or groups of rows) belong to one split, context and al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,18 +44,22 @@ def make(
     folds: int = 1,
     gap: int = 0,
     groups: np.ndarray | None = None,
+    sizes: Sequence[int] = (),
 ) -> list[Split]:
-    """The folds, oldest first (one, unless mode is rolling). DataError when a split would be empty."""
+    """The folds, oldest first (one, unless mode is rolling). DataError when a split would be empty.
+
+    `sizes` are the steps of train, validation and test from each row's start on, in place of the ratios.
+    """
     if mode == "group":
         made = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, groups)]
     else:
         if index.shift is None:
             raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
-        made = [_by_time(index, offsets, val_ratio, test_ratio, gap, folds - 1 - k) for k in range(folds)]
+        made = [_by_time(index, offsets, val_ratio, test_ratio, gap, folds - 1 - k, sizes) for k in range(folds)]
         fold = [{"fold": k} if folds > 1 else {} for k in range(folds)]
         made = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(made)]
     for split in made:
-        _check_sizes(split, test_ratio)
+        _check_sizes(split, bool(sizes[2] if sizes else test_ratio))
     return made
 
 
@@ -89,13 +94,25 @@ def of_rows(index: Index, how: dict[str, Any], n_rows: int) -> Split:
 
 
 def _by_time(
-    index: Index, offsets: np.ndarray, val_ratio: float, test_ratio: float, gap: int, folds_back: int
+    index: Index,
+    offsets: np.ndarray,
+    val_ratio: float,
+    test_ratio: float,
+    gap: int,
+    folds_back: int,
+    sizes: Sequence[int] = (),
 ) -> Split:
     """Cut every row at the same shares of its length; `folds_back` steps the cuts back by one test (or val) part."""
     length = np.diff(offsets)
     n_val = np.maximum(np.round(val_ratio * length).astype(np.int64), 1)
     n_test = np.maximum(np.round(test_ratio * length).astype(np.int64), 1) if test_ratio else 0 * length
-    end = length - folds_back * (n_test if test_ratio else n_val)
+    if sizes:
+        if sum(sizes) > length.min():
+            what = f"{' + '.join(map(str, sizes))} = {sum(sizes)} steps, and the shortest row has {length.min()}"
+            raise DataError(what, where="--split-sizes")
+        n_val, n_test = (np.full_like(length, size) for size in sizes[1:])
+        length = np.full_like(length, sum(sizes))
+    end = length - folds_back * np.where(n_test > 0, n_test, n_val)
     test_from = end - n_test
     val_from = test_from - n_val
     begin = offsets[:-1]
@@ -111,8 +128,8 @@ def _one_or_all(values: np.ndarray) -> int | list[int]:
     return int(values[0]) if len(values) and (values == values[0]).all() else values.tolist()
 
 
-def _check_sizes(split: Split, test_ratio: float) -> None:
-    wanted = NAMES if test_ratio else NAMES[:2]
+def _check_sizes(split: Split, tested: bool) -> None:
+    wanted = NAMES if tested else NAMES[:2]
     empty = [name for name in wanted if not len(split[name])]
     if empty:
         sizes = ", ".join(f"{name} {len(split[name])}" for name in NAMES)
@@ -120,13 +137,14 @@ def _check_sizes(split: Split, test_ratio: float) -> None:
         raise DataError(
             f"the {' and '.join(empty)} split{fold} has no window (windows: {sizes})",
             where=f"--split-mode {split.how['mode']}",
-            hint="other ratios, fewer --folds, a smaller --gap or --context-len",
+            hint="longer parts (--val-ratio, --test-ratio, --split-sizes), fewer --folds, a shorter --gap or window",
         )
 
 
 def overlap(split: Split, total: int) -> int:
-    """How many targets stand in two splits. 0 by construction; counted afresh so that the manifest can say so."""
+    """How many target steps stand in two splits. 0 by construction; counted so that the manifest can say so."""
     seen = np.zeros(max(total, 1), np.uint8)
     for bit, name in enumerate(NAMES):
-        seen[split[name].targets()] |= 1 << bit
+        if len(split[name]):
+            seen[split[name].targeted(len(seen))] |= 1 << bit
     return int((seen & (seen - 1) > 0).sum())

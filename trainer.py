@@ -24,7 +24,7 @@ from tqdm import tqdm
 from config import RunConfig
 from errors import DivergedError, Interrupted, ResourceError
 from evaler import predict
-from hardware import Precision, Runner, compile_model, is_out_of_memory, largest_batch, untouched
+from hardware import Precision, Runner, begin_step, compile_model, is_out_of_memory, largest_batch, untouched
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
@@ -143,13 +143,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor) -> torch.Tensor:
-        x, y = self.train.gather(positions)
-        if x.device != self.precision.device:  # data too large for the device: batches travel
-            x, y = (part.to(self.precision.device, non_blocking=True) for part in (x, y))
-        if runner is not self.model:
-            torch.compiler.cudagraph_mark_step_begin()
+        parts = (*self.train.seen(positions), self.train.labels(positions))
+        if parts[0].device != self.precision.device:  # data too large for the device: batches travel
+            parts = tuple(part.to(self.precision.device, non_blocking=True) for part in parts)
+        *seen, y = parts
+        begin_step()
         with self.precision.autocast():
-            outputs = runner(x)
+            outputs = runner(*seen)
         loss = self.judge.loss(outputs.float(), y)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         return loss.detach()

@@ -6,8 +6,8 @@ windows. `Windows` puts it over tensors that live on a device; `gather` reads a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Index:
     """Runs of windows: run s holds `count[s]` windows of row `row[s]`, at `first[s]`, `first[s] + stride`, ...
 
     Starts are positions on the flat time axis of a Series (its `values` are `[C, total]`). The target of a window
-    that starts at t sits at `t + shift`, or, when `shift` is None, belongs to the whole row.
+    that starts at t is the `horizon` steps from `t + shift` on, or, when `shift` is None, belongs to the whole row.
     """
 
     first: np.ndarray
@@ -31,6 +31,7 @@ class Index:
     stride: int
     length: int
     shift: int | None
+    horizon: int = 1
 
     def __len__(self) -> int:
         return int(self.count.sum())
@@ -45,30 +46,54 @@ class Index:
         return np.repeat(self.row, self.count)
 
     def targets(self) -> np.ndarray:
-        """Where every window's target is: a position on the flat axis, or the row for whole-row targets."""
+        """Where every window's target begins: a position on the flat axis, or the row for whole-row targets."""
         return self.rows() if self.shift is None else self.starts() + self.shift
+
+    @property
+    def span(self) -> int:
+        """Steps of a row from a window's first to its last, target included."""
+        return self.length if self.shift is None else max(self.length, self.shift + self.horizon)
 
     def of_rows(self, chosen: np.ndarray) -> Index:
         """The windows of the rows where the mask `chosen` [N] is true."""
         return self._keep(self.first, self.count, chosen[self.row])
 
     def with_target_in(self, low: np.ndarray, high: np.ndarray) -> Index:
-        """The windows whose target lies in [low[r], high[r]) of their row r, positions on the flat axis."""
+        """The windows whose whole target lies in [low[r], high[r]) of their row r, positions on the flat axis."""
         assert self.shift is not None, "whole-row targets have no time"
         target = self.first + self.shift
         skip = np.clip(-(-(low[self.row] - target) // self.stride), 0, self.count)
-        stop = np.clip(-(-(high[self.row] - target) // self.stride), 0, self.count)
+        stop = np.clip(-(-(high[self.row] - (self.horizon - 1) - target) // self.stride), 0, self.count)
         return self._keep(self.first + skip * self.stride, np.maximum(stop - skip, 0), stop > skip)
 
     def _keep(self, first: np.ndarray, count: np.ndarray, mask: np.ndarray) -> Index:
-        return Index(first[mask], count[mask], self.row[mask], self.stride, self.length, self.shift)
+        return replace(self, first=first[mask], count=count[mask], row=self.row[mask])
 
     def covered(self, total: int) -> np.ndarray:
         """Mask [total] of the steps that some window's context holds (from each run's first to its last step)."""
+        return self._between(total, self.first, self.length)
+
+    def targeted(self, total: int) -> np.ndarray:
+        """Mask [total] of the steps that some window's target holds (of the rows, for whole-row targets)."""
+        if self.shift is None:
+            return np.isin(np.arange(total), self.row)
+        if self.stride <= self.horizon:
+            return self._between(total, self.first + self.shift, self.horizon)
+        mask = np.zeros(total, bool)
+        for step in range(self.horizon):
+            mask[self.targets() + step] = True
+        return mask
+
+    def _between(self, total: int, first: np.ndarray, length: int) -> np.ndarray:
         edge = np.zeros(total + 1, np.int32)
-        np.add.at(edge, self.first, 1)
-        np.add.at(edge, self.first + (self.count - 1) * self.stride + self.length, -1)
+        np.add.at(edge, first, 1)
+        np.add.at(edge, first + (self.count - 1) * self.stride + length, -1)
         return np.cumsum(edge[:-1]) > 0
+
+    def pieces(self) -> list[tuple[int, int]]:
+        """[begin, end) of each run on the flat axis, from its first context to the end of its last target."""
+        ends = self.first + (self.count - 1) * self.stride + self.span
+        return list(zip(self.first.tolist(), ends.tolist(), strict=True))
 
 
 def plan(
@@ -79,58 +104,77 @@ def plan(
     length: int,
     offset: int | None,
     stride: int = 1,
+    horizon: int = 1,
 ) -> Index:
     """Every window whose context and target are usable.
 
     offsets [N+1]: row borders; usable_x, usable_y [total]: steps without a missing value (usable_y [N] for whole-row
-    targets). length: steps of context L. offset: the target lies K steps after the context's last step; None for
-    whole-row targets. A window spans L + K steps of one row, and starts are `stride` apart from each row's first.
+    targets). length: steps of context L. offset: the target's first of `horizon` steps lies K steps after the
+    context's last step; None for whole-row targets. A window lies within one row, and starts are `stride` apart from
+    each row's first.
     """
     shift = None if offset is None else length - 1 + offset
-    span = length if shift is None else shift + 1
-    total = int(offsets[-1])
+    nothing = np.zeros(0, np.int64)
+    blank = Index(nothing, nothing, nothing, stride, length, shift, horizon)
     lengths = np.diff(offsets)
-    n_starts = np.maximum((lengths - span) // stride + 1, 0)
+    n_starts = np.maximum((lengths - blank.span) // stride + 1, 0)
     if usable_x.all() and usable_y.all():  # one run a row
         rows = np.flatnonzero(n_starts)
-        return Index(offsets[rows], n_starts[rows], rows, stride, length, shift)
+        return replace(blank, first=offsets[rows], count=n_starts[rows], row=rows)
     row = np.repeat(np.arange(len(lengths)), n_starts)
     within = np.arange(len(row)) - np.repeat(np.cumsum(n_starts) - n_starts, n_starts)
     start = offsets[row] + within * stride
-    missing = np.concatenate([[0], np.cumsum(~usable_x)])
-    assert len(missing) == total + 1
-    good = (missing[start + length] == missing[start]) & usable_y[row if shift is None else start + shift]
-    return _runs(start[good], row[good], stride, length, shift)
+    good = _clean(usable_x, start, length)
+    good &= usable_y[row] if shift is None else _clean(usable_y, start + shift, horizon)
+    return _runs(start[good], row[good], blank)
 
 
-def _runs(start: np.ndarray, row: np.ndarray, stride: int, length: int, shift: int | None) -> Index:
+def _clean(usable: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
+    """Whether all `length` steps from each start on are usable."""
+    missing = np.concatenate([[0], np.cumsum(~usable)])
+    clean: np.ndarray = missing[start + length] == missing[start]
+    return clean
+
+
+def _runs(start: np.ndarray, row: np.ndarray, blank: Index) -> Index:
     """Starts, sorted, as runs: a new one wherever the next start is not `stride` further in the same row."""
     if not len(start):
-        nothing = np.zeros(0, np.int64)
-        return Index(nothing, nothing, nothing, stride, length, shift)
-    new = np.concatenate([[True], (np.diff(start) != stride) | (np.diff(row) != 0)])
+        return blank
+    new = np.concatenate([[True], (np.diff(start) != blank.stride) | (np.diff(row) != 0)])
     begin = np.flatnonzero(new)
     count = np.diff(np.concatenate([begin, [len(start)]]))
-    return Index(start[begin], count, row[begin], stride, length, shift)
+    return replace(blank, first=start[begin], count=count, row=row[begin])
 
 
-def last_contexts(offsets: np.ndarray, usable_x: np.ndarray, *, length: int, offset: int | None) -> Index:
+def last_contexts(
+    offsets: np.ndarray, usable_x: np.ndarray, *, length: int, offset: int | None, horizon: int = 1
+) -> Index:
     """One window a row: the context that ends with the row's last step, its target not yet seen."""
     shift = None if offset is None else length - 1 + offset
-    start = offsets[1:] - length
-    missing = np.concatenate([[0], np.cumsum(~usable_x)])
+    start = np.maximum(offsets[1:] - length, 0)
     fits = np.diff(offsets) >= length
-    clean = missing[offsets[1:]] == missing[np.maximum(start, 0)]
-    row = np.flatnonzero(fits & clean)
-    return Index(start[row], np.ones(len(row), np.int64), row, 1, length, shift)
+    row = np.flatnonzero(fits & _clean(usable_x, start, np.minimum(length, offsets[1:])))
+    return Index(start[row], np.ones(len(row), np.int64), row, 1, length, shift, horizon)
 
 
-def check_length(lengths: np.ndarray, length: int, offset: int | None, n_rows: int) -> None:
-    """DataError when no row is as long as one window."""
-    longest, span = int(lengths.max(initial=0)), length + (offset or 0)
+def merged(pieces: Iterable[tuple[int, int]], offsets: np.ndarray) -> list[tuple[int, int]]:
+    """Pieces of the flat axis with those that overlap or touch in one row joined."""
+    joined: list[tuple[int, int]] = []
+    borders = set(offsets.tolist())
+    for begin, end in sorted(pieces):
+        if joined and begin <= joined[-1][1] and begin not in borders:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> None:
+    """DataError when no row is as long as one window: a context of `length` and the `beyond` steps of its target."""
+    longest, span = int(lengths.max(initial=0)), length + beyond
     if longest >= span:
         return
-    need = f"{length} + {offset}" if offset else f"{length}"
+    need = f"{length} + {beyond}" if beyond else f"{length}"
     hint = "a smaller --context-len"
     if n_rows >= span:
         hint = f"rows are series and columns are time: the file has {n_rows} rows, is it transposed? Else {hint}"
@@ -140,11 +184,14 @@ def check_length(lengths: np.ndarray, length: int, offset: int | None, n_rows: i
 class Windows:
     """Windows of an Index over tensors on one device.
 
-    inputs: [C, total], what the model sees. targets: [K, total], or [K, N] for whole-row targets.
+    inputs: [C, total], what the model sees. targets: [K, total], or [K, N] for whole-row targets. known: [M, total +
+    N * H], what is known beforehand, each row followed by the H steps after it (H is the index's horizon).
     """
 
-    def __init__(self, inputs: torch.Tensor, targets: torch.Tensor, index: Index, horizon: int = 1) -> None:
-        self.inputs, self.targets, self.index, self.horizon = inputs, targets, index, horizon
+    def __init__(
+        self, inputs: torch.Tensor, targets: torch.Tensor, index: Index, known: torch.Tensor | None = None
+    ) -> None:
+        self.inputs, self.targets, self.index, self.known = inputs, targets, index, known
         self.device = inputs.device
         ends = np.cumsum(index.count)
         self._ends, self._before = self._tensor(ends), self._tensor(ends - index.count)
@@ -165,25 +212,34 @@ class Windows:
         return self.inputs.shape[0], self.index.length
 
     def locate(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Window numbers [B] -> positions [2, B]: where each context and each target starts."""
+        """Window numbers [B] -> positions [2 or 3, B]: where each context, each target and what is known starts."""
         if self._table is not None:
             return self._table.index_select(1, numbers)
         run = torch.searchsorted(self._ends, numbers, right=True)
         start = self._first[run] + (numbers - self._before[run]) * self.index.stride
         target = self._row[run] if self.index.shift is None else start + self.index.shift
-        return torch.stack([start, target])
+        if self.known is None:
+            return torch.stack([start, target])
+        return torch.stack([start, target, start + self._row[run] * self.index.horizon])
 
     def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Positions [2, B] from `locate` -> x [B, C, L], y [B, K, H], in one read each."""
+        """Positions from `locate` -> x [B, C, L], y [B, K, H], in one read each."""
         return self.contexts(positions), self.labels(positions)
 
     def contexts(self, positions: torch.Tensor) -> torch.Tensor:
-        """Positions [2, B] -> x [B, C, L] alone, for windows whose target is not known or not asked for."""
+        """Positions -> x [B, C, L] alone, for windows whose target is not known or not asked for."""
         return _read(self.inputs, positions[0], self.index.length)
 
+    def seen(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Positions -> all that a model sees: x [B, C, L], and where there is any, known [B, M, L + H]."""
+        x = self.contexts(positions)
+        if self.known is None:
+            return (x,)
+        return x, _read(self.known, positions[2], self.index.length + self.index.horizon)
+
     def labels(self, positions: torch.Tensor) -> torch.Tensor:
-        """Positions [2, B] -> y [B, K, H] alone: those of a whole split, where its contexts would not fit."""
-        return _read(self.targets, positions[1], self.horizon)
+        """Positions -> y [B, K, H] alone: those of a whole split, where its contexts would not fit."""
+        return _read(self.targets, positions[1], self.index.horizon)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
         """Positions of all windows in batches of one fixed size, and how many of each count.

@@ -16,12 +16,29 @@ The contract of the class:
 - attributes `dim`, `stride`, `pool` ("last" or "mean": how the tokens become one vector) and `causal`
   (token j uses the order of no step after its own; a backbone that normalises each window may still use the
   window's mean and scale).
+
+- `not_compiled` (where it is there) names methods that `torch.compile` is to leave alone.
+
+Under a forecasting head (`_model.py`) such a backbone is enough. One that forecasts in its own way says so with the
+class attribute `forecasts = True` and takes a keyword `ahead` (an `Ahead`, or None when another head wants its
+tokens); where `ahead` is given:
+
+- `forward(x [B, C, T], known [B, M, T + H] or None) -> [B, outputs, H]`, in the units of x: the `levels` of the
+  first target, then those of the next. `known` holds what is known beforehand, over the context and the horizon.
+- `heads` (a class attribute, all three where it is missing) names the heads it serves.
+- `reads_known = True` when it looks at `known` itself; the head adds the effect of covariates for the others.
+- A closed form offers `fit(train, val, both) -> dict`, called in place of epochs. Each argument is a sequence of
+  contiguous pieces `[C, n]` of what the model sees: any window in a piece of `train` is a training window; a piece of
+  `val` starts with the T steps before its first target; `both` are those of train and validation in one. It sets the
+  weights and returns, as plain values, what it chose. With `reads_known` a fourth argument holds the pieces `[M, n]`
+  of `known` that belong to those of `val` (or is None).
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +49,37 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 _classes: dict[str, type] = {}
 _Class = TypeVar("_Class", bound=type)
+
+
+HEADS = ("pool", "step", "forecast")
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a forecaster is asked for: `horizon` steps of the input channels `targets`, each at `levels` quantiles.
+
+    `marks` time features and `covariates` columns known beforehand are the rows of `known`, in this order.
+    """
+
+    horizon: int
+    targets: tuple[int, ...]
+    levels: int = 1
+    marks: int = 0
+    covariates: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Rows of a forecast."""
+        return len(self.targets) * self.levels
+
+    def plain(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return asdict(self) | {"targets": list(self.targets)}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Ahead:
+        """From a checkpoint."""
+        return cls(**plain | {"targets": tuple(plain["targets"])})
 
 
 def register(cls: _Class) -> _Class:

@@ -82,6 +82,7 @@ class Recurrent(nn.Module):
     """`x [B, C, T] -> z [B, T, d]` through torch's `nn.GRU` or `nn.LSTM`; a token for each step."""
 
     stride = 1
+    not_compiled = ("recur",)  # dynamo gives up the whole frame that calls an `nn.RNNBase`
 
     def __init__(
         self, cell: type[nn.RNNBase], channels: int, hidden: int, layers: int, dropout: float, bidirectional: bool
@@ -95,9 +96,8 @@ class Recurrent(nn.Module):
         # The last state backwards in time has seen one step alone, so both directions are averaged.
         self.pool = "mean" if bidirectional else "last"
 
-    @torch.compiler.disable
     def recur(self, x: torch.Tensor) -> torch.Tensor:
-        """The recurrent kernel, outside the graph: dynamo gives up the whole frame that calls an `nn.RNNBase`."""
+        """The recurrent kernel, which stays outside a compiled graph."""
         return self.rnn(x)[0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from data import Series
+from readers.clock import Clock
 
 SEASON = 12  # steps
 WARM_UP = 5 * SEASON  # steps thrown away, after which the first demand no longer matters
@@ -71,6 +72,34 @@ def demand_series(rows: int, columns: int, channels: int, seed: int) -> Series:
 def room_series(rows: int, columns: int, seed: int) -> Series:
     """`rooms` as a Series."""
     return _series(rooms(rows, columns, seed), ["indoor", "outdoor", "heating"], f"synthetic rooms, seed {seed}")
+
+
+def load_series(hours: int, seed: int) -> Series:
+    """Hourly electricity load of three sites (MW) as one row, from 2024-01-01 on.
+
+    A level, a day with two humps that weekends flatten, a year, weather that wanders and is shared, and noise.
+    """
+    random = np.random.default_rng(seed)
+    clock = Clock("h", "")
+    start = 1_704_067_200 * 10**9  # 2024-01-01 00:00
+    time = np.concatenate([[start], clock.extend(start, hours - 1)])
+    hour = np.arange(hours)
+    weekend = (hour // 24 % 7 >= 5)[None]
+    shape = np.sin(2 * np.pi * (hour - 8) / 24) + 0.5 * np.sin(4 * np.pi * (hour - 5) / 24)
+    weather = _driver(random, 1, hours // 6 + 2).repeat(6, axis=1)[:, :hours]
+    level, swing = np.array([[40.0], [25.0], [60.0]]), np.array([[8.0], [3.0], [12.0]])
+    values = level + swing * shape * np.where(weekend, 0.5, 1.0) - 0.06 * level * weekend
+    values = values + 0.1 * level * np.sin(2 * np.pi * hour / 8766) + 0.05 * level * weather
+    values = values + 0.02 * level * random.normal(0, 1, (3, hours))
+    return Series(
+        values=np.round(values, 3).astype(np.float32),
+        offsets=np.array([0, hours], np.int64),
+        channels=("north", "south", "west"),
+        rows=("load",),
+        notes=(f"synthetic load, seed {seed}: {hours} hours, 3 channels",),
+        time=time,
+        clock=clock,
+    )
 
 
 def _series(values: np.ndarray, names: Sequence[str], note: str) -> Series:

@@ -1,7 +1,9 @@
 """The registry of tasks: one file each, found by its name.
 
-A task file holds a literal table `FLAGS` (its own flags, read without importing the file, as `HYPER` of a backbone
-is) and one class under `@register`. `tasks/_task.py` says what the class must offer.
+A task file holds literal tables, read without importing the file (as `HYPER` of a backbone is), and one class under
+`@register`; `tasks/_task.py` says what the class must offer. The tables: `FLAGS`, the task's own flags; and where they
+are needed `DEFAULTS`, its own defaults of flags that every task has; `PRESETS` {flag: {value: {flag: default}}},
+defaults that come with a value of a flag; `UNUSED`, flags of every task that mean nothing to this one.
 """
 
 from __future__ import annotations
@@ -37,11 +39,18 @@ def names() -> tuple[str, ...]:
 @cache
 def flags(name: str) -> tuple[Flag, ...]:
     """The flags that are this task's own."""
+    return table_flags(table(name, "FLAGS"), group=name)
+
+
+@cache
+def table(name: str, which: str) -> dict[str, Any]:
+    """A literal table of a task's file; empty where it has none."""
     tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "FLAGS" for t in node.targets):
-            return table_flags(ast.literal_eval(node.value), group=name)
-    raise AssertionError(f"tasks/{name}.py has no FLAGS table")
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == which for t in node.targets):
+            found: dict[str, Any] = ast.literal_eval(node.value)
+            return found
+    return {}
 
 
 def build(name: str, options: dict[str, Any]) -> Task:

@@ -2,14 +2,14 @@
 
 A task says what the target of a window is, what the model's K x H outputs mean, what training minimises and early
 stopping watches, what is chosen on validation, and which figures and files a run leaves. The path (pipeline,
-trainer, evaler) calls these and knows no task by name. `truth` and `pred` below are `[n, K, H]` arrays in natural
-units (0/1 and probabilities, or the label's own unit); K outputs carry `names`.
+trainer, evaler) calls these and knows no task by name. `truth` and `pred` below are arrays `[n, K, H]` in the task's
+own units (0/1 and probabilities, the label's unit, standardised channels); K outputs carry `names`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
+import data
+from backbones import Ahead
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from windows import Index
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Maker = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windows of an index
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,64 @@ class Plane:
     per_row: bool
 
 
+@dataclass(frozen=True)
+class Scored:
+    """One set of windows with predictions; `truth` is None where no label is known."""
+
+    index: Index
+    pred: np.ndarray  # [n, K, H]
+    truth: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a task draws: scored windows, or where there are none the forecasts past the end."""
+
+    name: str  # the model's
+    title: str
+    scored: Scored | None
+    ahead: Scored | None
+    beside: Mapping[str, Any]  # the references' figures on the same windows
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a task may look at when it compares, draws and writes: the data as they are and as the model sees them."""
+
+    series: Series
+    plane: Plane | None
+    scaled: np.ndarray  # [C, total], the model's input
+    targets: tuple[int, ...]  # rows of `scaled` that the outputs continue; none where they do not
+    fitted: Mapping[str, Any]
+    names: Sequence[str]
+    per_row: bool
+    seed: int
+
+    def raw(self, index: Index) -> np.ndarray:
+        """The label as it stands in the data: [n, K, H]."""
+        assert self.plane is not None
+        return spans(self.plane.values, index)
+
+
+def spans(values: np.ndarray, index: Index) -> np.ndarray:
+    """Values [K, total] (or [K, N]) at the targets of an index: [n, K, H]."""
+    if index.horizon == 1:
+        return values[:, index.targets()].T[:, :, None]
+    view = np.lib.stride_tricks.sliding_window_view(values, index.horizon, axis=1)
+    return np.ascontiguousarray(view[:, index.targets()].transpose(1, 0, 2))
+
+
 class Task(ABC):
     """One task; its constructor takes every flag of its FLAGS table."""
 
-    head: str  # "pool" or "step", see backbones/_model.py
+    head: str  # "pool", "step" or "forecast", see backbones/_model.py
     horizon: int = 1  # H
+    continues: bool = False  # the target is what comes next of the model's own input
     monitor: str  # the metric of `watch` that early stopping and the best checkpoint follow
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
     headline: tuple[str, ...]  # the metrics of the summary that stand first in tables
-    columns: tuple[str, ...]  # of preds.csv, after row and time
+    fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
 
     @abstractmethod
     def name_part(self) -> list[str]:
@@ -52,9 +104,37 @@ class Task(ABC):
     def demo(self, seed: int) -> Series:
         """Synthetic data of the task's own kind."""
 
+    def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        """The user's data; `columns` are the channels that a checkpoint wants of them."""
+        return data.read(config, columns)
+
+    def plane(self, series: Series, config: RunConfig) -> Plane | None:
+        """The label of a window: given per row (`--labels`), or a channel's value along time."""
+        return label_plane(series, config)
+
+    def inputs(self, series: Series, config: RunConfig, plane: Plane | None) -> list[int]:
+        """The channels that the model sees; `plane` is None where inference runs without the label."""
+        dropped = config.drop_label_from_x and plane is not None and not plane.per_row
+        keep = [c for c in range(series.n_channels) if not (dropped and c == config.label_src_ch)]
+        if not keep:
+            raise UsageError(
+                "drops the only channel: the model would see nothing",
+                where="--drop-label-from-x",
+                hint="give more --csv files, or keep the label",
+            )
+        return keep
+
+    def setting(self, config: RunConfig) -> dict[str, Any]:
+        """What of the target's settings stands in the summary."""
+        return {"label_offset": config.label_offset}
+
+    def ahead(self, targets: Sequence[int], marks: int, covariates: int) -> Ahead | None:
+        """What a forecasting head is asked for; None for other heads. `targets` are rows of the model's input."""
+        return None
+
     @abstractmethod
     def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Constants learned from the training windows' raw targets [n, K, H].
+        """Constants learned from the raw targets [n, K, H] of training (each step once: H is 1, or n is).
 
         `stored` are those of the checkpoint that finetuning starts from: what its outputs mean is kept.
         """
@@ -64,7 +144,7 @@ class Task(ABC):
 
     @abstractmethod
     def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        """Raw label values as truth in natural units; K lies on axis -2, and NaN stays NaN."""
+        """Raw label values as truth in the task's units; K lies on axis -2, and NaN stays NaN."""
 
     @abstractmethod
     def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
@@ -76,7 +156,7 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        """The model's outputs [n, K, H] in natural units."""
+        """The model's outputs [n, K, H] in the task's units."""
 
     @abstractmethod
     def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
@@ -88,30 +168,22 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], names: Sequence[str]
+        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], bench: Bench
     ) -> dict[str, Any]:
         """Every metric of the summary."""
 
     @abstractmethod
-    def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Reference predictions that need no input: {name: [K]}."""
+    def references(self, bench: Bench, train: Index | None, val: Index | None) -> dict[str, Maker]:
+        """The trivial predictors beside a model; without training windows those that need none."""
 
     @abstractmethod
-    def estimator(self, seed: int) -> Any:
-        """A scikit-learn model, unfitted, for one output on flattened windows."""
-
-    @abstractmethod
-    def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
-        """A fitted estimator's predictions [n] for flattened windows [n, C * L], in natural units."""
-
-    @abstractmethod
-    def table(self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]) -> Iterable[Sequence[Any]]:
-        """What preds.csv says of each window under `columns`, for one output."""
-
-    @abstractmethod
-    def plots(
-        self, folder: Path, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], title: str
+    def write(
+        self, folder: Path, bench: Bench, calibration: Mapping[str, Any], scored: Sequence[Scored], ahead: Scored | None
     ) -> None:
+        """Write the predictions; `ahead` are those of the last context of every row, its target not yet seen."""
+
+    @abstractmethod
+    def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
         """Write the task's pictures."""
 
 
@@ -129,14 +201,3 @@ def label_plane(series: Series, config: RunConfig) -> Plane | None:
         )
     channel = config.label_src_ch
     return Plane(series.values[channel : channel + 1], (series.channels[channel],), per_row=False)
-
-
-def per_output(names: Sequence[str], reports: Sequence[dict[str, Any]], averaged: Sequence[str]) -> dict[str, Any]:
-    """One output's report as it is; several as {mean of `averaged` over the outputs where defined, per_label}."""
-    if len(reports) == 1:
-        return reports[0]
-    mean: dict[str, Any] = {"n": reports[0]["n"]}
-    for key in averaged:
-        values = [r[key] for r in reports if r[key] is not None]
-        mean[key] = float(np.mean(values)) if values else None
-    return mean | {"averaged_over": "labels", "per_label": dict(zip(names, reports, strict=True))}

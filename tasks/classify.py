@@ -14,13 +14,13 @@ import torch
 
 import losses
 import metrics
-import viz
 from config import exact, inside
 from data import Series
 from errors import DataError, UsageError
 from sources.synthetic import demand_series
 from tasks import register
-from tasks._task import Loss, Task, per_output
+from tasks._labels import LabelTask, per_output
+from tasks._task import Bench, Loss, Shown
 
 FLAGS = {
     "bin_rule": {
@@ -51,7 +51,7 @@ MOST_POS_WEIGHT = 100.0  # a handful of positives must not drown everything else
 
 
 @register
-class Classify(Task):
+class Classify(LabelTask):
     """Outputs are logits, predictions probabilities."""
 
     head = "pool"
@@ -146,15 +146,15 @@ class Classify(Task):
         return {"tau": tau, "chosen_on": "val", "f1_on_val": [f1 for _, f1 in best]}
 
     def evaluate(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], names: Sequence[str]
+        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], bench: Bench
     ) -> dict[str, Any]:
         reports = []
-        for k in range(len(names)):
+        for k in range(len(bench.names)):
             tau = calibration["tau"][k]
             report = metrics.classification_report(truth[:, k].ravel(), pred[:, k].ravel(), self.default, tau)
             reports.append(report | {"f1_at_tau": report["best_tau"]["f1"], "f1_at_default": report["default"]["f1"]})
         averaged = ("pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", "brier", "ece", "prevalence")
-        return per_output(names, reports, averaged)
+        return per_output(bench.names, reports, averaged)
 
     def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
         rate = np.asarray(fitted["base_rate"], np.float32)
@@ -177,9 +177,12 @@ class Classify(Task):
             for k, t, p in zip(known, shown, pred, strict=True)
         )
 
-    def plots(
-        self, folder: Path, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], title: str
-    ) -> None:
+    def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
+        import viz
+
+        if shown.scored is None or shown.scored.truth is None:
+            return
+        truth, pred, title = shown.scored.truth, shown.scored.pred, shown.title
         y, score, tau = truth.ravel(), pred.ravel(), calibration["tau"]
         marks = {"default": self.default} | ({"tau": tau[0]} if len(tau) == 1 else {})
         viz.roc_curve(y, score, folder / "roc_curve.png", title)

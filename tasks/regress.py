@@ -11,12 +11,12 @@ import torch
 
 import losses
 import metrics
-import viz
 from data import Series
 from errors import UsageError
 from sources.synthetic import room_series
 from tasks import register
-from tasks._task import Loss, Task, per_output
+from tasks._labels import LabelTask, per_output
+from tasks._task import Bench, Loss, Shown
 
 FLAGS = {
     "target_clip": {
@@ -37,7 +37,7 @@ FLAGS = {
 
 
 @register
-class Regress(Task):
+class Regress(LabelTask):
     """Outputs are the label standardised on training; predictions are in the label's unit."""
 
     head = "pool"
@@ -92,10 +92,10 @@ class Regress(Task):
         truth: np.ndarray,
         pred: np.ndarray,
         calibration: Mapping[str, Any],
-        names: Sequence[str],
+        bench: Bench,
     ) -> dict[str, Any]:
-        reports = [metrics.regression_metrics(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(len(names))]
-        return per_output(names, reports, ("mae", "mse", "rmse", "r2"))
+        reports = [metrics.regression_metrics(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(truth.shape[1])]
+        return per_output(bench.names, reports, ("mae", "mse", "rmse", "r2"))
 
     def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
         return {"mean": np.asarray(fitted["mean"]), "median": np.asarray(fitted["median"])}
@@ -118,13 +118,11 @@ class Regress(Task):
     ) -> Iterable[Sequence[Any]]:
         return (("" if not np.isfinite(t) else f"{t:.7g}", f"{p:.7g}") for t, p in zip(truth, pred, strict=True))
 
-    def plots(
-        self,
-        folder: Path,
-        truth: np.ndarray,
-        pred: np.ndarray,
-        calibration: Mapping[str, Any],
-        title: str,
-    ) -> None:
-        viz.residuals(truth.ravel(), pred.ravel(), folder / "residuals.png")
-        viz.scatter(truth.ravel(), pred.ravel(), folder / "scatter.png")
+    def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
+        import viz
+
+        if shown.scored is None or shown.scored.truth is None:
+            return
+        truth, pred = shown.scored.truth.ravel(), shown.scored.pred.ravel()
+        viz.residuals(truth, pred, folder / "residuals.png")
+        viz.scatter(truth, pred, folder / "scatter.png")

@@ -18,11 +18,12 @@ GOOD = ["--mode", "train", "--task", "classify", "--csv", "a.csv", "--context-le
 
 FLAGS = """
 --alpha --amp --backbone --batch-size --bin-rule --bin-thr --ckpt --clip --compile --config --context-len --csv
---decimal --demo --desc --device --drop-label-from-x --dry-run --epochs --eval-split --folds --freeze --gap --groups
---header --index --json --label-offset --label-src-ch --labels --loss --lr --mode --model --model-args --nan
---optimizer --out --overwrite --patience --plot-split --pos-weight --pretrained-dir --quiet --reference
---refit-scaler --reinit --resume --scheduler --seed --sep --split-mode --stride --target-clip --task --tensorboard
---test-ratio --thresh-default --threads --train-only --val-ratio --weight-decay
+--dataset --decimal --demo --desc --device --drop-label-from-x --dry-run --epochs --eval-split --features --folds
+--freeze --gap --groups --header --horizon --id-col --index --interval --json --known-future --label-offset
+--label-src-ch --labels --loss --lr --mode --model --model-args --nan --optimizer --out --overwrite --patience
+--plot-split --plots --pos-weight --preset --pretrained-dir --quantiles --quiet --reference --refit-scaler --reinit
+--resample --resume --save-preds --scheduler --seed --sep --split-mode --split-sizes --stride --target --target-clip
+--task --tensorboard --test-ratio --threads --thresh-default --time-col --train-only --tz --val-ratio --weight-decay
 """
 
 

@@ -9,7 +9,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 from torch import nn
 
-import evaler
 import scene as scenes
 import tasks
 from config import RunConfig
@@ -18,6 +17,7 @@ from evaler import Evaluator, References, predict
 from hardware import Precision
 from scaling import Scaler
 from scene import Stage
+from tasks import _labels
 
 CPU = torch.device("cpu")
 OPTIONS = {"bin_rule": "gt", "bin_thr": 0.5, "thresh_default": 0.5, "alpha": 0.5, "pos_weight": "none"}
@@ -37,10 +37,10 @@ def stage_of(seed=0, rows=30, steps=25, **settings):
     series = Series(values, offsets, ("a", "b"), tuple(map(str, range(rows))))
     config = RunConfig(**{"mode": "train", "task": "classify", "context_len": 6, "options": OPTIONS} | settings)
     task = tasks.build("classify", config.options)
-    scene = scenes.open_scene(config, series, {})
+    scene = scenes.open_scene(config, task, series, {})
     (split,) = scenes.make_splits(scene)
-    fitted = task.fit(scene.truth_raw(split.train), ["a"], None)
-    scaler = Scaler.fit(scene.values(), split.train, scene.channels)
+    fitted = task.fit(scene.sample(task, split.train), ["a"], None)
+    scaler = Scaler.fit(scene.values(), scene.seen(task, split.train), scene.channels)
     return Stage(scene, task, fitted, scaler, CPU), split
 
 
@@ -92,8 +92,8 @@ def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
     monkeypatch.setattr(
         HistGradientBoostingClassifier, "fit", lambda self, x, y: seen.append(x.shape) or fit(self, x, y)
     )
-    monkeypatch.setattr(evaler, "MOST_CELLS", 1200)
-    monkeypatch.setattr(evaler, "CHUNK", 50)  # several chunks of windows
+    monkeypatch.setattr(_labels, "MOST_CELLS", 1200)
+    monkeypatch.setattr(_labels, "CHUNK", 50)  # several chunks of windows
     val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
     trivial = References(stage, ["a"], split.train)
     found = trivial.judge(val, trivial.calibrate(val, {}))

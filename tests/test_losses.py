@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, mean_pinball_loss
 
-from losses import bce_soft_f1, regression_loss
+from losses import bce_soft_f1, pinball, regression_loss
 
 
 def batch(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,3 +124,16 @@ def test_regression_loss_refuses_to_broadcast_and_unknown_names() -> None:
         regression_loss("mse")(torch.zeros(4, 1, 1), torch.zeros(4))
     with pytest.raises(ValueError, match="huber, l1, mse"):
         regression_loss("hubert")
+
+
+def test_pinball_is_scikit_learns_target_by_target() -> None:
+    draw = torch.Generator().manual_seed(1)
+    y = torch.randn(6, 2, 4, generator=draw)
+    outputs = torch.randn(6, 6, 4, generator=draw)  # three levels of the first target, then of the second
+    levels = (0.1, 0.5, 0.8)
+    expected = [
+        mean_pinball_loss(y[:, k].flatten(), outputs[:, 3 * k + q].flatten(), alpha=level)
+        for k in range(2)
+        for q, level in enumerate(levels)
+    ]
+    assert pinball(outputs, y, torch.tensor(levels)).item() == pytest.approx(sum(expected) / 6, rel=1e-5)

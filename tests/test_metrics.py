@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as skm
 
+import metrics
 from metrics import (
     best_threshold,
     binary_metrics,
@@ -235,3 +236,76 @@ def test_clean_json() -> None:
     }
     assert json.loads(json.dumps(clean, allow_nan=False))["3"][1] is True
     assert type(next(iter(clean_json({np.int64(3): 0})))) is int
+
+
+def forecasts(seed=0, n=300, channels=3, horizon=5):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(n, channels, horizon)).astype(np.float32)
+    return truth, (truth + rng.normal(scale=0.5, size=truth.shape)).astype(np.float32)
+
+
+def test_forecast_errors_are_those_of_scikit_learn_in_both_scales():
+    truth, pred = forecasts()
+    names, mean, std, naive = ["a", "b", "c"], [10.0, -3.0, 0.5], [2.0, 0.1, 7.0], [0.4, 0.0, 2.0]
+    got = metrics.forecast_metrics(truth, pred, names, mean=mean, std=std, naive=naive)
+    assert got["n"] == 300
+    assert got["mse"] == pytest.approx(skm.mean_squared_error(truth.ravel(), pred.ravel()), rel=1e-6)
+    assert got["mae"] == pytest.approx(skm.mean_absolute_error(truth.ravel(), pred.ravel()), rel=1e-6)
+    y, p = (part.astype(np.float64) * np.array(std)[:, None] + np.array(mean)[:, None] for part in (truth, pred))
+    original = got["original"]
+    assert original["mse"] == pytest.approx(skm.mean_squared_error(y.ravel(), p.ravel()))
+    assert original["rmse"] == pytest.approx(math.sqrt(original["mse"]))
+    assert original["smape"] == pytest.approx(np.mean(200 * abs(y - p) / (abs(y) + abs(p))))
+    for k, name in enumerate(names):
+        own = original["per_channel"][name]
+        assert own["mae"] == pytest.approx(skm.mean_absolute_error(y[:, k].ravel(), p[:, k].ravel()))
+        scaled = skm.mean_absolute_error(truth[:, k].ravel(), pred[:, k].ravel())
+        assert got["per_channel"][name]["mae"] == pytest.approx(scaled, rel=1e-6)
+        assert own["mase"] == (None if name == "b" else pytest.approx(scaled / naive[k], rel=1e-6))
+    known = [original["per_channel"][name]["mase"] for name in "ac"]
+    assert got["mase"] == pytest.approx(np.mean(known))
+    for h in range(5):
+        expected = skm.mean_squared_error(truth[:, :, h].ravel(), pred[:, :, h].ravel())
+        assert got["per_step"]["mse"][h] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 7, 299, 10_000])
+def test_forecast_errors_do_not_depend_on_how_windows_are_grouped(block, monkeypatch):
+    truth, pred = forecasts(n=301)
+    scale = {"mean": [0] * 3, "std": [1] * 3, "naive": [1] * 3}
+    whole = metrics.forecast_metrics(truth, pred, "abc", **scale)
+    monkeypatch.setattr(metrics, "FORECAST_BLOCK", block)
+    assert metrics.forecast_metrics(truth, pred, "abc", **scale)["mse"] == pytest.approx(whole["mse"], rel=1e-12)
+
+
+def test_pinball_is_scikit_learns():
+    truth, pred = forecasts(channels=2)
+    levels = (0.1, 0.5, 0.9)
+    everything = np.stack([pred - 1, pred, pred + 1], axis=2).reshape(300, 6, 5)
+    expected = np.mean(
+        [
+            skm.mean_pinball_loss(truth.ravel(), (pred + d).ravel(), alpha=a)
+            for a, d in zip(levels, (-1, 0, 1), strict=True)
+        ]
+    )
+    assert metrics.pinball(truth, everything, levels) == pytest.approx(expected, rel=1e-6)
+
+
+def test_conformal_margins_cover_what_they_promise():
+    """Exchangeable errors: the chance to cover is between the promise and 1 / (n + 1) above it."""
+    covered = []
+    for seed in range(200):
+        errors = np.random.default_rng(seed).exponential(size=(100, 1, 2)).astype(np.float32)
+        margin = metrics.conformal_margin(errors[:99], 0 * errors[:99], 0 * errors[:99], 0.9)
+        assert margin.shape == (1, 2) and margin[0, 0] == np.sort(errors[:99, 0, 0])[89]
+        covered += (errors[99] <= margin).ravel().tolist()
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.04)
+    few = metrics.conformal_margin(errors[:3], 0 * errors[:3], 0 * errors[:3], 0.9)
+    assert few[0, 1] == errors[:3, 0, 1].max()
+
+
+def test_interval_coverage_and_width():
+    truth = np.array([[[0.0, 1.0]], [[2.0, 3.0]]], np.float32)
+    low, high = np.zeros_like(truth), np.full_like(truth, 2.0)
+    got = metrics.interval_metrics(truth, low, high, ["a"], [5.0])
+    assert got["coverage"] == 0.75 and got["per_channel"]["a"] == {"coverage": 0.75, "width": 10.0}

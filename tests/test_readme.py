@@ -19,13 +19,13 @@ COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for
 def flag_tables() -> str:
     """The tables of flags as the README should have them: those of every task, then each task's own."""
     sections: dict[str, list[str]] = {}
-    for flag, owners in cli.all_flags().values():
-        title = f"Only {', '.join(owners)}" if owners else flag.group
-        default = cli._shown_default(flag).removeprefix(" (default: ").removesuffix(")")
+    for task, flag in (pair for owners in cli.all_flags().values() for pair in owners.items()):
+        title = f"Only {task}" if task else flag.group
+        default = cli._shown_default(flag).removeprefix(" (default: ").removesuffix(")") + cli._own_defaults(flag)
         values = ", ".join(flag.choices) if flag.choices else ""
         text = flag.help + (f": {values}" if values else "")
         sections.setdefault(title, []).append(f"| `{flag.option}` | {text} | {default} |".replace("|  |", "| |"))
-    order = sorted(sections, key=lambda title: title.startswith("Only"))
+    order = sorted(sections, key=lambda title: (title.startswith("Only"), title.startswith("Only") and title))
     return "\n\n".join(
         f"**{title}**\n\n| flag | what | default |\n|---|---|---|\n" + "\n".join(sections[title]) for title in order
     )

@@ -13,7 +13,15 @@ import backbones
 import run
 import tasks
 
-SMALL = {"llm_ts": "size=tiny", "gru": "hidden=8", "lstm": "hidden=8", "inception": "", "ttm": "", "linear": ""}
+SMALL = {
+    "llm_ts": "size=tiny",
+    "gru": "hidden=8",
+    "lstm": "hidden=8",
+    "informer": "d_model=16 d_ff=32 n_heads=2",
+    "sparsetsf": "period=2",
+}
+HEADS = {"classify": "pool", "regress": "pool", "forecast": "forecast"}
+OWN = {"forecast": ["--horizon", "2", "--val-ratio", "0.3", "--test-ratio", "0"]}
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +45,33 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
     for name in ("a.csv", "b.csv"):
         write_csv(name, np.round(rng.gamma(1.0, size=(12, 20)) * (rng.random((12, 20)) < 0.5), 3))
     words = ["--task", task, "--csv", "a.csv", "b.csv", "--context-len", "9", "--backbone", backbone]
-    more = ["--epochs", "1", "--batch-size", "32", "--reference", "off"]
-    args = SMALL.get(backbone, "")
-    trained = run_json(capsys, "--mode", "train", *words, *more, *(["--model-args", args] if args else []))
+    more = ["--epochs", "1", "--batch-size", "32", "--reference", "off", *OWN.get(task, [])]
+    chosen = backbones.backbone_class(backbone)
+    if HEADS[task] not in getattr(chosen, "heads", backbones.HEADS):
+        assert run.main(["--mode", "train", *words, *more]) == 2
+        assert f"has no {HEADS[task]!r} head" in capsys.readouterr().err
+        return
+    args = SMALL.get(backbone, "").split()
+    if getattr(chosen, "of_runs", False):
+        parts = [[*words[:-1], "linear"], [*words[:-1], "gru"]]
+        runs = [run_json(capsys, "--mode", "train", *part, *more)["directory"] for part in parts]
+        args = [f"members={','.join(runs)}"]
+    trained = run_json(capsys, "--mode", "train", *words, *more, *(["--model-args", *args] if args else []))
     assert trained["backbone"] == backbone and trained["parameters"] > 0
+    if getattr(chosen, "of_runs", False):  # it needs its members no longer
+        for place in runs:
+            shutil.rmtree(place)
     again = run_json(capsys, "--mode", "infer", *words, "--ckpt", trained["directory"], "--eval-split", "val")
     monitor = trained["monitor"]["name"]
     assert again[monitor] == pytest.approx(trained[monitor], abs=1e-6)
     assert again["n"] == trained["n"]
-    header, *lines = (tmp_path / again["directory"] / "preds.csv").read_text().splitlines()
-    assert header.startswith("row,time,y_true,") and len(lines) == again["n"] + 12  # and the step after each row
+    if task == "forecast":
+        header, *lines = (tmp_path / again["directory"] / "forecast.csv").read_text().splitlines()
+        assert header == "row,step,channel,value,low,high" and len(lines) == 12 * 2 * 2
+        assert [line.split(",")[:3] for line in lines[:3]] == [["0", "20", "a"], ["0", "21", "a"], ["0", "20", "b"]]
+    else:
+        header, *lines = (tmp_path / again["directory"] / "preds.csv").read_text().splitlines()
+        assert header.startswith("row,time,y_true,") and len(lines) == again["n"] + 12  # and the step after each row
 
 
 @pytest.mark.slow

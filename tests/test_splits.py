@@ -96,6 +96,26 @@ def test_folds_that_reach_before_the_data_are_an_error():
         make(index, offsets, mode="rolling", val_ratio=0.3, folds=4)
 
 
+def test_a_span_belongs_to_the_split_that_holds_all_of_it():
+    """The field's numbers: 8640, 2880, 2880 hours give 8640 - L - H + 1 and twice 2880 - H + 1 windows."""
+    usable, offsets = np.ones(17420, bool), np.array([0, 17420])
+    index = windows.plan(offsets, usable, usable, length=336, offset=1, horizon=96)
+    (split,) = make(index, offsets, mode="holdout", sizes=(8640, 2880, 2880))
+    assert [len(split[name]) for name in splits.NAMES] == [8640 - 336 - 96 + 1, 2785, 2785]
+    assert split.val.starts()[0] == 8640 - 336 and split.test.starts()[0] == 11520 - 336
+    assert split.test.targets()[-1] + 96 == 14400
+    assert splits.overlap(split, 17420) == 0
+    straddling = splits.Split(split.train, index.with_target_in(np.array([8600]), np.array([8740])), split.test, {})
+    assert splits.overlap(straddling, 17420) == 40
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    usable, offsets = np.ones(100, bool), np.array([0, 100])
+    index = windows.plan(offsets, usable, usable, length=5, offset=1)
+    with pytest.raises(DataError, match=r"80 \+ 20 \+ 20 = 120 steps, and the shortest row has 100"):
+        make(index, offsets, mode="holdout", sizes=(80, 20, 20))
+
+
 def test_whole_row_labels_cannot_be_cut_in_time():
     offsets, index = index_of(offset=None)
     with pytest.raises(UsageError, match="--split-mode group"):

@@ -13,14 +13,15 @@ from errors import DataError
 from windows import Windows
 
 
-def naive(offsets, usable_x, usable_y, length, offset, stride):
+def naive(offsets, usable_x, usable_y, length, offset, stride, horizon=1):
     """(row, start, target) of every window, by the definition."""
     found = []
     for row, (begin, end) in enumerate(itertools.pairwise(offsets)):
-        span = length + (offset or 0)
+        span = length if offset is None else length - 1 + offset + horizon
         for start in range(begin, end - span + 1, stride):
             target = row if offset is None else start + length - 1 + offset
-            if usable_x[start : start + length].all() and usable_y[target]:
+            known = usable_y[target] if offset is None else usable_y[target : target + horizon].all()
+            if usable_x[start : start + length].all() and known:
                 found.append((row, start, target))
     return found
 
@@ -45,16 +46,45 @@ def test_plan_finds_the_windows_of_the_definition(seed):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_choosing_targets_in_time_keeps_exactly_those(seed):
+def test_plan_finds_the_windows_whose_whole_span_is_known(seed):
+    rng = np.random.default_rng(seed)
+    offsets, usable_x, _, length, _, stride = random_case(rng)
+    usable_y, horizon = rng.random(offsets[-1]) >= 0.1, int(rng.integers(1, 6))
+    how = {"length": length, "offset": 2, "stride": stride, "horizon": horizon}
+    index = windows.plan(offsets, usable_x, usable_y, **how)
+    found = list(zip(index.rows(), index.starts(), index.targets(), strict=True))
+    assert found == naive(offsets, usable_x, usable_y, length, 2, stride, horizon)
+    expected = np.zeros(offsets[-1], bool)
+    for _, _, target in found:
+        expected[target : target + horizon] = True
+    assert (index.targeted(int(offsets[-1])) == expected).all()
+    starts = {s for _, s, _ in found}
+    covered = set()
+    for (begin, end), row in zip(index.pieces(), index.row, strict=True):
+        assert offsets[row] <= begin and end <= offsets[row + 1]
+        covered |= set(range(begin, end - (length + 1 + horizon) + 1, stride))
+    assert covered == starts
+
+
+def test_pieces_that_touch_in_a_row_are_joined():
+    offsets = np.array([0, 100, 160])
+    assert windows.merged([(70, 100), (0, 80), (100, 130), (125, 160)], offsets) == [(0, 100), (100, 160)]
+    assert windows.merged([(0, 20), (30, 40)], offsets) == [(0, 20), (30, 40)]
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_choosing_targets_in_time_keeps_exactly_those(seed, horizon):
     rng = np.random.default_rng(seed)
     offsets, usable_x, usable_y, length, _, stride = random_case(rng)
     usable_y = np.ones(offsets[-1], bool)
-    index = windows.plan(offsets, usable_x, usable_y, length=length, offset=2, stride=stride)
+    how = {"length": length, "offset": 2, "stride": stride, "horizon": horizon}
+    index = windows.plan(offsets, usable_x, usable_y, **how)
     low = offsets[:-1] + rng.integers(-3, 15, len(offsets) - 1)
     high = low + rng.integers(0, 12, len(offsets) - 1)
     chosen = index.with_target_in(low, high)
     rows, targets = index.rows(), index.targets()
-    inside = (targets >= low[rows]) & (targets < high[rows])
+    inside = (targets >= low[rows]) & (targets + horizon <= high[rows])
     assert chosen.starts().tolist() == index.starts()[inside].tolist()
     assert (chosen.count > 0).all()
 
@@ -69,21 +99,43 @@ def test_covered_is_the_union_of_the_contexts(seed):
     assert (index.covered(int(offsets[-1])) == expected).all()
 
 
-@pytest.mark.parametrize("horizon", [1, 3])
-def test_gather_reads_what_slicing_reads(horizon):
+@pytest.mark.parametrize("offset", [1, 3])
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_gather_reads_what_slicing_reads(horizon, offset):
     rng = np.random.default_rng(0)
     values = torch.from_numpy(rng.normal(size=(3, 60)).astype(np.float32))
     targets = torch.from_numpy(rng.normal(size=(2, 60)).astype(np.float32))
     usable = np.ones(60, bool)
     usable[[13, 40]] = False
-    index = windows.plan(np.array([0, 25, 60]), usable, np.ones(60, bool), length=5, offset=horizon, stride=2)
-    over = Windows(values, targets, index, horizon=1)
+    index = windows.plan(
+        np.array([0, 25, 60]), usable, np.ones(60, bool), length=5, offset=offset, stride=2, horizon=horizon
+    )
+    over = Windows(values, targets, index)
     numbers = torch.from_numpy(rng.permutation(len(index)))
     x, y = over.gather(over.locate(numbers))
     for b, number in enumerate(numbers):
         start = index.starts()[number]
         assert torch.equal(x[b], values[:, start : start + 5])
-        assert torch.equal(y[b], targets[:, start + 4 + horizon : start + 5 + horizon])
+        assert torch.equal(y[b], targets[:, start + 4 + offset : start + 4 + offset + horizon])
+
+
+def test_what_is_known_beforehand_covers_context_and_horizon():
+    """Each row is followed by the H steps after it, so that the last context has its future too."""
+    offsets, horizon = np.array([0, 9, 16]), 3
+    known = torch.arange(16.0 + 2 * horizon)[None]
+    values = torch.zeros(1, 16)
+    usable = np.ones(16, bool)
+    plan = {"length": 4, "offset": 1, "horizon": horizon}
+    index = windows.plan(offsets, usable, usable, **plan)
+    for over in (
+        Windows(values, values, index, known),
+        Windows(values, values, windows.last_contexts(offsets, usable, **plan), known),
+    ):
+        x, seen = over.seen(over.locate(torch.arange(len(over))))
+        assert x.shape == (len(over), 1, 4) and seen.shape == (len(over), 1, 4 + horizon)
+        for b, (start, row) in enumerate(zip(over.index.starts(), over.index.rows(), strict=True)):
+            first = start + row * horizon
+            assert seen[b, 0].tolist() == list(range(first, first + 4 + horizon))
 
 
 def test_whole_row_targets_are_the_rows_own():

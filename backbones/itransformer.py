@@ -1,0 +1,88 @@
+"""iTransformer (Liu et al. 2024, arXiv 2310.06625, section 3): a channel's whole window is one token.
+
+A window is standardised per channel and embedded, channel by channel, by one linear map `T -> d` (equation 1).
+Attention over the tokens, with LayerNorm after each half, mixes channels; a linear map `d -> H` that they share takes
+each target's token to its forecast, which the window's mean and scale bring back. No position tells channels apart: a
+forecast does not depend on their order.
+
+Time features enter as the authors' code has them, as further tokens through the same embedding, each over the context.
+Covariates are known over the horizon too: they are tokens of all T + H steps through an embedding of their own, in the
+units they come in, since the level of a temperature or a price says something.
+
+The defaults are the published ones for ETTm1, without dropout on the attention weights. Under heads "pool" and "step",
+`z [B, 1, C * d_model + 2C]`: one token, the channels side by side with the level of the window (`join_channels`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from backbones import Ahead, register
+from backbones._forecast import Dropout, EncoderLayer, Targets, check_heads
+from backbones._layers import join_channels, level_of, standardise
+
+HYPER = {
+    "d_model": {"default": 128, "min": 1, "max": 4096, "help": "width, a multiple of heads"},
+    "heads": {"default": 8, "min": 1, "max": 64, "help": "attention heads"},
+    "d_ff": {"default": 128, "min": 1, "max": 16384, "help": "hidden width of a layer"},
+    "layers": {"default": 2, "min": 1, "max": 64, "help": "encoder layers"},
+    "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "after the embedding and in each layer"},
+}
+
+
+@register
+class ITransformer(nn.Module):
+    """Attention over channels, and where a forecast is asked for the map to it."""
+
+    forecasts = True
+    reads_known = True
+    pool = "last"
+    causal = True
+
+    def __init__(
+        self,
+        channels: int,
+        length: int,
+        *,
+        d_model: int,
+        heads: int,
+        d_ff: int,
+        layers: int,
+        dropout: float,
+        ahead: Ahead | None = None,
+    ) -> None:
+        super().__init__()
+        check_heads(d_model, heads)
+        self.channels, self.stride = channels, length
+        self.dim = channels * d_model + 2 * channels
+        self.embed = nn.Linear(length, d_model)
+        self.dropout = Dropout(dropout)
+        self.layers = nn.ModuleList(EncoderLayer(d_model, heads, d_ff, dropout, nn.LayerNorm) for _ in range(layers))
+        self.norm = nn.LayerNorm(d_model)
+        self.ahead = ahead
+        if ahead is not None:
+            self.targets = Targets(channels, ahead.targets)
+            self.head = nn.Linear(d_model, ahead.levels * ahead.horizon)
+            if ahead.covariates:
+                self.embed_known = nn.Linear(length + ahead.horizon, d_model)
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        standard, mean, scale = standardise(x)
+        h = self.dropout(self._embedded(standard, known).to(x.dtype))
+        for layer in self.layers:
+            h = layer(h)
+        h = self.norm(h[:, : self.channels])
+        if self.ahead is None:
+            return join_channels(h.unsqueeze(2), level_of(mean, scale))
+        y = self.head(self.targets(h)) * self.targets(scale) + self.targets(mean)
+        return y.unflatten(2, (self.ahead.levels, -1)).flatten(1, 2)
+
+    def _embedded(self, standard: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """`[B, C + marks + covariates, d]`."""
+        marks, covariates = (self.ahead.marks, self.ahead.covariates) if self.ahead is not None else (0, 0)
+        if not marks + covariates:
+            return self.embed(standard)
+        assert known is not None, "what is known beforehand was promised"
+        tokens = self.embed(torch.cat([standard, known[:, :marks, : self.stride]], dim=1))
+        return torch.cat([tokens, self.embed_known(known[:, marks:])], dim=1) if covariates else tokens

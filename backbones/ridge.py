@@ -1,0 +1,114 @@
+"""Ridge regression of the next H steps on the last L, one map for all channels (Hoerl and Kennard 1970, eq. 2.1).
+
+`x [B, C, T] -> [B, K, H]`. Each window is first centred on its last value, or on the mean of its last period, which is
+added back to the forecast: a level that drifts between training and use costs nothing then. `norm=none` leaves this
+out; validation, which follows training closely, may like that better than later data do, so "auto" does not try it.
+
+Fitted on every window of training; look-back, centring and strength are those with the least squared error over every
+window, channel and step of validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbones import Ahead, register
+from backbones._gram import LinearForecaster, Pieces, count, gram, squares, uncentred
+from backbones._period import period_of_pieces
+from errors import DataError, UsageError
+
+HYPER = {
+    "lookback": {"default": 0, "min": 0, "max": 100000, "help": "inputs used, at most the context; 0: by validation"},
+    "strength": {"default": 0.0, "min": 0.0, "max": 1e12, "help": "added to the diagonal of X'X; 0: by validation"},
+    "norm": {
+        "default": "auto",
+        "choices": ["auto", "last", "mean", "none"],
+        "help": "centre windows on the last value, the last period's mean, or not; auto: last or mean, by validation",
+    },
+}
+
+LOOKBACKS = (48, 96, 168, 336, 512, 720)
+STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(0, 6.5, 0.5))
+
+
+@register
+class Ridge(LinearForecaster):
+    """One matrix for all channels."""
+
+    def __init__(
+        self, channels: int, length: int, *, lookback: int, strength: float, norm: str, ahead: Ahead | None = None
+    ) -> None:
+        assert ahead is not None, "head 'forecast' is the only one"
+        super().__init__(channels, length, ahead, matrices=1)
+        if lookback > length:
+            raise UsageError(
+                f"{lookback} inputs, but a window has {length}",
+                where="--model-args lookback",
+                hint="lengthen --context-len, or lookback=0 to let validation choose",
+            )
+        self.lookback, self.strength, self.norm = lookback, strength, norm
+
+    def fit(
+        self,
+        train: Sequence[torch.Tensor | np.ndarray],
+        val: Sequence[torch.Tensor | np.ndarray],
+        both: Sequence[torch.Tensor | np.ndarray],  # noqa: ARG002 - the contract's; fitted on training alone
+    ) -> dict[str, Any]:
+        """Choose and fit; -> what was chosen, its MSE on validation (None without any) and among how many."""
+        fit_on, score_on = self.pieces(train), self.pieces(val)
+        candidates = list(self._candidates(fit_on))
+        scored = count(score_on, self.length + self.ahead.horizon)
+        if len(candidates) > 1 and not scored:
+            raise DataError(
+                f"validation has no window of {self.length} + {self.ahead.horizon} steps to choose on",
+                where="ridge",
+                hint="enlarge validation, or give lookback, strength and norm",
+            )
+        error, chosen, weight = self._best(candidates, fit_on, score_on)
+        self.set_weight(weight[None])
+        mse = error / (scored * self.ahead.horizon) if scored else None
+        return {**chosen, "val_mse": mse, "candidates": len(candidates)}
+
+    def _candidates(self, train: Pieces) -> Iterator[dict[str, Any]]:
+        """Every setting to try, those of one look-back together."""
+        sizes = [self.lookback] if self.lookback else sorted({n for n in LOOKBACKS if n < self.length} | {self.length})
+        sizes = [n for n in sizes if count(train, n + self.ahead.horizon)]
+        if not sizes:
+            least = self.lookback or min(LOOKBACKS[0], self.length)
+            raise DataError(
+                f"no window of {least} + {self.ahead.horizon} steps fits into a stretch of the training part",
+                where="ridge",
+                hint="shorten --horizon or the look-back, or give longer series",
+            )
+        period = period_of_pieces(train, max(self.length // 2, 1))
+        centres = {"last": 1, "mean": period, "none": 0}
+        auto = ["last", "mean"] if period > 1 else ["last"]
+        norms = auto if self.norm == "auto" else [self.norm]
+        strengths = [self.strength] if self.strength else STRENGTHS
+        for lookback, norm, strength in product(sizes, norms, strengths):
+            yield {"lookback": lookback, "norm": norm, "centre": min(centres[norm], lookback), "strength": strength}
+
+    def _best(
+        self, candidates: list[dict[str, Any]], train: Pieces, val: Pieces
+    ) -> tuple[float, dict[str, Any], np.ndarray]:
+        """The least squared error on validation, whose it is, and its weight `[L, H]` for windows as they are."""
+        horizon = self.ahead.horizon
+        val_gram, judged = gram(val, self.length + horizon), count(val, self.length + horizon)
+        best: tuple[float, dict[str, Any], np.ndarray] | None = None
+        lookback = 0
+        for one in candidates:
+            if one["lookback"] != lookback:
+                lookback, span = one["lookback"], one["lookback"] + horizon
+                train_gram, n = gram(train, span), count(train, span)
+            weight = squares(train_gram, n, horizon, one["centre"]).fit(np.full(lookback, one["strength"]))
+            # The newest rows of the widest Gram matrix: every look-back is judged on the same targets.
+            error = squares(val_gram[-span:, -span:], judged, horizon, one["centre"]).error(weight)
+            if best is None or error < best[0]:
+                best = error, one, uncentred(weight, one["centre"])
+        assert best is not None
+        return best

@@ -1,0 +1,285 @@
+"""A weighted mean of ridge regressions, folded into one matrix per channel; the default forecaster.
+
+`x [B, C, T] -> [B, K, H]`. The members differ in look-back, in centring (the last value, or the mean of the last
+cycle) and in what a weight is pulled towards and how strongly:
+
+- "aged": to 0, inputs that are `age` steps old by `(1 + age / 7 cycles)^2` times as much as the last;
+- "plain": to 0, all inputs alike;
+- "folded": to a map between cycles that all phases share (as in SparseTSF, Lin et al. 2024, arXiv 2405.00946,
+  section 3), itself a ridge regression of sums of blocks of the same Gram matrix;
+- "own": each channel's, to what such a member found for all channels.
+
+Which of them are good is read off folds: fitted on the first half, on three quarters and on all of training, and
+scored on the quarter that follows, and on validation. A member weighs exp(-(s - min s) / 0.01), s being the mean of
+its log MSE over the folds: a fold that is hard for everybody does not decide alone.
+
+A penalty counts per window. What it guards against above all is that the windows to come differ from those of
+training, and that does not shrink as training grows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbones import Ahead, register
+from backbones._gram import LinearForecaster, Pieces, Squares, count, gram, squares, uncentred
+from backbones._period import period_of_pieces
+from errors import DataError
+
+HYPER = {
+    "refit": {"default": False, "help": "after weighing, fit the members on training and validation together"},
+}
+
+LOOKBACKS = (168, 336, 512, 720)
+CYCLE = 24  # steps, where the data have no period
+AGING = 7  # cycles
+# Strengths of penalties for standardised data, per window: 1e3, 1e4 and 1e5 were found on 60,000.
+AGED = tuple(s / 6e4 for s in (1e3, 1e4, 1e5))
+PLAIN = tuple(s / 6e4 for s in (1e4, 1e5))
+FOLDED = tuple(s / 6e4 for s in (1e4, 1e5))
+FOLD = 10 / 6e4  # of the map between cycles
+OWN = 1e6 / 6e4
+OWN_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels correct
+MOST_OWN = 32  # channels, beyond which one matrix serves all
+SHARES = (1 / 2, 3 / 4)  # of training, that the folds before validation are fitted on
+TEMPERATURE = 0.01  # in log MSE
+LEAST_WEIGHT = 0.01  # of the heaviest member's; lighter ones are dropped
+
+
+@dataclass(frozen=True)
+class Member:
+    """One ridge regression: inputs, inputs averaged for the level, what it is pulled to, penalty per window."""
+
+    lookback: int
+    centre: int
+    kind: str
+    strength: float
+    own: bool = False
+
+    def __str__(self) -> str:
+        own = ", by channel" if self.own else ""
+        return f"{self.lookback} inputs less the last {self.centre}, {self.kind} {self.strength:.3g}{own}"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Where members are fitted, and where scored: pieces that start with `context` steps before their targets."""
+
+    fit: Pieces
+    score: Pieces
+    context: int
+
+
+@register
+class RidgeEnsemble(LinearForecaster):
+    """One matrix a channel, or one for all where there are more than 32."""
+
+    def __init__(self, channels: int, length: int, *, refit: bool, ahead: Ahead | None = None) -> None:
+        assert ahead is not None, "head 'forecast' is the only one"
+        wanted = len(ahead.targets)
+        super().__init__(channels, length, ahead, matrices=wanted if wanted <= MOST_OWN else 1)
+        self.refit = refit
+
+    def fit(
+        self,
+        train: Sequence[torch.Tensor | np.ndarray],
+        val: Sequence[torch.Tensor | np.ndarray],
+        both: Sequence[torch.Tensor | np.ndarray],
+    ) -> dict[str, Any]:
+        """Score, weigh and add up the members; -> the period, folds and members in numbers, and the heaviest five."""
+        horizon, pieces = self.ahead.horizon, self.pieces(train)
+        period = period_of_pieces(pieces, max(self.length // 2, 1))
+        lookbacks, folds = _plan(pieces, self.pieces(val), self.length, horizon)
+        members = _members(lookbacks, period, own=len(self.weight) > 1)
+        scores = [_score(fold, members, horizon, period) for fold in folds]
+        mse = {one: [score[one] for score in scores] for one in members}
+        weights = _weigh(mse)
+        whole = self.pieces(both) if self.refit else pieces
+        self.set_weight(_blend(whole, weights, horizon, period, len(self.weight)))
+        heaviest = sorted(weights, key=lambda one: -weights[one])[:5]
+        return {
+            "members": len(weights),
+            "effective_members": 1 / sum(w**2 for w in weights.values()),
+            "candidates": len(members),
+            "period": period,
+            "lookbacks": list(lookbacks),
+            "fold_mse": mse[heaviest[0]],
+            "heaviest": {str(one): weights[one] for one in heaviest},
+            "refit": self.refit,
+        }
+
+
+def _plan(train: Pieces, val: Pieces, length: int, horizon: int) -> tuple[list[int], list[Fold]]:
+    """Look-backs, and the folds that can be made with them; the last of those scores on validation.
+
+    Short training parts have folds before they have long look-backs. Where not even the shortest window fits into
+    their first half, validation is the only fold.
+    """
+    fitting = [n for n in LOOKBACKS if n <= length]
+    if len(fitting) < 2:
+        fitting = sorted({max(length * quarter // 4, 1) for quarter in (1, 2, 3, 4)})
+    parts = [[piece[:, : int(share * piece.shape[1])] for piece in train] for share in SHARES]
+    for start in (parts[0], train):
+        lookbacks = [n for n in fitting if count(start, n + horizon)]
+        if lookbacks:
+            break
+    else:
+        raise DataError(
+            f"no window of {fitting[0]} + {horizon} steps fits into a stretch of the training part",
+            where="ridge_ensemble",
+            hint="shorten --horizon or --context-len, or give longer series",
+        )
+    context = lookbacks[-1]
+    folds = []
+    for part, share in zip(parts, SHARES, strict=True):
+        following = []
+        for piece in train:
+            cut, end = int(share * piece.shape[1]), int((share + 1 / 4) * piece.shape[1])
+            following.append(piece[:, max(cut - context, 0) : end])
+        folds.append(Fold(part, following, context))
+    folds.append(Fold(train, [piece[:, length - context :] for piece in val], context))
+    width = context + horizon
+    folds = [fold for fold in folds if count(fold.fit, width) and count(fold.score, width)]
+    if not folds:
+        raise DataError(
+            f"no window of {context} + {horizon} steps is left to score the members on",
+            where="ridge_ensemble",
+            hint="enlarge validation, or shorten --horizon",
+        )
+    return lookbacks, folds
+
+
+def _members(lookbacks: Sequence[int], period: int, own: bool) -> list[Member]:
+    """Every member that the look-backs allow; folded ones need two cycles of a period."""
+    members = []
+    for lookback in lookbacks:
+        kinds = [("aged", s) for s in AGED] + [("plain", s) for s in PLAIN]
+        if period > 1 and lookback >= 2 * period:
+            kinds += [("folded", s) for s in FOLDED]
+        for centre in sorted({1, min(_cycle(period), lookback)}):
+            members += [Member(lookback, centre, *kind) for kind in kinds]
+            members += [Member(lookback, centre, *kind, own=True) for kind in kinds if own and kind in OWN_OF]
+    return members
+
+
+def _cycle(period: int) -> int:
+    return period if period > 1 else CYCLE
+
+
+def _sums_of(pieces: Pieces, horizon: int, context: int = 0) -> Callable[[int | None, int, int], Squares]:
+    """A function of channel (None: all), look-back and centring: the sums over the windows of `pieces`.
+
+    With a `context`, look-backs up to it all have the same windows, those with targets that come after as many steps.
+    The latest Gram matrix and sums are kept, so that asking in order builds each once.
+    """
+
+    @lru_cache(maxsize=1)
+    def whole(channel: int | None, width: int) -> tuple[np.ndarray, int]:
+        rows = pieces if channel is None else [piece[channel : channel + 1] for piece in pieces]
+        return gram(rows, width), count(rows, width)
+
+    @lru_cache(maxsize=1)
+    def sums(channel: int | None, lookback: int, centre: int) -> Squares:
+        g, n = whole(channel, (context or lookback) + horizon)
+        newest = lookback + horizon
+        return squares(g[-newest:, -newest:], n, horizon, centre)
+
+    return sums
+
+
+def _solve(
+    pieces: Pieces, members: Iterable[Member], horizon: int, period: int
+) -> Iterator[tuple[Member, int | None, np.ndarray]]:
+    """Fit `members`; yields each with the channel it serves (None: all) and its weight `[L, H]` for centred windows.
+
+    What a channel's own members are pulled to is fitted too, and yielded where it was asked for itself.
+    """
+    asked = list(members)
+    own = [one for one in asked if one.own]
+    bases: dict[Member, np.ndarray] = {replace(one, own=False): np.empty(0) for one in own}
+    shared = {one for one in asked if not one.own}
+    sums_of = _sums_of(pieces, horizon)
+    for one in sorted(shared | set(bases), key=lambda one: (one.lookback, one.centre)):
+        weight = _fit(one, sums_of(None, one.lookback, one.centre), period)
+        if one in bases:
+            bases[one] = weight
+        if one in shared:
+            yield one, None, weight
+    for channel in range(len(pieces[0]) if own else 0):
+        for one in own:
+            sums = sums_of(channel, one.lookback, one.centre)
+            yield one, channel, sums.fit(OWN * sums.n * _ages(one, period), bases[replace(one, own=False)])
+
+
+def _fit(one: Member, sums: Squares, period: int) -> np.ndarray:
+    """A shared member's weight `[L, H]`."""
+    base = _between_cycles(sums, period) if one.kind == "folded" else None
+    return sums.fit(one.strength * sums.n * _ages(one, period), base)
+
+
+def _ages(one: Member, period: int) -> np.ndarray:
+    """How much more than the last input each is held `[L]`."""
+    if one.kind != "aged":
+        return np.ones(one.lookback)
+    return (1 + np.arange(one.lookback)[::-1] / (AGING * _cycle(period))) ** 2
+
+
+def _between_cycles(sums: Squares, period: int) -> np.ndarray:
+    """The ridge regression `[L, H]` in which a target sees the inputs of its own phase, by weights all phases share.
+
+    The oldest L mod p inputs get none. A horizon that ends within a cycle has its last block fitted on the phases that
+    it has.
+    """
+    lookback, horizon = sums.xy.shape
+    cycles, whole = lookback // period, horizon - horizon % period
+    start = lookback - cycles * period
+    xx = sums.xx[start:, start:].reshape(cycles, period, cycles, period)
+    weight = np.zeros((lookback, horizon))
+    for first, last in ((0, whole), (whole, horizon)):
+        if first == last:
+            continue
+        phases = np.arange(min(period, last - first))
+        xy = sums.xy[start:, first:last].reshape(cycles, period, -1, len(phases))
+        n = sums.n * len(phases)
+        folded = Squares(n, xx[:, phases, :, phases].sum(axis=0), xy[:, phases, :, phases].sum(axis=0), yy=0.0)
+        spread = np.zeros_like(xy)
+        spread[:, phases, :, phases] = folded.fit(np.full(cycles, FOLD * n))
+        weight[start:, first:last] = spread.reshape(cycles * period, -1)
+    return weight
+
+
+def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int) -> dict[Member, float]:
+    """The MSE of each member over all windows, channels and steps that the fold scores."""
+    sums_of = _sums_of(fold.score, horizon, fold.context)
+    numbers = count(fold.score, fold.context + horizon) * horizon
+    mse = dict.fromkeys(members, 0.0)
+    for one, channel, weight in _solve(fold.fit, members, horizon, period):
+        mse[one] += sums_of(channel, one.lookback, one.centre).error(weight) / numbers
+    return mse
+
+
+def _weigh(mse: Mapping[Member, Sequence[float]]) -> dict[Member, float]:
+    """Weights that sum to 1, from the MSE in each fold; members too light to matter are left out."""
+    smallest = np.finfo(np.float64).tiny  # a constant channel is forecast without error
+    score = {one: float(np.log(np.maximum(found, smallest)).mean()) for one, found in mse.items()}
+    best = min(score.values())
+    heavy = {one: math.exp((best - s) / TEMPERATURE) for one, s in score.items()}
+    heavy = {one: w for one, w in heavy.items() if w >= LEAST_WEIGHT}
+    total = sum(heavy.values())
+    return {one: w / total for one, w in heavy.items()}
+
+
+def _blend(pieces: Pieces, weights: Mapping[Member, float], horizon: int, period: int, matrices: int) -> np.ndarray:
+    """The weighted sum of members fitted on `pieces`, as one map `[matrices, L, H]` of windows as they are."""
+    blend = np.zeros((matrices, max(one.lookback for one in weights), horizon))
+    for one, channel, weight in _solve(pieces, weights, horizon, period):
+        served = slice(None) if channel is None else channel
+        blend[served, -one.lookback :] += weights[one] * uncentred(weight, one.centre)
+    return blend

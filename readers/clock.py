@@ -1,0 +1,220 @@
+"""A regular time axis: how it goes on, what its calendar says, how it is written.
+
+A stamp is int64 nanoseconds since 1970: in UTC where the zone is known, else of the clock on the wall. Steps below a
+day are lengths of time, so hours go on evenly when the clocks change; days and longer count on the wall, so midnight
+stays midnight.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+DAY = 86_400_000_000_000  # ns
+_FIXED = {"h": DAY // 24, "min": DAY // 1440, "s": DAY // 86_400, "ms": 10**6, "us": 10**3, "ns": 1}
+_DAYS = {"D": 1, "B": 1, "W": 7, "MS": 28, "ME": 28, "BMS": 28, "BME": 28, "WOM": 28}  # the shortest a step can be
+_DAYS |= {"QS": 90, "QE": 90, "BQS": 90, "BQE": 90, "YS": 365, "YE": 365, "BYS": 365, "BYE": 365}
+_ANCHOR = {"W": "-SUN", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}  # where none is given
+_ANCHOR |= {"QE": "-DEC", "BQE": "-DEC", "YE": "-DEC", "BYE": "-DEC"}
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+# Units as pandas had them before 2.2, and those of today as it had them then.
+_OLD = {"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
+_OLD |= {"AS": "YS", "BM": "BME", "BQ": "BQE", "BY": "BYE", "BA": "BYE", "BAS": "BYS"}
+_OF_OLD = {"ME": "M", "QE": "Q", "YE": "A", "YS": "AS", "BME": "BM", "BQE": "BQ", "BYE": "BA", "BYS": "BAS"}
+_FREQ = re.compile(r"(\d*)\s*([A-Za-z]+)(-[A-Z0-9]+)?")
+_OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):([0-5]\d)")
+_MARKS = (("second", 60), ("minute", 60), ("hour", 24), ("weekday", 7), ("day", 31), ("month", 12))  # name, values
+_MARK_BELOW = (_FIXED["min"], _FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))  # each is for steps shorter than this
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A step and a zone. However a step is spelled, its clocks are equal: `60T` becomes `h`.
+
+    `freq` is a pandas frequency such as h, 15min, D, B, MS, ME (ValueError for what is none); `tz` is "" for times of
+    an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
+    """
+
+    freq: str
+    tz: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "freq", canonical(self.freq))
+        object.__setattr__(self, "tz", "UTC" if self.tz in ("Z", "+00:00", "-00:00") else self.tz)
+
+    @property
+    def step(self) -> int:
+        """Nanoseconds of a step; where steps differ, such as months, of the shortest."""
+        count, unit, _ = _split(self.freq)
+        return count * (_FIXED.get(unit) or _DAYS[unit] * DAY)
+
+    @property
+    def calendar(self) -> bool:
+        """Whether steps are counted in days on the wall, not in lengths of time."""
+        return _split(self.freq)[1] in _DAYS
+
+    def extend(self, last: int, steps: int) -> np.ndarray:
+        """The `steps` stamps after `last`, int64 [steps]."""
+        ahead = np.arange(1, steps + 1, dtype=np.int64)
+        if not self.calendar:
+            return last + ahead * self.step
+        start = int(self.wall(np.array([last]))[0])
+        if _split(self.freq)[1] in ("D", "W"):
+            return self.of_wall(start + ahead * self.step)
+        import pandas  # a quarter of a second, which only long data pay
+
+        # A start that is no tick of the clock is left out of the range, which then has one step too many.
+        axis = pandas.date_range(pandas.Timestamp(start), periods=steps + 1, freq=self.offset(), unit="ns").asi8
+        return self.of_wall(axis[axis > start][:steps])
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Names of the calendar features that change from step to step: [M]."""
+        return tuple(name for (name, _), below in zip(_MARKS, _MARK_BELOW, strict=True) if self.step < below)
+
+    def features(self, times: np.ndarray) -> np.ndarray:
+        """What the calendar says of stamps [n], on the wall: float32 [M, n] from -0.5 (the first) to 0.5 (the last).
+
+        The values of `marks`: second and minute 0..59, hour 0..23, weekday Monday..Sunday, day 1..31, month 1..12.
+        """
+        wall = self.wall(times)
+        days, clock = np.divmod(wall, DAY)
+        dates = days.astype("datetime64[D]")
+        months = dates.astype("datetime64[M]")
+        found = {
+            "second": clock // _FIXED["s"] % 60,
+            "minute": clock // _FIXED["min"] % 60,
+            "hour": clock // _FIXED["h"],
+            "weekday": (days + 3) % 7,  # 1970 began on a Thursday
+            "day": (dates - months).astype(np.int64),
+            "month": months.astype(np.int64) % 12,
+        }
+        scale = dict(_MARKS)
+        return np.stack([(found[name] / (scale[name] - 1) - 0.5).astype(np.float32) for name in self.marks])
+
+    def show(self, times: np.ndarray) -> list[str]:
+        """Stamps [n] as text: `2016-07-01 00:00:00`, of whole days `2016-07-01`, in a zone always with its offset."""
+        times = np.asarray(times, np.int64)
+        wall = self.wall(times)
+        if self.calendar and not self.tz and not (wall % DAY).any():
+            return np.datetime_as_string(wall.astype("datetime64[ns]"), unit="D").tolist()
+        units: tuple[Literal["s", "ms", "us", "ns"], ...] = ("s", "ms", "us", "ns")
+        unit = next(u for u in units if not (self.step % _FIXED[u] or (wall % _FIXED[u]).any()))
+        text = np.datetime_as_string(wall.astype("datetime64[ns]"), unit=unit)
+        if len(text):
+            text.view(np.uint32).reshape(len(text), -1)[:, len("2016-07-01")] = ord(" ")  # numpy writes a T there
+        if self.tz:
+            offsets, which = np.unique(wall - times, return_inverse=True)
+            text = np.char.add(text, np.array([offset_text(int(offset)) for offset in offsets], str)[which])
+        return text.tolist()
+
+    def wall(self, times: np.ndarray) -> np.ndarray:
+        """What a clock on the wall shows at stamps [n], as int64 ns."""
+        shift = fixed_offset(self.tz)
+        if shift is not None:
+            return np.asarray(times, np.int64) + shift
+        return _index(times).tz_localize("UTC").tz_convert(self.tz).tz_localize(None).asi8
+
+    def of_wall(self, wall: np.ndarray) -> np.ndarray:
+        """The inverse of `wall`: the first of a time that comes twice, the next after one that is skipped."""
+        shift = fixed_offset(self.tz)
+        if shift is not None:
+            return np.asarray(wall, np.int64) - shift
+        first = np.ones(len(wall), bool)
+        return _index(wall).tz_localize(self.tz, ambiguous=first, nonexistent="shift_forward").asi8
+
+    def offset(self) -> Any:
+        """The step as pandas has it."""
+        from pandas.tseries.frequencies import to_offset
+
+        try:
+            return to_offset(self.freq)
+        except ValueError:  # pandas before 2.2
+            count, unit, anchor = _split(self.freq)
+            return to_offset(f"{count}{_OF_OLD.get(unit, unit)}{anchor}")
+
+    def plain(self) -> dict[str, str]:
+        """For a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: dict[str, str]) -> Clock:
+        """The inverse of `plain`."""
+        return cls(**plain)
+
+
+def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
+    """The clock that stamps [n >= 3], sorted, keep to; None where they are not regular."""
+    wall = Clock("D", tz).wall(times)
+    days, steps = np.diff(wall), np.diff(times)
+    regular = None
+    if (days == days[0]).all() and days[0] % DAY == 0:
+        regular = Clock(f"{days[0] // DAY}D", tz)
+    elif (steps == steps[0]).all():
+        regular = Clock(fixed_freq(int(steps[0])), tz)
+    if regular and regular.step < 28 * DAY:
+        return regular
+    import pandas
+
+    # Even steps can be those of months, as from July to August to September.
+    found = _FREQ.fullmatch(pandas.infer_freq(_index(wall)) or "")
+    unit = _OLD.get(found[2], found[2]) if found else ""
+    if not found or unit not in _DAYS or unit in ("D", "W"):
+        return regular
+    clock = Clock(found[0], tz)
+    # Of the n-th weekday of a month pandas overlooks missing months.
+    return clock if np.array_equal(clock.extend(int(times[0]), len(times) - 1), times[1:]) else regular
+
+
+def canonical(freq: str) -> str:
+    """A frequency in the spelling of pandas 3: `60T`, `1H` -> `h`; `M` -> `ME`. ValueError for what is none."""
+    count, unit, anchor = _split(freq)
+    if unit in _FIXED:
+        return fixed_freq(count * _FIXED[unit])
+    anchor = anchor or _ANCHOR.get(unit, "")
+    if "Q" in unit and anchor[1:] in _MONTHS:  # QS-JAN and QS-APR are the same days
+        anchor = f"-{_MONTHS[_MONTHS.index(anchor[1:]) % 3 + (0 if unit[-1] == 'S' else 9)]}"
+    return f"{count if count > 1 else ''}{unit}{anchor}"
+
+
+def fixed_freq(step: int) -> str:
+    """A length of time in ns as a frequency in its largest whole unit: `h`, `15min`, `36h`."""
+    unit = next(unit for unit, length in _FIXED.items() if step % length == 0)
+    count = step // _FIXED[unit]
+    return f"{count if count != 1 else ''}{unit}"
+
+
+def fixed_offset(tz: str) -> int | None:
+    """What a zone's clocks show more than UTC, in ns; None where it is not the same all year. 0 for no zone."""
+    if tz in ("", "UTC"):
+        return 0
+    match = _OFFSET.fullmatch(tz)
+    if not match:
+        return None
+    return (1 if match[1] == "+" else -1) * (int(match[2]) * _FIXED["h"] + int(match[3]) * _FIXED["min"])
+
+
+def offset_text(shift: int) -> str:
+    """An offset from UTC in ns as `+01:00`; seconds, which zones had before 1900, only where there are some."""
+    minutes, seconds = divmod(abs(shift) // _FIXED["s"], 60)
+    rest = f":{seconds:02d}" if seconds else ""
+    return f"{'-' if shift < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}{rest}"
+
+
+def _split(freq: str) -> tuple[int, str, str]:
+    """Count, unit in today's spelling, and anchor (`-SUN`) or ''. ValueError for what is no frequency."""
+    match = _FREQ.fullmatch(freq.strip())
+    unit = _OLD.get(match[2], match[2]) if match else ""
+    count = int(match[1] or 1) if match else 0
+    if not match or unit not in _FIXED | _DAYS or count < 1 or (match[3] and unit in _FIXED):
+        raise ValueError(f"{freq!r} is no frequency")
+    return count, unit, match[3] or ""
+
+
+def _index(times: np.ndarray) -> Any:
+    import pandas
+
+    return pandas.DatetimeIndex(np.asarray(times, np.int64).astype("datetime64[ns]"))

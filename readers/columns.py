@@ -1,0 +1,287 @@
+"""One long CSV: a header, a line a step of time, and some of its columns read by pandas' C parser.
+
+That parser takes short and long lines as they come, and tells no place. So the cells of each line are counted first,
+and what it does not take for a time or a number is read again, as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from errors import DataError, nearest
+from readers.dialect import MISSING, Dialect, width_error
+from readers.stamps import Stamps, read_stamps, taken_stamps
+from readers.tables import _decode, _text_start, open_bytes
+
+BLOCK = 1 << 20  # bytes read at a time
+MOST_NAMES = 30  # columns that a hint lists
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns to read by name: the time's, the row ids' (or ""), and the channels' (None: all others)."""
+
+    time: str
+    id: str
+    columns: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class LongFile:
+    """What was read of one file: n lines below the header of `width` columns, and C channels of them.
+
+    `values` are float32 [C, n], NaN where missing; `at` [C] counts the channels' columns from 0; `ids` [n] are text,
+    None where none were wanted.
+    """
+
+    path: Path
+    dialect: Dialect
+    width: int
+    columns: tuple[str, ...]
+    at: tuple[int, ...]
+    values: np.ndarray
+    stamps: Stamps
+    ids: np.ndarray | None
+    sha256: str
+    bytes: int
+    quoted: bool  # a line of the table may be several of the file
+    notes: tuple[str, ...]
+
+    @property
+    def lines(self) -> int:
+        """Lines of the table below the header."""
+        return self.values.shape[1]
+
+    def place(self, record: int) -> str:
+        """`path:line` of a line below the header, which is `record` counted from 0."""
+        if not self.quoted:
+            return f"{self.path}:{record + 2}"
+        with open_bytes(self.path) as (stream, _):
+            return _Text(_read(stream, self.path), self.path, self.dialect).place(record)
+
+
+def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
+    """Read one long CSV, plain or gzip. Raises DataError for a file, column, line or cell that is not in order."""
+    with open_bytes(path) as (stream, raw):
+        text = _Text(_read(stream, path), path, dialect)
+    names = text.header()
+    needed, notes = _needed(names, wanted, text)
+    columns = [name for name in needed if name not in (wanted.time, wanted.id)]
+    _check_widths(text, len(names))
+    frame, values = _parse(text, names, needed, columns)
+    stamps = taken_stamps(frame[wanted.time])
+    if stamps is None:
+        stamps = read_stamps(_read_text(text, names, wanted.time), text.place)
+    ids = _ids(frame[wanted.id], text) if wanted.id else None
+    return LongFile(
+        path=path,
+        dialect=dialect,
+        width=len(names),
+        columns=tuple(columns),
+        at=tuple(names.index(name) for name in columns),
+        values=values,
+        stamps=stamps,
+        ids=ids,
+        sha256=raw.sha.hexdigest(),
+        bytes=raw.size,
+        quoted=text.quoted,
+        notes=(*notes, *([stamps.note] if stamps.note else [])),
+    )
+
+
+def _read(stream: io.BufferedIOBase, path: Path) -> bytes:
+    """A file's text without a byte order mark, and without the blank lines at its end."""
+    blocks = list(iter(lambda: stream.read(BLOCK), b""))
+    while blocks and not blocks[-1].strip(b"\r\n"):
+        blocks.pop()
+    blocks[-1:] = [block.rstrip(b"\r\n") for block in blocks[-1:]]
+    return _text_start(b"".join(blocks), path)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A file's text, as `_read` gives it."""
+
+    text: bytes
+    path: Path
+    dialect: Dialect
+
+    @property
+    def quoted(self) -> bool:
+        return b'"' in self.text
+
+    def header(self) -> list[str]:
+        """The names of the columns. Raises DataError where there are none, or no line below them."""
+        end = self.text.find(b"\n")
+        head = self.text[: end if end >= 0 else None].removesuffix(b"\r")
+        if not head.strip():
+            raise DataError("line 1 is blank, not a header" if self.text else "the file is empty", where=str(self.path))
+        names = self.dialect.split([_decode(head)], self.path)[0]
+        if end < 0:
+            raise DataError("has a header and no rows", where=str(self.path))
+        return [name.strip() for name in names]
+
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Each line of the table, the header too: the number of its first line in the file, and its cells."""
+        stream = io.StringIO(_decode(self.text), newline="")
+        reader = csv.reader(stream, delimiter=self.dialect.sep, skipinitialspace=self.dialect.sep != " ")
+        line = 1
+        try:
+            for cells in reader:
+                yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(str(error), where=f"{self.path}:{line}") from None
+
+    def place(self, record: int) -> str:
+        """`path:line` of the line of the table which is `record`, counted from 0 below the header."""
+        if not self.quoted:
+            return f"{self.path}:{record + 2}"
+        line = next(line for number, (line, _) in enumerate(self.lines()) if number == record + 1)
+        return f"{self.path}:{line}"
+
+
+# ---- columns
+
+
+def _needed(names: Sequence[str], wanted: Wanted, text: _Text) -> tuple[list[str], list[str]]:
+    """The names of all columns to read, the time first, and notes. DataError for one not there, or there twice."""
+    keys = [wanted.time] + [wanted.id] * bool(wanted.id)
+    for name, flag in zip(keys, ("--time-col", "--id-col"), strict=False):
+        if name not in names:
+            raise _no_column(name, names, text.path, where=f"{flag} {name}")
+    notes = []
+    columns = wanted.columns
+    if columns is None:
+        columns = tuple(name for name in names if name and name not in keys)
+        nameless = [str(number) for number, name in enumerate(names, 1) if not name]
+        notes = [f"warning: column {', '.join(nameless)} has no name and is left out"] if nameless else []
+    for name in columns:
+        if name not in names:
+            raise _no_column(name, names, text.path, where=str(text.path))
+    if not columns:
+        raise DataError("has no column beside the time and the id", where=str(text.path))
+    needed = [*keys, *columns]
+    for name in needed:
+        if names.count(name) > 1:
+            raise DataError(f"{names.count(name)} columns are named {name!r}", where=str(text.path))
+    return needed, notes
+
+
+def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> DataError:
+    meant = nearest(name, names)
+    what = f"no column {name!r}{'' if where == str(path) else f' in {path}'}{f'; {meant}' if meant else ''}"
+    for sep in ";,\t|":
+        if len(names) == 1 and name in names[0].split(sep):
+            return DataError(what, where=where, hint=f"--sep {sep!r}")
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return DataError(what, where=where, hint=f"its columns: {', '.join(names[:MOST_NAMES])}{more}")
+
+
+# ---- lines
+
+
+def _check_widths(text: _Text, width: int) -> None:
+    """Raises DataError at the first line that has not `width` cells."""
+    sep = text.dialect.sep.encode()
+    marks = text.text.translate(None, bytes({*range(256)} - {*sep, *b'\n"'})) + b"\n"
+    if b'"' in marks:
+        codes = np.frombuffer(marks, np.uint8)
+        quotes = codes == ord('"')
+        marks = codes[~(quotes | np.logical_xor.accumulate(quotes))].tobytes()
+    if marks == (sep * (width - 1) + b"\n") * (len(marks) // width):
+        return
+    for line, cells in text.lines():  # a quote within a cell may have misled the count
+        if len(cells) != width:
+            raise width_error(text.path, line, found=len(cells) or 1, expected=width)
+
+
+# ---- cells
+
+
+def _parse(text: _Text, names: Sequence[str], needed: Sequence[str], columns: Sequence[str]) -> tuple[Any, np.ndarray]:
+    """The columns of the time and the ids as a frame, and the channels `columns` as float32 [C, n]."""
+    import pandas
+
+    dtypes: dict[str, Any] = dict.fromkeys(needed[1:], "category") | dict.fromkeys(columns, np.float32)
+    missing = {name: list(MISSING) for name in columns}
+    try:
+        frame = _read_csv(text, names, needed, dtype=dtypes, na_values=missing, parse_dates=needed[:1])
+    except pandas.errors.ParserError as error:
+        raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
+    except ValueError:  # a cell that the parser takes for no number
+        keys = needed[: len(needed) - len(columns)]
+        frame = _read_csv(text, names, keys, dtype=dict.fromkeys(keys[1:], "category"), parse_dates=keys[:1])
+        return frame, np.stack([_numbers(text, names, name) for name in columns])
+    values = np.empty((len(columns), len(frame)), np.float32)
+    for channel, name in enumerate(columns):
+        values[channel] = frame.pop(name)
+    return frame, values
+
+
+def _read_csv(text: _Text, names: Sequence[str], needed: Sequence[str], **options: Any) -> Any:
+    import pandas
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # times of several offsets, which are read as text
+        return pandas.read_csv(
+            io.BytesIO(text.text),
+            header=0,
+            names=[name if name in needed else f"\n{number}" for number, name in enumerate(names)],
+            usecols=list(needed),
+            keep_default_na=False,
+            date_format="ISO8601",
+            sep=text.dialect.sep,
+            decimal=text.dialect.decimal,
+            skipinitialspace=text.dialect.sep != " ",
+            skip_blank_lines=False,
+            encoding="utf-8" if _is_utf8(text.text) else "latin-1",
+            engine="c",
+            **options,
+        )
+
+
+def _read_text(text: _Text, names: Sequence[str], name: str) -> np.ndarray:
+    """The cells [n] of one column as text."""
+    return _read_csv(text, names, [name], dtype=object, na_filter=False)[name].to_numpy()
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        return text.isascii() or bool(text.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _ids(column: Any, text: _Text) -> np.ndarray:
+    """The ids [n] of a column of categories. Raises DataError where one is missing."""
+    kinds = column.cat.categories.str.strip().to_numpy(object)
+    ids = kinds[column.cat.codes.to_numpy()]
+    if "" in kinds:
+        raise DataError("the id is missing", where=text.place(int(np.argmax(ids == ""))))
+    return ids
+
+
+def _numbers(text: _Text, names: Sequence[str], name: str) -> np.ndarray:
+    """A column [n] as float32, cell by cell. DataError with `path:line:column` for the first that is no number."""
+    import pandas
+
+    codes, kinds = pandas.factorize(_read_text(text, names, name))
+    numbers = [text.dialect.number(cell) for cell in kinds]
+    if None not in numbers:
+        return np.array(numbers, np.float32)[codes]
+    cell = kinds[numbers.index(None)]
+    hint = "a missing value is an empty cell, NA, nan or null; --columns names the columns to read"
+    if text.dialect.swapped.is_number(cell):
+        hint = f"--decimal '{text.dialect.swapped.decimal}'"
+    line = text.place(int(np.argmax(codes == numbers.index(None))))
+    what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"
+    raise DataError(what, where=f"{line}:{names.index(name) + 1}", hint=hint)

@@ -1,0 +1,240 @@
+"""The rows of long CSVs on one regular time axis: lines sorted by row, zones, order, even steps or means over them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from errors import DataError
+from readers.clock import DAY, Clock, fixed_freq, infer_clock
+from readers.columns import LongFile
+from readers.paths import abridge
+from readers.stamps import to_utc
+
+HOUR = DAY // 24
+LEAST_STEPS = 3  # with fewer, nothing shows that the steps are even
+MOST_EMPTY = 100  # steps a line, above which --resample is taken for a mistake
+HEADS = (12, 6, 3)  # steps at the start of a row in which business days or months are looked for
+_CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """N rows one after the other: values float32 [C, total], times int64 [total], offsets int64 [N+1].
+
+    `of` [N] is the file of each row, `records` [total] the line in it; None where steps are no lines any more.
+    """
+
+    values: np.ndarray
+    times: np.ndarray
+    offsets: np.ndarray
+    names: tuple[str, ...]
+    of: tuple[LongFile, ...]
+    records: np.ndarray | None
+    tz: str = ""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The first position of each row, and the one after its last."""
+        return list(itertools.pairwise(self.offsets.tolist()))
+
+    def row(self, at: int) -> int:
+        """The row of the step at this position."""
+        return int(np.searchsorted(self.offsets, at, "right")) - 1
+
+    def place(self, at: int) -> str:
+        """`path:line` of the step at this position; of a resampled one `path, time`."""
+        file = self.of[self.row(at)]
+        return f"{file.path}, {self.show(at)}" if self.records is None else file.place(int(self.records[at]))
+
+    def show(self, at: int) -> str:
+        """The time at this position."""
+        return Clock("s", self.tz).show(self.times[at : at + 1])[0]
+
+
+def join(files: Sequence[LongFile]) -> Rows:
+    """The lines of all files sorted by row, rows in the order they are met. DataError for an id in two files."""
+    import pandas
+
+    of: dict[str, LongFile] = {}
+    parts, orders, counts = [], [], [0]
+    for file, name in zip(files, _file_names(files), strict=True):
+        codes, ids = (np.zeros(file.lines, np.intp), [name]) if file.ids is None else pandas.factorize(file.ids)
+        for one in ids:
+            if one in of:
+                what = f"id {one!r} is also in {of[one].path}"
+                raise DataError(what, where=str(file.path), hint="an id is one row: join its lines in one file")
+            of[one] = file
+        orders.append(np.argsort(codes, kind="stable"))
+        parts.append(file.values if file.ids is None else file.values[:, orders[-1]])
+        counts += np.bincount(codes).tolist()
+    return Rows(
+        values=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
+        times=np.concatenate([file.stamps.times[order] for file, order in zip(files, orders, strict=True)]),
+        offsets=np.cumsum(counts, dtype=np.int64),
+        names=tuple(of),
+        of=tuple(of.values()),
+        records=np.concatenate(orders),
+    )
+
+
+def _file_names(files: Sequence[LongFile]) -> list[str]:
+    """What a file's row is called: its name without endings, or the whole path where two have the same name."""
+    names = [file.path.name.removesuffix(".gz").removesuffix(".csv") or file.path.name for file in files]
+    return names if len(set(names)) == len(names) else [str(file.path) for file in files]
+
+
+def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
+    """The rows with their zone and, where that is known, with times in UTC; a note where they have several offsets.
+
+    Raises DataError where only some files give offsets, and for times that there are not in `tz`, or twice.
+    """
+    files = list(dict.fromkeys(rows.of))
+    naive = [file for file in files if not file.stamps.zones]
+    aware = [file for file in files if file.stamps.zones]
+    if naive and aware:
+        what = f"times have no offset from UTC, where those of {aware[0].path} have one"
+        raise DataError(what, where=str(naive[0].path), hint="give all times an offset, or none and --tz")
+    if naive:
+        return replace(rows, times=to_utc(rows.times, tz, rows.offsets, rows.place), tz=tz), []
+    zones = sorted(set[str]().union(*(file.stamps.zones for file in aware)))
+    if tz or len(zones) == 1:
+        return replace(rows, tz=tz or zones[0]), []
+    note = f"times have several offsets ({abridge(zones)}) and are shown in UTC; --tz names their zone"
+    return replace(rows, tz="UTC"), [note]
+
+
+def check_order(rows: Rows, *, averaged: bool) -> None:
+    """Raises DataError at the first time of a row that is before or, unless they are averaged, at the one before."""
+    steps = np.diff(rows.times)
+    steps[rows.offsets[1:-1] - 1] = 1  # from one row to the next
+    bad = steps < 0 if averaged else steps <= 0
+    if not bad.any():
+        return
+    at = int(np.argmax(bad)) + 1
+    start, end = rows.spans()[rows.row(at)]
+    if steps[at - 1] == 0:
+        what, hint = f"time {rows.show(at)} is there twice", "--resample 1h, or another step, averages such lines"
+    else:
+        what, hint = f"times go back, from {rows.show(at - 1)} to {rows.show(at)}", "sort the lines by time"
+    if rows.of[0].ids is None:
+        hint += "; --id-col names the column that tells several series of a file apart"
+    change = _clock_change(rows, at, _usual(np.diff(rows.times[start:end])))
+    raise DataError(what, where=rows.place(at), hint=change or hint)
+
+
+def check_lengths(rows: Rows) -> None:
+    """Raises DataError for a row of fewer than LEAST_STEPS steps."""
+    if (rows.lengths < LEAST_STEPS).any():
+        row = int(np.argmax(rows.lengths < LEAST_STEPS))
+        steps = f"{rows.lengths[row]} step{'s' * int(rows.lengths[row] > 1)}"
+        what = f"row {rows.names[row]!r} has {steps}, fewer than {LEAST_STEPS}"
+        raise DataError(what, where=str(rows.of[row].path))
+
+
+def common_clock(rows: Rows) -> Clock:
+    """The clock that all rows keep to. Raises DataError at the first odd step, and for rows of different steps."""
+    steps = np.delete(np.diff(rows.times), rows.offsets[1:-1] - 1)
+    if (steps == steps[0]).all() and steps[0] % DAY:
+        return Clock(fixed_freq(int(steps[0])), rows.tz)
+    clocks = []
+    for start, end in rows.spans():
+        clock = infer_clock(rows.times[start:end], rows.tz)
+        if clock is None:
+            raise _odd_step(rows, start, end)
+        clocks.append(clock)
+    longest = int(np.argmax(rows.lengths))
+    for row, (start, end) in enumerate(rows.spans()):
+        times = rows.times[start:end]
+        # A few lines may look like another clock than they are of: five business days, or months of 31 days.
+        if clocks[row] != clocks[longest] and (clocks[longest].extend(times[0], len(times) - 1) != times[1:]).any():
+            here, there = _span(clocks[row]), _span(clocks[longest])
+            what = f"row {rows.names[row]!r} has steps of {here}, where row {rows.names[longest]!r} has {there}"
+            coarser = max(clocks[row], clocks[longest], key=lambda clock: clock.step)
+            hint = f"--resample {_span(coarser)} brings all rows to one step"
+            raise DataError(what, where=str(rows.of[row].path), hint=hint)
+    return clocks[longest]
+
+
+def _odd_step(rows: Rows, start: int, end: int) -> DataError:
+    """For a row that is not regular: the first step that is not the usual one."""
+    times = rows.times[start:end]
+    steps = np.diff(times)
+    if _usual(steps) >= DAY:
+        steps = np.diff(Clock("D", rows.tz).wall(times))
+    usual = _usual(steps)
+    heads = (infer_clock(times[:size], rows.tz) for size in HEADS)
+    clock = next((head for head in heads if head and head.calendar and not head.freq.endswith("D")), None)
+    if clock:
+        odd = clock.extend(int(times[0]), len(steps)) != times[1:]
+    else:
+        clock, odd = Clock(fixed_freq(usual), rows.tz), steps != usual
+    at = int(np.argmax(odd))
+    what = f"a step of {_span(Clock(fixed_freq(int(steps[at]))))}, where the usual step is {_span(clock)}"
+    hint = f"--resample {_span(clock)} makes the steps regular; one without a line is then a missing value (--nan)"
+    change = _clock_change(rows, start + at + 1, usual)
+    return DataError(what, where=rows.place(start + at + 1), hint=f"{change}; {hint}" if change else hint)
+
+
+def _usual(steps: np.ndarray) -> int:
+    """The most common step forward."""
+    kinds, counts = np.unique(steps[steps > 0], return_counts=True)
+    return int(kinds[np.argmax(counts)]) if len(kinds) else 0
+
+
+def _clock_change(rows: Rows, at: int, usual: int) -> str:
+    """A hint where the step to `at` is an hour off the usual one, in a night in which clocks may have been changed."""
+    before = rows.times[at - 1]
+    month = before.astype("datetime64[ns]").astype("datetime64[M]").astype(int) % 12 + 1
+    night = before % DAY < 4 * HOUR
+    if rows.tz or not night or month not in _CHANGES or abs(rows.times[at] - before - usual) != HOUR:
+        return ""
+    return "the clocks seem to be changed here: --tz Europe/Berlin, or the zone in which the times were written"
+
+
+def _span(clock: Clock) -> str:
+    """A step for a message: `1h`, `36h`, `2D`, `MS`."""
+    if not clock.calendar and clock.step % DAY == 0:
+        return f"{clock.step // DAY}D"
+    return f"1{clock.freq}" if clock.freq in ("D", "h", "min", "s", "ms", "us", "ns") else clock.freq
+
+
+def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
+    """Means of what is given within each step, NaN where nothing is, and a note; a step's time is its beginning.
+
+    Infinite values count as missing. Raises DataError where there would be far more steps than lines.
+    """
+    import pandas
+
+    infinite = int(np.isinf(rows.values).sum())
+    rows.values[np.isinf(rows.values)] = np.nan
+    values, times, twice = [], [], 0
+    for start, end in rows.spans():
+        here = rows.times[start:end]
+        steps = int(here[-1] - here[0]) // clock.step
+        if steps > MOST_EMPTY * len(here):
+            what = f"{steps:,} steps of {_span(clock)} for {len(here):,} lines of row {rows.names[rows.row(start)]!r}"
+            raise DataError(what, where="--resample", hint="name a longer step")
+        twice += int((np.diff(here) == 0).sum())
+        index = pandas.DatetimeIndex(here.astype("datetime64[ns]"))
+        index = index.tz_localize("UTC").tz_convert(clock.tz) if clock.tz else index
+        frame = pandas.DataFrame(rows.values[:, start:end].T.astype(np.float64), index)
+        means = frame.resample(clock.offset(), closed="left", label="left").mean()
+        values.append(means.to_numpy(np.float32).T)
+        times.append(means.index.as_unit("ns").asi8)
+    made = replace(
+        rows,
+        values=np.concatenate(values, axis=1),
+        times=np.concatenate(times),
+        offsets=np.cumsum([0, *map(len, times)], dtype=np.int64),
+        records=None,
+    )
+    note = f"{len(rows.times):,} lines resampled to {len(made.times):,} steps of {_span(clock)}"
+    note += f"; {twice:,} lines of the same time as the line before averaged with it" if twice else ""
+    return made, note + (f"; {infinite:,} infinite values left out" if infinite else "")

@@ -1,0 +1,342 @@
+"""forecast: the next H steps of the channels themselves.
+
+Models see and predict standardised channels (mean and deviation of training); figures are given on that scale, as the
+field publishes them, and in the data's own units. Every forecast stands beside repeat-last, seasonal-naive and a
+closed-form ridge. Intervals are split-conformal, from validation.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import data
+import losses
+import metrics
+from backbones import Ahead, _model
+from backbones._period import find_period
+from config import RunConfig, exact
+from data import Series
+from errors import DataError, UsageError, nearest
+from sources import datasets
+from sources.synthetic import load_series
+from tasks import register
+from tasks._outlook import Levels, panels, write_ahead, write_scored
+from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task
+from windows import Index, Windows
+
+FLAGS = {
+    "horizon": {"default": 24, "within": "[1,)", "group": "Windows", "binds": True, "help": "steps to forecast (H)"},
+    "features": {
+        "default": "M",
+        "choices": ("M", "S", "MS"),
+        "group": "Data",
+        "binds": True,
+        "help": "all channels forecast all (M), the targets themselves (S), all channels the targets (MS)",
+    },
+    "target": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "channels to forecast with --features S or MS",
+    },
+    "known_future": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "columns that are known ahead: inputs over the horizon too, never forecast",
+    },
+    "dataset": {
+        "default": "",
+        "choices": ("etth1", "etth2", "ettm1", "ettm2"),
+        "group": "Data",
+        "help": "a published set under data/ett, fetched once where it is missing, with its split and its target",
+    },
+    "preset": {
+        "default": "",
+        "choices": ("etth", "ettm"),
+        "group": "Split",
+        "help": "the published split of the ETT sets (12, 4 and 4 months of hours or quarters)",
+    },
+    "loss": {
+        "default": "mse",
+        "choices": ("mse", "l1", "huber"),
+        "group": "Training",
+        "help": "loss on standardised channels (with --quantiles: pinball)",
+    },
+    "quantiles": {
+        "default": (),
+        "type": "float",
+        "many": "+",
+        "within": "(0,1)",
+        "group": "Labels",
+        "binds": True,
+        "help": "levels to forecast, rising, as 0.1 0.5 0.9; the one nearest to a half is the forecast",
+    },
+    "interval": {
+        "default": 0.9,
+        "within": "(0,1)",
+        "group": "Labels",
+        "help": "coverage that intervals are calibrated to on validation (with --quantiles: first to last level)",
+    },
+    "save_preds": {"default": False, "group": "Reporting", "help": "preds.npz: every scored window's forecast"},
+}
+DEFAULTS = {
+    "split_mode": "holdout",
+    "val_ratio": 0.1,
+    "test_ratio": 0.2,
+    "backbone": "ridge_ensemble",
+    "epochs": 10,
+    "patience": 3,
+    "batch_size": 128,
+}
+PRESETS = {
+    "dataset": {
+        "etth1": {"csv": ("data/ett/ETTh1.csv",), "time_col": "date", "target": ("OT",), "preset": "etth"},
+        "etth2": {"csv": ("data/ett/ETTh2.csv",), "time_col": "date", "target": ("OT",), "preset": "etth"},
+        "ettm1": {"csv": ("data/ett/ETTm1.csv",), "time_col": "date", "target": ("OT",), "preset": "ettm"},
+        "ettm2": {"csv": ("data/ett/ETTm2.csv",), "time_col": "date", "target": ("OT",), "preset": "ettm"},
+    },
+    "preset": {
+        "etth": {"split_sizes": (8640, 2880, 2880)},
+        "ettm": {"split_sizes": (34560, 11520, 11520)},
+    },
+}
+UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels")
+
+LONGEST_NAME = 40  # of targets, within a run's name
+BATCH = 256  # windows that a reference predicts at once
+
+
+@register
+class Forecast(Task):
+    """Truth and predictions are standardised; `pred` is [n, K * Q, H] for Q quantile levels, k by k."""
+
+    head = "forecast"
+    continues = True
+    direction = "min"
+    summary = "summary.json"
+    headline = ("mse", "mae", "mase")
+    fitted_references = ("ridge",)
+
+    def __init__(
+        self,
+        horizon: int,
+        features: str,
+        target: Sequence[str],
+        known_future: Sequence[str],
+        dataset: str,
+        preset: str,
+        loss: str,
+        quantiles: Sequence[float],
+        interval: float,
+        save_preds: bool,
+    ) -> None:
+        self.horizon, self.features, self.target, self.known = horizon, features, target, tuple(known_future)
+        self.dataset, self.loss_name, self.save_preds = dataset, loss, save_preds
+        self.levels = Levels(tuple(quantiles))
+        if list(quantiles) != sorted(set(quantiles)):
+            raise UsageError(f"takes rising levels, got {' '.join(map(str, quantiles))}", where="--quantiles")
+        self.coverage = quantiles[-1] - quantiles[0] if len(quantiles) > 1 else interval
+        self.monitor = "pinball" if quantiles else "mse"
+        both = set(self.known) & set(target)
+        if both:
+            raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")
+
+    def name_part(self) -> list[str]:
+        parts = [f"h{self.horizon}", self.features]
+        if self.features != "M" and self.target:
+            name = "+".join(self.target)
+            plain = re.fullmatch(r"[\w+=,-][\w.+=,-]*", name) and len(name.encode()) <= LONGEST_NAME
+            parts.append(name if plain else f"{len(self.target)}targets-{zlib.crc32(name.encode()):08x}")
+        levels = self.levels.values
+        return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
+
+    def setting(self, config: RunConfig) -> dict[str, Any]:
+        how = {"split_sizes": list(config.split_sizes)} if config.split_sizes else {}
+        how = how or {"val_ratio": config.val_ratio, "test_ratio": config.test_ratio}
+        return {"horizon": self.horizon, "features": self.features, "split_mode": config.split_mode, **how}
+
+    # --- data ------------------------------------------------------------------------------------------------------
+
+    def demo(self, seed: int) -> Series:
+        return load_series(hours=4000, seed=seed)
+
+    def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        if self.dataset and config.csv == PRESETS["dataset"][self.dataset]["csv"]:
+            datasets.fetch(self.dataset)
+        if self.known and not config.time_col:
+            raise UsageError("needs a long CSV (--time-col)", where="--known-future")
+        if columns is None and self.features == "S" and self.target:
+            columns = [*self.target, *self.known]
+        return data.read(config, columns, self.known)
+
+    def plane(self, series: Series, config: RunConfig) -> Plane:
+        free = [name for name in series.channels if name not in series.known]
+        names = free if self.features == "M" else list(self.target) or free
+        if self.features != "M" and not self.target and len(free) > 1:
+            raise UsageError(f"--features {self.features} needs a target", where="--target", hint=_listed(free))
+        for name in names:
+            if name not in free:
+                hint = " ".join(filter(None, [nearest(name, free), _listed(free)]))
+                raise DataError(f"there is no channel {name!r}", where="--target", hint=hint)
+        places = [series.channels.index(name) for name in names]
+        whole = places == list(range(series.n_channels))
+        return Plane(series.values if whole else series.values[places], tuple(names), per_row=False)
+
+    def inputs(self, series: Series, config: RunConfig, plane: Plane | None) -> list[int]:
+        assert plane is not None
+        seen = plane.names if self.features == "S" else [n for n in series.channels if n not in series.known]
+        return [series.channels.index(name) for name in seen]
+
+    def ahead(self, targets: Sequence[int], marks: int, covariates: int) -> Ahead:
+        return Ahead(self.horizon, tuple(targets), max(len(self.levels.values), 1), marks, covariates)
+
+    # --- what is learned from training -----------------------------------------------------------------------------
+
+    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        """`truth` [1, K, steps]: what training sees of the targets. The scale, and MASE's: Hyndman and Koehler 2006."""
+        value = truth[0].astype(np.float64)
+        mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
+        mean_std = {"mean": mean.tolist(), "std": np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()}
+        mean_std = mean_std if stored is None else {key: stored[key] for key in mean_std}
+        scaled = self.truth(truth, mean_std)[0]
+        period = find_period(np.nan_to_num(scaled)) if stored is None else stored["period"]
+        naive = (
+            np.abs(scaled[:, period:] - scaled[:, :-period]) if scaled.shape[1] > period else np.zeros((len(mean), 1))
+        )
+        return mean_std | {"period": int(period), "naive_mae": np.nanmean(naive, axis=1, dtype=np.float64).tolist()}
+
+    def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+        train = truth["train"][0]
+        if (np.nanmin(train, axis=1) == np.nanmax(train, axis=1)).all():
+            raise DataError(f"constant in training, so there is nothing to learn: {', '.join(names)}", where="--csv")
+
+    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
+        scaled = np.empty(raw.shape, np.float32)
+        for at in np.ndindex(raw.shape[:-2]):  # a window at a time: float64 of all of them would not fit
+            scaled[at] = (raw[at] - mean) / std
+        return scaled
+
+    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        return truth
+
+    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+        if self.levels.values:
+            levels = torch.tensor(self.levels.values, device=device)
+            return lambda outputs, y: losses.pinball(outputs, y, levels)
+        return losses.regression_loss(self.loss_name)
+
+    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
+        return outputs.float().cpu().numpy()
+
+    # --- judgement -------------------------------------------------------------------------------------------------
+
+    def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+        point = self.levels.point(pred, truth.shape[1])
+        error = point - truth
+        seen = {"mse": float(np.mean(error**2, dtype=np.float64)), "mae": float(np.mean(abs(error), dtype=np.float64))}
+        levels = self.levels.values
+        return seen | ({"pinball": metrics.pinball(truth, pred, levels)} if levels else {})
+
+    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+        """Split-conformal margins [K, H], a step and channel at a time (Vovk et al. 2005; with quantile levels:
+        Romano et al. 2019, equation 8). Neighbouring windows are not exchangeable: coverage is told on test."""
+        if truth is None or pred is None:
+            return {}
+        low, high = self.levels.ends(pred, len(names))
+        margin = torch.from_numpy(metrics.conformal_margin(truth, low, high, self.coverage))
+        return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", "windows": len(truth)}
+
+    def evaluate(
+        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], bench: Bench
+    ) -> dict[str, Any]:
+        outputs, fitted = len(bench.names), bench.fitted
+        point = self.levels.point(pred, outputs)
+        found = metrics.forecast_metrics(
+            truth, point, bench.names, mean=fitted["mean"], std=fitted["std"], naive=fitted["naive_mae"]
+        )
+        if pred.shape[1] != outputs:
+            found["pinball"] = metrics.pinball(truth, pred, self.levels.values)
+        band = self.levels.band(pred, calibration, outputs)
+        if band is not None:
+            found["interval"] = metrics.interval_metrics(truth, *band, bench.names, fitted["std"])
+            found["interval"]["nominal"] = calibration["coverage"]
+        return found
+
+    def references(self, bench: Bench, train: Index | None, val: Index | None) -> dict[str, Maker]:
+        seen = bench.scaled[list(bench.targets)]
+        period = bench.fitted["period"]
+        makers: dict[str, Maker] = {"repeat_last": lambda index: _seasonal(seen, index, 1)}
+        if period > 1:
+            makers["seasonal_naive"] = lambda index: _seasonal(seen, index, min(period, index.length))
+        if train is not None and val is not None:
+            makers["ridge"] = self._ridge(seen, train, val)
+        return makers
+
+    def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Maker:
+        """Of the targets' own past, no longer than the model's."""
+        inputs = torch.from_numpy(seen)
+        ahead = Ahead(self.horizon, tuple(range(len(seen))))
+        shape = {"outputs": ahead.outputs, "horizon": self.horizon, "head": self.head, "args": {}, "ahead": ahead}
+        model = _model.build("ridge", len(seen), train.length, **shape)
+        pieces = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
+        model.backbone.fit(*pieces, [])
+
+        def forecast(index: Index) -> np.ndarray:
+            over = Windows(inputs, inputs, index)
+            with torch.no_grad():
+                parts = [model(over.contexts(at))[:count].numpy() for at, count in over.in_order(BATCH)]
+            return np.concatenate(parts)
+
+        return forecast
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def write(
+        self, folder: Path, bench: Bench, calibration: Mapping[str, Any], scored: Sequence[Scored], ahead: Scored | None
+    ) -> None:
+        if ahead is not None:
+            write_ahead(folder / "forecast.csv", bench, self.levels, calibration, ahead)
+        if self.save_preds and scored:
+            write_scored(folder / "preds.npz", bench, self.levels, calibration, scored[0])
+
+    def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
+        import viz_forecast
+
+        drawn = shown.scored or shown.ahead
+        assert drawn is not None
+        interval = f"{100 * calibration['coverage']:.0f} % interval" if "margin" in calibration else ""
+        viz_forecast.forecast(panels(bench, self.levels, calibration, drawn), folder / "forecast.png", interval)
+        if shown.scored is None or shown.scored.truth is None:
+            return
+        reports = {shown.name: self.evaluate(shown.scored.truth, shown.scored.pred, {}, bench)}
+        reports |= {name: report for name, report in shown.beside.items() if name not in reports}
+        curves = {name: np.array(report["per_step"]["mse"]) for name, report in reports.items() if "per_step" in report}
+        step = bench.series.clock.freq if bench.series.clock is not None else ""
+        viz_forecast.error_by_step(
+            curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the channels are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+
+
+def _seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
+    """The last `period` steps of each context, over and over: [n, K, H]. Period 1 repeats the last value."""
+    ends = index.starts() + index.length
+    step = np.arange(index.horizon) % period - period
+    values: np.ndarray = seen[:, ends[:, None] + step].transpose(1, 0, 2)
+    return values
