@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import windows
 from backbones import _model
-from benchmarks.step_overhead import CONTEXT, Task, data
+from benchmarks.step_overhead import CONTEXT, Classify, data
 from config import RunConfig
 from hardware import Precision, device_name, pick_device
 from trainer import Trainer
@@ -41,7 +41,7 @@ def wait(device: torch.device) -> None:
 def trainer_of(name: str, over: Windows, config: RunConfig, device: torch.device) -> Trainer:
     torch.manual_seed(0)
     model = _model.build(name, over.shape[0], CONTEXT, outputs=1, horizon=1, head="pool", args={}).to(device)
-    task = Task()
+    task = Classify()
     task.weight = torch.ones(1, device=device)
     precision = Precision.choose(config.amp, device)
     trainer = Trainer(model, over, over, task, config, precision, save=lambda *_: None)

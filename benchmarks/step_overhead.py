@@ -11,7 +11,8 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -27,7 +28,7 @@ from backbones import _model
 from config import RunConfig
 from hardware import Precision
 from sources.synthetic import demand
-from trainer import Trainer, make_optimizer
+from trainer import Judge, Trainer, make_optimizer
 from windows import Windows
 
 LIMIT = 1.05
@@ -45,7 +46,7 @@ def data(rows: int) -> tuple[torch.Tensor, torch.Tensor, windows.Index]:
     return torch.from_numpy(values), torch.from_numpy((values[:1] > 0).astype(np.float32)), index
 
 
-class Task:
+class Classify:
     """The loss of classify, without the rest of the task."""
 
     monitor, direction = "pr_auc", "max"
@@ -58,25 +59,41 @@ class Task:
         return {"pr_auc": None}
 
 
-def model(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    return _model.build(name, 4, CONTEXT, outputs=1, horizon=1, head="pool", args=BACKBONES[name])
+@dataclass(frozen=True)
+class Case:
+    """A model, what it is trained for, and on which windows."""
+
+    make: Callable[[], nn.Module]
+    judge: Judge
+    over: Windows
 
 
-def bare_epoch(name: str, over: Windows, config: RunConfig, batch: int) -> Callable[[], None]:
+def case(name: str, rows: int) -> Case:
+    """Classify on synthetic demand."""
+    values, targets, index = data(rows)
+
+    def make() -> nn.Module:
+        torch.manual_seed(0)
+        return _model.build(name, 4, CONTEXT, outputs=1, horizon=1, head="pool", args=BACKBONES[name])
+
+    return Case(make, Classify(), Windows(values, targets, index))
+
+
+def bare_epoch(of: Case, config: RunConfig, batch: int) -> Callable[[], None]:
     """An epoch as a person would write it, on windows copied out beforehand."""
-    x, y = over.gather(over.locate(torch.arange(len(over))))
-    net, task = model(name), Task()
+    positions = of.over.locate(torch.arange(len(of.over)))
+    seen, y = of.over.seen(positions), of.over.labels(positions)
+    net = of.make()
     optimizer = make_optimizer(net, config)
     step = 0
 
     def epoch() -> None:
         nonlocal step
-        order = torch.randperm(len(x))
-        for part in order[: len(x) // batch * batch].split(batch):
+        order = torch.randperm(len(y))
+        for part in order[: len(y) // batch * batch].split(batch):
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * 0.5 * (1 + math.cos(math.pi * step / 1e6))
-            loss = task.loss(net(x[part]), y[part])
+            loss = of.judge.loss(net(*(each[part] for each in seen)), y[part])
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             optimizer.step()
@@ -86,8 +103,9 @@ def bare_epoch(name: str, over: Windows, config: RunConfig, batch: int) -> Calla
     return epoch
 
 
-def trainer_epoch(name: str, over: Windows, config: RunConfig) -> tuple[Callable[[], None], int]:
-    trainer = Trainer(model(name), over, over, Task(), config, Precision(torch.device("cpu")), save=lambda *_: None)
+def trainer_epoch(of: Case, config: RunConfig) -> tuple[Callable[[], None], int]:
+    precision = Precision(torch.device("cpu"))
+    trainer = Trainer(of.make(), of.over, of.over, of.judge, config, precision, save=lambda *_: None)
     bar = tqdm(disable=True)
 
     def epoch() -> None:
@@ -97,13 +115,11 @@ def trainer_epoch(name: str, over: Windows, config: RunConfig) -> tuple[Callable
     return epoch, trainer.batch_size
 
 
-def compare(name: str, rows: int, budget: float, batch: int) -> tuple[float, float, float]:
+def compare(of: Case, budget: float, batch: int) -> tuple[float, float, float]:
     """(ms a step in the trainer, ms a step in the bare loop, median ratio)."""
-    values, targets, index = data(rows)
-    over = Windows(values, targets, index)
     config = RunConfig(epochs=1000, batch_size=batch, quiet=True)
-    ours, size = trainer_epoch(name, over, config)
-    bare = bare_epoch(name, over, config, size)
+    ours, size = trainer_epoch(of, config)
+    bare = bare_epoch(of, config, size)
     taken: dict[str, list[float]] = {"ours": [], "bare": []}
     end, turn = time.perf_counter() + budget, 0
     while turn < LEAST_TURNS or time.perf_counter() < end:
@@ -113,10 +129,21 @@ def compare(name: str, rows: int, budget: float, batch: int) -> tuple[float, flo
             epoch()
             taken[key].append(time.perf_counter() - started)
         turn += 1
-    steps = {"ours": -(-len(over) // size), "bare": len(over) // size}
+    steps = {"ours": -(-len(of.over) // size), "bare": len(of.over) // size}
     each = {key: [1e3 * t / steps[key] for t in times[1:]] for key, times in taken.items()}
     ratio = statistics.median(a / b for a, b in zip(each["ours"], each["bare"], strict=True))
     return statistics.median(each["ours"]), statistics.median(each["bare"]), ratio
+
+
+def tell(cases: Mapping[str, Case], seconds: float, batch: int) -> int:
+    """Print a line a backbone; 1 where one is over the limit."""
+    print(f"{'backbone':<14}{'trainer ms':>12}{'bare ms':>10}{'ratio':>8}   limit {LIMIT}", flush=True)
+    worst = 0.0
+    for name, of in cases.items():
+        ours, bare, ratio = compare(of, seconds, batch)
+        worst = max(worst, ratio)
+        print(f"{name:<14}{ours:>12.3f}{bare:>10.3f}{ratio:>8.3f}   {'ok' if ratio <= LIMIT else 'OVER'}", flush=True)
+    return int(worst > LIMIT)
 
 
 def main() -> int:
@@ -127,13 +154,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(f"{'backbone':<10}{'trainer ms':>12}{'bare ms':>10}{'ratio':>8}   limit {LIMIT}")
-    worst = 0.0
-    for name in BACKBONES:
-        ours, bare, ratio = compare(name, given.rows, given.seconds, given.batch_size)
-        worst = max(worst, ratio)
-        print(f"{name:<10}{ours:>12.3f}{bare:>10.3f}{ratio:>8.3f}   {'ok' if ratio <= LIMIT else 'OVER'}")
-    return int(worst > LIMIT)
+    return tell({name: case(name, given.rows) for name in BACKBONES}, given.seconds, given.batch_size)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ stays midnight.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -160,7 +161,10 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
     import pandas
 
     # Even steps can be those of months, as from July to August to September.
-    found = _FREQ.fullmatch(pandas.infer_freq(_index(wall)) or "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas 3 tells that pandas 4 returns an offset
+        named = pandas.infer_freq(_index(wall))
+    found = _FREQ.fullmatch(getattr(named, "freqstr", named) or "")
     unit = _OLD.get(found[2], found[2]) if found else ""
     if not found or unit not in _DAYS or unit in ("D", "W"):
         return regular

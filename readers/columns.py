@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 from errors import DataError, nearest
 from readers.dialect import MISSING, Dialect, width_error
 from readers.stamps import Stamps, read_stamps, taken_stamps
-from readers.tables import _decode, _text_start, open_bytes
+from readers.tables import decode, text_start, open_bytes
 
 BLOCK = 1 << 20  # bytes read at a time
 MOST_NAMES = 30  # columns that a hint lists
@@ -103,7 +104,7 @@ def _read(stream: io.BufferedIOBase, path: Path) -> bytes:
     while blocks and not blocks[-1].strip(b"\r\n"):
         blocks.pop()
     blocks[-1:] = [block.rstrip(b"\r\n") for block in blocks[-1:]]
-    return _text_start(b"".join(blocks), path)
+    return text_start(b"".join(blocks), path)
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,14 @@ class _Text:
         head = self.text[: end if end >= 0 else None].removesuffix(b"\r")
         if not head.strip():
             raise DataError("line 1 is blank, not a header" if self.text else "the file is empty", where=str(self.path))
-        names = self.dialect.split([_decode(head)], self.path)[0]
+        names = self.dialect.split([decode(head)], self.path)[0]
         if end < 0:
             raise DataError("has a header and no rows", where=str(self.path))
         return [name.strip() for name in names]
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Each line of the table, the header too: the number of its first line in the file, and its cells."""
-        stream = io.StringIO(_decode(self.text), newline="")
+        stream = io.StringIO(decode(self.text), newline="")
         reader = csv.reader(stream, delimiter=self.dialect.sep, skipinitialspace=self.dialect.sep != " ")
         line = 1
         try:
@@ -143,10 +144,15 @@ class _Text:
 
     def place(self, record: int) -> str:
         """`path:line` of the line of the table which is `record`, counted from 0 below the header."""
-        if not self.quoted:
-            return f"{self.path}:{record + 2}"
-        line = next(line for number, (line, _) in enumerate(self.lines()) if number == record + 1)
+        line = next(itertools.islice(self.lines(), record + 1, None))[0] if self.quoted else record + 2
         return f"{self.path}:{line}"
+
+    def cells(self, record: int) -> list[str]:
+        """The cells of the line of the table which is `record`."""
+        if self.quoted:
+            return next(itertools.islice(self.lines(), record + 1, None))[1]
+        line = next(itertools.islice(io.BytesIO(self.text), record + 1, None))
+        return self.dialect.split([decode(line).rstrip("\r\n")], self.path)[0]
 
 
 # ---- columns
@@ -224,6 +230,10 @@ def _parse(text: _Text, names: Sequence[str], needed: Sequence[str], columns: Se
     values = np.empty((len(columns), len(frame)), np.float32)
     for channel, name in enumerate(columns):
         values[channel] = frame.pop(name)
+        first = int(np.argmax(~np.isnan(values[channel])))
+        # The parser makes 0 and 1 of columns of False and True.
+        if values[channel, first] in (0, 1) and text.dialect.is_text(text.cells(first)[names.index(name)]):
+            _numbers(text, names, name)
     return frame, values
 
 
@@ -242,7 +252,6 @@ def _read_csv(text: _Text, names: Sequence[str], needed: Sequence[str], **option
             sep=text.dialect.sep,
             decimal=text.dialect.decimal,
             skipinitialspace=text.dialect.sep != " ",
-            skip_blank_lines=False,
             encoding="utf-8" if _is_utf8(text.text) else "latin-1",
             engine="c",
             **options,

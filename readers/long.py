@@ -121,6 +121,8 @@ def _check_options(
 ) -> None:
     if not paths:
         raise UsageError("no file is named", where="--csv")
+    if keys[0] == keys[1]:
+        raise UsageError("the same as --time-col", where="--id-col")
     if nan not in ("error", *_FILLED):
         raise UsageError(f"{nan!r} is none of error, {', '.join(_FILLED)}", where="--nan")
     for name in columns or ():

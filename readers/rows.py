@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -140,7 +140,7 @@ def check_lengths(rows: Rows) -> None:
 
 def common_clock(rows: Rows) -> Clock:
     """The clock that all rows keep to. Raises DataError at the first odd step, and for rows of different steps."""
-    steps = np.delete(np.diff(rows.times), rows.offsets[1:-1] - 1)
+    steps = _steps(rows)
     if (steps == steps[0]).all() and steps[0] % DAY:
         return Clock(fixed_freq(int(steps[0])), rows.tz)
     clocks = []
@@ -182,6 +182,11 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
     return DataError(what, where=rows.place(start + at + 1), hint=f"{change}; {hint}" if change else hint)
 
 
+def _steps(rows: Rows) -> np.ndarray:
+    """From each time to the next of its row, ns, int64 [total - N]."""
+    return np.delete(np.diff(rows.times), rows.offsets[1:-1] - 1)
+
+
 def _usual(steps: np.ndarray) -> int:
     """The most common step forward."""
     kinds, counts = np.unique(steps[steps > 0], return_counts=True)
@@ -210,31 +215,42 @@ def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
 
     Infinite values count as missing. Raises DataError where there would be far more steps than lines.
     """
+    edges, step_of = _grid(rows.times, clock)
+    first, last = step_of[rows.offsets[:-1]], step_of[rows.offsets[1:] - 1]
+    lengths = last - first + 1
+    if (lengths > MOST_EMPTY * rows.lengths).any():
+        row = int(np.argmax(lengths > MOST_EMPTY * rows.lengths))
+        what = f"{lengths[row]:,} steps of {_span(clock)} for {rows.lengths[row]:,} lines of row {rows.names[row]!r}"
+        raise DataError(what, where="--resample", hint="name a longer step")
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    at = step_of + np.repeat(offsets[:-1] - first, rows.lengths)
+    values = np.empty((len(rows.values), offsets[-1]), np.float32)
+    for channel, given in enumerate(rows.values):
+        finite = np.isfinite(given)
+        sums = np.bincount(at[finite], given[finite], minlength=offsets[-1])
+        counts = np.bincount(at[finite], minlength=offsets[-1])
+        values[channel] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    times = edges(np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], lengths))
+    note = f"{len(rows.times):,} lines resampled to {len(times):,} steps of {_span(clock)}"
+    twice = int((_steps(rows) == 0).sum())
+    infinite = int(np.isinf(rows.values).sum())
+    note += f"; {twice:,} lines of the same time as the line before averaged with it" if twice else ""
+    note += f"; {infinite:,} infinite values left out" if infinite else ""
+    return replace(rows, values=values, times=times, offsets=offsets, records=None), note
+
+
+def _grid(times: np.ndarray, clock: Clock) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """The steps of a clock that hold stamps [n]: when the step of a number begins, and the numbers int64 [n].
+
+    They are counted from the midnight before the first stamp, or from the month, week or so that it falls in.
+    """
     import pandas
 
-    infinite = int(np.isinf(rows.values).sum())
-    rows.values[np.isinf(rows.values)] = np.nan
-    values, times, twice = [], [], 0
-    for start, end in rows.spans():
-        here = rows.times[start:end]
-        steps = int(here[-1] - here[0]) // clock.step
-        if steps > MOST_EMPTY * len(here):
-            what = f"{steps:,} steps of {_span(clock)} for {len(here):,} lines of row {rows.names[rows.row(start)]!r}"
-            raise DataError(what, where="--resample", hint="name a longer step")
-        twice += int((np.diff(here) == 0).sum())
-        index = pandas.DatetimeIndex(here.astype("datetime64[ns]"))
-        index = index.tz_localize("UTC").tz_convert(clock.tz) if clock.tz else index
-        frame = pandas.DataFrame(rows.values[:, start:end].T.astype(np.float64), index)
-        means = frame.resample(clock.offset(), closed="left", label="left").mean()
-        values.append(means.to_numpy(np.float32).T)
-        times.append(means.index.as_unit("ns").asi8)
-    made = replace(
-        rows,
-        values=np.concatenate(values, axis=1),
-        times=np.concatenate(times),
-        offsets=np.cumsum([0, *map(len, times)], dtype=np.int64),
-        records=None,
-    )
-    note = f"{len(rows.times):,} lines resampled to {len(made.times):,} steps of {_span(clock)}"
-    note += f"; {twice:,} lines of the same time as the line before averaged with it" if twice else ""
-    return made, note + (f"; {infinite:,} infinite values left out" if infinite else "")
+    start = int(clock.wall(times.min(keepdims=True))[0]) // DAY * DAY
+    if not clock.calendar:
+        origin = int(clock.of_wall(np.array([start]))[0])
+        return lambda number: origin + number * clock.step, (times - origin) // clock.step
+    begin = clock.offset().rollback(pandas.Timestamp(start)).value
+    first = clock.of_wall(np.array([begin]))
+    edges = np.append(first, clock.extend(int(first[0]), int(times.max() - first[0]) // clock.step + 1))
+    return lambda number: edges[number], np.searchsorted(edges, times, "right") - 1

@@ -69,7 +69,7 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
     with open_bytes(path) as (stream, raw):
         blocks = _blocks(stream, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
-        first_lines = _decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
+        first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file holds more and grows.
         rows = _Rows(layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0])))
@@ -90,7 +90,7 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
 def read_cells(path: Path, dialect: Dialect) -> list[list[str]]:
     """A small file's cells as text, line by line, blank last lines left out. Raises DataError where it is empty."""
     with open_bytes(path) as (stream, _):
-        lines = [line for block in _blocks(stream, path) for line in _decode(block).split("\n")]
+        lines = [line for block in _blocks(stream, path) for line in decode(block).split("\n")]
     if not lines:
         raise DataError("the file is empty", where=str(path))
     return dialect.split(lines, path)
@@ -140,7 +140,7 @@ def open_bytes(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Digesting]]:
 
 def _blocks(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
     """Blocks of whole lines, `\\n` between lines and none at the end; blank last lines of the file left out."""
-    carry, chunk = b"", _text_start(stream.read(BLOCK), path)
+    carry, chunk = b"", text_start(stream.read(BLOCK), path)
     while chunk:
         text = carry + chunk
         # The last line that is not blank waits for the next block: it may go on there, or be followed by blanks only.
@@ -157,7 +157,7 @@ def _unix(block: bytes) -> bytes:
     return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
 
 
-def _text_start(chunk: bytes, path: Path) -> bytes:
+def text_start(chunk: bytes, path: Path) -> bytes:
     """The first bytes of a file without their byte order mark. Raises DataError where they are not UTF-8 text."""
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("is UTF-16 text", where=str(path), hint="save it as UTF-8")
@@ -166,7 +166,7 @@ def _text_start(chunk: bytes, path: Path) -> bytes:
     return chunk.removeprefix(b"\xef\xbb\xbf")
 
 
-def _decode(text: bytes) -> str:
+def decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -236,7 +236,7 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | No
     ids = []
     if layout.index:
         lines = [line.partition(sep) for line in block.split(b"\n")]
-        ids = [_decode(line[0]).strip() for line in lines]
+        ids = [decode(line[0]).strip() for line in lines]
         text = b"\n".join([line[2] for line in lines] + [b""])
     import pandas  # a fifth of a second, which small files need not pay
 
@@ -271,7 +271,7 @@ def _even_rows(text: bytes, sep: bytes, width: int) -> int:
 
 def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path) -> Parsed:
     """As `_parse_column`, cell by cell. Raises DataError with `file:row:column` for what is no number."""
-    rows = dialect.split(_decode(block).split("\n"), path, first_line)
+    rows = dialect.split(decode(block).split("\n"), path, first_line)
     values = np.empty((len(rows), layout.columns), np.float32)
     for number, cells in enumerate(rows):
         if len(cells) != layout.width:

@@ -137,7 +137,7 @@ def test_ids_keep_their_text(put):
 @pytest.mark.parametrize("sep", [",", ";", "\t"])
 def test_ways_to_write_a_file(put, newline, mark, sep):
     head = sep.join(['"t"', '"a name"', '" x "'])
-    lines = [f'{time}{sep}"p{sep}q"{sep} {k}.5 ' for k, time in enumerate(hours("2024", 4))]
+    lines = [f'{time}{sep}"p{sep}q"{sep} "{k}.5" ' for k, time in enumerate(hours("2024", 4))]
     for ending in ("", newline, newline * 3):
         path = put(mark + newline.join([head, *lines]) + ending)
         long = read(path, columns=["x"], sep={"\t": "tab"}.get(sep, sep))
@@ -280,6 +280,13 @@ def test_files_that_cannot_be_read(put, tmp_path):
     refused(DataError, "damaged gzip", paths=[put(packed[:-20], "a.csv.gz")])
 
 
+@pytest.mark.parametrize("cells", [["True"] * 3, ["", "True", "False"], ["false"] * 3])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_truth_is_text(put, cells, quote):
+    path = put(table(hours("2024", 3), [1, 2, 3], [f"{quote}{cell}{quote}" for cell in cells], head="t,x,y"))
+    refused(DataError, f":3: text '{next(filter(None, cells))}'", "in column 'y'", paths=[path], nan="ffill")
+
+
 def test_text_that_another_decimal_mark_explains(put):
     path = put(table(hours("2024", 3), ["1,5"] * 3, head="t;x", sep=";"))
     refused(DataError, "a.csv:2:2: text '1,5'", "--decimal ','", paths=[path], sep=";")
@@ -311,6 +318,7 @@ def test_wrong_options(put):
         ({"known": ["z"]}, "--known-future: 'z' is not among"),
         ({"known": ["y"], "columns": ["x"]}, "--known-future: 'y' is not among"),
         ({"known": ["y", "x"]}, "--known-future: every column is known ahead"),
+        ({"id_col": "t"}, "--id-col: the same as --time-col"),
     ]:
         refused(UsageError, flag, paths=[path], **options)
     refused(UsageError, "--csv", paths=[])
@@ -670,12 +678,24 @@ def test_means_over_steps_of_a_zone_are_even_steps_of_its_clock(put, freq):
     which = np.searchsorted(long.time, axis.asi8, "right") - 1
     expected = [values[which == step].mean() for step in range(len(long.time))]
     np.testing.assert_allclose(long.values[0], expected, rtol=1e-6)
+    means = pd.Series(values, axis).resample(long.clock.offset(), closed="left", label="left").mean()
+    np.testing.assert_array_equal(long.time, means.index.as_unit("ns").asi8)
+
+
+def test_rows_share_the_grid_of_their_steps(put):
+    days = pd.date_range("2024-01-02", periods=9, freq="D").astype(str)
+    later = pd.date_range("2024-01-15", periods=8, freq="D").astype(str)
+    paths = put(table(days), "a.csv"), put(table(later), "b.csv")
+    long = read(*paths, resample="3D")
+    expected = ["2024-01-02", "2024-01-05", "2024-01-08", "2024-01-14", "2024-01-17", "2024-01-20"]
+    assert long.clock.show(long.time) == expected
+    np.testing.assert_array_equal(long.values, [[1, 4, 7, 0.5, 3, 6]])
 
 
 def test_steps_far_too_short(put):
     refused(
         DataError,
-        "--resample: 360,000 steps of 1s for 101 lines of row 'a'",
+        "--resample: 360,001 steps of 1s for 101 lines of row 'a'",
         paths=[put(table(hours("2024", 101)))],
         resample="1s",
     )
@@ -708,6 +728,11 @@ def test_rows_with_futures_of_different_length(put):
     np.testing.assert_array_equal(long.after[0], [[24, NAN, NAN], [NAN] * 3, [23, NAN, 25]])
 
 
+def test_infinite_values_ahead_are_not_given(put):
+    path = put(table(hours("2024", 5), [1, 2, 3, "", ""], [1, 2, 3, "inf", 5], head="t,x,p"))
+    np.testing.assert_array_equal(read(path, known=["p"]).after, [[[NAN, 5]]])
+
+
 def test_a_known_column_without_a_future(put):
     long = read(put(table(hours("2024", 3), range(3), range(3), head="t,x,p")), known=["p"])
     assert long.after.shape == (1, 1, 0) and long.values.shape == (2, 3)
@@ -737,6 +762,12 @@ def test_the_future_of_means(put):
 # ---- missing values
 
 GAPS = [(1, "", 3), ("", "NA", 5), ("inf", 2, ""), (4, "null", "-inf")]
+
+
+def test_a_gap_is_located_in_the_columns_of_its_file(put):
+    first = put(table(hours("2024", 3), range(3), range(3), head="t,x,y"), "a.csv")
+    second = put(table([1, "", 3], [4, 5, 6], hours("2024", 3), head="y,x,t"), "b.csv")
+    refused(DataError, "b.csv:3:1: missing value", "in column 'y'", paths=[first, second])
 
 
 def test_missing_values_are_an_error_by_default(put):
@@ -798,14 +829,13 @@ def test_ett(shared):
         assert long.clock.show(long.time) == [row["date"] for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize(
-    ("name", "time_col", "clock", "shape"),
-    [
-        ("refit_house2/refit_house2_2015-01-04_2015-01-17_8s.csv.gz", "timestamp", Clock("8s", "UTC"), (5, 151_200)),
-        ("tracebase_1hz/tracebase_8days_1hz.csv.gz", "time", Clock("s"), (8, 691_200)),
-    ],
-)
-@pytest.mark.slow
+METERS = [
+    ("refit_house2/refit_house2_2015-01-04_2015-01-17_8s.csv.gz", "timestamp", Clock("8s", "UTC"), (5, 151_200)),
+    pytest.param("tracebase_1hz/tracebase_8days_1hz.csv.gz", "time", Clock("s"), (8, 691_200), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "time_col", "clock", "shape"), METERS)
 def test_meters(shared, name, time_col, clock, shape):
     long = read_long([shared / name], time_col=time_col)
     frame = pd.read_csv(shared / name)
