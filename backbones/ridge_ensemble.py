@@ -7,11 +7,11 @@ cycle) and in what a weight is pulled towards and how strongly:
 - "plain": to 0, all inputs alike;
 - "folded": to a map between cycles that all phases share (as in SparseTSF, Lin et al. 2024, arXiv 2405.00946,
   section 3), itself a ridge regression of sums of blocks of the same Gram matrix;
-- "own": each channel's, to what such a member found for all channels.
+- by channel: to what some of these found for all channels.
 
 Which of them are good is read off folds: fitted on the first half, on three quarters and on all of training, and
-scored on the quarter that follows, and on validation. A member weighs exp(-(s - min s) / 0.01), s being the mean of
-its log MSE over the folds: a fold that is hard for everybody does not decide alone.
+scored on the quarter that follows, and on validation. In each channel a member weighs exp(-(s - min s) / 0.03), s being
+the mean of its log MSE over the folds: a fold that is hard for everybody does not decide alone.
 
 A penalty counts per window. What it guards against above all is that the windows to come differ from those of
 training, and that does not shrink as training grows.
@@ -45,11 +45,11 @@ AGED = tuple(s / 6e4 for s in (1e3, 1e4, 1e5))
 PLAIN = tuple(s / 6e4 for s in (1e4, 1e5))
 FOLDED = tuple(s / 6e4 for s in (1e4, 1e5))
 FOLD = 10 / 6e4  # of the map between cycles
-OWN = 1e6 / 6e4
+OWN = tuple(s / 6e4 for s in (7e4, 7e5))
 OWN_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels correct
 MOST_OWN = 32  # channels, beyond which one matrix serves all
 SHARES = (1 / 2, 3 / 4)  # of training, that the folds before validation are fitted on
-TEMPERATURE = 0.01  # in log MSE
+TEMPERATURE = 0.03  # in log MSE
 LEAST_WEIGHT = 0.01  # of the heaviest member's; lighter ones are dropped
 
 
@@ -61,10 +61,10 @@ class Member:
     centre: int
     kind: str
     strength: float
-    own: bool = False
+    own: float = 0.0  # penalty on what a channel adds; 0: it adds nothing
 
     def __str__(self) -> str:
-        own = ", by channel" if self.own else ""
+        own = f", by channel {self.own:.3g}" if self.own else ""
         return f"{self.lookback} inputs less the last {self.centre}, {self.kind} {self.strength:.3g}{own}"
 
 
@@ -93,25 +93,24 @@ class RidgeEnsemble(LinearForecaster):
         val: Sequence[torch.Tensor | np.ndarray],
         both: Sequence[torch.Tensor | np.ndarray],
     ) -> dict[str, Any]:
-        """Score, weigh and add up the members; -> the period, folds and members in numbers, and the heaviest five."""
+        """Score, weigh and add up the members; -> the numbers of them, the period, the heaviest and its folds' MSE."""
         horizon, pieces = self.ahead.horizon, self.pieces(train)
         period = period_of_pieces(pieces, max(self.length // 2, 1))
         lookbacks, folds = _plan(pieces, self.pieces(val), self.length, horizon)
-        members = _members(lookbacks, period, own=len(self.weight) > 1)
-        scores = [_score(fold, members, horizon, period) for fold in folds]
-        mse = {one: [score[one] for score in scores] for one in members}
-        weights = _weigh(mse)
-        whole = self.pieces(both) if self.refit else pieces
-        self.set_weight(_blend(whole, weights, horizon, period, len(self.weight)))
-        heaviest = sorted(weights, key=lambda one: -weights[one])[:5]
+        groups = len(self.weight)
+        members = _members(lookbacks, period, own=groups > 1)
+        scores = [_score(fold, members, horizon, period, groups) for fold in folds]
+        weights = _weigh({one: [score[one] for score in scores] for one in members})
+        self.set_weight(_blend(self.pieces(both) if self.refit else pieces, weights, horizon, period))
+        heaviest = sorted(weights, key=lambda one: -weights[one].mean())[:5]
         return {
             "members": len(weights),
-            "effective_members": 1 / sum(w**2 for w in weights.values()),
+            "effective_members": float(np.mean(1 / sum(w**2 for w in weights.values()))),
             "candidates": len(members),
             "period": period,
-            "lookbacks": list(lookbacks),
-            "fold_mse": mse[heaviest[0]],
-            "heaviest": {str(one): weights[one] for one in heaviest},
+            "lookbacks": lookbacks,
+            "fold_mse": [float(score[heaviest[0]].mean()) for score in scores],
+            "heaviest": {str(one): float(weights[one].mean()) for one in heaviest},
             "refit": self.refit,
         }
 
@@ -165,7 +164,7 @@ def _members(lookbacks: Sequence[int], period: int, own: bool) -> list[Member]:
             kinds += [("folded", s) for s in FOLDED]
         for centre in sorted({1, min(_cycle(period), lookback)}):
             members += [Member(lookback, centre, *kind) for kind in kinds]
-            members += [Member(lookback, centre, *kind, own=True) for kind in kinds if own and kind in OWN_OF]
+            members += [Member(lookback, centre, *kind, s) for kind in kinds for s in OWN if own and kind in OWN_OF]
     return members
 
 
@@ -173,10 +172,9 @@ def _cycle(period: int) -> int:
     return period if period > 1 else CYCLE
 
 
-def _sums_of(pieces: Pieces, horizon: int, context: int = 0) -> Callable[[int | None, int, int], Squares]:
+def _sums_of(pieces: Pieces, horizon: int) -> Callable[[int | None, int, int], Squares]:
     """A function of channel (None: all), look-back and centring: the sums over the windows of `pieces`.
 
-    With a `context`, look-backs up to it all have the same windows, those with targets that come after as many steps.
     The latest Gram matrix and sums are kept, so that asking in order builds each once.
     """
 
@@ -187,9 +185,7 @@ def _sums_of(pieces: Pieces, horizon: int, context: int = 0) -> Callable[[int | 
 
     @lru_cache(maxsize=1)
     def sums(channel: int | None, lookback: int, centre: int) -> Squares:
-        g, n = whole(channel, (context or lookback) + horizon)
-        newest = lookback + horizon
-        return squares(g[-newest:, -newest:], n, horizon, centre)
+        return squares(*whole(channel, lookback + horizon), horizon, centre)
 
     return sums
 
@@ -203,7 +199,7 @@ def _solve(
     """
     asked = list(members)
     own = [one for one in asked if one.own]
-    bases: dict[Member, np.ndarray] = {replace(one, own=False): np.empty(0) for one in own}
+    bases: dict[Member, np.ndarray] = {replace(one, own=0.0): np.empty(0) for one in own}
     shared = {one for one in asked if not one.own}
     sums_of = _sums_of(pieces, horizon)
     for one in sorted(shared | set(bases), key=lambda one: (one.lookback, one.centre)):
@@ -215,7 +211,7 @@ def _solve(
     for channel in range(len(pieces[0]) if own else 0):
         for one in own:
             sums = sums_of(channel, one.lookback, one.centre)
-            yield one, channel, sums.fit(OWN * sums.n * _ages(one, period), bases[replace(one, own=False)])
+            yield one, channel, sums.fit(one.own * sums.n * _ages(one, period), bases[replace(one, own=0.0)])
 
 
 def _fit(one: Member, sums: Squares, period: int) -> np.ndarray:
@@ -255,31 +251,37 @@ def _between_cycles(sums: Squares, period: int) -> np.ndarray:
     return weight
 
 
-def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int) -> dict[Member, float]:
-    """The MSE of each member over all windows, channels and steps that the fold scores."""
-    sums_of = _sums_of(fold.score, horizon, fold.context)
-    numbers = count(fold.score, fold.context + horizon) * horizon
-    mse = dict.fromkeys(members, 0.0)
+def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int, groups: int) -> dict[Member, np.ndarray]:
+    """The MSE `[groups]` of each member over the windows and steps that the fold scores, by channel or of all."""
+    by_group = [fold.score] if groups == 1 else [[piece[k : k + 1] for piece in fold.score] for k in range(groups)]
+    width = fold.context + horizon
+    grams = [gram(rows, width) for rows in by_group]
+    n = count(by_group[0], width)
+    mse = {one: np.zeros(groups) for one in members}
     for one, channel, weight in _solve(fold.fit, members, horizon, period):
-        mse[one] += sums_of(channel, one.lookback, one.centre).error(weight) / numbers
+        raw, newest = uncentred(weight, one.centre), slice(-one.lookback - horizon, None)
+        for group in range(groups) if channel is None else [channel]:
+            # Part of the widest windows' sums: members of every look-back are judged on the same targets.
+            error = squares(grams[group][newest, newest], n, horizon, centre=0).error(raw)
+            mse[one][group] = error / (n * horizon)
     return mse
 
 
-def _weigh(mse: Mapping[Member, Sequence[float]]) -> dict[Member, float]:
-    """Weights that sum to 1, from the MSE in each fold; members too light to matter are left out."""
+def _weigh(mse: Mapping[Member, Sequence[np.ndarray]]) -> dict[Member, np.ndarray]:
+    """Weights `[groups]` that sum to 1 over the members, from the MSE in each fold; without those that have none."""
     smallest = np.finfo(np.float64).tiny  # a constant channel is forecast without error
-    score = {one: float(np.log(np.maximum(found, smallest)).mean()) for one, found in mse.items()}
-    best = min(score.values())
-    heavy = {one: math.exp((best - s) / TEMPERATURE) for one, s in score.items()}
-    heavy = {one: w for one, w in heavy.items() if w >= LEAST_WEIGHT}
-    total = sum(heavy.values())
-    return {one: w / total for one, w in heavy.items()}
+    score = np.array([np.log(np.maximum(folds, smallest)).mean(axis=0) for folds in mse.values()])
+    heavy = np.exp((score.min(axis=0) - score) / TEMPERATURE)
+    heavy[heavy < LEAST_WEIGHT] = 0
+    heavy /= heavy.sum(axis=0)
+    return {one: weight for one, weight in zip(mse, heavy, strict=True) if weight.any()}
 
 
-def _blend(pieces: Pieces, weights: Mapping[Member, float], horizon: int, period: int, matrices: int) -> np.ndarray:
-    """The weighted sum of members fitted on `pieces`, as one map `[matrices, L, H]` of windows as they are."""
-    blend = np.zeros((matrices, max(one.lookback for one in weights), horizon))
+def _blend(pieces: Pieces, weights: Mapping[Member, np.ndarray], horizon: int, period: int) -> np.ndarray:
+    """The weighted sum of members fitted on `pieces`, as maps `[groups, L, H]` of windows as they are."""
+    groups = len(next(iter(weights.values())))
+    blend = np.zeros((groups, max(one.lookback for one in weights), horizon))
     for one, channel, weight in _solve(pieces, weights, horizon, period):
         served = slice(None) if channel is None else channel
-        blend[served, -one.lookback :] += weights[one] * uncentred(weight, one.centre)
+        blend[served, -one.lookback :] += weights[one][served, None, None] * uncentred(weight, one.centre)
     return blend

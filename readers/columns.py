@@ -20,7 +20,7 @@ import numpy as np
 from errors import DataError, nearest
 from readers.dialect import MISSING, Dialect, width_error
 from readers.stamps import Stamps, read_stamps, taken_stamps
-from readers.tables import decode, text_start, open_bytes
+from readers.tables import decode, open_bytes, text_start
 
 BLOCK = 1 << 20  # bytes read at a time
 MOST_NAMES = 30  # columns that a hint lists

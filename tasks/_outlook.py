@@ -108,32 +108,40 @@ def write_scored(path: Path, bench: Bench, levels: Levels, calibration: Mapping[
 
 
 def panels(bench: Bench, levels: Levels, calibration: Mapping[str, Any], drawn: Scored) -> list[Panel]:
-    """A few windows, evenly spread, the channels taking turns."""
+    """A few windows, evenly spread, the channels taking turns; of fewer windows, several channels."""
     from viz_forecast import Panel
 
     outputs, series = len(bench.names), bench.series
-    chosen = np.unique(np.linspace(0, len(drawn.pred) - 1, 2 * SHOWN_WINDOWS + 1).astype(int)[1::2])
-    starts, rows = drawn.index.starts()[chosen], drawn.index.rows()[chosen]
-    few = drawn.pred[chosen]
-    point, band = levels.point(few, outputs), levels.band(few, calibration, outputs)
     made = []
-    for i, at in enumerate(chosen):
-        k = round(i * (outputs - 1) / max(len(chosen) - 1, 1)) if len(chosen) > 1 else outputs - 1
-        context = bench.scaled[bench.targets[k], starts[i] : starts[i] + drawn.index.length]
-        low, high = (None, None) if band is None else (unscaled(end[i, k], bench.fitted, k) for end in band)
-        row = f"{series.rows[rows[i]]}: " if series.n_rows > 1 else ""
+    for at, k in _chosen(len(drawn.pred), outputs):
+        start, row = drawn.index.starts()[at], drawn.index.rows()[at]
+        one = drawn.pred[at : at + 1]
+        band = levels.band(one, calibration, outputs)
+        context = bench.scaled[bench.targets[k], start : start + drawn.index.length]
+        low, high = (None, None) if band is None else (unscaled(end[0, k], bench.fitted, k) for end in band)
+        who = f"{series.rows[row]}: " if series.n_rows > 1 else ""
         made.append(
             Panel(
-                channel=row + bench.names[k],
+                channel=who + bench.names[k],
                 context=unscaled(context, bench.fitted, k),
-                prediction=unscaled(point[i, k], bench.fitted, k),
+                prediction=unscaled(levels.point(one, outputs)[0, k], bench.fitted, k),
                 truth=None if drawn.truth is None else unscaled(drawn.truth[at, k], bench.fitted, k),
                 low=low,
                 high=high,
-                times=_window_times(series, int(rows[i]), int(starts[i]), drawn.index.length, drawn.index.horizon),
+                times=_window_times(series, int(row), int(start), drawn.index.length, drawn.index.horizon),
             )
         )
     return made
+
+
+def _chosen(windows: int, outputs: int) -> list[tuple[int, int]]:
+    """Which window and channel each panel shows."""
+    if windows < SHOWN_WINDOWS:
+        pairs = [(window, k) for window in range(windows) for k in range(outputs)]
+        picks = np.unique(np.linspace(0, len(pairs) - 1, SHOWN_WINDOWS).astype(int))
+        return [pairs[pick] for pick in picks]
+    spread = np.linspace(0, windows - 1, 2 * SHOWN_WINDOWS + 1).astype(int)[1::2]
+    return [(int(at), round(i * (outputs - 1) / (SHOWN_WINDOWS - 1))) for i, at in enumerate(spread)]
 
 
 def _window_times(series: Series, row: int, start: int, length: int, horizon: int) -> np.ndarray | None:

@@ -315,7 +315,7 @@ class Forecast(Task):
     def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
         import viz_forecast
 
-        drawn = shown.scored or shown.ahead
+        drawn = shown.ahead or shown.scored
         assert drawn is not None
         interval = f"{100 * calibration['coverage']:.0f} % interval" if "margin" in calibration else ""
         viz_forecast.forecast(panels(bench, self.levels, calibration, drawn), folder / "forecast.png", interval)
@@ -324,7 +324,8 @@ class Forecast(Task):
         reports = {shown.name: self.evaluate(shown.scored.truth, shown.scored.pred, {}, bench)}
         reports |= {name: report for name, report in shown.beside.items() if name not in reports}
         curves = {name: np.array(report["per_step"]["mse"]) for name, report in reports.items() if "per_step" in report}
-        step = bench.series.clock.freq if bench.series.clock is not None else ""
+        freq = bench.series.clock.freq if bench.series.clock is not None else ""
+        step = f"1 {freq}" if freq[:1].isalpha() else freq
         viz_forecast.error_by_step(
             curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step
         )
