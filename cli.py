@@ -186,8 +186,9 @@ def _with_defaults(raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any
     task = raw.get("task")
     if task not in tasks.names():
         return dict(raw)
+    defaults = {flag.name: flag.default for flag in core_flags()}
     for name in tasks.table(task, "UNUSED"):
-        if name in raw:
+        if str(raw.get(name, defaults[name])) != str(defaults[name]):  # config.yaml of a run lists every flag
             problems.append(f"--{name.replace('_', '-')} means nothing to --task {task}")
     brought: dict[str, Any] = {}
     for flag, presets in tasks.table(task, "PRESETS").items():

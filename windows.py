@@ -91,9 +91,12 @@ class Index:
         return np.cumsum(edge[:-1]) > 0
 
     def pieces(self) -> list[tuple[int, int]]:
-        """[begin, end) of each run on the flat axis, from its first context to the end of its last target."""
-        ends = self.first + (self.count - 1) * self.stride + self.span
-        return list(zip(self.first.tolist(), ends.tolist(), strict=True))
+        """[begin, end) of each run on the flat axis, from its first context to the end of its last target (of each
+        window, where they lie so far apart that steps between them belong to none)."""
+        apart = self.stride > self.span
+        first = self.starts() if apart else self.first
+        ends = first + self.span + (0 if apart else (self.count - 1) * self.stride)
+        return list(zip(first.tolist(), ends.tolist(), strict=True))
 
 
 def plan(

@@ -267,8 +267,9 @@ class Forecast(Task):
         found = metrics.forecast_metrics(
             truth, point, bench.names, mean=fitted["mean"], std=fitted["std"], naive=fitted["naive_mae"]
         )
-        if pred.shape[1] != outputs:
-            found["pinball"] = metrics.pinball(truth, pred, self.levels.values)
+        if levels := self.levels.values:
+            every = np.repeat(pred, len(levels), axis=1) if pred.shape[1] == outputs else pred
+            found["pinball"] = metrics.pinball(truth, every, levels)
         band = self.levels.band(pred, calibration, outputs)
         if band is not None:
             found["interval"] = metrics.interval_metrics(truth, *band, bench.names, fitted["std"])

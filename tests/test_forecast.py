@@ -324,6 +324,35 @@ def test_quantiles_are_in_order_and_calibrated(tmp_path):
         assert float(line["q0.10"]) < float(line["q0.50"]) < float(line["q0.90"]) and line["value"] == line["q0.50"]
 
 
+def test_references_are_judged_on_the_levels_too(tmp_path):
+    lay_hours(tmp_path, hours=700)
+    words = QUICK.replace("--reference off", "") + " --quantiles 0.2 0.8"
+    done = go(tmp_path, words, "--csv load.csv")
+    content = strict(done.directory / "summary.json")
+    ridge = content["references"]["ridge"]
+    assert ridge["pinball"] == pytest.approx(ridge["mae"] / 2, rel=1e-6)  # levels 0.2 and 0.8 of a point forecast
+    assert "ridge" in done.out and "repeat_last" in done.out
+
+
+def test_a_run_can_be_repeated_from_its_config(tmp_path):
+    lay_hours(tmp_path)
+    words = f"{QUICK} --csv load.csv --quantiles 0.1 0.9 --split-sizes 200,60,60 --features S --target b"
+    first = good(tmp_path, words)
+    again = good(tmp_path, "--config", (first / "config.yaml").relative_to(tmp_path))
+    assert again == first and (tmp_path / "artifacts" / f"{first.name}.1").is_dir()
+    assert strict(again / "summary.json")["mse"] == strict(tmp_path / f"artifacts/{first.name}.1/summary.json")["mse"]
+
+
+def test_windows_far_apart_leave_gaps_between_them_alone(tmp_path):
+    """With a stride beyond a window, missing steps between windows are no part of any, a closed form's included."""
+    frame = pd.read_csv(lay_hours(tmp_path, hours=2000))
+    frame.loc[range(35, 1400, 40), "a"] = np.nan
+    frame.to_csv(tmp_path / "load.csv", index=False)
+    words = f"{TRAIN} --csv load.csv --backbone ridge --stride 40 --nan drop"
+    content = strict(good(tmp_path, words) / "summary.json")
+    assert np.isfinite(content["mse"])
+
+
 def test_finetuning_goes_on_from_a_checkpoint_with_its_scale(tmp_path):
     lay_hours(tmp_path)
     run = good(tmp_path, QUICK, "--csv load.csv")
