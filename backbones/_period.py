@@ -2,13 +2,14 @@
 
 Each bin of a channel's periodogram is compared with its neighbours, so that a random walk, whose spectrum is steep but
 smooth, has no period, and a cycle stands out whatever trend or noise it rides on. The strongest line need not be the
-cycle itself: a day with two peaks may be strongest at half a day. The period is therefore the longest small multiple
-of that line's that has a line too. A week of days stays a day where the day's line is the stronger: seven is not a
-small multiple, and what repeats most often in a window is the day.
+cycle itself: a day with two peaks may be strongest at half a day. Where another line fits a cycle two or three times as
+long, and not this one, that is the period. A week of days stays a day where the day's line is the strongest: what
+repeats most often in a window serves best.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -20,7 +21,8 @@ LEAST_STEPS = 48
 LEAST_CYCLES = 3  # of a period, in the series
 NEIGHBOURS = 16  # bins on either side that a bin is compared with
 FALSE_ALARM = 0.005  # bins of noise expected to pass for a line, per channel
-MULTIPLES = (4, 3, 2)  # of the strongest line's period that may be the cycle
+MULTIPLES = (3, 2)  # of the strongest line's period, and again of what that gives, that may be the cycle
+HARMONICS = 4  # of the shorter period, looked at for lines of a longer one
 LEAST_SHARE = 0.05  # of the strongest line's power, in a line that makes the cycle longer
 
 
@@ -57,13 +59,21 @@ def _period_of(z: np.ndarray, longest: int | None) -> int:
         return 1
     amplitude[1:] /= 2 * np.sin(np.pi * np.arange(1, len(amplitude)) / n)  # of the series again
     top = int(np.where(lines, amplitude, 0).argmax())
-    cycles = _cycles(amplitude, top)
+    cycles = _cycles(steps, top)
     strong = lines & (amplitude**2 >= LEAST_SHARE * amplitude[top] ** 2)
-    for multiple in MULTIPLES:
-        nearest = round(cycles / multiple)
-        if nearest >= slowest and strong[nearest - 1 : nearest + 2].any():
-            return round(n * multiple / cycles)
+    while multiple := _longer(strong, cycles, slowest):
+        cycles /= multiple
     return round(n / cycles)
+
+
+def _longer(strong: np.ndarray, cycles: float, slowest: int) -> int:
+    """The multiple of a period that a strong line asks for, one that is a harmonic of the multiple alone; 0: none."""
+    for multiple in MULTIPLES:
+        own = [k for k in range(1, HARMONICS * multiple) if math.gcd(k, multiple) == 1]
+        bins = [round(cycles * k / multiple) for k in own]
+        if cycles / multiple >= slowest and any(strong[i] for i in bins if i < len(strong)):
+            return multiple
+    return 0
 
 
 def _lines(power: np.ndarray) -> np.ndarray:
@@ -80,7 +90,14 @@ def _lines(power: np.ndarray) -> np.ndarray:
     return np.concatenate([[False], power[1:] > least * np.maximum(level, 1e-12 * power.max())])
 
 
-def _cycles(amplitude: np.ndarray, top: int) -> float:
-    """Cycles in the series to a fraction of a bin: a sine between two bins divides its amplitude inversely."""
+def _cycles(steps: np.ndarray, line: int) -> float:
+    """Cycles in `steps [n]` to a fraction of a bin, near a line: exact for a sine under a Hann window.
+
+    The ratio of the two largest bins' amplitudes tells where between them it is (Grandke 1983, IEEE Transactions on
+    Instrumentation and Measurement 32).
+    """
+    amplitude = np.abs(np.fft.rfft((steps - steps.mean()) * np.hanning(len(steps) + 1)[:-1]))
+    top = line - 1 + int(amplitude[line - 1 : line + 2].argmax())
     side = 1 if top + 1 < len(amplitude) and amplitude[top + 1] > amplitude[top - 1] else -1
-    return top + side * amplitude[top + side] / (amplitude[top] + amplitude[top + side])
+    ratio = amplitude[top + side] / amplitude[top]
+    return top + side * (2 * ratio - 1) / (ratio + 1)

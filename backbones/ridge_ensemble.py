@@ -19,7 +19,6 @@ training, and that does not shrink as training grows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -50,6 +49,7 @@ OWN_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels
 MOST_OWN = 32  # channels, beyond which one matrix serves all
 SHARES = (1 / 2, 3 / 4)  # of training, that the folds before validation are fitted on
 TEMPERATURE = 0.03  # in log MSE
+EXACT = 1e-9  # of the worst member's MSE: no error at all
 LEAST_WEIGHT = 0.01  # of the heaviest member's; lighter ones are dropped
 
 
@@ -95,8 +95,10 @@ class RidgeEnsemble(LinearForecaster):
     ) -> dict[str, Any]:
         """Score, weigh and add up the members; -> the numbers of them, the period, the heaviest and its folds' MSE."""
         horizon, pieces = self.ahead.horizon, self.pieces(train)
+        lookbacks = _lookbacks(pieces, self.length, horizon)
+        context = lookbacks[-1]
+        folds = _folds(pieces, [piece[:, self.length - context :] for piece in self.pieces(val)], context, horizon)
         period = period_of_pieces(pieces, max(self.length // 2, 1))
-        lookbacks, folds = _plan(pieces, self.pieces(val), self.length, horizon)
         groups = len(self.weight)
         members = _members(lookbacks, period, own=groups > 1)
         scores = [_score(fold, members, horizon, period, groups) for fold in folds]
@@ -115,35 +117,26 @@ class RidgeEnsemble(LinearForecaster):
         }
 
 
-def _plan(train: Pieces, val: Pieces, length: int, horizon: int) -> tuple[list[int], list[Fold]]:
-    """Look-backs, and the folds that can be made with them; the last of those scores on validation.
-
-    Short training parts have folds before they have long look-backs. Where not even the shortest window fits into
-    their first half, validation is the only fold.
-    """
+def _lookbacks(train: Pieces, length: int, horizon: int) -> list[int]:
+    """The look-backs whose windows fit into the first half of training, so that there are folds, or else into it."""
     fitting = [n for n in LOOKBACKS if n <= length]
     if len(fitting) < 2:
         fitting = sorted({max(length * quarter // 4, 1) for quarter in (1, 2, 3, 4)})
-    parts = [[piece[:, : int(share * piece.shape[1])] for piece in train] for share in SHARES]
-    for start in (parts[0], train):
-        lookbacks = [n for n in fitting if count(start, n + horizon)]
-        if lookbacks:
-            break
-    else:
-        raise DataError(
-            f"no window of {fitting[0]} + {horizon} steps fits into a stretch of the training part",
-            where="ridge_ensemble",
-            hint="shorten --horizon or --context-len, or give longer series",
-        )
-    context = lookbacks[-1]
-    folds = []
-    for part, share in zip(parts, SHARES, strict=True):
-        following = []
-        for piece in train:
-            cut, end = int(share * piece.shape[1]), int((share + 1 / 4) * piece.shape[1])
-            following.append(piece[:, max(cut - context, 0) : end])
-        folds.append(Fold(part, following, context))
-    folds.append(Fold(train, [piece[:, length - context :] for piece in val], context))
+    for part in (_first(train, SHARES[0]), train):
+        found = [n for n in fitting if count(part, n + horizon)]
+        if found:
+            return found
+    raise DataError(
+        f"no window of {fitting[0]} + {horizon} steps fits into a stretch of the training part",
+        where="ridge_ensemble",
+        hint="shorten --horizon or --context-len, or give longer series",
+    )
+
+
+def _folds(train: Pieces, val: Pieces, context: int, horizon: int) -> list[Fold]:
+    """The folds inside training that have windows, and validation. A piece of `val` starts `context` steps early."""
+    folds = [Fold(_first(train, share), _after(train, share, context), context) for share in SHARES]
+    folds.append(Fold(train, val, context))
     width = context + horizon
     folds = [fold for fold in folds if count(fold.fit, width) and count(fold.score, width)]
     if not folds:
@@ -152,7 +145,18 @@ def _plan(train: Pieces, val: Pieces, length: int, horizon: int) -> tuple[list[i
             where="ridge_ensemble",
             hint="enlarge validation, or shorten --horizon",
         )
-    return lookbacks, folds
+    return folds
+
+
+def _first(pieces: Pieces, share: float) -> Pieces:
+    """The beginnings of all pieces."""
+    return [piece[:, : int(share * piece.shape[1])] for piece in pieces]
+
+
+def _after(pieces: Pieces, share: float, context: int) -> Pieces:
+    """The quarters of all pieces that follow their beginnings, with the context of the first target."""
+    ends = [(int(share * piece.shape[1]), int((share + 1 / 4) * piece.shape[1])) for piece in pieces]
+    return [piece[:, max(start - context, 0) : end] for piece, (start, end) in zip(pieces, ends, strict=True)]
 
 
 def _members(lookbacks: Sequence[int], period: int, own: bool) -> list[Member]:
@@ -199,14 +203,14 @@ def _solve(
     """
     asked = list(members)
     own = [one for one in asked if one.own]
-    bases: dict[Member, np.ndarray] = {replace(one, own=0.0): np.empty(0) for one in own}
-    shared = {one for one in asked if not one.own}
+    corrected = {replace(one, own=0.0) for one in own}
+    bases: dict[Member, np.ndarray] = {}
     sums_of = _sums_of(pieces, horizon)
-    for one in sorted(shared | set(bases), key=lambda one: (one.lookback, one.centre)):
+    for one in dict.fromkeys(replace(one, own=0.0) for one in asked):
         weight = _fit(one, sums_of(None, one.lookback, one.centre), period)
-        if one in bases:
+        if one in corrected:
             bases[one] = weight
-        if one in shared:
+        if one in asked:
             yield one, None, weight
     for channel in range(len(pieces[0]) if own else 0):
         for one in own:
@@ -269,8 +273,10 @@ def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int, gro
 
 def _weigh(mse: Mapping[Member, Sequence[np.ndarray]]) -> dict[Member, np.ndarray]:
     """Weights `[groups]` that sum to 1 over the members, from the MSE in each fold; without those that have none."""
-    smallest = np.finfo(np.float64).tiny  # a constant channel is forecast without error
-    score = np.array([np.log(np.maximum(folds, smallest)).mean(axis=0) for folds in mse.values()])
+    found = np.array(list(mse.values()))  # [members, folds, groups]
+    # Rounding decides nothing where many forecast without error, as of a constant channel.
+    least = np.maximum(EXACT * found.max(axis=0), np.finfo(np.float64).tiny)
+    score = np.log(np.maximum(found, least)).mean(axis=1)
     heavy = np.exp((score.min(axis=0) - score) / TEMPERATURE)
     heavy[heavy < LEAST_WEIGHT] = 0
     heavy /= heavy.sum(axis=0)

@@ -1,0 +1,105 @@
+"""The period finder, on cycles made up with a known period, on what has none, and on real data."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backbones._period import find_period, period_of_pieces
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def cycle(n: int, period: int, seed: int) -> np.ndarray:
+    """A peaked cycle on a drifting level, with noise."""
+    draw, t = rng(seed), np.arange(n)
+    return np.exp(2 * np.sin(2 * np.pi * t / period)) + 0.5 * draw.normal(size=n) + 0.05 * draw.normal(size=n).cumsum()
+
+
+@pytest.mark.parametrize("period", [3, 4, 7, 12, 24, 48, 52, 96, 144])
+def test_a_cycle_on_a_drifting_level(period):
+    assert find_period(np.stack([cycle(40 * period, period, seed) for seed in range(3)])) == period
+
+
+@pytest.mark.parametrize("n", [60, 120, 240])
+def test_twelve_on_monthly_data_with_a_year_and_a_trend(n):
+    t, draw = np.arange(n), rng(1)
+    year = np.array([0, -1, 0, 1, 1, 2, 4, 4, 1, 0, -1, 2.0])
+    z = np.exp(5 + 0.01 * t + 0.1 * year[t % 12] + 0.01 * draw.normal(size=n))[None]
+    assert find_period(z) == 12
+
+
+def hourly(weeks: int, weekend: float) -> np.ndarray:
+    t, draw = np.arange(168 * weeks), rng(2)
+    day = np.sin(2 * np.pi * t / 24) + 0.6 * np.sin(4 * np.pi * t / 24)
+    works = (t // 24) % 7 < 5
+    return (np.where(works, 1.0, weekend) * day + 0.8 * works + 0.2 * draw.normal(size=len(t)))[None]
+
+
+@pytest.mark.parametrize("weekend", [1.0, 0.5, 0.0])
+def test_a_week_of_days_is_a_day(weekend):
+    assert find_period(hourly(20, weekend)) == 24
+
+
+def test_a_day_with_two_peaks_is_not_half_a_day():
+    t = np.arange(2000)
+    z = np.sin(2 * np.pi * t / 24) + 2 * np.sin(4 * np.pi * t / 24) + rng(3).normal(size=2000)
+    assert find_period(z[None]) == 24
+
+
+@pytest.mark.parametrize("n", [100, 1000, 10000])
+def test_noise_and_random_walks_have_none(n):
+    """By chance one channel in a hundred shows a line; seven have to agree."""
+    for seed in range(20):
+        noise = rng(seed).normal(size=(7, n))
+        smooth = np.apply_along_axis(np.convolve, 1, noise, 0.9 ** np.arange(50), mode="same")
+        assert [find_period(noise), find_period(noise.cumsum(axis=1)), find_period(smooth)] == [1, 1, 1]
+
+
+def test_what_is_too_short_or_constant_has_none():
+    assert find_period(np.zeros((3, 500))) == 1
+    assert find_period(np.arange(500.0)[None]) == 1
+    assert find_period(np.zeros((1, 0))) == 1
+    assert find_period(np.sin(np.arange(20.0))[None]) == 1
+    assert find_period(np.vstack([np.zeros(480), cycle(480, 12, 0)])) == 12  # the constant channel has no say
+
+
+def test_a_cycle_longer_than_asked_for_does_not_count():
+    t = np.arange(8760 * 5)
+    z = (10 * np.sin(2 * np.pi * t / 8760) + np.sin(2 * np.pi * t / 24) + 0.1 * rng(4).normal(size=len(t)))[None]
+    assert abs(find_period(z) - 8760) < 50  # five cycles tell it to half a per cent
+    assert find_period(z, longest=360) == 24
+    assert find_period(z, longest=12) == 1
+
+
+def test_of_pieces_the_longest_are_looked_at():
+    long, short = cycle(600, 12, 0)[None], cycle(80, 7, 1)[None]
+    assert period_of_pieces([short, long, short], longest=100) == 12
+    months = [cycle(60, 12, seed)[None] for seed in range(30)]
+    assert period_of_pieces(months, longest=30) == 12
+
+
+def test_a_hundred_thousand_steps_take_a_moment():
+    z = np.stack([cycle(100_000, 96, seed) for seed in range(8)])
+    start = time.perf_counter()
+    assert find_period(z) == 96
+    assert time.perf_counter() - start < 2
+
+
+def test_etth1_has_days(shared):
+    table = pd.read_csv(shared / "ett" / "ETTh1.csv").iloc[:, 1:].to_numpy().T
+    assert find_period(table[:, :8640]) == 24
+    assert find_period(table[6:, :8640]) == 24
+    assert find_period(table[:, :2000]) == 24
+    quarters = np.arange(0, 8640, 0.25)
+    assert find_period(np.stack([np.interp(quarters, np.arange(8640), row[:8640]) for row in table])) == 96
+
+
+def test_beijing_has_days_and_not_years(shared):
+    table = pd.read_csv(shared / "beijing_pm25" / "pollution.csv.gz")[["DEWP", "TEMP", "PRES"]].to_numpy().T
+    assert find_period(table, longest=360) == 24
