@@ -281,9 +281,10 @@ def table_bars_figure(
     figure = new_figure(max(6.0, 2.6 + 1.9 * len(groups)), 1.5 + 0.3 * len(names))
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for k, (ax, group) in enumerate(zip(axes, groups, strict=True)):
-        dress(ax, ylabel, "")
+        dress(ax, "", "")
         _title(ax, group, 22)
         _compare(ax, measured[:, k], published[:, k])
+    figure.supxlabel(ylabel, fontsize=10)
     _name_rows(axes, names)
     _legend_above(figure, title)
     return figure
