@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import backbones
 import tasks
 from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table_flags
-from errors import UsageError, nearest
+from errors import UsageError, is_address, nearest
 
 DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the model and its judgement out."
-ALIASES = {"ckpt": ("--model",)}
+ALIASES = {"ckpt": ("--model",), "context_len": ("--window",)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +76,8 @@ def _add(group: Any, owners: Mapping[str, Flag]) -> None:
 
 
 METAVARS = {
-    "FILE": ("csv", "labels", "groups"),
+    "FILE": ("csv", "labels", "groups", "db_query"),
+    "URL": ("db",),
     "COL": ("time_col", "id_col", "known_future", "target"),
     "PATH": ("ckpt",),
     "DIR": ("out", "pretrained_dir"),
@@ -176,7 +177,7 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
     if core["backbone"] in backbones.names():
         core["model_args"], found = _check_model_args(core["backbone"], core["model_args"])
         problems += found
-    problems += _check_together(core)
+    problems += _check_together(core, given)
     refuse(problems, hint="run.py --help lists the flags" if any("unknown flag" in p for p in problems) else "")
     return RunConfig(**core, options=options, given=given)
 
@@ -218,17 +219,35 @@ def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str
     return {key: values[key] for key in values if key in given}, problems
 
 
-def _check_together(core: Mapping[str, Any]) -> list[str]:
+def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
+    """Where the data come from: files, a database, or nowhere."""
+    problems = []
+    for name in ("csv", "db"):
+        if core["demo"] and core[name]:
+            problems.append(f"--demo makes its own data: leave --{name} out")
+    if core["csv"] and core["db"]:
+        problems.append("--csv and --db: the data come from files or from a database")
+    if not core["demo"] and not core["csv"] and not core["db"]:
+        problems.append("--csv FILE... (or --db URL, or --demo) is required")
+    if core["db"] and not is_address(core["db"]) and not core["db"].startswith("embedded:"):
+        form = "postgresql://USER:PASSWORD@HOST:PORT/NAME or embedded:DIR"
+        problems.append(f"--db takes {form}; in a user or password, @ : / ? % are written %40 %3A %2F %3F %25")
+    if core["db_query"] and not core["db"]:
+        problems.append("--db-query needs --db")
+    if core["time_col"] and core["db"]:
+        problems.append("--time-col belongs to --csv: the first column of a query is the time")
+    for name in ("id_col", "resample", "tz"):
+        timed = core["time_col"] or core["db"] or "dataset" in given
+        if core[name] and name in given and not timed and core["mode"] == "train":
+            problems.append(f"--{name.replace('_', '-')} needs --time-col")
+    return problems
+
+
+def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     problems = []
     if not core["mode"]:
         problems.append("--mode is required: train, finetune, infer")
-    if core["demo"] and core["csv"]:
-        problems.append("--demo makes its own data: leave --csv out")
-    if not core["demo"] and not core["csv"]:
-        problems.append("--csv FILE... (or --demo) is required")
-    for name in ("id_col", "resample", "tz"):
-        if core[name] and not core["time_col"] and core["mode"] == "train":
-            problems.append(f"--{name.replace('_', '-')} needs --time-col")
+    problems += _check_source(core, given)
     if core["split_sizes"] and len(core["split_sizes"]) != 3:
         problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
     if core["split_sizes"] and core["split_mode"] == "group":

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
-from errors import CheckpointError, UsageError, nearest
+from errors import CheckpointError, UsageError, nearest, without_password
 
 MODES = ("train", "finetune", "infer")
 SPLITS = ("train", "val", "test", "all")
@@ -60,9 +60,14 @@ class RunConfig:
     csv: tuple[str, ...] = _flag(
         (), "Data", "wide CSVs (rows = series, columns = time; a file is a channel), or with --time-col long ones"
     )
+    db: str = _flag("", "Data", "PostgreSQL to read in place of files: postgresql://USER@HOST/NAME, or embedded:DIR")
+    db_query: str = _flag("", "Data", "file with the SELECT to read: the time, then a column a channel")
+    db_timeout: float = _flag(300.0, "Data", "seconds that a statement may take in the database; 0: any", within="[0,)")
     time_col: str = _flag("", "Data", "column of times: the CSVs are long, a line a step and a column a channel")
-    id_col: str = _flag("", "Data", "column of a long CSV that tells its series apart (else a file is a series)")
-    resample: str = _flag("", "Data", "make the steps of long CSVs regular: means over each 1h, 15min, D, ...")
+    id_col: str = _flag(
+        "", "Data", "column of a long CSV or query that tells its series apart (else a file is a series)"
+    )
+    resample: str = _flag("", "Data", "make the steps of long data regular: means over each 1h, 15min, D, ...")
     tz: str = _flag("", "Data", "time zone of times without an offset, as Europe/Berlin")
     label_src_ch: int = _flag(0, "Data", "channel that the label is read from", within="[0,)", binds=True)
     drop_label_from_x: bool = _flag(False, "Data", "keep the label channel out of the model's input", binds=True)
@@ -133,8 +138,8 @@ class RunConfig:
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def flat(self) -> dict[str, Any]:
-        """Every setting under its flag's name, plain values only: what config.yaml and a checkpoint hold."""
-        own = {f.name: getattr(self, f.name) for f in core_flags()}
+        """Every setting under its flag's name, plain and without passwords: what config.yaml and a checkpoint hold."""
+        own = {f.name: getattr(self, f.name) for f in core_flags()} | {"db": without_password(self.db)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in (own | self.options).items()}
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from errors import DataError, UsageError
 from readers import cache
 from readers.clock import Clock
 from readers.dialect import Dialect
-from readers.long import read_long
+from readers.long import Long, read_long
 from readers.paths import abridge, expand_paths
 from readers.sidecars import read_groups, read_labels
 from readers.tables import Facts, read_table
@@ -28,12 +29,16 @@ FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it nee
 
 @dataclass(frozen=True)
 class Source:
-    """One file that was read, as it lies on disk; `shape` is [N, T]."""
+    """One file that was read, as it lies on disk, or another source's content; `shape` is [N, T]."""
 
     path: str
     sha256: str
     bytes: int
     shape: tuple[int, int]
+
+    def plain(self) -> dict[str, Any]:
+        """For the manifest."""
+        return vars(self) | {"shape": list(self.shape)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,11 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
         decimal=config.decimal,
         nan=config.nan,
     )
+    return of_long(config, found, tuple(Source(*source) for source in found.sources), known)
+
+
+def of_long(config: RunConfig, found: Long, sources: tuple[Source, ...], known: Sequence[str] = ()) -> Series:
+    """Rows of one clock as a Series, with the labels and groups that a configuration names for them."""
     dialect = Dialect(config.sep, config.decimal)
     named = bool(config.id_col) or len(found.rows) > 1
     beside = found.rows, named, dialect
@@ -138,7 +148,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
         labels=given,
         label_names=names,
         groups=groups,
-        sources=tuple(Source(*source) for source in found.sources),
+        sources=sources,
         notes=(*found.notes, *notes, *more),
         time=found.time,
         clock=found.clock,

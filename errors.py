@@ -6,7 +6,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# A database's address. What stands where a password may be is not let through where it could be read in two ways.
+_HOST = r"(?:\[[^\]\s@]*\]|[^\s:@/?,\[]*)(?::\d*)?"
+_ADDRESS = re.compile(
+    r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^\s:@/?]*)(?::[^\s@/?]*)?@)?"
+    rf"(?P<host>{_HOST}(?:,{_HOST})*)(?P<path>(?:/[^\s@?]*)?)(?P<args>(?:\?\w+=[^\s@&]*(?:&\w+=[^\s@&]*)*)?)"
+)
+_ADDRESSES = re.compile(r"postgres(?:ql)?:/+(?:.*@)?[^\s'\"]*")
+_SECRETS = re.compile(r"(?<=[?&])\w*(?:password|secret)\w*=[^&]*&?", re.IGNORECASE)
 
 
 class TsrunError(Exception):
@@ -20,7 +30,7 @@ class TsrunError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n  hint: {self.hint}" if self.hint else text
+        return without_password(f"{text}\n  hint: {self.hint}" if self.hint else text)
 
 
 class UsageError(TsrunError):
@@ -65,3 +75,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the known word closest to `word`, or an empty string when none is close."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]}?" if match else ""
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is a database's address, `postgresql://...`, with everything odd in it percent-encoded."""
+    return bool(_ADDRESS.fullmatch(text)) and not re.search(r"%(?:00|(?![0-9A-Fa-f]{2}))", text)
+
+
+def without_password(text: str) -> str:
+    """`text` with the addresses of databases in it as they may be shown; of one that is malformed, nothing is."""
+    return _ADDRESSES.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    match = _ADDRESS.fullmatch(found[0])
+    if match is None:
+        return "postgresql://..."
+    user = "" if match["user"] is None else match["user"] + "@"
+    args = _SECRETS.sub("", match["args"]).rstrip("?&")
+    return f"{match['scheme']}{user}{match['host']}{match['path']}{args}"

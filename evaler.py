@@ -6,13 +6,14 @@ No window is dropped from any evaluation, and nothing is averaged over batches.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from hardware import Precision, Runner, begin_step
 from scene import Stage
-from tasks._task import Scored
+from tasks._task import Maker, Scored
 from windows import Index, Windows
 
 
@@ -65,15 +66,18 @@ class References:
     def calibrate(self, val: Scored, known: Mapping[str, Any]) -> dict[str, Any]:
         """What each chooses on validation, as the model does: {name: calibration}; `known` ones are kept."""
         fresh = {name: make for name, make in self.makers.items() if name not in known}
-        names = self.bench.names
-        return {**known} | {n: self.task.calibrate(val.truth, make(val.index), names) for n, make in fresh.items()}
+        return {**known} | {name: self.task.calibrate(_by(make, val), self.bench.names) for name, make in fresh.items()}
 
     def judge(self, scored: Scored, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics of each on the windows that the model is scored on."""
-        assert scored.truth is not None
         found: dict[str, Any] = {
-            name: self.task.evaluate(scored.truth, make(scored.index), calibrations[name], self.bench)
+            name: self.task.evaluate(_by(make, scored), calibrations[name], self.bench)
             for name, make in self.makers.items()
         }
         skipped = {"skipped": "needs the training windows, which inference does not have"}
         return found | {name: skipped for name in self.task.fitted_references if name not in found}
+
+
+def _by(make: Maker, scored: Scored) -> Scored:
+    """The same windows, predicted by a reference."""
+    return replace(scored, pred=make(scored.index))

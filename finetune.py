@@ -59,11 +59,13 @@ def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-def check_files(stored: Mapping[str, Any], config: RunConfig, series: Series) -> None:
-    """CheckpointError when the checkpoint was trained on another number of channels, or on steps of another length."""
+def check_files(stored: Mapping[str, Any], config: RunConfig, series: Series, lacking: int = 0) -> None:
+    """CheckpointError when the checkpoint was trained on another number of channels, or on steps of another length.
+
+    `lacking` labels are not there, and not needed.
+    """
     wanted, channels = stored["input_channels"], series.n_channels
-    without_label = config.mode == "infer" and config.drop_label_from_x and not stored["per_row"]
-    if channels not in {len(wanted), len(wanted) - without_label}:
+    if channels != len(wanted) - lacking:
         raise CheckpointError(
             f"was trained on {len(wanted)} input channel(s), the data have {channels}",
             where=config.ckpt,

@@ -38,9 +38,11 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     stored = checkpoint.load(checkpoint.find(config.ckpt))
     config = finetune.adopt_checkpoint(config, stored)
     task = tasks.build(config.task, config.options)
+    config = task.settle(config)
     series, timings = scenes.load(config, task, stored["input_channels"])
-    finetune.check_files(stored, config, series)
-    known = _label_known(config, stored, series)
+    lacking = 0 if stored["per_row"] else task.absent(stored["input_channels"], stored["outputs"], config, series)
+    finetune.check_files(stored, config, series, lacking)
+    known = _label_known(stored, series, lacking)
     scene = scenes.open_scene(config, task, series, timings, label_known=known, per_row=stored["per_row"])
     finetune.check_checkpoint(stored, scene)
     job = _Inference(scene, task, stored, device)
@@ -53,13 +55,13 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     return content, place.final
 
 
-def _label_known(config: RunConfig, stored: Mapping[str, Any], series: Series) -> bool:
+def _label_known(stored: Mapping[str, Any], series: Series, lacking: int) -> bool:
     """Whether these files hold the label: one given per row, or the channel that the model was trained to predict."""
     if stored["per_row"]:
         return series.labels is not None
     if series.labels is not None:
         raise CheckpointError("predicts a channel's next value, not one label a row", where="--labels")
-    return not (config.drop_label_from_x and series.n_channels == len(stored["input_channels"]) - 1)
+    return not lacking
 
 
 class _Inference:
@@ -69,7 +71,7 @@ class _Inference:
         self.scene, self.task, self.stored, self.device = scene, task, stored, device
         self.config = scene.config
         self.names: list[str] = stored["outputs"]
-        self.calibration: dict[str, Any] = stored["calibration"] or task.calibrate(None, None, self.names)
+        self.calibration: dict[str, Any] = stored["calibration"] or task.calibrate(None, self.names)
         sources = [source.sha256 for source in scene.series.sources]
         demo = self.config.demo and stored["config"]["demo"] and self.config.seed == stored["config"]["seed"]
         self.known_files = demo or (bool(sources) and sources == stored["sources"])
@@ -141,7 +143,7 @@ class _Inference:
             parts = [] if past is None else [past]
             self.task.write(folder, stage.bench(self.names), self.calibration, parts, ahead)
             if self.config.plots:
-                self._draw(evaluator, scored, ahead, folder, run, content["references"])
+                self._draw(evaluator, past, ahead, folder, run, content["references"])
         self._describe(folder, argv, precision, precision.warnings() + [warning] * bool(warning))
         return content
 
@@ -166,11 +168,10 @@ class _Inference:
     def _summary(self, stage: Stage, scored: Scored | None, run: str) -> dict[str, Any]:
         scores, beside = None, {}
         if scored is not None:
-            assert scored.truth is not None
-            scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, stage.bench(self.names))
+            scores = self.task.evaluate(scored, self.calibration, stage.bench(self.names))
             if self.config.reference == "auto":
                 trivial = References(stage, self.names, train=None)
-                default = self.task.calibrate(None, None, self.names)  # of a run stopped before it had chosen
+                default = self.task.calibrate(None, self.names)  # of a run stopped before it had chosen
                 beside = trivial.judge(scored, dict.fromkeys(trivial.makers, default) | self.stored["references"])
         return results.summary(
             self.task,
@@ -189,15 +190,15 @@ class _Inference:
     def _draw(
         self,
         evaluator: Evaluator,
-        scored: Scored | None,
+        past: Scored | None,
         ahead: Scored | None,
         folder: Path,
         run: str,
         beside: Mapping[str, Any],
     ) -> None:
         split = self.config.plot_split or self.split
-        same = split == self.split or scored is None
-        drawn = scored if same else evaluator.score(self._index(split))
+        same = split == self.split or past is None
+        drawn = past if same else evaluator.score(self._index(split))
         shown = Shown(self.config.backbone, f"{run} ({split})", drawn, ahead, beside if same else {})
         self.task.plots(folder, evaluator.stage.bench(self.names), self.calibration, shown)
 

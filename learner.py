@@ -108,7 +108,7 @@ class Learner:
             self.config.backbone,
             len(self.scene.keep),
             self.config.context_len,
-            outputs=len(self.names),
+            outputs=self.task.outputs(self.names),
             horizon=self.task.horizon,
             head=self.task.head,
             args=self.config.model_args,
@@ -163,8 +163,7 @@ class Learner:
         progress = Progress(seconds=time.perf_counter() - started)
         with self.scene.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
-            assert scored.truth is not None
-            progress.best = self.task.watch(scored.truth, scored.pred)[self.task.monitor]
+            progress.best = self.task.watch(*scored.judged())[self.task.monitor]
             self._calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
@@ -219,8 +218,7 @@ class Learner:
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
             # Weights that were fitted on validation, too, have nothing left to choose on.
-            truth, pred = (None, None) if self.solution.get("refit") else (scored.truth, scored.pred)
-            self.calibration = self.task.calibrate(truth, pred, self.names)
+            self.calibration = self.task.calibrate(None if self.solution.get("refit") else scored, self.names)
             self.references = References(self.stage, self.names, train=None).calibrate(scored, self.references)
             self._save(kind, weights, training if kind == "last" else None)
 
@@ -235,7 +233,7 @@ class Learner:
             "backbone": self.config.backbone,
             "channels": len(self.scene.keep),
             "length": self.config.context_len,
-            "outputs": len(self.names),
+            "outputs": self.task.outputs(self.names),
             "horizon": self.task.horizon,
             "head": self.task.head,
             "args": dict(self.config.model_args),
@@ -278,9 +276,8 @@ class Learner:
     def _judge(self, progress: Progress, run: str) -> dict[str, Any]:
         evaluator, name = self.evaluator(), self.scored_split()
         val, scored = evaluator.score(self.split.val), evaluator.score(self.index_of(name))
-        assert scored.truth is not None
         bench = self.stage.bench(self.names)
-        scores = self.task.evaluate(scored.truth, scored.pred, self.calibration, bench)
+        scores = self.task.evaluate(scored, self.calibration, bench)
         beside = {}
         if self.config.reference == "auto":
             with self.scene.timed("references"):
@@ -302,8 +299,7 @@ class Learner:
         content |= {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
         content |= {"fit": self.solution} if self.solution else {}
         if name != "val":
-            assert val.truth is not None
-            content["validation"] = self.task.evaluate(val.truth, val.pred, self.calibration, bench)
+            content["validation"] = self.task.evaluate(val, self.calibration, bench)
         write_json(self.folder / self.task.summary, content)
         with self.scene.timed("artifacts"):
             self.task.write(self.folder, bench, self.calibration, [scored], None)

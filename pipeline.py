@@ -59,6 +59,7 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     if stored is not None:
         finetune.check_files(stored, config, series)
     config = scenes.resolve_context(config, series)
+    config = task.settle(config)
     scene = scenes.open_scene(config, task, series, timings)
     scenes.check_windows(scene)
     if stored is not None:

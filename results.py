@@ -15,6 +15,7 @@ import yaml
 
 import splits
 from config import RunConfig
+from errors import without_password
 from hardware import device_name
 from scene import Scene
 from splits import Split
@@ -80,7 +81,7 @@ def manifest(
     """How the run came about: enough to repeat it, and to doubt it."""
     series = scene.series
     return {
-        "command": "python run.py " + shlex.join(argv),
+        "command": "python run.py " + shlex.join(map(without_password, argv)),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -94,7 +95,7 @@ def manifest(
             "rows": series.n_rows,
             "channels": list(series.channels),
             "steps": int(series.offsets[-1]),
-            "files": [vars(source) | {"shape": list(source.shape)} for source in series.sources],
+            "files": [source.plain() for source in series.sources],
             "notes": list(series.notes),
         },
         "split": dict(split),

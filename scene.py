@@ -135,17 +135,21 @@ def open_scene(
     targets = tuple([series.channels[c] for c in keep].index(name) for name in continued)
     beforehand = _usable(series, covariates)
     usable_x = _usable(series, keep) & beforehand
-    length, offset, horizon = config.context_len, None if per_row else config.label_offset, task.horizon
+    length, offset, horizon = config.context_len, None if per_row else task.offset(config), task.horizon
     if plane is None:
-        usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), bool(per_row))
+        known = bool(per_row) or task.within
+        usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
     else:
         usable_y = ~np.isnan(plane.values).any(axis=0)
         usable_y &= True if per_row else beforehand
-    index = windows.plan(
-        series.offsets, usable_x, usable_y, length=length, offset=offset, stride=config.stride, horizon=horizon
-    )
+    if task.within:
+        index = windows.cover(series.offsets, usable_x & usable_y, length=length, stride=config.stride)
+    else:
+        index = windows.plan(
+            series.offsets, usable_x, usable_y, length=length, offset=offset, stride=config.stride, horizon=horizon
+        )
     ahead = windows.last_contexts(series.offsets, usable_x, length=length, offset=offset, horizon=horizon)
-    told = np.full(series.n_rows, not per_row)
+    told = np.full(series.n_rows, not per_row and not task.within)
     if series.known:
         told &= _told_ahead(series, task.horizon)
     return Scene(config, series, keep, covariates, targets, plane, index, ahead.of_rows(told), timings)
@@ -173,11 +177,19 @@ def check_windows(scene: Scene) -> None:
     assert config.context_len is not None
     windows.check_length(series.lengths, config.context_len, scene.index.span - config.context_len, series.n_rows)
     if not len(scene.index):
+        longest = _longest_stretch(series, scene.keep)
         raise DataError(
-            f"every window holds a missing value ({series.n_rows} rows of up to {series.lengths.max()} steps)",
+            f"every window holds a missing value: the longest stretch has {longest} steps without one, "
+            f"a window {scene.index.span} ({series.n_rows} rows of up to {series.lengths.max()} steps)",
             where=f"--nan {config.nan}",
             hint="--nan ffill or zero, or a smaller --context-len",
         )
+
+
+def _longest_stretch(series: Series, channels: np.ndarray) -> int:
+    usable = np.concatenate([[False], _usable(series, channels), [False]])
+    edges = np.flatnonzero(np.diff(usable.astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def make_splits(scene: Scene) -> list[Split]:
@@ -248,6 +260,7 @@ class Stage:
             names=names,
             per_row=scene.per_row,
             seed=scene.config.seed,
+            scaler=self.scaler.plain(),
         )
 
 

@@ -132,6 +132,28 @@ def plan(
     return _runs(start[good], row[good], blank)
 
 
+def cover(offsets: np.ndarray, usable: np.ndarray, *, length: int, stride: int) -> Index:
+    """Windows whose target is the window itself, over every stretch of usable steps [total] that is as long as one.
+
+    Within a stretch they start `stride` apart, and one more ends where the stretch ends: all of it is covered.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]]).astype(np.int8)))
+    begin, end = edges[::2], edges[1::2]
+    inner = offsets[1:-1]
+    inner = inner[usable[inner - 1] & usable[inner]] if len(inner) else inner  # a stretch ends where its row does
+    begin, end = np.sort(np.concatenate([begin, inner])), np.sort(np.concatenate([end, inner]))
+    long = end - begin >= length
+    begin, end = begin[long], end[long]
+    count = (end - begin - length) // stride + 1
+    rest = begin + (count - 1) * stride + length < end
+    first = np.concatenate([begin, end[rest] - length])
+    order = np.argsort(first, kind="stable")
+    first = first[order]
+    count = np.concatenate([count, np.ones(int(rest.sum()), np.int64)])[order]
+    row = np.searchsorted(offsets, first, side="right") - 1
+    return Index(first, count, row, stride, length, shift=0, horizon=length)
+
+
 def _clean(usable: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
     """Whether all `length` steps from each start on are usable."""
     missing = np.concatenate([[0], np.cumsum(~usable)])

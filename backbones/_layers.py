@@ -6,10 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from errors import UsageError
+
 # Added to the variance of a window, so that a constant one is divided by 0.003 and not by zero.
 VARIANCE_FLOOR = 1e-5
 # Where a patch length is not given, patches grow until a window is at most this many tokens.
 MAX_TOKENS = 64
+POSITION_BASE = 10000.0
 
 
 def standardise(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -58,6 +61,31 @@ def join_channels(h: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
     """
     joined = h.transpose(1, 2).flatten(2)
     return torch.cat([joined, level.unsqueeze(1).expand(-1, h.shape[2], -1)], dim=2)
+
+
+def repeat_last(x: torch.Tensor, multiple: int) -> torch.Tensor:
+    """`x [B, C, T]` -> `[B, C, T']` with T' the next multiple, two of them at least; the last value fills it.
+
+    Two, because batch norm cannot train on a single value, which is what one window might leave.
+    """
+    length = x.shape[2]
+    missing = max(2, -(-length // multiple)) * multiple - length
+    return torch.cat([x, x[:, :, -1:].expand(-1, -1, missing)], dim=2) if missing else x
+
+
+def position_table(length: int, dim: int) -> torch.Tensor:
+    """`[length, dim]`: sines in the even columns, cosines in the odd ones (Vaswani et al. 2017, section 3.5)."""
+    frequency = POSITION_BASE ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
+    table = torch.empty(length, dim)
+    table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()[:, : dim // 2]
+    return table
+
+
+def check_odd(kernel: int) -> None:
+    """UsageError when a convolution cannot stand with its middle on a step."""
+    if kernel % 2 == 0:
+        raise UsageError(f"kernel {kernel} has no middle step", where="--model-args", hint=f"take {kernel + 1}")
 
 
 class PatchTokens(nn.Module):

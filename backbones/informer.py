@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from backbones import Ahead, register
 from backbones._forecast import Dropout, check_heads
-from backbones._layers import standardise
+from backbones._layers import position_table, standardise
 from backbones._probsparse import ProbSparse
 from errors import UsageError
 
@@ -39,8 +39,6 @@ HYPER = {
     "revin": {"default": False, "help": "forecast each window standardised by its own mean and deviation"},
 }
 
-POSITION_BASE = 10000.0
-
 
 @dataclass(frozen=True)
 class Sizes:
@@ -51,15 +49,6 @@ class Sizes:
     hidden: int
     factor: int
     dropout: float
-
-
-def position_table(length: int, dim: int) -> torch.Tensor:
-    """`[length, dim]`: sines in the even columns, cosines in the odd ones (Vaswani et al. 2017, section 3.5)."""
-    frequency = POSITION_BASE ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
-    table = torch.empty(length, dim)
-    table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()[:, : dim // 2]
-    return table
 
 
 class Map(nn.Linear):

@@ -7,6 +7,7 @@ and what it does not take for a time or a number is read again, as text.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import warnings
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from errors import DataError, nearest
+from errors import DataError, UsageError, nearest
 from readers.dialect import MISSING, Dialect, width_error
 from readers.stamps import Stamps, read_stamps, taken_stamps
 from readers.tables import decode, open_bytes, text_start
@@ -69,10 +70,40 @@ class LongFile:
             return _Text(_read(stream, self.path), self.path, self.dialect).place(record)
 
 
+class AnswerTable(LongFile):
+    """What a query gave; `path` is the file with the query."""
+
+    def place(self, record: int) -> str:
+        """`path, row N` of a row, which is `record` counted from 0."""
+        return _answer_place(self.path, record)
+
+
+def _answer_place(path: Path, record: int) -> str:
+    return f"{path}, row {record + 1}"
+
+
 def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     """Read one long CSV, plain or gzip. Raises DataError for a file, column, line or cell that is not in order."""
     with open_bytes(path) as (stream, raw):
         text = _Text(_read(stream, path), path, dialect)
+    return _read_table(text, wanted, LongFile, raw.sha.hexdigest(), raw.size)
+
+
+def read_answer(text: bytes, path: Path, id_col: str, columns: tuple[str, ...] | None) -> LongFile:
+    """What the query in the file `path` gave, as CSV with a header: the time, then channels and maybe an id.
+
+    Raises DataError as `read_file` does, and UsageError for an id that is the time; a place is the file and the row of
+    the answer, counted from 1.
+    """
+    answer = _Answer(text.rstrip(b"\n"), path, Dialect(",", ".", "yes", "no"))
+    time = answer.header()[0]
+    if time == id_col:
+        raise UsageError("the first column of a query is the time", where=f"--id-col {id_col}")
+    return _read_table(answer, Wanted(time, id_col, columns), AnswerTable, hashlib.sha256(text).hexdigest(), len(text))
+
+
+def _read_table(text: _Text, wanted: Wanted, kind: type[LongFile], sha256: str, size: int) -> LongFile:
+    """The columns wanted of a table's text."""
     names = text.header()
     needed, notes = _needed(names, wanted, text)
     columns = [name for name in needed if name not in (wanted.time, wanted.id)]
@@ -82,17 +113,17 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     if stamps is None:
         stamps = read_stamps(_read_text(text, names, wanted.time), text.place)
     ids = _ids(frame[wanted.id], text) if wanted.id else None
-    return LongFile(
-        path=path,
-        dialect=dialect,
+    return kind(
+        path=text.path,
+        dialect=text.dialect,
         width=len(names),
         columns=tuple(columns),
         at=tuple(names.index(name) for name in columns),
         values=values,
         stamps=stamps,
         ids=ids,
-        sha256=raw.sha.hexdigest(),
-        bytes=raw.size,
+        sha256=sha256,
+        bytes=size,
         quoted=text.quoted,
         notes=(*notes, *([stamps.note] if stamps.note else [])),
     )
@@ -153,6 +184,13 @@ class _Text:
             return next(itertools.islice(self.lines(), record + 1, None))[1]
         line = next(itertools.islice(io.BytesIO(self.text), record + 1, None))
         return self.dialect.split([decode(line).rstrip("\r\n")], self.path)[0]
+
+
+class _Answer(_Text):
+    """What a query gave, as CSV text."""
+
+    def place(self, record: int) -> str:
+        return _answer_place(self.path, record)
 
 
 # ---- columns

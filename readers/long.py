@@ -68,9 +68,18 @@ def read_long(
     is what to do with a missing or infinite value, as in `data.read_wide`. Raises UsageError and DataError.
     """
     dialect = Dialect(sep, decimal, "yes", "no")
-    _check_options(paths, (time_col, id_col), columns, tz, nan)
-    target = _target(resample) if resample else None
+    if not paths:
+        raise UsageError("no file is named", where="--csv")
+    if time_col == id_col:
+        raise UsageError("the same as --time-col", where="--id-col")
+    check_options((time_col, id_col), columns, resample, tz, nan)
     files = _read_all(paths, Wanted(time_col, id_col, None if columns is None else tuple(columns)), dialect)
+    return join_files(files, known=known, resample=resample, tz=tz, nan=nan)
+
+
+def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str, tz: str, nan: str) -> Long:
+    """What was read of files (or of a query) on one clock; the options are those of `read_long`, and checked."""
+    target = _target(resample) if resample else None
     channels = files[0].columns
     ahead = _known(known, channels)
     rows, notes = set_zone(join(files), tz)
@@ -116,13 +125,8 @@ def _merge_notes(files: Sequence[LongFile]) -> list[str]:
     return lines
 
 
-def _check_options(
-    paths: Sequence[Path | str], keys: Sequence[str], columns: Sequence[str] | None, tz: str, nan: str
-) -> None:
-    if not paths:
-        raise UsageError("no file is named", where="--csv")
-    if keys[0] == keys[1]:
-        raise UsageError("the same as --time-col", where="--id-col")
+def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: str, tz: str, nan: str) -> None:
+    """Raises UsageError for options that go against each other; `keys` are the columns of the times and the ids."""
     if nan not in ("error", *_FILLED):
         raise UsageError(f"{nan!r} is none of error, {', '.join(_FILLED)}", where="--nan")
     for name in columns or ():
@@ -130,6 +134,8 @@ def _check_options(
             raise UsageError(f"{name!r} is the column of the times or the ids", where="--columns")
         if list(columns or ()).count(name) > 1:
             raise UsageError(f"{name!r} is named twice", where="--columns")
+    if resample:
+        _target(resample)
     check_zone(tz)
 
 

@@ -1,4 +1,5 @@
-"""Data made up from a seed: intermittent demand as wide CSVs to try the toolkit on, demand and rooms in memory.
+"""Data made up from a seed: intermittent demand as wide CSVs to try the toolkit on, and in memory demand, rooms, loads
+and the meters of a household.
 
     python -m sources.synthetic --out data/demo --files 4 --rows 400 --columns 120 --seed 7
 
@@ -21,11 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from data import Series
-from readers.clock import Clock
+from readers.clock import Clock, fixed_freq
 
 SEASON = 12  # steps
 WARM_UP = 5 * SEASON  # steps thrown away, after which the first demand no longer matters
 MOST_LEAD = 3  # steps
+YEAR_2024 = 1_704_067_200 * 10**9  # ns
+DAY = 86_400  # seconds
+HOUSEHOLD = ("mains", "fridge", "kettle", "washing_machine", "microwave")
+STANDBY = 60.0  # W of what has no meter of its own
 
 
 def demand(rows: int, columns: int, channels: int, seed: int) -> np.ndarray:
@@ -81,8 +86,7 @@ def load_series(hours: int, seed: int) -> Series:
     """
     random = np.random.default_rng(seed)
     clock = Clock("h", "")
-    start = 1_704_067_200 * 10**9  # 2024-01-01 00:00
-    time = np.concatenate([[start], clock.extend(start, hours - 1)])
+    time = np.concatenate([[YEAR_2024], clock.extend(YEAR_2024, hours - 1)])
     hour = np.arange(hours)
     weekend = (hour // 24 % 7 >= 5)[None]
     shape = np.sin(2 * np.pi * (hour - 8) / 24) + 0.5 * np.sin(4 * np.pi * (hour - 5) / 24)
@@ -100,6 +104,72 @@ def load_series(hours: int, seed: int) -> Series:
         time=time,
         clock=clock,
     )
+
+
+def appliance_series(days: int, seed: int, step_seconds: int = 8) -> Series:
+    """The meters of one house in W, from 2024-01-01 on: `HOUSEHOLD`, which is the mains and four devices.
+
+    A fridge that cycles day and night (a surge, then 90 W), a kettle and a microwave with rectangular pulses, a washing
+    machine that ramps to its heating, turns its drum and spins. Mains is their sum, a standby of 60 W with a trend and
+    a daily swing, lamps in the evening, and noise that grows with the power; whole watts, as meters count them.
+    """
+    random = np.random.default_rng(seed)
+    steps = days * DAY // step_seconds
+    power = np.zeros((len(HOUSEHOLD), steps))
+    power[1] = _fridge(random, steps, step_seconds)
+    for channel, (per_day, run) in enumerate(((7, _kettle), (1.5, _washing_machine), (6, _microwave)), start=2):
+        for begin in _starts(random, days, per_day, step_seconds):
+            pulse = run(random, step_seconds)[: steps - begin]
+            power[channel, begin : begin + len(pulse)] = np.maximum(power[channel, begin : begin + len(pulse)], pulse)
+    hour = np.arange(steps) * step_seconds / 3600
+    rest = STANDBY + 20 * hour / hour[-1] + 10 * np.sin(2 * np.pi * (hour - 9) / 24)
+    lamps = random.uniform(40, 160, days).repeat(DAY // step_seconds) * ((hour % 24 > 17.5) & (hour % 24 < 22.5))
+    power[0] = power[1:].sum(axis=0) + rest + lamps
+    power[0] += random.normal(0, 1, steps) * (1.5 + 0.005 * power[0])
+    power[1:] += random.normal(0, 1, (4, steps)) * 0.01 * power[1:]
+    return Series(
+        values=np.maximum(np.round(power), 0).astype(np.float32),
+        offsets=np.array([0, steps], np.int64),
+        channels=HOUSEHOLD,
+        rows=("house",),
+        notes=(f"synthetic appliances, seed {seed}: {days} days, a step every {step_seconds} s",),
+        time=YEAR_2024 + np.arange(steps, dtype=np.int64) * step_seconds * 10**9,
+        clock=Clock(fixed_freq(step_seconds * 10**9), "UTC"),
+    )
+
+
+def _starts(random: np.random.Generator, days: int, per_day: float, step_seconds: int) -> np.ndarray:
+    """Steps between 6:30 and 22:00 at which a device is used."""
+    day = random.integers(0, days, random.poisson(per_day * days))
+    return ((day + random.uniform(6.5 / 24, 22 / 24, len(day))) * DAY / step_seconds).astype(int)
+
+
+def _fridge(random: np.random.Generator, steps: int, step_seconds: int) -> np.ndarray:
+    power = np.zeros(steps)
+    begin = int(random.uniform(0, 2400) / step_seconds)
+    while begin < steps:
+        on = int(random.normal(1100, 120) / step_seconds)
+        since = np.arange(min(on, steps - begin)) * step_seconds
+        power[begin : begin + on] = 90 + 45 * np.exp(-since / 40)
+        begin += on + int(random.normal(2300, 250) / step_seconds)
+    return power
+
+
+def _kettle(random: np.random.Generator, step_seconds: int) -> np.ndarray:
+    return np.full(int(random.uniform(90, 240) / step_seconds), random.normal(2250, 20))
+
+
+def _microwave(random: np.random.Generator, step_seconds: int) -> np.ndarray:
+    return np.full(int(random.uniform(60, 360) / step_seconds), random.normal(1250, 15))
+
+
+def _washing_machine(random: np.random.Generator, step_seconds: int) -> np.ndarray:
+    """A ramp of a minute to the heating, the drum back and forth twice a minute, ramps of the spin."""
+    seconds = np.arange(0, random.uniform(4200, 6600), step_seconds)
+    heated, spin = random.uniform(600, 1200), seconds[-1] - 600
+    heating = np.where(seconds < heated, random.normal(1900, 30) * np.minimum(seconds / 60, 1), 0)
+    drum = 80 + 120 * np.abs(seconds / 15 % 2 - 1)
+    return np.where(seconds < spin, drum + heating, 150 + 450 * ((seconds - spin) / 300 % 1))
 
 
 def _series(values: np.ndarray, names: Sequence[str], note: str) -> Series:

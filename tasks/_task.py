@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import data
 from backbones import Ahead
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from sources import reading
 from windows import Index
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -44,6 +44,11 @@ class Scored:
     index: Index
     pred: np.ndarray  # [n, K, H]
     truth: np.ndarray | None
+
+    def judged(self) -> tuple[np.ndarray, np.ndarray]:
+        """(truth, pred), where the truth is known."""
+        assert self.truth is not None
+        return self.truth, self.pred
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Bench:
     names: Sequence[str]
     per_row: bool
     seed: int
+    scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
 
     def raw(self, index: Index) -> np.ndarray:
         """The label as it stands in the data: [n, K, H]."""
@@ -90,6 +96,7 @@ class Task(ABC):
     head: str  # "pool", "step" or "forecast", see backbones/_model.py
     horizon: int = 1  # H
     continues: bool = False  # the target is what comes next of the model's own input
+    within: bool = False  # the target lies within the context: inference covers all of it, and nothing comes next
     monitor: str  # the metric of `watch` that early stopping and the best checkpoint follow
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
@@ -106,7 +113,7 @@ class Task(ABC):
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         """The user's data; `columns` are the channels that a checkpoint wants of them."""
-        return data.read(config, columns)
+        return reading.read(config, columns)
 
     def plane(self, series: Series, config: RunConfig) -> Plane | None:
         """The label of a window: given per row (`--labels`), or a channel's value along time."""
@@ -123,6 +130,22 @@ class Task(ABC):
                 hint="give more --csv files, or keep the label",
             )
         return keep
+
+    def settle(self, config: RunConfig) -> RunConfig:
+        """The configuration with what the task makes of it; called once the context is known."""
+        return config
+
+    def offset(self, config: RunConfig) -> int:
+        """Steps from the context's last to the target's first; not positive where the target lies within."""
+        return config.label_offset
+
+    def outputs(self, names: Sequence[str]) -> int:
+        """How many rows the model gives: K, unless the task asks for more than one of each."""
+        return len(names)
+
+    def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
+        """How many channels these data lack of the `wanted` ones, all of them labels that inference can do without."""
+        return int(config.drop_label_from_x and series.n_channels == len(wanted) - 1)
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
         """What of the target's settings stands in the summary."""
@@ -163,14 +186,12 @@ class Task(ABC):
         """The few numbers followed over epochs, the monitor among them; None where undefined."""
 
     @abstractmethod
-    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+    def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
         """What is chosen on validation; its defaults where there is none."""
 
     @abstractmethod
-    def evaluate(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], bench: Bench
-    ) -> dict[str, Any]:
-        """Every metric of the summary."""
+    def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+        """Every metric of the summary, for windows whose truth is known."""
 
     @abstractmethod
     def references(self, bench: Bench, train: Index | None, val: Index | None) -> dict[str, Maker]:

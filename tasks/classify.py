@@ -20,7 +20,7 @@ from errors import DataError, UsageError
 from sources.synthetic import demand_series
 from tasks import register
 from tasks._labels import LabelTask, per_output
-from tasks._task import Bench, Loss, Shown
+from tasks._task import Bench, Loss, Scored, Shown
 
 FLAGS = {
     "bin_rule": {
@@ -138,16 +138,16 @@ class Classify(LabelTask):
         known = [value for value in values if value is not None]
         return {"pr_auc": float(np.mean(known)) if known else None}
 
-    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
-        if truth is None or pred is None or not len(truth):
+    def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
+        if val is None or not len(val.pred):
             return {"tau": [self.default] * len(names), "chosen_on": "default"}
+        truth, pred = val.judged()
         best = [metrics.best_threshold(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(len(names))]
         tau = [self.default if f1 is None else threshold for threshold, f1 in best]
         return {"tau": tau, "chosen_on": "val", "f1_on_val": [f1 for _, f1 in best]}
 
-    def evaluate(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], bench: Bench
-    ) -> dict[str, Any]:
+    def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+        truth, pred = scored.judged()
         reports = []
         for k in range(len(bench.names)):
             tau = calibration["tau"][k]

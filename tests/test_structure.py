@@ -15,7 +15,7 @@ from .conftest import ROOT
 
 # The floors, from the ground up. A module may import from the floors below it and, where listed, beside it.
 FLOORS = [
-    {"errors", "losses", "metrics", "viz", "viz_forecast", "backbones"},
+    {"errors", "losses", "metrics", "metrics_nilm", "states", "viz", "viz_forecast", "viz_nilm", "backbones"},
     {"config", "checkpoint", "readers"},
     {"data", "rundir", "windows"},
     {"sources", "splits", "scaling", "hardware"},
@@ -28,7 +28,7 @@ FLOORS = [
     {"cli"},
     {"run", "tools", "benchmarks"},
 ]
-BESIDE = {("backbones", "errors"), ("viz_forecast", "viz")}
+BESIDE = {("backbones", "errors"), ("viz_forecast", "viz"), ("metrics_nilm", "metrics"), ("viz_nilm", "viz")}
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = [
     path

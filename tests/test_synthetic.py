@@ -113,3 +113,32 @@ def test_rooms_obey_their_equation():
     assert np.array_equal(synthetic.rooms(3, 50, 1), synthetic.rooms(3, 50, 1)) and not np.array_equal(
         synthetic.rooms(3, 50, 1), synthetic.rooms(3, 50, 2)
     )
+
+
+def test_a_household_is_the_sum_of_its_devices_and_what_has_no_meter():
+    series = synthetic.appliance_series(10, seed=3)
+    assert series.channels == ("mains", "fridge", "kettle", "washing_machine", "microwave")
+    assert series.values.shape == (5, 10 * 10_800) and (np.diff(series.time) == 8 * 10**9).all()
+    assert series.clock.show(series.time[:1]) == ["2024-01-01 00:00:00+00:00"]
+    np.testing.assert_array_equal(series.values, synthetic.appliance_series(10, seed=3).values)
+    assert (series.values != synthetic.appliance_series(10, seed=4).values).any()
+    assert (series.values >= 0).all() and (series.values == np.round(series.values)).all()
+    rest = series.values[0] - series.values[1:].sum(axis=0)
+    nights = rest.reshape(10, -1)[:, :2000].mean(axis=1)  # before 4:30, when no lamp is on
+    assert 45 < nights[0] < 65 and 15 < nights[-1] - nights[0] < 21  # standby, and its trend of 20 W
+    assert rest.max() > 150
+
+
+def test_the_devices_of_a_household_differ_as_real_ones_do():
+    series = synthetic.appliance_series(14, seed=0, step_seconds=16)
+    assert series.clock.freq == "16s" and series.values.shape == (5, 14 * 5400)
+    watts = dict(zip(series.channels, series.values, strict=True))
+    shapes = {name: (watts[name] > least) for name, least in zip(series.channels[1:], (50, 2000, 20, 200), strict=True)}
+    shares = {name: on.mean() for name, on in shapes.items()}
+    assert 0.28 < shares["fridge"] < 0.37 and 0.03 < shares["washing_machine"] < 0.12
+    assert 0.005 < shares["kettle"] < 0.03 and 0.005 < shares["microwave"] < 0.03
+    runs = {name: int((np.diff(on.astype(int)) == 1).sum()) for name, on in shapes.items()}
+    assert 320 < runs["fridge"] < 390 and runs["kettle"] > 60 and runs["microwave"] > 50 and runs["washing_machine"] > 9
+    washing = watts["washing_machine"][shapes["washing_machine"]]
+    rises = np.diff(washing)[(washing[1:] > 400) & (washing[1:] < 1700)]
+    assert (rises > 0).mean() > 0.5  # its heating comes on in a ramp

@@ -1,0 +1,85 @@
+"""A Transformer that attends at two resolutions in every block: to single steps and to averages over `scale` of them.
+
+`x [B, C, T] -> z [B, T, d_model]`. A step is embedded by a linear map; its position is added (Vaswani et al. 2017,
+arXiv 1706.03762, section 3.5). A block normalises, attends at full resolution and, after average pooling, at the
+coarse one, repeats the coarse result for the steps it speaks for, and fuses both by a linear map into the residual
+stream; a feed-forward part follows. Where `scale` does not divide the window, the last average is over the rest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backbones import register
+from backbones._forecast import Dropout, check_heads
+from backbones._layers import position_table
+
+HYPER = {
+    "d_model": {"default": 128, "min": 2, "max": 4096, "help": "width, a multiple of heads"},
+    "heads": {"default": 4, "min": 1, "max": 64, "help": "attention heads at each resolution"},
+    "depth": {"default": 4, "min": 1, "max": 64, "help": "blocks"},
+    "scale": {"default": 4, "min": 2, "max": 512, "help": "steps that the coarse resolution averages"},
+    "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "on what a block adds"},
+}
+
+WIDEN = 4  # the feed-forward part's hidden width, in widths of the model
+
+
+class Attention(nn.Module):
+    """`x [B, T, d] -> [B, T, d]`: multi-head attention over all T; the map that follows is the block's `fuse`."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each [B, heads, T, width]
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class Block(nn.Module):
+    """`x [B, T, d] -> [B, T, d]`."""
+
+    def __init__(self, dim: int, heads: int, scale: int, dropout: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.norm = nn.LayerNorm(dim)
+        self.fine, self.coarse = Attention(dim, heads), Attention(dim, heads)
+        self.fuse = nn.Linear(2 * dim, dim)
+        self.norm_fused = nn.LayerNorm(dim)
+        self.widen, self.narrow = nn.Linear(dim, WIDEN * dim), nn.Linear(WIDEN * dim, dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norm(x)
+        averages = F.avg_pool1d(h.transpose(1, 2), self.scale, ceil_mode=True).transpose(1, 2)
+        coarse = self.coarse(averages).repeat_interleave(self.scale, dim=1)[:, : h.shape[1]]
+        x = x + self.dropout(self.fuse(torch.cat([self.fine(h), coarse], dim=2)))
+        return x + self.dropout(self.narrow(F.gelu(self.widen(self.norm_fused(x)))))
+
+
+@register
+class Multiscale(nn.Module):
+    """Tokens that have attended both ways in time; their mean is the window's summary."""
+
+    stride = 1
+    pool = "mean"
+    causal = False
+
+    def __init__(
+        self, channels: int, length: int, *, d_model: int, heads: int, depth: int, scale: int, dropout: float
+    ) -> None:
+        super().__init__()
+        check_heads(d_model, heads)
+        self.embed = nn.Linear(channels, d_model)
+        self.register_buffer("position", position_table(length, d_model), persistent=False)
+        self.blocks = nn.Sequential(*(Block(d_model, heads, scale, dropout) for _ in range(depth)))
+        self.norm = nn.LayerNorm(d_model)
+        self.dim = d_model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.embed(x.transpose(1, 2)).to(x.dtype) + self.position
+        return self.norm(self.blocks(h))

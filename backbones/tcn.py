@@ -1,0 +1,84 @@
+"""Temporal convolution network (Bai et al. 2018, arXiv 1803.01271, section 3 and figure 1).
+
+`x [B, C, T] -> z [B, T, filters]`. Block i is two convolutions with dilation 2^i around which a residual goes, so
+that a token sees `1 + 2 (kernel - 1) (2^depth - 1)` steps: with `causal` its own and those before it, otherwise as
+many after it as before. Batch norm stands where the paper has weight norm. Widths change in the first residual alone,
+by a 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backbones import register
+from backbones._forecast import Dropout
+from backbones._layers import check_odd
+
+HYPER = {
+    "filters": {"default": 48, "min": 1, "max": 512, "help": "width"},
+    "depth": {"default": 7, "min": 1, "max": 16, "help": "blocks; each doubles the dilation"},
+    "kernel": {"default": 3, "min": 1, "max": 63, "help": "steps of a convolution, an odd number"},
+    "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "after each convolution"},
+    "causal": {"default": False, "help": "see no step after its own, as a stream needs it"},
+}
+
+
+class Dilated(nn.Module):
+    """`[B, C, T] -> [B, width, T]`: convolution, batch norm, ReLU, dropout; zeros stand where there are no steps."""
+
+    def __init__(self, channels: int, width: int, kernel: int, dilation: int, dropout: float, causal: bool) -> None:
+        super().__init__()
+        around = (kernel - 1) * dilation
+        self.padding = (around, 0) if causal else (around // 2, around // 2)
+        # Batch norm takes away what a bias would add.
+        self.convolve = nn.Conv1d(channels, width, kernel, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(F.relu(self.norm(self.convolve(F.pad(x, self.padding)))))
+
+
+class Block(nn.Module):
+    """Two dilated convolutions and what goes around them."""
+
+    def __init__(self, channels: int, width: int, kernel: int, dilation: int, dropout: float, causal: bool) -> None:
+        super().__init__()
+        self.first = Dilated(channels, width, kernel, dilation, dropout, causal)
+        self.second = Dilated(width, width, kernel, dilation, dropout, causal)
+        self.around = nn.Conv1d(channels, width, 1) if channels != width else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.around(x) + self.second(self.first(x)))
+
+
+@register
+class TCN(nn.Module):
+    """A causal one is summarised by its last token, the only one that has seen the window."""
+
+    stride = 1
+
+    def __init__(
+        self,
+        channels: int,
+        length: int,  # noqa: ARG002 - the contract's; the convolutions take any
+        *,
+        filters: int,
+        depth: int,
+        kernel: int,
+        dropout: float,
+        causal: bool,
+    ) -> None:
+        super().__init__()
+        check_odd(kernel)
+        self.causal = causal
+        self.pool = "last" if causal else "mean"
+        self.dim = filters
+        self.blocks = nn.Sequential(
+            *(Block(filters if i else channels, filters, kernel, 2**i, dropout, causal) for i in range(depth))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.blocks(x).transpose(1, 2)

@@ -1,0 +1,239 @@
+"""What a disaggregation is worth, on one timeline with one value a step: states, events, watts, energy.
+
+Truth and prediction are NaN where there is none, and such steps are not judged. As in metrics.py, a quantity that the
+data do not define is None, with the reason in `undefined`. How each is calculated stands beside them, in `formulas`.
+
+Two names that the field uses in several ways: SAE is the relative error of the whole sum, not a mean over periods; NDE
+is the share of the squares itself, of which NILMTK prints the square root under the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metrics import best_threshold
+
+LEAST_ACTIVATIONS = 12  # in validation: with fewer, the tau of the best F1 fits these runs and no others
+TOLERANCE = 60.0  # seconds between a switch-on and the prediction of it
+JOULES = 3.6e6  # of a kWh
+FORMULAS = {
+    "precision": "tp / (tp + fp) over steps; predicted on where score >= tau, after a duration filter if there is one",
+    "recall": "tp / (tp + fn)",
+    "f1": "2 tp / (2 tp + fp + fn); null where the truth is never on",
+    "macro_f1": "mean f1 of the devices that have one",
+    "mae": "mean |estimate - truth|, W",
+    "rmse": "sqrt(mean (estimate - truth)^2), W",
+    "sae": "|sum estimate - sum truth| / sum truth",
+    "nde": "sum (estimate - truth)^2 / sum truth^2, without a square root",
+    "energy_error_kwh": "(sum estimate - sum truth) * step / 3.6e6 J",
+    "energy_error_share": "energy_error_kwh / energy_kwh",
+    "events": "switch-ons (off, then on), matched one to one within the tolerance; precision, recall, f1 as above",
+}
+
+
+def nilm_kpis(
+    names: Sequence[str],
+    step_seconds: float,
+    *,
+    on: np.ndarray | None = None,
+    score: np.ndarray | None = None,
+    tau: Sequence[float] | None = None,
+    predicted: np.ndarray | None = None,
+    watts: np.ndarray | None = None,
+    estimate: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
+) -> dict[str, Any]:
+    """All figures of K devices on one timeline of n steps, per device and together.
+
+    Args:
+        names: the K devices.
+        step_seconds: length of a step.
+        on, score, tau: true states `[K, n]` of 0, 1, NaN; probabilities `[K, n]` or NaN; thresholds `[K]`.
+        predicted: states `[K, n]` of 0, 1, NaN after a duration filter; None: score >= tau.
+        watts, estimate: true and estimated power `[K, n]`, W.
+        tolerance: seconds by which a predicted switch-on may miss the true one.
+
+    States or watts may be absent, but not both.
+
+    Returns:
+        {"devices": {name: `state_metrics` and `power_metrics`}, "macro_f1", "macro_f1_devices" (those with an F1),
+        "mae", "rmse", "sae", "nde" (means over the devices that have them), "step_seconds", "tolerance_seconds",
+        "formulas"}.
+    """
+    assert (on is None) == (score is None and predicted is None) and (on is not None or watts is not None)
+    devices: dict[str, dict[str, Any]] = {}
+    for k, name in enumerate(names):
+        found: dict[str, Any] = {"undefined": {}}
+        if on is not None:
+            states = predicted[k] if predicted is not None else thresholded(score[k], tau[k])  # type: ignore[index]
+            part = state_metrics(on[k], states, step_seconds, tolerance)
+            found |= {"tau": None if tau is None else float(tau[k])} | part
+        if watts is not None and estimate is not None:
+            part = power_metrics(watts[k], estimate[k], step_seconds)
+            found |= part | {"undefined": found["undefined"] | part["undefined"]}
+        devices[name] = found
+    together: dict[str, Any] = {"devices": devices}
+    if on is not None:
+        together["macro_f1"] = _mean(devices, "f1")
+        together["macro_f1_devices"] = [name for name, found in devices.items() if found["f1"] is not None]
+    if watts is not None:
+        together |= {key: _mean(devices, key) for key in ("mae", "rmse", "sae", "nde")}
+    return together | {"step_seconds": step_seconds, "tolerance_seconds": tolerance, "formulas": FORMULAS}
+
+
+def _mean(devices: Mapping[str, Mapping[str, Any]], key: str) -> float | None:
+    """The mean over the devices for which it is defined."""
+    known = [found[key] for found in devices.values() if found[key] is not None]
+    return float(np.mean(known)) if known else None
+
+
+# ---- states
+
+
+def thresholded(score: np.ndarray, tau: float) -> np.ndarray:
+    """States [n] of 1 where score >= tau, 0, and NaN where there is no score."""
+    return np.where(np.isnan(score), np.nan, score >= float(tau))  # in the score's own float type
+
+
+def _both_known(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return ~(np.isnan(np.asarray(truth, np.float64)) | np.isnan(np.asarray(predicted, np.float64)))
+
+
+def state_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, tolerance: float) -> dict[str, Any]:
+    """States of one device over n steps, truth and prediction `[n]` of 0, 1, NaN.
+
+    Returns:
+        steps (where both are known), tp, fp, fn, tn, precision, recall, f1, events (of `event_metrics`), undefined.
+    """
+    known = _both_known(on, predicted)
+    truth, said = np.asarray(on)[known] == 1, np.asarray(predicted)[known] == 1
+    tp, fp = int((truth & said).sum()), int((~truth & said).sum())
+    fn, tn = int((truth & ~said).sum()), int((~truth & ~said).sum())
+    return {
+        "steps": len(truth),
+        **{"tp": tp, "fp": fp, "fn": fn, "tn": tn},
+        **_ratios(tp, fp, fn, "the device is never on", "it is never predicted on"),
+        "events": event_metrics(on, predicted, step_seconds, tolerance),
+    }
+
+
+def _ratios(tp: int, fp: int, fn: int, no_truth: str, no_prediction: str) -> dict[str, Any]:
+    """precision, recall, f1, undefined of counts; there is no F1 without a positive in the truth."""
+    some = tp + fn > 0
+    undefined = {} if tp + fp else {"precision": no_prediction}
+    return {
+        "precision": tp / (tp + fp) if tp + fp else None,
+        "recall": tp / (tp + fn) if some else None,
+        "f1": 2 * tp / (2 * tp + fp + fn) if some else None,
+        "undefined": undefined if some else undefined | {"recall": no_truth, "f1": no_truth},
+    }
+
+
+def event_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, tolerance: float) -> dict[str, Any]:
+    """Switch-ons of one device: a step that is on after one that is off, both known in truth and prediction.
+
+    True and predicted ones at most `tolerance` seconds apart are matched one to one, as many as can be.
+
+    Returns:
+        true, predicted, matched (counts), precision, recall, f1, undefined.
+    """
+    known = _both_known(on, predicted)
+    true = _switch_ons(np.asarray(on) == 1, known)
+    said = _switch_ons(np.asarray(predicted) == 1, known)
+    matched = _matches(true.tolist(), said.tolist(), tolerance / step_seconds + 1e-9)
+    ratios = _ratios(
+        matched, len(said) - matched, len(true) - matched, "the device never switches on", "no switch-on is predicted"
+    )
+    return {"true": len(true), "predicted": len(said), "matched": matched, **ratios}
+
+
+def _switch_ons(on: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(on[1:] & ~on[:-1] & known[1:] & known[:-1]) + 1
+
+
+def _matches(true: Sequence[int], said: Sequence[int], most: float) -> int:
+    """How many pairs of two sorted lists differ by at most `most`. Taking the earliest pair first leaves the most."""
+    i = j = count = 0
+    while i < len(true) and j < len(said):
+        if abs(true[i] - said[j]) <= most:
+            i, j, count = i + 1, j + 1, count + 1
+        elif true[i] < said[j]:
+            i += 1
+        else:
+            j += 1
+    return count
+
+
+def best_tau(y: ArrayLike, score: ArrayLike, least: int = LEAST_ACTIVATIONS) -> tuple[float, float | None, str]:
+    """The threshold of the best F1 on validation: tau, that F1 or None, and why tau is 0.5 where it is not chosen.
+
+    Args:
+        y: `[n]` in order of time, of 0, 1, NaN (left out).
+        score: `[n]`, probabilities, or NaN (left out).
+        least: activations (runs of y = 1) below which validation supports no choice.
+    """
+    truth, score = np.asarray(y, np.float64), np.asarray(score)
+    known = _both_known(truth, score)
+    truth, score = truth[known], score[known]
+    count = int((np.diff(truth, prepend=0) == 1).sum())
+    if count < least:
+        return 0.5, None, f"validation holds {count} activation{'s' * (count != 1)}, fewer than {least}"
+    if truth.all():
+        return 0.5, None, "the device is always on in validation"
+    return *best_threshold(truth, score), ""
+
+
+def f1_curve(y: ArrayLike, score: ArrayLike, taus: ArrayLike) -> np.ndarray:
+    """F1 at each of the thresholds [T], float64. NaN in `y [n]` or `score [n]` is left out; without a 1 all are NaN."""
+    truth, chance, taus = (np.asarray(part, np.float64) for part in (y, score, taus))
+    known = _both_known(truth, chance)
+    on = truth[known] == 1
+    if not on.any():
+        return np.full(len(taus), np.nan)
+    ranked, hits = np.sort(chance[known]), np.sort(chance[known][on])
+    said = len(ranked) - np.searchsorted(ranked, taus, "left")
+    tp = len(hits) - np.searchsorted(hits, taus, "left")
+    return 2 * tp / (said + len(hits))
+
+
+# ---- watts
+
+
+def power_metrics(watts: np.ndarray, estimate: np.ndarray, step_seconds: float) -> dict[str, Any]:
+    """Power of one device over n steps, W, of which those without a truth or an estimate (NaN) are left out.
+
+    Returns:
+        mae, rmse, sae, nde, energy_kwh, estimated_kwh, energy_error_kwh, energy_error_share, undefined.
+    """
+    watts, estimate = np.asarray(watts, np.float64), np.asarray(estimate, np.float64)
+    known = _both_known(watts, estimate)
+    y, error = watts[known], (estimate - watts)[known]
+    if not len(y):
+        names = ("mae", "rmse", "sae", "nde", "energy_kwh", "estimated_kwh", "energy_error_kwh", "energy_error_share")
+        return {**dict.fromkeys(names), "undefined": dict.fromkeys(names, "the power is never known")}
+    total, square, surplus = float(y.sum()), float((y**2).sum()), float(error.sum())
+    kwh = step_seconds / JOULES
+    undefined = {} if total > 0 else dict.fromkeys(("sae", "energy_error_share"), "the device uses no energy")
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "sae": abs(surplus) / total if total > 0 else None,
+        "nde": float((error**2).sum()) / square if square > 0 else None,
+        "energy_kwh": total * kwh,
+        "estimated_kwh": (total + surplus) * kwh,
+        "energy_error_kwh": surplus * kwh,
+        "energy_error_share": surplus / total if total > 0 else None,
+        "undefined": undefined if square > 0 else undefined | {"nde": "the device uses no energy"},
+    }
+
+
+def energy_by_day(power: np.ndarray, days: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """The days [D] that steps `days [n]` (whole numbers) fall into, and kWh [K, D] of power `[K, n]`; NaN counts 0."""
+    found, which = np.unique(days, return_inverse=True)
+    watts = np.nan_to_num(power, nan=0.0)
+    kwh = [np.bincount(which, each, minlength=len(found)) * (step_seconds / JOULES) for each in watts]
+    return found, np.stack(kwh)

@@ -1,0 +1,277 @@
+"""A house's meters, each with readings at times of its own, on one regular grid: the Series that NILM learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data import Series, Source
+from errors import DataError, UsageError
+from readers.clock import Clock, fixed_freq
+from readers.stamps import check_zone
+
+SECOND = 10**9  # ns
+MAINS = "mains"  # the first channel
+BLOCK = 1 << 22  # seconds that held readings are spread over at once
+ABOVE = (1.05, 10.0)  # devices are more than mains by this factor and so many W, beyond the meters' own errors
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What a meter said: times int64 ns [m], rising, and finite watts float32 [m].
+
+    `held`: the meter speaks when its value changes, times are whole seconds, and a value holds until the next. Else it
+    samples.
+    """
+
+    times: np.ndarray
+    watts: np.ndarray
+    held: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class House:
+    """A house's meters: what their columns hold is read when it is needed.
+
+    `mains` are columns that are summed, `devices` the names that a column goes by. `load` reads columns.
+    """
+
+    name: str
+    where: str
+    mains: tuple[str, ...]
+    devices: Mapping[str, tuple[str, ...]]
+    load: Callable[[Sequence[str]], tuple[dict[str, Readings], list[Source]]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Steps of `step` ns from `first` on, which is a multiple of it."""
+
+    first: int
+    step: int
+    steps: int
+
+    @property
+    def times(self) -> np.ndarray:
+        return self.first + np.arange(self.steps, dtype=np.int64) * self.step
+
+    @property
+    def end(self) -> int:
+        return self.first + self.steps * self.step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the flags say of the grid: `step` ns, cuts in ns (None: none), the longest gap in ns that is filled."""
+
+    step: int
+    start: int | None
+    end: int | None
+    longest: int
+    tz: str
+
+    def show(self, time: int) -> str:
+        return Clock("s", self.tz).show(np.array([time]) // SECOND * SECOND)[0]
+
+
+def plan(sample: float, start: str, end: str, longest: float, tz: str) -> Plan:
+    """A plan of seconds and texts. `start` and `end` without an offset are times in `tz`, "" for none.
+
+    Raises UsageError for a step that is not whole seconds, and for what is no time or no zone.
+    """
+    if sample < 1 or sample != int(sample):
+        raise UsageError(f"a step of {sample:g} s is not a whole number of seconds", where="--resample")
+    check_zone(tz)
+    cuts = [_moment(text, tz, flag) for text, flag in ((start, "--start"), (end, "--end"))]
+    if cuts[0] is not None and cuts[1] is not None and cuts[0] >= cuts[1]:
+        raise UsageError(f"{end} is not after --start {start}", where="--end")
+    return Plan(int(sample) * SECOND, cuts[0], cuts[1], round(longest * SECOND), tz)
+
+
+def _moment(text: str, tz: str, flag: str) -> int | None:
+    """A time as ns; None for "". UsageError for what is none."""
+    import pandas
+
+    if not text:
+        return None
+    try:
+        stamp = pandas.Timestamp(text)
+        if stamp.tzinfo is None and tz:
+            stamp = stamp.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
+        if stamp is not pandas.NaT:
+            return int(stamp.as_unit("ns").value)
+    except ValueError:
+        pass
+    hint = "as 2015-01-04, or 2015-01-04 12:00:00, or with an offset, 2015-01-04 12:00:00+01:00"
+    raise UsageError(f"{text!r} is no date and time", where=flag, hint=hint)
+
+
+def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readings:
+    """Readings in order of time; of several at one time the last, and none that is missing or infinite.
+
+    Held ones count from the second that they round to, a half to the even one.
+    """
+    known = np.isfinite(watts)
+    if not known.all():
+        times, watts = times[known], watts[known]
+    if (np.diff(times) < 0).any():
+        order = np.argsort(times, kind="stable")
+        times, watts = times[order], watts[order]
+    if held:
+        times = np.rint(times / SECOND).astype(np.int64) * SECOND
+    last = np.append(times[1:] != times[:-1], True)[: len(times)]
+    return Readings(times[last], watts[last].astype(np.float32, copy=False), held)
+
+
+# ---- one meter
+
+
+def on_grid(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
+    """A meter's power, float32 [steps], NaN where it is not known.
+
+    Samples: the mean of those within a step; a step without any has the reading before, unless the next one, or the
+    end of the grid, is more than `longest` ns after that. Held values: the mean over the seconds of a step that have
+    one; a value holds until the next, and for `longest` ns at most.
+    """
+    return _held(meter, grid, longest) if meter.held else _sampled(meter, grid, longest)
+
+
+def _sampled(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
+    begin, end = np.searchsorted(meter.times, [grid.first, grid.end])
+    at = (meter.times[begin:end] - grid.first) // grid.step
+    counts = np.bincount(at, minlength=grid.steps)
+    sums = np.bincount(at, meter.watts[begin:end], minlength=grid.steps)
+    power = np.divide(sums, counts, out=np.full(grid.steps, np.nan), where=counts > 0).astype(np.float32)
+    empty = np.flatnonzero(counts == 0)
+    last = np.searchsorted(meter.times, grid.first + empty * grid.step, "right") - 1
+    empty, last = empty[last >= 0], last[last >= 0]
+    until = np.append(meter.times, max(grid.end, int(meter.times[-1])) if len(meter.times) else 0)[last + 1]
+    short = until - meter.times[last] <= longest
+    power[empty[short]] = meter.watts[last[short]]
+    return power
+
+
+def _held(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
+    each = grid.step // SECOND
+    power = np.full(grid.steps, np.nan, np.float32)
+    block = max(1, BLOCK // each)
+    for start in range(0, grid.steps if len(meter.times) else 0, block):
+        steps = min(block, grid.steps - start)
+        at = grid.first + start * grid.step + np.arange(steps * each, dtype=np.int64) * SECOND
+        last = np.searchsorted(meter.times, at, "right") - 1
+        known = ((last >= 0) & (at - meter.times[last] <= longest)).reshape(steps, each)
+        sums = meter.watts[last].reshape(steps, each).sum(axis=1, dtype=np.float64, where=known)
+        counts = known.sum(axis=1)
+        power[start : start + steps] = np.divide(sums, counts, out=np.full(steps, np.nan), where=counts > 0)
+    return power
+
+
+# ---- all houses
+
+
+def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted: Plan, notes: Sequence[str]) -> Series:
+    """All houses as rows of one Series: channel "mains", then the devices, which are `columns` [name][house].
+
+    Raises DataError where no house has data in the range, and for a device without any reading in it.
+    """
+    if MAINS in columns:
+        raise UsageError(f"a device cannot be named {MAINS}", where="--device-cols")
+    parts, times, names, sources, missed = [], [], [], [], []
+    said = list(notes)
+    for number, house in enumerate(houses):
+        needed = [*house.mains, *(of[number] for of in columns.values())]
+        meters, files = house.load(list(dict.fromkeys(needed)))
+        sources += files
+        grid, span = _extent([meters[column] for column in house.mains], wanted)
+        if grid is None:
+            missed.append(f"{house.name} has {span}")
+            continue
+        power = np.empty((1 + len(columns), grid.steps), np.float32)
+        power[0] = sum(on_grid(meters[column], grid, wanted.longest) for column in house.mains)
+        for channel, of in enumerate(columns.values(), start=1):
+            power[channel] = on_grid(meters[of[number]], grid, wanted.longest)
+        said += _notes(house.name, power, [MAINS, *columns], grid, wanted)
+        parts.append(power)
+        times.append(grid.times)
+        names.append(house.name)
+    if not parts:
+        what = f"no data in the range asked for: {'; '.join(missed)}"
+        raise DataError(what, where=_flags(wanted) or houses[0].where)
+    said += [f"warning: left out, with no data in the range: {'; '.join(missed)}"] if missed else []
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    _check_devices(values, list(columns), houses, wanted)
+    return Series(
+        values=values,
+        offsets=np.cumsum([0, *map(len, times)], dtype=np.int64),
+        channels=(MAINS, *columns),
+        rows=tuple(names),
+        sources=tuple(dict.fromkeys(sources)),
+        notes=tuple(said),
+        time=np.concatenate(times),
+        clock=Clock(fixed_freq(wanted.step), wanted.tz),
+    )
+
+
+def _flags(wanted: Plan) -> str:
+    cuts = (("--start", wanted.start), ("--end", wanted.end))
+    return " ".join(f"{flag} {wanted.show(cut)}" for flag, cut in cuts if cut is not None)
+
+
+def _extent(mains: Sequence[Readings], wanted: Plan) -> tuple[Grid | None, str]:
+    """The whole steps of the range in which all mains have readings, None where there is none; their span as text."""
+    if not all(len(meter.times) for meter in mains):
+        return None, "no reading of the mains"
+    first = max(int(meter.times[0]) for meter in mains)
+    last = min(int(meter.times[-1]) for meter in mains)
+    span = f"mains from {wanted.show(first)} to {wanted.show(last)}"
+    step = wanted.step
+    begin = first // step * step
+    end = last // step * step + step
+    if wanted.start is not None:
+        begin = max(begin, -(-wanted.start // step) * step)
+    if wanted.end is not None:
+        end = min(end, wanted.end // step * step)
+    return (Grid(begin, step, (end - begin) // step) if begin < end else None), span
+
+
+def _check_devices(values: np.ndarray, names: Sequence[str], houses: Sequence[House], wanted: Plan) -> None:
+    for name, power in zip(names, values[1:], strict=True):
+        if np.isnan(power).all():
+            what = f"device {name!r} has no reading while the mains have"
+            hint = "leave it out, or choose another range" if _flags(wanted) else "leave it out"
+            raise DataError(what, where=houses[0].where if len(houses) == 1 else "", hint=hint)
+    if np.isnan(values[0]).all():
+        raise DataError("the mains have no value in the range", where=_flags(wanted) or houses[0].where)
+
+
+def _span(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def _notes(house: str, power: np.ndarray, names: Sequence[str], grid: Grid, wanted: Plan) -> list[str]:
+    """What to tell of a house's power [C, steps]: gaps, silent devices, negative values, devices above the mains."""
+    notes = []
+    missing = np.isnan(power)
+    for name, gone, watts in zip(names, missing, power, strict=True):
+        if gone.all():
+            notes.append(f"warning: {house}: {name} has no reading in the range")
+        elif gone.any():
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], gone.view(np.int8), [0]])))
+            at = int(np.argmax(edges[1::2] - edges[::2]))
+            length = _span(int(edges[2 * at + 1] - edges[2 * at]) * grid.step // SECOND)
+            begin = wanted.show(grid.first + int(edges[2 * at]) * grid.step)
+            what = f"{house}: {name} has gaps in {gone.sum():,} of {grid.steps:,} steps"
+            notes.append(f"{what}; the longest, {length}, begins {begin}")
+        if (watts < 0).any():
+            counts = f"{int((watts < 0).sum()):,} steps, down to {np.nanmin(watts):.6g} W"
+            notes.append(f"warning: {house}: {name} is negative in {counts}")
+    known = ~missing.any(axis=0)
+    above = power[1:, known].sum(axis=0) > ABOVE[0] * power[0, known] + ABOVE[1]
+    if above.any():
+        share = above.mean()
+        notes.append(f"warning: {house}: the devices sum to more than the mains in {share:.2%} of the steps")
+    return notes

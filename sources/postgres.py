@@ -1,0 +1,106 @@
+"""PostgreSQL by psycopg 3: connections that read one snapshot and change nothing, and what can go wrong with them.
+
+The password comes from the address, PGPASSWORD, ~/.pgpass or a service file, as libpq has it, and goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from data import Source
+from errors import DataError, UsageError, is_address
+from sources._embedded import address_of
+
+if TYPE_CHECKING:
+    import psycopg
+
+EMBEDDED = "embedded:"
+CONNECT_TIMEOUT = 10  # seconds, where the address gives none
+_HINTS = {  # by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    "3F000": "--db-schema names the schema",
+    "42P01": "--db-schema names the schema of the tables; tools/deddiag_db.py load makes them",
+    "42883": "--db-reader raw needs no function; tools/deddiag_db.py load makes one",
+    "42501": "the user needs the right to SELECT",
+    "25006": "a query for data reads and changes nothing",
+}
+
+
+class Server(NamedTuple):
+    """What may be known of a server: nothing that opens it."""
+
+    version: str
+    database: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Answer(Source):
+    """What a database gave; `sha256`, `bytes` and `shape` are those of the data, `path` says what was asked."""
+
+    query_sha256: str
+    server: Server
+
+    def plain(self) -> dict[str, Any]:
+        return super().plain() | {"server": self.server._asdict()}
+
+
+@contextmanager
+def connect(db: str, *, timeout: float = 300, write: bool = False) -> Iterator[psycopg.Connection]:
+    """One transaction in the database `db`: an address (postgresql://...), or embedded:DIR, which is started.
+
+    It is read-only and sees one snapshot unless `write`, which also makes DIR where it is not there; its times are
+    UTC, and no statement takes longer than `timeout` seconds (0: any). Raises UsageError for what is no address or
+    without psycopg, DataError for whatever the database answers to what is done within.
+    """
+    try:
+        import psycopg
+    except ImportError:
+        hint = "pip install -r requirements-postgres.txt"
+        raise UsageError("needs psycopg", where="--db", hint=hint) from None
+    if not db.startswith(EMBEDDED) and not is_address(db):
+        raise UsageError("takes postgresql://USER@HOST/NAME or embedded:DIR", where="--db")
+    address = address_of(Path(db.removeprefix(EMBEDDED)), create=write) if db.startswith(EMBEDDED) else db
+    try:
+        with psycopg.connect(address, **_settings(address)) as connection:
+            connection.read_only = not write
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            local = {"statement_timeout": str(math.ceil(timeout * 1000)), "TimeZone": "UTC", "DateStyle": "ISO"}
+            for name, value in local.items():
+                connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+            yield connection
+    except psycopg.Error as error:
+        raise refused(error, f"--db {db}", timeout) from None
+
+
+def _settings(address: str) -> dict[str, Any]:
+    from psycopg.conninfo import conninfo_to_dict
+
+    chosen = {"application_name": "tsrun", "connect_timeout": CONNECT_TIMEOUT} | conninfo_to_dict(address)
+    return {name: chosen[name] for name in ("application_name", "connect_timeout")} | {"client_encoding": "UTF8"}
+
+
+def refused(error: psycopg.Error, where: str, timeout: float) -> DataError:
+    """What the database said, as an error that a user can act on."""
+    said = error.diag.message_primary
+    if said is None:  # no answer of a server: libpq tells of the connection, in several lines
+        text = " ".join(str(error).split()).removeprefix("connection failed: ")
+        hint = "is the server running, and are host, port and name right?"
+        if "password" in text:
+            hint = "the password is that of the address, of PGPASSWORD, ~/.pgpass or a service file"
+        return DataError(f"no connection: {text}", where=where, hint=hint)
+    if error.sqlstate == "57014" and "timeout" in said:
+        return DataError(f"a statement took longer than {timeout:g} s", where=where, hint="--db-timeout")
+    hint = _HINTS.get(error.sqlstate or "") or error.diag.message_hint or ""
+    return DataError(said, where=where, hint=hint)
+
+
+def server_of(connection: psycopg.Connection, db: str) -> Server:
+    """The server at the other end."""
+    info = connection.info
+    host = db if db.startswith(EMBEDDED) else info.host
+    return Server(info.parameter_status("server_version") or "", info.dbname, host)

@@ -1,0 +1,75 @@
+"""Any table of a PostgreSQL as series: a query gives the time, then a column a channel.
+
+Its answer travels as CSV and is read as a long CSV is, so that clock, gaps, zones and mistakes are what they are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import data
+from config import RunConfig
+from data import Series
+from errors import DataError, UsageError
+from readers.columns import read_answer
+from readers.long import check_options, join_files
+from sources.postgres import Answer, Server, connect, refused, server_of
+
+_HEAD = "COPY (\n"  # a line of its own: what follows begins a line, and may end in a comment
+_TAIL = "\n) TO STDOUT (FORMAT csv, HEADER)"
+_END = re.compile(r";(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*\Z", re.DOTALL)
+SELECT_HINT = "one SELECT: the time first, then one column a channel (and one for --id-col)"
+
+
+def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
+    """The answer to the query in `config.db_query`; `columns` and `known` are those of `data.read`.
+
+    Raises UsageError and DataError; of a mistake in the query it names the line, of one in the answer the row.
+    """
+    file = Path(config.db_query)
+    query = _query(file)
+    check_options((config.id_col,), columns, config.resample, config.tz, config.nan)
+    text, server = _ask(config, file, query)
+    table = read_answer(text, file, config.id_col, None if columns is None else tuple(columns))
+    found = join_files([table], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
+    facts = Answer(*found.sources[0], hashlib.sha256(query.encode()).hexdigest(), server)
+    return data.of_long(config, found, (facts,), known)
+
+
+def _query(file: Path) -> str:
+    """The text of the query's file, without the semicolon at its end."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the query: {error.strerror}", where=f"--db-query {file}") from None
+    except UnicodeDecodeError:
+        raise UsageError("the query is not UTF-8 text", where=f"--db-query {file}") from None
+    query = _END.sub("", text)
+    if not query.strip():
+        raise UsageError("the file is empty", where=f"--db-query {file}", hint=SELECT_HINT)
+    return query
+
+
+def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
+    """The answer as CSV with a header, and who gave it."""
+    import psycopg
+
+    with connect(config.db, timeout=config.db_timeout) as connection:
+        statement = _HEAD + query + _TAIL
+        try:
+            with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+                text = b"".join(copy)
+        except psycopg.ProgrammingError as error:
+            said = refused(error, str(file), config.db_timeout)
+            if position := error.diag.statement_position:
+                line = statement.count("\n", 0, int(position) - 1)  # the query begins in the statement's second
+                said.where = f"{file}:{line}"
+            said.hint = said.hint or SELECT_HINT
+            raise said from None
+        server = server_of(connection, config.db)
+    if text.count(b"\n") == 1:
+        raise DataError("the query gives no row", where=str(file))
+    return text, server

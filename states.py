@@ -1,0 +1,139 @@
+"""Rules on power signals that need no learning: states, frozen meters, the base under a signal, windows joined up.
+
+Power is in W, NaN where there is no reading; a gap ends every run, and nothing is said of the steps within it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+BASE_SHARE = 0.1  # of the time a house's mains lies at its base load or below it
+SAME_HOLD = 0.01  # share of its level by which two holds of a meter may differ and be the same
+
+
+def on_states(
+    power: np.ndarray, threshold: ArrayLike, min_on: ArrayLike, min_off: ArrayLike, step_seconds: float
+) -> np.ndarray:
+    """Which of C devices are on, float32 [C, n]: 1, 0, and NaN where the power is not known.
+
+    The rule of Kelly and Knottenbelt 2015 (arXiv 1507.06594): on at the threshold or above; then breaks shorter
+    than `min_off` between two runs are filled; then runs shorter than `min_on` are dropped. A gap splits, and
+    so do the ends: a break there is not between two runs, and a run there counts with the length that is seen.
+
+    Args:
+        power: W, [C, n].
+        threshold: W, one or [C].
+        min_on, min_off: seconds, one or [C].
+        step_seconds: length of a step.
+    """
+    channels = len(power)
+    limits = [np.broadcast_to(np.asarray(limit, np.float64), channels) for limit in (threshold, min_on, min_off)]
+    states = np.empty(power.shape, np.float32)
+    for channel, (watts, level, least_on, least_off) in enumerate(zip(power, *limits, strict=True)):
+        code = np.where(np.isnan(watts), np.int8(2), (watts >= float(level)).astype(np.int8))
+        filtered = filter_runs(code, _steps(least_on, step_seconds), _steps(least_off, step_seconds))
+        states[channel] = np.where(filtered == 2, np.nan, filtered)
+    return states
+
+
+def filter_runs(code: np.ndarray, least_on: int, least_off: int) -> np.ndarray:
+    """`code` int8 [n] of 0 (off), 1 (on), 2 (not known), its short breaks filled and then its short runs dropped."""
+    starts, lengths = runs(code)
+    values = code[starts]
+    if least_off > 1:
+        beside = np.concatenate([[0], values, [0]])
+        between = (beside[:-2] == 1) & (beside[2:] == 1)
+        values = np.where((values == 0) & between & (lengths < least_off), np.int8(1), values)
+        code = np.repeat(values, lengths)
+        starts, lengths = runs(code)
+        values = code[starts]
+    if least_on > 1:
+        values = np.where((values == 1) & (lengths < least_on), np.int8(0), values)
+    return np.repeat(values, lengths)
+
+
+def runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First positions and lengths of the runs of equal values in [n]; every NaN is a run of its own."""
+    starts = np.flatnonzero(np.concatenate([[len(values) > 0], values[1:] != values[:-1]]))
+    return starts, np.diff(np.append(starts, len(values)))
+
+
+def _steps(seconds: float, step_seconds: float) -> int:
+    """The fewest steps that last at least so long."""
+    return math.ceil(seconds / step_seconds - 1e-9)
+
+
+def resting_level(mains: np.ndarray, step_seconds: float, at_least: float) -> float:
+    """The power in W up to which a house's mains may stand still although its meter works, of training data [n].
+
+    Loads fluctuate in proportion to their size, so a meter that counts whole watts stands still at low power only. Two
+    marks of the power at which it does: the base load, which is the 10 % quantile; and a level at which it held still
+    for `at_least` seconds in two or more separate spans, since a standby comes back and an outage does not.
+    """
+    known = mains[~np.isnan(mains)]
+    if not len(known):
+        return 0.0
+    starts, lengths = runs(mains)
+    holds = np.sort(mains[starts[lengths >= max(2, _steps(at_least, step_seconds))]].astype(np.float64))
+    again = holds[1:] - holds[:-1] <= SAME_HOLD * holds[1:]
+    return float(max(np.quantile(known, BASE_SHARE), holds[1:][again].max(initial=0.0)))
+
+
+def flat_lines(mains: np.ndarray, step_seconds: float, at_least: float, resting: float) -> np.ndarray:
+    """Steps bool [n] at which a meter is frozen: one value above `resting` W for `at_least` seconds or longer.
+
+    `resting` comes from `resting_level` of the training part.
+    """
+    starts, lengths = runs(mains)
+    frozen = (lengths >= max(2, _steps(at_least, step_seconds))) & (mains[starts] > resting)
+    return np.repeat(frozen, lengths)
+
+
+def rolling_minimum(x: np.ndarray, width: int, centred: bool) -> np.ndarray:
+    """The least value in the `width` steps up to each one, or around it, for x [..., n]; gaps count as no value.
+
+    Around step i are those from i - width // 2 to i + (width - 1) // 2; at the ends the window is what there is of it.
+    A window of gaps gives NaN. Two running minima over blocks of `width` steps, O(n) for any width (van Herk 1992,
+    Pattern Recognition Letters 13, 517).
+    """
+    assert width >= 1
+    after = (width - 1) // 2 if centred else 0
+    steps = x.shape[-1]
+    blocks = -(-(steps + width - 1) // width)
+    padded = np.full((*x.shape[:-1], blocks * width), np.inf, x.dtype)
+    padded[..., width - 1 - after : width - 1 - after + steps] = np.where(np.isnan(x), np.inf, x)
+    parts = padded.reshape(*x.shape[:-1], blocks, width)
+    forward = np.minimum.accumulate(parts, axis=-1).reshape(padded.shape)
+    backward = np.minimum.accumulate(parts[..., ::-1], axis=-1)[..., ::-1].reshape(padded.shape)
+    least = np.minimum(backward[..., :steps], forward[..., width - 1 : width - 1 + steps])
+    return np.where(np.isinf(least), np.nan, least).astype(x.dtype, copy=False)
+
+
+class Stitcher:
+    """Windows of predictions averaged into one value a step, a batch of windows at a time."""
+
+    def __init__(self, channels: int, total: int) -> None:
+        self._sum = np.zeros((channels, total), np.float32)
+        self._count = np.zeros(total, np.int32)
+
+    def add(self, windows: np.ndarray, starts: np.ndarray) -> None:
+        """Windows [W, K, L] that begin at steps [W], all different."""
+        assert len(np.unique(starts)) == len(starts) == len(windows)
+        for step in range(windows.shape[2]):  # no two windows meet at the same step of theirs
+            at = starts + step
+            self._sum[:, at] += windows[:, :, step].T
+            self._count[at] += 1
+
+    def mean(self) -> np.ndarray:
+        """float32 [K, total]; NaN where no window was."""
+        return np.divide(self._sum, self._count, out=np.full_like(self._sum, np.nan), where=self._count > 0)
+
+
+def stitch(windows: np.ndarray, starts: np.ndarray, total: int) -> np.ndarray:
+    """Overlapping windows [W, K, L] that begin at steps [W], averaged into one value a step: float32 [K, total]."""
+    stitcher = Stitcher(windows.shape[1], total)
+    stitcher.add(windows, starts)
+    return stitcher.mean()

@@ -1,0 +1,47 @@
+"""The pictures of a disaggregation, made from its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import viz_nilm
+from metrics_nilm import energy_by_day, f1_curve
+from tasks._meter import MAINS, seconds_of
+from tasks._task import Bench
+from tasks._timeline import Timeline, kpis
+
+DAY = 24 * 3600 * 10**9  # ns
+
+
+def draw(folder: Path, bench: Bench, line: Timeline, on: np.ndarray, tau: Sequence[float], title: str) -> None:
+    """summary.png where the truth is known, timelines.png, energy.png."""
+    series, names, seconds = bench.series, bench.names, seconds_of(bench.series)
+    assert series.clock is not None and series.time is not None
+    wall = series.clock.wall(series.time[line.at])
+    if line.on is not None:
+        taus = np.linspace(0.02, 0.98, 49)
+        curves = {name: (taus, f1_curve(line.on[k], line.score[k], taus)) for k, name in enumerate(names)}
+        viz_nilm.summary(kpis(line, on, tau, bench)["devices"], curves, folder / "summary.png", title)
+    mains = series.values[series.channels.index(MAINS), line.at]
+    truth = on if line.on is None else line.on
+    part = viz_nilm.busy_stretch(truth, round(6 * 3600 / seconds))
+    traces = [
+        viz_nilm.Trace(
+            name=name,
+            on=None if line.on is None else line.on[k, part],
+            score=line.score[k, part],
+            predicted=on[k, part],
+            tau=tau[k],
+            watts=None if line.true_watts is None else line.true_watts[k, part],
+            estimate=(line.watts * on)[k, part],
+        )
+        for k, name in enumerate(names)
+    ]
+    times = wall[part].astype("datetime64[ns]")
+    viz_nilm.timelines(times, mains[part], traces, folder / "timelines.png", series.clock.tz, title)
+    days, said = energy_by_day(line.watts * on, wall // DAY, seconds)
+    true = None if line.true_watts is None else energy_by_day(line.true_watts, wall // DAY, seconds)[1]
+    viz_nilm.energy(days.astype("datetime64[D]"), said, names, folder / "energy.png", true, title)

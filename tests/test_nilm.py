@@ -1,0 +1,327 @@
+"""tasks/nilm.py through the real path: one meter in, states and watts of its devices out, on one timeline."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as skm
+import torch
+
+import checkpoint
+import tasks
+import windows
+from config import RunConfig
+from tasks._task import Scored
+from tasks._timeline import Timeline
+from tasks.nilm import DEFAULTS
+
+from .runs import go, good, strict
+
+METER = "--task nilm --time-col time --mains-col total --resample 10s --device-cols kettle lamp=light"
+QUICK = f"--mode train {METER} --window 60 --epochs 2 --backbone tcn --model-args filters=8 --no-plots --reference off"
+
+
+def lay_house(folder: Path, name="house.csv", steps=2400, seed=0, step=10, **columns) -> pd.DataFrame:
+    """A kettle of 2 kW for three minutes at a time, a lamp of 60 W for ten, and 90 W that are always there."""
+    rng = np.random.default_rng(seed)
+    power = {"kettle": np.zeros(steps), "light": np.zeros(steps)}
+    for device, watts, length in (("kettle", 2100, 18), ("light", 60, 60)):
+        for begin in range(int(rng.integers(10, 40)), steps - 3 * length, length * 5):
+            at = begin + int(rng.integers(0, length))
+            power[device][at : at + length] = watts
+    total = 90 + sum(power.values()) + rng.normal(scale=3, size=steps)
+    times = pd.date_range("2024-01-01", periods=steps, freq=f"{step}s").map(str)
+    frame = pd.DataFrame({"time": times, "total": total.round(1), **power, **columns})
+    frame.to_csv(folder / name, index=False)
+    return frame
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def column(lines: list[dict[str, str]], name: str) -> np.ndarray:
+    return np.array([float(line[name]) for line in lines])
+
+
+def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline(tmp_path):
+    lay_house(tmp_path)
+    line = QUICK.replace("--no-plots --reference off", "").replace("--epochs 2", "--epochs 10 --lr 0.01")
+    folder = good(tmp_path, line, "--csv house.csv --min-on lamp=0 kettle=0 --min-off lamp=0 kettle=0")
+    assert folder.name == "train_nilm_ctx60_ch8_both_tcn_seed777_splitholdout"
+    names = {"config.yaml", "energy.png", "history.csv", "kpis.json", "learning_curve.png", "manifest.json", "model.pt"}
+    names |= {"model.pt.best", "normalizer.json", "per_device_metrics.csv", "summary.json", "summary.png"}
+    assert {p.name for p in folder.iterdir()} == names | {"timeline.csv", "timelines.png"}
+    lines, kpis = rows(folder / "timeline.csv"), strict(folder / "kpis.json")
+    content = strict(folder / "summary.json")
+    for name, found in kpis["devices"].items():
+        on, said = column(lines, f"{name} true on"), column(lines, f"{name} state")
+        assert found["f1"] == pytest.approx(skm.f1_score(on, said))
+        assert np.array_equal(said, column(lines, f"{name} p") >= found["tau"]) or name == "lamp"
+        watts, true = column(lines, f"{name} W"), column(lines, f"{name} true watts")
+        assert found["mae"] == pytest.approx(np.abs(watts - true).mean(), rel=1e-3)
+        assert not watts[said == 0].any() and watts.min() >= 0
+    assert content["macro_f1"] == pytest.approx(np.mean([d["f1"] for d in kpis["devices"].values()]))
+    assert content["macro_f1"] > content["references"]["all_on"]["macro_f1"]
+    assert content["references"]["all_zero"]["macro_f1"] == 0
+    lamp = [d["mae"] for d in content["references"]["all_zero"]["devices"].values()]
+    power = np.array([column(lines, f"{name} true watts") for name in ("kettle", "lamp")])
+    assert lamp == pytest.approx(power.mean(axis=1).tolist(), rel=1e-3)
+    scale = strict(folder / "normalizer.json")
+    assert scale["channels"][:2] == ["mains", "mains change"] and len(scale["mean"]) == 6
+    device = rows(folder / "per_device_metrics.csv")
+    assert [line["device"] for line in device] == ["kettle", "lamp"]
+
+
+@pytest.mark.parametrize("target", ["state", "power", "both"])
+@pytest.mark.parametrize("backbone", ["gru", "unet"])
+def test_states_and_watts_are_learned(target, backbone, tmp_path):
+    lay_house(tmp_path)
+    small = {"gru": "hidden=16", "unet": "filters=8"}[backbone]
+    line = (
+        f"--mode train {METER} --csv house.csv --window 120 --stride 20 --epochs 8 --batch-size 8 --lr 0.01 --no-plots"
+    )
+    content = strict(
+        good(tmp_path, line, f"--backbone {backbone} --model-args {small} --nilm-target {target}") / "summary.json"
+    )
+    assert content["devices"]["kettle"]["f1"] > 0.8
+    assert content["devices"]["kettle"]["mae"] < 0.5 * content["references"]["all_zero"]["devices"]["kettle"]["mae"]
+
+
+def test_overlapping_windows_are_averaged_into_one_value_a_step():
+    offsets, usable = np.array([0, 50]), np.ones(50, bool)
+    usable[30] = False
+    index = windows.cover(offsets, usable, length=8, stride=5)
+    assert index.starts().tolist() == [0, 5, 10, 15, 20, 22, 31, 36, 41, 42]
+    rng = np.random.default_rng(0)
+    pred = rng.random((len(index), 4, 8)).astype(np.float32)
+    line = Timeline.of(Scored(index, pred, None))
+    assert line.at.tolist() == [t for t in range(50) if t != 30]
+    for i, t in enumerate(line.at):
+        said = [pred[w, 1, t - s] for w, s in enumerate(index.starts()) if s <= t < s + 8]
+        assert line.score[1, i] == pytest.approx(np.mean(said), rel=1e-5)
+
+
+def test_windows_cover_every_stretch_of_every_row_and_nothing_else():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        offsets = np.concatenate([[0], np.cumsum(rng.integers(3, 40, 3))])
+        usable = rng.random(offsets[-1]) > 0.05
+        length, stride = int(rng.integers(2, 9)), int(rng.integers(1, 12))
+        index = windows.cover(offsets, usable, length=length, stride=stride)
+        covered = np.zeros(offsets[-1], int)
+        for start, row in zip(index.starts(), index.rows(), strict=True):
+            assert offsets[row] <= start and start + length <= offsets[row + 1]
+            assert usable[start : start + length].all()
+            covered[start : start + length] += 1
+        for begin, end in itertools.pairwise(offsets):
+            run = begin
+            for t in range(begin, end + 1):
+                if t == end or not usable[t]:
+                    if t - run >= length and stride <= length:
+                        assert covered[run:t].all()
+                    run = t + 1
+        assert len(set(index.starts())) == len(index)
+
+
+def test_a_meter_alone_is_told_apart_and_not_scored(tmp_path):
+    frame = lay_house(tmp_path)
+    run = good(tmp_path, QUICK, "--csv house.csv")
+    frame[["time", "total"]].to_csv(tmp_path / "alone.csv", index=False)
+    ckpt = run.relative_to(tmp_path)
+    alone = good(tmp_path, "--mode infer --csv alone.csv --desc alone --ckpt", ckpt)
+    both = good(tmp_path, "--mode infer --csv house.csv --desc both --no-plots --ckpt", ckpt)
+    told = rows(alone / "timeline.csv")
+    assert len(told) == 2400 and "kettle true on" not in told[0]
+    assert np.allclose(column(told, "kettle p"), column(rows(both / "timeline.csv"), "kettle p"), atol=1e-4)
+    assert "unscored" in strict(alone / "summary.json") and not (alone / "kpis.json").exists()
+    assert {p.name for p in alone.glob("*.png")} == {"timelines.png", "energy.png"}
+    assert strict(both / "summary.json")["steps"] == 2400
+
+
+def test_a_loaded_model_repeats_the_judgement_of_training(tmp_path):
+    lay_house(tmp_path)
+    run = good(tmp_path, QUICK, "--csv house.csv")
+    again = good(
+        tmp_path, "--mode infer --csv house.csv --eval-split test --no-plots --ckpt", run.relative_to(tmp_path)
+    )
+    first, second = (strict(place / "summary.json") for place in (run, again))
+    assert first["steps"] == second["steps"]
+    assert first["macro_f1"] == pytest.approx(second["macro_f1"]) and first["mae"] == pytest.approx(second["mae"])
+
+
+def test_nothing_that_is_fitted_sees_the_test_part(tmp_path):
+    kept = []
+    for name, factor in (("one", 1.0), ("two", 3.0)):
+        (tmp_path / name).mkdir()
+        frame = lay_house(tmp_path / name)
+        frame.loc[2040:, ["total", "kettle", "light"]] *= factor
+        frame.to_csv(tmp_path / name / "house.csv", index=False)
+        # the last training windows' half-hour minimum looks ahead, never beyond validation
+        kept.append(checkpoint.load(good(tmp_path / name, QUICK, "--csv house.csv") / "model.pt.best"))
+    first, second = kept
+    assert first["fitted"] == second["fitted"] and first["scaler"] == second["scaler"]
+    assert first["calibration"] == second["calibration"]
+    assert all(torch.equal(first["state"][key], second["state"][key]) for key in first["state"])
+
+
+def test_a_gap_ends_a_stretch_and_no_window_crosses_it(tmp_path):
+    frame = lay_house(tmp_path)
+    frame.drop(index=range(500, 520)).to_csv(tmp_path / "gap.csv", index=False)  # 200 s, longer than --max-ffill
+    folder = good(tmp_path, QUICK, "--csv gap.csv")
+    inferred = good(tmp_path, "--mode infer --csv gap.csv --no-plots --ckpt", folder.relative_to(tmp_path))
+    assert strict(inferred / "summary.json")["steps"] == 2400 - 20
+
+
+def test_several_houses_are_rows(tmp_path):
+    for seed in range(4):
+        lay_house(tmp_path, f"house{seed}.csv", steps=900, seed=seed)
+    split = "--split-mode group --val-ratio 0.25 --test-ratio 0.25"
+    line = f"{QUICK} --csv house0.csv house1.csv house2.csv house3.csv {split}"
+    told = strict(good(tmp_path, line) / "manifest.json")
+    assert told["data"]["rows"] == 4 and told["split"]["overlap"] == 0
+
+
+def test_a_stride_that_is_not_given_overlaps_by_half():
+    task = tasks.build("nilm", options())
+    config = RunConfig(mode="train", task="nilm", context_len=200, given=frozenset({"context_len"}))
+    assert task.settle(config).stride == 100 and task.horizon == 200
+    assert task.settle(RunConfig(mode="train", task="nilm", context_len=600)).stride == 60
+    given = RunConfig(mode="train", task="nilm", context_len=200, stride=7, given=frozenset({"stride"}))
+    assert task.settle(given).stride == 7
+
+
+def options(**changed):
+    return {flag.name: flag.default for flag in tasks.flags("nilm")} | changed
+
+
+def test_frozen_meters_are_found_on_real_data(tmp_path, shared):
+    (place,) = (shared / "refit_house2").glob("*.csv.gz")
+    line = f"--mode train --task nilm --csv {place} --time-col timestamp --mains-col aggregate --resample 16s"
+    done = go(tmp_path, line, "--device-cols fridge dishwasher --drop-flatlines --dry-run")
+    assert done.code == 0, done.err
+    assert "stands still at 2729 W for 795" in done.err
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------------
+
+
+def broken(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    match kind:
+        case "unknown device":
+            frame = frame.rename(columns={"light": "lights"})
+        case "never known":
+            frame["light"] = np.nan
+        case "text":
+            frame["light"] = frame["light"].astype(object)
+            frame.loc[7, "light"] = "broken"
+        case "unsorted":
+            frame = frame.iloc[[1, 0, *range(2, len(frame))]]
+        case "gaps":
+            frame = frame[frame.index % 100 < 50]
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "code", "texts"),
+    [
+        ("unknown device", "", 3, ["'light'", "did you mean lights?"]),
+        ("never known", "", 3, ["lamp"]),
+        ("text", "", 3, ["t.csv:9:4", "'broken'"]),
+        ("unsorted", "", 3, ["t.csv:3"]),
+        ("gaps", "", 3, ["every window holds a missing value", "longest stretch has 5"]),
+        ("whole", "--start 2030-01-01", 3, ["2024-01-01"]),
+        ("whole", "--on-w lmap=3", 2, ["--on-w", "did you mean lamp?"]),
+        ("whole", "--on-w lamp=much", 2, ["--on-w", "lamp=much"]),
+        ("whole", "--resample often", 2, ["--resample", "'often'"]),
+        ("whole", "--mains-col totl", 3, ["'totl'", "did you mean total?"]),
+        ("whole", "--label-offset 2", 2, ["--label-offset means nothing"]),
+        ("whole", "--backbone dlinear", 2, ["has no 'step' head"]),
+    ],
+)
+def test_mistakes_are_named(kind, more, code, texts, tmp_path):
+    broken(lay_house(tmp_path), kind).to_csv(tmp_path / "t.csv", index=False)
+    words = QUICK.replace("--backbone tcn --model-args filters=8", "") if "--backbone" in more else QUICK
+    done = go(tmp_path, words, "--csv t.csv", more)
+    assert done.code == code, done.err
+    for text in texts:
+        assert text in done.err, done.err
+    assert not list(tmp_path.glob("artifacts/train*"))
+
+
+def test_a_device_that_is_never_on_has_no_f1_and_drowns_nobody(tmp_path):
+    frame = lay_house(tmp_path)
+    frame.assign(light=0.0).to_csv(tmp_path / "t.csv", index=False)
+    folder = good(tmp_path, QUICK, "--csv t.csv")
+    content = strict(folder / "summary.json")
+    assert content["devices"]["lamp"]["f1"] is None and content["devices"]["lamp"]["undefined"]["f1"]
+    assert content["macro_f1_devices"] == ["kettle"]
+    assert checkpoint.load(folder / "model.pt")["fitted"]["pos_weight"][1] <= 1e4
+
+
+def test_negative_watts_are_none_and_devices_above_the_mains_are_told(tmp_path):
+    frame = lay_house(tmp_path)
+    frame["kettle"] = np.where(frame["kettle"] > 0, 9000.0, -5.0)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    done = go(tmp_path, QUICK, "--csv t.csv")
+    assert done.code == 0, done.err
+    assert "more than the mains" in done.err
+    assert column(rows(done.directory / "timeline.csv"), "kettle true watts").min() == 0
+
+
+def test_a_threshold_is_not_chosen_on_a_handful_of_runs(tmp_path):
+    lay_house(tmp_path)
+    chosen = strict(good(tmp_path, QUICK, "--csv house.csv") / "summary.json")["calibration"]
+    assert chosen["tau"][1] == 0.5 and "fewer than 12" in chosen["not_chosen"]["lamp"]
+
+
+def test_the_defaults_are_those_that_the_manual_names():
+    assert DEFAULTS["backbone"] == "unet" and DEFAULTS["context_len"] == 600
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+
+def test_a_database_gives_what_the_same_readings_in_a_file_give(tmp_path, postgres):
+    """DEDDIAG's tables, one reading a change, against a long CSV of every second."""
+    from tools import deddiag_db
+
+    rng = np.random.default_rng(4)
+    seconds = 6000
+    kettle = 2000.0 * (np.arange(seconds) // 90 % 7 == 0)
+    total = kettle + 100 + 50.0 * (np.arange(seconds) // 400 % 2) + rng.integers(0, 2, seconds)
+    times = pd.date_range("2024-05-01", periods=seconds, freq="s")
+    pd.DataFrame({"time": times.map(str), "total": total, "kettle": kettle}).to_csv(tmp_path / "m.csv", index=False)
+    home = tmp_path / "dump" / "house_03"
+    home.mkdir(parents=True)
+    (home / "house.tsv").write_text("id\tpersons\n3\t\n")
+    (home / "items.tsv").write_text("id\tname\tcategory\thouse\n1\tMeter\tTotal\t3\n2\tBoiler\tKettle\t3\n")
+    for item, values in ((1, total), (2, kettle)):
+        changes = np.flatnonzero(np.diff(values, prepend=-1) != 0)
+        lines = [f"{item}\t{times[at]}\t{values[at]}\n" for at in (*changes, seconds - 1)]
+        (home / f"item_{item:04d}_data.tsv").write_text("item_id\ttime\tvalue\n" + "".join(lines))
+    deddiag_db.load(tmp_path / "dump", postgres, schema="nilm_test")
+    common = "--mode train --task nilm --resample 10s --window 60 --epochs 1 --backbone tcn --no-plots --reference off"
+    common += " --model-args filters=8 --nilm-features none --end 2024-05-01T01:39:50"
+    of_file = f"--csv m.csv --time-col time --mains-col total --device-cols kettle --start 2024-05-01 --tz UTC {common}"
+    of_base = f"--db '{postgres}' --db-schema nilm_test --house 3 --mains 1 --devices kettle=Boiler {common} --desc db"
+    one, two = (good(tmp_path, line) for line in (of_file, of_base))
+    first, second = (rows(place / "timeline.csv") for place in (one, two))
+    assert [line["mains"] for line in first] == [line["mains"] for line in second]
+    assert [line["time"][:19] for line in first] == [line["time"][:19] for line in second]
+    assert np.allclose(column(first, "kettle p"), column(second, "kettle p"), atol=1e-5)
+    loaded = f"--mode infer --db '{postgres}' --db-schema nilm_test --house 3 --mains 1 --eval-split test --no-plots"
+    again = good(tmp_path, loaded, "--ckpt", two.relative_to(tmp_path))
+    assert strict(again / "summary.json")["macro_f1"] == strict(two / "summary.json")["macro_f1"]
+
+
+def test_a_database_is_asked_for_a_meter_and_devices(tmp_path, postgres):
+    line = f"--mode train --task nilm --db '{postgres}' --house 3"
+    assert "--mains: is needed with --db" in go(tmp_path, line, "--devices 2").err
+    assert "--devices: is needed with --db" in go(tmp_path, line, "--mains 1").err

@@ -1,0 +1,189 @@
+"""DEDDIAG's tables in a PostgreSQL: made, and filled from a dump of tab-separated files.
+
+    python tools/deddiag_db.py load DUMP_DIR --db embedded:data/deddiag_pg
+    python tools/deddiag_db.py load house_08 --db postgresql://ann@localhost/deddiag --schema deddiag
+
+DUMP_DIR is a folder `house_08` of the dump, or one that holds several. All is one transaction: the tables are there
+whole or not at all. `measurements` has no key, as published; an index on (item_id, time), which both of our readers
+need to be quick, is made beside it, and `get_measurements` does in its own words what the published function does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent)
+)  # so that `python tools/deddiag_db.py` finds our modules
+
+from tqdm import tqdm
+
+from errors import DataError, TsrunError
+from sources.postgres import connect
+
+if TYPE_CHECKING:
+    import psycopg
+
+BLOCK = 1 << 18  # bytes sent at a time
+FILES = (  # in the order in which they refer to each other: table, its files in a house's folder
+    ("houses", "house.tsv"),
+    ("items", "items.tsv"),
+    ("annotation_labels", "item_*_annotation_labels.tsv"),
+    ("annotations", "item_*_annotations.tsv"),
+    ("measurements", "item_*_data.tsv"),
+)
+TABLES = """
+CREATE SCHEMA IF NOT EXISTS {schema};
+CREATE TABLE {houses} (id integer PRIMARY KEY, persons json);
+CREATE TABLE {items} (
+    id integer PRIMARY KEY, name text NOT NULL, category text, house integer NOT NULL REFERENCES {houses}
+);
+CREATE TABLE {measurements} (item_id integer NOT NULL, time timestamp NOT NULL, value double precision);
+CREATE TABLE {annotation_labels} (
+    id integer PRIMARY KEY, item_id integer NOT NULL REFERENCES {items}, text text NOT NULL, description text
+);
+CREATE TABLE {annotations} (
+    id integer PRIMARY KEY, item_id integer NOT NULL REFERENCES {items},
+    label_id integer NOT NULL REFERENCES {annotation_labels},
+    start_date timestamp NOT NULL, stop_date timestamp NOT NULL
+);
+"""
+# A row a second, both ends included, in no order. Its callers count on what it lacks: nothing outside of the readings,
+# none of 4000 W and more, a value held through any gap, and as many rows of a second as it has readings, all of them
+# (and those until the next reading) with the first one's value.
+FUNCTION = """
+CREATE FUNCTION {get_measurements}(item_id integer, from_time timestamp, to_time timestamp)
+RETURNS SETOF {measurements} LANGUAGE sql STABLE AS $$
+    WITH known AS (
+        SELECT round(date_part('epoch', m.time))::bigint AS second, (array_agg(m.value ORDER BY m.time))[1] AS value,
+            count(*) AS readings
+        FROM {measurements} AS m
+        WHERE m.item_id = $1 AND m.value < 4000
+            AND m.time >= (SELECT max(b.time) FROM {measurements} AS b WHERE b.item_id = $1 AND b.time <= $2)
+            AND m.time <= (SELECT min(a.time) FROM {measurements} AS a WHERE a.item_id = $1 AND a.time >= $3)
+        GROUP BY 1
+    ), held AS (
+        SELECT second, value, readings, lead(second, 1, second + 1) OVER (ORDER BY second) AS following FROM known
+    ), ticks AS (
+        SELECT timestamp 'epoch' + tick * interval '1 second' AS time, value,
+            CASE WHEN tick = second THEN readings ELSE 1 END AS copies
+        FROM held, generate_series(second, following - 1) AS tick
+    )
+    SELECT $1, time, value FROM ticks, generate_series(1, copies) WHERE time BETWEEN $2 AND $3
+$$;
+"""
+INDEX = "CREATE INDEX ON {measurements} (item_id, time); ANALYZE {measurements};"
+DROP = "DROP FUNCTION IF EXISTS {get_measurements}(integer, timestamp, timestamp);" + "".join(
+    f"DROP TABLE IF EXISTS {{{table}}};"
+    for table in ("annotations", "annotation_labels", "measurements", "items", "houses")
+)
+
+
+def load(dump: Path, db: str, *, schema: str = "public", replace: bool = False) -> dict[str, int]:
+    """Make the tables and fill them from a dump; the rows of each. DataError where they are there, unless `replace`."""
+    files = find_files(dump)
+    with connect(db, timeout=0, write=True) as connection:
+        there = _there(connection, schema)
+        if there and not replace:
+            what = f"schema {schema!r} has {', '.join(there)} already"
+            raise DataError(what, where=f"--db {db}", hint="--replace drops them, --schema names another place")
+        if there:
+            _run(connection, DROP, schema)
+        _run(connection, TABLES + FUNCTION, schema)
+        rows = dict.fromkeys((table for table, _ in FILES), 0)
+        with tqdm(total=sum(path.stat().st_size for _, path in files), unit="B", unit_scale=True, disable=None) as bar:
+            for table, path in files:
+                bar.set_description(path.name)
+                rows[table] += _copy(connection, schema, table, path, bar)
+        _run(connection, INDEX, schema)
+    return rows
+
+
+def find_files(dump: Path) -> list[tuple[str, Path]]:
+    """(table, file) of all houses of a dump, table by table. DataError where it is none."""
+    folders = [dump] if (dump / "house.tsv").is_file() else sorted(path.parent for path in dump.glob("*/house.tsv"))
+    if not folders:
+        raise DataError("no house.tsv is in this folder, nor in one in it", where=str(dump))
+    found = []
+    for table, pattern in FILES:
+        for folder in folders:
+            paths = sorted({*folder.glob(pattern), *folder.glob(pattern + ".gz")})
+            if not paths and table in ("items", "measurements"):
+                raise DataError(f"no {pattern} is in this folder", where=str(folder))
+            found += [(table, path) for path in paths]
+    return found
+
+
+def _there(connection: psycopg.Connection, schema: str) -> list[str]:
+    """The tables of ours that the schema has already."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s) ORDER BY 1"
+    return [row[0] for row in connection.execute(query, (schema, [table for table, _ in FILES]))]
+
+
+def _run(connection: psycopg.Connection, statements: str, schema: str) -> None:
+    from psycopg import sql
+
+    names = {name: sql.Identifier(schema, name) for name in ("get_measurements", *(table for table, _ in FILES))}
+    text = sql.SQL(statements).format(schema=sql.Identifier(schema), **names)
+    connection.execute(text)
+
+
+def _copy(connection: psycopg.Connection, schema: str, table: str, path: Path, bar: tqdm) -> int:
+    """Send a file to its table, by the names of its header; the number of rows."""
+    from psycopg import sql
+
+    with _opened(path) as (raw, file):
+        columns = file.readline().decode().rstrip("\r\n").split("\t")
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, DELIMITER E'\\t')").format(
+            sql.Identifier(schema, table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                sent = 0
+                while block := file.read(BLOCK):
+                    copy.write(block)
+                    bar.update(raw.tell() - sent)
+                    sent = raw.tell()
+            return cursor.rowcount
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, io.BufferedIOBase]]:
+    """A file, plain or gzip: as it lies on disk, and its text. DataError where it is damaged."""
+    try:
+        with path.open("rb") as raw:
+            yield raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError):
+        raise DataError("the file is damaged", where=str(path)) from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="deddiag_db", description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("load", help="make the tables and fill them from a dump")
+    command.add_argument(
+        "dump", type=Path, metavar="DUMP_DIR", help="a house's folder of the dump, or one with several"
+    )
+    command.add_argument("--db", required=True, metavar="URL", help="postgresql://USER@HOST/NAME, or embedded:DIR")
+    command.add_argument("--schema", default="public", help="made where it is not there (%(default)s)")
+    command.add_argument("--replace", action="store_true", help="drop the tables that are there")
+    args = parser.parse_args(argv)
+    try:
+        rows = load(args.dump, args.db, schema=args.schema, replace=args.replace)
+    except TsrunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(", ".join(f"{table} {count:,}" for table, count in rows.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,297 @@
+"""The pictures of a disaggregation: states at a glance, a stretch of the timeline, energy by day.
+
+Written as viz.py writes them: `X(..., path)` is `save(X_figure(...), path)`. A device has a row of its own in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from viz import BLACK, BLUE, GREY, SKY, VERMILLION, AnyPath, dress, new_figure, note, save, wrap
+
+PALE = "#D0D0D0"
+RATIOS = (("precision", SKY, ""), ("recall", "#FFFFFF", "////"), ("f1", BLUE, ""))  # name, colour, hatch
+MOST_BARS = 40  # days, beyond which steps of a line are easier to read than bars
+CANDIDATES = 8  # stretches a length, among which the busiest is sought
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A device over n steps: what is known of it and what was said, each `[n]` with NaN where there is none.
+
+    Either of states (`score` with `tau`, `predicted` states, `on` the truth) or watts (`estimate`, `watts` the truth),
+    or both; a truth may be absent.
+    """
+
+    name: str
+    on: np.ndarray | None = None
+    score: np.ndarray | None = None
+    predicted: np.ndarray | None = None
+    tau: float | None = None
+    watts: np.ndarray | None = None
+    estimate: np.ndarray | None = None
+
+
+# ---- states at a glance
+
+
+def summary_figure(
+    devices: Mapping[str, Mapping[str, Any]], curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str = ""
+) -> Figure:
+    """A row a device: its confusion matrix, precision, recall and F1, and F1 against the threshold with tau."""
+    figure = new_figure(9.2, 1.0 + 1.75 * len(devices))
+    axes = figure.subplots(len(devices), 3, squeeze=False, width_ratios=(1, 1.5, 1.5))
+    for row, (name, found) in zip(axes, devices.items(), strict=True):
+        last = row[0] is axes[-1][0]
+        _matrix(row[0], name, found, last)
+        _bars(row[1], found, last)
+        _curve(row[2], curves.get(name), found, last)
+    for ax, text in zip(axes[0], ("steps, and share of the row", "at τ", "F1 by threshold"), strict=True):
+        ax.set_title(text, fontsize=10, loc="left", color=GREY)
+    if title:
+        figure.suptitle(wrap(title, 90), fontsize=11, x=0.01, ha="left", parse_math=False)
+    return figure
+
+
+def summary(
+    devices: Mapping[str, Mapping[str, Any]],
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    path: AnyPath,
+    title: str = "",
+) -> None:
+    """`devices` as `metrics_nilm.nilm_kpis` has them; `curves` {device: (thresholds [T], F1 [T])}."""
+    save(summary_figure(devices, curves, title), path)
+
+
+def _matrix(ax: Axes, name: str, found: Mapping[str, Any], last: bool) -> None:
+    table = np.array([[found["tn"], found["fp"]], [found["fn"], found["tp"]]], np.int64)
+    rows = table.sum(axis=1, keepdims=True)
+    share = np.divide(table, rows, out=np.zeros((2, 2)), where=rows > 0)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+    for (i, j), count in np.ndenumerate(table):
+        part = _percent(share[i, j]) if rows[i, 0] else "none"
+        colour = "white" if share[i, j] > 0.7 else BLACK
+        ax.text(j, i, f"{count:,}\n{part}", ha="center", va="center", color=colour, fontsize=8.5, linespacing=1.1)
+    dress(ax, "predicted" if last else "", "true")
+    ax.grid(visible=False)
+    ax.set_xticks([0, 1], ["off", "on"])
+    ax.set_yticks([0, 1], ["off", "on"])
+    head: dict[str, Any] = {"rotation": 90, "va": "center", "ha": "center", "fontsize": 10.5, "fontweight": "bold"}
+    ax.annotate(wrap(name, 18, 2), (-0.52, 0.5), xycoords="axes fraction", parse_math=False, **head)
+
+
+def _percent(share: float) -> str:
+    """One decimal, but never 0.0 % for some or 100.0 % for not all."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
+
+
+def _bars(ax: Axes, found: Mapping[str, Any], last: bool) -> None:
+    dress(ax, "share" if last else "", "")
+    why = found.get("undefined", {})
+    for place, (key, colour, hatch) in enumerate(RATIOS):
+        value = found[key]
+        if value is None:
+            ax.text(0.01, place, f"null: {wrap(why.get(key, ''), 34, 1)}", va="center", fontsize=8.5, color=GREY)
+            continue
+        ax.barh(place, value, height=0.62, color=colour, hatch=hatch, edgecolor=BLACK, linewidth=0.8)
+        inside = value > 0.82
+        text: dict[str, Any] = {"va": "center", "ha": "right" if inside else "left", "fontsize": 9}
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0} if inside else None
+        ax.text(value - 0.02 if inside else value + 0.02, place, f"{value:.3f}", bbox=paper, **text)
+    ax.set_yticks(range(3), [key if key != "f1" else "F1" for key, _, _ in RATIOS])
+    ax.set(xlim=(0, 1), ylim=(2.6, -0.6))
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+
+
+def _curve(ax: Axes, curve: tuple[ArrayLike, ArrayLike] | None, found: Mapping[str, Any], last: bool) -> None:
+    dress(ax, "threshold τ" if last else "", "F1")
+    ax.set(xlim=(0, 1), ylim=(0, 1.05))
+    taus, f1 = (np.asarray(part, np.float64) for part in curve or ((), ()))
+    if not np.isfinite(f1).any():
+        note(ax, found.get("undefined", {}).get("f1", "no curve"))
+        return
+    ax.plot(taus, f1, color=BLUE, linewidth=2)
+    tau = found.get("tau")
+    if tau is not None:
+        here = float(np.interp(tau, taus, f1))
+        ax.axvline(tau, color=BLACK, linewidth=1, linestyle=":")
+        ax.plot(tau, here, "D", color=VERMILLION, markersize=7, markeredgecolor="white")
+        left = tau > 0.6
+        where: dict[str, Any] = {"ha": "right" if left else "left", "va": "bottom", "fontsize": 8.5}
+        ax.text(tau - 0.02 if left else tau + 0.02, 0.04, f"τ = {tau:.3g}", **where)
+
+
+# ---- a stretch of the timeline
+
+
+def busy_stretch(on: np.ndarray, length: int) -> slice:
+    """The `length` steps of states `[K, n]` in which most devices run most: sum over devices of log(1 + steps on)."""
+    steps = on.shape[1]
+    if length >= steps:
+        return slice(0, steps)
+    total = np.cumsum(np.concatenate([np.zeros((len(on), 1)), np.nan_to_num(on)], axis=1), axis=1)
+    starts = np.arange(0, steps - length + 1, max(1, length // CANDIDATES))
+    begin = int(starts[np.argmax(np.log1p(total[:, starts + length] - total[:, starts]).sum(axis=0))])
+    return slice(begin, begin + length)
+
+
+def timelines_figure(
+    times: np.ndarray, mains: np.ndarray, traces: Sequence[Trace], zone: str = "", title: str = ""
+) -> Figure:
+    """Mains on top, then a panel a device for its states and one for its watts, over the same time.
+
+    `times` datetime64 [n] on the wall of `zone`, `mains` W [n].
+    """
+    panels = [(trace, kind) for trace in traces for kind in _kinds(trace)]
+    figure = new_figure(10.5, 2.6 + 1.35 * len(panels))
+    axes = figure.subplots(1 + len(panels), 1, sharex=True, squeeze=False, height_ratios=[1.4] + [1] * len(panels))[
+        :, 0
+    ]
+    dress(axes[0], "", "mains (W)")
+    axes[0].plot(times, mains, color=BLACK, linewidth=1)
+    axes[0].set_ylim(bottom=0)
+    for ax, (trace, kind) in zip(axes[1:], panels, strict=True):
+        (_states if kind == "states" else _watts)(ax, times, trace)
+        if kind == _kinds(trace)[0]:
+            ax.set_title(wrap(trace.name, 100, 1), fontsize=10, fontweight="bold", loc="left", pad=3, parse_math=False)
+    locator = AutoDateLocator(minticks=4, maxticks=9)
+    axes[-1].xaxis.set_major_locator(locator)
+    axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes[-1].set_xlim(times[0], times[-1])
+    axes[-1].set_xlabel(f"time ({zone})" if zone else "time")
+    figure.align_ylabels(axes)
+    _legend(figure, title)
+    return figure
+
+
+def timelines(
+    times: np.ndarray, mains: np.ndarray, traces: Sequence[Trace], path: AnyPath, zone: str = "", title: str = ""
+) -> None:
+    """A stretch of n steps: `mains [n]` and what is true and said of each device."""
+    save(timelines_figure(times, mains, traces, zone, title), path)
+
+
+def _kinds(trace: Trace) -> list[str]:
+    states = ["states"] if trace.score is not None or trace.predicted is not None else []
+    return states + (["watts"] if trace.estimate is not None else [])
+
+
+def _states(ax: Axes, times: np.ndarray, trace: Trace) -> None:
+    """Probability as a line from 0 to 1; above it, two strips: when the device was on, and when it was said to be."""
+    dress(ax, "", "probability")
+    if trace.score is not None:
+        ax.plot(times, trace.score, color=BLUE, linewidth=1.1, label="probability")
+    if trace.tau is not None:
+        ax.axhline(trace.tau, color=VERMILLION, linewidth=1.1, linestyle=(0, (4, 2)), label="threshold τ")
+    at = date2num(times)
+    ends = np.append(at, 2 * at[-1] - at[-2])
+    strips = ((trace.on, 1.38, PALE, "truly on"), (trace.predicted, 1.12, BLUE, "predicted on"))
+    for states, height, colour, label in strips:
+        if states is not None:
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], np.nan_to_num(states) == 1, [0]])))
+            begin, end = ends[edges[::2]], ends[edges[1::2]]
+            look: dict[str, Any] = {"facecolor": colour, "edgecolor": BLACK, "linewidth": 0.4, "label": label}
+            ax.broken_barh(list(zip(begin, end - begin, strict=True)), (height, 0.2), **look)
+    ax.set_ylim(-0.05, 1.65 if trace.on is not None else 1.4)
+    ax.set_yticks([0, 0.5, 1])
+
+
+def _watts(ax: Axes, times: np.ndarray, trace: Trace) -> None:
+    assert trace.estimate is not None
+    dress(ax, "", "power (W)")
+    if trace.watts is not None:
+        ax.fill_between(times, 0, trace.watts, color=PALE, step="post", linewidth=0, label="true power")
+        ax.plot(times, trace.watts, color=GREY, linewidth=0.6, drawstyle="steps-post")
+    look: dict[str, Any] = {"color": BLUE, "linewidth": 1.3, "linestyle": (0, (5, 1.2))}
+    ax.plot(times, trace.estimate, label="estimated power", **look)
+    ax.set_ylim(bottom=0)
+
+
+# ---- energy
+
+
+def energy_figure(
+    days: np.ndarray, estimate: np.ndarray, names: Sequence[str], truth: np.ndarray | None = None, title: str = ""
+) -> Figure:
+    """A row a device: kWh of each day, true beside estimated, and both sums."""
+    figure = new_figure(9.2, 1.2 + 1.55 * len(names))
+    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for k, (ax, name) in enumerate(zip(axes, names, strict=True)):
+        dress(ax, "", "kWh per day")
+        (_day_bars if len(days) <= MOST_BARS else _day_lines)(
+            ax, days, estimate[k], None if truth is None else truth[k]
+        )
+        ax.set_ylim(bottom=0)
+        ax.set_title(
+            _sums(name, estimate[k], None if truth is None else truth[k]), fontsize=10, loc="left", parse_math=False
+        )
+    locator = AutoDateLocator(minticks=min(3, len(days)), maxticks=10)
+    locator.intervald[3] = [1, 2, 3, 7, 14]  # days
+    axes[-1].xaxis.set_major_locator(locator)
+    axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes[-1].set_xlabel("day")
+    figure.align_ylabels(axes)
+    _legend(figure, title)
+    return figure
+
+
+def energy(
+    days: np.ndarray,
+    estimate: np.ndarray,
+    names: Sequence[str],
+    path: AnyPath,
+    truth: np.ndarray | None = None,
+    title: str = "",
+) -> None:
+    """Energy by day: `days` datetime64[D] [D], `estimate` and `truth` kWh `[K, D]` of the K devices."""
+    save(energy_figure(days, estimate, names, truth, title), path)
+
+
+def _sums(name: str, estimate: np.ndarray, truth: np.ndarray | None) -> str:
+    said = float(estimate.sum())
+    if truth is None:
+        return f"{name}: estimated {said:.3g} kWh"
+    true = float(truth.sum())
+    share = f" ({100 * (said / true - 1):+.0f} %)" if true > 0 else ""
+    return f"{name}: true {true:.3g} kWh, estimated {said:.3g} kWh{share}"
+
+
+def _day_bars(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None) -> None:
+    day, width = np.timedelta64(24 * 60, "m"), np.timedelta64(9 * 60, "m")
+    at = days.astype("datetime64[s]") + day / 2
+    looks: dict[str, Any] = {"edgecolor": BLACK, "linewidth": 0.6, "width": width}
+    if truth is None:
+        ax.bar(at, estimate, color=BLUE, label="estimated", **looks)
+        return
+    ax.bar(at - width / 2, truth, color=PALE, hatch="////", label="true", **looks)
+    ax.bar(at + width / 2, estimate, color=BLUE, label="estimated", **looks)
+
+
+def _day_lines(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None) -> None:
+    if truth is not None:
+        ax.fill_between(days, 0, truth, color=PALE, step="mid", linewidth=0, label="true")
+    ax.plot(days, estimate, color=BLUE, linewidth=1.3, drawstyle="steps-mid", label="estimated")
+
+
+def _legend(figure: Figure, title: str) -> None:
+    """One legend for all axes, above them, each label once, under the figure's title."""
+    entries: dict[str, Artist] = {}
+    for ax in figure.axes:
+        entries |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    where: dict[str, Any] = {"loc": "outside upper left", "ncols": max(1, len(entries)), "alignment": "left"}
+    box = figure.legend(
+        list(entries.values()), list(entries), title=wrap(title, 90) or None, **where, frameon=False, fontsize=9
+    )
+    box.get_title().set(parse_math=False, fontsize=11)
