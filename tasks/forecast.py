@@ -161,6 +161,12 @@ class Forecast(Task):
         levels = self.levels.values
         return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
 
+    def settle(self, config: RunConfig) -> RunConfig:
+        """A period that the context does not hold is of no use to a forecast from it."""
+        assert config.context_len is not None
+        self.longest = config.context_len
+        return config
+
     def setting(self, config: RunConfig) -> dict[str, Any]:
         how = {"split_sizes": list(config.split_sizes)} if config.split_sizes else {}
         how = how or {"val_ratio": config.val_ratio, "test_ratio": config.test_ratio}
@@ -210,7 +216,7 @@ class Forecast(Task):
         mean_std = {"mean": mean.tolist(), "std": np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()}
         mean_std = mean_std if stored is None else {key: stored[key] for key in mean_std}
         scaled = self.truth(truth, mean_std)[0]
-        period = find_period(np.nan_to_num(scaled)) if stored is None else stored["period"]
+        period = find_period(np.nan_to_num(scaled), self.longest) if stored is None else stored["period"]
         naive = (
             np.abs(scaled[:, period:] - scaled[:, :-period]) if scaled.shape[1] > period else np.zeros((len(mean), 1))
         )

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import softplus
 
 import losses
 from config import RunConfig
@@ -119,6 +118,7 @@ UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col
 
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
 MOST_WEIGHT = 1e4  # of the rare class, before its root: a device that is never on must not drown the others
+WHILE_ON = 0.1  # share of a device's error at the steps at which it is on, beside the gated error at all steps
 PEAK = 0.999  # quantile of a device's power when on, beyond which watts are no target
 
 
@@ -288,9 +288,9 @@ class Nilm(Task):
         return np.concatenate([states, np.minimum(watts, peak) / mean], axis=-2).astype(np.float32)
 
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
-        """States: BCE, the positive term by the root of its weight. Watts: L1 in units of the mean power on; beside
-        states, at the steps at which a device is on alone: the state is the gate, and off steps, of which there are
-        many more, would teach a rare device to draw nothing."""
+        """States: BCE, the positive term by the root of its weight. Watts: L1 in units of the mean power when on. With
+        both, the watts behind the gate, which teaches it what a mistake costs, and a little of the watts alone at the
+        steps at which a device is on: off steps, of which there are many more, would teach it to draw nothing."""
         weight = torch.tensor(fitted["pos_weight"], device=device).sqrt()
         absolute = losses.regression_loss("l1")
 
@@ -304,9 +304,8 @@ class Nilm(Task):
 
         def of_both(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             (logits, power), (states, watts) = outputs.chunk(2, dim=1), y.chunk(2, dim=1)
-            drawn = softplus(power)
-            gated = absolute(torch.sigmoid(logits) * drawn.detach(), watts)  # teaches the gate what a mistake costs
-            return of_states(logits, states) + gated + while_on(drawn, watts, states)
+            gated = absolute(torch.sigmoid(logits) * torch.relu(power), watts)
+            return of_states(logits, states) + gated + WHILE_ON * while_on(power, watts, states)
 
         return {
             "state": lambda outputs, y: of_states(outputs, y.chunk(2, dim=1)[0]),
@@ -319,7 +318,7 @@ class Nilm(Task):
         outputs = outputs.float()
         if self.target == "both":
             logits, power = outputs.chunk(2, dim=1)
-            found = [torch.sigmoid(logits), softplus(power) * mean]
+            found = [torch.sigmoid(logits), torch.relu(power) * mean]
         elif self.target == "state":
             found = [torch.sigmoid(outputs), mean.expand_as(outputs)]
         else:

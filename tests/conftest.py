@@ -18,6 +18,20 @@ SHARED = ROOT.parent / "shared" / "data"
 torch.set_num_threads(1)
 
 
+REGISTRY_TESTS = ("test_backbones.py", "test_registry.py")
+FEW = {"gru", "linear", "llm_ts", "dlinear", "ridge", "unet"}  # backbones that stand for all in `make check`
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Over the registries `make check` runs a few backbones, `make test` all of them."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        if item.path.name in REGISTRY_TESTS and given is not None:
+            named = {value for key, value in given.params.items() if key in ("name", "backbone")}
+            if named and not named <= FEW:
+                item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache of parsed files."""

@@ -15,6 +15,7 @@ from sources.deddiag import GAP, read_house
 from sources.postgres import connect
 from tools import deddiag_db
 
+pytestmark = pytest.mark.slow  # a server
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 SCHEMA = 'we"ird; DROP TABLE {items}; --%s'
 DAY = datetime(2017, 3, 26)  # a night in which clocks change in Germany, and nothing changes in UTC

@@ -45,6 +45,7 @@ def test_a_strong_pull_makes_weights_equal_and_a_useless_member_gets_none():
     assert blend(gram, 0.0).tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_pull_is_strong_where_blocks_disagree_and_weak_where_one_member_is_better():
     rng = np.random.default_rng(0)
     noisy = rng.normal(size=(40, 12))  # twelve members, equally good, ten windows a block

@@ -66,6 +66,7 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_forecast
     assert content["horizon"] == 6 and content["context"] == 24 and content["seed"] == 3
 
 
+@pytest.mark.slow
 def test_figures_do_not_depend_on_the_batch_size(tmp_path):
     lay_hours(tmp_path)
     good(tmp_path, QUICK, "--csv load.csv --desc x")
@@ -93,6 +94,7 @@ def test_the_references_are_what_their_names_say(tmp_path):
     assert content["references"]["ridge"]["mse"] < content["references"]["repeat_last"]["mse"]
 
 
+@pytest.mark.slow
 def test_features_choose_what_goes_in_and_what_comes_out(tmp_path):
     lay_hours(tmp_path, text=["x"] * 400)  # a column that nobody asks for may hold anything
     for features, channels, inputs in (("S", 1, ["b"]), ("MS", 2, ["a", "b"])):
@@ -103,6 +105,7 @@ def test_features_choose_what_goes_in_and_what_comes_out(tmp_path):
         assert strict(folder / "manifest.json")["data"]["channels"] == inputs
 
 
+@pytest.mark.slow
 def test_every_setting_of_the_published_example_is_taken(tmp_path):
     lay_hours(tmp_path, name="ETTh1.csv", hours=700)
     line = (
@@ -130,6 +133,7 @@ def test_the_default_backbone_needs_no_epochs(tmp_path):
 # --- leaks ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["dlinear", "ridge", "ridge_ensemble"])
 def test_nothing_that_is_fitted_sees_the_test_part(backbone, tmp_path):
     """Another test part: the same weights, scale, margins and period."""
@@ -191,6 +195,7 @@ def test_dates_continue_over_a_leap_day(tmp_path):
     assert all(35 < float(line["value"]) < 65 for line in found[:6])  # in the file's own units
 
 
+@pytest.mark.slow
 def test_dates_continue_over_a_daylight_saving_change(tmp_path):
     berlin = {"tz": "Europe/Berlin"}
     lay_hours(tmp_path, start="2024-03-01", hours=24 * 20, **berlin)
@@ -208,6 +213,7 @@ def test_dates_continue_over_a_daylight_saving_change(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_loaded_model_forecasts_what_the_trained_one_did(tmp_path):
     """Trained twice from scratch, and loaded: the same numbers to 1e-6."""
     lay_hours(tmp_path)
@@ -254,6 +260,7 @@ def test_a_context_and_no_more_is_enough_to_forecast(tmp_path):
 # --- several series, covariates, quantiles ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_several_files_are_several_series_and_windows_stay_within_one(tmp_path):
     lay_hours(tmp_path, "one.csv", hours=300)
     lay_hours(tmp_path, "two.csv", hours=200, start="2018-01-01", seed=1)
@@ -289,6 +296,7 @@ def test_wide_files_forecast_every_row(tmp_path):
     assert [found[0][key] for key in ("row", "step", "channel")] == ["0", "60", "sales"] and len(found) == 8 * 3
 
 
+@pytest.mark.slow
 def test_what_is_known_ahead_is_used_and_asked_for(tmp_path):
     """The target follows a switch that is known beforehand; only a model that sees it can tell."""
     rng = np.random.default_rng(0)
@@ -310,6 +318,7 @@ def test_what_is_known_ahead_is_used_and_asked_for(tmp_path):
     assert done.code == 0 and "switch must be given for the 6 steps" in done.err
 
 
+@pytest.mark.slow
 def test_quantiles_are_in_order_and_calibrated(tmp_path):
     lay_hours(tmp_path, hours=1500)
     words = f"{TRAIN} --csv load.csv --backbone dlinear --epochs 15 --lr 0.005 --quantiles 0.1 0.5 0.9"
@@ -324,6 +333,7 @@ def test_quantiles_are_in_order_and_calibrated(tmp_path):
         assert float(line["q0.10"]) < float(line["q0.50"]) < float(line["q0.90"]) and line["value"] == line["q0.50"]
 
 
+@pytest.mark.slow
 def test_references_are_judged_on_the_levels_too(tmp_path):
     lay_hours(tmp_path, hours=700)
     words = QUICK.replace("--reference off", "") + " --quantiles 0.2 0.8"
@@ -364,6 +374,7 @@ def test_finetuning_goes_on_from_a_checkpoint_with_its_scale(tmp_path):
     assert checkpoint.load(tuned / "model.pt")["scaler"] == checkpoint.load(run / "model.pt")["scaler"]
 
 
+@pytest.mark.slow
 def test_an_ensemble_blends_trained_runs(tmp_path):
     lay_hours(tmp_path, hours=700)
     runs = [
@@ -462,6 +473,7 @@ def test_a_constant_channel_beside_others_is_told_and_survived(tmp_path):
     assert content["original"]["per_channel"]["b"]["mase"] is None and content["mase"] is not None
 
 
+@pytest.mark.slow
 def test_a_published_set_is_used_where_it_lies(tmp_path, shared):
     (tmp_path / "data" / "ett").mkdir(parents=True)
     (tmp_path / "data" / "ett" / "ETTh1.csv").symlink_to(shared / "ett" / "ETTh1.csv")

@@ -79,6 +79,7 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline
     assert [line["device"] for line in device] == ["kettle", "lamp"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["state", "power", "both"])
 @pytest.mark.parametrize("backbone", ["gru", "unet"])
 def test_states_and_watts_are_learned(target, backbone, tmp_path):
@@ -156,6 +157,7 @@ def test_a_loaded_model_repeats_the_judgement_of_training(tmp_path):
     assert first["macro_f1"] == pytest.approx(second["macro_f1"]) and first["mae"] == pytest.approx(second["mae"])
 
 
+@pytest.mark.slow
 def test_nothing_that_is_fitted_sees_the_test_part(tmp_path):
     kept = []
     for name, factor in (("one", 1.0), ("two", 3.0)):
@@ -179,6 +181,7 @@ def test_a_gap_ends_a_stretch_and_no_window_crosses_it(tmp_path):
     assert strict(inferred / "summary.json")["steps"] == 2400 - 20
 
 
+@pytest.mark.slow
 def test_several_houses_are_rows(tmp_path):
     for seed in range(4):
         lay_house(tmp_path, f"house{seed}.csv", steps=900, seed=seed)
@@ -201,6 +204,7 @@ def options(**changed):
     return {flag.name: flag.default for flag in tasks.flags("nilm")} | changed
 
 
+@pytest.mark.slow
 def test_frozen_meters_are_found_on_real_data(tmp_path, shared):
     (place,) = (shared / "refit_house2").glob("*.csv.gz")
     line = f"--mode train --task nilm --csv {place} --time-col timestamp --mains-col aggregate --resample 16s"
@@ -288,6 +292,7 @@ def test_the_defaults_are_those_that_the_manual_names():
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_database_gives_what_the_same_readings_in_a_file_give(tmp_path, postgres):
     """DEDDIAG's tables, one reading a change, against a long CSV of every second."""
     from tools import deddiag_db
@@ -321,6 +326,7 @@ def test_a_database_gives_what_the_same_readings_in_a_file_give(tmp_path, postgr
     assert strict(again / "summary.json")["macro_f1"] == strict(two / "summary.json")["macro_f1"]
 
 
+@pytest.mark.slow
 def test_a_database_is_asked_for_a_meter_and_devices(tmp_path, postgres):
     line = f"--mode train --task nilm --db '{postgres}' --house 3"
     assert "--mains: is needed with --db" in go(tmp_path, line, "--devices 2").err

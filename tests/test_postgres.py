@@ -24,6 +24,7 @@ from sources.postgres import connect
 from .conftest import ROOT
 from .runs import go, good, strict
 
+pytestmark = pytest.mark.slow  # a server
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 SECRET = "hush:9f-Zq"
 CODED = "hush%3A9f-Zq"
