@@ -17,13 +17,13 @@ from readers import cache
 from readers.clock import Clock
 from readers.dialect import Dialect
 from readers.long import Long, read_long
+from readers.missing import HINT, check_policy, counted, done
 from readers.paths import abridge, expand_paths
 from readers.sidecars import read_groups, read_labels
 from readers.tables import Facts, read_table
 
-__all__ = ["NAN_POLICIES", "Series", "Source", "expand_paths", "read", "read_wide"]
+__all__ = ["Series", "Source", "expand_paths", "read", "read_wide"]
 
-NAN_POLICIES = ("error", "drop", "ffill", "zero")
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 
 
@@ -175,8 +175,7 @@ def read_wide(
     row), zero. `labels` and `groups` are CSVs with a line per row. Raises UsageError and DataError.
     """
     dialect = Dialect(sep, decimal, header, index)
-    if nan not in NAN_POLICIES:
-        raise UsageError(f"{nan!r} is none of {', '.join(NAN_POLICIES)}", where="--nan")
+    check_policy(nan)
     paths = [Path(path) for path in paths]
     values, facts = _read_all(paths, dialect)
     n_rows, length = facts[0].shape
@@ -298,7 +297,7 @@ def _fill(values: np.ndarray, paths: Sequence[Path], facts: Sequence[Facts], pol
     if not missing and not infinite:
         return []
     gappy = [channel for channel, found in enumerate(facts) if found.missing or found.infinite]
-    count = f"{missing:,} missing and {infinite:,} infinite values in {abridge([paths[c] for c in gappy])}"
+    count = f"{counted(missing, infinite)} in {abridge([paths[c] for c in gappy])}"
     if policy == "error":
         raise _gap_error(count, values, paths, facts, gappy[0])
     leading = 0
@@ -309,12 +308,7 @@ def _fill(values: np.ndarray, paths: Sequence[Path], facts: Sequence[Facts], pol
             table[np.isnan(table)] = 0
         elif policy == "ffill":
             leading += _fill_forward(table)
-    done = {
-        "drop": "left as gaps",
-        "zero": "set to 0",
-        "ffill": f"filled with the value before in the row; {leading:,} at the start of a row left as gaps",
-    }
-    return [f"{count}: {done[policy]}"]
+    return [f"{count}: {done(policy, leading)}"]
 
 
 def _gap_error(
@@ -326,7 +320,7 @@ def _gap_error(
     return DataError(
         f"{kind} value, the first of {count}",
         where=f"{paths[channel]}:{facts[channel].place(row, column)}",
-        hint="--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0",
+        hint=HINT,
     )
 
 

@@ -34,7 +34,7 @@ def on_states(
     states = np.empty(power.shape, np.float32)
     for channel, (watts, level, least_on, least_off) in enumerate(zip(power, *limits, strict=True)):
         code = np.where(np.isnan(watts), np.int8(2), (watts >= float(level)).astype(np.int8))
-        filtered = filter_runs(code, _steps(least_on, step_seconds), _steps(least_off, step_seconds))
+        filtered = filter_runs(code, steps_of(least_on, step_seconds), steps_of(least_off, step_seconds))
         states[channel] = np.where(filtered == 2, np.nan, filtered)
     return states
 
@@ -61,7 +61,7 @@ def runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.diff(np.append(starts, len(values)))
 
 
-def _steps(seconds: float, step_seconds: float) -> int:
+def steps_of(seconds: float, step_seconds: float) -> int:
     """The fewest steps that last at least so long."""
     return math.ceil(seconds / step_seconds - 1e-9)
 
@@ -77,7 +77,7 @@ def resting_level(mains: np.ndarray, step_seconds: float, at_least: float) -> fl
     if not len(known):
         return 0.0
     starts, lengths = runs(mains)
-    holds = np.sort(mains[starts[lengths >= max(2, _steps(at_least, step_seconds))]].astype(np.float64))
+    holds = np.sort(mains[starts[lengths >= max(2, steps_of(at_least, step_seconds))]].astype(np.float64))
     again = holds[1:] - holds[:-1] <= SAME_HOLD * holds[1:]
     return float(max(np.quantile(known, BASE_SHARE), holds[1:][again].max(initial=0.0)))
 
@@ -88,7 +88,7 @@ def flat_lines(mains: np.ndarray, step_seconds: float, at_least: float, resting:
     `resting` comes from `resting_level` of the training part.
     """
     starts, lengths = runs(mains)
-    frozen = (lengths >= max(2, _steps(at_least, step_seconds))) & (mains[starts] > resting)
+    frozen = (lengths >= max(2, steps_of(at_least, step_seconds))) & (mains[starts] > resting)
     return np.repeat(frozen, lengths)
 
 

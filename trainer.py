@@ -143,7 +143,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor) -> torch.Tensor:
-        parts = (*self.train.seen(positions), self.train.labels(positions))
+        parts = self.train.gather(positions)
         if parts[0].device != self.precision.device:  # data too large for the device: batches travel
             parts = tuple(part.to(self.precision.device, non_blocking=True) for part in parts)
         *seen, y = parts

@@ -247,9 +247,9 @@ class Windows:
             return torch.stack([start, target])
         return torch.stack([start, target, start + self._row[run] * self.index.horizon])
 
-    def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Positions from `locate` -> x [B, C, L], y [B, K, H], in one read each."""
-        return self.contexts(positions), self.labels(positions)
+    def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Positions from `locate` -> all that a model sees, and y [B, K, H] last, in one read each."""
+        return *self.seen(positions), self.labels(positions)
 
     def contexts(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions -> x [B, C, L] alone, for windows whose target is not known or not asked for."""

@@ -81,8 +81,7 @@ def case(name: str, rows: int) -> Case:
 
 def bare_epoch(of: Case, config: RunConfig, batch: int) -> Callable[[], None]:
     """An epoch as a person would write it, on windows copied out beforehand."""
-    positions = of.over.locate(torch.arange(len(of.over)))
-    seen, y = of.over.seen(positions), of.over.labels(positions)
+    *seen, y = of.over.gather(of.over.locate(torch.arange(len(of.over))))
     net = of.make()
     optimizer = make_optimizer(net, config)
     step = 0

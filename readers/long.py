@@ -12,11 +12,10 @@ from errors import DataError, UsageError, nearest
 from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
+from readers.missing import HINT, check_policy, counted, done
 from readers.paths import abridge
 from readers.rows import Rows, average, check_lengths, check_order, common_clock, join, set_zone
 from readers.stamps import check_zone
-
-_FILLED = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +126,7 @@ def _merge_notes(files: Sequence[LongFile]) -> list[str]:
 
 def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: str, tz: str, nan: str) -> None:
     """Raises UsageError for options that go against each other; `keys` are the columns of the times and the ids."""
-    if nan not in ("error", *_FILLED):
-        raise UsageError(f"{nan!r} is none of error, {', '.join(_FILLED)}", where="--nan")
+    check_policy(nan)
     for name in columns or ():
         if name in keys:
             raise UsageError(f"{name!r} is the column of the times or the ids", where="--columns")
@@ -208,15 +206,14 @@ def _fill(rows: Rows, channels: Sequence[str], policy: str) -> list[str]:
     channel = int(np.argmin(finite[:, at]))
     if policy == "error":
         kind = "missing" if np.isnan(values[channel, at]) else "infinite"
-        counts = f"{missing:,} missing and {infinite:,} infinite values"
         column = "" if rows.records is None else f":{rows.of[rows.row(at)].at[channel] + 1}"
         raise DataError(
-            f"{kind} value, the first of {counts}, in column {channels[channel]!r}",
+            f"{kind} value, the first of {counted(missing, infinite)}, in column {channels[channel]!r}",
             where=f"{rows.place(at)}{column}",
-            hint="--nan drop leaves out windows that hold one, --nan ffill repeats the value before, --nan zero sets 0",
+            hint=HINT,
         )
     values[np.isinf(values)] = np.nan
-    done = _FILLED[policy]
+    leading = 0
     if policy == "zero":
         values[np.isnan(values)] = 0
     elif policy == "ffill":
@@ -224,8 +221,8 @@ def _fill(rows: Rows, channels: Sequence[str], policy: str) -> list[str]:
         for series in values:
             last = np.where(np.isnan(series), starts, np.arange(len(series)))
             series[:] = series[np.maximum.accumulate(last)]
-        done += f"; {int(np.isnan(values).sum()):,} at the start of a row left as gaps"
+        leading = int(np.isnan(values).sum())
     gappy = dict.fromkeys(
         file.path for file, (a, b) in zip(rows.of, rows.spans(), strict=True) if not finite[:, a:b].all()
     )
-    return [f"{missing:,} missing and {infinite:,} infinite values in {abridge(list(gappy))}: {done}"]
+    return [f"{counted(missing, infinite)} in {abridge(list(gappy))}: {done(policy, leading)}"]

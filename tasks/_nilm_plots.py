@@ -25,6 +25,7 @@ def draw(folder: Path, bench: Bench, line: Timeline, on: np.ndarray, tau: Sequen
         taus = np.linspace(0.02, 0.98, 49)
         curves = {name: (taus, f1_curve(line.on[k], line.score[k], taus)) for k, name in enumerate(names)}
         viz_nilm.summary(kpis(line, on, tau, bench)["devices"], curves, folder / "summary.png", title)
+    estimate = line.watts * on
     mains = series.values[series.channels.index(MAINS), line.at]
     truth = on if line.on is None else line.on
     part = viz_nilm.busy_stretch(truth, round(6 * 3600 / seconds))
@@ -36,12 +37,12 @@ def draw(folder: Path, bench: Bench, line: Timeline, on: np.ndarray, tau: Sequen
             predicted=on[k, part],
             tau=tau[k],
             watts=None if line.true_watts is None else line.true_watts[k, part],
-            estimate=(line.watts * on)[k, part],
+            estimate=estimate[k, part],
         )
         for k, name in enumerate(names)
     ]
     times = wall[part].astype("datetime64[ns]")
     viz_nilm.timelines(times, mains[part], traces, folder / "timelines.png", series.clock.tz, title)
-    days, said = energy_by_day(line.watts * on, wall // DAY, seconds)
+    days, said = energy_by_day(estimate, wall // DAY, seconds)
     true = None if line.true_watts is None else energy_by_day(line.true_watts, wall // DAY, seconds)[1]
     viz_nilm.energy(days.astype("datetime64[D]"), said, names, folder / "energy.png", true, title)

@@ -16,8 +16,6 @@ from tasks._meter import MAINS, seconds_of
 from tasks._task import Bench, Maker, Scored
 from windows import Index
 
-DURATIONS = ("min_on", "min_off")
-
 
 @dataclass(frozen=True)
 class Timeline:

@@ -143,6 +143,7 @@ class Forecast(Task):
     ) -> None:
         self.horizon, self.features, self.target, self.known = horizon, features, target, tuple(known_future)
         self.dataset, self.loss_name, self.save_preds = dataset, loss, save_preds
+        self.longest: int | None = None  # of a period, see settle
         self.levels = Levels(tuple(quantiles))
         if list(quantiles) != sorted(set(quantiles)):
             raise UsageError(f"takes rising levels, got {' '.join(map(str, quantiles))}", where="--quantiles")

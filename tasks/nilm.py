@@ -24,7 +24,7 @@ from rundir import write_json
 from sources import layouts
 from sources.appliances import rule
 from sources.synthetic import appliance_series
-from states import on_states
+from states import on_states, steps_of
 from tasks import register
 from tasks._meter import coarser, devices_of, frozen_steps, header, seconds_of, step_seconds, with_features
 from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task
@@ -355,7 +355,7 @@ class Nilm(Task):
         """Duration rules of the truth hold for what is said, too."""
         seconds = seconds_of(bench.series)
         rules = [self._rule(name, bench.names)[1:] for name in bench.names]
-        least = [(round(on / seconds), round(off / seconds)) for on, off in rules]
+        least = [(steps_of(on, seconds), steps_of(off, seconds)) for on, off in rules]
         return line.states(calibration["tau"], least)
 
     def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:

@@ -60,6 +60,19 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """Write text (or bytes) to a file of tmp_path and return its path."""
+
+    def write(content: str | bytes, name: str = "a.csv") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def write_csv(tmp_path: Path) -> Callable[..., Path]:
     """write_csv("name.csv", matrix) -> path of a wide CSV without header."""
 

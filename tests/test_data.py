@@ -26,19 +26,6 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TSRUN_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def put(tmp_path):
-    """Write text (or bytes) to a file of tmp_path and return its path."""
-
-    def write(content: str | bytes, name: str = "a.csv") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def read(*paths: Path, **options) -> Series:
     return read_wide(paths, **options)
 

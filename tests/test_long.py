@@ -23,19 +23,6 @@ from .conftest import ROOT
 NAN = float("nan")
 
 
-@pytest.fixture
-def put(tmp_path):
-    """Write text (or bytes) to a file of tmp_path and return its path."""
-
-    def write(content: str | bytes, name: str = "a.csv") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def read(*paths: Path, **options) -> Long:
     return read_long(paths, **({"time_col": "t"} | options))
 
