@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from errors import CheckpointError, UsageError
 from evaler import Evaluator, References
 from hardware import Precision, peak_memory
 from rundir import write_csv, write_json
-from scaling import Scaler, constant_channels
+from scaling import Scaler
 from scene import Scene, Stage
 from splits import NAMES, Split
 from tasks._task import Scored, Shown, Task
@@ -35,13 +36,15 @@ NOT_RESUMED = {"resume", "overwrite", "json", "quiet", "tensorboard", "dry_run",
 class _Judge:
     """What the trainer asks of the task, on this fold's data."""
 
-    def __init__(self, task: Task, fitted: Mapping[str, Any], truth: np.ndarray, device: torch.device) -> None:
+    def __init__(
+        self, task: Task, fitted: Mapping[str, Any], truth: Callable[[], np.ndarray], device: torch.device
+    ) -> None:
         self.monitor, self.direction = task.monitor, task.direction
         self.loss = task.loss(fitted, device)
         self._task, self._fitted, self._truth = task, fitted, truth
 
     def watch(self, outputs: torch.Tensor) -> dict[str, float | None]:
-        return self._task.watch(self._truth, self._task.decode(outputs, self._fitted))
+        return self._task.watch(self._truth(), self._task.decode(outputs, self._fitted))
 
 
 class Learner:
@@ -57,8 +60,9 @@ class Learner:
         anew = stored is None or (task.continues and self.config.refit_scaler)
         kept = None if stored is None or anew else stored["fitted"]
         self.fitted = task.fit(scene.sample(task, split.train), self.names, kept)
-        self.samples = {name: task.truth(scene.sample(task, split[name]), self.fitted) for name in NAMES}
-        task.check(self.samples, self.names)
+        samples = {name: task.truth(scene.sample(task, split[name]), self.fitted) for name in NAMES}
+        task.check(samples, self.names)
+        self.label_means = {name: results.means(sample) for name, sample in samples.items()}
         for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
             self.index_of(wanted)  # a split that is not there is told before training
         self.scaler, self.known_scaler = self._scalers()
@@ -77,16 +81,16 @@ class Learner:
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
         """Those of the model's input and of the channels that are known beforehand."""
         scene = self.scene
-        values, channels, seen = scene.values(), scene.channels, scene.seen(self.task, self.split.train)
-        constant = constant_channels(values, seen, channels)
-        if constant:
-            log.warning("warning: constant in training, so without information: %s", ", ".join(constant))
+        seen = scene.seen(self.task, self.split.train)
+        own = Scaler.fit(scene.columns(), seen, scene.channels)
+        if own.constant:
+            log.warning("warning: constant in training, so without information: %s", ", ".join(own.constant))
         if self.stored is not None and not self.config.refit_scaler:
             known = self.stored.get("known_scaler")
             return Scaler.of(self.stored["scaler"]), None if known is None else Scaler.of(known)
         names = scene.series.known
         known = Scaler.fit(scene.series.values[scene.covariates], seen, names) if names else None
-        return Scaler.fit(values, seen, channels), known
+        return own, known
 
     def _ahead(self) -> Ahead | None:
         """What a forecasting head is asked for; time features only for a backbone that looks at them."""
@@ -106,7 +110,7 @@ class Learner:
             members = finetune.members_of(self.config, self.scene, self.split, self.scaler)
         model = _model.build(
             self.config.backbone,
-            len(self.scene.keep),
+            len(self.scene.channels),
             self.config.context_len,
             outputs=self.task.outputs(self.names),
             horizon=self.task.horizon,
@@ -124,11 +128,11 @@ class Learner:
         """What `--dry-run` prints: windows, parameters, and the bytes that training will hold."""
         count = sum(p.numel() for p in self.model.parameters())
         batch = min(self.config.batch_size, len(self.split.train))
-        channels, length = len(self.scene.keep), self.config.context_len or 0
+        channels, length = len(self.scene.channels), self.config.context_len or 0
         return {
             "windows": {name: len(self.split[name]) for name in NAMES},
-            "label_mean": {name: results.means(self.samples[name]) for name in NAMES},
-            "overlap": results.describe_split(self.split, self.scene, self.samples)["overlap"],
+            "label_mean": self.label_means,
+            "overlap": results.describe_split(self.split, self.scene, self.label_means)["overlap"],
             "parameters": count,
             "memory": {
                 "data_bytes": 2 * self.scene.series.values.nbytes,
@@ -156,6 +160,7 @@ class Learner:
         both = windows.merged(train + val, self.scene.series.offsets)
         started = time.perf_counter()
         with self.scene.timed("train"):
+            assert isinstance(self.stage.inputs, torch.Tensor), "a closed form of inputs made as windows are read"
             inputs = self.stage.inputs.cpu()
             parts = [[inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)]
             known = [self._known_of_val()] if getattr(self.model.backbone, "reads_known", False) else []
@@ -176,8 +181,7 @@ class Learner:
 
     def _train(self) -> Progress:
         split, config = self.split, self.config
-        truth = self.scene.truth(self.task, split.val, self.fitted)
-        judge = _Judge(self.task, self.fitted, truth, self.device)
+        judge = _Judge(self.task, self.fitted, self._truth_of_val(), self.device)
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         trainer = Trainer(
             self.model,
@@ -197,6 +201,11 @@ class Learner:
         with self.scene.timed("evaluate"):
             self._calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
+
+    def _truth_of_val(self) -> Callable[[], np.ndarray]:
+        """Kept over the epochs, but not where it would hold the data once for each window over a step."""
+        make = partial(self.scene.truth, self.task, self.split.val, self.fitted)
+        return make if self.scene.views is not None else cache(make)
 
     def _restore(self, trainer: Trainer) -> None:
         """Go on where the interrupted run of this name stopped; its settings and data must be the same."""
@@ -231,7 +240,7 @@ class Learner:
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
         spec = {
             "backbone": self.config.backbone,
-            "channels": len(self.scene.keep),
+            "channels": len(self.scene.channels),
             "length": self.config.context_len,
             "outputs": self.task.outputs(self.names),
             "horizon": self.task.horizon,
@@ -264,7 +273,7 @@ class Learner:
     def index_of(self, split: str) -> Index:
         """The windows of `--eval-split` or `--plot-split`."""
         if split == "all":
-            return self.scene.index
+            return self.scene.judged or self.scene.index
         if not len(self.split[split]):
             raise UsageError("there is no test split", where=f"--eval-split {split}", hint="--test-ratio 0.2 makes one")
         return self.split[split]
@@ -331,7 +340,7 @@ class Learner:
     def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
         results.write_config(self.folder / "config.yaml", self.config)
         model = {"parameters": content["parameters"], "peak_memory_bytes": peak_memory(self.device), **self.parameters}
-        split = results.describe_split(self.split, self.scene, self.samples)
+        split = results.describe_split(self.split, self.scene, self.label_means)
         write_json(
             self.folder / "manifest.json",
             results.manifest(

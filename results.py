@@ -105,18 +105,20 @@ def manifest(
     }
 
 
-def describe_split(split: Split, scene: Scene, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def describe_split(split: Split, scene: Scene, label_means: Mapping[str, list[float]]) -> dict[str, Any]:
     """Sizes, label means (the prevalence, for 0/1 labels) and the overlap (in target steps) of a split's parts."""
     parts = {
-        name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": means(truth[name])}
+        name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": label_means[name]}
         for name in splits.NAMES
     }
     total = scene.series.n_rows if scene.per_row else int(scene.series.offsets[-1])
     return {**split.how, **parts, "overlap": splits.overlap(split, total)}
 
 
-def means(truth: np.ndarray) -> list[float]:
-    """The mean of each output over windows [n, K, H]; empty where there are none."""
+def means(truth: Any) -> list[float]:
+    """The mean of each output over windows [n, K, H], or of a Sample; empty where there are none."""
+    if not isinstance(truth, np.ndarray):
+        return list(truth.means())
     return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if truth.size else []
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+
+PART = 1 << 20  # steps that are looked at together
 
 
 @dataclass(frozen=True)
@@ -16,16 +19,18 @@ class Scaler:
     mean: np.ndarray  # float64 [C]
     std: np.ndarray  # float64 [C]
     channels: tuple[str, ...]
+    constant: tuple[str, ...] = ()  # channels without information in training
 
     @classmethod
-    def fit(cls, values: np.ndarray, seen: np.ndarray, channels: Sequence[str]) -> Scaler:
-        """From values [C, total] at the steps that training sees (a mask), each step once."""
-        mean = np.empty(len(values))
-        std = np.empty(len(values))
-        for c, channel in enumerate(values):  # one channel at a time: a mask makes a copy
-            steps = channel[seen].astype(np.float64)
-            mean[c], std[c] = np.nanmean(steps), np.nanstd(steps)
-        return cls(mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0), tuple(channels))
+    def fit(cls, values: Iterable[np.ndarray], seen: np.ndarray, channels: Sequence[str]) -> Scaler:
+        """From C channels [total] at the steps that training sees (a mask), each step once.
+
+        A channel that is constant there is told in `constant`.
+        """
+        moments = np.array(list(map(partial(_moments, seen), values)))  # which lets go of each before it takes the next
+        mean, std, constant = moments.T
+        std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)
+        return cls(mean, std, tuple(channels), tuple(n for n, still in zip(channels, constant, strict=True) if still))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """[C, total] -> the same, scaled, float32: the one copy that a run makes of its data."""
@@ -45,6 +50,24 @@ class Scaler:
         return cls(np.asarray(plain["mean"]), np.asarray(plain["std"]), tuple(plain["channels"]))
 
 
-def constant_channels(values: np.ndarray, seen: np.ndarray, channels: Sequence[str]) -> list[str]:
-    """The channels of [C, total] that never change at the steps that training sees."""
-    return [n for n, row in zip(channels, values, strict=True) if np.nanmin(row[seen]) == np.nanmax(row[seen])]
+def _moments(seen: np.ndarray, channel: np.ndarray) -> tuple[float, float, bool]:
+    """Mean, standard deviation and whether all is one value, of what is not NaN at the steps of a mask.
+
+    A part at a time, since a choice of steps is a copy; the mean first, as sums of squares alone would cancel.
+    """
+    count, total, low, high = 0, 0.0, np.inf, -np.inf
+    for part in _parts(channel, seen):
+        count, total = count + len(part), total + float(part.sum())
+        low, high = min(low, float(part.min())), max(high, float(part.max()))
+    mean = total / count if count else np.nan
+    squares = sum(float(np.square(part - mean).sum()) for part in _parts(channel, seen))
+    return mean, float(np.sqrt(squares / count)) if count else np.nan, low == high
+
+
+def _parts(channel: np.ndarray, seen: np.ndarray) -> Iterator[np.ndarray]:
+    """The chosen values that are not NaN, float64, in parts that are not empty."""
+    for begin in range(0, len(channel), PART):
+        part = channel[begin : begin + PART][seen[begin : begin + PART]].astype(np.float64)
+        part = part[~np.isnan(part)]
+        if len(part):
+            yield part

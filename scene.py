@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -21,8 +21,8 @@ from errors import DataError
 from hardware import place
 from scaling import Scaler
 from splits import Split
-from tasks._task import Bench, Plane, Task, spans
-from windows import Index, Windows
+from tasks._task import Bench, Plane, Task, Views
+from windows import Index, Readable, Windows
 
 log = logging.getLogger("tsrun")
 DEMO_CONTEXT = 31
@@ -41,6 +41,8 @@ class Scene:
     index: Index  # every window whose context and target are known
     ahead: Index  # the last context of every row, its target not yet seen (empty for whole-row targets)
     timings: dict[str, float]
+    views: Views | None = None  # what the model sees in place of the channels themselves
+    judged: Index | None = None  # the windows of validation and test, where they are not those of training
 
     @property
     def per_row(self) -> bool:
@@ -48,8 +50,12 @@ class Scene:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The names of the channels that the model sees."""
-        return tuple(self.series.channels[c] for c in self.keep)
+        """The names of what the model sees."""
+        return self.views.channels if self.views is not None else tuple(self.series.channels[c] for c in self.keep)
+
+    def columns(self) -> Iterable[np.ndarray]:
+        """What the model sees, unscaled: each [total], one after the other."""
+        return self.views.columns() if self.views is not None else (self.series.values[c] for c in self.keep)
 
     def values(self) -> np.ndarray:
         """What the model sees, unscaled: [C, total]."""
@@ -59,7 +65,7 @@ class Scene:
     def truth_raw(self, index: Index) -> np.ndarray:
         """The label as it stands in the data: [n, K, H]."""
         assert self.plane is not None
-        return spans(self.plane.values, index)
+        return self.plane.at(index)
 
     def truth(self, task: Task, index: Index, fitted: Mapping[str, Any]) -> np.ndarray:
         """The label in the task's units: [n, K, H]."""
@@ -70,14 +76,14 @@ class Scene:
         total = int(self.series.offsets[-1])
         return index.covered(total) | index.targeted(total) if task.continues else index.covered(total)
 
-    def sample(self, task: Task, index: Index) -> np.ndarray:
+    def sample(self, task: Task, index: Index) -> Any:
         """Raw targets that no window repeats: [n, K, 1], or each step of the windows' spans once, [1, K, steps]."""
         assert self.plane is not None
         if task.continues:
-            return self.plane.values[:, self.seen(task, index)][None]
+            return self.plane.during(self.seen(task, index))
         if index.horizon == 1:
             return self.truth_raw(index)
-        return self.plane.values[:, index.targeted(self.plane.values.shape[1])][None]
+        return self.plane.during(index.targeted(int(self.series.offsets[-1])))
 
     def timed(self, name: str) -> AbstractContextManager[None]:
         """Add the seconds of a block to the manifest's timings."""
@@ -140,19 +146,25 @@ def open_scene(
         known = bool(per_row) or task.within
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
     else:
-        usable_y = ~np.isnan(plane.values).any(axis=0)
+        usable_y = plane.usable()
         usable_y &= True if per_row else beforehand
+    judged = None
     if task.within:
-        index = windows.cover(series.offsets, usable_x & usable_y, length=length, stride=config.stride)
+        usable_x &= usable_y
+        index = windows.cover(series.offsets, usable_x, length=length, stride=config.stride)
+        if (stride := task.judged_stride(config)) != config.stride:
+            judged = windows.cover(series.offsets, usable_x, length=length, stride=stride)
+        ahead = index.of_rows(np.zeros(series.n_rows, bool))
     else:
         index = windows.plan(
             series.offsets, usable_x, usable_y, length=length, offset=offset, stride=config.stride, horizon=horizon
         )
-    ahead = windows.last_contexts(series.offsets, usable_x, length=length, offset=offset, horizon=horizon)
-    told = np.full(series.n_rows, not per_row and not task.within)
-    if series.known:
-        told &= _told_ahead(series, task.horizon)
-    return Scene(config, series, keep, covariates, targets, plane, index, ahead.of_rows(told), timings)
+        ahead = windows.last_contexts(series.offsets, usable_x, length=length, offset=offset, horizon=horizon)
+        told = np.full(series.n_rows, not per_row)
+        if series.known:
+            told &= _told_ahead(series, task.horizon)
+        ahead = ahead.of_rows(told)
+    return Scene(config, series, keep, covariates, targets, plane, index, ahead, timings, task.views(series), judged)
 
 
 def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
@@ -194,9 +206,17 @@ def _longest_stretch(series: Series, channels: np.ndarray) -> int:
 
 def make_splits(scene: Scene) -> list[Split]:
     """The folds that the configuration asks for."""
+    made = _splits_of(scene, scene.index)
+    if scene.judged is None:
+        return made
+    judged = _splits_of(scene, scene.judged)
+    return [replace(split, val=other.val, test=other.test) for split, other in zip(made, judged, strict=True)]
+
+
+def _splits_of(scene: Scene, index: Index) -> list[Split]:
     config = scene.config
     return splits.make(
-        scene.index,
+        index,
         scene.series.offsets,
         mode=config.split_mode,
         val_ratio=config.val_ratio,
@@ -226,23 +246,27 @@ class Stage:
         known_scaler: Scaler | None = None,
     ) -> None:
         self.scene, self.task, self.fitted, self.scaler = scene, task, fitted, scaler
-        self.scaled = scaler.apply(scene.values())
-        home = place(2 * self.scaled.nbytes, device)
-        self.inputs = torch.from_numpy(self.scaled).to(home)
+        self.scaled = np.zeros((0, 0), np.float32) if scene.views is not None else scaler.apply(scene.values())
+        home = place(2 * max(self.scaled.nbytes, scene.series.values.nbytes), device)
+        self.inputs = self._inputs(home)
         self.targets = self._targets(home)
         self.known: torch.Tensor | None = None
         if ahead is not None and ahead.marks + ahead.covariates:
             self.known = torch.from_numpy(_known(scene, ahead, known_scaler)).to(home)
 
-    def _targets(self, home: torch.device) -> torch.Tensor:
-        plane = self.scene.plane
+    def _inputs(self, home: torch.device) -> torch.Tensor | Readable:
+        views = self.scene.views
+        return torch.from_numpy(self.scaled).to(home) if views is None else views.read(self.scaler, home)
+
+    def _targets(self, home: torch.device) -> torch.Tensor | Readable:
+        plane, series = self.scene.plane, self.scene.series
         if plane is None:
-            return torch.zeros((1, max(self.scaled.shape[1], self.scene.series.n_rows)), device=home)
+            return torch.zeros((1, 1), device=home).expand(1, max(int(series.offsets[-1]), series.n_rows))
         if self.task.continues:
+            assert isinstance(self.inputs, torch.Tensor)
             everything = self.scene.targets == tuple(range(len(self.inputs)))
             return self.inputs if everything else self.inputs[list(self.scene.targets)]
-        targets = self.task.encode(self.task.truth(plane.values, self.fitted), self.fitted)
-        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
+        return plane.read(self.task, self.fitted, home)
 
     def windows(self, index: Index) -> Windows:
         """Windows of an index over this stage's tensors."""

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 BASE_SHARE = 0.1  # of the time a house's mains lies at its base load or below it
+PIECE = 1 << 20  # steps of a rolling minimum worked on at once
+UNKNOWN = 2  # of a state: 0 is off, 1 is on
 SAME_HOLD = 0.01  # share of its level by which two holds of a meter may differ and be the same
 
 
 def on_states(
     power: np.ndarray, threshold: ArrayLike, min_on: ArrayLike, min_off: ArrayLike, step_seconds: float
 ) -> np.ndarray:
-    """Which of C devices are on, float32 [C, n]: 1, 0, and NaN where the power is not known.
+    """Which of C devices are on, int8 [C, n]: 1, 0, and UNKNOWN where the power is not known.
 
     The rule of Kelly and Knottenbelt 2015 (arXiv 1507.06594): on at the threshold or above; then breaks shorter
     than `min_off` between two runs are filled; then runs shorter than `min_on` are dropped. A gap splits, and
@@ -31,16 +33,18 @@ def on_states(
     """
     channels = len(power)
     limits = [np.broadcast_to(np.asarray(limit, np.float64), channels) for limit in (threshold, min_on, min_off)]
-    states = np.empty(power.shape, np.float32)
+    states = np.empty(power.shape, np.int8)
     for channel, (watts, level, least_on, least_off) in enumerate(zip(power, *limits, strict=True)):
-        code = np.where(np.isnan(watts), np.int8(2), (watts >= float(level)).astype(np.int8))
-        filtered = filter_runs(code, steps_of(least_on, step_seconds), steps_of(least_off, step_seconds))
-        states[channel] = np.where(filtered == 2, np.nan, filtered)
+        states[channel] = watts >= float(level)
+        states[channel, np.isnan(watts)] = UNKNOWN
+        states[channel] = filter_runs(
+            states[channel], steps_of(least_on, step_seconds), steps_of(least_off, step_seconds)
+        )
     return states
 
 
 def filter_runs(code: np.ndarray, least_on: int, least_off: int) -> np.ndarray:
-    """`code` int8 [n] of 0 (off), 1 (on), 2 (not known), its short breaks filled and then its short runs dropped."""
+    """`code` int8 [n] of 0 (off), 1 (on), UNKNOWN, its short breaks filled and then its short runs dropped."""
     starts, lengths = runs(code)
     values = code[starts]
     if least_off > 1:
@@ -101,6 +105,18 @@ def rolling_minimum(x: np.ndarray, width: int, centred: bool) -> np.ndarray:
     """
     assert width >= 1
     after = (width - 1) // 2 if centred else 0
+    before, steps = width - 1 - after, x.shape[-1]
+    least = np.empty_like(x)
+    piece = max(PIECE, 4 * width)
+    for begin in range(0, steps, piece):  # a piece and what its windows reach beyond it: several copies of it are made
+        low, end = max(begin - before, 0), min(begin + piece, steps)
+        found = _rolling_minimum(x[..., low : end + after], width, after)
+        least[..., begin:end] = found[..., begin - low : end - low]
+    return least
+
+
+def _rolling_minimum(x: np.ndarray, width: int, after: int) -> np.ndarray:
+    """Over the `width` steps that end `after` steps after each."""
     steps = x.shape[-1]
     blocks = -(-(steps + width - 1) // width)
     padded = np.full((*x.shape[:-1], blocks * width), np.inf, x.dtype)

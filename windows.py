@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from errors import DataError
 
-BLOCK = 1 << 20  # windows whose positions are held at once: 16 MB at most, however many windows there are
+AHEAD = 1 << 17  # windows of an epoch that are located at once
+BLOCK = 1 << 20  # windows whose positions are held: 16 MB at most, however many windows there are
+
+
+class Readable(Protocol):
+    """What stands in for a tensor [C, total] where its values are made from less, as windows are read."""
+
+    device: torch.device
+    shape: tuple[int, int]
+
+    def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """Starts [B] -> [B, C, length]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class Index:
         edge = np.zeros(total + 1, np.int32)
         np.add.at(edge, first, 1)
         np.add.at(edge, first + (self.count - 1) * self.stride + length, -1)
-        return np.cumsum(edge[:-1]) > 0
+        return np.cumsum(edge[:-1], out=edge[:-1]) > 0
 
     def pieces(self) -> list[tuple[int, int]]:
         """[begin, end) of each run on the flat axis, from its first context to the end of its last target (of each
@@ -207,14 +220,18 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> 
 
 
 class Windows:
-    """Windows of an Index over tensors on one device.
+    """Windows of an Index over tensors on one device (or what stands in for them).
 
     inputs: [C, total], what the model sees. targets: [K, total], or [K, N] for whole-row targets. known: [M, total +
     N * H], what is known beforehand, each row followed by the H steps after it (H is the index's horizon).
     """
 
     def __init__(
-        self, inputs: torch.Tensor, targets: torch.Tensor, index: Index, known: torch.Tensor | None = None
+        self,
+        inputs: torch.Tensor | Readable,
+        targets: torch.Tensor | Readable,
+        index: Index,
+        known: torch.Tensor | None = None,
     ) -> None:
         self.inputs, self.targets, self.index, self.known = inputs, targets, index, known
         self.device = inputs.device
@@ -284,10 +301,14 @@ class Windows:
         """
         n = len(self)
         count, size = steps(n, batch_size)
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-        order = torch.cat([order, order[: count * size - n]])[skip * size :]
-        for block in order.split(max(BLOCK // size, 1) * size) if len(order) else ():
-            yield from self.locate(block.to(self.device)).split(size, dim=1)
+        narrow = torch.int32 if n < 2**31 else torch.int64  # an order of a hundred million windows weighs 400 MB
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed), dtype=narrow)
+        step = max(AHEAD // size, 1) * size
+        for begin in range(skip * size, count * size, step):
+            block = order[begin : begin + step]
+            missing = min(step, count * size - begin) - len(block)  # the last block goes on with the first windows
+            block = torch.cat([block, order[:missing]]) if missing else block
+            yield from self.locate(block.to(self.device, torch.int64)).split(size, dim=1)
 
 
 def steps(n: int, batch_size: int) -> tuple[int, int]:
@@ -296,7 +317,12 @@ def steps(n: int, batch_size: int) -> tuple[int, int]:
     return count, -(-n // count)
 
 
-def _read(plane: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+def _read(plane: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """plane [C, P], starts [B] -> [B, C, length]."""
+    return read(plane, starts, length) if isinstance(plane, torch.Tensor) else plane.read(starts, length)
+
+
+def read(plane: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
     """plane [C, P], starts [B] -> [B, C, length]: a strided view of every window, and one read of B of them."""
     channels, total = plane.shape
     view = plane.as_strided((total - length + 1, channels, length), (1, total, 1))

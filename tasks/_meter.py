@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from config import RunConfig
 from data import Series
 from errors import UsageError
 from readers.clock import fixed_freq
+from scaling import Scaler
 from states import flat_lines, resting_level, rolling_minimum
+from windows import read
 
 MAINS = "mains"
 CHANGE, ABOVE, HOUR = "mains change", "mains above minimum", ("hour sine", "hour cosine")
@@ -22,6 +26,7 @@ LOG = "log "
 FEATURES = (MAINS, CHANGE, ABOVE, *HOUR, *(LOG + name for name in (MAINS, CHANGE, ABOVE)))
 BASE_SECONDS = 1800  # over which the least power counts as what always runs
 KNEE = 20.0  # W
+DAY = 24 * 3600 * 10**9  # ns
 FROZEN_SECONDS = 1800.0
 log = logging.getLogger("tsrun")
 SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
@@ -61,30 +66,85 @@ def devices_of(channels: Sequence[str]) -> list[str]:
     return [name for name in channels if name not in FEATURES]
 
 
-def with_features(series: Series, extra: Sequence[str]) -> Series:
-    """The series (mains first) with the model's inputs in front of the devices.
+def features(extra: Sequence[str]) -> tuple[str, ...]:
+    """The names of a model's inputs.
 
     The change of power is in watts a step, 0 after a gap; scaled like every input, since raw watts ruin a recurrent
     model. `above`: power above its least over half an hour, which tells a fridge from a house; it looks ahead. `log`:
     the same on a scale that is linear below 20 W and logarithmic above, so that a lamp counts beside a kettle.
     """
-    mains = series.values[0]
-    change = np.diff(mains, prepend=mains[:1])
-    change[series.offsets[:-1]] = 0
-    made = {MAINS: mains, CHANGE: np.where(np.isnan(change) & ~np.isnan(mains), 0, change)}
-    if "above" in extra:
-        width = max(round(BASE_SECONDS / seconds_of(series)), 1)
-        rows = [series.values[:1, a:b] for a, b in zip(series.offsets[:-1], series.offsets[1:], strict=True)]
-        least = np.concatenate([rolling_minimum(row, width, centred=True)[0] for row in rows])
-        made[ABOVE] = mains - least
-    if "log" in extra:
-        made |= {LOG + name: np.arcsinh(values / KNEE) for name, values in made.items()}
-    if "hour" in extra:
-        assert series.clock is not None and series.time is not None
-        angle = 2 * np.pi * (series.clock.wall(series.time) % (24 * 3600 * 10**9)) / (24 * 3600 * 10**9)
-        made |= dict(zip(HOUR, (np.sin(angle), np.cos(angle)), strict=True))
-    values = np.concatenate([np.stack(list(made.values())).astype(np.float32), series.values[1:]])
-    return replace(series, values=values, channels=(*made, *series.channels[1:]))
+    plain = (MAINS, CHANGE, *((ABOVE,) if "above" in extra else ()))
+    logs = tuple(LOG + name for name in plain) if "log" in extra else ()
+    return (*plain, *logs, *(HOUR if "hour" in extra else ()))
+
+
+class MeterViews:
+    """The inputs of a model, made from the power alone as windows are read; the series holds mains, then devices."""
+
+    def __init__(self, series: Series, extra: Sequence[str]) -> None:
+        self.series, self.channels = series, features(extra)
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Each input unscaled, float32 [total]."""
+        for name in self.channels:
+            values = self._column(name.removeprefix(LOG))
+            if name.startswith(LOG):
+                values = np.divide(values, KNEE, out=None if values.base is self.series.values else values)
+                np.arcsinh(values, out=values)
+            yield values
+            del values  # before the next one is made
+
+    def _column(self, name: str) -> np.ndarray:
+        series, mains = self.series, self.series.values[0]
+        if name == CHANGE:
+            change = np.empty_like(mains)
+            np.subtract(mains[1:], mains[:-1], out=change[1:])
+            change[series.offsets[:-1]] = 0
+            change[np.isnan(change) & ~np.isnan(mains)] = 0
+            return change
+        if name == ABOVE:
+            width = max(round(BASE_SECONDS / seconds_of(series)), 1)
+            least = [rolling_minimum(mains[a:b], width, centred=True) for a, b in pairwise(series.offsets)]
+            above = least[0] if len(least) == 1 else np.concatenate(least)
+            return np.subtract(mains, above, out=above)
+        if name in HOUR:
+            assert series.clock is not None and series.time is not None
+            angle = 2 * np.pi * (series.clock.wall(series.time) % DAY) / DAY
+            return (np.sin(angle) if name == HOUR[0] else np.cos(angle)).astype(np.float32)
+        return mains
+
+    def read(self, scaler: Scaler, home: torch.device) -> MeterInputs:
+        """What windows are read from: the power, and the inputs that need more of it than a window."""
+        held = {name: self._column(name) for name in (MAINS, ABOVE, *HOUR) if name in self.channels}
+        planes = {name: torch.from_numpy(values)[None].to(home) for name, values in held.items()}
+        return MeterInputs(planes, self.channels, scaler, torch.from_numpy(self.series.offsets[:-1]).to(home))
+
+
+class MeterInputs:
+    """A meter's windows [B, C, L] as the model sees them."""
+
+    def __init__(
+        self, planes: Mapping[str, torch.Tensor], channels: Sequence[str], scaler: Scaler, firsts: torch.Tensor
+    ) -> None:
+        self._planes, self._channels, self._firsts = planes, channels, firsts
+        self.device, self.shape = firsts.device, (len(channels), planes[MAINS].shape[1])
+        moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
+        self._mean, self._std = (moment[:, None] for moment in moments)
+
+    def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """Starts [B] -> float32 [B, C, L]."""
+        seen = {name: read(plane, starts, length)[:, 0] for name, plane in self._planes.items()}
+        before = self._planes[MAINS][0, (starts - 1).clamp(min=0)][:, None]
+        change = torch.diff(seen[MAINS], dim=1, prepend=before)
+        new = torch.isin(starts, self._firsts) | change[:, 0].isnan()  # a row or a stretch without gaps begins
+        change[:, 0] = torch.where(new, 0, change[:, 0])
+        seen[CHANGE] = change
+        shown = [
+            torch.asinh(seen[name.removeprefix(LOG)] / KNEE) if name.startswith(LOG) else seen[name]
+            for name in self._channels
+        ]
+        scaled: torch.Tensor = (torch.stack(shown, dim=1) - self._mean) / self._std
+        return scaled
 
 
 def header(path: Path, sep: str) -> set[str]:
@@ -99,7 +159,7 @@ def header(path: Path, sep: str) -> set[str]:
 def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
     """Steps of a row at which its meter stands still above what the house draws at rest; rest is learned on the
     share of the row that training has."""
-    mains = series.values[series.channels.index(MAINS), series.offsets[row] : series.offsets[row + 1]]
+    mains = series.values[0, series.offsets[row] : series.offsets[row + 1]]
     known = (
         config.split_sizes[0] if config.split_sizes else round(len(mains) * (1 - config.val_ratio - config.test_ratio))
     )

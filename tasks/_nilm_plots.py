@@ -9,11 +9,9 @@ import numpy as np
 
 import viz_nilm
 from metrics_nilm import energy_by_day, f1_curve
-from tasks._meter import MAINS, seconds_of
+from tasks._meter import DAY, seconds_of
 from tasks._task import Bench
 from tasks._timeline import Timeline, kpis
-
-DAY = 24 * 3600 * 10**9  # ns
 
 
 def draw(folder: Path, bench: Bench, line: Timeline, on: np.ndarray, tau: Sequence[float], title: str) -> None:
@@ -26,7 +24,7 @@ def draw(folder: Path, bench: Bench, line: Timeline, on: np.ndarray, tau: Sequen
         curves = {name: (taus, f1_curve(line.on[k], line.score[k], taus)) for k, name in enumerate(names)}
         viz_nilm.summary(kpis(line, on, tau, bench)["devices"], curves, folder / "summary.png", title)
     estimate = line.watts * on
-    mains = series.values[series.channels.index(MAINS), line.at]
+    mains = series.values[0, line.at]
     truth = on if line.on is None else line.on
     part = viz_nilm.busy_stretch(truth, round(6 * 3600 / seconds))
     traces = [

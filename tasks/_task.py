@@ -9,10 +9,10 @@ own units (0/1 and probabilities, the label's unit, standardised channels); K ou
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,11 +21,20 @@ from backbones import Ahead
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from scaling import Scaler
 from sources import reading
-from windows import Index
+from windows import Index, Readable
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Maker = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windows of an index
+
+
+class Sample(Protocol):
+    """What a task fits its constants to, where an array of it all would be a copy of the data."""
+
+    def means(self) -> list[float]:
+        """The mean of each output."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,38 @@ class Plane:
     values: np.ndarray
     names: tuple[str, ...]
     per_row: bool
+
+    def usable(self) -> np.ndarray:
+        """Mask [total] (or [N]) of what is known of all outputs."""
+        known: np.ndarray = ~np.isnan(self.values).any(axis=0)
+        return known
+
+    def at(self, index: Index) -> np.ndarray:
+        """The labels as they stand in the data at the targets of an index: [n, K, H]."""
+        return spans(self.values, index)
+
+    def during(self, steps: np.ndarray) -> Any:
+        """The labels at the steps of a mask, each once: [1, K, steps], or a Sample."""
+        return self.values[:, steps][None]
+
+    def read(self, task: Task, fitted: Mapping[str, Any], home: torch.device) -> torch.Tensor | Readable:
+        """The targets of windows as the loss sees them, [K, total], on their device."""
+        targets = task.encode(task.truth(self.values, fitted), fitted)
+        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
+
+
+class Views(Protocol):
+    """Inputs that are made of a series as windows are read, since all of them would be a multiple of it."""
+
+    channels: tuple[str, ...]
+
+    def columns(self) -> Iterable[np.ndarray]:
+        """Each input unscaled, [total], one after the other."""
+        ...
+
+    def read(self, scaler: Scaler, home: torch.device) -> Readable:
+        """The inputs of windows, scaled, on their device."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +109,7 @@ class Bench:
 
     series: Series
     plane: Plane | None
-    scaled: np.ndarray  # [C, total], the model's input
+    scaled: np.ndarray  # [C, total], the model's input; empty where it is made as windows are read
     targets: tuple[int, ...]  # rows of `scaled` that the outputs continue; none where they do not
     fitted: Mapping[str, Any]
     names: Sequence[str]
@@ -79,7 +120,7 @@ class Bench:
     def raw(self, index: Index) -> np.ndarray:
         """The label as it stands in the data: [n, K, H]."""
         assert self.plane is not None
-        return spans(self.plane.values, index)
+        return self.plane.at(index)
 
 
 def spans(values: np.ndarray, index: Index) -> np.ndarray:
@@ -131,6 +172,14 @@ class Task(ABC):
             )
         return keep
 
+    def views(self, series: Series) -> Views | None:
+        """What the model sees in place of the channels that `inputs` names; None: those channels."""
+        return None
+
+    def judged_stride(self, config: RunConfig) -> int:
+        """Steps between the windows of validation and test."""
+        return config.stride
+
     def settle(self, config: RunConfig) -> RunConfig:
         """The configuration with what the task makes of it; called once the context is known."""
         return config
@@ -156,22 +205,22 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Constants learned from the raw targets [n, K, H] of training (each step once: H is 1, or n is).
+    def fit(self, truth: Any, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Constants learned from the raw targets [n, K, H] of training (each step once: H is 1, or n is), or a Sample.
 
         `stored` are those of the checkpoint that finetuning starts from: what its outputs mean is kept.
         """
 
-    def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:  # noqa: B027
+    def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:  # noqa: B027
         """DataError when a split ({name: [n, K, H]}) cannot be learned from or chosen on; most tasks take any."""
 
     @abstractmethod
     def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
         """Raw label values as truth in the task's units; K lies on axis -2, and NaN stays NaN."""
 
-    @abstractmethod
     def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
         """Truth as the loss sees it, float32."""
+        return truth
 
     @abstractmethod
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:

@@ -12,6 +12,7 @@ import numpy as np
 from metrics_nilm import f1_curve, nilm_kpis
 from rundir import write_csv, write_json
 from states import filter_runs, stitch
+from tasks._devices import DevicePlane
 from tasks._meter import MAINS, seconds_of
 from tasks._task import Bench, Maker, Scored
 from windows import Index
@@ -71,7 +72,7 @@ def write_timeline(path: Path, bench: Bench, line: Timeline, on: np.ndarray) -> 
     """
     series = bench.series
     assert series.clock is not None and series.time is not None
-    mains = series.values[series.channels.index(MAINS), line.at]
+    mains = series.values[0, line.at]
     watts = line.watts * on
     row = ["row"] if series.n_rows > 1 else []
     told = ["on", "watts"] if line.on is not None else []
@@ -107,13 +108,13 @@ def write_devices(folder: Path, found: Mapping[str, Any]) -> None:
 
 def by_mains(bench: Bench, train: Index, mean: np.ndarray) -> Maker:
     """On where the mains reach the level that had the best F1 of a device in training; then its mean power when on."""
-    mains = bench.series.values[bench.series.channels.index(MAINS)]
+    mains = bench.series.values[0]
     seen = train.targeted(len(mains))
-    assert bench.plane is not None
+    assert isinstance(bench.plane, DevicePlane)
     cuts = np.unique(np.quantile(mains[seen], np.linspace(0, 1, 200)))
     cut = []
-    for states in bench.plane.values[: len(bench.names), seen]:
-        curve = f1_curve(states, mains[seen], cuts)
+    for states in bench.plane.states:
+        curve = f1_curve(states[seen], mains[seen], cuts)
         cut.append(cuts[np.nanargmax(curve)] if np.isfinite(curve).any() else np.inf)
     level = np.asarray(cut, np.float32)[None, :, None]
 

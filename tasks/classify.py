@@ -122,9 +122,6 @@ class Classify(LabelTask):
             true = value < cut if self.rule == "lt" else value > cut
         return np.where(known, true, np.nan).astype(np.float32)
 
-    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        return truth
-
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
         weight = torch.tensor(fitted["pos_weight"], device=device)
         return lambda logits, y: losses.bce_soft_f1(logits, y, self.alpha, weight)

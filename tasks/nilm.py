@@ -24,9 +24,10 @@ from rundir import write_json
 from sources import layouts
 from sources.appliances import rule
 from sources.synthetic import appliance_series
-from states import on_states, steps_of
+from states import UNKNOWN, on_states, steps_of
 from tasks import register
-from tasks._meter import coarser, devices_of, frozen_steps, header, seconds_of, step_seconds, with_features
+from tasks._devices import DevicePlane, DeviceSample
+from tasks._meter import MeterViews, coarser, devices_of, frozen_steps, header, seconds_of, step_seconds
 from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task
 from tasks._timeline import Timeline, by_mains, kpis, write_devices, write_timeline
 from windows import Index
@@ -117,6 +118,7 @@ DEFAULTS = {
 UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col", "nan")
 
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
+MOST_OVERLAP = 10  # windows over a step that are averaged
 MOST_WEIGHT = 1e4  # of the rare class, before its root: a device that is never on must not drown the others
 WHILE_ON = 0.1  # share of a device's error at the steps at which it is on, beside the gated error at all steps
 PEAK = 0.999  # quantile of a device's power when on, beyond which watts are no target
@@ -170,7 +172,9 @@ class Nilm(Task):
         """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
         assert config.context_len is not None
         self.horizon = config.context_len
-        if "stride" in config.given or config.mode == "infer":  # inference takes over that of training
+        if config.mode == "infer":  # everything is judged, at the stride that training judged at
+            return replace(config, stride=self.judged_stride(config))
+        if "stride" in config.given:
             return config
         stride = USUAL_STRIDE if config.context_len == USUAL_WINDOW else max(config.context_len // 2, 1)
         return replace(config, stride=stride)
@@ -188,7 +192,7 @@ class Nilm(Task):
     # --- data ------------------------------------------------------------------------------------------------------
 
     def demo(self, seed: int) -> Series:
-        return with_features(appliance_series(days=10, seed=seed, step_seconds=30), self.features)
+        return appliance_series(days=10, seed=seed, step_seconds=30)
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         sample = step_seconds(config.resample)
@@ -206,7 +210,7 @@ class Nilm(Task):
             series = self._read_csv(config, devices, common)
         if columns is None and series.n_channels < 2:
             raise UsageError("names no device", where="--device-cols")
-        return with_features(series, self.features)
+        return series
 
     def _read_database(self, config: RunConfig, sample: int) -> Series:
         if config.db_query:
@@ -233,23 +237,22 @@ class Nilm(Task):
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
         return 0 if set(outputs) & set(series.channels) else len(outputs)
 
-    def plane(self, series: Series, config: RunConfig) -> Plane:
-        """States and watts of every device; a negative reading is 0. A device that is never known is an error."""
-        names = devices_of(series.channels)
-        watts = np.maximum(series.values[[series.channels.index(name) for name in names]], 0)
+    def plane(self, series: Series, config: RunConfig) -> DevicePlane:
+        """States and watts of every device. A device that is never known is an error."""
+        names, watts = series.channels[1:], series.values[1:]
         unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
         if unknown:
             raise DataError(f"no reading at all of {', '.join(unknown)}", where="--device-cols")
         rules = [self._rule(name, names) for name in names]
         on_w, least_on, least_off = np.array(rules).T
-        states = np.empty_like(watts)
+        states = np.empty(watts.shape, np.int8)
         for row in range(series.n_rows):
             part = slice(series.offsets[row], series.offsets[row + 1])
             seconds = seconds_of(series)
             states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
             if self.drop_flatlines:
-                states[:, part][:, frozen_steps(series, row, config)] = np.nan
-        return Plane(np.concatenate([states, watts]), tuple(names), per_row=False)
+                states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
+        return DevicePlane(watts, tuple(names), per_row=False, states=states)
 
     def _rule(self, name: str, names: Sequence[str]) -> tuple[float, float, float]:
         for flag, pairs in self.rules.items():
@@ -261,31 +264,34 @@ class Nilm(Task):
         return tuple(self.rules[flag].get(name, value) for flag, value in zip(self.rules, chosen, strict=True))
 
     def inputs(self, series: Series, config: RunConfig, plane: Plane | None) -> list[int]:
-        devices = set(devices_of(series.channels))
-        return [c for c, name in enumerate(series.channels) if name not in devices]
+        return [0]
+
+    def views(self, series: Series) -> MeterViews:
+        return MeterViews(series, self.features)
+
+    def judged_stride(self, config: RunConfig) -> int:
+        """At most ten windows over a step are averaged, however many training is given."""
+        assert config.context_len is not None
+        return max(config.stride, config.context_len // MOST_OVERLAP)
 
     # --- what is learned -------------------------------------------------------------------------------------------
 
-    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """`truth` [1, 2K, steps]: shares of time on, and the power when on: its mean, and a peak to clip at."""
-        states, watts = np.split(truth[0].astype(np.float64), 2)
-        rate = np.nanmean(states, axis=1)
-        drawn = [watts[k, states[k] == 1] for k in range(len(names))]
-        on_mean = [float(d.mean()) if len(d) and d.mean() > 0 else 1.0 for d in drawn]
-        peak = [float(np.quantile(d, PEAK)) if len(d) else 1.0 for d in drawn]
+    def fit(self, truth: DeviceSample, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Shares of time on, and the power when on: its mean, and a peak to clip at."""
+        rate, on_mean, peak = np.array(truth.on_rates()), [], []
+        for k in range(len(names)):
+            drawn = truth.drawn(k)
+            mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
+            on_mean.append(mean if mean > 0 else 1.0)
+            peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
         weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
         kept = {} if stored is None else {key: stored[key] for key in ("on_mean", "peak")}
         on_w = [self._rule(name, names)[0] for name in names]
         fresh = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
         return fresh | {"on_w": on_w} | kept
 
-    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+    def truth(self, raw: Any, fitted: Mapping[str, Any]) -> Any:
         return raw
-
-    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        states, watts = np.split(truth, 2, axis=-2)
-        peak, mean = (np.asarray(fitted[key], np.float32)[:, None] for key in ("peak", "on_mean"))
-        return np.concatenate([states, np.minimum(watts, peak) / mean], axis=-2).astype(np.float32)
 
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
         """States: BCE, the positive term by the root of its weight. Watts: L1 in units of the mean power when on. With

@@ -54,7 +54,7 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline
     lay_house(tmp_path)
     line = QUICK.replace("--no-plots --reference off", "").replace("--epochs 2", "--epochs 10 --lr 0.01")
     folder = good(tmp_path, line, "--csv house.csv --min-on lamp=0 kettle=0 --min-off lamp=0 kettle=0")
-    assert folder.name == "train_nilm_ctx60_ch8_both_tcn_seed777_splitholdout"
+    assert folder.name == "train_nilm_ctx60_ch3_both_tcn_seed777_splitholdout"
     names = {"config.yaml", "energy.png", "history.csv", "kpis.json", "learning_curve.png", "manifest.json", "model.pt"}
     names |= {"model.pt.best", "normalizer.json", "per_device_metrics.csv", "summary.json", "summary.png"}
     assert {p.name for p in folder.iterdir()} == names | {"timeline.csv", "timelines.png"}

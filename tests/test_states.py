@@ -13,7 +13,7 @@ import states
 
 def looped(power, threshold, min_on, min_off, step):
     """The rule of on_states for one device, run by run."""
-    wanted = [math.nan] * len(power)
+    wanted = [states.UNKNOWN] * len(power)
     begin = 0
     while begin < len(power):
         if math.isnan(power[begin]):
@@ -35,10 +35,10 @@ def looped(power, threshold, min_on, min_off, step):
                 merged[-1][1] = event[1]
             else:
                 merged.append(event)
-        wanted[begin:end] = [0.0] * (end - begin)
+        wanted[begin:end] = [0] * (end - begin)
         for first, last in merged:
             if (last - first) * step >= min_on:
-                wanted[begin + first : begin + last] = [1.0] * (last - first)
+                wanted[begin + first : begin + last] = [1] * (last - first)
         begin = end
     return wanted
 
@@ -52,9 +52,9 @@ def test_states_are_those_of_a_loop_over_runs(seed):
     threshold, min_on, min_off, step = [50, 10, 90], [24, 0, 41], [17, 33, 0], 8
     found = states.on_states(power.astype(np.float32), threshold, min_on, min_off, step)
     wanted = [looped(*each, step) for each in zip(power.tolist(), threshold, min_on, min_off, strict=True)]
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.array(wanted, np.float32))
-    assert 0.05 < np.nanmean(found) < 0.95
+    assert found.dtype == np.int8
+    np.testing.assert_array_equal(found, np.array(wanted))
+    assert 0.05 < np.mean(found == 1) < 0.95
 
 
 def test_breaks_are_filled_before_short_runs_are_dropped():
@@ -74,7 +74,7 @@ def test_a_gap_splits_and_stays_unknown():
     nan = math.nan
     power = np.array([[9, 9, nan, 9, 0, nan, 9, 9, 9]], np.float32)
     found = states.on_states(power, 5, 30, 1000, 10)
-    np.testing.assert_array_equal(found, [[0, 0, nan, 0, 0, nan, 1, 1, 1]])
+    np.testing.assert_array_equal(found, [[0, 0, 2, 0, 0, 2, 1, 1, 1]])
     assert states.on_states(np.empty((2, 0), np.float32), 5, 10, 10, 8).shape == (2, 0)
 
 
@@ -134,7 +134,7 @@ def test_a_span_counts_from_its_least_length_and_gaps_never():
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 64, 200, 1000])
 @pytest.mark.parametrize("centred", [True, False])
-def test_rolling_minimum_is_that_of_pandas(width, centred):
+def test_rolling_minimum_is_that_of_pandas(width, centred, monkeypatch):
     random = np.random.default_rng(width)
     x = random.normal(size=(2, 203)).astype(np.float32)
     x[random.random(x.shape) < 0.2] = np.nan
@@ -143,6 +143,8 @@ def test_rolling_minimum_is_that_of_pandas(width, centred):
     found = states.rolling_minimum(x, width, centred)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, wanted.astype(np.float32))
+    monkeypatch.setattr(states, "PIECE", 10)
+    np.testing.assert_array_equal(states.rolling_minimum(x, width, centred), wanted.astype(np.float32))
 
 
 # ---- windows joined up

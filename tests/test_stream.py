@@ -28,7 +28,6 @@ from data import Series
 from errors import CheckpointError, UsageError
 from scaling import Scaler
 from sources.synthetic import appliance_series
-from tasks._meter import with_features
 from tools import stream
 from tools.stream import Sample, Streamer
 
@@ -53,11 +52,9 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
     words = f"--mode train --task nilm --demo --backbone {backbone} --nilm-target {target} --nilm-features {features}"
     config = cli.parse([*words.split(), "--window", "120"])
     task = tasks.build("nilm", config.options)
-    series = with_features(metered(gaps=()), task.features)
-    plane = task.plane(series, config)
-    keep = task.inputs(series, config, plane)
-    names = [series.channels[c] for c in keep]
-    spec = {"backbone": backbone, "channels": len(keep), "length": 120, "outputs": task.outputs(plane.names)}
+    series = metered(gaps=())
+    plane, views, whole = task.plane(series, config), task.views(series), np.ones(STEPS, bool)
+    spec = {"backbone": backbone, "channels": len(views.channels), "length": 120, "outputs": task.outputs(plane.names)}
     spec |= {"horizon": 120, "head": "step", "args": args}
     torch.manual_seed(5)
     model = _model.build(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
@@ -66,12 +63,13 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
         "config": config.flat(),
         "model": spec,
         "state": model.state_dict(),
-        "scaler": Scaler.fit(series.values[keep], np.ones(STEPS, bool), names).plain(),
+        "scaler": Scaler.fit(views.columns(), whole, views.channels).plain(),
         "clock": series.clock.plain(),
         "input_channels": list(series.channels),
         "outputs": list(plane.names),
         "per_row": False,
-        "fitted": task.fit(plane.values[None], plane.names, None) | {"on_mean": [90.0, 2250.0, 500.0, 1250.0]},
+        "fitted": task.fit(plane.during(np.ones(STEPS, bool)), plane.names, None)
+        | {"on_mean": [90.0, 2250.0, 500.0, 1250.0]},
         "calibration": {"tau": [0.5] * len(plane.names)},
         "references": {},
     }
@@ -82,9 +80,9 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
 def batch(stored: dict[str, Any], series: Series) -> np.ndarray:
     """The model's run over all readings at once, as one window: probabilities, then watts before the gate [2K, n]."""
     task = tasks.build("nilm", {flag.name: stored["config"][flag.name] for flag in tasks.flags("nilm")})
-    full = with_features(series, task.features)
-    scaler = Scaler.of(stored["scaler"])
-    x = full.values[[full.channels.index(name) for name in scaler.channels]]
+    scaler, views = Scaler.of(stored["scaler"]), task.views(series)
+    assert scaler.channels == views.channels
+    x = np.stack(list(views.columns()))
     x = torch.from_numpy(scaler.apply(x[:, ~np.isnan(series.values[0])]))
     model = finetune.model_from(stored).eval()
     model.horizon = x.shape[1]
