@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import itertools
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,7 @@ from tasks._task import Scored
 from tasks._timeline import Timeline
 from tasks.nilm import DEFAULTS
 
+from .conftest import ROOT
 from .runs import go, good, strict
 
 METER = "--task nilm --time-col time --mains-col total --resample 10s --device-cols kettle lamp=light"
@@ -202,6 +207,24 @@ def test_a_stride_that_is_not_given_overlaps_by_half():
 
 def options(**changed):
     return {flag.name: flag.default for flag in tasks.flags("nilm")} | changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_killed_at_a_random_moment_and_resumed_ends_with_the_same_weights(tmp_path, seed):
+    lay_house(tmp_path)
+    words = f"{QUICK} --epochs 8 --threads 1 --csv house.csv".replace("--epochs 2 ", "").split()
+    whole = checkpoint.load(good(tmp_path, *words, "--desc whole") / "model.pt")
+    line = [sys.executable, str(ROOT / "run.py"), *words, "--desc", "cut"]
+    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as cut:
+        next(told for told in cut.stderr if told.startswith("epoch 1/8"))  # from here on there is something to lose
+        time.sleep(np.random.default_rng(seed).uniform(0, 0.4))
+        cut.kill()
+    assert cut.returncode == -signal.SIGKILL
+    resumed = checkpoint.load(good(tmp_path, *words, "--desc cut --resume") / "model.pt")
+    assert whole["state"].keys() == resumed["state"].keys()
+    assert all(torch.equal(value, resumed["state"][name]) for name, value in whole["state"].items())
+    assert whole["calibration"] == resumed["calibration"]
 
 
 @pytest.mark.slow
