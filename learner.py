@@ -185,7 +185,7 @@ class Learner:
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         trainer = Trainer(
             self.model,
-            self.stage.windows(split.train),
+            self.task.for_training(self.stage.windows(split.train)),
             self.stage.windows(split.val),
             judge,
             config,

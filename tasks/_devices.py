@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from states import UNKNOWN
+from tasks._meter import MeterInputs
 from tasks._task import Plane, Task, spans
-from windows import Index, read
+from windows import Index, Windows, read
 
 
 @dataclass(frozen=True)
@@ -87,5 +88,37 @@ class DeviceTargets:
 
     def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
         """Starts [B] -> float32 [B, 2K, L]."""
-        watts = torch.minimum(read(self._watts, starts, length).clamp(min=0), self._peak) / self._mean
-        return torch.cat([read(self._states, starts, length).to(torch.float32), watts], dim=1)
+        return self.encoded(*self.drawn(starts, length))
+
+    def drawn(self, starts: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Starts [B] -> states and watts, float32 [B, K, L]."""
+        return read(self._states, starts, length).to(torch.float32), read(self._watts, starts, length).clamp(min=0)
+
+    def encoded(self, states: torch.Tensor, watts: torch.Tensor) -> torch.Tensor:
+        """States and watts [B, K, L] as the loss sees them: [B, 2K, L]."""
+        return torch.cat([states, torch.minimum(watts, self._peak) / self._mean], dim=1)
+
+
+class Overlaid(Windows):
+    """Training windows over which traces of their devices from other training windows are laid, at random.
+
+    A house's days are few, its devices' runs fewer: a run in another hour, over another load, is one more to learn from
+    (as Kelly and Knottenbelt 2015, section 4, make their synthetic aggregates). Its watts are added to the meter and to
+    the device; a device that is on in both windows is left as it is. Drawn from torch's generator on the CPU, whose
+    state a checkpoint keeps.
+    """
+
+    def __init__(self, inputs: MeterInputs, targets: DeviceTargets, index: Index, chance: float) -> None:
+        super().__init__(inputs, targets, index)
+        self.meter, self.devices, self.chance = inputs, targets, chance
+
+    def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        starts, length = positions[0], self.index.length
+        states, watts = self.devices.drawn(starts, length)
+        others = self.locate(torch.randint(len(self), (len(starts),)).to(self.device))[0]
+        more_states, more_watts = self.devices.drawn(others, length)
+        chosen = torch.rand(watts.shape[:2]).to(self.device) < self.chance
+        chosen &= ~(states.any(dim=2) & more_states.any(dim=2))
+        more_watts = more_watts * chosen[:, :, None]
+        x = self.meter.read(starts, length, more_watts.sum(dim=1))
+        return x, self.devices.encoded(torch.maximum(states, more_states * chosen[:, :, None]), watts + more_watts)

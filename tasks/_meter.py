@@ -131,10 +131,16 @@ class MeterInputs:
         moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
         self._mean, self._std = (moment[:, None] for moment in moments)
 
-    def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
-        """Starts [B] -> float32 [B, C, L]."""
+    def read(self, starts: torch.Tensor, length: int, more: torch.Tensor | None = None) -> torch.Tensor:
+        """Starts [B] -> float32 [B, C, L]; `more` watts [B, L] are drawn beside what was metered, and from before on.
+
+        The least over half an hour is taken to stay what it was.
+        """
         seen = {name: read(plane, starts, length)[:, 0] for name, plane in self._planes.items()}
         before = self._planes[MAINS][0, (starts - 1).clamp(min=0)][:, None]
+        if more is not None:
+            seen |= {name: seen[name] + more for name in (MAINS, ABOVE) if name in seen}
+            before = before + more[:, :1]
         change = torch.diff(seen[MAINS], dim=1, prepend=before)
         new = torch.isin(starts, self._firsts) | change[:, 0].isnan()  # a row or a stretch without gaps begins
         change[:, 0] = torch.where(new, 0, change[:, 0])

@@ -23,7 +23,7 @@ from data import Series
 from errors import UsageError
 from scaling import Scaler
 from sources import reading
-from windows import Index, Readable
+from windows import Index, Readable, Windows
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Maker = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windows of an index
@@ -175,6 +175,10 @@ class Task(ABC):
     def views(self, series: Series) -> Views | None:
         """What the model sees in place of the channels that `inputs` names; None: those channels."""
         return None
+
+    def for_training(self, windows: Windows) -> Windows:
+        """Training's windows as they are learned from: where a task varies them, another of the same kind."""
+        return windows
 
     def judged_stride(self, config: RunConfig) -> int:
         """Steps between the windows of validation and test."""

@@ -26,11 +26,11 @@ from sources.appliances import rule
 from sources.synthetic import appliance_series
 from states import UNKNOWN, on_states, steps_of
 from tasks import register
-from tasks._devices import DevicePlane, DeviceSample
-from tasks._meter import MeterViews, coarser, devices_of, frozen_steps, header, seconds_of, step_seconds
+from tasks._devices import DevicePlane, DeviceSample, DeviceTargets, Overlaid
+from tasks._meter import MeterInputs, MeterViews, coarser, devices_of, frozen_steps, header, seconds_of, step_seconds
 from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task
 from tasks._timeline import Timeline, by_mains, kpis, write_devices, write_timeline
-from windows import Index
+from windows import Index, Windows
 
 FLAGS = {
     "nilm_target": {
@@ -94,6 +94,12 @@ FLAGS = {
         "binds": True,
         "help": "beside power and its change: power above its half-hour minimum (looks ahead), logarithms, hour",
     },
+    "overlay": {
+        "default": 0.3,
+        "within": "[0,1]",
+        "group": "Training",
+        "help": "chance that a device's trace of another training window is laid over one",
+    },
     "on_w": {
         "default": {},
         "many": "+",
@@ -151,6 +157,7 @@ class Nilm(Task):
         sort: bool,
         drop_flatlines: bool,
         nilm_features: Sequence[str],
+        overlay: float,
         on_w: Mapping[str, str],
         min_on: Mapping[str, str],
         min_off: Mapping[str, str],
@@ -159,7 +166,7 @@ class Nilm(Task):
         self.columns = {text.partition("=")[0]: text.rpartition("=")[2] for text in device_cols}
         self.range = {"start": start, "end": end}
         self.database = {"house": house, "mains": mains, "devices": devices, "schema": db_schema, "reader": db_reader}
-        self.max_ffill, self.sort = max_ffill, sort
+        self.max_ffill, self.sort, self.overlay = max_ffill, sort, overlay
         self.features = () if "none" in nilm_features else tuple(nilm_features)
         given = {"on_w": on_w, "min_on": min_on, "min_off": min_off}
         self.rules = {flag: _numbers(flag, pairs) for flag, pairs in given.items()}
@@ -268,6 +275,11 @@ class Nilm(Task):
 
     def views(self, series: Series) -> MeterViews:
         return MeterViews(series, self.features)
+
+    def for_training(self, windows: Windows) -> Windows:
+        inputs, targets = windows.inputs, windows.targets
+        assert isinstance(inputs, MeterInputs) and isinstance(targets, DeviceTargets)
+        return Overlaid(inputs, targets, windows.index, self.overlay) if self.overlay else windows
 
     def judged_stride(self, config: RunConfig) -> int:
         """At most ten windows over a step are averaged, however many training is given."""

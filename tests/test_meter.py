@@ -9,11 +9,12 @@ import torch
 import cli
 import scene as scenes
 import tasks
+import windows
 from data import Series
 from readers.clock import Clock, fixed_freq
 from scaling import Scaler
 from states import UNKNOWN
-from tasks._devices import DevicePlane
+from tasks._devices import DevicePlane, Overlaid
 from tasks._meter import FEATURES, MeterViews
 
 SECOND = 10**9
@@ -117,3 +118,49 @@ def test_validation_and_test_are_judged_by_ten_windows_a_step_at_most():
         assert part.targeted(steps).sum() > 0.14 * steps and not (part.targeted(steps) & other.targeted(steps)).any()
     inferring = task.settle(cli.parse(["--mode", "infer", "--ckpt", "x", *words.split()[2:]]))
     assert inferring.stride == 10
+
+
+def test_overlaid_windows_are_those_of_a_plain_loop():
+    """A trace is added to the meter and its device, never to one that is on, and the change follows the sum."""
+    random = np.random.default_rng(4)
+    steps, length, chance = 4000, 50, 0.6
+    watts = np.where(random.random((2, steps // 40)).repeat(40, axis=1) < 0.3, 500.0, 0).astype(np.float32)
+    mains = watts.sum(axis=0) + random.gamma(2, 50, steps).astype(np.float32)
+    offsets, time = np.array([0, steps]), np.arange(steps) * SECOND
+    series = Series(
+        np.stack([mains, *watts]), offsets, ("m", "a", "b"), ("r",), time=time, clock=Clock(fixed_freq(SECOND))
+    )
+    plane = DevicePlane(series.values[1:], ("a", "b"), per_row=False, states=(watts > 0).astype(np.int8))
+    views, cpu = MeterViews(series, ("above",)), torch.device("cpu")
+    scaler = Scaler.fit(views.columns(), np.ones(steps, bool), views.channels)
+    targets = plane.read(None, {"peak": [1000.0, 300.0], "on_mean": [500.0, 250.0]}, cpu)
+    index = windows.cover(offsets, np.ones(steps, bool), length=length, stride=10)
+    over = Overlaid(views.read(scaler, cpu), targets, index, chance)
+    numbers = torch.arange(0, len(index), 7)
+    torch.manual_seed(9)
+    x, y = over.gather(over.locate(numbers))
+    torch.manual_seed(9)
+    others, dice = torch.randint(len(index), (len(numbers),)), torch.rand(len(numbers), 2)
+    least, laid = looped_least(mains), 0
+    for i, number in enumerate(numbers.tolist()):
+        start, other = number * 10, int(others[i]) * 10
+        own, more = watts[:, start : start + length].copy(), watts[:, other : other + length]
+        power = mains[start : start + length].copy()
+        before = mains[start - 1] if start else None
+        for k in range(2):
+            if dice[i, k] < chance and not (own[k].any() and more[k].any()):
+                laid += bool(more[k].any())
+                own[k] += more[k]
+                power += more[k]
+                before = None if before is None else before + more[k, 0]
+        change = np.diff(power, prepend=power[0] if before is None else before)
+        wanted = np.stack([power, change, power - least[start : start + length]])
+        wanted = (wanted - scaler.mean[:, None]) / scaler.std[:, None]
+        np.testing.assert_allclose(x[i], wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(y[i, :2], own > 0)
+        np.testing.assert_allclose(y[i, 2:], np.minimum(own, [[1000], [300]]) / [[500], [250]], rtol=1e-6)
+    assert laid > 10
+
+
+def looped_least(mains: np.ndarray) -> np.ndarray:
+    return np.array([mains[max(i - 900, 0) : i + 900].min() for i in range(len(mains))])
