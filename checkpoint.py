@@ -23,6 +23,7 @@ SCHEMA = 1
 _MARK = b"tsrun sha256 "
 _COMMENT = len(_MARK) + 64
 BEST, LAST = "model.pt.best", "model.pt"
+EXPERIMENT = "best_model.pth"  # the one that an experiment leaves
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -41,10 +42,10 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def find(path: str) -> Path:
-    """The file that `--ckpt PATH` means: a directory's model.pt.best, then its model.pt; a file is that file."""
+    """The file that `--ckpt PATH` means: a directory's model.pt.best, model.pt, best_model.pth; a file is that file."""
     place = Path(path)
     if place.is_dir():
-        for name in (BEST, LAST):
+        for name in (BEST, LAST, EXPERIMENT):
             if (place / name).is_file():
                 return place / name
         raise CheckpointError(f"no {BEST} or {LAST} in this directory", where=f"--ckpt {path}")

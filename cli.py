@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import backbones
+import experiment
 import tasks
-from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table_flags
+from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table_flags, typed
 from errors import UsageError, is_address, nearest
 
 DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the model and its judgement out."
+AROUND = (  # the flags that an experiment leaves to its command line
+    "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run",
+)  # fmt: skip
 ALIASES = {"ckpt": ("--model",), "context_len": ("--window",)}
 
 
@@ -53,7 +58,9 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--config", metavar="FILE", help="YAML file with defaults; flags override it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="YAML file with defaults; flags override it; or an experiment, .py or .yaml"
+    )
     groups = {title: parser.add_argument_group(title) for title in GROUPS}
     for owners in all_flags().values():
         _add(groups[next(iter(owners.values())).group], owners)
@@ -115,6 +122,8 @@ def parse(argv: Sequence[str]) -> RunConfig:
     table = all_flags()
     options = [flag.option for owners in table.values() for flag in owners.values()]
     problems = [_unknown(word, options) for word in extra]
+    if "config" in given and experiment.is_one(given["config"]):
+        return _of_experiment(given, problems)
     raw = _read_yaml(given.pop("config"), table, problems) if "config" in given else {}
     raw |= given
     if "task" not in raw and "ckpt" in raw:
@@ -126,8 +135,21 @@ def parse(argv: Sequence[str]) -> RunConfig:
     return _assemble(raw, problems)
 
 
+def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
+    """An experiment's file says what is learned; the command line says only where and how to run it."""
+    path = given.pop("config")
+    for name in given.keys() - set(AROUND):
+        hint = f"an experiment is what its file says; beside it, {', '.join(AROUND)} may be given"
+        problems.append(f"--{name.replace('_', '-')} does not go with --config {path}: {hint}")
+    if "tag" not in given:
+        problems.append("--tag NAME is required: the experiment's directory, as run_0000")
+    refuse(problems)
+    written = experiment.parse(path)
+    return replace(_assemble(experiment.settings(written) | given, problems), experiment=written.text)
+
+
 def _task_of(ckpt: str) -> dict[str, Any]:
-    """The task of a run's directory, by its config.yaml; nothing where there is none."""
+    """The task of a run's directory, by its config.yaml, or by an experiment's checkpoint; nothing without either."""
     import yaml
 
     place = Path(ckpt)
@@ -135,8 +157,17 @@ def _task_of(ckpt: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
-        return {}
+        return _task_within(place / "best_model.pth" if place.is_dir() else place)
     return {"task": content["task"]} if isinstance(content, dict) and "task" in content else {}
+
+
+def _task_within(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    import checkpoint  # brings torch, for a checkpoint that has no config.yaml beside it
+
+    content = checkpoint.load(file).get("config", {})
+    return {"task": content["task"]} if "task" in content else {}
 
 
 def _unknown(word: str, options: list[str]) -> str:
@@ -177,6 +208,8 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
     if core["backbone"] in backbones.names():
         core["model_args"], found = _check_model_args(core["backbone"], core["model_args"])
         problems += found
+    for name in ("optimizer_args", "scheduler_args"):
+        core[name] = {key: typed(value) for key, value in core[name].items()}
     problems += _check_together(core, given)
     refuse(problems, hint="run.py --help lists the flags" if any("unknown flag" in p for p in problems) else "")
     return RunConfig(**core, options=options, given=given)
@@ -269,6 +302,8 @@ def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]
         problems.append("--folds belongs to --split-mode rolling")
     if core["gap"] and core["split_mode"] == "group":
         problems.append("--gap belongs to --split-mode rolling or holdout")
+    if core["tag"] and core["desc"]:
+        problems.append("--desc ends the name that --tag stands in place of: give one of them")
     if core["resume"] and core["mode"] == "infer":
         problems.append("--resume belongs to --mode train or finetune")
     return problems

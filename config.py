@@ -8,6 +8,7 @@ so that a wrong flag is answered at once.
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import typing
@@ -100,8 +101,12 @@ class RunConfig:
     batch_size: int = _flag(512, "Training", "windows a step, at most", within="[1,)")
     lr: float = _flag(1e-3, "Training", "peak learning rate", within="(0,)")
     weight_decay: float = _flag(0.01, "Training", "decoupled weight decay", within="[0,)")
-    optimizer: str = _flag("adamw", "Training", "update rule", choices=("adamw", "adam", "sgd"))
-    scheduler: str = _flag("cosine", "Training", "learning rate over time", choices=("cosine", "plateau", "none"))
+    optimizer: str = _flag("adamw", "Training", "update rule: adamw, adam, sgd, or a class of torch.optim")
+    optimizer_args: dict[str, Any] = _flag({}, "Training", "more arguments of the optimizer, k=v")
+    scheduler: str = _flag(
+        "cosine", "Training", "learning rate over time: cosine, plateau, none, or a class of torch.optim.lr_scheduler"
+    )
+    scheduler_args: dict[str, Any] = _flag({}, "Training", "arguments of the scheduler, k=v")
     patience: int = _flag(10, "Training", "epochs without a better monitor before stopping; 0: never", within="[0,)")
     clip: float = _flag(1.0, "Training", "largest gradient norm; 0: none", within="[0,)")
     seed: int = _flag(777, "Training", "seed of split, weights and order", within="[0,)")
@@ -125,6 +130,7 @@ class RunConfig:
     pretrained_dir: str = _flag("", NAMES, "local Hugging Face or TinyTimeMixer directory")
 
     desc: str = _flag("", NAMES, "ending of the run's name")
+    tag: str = _flag("", NAMES, "the run's whole name, which must be free, in place of one made of its settings")
     out: str = _flag("artifacts", NAMES, "folder that holds the runs")
     overwrite: bool = _flag(False, NAMES, "replace a run of this name (else it moves to NAME.1)")
     json: bool = _flag(False, "Reporting", "one JSON object on stdout, everything else on stderr")
@@ -134,6 +140,7 @@ class RunConfig:
     reference: str = _flag("auto", "Reporting", "reference predictors beside the model", choices=("auto", "off"))
     plots: bool = _flag(True, "Reporting", "draw pictures")
 
+    experiment: str = ""  # the config.py that this run is an experiment of, see experiment.py
     options: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
@@ -202,6 +209,22 @@ def _pairs(raw: Any) -> dict[str, Any]:
     return {key.replace("-", "_"): value for key, _, value in (str(item).partition("=") for item in items)}
 
 
+def typed(raw: Any) -> Any:
+    """A value of `k=v` where no table gives its type: text as the number, tuple, true, false or none that it spells."""
+    if isinstance(raw, (list, tuple)):
+        return [typed(item) for item in raw]
+    word = str(raw).strip()
+    if not isinstance(raw, str) or word.lower() in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}.get(word.lower(), raw)
+    try:
+        value = ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return raw
+    if isinstance(value, (list, tuple)):
+        return [typed(item) for item in value]
+    return value if isinstance(value, (int, float, str)) else raw
+
+
 def _scalar(flag: Flag, raw: Any) -> Any:
     if flag.choices and not flag.number_too:
         text = {True: "yes", False: "no"}.get(raw, raw) if isinstance(raw, bool) else raw  # YAML's yes and no
@@ -243,7 +266,7 @@ def _number(kind: type, raw: Any, within: str) -> Any:
         raise ValueError(f"takes {word}, got {raw!r}")
     try:
         value = float(raw)  # text too: YAML reads 1e-4 as a string
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"takes {word}, got {raw!r}") from None
     if not math.isfinite(value):
         raise ValueError(f"takes a finite number, got {raw!r}")

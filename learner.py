@@ -148,7 +148,7 @@ class Learner:
         self.folder = folder
         self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler)
         self.model.to(self.device)
-        progress = self._solve() if hasattr(self.model.backbone, "fit") else self._train()
+        self.progress = progress = self._solve() if hasattr(self.model.backbone, "fit") else self._train()
         with self.scene.timed("evaluate"):
             content = self._judge(progress, run)
         self._describe(argv, progress, content)
@@ -192,6 +192,7 @@ class Learner:
             self.precision,
             save=self._save,
             on_epoch=board,
+            follow=self.task.follow(self.fitted, self.device),
         )
         if config.resume and (self.folder / checkpoint.LAST).is_file():
             self._restore(trainer)

@@ -1,4 +1,4 @@
-"""What training minimises: BCE blended with soft F1 for states, and three regression losses.
+"""What training minimises: BCE blended with soft F1 for states, regression losses, and those of torch.nn by name.
 
 Nothing here reads a tensor's value from Python (no `.item()`, no branch on data), so a step that ends in one of
 these losses compiles to one graph and can be captured as a CUDA graph.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 # Added above and below the line of soft F1: a label without positives and without predicted mass scores 1, not 0/0.
 # Small against one window's mass, so that any real mass swamps it; the gradient by a logit stays below 1/4 even there.
@@ -69,17 +69,16 @@ def pinball(outputs: Tensor, y: Tensor, levels: Tensor) -> Tensor:
 
 
 def regression_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss called `name` ("huber" with delta 1, "l1", "mse") as `(pred, y) -> scalar`, the mean over all elements.
+    """The loss called `name` as `(pred, y) -> scalar`: "huber" (delta 1), "l1", "mse", or a class of torch.nn.
 
-    `pred` and `y` have one shape; the result is float32 whatever autocast made of `pred`.
+    `pred` and `y` have one shape; the result is float32 whatever autocast made of `pred`. A class is made with its own
+    defaults; of a few numbers around zero it has to make one finite number with a gradient.
 
     Raises:
-        ValueError: an unknown name; or, when called, shapes that differ (torch would broadcast `[B, 1, 1]` against
-            `[B]` into B x B errors with no more than a warning).
+        ValueError: an unknown name, or a class that cannot; or, when called, shapes that differ (torch would broadcast
+            `[B, 1, 1]` against `[B]` into B x B errors with no more than a warning).
     """
-    if name not in _REGRESSION:
-        raise ValueError(f"unknown regression loss {name!r}: one of {', '.join(_REGRESSION)}")
-    measure = _REGRESSION[name]
+    measure = _REGRESSION[name] if name in _REGRESSION else _of_torch(name)
 
     def loss(pred: Tensor, y: Tensor) -> Tensor:
         if pred.shape != y.shape:
@@ -88,3 +87,29 @@ def regression_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
         return measure(pred, y.to(pred.dtype))
 
     return loss
+
+
+def regression_names() -> list[str]:
+    """Every name that `regression_loss` knows or can say something about."""
+    return [*_REGRESSION, *classes()]
+
+
+def classes() -> dict[str, type[nn.Module]]:
+    """The losses of torch.nn, by name."""
+    return {name: kind for name, kind in vars(nn).items() if name.endswith("Loss") and isinstance(kind, type)}
+
+
+def _of_torch(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    if name not in classes():
+        raise ValueError(f"unknown regression loss {name!r}: one of {', '.join(regression_names())}")
+    y = torch.linspace(-1.3, 1.1, 24).reshape(2, 3, 4)
+    pred = y.flip(2).requires_grad_()
+    try:
+        measure = classes()[name]()
+        found = measure(pred, y)
+        found.backward()
+    except Exception as error:
+        raise ValueError(f"{name} does not compare numbers with numbers: {str(error).splitlines()[0]}") from None
+    if not found.isfinite() or pred.grad is None or not pred.grad.isfinite().all() or not pred.grad.any():
+        raise ValueError(f"{name} is made for other targets than standardised values: it is {found.item():g} there")
+    return measure

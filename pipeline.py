@@ -15,6 +15,7 @@ import torch
 
 import checkpoint
 import finetune
+import recipe
 import results
 import scene as scenes
 import tasks
@@ -24,6 +25,7 @@ from hardware import pick_device
 from inferrer import infer
 from learner import Learner
 from metrics import clean_json
+from results_experiment import Files
 from rundir import RunDir, run_name, write_json
 from tasks._task import Task
 
@@ -50,6 +52,7 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
 
 def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
     """Train or finetune; (the summary's content, the run's directory)."""
+    recipe.check(config, device)
     stored = None
     if config.mode == "finetune":
         stored = checkpoint.load(checkpoint.find(config.ckpt))
@@ -69,18 +72,24 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     final = Path(config.out) / name
     if config.dry_run:
         return {"dry_run": name} | Learner(scene, task, folds[-1], device, stored).sizes(), final
-    with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume) as place:
+    written = Files(config.experiment) if config.experiment else None
+    with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as place:
         if place.complete():
             log.warning("this run is complete, there is nothing to resume")
-            return json.loads((final / task.summary).read_text(encoding="utf-8")), final
+            summary = task.summary if written is None else written.summary
+            return json.loads((final / summary).read_text(encoding="utf-8")), final
         contents = []
         for k, split in enumerate(folds):
             folder = place.path / f"fold_{k}" if len(folds) > 1 else place.path
-            if (folder / "manifest.json").is_file():  # written last: an interrupted run had finished this fold
+            done = (folder / "manifest.json").is_file()  # written last: an interrupted run had finished this fold
+            if done and written is None:
                 contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
             else:
-                contents.append(_learn_fold(Learner(scene, task, split, device, stored), folder, place, argv))
+                learner = Learner(scene, task, split, device, stored)
+                contents.append(_learn_fold(learner, folder, place, argv))
         content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
+        if written is not None:
+            content["metrics"] = written.write(learner, place.path, content)
         place.commit()
     return content, final
 

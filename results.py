@@ -21,7 +21,7 @@ from scene import Scene
 from splits import Split
 from tasks._task import Task
 
-ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run")
+ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")
 SELECTION = {
     "train": "training windows",
     "val": "val-selected",

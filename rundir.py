@@ -26,44 +26,52 @@ LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file
 
 
 def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> str:
-    """`{mode}_{task}_ctx{L}_ch{C}..._{backbone}_seed{S}_split{mode}[_desc]`, known before the run starts."""
+    """`{mode}_{task}_ctx{L}_ch{C}..._{backbone}_seed{S}_split{mode}[_desc]` or the tag, known before the run starts."""
     assert config.context_len is not None
+    if config.tag:
+        return _short(_safe(config.tag, "--tag"), "--tag")
     parts = [config.mode, config.task, f"ctx{config.context_len}", f"ch{channels}", *task_part, config.backbone]
     parts += [f"seed{config.seed}", f"split{config.split_mode}"]
     if config.desc:
-        parts.append(_safe(config.desc))
-    name = "_".join(parts)
+        parts.append(_safe(config.desc, "--desc"))
+    return _short("_".join(parts), "--desc")
+
+
+def _short(name: str, flag: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise UsageError(
             f"the run's name would be {len(name.encode())} bytes long, at most {LONGEST_NAME} fit",
-            where="--desc",
-            hint="a shorter --desc",
+            where=flag,
+            hint=f"a shorter {flag}",
         )
     return name
 
 
-def _safe(desc: str) -> str:
-    text = unicodedata.normalize("NFC", desc)
-    if not re.fullmatch(r"[\w.+=,-]+", text) or text.startswith(".") or ".." in text:
+def _safe(text: str, flag: str) -> str:
+    plain = unicodedata.normalize("NFC", text)
+    if not re.fullmatch(r"[\w.+=,-]+", plain) or plain.startswith(".") or ".." in plain:
         raise UsageError(
-            f"{desc[:40]!r} cannot be part of a directory's name",
-            where="--desc",
+            f"{text[:40]!r} cannot be part of a directory's name",
+            where=flag,
             hint="letters, digits and . _ - + = , are fine",
         )
-    return text
+    return plain
 
 
 class RunDir:
     """A run's directory while it is made: `path` is the hidden partial one, `final` where it will stand.
 
-    Use as a context manager: it holds the lock on the name. `commit()` makes the run appear.
+    Use as a context manager: it holds the lock on the name. `commit()` makes the run appear. With `free` the name must
+    not be in use, unless the run there is overwritten or was resumed.
     """
 
-    def __init__(self, out: str, name: str, *, overwrite: bool = False, resume: bool = False) -> None:
+    def __init__(
+        self, out: str, name: str, *, overwrite: bool = False, resume: bool = False, free: bool = False
+    ) -> None:
         self.out, self.name = Path(out), name
         self.final = self.out / name
         self.path = self.out / f".{name}.partial"
-        self._overwrite, self._resume = overwrite, resume
+        self._overwrite, self._resume, self._free_name = overwrite, resume, free
         self._lock = -1
 
     def __enter__(self) -> RunDir:
@@ -96,7 +104,9 @@ class RunDir:
         except BlockingIOError:
             os.close(self._lock)
             raise UsageError(
-                "another job is writing this run", where=str(self.final), hint="wait for it, or give this one a --desc"
+                "another job is writing this run",
+                where=str(self.final),
+                hint="wait for it, or give this one a name of its own",
             ) from None
         if not lock.exists() or os.fstat(self._lock).st_ino != lock.stat().st_ino:
             os.close(self._lock)  # the holder finished and unlinked the file between our open and our lock
@@ -104,6 +114,9 @@ class RunDir:
             self._acquire()
 
     def _prepare(self) -> None:
+        if self._free_name and self.final.exists() and not self._overwrite and not self._resume:
+            hint = "another --tag, or --overwrite to replace it"
+            raise UsageError("a run of this name is there already", where=str(self.final), hint=hint)
         if self.resumable() and not self._resume and not self._overwrite:
             raise UsageError(
                 "an interrupted run of this name is waiting",

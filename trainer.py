@@ -25,10 +25,10 @@ from config import RunConfig
 from errors import DivergedError, Interrupted, ResourceError
 from evaler import predict
 from hardware import Precision, Runner, begin_step, compile_model, is_out_of_memory, largest_batch, untouched
+from recipe import Schedule, make_optimizer
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
-WARMUP = 0.05  # share of the steps over which the learning rate rises
 FLUSH_SECONDS = 5.0  # a state that is younger is not written again: a kill costs at most this much work
 
 
@@ -58,7 +58,8 @@ class Progress:
 class Trainer:
     """Trains `model` on `train`, watches `val`.
 
-    `save(kind, state, training)` writes a checkpoint: kind "best" (training is None) or "last".
+    `save(kind, state, training)` writes a checkpoint: kind "best" (training is None) or "last". `follow` are measures
+    `(outputs, y) -> scalar` that are averaged over an epoch's steps beside the loss.
     """
 
     def __init__(
@@ -71,24 +72,21 @@ class Trainer:
         precision: Precision,
         save: Callable[[str, dict[str, torch.Tensor], dict[str, Any] | None], None],
         on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+        follow: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
     ) -> None:
         self.model, self.train, self.val, self.judge = model, train, val, judge
         self.config, self.precision, self.save, self.on_epoch = config, precision, save, on_epoch
+        self.follow = dict(follow or {})
         self.steps, self.batch_size = steps(len(train), config.batch_size)
         self.optimizer = make_optimizer(model, config)
-        self.plateau = None
-        if config.scheduler == "plateau":
-            patience = max(config.patience // 3, 1)
-            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                self.optimizer, mode=judge.direction, factor=0.5, patience=patience
-            )
+        self.schedule = Schedule(self.optimizer, config, self.steps, judge.direction)
         self.scaler = precision.scaler()
         self.progress = Progress()
         self.best_state: dict[str, torch.Tensor] = {}
         self.last_state: dict[str, torch.Tensor] = {}
         self.runner: Runner = model
         self.warnings: list[str] = []
-        self._total = torch.zeros((), device=precision.device)
+        self._total = torch.zeros(1 + len(self.follow), device=precision.device)
         self._flushed = {"best": -math.inf, "last": -math.inf}
         self._unsaved_best = False
         self._signum = 0
@@ -122,8 +120,9 @@ class Trainer:
         epoch, done = self.progress.epoch, self.progress.step
         order_seed = self.config.seed * 1_000_003 + epoch
         for positions in self.train.shuffled(self.batch_size, order_seed, skip=done):
-            self._set_lr(epoch * self.steps + self.progress.step)
+            self.schedule.before_step(epoch * self.steps + self.progress.step)
             self._step(positions)
+            self.schedule.after_step()
             self.progress.step += 1
             bar.update()
             if self._signum:
@@ -152,22 +151,23 @@ class Trainer:
             outputs = runner(*seen)
         loss = self.judge.loss(outputs.float(), y)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        return loss.detach()
+        seen = outputs.detach().float()
+        return torch.stack([loss.detach(), *(measure(seen, y) for measure in self.follow.values())])
 
     def _close_epoch(self, bar: tqdm) -> None:
         progress = self.progress
-        train_loss = float(self._total) / self.steps
+        train_loss, *followed = (self._total / self.steps).tolist()
         if not math.isfinite(train_loss):
             self._diverged("the training loss", train_loss)
-        line = {"epoch": progress.epoch + 1, "train_loss": train_loss, "lr": self.optimizer.param_groups[0]["lr"]}
+        line = {"epoch": progress.epoch + 1, "train_loss": train_loss, "lr": self.schedule.lr}
+        line |= {f"train_{name}": value for name, value in zip(self.follow, followed, strict=True)}
         line |= self._validate()
         line["seconds"] = round(progress.seconds, 3)
         progress.epoch, progress.step = progress.epoch + 1, 0
         self._total.zero_()
         progress.history.append(line)
         self._keep_if_best(line[f"val_{self.judge.monitor}"])
-        if self.plateau is not None and line[f"val_{self.judge.monitor}"] is not None:
-            self.plateau.step(line[f"val_{self.judge.monitor}"])
+        self.schedule.after_epoch(line[f"val_{self.judge.monitor}"])
         if self.on_epoch is not None:
             self.on_epoch(line)
         self._tell(bar, line)
@@ -199,12 +199,6 @@ class Trainer:
             self._unsaved_best = True
 
     # --- steps' surroundings ---------------------------------------------------------------------------------------
-
-    def _set_lr(self, step: int) -> None:
-        if self.plateau is None:
-            factor = lr_factor(step, self.config.epochs * self.steps, self.config.scheduler)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.config.lr * factor
 
     def _warm_up(self) -> None:
         """Compile, and find out that memory is short before the first epoch, with a batch size that would fit."""
@@ -286,7 +280,7 @@ class Trainer:
             "total": self._total.cpu(),
             "best_state": self.best_state,
             "optimizer": self.optimizer.state_dict(),
-            "plateau": None if self.plateau is None else _plain(self.plateau.state_dict()),
+            "schedule": self.schedule.state(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "random": random_states(),
         }
@@ -298,8 +292,7 @@ class Trainer:
         self._total.copy_(state["total"])
         self.best_state = dict(state["best_state"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.plateau is not None:
-            self.plateau.load_state_dict(state["plateau"])
+        self.schedule.restore(state["schedule"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         set_random_states(state["random"])
@@ -312,30 +305,6 @@ def train_mode(model: nn.Module) -> None:
         own = list(module.parameters(recurse=False))
         if own and list(module.buffers(recurse=False)) and not any(p.requires_grad for p in own):
             module.eval()
-
-
-def make_optimizer(model: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
-    """The optimizer over the parameters that train; norms and biases do not decay."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr, fused=True)
-
-
-def lr_factor(step: int, total: int, scheduler: str) -> float:
-    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to 0 (or flat: "none")."""
-    if scheduler == "none":
-        return 1.0
-    rise = max(round(WARMUP * total), 1)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(total - rise, 1)))
 
 
 def clone_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -364,7 +333,3 @@ def set_random_states(states: Mapping[str, Any]) -> None:
     np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, cached))
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
-
-
-def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in state.items() if isinstance(value, (int, float, str, list, type(None)))}

@@ -247,13 +247,18 @@ def _mark_best(axes: Sequence[Axes], ax: Axes, epoch: np.ndarray, values: np.nda
     ax.plot(epoch[best], values[best], "*", color=VERMILLION, markersize=13, markeredgecolor="white", label=label)
 
 
-def learning_figure(history: Sequence[Mapping[str, Any]], monitor: str, direction: str = "max") -> Figure:
-    """Losses above, the monitored metric below (one panel when it is a loss already drawn), the best epoch marked."""
+def learning_figure(
+    history: Sequence[Mapping[str, Any]], monitor: str, direction: str = "max", loss: str = "loss"
+) -> Figure:
+    """Losses above, the monitored metric below (one panel when it is a loss already drawn), the best epoch marked.
+
+    `loss` is what the losses are, for their axis.
+    """
     figure = new_figure()
     losses = {"train_loss": ("train", BLUE, "-", "o"), "val_loss": ("validation", ORANGE, "--", "s")}
     axes = list(figure.subplots(1 if monitor in losses else 2, 1, sharex=True, squeeze=False)[:, 0])
     epoch = _column(history, "epoch")
-    dress(axes[0], "", "loss")
+    dress(axes[0], "", loss)
     if len(axes) > 1:
         dress(axes[1], "", wrap(monitor, 24))
     axes[-1].set_xlabel("epoch")
@@ -270,7 +275,7 @@ def learning_figure(history: Sequence[Mapping[str, Any]], monitor: str, directio
     everything = np.concatenate(drawn) if drawn else np.ones(1)
     if everything.min() > 0 and everything.max() > 20 * everything.min():
         axes[0].set_yscale("log")
-        axes[0].set_ylabel("loss (log scale)")
+        axes[0].set_ylabel(f"{loss} (log scale)")
     values = _column(history, monitor)
     if len(axes) > 1:
         axes[1].plot(epoch, values, color=GREEN, marker="^", **look)
@@ -284,11 +289,13 @@ def learning_figure(history: Sequence[Mapping[str, Any]], monitor: str, directio
     return figure
 
 
-def learning_curve(history: Sequence[Mapping[str, Any]], path: AnyPath, monitor: str, direction: str = "max") -> None:
+def learning_curve(
+    history: Sequence[Mapping[str, Any]], path: AnyPath, monitor: str, direction: str = "max", loss: str = "loss"
+) -> None:
     """`history`: a mapping an epoch with epoch, train_loss, val_loss, `monitor` (None or absent: not measured), of
-    which the "max" or "min" value is best, as `direction` says.
+    which the "max" or "min" value is best, as `direction` says. `loss` is what the losses are, for their axis.
     """
-    save(learning_figure(history, monitor, direction), path)
+    save(learning_figure(history, monitor, direction, loss), path)
 
 
 def _finite(y: ArrayLike, pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

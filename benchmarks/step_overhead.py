@@ -27,8 +27,9 @@ import windows
 from backbones import _model
 from config import RunConfig
 from hardware import Precision
+from recipe import make_optimizer
 from sources.synthetic import demand
-from trainer import Judge, Trainer, make_optimizer
+from trainer import Judge, Trainer
 from windows import Windows
 
 LIMIT = 1.05

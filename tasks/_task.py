@@ -230,6 +230,10 @@ class Task(ABC):
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
         """(outputs [B, K, H], encoded truth [B, K, H]) -> scalar."""
 
+    def follow(self, fitted: Mapping[str, Any], device: torch.device) -> dict[str, Loss]:
+        """What else is averaged over the steps of an epoch, as `train_NAME` beside the loss."""
+        return {}
+
     @abstractmethod
     def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
         """The model's outputs [n, K, H] in the task's units."""

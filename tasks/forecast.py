@@ -69,9 +69,8 @@ FLAGS = {
     },
     "loss": {
         "default": "mse",
-        "choices": ("mse", "l1", "huber"),
         "group": "Training",
-        "help": "loss on standardised channels (with --quantiles: pinball)",
+        "help": "loss on standardised channels: mse, l1, huber, or a class of torch.nn (with --quantiles: pinball)",
     },
     "quantiles": {
         "default": (),
@@ -147,6 +146,12 @@ class Forecast(Task):
         self.levels = Levels(tuple(quantiles))
         if list(quantiles) != sorted(set(quantiles)):
             raise UsageError(f"takes rising levels, got {' '.join(map(str, quantiles))}", where="--quantiles")
+        try:
+            losses.regression_loss(loss)
+        except ValueError as error:
+            known = losses.regression_names()
+            hint = "" if loss in known else nearest(loss, known)
+            raise UsageError(str(error), where=f"--loss {loss}", hint=hint) from None
         self.coverage = quantiles[-1] - quantiles[0] if len(quantiles) > 1 else interval
         self.monitor = "pinball" if quantiles else "mse"
         both = set(self.known) & set(target)
@@ -243,6 +248,11 @@ class Forecast(Task):
             levels = torch.tensor(self.levels.values, device=device)
             return lambda outputs, y: losses.pinball(outputs, y, levels)
         return losses.regression_loss(self.loss_name)
+
+    def follow(self, fitted: Mapping[str, Any], device: torch.device) -> dict[str, Loss]:
+        """The monitor over training too, where it is not the loss itself."""
+        same = self.levels.values or self.loss_name in ("mse", "MSELoss")
+        return {} if same else {"mse": losses.regression_loss("mse")}
 
     def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
         return outputs.float().cpu().numpy()

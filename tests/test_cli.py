@@ -22,10 +22,11 @@ FLAGS = """
 --devices --drop-flatlines --drop-label-from-x --dry-run --end --epochs --eval-split --features --folds --freeze --gap
 --groups --header --horizon --house --id-col --index --interval --json --known-future --label-offset --label-src-ch
 --labels --loss --lr --mains --mains-col --max-ffill --min-off --min-on --mode --model --model-args --nan
---nilm-features --nilm-target --on-w --optimizer --out --overlay --overwrite --patience --plot-split --plots
---pos-weight --preset --pretrained-dir --quantiles --quiet --reference --refit-scaler --reinit --resample --resume
---save-preds --scheduler --seed --sep --sort --split-mode --split-sizes --start --stride --target --target-clip --task
---tensorboard --test-ratio --threads --thresh-default --time-col --train-only --tz --val-ratio --weight-decay --window
+--nilm-features --nilm-target --on-w --optimizer --optimizer-args --out --overlay --overwrite --patience --plot-split
+--plots --pos-weight --preset --pretrained-dir --quantiles --quiet --reference --refit-scaler --reinit --resample
+--resume --save-preds --scheduler --scheduler-args --seed --sep --sort --split-mode --split-sizes --start --stride
+--tag --target --target-clip --task --tensorboard --test-ratio --threads --thresh-default --time-col --train-only --tz
+--val-ratio --weight-decay --window
 """
 
 

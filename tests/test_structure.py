@@ -16,13 +16,13 @@ from .conftest import ROOT
 # The floors, from the ground up. A module may import from the floors below it and, where listed, beside it.
 FLOORS = [
     {"errors", "losses", "metrics", "metrics_nilm", "states", "viz", "viz_forecast", "viz_nilm", "backbones"},
-    {"config", "checkpoint", "readers"},
-    {"data", "rundir", "windows"},
-    {"sources", "splits", "scaling", "hardware"},
+    {"config", "checkpoint", "literals", "readers"},
+    {"data", "recipe", "rundir", "windows"},
+    {"sources", "splits", "scaling", "hardware", "experiment"},
     {"tasks"},
     {"scene"},
     {"evaler", "finetune"},
-    {"trainer", "results"},
+    {"trainer", "results", "results_experiment"},
     {"learner", "inferrer"},
     {"pipeline"},
     {"cli"},

@@ -20,7 +20,8 @@ import windows
 from config import RunConfig
 from errors import DivergedError, Interrupted, ResourceError
 from hardware import Precision
-from trainer import Trainer, lr_factor, make_optimizer, random_states, set_random_states
+from recipe import lr_factor, make_optimizer
+from trainer import Trainer, random_states, set_random_states
 from windows import Windows
 
 from .conftest import ROOT, command

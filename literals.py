@@ -1,0 +1,240 @@
+"""Settings written in Python's syntax or in YAML's, parsed and never executed: plain values, each with its line.
+
+A Python file may hold imports of torch's modules, a docstring, and assignments `name = value` of numbers, text, True,
+False, None, lists, tuples, dicts with text as keys, and dotted names such as `optim.Adam`. A YAML file holds the same
+as a mapping, without anchors and tags. Anything else is a UsageError that says what it is and where, as FILE:LINE.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from errors import UsageError, nearest
+
+MODULES = ("torch", "torch.nn", "torch.optim", "torch.optim.lr_scheduler")  # what may be imported, by any name
+HINT = "this file is parsed, never executed: imports of torch, torch.nn and torch.optim, and NAME = plain values"
+KINDS = {
+    ast.Call: "a call",
+    ast.BinOp: "arithmetic",
+    ast.BoolOp: "logic",
+    ast.Compare: "a comparison",
+    ast.Lambda: "a function",
+    ast.FunctionDef: "a function",
+    ast.AsyncFunctionDef: "a function",
+    ast.ClassDef: "a class",
+    ast.If: "a condition",
+    ast.IfExp: "a condition",
+    ast.For: "a loop",
+    ast.While: "a loop",
+    ast.ListComp: "a comprehension",
+    ast.DictComp: "a comprehension",
+    ast.SetComp: "a comprehension",
+    ast.GeneratorExp: "a comprehension",
+    ast.JoinedStr: "an f-string",
+    ast.Subscript: "an index",
+    ast.Starred: "an unpacking",
+    ast.Set: "a set",
+}
+
+
+class Dotted(str):
+    """A dotted name as the file has it, by its full path below torch: `optim.Adam`."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value and the line that it stands in: a scalar, a Dotted, a list or tuple of Nodes, or a dict of them."""
+
+    value: Any
+    line: int
+
+    def plain(self) -> Any:
+        """The value without its lines; dotted names are text."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, (list, tuple)):
+            return type(self.value)(node.plain() for node in self.value)
+        return str(self.value) if isinstance(self.value, Dotted) else self.value
+
+
+def from_python(text: str, file: str) -> Node:
+    """The assignments of a Python file: a Node with a dict of Nodes."""
+    try:
+        return _Python(file).read(ast.parse(text))
+    except SyntaxError as error:
+        raise UsageError(f"not Python: {error.msg}", where=f"{file}:{error.lineno or 1}") from None
+    except (RecursionError, MemoryError, ValueError) as error:  # nested without end; a zero byte
+        raise UsageError(f"cannot be parsed: {error}", where=file) from None
+
+
+def from_yaml(text: str, file: str) -> Node:
+    """The mapping of a YAML file, as `from_python` gives it."""
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        made = _Yaml(file, loader).node(root) if root is not None else Node({}, 1)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"not plain YAML: {error.problem}", where=f"{file}:{line}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UsageError(f"not plain YAML: {error}", where=file) from None
+    if not isinstance(made.value, dict):
+        raise UsageError("not a mapping of names to values", where=f"{file}:{made.line}")
+    return made
+
+
+class _Python:
+    """Reads one file; `names` are what its imports bind."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.names: dict[str, str] = {}
+        self.found: dict[str, Node] = {}
+
+    def error(self, node: ast.AST, text: str, hint: str = HINT) -> UsageError:
+        return UsageError(text, where=f"{self.file}:{getattr(node, 'lineno', 1)}", hint=hint)
+
+    def refusal(self, node: ast.AST) -> UsageError:
+        source = ast.unparse(node).splitlines()[0]
+        shown = source if len(source) <= 60 else source[:57] + "..."
+        return self.error(
+            node, f"{KINDS.get(type(node), 'something else than a plain value')}, {shown!r}, is not allowed here"
+        )
+
+    def read(self, tree: ast.Module) -> Node:
+        for statement in tree.body:
+            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+                self.bind(statement)
+            elif isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
+                self.assign(statement)
+            elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                raise self.refusal(statement.value if isinstance(statement, ast.Expr) else statement)
+        return Node(self.found, 1)
+
+    def assign(self, statement: ast.Assign) -> None:
+        for target in statement.targets:
+            assert isinstance(target, ast.Name)
+            if target.id in self.found:
+                raise self.error(statement, f"{target.id} is set a second time", hint="")
+            self.found[target.id] = Node(self.node(statement.value).value, statement.lineno)
+
+    def bind(self, statement: ast.Import | ast.ImportFrom) -> None:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                self.allow(statement, alias.name)
+                self.names[alias.asname or "torch"] = alias.name if alias.asname else "torch"
+            return
+        self.allow(statement, "." * statement.level + (statement.module or ""))
+        for alias in statement.names:
+            if alias.name == "*":
+                raise self.refusal(statement)
+            self.names[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
+
+    def allow(self, statement: ast.stmt, module: str) -> None:
+        if module not in MODULES:
+            raise self.error(statement, f"import of {module!r}: only {', '.join(MODULES)} may be imported")
+
+    def node(self, node: ast.expr) -> Node:
+        """The value of an expression."""
+        if isinstance(node, ast.Constant):
+            return Node(self.constant(node), node.lineno)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            return Node(self.signed(node), node.lineno)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            items = [self.node(item) for item in node.elts]
+            return Node(items if isinstance(node, ast.List) else tuple(items), node.lineno)
+        if isinstance(node, ast.Dict):
+            return Node(self.table(node), node.lineno)
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            return Node(self.dotted(node), node.lineno)
+        raise self.refusal(node)
+
+    def constant(self, node: ast.Constant) -> Any:
+        if node.value is not None and not isinstance(node.value, (bool, int, float, str)):
+            raise self.refusal(node)
+        if isinstance(node.value, float) and not math.isfinite(node.value):
+            raise self.error(node, "a number too large to be one", hint="")
+        return node.value
+
+    def signed(self, node: ast.UnaryOp) -> int | float:
+        inner = self.constant(node.operand) if isinstance(node.operand, ast.Constant) else None
+        if isinstance(inner, bool) or not isinstance(inner, (int, float)):
+            raise self.refusal(node)
+        return -inner if isinstance(node.op, ast.USub) else inner
+
+    def table(self, node: ast.Dict) -> dict[str, Node]:
+        made: dict[str, Node] = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                raise self.error(
+                    key or node, f"a key of a dict has to be text, got {ast.unparse(key) if key else '**'}", hint=""
+                )
+            if key.value in made:
+                raise self.error(key, f"the key {key.value!r} stands here a second time", hint="")
+            made[key.value] = Node(self.node(value).value, key.lineno)
+        return made
+
+    def dotted(self, node: ast.expr) -> Dotted:
+        parts: list[str] = []
+        inner = node
+        while isinstance(inner, ast.Attribute):
+            parts.insert(0, inner.attr)
+            inner = inner.value
+        if not isinstance(inner, ast.Name):
+            raise self.refusal(node)
+        if inner.id not in self.names:
+            known = nearest(inner.id, [*self.names, "True", "False", "None"])
+            raise self.error(node, f"the name {inner.id!r} is not known: no import binds it", hint=known or HINT)
+        full = ".".join([self.names[inner.id], *parts])
+        return Dotted(full.removeprefix("torch."))
+
+
+class _Yaml:
+    """Reads the nodes of one YAML document."""
+
+    _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # 1e-4, which YAML 1.1 takes for text
+
+    def __init__(self, file: str, loader: Any) -> None:
+        self.file, self.loader = file, loader
+        self.seen: set[int] = set()
+
+    def error(self, line: int, text: str) -> UsageError:
+        return UsageError(text, where=f"{self.file}:{line}")
+
+    def node(self, node: Any) -> Node:
+        """The value of a YAML node."""
+        line = node.start_mark.line + 1
+        if id(node) in self.seen:
+            raise self.error(line, "an alias (*name) is not allowed here: write the value out")
+        self.seen.add(id(node))
+        if node.id != "scalar" and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            raise self.error(line, f"the tag {node.tag} is not allowed here: plain values")
+        if node.id == "mapping":
+            return Node(self.table(node), line)
+        if node.id == "sequence":
+            return Node([self.node(item) for item in node.value], line)
+        value = self.loader.construct_object(node)
+        if isinstance(value, str) and node.style is None and self._EXPONENT.fullmatch(value):
+            value = float(value)
+        if value is not None and not isinstance(value, (bool, int, float, str)):
+            raise self.error(line, f"takes plain values, got {node.value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(line, f"takes finite numbers, got {node.value!r}")
+        return Node(value, line)
+
+    def table(self, node: Any) -> dict[str, Node]:
+        made: dict[str, Node] = {}
+        for key, value in node.value:
+            line, name = key.start_mark.line + 1, self.node(key).value
+            if not isinstance(name, str):
+                raise self.error(line, f"a key has to be text, got {name!r}")
+            if name in made:
+                raise self.error(line, f"the key {name!r} stands here a second time")
+            made[name] = Node(self.node(value).value, line)
+        return made
