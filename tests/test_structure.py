@@ -26,7 +26,7 @@ FLOORS = [
     {"learner", "inferrer"},
     {"pipeline"},
     {"cli"},
-    {"run", "tools", "benchmarks"},
+    {"run", "tools", "benchmarks", "nas_agent", "examples"},
 ]
 BESIDE = {("backbones", "errors"), ("viz_forecast", "viz"), ("metrics_nilm", "metrics"), ("viz_nilm", "viz")}
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

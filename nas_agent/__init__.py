@@ -1,0 +1,28 @@
+"""Searching by an outside agent: a state that many processes may share, claims, histories in words.
+
+`python -m nas_agent` offers the same to a program in any language, `python -m nas_agent serve` to an agent that speaks
+the Model Context Protocol; see docs/agents.md.
+"""
+
+from nas_agent.claims import claim_run
+from nas_agent.files import get_run_dir, load_history, load_metrics, save_history, save_metrics, snapshot_config
+from nas_agent.history import build_history_summary
+from nas_agent.records import RunInfo
+from nas_agent.state import add_run, get_best_run, get_recent_runs, load_agent_state, save_agent_state
+
+__all__ = [
+    "RunInfo",
+    "add_run",
+    "build_history_summary",
+    "claim_run",
+    "get_best_run",
+    "get_recent_runs",
+    "get_run_dir",
+    "load_agent_state",
+    "load_history",
+    "load_metrics",
+    "save_agent_state",
+    "save_history",
+    "save_metrics",
+    "snapshot_config",
+]

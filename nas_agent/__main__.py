@@ -1,0 +1,158 @@
+"""`python -m nas_agent`: a study for a program in any language, one JSON object out; `serve` is the same over MCP.
+
+    python -m nas_agent init --config base.py --max-runs 20
+    python -m nas_agent next --json
+    echo '{"model": {"d_model": 128}}' | python -m nas_agent run --proposal - --json
+    python -m nas_agent finalize --json
+
+A run that fails is an answer, `"status": "failed"` and its reason; exit codes speak of the command itself: 0 done,
+2 usage (also a proposal that is refused), 3 data, 6 a budget, the memory or the disk is spent, 130/143 signals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+# `python -m` looks in the working directory first, where a user's config.py must not stand in for ours, or be executed.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from errors import Interrupted, TsrunError, UsageError
+from metrics import clean_json
+from nas_agent import commands
+from nas_agent.claims import LEASE
+from nas_agent.files import RUNS
+from nas_agent.finalize import finalize
+from nas_agent.study import COMPLETE, FAILED, PRUNED
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; the exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        args = _parser().parse_args(argv)
+        if args.command == "serve":
+            from nas_agent.server import serve
+
+            serve(args.study)
+            return 0
+        _emit(_answer(args), args.json)
+    except TsrunError as error:
+        return _tell(error, "--json" in argv)
+    except KeyboardInterrupt:
+        return _tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"), "--json" in argv)
+    return 0
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Interrupted(signum, "stopped by SIGTERM")
+
+
+def _emit(content: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(clean_json(content), ensure_ascii=False, allow_nan=False), flush=True)
+    else:
+        import yaml
+
+        print(yaml.safe_dump(clean_json(content), sort_keys=False, allow_unicode=True), end="", flush=True)
+
+
+def _tell(error: TsrunError, as_json: bool) -> int:
+    if as_json:
+        text = {"what": error.what, "where": error.where, "hint": error.hint, "message": str(error)}
+        _emit({"error": {"kind": type(error).__name__, "exit_code": error.exit_code, **text}}, True)
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _duration(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = _Parser(add_help=False)
+    shared.add_argument("--study", type=Path, default=Path(RUNS), metavar="DIR", help="its folder (default: runs)")
+    shared.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser = _Parser(prog="python -m nas_agent", description="A study that an outside agent searches.")
+    add = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return add.add_parser(name, help=text, description=text, parents=[shared])
+
+    init = command("init", "begin a study: a base configuration and budgets")
+    init.add_argument("--config", type=Path, required=True, metavar="FILE", help="an experiment, .py or .yaml")
+    init.add_argument("--max-runs", type=int, required=True, metavar="N", help="runs of the whole study")
+    init.add_argument("--max-seconds", type=_duration, metavar="S", help="wall clock from the first claim on")
+    init.add_argument("--max-failures", type=int, metavar="N", help="failed runs in a row that end the study")
+    init.add_argument("--run-seconds", type=_duration, metavar="S", help="what one run may take")
+    command("status", "budgets, counts, the best run, what is running")
+    look = command("next", "what to read before proposing: runs, best, what is left, what may be changed")
+    look.add_argument("--recent", type=int, default=commands.RECENT, metavar="K", help="how many runs (default: 5)")
+    claim = command("claim", "reserve a run id for a proposal, to be run elsewhere and reported")
+    claim.add_argument("--proposal", metavar="FILE", help="JSON, - for stdin; without: take up a lost run again")
+    claim.add_argument("--lease", type=_duration, default=LEASE, metavar="S", help="silence that loses it (3600)")
+    run = command("run", "run a proposal, or a claimed or lost run, in a budget of time")
+    either = run.add_mutually_exclusive_group()
+    either.add_argument("--proposal", metavar="FILE", help="JSON, - for stdin; without: take up a lost run again")
+    either.add_argument("--run-id", metavar="ID", help="a run that was claimed before, or lost")
+    run.add_argument("--timeout", type=_duration, metavar="S", help="at most so long; the study's budgets hold as well")
+    report = command("report", "say how a claimed run ended, or that it is alive")
+    report.add_argument("--run-id", required=True, metavar="ID", help="the run")
+    report.add_argument("--attempt", type=int, metavar="N", help="the claim's, so that one given up is not reported")
+    report.add_argument("--status", choices=(COMPLETE, PRUNED, FAILED), default=COMPLETE, help="(default: complete)")
+    report.add_argument("--metrics", metavar="FILE", help="JSON {val_mse, test_mse, history_summary}, - for stdin")
+    report.add_argument("--reason", default="", metavar="TEXT", help="why it failed or was pruned")
+    report.add_argument("--alive", action="store_true", help="it still runs: the lease begins anew")
+    final = command("finalize", "confirm the best configuration over three seeds; close the study; show the test set")
+    final.add_argument("--timeout", type=_duration, metavar="S", help="what each of the three may take")
+    command("serve", "answer an agent over stdin and stdout (Model Context Protocol)")
+    return parser
+
+
+def _answer(args: argparse.Namespace) -> dict[str, Any]:
+    words = {key: value for key, value in vars(args).items() if key not in ("command", "study", "json", "recent")}
+    for name in ("proposal", "metrics"):
+        if words.get(name) is not None:
+            words[name] = _read(words[name], f"--{name}")
+    if args.command == "init":
+        return commands.init(args.study, words.pop("config"), **words)
+    if args.command == "next":
+        return commands.look(args.study, args.recent)
+    do: dict[str, Callable[..., dict[str, Any]]] = {
+        "status": commands.status,
+        "claim": commands.claim,
+        "run": commands.run,
+        "report": commands.report,
+        "finalize": finalize,
+    }
+    return do[args.command](args.study, **words)
+
+
+def _read(name: str, flag: str) -> Any:
+    """The JSON in a file, or on stdin (`-`)."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=f"{flag} {name}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not JSON: {error}", where=f"{flag} {name}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

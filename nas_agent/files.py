@@ -1,0 +1,153 @@
+"""The files of a run: written whole or not at all, found by path or by run id."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from errors import DataError, ResourceError, UsageError
+from metrics import clean_json
+from nas_agent.records import as_run_id, run_number
+
+RUNS = "runs"  # the folder of a study where none is named
+Where = str | int | os.PathLike[str]
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no block, no quota, or no larger file
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """What the block writes may not fit: ResourceError; what may not be written there at all: UsageError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            hint = "free some space and repeat the command: nothing half written was left"
+            raise ResourceError(f"the disk is full ({error.strerror})", where=str(place), hint=hint) from None
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(place)) from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
+    """A file beside `path` to fill; it takes the place of `path` when the block went well, else it goes.
+
+    Under a lock its name is always the same, so that the next writer clears away what a killed one left.
+    """
+    part = path.with_name(f".{path.name}.part" if locked else f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """`data` in `path`, on the disk when this returns."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Plain JSON, two spaces; null where a number is undefined, never NaN."""
+    text = json.dumps(clean_json(dict(content)), indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. DataError where there is none or it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("there is no such file", where=str(path)) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}", where=str(path)) from None
+
+
+def get_run_dir(run_id: str | int, runs: str | os.PathLike[str] = RUNS) -> Path:
+    """`runs/run_0000` for run `run_0000` or 0. Nothing is created: `run.py --tag` and the savers below do that."""
+    return Path(runs) / as_run_id(run_id)
+
+
+def snapshot_config(config: str | os.PathLike[str], where: Where) -> Path:
+    """Copy a run's configuration to `config_used.py` (its own ending) in its directory; the copy's path.
+
+    `where` is the run's directory, a file's path, or a run id (see `save_metrics`).
+    """
+    source = Path(config)
+    target = _file(where, f"config_used{source.suffix or '.py'}")
+    if not source.is_file():
+        raise UsageError("there is no such configuration", where=str(source))
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as part:
+            shutil.copyfile(source, part)
+    return target
+
+
+def save_metrics(metrics: Mapping[str, Any], where: Where) -> Path:
+    """Write `metrics.json`, whole or not at all; its path.
+
+    `where` is the run's directory (made where it is missing), the JSON file itself, or a run id: `run_0000` or 0, for
+    `runs/run_0000`. Content and place may come in either order.
+
+    Raises:
+        ResourceError: the disk is full; what was there before still is.
+        UsageError: it cannot be written there.
+    """
+    return _save(metrics, where, "metrics.json")
+
+
+def load_metrics(where: Where) -> dict[str, Any]:
+    """What `save_metrics` wrote, or an experiment of run.py. DataError where there is nothing or it is damaged."""
+    return _load(where, "metrics.json")
+
+
+def save_history(history: Mapping[str, Any], where: Where) -> Path:
+    """Write `history.json` as `save_metrics` does: `{best_epoch, epochs: [{epoch, train_mse, val_mse, lr}]}`."""
+    return _save(history, where, "history.json")
+
+
+def load_history(where: Where) -> dict[str, Any]:
+    """What `save_history` wrote. DataError where there is nothing or it is damaged."""
+    return _load(where, "history.json")
+
+
+def _save(content: Any, where: Any, name: str) -> Path:
+    if isinstance(where, Mapping):
+        content, where = where, content
+    if not isinstance(content, Mapping):
+        raise UsageError(f"{name} takes a mapping and a place", hint="save_metrics(metrics, run_dir)")
+    path = _file(where, name)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            write_durably(part, as_json(content))
+    return path
+
+
+def _load(where: Where, name: str) -> dict[str, Any]:
+    path = _file(where, name)
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError("not a JSON object", where=str(path))
+    return content
+
+
+def _file(where: Where, name: str) -> Path:
+    """A run's file by its directory, by its own path, or by the run's id."""
+    if isinstance(where, int):
+        return get_run_dir(where) / name
+    if isinstance(where, str) and run_number(where) is not None and not Path(where).is_dir():
+        return get_run_dir(where) / name
+    path = Path(where)
+    return path if re.fullmatch(r"\.(json|py|ya?ml)", path.suffix) and not path.is_dir() else path / name

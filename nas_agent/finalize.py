@@ -1,0 +1,85 @@
+"""The end of a study: its best configuration over three seeds, and only then the test set."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import experiment
+from errors import TsrunError, UsageError
+from nas_agent import proposals, runner
+from nas_agent.commands import base_of, study_in
+from nas_agent.files import get_run_dir, load_metrics, replacing, write_durably, writing
+from nas_agent.journal import happened
+from nas_agent.study import Run, opened, shown, view_of
+
+SEEDS = 3
+FIGURES = ("val_mse", "test_mse")
+
+
+def finalize(folder: Path, *, timeout: float | None = None) -> dict[str, Any]:
+    """Run the best configuration with three seeds (`final_0` to `final_2`) and tell its validation and test MSE.
+
+    The study is closed from here on: nothing is claimed any more. What was interrupted is taken up where it was by
+    repeating the command; what is done is only told again. A run may take `timeout` seconds.
+
+    Raises:
+        UsageError: no run is complete, or the best has no proposal.
+        TsrunError: one of the three failed; with its exit code.
+    """
+    study = study_in(folder)
+    if study.final is not None:
+        return study.final
+    base, run = base_of(study, folder), _closed(folder)
+    config = proposals.merged(base, run.proposal)
+    runs = [_confirmed(folder, f"final_{k}", config | {"seed": config["seed"] + k}, timeout) for k in range(SEEDS)]
+    result = {"best_run_id": run.info.run_id, "searched_val_mse": run.info.val_mse, "config": config, **_told(runs)}
+    with opened(view_of(folder)) as (journal, _):
+        journal.write([happened("finalized", result=result)], shown)
+    return result
+
+
+def _closed(folder: Path) -> Run:
+    """Close the study; the run that was best then."""
+    with opened(view_of(folder)) as (journal, study):
+        if study.closed is not None:
+            return study.runs[study.closed]
+        if study.best is None:
+            raise UsageError("no run is complete: there is nothing to confirm", where=str(folder))
+        run = study.runs[study.best.run_id]
+        if run.proposal is None:
+            what = f"{run.info.run_id} was not proposed here: its configuration is not known"
+            raise UsageError(what, where=str(folder))
+        journal.write([happened("closed", best_run_id=run.info.run_id)], shown)
+        return run
+
+
+def _confirmed(folder: Path, tag: str, config: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+    """The metrics of one final run, which is made where it is not there yet."""
+    file, place = folder / "configs" / f"{tag}.py", get_run_dir(tag, folder)
+    text = experiment.to_text(config).encode()
+    if not (place / "metrics.json").is_file() or not file.is_file() or file.read_bytes() != text:
+        with writing(file):
+            file.parent.mkdir(exist_ok=True)
+            with replacing(file) as part:
+                write_durably(part, text)
+        outcome = runner.execute(file, tag, folder, timeout=timeout, alive=lambda: None)
+        if outcome.reason:
+            error = TsrunError(outcome.reason, where=tag, hint="repeat finalize: what is done is kept")
+            error.exit_code = 6 if outcome.code is None else max(outcome.code, 1)
+            raise error
+    return {"tag": tag, "seed": config["seed"], **load_metrics(place)}
+
+
+def _told(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and spread (the sample's standard deviation) over the seeds, beside the references."""
+    spread = {
+        name: {
+            "mean": statistics.fmean(run[name] for run in runs),
+            "sd": statistics.stdev(run[name] for run in runs),
+        }
+        for name in FIGURES
+    }
+    short = [{key: run[key] for key in ("tag", "seed", *FIGURES)} for run in runs]
+    return {**spread, "references": runs[0].get("references"), "runs": short}

@@ -1,0 +1,154 @@
+"""A proposal: what an agent would change in a study's base configuration, checked, and what there is to change.
+
+It is a JSON object with `model`, `training` and `data` (of which only `batch_size`), each a part of the sections of an
+experiment (experiment.py); the names of classes are text, as "optim.Adam". What it leaves out is the base's: {} is the
+base itself. Seed, data and evaluation are not an agent's to change; `training.max_epochs` is at most the base's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import backbones
+import experiment
+from errors import UsageError, nearest
+from nas_agent import runner
+
+Plain = dict[str, Any]
+SECTIONS = {"model": "the network", "training": "how it learns", "data": "of this, only batch_size"}
+FIXED = ("seed", "evaluation")
+OPTIMIZER: dict[str, Plain] = {
+    "lr": {"default": 1e-3, "min": 0.0, "help": "learning rate"},
+    "weight_decay": {"default": 0.01, "min": 0.0, "help": "decay of the weights"},
+}
+SUGGESTED: dict[str, list[str | None]] = {  # classes that need no arguments of their own
+    "optimizer_class": ["optim.AdamW", "optim.Adam", "optim.SGD", "optim.RMSprop"],
+    "criterion_class": ["nn.MSELoss", "nn.L1Loss", "nn.SmoothL1Loss"],
+    "scheduler_class": [None, "optim.lr_scheduler.ReduceLROnPlateau"],
+}
+
+
+def read_base(path: Path) -> Plain:
+    """A study's base configuration, {seed, data, model, training}; its table by its full path.
+
+    Raises:
+        UsageError: it is no experiment; says what is wrong with it, and where.
+    """
+    plain = experiment.parse(path).plain()
+    csv = Path(plain["data"]["csv"]).expanduser()
+    if not csv.is_file():
+        raise UsageError(f"there is no table {plain['data']['csv']!r}", where=f"{path}, data['csv']")
+    return plain | {"data": plain["data"] | {"csv": str(csv.resolve())}}
+
+
+def checked(base: Plain, proposal: Any) -> Plain:
+    """The configuration that `proposal` makes of `base`.
+
+    Raises:
+        UsageError: it is not one; says all that is wrong, in words that an agent can act on.
+    """
+    made = merged(base, proposal)
+    epochs, most = made["training"].get("max_epochs"), base["training"]["max_epochs"]
+    if isinstance(epochs, int) and epochs > most:
+        what = f"training['max_epochs'] {epochs} is more than the {most} of the study"
+        raise UsageError(what, where="proposal", hint=f"1 to {most}")
+    if refusal := runner.rehearse(experiment.to_text(made)):
+        what, _, hint = refusal.partition("\n  hint: ")
+        raise UsageError(what, where="proposal", hint=hint)
+    return made
+
+
+def merged(base: Plain, proposal: Any) -> Plain:
+    """`proposal` over `base`; its values are not looked at. UsageError for what is not an agent's to change."""
+    if not isinstance(proposal, Mapping):
+        raise UsageError("a proposal is a JSON object", where="proposal", hint=_sections())
+    for name, section in proposal.items():
+        if name in FIXED:
+            raise UsageError(f"{name} is not an agent's to change", where="proposal", hint=_sections())
+        if name not in SECTIONS:
+            hint = nearest(str(name), SECTIONS) or _sections()
+            raise UsageError(f"a proposal has no {name!r}", where="proposal", hint=hint)
+        if not isinstance(section, Mapping):
+            raise UsageError(f"{name} is a JSON object, not {section!r}", where="proposal", hint=_sections())
+    for name in proposal.get("data", {}):
+        if name != "batch_size":
+            why = f"data[{name!r}] is not an agent's to change" if name in experiment.DATA else f"no data[{name!r}]"
+            raise UsageError(why, where="proposal", hint="of the data only batch_size may be proposed")
+    return {
+        "seed": base["seed"],
+        "data": base["data"] | dict(proposal.get("data", {})),
+        "model": _model(base["model"], proposal.get("model", {})),
+        "training": _training(base["training"], proposal.get("training", {})),
+    }
+
+
+def _sections() -> str:
+    return "its sections: " + "; ".join(f"{name} ({what})" for name, what in SECTIONS.items())
+
+
+def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> Plain:
+    """`given` over `base`; null takes a key away."""
+    return {key: value for key, value in {**base, **given}.items() if value is not None}
+
+
+def _model(base: Plain, given: Mapping[str, Any]) -> Plain:
+    """Another backbone starts from its own defaults, the base's keeps the rest of the base."""
+    same = experiment.backbone_of({"model": _over(base, given)}) == experiment.backbone_of({"model": base})
+    return _over(base if same else {}, given)
+
+
+def _training(base: Plain, given: Mapping[str, Any]) -> Plain:
+    """Arguments go over the base's where the class is the same; of another optimizer's, lr and weight_decay stay."""
+    made = {**base, **given}
+    for kind in ("optimizer", "scheduler"):
+        mine, before = given.get(f"{kind}_params", {}), base.get(f"{kind}_params", {})
+        if not isinstance(mine, Mapping):
+            continue  # said by the check of the whole
+        if made.get(f"{kind}_class") != base.get(f"{kind}_class"):
+            before = {key: before[key] for key in ("lr", "weight_decay") if key in before}
+        made[f"{kind}_params"] = _over(before, mine)
+    return {key: value for key, value in made.items() if value != {}}
+
+
+def space(base: Plain) -> Plain:
+    """What a proposal may hold: for each key its type, range, the base's value, and values around it to begin with."""
+    backbone, training = experiment.backbone_of(base), base["training"]
+    table = {key: row for key, row in backbones.hyper(backbone).items() if key not in experiment.DATA}
+    params, most = training.get("optimizer_params", {}), training["max_epochs"]
+    learning = {key: _leaf(row, params.get(key)) for key, row in OPTIMIZER.items()}
+    epochs = _leaf({"default": most, "min": 1, "max": most, "help": "at most the base's"}, most)
+    patience = _leaf({"default": 0, "min": 0, "help": experiment.TRAINING["patience"]["help"]}, training["patience"])
+    size = _leaf({"min": 1, **experiment.DATA["batch_size"]}, base["data"].get("batch_size"))
+    return {
+        "model": {"backbone": {"type": "str", "base": backbone, "choices": list(backbones.names())}}
+        | {key: _leaf(row, base["model"].get(key)) for key, row in table.items()},
+        "training": {key: _class(key, training.get(key)) for key in SUGGESTED}
+        | {"optimizer_params": learning, "max_epochs": epochs, "patience": patience},
+        "data": {"batch_size": size},
+    }
+
+
+def _class(key: str, value: str | None) -> Plain:
+    names = SUGGESTED[key] if value in SUGGESTED[key] else [value, *SUGGESTED[key]]
+    text = f"a class of torch.{experiment.CLASSES[key]}; another than the base's starts with its own arguments"
+    return {"type": "str", "base": value, "help": text, "suggest": names}
+
+
+def _leaf(row: Mapping[str, Any], value: Any) -> Plain:
+    """One key of the space, from a row of a table of hyperparameters and the base's value."""
+    value = row["default"] if value is None else value
+    given = {key: row[key] for key in ("min", "max", "choices", "help") if key in row}
+    return {"type": type(row["default"]).__name__, "base": value, **given, "suggest": _near(row, value)}
+
+
+def _near(row: Mapping[str, Any], value: Any) -> list[Any]:
+    """Values to try: all choices, or half the base's, itself, and twice it."""
+    if "choices" in row or isinstance(value, bool):
+        return list(row.get("choices", [False, True]))
+    if not isinstance(value, (int, float)):
+        return [value]
+    half = value // 2 if isinstance(value, int) else value / 2
+    low, high = row.get("min", half), row.get("max", 2 * value)
+    return sorted({min(max(candidate, low), high) for candidate in (half, value, 2 * value)})

@@ -1,0 +1,216 @@
+"""A study as its events tell it: runs and their status, what is left of its budgets, its best run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from errors import DataError
+from nas_agent.files import as_json, read_json
+from nas_agent.journal import VIEW, Event, Journal, happened
+from nas_agent.records import AgentState, RunInfo, best_of, run_name, run_number
+
+RUNNING, COMPLETE, PRUNED, FAILED = STATUSES = ("running", "complete", "pruned", "failed")
+ATTEMPTS = 3  # at one run, where its process is lost
+
+
+@dataclass
+class Run:
+    """One run: `beat` is the time of its last sign of life, `lease` the seconds without one that make it stale."""
+
+    info: RunInfo
+    status: str = COMPLETE
+    attempt: int = 0
+    claimed: float = 0.0
+    beat: float = 0.0
+    lease: float = 0.0
+    begun: bool = False  # somebody runs it, not only means to
+    ended: float | None = None
+    proposal: dict[str, Any] | None = None
+    reason: str = ""  # why it failed
+    lost: bool = False  # it failed through no fault of its configuration
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the next claim takes this run up again."""
+        return self.status == FAILED and self.lost and self.attempt < ATTEMPTS
+
+    def stale(self, now: float) -> bool:
+        return self.status == RUNNING and now - self.beat > self.lease
+
+
+@dataclass
+class Study:
+    """All events, folded. Times are seconds since 1970."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    finished: dict[str, None] = field(default_factory=dict)  # ids in the order in which their runs ended
+    failures: int = 0  # in a row
+    started: float | None = None
+    closed: str | None = None  # the run that is confirmed, or was
+    final: dict[str, Any] | None = None
+    repairs: list[Event] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Study:
+        study = cls()
+        for event in events:
+            study.apply(event)
+        return study
+
+    def apply(self, event: Event) -> None:
+        """Go on by one event. DataError for one of a kind that this version does not know."""
+        kinds = {
+            "study": self._set,
+            "claimed": self._claimed,
+            "beat": self._beat,
+            "ended": self._ended,
+            "closed": self._closed,
+            "finalized": self._finalized,
+            "repaired": self.repairs.append,
+        }
+        if event["event"] not in kinds:
+            hint = "it was written by a newer version, or by hand"
+            raise DataError(f"an event {event['event']!r} is not known", where="runs.jsonl", hint=hint)
+        try:
+            kinds[event["event"]](event)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"an event {event['event']!r} lacks {error}", where="runs.jsonl") from None
+
+    def _set(self, event: Event) -> None:
+        self.settings |= {key: value for key, value in event.items() if key not in ("event", "time")}
+
+    def _claimed(self, event: Event) -> None:
+        time_, run_id = event["time"], event["run_id"]
+        self.runs[run_id] = Run(
+            RunInfo(run_id),
+            RUNNING,
+            attempt=event["attempt"],
+            claimed=time_,
+            beat=time_,
+            lease=event["lease"],
+            begun=event["begun"],
+            proposal=event["proposal"],
+        )
+        self.finished.pop(run_id, None)
+        self.started = time_ if self.started is None else self.started
+
+    def _beat(self, event: Event) -> None:
+        run = self.runs[event["run_id"]]
+        run.beat, run.lease, run.begun = event["time"], event["lease"], event["begun"]
+
+    def _ended(self, event: Event) -> None:
+        info = RunInfo.of(event["run"])
+        run = self.runs.setdefault(info.run_id, Run(info, claimed=event["time"]))
+        if info.run_id not in self.finished:
+            self.failures = self.failures + 1 if event["status"] == FAILED else 0
+        self.finished.setdefault(info.run_id)
+        run.info, run.status, run.ended = info, event["status"], event["time"]
+        run.reason, run.lost = event.get("reason", ""), event.get("lost", False)
+
+    def _closed(self, event: Event) -> None:
+        self.closed = event["best_run_id"]
+
+    def _finalized(self, event: Event) -> None:
+        self.final = event["result"]
+
+    @property
+    def best(self) -> RunInfo | None:
+        return best_of(run.info for run in self.done())
+
+    def done(self) -> list[Run]:
+        """The runs that have ended, the latest last."""
+        return [self.runs[run_id] for run_id in self.finished]
+
+    def is_better(self, val_mse: float | None) -> bool:
+        """Whether a run with this validation MSE is better than all before it."""
+        return val_mse is not None and (self.best is None or val_mse < self.best["val_mse"])
+
+    def next_id(self) -> str:
+        """The first id above all that were ever given."""
+        numbers = [number for run_id in self.runs if (number := run_number(run_id)) is not None]
+        return run_name(max(numbers, default=-1) + 1)
+
+    def state(self) -> AgentState:
+        """What agent_state.json shows: the runs that have ended."""
+        best = self.best
+        infos = [run.info for run in self.done()]
+        return AgentState(self.settings.get("max_runs"), None if best is None else best.run_id, infos)
+
+    def left(self, now: float) -> dict[str, float | None]:
+        """What is left of each budget; None where it has no bound."""
+        used = {
+            "runs": len(self.runs),
+            "seconds": 0.0 if self.started is None else round(now - self.started, 1),
+            "failures": self.failures,
+        }
+        bounds = {name: self.settings.get(f"max_{name}") for name in used}
+        return {name: None if (most := bounds[name]) is None else max(0, most - used[name]) for name in used}
+
+    def spent(self, now: float, *, again: bool = False) -> str:
+        """Why no run may be claimed any more, or an empty text; `again`: one whose id is counted already."""
+        if self.closed is not None:
+            return f"the study is closed: finalize confirms {self.closed}"
+        left, settings = self.left(now), self.settings
+        if left["runs"] == 0 and not again:
+            return f"all {settings['max_runs']} runs are claimed"
+        if left["seconds"] == 0:
+            return f"the {settings['max_seconds']:g} s of the study are over"
+        if left["failures"] == 0:
+            return f"{self.failures} runs in a row failed"
+        return ""
+
+
+def ended(info: RunInfo, status: str, **more: Any) -> Event:
+    """The event that a run ended; `more`: reason, lost."""
+    return happened("ended", run=dict(info), status=status, **more)
+
+
+def view_of(where: str | os.PathLike[str]) -> Path:
+    """agent_state.json of a study's folder, or the JSON file itself."""
+    path = Path(where)
+    return path if path.suffix == ".json" and not path.is_dir() else path / VIEW
+
+
+@contextlib.contextmanager
+def opened(view: Path) -> Iterator[tuple[Journal, Study]]:
+    """A study under its lock: stale runs have become failed, and agent_state.json shows what runs.jsonl says.
+
+    A view without a journal (written by hand, or before there was one) becomes the journal's beginning. Errors are
+    those of `Journal.opened`.
+    """
+    with Journal.opened(view) as journal:
+        events = [] if journal.events or not view.exists() else _adopted(view)
+        study = Study.of([*journal.events, *events])
+        events += [_lost(run) for run in study.runs.values() if run.stale(time.time())]
+        if events or (journal.events and _differs(view, study)):
+            journal.write(events, shown)
+            study = Study.of(journal.events)
+        yield journal, study
+
+
+def shown(events: Sequence[Event]) -> AgentState:
+    """The view that goes with these events."""
+    return Study.of(events).state()
+
+
+def _lost(run: Run) -> Event:
+    reason = f"no sign of life for {run.lease:g} s"
+    info = RunInfo(run.info.run_id, history_summary=f"failed: {reason}", accepted=False)
+    return ended(info, FAILED, reason=reason, lost=True)
+
+
+def _adopted(view: Path) -> list[Event]:
+    state = AgentState.of(read_json(view), str(view))
+    events = [happened("study", max_runs=state.max_runs)]
+    return events + [ended(run, FAILED if run.val_mse is None else COMPLETE) for run in state.runs]
+
+
+def _differs(view: Path, study: Study) -> bool:
+    return not view.exists() or view.read_bytes() != as_json(study.state())
