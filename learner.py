@@ -31,6 +31,7 @@ from windows import Index
 
 log = logging.getLogger("tsrun")
 NOT_RESUMED = {"resume", "overwrite", "json", "quiet", "tensorboard", "dry_run", "out", "threads"}
+NOT_RESUMED |= {"eval_split", "plot_split", "reference", "plots"}  # of the judgement, which follows training
 
 
 class _Judge:
@@ -51,9 +52,16 @@ class Learner:
     """Makes and judges the model of one fold; `stored` is the checkpoint that finetuning starts from."""
 
     def __init__(
-        self, scene: Scene, task: Task, split: Split, device: torch.device, stored: Mapping[str, Any] | None
+        self,
+        scene: Scene,
+        task: Task,
+        split: Split,
+        device: torch.device,
+        stored: Mapping[str, Any] | None,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.scene, self.task, self.split, self.device, self.stored = scene, task, split, device, stored
+        self.on_epoch = on_epoch
         self.config: RunConfig = scene.config
         assert scene.plane is not None
         self.names = scene.plane.names
@@ -183,6 +191,12 @@ class Learner:
         split, config = self.split, self.config
         judge = _Judge(self.task, self.fitted, self._truth_of_val(), self.device)
         board = tensorboard_writer(self.folder) if config.tensorboard else None
+        listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
+
+        def on_epoch(line: Mapping[str, Any]) -> None:
+            for listener in listeners:
+                listener(line)
+
         trainer = Trainer(
             self.model,
             self.task.for_training(self.stage.windows(split.train)),
@@ -191,7 +205,7 @@ class Learner:
             config,
             self.precision,
             save=self._save,
-            on_epoch=board,
+            on_epoch=on_epoch,
             follow=self.task.follow(self.fitted, self.device),
         )
         if config.resume and (self.folder / checkpoint.LAST).is_file():

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,16 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
         results.emit(results.outline(content))
 
 
-def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
-    """Train or finetune; (the summary's content, the run's directory)."""
+def learn(
+    config: RunConfig,
+    argv: Sequence[str],
+    device: torch.device,
+    on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Train or finetune; (the summary's content, the run's directory).
+
+    `on_epoch` gets every epoch's line of the history; what it raises leaves training through the usual cleanup.
+    """
     recipe.check(config, device)
     stored = None
     if config.mode == "finetune":
@@ -85,7 +93,7 @@ def learn(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
             if done and written is None:
                 contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
             else:
-                learner = Learner(scene, task, split, device, stored)
+                learner = Learner(scene, task, split, device, stored, on_epoch)
                 contents.append(_learn_fold(learner, folder, place, argv))
         content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
         if written is not None:
@@ -114,6 +122,8 @@ def _join(contents: Sequence[Mapping[str, Any]], task: Task, folder: Path) -> di
         known = [value for value in values if value is not None]
         mean, std = (float(np.mean(known)), float(np.std(known))) if known else (None, None)
         spread[name] = {"mean": mean, "std": std, "values": values}
-    joined = {**contents[-1], "folds": spread}
+    watched = [content["best_val"] for content in contents]
+    best_val = None if None in watched else float(np.mean(watched))
+    joined = {**contents[-1], "folds": spread, "best_val": best_val}
     write_json(folder / task.summary, joined)
     return joined

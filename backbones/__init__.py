@@ -1,7 +1,8 @@
 """The registry of backbones: one file each, found by its name.
 
 A backbone file holds a literal table `HYPER` and one class under `@register`. The table is read
-without importing the file, so that `--help` and `--model-args` need no torch.
+without importing the file, so that `--help` and `--model-args` need no torch. A second table, `SPACE`, may say what a
+search varies where the rule that makes a space of `HYPER` does not fit (spaces.py).
 
     HYPER = {"hidden": {"default": 64, "min": 1, "max": 4096, "help": "width of the state"}}
 
@@ -99,12 +100,25 @@ def names() -> tuple[str, ...]:
 @cache
 def hyper(name: str) -> dict[str, dict[str, Any]]:
     """The hyperparameters of backbone `name`: {key: {default, help, and where they apply min, max, choices}}."""
+    table = _table(name, "HYPER")
+    assert table is not None, f"backbones/{name}.py has no HYPER table"
+    return table
+
+
+@cache
+def space(name: str) -> dict[str, Any]:
+    """What backbone `name` says of its search space, in the form of a space file (spaces.py); empty where nothing."""
+    return _table(name, "SPACE") or {}
+
+
+def _table(name: str, which: str) -> dict[str, Any] | None:
+    """A literal table of a backbone's file, read without importing it."""
     tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "HYPER" for t in node.targets):
-            table: dict[str, dict[str, Any]] = ast.literal_eval(node.value)
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == which for t in node.targets):
+            table: dict[str, Any] = ast.literal_eval(node.value)
             return table
-    raise AssertionError(f"backbones/{name}.py has no HYPER table")
+    return None
 
 
 def backbone_class(name: str) -> type[nn.Module]:

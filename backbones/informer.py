@@ -39,6 +39,27 @@ HYPER = {
     "revin": {"default": False, "help": "forecast each window standardised by its own mean and deviation"},
 }
 
+SPACE = {
+    "only": True,
+    "model_args.d_model": [256, 512, 768],
+    "model_args.n_heads": [4, 8, 16],
+    "model_args.e_layers": [2, 3, 4],
+    "model_args.d_layers": [1, 2],
+    "model_args.d_ff": [512, 1024, 2048],
+    "model_args.dropout": {"low": 0.1, "high": 0.3},
+    "model_args.factor": [3, 4, 5],
+    "optimizer": ["adam", "adamw", "sgd"],
+    "lr": {"low": 1e-5, "high": 1e-3, "log": True},
+    "weight_decay": {"low": 0.0, "high": 0.01},
+    "batch_size": [16, 32, 64],
+    "epochs": [20, 30, 50],
+    "patience": [5, 10],
+    "loss": ["mse", "l1", "huber"],  # torch's SmoothL1Loss is the Huber loss of width 1
+    "scheduler": ["cosine", "StepLR", "plateau"],
+    "scheduler_args.step_size": {"choices": [5, 10], "when": {"scheduler": "StepLR"}},
+    "scheduler_args.gamma": {"choices": [0.1, 0.5], "when": {"scheduler": "StepLR"}},
+}
+
 
 @dataclass(frozen=True)
 class Sizes:

@@ -36,6 +36,7 @@ HYPER = {
     "dropout": {"default": 0.3, "min": 0.0, "max": 0.9, "help": "after the embedding and in each layer"},
     "head_dropout": {"default": 0.0, "min": 0.0, "max": 0.9, "help": "before the map that forecasts"},
 }
+SPACE = {"model_args.patch": [16, 32], "model_args.stride": [4, 8, 16]}  # no stride above its patch
 
 POSITION_SCALE = 0.02  # positions start uniform within it, as the published ones
 

@@ -35,6 +35,7 @@ from errors import DataError
 HYPER = {
     "refit": {"default": False, "help": "after weighing, fit the members on training and validation together"},
 }
+SPACE = {"only": True}  # nothing: with `refit`, validation would judge what was fitted on it
 
 LOOKBACKS = (168, 336, 512, 720)
 CYCLE = 24  # steps, where the data have no period

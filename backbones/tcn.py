@@ -23,6 +23,7 @@ HYPER = {
     "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "after each convolution"},
     "causal": {"default": False, "help": "see no step after its own, as a stream needs it"},
 }
+SPACE = {"model_args.depth": [5, 6, 7, 8], "model_args.kernel": [3, 5, 7]}  # reach doubles by block; kernels are odd
 
 
 class Dilated(nn.Module):

@@ -25,6 +25,7 @@ HYPER = {
     "kernel": {"default": 5, "min": 1, "max": 63, "help": "steps of a convolution, an odd number"},
     "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "at the lowest level"},
 }
+SPACE = {"model_args.levels": [3, 4, 5], "model_args.kernel": [3, 5, 9]}  # widths double by level; kernels are odd
 
 
 class TwoConvolutions(nn.Sequential):

@@ -15,7 +15,18 @@ from .conftest import ROOT
 
 # The floors, from the ground up. A module may import from the floors below it and, where listed, beside it.
 FLOORS = [
-    {"errors", "losses", "metrics", "metrics_nilm", "states", "viz", "viz_forecast", "viz_nilm", "backbones"},
+    {
+        "errors",
+        "losses",
+        "metrics",
+        "metrics_nilm",
+        "states",
+        "viz",
+        "viz_forecast",
+        "viz_nilm",
+        "viz_search",
+        "backbones",
+    },
     {"config", "checkpoint", "literals", "readers"},
     {"data", "recipe", "rundir", "windows"},
     {"sources", "splits", "scaling", "hardware", "experiment"},
@@ -26,9 +37,16 @@ FLOORS = [
     {"learner", "inferrer"},
     {"pipeline"},
     {"cli"},
-    {"run", "tools", "benchmarks", "nas_agent", "examples"},
+    {"studies"},
+    {"run", "search", "tools", "benchmarks", "nas_agent", "examples"},
 ]
-BESIDE = {("backbones", "errors"), ("viz_forecast", "viz"), ("metrics_nilm", "metrics"), ("viz_nilm", "viz")}
+BESIDE = {
+    ("backbones", "errors"),
+    ("viz_forecast", "viz"),
+    ("metrics_nilm", "metrics"),
+    ("viz_nilm", "viz"),
+    ("viz_search", "viz"),
+}
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = [
     path

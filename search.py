@@ -1,0 +1,193 @@
+"""Search for a configuration: `python search.py --trials 100 -- --task forecast --csv ... --backbone informer`.
+
+What stands after `--` is a command line of run.py in mode train; the search varies what the space says, and judges by
+the task's monitor on validation alone. Any number of processes, on any number of machines that share a PostgreSQL,
+work on one study; the same command goes on with a study that was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import math
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import cli
+from config import RunConfig, core_flags
+from errors import Interrupted, TsrunError, UsageError
+from studies.spaces import Space, space_of
+from studies.trials import Workers, rehearse
+
+log = logging.getLogger("tsrun.search")
+UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+PLACES = ("csv", "db", "db_query", "labels", "groups", "pretrained_dir")  # may differ from machine to machine
+JUDGED = ("plots", "plot_split", "eval_split", "reference", "tensorboard", "out", "desc", "overwrite", "quiet")
+BEFORE = ("--out", "--json", "--quiet", "--dry-run", "--resume", "--overwrite", "--desc")  # the search's own affair
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one search; the exit code is that of run.py for the same mistakes."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        options, words = parse(argv)
+        log.handlers = [logging.StreamHandler(sys.stderr)]
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        content = search(options, words)
+    except TsrunError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        return _tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint="the same command goes on"))
+    print(json.dumps(content, allow_nan=False) if options.json else f"{content['sentence']}\n{content['directory']}")
+    return 0
+
+
+def _tell(error: TsrunError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Interrupted(signum, "stopped by SIGTERM", hint="the same command goes on")
+
+
+def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
+    """The whole of it; the summary's content."""
+    begun = time.monotonic()
+    config = cli.parse(words)
+    if config.mode != "train":
+        raise UsageError("a search trains anew each time", where=f"--mode {config.mode}", hint="--mode train")
+    space_of(config, False, options.space)  # its mistakes are told before torch is brought
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise UsageError("needs optuna", where="search.py", hint="pip install -r requirements-search.txt") from None
+    from studies.queue import Queue, open_study
+    from studies.searcher import Searcher, progress
+    from studies.stores import answering, beats, store_at
+    from studies.verdict import Results
+
+    store = store_at(options.storage) if options.storage else None
+    workers = Workers([f"tasks.{config.task}", f"backbones.{config.backbone}"])
+    known = workers.call(rehearse, list(words))
+    space = space_of(config, known["closed_form"], options.space)
+    name = options.study or name_of(config, space)
+    results = Results(Path(options.out or f"artifacts/search_{name}"), name, known["monitor"], known["direction"])
+    results.prepare()
+    store = store or store_at(str(results.out / "study.db"))
+    asked = asked_of(config, space) | {"data": known["data"]}
+    log.info("study %s in %s%s", name, store.shown, "" if store.connect else " (SQLite: for one machine)")
+    with answering(store):
+        study = open_study(
+            store,
+            name,
+            asked,
+            direction=results.direction,
+            pruner=options.pruner,
+            epochs=_longest(config, space),
+            grace=options.grace,
+        )
+        queue = Queue(study, store, trials=options.trials, retries=options.retries, seed=options.seed)
+        searcher = Searcher(queue, workers, space, config, words, results.folder, results.monitor)
+        try:
+            signum = searcher.run(options.jobs, begun + options.timeout, beats(options.grace))
+        finally:
+            results.draw(queue)
+        if signum:
+            stood = progress(queue, results.monitor)
+            raise Interrupted(signum, f"stopped: {stood}", hint="the same command goes on")
+        return results.conclude(queue, workers, config, words)
+
+
+# --- the command line ----------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="search.py --help lists the flags")
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The search's own flags, and the command line of run.py that they are about."""
+    parser = _Parser(
+        prog="search.py",
+        usage="python search.py [flags] -- --task TASK --csv FILE ... --backbone NAME [flags of run.py]",
+        description=(__doc__ or "").partition("\n\n")[2],
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--trials", type=_whole(1), default=100, metavar="N", help="trials of the study, all processes together (100)")
+    add("--timeout", type=_duration, default=math.inf, metavar="2h", help="leave after 90s, 20min, 2h, 1d (never)")
+    add("--jobs", type=_whole(1), default=1, metavar="N", help="trials at a time; they share the cores (1)")
+    add("--storage", default="", metavar="PLACE", help="SQLite file, postgresql://..., embedded:DIR (a file in --out)")
+    add("--space", default="", metavar="FILE", help="YAML file that says what to vary (the backbone's own space)")
+    add("--study", default="", metavar="NAME", help="name of the study (made from space and command line)")
+    add("--pruner", choices=("median", "hyperband", "none"), default="median", help="what stops poor trials (median)")
+    add("--retries", type=_whole(0), default=2, metavar="N", help="times that a lost or crashed trial is repeated (2)")
+    add("--grace", type=_whole(2), default=60, metavar="SECONDS", help="silence after which a trial is lost (60)")
+    add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the sampler, TPE (0)")
+    add("--out", default="", metavar="DIR", help="folder of the results (artifacts/search_STUDY)")
+    add("--json", action="store_true", help="one JSON object on stdout, everything else on stderr")
+    own, dashes, rest = (list(argv), [], []) if "--" not in argv else _split(argv)
+    options = parser.parse_args(own)
+    if not dashes:
+        raise UsageError("the command line of run.py stands after --", hint="search.py --trials 20 -- --task ... ")
+    for word in rest:
+        if word.partition("=")[0] in BEFORE:
+            raise UsageError("means nothing after --", where=word, hint="search.py has --out and --json of its own")
+    given = any(word.partition("=")[0] == "--mode" for word in rest)
+    return options, rest if given else ["--mode", "train", *rest]
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    at = list(argv).index("--")
+    return list(argv[:at]), ["--"], list(argv[at + 1 :])
+
+
+def _whole(low: int) -> Any:
+    def number(text: str) -> int:
+        if not re.fullmatch(r"\d+", text) or int(text) < low:
+            raise argparse.ArgumentTypeError(f"takes a whole number from {low} on, got {text!r}")
+        return int(text)
+
+    return number
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|m|h|d)?", text)
+    if match is None or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"takes a duration such as 90s, 20min, 2h or 1d, got {text!r}")
+    return float(match[1]) * UNITS[match[2] or ""]
+
+
+def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
+    """What a study is about: the settings that a trial's value depends on, and the space."""
+    left_out = {flag.name for flag in core_flags() if flag.group == "Speed"} | set(JUDGED) | set(PLACES)
+    settings = {key: value for key, value in config.flat().items() if key not in left_out}
+    return {"space": {name: dimension.plain() for name, dimension in space.items()}, "settings": settings}
+
+
+def name_of(config: RunConfig, space: Space) -> str:
+    """The name of a study that was given none: the same for the same words and space."""
+    places = [config.flat()[name] for name in PLACES]
+    text = json.dumps([asked_of(config, space), places], sort_keys=True)
+    return f"{config.task}_{config.backbone}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _longest(config: RunConfig, space: Space) -> int:
+    """The most epochs that a trial may take."""
+    epochs = space.get("epochs")
+    return config.epochs if epochs is None else int(max((*epochs.choices, epochs.high)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

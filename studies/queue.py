@@ -1,0 +1,286 @@
+"""A study in a database: which trials there are, who runs them, and which are still to be run.
+
+Optuna keeps the trials. What it leaves open is settled here, under a lock that all processes of a study share: a study
+of N trials starts N, however many processes share it, and a trial whose process was lost is run again, a bounded number
+of times. What is to be done is read from the database each time, so a process may be killed between any two statements.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from errors import UsageError
+from studies.spaces import Dimension, Space
+from studies.stores import Store, answering
+from studies.trials import Failure
+
+if TYPE_CHECKING:
+    import optuna
+
+FACTS = (
+    "number",
+    "state",
+    "value",
+    "trained_epochs",
+    "seconds",
+    "retry_of",
+    "error",
+)  # of a trial, beside its parameters
+STARTUP = 10  # trials at random, before the sampler looks at what they gave
+FOREST = 5  # trials that are never pruned by the median
+TELLING = 5  # completed trials, below which importances mean nothing
+
+
+def open_study(
+    store: Store, name: str, asked: Mapping[str, Any], *, direction: str, pruner: str, epochs: int, grace: int
+) -> optuna.Study:
+    """The study `name`, begun where there is none. UsageError where it was begun for something else than `asked`."""
+    import optuna
+
+    pruners = {
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=FOREST, n_warmup_steps=1),
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(1, max(epochs, 2), 3),
+        "none": optuna.pruners.NopPruner,
+    }
+    with answering(store), store.exclusive(name):
+        study = optuna.create_study(
+            storage=store.open(grace),
+            study_name=name,
+            direction="minimize" if direction == "min" else "maximize",
+            pruner=pruners[pruner](),
+            load_if_exists=True,
+        )
+        begun, asked = study.user_attrs.get("asked"), json.loads(json.dumps(asked))
+        if begun is None:
+            study.set_user_attr("asked", asked)
+        elif begun != asked:
+            changed = ", ".join(sorted(key for key in begun.keys() | asked.keys() if begun.get(key) != asked.get(key)))
+            hint = "another name for another search; the same words, space and data go on with this one"
+            raise UsageError(f"the study was begun with another {changed}", where=f"--study {name}", hint=hint)
+    return study
+
+
+class Queue:
+    """The trials of a study that this process takes, and what it says of them."""
+
+    def __init__(self, study: optuna.Study, store: Store, *, trials: int, retries: int, seed: int) -> None:
+        self.study, self.store, self.trials, self.retries, self.seed = study, store, trials, retries, seed
+        self._storage: Any = study._storage
+
+    def take(self) -> optuna.Trial | None:
+        """A trial to run: one that was lost, or a new one while fewer than asked for have begun; else None."""
+        import optuna
+
+        with self.store.exclusive(self.study.study_name):
+            optuna.storages.fail_stale_trials(self.study)
+            self._revive()
+            trials = self.study.get_trials(deepcopy=False)
+            waiting = any(trial.state == optuna.trial.TrialState.WAITING for trial in trials)
+            if not waiting and slots_used(trials, self.trials) >= self.trials:
+                return None
+            trial = self.study.ask()
+            self.beat(trial)
+            trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
+        return trial
+
+    def _revive(self) -> None:
+        """Put lost trials back; under the lock, so that none is put back twice."""
+        import optuna
+
+        for trial in self.study.get_trials(deepcopy=False):
+            # Whoever asks for a trial names itself before it leaves the lock: without a name, it died in there.
+            if trial.state == optuna.trial.TrialState.RUNNING and "worker" not in trial.user_attrs:
+                self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        for trial in lost(self.study.get_trials(deepcopy=False), self.retries):
+            history = [*trial.system_attrs.get("retry_history", []), trial.number]
+            kept = {key: value for key, value in trial.system_attrs.items() if key == "fixed_params"}
+            marks = {"failed_trial": history[0], "retry_history": history}  # as Optuna's own retries have them
+            again = optuna.trial.create_trial(
+                state=optuna.trial.TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                system_attrs=kept | marks,
+            )
+            self.study.add_trial(again)
+
+    def suggest(self, trial: optuna.Trial, space: Space) -> dict[str, Any]:
+        """The values of a trial. The sampler's generator follows from seed and number: no two processes draw alike."""
+        import optuna
+
+        source = int.from_bytes(hashlib.sha256(f"{self.seed} {trial.number}".encode()).digest()[:4], "big")
+        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=source)
+        chosen: dict[str, Any] = {}
+        for dimension in space.values():
+            if dimension.asked(chosen):
+                chosen[dimension.name] = _suggested(trial, dimension)
+        return chosen
+
+    def beat(self, trial: optuna.Trial) -> None:
+        """A sign of life."""
+        self._storage.record_heartbeat(trial._trial_id)
+
+    def report(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
+        """Note the monitor after an epoch; whether the trial is to be stopped, since others did better by then."""
+        trial.report(value, epoch)
+        return trial.should_prune()
+
+    def done(self, trial: optuna.Trial, value: float, **facts: Any) -> None:
+        """The trial's value is the best of the monitor on validation."""
+        self._note(trial, facts)
+        self.study.tell(trial, value)
+
+    def pruned(self, trial: optuna.Trial, **facts: Any) -> None:
+        """Stopped for its values, or refused for its combination (`error` says how): the sampler turns away from it."""
+        import optuna
+
+        self._note(trial, facts)
+        self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+
+    def failed(self, trial: optuna.Trial, *, again: bool, **facts: Any) -> None:
+        """`again`: the reason may lie outside of the configuration, so that it is worth another try."""
+        import optuna
+
+        self._note(trial, facts | {"again": again})
+        self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+    def _note(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
+        for key, value in facts.items():
+            trial.set_user_attr(key, value)
+
+    def keep_references(self, found: Mapping[str, float]) -> None:
+        """What the references read on validation: the monitor of each, known once for the study."""
+        if found:
+            self.study.set_user_attr("references", dict(found))
+
+    def references(self) -> dict[str, float]:
+        """As they were kept; empty until a trial has asked for them."""
+        found: dict[str, float] = self.study.user_attrs.get("references", {})
+        return found
+
+    def settled(self) -> bool:
+        """Whether no process has anything left to do."""
+        trials = self.study.get_trials(deepcopy=False)
+        finished = all(trial.state.is_finished() for trial in trials)
+        return finished and not lost(trials, self.retries) and slots_used(trials, self.trials) >= self.trials
+
+    def table(self) -> list[dict[str, Any]]:
+        """A line a trial: the FACTS, then its parameters."""
+        trials = self.study.get_trials(deepcopy=False)
+        again = retried(trials)
+        return [_line(trial, again) for trial in trials]
+
+    def last_failure(self) -> Failure | None:
+        """What the latest trial that failed or was refused said of it."""
+        said = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False) if "code" in trial.user_attrs]
+        return Failure(said[-1]["error"], said[-1]["code"]) if said else None
+
+    def importances(self) -> dict[str, float]:
+        """The share of each dimension in the spread of the trials' ranks, largest first; empty for too few trials.
+
+        By functional ANOVA (Hutter, Hoos, Leyton-Brown 2014). Ranks, since one value that is far off would be all the
+        spread there is. Conditional dimensions are left out.
+        """
+        import optuna
+
+        done = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        if len(done) < TELLING:
+            return {}
+        ordered = sorted(trial.value or 0.0 for trial in done)
+        forest = optuna.importance.FanovaImportanceEvaluator(seed=0)
+
+        def rank(trial: optuna.trial.FrozenTrial) -> float:
+            return float(bisect_left(ordered, trial.value or 0.0))
+
+        try:
+            return optuna.importance.get_param_importances(self.study, evaluator=forest, target=rank)
+        except (RuntimeError, ValueError):  # all of one value
+            return {}
+
+    def leftover(self) -> list[int]:
+        """Numbers of finished trials that are not the best: nobody needs their weights."""
+        best = self.best()
+        trials = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        return [trial.number for trial in trials if best is None or trial.number != best.number]
+
+    def best(self) -> optuna.trial.FrozenTrial | None:
+        """The first trial with the best value among those that were not stopped; None where there is none."""
+        import optuna
+
+        done = [t for t in self.study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
+        sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+        return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+
+def _suggested(trial: optuna.Trial, dimension: Dimension) -> Any:
+    if dimension.choices:
+        return trial.suggest_categorical(dimension.name, dimension.choices)
+    if dimension.whole:
+        return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), log=dimension.log)
+    return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.log)
+
+
+# --- what the trials say -------------------------------------------------------------------------------------------
+
+
+def retried(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:
+    """Numbers of the trials that another one repeats."""
+    return {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
+
+
+def lost(trials: Sequence[optuna.trial.FrozenTrial], retries: int) -> list[optuna.trial.FrozenTrial]:
+    """Failed trials that are to be run again: nobody has yet, and they failed by themselves at most `retries` times.
+
+    A trial without a word of its own failed silently, with its process; one that was interrupted did not fail.
+    """
+    again, by_number = retried(trials), {trial.number: trial for trial in trials}
+
+    def failures(trial: optuna.trial.FrozenTrial) -> int:
+        chain = [by_number[number] for number in trial.system_attrs.get("retry_history", [])] + [trial]
+        return sum(not link.user_attrs.get("interrupted", False) for link in chain)
+
+    return [
+        trial
+        for trial in trials
+        if trial.state.name == "FAIL"
+        and trial.number not in again
+        and trial.user_attrs.get("again", True)
+        and failures(trial) <= retries
+    ]
+
+
+def slots_used(trials: Sequence[optuna.trial.FrozenTrial], wanted: int) -> int:
+    """How many of the `wanted` trials have begun; repeats do not count, nor (up to `wanted`) refused combinations."""
+    first = [trial for trial in trials if not trial.system_attrs.get("retry_history")]
+    return len(first) - min(sum(trial.user_attrs.get("invalid", False) for trial in trials), wanted)
+
+
+def state_of(trial: optuna.trial.FrozenTrial, again: set[int]) -> str:
+    """done, pruned, invalid, failed, interrupted, retried, running or waiting."""
+    if trial.state.name == "FAIL" and trial.number in again:
+        return "retried"
+    for word in ("invalid", "interrupted"):
+        if trial.user_attrs.get(word):
+            return word
+    return {"COMPLETE": "done", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+
+
+def _line(trial: optuna.trial.FrozenTrial, again: set[int]) -> dict[str, Any]:
+    facts, history = trial.user_attrs, trial.system_attrs.get("retry_history", [])
+    error = facts.get("error", "")
+    if trial.state.name == "FAIL" and not error:
+        error = "its process was lost"
+    value = trial.value if trial.state.name in ("COMPLETE", "PRUNED") else None
+    told = (
+        value,
+        facts.get("trained_epochs", trial.last_step),
+        facts.get("seconds"),
+        history[-1] if history else None,
+        error,
+    )
+    return dict(zip(FACTS, (trial.number, state_of(trial, again), *told), strict=True)) | trial.params

@@ -1,0 +1,205 @@
+"""Trials in processes of their own: what ends one, its memory, a crash, a signal, does not end the search.
+
+A worker is forked from a server that has imported torch and done nothing else. It speaks through a pipe: ("epoch",
+line) after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without either was
+killed. One whose search is gone leaves too. Nothing here imports torch before a worker works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errors import ResourceError, TsrunError, UsageError
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+log = logging.getLogger("tsrun.search")
+TICK = 0.5  # seconds
+FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel takes a trial before the search
+OnEpoch = Callable[[Mapping[str, Any]], None]
+Work = Callable[..., dict[str, Any]]  # its last argument is an OnEpoch
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a worker gave up: the message, the exit code that the run would have had, the traceback of a bug."""
+
+    text: str
+    code: int
+    trace: str = ""
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the command line itself was refused: a combination of values that no model has."""
+        return self.code == UsageError.exit_code
+
+    def raised(self, before: str = "") -> TsrunError:
+        """It as an error of this process."""
+        error = TsrunError(f"{before}{self.text}")
+        error.exit_code = self.code
+        return error
+
+    @property
+    def crashed(self) -> bool:
+        """Whether something else than the configuration may have been the reason."""
+        return self.code == TsrunError.exit_code
+
+
+@dataclass
+class Worker:
+    """A process at work, and the end of its pipe."""
+
+    process: BaseProcess
+    connection: Connection
+
+    def hear(self, timeout: float) -> tuple[str, Any] | None:
+        """The next message, None when none comes in time; a worker that died says ("error", Failure)."""
+        if not wait([self.connection], timeout):
+            return None
+        try:
+            message: tuple[str, Any] = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            code = self.process.exitcode or 0
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            hint = "; for signal 9, look whether the machine ran out of memory" if code == -9 else ""
+            return "error", Failure(f"the process of the trial ended by {how}{hint}", TsrunError.exit_code)
+        return message
+
+    def end(self) -> None:
+        """Stop it now, if it still runs."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class Workers:
+    """Starts workers, from a server that has imported what `modules` names besides."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        # torch brings its compiler when it makes an optimizer: seconds, once for all here
+        self.context.set_forkserver_preload(["pipeline", "torch._dynamo", *modules])
+
+    def start(self, work: Work, *args: Any) -> Worker:
+        """`work(*args, on_epoch)` in a process of its own."""
+        mine, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_process, args=(theirs, work, args), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process, mine)
+
+    def call(self, work: Work, *args: Any) -> dict[str, Any]:
+        """What `work(*args, on_epoch)` returns, in a process of its own; its failure is raised."""
+        worker = self.start(work, *args)
+        try:
+            while (message := worker.hear(TICK)) is None or message[0] == "epoch":
+                continue
+        finally:
+            worker.end()
+        kind, content = message
+        if kind == "error":
+            if content.trace:
+                log.warning("%s", content.trace.rstrip())
+            raise content.raised()
+        result: dict[str, Any] = content
+        return result
+
+
+# --- in the worker -------------------------------------------------------------------------------------------------
+
+
+def _process(pipe: Connection, work: Work, args: Sequence[Any]) -> None:
+    from tqdm import tqdm
+
+    os.setpgrp()  # Ctrl-C is the search's to hear
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    with contextlib.suppress(OSError):  # not every system has it
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_DIE)
+    logging.getLogger("tsrun").addHandler(logging.NullHandler())
+    logging.getLogger("tsrun").propagate = False
+    # A lock for bars in other processes would be a semaphore that someone has to clean up after a kill.
+    tqdm.set_lock(threading.RLock())
+    try:
+        pipe.send(("done", work(*args, lambda line: pipe.send(("epoch", dict(line))))))
+    except BaseException as error:
+        pipe.send(("error", _failure(error)))
+    pipe.close()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _failure(error: BaseException) -> Failure:
+    from hardware import is_out_of_memory
+
+    if is_out_of_memory(error):
+        return Failure("out of memory", ResourceError.exit_code)
+    if isinstance(error, TsrunError):
+        return Failure(" ".join(str(error).split("\n  hint: ")[0].split()), error.exit_code)
+    return Failure(f"{type(error).__name__}: {error}", TsrunError.exit_code, traceback.format_exc())
+
+
+def rehearse(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
+    """Everything but training: what a study must know beforehand, or the error that every trial would meet."""
+    import cli
+    import tasks
+    from backbones import backbone_class
+
+    config = cli.parse(argv)
+    task = tasks.build(config.task, config.options)
+    sizes, _ = _learn([*argv, "--dry-run"], argv, on_epoch)
+    means = {name: [float(f"{mean:.5g}") for mean in values] for name, values in sizes["label_mean"].items()}
+    return {
+        "monitor": task.monitor,
+        "direction": task.direction,
+        "closed_form": hasattr(backbone_class(config.backbone), "fit"),
+        "data": {"windows": sizes["windows"], "label_mean": means},
+    }
+
+
+def train(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
+    """One trial: {value (of the monitor on validation), best_epoch, parameters, references}."""
+    content, _ = _learn(argv, argv, on_epoch)
+    if content.get("fit", {}).get("refit"):
+        raise UsageError("was fitted on validation, which cannot judge it any more", where="--model-args refit")
+    found = {"value": content["best_val"], "references": _watched(content)}
+    return found | {name: content[name] for name in ("best_epoch", "parameters")}
+
+
+def judge(argv: Sequence[str], shown: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
+    """A whole run, `shown` being the command line that its manifest gives: {score (of the monitor), split, ...}."""
+    content, directory = _learn(argv, shown, on_epoch)
+    found = {name: content[name] for name in ("split", "n", "best_val", "parameters", "epochs")}
+    score = content[content["monitor"]["name"]]
+    return found | {"score": score, "references": _watched(content), "directory": str(directory)}
+
+
+def _learn(argv: Sequence[str], shown: Sequence[str], on_epoch: OnEpoch) -> tuple[dict[str, Any], Path]:
+    import cli
+    import pipeline
+    from hardware import pick_device
+
+    config = cli.parse(argv)
+    return pipeline.learn(config, shown, pick_device(config.device, config.threads), on_epoch)
+
+
+def _watched(content: Mapping[str, Any]) -> dict[str, float]:
+    """The monitor of each reference that has one."""
+    name = content["monitor"]["name"]
+    return {key: scores[name] for key, scores in content["references"].items() if scores.get(name) is not None}
