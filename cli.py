@@ -83,11 +83,11 @@ def _add(group: Any, owners: Mapping[str, Flag]) -> None:
 
 
 METAVARS = {
-    "FILE": ("csv", "labels", "groups", "db_query"),
+    "FILE": ("csv", "npz", "labels", "groups", "db_query"),
     "URL": ("db",),
     "COL": ("time_col", "id_col", "known_future", "target"),
     "PATH": ("ckpt",),
-    "DIR": ("out", "pretrained_dir"),
+    "DIR": ("out", "pretrained_dir", "encoder"),
     "GLOB": ("freeze", "train_only", "reinit"),
 }
 
@@ -255,13 +255,18 @@ def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str
 def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     """Where the data come from: files, a database, or nowhere."""
     problems = []
-    for name in ("csv", "db"):
+    for name in ("csv", "npz", "db"):
         if core["demo"] and core[name]:
             problems.append(f"--demo makes its own data: leave --{name} out")
     if core["csv"] and core["db"]:
         problems.append("--csv and --db: the data come from files or from a database")
-    if not core["demo"] and not core["csv"] and not core["db"]:
-        problems.append("--csv FILE... (or --db URL, or --demo) is required")
+    if core["npz"] and (core["csv"] or core["db"]):
+        problems.append("--npz holds all of the data: leave --csv and --db out")
+    if not any(core[name] for name in ("demo", "csv", "npz", "db")):
+        problems.append("--csv FILE... (or --npz FILE, --db URL, or --demo) is required")
+    for name in ("labels", "time_col"):
+        if core["npz"] and core[name]:
+            problems.append(f"--{name.replace('_', '-')} belongs to --csv: an .npz has arrays for it, or none")
     if core["db"] and not is_address(core["db"]) and not core["db"].startswith("embedded:"):
         form = "postgresql://USER:PASSWORD@HOST:PORT/NAME or embedded:DIR"
         problems.append(f"--db takes {form}; in a user or password, @ : / ? % are written %40 %3A %2F %3F %25")
@@ -276,6 +281,22 @@ def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     return problems
 
 
+def _check_stage(core: Mapping[str, Any]) -> list[str]:
+    """Training in stages, and what a changed sensor leaves as it is. Inference passes over a config.yaml's stage."""
+    problems = []
+    if core["encoder"] and core["mode"] != "infer" and (core["stage"] != "gru" or core["mode"] != "train"):
+        problems.append("--encoder belongs to --mode train --stage gru")
+    if core["stage"] and core["mode"] == "finetune":
+        problems.append(
+            f"--stage {core['stage']} belongs to --mode train: the contexts of an encoder trained anew would mean "
+            "nothing to the GRU that is kept; --adapt-modality, --freeze and --train-only say what finetuning changes"
+        )
+    for name in ("freeze", "train_only", "reinit", "refit_scaler"):
+        if core["adapt_modality"] and core[name]:
+            problems.append(f"--adapt-modality says itself what trains: leave --{name.replace('_', '-')} out")
+    return problems
+
+
 def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     problems = []
     if not core["mode"]:
@@ -285,19 +306,24 @@ def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]
         problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
     if core["split_sizes"] and core["split_mode"] == "group":
         problems.append("--split-sizes belongs to --split-mode holdout or rolling")
-    if core["mode"] == "train" and core["context_len"] is None and not core["demo"] and not core["labels"]:
+    whole = core["demo"] or core["labels"] or core["npz"]
+    if core["mode"] == "train" and core["context_len"] is None and not whole:
         problems.append("--context-len is required")
     if core["mode"] in ("finetune", "infer") and not core["ckpt"]:
         problems.append(f"--mode {core['mode']} needs --ckpt")
     if core["mode"] == "train" and core["ckpt"]:
         problems.append("--ckpt belongs to --mode finetune or infer")
-    for name in ("freeze", "train_only", "reinit", "refit_scaler"):
+    for name in ("freeze", "train_only", "reinit", "refit_scaler", "adapt_modality"):
         if core[name] and core["mode"] != "finetune":
             problems.append(f"--{name.replace('_', '-')} belongs to --mode finetune")
+    problems += _check_stage(core)
     if core["pretrained_dir"] and core["mode"] != "train":
         problems.append("--pretrained-dir belongs to --mode train: a checkpoint holds its weights")
     if core["val_ratio"] + core["test_ratio"] >= 1:
         problems.append("--val-ratio plus --test-ratio must be below 1: nothing would be left to train on")
+    for name in ("val_groups", "test_groups"):
+        if core[name] and core["split_mode"] != "group":
+            problems.append(f"--{name.replace('_', '-')} belongs to --split-mode group")
     if core["folds"] > 1 and core["split_mode"] != "rolling":
         problems.append("--folds belongs to --split-mode rolling")
     if core["gap"] and core["split_mode"] == "group":

@@ -21,6 +21,7 @@ from errors import CheckpointError, UsageError, nearest, without_password
 
 MODES = ("train", "finetune", "infer")
 SPLITS = ("train", "val", "test", "all")
+STAGES = ("encoder", "gru", "all", "end2end")
 NAMES = "Checkpoint, backbone, names"
 GROUPS = ("Run", "Data", "Windows", "Labels", "Split", "Training", "Speed", NAMES, "Reporting")  # as the help has them
 
@@ -61,6 +62,7 @@ class RunConfig:
     csv: tuple[str, ...] = _flag(
         (), "Data", "wide CSVs (rows = series, columns = time; a file is a channel), or with --time-col long ones"
     )
+    npz: str = _flag("", "Data", "recordings by modality: an .npz of arrays (N, T, d), and labels (N, K)")
     db: str = _flag("", "Data", "PostgreSQL to read in place of files: postgresql://USER@HOST/NAME, or embedded:DIR")
     db_query: str = _flag("", "Data", "file with the SELECT to read: the time, then a column a channel")
     db_timeout: float = _flag(300.0, "Data", "seconds that a statement may take in the database; 0: any", within="[0,)")
@@ -73,7 +75,9 @@ class RunConfig:
     label_src_ch: int = _flag(0, "Data", "channel that the label is read from", within="[0,)", binds=True)
     drop_label_from_x: bool = _flag(False, "Data", "keep the label channel out of the model's input", binds=True)
     labels: str = _flag("", "Data", "CSV with one label, or K labels, per row: targets for the whole series")
-    groups: str = _flag("", "Data", "CSV with a group per row: rows of one group stay in one split")
+    groups: str = _flag(
+        "", "Data", "CSV with a group per row, or an array of the .npz: rows of one group stay in one split"
+    )
     header: str = _flag("auto", "Data", "is the first line a header", choices=("auto", "yes", "no"))
     index: str = _flag("auto", "Data", "is the first column a row id", choices=("auto", "yes", "no"))
     sep: str = _flag(",", "Data", "field separator")
@@ -92,6 +96,8 @@ class RunConfig:
     split_sizes: tuple[int, ...] = _flag(
         (), "Split", "steps of train,val,test from each row's start on, in place of shares", within="[0,)"
     )
+    val_groups: tuple[str, ...] = _flag((), "Split", "groups (or rows) that are validation, in place of a share")
+    test_groups: tuple[str, ...] = _flag((), "Split", "groups (or rows) that are test, in place of a share")
     folds: int = _flag(1, "Split", "walk-forward folds (rolling)", within="[1,)")
     gap: int = _flag(0, "Split", "steps left out before each later split", within="[0,)")
     eval_split: str = _flag("", "Split", "split that is scored (default: test, or val without one)", choices=SPLITS)
@@ -122,11 +128,16 @@ class RunConfig:
     freeze: tuple[str, ...] = _flag((), NAMES, "parameters that stay as they are")
     train_only: tuple[str, ...] = _flag((), NAMES, "parameters that train; all others stay")
     reinit: tuple[str, ...] = _flag((), NAMES, "parameters that start anew")
+    adapt_modality: tuple[str, ...] = _flag(
+        (), NAMES, "modalities whose features changed: rebuild what reads them alone"
+    )
     refit_scaler: bool = _flag(False, NAMES, "fit the scaler on the new training data")
     resume: bool = _flag(False, NAMES, "continue the interrupted run of this name")
 
     backbone: str = _flag("llm_ts", NAMES, "the model under the task's head", binds=True)
     model_args: dict[str, Any] = _flag({}, NAMES, "hyperparameters of the backbone, k=v", binds=True)
+    stage: str = _flag("", NAMES, "which part of a backbone of several to train", choices=STAGES)
+    encoder: str = _flag("", NAMES, "run directory (or attention_encoder.pt) of --stage encoder, for --stage gru")
     pretrained_dir: str = _flag("", NAMES, "local Hugging Face or TinyTimeMixer directory")
 
     desc: str = _flag("", NAMES, "ending of the run's name")

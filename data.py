@@ -17,14 +17,13 @@ from readers import cache
 from readers.clock import Clock
 from readers.dialect import Dialect
 from readers.long import Long, read_long
-from readers.missing import HINT, check_policy, counted, done
+from readers.missing import HINT, check_policy, counted, done, fill_forward
+from readers.npz import has_array, read_npz
 from readers.paths import abridge, expand_paths
 from readers.sidecars import read_groups, read_labels
 from readers.tables import Facts, read_table
 
 __all__ = ["Series", "Source", "expand_paths", "read", "read_wide"]
-
-FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,9 @@ class Series:
     `values` float32 [C, total], NaN where missing; row r is `values[:, offsets[r] : offsets[r+1]]`, offsets int64
     [N+1]. `labels` float32 [N, K] are given labels per row; `groups` [N] of str: rows of one group stay in one split.
     `time` int64 [total] are the steps' times in ns, and `clock` says how they go on. `known` names channels that are
-    known ahead, and `after` float32 [F, N, A] their values in the A steps after each row. `notes` are what the reader
-    noticed, one line each; what may be a mistake starts with `warning:`.
+    known ahead, and `after` float32 [F, N, A] their values in the A steps after each row. `modalities` are named groups
+    of channels beside each other, (name, channels), in order; where there are none, all channels are one group. `notes`
+    are what the reader noticed, one line each; what may be a mistake starts with `warning:`.
     """
 
     values: np.ndarray
@@ -65,12 +65,14 @@ class Series:
     clock: Clock | None = None
     known: tuple[str, ...] = ()
     after: np.ndarray | None = None
+    modalities: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         assert self.values.dtype == np.float32 and self.values.shape == (len(self.channels), self.offsets[-1])
         assert self.offsets.dtype == np.int64 and self.offsets.shape == (len(self.rows) + 1,)
         assert self.labels is None or self.labels.shape == (len(self.rows), len(self.label_names))
         assert self.groups is None or self.groups.shape == (len(self.rows),)
+        assert not self.modalities or sum(count for _, count in self.modalities) == len(self.channels)
         assert (self.time is None) == (self.clock is None)
         assert self.time is None or (self.time.dtype == np.int64 and self.time.shape == (self.offsets[-1],))
 
@@ -104,8 +106,11 @@ class Series:
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
     """The files that a configuration names, as one Series: long ones where it has a time column, else wide ones.
 
-    `columns` are the channels wanted of long files, in order (None: all); `known` those among them known ahead.
+    `columns` are the channels wanted of long files or of an .npz, in order (None: all); `known` those among them known
+    ahead.
     """
+    if config.npz:
+        return _read_modalities(config, columns)
     paths = expand_paths(config.csv)
     if not config.time_col:
         return read_wide(
@@ -131,6 +136,36 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
         nan=config.nan,
     )
     return of_long(config, found, tuple(Source(*source) for source in found.sources), known)
+
+
+def _read_modalities(config: RunConfig, columns: Sequence[str] | None) -> Series:
+    """The recordings of an .npz; `--groups` is one of its arrays, or else a file."""
+    own = bool(config.groups) and (has_array(config.npz, config.groups) or not Path(config.groups).is_file())
+    found = read_npz(
+        config.npz,
+        columns=columns,
+        free=config.adapt_modality,
+        groups=config.groups if own else "",
+        nan=config.nan,
+    )
+    n, steps = found.shape
+    rows = tuple(map(str, range(n)))
+    groups, notes = found.groups, list(found.notes)
+    if config.groups and not own:
+        groups, more = read_groups(Path(config.groups), rows, False, Dialect(config.sep, config.decimal))
+        notes += more
+    return Series(
+        values=found.values,
+        offsets=np.arange(n + 1, dtype=np.int64) * steps,
+        channels=found.channels,
+        rows=rows,
+        labels=found.labels,
+        label_names=found.label_names,
+        groups=groups,
+        sources=(Source(*found.source),),
+        notes=tuple(notes),
+        modalities=found.modalities,
+    )
 
 
 def of_long(config: RunConfig, found: Long, sources: tuple[Source, ...], known: Sequence[str] = ()) -> Series:
@@ -307,7 +342,7 @@ def _fill(values: np.ndarray, paths: Sequence[Path], facts: Sequence[Facts], pol
         if policy == "zero":
             table[np.isnan(table)] = 0
         elif policy == "ffill":
-            leading += _fill_forward(table)
+            leading += fill_forward(table)
     return [f"{count}: {done(policy, leading)}"]
 
 
@@ -322,15 +357,3 @@ def _gap_error(
         where=f"{paths[channel]}:{facts[channel].place(row, column)}",
         hint=HINT,
     )
-
-
-def _fill_forward(table: np.ndarray) -> int:
-    """Give each NaN of table [N, T] the last value before it in its row, in place; returns how many had none."""
-    leading = 0
-    step = max(1, FILL_CELLS // table.shape[1])
-    for start in range(0, len(table), step):
-        rows = table[start : start + step]
-        last = np.where(np.isnan(rows), 0, np.arange(rows.shape[1]))
-        rows[:] = np.take_along_axis(rows, np.maximum.accumulate(last, axis=1), axis=1)
-        leading += int(np.isnan(rows).sum())
-    return leading

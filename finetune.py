@@ -33,7 +33,8 @@ PARTS = {
     "calibration",
     "references",
 }
-SPLIT_FLAGS = ("split_mode", "val_ratio", "test_ratio", "split_sizes", "gap", "seed", "stride")
+_RATIOS = ("val_ratio", "test_ratio", "val_groups", "test_groups", "split_sizes")
+SPLIT_FLAGS = ("split_mode", *_RATIOS, "gap", "seed", "stride")
 LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of training were laid out
 
 
@@ -171,10 +172,12 @@ def choose_parameters(model: nn.Module, config: RunConfig, stored: Mapping[str, 
         chosen = {name: value for name, value in start.items() if name in anew or name not in names}
         model.load_state_dict(chosen, strict=False)
     frozen = _matching(config.freeze, names, "--freeze")
-    if config.train_only:
-        frozen |= set(names) - _matching(config.train_only, names, "--train-only")
+    only = config.train_only or [f"backbone.{model.backbone.module_of(name)}" for name in config.adapt_modality]
+    if only:
+        frozen |= set(names) - _matching(only, names, "--train-only")
     if len(frozen) == len(names):
         raise UsageError("nothing is left to train", where="--freeze / --train-only")
+    _check_stages(model.backbone, names, frozen)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in frozen)
     return {
@@ -182,6 +185,37 @@ def choose_parameters(model: nn.Module, config: RunConfig, stored: Mapping[str, 
         "frozen": [n for n in names if n in frozen],
         "trained": [n for n in names if n not in frozen],
     }
+
+
+def _check_stages(backbone: nn.Module, names: Sequence[str], frozen: set[str]) -> None:
+    """UsageError when a first stage is trained anew under a second that stays: see `stages` of a backbone.
+
+    What reads one modality may change alone: it learns to say the same in the old contexts.
+    """
+    if not hasattr(backbone, "stages"):
+        return
+    first, second = ([n for n in names if n.startswith(f"backbone.{stage}.")] for stage in backbone.stages)
+    shared = [n for n in first if not n.startswith(f"backbone.{backbone.adapters}.") and n not in frozen]
+    if shared and second and frozen.issuperset(second):
+        one, two = backbone.stages
+        raise UsageError(
+            f"trains {shared[0]} and keeps the {two}: the {one}'s contexts would come to mean nothing to that {two}",
+            where="--freeze / --train-only",
+            hint=f"--adapt-modality NAME, --train-only 'backbone.{backbone.adapters}.*', or train both",
+        )
+
+
+def modules_of(model: nn.Module) -> dict[str, dict[str, int]]:
+    """Parameters and bytes of each part: the stages of a backbone that has some, else the backbone; and the head."""
+    stages = getattr(model.backbone, "stages", None)
+    parts = [f"backbone.{stage}" for stage in stages] if stages else ["backbone"]
+    found: dict[str, dict[str, int]] = {}
+    for name, parameter in model.named_parameters():
+        owner = next((part for part in parts if name.startswith(f"{part}.")), "head")
+        row = found.setdefault(owner.removeprefix("backbone.") or owner, {"parameters": 0, "bytes": 0})
+        row["parameters"] += parameter.numel()
+        row["bytes"] += parameter.numel() * parameter.element_size()
+    return found
 
 
 def _matching(globs: Sequence[str], names: Sequence[str], flag: str) -> set[str]:

@@ -71,6 +71,7 @@ class _Inference:
         self.scene, self.task, self.stored, self.device = scene, task, stored, device
         self.config = scene.config
         self.names: list[str] = stored["outputs"]
+        task.adopt(stored["fitted"])
         self.calibration: dict[str, Any] = stored["calibration"] or task.calibrate(None, self.names)
         sources = [source.sha256 for source in scene.series.sources]
         demo = self.config.demo and stored["config"]["demo"] and self.config.seed == stored["config"]["seed"]

@@ -30,6 +30,7 @@ from trainer import Progress, Trainer, clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")
+OnEpoch = Callable[[Mapping[str, Any]], None]
 NOT_RESUMED = {"resume", "overwrite", "json", "quiet", "tensorboard", "dry_run", "out", "threads"}
 NOT_RESUMED |= {"eval_split", "plot_split", "reference", "plots"}  # of the judgement, which follows training
 
@@ -51,6 +52,8 @@ class _Judge:
 class Learner:
     """Makes and judges the model of one fold; `stored` is the checkpoint that finetuning starts from."""
 
+    part: str | None = None  # of the backbone, where it is trained apart from the rest
+
     def __init__(
         self,
         scene: Scene,
@@ -58,7 +61,7 @@ class Learner:
         split: Split,
         device: torch.device,
         stored: Mapping[str, Any] | None,
-        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         self.scene, self.task, self.split, self.device, self.stored = scene, task, split, device, stored
         self.on_epoch = on_epoch
@@ -68,6 +71,7 @@ class Learner:
         anew = stored is None or (task.continues and self.config.refit_scaler)
         kept = None if stored is None or anew else stored["fitted"]
         self.fitted = task.fit(scene.sample(task, split.train), self.names, kept)
+        task.adopt(self.fitted)
         samples = {name: task.truth(scene.sample(task, split[name]), self.fitted) for name in NAMES}
         task.check(samples, self.names)
         self.label_means = {name: results.means(sample) for name, sample in samples.items()}
@@ -116,21 +120,39 @@ class Learner:
         members = None
         if getattr(backbone_class(self.config.backbone), "of_runs", False):
             members = finetune.members_of(self.config, self.scene, self.split, self.scaler)
+        described = None if members is None else members.described
+        spec = self.spec(described)
         model = _model.build(
-            self.config.backbone,
-            len(self.scene.channels),
-            self.config.context_len,
-            outputs=self.task.outputs(self.names),
-            horizon=self.task.horizon,
-            head=self.task.head,
-            args=self.config.model_args,
-            pretrained=None if members is None else members.described,
+            spec.pop("backbone"),
+            spec.pop("channels"),
+            spec.pop("length"),
+            **spec,
             pretrained_dir=self.config.pretrained_dir or None,
-            ahead=self.ahead,
         )
         if members is not None:
             members.load_into(model.backbone)
         return model
+
+    def spec(self, pretrained: dict[str, Any] | None) -> dict[str, Any]:
+        """What builds the model again: the arguments of `_model.build`, plain values."""
+        if self.stored is not None:
+            return dict(self.stored["model"])
+        reads = getattr(backbone_class(self.config.backbone), "reads_modalities", False)
+        found = {
+            "ahead": None if self.ahead is None else self.ahead.plain(),
+            "modalities": self.scene.modalities if reads else None,
+            "part": self.part,
+        }
+        return {
+            "backbone": self.config.backbone,
+            "channels": len(self.scene.channels),
+            "length": self.config.context_len,
+            "outputs": self.task.outputs(self.names),
+            "horizon": self.task.horizon,
+            "head": self.task.head,
+            "args": dict(self.config.model_args),
+            "pretrained": pretrained,
+        } | {key: value for key, value in found.items() if value is not None}
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, parameters, and the bytes that training will hold."""
@@ -156,6 +178,10 @@ class Learner:
         self.folder = folder
         self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler)
         self.model.to(self.device)
+        if hasattr(self.model.backbone, "stages"):
+            sizes = finetune.modules_of(self.model).items()
+            told = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
+            log.info("parameters: %s", ", ".join(told))
         self.progress = progress = self._solve() if hasattr(self.model.backbone, "fit") else self._train()
         with self.scene.timed("evaluate"):
             content = self._judge(progress, run)
@@ -253,20 +279,10 @@ class Learner:
         return Evaluator(self.stage, self.model, Precision(self.device), size)
 
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
-        spec = {
-            "backbone": self.config.backbone,
-            "channels": len(self.scene.channels),
-            "length": self.config.context_len,
-            "outputs": self.task.outputs(self.names),
-            "horizon": self.task.horizon,
-            "head": self.task.head,
-            "args": dict(self.config.model_args),
-            "pretrained": getattr(self.model.backbone, "pretrained", None),
-        } | ({} if self.ahead is None else {"ahead": self.ahead.plain()})
         series = self.scene.series
         content = {
             "config": self.config.flat(),
-            "model": spec,
+            "model": self.spec(getattr(self.model.backbone, "pretrained", None)),
             "state": dict(weights),
             "scaler": self.scaler.plain(),
             "known_scaler": None if self.known_scaler is None else self.known_scaler.plain(),
@@ -355,6 +371,8 @@ class Learner:
     def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
         results.write_config(self.folder / "config.yaml", self.config)
         model = {"parameters": content["parameters"], "peak_memory_bytes": peak_memory(self.device), **self.parameters}
+        model |= {"modules": finetune.modules_of(self.model)}
+        model |= {"adapted": self.stored["adapted"]} if self.stored is not None and "adapted" in self.stored else {}
         split = results.describe_split(self.split, self.scene, self.label_means)
         write_json(
             self.folder / "manifest.json",

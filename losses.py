@@ -1,4 +1,4 @@
-"""What training minimises: BCE blended with soft F1 for states, regression losses, and those of torch.nn by name.
+"""What training minimises: BCE blended with soft F1 for states, cross-entropy for classes, and regression losses.
 
 Nothing here reads a tensor's value from Python (no `.item()`, no branch on data), so a step that ends in one of
 these losses compiles to one graph and can be captured as a CUDA graph.
@@ -53,6 +53,17 @@ def bce_soft_f1(logits: Tensor, y: Tensor, alpha: float, pos_weight: Tensor | No
     mass = p.sum(dim=(0, 2)) + y.sum(dim=(0, 2))
     soft_f1 = (2 * hit + EPS) / (mass + EPS)
     return alpha * bce + (1 - alpha) * (1 - soft_f1.mean())
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """-sum over K of y log softmax(logits), the mean over windows and steps, a scalar in float32.
+
+    `logits` and `y` are `[B, K, H]`; y is one-hot over K. Raises ValueError where the shapes differ.
+    """
+    if logits.shape != y.shape:
+        raise ValueError(f"logits {tuple(logits.shape)} and y {tuple(y.shape)} differ in shape")
+    logits = _full(logits)
+    return -(y.to(logits.dtype) * logits.log_softmax(dim=1)).sum(dim=1).mean()
 
 
 def pinball(outputs: Tensor, y: Tensor, levels: Tensor) -> Tensor:

@@ -156,6 +156,33 @@ def classification_report(y: ArrayLike, score: ArrayLike, default_threshold: flo
     }
 
 
+def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]:
+    """Metrics of one class out of many.
+
+    Args:
+        y, pred: `[n]`, the true and the predicted class, in 0 .. classes - 1.
+
+    Returns:
+        n; accuracy; macro_f1, the mean of 2 tp / (2 tp + fp + fn) over the classes that are true or predicted
+        somewhere; f1 of each class (None where it is neither); confusion `[classes][classes]`, counts by true (rows)
+        and predicted class.
+    """
+    y, pred = np.asarray(y, np.int64), np.asarray(pred, np.int64)
+    if y.shape != pred.shape or y.ndim != 1:
+        raise ValueError(f"y {y.shape} and pred {pred.shape} must both be [n]")
+    counts = np.bincount(y * classes + pred, minlength=classes * classes).reshape(classes, classes)
+    hits, mass = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
+    f1 = [2 * int(hit) / int(all_) if all_ else None for hit, all_ in zip(hits, mass, strict=True)]
+    known = [value for value in f1 if value is not None]
+    return {
+        "n": len(y),
+        "accuracy": int(hits.sum()) / len(y) if len(y) else None,
+        "macro_f1": float(np.mean(known)) if known else None,
+        "f1": f1,
+        "confusion": counts.tolist(),
+    }
+
+
 def regression_metrics(y: ArrayLike, pred: ArrayLike) -> dict[str, Any]:
     """Errors over all elements of `y` and `pred` (one shape, any), in float64.
 

@@ -7,17 +7,20 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+import adapting
 import checkpoint
 import finetune
 import recipe
 import results
 import scene as scenes
+import staging
 import tasks
 from config import RunConfig
 from errors import DivergedError
@@ -65,9 +68,11 @@ def learn(
     if config.mode == "finetune":
         stored = checkpoint.load(checkpoint.find(config.ckpt))
         config = finetune.adopt_checkpoint(config, stored)
+        adapting.check(config, stored)
     task = tasks.build(config.task, config.options)
+    config = staging.settle(config, task, argv)
     series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
-    if stored is not None:
+    if stored is not None and not config.adapt_modality:
         finetune.check_files(stored, config, series)
     config = scenes.resolve_context(config, series)
     config = task.settle(config)
@@ -79,7 +84,7 @@ def learn(
     name = run_name(config, channels=series.n_channels, task_part=task.name_part())
     final = Path(config.out) / name
     if config.dry_run:
-        return {"dry_run": name} | Learner(scene, task, folds[-1], device, stored).sizes(), final
+        return {"dry_run": name} | staging.whole(scene, task, folds[-1], device, stored).sizes(), final
     written = Files(config.experiment) if config.experiment else None
     with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as place:
         if place.complete():
@@ -93,8 +98,9 @@ def learn(
             if done and written is None:
                 contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
             else:
-                learner = Learner(scene, task, split, device, stored, on_epoch)
-                contents.append(_learn_fold(learner, folder, place, argv))
+                job = partial(staging.run, scene, task, split, device, stored, on_epoch)
+                content, learner = _learn_fold(job, folder, place, argv)
+                contents.append(content)
         content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
         if written is not None:
             content["metrics"] = written.write(learner, place.path, content)
@@ -102,11 +108,13 @@ def learn(
     return content, final
 
 
-def _learn_fold(learner: Learner, folder: Path, place: RunDir, argv: Sequence[str]) -> dict[str, Any]:
+def _learn_fold(
+    job: Callable[..., tuple[dict[str, Any], Learner]], folder: Path, place: RunDir, argv: Sequence[str]
+) -> tuple[dict[str, Any], Learner]:
     """One fold into its folder; a run that diverges is set aside for its owner to look at."""
     folder.mkdir(exist_ok=True)
     try:
-        return learner.run(folder, place.name, argv)
+        return job(folder, place.name, argv)
     except DivergedError as error:
         kept = place.set_aside("diverged")
         error.hint += f"; the best checkpoint before it is in {kept}"

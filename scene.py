@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -56,6 +57,14 @@ class Scene:
     def columns(self) -> Iterable[np.ndarray]:
         """What the model sees, unscaled: each [total], one after the other."""
         return self.views.columns() if self.views is not None else (self.series.values[c] for c in self.keep)
+
+    @property
+    def modalities(self) -> dict[str, int] | None:
+        """How many channels of each named group the model sees, in their order; None where there are no groups."""
+        if not self.series.modalities:
+            return None
+        owner = [name for name, count in self.series.modalities for _ in range(count)]
+        return dict(Counter(owner[c] for c in self.keep))
 
     def values(self) -> np.ndarray:
         """What the model sees, unscaled: [C, total]."""
@@ -225,6 +234,8 @@ def _splits_of(scene: Scene, index: Index) -> list[Split]:
         folds=config.folds,
         gap=config.gap,
         groups=scene.series.groups,
+        rows=scene.series.rows,
+        named={"val": config.val_groups, "test": config.test_groups},
         sizes=config.split_sizes,
     )
 

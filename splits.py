@@ -6,13 +6,14 @@ a group split whole rows (or groups of rows) belong to one split, context and al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from errors import DataError, UsageError
+from errors import DataError, UsageError, nearest
 from windows import Index
 
 NAMES = ("train", "val", "test")
@@ -44,14 +45,19 @@ def make(
     folds: int = 1,
     gap: int = 0,
     groups: np.ndarray | None = None,
+    rows: Sequence[str] = (),
+    named: Mapping[str, Sequence[str]] = MappingProxyType({}),
     sizes: Sequence[int] = (),
 ) -> list[Split]:
     """The folds, oldest first (one, unless mode is rolling). DataError when a split would be empty.
 
-    `sizes` are the steps of train, validation and test from each row's start on, in place of the ratios.
+    `sizes` are the steps of train, validation and test from each row's start on, in place of the ratios. `named` are
+    groups by name (rows by their ids `rows`, where there are no groups) that are "val" or "test", in place of a ratio.
     """
+    named = {part: names for part, names in named.items() if names}
     if mode == "group":
-        made = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, groups)]
+        owner = np.asarray(rows) if named and groups is None else groups
+        made = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, owner, named)]
     else:
         if index.shift is None:
             raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
@@ -59,25 +65,34 @@ def make(
         fold = [{"fold": k} if folds > 1 else {} for k in range(folds)]
         made = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(made)]
     for split in made:
-        _check_sizes(split, bool(sizes[2] if sizes else test_ratio))
+        _check_sizes(split, bool(sizes[2] if sizes else test_ratio) or "test" in named)
     return made
 
 
 def _by_group(
-    index: Index, n_rows: int, val_ratio: float, test_ratio: float, seed: int, groups: np.ndarray | None
+    index: Index,
+    n_rows: int,
+    val_ratio: float,
+    test_ratio: float,
+    seed: int,
+    groups: np.ndarray | None,
+    named: Mapping[str, Sequence[str]],
 ) -> Split:
+    """Whole groups (or rows) to each part: those named for it, or else a share of all, drawn from what has no name."""
     names, group_of_row = np.unique(np.arange(n_rows) if groups is None else groups, return_inverse=True)
-    n_val = max(round(val_ratio * len(names)), 1)
-    n_test = max(round(test_ratio * len(names)), 1) if test_ratio else 0
-    if len(names) < n_val + n_test + 1:
-        what = "row" if groups is None else "group"
+    part = _places(names.tolist(), named)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[part[order] == 0]
+    n_val = 0 if "val" in named else max(round(val_ratio * len(names)), 1)
+    n_test = 0 if "test" in named or not test_ratio else max(round(test_ratio * len(names)), 1)
+    if len(order) < n_val + n_test + 1:
+        what = f"{len(names)} {'row' if groups is None else 'group'}(s)"
+        what += f", less the {len(names) - len(order)} that are named," if len(order) < len(names) else ""
         raise DataError(
-            f"{len(names)} {what}(s) cannot be parted into train, val" + (" and test" if n_test else ""),
+            f"{what} cannot be parted into train, val" + (" and test" if n_test else ""),
             where="--split-mode group",
             hint="--split-mode holdout cuts each row in time",
         )
-    order = np.random.default_rng(seed).permutation(len(names))
-    part = np.full(len(names), 0)
     part[order[:n_val]] = 1
     part[order[n_val : n_val + n_test]] = 2
     of_row = part[group_of_row]
@@ -85,6 +100,23 @@ def _by_group(
     how = {"mode": "group", "groups": None if groups is None else len(names), "rows": rows}
     train, val, test = (index.of_rows(of_row == k) for k in range(3))
     return Split(train, val, test, how)
+
+
+def _places(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """For each known group the place in NAMES of the part that it is named for, else 0. UsageError for unknown ones."""
+    part = np.zeros(len(known), np.int64)
+    for name, wanted in named.items():
+        for group in wanted:
+            where = f"--{name}-groups"
+            if group not in known:
+                listed = f"the groups are {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
+                hint = " ".join(filter(None, [nearest(group, known), listed]))
+                raise UsageError(f"there is no group {group!r}", where=where, hint=hint)
+            at = known.index(group)
+            if part[at] not in (0, NAMES.index(name)):
+                raise UsageError(f"group {group!r} is in --{NAMES[part[at]]}-groups too", where=where)
+            part[at] = NAMES.index(name)
+    return part
 
 
 def of_rows(index: Index, how: dict[str, Any], n_rows: int) -> Split:

@@ -230,6 +230,35 @@ def confusion(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], 
     save(confusion_figure(counts_default, counts_tau), path)
 
 
+def confusion_classes_figure(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
+    """Counts of true (rows) by predicted class, coloured by their share of the row."""
+    table = np.asarray(counts, np.int64)
+    size = len(names)
+    figure = new_figure(max(2.4 + 0.75 * size, 6.0), max(1.9 + 0.6 * size, 4.0))
+    ax = figure.subplots()
+    rows = table.sum(axis=1, keepdims=True)
+    share = np.divide(table, rows, out=np.zeros(table.shape), where=rows > 0)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+    for (i, j), count in np.ndenumerate(table):
+        if count:
+            colour = "white" if share[i, j] > 0.8 else BLACK
+            text = f"{count:,}\n{_percent(share[i, j])}"
+            ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=9 if size < 9 else 7)
+    dress(ax, "predicted", "true")
+    ax.grid(visible=False)
+    ax.set_xticks(range(size), [wrap(name, 14) for name in names], rotation=0 if size < 6 else 45)
+    ax.set_yticks(
+        range(size), [f"{wrap(name, 14)}\n(n = {int(n):,})" for name, n in zip(names, rows[:, 0], strict=True)]
+    )
+    figure.supxlabel("count, and share of the row", fontsize=8.5, color=GREY)
+    return figure
+
+
+def confusion_classes(counts: Sequence[Sequence[int]], names: Sequence[str], path: AnyPath) -> None:
+    """The confusion matrix of K classes; `counts [K][K]` by true and predicted."""
+    save(confusion_classes_figure(counts, names), path)
+
+
 def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
     """One column of the history as float64, NaN where an epoch lacks it."""
     values = [row.get(key) for row in history]

@@ -270,18 +270,18 @@ class Windows:
 
     def contexts(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions -> x [B, C, L] alone, for windows whose target is not known or not asked for."""
-        return _read(self.inputs, positions[0], self.index.length)
+        return read(self.inputs, positions[0], self.index.length)
 
     def seen(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Positions -> all that a model sees: x [B, C, L], and where there is any, known [B, M, L + H]."""
         x = self.contexts(positions)
         if self.known is None:
             return (x,)
-        return x, _read(self.known, positions[2], self.index.length + self.index.horizon)
+        return x, read(self.known, positions[2], self.index.length + self.index.horizon)
 
     def labels(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions -> y [B, K, H] alone: those of a whole split, where its contexts would not fit."""
-        return _read(self.targets, positions[1], self.index.horizon)
+        return read(self.targets, positions[1], self.index.horizon)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
         """Positions of all windows in batches of one fixed size, and how many of each count.
@@ -317,13 +317,10 @@ def steps(n: int, batch_size: int) -> tuple[int, int]:
     return count, -(-n // count)
 
 
-def _read(plane: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
-    """plane [C, P], starts [B] -> [B, C, length]."""
-    return read(plane, starts, length) if isinstance(plane, torch.Tensor) else plane.read(starts, length)
-
-
-def read(plane: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+def read(plane: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
     """plane [C, P], starts [B] -> [B, C, length]: a strided view of every window, and one read of B of them."""
+    if not isinstance(plane, torch.Tensor):
+        return plane.read(starts, length)
     channels, total = plane.shape
     view = plane.as_strided((total - length + 1, channels, length), (1, total, 1))
     return view.index_select(0, starts)

@@ -19,6 +19,12 @@ The contract of the class:
   window's mean and scale).
 
 - `not_compiled` (where it is there) names methods that `torch.compile` is to leave alone.
+- `reads_modalities = True` (a class attribute) when it wants to know which channels belong together: it takes a keyword
+  `modalities`, a dict {name: channels} in the order of the channels, or None where all are one group.
+- `stages` (a class attribute) names its submodules where they can be trained one after the other, two of them: the
+  first maps each step by itself, `[B, C, T] -> [B, width, T]`. It takes a keyword `part`: the name of the first, to be
+  that part alone under some tokens made of it; or None. While its attribute `encoded` is True, x holds those outputs.
+  `adapters` is the dotted name of what holds a module for each modality, and `module_of(modality)` that of the module.
 
 Under a forecasting head (`_model.py`) such a backbone is enough. One that forecasts in its own way says so with the
 class attribute `forecasts = True` and takes a keyword `ahead` (an `Ahead`, or None when another head wants its

@@ -88,13 +88,16 @@ def build(
     pretrained: dict[str, Any] | None = None,
     pretrained_dir: str | None = None,
     ahead: Ahead | dict[str, Any] | None = None,
+    modalities: dict[str, int] | None = None,
+    part: str | None = None,
 ) -> Model | Forecaster:
     """Backbone `name` for windows `[B, channels, length]` under a head; `args` overrides HYPER's defaults.
 
     `ahead` is what head "forecast" asks for. `pretrained` is the configuration of a loaded model directory (see
     `load_pretrained` of the backbones that take one): it fixes the architecture, so that a checkpoint can rebuild the
     model without the directory. `pretrained_dir` loads such a directory: the architecture and the weights; the built
-    backbone's `pretrained` is then the configuration to keep.
+    backbone's `pretrained` is then the configuration to keep. `modalities` {name: channels}, in order, reach a backbone
+    that reads them; `part` asks one with `stages` for that part alone.
     """
     check_head(name, head)
     chosen = backbone_class(name)
@@ -102,6 +105,10 @@ def build(
     values = {key: spec["default"] for key, spec in hyper(name).items()} | args
     if getattr(chosen, "forecasts", False):
         values["ahead"] = ahead
+    if getattr(chosen, "reads_modalities", False):
+        values["modalities"] = modalities
+    if hasattr(chosen, "stages"):
+        values["part"] = part
     if pretrained_dir is not None:
         if not hasattr(chosen, "load_pretrained"):
             able = [known for known in names() if hasattr(backbone_class(known), "load_pretrained")]

@@ -63,7 +63,7 @@ class LabelTask(Task):
         width = inputs.shape[0] * train.length
         n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
         chosen = np.sort(np.random.default_rng(bench.seed).choice(len(train), n, replace=False))
-        x = _flatten(inputs, train.starts()[chosen], train.length)
+        x = flatten(inputs, train.starts()[chosen], train.length)
         y = self.truth(bench.raw(train), bench.fitted)[chosen]
         models = []
         for k in range(y.shape[1]):
@@ -75,7 +75,7 @@ class LabelTask(Task):
             out = np.empty((len(starts), len(models), 1), np.float32)
             step = max(CHUNK // width, 1)
             for begin in range(0, len(starts), step):
-                part = _flatten(inputs, starts[begin : begin + step], index.length)
+                part = flatten(inputs, starts[begin : begin + step], index.length)
                 for k, model in enumerate(models):
                     out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else self.consult(model, part)
             return out
@@ -126,7 +126,7 @@ def _last_seen(plane: Plane, index: Index) -> np.ndarray:
     return np.nan_to_num(value).T[:, :, None]
 
 
-def _flatten(inputs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+def flatten(inputs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """[C, total], [n] -> [n, C * L]."""
     windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts]
     return windows.transpose(1, 0, 2).reshape(len(starts), -1)

@@ -215,6 +215,9 @@ class Task(ABC):
         `stored` are those of the checkpoint that finetuning starts from: what its outputs mean is kept.
         """
 
+    def adopt(self, fitted: Mapping[str, Any]) -> None:  # noqa: B027
+        """Called once the constants are known, of this run or of a checkpoint: what they change about the task."""
+
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:  # noqa: B027
         """DataError when a split ({name: [n, K, H]}) cannot be learned from or chosen on; most tasks take any."""
 

@@ -1,10 +1,12 @@
 """classify: is the label true K steps after the context, or of the whole row; a probability for each label.
 
 The loss is alpha * BCE + (1 - alpha) * (1 - soft F1). The threshold tau is the one that maximises F1 on validation.
+Labels given per row of which exactly one is true are classes: softmax, cross-entropy, and the likeliest one counts.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,12 @@ from config import exact, inside
 from data import Series
 from errors import DataError, UsageError
 from sources.synthetic import demand_series
-from tasks import register
+from tasks import _exclusive, register
 from tasks._labels import LabelTask, per_output
-from tasks._task import Bench, Loss, Scored, Shown
+from tasks._task import Bench, Loss, Maker, Scored, Shown
+from windows import Index
+
+log = logging.getLogger("tsrun")
 
 FLAGS = {
     "bin_rule": {
@@ -48,6 +53,7 @@ FLAGS = {
     },
 }
 
+FRAMES = {"logistic_last": 1, "logistic_window": 0}  # logistic regressions, and how many steps they see; 0: all
 MOST_POS_WEIGHT = 100.0  # a handful of positives must not drown everything else
 
 
@@ -60,6 +66,7 @@ class Classify(LabelTask):
     summary = "metrics.json"
     columns = ("y_true", "y_score", "y_pred@tau")
     headline = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
+    exclusive = False  # the labels are classes
 
     def __init__(
         self, bin_rule: str, bin_thr: float, thresh_default: float, alpha: float, pos_weight: str | float
@@ -90,10 +97,26 @@ class Classify(LabelTask):
             weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT), MOST_POS_WEIGHT).tolist()
         else:
             weight = [float(self.pos_weight)] * len(names)
-        return {"threshold": [float(c) for c in cut], "base_rate": rate.tolist(), "pos_weight": weight}
+        if stored is not None:
+            exclusive = stored.get("exclusive", False)
+        else:
+            exclusive = _exclusive.one_of_many(self.truth(truth, {"threshold": cut}))
+        found = {"threshold": [float(c) for c in cut], "base_rate": rate.tolist(), "pos_weight": weight}
+        return found | {"exclusive": exclusive}
+
+    def adopt(self, fitted: Mapping[str, Any]) -> None:
+        self.exclusive = fitted.get("exclusive", False)
+        if self.exclusive:
+            log.info("one label of each row is true: classes under softmax, without --alpha and --pos-weight")
+            self.headline, self.monitor = _exclusive.HEADLINE, "macro_f1"
+        if len(fitted["base_rate"]) > 1:
+            self.headline = self.headline if self.exclusive else (*Classify.headline, "accuracy")
+            self.fitted_references = (*Classify.fitted_references, *FRAMES)
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         """Training needs both classes of every label, validation of at least one: else nothing can be chosen there."""
+        if self.exclusive:
+            _exclusive.check_one({split: part for split, part in truth.items() if len(part)})
         one_class = {
             split: [name for k, name in enumerate(names) if len(np.unique(part[:, k])) < 2]
             for split, part in truth.items()
@@ -123,18 +146,25 @@ class Classify(LabelTask):
         return np.where(known, true, np.nan).astype(np.float32)
 
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+        if fitted.get("exclusive"):
+            return losses.cross_entropy
         weight = torch.tensor(fitted["pos_weight"], device=device)
         return lambda logits, y: losses.bce_soft_f1(logits, y, self.alpha, weight)
 
     def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        return torch.sigmoid(outputs.float()).cpu().numpy()
+        known = outputs.float()
+        return (known.softmax(dim=1) if fitted.get("exclusive") else known.sigmoid()).cpu().numpy()
 
     def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         values = [
             metrics.ranking_metrics(truth[:, k].ravel(), pred[:, k].ravel())["pr_auc"] for k in range(truth.shape[1])
         ]
         known = [value for value in values if value is not None]
-        return {"pr_auc": float(np.mean(known)) if known else None}
+        found = {"pr_auc": float(np.mean(known)) if known else None}
+        if self.exclusive:
+            chosen = _exclusive.report(truth, pred, range(truth.shape[1]))
+            found |= {name: chosen[name] for name in ("accuracy", "macro_f1")}
+        return found
 
     def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
         if val is None or not len(val.pred):
@@ -152,11 +182,27 @@ class Classify(LabelTask):
             report = metrics.classification_report(truth[:, k].ravel(), pred[:, k].ravel(), self.default, tau)
             reports.append(report | {"f1_at_tau": report["best_tau"]["f1"], "f1_at_default": report["default"]["f1"]})
         averaged = ("pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", "brier", "ece", "prevalence")
-        return per_output(bench.names, reports, averaged)
+        found = per_output(bench.names, reports, averaged[:-1] if self.exclusive else averaged)
+        if self.exclusive:
+            return found | _exclusive.report(truth, pred, bench.names)
+        if len(reports) > 1:  # right in every label at once
+            right = (pred >= np.asarray(calibration["tau"])[:, None]) == (truth == 1)
+            found["accuracy"] = float(right.all(axis=(1, 2)).mean()) if len(right) else None
+        return found
 
     def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
         rate = np.asarray(fitted["base_rate"], np.float32)
-        return {"base_rate": rate, "majority": (rate > 0.5).astype(np.float32)}
+        likely = np.arange(len(rate)) == rate.argmax() if fitted.get("exclusive") else rate > 0.5
+        return {"base_rate": rate, "majority": likely.astype(np.float32)}
+
+    def references(self, bench: Bench, train: Index | None, val: Index | None) -> dict[str, Maker]:
+        makers = super().references(bench, train, val)
+        if train is not None and len(bench.names) > 1:
+            truth = self.truth(bench.raw(train), bench.fitted)
+            for name, frames in FRAMES.items():
+                steps = frames or train.length
+                makers[name] = _exclusive.logistic(bench, train, truth, steps, exclusive=self.exclusive)
+        return makers
 
     def estimator(self, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -175,6 +221,14 @@ class Classify(LabelTask):
             for k, t, p in zip(known, shown, pred, strict=True)
         )
 
+    def write(
+        self, folder: Path, bench: Bench, calibration: Mapping[str, Any], scored: Sequence[Scored], ahead: Scored | None
+    ) -> None:
+        if not self.exclusive:
+            super().write(folder, bench, calibration, scored, ahead)
+            return
+        _exclusive.write_classes(folder / "preds.csv", bench, [*scored, *([] if ahead is None else [ahead])])
+
     def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
         import viz
 
@@ -186,6 +240,10 @@ class Classify(LabelTask):
         viz.roc_curve(y, score, folder / "roc_curve.png", title)
         viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=marks.get("tau"))
         viz.hist_score(y, score, folder / "hist_score.png", thresholds=marks)
+        if self.exclusive:
+            found = _exclusive.report(truth, pred, bench.names)
+            viz.confusion_classes(found["confusion"], bench.names, folder / "confusion.png")
+            return
         counts = [self._counts(truth, pred, cut) for cut in ([self.default] * len(tau), tau)]
         viz.confusion(counts[0], counts[1], folder / "confusion.png")
 

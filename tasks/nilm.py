@@ -121,7 +121,7 @@ DEFAULTS = {
     "batch_size": 16,
     "lr": 0.002,
 }
-UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col", "nan")
+UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col", "nan", "npz")
 
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
 MOST_OVERLAP = 10  # windows over a step that are averaged
@@ -278,8 +278,10 @@ class Nilm(Task):
 
     def for_training(self, windows: Windows) -> Windows:
         inputs, targets = windows.inputs, windows.targets
-        assert isinstance(inputs, MeterInputs) and isinstance(targets, DeviceTargets)
-        return Overlaid(inputs, targets, windows.index, self.overlay) if self.overlay else windows
+        if not self.overlay or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay what they are
+            return windows
+        assert isinstance(targets, DeviceTargets)
+        return Overlaid(inputs, targets, windows.index, self.overlay)
 
     def judged_stride(self, config: RunConfig) -> int:
         """At most ten windows over a step are averaged, however many training is given."""

@@ -80,7 +80,7 @@ def test_hyper_defaults_keep_their_own_bounds_and_are_constructor_arguments(name
         bounds = [spec[bound] for bound in ("min", "default", "max") if bound in spec]
         if len(bounds) > 1:
             assert bounds == sorted(bounds) and len({type(bound) for bound in bounds}) == 1
-    assert set(arguments) - {"channels", "length", "pretrained", "ahead"} == set(table)
+    assert set(arguments) - {"channels", "length", "pretrained", "ahead", "modalities", "part"} == set(table)
     assert ("ahead" in arguments) is getattr(backbones.backbone_class(name), "forecasts", False)
 
 

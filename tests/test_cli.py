@@ -17,16 +17,16 @@ from .conftest import ROOT, command
 GOOD = ["--mode", "train", "--task", "classify", "--csv", "a.csv", "--context-len", "31"]
 
 FLAGS = """
---alpha --amp --backbone --batch-size --bin-rule --bin-thr --ckpt --clip --compile --config --context-len --csv
---dataset --db --db-query --db-reader --db-schema --db-timeout --decimal --demo --desc --device --device-cols
---devices --drop-flatlines --drop-label-from-x --dry-run --end --epochs --eval-split --features --folds --freeze --gap
---groups --header --horizon --house --id-col --index --interval --json --known-future --label-offset --label-src-ch
---labels --loss --lr --mains --mains-col --max-ffill --min-off --min-on --mode --model --model-args --nan
---nilm-features --nilm-target --on-w --optimizer --optimizer-args --out --overlay --overwrite --patience --plot-split
---plots --pos-weight --preset --pretrained-dir --quantiles --quiet --reference --refit-scaler --reinit --resample
---resume --save-preds --scheduler --scheduler-args --seed --sep --sort --split-mode --split-sizes --start --stride
---tag --target --target-clip --task --tensorboard --test-ratio --threads --thresh-default --time-col --train-only --tz
---val-ratio --weight-decay --window
+--adapt-modality --alpha --amp --backbone --batch-size --bin-rule --bin-thr --ckpt --clip --compile --config
+--context-len --csv --dataset --db --db-query --db-reader --db-schema --db-timeout --decimal --demo --desc --device
+--device-cols --devices --drop-flatlines --drop-label-from-x --dry-run --encoder --end --epochs --eval-split
+--features --folds --freeze --gap --groups --header --horizon --house --id-col --index --interval --json
+--known-future --label-offset --label-src-ch --labels --loss --lr --mains --mains-col --max-ffill --min-off --min-on
+--mode --model --model-args --nan --nilm-features --nilm-target --npz --on-w --optimizer --optimizer-args --out
+--overlay --overwrite --patience --plot-split --plots --pos-weight --preset --pretrained-dir --quantiles --quiet
+--reference --refit-scaler --reinit --resample --resume --save-preds --scheduler --scheduler-args --seed --sep --sort
+--split-mode --split-sizes --stage --start --stride --tag --target --target-clip --task --tensorboard --test-groups
+--test-ratio --threads --thresh-default --time-col --train-only --tz --val-groups --val-ratio --weight-decay --window
 """
 
 
@@ -95,7 +95,7 @@ def test_all_problems_come_at_once():
         ([*GOOD, "--backbone", "gru", "--model-args", "hidden=big"], "--model-args hidden takes a whole number"),
         ([*GOOD, "--target-clip", "0", "125"], "--target-clip belongs to --task regress"),
         ([*GOOD[:6]], "--context-len is required"),
-        ([*GOOD[:4], *GOOD[6:]], "--csv FILE... (or --db URL, or --demo) is required"),
+        ([*GOOD[:4], *GOOD[6:]], "--csv FILE... (or --npz FILE, --db URL, or --demo) is required"),
         ([*GOOD, "--demo"], "leave --csv out"),
         (["--mode", "infer", *GOOD[2:]], "--mode infer needs --ckpt"),
         (["--mode", "finetune", *GOOD[2:]], "--mode finetune needs --ckpt"),

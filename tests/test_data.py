@@ -16,7 +16,7 @@ import pytest
 import data
 from data import Series, expand_paths, read_wide
 from errors import DataError, UsageError
-from readers import cache, tables
+from readers import cache, missing, tables
 
 CARPARTS = Path(__file__).resolve().parent.parent.parent / "shared/data/carparts/carparts.csv"
 
@@ -376,7 +376,7 @@ def test_missing_is_an_error_by_default(put):
     ],
 )
 def test_missing_policies(put, monkeypatch, policy, expected, note):
-    monkeypatch.setattr(data, "FILL_CELLS", 4)
+    monkeypatch.setattr(missing, "FILL_CELLS", 4)
     whole = put("1,2,3\n4,5,6\n7,8,9\n", "whole.csv")
     series = read(whole, put(GAPS), nan=policy)
     np.testing.assert_array_equal(series.values, [[1, 2, 3, 4, 5, 6, 7, 8, 9], expected])

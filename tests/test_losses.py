@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, mean_pinball_loss
 
-from losses import bce_soft_f1, pinball, regression_loss
+from losses import bce_soft_f1, cross_entropy, pinball, regression_loss
 
 
 def batch(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,3 +137,13 @@ def test_pinball_is_scikit_learns_target_by_target() -> None:
         for q, level in enumerate(levels)
     ]
     assert pinball(outputs, y, torch.tensor(levels)).item() == pytest.approx(sum(expected) / 6, rel=1e-5)
+
+
+def test_cross_entropy_is_minus_the_log_share_of_the_true_class():
+    logits = torch.tensor([[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]])[:, :, None]
+    y = torch.eye(3)[[1, 0]][:, :, None]
+    want = [-math.log(math.exp(row[k]) / sum(map(math.exp, row))) for row, k in (([1, 2, 0.5], 1), ([0, 0, 3], 0))]
+    assert cross_entropy(logits, y).item() == pytest.approx(sum(want) / 2, rel=1e-6)
+    assert cross_entropy(logits.bfloat16(), y).dtype == torch.float32
+    with pytest.raises(ValueError, match="differ in shape"):
+        cross_entropy(logits, y[:, :2])

@@ -309,3 +309,17 @@ def test_interval_coverage_and_width():
     low, high = np.zeros_like(truth), np.full_like(truth, 2.0)
     got = metrics.interval_metrics(truth, low, high, ["a"], [5.0])
     assert got["coverage"] == 0.75 and got["per_channel"]["a"] == {"coverage": 0.75, "width": 10.0}
+
+
+def test_class_metrics_are_scikit_learns():
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+    random = np.random.default_rng(0)
+    y, pred = random.integers(0, 4, 200), random.integers(0, 4, 200)
+    y[y == 3] = 2  # a class that is never true, but predicted
+    found = metrics.class_metrics(y, pred, 5)  # and one that is neither
+    assert found["accuracy"] == pytest.approx(accuracy_score(y, pred))
+    assert found["macro_f1"] == pytest.approx(f1_score(y, pred, average="macro"))
+    assert found["confusion"] == confusion_matrix(y, pred, labels=range(5)).tolist()
+    assert found["f1"][3] == 0 and found["f1"][4] is None
+    assert metrics.class_metrics([], [], 2)["accuracy"] is None

@@ -15,6 +15,7 @@ import tasks
 
 SMALL = {
     "llm_ts": "size=tiny",
+    "fusion_gru": "width=8 heads=2 context=12 hidden=8",
     "gru": "hidden=8",
     "lstm": "hidden=8",
     "multiscale": "d_model=16 depth=2",

@@ -171,3 +171,39 @@ def test_the_split_of_an_earlier_run_comes_back_whatever_made_it():
     (split,) = make(index, offsets, groups=np.array(list("aabbccddee")), seed=3, test_ratio=0.2)
     again = splits.of_rows(index, split.how, 10)
     assert all((again[name].targets() == split[name].targets()).all() for name in splits.NAMES)
+
+
+def test_named_groups_are_exactly_the_split_and_the_rest_trains():
+    offsets, index = index_of()
+    groups = np.array(["mon", "mon", "tue", "tue", "wed", "wed", "thu", "thu", "fri", "fri"])
+    (split,) = make(index, offsets, groups=groups, named={"val": ["tue"], "test": ["fri", "mon"]})
+    assert split.how["rows"] == {"train": [4, 5, 6, 7], "val": [2, 3], "test": [0, 1, 8, 9]}
+    assert splits.overlap(split, 400) == 0
+    # What is not named is a share of all, and never of what is named.
+    (drawn,) = make(index, offsets, groups=groups, named={"test": ["wed"]}, val_ratio=0.4)
+    assert drawn.how["rows"]["test"] == [4, 5] and len(drawn.how["rows"]["val"]) == 4
+    assert not {4, 5} & set(drawn.how["rows"]["val"])
+    again = make(index, offsets, groups=groups, named={"test": ["wed"]}, val_ratio=0.4)[0]
+    assert again.how == drawn.how
+
+
+def test_without_groups_a_row_is_named_by_its_id():
+    offsets, index = index_of(n_rows=3)
+    (split,) = make(index, offsets, rows=("house_1", "house_2", "house_3"), named={"test": ["house_2"]})
+    assert split.how["rows"]["test"] == [1] and split.how["groups"] == 3
+
+
+@pytest.mark.parametrize(
+    ("named", "kind", "text"),
+    [
+        ({"test": ["tuesday"]}, UsageError, "--test-groups: there is no group 'tuesday'\n  hint: did you mean tue?"),
+        ({"val": ["x"]}, UsageError, "the groups are mon, tue, wed"),
+        ({"val": ["mon"], "test": ["mon"]}, UsageError, "group 'mon' is in --val-groups too"),
+        ({"val": ["mon"], "test": ["tue", "wed"]}, DataError, "3 group(s), less the 3 that are named"),
+    ],
+)
+def test_names_that_cannot_be_a_split_are_told(named, kind, text):
+    offsets, index = index_of(n_rows=6)
+    with pytest.raises(kind) as caught:
+        make(index, offsets, groups=np.array(["mon", "mon", "tue", "tue", "wed", "wed"]), named=named)
+    assert text in str(caught.value)

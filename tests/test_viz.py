@@ -65,6 +65,7 @@ DRAWN: dict[str, Callable[[Path], None]] = {
     "hist, empty": lambda path: viz.hist_score(NONE, NONE, path, {"default": 0.5}),
     "hist, one score": lambda path: viz.hist_score(ONE, np.zeros(20), path),
     "confusion": lambda path: viz.confusion(COUNTS, COUNTS, path),
+    "confusion of classes": lambda path: viz.confusion_classes([[7, 2], [0, 0]], ["none", "one"], path),
     "confusion, empty": lambda path: viz.confusion(dict.fromkeys(COUNTS, 0), dict.fromkeys(COUNTS, 0), path),
     "learning": lambda path: viz.learning_curve(history(9), path, "val_pr_auc"),
     "learning, one epoch": lambda path: viz.learning_curve(history(1), path, "val_pr_auc"),
@@ -165,6 +166,14 @@ def test_hist_of_a_narrow_score_zooms_in_and_says_what_it_leaves_out() -> None:
     figure = viz.hist_figure(Y, SCORE * 0.05, {"default": 0.5, "tau": 0.04})
     assert figure.axes[0].get_xlim()[1] < 0.1
     assert "default = 0.5 (beyond the axis)" in words(figure) and "tau = 0.04\n" in words(figure) + "\n"
+
+
+def test_confusion_of_classes_shows_counts_and_row_shares() -> None:
+    figure = viz.confusion_classes_figure([[30, 10, 0], [0, 5, 0], [0, 0, 0]], ["none", "one", "two"])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["30\n75.0%", "10\n25.0%", "5\n100.0%"]
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert rows == ["none\n(n = 40)", "one\n(n = 5)", "two\n(n = 0)"]
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
 
 
 def test_confusion_shows_counts_and_row_shares() -> None:

@@ -1,0 +1,300 @@
+"""An .npz of recordings: an array [N, T, d] a modality, and what is known of the N recordings beside them.
+
+`NAME` [N, T, d] is a modality, its channels `NAME.0`, `NAME.1`, ... or, where an array `NAME_names` [d] holds text,
+`NAME.cup`, ... `labels` [N, K] (or [N]) are targets of whole recordings, with names in `labels_names` [K]; `groups` [N]
+says which recordings stay in one split. Other arrays of one dimension are left alone, and named in a note.
+Nothing in the file is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from errors import DataError, nearest
+from readers.missing import HINT, check_policy, counted, done, fill_forward
+from readers.paths import abridge, expand_paths
+
+LABELS, GROUPS, NAMES = "labels", "groups", "_names"
+BLOCK = 1 << 20  # bytes of the file that are hashed at once
+
+
+@dataclass(frozen=True)
+class Stack:
+    """N recordings of T steps: values float32 [C, N * T], the channels of one modality beside each other.
+
+    `labels` are float32 [N, K], `groups` [N] text; `source` is (path, sha256, bytes, (N, T)).
+    """
+
+    values: np.ndarray
+    shape: tuple[int, int]
+    channels: tuple[str, ...]
+    modalities: tuple[tuple[str, int], ...]
+    labels: np.ndarray | None
+    label_names: tuple[str, ...]
+    groups: np.ndarray | None
+    source: tuple[str, str, int, tuple[int, int]]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Modality:
+    """One array [N, T, d]; `chosen` are the places of its channels `features` along d."""
+
+    name: str
+    features: tuple[str, ...]
+    chosen: np.ndarray
+
+    @property
+    def channels(self) -> list[str]:
+        return [f"{self.name}.{feature}" for feature in self.features]
+
+
+def read_npz(
+    path: str | Path, *, columns: Sequence[str] | None = None, free: Sequence[str] = (), groups: str = "", nan: str
+) -> Stack:
+    """The file's modalities in its order, or those of `columns` (channels, as a checkpoint has them) in theirs.
+
+    Channels that `columns` do not name are left out, but for the modalities `free`, which come with all that the file
+    has of them. `groups` names the array of groups. Raises DataError for a file that is no such archive or would have
+    to be unpickled, arrays that do not fit each other, a modality or channel that is missing, and, under `nan` "error",
+    a missing value.
+    """
+    check_policy(nan)
+    (place,) = expand_paths([str(path)], flag="--npz", cap=1)
+    with _Archive(place) as archive:
+        shape = archive.recordings()
+        chosen = _choose(archive, columns, free)
+        n, steps = shape
+        values = np.empty((sum(len(m.features) for m in chosen), n * steps), np.float32)
+        begin = 0
+        for modality in chosen:  # one at a time: a modality is held twice, never the whole file
+            part = values[begin : begin + len(modality.features)]
+            part[:] = archive.numbers(modality.name).reshape(n * steps, -1).T[modality.chosen]
+            begin += len(part)
+        notes = _fill(values, chosen, shape, nan, place)
+        labels, label_names = archive.labels(n)
+        return Stack(
+            values=values,
+            shape=shape,
+            channels=tuple(name for m in chosen for name in m.channels),
+            modalities=tuple((m.name, len(m.features)) for m in chosen),
+            labels=labels,
+            label_names=label_names,
+            groups=archive.groups(groups or GROUPS, n, asked=bool(groups)),
+            source=(str(place), _sha256(place), place.stat().st_size, shape),
+            notes=(*notes, *archive.ignored(groups)),
+        )
+
+
+def has_array(path: str | Path, name: str) -> bool:
+    """Whether the archive holds an array of this name."""
+    (place,) = expand_paths([str(path)], flag="--npz", cap=1)
+    with _Archive(place) as archive:
+        return name in archive.shapes
+
+
+class _Archive:
+    """An open .npz whose arrays are read when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            opened = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        except (ValueError, EOFError, zipfile.BadZipFile):
+            opened = None
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise DataError("is no .npz archive", where=str(path), hint="numpy.savez_compressed writes one")
+        self.file = opened
+
+    def __enter__(self) -> _Archive:
+        self.shapes: dict[str, tuple[int, ...]] = {name: self._shape(name) for name in self.file.files}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """An array's shape by its header alone. DataError for what is no array, or a pickle of Python objects."""
+        where = f"{self.path}:{name}"
+        try:
+            assert self.file.zip is not None
+            with self.file.zip.open(f"{name}.npy") as member:
+                version = np.lib.format.read_magic(member)
+                read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+                shape, _, dtype = read(member)
+        except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
+            raise DataError("is no array", where=where) from None
+        if dtype.hasobject:
+            what = "holds Python objects, which only running a pickle would read: refused"
+            hint = "save numbers as numbers and text as text: array.astype(float), array.astype(str)"
+            raise DataError(what, where=where, hint=hint)
+        return shape
+
+    def array(self, name: str) -> np.ndarray:
+        """One array; DataError where it is damaged."""
+        try:
+            found: np.ndarray = self.file[name]
+        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DataError(f"the file is damaged: {error}", where=f"{self.path}:{name}") from None
+        return found
+
+    def numbers(self, name: str) -> np.ndarray:
+        """One array of numbers or truth values."""
+        found = self.array(name)
+        if found.dtype.kind not in "fiub":
+            raise DataError(f"holds {found.dtype}, not numbers", where=f"{self.path}:{name}")
+        return found
+
+    @property
+    def modalities(self) -> list[str]:
+        return [name for name, shape in self.shapes.items() if len(shape) == 3]
+
+    def recordings(self) -> tuple[int, int]:
+        """(N, T), which all modalities share."""
+        found = {name: self.shapes[name] for name in self.modalities}
+        for name, shape in self.shapes.items():
+            if name != LABELS and len(shape) not in (1, 3):
+                what = f"has shape {shape}: a modality is (N, T, d)"
+                hint = "of one channel it is (N, T, 1)" if len(shape) == 2 else ""
+                raise DataError(what, where=f"{self.path}:{name}", hint=hint)
+            if len(shape) == 3 and ("." in name or not name):
+                raise DataError("a modality's name has no dot in it", where=f"{self.path}:{name}")
+        if not found:
+            raise DataError("holds no array of shape (N, T, d)", where=str(self.path), hint="one for each modality")
+        if len({shape[:2] for shape in found.values()}) > 1:
+            lines = "".join(f"\n  {name:<16} {shape}" for name, shape in found.items())
+            what = f"the modalities differ in recordings or steps, and should share both:{lines}"
+            raise DataError(what, where=str(self.path))
+        n, steps, _ = next(iter(found.values()))
+        for name, shape in found.items():
+            if not min(shape):
+                raise DataError(f"has shape {shape}: there is nothing in it", where=f"{self.path}:{name}")
+        return n, steps
+
+    def names(self, of: str, count: int) -> tuple[str, ...] | None:
+        """The text in `OF_names`, None where it is not there."""
+        name = of + NAMES
+        if name not in self.shapes:
+            return None
+        found = self.array(name)
+        if found.dtype.kind not in "US" or found.shape != (count,):
+            what = f"has shape {found.shape} of {found.dtype}; it should be {count} names, as {of} has"
+            raise DataError(what, where=f"{self.path}:{name}")
+        text = tuple(item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in found)
+        twice = sorted({item for item in text if text.count(item) > 1})
+        if twice or "" in text:
+            raise DataError(f"names must differ: {abridge(twice) or 'one is empty'}", where=f"{self.path}:{name}")
+        return text
+
+    def labels(self, n: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """Labels float32 [N, K] and their names; None where there are none."""
+        if LABELS not in self.shapes:
+            return None, ()
+        found = self.numbers(LABELS)
+        where = f"{self.path}:{LABELS}"
+        if found.ndim not in (1, 2) or len(found) != n or not found.size:
+            raise DataError(f"has shape {found.shape} for {n} recordings: it should be ({n}, K)", where=where)
+        table = found.reshape(n, -1).astype(np.float32)
+        if not np.isfinite(table).all():
+            row = int(np.argmin(np.isfinite(table).all(axis=1)))
+            raise DataError("a label is no finite number", where=f"{where}[{row}]")
+        plain = ("label",) if table.shape[1] == 1 else tuple(f"label{k}" for k in range(table.shape[1]))
+        return table, self.names(LABELS, table.shape[1]) or plain
+
+    def groups(self, name: str, n: int, *, asked: bool) -> np.ndarray | None:
+        """The group of each recording as text [N]."""
+        if name not in self.shapes and not asked:
+            return None
+        if name not in self.shapes:
+            known = [other for other, shape in self.shapes.items() if shape == (n,)]
+            hint = nearest(name, known) or f"its arrays of {n} values: {abridge(known) or 'none'}"
+            raise DataError(f"there is no array or file {name!r}", where="--groups", hint=hint)
+        if self.shapes[name] != (n,):
+            what = f"has shape {self.shapes[name]} for {n} recordings: it should be ({n},)"
+            raise DataError(what, where=f"{self.path}:{name}")
+        found = self.array(name)
+        return np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found.astype(str)
+
+    def ignored(self, groups: str) -> list[str]:
+        """A note on the arrays that mean nothing here."""
+        used = {LABELS, groups or GROUPS, *self.modalities}
+        used |= {name + NAMES for name in used}
+        rest = [name for name in self.shapes if name not in used]
+        return [f"{self.path}: arrays left alone: {', '.join(rest)}"] if rest else []
+
+
+def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str]) -> list[_Modality]:
+    """The modalities and channels to read."""
+    every = {}
+    for name in archive.modalities:
+        count = archive.shapes[name][2]
+        features = archive.names(name, count) or tuple(map(str, range(count)))
+        every[name] = _Modality(name, features, np.arange(count))
+    if columns is None:
+        return list(every.values())
+    wanted: dict[str, list[str]] = {}
+    for column in columns:
+        modality, _, feature = column.partition(".")
+        wanted.setdefault(modality, []).append(feature)
+    absent = [name for name in wanted if name not in every]
+    if absent:
+        close = nearest(absent[0], every)
+        what = f"lacks {abridge(absent)}, which the model was trained on"
+        raise DataError(what, where=str(archive.path), hint=close or f"its modalities: {', '.join(every)}")
+    return [every[name] if name in free else _pick(every[name], list_, archive.path) for name, list_ in wanted.items()]
+
+
+def _pick(found: _Modality, wanted: Sequence[str], path: Path) -> _Modality:
+    """The wanted features of a modality, in their order."""
+    at: Mapping[str, int] = {feature: k for k, feature in enumerate(found.features)}
+    absent = [feature for feature in wanted if feature not in at]
+    if absent:
+        what = f"has {len(at)} features, and not {abridge(absent)} of the {len(wanted)} that the model was trained on"
+        hint = f"--mode finetune --adapt-modality {found.name} fits the model to other features"
+        close = nearest(absent[0], at)
+        raise DataError(what, where=f"{path}:{found.name}", hint=f"{close} {hint}".strip())
+    return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
+
+
+def _fill(
+    values: np.ndarray, modalities: Sequence[_Modality], shape: tuple[int, int], policy: str, path: Path
+) -> list[str]:
+    """Treat what is missing or infinite in values [C, N * T] in place, by modality; the notes, or DataError."""
+    notes, begin = [], 0
+    for modality in modalities:
+        part = values[begin : begin + len(modality.features)]
+        begin += len(part)
+        missing = infinite = leading = 0
+        for feature, channel in zip(modality.features, part, strict=True):
+            bad = ~np.isfinite(channel)
+            if not bad.any():
+                continue
+            missing, infinite = missing + int(np.isnan(channel).sum()), infinite + int(np.isinf(channel).sum())
+            if policy == "error":
+                row, step = divmod(int(np.argmax(bad)), shape[1])
+                what = f"{counted(missing, infinite)} in {modality.name}.{feature}, the first at step {step}"
+                raise DataError(what, where=f"{path}:{modality.name}[{row}]", hint=HINT)
+            channel[bad] = 0 if policy == "zero" else np.nan
+            leading += fill_forward(channel.reshape(shape)) if policy == "ffill" else 0
+        if missing or infinite:
+            notes.append(f"{counted(missing, infinite)} in {modality.name}: {done(policy, leading)}")
+    return notes
+
+
+def _sha256(path: Path) -> str:
+    digest: Any = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    text: str = digest.hexdigest()
+    return text
