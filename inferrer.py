@@ -35,6 +35,19 @@ log = logging.getLogger("tsrun")
 
 def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
     """Predict with a checkpoint; (the summary's content, the run's directory)."""
+    job = prepare(config, device)
+    config = job.config
+    name = run_name(config, channels=job.scene.series.n_channels, task_part=job.task.name_part())
+    if config.dry_run:
+        return {"dry_run": name} | job.sizes(), Path(config.out) / name
+    with RunDir(config.out, name, overwrite=config.overwrite) as place:
+        content = job.run(place.path, name, argv)
+        place.commit()
+    return content, place.final
+
+
+def prepare(config: RunConfig, device: torch.device) -> Inference:
+    """The checkpoint and the data that a configuration names, laid over each other; nothing is predicted yet."""
     stored = checkpoint.load(checkpoint.find(config.ckpt))
     config = finetune.adopt_checkpoint(config, stored)
     task = tasks.build(config.task, config.options)
@@ -45,14 +58,7 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     known = _label_known(stored, series, lacking)
     scene = scenes.open_scene(config, task, series, timings, label_known=known, per_row=stored["per_row"])
     finetune.check_checkpoint(stored, scene)
-    job = _Inference(scene, task, stored, device)
-    name = run_name(config, channels=series.n_channels, task_part=task.name_part())
-    if config.dry_run:
-        return {"dry_run": name} | job.sizes(), Path(config.out) / name
-    with RunDir(config.out, name, overwrite=config.overwrite) as place:
-        content = job.run(place.path, name, argv)
-        place.commit()
-    return content, place.final
+    return Inference(scene, task, stored, device)
 
 
 def _label_known(stored: Mapping[str, Any], series: Series, lacking: int) -> bool:
@@ -64,7 +70,7 @@ def _label_known(stored: Mapping[str, Any], series: Series, lacking: int) -> boo
     return not lacking
 
 
-class _Inference:
+class Inference:
     """One checkpoint over one scene."""
 
     def __init__(self, scene: Scene, task: Task, stored: Mapping[str, Any], device: torch.device) -> None:
@@ -79,7 +85,7 @@ class _Inference:
         self.some_known = self.known_files or not set(sources).isdisjoint(stored["sources"])
         self.made = self._make_split()
         self.split = self.config.eval_split or "all"
-        self.index = self._index(self.split)
+        self.index = self.index_of(self.split)
         if not len(self.index) and not len(scene.ahead):
             scenes.check_windows(scene)
             raise DataError("no row ends with a whole context", where="--csv")
@@ -99,7 +105,7 @@ class _Inference:
             return splits.of_rows(self.scene.index, self.stored["split"], self.scene.series.n_rows)
         return scenes.make_splits(self.scene)[-1]
 
-    def _index(self, split: str) -> Index:
+    def index_of(self, split: str) -> Index:
         """Windows with a known label in a split that is made as it was in training; `all` of them."""
         if split == "all" or self.scene.plane is None:
             return self.scene.index
@@ -128,7 +134,7 @@ class _Inference:
         """Predict, score where the label is known, write; the content of the summary."""
         precision = Precision.choose(self.config.amp, self.device)
         model = finetune.model_from(self.stored).to(self.device).eval()
-        stage = self._stage()
+        stage = self.stage()
         runner, warning = compile_model(model, self.config.compile, partial(self._try_out, stage, precision))
         evaluator = Evaluator(stage, runner, precision, self.config.batch_size)
         labelled = self.scene.plane is not None
@@ -148,7 +154,7 @@ class _Inference:
         self._describe(folder, argv, precision, precision.warnings() + [warning] * bool(warning))
         return content
 
-    def _stage(self) -> Stage:
+    def stage(self) -> Stage:
         ahead, known = self.stored["model"].get("ahead"), self.stored.get("known_scaler")
         return Stage(
             self.scene,
@@ -199,7 +205,7 @@ class _Inference:
     ) -> None:
         split = self.config.plot_split or self.split
         same = split == self.split or past is None
-        drawn = past if same else evaluator.score(self._index(split))
+        drawn = past if same else evaluator.score(self.index_of(split))
         shown = Shown(self.config.backbone, f"{run} ({split})", drawn, ahead, beside if same else {})
         self.task.plots(folder, evaluator.stage.bench(self.names), self.calibration, shown)
 

@@ -131,6 +131,12 @@ def spans(values: np.ndarray, index: Index) -> np.ndarray:
     return np.ascontiguousarray(view[:, index.targets()].transpose(1, 0, 2))
 
 
+def rescaled(value: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Standardised rows [n, K, H] in the units that `mean` and `std` [K] are in."""
+    shift, scale = (torch.tensor(part, dtype=value.dtype, device=value.device)[:, None] for part in (mean, std))
+    return value * scale + shift
+
+
 class Task(ABC):
     """One task; its constructor takes every flag of its FLAGS table."""
 
@@ -142,6 +148,7 @@ class Task(ABC):
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
     headline: tuple[str, ...]  # the metrics of the summary that stand first in tables
+    says: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
 
     @abstractmethod
@@ -238,8 +245,20 @@ class Task(ABC):
         return {}
 
     @abstractmethod
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        """The model's outputs [n, K, H] in the task's units, in the precision that they come in."""
+
     def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        """The model's outputs [n, K, H] in the task's units."""
+        """`units` as an array."""
+        return self.units(outputs.float(), fitted).cpu().numpy()
+
+    def own(self, pred: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        """Predictions [n, K, H] in the data's own units: a factor and an offset for each row, where they differ."""
+        return pred
+
+    def card(self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]) -> dict[str, Any]:
+        """For a program that runs an exported model: what each row of `own` is, and the calibration, in its units."""
+        return {"rows": [{"name": name, "what": self.says} for name in names], "calibration": dict(calibration)}
 
     @abstractmethod
     def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:

@@ -66,6 +66,7 @@ class Classify(LabelTask):
     summary = "metrics.json"
     columns = ("y_true", "y_score", "y_pred@tau")
     headline = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
+    says = "probability"
     exclusive = False  # the labels are classes
 
     def __init__(
@@ -151,9 +152,12 @@ class Classify(LabelTask):
         weight = torch.tensor(fitted["pos_weight"], device=device)
         return lambda logits, y: losses.bce_soft_f1(logits, y, self.alpha, weight)
 
-    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        known = outputs.float()
-        return (known.softmax(dim=1) if fitted.get("exclusive") else known.sigmoid()).cpu().numpy()
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        return outputs.softmax(dim=1) if fitted.get("exclusive") else outputs.sigmoid()
+
+    def card(self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]) -> dict[str, Any]:
+        """`exclusive`: the rows are classes, of which the likeliest counts; else each counts from its tau on."""
+        return {**super().card(names, calibration, fitted), "exclusive": bool(fitted.get("exclusive"))}
 
     def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         values = [

@@ -27,7 +27,7 @@ from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks._outlook import Levels, panels, write_ahead, write_scored
-from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task
+from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task, rescaled
 from windows import Index, Windows
 
 FLAGS = {
@@ -254,8 +254,21 @@ class Forecast(Task):
         same = self.levels.values or self.loss_name in ("mse", "MSELoss")
         return {} if same else {"mse": losses.regression_loss("mse")}
 
-    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        return outputs.float().cpu().numpy()
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        return outputs
+
+    def own(self, pred: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        each = max(len(self.levels.values), 1)
+        mean, std = ([value for value in fitted[key] for _ in range(each)] for key in ("mean", "std"))
+        return rescaled(pred, mean, std)
+
+    def card(self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]) -> dict[str, Any]:
+        """`margin` [K, H], in the channels' own units, widens the forecast (or the outer levels) to the interval."""
+        levels = [{"what": "quantile", "level": level} for level in self.levels.values] or [{"what": "forecast"}]
+        told = dict(calibration)
+        if "margin" in told:
+            told["margin"] = (told["margin"] * torch.tensor(fitted["std"])[:, None]).tolist()
+        return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": told}
 
     # --- judgement -------------------------------------------------------------------------------------------------
 

@@ -333,9 +333,8 @@ class Nilm(Task):
             "both": of_both,
         }[self.target]
 
-    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        mean = torch.tensor(fitted["on_mean"], device=outputs.device)[:, None]
-        outputs = outputs.float()
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        mean = torch.tensor(fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
         if self.target == "both":
             logits, power = outputs.chunk(2, dim=1)
             found = [torch.sigmoid(logits), torch.relu(power) * mean]
@@ -343,9 +342,14 @@ class Nilm(Task):
             found = [torch.sigmoid(outputs), mean.expand_as(outputs)]
         else:
             watts = torch.relu(outputs) * mean
-            on_w = torch.tensor(fitted["on_w"], device=outputs.device)[:, None]
+            on_w = torch.tensor(fitted["on_w"], dtype=outputs.dtype, device=outputs.device)[:, None]
             found = [watts / (watts + on_w), watts]  # a half at the threshold
-        return torch.cat(found, dim=1).cpu().numpy()
+        return torch.cat(found, dim=1)
+
+    def card(self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]) -> dict[str, Any]:
+        """A device's watts count where its probability reaches its tau."""
+        rows = [{"name": name, "what": what} for what in ("probability", "watts") for name in names]
+        return {"rows": rows, "calibration": dict(calibration)}
 
     # --- judgement -------------------------------------------------------------------------------------------------
 

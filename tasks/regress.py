@@ -16,7 +16,7 @@ from errors import UsageError
 from sources.synthetic import room_series
 from tasks import register
 from tasks._labels import LabelTask, per_output
-from tasks._task import Bench, Loss, Scored, Shown
+from tasks._task import Bench, Loss, Scored, Shown, rescaled
 
 FLAGS = {
     "target_clip": {
@@ -77,9 +77,13 @@ class Regress(LabelTask):
     def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
         return losses.regression_loss(self.loss_name)
 
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        value = rescaled(outputs, fitted["mean"], fitted["std"])
+        return value if self.clip is None else value.clamp(*self.clip)
+
     def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
-        return self.truth(outputs.float().cpu().numpy() * std + mean, fitted)
+        """In float64: a label may be large beside its deviation."""
+        return self.units(outputs.cpu().double(), fitted).numpy()
 
     def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         return {"mae": float(np.abs(pred - truth).mean())}

@@ -1,0 +1,133 @@
+"""A torch module as an ONNX graph, its weights as int8, and ONNX Runtime on one thread.
+
+Needs the packages of requirements-export.txt; importing this without them is an ImportError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import helper, numpy_helper
+from onnxscript import optimizer
+from torch import nn
+
+OPSET = 18
+FOLDED = 1 << 30  # elements of a constant that may be worked out beforehand: any
+MOST = 127  # int8 is used symmetrically, from -127 to 127
+QUIET = 3  # ONNX Runtime's severity "error"
+# The inputs of a node that hold weights; those of a recurrent one are [directions, gates * hidden, ...].
+WEIGHTS = {"MatMul": (0, 1), "Gemm": (1,), "Conv": (1,), "ConvTranspose": (1,), "GRU": (1, 2), "LSTM": (1, 2)}
+
+
+def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str) -> bytes:
+    """An ONNX model of `module`, called with the tensors of `example` in their order; their first dimension is any.
+
+    What the exporter notes of our source files is taken out. Raises whatever the exporter raises.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.onnx.export(
+        module,
+        tuple(example.values()),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=list(example),
+        output_names=[output],
+        dynamic_shapes=tuple({0: batch} for _ in example),
+        verbose=False,
+    )
+    assert program is not None
+    model: Any = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
+    _strip(model)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _strip(model: Any) -> None:
+    """Take out names of files, lines and classes, and the shapes of what lies between."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+
+
+def quantised(data: bytes) -> bytes:
+    """The model with its weights as int8 in front of a DequantizeLinear: weight = scale * int8, a scale a row.
+
+    A row is what makes one output: of a recurrent layer that of one gate and unit (both directions share its scale).
+    Symmetric, so that 0 stays 0. Activations, biases and what would not get smaller stay float32.
+    """
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    axes = _weight_axes(graph)
+    kept, nodes = [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.name not in axes or not _gains(values, axes[weight.name]):
+            kept.append(weight)
+            continue
+        name, axis = weight.name, axes[weight.name]
+        whole, scale = rounded(values, axis)
+        kept += [numpy_helper.from_array(whole, f"{name}.int8"), numpy_helper.from_array(scale, f"{name}.scale")]
+        nodes.append(helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [name], axis=axis))
+    nodes += graph.node
+    graph.ClearField("initializer")
+    graph.ClearField("node")
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights as int8 and the scale [n] of each slice along `axis`: the largest of a slice becomes 127."""
+    others = tuple(d for d in range(values.ndim) if d != axis)
+    scale = np.abs(values).max(axis=others, keepdims=True) / MOST
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    return np.rint(values / scale).clip(-MOST, MOST).astype(np.int8), scale.reshape(-1)
+
+
+def _gains(values: np.ndarray, axis: int) -> bool:
+    """Whether int8, the scales and the node that joins them take fewer bytes."""
+    node = 160
+    return values.dtype == np.float32 and values.size + 4 * values.shape[axis] + node < values.nbytes
+
+
+def _weight_axes(graph: Any) -> dict[str, int]:
+    """{constant: the axis of its outputs}, of those that are nothing but weights, along one axis."""
+    found: dict[str, set[int | None]] = {}
+    ranks = {weight.name: len(weight.dims) for weight in graph.initializer}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name in ranks:
+                weight = place in WEIGHTS.get(node.op_type, ()) and ranks[name] > 1
+                found.setdefault(name, set()).add(_axis(node, place, ranks[name]) if weight else None)
+    return {name: axis for name, axes in found.items() if len(axes) == 1 and (axis := next(iter(axes))) is not None}
+
+
+def _axis(node: Any, place: int, rank: int) -> int:
+    if node.op_type == "MatMul":
+        return rank - 1 if place == 1 else rank - 2
+    if node.op_type == "Gemm":
+        return 0 if any(a.name == "transB" and a.i for a in node.attribute) else 1
+    return 0 if node.op_type == "Conv" else 1
+
+
+def opened(data: bytes, names: Sequence[str]) -> Callable[..., torch.Tensor]:
+    """A function of the model's inputs, in the order of `names`, in ONNX Runtime on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = QUIET
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    assert [place.name for place in session.get_inputs()] == list(names)
+
+    def run(*seen: torch.Tensor) -> torch.Tensor:
+        fed = {name: part.numpy() for name, part in zip(names, seen, strict=True)}
+        return torch.from_numpy(session.run(None, fed)[0])
+
+    return run

@@ -1,0 +1,332 @@
+"""A checkpoint as one file that runs without this toolkit: ONNX, ONNX with int8 weights, or a torch program.
+
+    python tools/export.py --ckpt artifacts/RUN --format onnx
+    python tools/export.py --ckpt artifacts/RUN --format onnx-int8 --out edge/model.onnx --csv newer.csv
+
+The model takes windows in the data's own units and gives what the task gives: scaler and decoding are part of it. It is
+held against the checkpoint on the run's own files, or on those that the flags of `run.py --mode infer` name, and
+appears, with FILE.json beside it, once it has passed. docs/export.md says what the files hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/export.py` finds our modules
+
+import torch
+from torch import nn
+
+import checkpoint
+import cli
+from config import core_flags
+from errors import TsrunError, UsageError, nearest
+from inferrer import prepare
+from metrics import clean_json
+from tools._trial import CPU, KNOWN, Run, Trial, X, latencies
+
+log = logging.getLogger("tsrun")
+Y = "y"  # what the output is called
+SCHEMA = 1  # of FILE.json
+
+
+# --- formats ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Form:
+    """One `--format`: how its bytes are made of a module and example inputs, and opened; `pack` makes them smaller, and
+    what they say less exact."""
+
+    ending: str
+    make: Callable[[nn.Module, Mapping[str, torch.Tensor]], bytes]
+    open: Callable[[bytes, Sequence[str]], Run]
+    runtime: str
+    pack: Callable[[bytes], bytes] | None = None
+
+
+def _onnx_tools() -> Any:
+    try:
+        from tools import _onnx
+    except ImportError as error:
+        what = f"ONNX needs {(error.name or 'a package').partition('.')[0]}"
+        raise UsageError(what, where="--format", hint="pip install -r requirements-export.txt") from None
+    return _onnx
+
+
+def _onnx(module: nn.Module, example: Mapping[str, torch.Tensor]) -> bytes:
+    made: bytes = _onnx_tools().graph_of(module, example, Y)
+    return made
+
+
+def _int8(data: bytes) -> bytes:
+    made: bytes = _onnx_tools().quantised(data)
+    return made
+
+
+def _open_onnx(data: bytes, names: Sequence[str]) -> Run:
+    run: Run = _onnx_tools().opened(data, names)
+    return run
+
+
+def _program(module: nn.Module, example: Mapping[str, torch.Tensor]) -> bytes:
+    """A `torch.export` program, without what it notes of our source files."""
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(module, tuple(example.values()), dynamic_shapes=tuple({0: batch} for _ in example))
+    for node in program.graph.nodes:
+        for note in ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node"):
+            node.meta.pop(note, None)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _open_program(data: bytes, names: Sequence[str]) -> Run:  # noqa: ARG001 - its inputs have places, not names
+    run: Run = torch.export.load(io.BytesIO(data)).module()
+    return run
+
+
+FORMS = {
+    "onnx": Form("onnx", _onnx, _open_onnx, "ONNX Runtime"),
+    "onnx-int8": Form("int8.onnx", _onnx, _open_onnx, "ONNX Runtime", pack=_int8),
+    "torch": Form("pt2", _program, _open_program, "torch.export"),
+}
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """The exporters tell of what they pass over; a person has no use for it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+# --- one export ------------------------------------------------------------------------------------------------------
+
+
+def export(ckpt: str, form: str, out: str, words: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    """Export a checkpoint, check it, write it; (the content of its card, where it is).
+
+    `words` are flags of inference that name the data; without any of them those of the run itself. Raises UsageError
+    where the backbone does not export, or what came out is not the checkpoint's model.
+    """
+    place = checkpoint.find(ckpt)
+    path = Path(out) if out else place.with_name(f"model.{FORMS[form].ending}")
+    _check_place(path, place)
+    if form != "torch":
+        _onnx_tools()
+    trial = trial_of(place, words)
+    data, run = build(form, trial)
+    card = {"schema": SCHEMA, "format": form, "file": path.name, "bytes": len(data)}
+    card |= {"sha256": hashlib.sha256(data).hexdigest(), "checkpoint": _origin(trial.job.stored, place)}
+    card |= _described(trial) | _judged(form, run, trial)
+    _write(path, data, card)
+    return card, path
+
+
+def trial_of(ckpt: Path, words: Sequence[str]) -> Trial:
+    """A checkpoint on the data that `words` name, or on its own."""
+    stored = checkpoint.load(ckpt)
+    return Trial(prepare(cli.parse([*_own_words(stored, words), *words, "--mode", "infer", "--ckpt", str(ckpt)]), CPU))
+
+
+def build(form: str, trial: Trial) -> tuple[bytes, Run]:
+    """The bytes of an exported model that passed, and the model that they are.
+
+    One that is packed passed before. Raises UsageError where it cannot be made, or is not the checkpoint's.
+    """
+    spec = FORMS[form]
+    try:
+        with quietly():
+            data = spec.make(trial.deployed, trial.example())
+            run = spec.open(data, trial.names)
+            run(*trial.one)
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        what = f"does not export: {type(error).__name__}: {reason}"
+        raise UsageError(what, where=f"--backbone {trial.job.config.backbone} --format {form}") from error
+    trial.difference(run, exact=True)
+    if spec.pack is not None:
+        data = spec.pack(data)
+        run = spec.open(data, trial.names)
+    return data, run
+
+
+def _judged(form: str, run: Run, trial: Trial) -> dict[str, Any]:
+    """How the exported model does beside the checkpoint: difference, metric, milliseconds."""
+    check = {"split": trial.split, "windows": len(trial.sample[0])}
+    check |= {"largest_difference": trial.difference(run, exact=FORMS[form].pack is None)}
+    spent = latencies({"exported": lambda: run(*trial.one), "torch": lambda: trial.deployed(*trial.one)})
+    return {"check": check, "metric": trial.compare(run), "latency_ms": spent}
+
+
+def _own_words(stored: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """The flags of a run's data, and its task; of the task alone where `words` name data."""
+    old = stored.get("config", {})
+    found = [f"--task={old['task']}"] if "task" in old else []
+    flags = [flag for flag in core_flags() if flag.group == "Data"]
+    given = vars(cli.make_parser().parse_known_args(list(words))[0])
+    if any(flag.name in given for flag in flags):
+        return found
+    for flag in flags:
+        value = old.get(flag.name)
+        if isinstance(value, list) and value:
+            found += [flag.option, *map(str, value)]
+        elif not isinstance(value, list) and value not in (None, "", flag.default):
+            found.append(flag.option if value is True else f"{flag.option}={value}")
+    return found
+
+
+def _origin(stored: Mapping[str, Any], place: Path) -> dict[str, Any]:
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    return {"run": place.parent.name, "file": place.name, "schema": stored["schema"], "sha256": digest}
+
+
+def _described(trial: Trial) -> dict[str, Any]:
+    """What a program needs to feed the model, and to read it."""
+    job, stored, task, scene = trial.job, trial.job.stored, trial.task, trial.job.scene
+    freq = (stored.get("clock") or {}).get("freq")
+    told = task.card(job.names, job.calibration, stored["fitted"])
+    rows = told.pop("rows")
+    inputs: list[dict[str, Any]] = [{"name": X, "channels": stored["scaler"]["channels"]}]
+    if stored["model"].get("modalities"):
+        inputs[0]["modalities"] = stored["model"]["modalities"]
+    if trial.ahead is not None and len(trial.names) > 1:
+        marks = list(scene.series.clock.marks) if trial.ahead.marks and scene.series.clock is not None else []
+        inputs.append({"name": KNOWN, "channels": [*marks, *scene.series.known], "calendar": marks})
+    for place, part in zip(inputs, trial.sample, strict=True):
+        place |= {"shape": ["batch", *part.shape[1:]], "type": "float32"}
+    outputs = {"name": Y, "rows": rows, "shape": ["batch", len(rows), task.horizon], "type": "float32"}
+    return {
+        "task": job.config.task,
+        "backbone": job.config.backbone,
+        "parameters": sum(value.numel() for value in trial.deployed.parameters()),
+        "inputs": inputs,
+        "outputs": [outputs],
+        "context": job.config.context_len,
+        "horizon": task.horizon,
+        "step": freq,
+        "target": task.setting(job.config),
+        **told,
+    }
+
+
+# --- files and words -------------------------------------------------------------------------------------------------
+
+
+def _card_of(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _check_place(path: Path, ckpt: Path) -> None:
+    """UsageError, before any work, where FILE cannot stand there."""
+    if (path.exists() and not (path.is_file() and _card_of(path).is_file())) or path.resolve() == ckpt.resolve():
+        what = "is there and was not exported: it has no .json beside it"
+        raise UsageError(what, where=f"--out {path}", hint="another --out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {path}") from None
+
+
+def _write(path: Path, data: bytes, card: Mapping[str, Any]) -> None:
+    """The model and its card, whole or not at all."""
+    text = json.dumps(clean_json(dict(card)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    wanted = {_card_of(path): text.encode(), path: data}
+    parts = {place: place.with_name(f".{place.name}.{os.getpid()}.part") for place in wanted}
+    try:
+        for place, part in parts.items():
+            with part.open("wb") as file:
+                file.write(wanted[place])
+                file.flush()
+                os.fsync(file.fileno())
+        for place, part in parts.items():
+            part.replace(place)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {path}") from None
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
+def summary(card: Mapping[str, Any], path: Path) -> str:
+    """What is printed of an export."""
+    check, metric, spent = card["check"], card["metric"], card["latency_ms"]
+    shapes = [f"{place['name']} {_shape(place)}" for place in (*card["inputs"], *card["outputs"])]
+    runtime = FORMS[card["format"]].runtime
+    lines = [
+        f"{card['format']}: {card['bytes']:,} bytes, {card['parameters']:,} parameters; "
+        f"{', '.join(shapes[:-1])} -> {shapes[-1]}",
+        f"{check['windows']} windows of {check['split']}: up to {check['largest_difference']:.3g} off the checkpoint",
+        f"one window, one thread: {spent['exported']:.3f} ms in {runtime}, {spent['torch']:.3f} ms in torch (median)",
+    ]
+    if metric is None:
+        lines.append("no label is known for these windows: no metric to compare")
+    elif metric["drop"] is None:
+        lines.append(f"{metric['name']} is undefined on {check['split']}")
+    else:
+        lines.append(
+            f"{metric['name']} on {check['split']} ({metric['windows']:,} windows): {metric['checkpoint']:.4g}, "
+            f"exported {metric['exported']:.4g}, a drop of {metric['drop']:.2g}"
+        )
+    return "\n".join([*lines, str(path)])
+
+
+def _shape(place: Mapping[str, Any]) -> str:
+    return "[" + ", ".join(map(str, place["shape"])) + "]"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="tools/export.py --help lists the flags")
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    parser = _Parser(
+        prog="export.py", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ckpt", required=True, metavar="PATH", help="run directory, or a checkpoint")
+    parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMS))
+    parser.add_argument("--out", default="", metavar="FILE", help="where (default: model.ENDING beside the checkpoint)")
+    given, words = parser.parse_known_args(argv)
+    if given.format not in FORMS:
+        what = f"--format {given.format!r} is not one of {', '.join(FORMS)}"
+        raise UsageError(" ".join(filter(None, [what, nearest(given.format, FORMS)])))
+    return given, words
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code, as run.py's."""
+    log.handlers, log.propagate = [logging.StreamHandler(sys.stderr)], False
+    log.setLevel(logging.WARNING)
+    try:
+        given, words = _parse(argv)
+        print(summary(*export(given.ckpt, given.format, given.out, words)))
+    except TsrunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
