@@ -50,7 +50,10 @@ class _Judge:
 
 
 class Learner:
-    """Makes and judges the model of one fold; `stored` is the checkpoint that finetuning starts from."""
+    """Makes and judges the model of one fold; `stored` is the checkpoint that finetuning starts from.
+
+    `alone` is False for a model that learns with others: they know the classes that these data may lack.
+    """
 
     part: str | None = None  # of the backbone, where it is trained apart from the rest
 
@@ -62,6 +65,8 @@ class Learner:
         device: torch.device,
         stored: Mapping[str, Any] | None,
         on_epoch: OnEpoch | None = None,
+        *,
+        alone: bool = True,
     ) -> None:
         self.scene, self.task, self.split, self.device, self.stored = scene, task, split, device, stored
         self.on_epoch = on_epoch
@@ -73,7 +78,8 @@ class Learner:
         self.fitted = task.fit(scene.sample(task, split.train), self.names, kept)
         task.adopt(self.fitted)
         samples = {name: task.truth(scene.sample(task, split[name]), self.fitted) for name in NAMES}
-        task.check(samples, self.names)
+        if alone:
+            task.check(samples, self.names)
         self.label_means = {name: results.means(sample) for name, sample in samples.items()}
         for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
             self.index_of(wanted)  # a split that is not there is told before training
@@ -175,9 +181,7 @@ class Learner:
 
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Train, judge and write everything into `folder`; the content of the summary file."""
-        self.folder = folder
-        self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler)
-        self.model.to(self.device)
+        self.open(folder)
         if hasattr(self.model.backbone, "stages"):
             sizes = finetune.modules_of(self.model).items()
             told = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
@@ -187,6 +191,12 @@ class Learner:
             content = self._judge(progress, run)
         self._describe(argv, progress, content)
         return content
+
+    def open(self, folder: Path) -> None:
+        """Put the data, scaled, and the model on the device; files will go into `folder`."""
+        self.folder = folder
+        self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler)
+        self.model.to(self.device)
 
     def _solve(self) -> Progress:
         """A closed form in place of epochs."""
@@ -203,7 +213,7 @@ class Learner:
         with self.scene.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
             progress.best = self.task.watch(*scored.judged())[self.task.monitor]
-            self._calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
+            self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
     def _known_of_val(self) -> list[torch.Tensor] | None:
@@ -240,7 +250,7 @@ class Learner:
             progress = trainer.run()
         self.warnings += trainer.warnings
         with self.scene.timed("evaluate"):
-            self._calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
+            self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
 
     def _truth_of_val(self) -> Callable[[], np.ndarray]:
@@ -262,7 +272,7 @@ class Learner:
         trainer.restore(state["state"], state["training"])
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
 
-    def _calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
+    def calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
         """Choose on validation for the last weights and for the best; both checkpoints get their own choice."""
         for kind, weights in states.items():
             self.model.load_state_dict(weights)

@@ -1,0 +1,284 @@
+"""Learn in many homes without gathering their data: what a shared base with own heads gains.
+
+    python tools/federate.py --rounds 20 --clients 5 -- --task classify --csv 'data/ch*.csv' --labels labels.csv \\
+        --groups homes.csv --backbone gru
+
+starts a server and a process a home on this machine, and compares three ways of learning on each home's own test:
+`local` (each home alone), `shared` (all weights averaged: FedAvg, McMahan et al. 2017) and `fedper` (the backbone
+averaged, each home its own head: Arivazhagan et al. 2019). What follows `--` are flags of run.py; there --out,
+--desc and --overwrite name the directory that is made:
+
+    metrics.json  per_home.csv  per_home.png  base/  {local,shared,fedper}/HOME/{model.pt.best,config.yaml,metrics.json}
+
+On several machines the same with `--serve HOST:PORT` on one, and on each other `--join HOST:PORT --home NAME`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/federate.py` finds our modules
+
+import cli
+from config import RunConfig
+from errors import Interrupted, ResourceError, TsrunError, UsageError
+
+MODES = ("local", "shared", "fedper")
+SCRIPT = Path(__file__).resolve()
+POLL_SECONDS = 0.05
+GRACE_SECONDS = 3.0  # between asking a process to end and ending it
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="tools/federate.py --help lists the flags; those of run.py come after --")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="federate", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--rounds", type=_natural, default=20, help="rounds of averaging (default: 20)")
+    parser.add_argument("--epochs", type=_natural, default=1, help="epochs of a home within a round (default: 1)")
+    parser.add_argument(
+        "--clients", nargs="+", default=[], metavar="HOME", help="homes that take part, or how many (default: all)"
+    )
+    parser.add_argument("--homes-by", default="groups", choices=("groups", "files"), help="what a home is")
+    parser.add_argument("--blocks", type=_natural, default=1, help="stretches that a group's rows are parted in")
+    parser.add_argument("--gap-rows", type=int, default=0, help="rows of a group left out between its parts")
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES, help="ways of learning")
+    parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for homes (default: 60)")
+    parser.add_argument("--round-timeout", type=float, default=600.0, help="seconds that a home may take for a round")
+    roles = parser.add_argument_group("one part on its own, for several machines")
+    roles.add_argument("--serve", default="", metavar="HOST:PORT", help="only the server; --clients says how many")
+    roles.add_argument("--home", default="", help="only this home; without --join it learns alone")
+    roles.add_argument("--join", default="", metavar="HOST:PORT", help="the server that the home joins")
+    roles.add_argument("--place", default="federated", metavar="DIR", help="folder of the server's or home's files")
+    parser.add_argument("--leashed", action="store_true", help=argparse.SUPPRESS)  # end when standard input does
+    return parser
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    return value
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, list[str]]:
+    """(our flags, run.py's as a configuration, its words); the server alone has no configuration."""
+    words = list(argv)
+    cut = words.index("--") if "--" in words else len(words)
+    args, theirs = make_parser().parse_args(words[:cut]), words[cut + 1 :]
+    if args.serve and args.home:
+        raise UsageError("is a server or a home, not both", where="--serve / --home")
+    if args.serve:
+        if len(args.clients) != 1 or not args.clients[0].isdigit() or int(args.clients[0]) < 2:
+            raise UsageError("a server waits for a number of homes, 2 or more", where="--clients")
+        return args, None, theirs
+    if args.join and not args.home:
+        raise UsageError("which home joins?", where="--home")
+    if not theirs:
+        raise UsageError("no flags of run.py: what is to be learned?", hint="... -- --task classify --csv FILE ...")
+    config = cli.parse(["--mode", "train", *theirs])
+    if config.mode != "train":
+        raise UsageError("a federation trains", where=f"--mode {config.mode}")
+    return args, config, theirs
+
+
+# ---- the parts, each a process
+
+
+def serve(args: argparse.Namespace) -> None:
+    """The server's process."""
+    flower = _flower()
+    modes = [mode for mode in args.modes if mode != "local"]
+    place = Path(args.place)
+    place.mkdir(parents=True, exist_ok=True)
+    exchange = flower.Exchange(modes, args.rounds, args.epochs, int(args.clients[0]), args.wait)
+    flower.serve(args.serve, exchange, args.round_timeout, place)
+
+
+def take_part(args: argparse.Namespace, config: RunConfig) -> None:
+    """A home's process: the rounds with the others, then alone, then its tests and its files."""
+    flower = _flower()
+    if args.leashed:  # what the data have to say was said by the process that started this one
+        logging.getLogger("tsrun").setLevel(logging.ERROR)
+    client = flower.HomeClient(_homes(args, config, [args.home])[args.home], Path(args.place))
+    if args.join:
+        flower.join(args.join, client, args.wait)
+    members = dict(client.members)
+    if "local" in args.modes:
+        client.alone.fit_alone(args.rounds * args.epochs)
+        members["local"] = client.alone
+    for mode in args.modes:
+        if mode in members:
+            members[mode].finish()
+
+
+def _check_flower() -> None:
+    if importlib.util.find_spec("flwr") is None:
+        raise UsageError("Flower is not installed", hint="pip install -r requirements-federate.txt")
+
+
+def _flower() -> Any:
+    _check_flower()
+    from tools import _flower
+
+    return _flower
+
+
+def _leash() -> None:
+    """End this process when the one that started it is gone, however it went: their pipe closes."""
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# ---- all of them on this machine
+
+
+def federate(args: argparse.Namespace, config: RunConfig, words: Sequence[str]) -> None:
+    """Server and homes as processes; what they leave, gathered into one directory."""
+    _check_flower()
+    from rundir import RunDir
+    from tools import _comparison
+
+    homes = _homes(args, config, args.clients)
+    if len(homes) < 2:
+        raise UsageError(f"{len(homes)} home is no federation", where="--clients", hint="2 or more take part")
+    logging.getLogger("tsrun").setLevel(logging.ERROR)
+    name = _comparison.name_of(config, homes=len(homes), rounds=args.rounds, epochs=args.epochs)
+    with RunDir(config.out, name, overwrite=config.overwrite) as place:
+        ends = _run_all(args, words, list(homes), place.path)
+        content = _comparison.gather(place.path, list(homes), args.modes, ends)
+        _comparison.write(place.path, content, config)
+        place.commit()
+    print(_comparison.table(content), place.final, sep="\n")
+
+
+def _homes(args: argparse.Namespace, config: RunConfig, wanted: Sequence[str]) -> Any:
+    from tools._homes import Parting, read_homes
+
+    return read_homes(config, Parting(args.homes_by, args.blocks, args.gap_rows), wanted)
+
+
+def _run_all(args: argparse.Namespace, words: Sequence[str], homes: Sequence[str], place: Path) -> dict[str, int]:
+    """Start the parts and wait for them: {home: exit code}, negative for a signal."""
+    shared = ["--rounds", args.rounds, "--epochs", args.epochs, "--wait", args.wait, "--modes", *args.modes]
+    alike = ["--homes-by", args.homes_by, "--blocks", args.blocks, "--gap-rows", args.gap_rows, "--place", place]
+    with _crew() as start:
+        server, joining = None, []
+        if set(args.modes) - {"local"}:
+            address = f"127.0.0.1:{_free_port()}"
+            timeout = ["--round-timeout", args.round_timeout, "--place", place]
+            server = start("--serve", address, "--clients", len(homes), *shared, *timeout)
+            joining = ["--join", address]
+        parts = {home: start("--home", home, *joining, *shared, *alike, "--", *words) for home in homes}
+        return _wait(server, parts)
+
+
+def _wait(server: subprocess.Popen[bytes] | None, parts: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, int]:
+    told: set[str] = set()
+    while True:
+        codes = {home: part.poll() for home, part in parts.items()}
+        for home in [home for home, code in codes.items() if code and home not in told]:
+            told.add(home)
+            print(f"{home}: {_ending(codes[home] or 0)}", file=sys.stderr, flush=True)
+        if server is not None and server.poll():
+            raise ResourceError("the server gave up, with the message above")
+        if None not in codes.values():
+            if not any(code == 0 for code in codes.values()):
+                raise ResourceError("no home came to the end", hint="their messages stand above")
+            return {home: code or 0 for home, code in codes.items()}
+        time.sleep(POLL_SECONDS)
+
+
+def _ending(code: int) -> str:
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+@contextmanager
+def _crew() -> Iterator[Any]:
+    """A function that starts parts; all of them are gone after the block, however it is left.
+
+    They are killed at once: all that they write lies in the directory of an unfinished run, which goes with them.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(SCRIPT), "--leashed", *map(str, words)]
+        environment = {"OMP_NUM_THREADS": "1"} | os.environ  # many processes share the cores
+        # A session of its own: Ctrl-C reaches this process alone, which then ends the others.
+        part = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env=environment)
+        started.append(part)
+        return part
+
+    try:
+        yield start
+    finally:
+        for part in started:
+            part.kill()
+        for part in started:
+            part.wait()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Interrupted(signum, "stopped by SIGTERM")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; the exit code (0, 2 usage, 3 data, 4 another schema, 5 diverged, 6 too few homes, 130/143)."""
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
+    try:
+        args, config, words = parse(sys.argv[1:] if argv is None else argv)
+        if args.leashed:
+            _leash()
+        if config is None:
+            serve(args)
+        elif args.home:
+            take_part(args, config)
+        else:
+            federate(args, config, words)
+    except TsrunError as error:
+        return _told(error)
+    except KeyboardInterrupt:
+        return _told(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
+    return 0
+
+
+def _told(error: TsrunError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads of a server whose homes hang would hold up the interpreter's own end
