@@ -129,7 +129,7 @@ def test_a_label_comes_in_its_own_unit(tmp_path, monkeypatch, capsys):
     run = train(tmp_path, "regress", "linear", "--val-ratio 0.3")
     x, said = beside(tmp_path, values, run, 9, "y_pred")
     got = run_torch(exported(capsys, run, "torch"), x)[:, 0, 0]
-    np.testing.assert_allclose(got, said, atol=2e-4)  # the file has seven digits, and so has float32
+    np.testing.assert_allclose(got, said, atol=7e-4)  # the file has seven digits: half a unit of the last is 5e-4
     assert np.std(said) > 0.05
 
 
