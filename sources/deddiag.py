@@ -86,19 +86,21 @@ def read_house(
     end: str = "",
     reader: str = "raw",
     timeout: float = 300,
+    alone: bool = False,
 ) -> Series:
     """One row, "house H": the mains, then the devices, in W at every second from `start` to before `end`.
 
     Items are given by id or by name; `fridge=35` calls the channel fridge, which else has the item's name. `start` and
     `end` are UTC unless they carry an offset, and default to the mains' first and last reading. What is missing is NaN,
     and said in a note; see above for what counts as missing. Raises UsageError and DataError: for a house or an item
-    that is not there, and for one without a reading in the range.
+    that is not there, and for one without a reading in the range. `alone`: a house with none of the devices is its
+    meter alone.
     """
     if reader not in READERS:
         raise UsageError(f"{reader!r} is none of {', '.join(READERS)}", where="--db-reader")
     with connect(db, timeout=timeout) as connection:
         tables = Tables(connection, schema)
-        items = _choose(tables, house, [mains, *devices])
+        items = _choose(tables, house, mains, devices, alone)
         begin, n = _span(tables, items[0], start, end)
         values = np.empty((len(items), n), np.float32)
         sources, notes = [], []
@@ -177,16 +179,19 @@ def _rows(message: bytes) -> Iterator[list[np.ndarray]]:
         yield row
 
 
-def _choose(tables: Tables, house: int, words: Sequence[str]) -> list[Item]:
-    """The items that are meant, each with a channel name of its own."""
+def _choose(tables: Tables, house: int, mains: str, devices: Sequence[str], alone: bool) -> list[Item]:
+    """The items that are meant, each with a channel name of its own; `alone`: the mains where no device is there."""
     houses = [str(row[0]) for row in tables.ask("SELECT id FROM {houses} ORDER BY id")]
     if str(house) not in houses:
         raise DataError(f"there is no house {house}", where="--house", hint=f"there are {', '.join(houses) or 'none'}")
     names: dict[int, str] = dict(
         tables.ask("SELECT id, name FROM {items} WHERE house = %(house)s ORDER BY id", house=house)
     )
+    said = {str(word).rpartition("=")[2] for word in devices}
+    if alone and not said & {*names.values(), *map(str, names)}:
+        devices = ()
     chosen: list[Item] = []
-    for word in words:
+    for word in (mains, *devices):
         number, channel = _pick(str(word), names, house)
         if any(item.id == number for item in chosen):
             raise UsageError(f"item {number} is named twice", where="--mains / --devices")

@@ -227,7 +227,8 @@ class Nilm(Task):
                 raise UsageError("is needed with --db", where=f"--{flag}")
         from sources import deddiag  # psycopg is an extra
 
-        return coarser(deddiag.read_house(config.db, **self.database, **self.range, timeout=config.db_timeout), sample)
+        how = {**self.database, **self.range, "timeout": config.db_timeout, "alone": config.mode == "infer"}
+        return coarser(deddiag.read_house(config.db, **how), sample)
 
     def _read_csv(self, config: RunConfig, devices: Mapping[str, str], common: Mapping[str, Any]) -> Series:
         if not config.time_col:

@@ -347,6 +347,19 @@ def test_a_database_gives_what_the_same_readings_in_a_file_give(tmp_path, postgr
     loaded = f"--mode infer --db '{postgres}' --db-schema nilm_test --house 3 --mains 1 --eval-split test --no-plots"
     again = good(tmp_path, loaded, "--ckpt", two.relative_to(tmp_path))
     assert strict(again / "summary.json")["macro_f1"] == strict(two / "summary.json")["macro_f1"]
+    import psycopg
+
+    with psycopg.connect(postgres) as connection:  # another house, which has a meter only
+        connection.execute("INSERT INTO nilm_test.houses (id) VALUES (4)")
+        connection.execute("INSERT INTO nilm_test.items (id, name, category, house) VALUES (9, 'Total', 'Other', 4)")
+        connection.execute(
+            "INSERT INTO nilm_test.measurements SELECT 9, time, value FROM nilm_test.measurements WHERE item_id = 1"
+        )
+    alone = loaded.replace("--house 3 --mains 1 --eval-split test", "--house 4 --mains 9 --desc alone")
+    alone = good(tmp_path, alone, "--ckpt", two.relative_to(tmp_path))
+    assert "unscored" in strict(alone / "summary.json") and "kettle true on" not in rows(alone / "timeline.csv")[0]
+    lines = {line["time"]: line["kettle p"] for line in rows(alone / "timeline.csv")}
+    assert len(lines) > len(second)
 
 
 @pytest.mark.slow
