@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 
 
 REGISTRY_TESTS = ("test_backbones.py", "test_registry.py")
-FEW = {"gru", "linear", "llm_ts", "dlinear", "ridge", "unet"}  # backbones that stand for all in `make check`
+FEW = {"gru", "llm_ts", "ridge", "unet"}  # backbones that stand for all in `make check`
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -63,6 +63,7 @@ def claim_run_refused(folder):
     return caught.value.what
 
 
+@pytest.mark.slow
 def test_a_lost_run_fails_and_is_claimed_again(tmp_path):
     """Its process is killed; its metric is null; its id is handed out twice more, then no longer."""
     bounded(tmp_path, max_runs=2)
@@ -85,6 +86,7 @@ def test_a_lost_run_fails_and_is_claimed_again(tmp_path):
     assert claim_run_refused(tmp_path) == "all 2 runs are claimed"
 
 
+@pytest.mark.slow
 def test_a_beat_keeps_a_claim(tmp_path):
     view = view_of(tmp_path)
     made = claim(view, lease=0.8)

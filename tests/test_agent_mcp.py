@@ -69,6 +69,7 @@ def test_an_agent_reads_proposes_and_is_told_what_is_wrong(study):  # noqa: F811
         assert json.loads(line)["jsonrpc"] == "2.0", "stdout carries the protocol alone"
 
 
+@pytest.mark.slow
 def test_a_server_without_a_study(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "nas_agent", "serve"], cwd=tmp_path, env=ENV, capture_output=True, text=True, input=""

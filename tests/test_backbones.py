@@ -173,6 +173,7 @@ def compiled_equals_eager(name: str, backend: str, head: str = "pool") -> Model 
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, head", FIRST)
 def test_compiled_equals_eager(name, head):
     compiled_equals_eager(name, "aot_eager", head)

@@ -171,6 +171,7 @@ def test_the_same_file_twice_is_a_warning(box):
     assert any("given more than once" in note for note in notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "flags"),
     [
@@ -528,6 +529,7 @@ def test_a_full_disk_at_the_first_checkpoint(box, monkeypatch):
     assert list((box / "artifacts").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_after_training_loses_no_training(box, monkeypatch):
     """The run waits, hidden, and goes on when there is room."""
 

@@ -95,6 +95,7 @@ def classifier(tmp_path, monkeypatch):
     return train(tmp_path, "classify", "gru", "--model-args hidden=8 --val-ratio 0.3 --test-ratio 0.3"), values
 
 
+@pytest.mark.slow
 def test_raw_windows_give_the_probabilities_that_the_run_wrote(classifier, tmp_path, capsys):
     run, values = classifier
     x, said = beside(tmp_path, values, run, 9, "y_score")
@@ -311,6 +312,7 @@ def test_encoder_and_gru_together_take_at_most_160_kilobytes(tmp_path, monkeypat
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_the_checkpoints_is_never_written(classifier, capsys, monkeypatch):
     """A format whose maker spoils the head by a thousandth."""
     run, _ = classifier
@@ -328,6 +330,7 @@ def test_a_model_that_is_not_the_checkpoints_is_never_written(classifier, capsys
     assert not [path.name for path in run.iterdir() if "spoiled" in path.name]
 
 
+@pytest.mark.slow
 def test_what_stands_there_and_was_not_exported_stays(classifier, tmp_path, capsys):
     run, _ = classifier
     other = tmp_path / "mine.pt2"
@@ -387,6 +390,7 @@ def test_a_backbone_that_does_not_export_is_refused(classifier, capsys, monkeypa
     assert not list(run.glob("*pt2*"))
 
 
+@pytest.mark.slow
 def test_other_files_are_checked_on_all_of_their_windows(classifier, tmp_path, capsys):
     run, _ = classifier
     lay(tmp_path / "new", a=np.ones((3, 12)) * [[1], [2], [3]], b=np.zeros((3, 12)))

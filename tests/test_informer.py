@@ -334,6 +334,7 @@ def test_a_saved_forecaster_predicts_the_same():
     assert torch.equal(model.eval()(windows(), marks()), other.eval()(windows(), marks()))
 
 
+@pytest.mark.slow
 def test_it_learns_to_continue_a_sine():
     """Phases never seen before, to a tenth of the error of a forecast of zero (which is 1/2)."""
     model = forecaster(1, 24, Ahead(6, (0,)), dropout=0.0)

@@ -361,6 +361,7 @@ def test_what_a_long_csv_may_lack(tmp_path):
     assert notes == ("warning: house: the devices sum to more than the mains in 50.00% of the steps",)
 
 
+@pytest.mark.slow
 def test_the_real_files_come_through_line_by_line(shared):
     path = shared / "refit_house2" / "refit_house2_2015-01-04_2015-01-17_8s.csv.gz"
     names = ["fridge", "washing_machine", "dishwasher", "microwave"]

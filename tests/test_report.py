@@ -96,6 +96,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.slow
 def test_two_tasks_from_a_parent_folder(tmp_path: Path) -> None:
     runs = tmp_path / "artifacts"
     make_run(runs / "a_classify", plots=2)
@@ -130,6 +131,7 @@ def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     assert embedded == [path.read_bytes() for path in (tmp_path / "report.png", run / "plot0.png", run / "plot1.png")]
 
 
+@pytest.mark.slow
 def test_names_are_text_and_never_markup_or_terminal_codes(tmp_path: Path) -> None:
     evil = "<script>alert('1')</script> & $\\frac \x1b[31m\n\ud800"
     make_run(tmp_path / "r", run=evil, backbone='"><img src=x>', references={evil: {"pr_auc": 0.1}})
@@ -190,6 +192,7 @@ def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None
     assert done.returncode == 2 and "--out file/report: cannot write" in done.stderr
 
 
+@pytest.mark.slow
 def test_missing_pieces_leave_empty_cells(tmp_path: Path) -> None:
     make_run(tmp_path / "full")
     (tmp_path / "bare").mkdir()
@@ -249,6 +252,7 @@ def test_the_dot_plot_ranks_runs_and_draws_every_reference(tmp_path: Path) -> No
     assert len(set(markers)) == len(markers)
 
 
+@pytest.mark.slow
 def test_a_hundred_runs_or_none_with_a_value_still_make_a_picture(tmp_path: Path) -> None:
     run = report.gather([make_run(tmp_path / "r")])[0]
     many = report.figure_of([run] * 100)
