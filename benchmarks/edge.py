@@ -26,7 +26,6 @@ from tools import export
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-EPOCHS = {"sensors": 20, "people in a room": 20, "meter": 6, "load": 3}
 
 
 def commands(place: Path, shared: Path) -> Iterator[tuple[str, list[str]]]:
@@ -34,19 +33,21 @@ def commands(place: Path, shared: Path) -> Iterator[tuple[str, list[str]]]:
     raw, room = place / "sensors.npz", place / "rooms.npz"
     if not raw.is_file():
         sensors.write(raw, sensors.recordings())
-    yield "sensors", f"--task classify --npz {raw} --backbone fusion_gru --stage all --test-ratio 0.2".split()
+    words = f"--task classify --npz {raw} --backbone fusion_gru --stage all --test-ratio 0.2 --epochs 20"
+    yield "sensors", words.split()
     table = shared / "room_occupancy_multimodal" / "Occupancy_Estimation.csv"
     if table.is_file():
         if not room.is_file():
             arrays: dict[str, Any] = rooms.windows(table)
             np.savez_compressed(room, **arrays)
-        words = f"--task classify --npz {room} --backbone fusion_gru --stage all --val-groups val"
-        yield "people in a room", [*words.split(), "--test-groups", rooms.TEST]
-    yield "meter", ["--task", "nilm", "--demo", "--backbone", "gru", "--nilm-features", "none"]
+        words = f"{rooms.FLAGS} {rooms.TRAINED} --npz {room} --stage all --test-groups {rooms.TEST}"
+        yield "people in a room", words.split()
+    words = "--task nilm --demo --backbone gru --nilm-features none --epochs 6"
+    yield "meter", words.split()
     load = shared / "ett" / "ETTh1.csv"
     if load.is_file():
         words = f"--task forecast --csv {load} --time-col date --preset etth --backbone dlinear"
-        yield "load", [*words.split(), "--context-len", "96", "--horizon", "24"]
+        yield "load", f"{words} --context-len 96 --horizon 24 --epochs 3".split()
 
 
 def trained(name: str, words: Sequence[str], place: Path) -> Path:
@@ -54,7 +55,7 @@ def trained(name: str, words: Sequence[str], place: Path) -> Path:
     folder = place / name.replace(" ", "_")
     finished = sorted(folder.glob("train_*/manifest.json"))
     if not finished:
-        common = ["--epochs", str(EPOCHS[name]), "--reference", "off", "--no-plots", "--quiet", "--out", str(folder)]
+        common = ["--reference", "off", "--no-plots", "--quiet", "--out", str(folder)]
         command = [sys.executable, str(ROOT / "run.py"), "--mode", "train", *words, *common]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         finished = sorted(folder.glob("train_*/manifest.json"))

@@ -302,11 +302,9 @@ def test_encoder_and_gru_together_take_at_most_160_kilobytes(tmp_path, monkeypat
     assert card["exclusive"] and card["inputs"][0]["modalities"] == sizes and card["metric"]["name"] == "macro_f1"
     said = run_onnx(path, np.concatenate(list(parts.values()), axis=2).transpose(0, 2, 1))
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-5)
-    floats = run_onnx(exported(capsys, run), np.concatenate(list(parts.values()), axis=2).transpose(0, 2, 1))
-    held = preds(run)
-    rows = [int(line["row"]) for line in held]
-    wrote = np.array([[float(line[f"p {row['name']}"]) for row in card["outputs"][0]["rows"]] for line in held])
-    np.testing.assert_allclose(floats[rows, :, 0], wrote, atol=1e-5)
+    lines = preds(run)
+    wrote = np.array([[float(line[f"p {row['name']}"]) for row in card["outputs"][0]["rows"]] for line in lines])
+    np.testing.assert_allclose(said[[int(line["row"]) for line in lines], :, 0], wrote, atol=0.02)  # eight bits
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -410,7 +408,7 @@ def task_of(name, place):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", range(len(backbones.names())), ids=backbones.names())
-def test_every_backbone_goes_into_every_format(place, tmp_path, monkeypatch):
+def test_every_backbone_goes_into_a_graph(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from tools import _onnx
 
@@ -429,8 +427,7 @@ def test_every_backbone_goes_into_every_format(place, tmp_path, monkeypatch):
         args = f"members={','.join(members)}"
     run = train(tmp_path, task, name, own, *(["--model-args", args] if args else []), files=files)
     trial = export.trial_of(run / "model.pt.best", [])
-    export.build("torch", trial)  # which checks it
-    data, _ = export.build("onnx", trial)
+    data, _ = export.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
     whole = _onnx.quantised(data)
     trial.difference(_onnx.opened(whole, trial.names), exact=False)
     assert len(whole) <= len(data)

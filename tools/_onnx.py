@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import torch
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from onnxscript import optimizer
 from torch import nn
 
@@ -42,9 +43,28 @@ def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str
     )
     assert program is not None
     model: Any = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
+    _fold(model.graph)
     _strip(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _fold(graph: Any) -> None:
+    """Work out what depends on constants alone, such as weights made of weights: the optimizer stops at a Split."""
+    known = {part.name: numpy_helper.to_array(part) for part in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        names = [name for name in node.input if name]
+        if not names or not known.keys() >= set(names):
+            nodes.append(node)
+            continue
+        made = ReferenceEvaluator(node, opsets={"": OPSET}).run(None, {name: known[name] for name in names})
+        known |= dict(zip(node.output, made, strict=True))
+    used = {name for node in nodes for name in node.input} | {place.name for place in graph.output}
+    graph.ClearField("initializer")
+    graph.ClearField("node")
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in known.items() if name in used)
+    graph.node.extend(nodes)
 
 
 def _strip(model: Any) -> None:
