@@ -30,6 +30,7 @@ from learner import Learner
 from metrics import clean_json
 from results_experiment import Files
 from rundir import RunDir, run_name, write_json
+from scene import Scene
 from tasks._task import Task
 
 log = logging.getLogger("tsrun")
@@ -70,18 +71,9 @@ def learn(
         config = finetune.adopt_checkpoint(config, stored)
         adapting.check(config, stored)
     task = tasks.build(config.task, config.options)
-    config = staging.settle(config, task, argv)
-    series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
-    if stored is not None and not config.adapt_modality:
-        finetune.check_files(stored, config, series)
-    config = scenes.resolve_context(config, series)
-    config = task.settle(config)
-    scene = scenes.open_scene(config, task, series, timings)
-    scenes.check_windows(scene)
-    if stored is not None:
-        finetune.check_checkpoint(stored, scene)
-    folds = scenes.make_splits(scene)
-    name = run_name(config, channels=series.n_channels, task_part=task.name_part())
+    scene = _open(staging.settle(config, task, argv), task, stored)
+    config, folds = scene.config, scenes.make_splits(scene)
+    name = run_name(config, channels=scene.series.n_channels, task_part=task.name_part())
     final = Path(config.out) / name
     if config.dry_run:
         return {"dry_run": name} | staging.whole(scene, task, folds[-1], device, stored).sizes(), final
@@ -106,6 +98,19 @@ def learn(
             content["metrics"] = written.write(learner, place.path, content)
         place.commit()
     return content, final
+
+
+def _open(config: RunConfig, task: Task, stored: Mapping[str, Any] | None) -> Scene:
+    """The data of a run, and the configuration with what they say; `stored` is what finetuning starts from."""
+    series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
+    if stored is not None and not config.adapt_modality:
+        finetune.check_files(stored, config, series)
+    config = task.settle(scenes.resolve_context(config, series))
+    scene = scenes.open_scene(config, task, series, timings)
+    scenes.check_windows(scene)
+    if stored is not None:
+        finetune.check_checkpoint(stored, scene)
+    return scene
 
 
 def _learn_fold(

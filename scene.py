@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -150,30 +151,41 @@ def open_scene(
     targets = tuple([series.channels[c] for c in keep].index(name) for name in continued)
     beforehand = _usable(series, covariates)
     usable_x = _usable(series, keep) & beforehand
-    length, offset, horizon = config.context_len, None if per_row else task.offset(config), task.horizon
     if plane is None:
         known = bool(per_row) or task.within
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
     else:
         usable_y = plane.usable()
         usable_y &= True if per_row else beforehand
-    judged = None
     if task.within:
-        usable_x &= usable_y
-        index = windows.cover(series.offsets, usable_x, length=length, stride=config.stride)
-        if (stride := task.judged_stride(config)) != config.stride:
-            judged = windows.cover(series.offsets, usable_x, length=length, stride=stride)
+        index, judged = _over(config, task, series, usable_x & usable_y)
         ahead = index.of_rows(np.zeros(series.n_rows, bool))
     else:
-        index = windows.plan(
-            series.offsets, usable_x, usable_y, length=length, offset=offset, stride=config.stride, horizon=horizon
-        )
-        ahead = windows.last_contexts(series.offsets, usable_x, length=length, offset=offset, horizon=horizon)
-        told = np.full(series.n_rows, not per_row)
-        if series.known:
-            told &= _told_ahead(series, task.horizon)
-        ahead = ahead.of_rows(told)
+        index, ahead = _before(config, task, series, usable_x, usable_y, bool(per_row))
+        judged = None
     return Scene(config, series, keep, covariates, targets, plane, index, ahead, timings, task.views(series), judged)
+
+
+def _over(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index | None]:
+    """Windows over what they are asked about; and those that are judged, where they are others."""
+    assert config.context_len is not None
+    lay = partial(windows.cover, series.offsets, usable, length=config.context_len)
+    stride = task.judged_stride(config)
+    return lay(stride=config.stride), None if stride == config.stride else lay(stride=stride)
+
+
+def _before(
+    config: RunConfig, task: Task, series: Series, usable_x: np.ndarray, usable_y: np.ndarray, per_row: bool
+) -> tuple[Index, Index]:
+    """Windows before their targets; and the last of each row, where its target is ahead."""
+    assert config.context_len is not None
+    offset = None if per_row else task.offset(config)
+    span: dict[str, Any] = {"length": config.context_len, "offset": offset, "horizon": task.horizon}
+    index = windows.plan(series.offsets, usable_x, usable_y, stride=config.stride, **span)
+    told = np.full(series.n_rows, not per_row)
+    if series.known:
+        told &= _told_ahead(series, task.horizon)
+    return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(told)
 
 
 def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
