@@ -30,9 +30,7 @@ class Files:
         epochs = [
             {
                 "epoch": line["epoch"],
-                "train_mse": line.get(
-                    "train_mse", line["train_loss"]
-                ),  # the loss is the MSE where that is not measured
+                "train_mse": line.get("train_mse", line["train_loss"]),  # not measured where it is the loss
                 "val_mse": line["val_mse"],
                 "lr": line["lr"],
             }
