@@ -333,7 +333,7 @@ def test_a_worker_that_fails_says_how():
 @pytest.mark.slow
 def test_a_worker_leaves_with_its_search(tmp_path):
     code = (
-        "import os, time\nfrom tests.test_search import gone\nfrom trials import Workers\n"
+        "import os, time\nfrom tests.test_search import gone\nfrom studies.trials import Workers\n"
         "if __name__ == '__main__':\n"
         "    print(Workers([]).start(gone).hear(60)[1]['pid'], flush=True)\n    time.sleep(600)\n"
     )
