@@ -60,12 +60,15 @@ def adopt_checkpoint(config: RunConfig, stored: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-def check_files(stored: Mapping[str, Any], config: RunConfig, series: Series, lacking: int = 0) -> None:
+def check_files(
+    stored: Mapping[str, Any], config: RunConfig, series: Series, derived: Sequence[str] = (), lacking: int = 0
+) -> None:
     """CheckpointError when the checkpoint was trained on another number of channels, or on steps of another length.
 
-    `lacking` labels are not there, and not needed.
+    `derived` inputs are made of the channels, and were listed among them once; `lacking` labels are not there, and not
+    needed.
     """
-    wanted, channels = stored["input_channels"], series.n_channels
+    wanted, channels = [name for name in stored["input_channels"] if name not in derived], series.n_channels
     if channels != len(wanted) - lacking:
         raise CheckpointError(
             f"was trained on {len(wanted)} input channel(s), the data have {channels}",

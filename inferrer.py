@@ -54,7 +54,7 @@ def prepare(config: RunConfig, device: torch.device) -> Inference:
     config = task.settle(config)
     series, timings = scenes.load(config, task, stored["input_channels"])
     lacking = 0 if stored["per_row"] else task.absent(stored["input_channels"], stored["outputs"], config, series)
-    finetune.check_files(stored, config, series, lacking)
+    finetune.check_files(stored, config, series, task.derived, lacking)
     known = _label_known(stored, series, lacking)
     scene = scenes.open_scene(config, task, series, timings, label_known=known, per_row=stored["per_row"])
     finetune.check_checkpoint(stored, scene)

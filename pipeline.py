@@ -104,7 +104,7 @@ def _open(config: RunConfig, task: Task, stored: Mapping[str, Any] | None) -> Sc
     """The data of a run, and the configuration with what they say; `stored` is what finetuning starts from."""
     series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
     if stored is not None and not config.adapt_modality:
-        finetune.check_files(stored, config, series)
+        finetune.check_files(stored, config, series, task.derived)
     config = task.settle(scenes.resolve_context(config, series))
     scene = scenes.open_scene(config, task, series, timings)
     scenes.check_windows(scene)

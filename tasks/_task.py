@@ -144,6 +144,7 @@ class Task(ABC):
     horizon: int = 1  # H
     continues: bool = False  # the target is what comes next of the model's own input
     within: bool = False  # the target lies within the context: inference covers all of it, and nothing comes next
+    derived: tuple[str, ...] = ()  # inputs that `views` makes, which are no channels of a series
     monitor: str  # the metric of `watch` that early stopping and the best checkpoint follow
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics

@@ -27,7 +27,17 @@ from sources.synthetic import appliance_series
 from states import UNKNOWN, on_states, steps_of
 from tasks import register
 from tasks._devices import DevicePlane, DeviceSample, DeviceTargets, Overlaid
-from tasks._meter import MeterInputs, MeterViews, coarser, devices_of, frozen_steps, header, seconds_of, step_seconds
+from tasks._meter import (
+    FEATURES,
+    MeterInputs,
+    MeterViews,
+    coarser,
+    devices_of,
+    frozen_steps,
+    header,
+    seconds_of,
+    step_seconds,
+)
 from tasks._task import Bench, Loss, Maker, Plane, Scored, Shown, Task
 from tasks._timeline import Timeline, by_mains, kpis, write_devices, write_timeline
 from windows import Index, Windows
@@ -136,6 +146,7 @@ class Nilm(Task):
 
     head = "step"
     within = True
+    derived = FEATURES[1:]
     summary = "summary.json"
     headline = ("macro_f1", "mae")
     fitted_references = ("mains_threshold",)

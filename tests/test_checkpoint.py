@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pickle
 
@@ -128,3 +129,33 @@ def test_checkpoints_of_schema_1_still_predict(tmp_path, task):
     ahead = [line for line in preds(folder) if line["y_true"] == ""]
     assert [line["time"] for line in ahead] == ["9"] * 3
     assert numbers(ahead, column) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("columns", ["mains", "mains,kettle"])
+def test_a_meters_checkpoint_of_schema_1_still_predicts(tmp_path, columns):
+    """A GRU of two units on 8 steps, saved when a meter's derived inputs were channels: its equations by hand."""
+    path = ROOT / "tests" / "fixtures" / "schema1_nilm.pt"
+    stored = checkpoint.load(path)
+    assert stored["schema"] == 1 and stored["input_channels"] == ["mains", "mains change", "kettle"]
+    watts = np.array([90, 91, 2090, 2080, 2085, 95, 92, 90], np.float32)
+    lines = [f"2024-01-01 00:00:{10 * i:02d}" if i < 6 else f"2024-01-01 00:01:{10 * i - 60:02d}" for i in range(8)]
+    cells = [
+        f"{t},{w:g}" + (f",{2000 * (w > 1000)}" if "," in columns else "") for t, w in zip(lines, watts, strict=True)
+    ]
+    (tmp_path / "new.csv").write_text("\n".join([f"time,{columns}", *cells]) + "\n")
+    folder = good(tmp_path, f"--mode infer --csv new.csv --ckpt {path} --task nilm --reference off --no-plots")
+    weights = {name: value.numpy().astype(np.float64) for name, value in stored["state"].items()}
+    mean, std = (np.array(stored["scaler"][key]) for key in ("mean", "std"))
+    state, said = np.zeros(2), []
+    for x in (np.stack([watts, np.diff(watts, prepend=watts[:1])], axis=1) - mean) / std:
+        inner, outer = (weights[f"backbone.rnn.weight_{k}_l0"] @ v + weights[f"backbone.rnn.bias_{k}_l0"]
+                        for k, v in (("ih", x), ("hh", state)))  # fmt: skip
+        reset, update = (1 / (1 + np.exp(-(inner[k : k + 2] + outer[k : k + 2]))) for k in (0, 2))
+        state = (1 - update) * np.tanh(inner[4:] + reset * outer[4:]) + update * state
+        said.append(weights["head.weight"] @ state + weights["head.bias"])
+    with (folder / "timeline.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [float(line["kettle p"]) for line in found] == pytest.approx(
+        [1 / (1 + np.exp(-y[0])) for y in said], abs=1e-4
+    )
+    assert ("true on" in " ".join(found[0])) == ("," in columns)
