@@ -65,7 +65,7 @@ def test_the_commands_run_in_the_order_of_the_page(tmp_path):
         (tmp_path / "data" / "ett").mkdir(parents=True)
         (tmp_path / "data" / "ett" / "ETTh1.csv").symlink_to(published)
     else:
-        runnable = [c for c in runnable if "--dataset" not in c]
+        runnable = [c for c in runnable if "--dataset" not in c and "examples/informer.py" not in c]
     assert len(runnable) >= 7
     for command in runnable:
         words = re.sub(r"^(\.venv/bin/)?python\b", sys.executable, command)
