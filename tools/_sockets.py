@@ -18,6 +18,7 @@ from errors import DataError, ResourceError, UsageError
 
 QUEUE = 100_000  # messages that wait for a slow peer
 LINGER_MS = 2000  # for what is still on its way at the end
+WAKE_MS = 200  # a signal that comes just before a wait for messages would else be heard with the next one only
 HELLO = b"hello."
 SUBSCRIBED = 1  # the first byte of a subscription
 CHUNK = 1 << 16  # bytes of standard input read at once
@@ -92,7 +93,8 @@ def _socket(context: Any, kind: int, address: str, flag: str) -> Any:
 
 def _received(socket: Any) -> Iterator[bytes]:
     while True:
-        yield socket.recv_multipart()[-1]  # a publisher may put a topic before the sample
+        if socket.poll(WAKE_MS):
+            yield socket.recv_multipart()[-1]  # a publisher may put a topic before the sample
 
 
 def _while_greeting(reader: Any, writer: Any, ready: str) -> Iterator[bytes]:
@@ -104,7 +106,7 @@ def _while_greeting(reader: Any, writer: Any, ready: str) -> Iterator[bytes]:
     poller.register(0 if reader is None else reader, zmq.POLLIN)
     rest = b""
     while True:
-        there = dict(poller.poll())
+        there = dict(poller.poll(WAKE_MS))
         if there.pop(writer, 0):
             _greet(writer, ready)
         if not there:
