@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 
 # A database's address. What stands where a password may be is not let through where it could be read in two ways.
@@ -31,6 +32,12 @@ class TsrunError(Exception):
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return without_password(f"{text}\n  hint: {self.hint}" if self.hint else text)
+
+
+def tell(error: TsrunError) -> int:
+    """Say an error on stderr, as every command does; its exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 class UsageError(TsrunError):

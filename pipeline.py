@@ -105,9 +105,7 @@ def _open(config: RunConfig, task: Task, stored: Mapping[str, Any] | None) -> Sc
     series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
     if stored is not None and not config.adapt_modality:
         finetune.check_files(stored, config, series, task.derived)
-    config = task.settle(scenes.resolve_context(config, series))
-    scene = scenes.open_scene(config, task, series, timings)
-    scenes.check_windows(scene)
+    scene = scenes.to_train_on(config, task, series, timings)
     if stored is not None:
         finetune.check_checkpoint(stored, scene)
     return scene

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from errors import Interrupted, ResourceError, TsrunError
+from errors import Interrupted, ResourceError, TsrunError, tell
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,20 +27,15 @@ def main(argv: Sequence[str]) -> int:
 
         pipeline.run(config, argv)
     except TsrunError as error:
-        return _tell(error)
+        return tell(error)
     except KeyboardInterrupt:
-        return _tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
+        return tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
     except (MemoryError, OSError, RuntimeError) as error:
         shortage = _shortage(error, out)
         if shortage is None:
             raise
-        return _tell(shortage)
+        return tell(shortage)
     return 0
-
-
-def _tell(error: TsrunError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -29,8 +29,8 @@ class Scaler:
         """
         moments = np.array(list(map(partial(_moments, seen), values)))  # which lets go of each before it takes the next
         mean, std, constant = moments.T
-        std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)
-        return cls(mean, std, tuple(channels), tuple(n for n, still in zip(channels, constant, strict=True) if still))
+        still = tuple(name for name, same in zip(channels, constant, strict=True) if same)
+        return cls(mean, usable(mean, std), tuple(channels), still)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """[C, total] -> the same, scaled, float32: the one copy that a run makes of its data."""
@@ -48,6 +48,11 @@ class Scaler:
     def of(cls, plain: Mapping[str, Any]) -> Scaler:
         """From a checkpoint."""
         return cls(np.asarray(plain["mean"]), np.asarray(plain["std"]), tuple(plain["channels"]))
+
+
+def usable(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Deviations [C] to divide by: 1 where a channel is constant but for rounding."""
+    return np.where(std > 1e-12 * np.abs(mean), std, 1.0)
 
 
 def _moments(seen: np.ndarray, channel: np.ndarray) -> tuple[float, float, bool]:

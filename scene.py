@@ -204,6 +204,13 @@ def _told_ahead(series: Series, horizon: int) -> np.ndarray:
     return told
 
 
+def to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> Scene:
+    """The scene of a training run, its configuration completed by what the data say. DataError without a window."""
+    scene = open_scene(task.settle(resolve_context(config, series)), task, series, timings)
+    check_windows(scene)
+    return scene
+
+
 def check_windows(scene: Scene) -> None:
     """DataError when there is nothing to train on, with the reason."""
     config, series = scene.config, scene.series

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import cli
 from config import RunConfig, core_flags
-from errors import Interrupted, TsrunError, UsageError
+from errors import Interrupted, TsrunError, UsageError, tell
 from studies.spaces import Space, space_of
 from studies.trials import Workers, rehearse
 
@@ -44,16 +44,11 @@ def main(argv: Sequence[str]) -> int:
         log.propagate = False
         content = search(options, words)
     except TsrunError as error:
-        return _tell(error)
+        return tell(error)
     except KeyboardInterrupt:
-        return _tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint="the same command goes on"))
+        return tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint="the same command goes on"))
     print(json.dumps(content, allow_nan=False) if options.json else f"{content['sentence']}\n{content['directory']}")
     return 0
-
-
-def _tell(error: TsrunError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -45,6 +45,14 @@ def report(truth: np.ndarray, pred: np.ndarray, names: Sequence[str]) -> dict[st
     return {**found, "classes": list(names)}
 
 
+def accuracy(truth: np.ndarray, pred: np.ndarray, tau: Sequence[float], exclusive: bool) -> float:
+    """The share of windows [n, K, 1] that are right: the likeliest of classes, else p >= tau in every label at once."""
+    if exclusive:
+        return float((truth.argmax(axis=1) == pred.argmax(axis=1)).mean())
+    right = (pred >= np.asarray(tau)[:, None]) == (truth > 0.5)
+    return float(right.all(axis=(1, 2)).mean())
+
+
 def write_classes(path: Path, bench: Bench, parts: Sequence[Scored]) -> None:
     """preds.csv: a line a window, with the true class (empty where it is not known), the likeliest, and all K."""
     names = np.asarray(bench.names)

@@ -189,9 +189,9 @@ class Classify(LabelTask):
         found = per_output(bench.names, reports, averaged[:-1] if self.exclusive else averaged)
         if self.exclusive:
             return found | _exclusive.report(truth, pred, bench.names)
-        if len(reports) > 1:  # right in every label at once
-            right = (pred >= np.asarray(calibration["tau"])[:, None]) == (truth == 1)
-            found["accuracy"] = float(right.all(axis=(1, 2)).mean()) if len(right) else None
+        if len(reports) > 1:
+            told = _exclusive.accuracy(truth, pred, calibration["tau"], exclusive=False) if len(truth) else None
+            found["accuracy"] = told
         return found
 
     def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ import tasks
 from config import RunConfig
 from data import expand_paths
 from errors import DataError, UsageError, nearest
-from scaling import Scaler
+from scaling import Scaler, usable
 from scene import Scene
 from splits import Split
 from tasks._task import Task
@@ -117,11 +117,7 @@ def _by_group(config: RunConfig, parting: Parting, wanted: Sequence[str]) -> dic
 
 def _open(config: RunConfig) -> tuple[Task, Scene]:
     task = tasks.build(config.task, config.options)
-    series, timings = scenes.load(config, task)
-    config = task.settle(scenes.resolve_context(config, series))
-    scene = scenes.open_scene(config, task, series, timings)
-    scenes.check_windows(scene)
-    return task, scene
+    return task, scenes.to_train_on(config, task, *scenes.load(config, task))
 
 
 def part_rows(scene: Scene, rows: np.ndarray, parting: Parting, name: str) -> Split:
@@ -215,4 +211,4 @@ def common_scaler(
     """What `Scaler.fit` would find over all homes' steps in one place."""
     count = np.sum([np.asarray(t["count"]) for t in first], axis=0)
     std = np.sqrt(np.sum([np.asarray(t["square"]) for t in second], axis=0) / np.maximum(count, 1))
-    return Scaler(mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0), tuple(channels))
+    return Scaler(mean, usable(mean, std), tuple(channels))

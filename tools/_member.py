@@ -24,6 +24,7 @@ from recipe import lr_factor
 from rundir import write_json
 from scaling import Scaler
 from splits import NAMES
+from tasks._exclusive import accuracy
 from tools._homes import Home, schema_of
 from trainer import Trainer, clone_state
 
@@ -148,11 +149,3 @@ class Member:
         write_json(learner.folder / "metrics.json", content)
         results.write_config(learner.folder / "config.yaml", home.config)
         return content
-
-
-def accuracy(truth: np.ndarray, pred: np.ndarray, tau: list[float], exclusive: bool) -> float:
-    """The share of windows [n, K, 1] that are right: the likeliest of classes, else p >= tau in every label at once."""
-    if exclusive:
-        return float((truth.argmax(axis=1) == pred.argmax(axis=1)).mean())
-    right = (pred >= np.asarray(tau)[:, None]) == (truth > 0.5)
-    return float(right.all(axis=(1, 2)).mean())

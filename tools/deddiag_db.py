@@ -25,7 +25,7 @@ sys.path.insert(
 
 from tqdm import tqdm
 
-from errors import DataError, TsrunError
+from errors import DataError, TsrunError, tell
 from sources.postgres import connect
 
 if TYPE_CHECKING:
@@ -179,8 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         rows = load(args.dump, args.db, schema=args.schema, replace=args.replace)
     except TsrunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
     print(", ".join(f"{table} {count:,}" for table, count in rows.items()))
     return 0
 

@@ -33,7 +33,7 @@ from torch import nn
 import checkpoint
 import cli
 from config import core_flags
-from errors import TsrunError, UsageError, nearest
+from errors import TsrunError, UsageError, nearest, tell
 from inferrer import prepare
 from metrics import clean_json
 from tools._trial import CPU, KNOWN, Run, Trial, X, latencies
@@ -323,8 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given, words = _parse(argv)
         print(summary(*export(given.ckpt, given.format, given.out, words)))
     except TsrunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
     return 0
 
 

@@ -34,12 +34,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `pyth
 
 import cli
 from config import RunConfig
-from errors import Interrupted, ResourceError, TsrunError, UsageError
+from errors import Interrupted, ResourceError, TsrunError, UsageError, tell
 
 MODES = ("local", "shared", "fedper")
 SCRIPT = Path(__file__).resolve()
 POLL_SECONDS = 0.05
-GRACE_SECONDS = 3.0  # between asking a process to end and ending it
 
 
 class _Parser(argparse.ArgumentParser):
@@ -266,15 +265,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             federate(args, config, words)
     except TsrunError as error:
-        return _told(error)
+        return tell(error)
     except KeyboardInterrupt:
-        return _told(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
+        return tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
     return 0
-
-
-def _told(error: TsrunError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
 
 
 if __name__ == "__main__":
