@@ -28,13 +28,13 @@ demo: .venv/run
 check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy run.py search.py tools benchmarks nas_agent examples
+	$(BIN)/mypy .
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
 test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy run.py search.py tools benchmarks nas_agent examples
+	$(BIN)/mypy .
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 clean:

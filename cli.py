@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import backbones
-import experiment
 import tasks
 from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table_flags, typed
 from errors import UsageError, is_address, nearest
+from experiments import config_file
 
 DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the model and its judgement out."
 AROUND = (  # the flags that an experiment leaves to its command line
@@ -122,7 +122,7 @@ def parse(argv: Sequence[str]) -> RunConfig:
     table = all_flags()
     options = [flag.option for owners in table.values() for flag in owners.values()]
     problems = [_unknown(word, options) for word in extra]
-    if "config" in given and experiment.is_one(given["config"]):
+    if "config" in given and config_file.is_one(given["config"]):
         return _of_experiment(given, problems)
     raw = _read_yaml(given.pop("config"), table, problems) if "config" in given else {}
     raw |= given
@@ -144,8 +144,8 @@ def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
     if "tag" not in given:
         problems.append("--tag NAME is required: the experiment's directory, as run_0000")
     refuse(problems)
-    written = experiment.parse(path)
-    return replace(_assemble(experiment.settings(written) | given, problems), experiment=written.text)
+    written = config_file.parse(path)
+    return replace(_assemble(config_file.settings(written) | given, problems), experiment=written.text)
 
 
 def _task_of(ckpt: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class TsrunError(Exception):
         return without_password(f"{text}\n  hint: {self.hint}" if self.hint else text)
 
 
-def tell(error: TsrunError) -> int:
+def report(error: TsrunError) -> int:
     """Say an error on stderr, as every command does; its exit code."""
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code

@@ -12,12 +12,12 @@ from torch import nn
 
 import checkpoint
 import tasks
-from backbones import _model
+from backbones.model import Forecaster, Model, build_model
 from config import RunConfig, adopt, core_flags
 from data import Series
+from dataset import RunData
 from errors import CheckpointError, UsageError, nearest
-from scaling import Scaler
-from scene import Scene
+from scaler import Scaler
 from splits import Split
 
 log = logging.getLogger("tsrun")
@@ -82,17 +82,17 @@ def check_files(
         raise CheckpointError(f"was trained on {had}, these data have {have}", where=config.ckpt, hint=hint)
 
 
-def check_checkpoint(stored: Mapping[str, Any], scene: Scene) -> None:
+def check_checkpoint(stored: Mapping[str, Any], run_data: RunData) -> None:
     """CheckpointError when the model was made for another kind of label than the data have."""
-    wanted, where = stored["scaler"]["channels"], scene.config.ckpt
-    if list(scene.channels) != wanted and sorted(scene.channels) == sorted(wanted):
+    wanted, where = stored["scaler"]["channels"], run_data.config.ckpt
+    if list(run_data.channels) != wanted and sorted(run_data.channels) == sorted(wanted):
         log.warning("warning: the channels come in another order than the checkpoint's: %s", ", ".join(wanted))
-    if scene.per_row != stored["per_row"]:
+    if run_data.per_row != stored["per_row"]:
         kind = "one label a row (--labels)" if stored["per_row"] else "a channel's next value"
         raise CheckpointError(f"predicts {kind}; these data have the other kind of label", where=where)
-    if scene.plane is not None and len(scene.plane.names) != len(stored["outputs"]):
+    if run_data.targets is not None and len(run_data.targets.names) != len(stored["outputs"]):
         raise CheckpointError(
-            f"has {len(stored['outputs'])} label(s), the data have {len(scene.plane.names)}", where=where
+            f"has {len(stored['outputs'])} label(s), the data have {len(run_data.targets.names)}", where=where
         )
 
 
@@ -109,7 +109,7 @@ class Members:
             member.load_state_dict(state)
 
 
-def members_of(config: RunConfig, scene: Scene, split: Split, scaler: Scaler) -> Members:
+def members_of(config: RunConfig, run_data: RunData, split: Split, scaler: Scaler) -> Members:
     """The runs that `--model-args members=DIR,DIR` names; CheckpointError for one that cannot stand beside the others.
 
     A member must have been trained on the same files and parts: another split may have shown it this run's test.
@@ -119,16 +119,20 @@ def members_of(config: RunConfig, scene: Scene, split: Split, scaler: Scaler) ->
         stored = checkpoint.load(checkpoint.find(place))
         spec, theirs = stored["model"], Scaler.of(stored["scaler"])
         ahead = spec.get("ahead")
-        if ahead is None or ahead["horizon"] != scene.index.horizon or list(theirs.channels) != list(scene.channels):
+        if (
+            ahead is None
+            or ahead["horizon"] != run_data.index.horizon
+            or list(theirs.channels) != list(run_data.channels)
+        ):
             raise CheckpointError("forecasts another horizon or other channels", where=f"members={place}")
-        if tuple(ahead["targets"]) != scene.targets:
+        if tuple(ahead["targets"]) != run_data.target_channels:
             raise CheckpointError("forecasts other targets", where=f"members={place}")
-        if spec["length"] > scene.index.length:
+        if spec["length"] > run_data.index.length:
             raise CheckpointError(
-                f"looks back {spec['length']} steps, more than --context-len {scene.index.length}",
+                f"looks back {spec['length']} steps, more than --context-len {run_data.index.length}",
                 where=f"members={place}",
             )
-        sources = [source.sha256 for source in scene.series.sources]
+        sources = [source.sha256 for source in run_data.series.sources]
         if stored["sources"] != sources or stored["split"] != split.how:
             raise CheckpointError(
                 "was trained on other files or parts of them, and may have seen this run's test",
@@ -144,13 +148,13 @@ def members_of(config: RunConfig, scene: Scene, split: Split, scaler: Scaler) ->
     return Members({"members": specs, "scales": scales, "shifts": shifts}, states)
 
 
-def blank_from(stored: Mapping[str, Any]) -> _model.Model | _model.Forecaster:
+def blank_from(stored: Mapping[str, Any]) -> Model | Forecaster:
     """The checkpoint's architecture with fresh weights."""
     spec = dict(stored["model"])
-    return _model.build(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
+    return build_model(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
 
 
-def model_from(stored: Mapping[str, Any]) -> _model.Model | _model.Forecaster:
+def model_from(stored: Mapping[str, Any]) -> Model | Forecaster:
     """The checkpoint's model with its weights, on the CPU."""
     model = blank_from(stored)
     try:

@@ -16,16 +16,17 @@ import checkpoint
 import finetune
 import results
 import windows
-from backbones import Ahead, _model, backbone_class
+from backbones import ForecastSpec, backbone_class
+from backbones.model import Forecaster, Model, build_model, check_head
 from config import RunConfig
+from dataset import DeviceData, RunData
 from errors import CheckpointError, UsageError
 from evaler import Evaluator, References
 from hardware import Precision, peak_memory
 from rundir import write_csv, write_json
-from scaling import Scaler
-from scene import Scene, Stage
+from scaler import Scaler
 from splits import NAMES, Split
-from tasks._task import Scored, Shown, Task
+from tasks.base import PlotInputs, Predictions, Task
 from trainer import Progress, Trainer, clone_state
 from windows import Index
 
@@ -45,8 +46,8 @@ class _Judge:
         self.loss = task.loss(fitted, device)
         self._task, self._fitted, self._truth = task, fitted, truth
 
-    def watch(self, outputs: torch.Tensor) -> dict[str, float | None]:
-        return self._task.watch(self._truth(), self._task.decode(outputs, self._fitted))
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
+        return self._task.val_metrics(self._truth(), self._task.decode(outputs, self._fitted))
 
 
 class Learner:
@@ -59,7 +60,7 @@ class Learner:
 
     def __init__(
         self,
-        scene: Scene,
+        run_data: RunData,
         task: Task,
         split: Split,
         device: torch.device,
@@ -68,16 +69,16 @@ class Learner:
         *,
         alone: bool = True,
     ) -> None:
-        self.scene, self.task, self.split, self.device, self.stored = scene, task, split, device, stored
+        self.run_data, self.task, self.split, self.device, self.stored = run_data, task, split, device, stored
         self.on_epoch = on_epoch
-        self.config: RunConfig = scene.config
-        assert scene.plane is not None
-        self.names = scene.plane.names
-        anew = stored is None or (task.continues and self.config.refit_scaler)
+        self.config: RunConfig = run_data.config
+        assert run_data.targets is not None
+        self.names = run_data.targets.names
+        anew = stored is None or (task.autoregressive and self.config.refit_scaler)
         kept = None if stored is None or anew else stored["fitted"]
-        self.fitted = task.fit(scene.sample(task, split.train), self.names, kept)
-        task.adopt(self.fitted)
-        samples = {name: task.truth(scene.sample(task, split[name]), self.fitted) for name in NAMES}
+        self.fitted = task.fit(run_data.sample(task, split.train), self.names, kept)
+        task.on_fitted(self.fitted)
+        samples = {name: task.truth(run_data.sample(task, split[name]), self.fitted) for name in NAMES}
         if alone:
             task.check(samples, self.names)
         self.label_means = {name: results.means(sample) for name, sample in samples.items()}
@@ -98,37 +99,37 @@ class Learner:
 
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
         """Those of the model's input and of the channels that are known beforehand."""
-        scene = self.scene
-        seen = scene.seen(self.task, self.split.train)
-        own = Scaler.fit(scene.columns(), seen, scene.channels)
+        run_data = self.run_data
+        seen = run_data.seen(self.task, self.split.train)
+        own = Scaler.fit(run_data.columns(), seen, run_data.channels)
         if own.constant:
             log.warning("warning: constant in training, so without information: %s", ", ".join(own.constant))
         if self.stored is not None and not self.config.refit_scaler:
             known = self.stored.get("known_scaler")
             return Scaler.of(self.stored["scaler"]), None if known is None else Scaler.of(known)
-        names = scene.series.known
-        known = Scaler.fit(scene.series.values[scene.covariates], seen, names) if names else None
+        names = run_data.series.known
+        known = Scaler.fit(run_data.series.values[run_data.covariates], seen, names) if names else None
         return own, known
 
-    def _ahead(self) -> Ahead | None:
+    def _ahead(self) -> ForecastSpec | None:
         """What a forecasting head is asked for; time features only for a backbone that looks at them."""
         if self.stored is not None:
             kept = self.stored["model"].get("ahead")
-            return None if kept is None else Ahead.of(kept)
-        scene = self.scene
+            return None if kept is None else ForecastSpec.of(kept)
+        run_data = self.run_data
         reads = getattr(backbone_class(self.config.backbone), "reads_known", False)
-        marks = len(scene.series.clock.marks) if reads and scene.series.clock is not None else 0
-        return self.task.ahead(scene.targets, marks, len(scene.covariates))
+        marks = len(run_data.series.clock.marks) if reads and run_data.series.clock is not None else 0
+        return self.task.ahead(run_data.target_channels, marks, len(run_data.covariates))
 
-    def _fresh_model(self) -> _model.Model | _model.Forecaster:
+    def _fresh_model(self) -> Model | Forecaster:
         assert self.config.context_len is not None
-        _model.check_head(self.config.backbone, self.task.head)
+        check_head(self.config.backbone, self.task.head)
         members = None
         if getattr(backbone_class(self.config.backbone), "of_runs", False):
-            members = finetune.members_of(self.config, self.scene, self.split, self.scaler)
+            members = finetune.members_of(self.config, self.run_data, self.split, self.scaler)
         described = None if members is None else members.described
         spec = self.spec(described)
-        model = _model.build(
+        model = build_model(
             spec.pop("backbone"),
             spec.pop("channels"),
             spec.pop("length"),
@@ -140,18 +141,18 @@ class Learner:
         return model
 
     def spec(self, pretrained: dict[str, Any] | None) -> dict[str, Any]:
-        """What builds the model again: the arguments of `_model.build`, plain values."""
+        """What builds the model again: the arguments of `build_model`, plain values."""
         if self.stored is not None:
             return dict(self.stored["model"])
         reads = getattr(backbone_class(self.config.backbone), "reads_modalities", False)
         found = {
             "ahead": None if self.ahead is None else self.ahead.plain(),
-            "modalities": self.scene.modalities if reads else None,
+            "modalities": self.run_data.modalities if reads else None,
             "part": self.part,
         }
         return {
             "backbone": self.config.backbone,
-            "channels": len(self.scene.channels),
+            "channels": len(self.run_data.channels),
             "length": self.config.context_len,
             "outputs": self.task.outputs(self.names),
             "horizon": self.task.horizon,
@@ -164,14 +165,14 @@ class Learner:
         """What `--dry-run` prints: windows, parameters, and the bytes that training will hold."""
         count = sum(p.numel() for p in self.model.parameters())
         batch = min(self.config.batch_size, len(self.split.train))
-        channels, length = len(self.scene.channels), self.config.context_len or 0
+        channels, length = len(self.run_data.channels), self.config.context_len or 0
         return {
             "windows": {name: len(self.split[name]) for name in NAMES},
             "label_mean": self.label_means,
-            "overlap": results.describe_split(self.split, self.scene, self.label_means)["overlap"],
+            "overlap": results.describe_split(self.split, self.run_data, self.label_means)["overlap"],
             "parameters": count,
             "memory": {
-                "data_bytes": 2 * self.scene.series.values.nbytes,
+                "data_bytes": 2 * self.run_data.series.values.nbytes,
                 "model_and_optimizer_bytes": 4 * 4 * count,
                 "batch_bytes": 4 * batch * channels * length,
             },
@@ -187,7 +188,7 @@ class Learner:
             told = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
             log.info("parameters: %s", ", ".join(told))
         self.progress = progress = self._solve() if hasattr(self.model.backbone, "fit") else self._train()
-        with self.scene.timed("evaluate"):
+        with self.run_data.timed("evaluate"):
             content = self._judge(progress, run)
         self._describe(argv, progress, content)
         return content
@@ -195,33 +196,35 @@ class Learner:
     def open(self, folder: Path) -> None:
         """Put the data, scaled, and the model on the device; files will go into `folder`."""
         self.folder = folder
-        self.stage = Stage(self.scene, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler)
+        self.device_data = DeviceData(
+            self.run_data, self.task, self.fitted, self.scaler, self.device, self.ahead, self.known_scaler
+        )
         self.model.to(self.device)
 
     def _solve(self) -> Progress:
         """A closed form in place of epochs."""
         train, val = self.split.train.pieces(), self.split.val.pieces()
-        both = windows.merged(train + val, self.scene.series.offsets)
+        both = windows.merged(train + val, self.run_data.series.offsets)
         started = time.perf_counter()
-        with self.scene.timed("train"):
-            assert isinstance(self.stage.inputs, torch.Tensor), "a closed form of inputs made as windows are read"
-            inputs = self.stage.inputs.cpu()
+        with self.run_data.timed("train"):
+            assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form of inputs made as windows are read"
+            inputs = self.device_data.inputs.cpu()
             parts = [[inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)]
             known = [self._known_of_val()] if getattr(self.model.backbone, "reads_known", False) else []
             self.solution = self.model.backbone.fit(*parts, *known)
         progress = Progress(seconds=time.perf_counter() - started)
-        with self.scene.timed("evaluate"):
+        with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
-            progress.best = self.task.watch(*scored.judged())[self.task.monitor]
-            self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
+            progress.best = self.task.val_metrics(*scored.judged())[self.task.monitor]
+            self.choose_thresholds({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
     def _known_of_val(self) -> list[torch.Tensor] | None:
-        if self.stage.known is None:
+        if self.device_data.known is None:
             return None
         val = self.split.val
         shifted = ((row * val.horizon, piece) for row, piece in zip(val.row.tolist(), val.pieces(), strict=True))
-        return [self.stage.known[:, begin + by : end + by].cpu() for by, (begin, end) in shifted]
+        return [self.device_data.known[:, begin + by : end + by].cpu() for by, (begin, end) in shifted]
 
     def _train(self) -> Progress:
         split, config = self.split, self.config
@@ -235,28 +238,28 @@ class Learner:
 
         trainer = Trainer(
             self.model,
-            self.task.for_training(self.stage.windows(split.train)),
-            self.stage.windows(split.val),
+            self.task.for_training(self.device_data.windows(split.train)),
+            self.device_data.windows(split.val),
             judge,
             config,
             self.precision,
             save=self._save,
             on_epoch=on_epoch,
-            follow=self.task.follow(self.fitted, self.device),
+            train_metrics=self.task.train_metrics(self.fitted, self.device),
         )
         if config.resume and (self.folder / checkpoint.LAST).is_file():
             self._restore(trainer)
-        with self.scene.timed("train"):
+        with self.run_data.timed("train"):
             progress = trainer.run()
         self.warnings += trainer.warnings
-        with self.scene.timed("evaluate"):
-            self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
+        with self.run_data.timed("evaluate"):
+            self.choose_thresholds({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
 
     def _truth_of_val(self) -> Callable[[], np.ndarray]:
         """Kept over the epochs, but not where it would hold the data once for each window over a step."""
-        make = partial(self.scene.truth, self.task, self.split.val, self.fitted)
-        return make if self.scene.views is not None else cache(make)
+        make = partial(self.run_data.truth, self.task, self.split.val, self.fitted)
+        return make if self.run_data.views is not None else cache(make)
 
     def _restore(self, trainer: Trainer) -> None:
         """Go on where the interrupted run of this name stopped; its settings and data must be the same."""
@@ -267,29 +270,33 @@ class Learner:
         if changed:
             told = ", ".join(f"--{key.replace('_', '-')} {theirs.get(key)} (now {mine.get(key)})" for key in changed)
             raise CheckpointError(f"the interrupted run had {told}", where="--resume", hint="--overwrite starts anew")
-        if state["sources"] != [source.sha256 for source in self.scene.series.sources]:
+        if state["sources"] != [source.sha256 for source in self.run_data.series.sources]:
             raise CheckpointError("the files have changed since the run was interrupted", where="--resume")
         trainer.restore(state["state"], state["training"])
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
 
-    def calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
+    def choose_thresholds(
+        self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None
+    ) -> None:
         """Choose on validation for the last weights and for the best; both checkpoints get their own choice."""
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
             # Weights that were fitted on validation, too, have nothing left to choose on.
-            self.calibration = self.task.calibrate(None if self.solution.get("refit") else scored, self.names)
-            self.references = References(self.stage, self.names, train=None).calibrate(scored, self.references)
+            self.calibration = self.task.choose_thresholds(None if self.solution.get("refit") else scored, self.names)
+            self.references = References(self.device_data, self.names, train=None).choose_thresholds(
+                scored, self.references
+            )
             self._save(kind, weights, training if kind == "last" else None)
 
     def evaluator(self) -> Evaluator:
         """Scores windows with the model's present weights, in float32 as inference does on any machine."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
-        return Evaluator(self.stage, self.model, Precision(self.device), size)
+        return Evaluator(self.device_data, self.model, Precision(self.device), size)
 
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
-        series = self.scene.series
+        series = self.run_data.series
         content = {
             "config": self.config.flat(),
             "model": self.spec(getattr(self.model.backbone, "pretrained", None)),
@@ -299,7 +306,7 @@ class Learner:
             "clock": None if series.clock is None else series.clock.plain(),
             "input_channels": list(series.channels),
             "outputs": list(self.names),
-            "per_row": self.scene.per_row,
+            "per_row": self.run_data.per_row,
             "fitted": self.fitted,
             "calibration": self.calibration,
             "references": self.references,
@@ -314,7 +321,7 @@ class Learner:
     def index_of(self, split: str) -> Index:
         """The windows of `--eval-split` or `--plot-split`."""
         if split == "all":
-            return self.scene.judged or self.scene.index
+            return self.run_data.judged or self.run_data.index
         if not len(self.split[split]):
             raise UsageError("there is no test split", where=f"--eval-split {split}", hint="--test-ratio 0.2 makes one")
         return self.split[split]
@@ -326,13 +333,13 @@ class Learner:
     def _judge(self, progress: Progress, run: str) -> dict[str, Any]:
         evaluator, name = self.evaluator(), self.scored_split()
         val, scored = evaluator.score(self.split.val), evaluator.score(self.index_of(name))
-        bench = self.stage.bench(self.names)
-        scores = self.task.evaluate(scored, self.calibration, bench)
+        eval_context = self.device_data.eval_context(self.names)
+        scores = self.task.evaluate(scored, self.calibration, eval_context)
         beside = {}
         if self.config.reference == "auto":
-            with self.scene.timed("references"):
-                trivial = References(self.stage, self.names, self.split.train, self.split.val)
-                beside = trivial.judge(scored, trivial.calibrate(val, self.references))
+            with self.run_data.timed("references"):
+                trivial = References(self.device_data, self.names, self.split.train, self.split.val)
+                beside = trivial.judge(scored, trivial.choose_thresholds(val, self.references))
         content = results.summary(
             self.task,
             self.config,
@@ -342,32 +349,32 @@ class Learner:
             scores=scores,
             references=beside,
             calibration=self.calibration,
-            channels=self.scene.series.n_channels,
+            channels=self.run_data.series.n_channels,
             parameters=sum(p.numel() for p in self.model.parameters()),
             seconds=progress.seconds,
         )
         content |= {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
         content |= {"fit": self.solution} if self.solution else {}
         if name != "val":
-            content["validation"] = self.task.evaluate(val, self.calibration, bench)
+            content["validation"] = self.task.evaluate(val, self.calibration, eval_context)
         write_json(self.folder / self.task.summary, content)
-        with self.scene.timed("artifacts"):
-            self.task.write(self.folder, bench, self.calibration, [scored], None)
+        with self.run_data.timed("artifacts"):
+            self.task.write(self.folder, eval_context, self.calibration, [scored], None)
             self._write_history(progress)
             if self.config.plots:
                 self._draw(evaluator, scored, progress, run, beside)
         return content
 
     def _draw(
-        self, evaluator: Evaluator, scored: Scored, progress: Progress, run: str, beside: Mapping[str, Any]
+        self, evaluator: Evaluator, scored: Predictions, progress: Progress, run: str, beside: Mapping[str, Any]
     ) -> None:
         import viz  # matplotlib, which a run without pictures does without
 
         split = self.config.plot_split or self.scored_split()
         same = split == self.scored_split()
         drawn = scored if same else evaluator.score(self.index_of(split))
-        shown = Shown(self.config.backbone, f"{run} ({split})", drawn, None, beside if same else {})
-        self.task.plots(self.folder, self.stage.bench(self.names), self.calibration, shown)
+        shown = PlotInputs(self.config.backbone, f"{run} ({split})", drawn, None, beside if same else {})
+        self.task.plots(self.folder, self.device_data.eval_context(self.names), self.calibration, shown)
         if progress.history:
             viz.learning_curve(
                 progress.history, self.folder / "learning_curve.png", f"val_{self.task.monitor}", self.task.direction
@@ -383,11 +390,11 @@ class Learner:
         model = {"parameters": content["parameters"], "peak_memory_bytes": peak_memory(self.device), **self.parameters}
         model |= {"modules": finetune.modules_of(self.model)}
         model |= {"adapted": self.stored["adapted"]} if self.stored is not None and "adapted" in self.stored else {}
-        split = results.describe_split(self.split, self.scene, self.label_means)
+        split = results.describe_split(self.split, self.run_data, self.label_means)
         write_json(
             self.folder / "manifest.json",
             results.manifest(
-                self.scene, argv, device=self.device, precision=self.precision.name, warnings=self.warnings,
+                self.run_data, argv, device=self.device, precision=self.precision.name, warnings=self.warnings,
                 model=model | {"best_epoch": progress.best_epoch}, split=split,
             ),
         )  # fmt: skip

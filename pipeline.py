@@ -14,24 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 
-import adapting
 import checkpoint
+import dataset
 import finetune
-import recipe
+import optim
 import results
-import scene as scenes
-import staging
 import tasks
 from config import RunConfig
+from dataset import RunData
 from errors import DivergedError
+from experiments.results import Files
+from fusion import adapt, stages
 from hardware import pick_device
-from inferrer import infer
 from learner import Learner
 from metrics import clean_json
-from results_experiment import Files
+from predictor import infer
 from rundir import RunDir, run_name, write_json
-from scene import Scene
-from tasks._task import Task
+from tasks.base import Task
 
 log = logging.getLogger("tsrun")
 
@@ -64,19 +63,19 @@ def learn(
 
     `on_epoch` gets every epoch's line of the history; what it raises leaves training through the usual cleanup.
     """
-    recipe.check(config, device)
+    optim.check(config, device)
     stored = None
     if config.mode == "finetune":
         stored = checkpoint.load(checkpoint.find(config.ckpt))
         config = finetune.adopt_checkpoint(config, stored)
-        adapting.check(config, stored)
+        adapt.check(config, stored)
     task = tasks.build(config.task, config.options)
-    scene = _open(staging.settle(config, task, argv), task, stored)
-    config, folds = scene.config, scenes.make_splits(scene)
-    name = run_name(config, channels=scene.series.n_channels, task_part=task.name_part())
+    run_data = _open(stages.settle(config, task, argv), task, stored)
+    config, folds = run_data.config, dataset.make_splits(run_data)
+    name = run_name(config, channels=run_data.series.n_channels, task_part=task.name_part())
     final = Path(config.out) / name
     if config.dry_run:
-        return {"dry_run": name} | staging.whole(scene, task, folds[-1], device, stored).sizes(), final
+        return {"dry_run": name} | stages.whole(run_data, task, folds[-1], device, stored).sizes(), final
     written = Files(config.experiment) if config.experiment else None
     with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as place:
         if place.complete():
@@ -90,7 +89,7 @@ def learn(
             if done and written is None:
                 contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
             else:
-                job = partial(staging.run, scene, task, split, device, stored, on_epoch)
+                job = partial(stages.run, run_data, task, split, device, stored, on_epoch)
                 content, learner = _learn_fold(job, folder, place, argv)
                 contents.append(content)
         content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
@@ -100,15 +99,15 @@ def learn(
     return content, final
 
 
-def _open(config: RunConfig, task: Task, stored: Mapping[str, Any] | None) -> Scene:
+def _open(config: RunConfig, task: Task, stored: Mapping[str, Any] | None) -> RunData:
     """The data of a run, and the configuration with what they say; `stored` is what finetuning starts from."""
-    series, timings = scenes.load(config, task, None if stored is None else stored["input_channels"])
+    series, timings = dataset.load(config, task, None if stored is None else stored["input_channels"])
     if stored is not None and not config.adapt_modality:
         finetune.check_files(stored, config, series, task.derived)
-    scene = scenes.to_train_on(config, task, series, timings)
+    run_data = dataset.to_train_on(config, task, series, timings)
     if stored is not None:
-        finetune.check_checkpoint(stored, scene)
-    return scene
+        finetune.check_checkpoint(stored, run_data)
+    return run_data
 
 
 def _learn_fold(

@@ -15,11 +15,11 @@ import yaml
 
 import splits
 from config import RunConfig
+from dataset import RunData
 from errors import without_password
 from hardware import device_name
-from scene import Scene
 from splits import Split
-from tasks._task import Task
+from tasks.base import Task
 
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")
 SELECTION = {
@@ -69,7 +69,7 @@ def summary(
 
 
 def manifest(
-    scene: Scene,
+    run_data: RunData,
     argv: Sequence[str],
     *,
     device: torch.device,
@@ -79,7 +79,7 @@ def manifest(
     split: Mapping[str, Any],
 ) -> dict[str, Any]:
     """How the run came about: enough to repeat it, and to doubt it."""
-    series = scene.series
+    series = run_data.series
     return {
         "command": "python run.py " + shlex.join(map(without_password, argv)),
         "versions": {
@@ -90,7 +90,7 @@ def manifest(
         },
         "device": device_name(device),
         "precision": precision,
-        "compile": scene.config.compile,
+        "compile": run_data.config.compile,
         "data": {
             "rows": series.n_rows,
             "channels": list(series.channels),
@@ -100,18 +100,18 @@ def manifest(
         },
         "split": dict(split),
         "model": dict(model),
-        "timings": {name: round(seconds, 3) for name, seconds in scene.timings.items()},
+        "timings": {name: round(seconds, 3) for name, seconds in run_data.timings.items()},
         "warnings": list(warnings),
     }
 
 
-def describe_split(split: Split, scene: Scene, label_means: Mapping[str, list[float]]) -> dict[str, Any]:
+def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, list[float]]) -> dict[str, Any]:
     """Sizes, label means (the prevalence, for 0/1 labels) and the overlap (in target steps) of a split's parts."""
     parts = {
         name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": label_means[name]}
         for name in splits.NAMES
     }
-    total = scene.series.n_rows if scene.per_row else int(scene.series.offsets[-1])
+    total = run_data.series.n_rows if run_data.per_row else int(run_data.series.offsets[-1])
     return {**split.how, **parts, "overlap": splits.overlap(split, total)}
 
 

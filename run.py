@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from errors import Interrupted, ResourceError, TsrunError, tell
+from errors import Interrupted, ResourceError, TsrunError, report
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,14 +27,14 @@ def main(argv: Sequence[str]) -> int:
 
         pipeline.run(config, argv)
     except TsrunError as error:
-        return tell(error)
+        return report(error)
     except KeyboardInterrupt:
-        return tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
+        return report(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
     except (MemoryError, OSError, RuntimeError) as error:
         shortage = _shortage(error, out)
         if shortage is None:
             raise
-        return tell(shortage)
+        return report(shortage)
     return 0
 
 

@@ -23,9 +23,9 @@ from typing import Any, NoReturn
 
 import cli
 from config import RunConfig, core_flags
-from errors import Interrupted, TsrunError, UsageError, tell
+from errors import Interrupted, TsrunError, UsageError, report
 from studies.spaces import Space, space_of
-from studies.trials import Workers, rehearse
+from studies.trials import Workers, dry_run
 
 log = logging.getLogger("tsrun.search")
 UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
@@ -44,9 +44,9 @@ def main(argv: Sequence[str]) -> int:
         log.propagate = False
         content = search(options, words)
     except TsrunError as error:
-        return tell(error)
+        return report(error)
     except KeyboardInterrupt:
-        return tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint="the same command goes on"))
+        return report(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint="the same command goes on"))
     print(json.dumps(content, allow_nan=False) if options.json else f"{content['sentence']}\n{content['directory']}")
     return 0
 
@@ -73,7 +73,7 @@ def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
 
     store = store_at(options.storage) if options.storage else None
     workers = Workers([f"tasks.{config.task}", f"backbones.{config.backbone}"])
-    known = workers.call(rehearse, list(words))
+    known = workers.call(dry_run, list(words))
     space = space_of(config, known["closed_form"], options.space)
     name = options.study or name_of(config, space)
     results = Results(Path(options.out or f"artifacts/search_{name}"), name, known["monitor"], known["direction"])

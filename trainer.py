@@ -25,7 +25,7 @@ from config import RunConfig
 from errors import DivergedError, Interrupted, ResourceError
 from evaler import predict
 from hardware import Precision, Runner, begin_step, compile_model, is_out_of_memory, largest_batch, untouched
-from recipe import Schedule, make_optimizer
+from optim import Schedule, make_optimizer
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
@@ -33,13 +33,13 @@ FLUSH_SECONDS = 5.0  # a state that is younger is not written again: a kill cost
 
 
 class Judge(Protocol):
-    """What training asks of a task: see tasks/_task.py."""
+    """What training asks of a task: see tasks/base.py."""
 
     monitor: str
     direction: str
 
     def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
-    def watch(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Progress:
 class Trainer:
     """Trains `model` on `train`, watches `val`.
 
-    `save(kind, state, training)` writes a checkpoint: kind "best" (training is None) or "last". `follow` are measures
-    `(outputs, y) -> scalar` that are averaged over an epoch's steps beside the loss.
+    `save(kind, state, training)` writes a checkpoint: kind "best" (training is None) or "last". `train_metrics` are
+    functions `(outputs, y) -> scalar` that are averaged over an epoch's steps beside the loss.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Trainer:
         precision: Precision,
         save: Callable[[str, dict[str, torch.Tensor], dict[str, Any] | None], None],
         on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
-        follow: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
+        train_metrics: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
     ) -> None:
         self.model, self.train, self.val, self.judge = model, train, val, judge
         self.config, self.precision, self.save, self.on_epoch = config, precision, save, on_epoch
-        self.follow = dict(follow or {})
+        self.train_metrics = dict(train_metrics or {})
         self.steps, self.batch_size = steps(len(train), config.batch_size)
         self.optimizer = make_optimizer(model, config)
         self.schedule = Schedule(self.optimizer, config, self.steps, judge.direction)
@@ -86,7 +86,7 @@ class Trainer:
         self.last_state: dict[str, torch.Tensor] = {}
         self.runner: Runner = model
         self.warnings: list[str] = []
-        self._total = torch.zeros(1 + len(self.follow), device=precision.device)
+        self._total = torch.zeros(1 + len(self.train_metrics), device=precision.device)
         self._flushed = {"best": -math.inf, "last": -math.inf}
         self._unsaved_best = False
         self._signum = 0
@@ -152,7 +152,7 @@ class Trainer:
         loss = self.judge.loss(outputs.float(), y)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         seen = outputs.detach().float()
-        return torch.stack([loss.detach(), *(measure(seen, y) for measure in self.follow.values())])
+        return torch.stack([loss.detach(), *(measure(seen, y) for measure in self.train_metrics.values())])
 
     def _close_epoch(self, bar: tqdm) -> None:
         progress = self.progress
@@ -160,7 +160,7 @@ class Trainer:
         if not math.isfinite(train_loss):
             self._diverged("the training loss", train_loss)
         line = {"epoch": progress.epoch + 1, "train_loss": train_loss, "lr": self.schedule.lr}
-        line |= {f"train_{name}": value for name, value in zip(self.follow, followed, strict=True)}
+        line |= {f"train_{name}": value for name, value in zip(self.train_metrics, followed, strict=True)}
         line |= self._validate()
         line["seconds"] = round(progress.seconds, 3)
         progress.epoch, progress.step = progress.epoch + 1, 0
@@ -183,7 +183,7 @@ class Trainer:
         loss = float(self.judge.loss(outputs, y.to(outputs.device)))
         if not math.isfinite(loss):
             self._diverged("the validation loss", loss)
-        return {"val_loss": loss} | {f"val_{name}": value for name, value in self.judge.watch(outputs).items()}
+        return {"val_loss": loss} | {f"val_{name}": value for name, value in self.judge.val_metrics(outputs).items()}
 
     def _keep_if_best(self, value: float | None) -> None:
         progress = self.progress

@@ -317,10 +317,10 @@ def steps(n: int, batch_size: int) -> tuple[int, int]:
     return count, -(-n // count)
 
 
-def read(plane: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
-    """plane [C, P], starts [B] -> [B, C, length]: a strided view of every window, and one read of B of them."""
-    if not isinstance(plane, torch.Tensor):
-        return plane.read(starts, length)
-    channels, total = plane.shape
-    view = plane.as_strided((total - length + 1, channels, length), (1, total, 1))
+def read(targets: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """targets [C, P], starts [B] -> [B, C, length]: a strided view of every window, and one read of B of them."""
+    if not isinstance(targets, torch.Tensor):
+        return targets.read(starts, length)
+    channels, total = targets.shape
+    view = targets.as_strided((total - length + 1, channels, length), (1, total, 1))
     return view.index_select(0, starts)

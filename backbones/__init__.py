@@ -1,4 +1,4 @@
-"""The registry of backbones: one file each, found by its name.
+"""The registry of backbones: a file each, see registry.py.
 
 A backbone file holds a literal table `HYPER` and one class under `@register`. The table is read
 without importing the file, so that `--help` and `--model-args` need no torch. A second table, `SPACE`, may say what a
@@ -26,8 +26,8 @@ The contract of the class:
   that part alone under some tokens made of it; or None. While its attribute `encoded` is True, x holds those outputs.
   `adapters` is the dotted name of what holds a module for each modality, and `module_of(modality)` that of the module.
 
-Under a forecasting head (`_model.py`) such a backbone is enough. One that forecasts in its own way says so with the
-class attribute `forecasts = True` and takes a keyword `ahead` (an `Ahead`, or None when another head wants its
+Under a forecasting head (`model.py`) such a backbone is enough. One that forecasts in its own way says so with the
+class attribute `forecasts = True` and takes a keyword `ahead` (an `ForecastSpec`, or None when another head wants its
 tokens); where `ahead` is given:
 
 - `forward(x [B, C, T], known [B, M, T + H] or None) -> [B, outputs, H]`, in the units of x: the `levels` of the
@@ -43,26 +43,24 @@ tokens); where `ahead` is given:
 
 from __future__ import annotations
 
-import ast
-import importlib
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
-_FOLDER = Path(__file__).parent
-_classes: dict[str, type] = {}
-_Class = TypeVar("_Class", bound=type)
-
+_registry = Registry(__name__, Path(__file__).parent, table="HYPER")
+register, names = _registry.register, _registry.names
 
 HEADS = ("pool", "step", "forecast")
 
 
 @dataclass(frozen=True)
-class Ahead:
+class ForecastSpec:
     """What a forecaster is asked for: `horizon` steps of the input channels `targets`, each at `levels` quantiles.
 
     `marks` time features and `covariates` columns known beforehand are the rows of `known`, in this order.
@@ -84,50 +82,23 @@ class Ahead:
         return asdict(self) | {"targets": list(self.targets)}
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> Ahead:
+    def of(cls, plain: dict[str, Any]) -> ForecastSpec:
         """From a checkpoint."""
         return cls(**plain | {"targets": tuple(plain["targets"])})
-
-
-def register(cls: _Class) -> _Class:
-    """Make `cls` the backbone that bears the name of its file."""
-    name = cls.__module__.rpartition(".")[2]
-    assert name not in _classes or _classes[name].__qualname__ == cls.__qualname__, f"two backbones in {name}.py"
-    _classes[name] = cls
-    return cls
-
-
-@lru_cache(maxsize=1)
-def names() -> tuple[str, ...]:
-    """Every backbone's name, sorted: the files of this folder that do not start with an underscore."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.py") if not path.stem.startswith("_")))
 
 
 @cache
 def hyper(name: str) -> dict[str, dict[str, Any]]:
     """The hyperparameters of backbone `name`: {key: {default, help, and where they apply min, max, choices}}."""
-    table = _table(name, "HYPER")
-    assert table is not None, f"backbones/{name}.py has no HYPER table"
-    return table
+    return _registry.table(name, "HYPER")
 
 
 @cache
 def space(name: str) -> dict[str, Any]:
     """What backbone `name` says of its search space, in the form of a space file (spaces.py); empty where nothing."""
-    return _table(name, "SPACE") or {}
-
-
-def _table(name: str, which: str) -> dict[str, Any] | None:
-    """A literal table of a backbone's file, read without importing it."""
-    tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == which for t in node.targets):
-            table: dict[str, Any] = ast.literal_eval(node.value)
-            return table
-    return None
+    return _registry.table(name, "SPACE")
 
 
 def backbone_class(name: str) -> type[nn.Module]:
     """The class behind a name; imports its file (and with it torch)."""
-    importlib.import_module(f"{__name__}.{name}")
-    return _classes[name]
+    return _registry.load(name)

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import Ahead, register
-from backbones._forecast import Targets
+from backbones import ForecastSpec, register
+from backbones.forecast_layers import SelectTargets
 
 HYPER = {
     "kernel": {"default": 25, "min": 1, "max": 10000, "help": "steps of the moving average that is the trend"},
@@ -52,12 +52,19 @@ class DLinear(nn.Module):
     heads = ("forecast",)
 
     def __init__(
-        self, channels: int, length: int, *, kernel: int, individual: bool, norm: bool, ahead: Ahead | None = None
+        self,
+        channels: int,
+        length: int,
+        *,
+        kernel: int,
+        individual: bool,
+        norm: bool,
+        ahead: ForecastSpec | None = None,
     ) -> None:
         super().__init__()
         assert ahead is not None, "DLinear forecasts and does nothing else"
         self.kernel, self.norm, self.levels = kernel, norm, ahead.levels
-        self.targets = Targets(channels, ahead.targets)
+        self.targets = SelectTargets(channels, ahead.targets)
         groups, rows = len(ahead.targets) if individual else 1, ahead.levels * ahead.horizon
         self.trend = nn.Parameter(torch.full((groups, rows, length), 1 / length))
         self.remainder = nn.Parameter(torch.full((groups, rows, length), 1 / length))

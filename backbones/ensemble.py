@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from backbones import Ahead, register
+from backbones import ForecastSpec, register
 from errors import UsageError
 
 HYPER = {
@@ -48,7 +48,7 @@ class Ensemble(nn.Module):
         *,
         members: str,  # noqa: ARG002 - the learner has read them into `pretrained`
         shrink: float,
-        ahead: Ahead | None,
+        ahead: ForecastSpec | None,
         pretrained: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ class Ensemble(nn.Module):
                 where="--backbone ensemble",
                 hint="--model-args members=artifacts/RUN,artifacts/OTHER",
             )
-        from backbones import _model  # which builds us, too
+        from backbones.model import build_model  # which builds us, too
 
         assert ahead is not None
         self.pretrained, self.ahead, self.shrink, self.length = pretrained, ahead, shrink, length
         specs = [dict(spec) for spec in pretrained["members"]]
         self.lengths = [spec["length"] for spec in specs]
         self.marked = [bool(spec["ahead"]["marks"] + spec["ahead"]["covariates"]) for spec in specs]
-        built = [_model.build(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec) for spec in specs]
+        built = [build_model(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec) for spec in specs]
         self.members = nn.ModuleList(built)
         self.weight = nn.Parameter(torch.full((len(built),), 1 / len(built)))
         self.register_buffer("scale", torch.tensor(pretrained["scales"]).view(len(built), 1, channels, 1))

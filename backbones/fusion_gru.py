@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from backbones import register
-from backbones._forecast import check_heads
+from backbones.forecast_layers import check_heads
 
 HYPER = {
     "width": {"default": 80, "min": 2, "max": 1024, "help": "to which every modality is projected"},

@@ -1,6 +1,6 @@
 """Informer (Zhou et al. 2021, arXiv 2012.07436): an encoder that halves its sequence, a decoder of one pass.
 
-An encoder layer is ProbSparse self-attention (`_probsparse.py`) and two maps with a GELU between, each half added to
+An encoder layer is ProbSparse self-attention (`probsparse.py`) and two maps with a GELU between, each half added to
 the stream and normalised; a distilling convolution between the layers halves the sequence (equation 5). The decoder
 reads the newest `label_len` steps and zeros in place of the horizon (equation 6), attends to the encoder's tokens, and
 gives all steps of the horizon at once. Inputs enter by a convolution over three steps, with a fixed sinusoidal position
@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import Ahead, register
-from backbones._forecast import Dropout, check_heads
-from backbones._layers import position_table, standardise
-from backbones._probsparse import ProbSparse
+from backbones import ForecastSpec, register
+from backbones.forecast_layers import Dropout, check_heads
+from backbones.layers import position_table, standardise
+from backbones.probsparse import ProbSparse
 from errors import UsageError
 
 HYPER = {
@@ -232,7 +232,7 @@ class Decoder(nn.Module):
     """`x [B, C, label], known [B, M, label + H] or None, memory [B, T', d] -> [B, outputs, H]`."""
 
     def __init__(
-        self, channels: int, known: int, label: int, ahead: Ahead, layers: int, sizes: Sizes, mix: bool
+        self, channels: int, known: int, label: int, ahead: ForecastSpec, layers: int, sizes: Sizes, mix: bool
     ) -> None:
         super().__init__()
         self.horizon = ahead.horizon
@@ -275,7 +275,7 @@ class Informer(nn.Module):
         distil: bool,
         mix: bool,
         revin: bool,
-        ahead: Ahead | None = None,
+        ahead: ForecastSpec | None = None,
     ) -> None:
         super().__init__()
         if label_len > length:

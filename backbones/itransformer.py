@@ -18,9 +18,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from backbones import Ahead, register
-from backbones._forecast import Dropout, EncoderLayer, Targets, check_heads
-from backbones._layers import join_channels, level_of, standardise
+from backbones import ForecastSpec, register
+from backbones.forecast_layers import Dropout, EncoderLayer, SelectTargets, check_heads
+from backbones.layers import join_channels, level_of, standardise
 
 HYPER = {
     "d_model": {"default": 128, "min": 1, "max": 4096, "help": "width, a multiple of heads"},
@@ -50,7 +50,7 @@ class ITransformer(nn.Module):
         d_ff: int,
         layers: int,
         dropout: float,
-        ahead: Ahead | None = None,
+        ahead: ForecastSpec | None = None,
     ) -> None:
         super().__init__()
         check_heads(d_model, heads)
@@ -62,7 +62,7 @@ class ITransformer(nn.Module):
         self.norm = nn.LayerNorm(d_model)
         self.ahead = ahead
         if ahead is not None:
-            self.targets = Targets(channels, ahead.targets)
+            self.targets = SelectTargets(channels, ahead.targets)
             self.head = nn.Linear(d_model, ahead.levels * ahead.horizon)
             if ahead.covariates:
                 self.embed_known = nn.Linear(length + ahead.horizon, d_model)

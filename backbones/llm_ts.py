@@ -7,7 +7,7 @@ log-scale that standardising took away enter as one more token, first in the seq
 the level; it is dropped from z. The blocks are those of Llama (Touvron et al. 2023, section 2.2): RMSNorm before each
 half (Zhang and Sennrich 2019), rotary positions (Su et al. 2021, equation 34), SwiGLU (Shazeer 2020, equation 6).
 
-A local Hugging Face directory replaces these blocks: see `_pretrained.py` for what it may hold.
+A local Hugging Face directory replaces these blocks: see `pretrained_files.py` for what it may hold.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import _pretrained, register
-from backbones._layers import MAX_TOKENS, PatchTokens, choose_patch
+from backbones import pretrained_files, register
+from backbones.layers import MAX_TOKENS, PatchTokens, choose_patch
 from errors import UsageError
 
 HYPER = {
@@ -165,7 +165,7 @@ class LLMTS(nn.Module):
         super().__init__()
         self.pretrained = pretrained
         if pretrained is not None:
-            self.body = _pretrained.build_body(pretrained, channels, length, patch)
+            self.body = pretrained_files.build_body(pretrained, channels, length, patch)
         else:
             dim, layers, heads = _sizes(size, d_model, layers, heads)
             patch = patch or choose_patch(length, MAX_TOKENS)
@@ -181,10 +181,10 @@ class LLMTS(nn.Module):
 
         The result's `pretrained` is the plain dict that rebuilds it (with random weights) through the constructor.
         """
-        _pretrained.refuse_fixed("llm_ts", hyper, FIXED_BY_DIRECTORY)
-        described = _pretrained.describe(directory, hyper["layers"])
+        pretrained_files.refuse_fixed("llm_ts", hyper, FIXED_BY_DIRECTORY)
+        described = pretrained_files.describe(directory, hyper["layers"])
         model = cls(channels, length, **hyper, pretrained=described)
-        _pretrained.load_body(model.body, directory)
+        pretrained_files.load_body(model.body, directory)
         return model
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

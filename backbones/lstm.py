@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from backbones import register
-from backbones._layers import Recurrent
+from backbones.layers import Recurrent
 
 HYPER = {
     "hidden": {"default": 64, "min": 1, "max": 4096, "help": "width of the state"},

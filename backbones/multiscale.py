@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from backbones import register
-from backbones._forecast import Dropout, check_heads
-from backbones._layers import position_table
+from backbones.forecast_layers import Dropout, check_heads
+from backbones.layers import position_table
 
 HYPER = {
     "d_model": {"default": 128, "min": 2, "max": 4096, "help": "width, a multiple of heads"},

@@ -21,9 +21,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import Ahead, register
-from backbones._forecast import BatchNorm, Dropout, EncoderLayer, Targets, check_heads
-from backbones._layers import fit_tokens, join_channels, level_of, patch_count, standardise
+from backbones import ForecastSpec, register
+from backbones.forecast_layers import BatchNorm, Dropout, EncoderLayer, SelectTargets, check_heads
+from backbones.layers import fit_tokens, join_channels, level_of, patch_count, standardise
 from errors import UsageError
 
 HYPER = {
@@ -62,7 +62,7 @@ class PatchTST(nn.Module):
         layers: int,
         dropout: float,
         head_dropout: float,
-        ahead: Ahead | None = None,
+        ahead: ForecastSpec | None = None,
     ) -> None:
         super().__init__()
         check_heads(d_model, heads)
@@ -77,7 +77,7 @@ class PatchTST(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(d_model, heads, d_ff, dropout, BatchNorm) for _ in range(layers))
         self.ahead = ahead
         if ahead is not None:
-            self.targets = Targets(channels, ahead.targets)
+            self.targets = SelectTargets(channels, ahead.targets)
             self.head_dropout = Dropout(head_dropout)
             self.head = nn.Linear(self.patches * d_model, ahead.levels * ahead.horizon)
 

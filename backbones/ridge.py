@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from backbones import Ahead, register
-from backbones._gram import LinearForecaster, Pieces, count, gram, squares, uncentred
-from backbones._period import period_of_pieces
+from backbones import ForecastSpec, register
+from backbones.gram import LinearForecaster, Pieces, count, gram, squares, uncentred
+from backbones.period import period_of_pieces
 from errors import DataError, UsageError
 
 HYPER = {
@@ -41,7 +41,14 @@ class Ridge(LinearForecaster):
     """One matrix for all channels."""
 
     def __init__(
-        self, channels: int, length: int, *, lookback: int, strength: float, norm: str, ahead: Ahead | None = None
+        self,
+        channels: int,
+        length: int,
+        *,
+        lookback: int,
+        strength: float,
+        norm: str,
+        ahead: ForecastSpec | None = None,
     ) -> None:
         assert ahead is not None, "head 'forecast' is the only one"
         super().__init__(channels, length, ahead, matrices=1)

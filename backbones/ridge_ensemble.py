@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from backbones import Ahead, register
-from backbones._gram import LinearForecaster, Pieces, Squares, count, gram, squares, uncentred
-from backbones._period import period_of_pieces
+from backbones import ForecastSpec, register
+from backbones.gram import LinearForecaster, Pieces, Squares, count, gram, squares, uncentred
+from backbones.period import period_of_pieces
 from errors import DataError
 
 HYPER = {
@@ -82,7 +82,7 @@ class Fold:
 class RidgeEnsemble(LinearForecaster):
     """One matrix a channel, or one for all where there are more than 32."""
 
-    def __init__(self, channels: int, length: int, *, refit: bool, ahead: Ahead | None = None) -> None:
+    def __init__(self, channels: int, length: int, *, refit: bool, ahead: ForecastSpec | None = None) -> None:
         assert ahead is not None, "head 'forecast' is the only one"
         wanted = len(ahead.targets)
         super().__init__(channels, length, ahead, matrices=wanted if wanted <= MOST_OWN else 1)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from backbones import register
-from backbones._forecast import Dropout
+from backbones.forecast_layers import Dropout
 
 HYPER = {
     "around": {"default": 61, "min": 1, "max": 9999, "help": "steps whose features a point is made of"},

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import Ahead, register
-from backbones._forecast import Targets
-from backbones._layers import patch_count
+from backbones import ForecastSpec, register
+from backbones.forecast_layers import SelectTargets
+from backbones.layers import patch_count
 
 HYPER = {"period": {"default": 24, "min": 1, "max": 10000, "help": "steps of a period: 24 for hourly data with days"}}
 
@@ -38,11 +38,11 @@ class SparseTSF(nn.Module):
     forecasts = True
     heads = ("forecast",)
 
-    def __init__(self, channels: int, length: int, *, period: int, ahead: Ahead | None = None) -> None:
+    def __init__(self, channels: int, length: int, *, period: int, ahead: ForecastSpec | None = None) -> None:
         super().__init__()
         assert ahead is not None, "SparseTSF forecasts and does nothing else"
         self.period, self.ahead = period, ahead
-        self.targets = Targets(channels, ahead.targets)
+        self.targets = SelectTargets(channels, ahead.targets)
         self.before, self.after = patch_count(length, period), patch_count(ahead.horizon, period)
         width = 2 * (period // 2) + 1
         bound = width**-0.5  # of torch's own convolutions

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from backbones import register
-from backbones._forecast import Dropout
-from backbones._layers import check_odd
+from backbones.forecast_layers import Dropout
+from backbones.layers import check_odd
 
 HYPER = {
     "filters": {"default": 48, "min": 1, "max": 512, "help": "width"},

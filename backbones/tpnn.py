@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from backbones import register
-from backbones._forecast import Dropout
-from backbones._layers import repeat_last
+from backbones.forecast_layers import Dropout
+from backbones.layers import repeat_last
 
 HYPER = {
     "filters": {"default": 32, "min": 4, "max": 512, "help": "width of the first convolution and of the tokens"},

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import _pretrained, register
-from backbones._layers import choose_patch, fit_tokens, join_channels, left_pad, level_of, patch_count, standardise
+from backbones import pretrained_files, register
+from backbones.layers import choose_patch, fit_tokens, join_channels, left_pad, level_of, patch_count, standardise
 from errors import CheckpointError, UsageError
 
 HYPER = {
@@ -234,11 +234,11 @@ class TTM(nn.Module):
     @classmethod
     def load_pretrained(cls, channels: int, length: int, directory: str, **hyper: Any) -> nn.Module:
         """A published model on this disk; every tensor of its file has its place here, and none is missing."""
-        _pretrained.refuse_fixed("ttm", hyper, tuple(HYPER))
+        pretrained_files.refuse_fixed("ttm", hyper, tuple(HYPER))
         described = {"model_type": "tinytimemixer", "config": _settings(directory, channels)}
-        model = _pretrained.construct(lambda: cls(channels, length, **hyper, pretrained=described))
-        weights = {_renamed(key): value for key, value in _pretrained.read_weights(directory).items()}
-        _pretrained.load_strict(model.core, weights, directory)
+        model = pretrained_files.construct(lambda: cls(channels, length, **hyper, pretrained=described))
+        weights = {_renamed(key): value for key, value in pretrained_files.read_weights(directory).items()}
+        pretrained_files.load_strict(model.core, weights, directory)
         return model
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -254,7 +254,7 @@ def _renamed(key: str) -> str:
 
 def _settings(directory: str, channels: int) -> dict[str, Any]:
     """What a published config.json says, as the arguments of `TinyTimeMixer`."""
-    config, where = _pretrained.read_config(directory), f"--pretrained-dir {directory}"
+    config, where = pretrained_files.read_config(directory), f"--pretrained-dir {directory}"
     if config.get("model_type") != "tinytimemixer":
         raise CheckpointError(f"model_type {config.get('model_type')!r} is not tinytimemixer", where=where)
     for key, meant in ONE_FORM.items():
@@ -281,6 +281,6 @@ def _settings(directory: str, channels: int) -> dict[str, Any]:
         }  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"config.json lacks or garbles {error}", where=where) from error
-    if max(settings[key] for key in settings if key.endswith(("layers", "levels"))) > _pretrained.MAX_LAYERS:
-        raise CheckpointError(f"more than {_pretrained.MAX_LAYERS} layers or levels", where=where)
+    if max(settings[key] for key in settings if key.endswith(("layers", "levels"))) > pretrained_files.MAX_LAYERS:
+        raise CheckpointError(f"more than {pretrained_files.MAX_LAYERS} layers or levels", where=where)
     return settings

@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from backbones import register
-from backbones._forecast import Dropout
-from backbones._layers import check_odd, repeat_last
+from backbones.forecast_layers import Dropout
+from backbones.layers import check_odd, repeat_last
 
 HYPER = {
     "filters": {"default": 24, "min": 1, "max": 512, "help": "width of the first level and of the tokens"},

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that this 
 import numpy as np
 
 from errors import TsrunError
-from sources._embedded import stop
 from sources.deddiag import LOST, Item, Tables, answered, by_function, by_readings, lay_out, moment, second
+from sources.embedded import stop
 from sources.postgres import connect
 
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "deddiag_db.py"

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import viz_forecast
+from tasks.forecast import viz
 
 ROOT = Path(__file__).resolve().parent.parent
 HORIZONS = (96, 192, 336, 720)
@@ -121,7 +121,7 @@ def main() -> int:
         texts.append(table(found, given.horizons, features))
         known = features == "M" and Path(given.csv).name == "ETTh1.csv" and tuple(given.horizons) == HORIZONS
         rows = {name: [s["mse"] for s in summaries] for name, summaries in found.items()}
-        viz_forecast.table_bars(
+        viz.table_bars(
             rows,
             [f"H = {horizon}" for horizon in given.horizons],
             Path(f"{given.report}_{features}.png"),

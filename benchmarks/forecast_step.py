@@ -19,7 +19,8 @@ from torch import nn
 
 import losses
 import windows
-from backbones import Ahead, _model, backbone_class
+from backbones import ForecastSpec, backbone_class
+from backbones.model import build_model
 from benchmarks.step_overhead import Case, tell
 from readers.long import read_long
 from windows import Windows
@@ -45,7 +46,7 @@ class Forecast:
     monitor, direction = "mse", "min"
     loss = staticmethod(losses.regression_loss("mse"))
 
-    def watch(self, outputs: torch.Tensor) -> dict[str, float | None]:  # noqa: ARG002
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:  # noqa: ARG002
         return {"mse": None}
 
 
@@ -63,7 +64,7 @@ def case(name: str, path: Path, count: int) -> Case:
         times = np.concatenate([table.time[:steps], table.clock.extend(int(table.time[steps - 1]), HORIZON)])
         known = torch.from_numpy(table.clock.features(times))
     channels = len(series)
-    ahead = Ahead(HORIZON, tuple(range(channels)), marks=0 if known is None else len(known))
+    ahead = ForecastSpec(HORIZON, tuple(range(channels)), marks=0 if known is None else len(known))
     shape: dict[str, Any] = {
         "outputs": channels,
         "horizon": HORIZON,
@@ -74,7 +75,7 @@ def case(name: str, path: Path, count: int) -> Case:
 
     def make() -> nn.Module:
         torch.manual_seed(0)
-        return _model.build(name, channels, LENGTH, **shape)
+        return build_model(name, channels, LENGTH, **shape)
 
     return Case(make, Forecast(), Windows(series, series, index, known))
 

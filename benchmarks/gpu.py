@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 import windows
-from backbones import _model
+from backbones.model import build_model
 from benchmarks.step_overhead import CONTEXT, Classify, data
 from config import RunConfig
 from hardware import Precision, device_name, pick_device
@@ -40,7 +40,7 @@ def wait(device: torch.device) -> None:
 
 def trainer_of(name: str, over: Windows, config: RunConfig, device: torch.device) -> Trainer:
     torch.manual_seed(0)
-    model = _model.build(name, over.shape[0], CONTEXT, outputs=1, horizon=1, head="pool", args={}).to(device)
+    model = build_model(name, over.shape[0], CONTEXT, outputs=1, horizon=1, head="pool", args={}).to(device)
     task = Classify()
     task.weight = torch.ones(1, device=device)
     precision = Precision.choose(config.amp, device)

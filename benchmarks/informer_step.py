@@ -22,8 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import Ahead
-from backbones._model import build
+from backbones import ForecastSpec
+from backbones.model import build_model
 
 LIMIT = 1.2
 BATCH, CHANNELS, MARKS = 32, 7, 4
@@ -33,9 +33,9 @@ LEAST_TURNS = 10
 
 
 def our_model(d_model: int) -> nn.Module:
-    ahead = Ahead(HORIZON, tuple(range(CHANNELS)), marks=MARKS)
+    ahead = ForecastSpec(HORIZON, tuple(range(CHANNELS)), marks=MARKS)
     args = {"d_model": d_model, "d_ff": 4 * d_model, "label_len": LABEL}
-    return build(
+    return build_model(
         "informer", CHANNELS, CONTEXT, outputs=CHANNELS, horizon=HORIZON, head="forecast", args=args, ahead=ahead
     )
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 import cli
-import scene as scenes
+import dataset
 import tasks
 from data import Series
 from errors import Interrupted
@@ -59,10 +59,10 @@ def train(samples: int, devices: int, features: Sequence[str]) -> None:
     config = cli.parse([*words.split(), "--model-args", "hidden=8", "--nilm-features", *features])
     torch.set_num_threads(1)
     task = tasks.build(config.task, config.options)
-    config = task.settle(config)
-    scene = scenes.open_scene(config, task, recording(samples, devices), {})
-    (split,) = scenes.make_splits(scene)
-    learner = Learner(scene, task, split, torch.device("cpu"), None)
+    config = task.finalize_config(config)
+    run_data = dataset.open_run_data(config, task, recording(samples, devices), {})
+    (split,) = dataset.make_splits(run_data)
+    learner = Learner(run_data, task, split, torch.device("cpu"), None)
     print(f"{len(split.train)} training windows")
     signal.signal(signal.SIGALRM, _stop)
     with tempfile.TemporaryDirectory() as folder:

@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 import losses
 import windows
-from backbones import _model
+from backbones.model import build_model
 from config import RunConfig
 from hardware import Precision
-from recipe import make_optimizer
+from optim import make_optimizer
 from sources.synthetic import demand
 from trainer import Judge, Trainer
 from windows import Windows
@@ -56,7 +56,7 @@ class Classify:
     def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return losses.bce_soft_f1(outputs, y, 0.5, self.weight)
 
-    def watch(self, outputs: torch.Tensor) -> dict[str, float | None]:  # noqa: ARG002
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:  # noqa: ARG002
         return {"pr_auc": None}
 
 
@@ -75,7 +75,7 @@ def case(name: str, rows: int) -> Case:
 
     def make() -> nn.Module:
         torch.manual_seed(0)
-        return _model.build(name, 4, CONTEXT, outputs=1, horizon=1, head="pool", args=BACKBONES[name])
+        return build_model(name, 4, CONTEXT, outputs=1, horizon=1, head="pool", args=BACKBONES[name])
 
     return Case(make, Classify(), Windows(values, targets, index))
 

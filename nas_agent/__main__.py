@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 # `python -m` looks in the working directory first, where a user's config.py must not stand in for ours, or be executed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from errors import Interrupted, TsrunError, UsageError, tell
+from errors import Interrupted, TsrunError, UsageError, report
 from metrics import clean_json
 from nas_agent import commands
 from nas_agent.claims import LEASE
@@ -73,7 +73,7 @@ def _tell(error: TsrunError, as_json: bool) -> int:
     if as_json:
         text = {"what": error.what, "where": error.where, "hint": error.hint, "message": str(error)}
         _emit({"error": {"kind": type(error).__name__, "exit_code": error.exit_code, **text}}, True)
-    return tell(error)
+    return report(error)
 
 
 def _duration(text: str) -> float:

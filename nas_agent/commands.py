@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import experiment
 from errors import DataError, TsrunError, UsageError
+from experiments import config_file
 from nas_agent import claims, proposals, runner
 from nas_agent.files import get_run_dir, load_history, load_metrics, replacing, write_durably
 from nas_agent.history import build_history_summary
@@ -49,7 +49,7 @@ def _put(file: Path, config: Mapping[str, Any]) -> None:
     """Write a configuration where it can be run, under the lock of the study."""
     file.parent.mkdir(exist_ok=True)
     with replacing(file, locked=True) as part:
-        write_durably(part, experiment.to_text(config).encode())
+        write_durably(part, config_file.to_text(config).encode())
 
 
 def status(folder: Path) -> Answer:

@@ -6,8 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import experiment
 from errors import TsrunError, UsageError
+from experiments import config_file
 from nas_agent import proposals, runner
 from nas_agent.commands import base_of, study_in
 from nas_agent.files import get_run_dir, load_metrics, replacing, write_durably, writing
@@ -58,7 +58,7 @@ def _closed(folder: Path) -> Run:
 def _confirmed(folder: Path, tag: str, config: dict[str, Any], timeout: float | None) -> dict[str, Any]:
     """The metrics of one final run, which is made where it is not there yet."""
     file, place = folder / "configs" / f"{tag}.py", get_run_dir(tag, folder)
-    text = experiment.to_text(config).encode()
+    text = config_file.to_text(config).encode()
     if not (place / "metrics.json").is_file() or not file.is_file() or file.read_bytes() != text:
         with writing(file):
             file.parent.mkdir(exist_ok=True)

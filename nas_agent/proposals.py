@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import backbones
-import experiment
 from errors import UsageError, nearest
+from experiments import config_file
 from nas_agent import runner
 
 Plain = dict[str, Any]
@@ -36,7 +36,7 @@ def read_base(path: Path) -> Plain:
     Raises:
         UsageError: it is no experiment; says what is wrong with it, and where.
     """
-    plain = experiment.parse(path).plain()
+    plain = config_file.parse(path).plain()
     csv = Path(plain["data"]["csv"]).expanduser()
     if not csv.is_file():
         raise UsageError(f"there is no table {plain['data']['csv']!r}", where=f"{path}, data['csv']")
@@ -54,7 +54,7 @@ def checked(base: Plain, proposal: Any) -> Plain:
     if isinstance(epochs, int) and epochs > most:
         what = f"training['max_epochs'] {epochs} is more than the {most} of the study"
         raise UsageError(what, where="proposal", hint=f"1 to {most}")
-    if refusal := runner.rehearse(experiment.to_text(made)):
+    if refusal := runner.rehearse(config_file.to_text(made)):
         what, _, hint = refusal.partition("\n  hint: ")
         raise UsageError(what, where="proposal", hint=hint)
     return made
@@ -74,7 +74,7 @@ def merged(base: Plain, proposal: Any) -> Plain:
             raise UsageError(f"{name} is a JSON object, not {section!r}", where="proposal", hint=_sections())
     for name in proposal.get("data", {}):
         if name != "batch_size":
-            why = f"data[{name!r}] is not an agent's to change" if name in experiment.DATA else f"no data[{name!r}]"
+            why = f"data[{name!r}] is not an agent's to change" if name in config_file.DATA else f"no data[{name!r}]"
             raise UsageError(why, where="proposal", hint="of the data only batch_size may be proposed")
     return {
         "seed": base["seed"],
@@ -95,7 +95,7 @@ def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> Plain:
 
 def _model(base: Plain, given: Mapping[str, Any]) -> Plain:
     """Another backbone starts from its own defaults, the base's keeps the rest of the base."""
-    same = experiment.backbone_of({"model": _over(base, given)}) == experiment.backbone_of({"model": base})
+    same = config_file.backbone_of({"model": _over(base, given)}) == config_file.backbone_of({"model": base})
     return _over(base if same else {}, given)
 
 
@@ -114,13 +114,13 @@ def _training(base: Plain, given: Mapping[str, Any]) -> Plain:
 
 def space(base: Plain) -> Plain:
     """What a proposal may hold: for each key its type, range, the base's value, and values around it to begin with."""
-    backbone, training = experiment.backbone_of(base), base["training"]
-    table = {key: row for key, row in backbones.hyper(backbone).items() if key not in experiment.DATA}
+    backbone, training = config_file.backbone_of(base), base["training"]
+    table = {key: row for key, row in backbones.hyper(backbone).items() if key not in config_file.DATA}
     params, most = training.get("optimizer_params", {}), training["max_epochs"]
     learning = {key: _leaf(row, params.get(key)) for key, row in OPTIMIZER.items()}
     epochs = _leaf({"default": most, "min": 1, "max": most, "help": "at most the base's"}, most)
-    patience = _leaf({"default": 0, "min": 0, "help": experiment.TRAINING["patience"]["help"]}, training["patience"])
-    size = _leaf({"min": 1, **experiment.DATA["batch_size"]}, base["data"].get("batch_size"))
+    patience = _leaf({"default": 0, "min": 0, "help": config_file.TRAINING["patience"]["help"]}, training["patience"])
+    size = _leaf({"min": 1, **config_file.DATA["batch_size"]}, base["data"].get("batch_size"))
     return {
         "model": {"backbone": {"type": "str", "base": backbone, "choices": list(backbones.names())}}
         | {key: _leaf(row, base["model"].get(key)) for key, row in table.items()},
@@ -132,7 +132,7 @@ def space(base: Plain) -> Plain:
 
 def _class(key: str, value: str | None) -> Plain:
     names = SUGGESTED[key] if value in SUGGESTED[key] else [value, *SUGGESTED[key]]
-    text = f"a class of torch.{experiment.CLASSES[key]}; another than the base's starts with its own arguments"
+    text = f"a class of torch.{config_file.CLASSES[key]}; another than the base's starts with its own arguments"
     return {"type": "str", "base": value, "help": text, "suggest": names}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data import Source
 from errors import DataError, UsageError, is_address
-from sources._embedded import address_of
+from sources.embedded import address_of
 
 if TYPE_CHECKING:
     import psycopg

@@ -83,7 +83,7 @@ def store_at(storage: str) -> Store:
 
 
 def _postgres(storage: str) -> Store:
-    from sources._embedded import address_of
+    from sources.embedded import address_of
     from sources.postgres import CONNECT_TIMEOUT
 
     try:

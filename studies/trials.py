@@ -155,7 +155,7 @@ def _failure(error: BaseException) -> Failure:
     return Failure(f"{type(error).__name__}: {error}", TsrunError.exit_code, traceback.format_exc())
 
 
-def rehearse(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
+def dry_run(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
     """Everything but training: what a study must know beforehand, or the error that every trial would meet."""
     import cli
     import tasks

@@ -77,11 +77,11 @@ class Results:
         columns = list(dict.fromkeys(key for line in lines for key in line))
         names = columns[len(FACTS) :]
         write_csv(self.out / "study.csv", columns, ([line.get(key) for key in columns] for line in lines))
-        import viz  # matplotlib, which takes a second
-        import viz_search
+        from studies import viz  # matplotlib, which takes a second
+        from viz import save
 
         shown = (self.monitor, self.direction, queue.references())
-        viz.save(viz_search.study_figure(lines, names, queue.importances(), *shown), self.out / "study.png")
+        save(viz.study_figure(lines, names, queue.importances(), *shown), self.out / "study.png")
 
     def conclude(self, queue: Queue, workers: Workers, config: RunConfig, argv: Sequence[str]) -> dict[str, Any]:
         """Make `best/` and the summary; TsrunError with the last failure's exit code where no trial was completed."""

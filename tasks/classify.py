@@ -21,9 +21,9 @@ from config import exact, inside
 from data import Series
 from errors import DataError, UsageError
 from sources.synthetic import demand_series
-from tasks import _exclusive, register
-from tasks._labels import LabelTask, per_output
-from tasks._task import Bench, Loss, Maker, Scored, Shown
+from tasks import multiclass, register
+from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor
+from tasks.label_task import LabelTask, per_output
 from windows import Index
 
 log = logging.getLogger("tsrun")
@@ -101,15 +101,15 @@ class Classify(LabelTask):
         if stored is not None:
             exclusive = stored.get("exclusive", False)
         else:
-            exclusive = _exclusive.one_of_many(self.truth(truth, {"threshold": cut}))
+            exclusive = multiclass.one_of_many(self.truth(truth, {"threshold": cut}))
         found = {"threshold": [float(c) for c in cut], "base_rate": rate.tolist(), "pos_weight": weight}
         return found | {"exclusive": exclusive}
 
-    def adopt(self, fitted: Mapping[str, Any]) -> None:
+    def on_fitted(self, fitted: Mapping[str, Any]) -> None:
         self.exclusive = fitted.get("exclusive", False)
         if self.exclusive:
             log.info("one label of each row is true: classes under softmax, without --alpha and --pos-weight")
-            self.headline, self.monitor = _exclusive.HEADLINE, "macro_f1"
+            self.headline, self.monitor = multiclass.HEADLINE, "macro_f1"
         if len(fitted["base_rate"]) > 1:
             self.headline = self.headline if self.exclusive else (*Classify.headline, "accuracy")
             self.fitted_references = (*Classify.fitted_references, *FRAMES)
@@ -117,7 +117,7 @@ class Classify(LabelTask):
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         """Training needs both classes of every label, validation of at least one: else nothing can be chosen there."""
         if self.exclusive:
-            _exclusive.check_one({split: part for split, part in truth.items() if len(part)})
+            multiclass.check_one({split: part for split, part in truth.items() if len(part)})
         one_class = {
             split: [name for k, name in enumerate(names) if len(np.unique(part[:, k])) < 2]
             for split, part in truth.items()
@@ -155,22 +155,24 @@ class Classify(LabelTask):
     def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
         return outputs.softmax(dim=1) if fitted.get("exclusive") else outputs.sigmoid()
 
-    def card(self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]) -> dict[str, Any]:
+    def output_schema(
+        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """`exclusive`: the rows are classes, of which the likeliest counts; else each counts from its tau on."""
-        return {**super().card(names, calibration, fitted), "exclusive": bool(fitted.get("exclusive"))}
+        return {**super().output_schema(names, calibration, fitted), "exclusive": bool(fitted.get("exclusive"))}
 
-    def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+    def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         values = [
             metrics.ranking_metrics(truth[:, k].ravel(), pred[:, k].ravel())["pr_auc"] for k in range(truth.shape[1])
         ]
         known = [value for value in values if value is not None]
         found = {"pr_auc": float(np.mean(known)) if known else None}
         if self.exclusive:
-            chosen = _exclusive.report(truth, pred, range(truth.shape[1]))
+            chosen = multiclass.report(truth, pred, range(truth.shape[1]))
             found |= {name: chosen[name] for name in ("accuracy", "macro_f1")}
         return found
 
-    def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
+    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
         if val is None or not len(val.pred):
             return {"tau": [self.default] * len(names), "chosen_on": "default"}
         truth, pred = val.judged()
@@ -178,19 +180,21 @@ class Classify(LabelTask):
         tau = [self.default if f1 is None else threshold for threshold, f1 in best]
         return {"tau": tau, "chosen_on": "val", "f1_on_val": [f1 for _, f1 in best]}
 
-    def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+    def evaluate(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> dict[str, Any]:
         truth, pred = scored.judged()
         reports = []
-        for k in range(len(bench.names)):
+        for k in range(len(eval_context.names)):
             tau = calibration["tau"][k]
             report = metrics.classification_report(truth[:, k].ravel(), pred[:, k].ravel(), self.default, tau)
             reports.append(report | {"f1_at_tau": report["best_tau"]["f1"], "f1_at_default": report["default"]["f1"]})
         averaged = ("pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", "brier", "ece", "prevalence")
-        found = per_output(bench.names, reports, averaged[:-1] if self.exclusive else averaged)
+        found = per_output(eval_context.names, reports, averaged[:-1] if self.exclusive else averaged)
         if self.exclusive:
-            return found | _exclusive.report(truth, pred, bench.names)
+            return found | multiclass.report(truth, pred, eval_context.names)
         if len(reports) > 1:
-            told = _exclusive.accuracy(truth, pred, calibration["tau"], exclusive=False) if len(truth) else None
+            told = multiclass.accuracy(truth, pred, calibration["tau"], exclusive=False) if len(truth) else None
             found["accuracy"] = told
         return found
 
@@ -199,13 +203,13 @@ class Classify(LabelTask):
         likely = np.arange(len(rate)) == rate.argmax() if fitted.get("exclusive") else rate > 0.5
         return {"base_rate": rate, "majority": likely.astype(np.float32)}
 
-    def references(self, bench: Bench, train: Index | None, val: Index | None) -> dict[str, Maker]:
-        makers = super().references(bench, train, val)
-        if train is not None and len(bench.names) > 1:
-            truth = self.truth(bench.raw(train), bench.fitted)
+    def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
+        makers = super().references(eval_context, train, val)
+        if train is not None and len(eval_context.names) > 1:
+            truth = self.truth(eval_context.raw(train), eval_context.fitted)
             for name, frames in FRAMES.items():
                 steps = frames or train.length
-                makers[name] = _exclusive.logistic(bench, train, truth, steps, exclusive=self.exclusive)
+                makers[name] = multiclass.logistic(eval_context, train, truth, steps, exclusive=self.exclusive)
         return makers
 
     def estimator(self, seed: int) -> Any:
@@ -226,14 +230,19 @@ class Classify(LabelTask):
         )
 
     def write(
-        self, folder: Path, bench: Bench, calibration: Mapping[str, Any], scored: Sequence[Scored], ahead: Scored | None
+        self,
+        folder: Path,
+        eval_context: EvalContext,
+        calibration: Mapping[str, Any],
+        scored: Sequence[Predictions],
+        ahead: Predictions | None,
     ) -> None:
         if not self.exclusive:
-            super().write(folder, bench, calibration, scored, ahead)
+            super().write(folder, eval_context, calibration, scored, ahead)
             return
-        _exclusive.write_classes(folder / "preds.csv", bench, [*scored, *([] if ahead is None else [ahead])])
+        multiclass.write_classes(folder / "preds.csv", eval_context, [*scored, *([] if ahead is None else [ahead])])
 
-    def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
+    def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         import viz
 
         if shown.scored is None or shown.scored.truth is None:
@@ -245,8 +254,8 @@ class Classify(LabelTask):
         viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=marks.get("tau"))
         viz.hist_score(y, score, folder / "hist_score.png", thresholds=marks)
         if self.exclusive:
-            found = _exclusive.report(truth, pred, bench.names)
-            viz.confusion_classes(found["confusion"], bench.names, folder / "confusion.png")
+            found = multiclass.report(truth, pred, eval_context.names)
+            viz.confusion_classes(found["confusion"], eval_context.names, folder / "confusion.png")
             return
         counts = [self._counts(truth, pred, cut) for cut in ([self.default] * len(tau), tau)]
         viz.confusion(counts[0], counts[1], folder / "confusion.png")

@@ -15,8 +15,8 @@ from data import Series
 from errors import UsageError
 from sources.synthetic import room_series
 from tasks import register
-from tasks._labels import LabelTask, per_output
-from tasks._task import Bench, Loss, Scored, Shown, rescaled
+from tasks.base import EvalContext, Loss, PlotInputs, Predictions, rescaled
+from tasks.label_task import LabelTask, per_output
 
 FLAGS = {
     "target_clip": {
@@ -85,16 +85,18 @@ class Regress(LabelTask):
         """In float64: a label may be large beside its deviation."""
         return self.units(outputs.cpu().double(), fitted).numpy()
 
-    def watch(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+    def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         return {"mae": float(np.abs(pred - truth).mean())}
 
-    def calibrate(self, val: Scored | None, names: Sequence[str]) -> dict[str, Any]:
+    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
         return {}
 
-    def evaluate(self, scored: Scored, calibration: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+    def evaluate(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> dict[str, Any]:
         truth, pred = scored.judged()
         reports = [metrics.regression_metrics(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(truth.shape[1])]
-        return per_output(bench.names, reports, ("mae", "mse", "rmse", "r2"))
+        return per_output(eval_context.names, reports, ("mae", "mse", "rmse", "r2"))
 
     def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
         return {"mean": np.asarray(fitted["mean"]), "median": np.asarray(fitted["median"])}
@@ -117,7 +119,7 @@ class Regress(LabelTask):
     ) -> Iterable[Sequence[Any]]:
         return (("" if not np.isfinite(t) else f"{t:.7g}", f"{p:.7g}") for t, p in zip(truth, pred, strict=True))
 
-    def plots(self, folder: Path, bench: Bench, calibration: Mapping[str, Any], shown: Shown) -> None:
+    def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         import viz
 
         if shown.scored is None or shown.scored.truth is None:

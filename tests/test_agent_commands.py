@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 import backbones
-import experiment
 from errors import UsageError
+from experiments import config_file
 from nas_agent import (
     RunInfo,
     add_run,
@@ -94,7 +94,7 @@ def study(tmp_path):
 def claimed(folder: Path, proposal: dict | None = None) -> claims.Claim:
     """A claim without the rehearsal."""
     runs = folder / "runs"
-    text = experiment.to_text(proposals.merged(commands.study_in(runs).settings["base"], proposal or {}))
+    text = config_file.to_text(proposals.merged(commands.study_in(runs).settings["base"], proposal or {}))
 
     def prepare(run_id: str) -> None:
         (runs / "configs").mkdir(exist_ok=True)
@@ -112,7 +112,7 @@ def test_a_study_begins(study):
     answer = ask(study, "status")
     assert answer["left"] == {"runs": 5, "seconds": None, "failures": 3} and answer["stop"] is None
     assert answer["counts"] == {"running": 0, "complete": 0, "pruned": 0, "failed": 0}
-    plain = experiment.parse(study / "runs" / "base.py").plain()
+    plain = config_file.parse(study / "runs" / "base.py").plain()
     assert plain["data"]["csv"] == str(study / "t.csv") and plain["model"]["d_model"] == 8
     refused = ask(study, "init", "--config", "base.py", "--max-runs", 9, code=2)
     assert refused["error"]["what"] == "a study stands there already" and refused["error"]["exit_code"] == 2
@@ -187,7 +187,7 @@ def test_without_json_the_same_is_told_as_text(study, capsys):
 
 
 def plain_base(**training):
-    made = experiment.parse_text(BASE).plain()
+    made = config_file.parse_text(BASE).plain()
     made["training"] |= training
     return made
 

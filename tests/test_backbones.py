@@ -18,10 +18,10 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import backbones
-from backbones import Ahead
-from backbones._layers import choose_patch
-from backbones._model import Forecaster, Model, build
+from backbones import ForecastSpec
+from backbones.layers import choose_patch
 from backbones.llm_ts import Attention, rotary_table
+from backbones.model import Forecaster, Model, build_model
 from errors import CheckpointError, UsageError
 from hardware import leave_alone
 
@@ -48,14 +48,14 @@ def make(
     horizon = length if head == "step" else 4
     args = more.pop("args", {})
     ahead = _ahead(name, channels, horizon) if head == "forecast" else None
-    return build(name, channels, length, outputs=2, horizon=horizon, head=head, args=args, ahead=ahead, **more)
+    return build_model(name, channels, length, outputs=2, horizon=horizon, head=head, args=args, ahead=ahead, **more)
 
 
-def _ahead(name: str, channels: int, horizon: int) -> Ahead:
+def _ahead(name: str, channels: int, horizon: int) -> ForecastSpec:
     """Two quantile levels of the last channel; two channels for a closed form, which has no levels."""
     if hasattr(backbones.backbone_class(name), "fit"):
-        return Ahead(horizon, (0, channels - 1))
-    return Ahead(horizon, (channels - 1,), levels=2)
+        return ForecastSpec(horizon, (0, channels - 1))
+    return ForecastSpec(horizon, (channels - 1,), levels=2)
 
 
 def windows(batch: int = 4, channels: int = CHANNELS, length: int = LENGTH) -> torch.Tensor:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from backbones import Ahead, _model
+from backbones import ForecastSpec
 from backbones.ensemble import BLOCKS, blend, choose_pull, to_simplex
+from backbones.model import build_model
 
 
 def grams_of(errors):
@@ -57,11 +58,11 @@ def test_the_pull_is_strong_where_blocks_disagree_and_weak_where_one_member_is_b
 def test_a_member_with_another_scale_and_a_shorter_context_forecasts_the_same():
     """x seen by a member is its own scaling of the same values; its forecast comes back into the ensemble's."""
     torch.manual_seed(0)
-    ahead = Ahead(4, (0, 1))
+    ahead = ForecastSpec(4, (0, 1))
     shape = {"outputs": 2, "horizon": 4, "head": "forecast", "args": {}, "ahead": ahead.plain()}
     specs = [{"backbone": "dlinear", "channels": 2, "length": length, **shape} for length in (12, 8)]
     described = {"members": specs, "scales": [[1.0, 1.0], [0.5, 2.0]], "shifts": [[0.0, 0.0], [3.0, -1.0]]}
-    model = _model.build("ensemble", 2, 12, **shape | {"pretrained": described})
+    model = build_model("ensemble", 2, 12, **shape | {"pretrained": described})
     for member in model.backbone.members:
         for weight in member.parameters():
             torch.nn.init.normal_(weight, std=0.3)

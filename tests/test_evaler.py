@@ -9,15 +9,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 from torch import nn
 
-import scene as scenes
+import dataset
 import tasks
 from config import RunConfig
 from data import Series
+from dataset import DeviceData
 from evaler import Evaluator, References, predict
 from hardware import Precision
-from scaling import Scaler
-from scene import Stage
-from tasks import _labels
+from scaler import Scaler
+from tasks import label_task
 
 CPU = torch.device("cpu")
 OPTIONS = {"bin_rule": "gt", "bin_thr": 0.5, "thresh_default": 0.5, "alpha": 0.5, "pos_weight": "none"}
@@ -30,46 +30,46 @@ class Last(nn.Module):
         return x[:, :1, -1:] * 2 - x.mean(dim=(1, 2), keepdim=True)
 
 
-def stage_of(seed=0, rows=30, steps=25, **settings):
+def device_data_of(seed=0, rows=30, steps=25, **settings):
     rng = np.random.default_rng(seed)
     values = rng.random((2, rows * steps)).astype(np.float32)
     offsets = np.arange(rows + 1, dtype=np.int64) * steps
     series = Series(values, offsets, ("a", "b"), tuple(map(str, range(rows))))
     config = RunConfig(**{"mode": "train", "task": "classify", "context_len": 6, "options": OPTIONS} | settings)
     task = tasks.build("classify", config.options)
-    scene = scenes.open_scene(config, task, series, {})
-    (split,) = scenes.make_splits(scene)
-    fitted = task.fit(scene.sample(task, split.train), ["a"], None)
-    scaler = Scaler.fit(scene.values(), scene.seen(task, split.train), scene.channels)
-    return Stage(scene, task, fitted, scaler, CPU), split
+    run_data = dataset.open_run_data(config, task, series, {})
+    (split,) = dataset.make_splits(run_data)
+    fitted = task.fit(run_data.sample(task, split.train), ["a"], None)
+    scaler = Scaler.fit(run_data.values(), run_data.seen(task, split.train), run_data.channels)
+    return DeviceData(run_data, task, fitted, scaler, CPU), split
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 10_000])
 def test_predictions_do_not_depend_on_the_batch_size(batch_size):
-    stage, split = stage_of()
-    over = stage.windows(split.val)
+    device_data, split = device_data_of()
+    over = device_data.windows(split.val)
     got = predict(Last(), over, Precision(CPU), batch_size)
-    x = np.stack([stage.scaled[:, s : s + 6] for s in split.val.starts()])
+    x = np.stack([device_data.scaled[:, s : s + 6] for s in split.val.starts()])
     expected = x[:, :1, -1:] * 2 - x.mean(axis=(1, 2), keepdims=True)
     assert got.shape == (len(split.val), 1, 1)
     assert np.allclose(got.numpy(), expected, atol=1e-6)
 
 
 def test_truth_is_the_binarised_label_k_steps_after_the_context():
-    stage, split = stage_of(label_offset=3)
-    scored = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
-    raw = stage.scene.series.values[0]
+    device_data, split = device_data_of(label_offset=3)
+    scored = Evaluator(device_data, Last(), Precision(CPU), 64).score(split.val)
+    raw = device_data.run_data.series.values[0]
     expected = [float(raw[s + 6 - 1 + 3] > 0.5) for s in split.val.starts()]
     assert scored.truth[:, 0, 0].tolist() == expected
 
 
 def test_references_are_what_their_names_say():
-    stage, split = stage_of()
-    evaluator = Evaluator(stage, Last(), Precision(CPU), 64)
+    device_data, split = device_data_of()
+    evaluator = Evaluator(device_data, Last(), Precision(CPU), 64)
     val = evaluator.score(split.val)
-    trivial = References(stage, ["a"], split.train)
-    found = trivial.judge(val, trivial.calibrate(val, {}))
-    raw, y = stage.scene.series.values[0], val.truth[:, 0, 0]
+    trivial = References(device_data, ["a"], split.train)
+    found = trivial.judge(val, trivial.choose_thresholds(val, {}))
+    raw, y = device_data.run_data.series.values[0], val.truth[:, 0, 0]
 
     last = np.array([raw[s + 5] > 0.5 for s in split.val.starts()], float)
     assert found["persistence"]["pr_auc"] == pytest.approx(average_precision_score(y, last))
@@ -78,7 +78,7 @@ def test_references_are_what_their_names_say():
     assert found["base_rate"]["brier"] == pytest.approx(np.mean((rate - y) ** 2), abs=1e-6)
     assert found["majority"]["default"]["tp"] == (y.sum() if rate > 0.5 else 0)
 
-    x = {n: np.stack([stage.scaled[:, s : s + 6].ravel() for s in split[n].starts()]) for n in ("train", "val")}
+    x = {n: np.stack([device_data.scaled[:, s : s + 6].ravel() for s in split[n].starts()]) for n in ("train", "val")}
     target = np.array([raw[s + 6] > 0.5 for s in split.train.starts()])
     model = HistGradientBoostingClassifier(random_state=777, early_stopping=False).fit(x["train"], target)
     expected = average_precision_score(y, model.predict_proba(x["val"])[:, 1].astype(np.float32))
@@ -86,34 +86,36 @@ def test_references_are_what_their_names_say():
 
 
 def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
-    stage, split = stage_of()
+    device_data, split = device_data_of()
     seen = []
     fit = HistGradientBoostingClassifier.fit
     monkeypatch.setattr(
         HistGradientBoostingClassifier, "fit", lambda self, x, y: seen.append(x.shape) or fit(self, x, y)
     )
-    monkeypatch.setattr(_labels, "MOST_CELLS", 1200)
-    monkeypatch.setattr(_labels, "CHUNK", 50)  # several chunks of windows
-    val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
-    trivial = References(stage, ["a"], split.train)
-    found = trivial.judge(val, trivial.calibrate(val, {}))
+    monkeypatch.setattr(label_task, "MOST_CELLS", 1200)
+    monkeypatch.setattr(label_task, "CHUNK", 50)  # several chunks of windows
+    val = Evaluator(device_data, Last(), Precision(CPU), 64).score(split.val)
+    trivial = References(device_data, ["a"], split.train)
+    found = trivial.judge(val, trivial.choose_thresholds(val, {}))
     assert seen == [(100, 12)] and found["gradient_boosting"]["n"] == len(split.val)
 
 
 def test_without_training_windows_the_reason_is_given():
-    stage, split = stage_of()
-    val = Evaluator(stage, Last(), Precision(CPU), 64).score(split.val)
-    trivial = References(stage, ["a"], None)
-    found = trivial.judge(val, trivial.calibrate(val, {}))
+    device_data, split = device_data_of()
+    val = Evaluator(device_data, Last(), Precision(CPU), 64).score(split.val)
+    trivial = References(device_data, ["a"], None)
+    found = trivial.judge(val, trivial.choose_thresholds(val, {}))
     assert "needs the training windows" in found["gradient_boosting"]["skipped"]
 
 
 def test_the_scaler_sees_the_training_contexts_alone():
-    stage, split = stage_of(split_mode="holdout", val_ratio=0.4)
-    values = stage.scene.series.values
+    device_data, split = device_data_of(split_mode="holdout", val_ratio=0.4)
+    values = device_data.run_data.series.values
     seen = np.zeros(values.shape[1], bool)
     for s in split.train.starts():
         seen[s : s + 6] = True
-    assert stage.scaler.mean == pytest.approx(values[:, seen].mean(axis=1), abs=1e-6)
-    assert stage.scaler.std == pytest.approx(values[:, seen].std(axis=1), abs=1e-6)
-    assert np.allclose(stage.scaled, (values - stage.scaler.mean[:, None]) / stage.scaler.std[:, None], atol=1e-6)
+    assert device_data.scaler.mean == pytest.approx(values[:, seen].mean(axis=1), abs=1e-6)
+    assert device_data.scaler.std == pytest.approx(values[:, seen].std(axis=1), abs=1e-6)
+    assert np.allclose(
+        device_data.scaled, (values - device_data.scaler.mean[:, None]) / device_data.scaler.std[:, None], atol=1e-6
+    )

@@ -17,14 +17,14 @@ from sklearn.metrics import average_precision_score
 
 import backbones
 import tasks
-from backbones import _model
-from scaling import Scaler
+from backbones.model import build_model
+from exporting.check import Shift
+from scaler import Scaler
 from tools import export
-from tools._trial import Shift
 
 from .conftest import ROOT
 from .runs import good, lay, numbers, preds, strict
-from .test_registry import FILES, HEADS, OWN, SMALL
+from .test_combinations import FILES, HEADS, OWN, SMALL
 
 onnx = pytest.importorskip("onnx", reason="requirements-export.txt is not installed")
 ort = pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
@@ -245,10 +245,10 @@ def test_a_torch_program_runs_where_our_code_is_not(classifier, tmp_path, capsys
 
 
 def test_a_row_of_weights_becomes_its_scale_times_whole_numbers():
-    from tools import _onnx
+    from exporting import onnx_graph
 
     weights = np.array([[[0.5, -2.54, 0.0], [0.0, 0.0, 0.0]], [[1.0, 0.3, 0.1], [3.0, -127.0, 0.4]]], np.float32)
-    whole, scale = _onnx.rounded(weights, axis=1)
+    whole, scale = onnx_graph.rounded(weights, axis=1)
     np.testing.assert_allclose(scale, [2.54 / 127, 1.0], rtol=1e-6)
     assert whole.tolist() == [[[25, -127, 0], [0, 0, 0]], [[50, 15, 5], [3, -127, 0]]]
 
@@ -267,13 +267,13 @@ def quantised_by_hand(layer, names):
 @pytest.mark.parametrize(("kind", "args"), [("gru", {"layers": 2}), ("gru", {"bidirectional": True}), ("lstm", {})])
 def test_recurrent_weights_are_int8_too(kind, args):
     """The whole model equals torch's with rounded weights; the file holds no matrix of floats any more."""
-    from tools import _onnx
+    from exporting import onnx_graph
 
     torch.manual_seed(0)
     shape = {"outputs": 3, "horizon": 1, "head": "pool", "args": {"hidden": 32, **args}}
-    model = _model.build(kind, 5, 12, **shape).eval()
+    model = build_model(kind, 5, 12, **shape).eval()
     with export.quietly():
-        data = _onnx.quantised(_onnx.graph_of(model, {"x": torch.zeros(2, 5, 12)}, "y"))
+        data = onnx_graph.quantised(onnx_graph.graph_of(model, {"x": torch.zeros(2, 5, 12)}, "y"))
     weights = onnx.load_from_string(data).graph.initializer
     assert not [w.name for w in weights if w.data_type == onnx.TensorProto.FLOAT and np.prod(w.dims) > 2 * 2 * 8 * 32]
     assert len(data) < 2 * sum(p.numel() for p in model.parameters())
@@ -366,9 +366,9 @@ def test_bad_words_are_told(classifier, tmp_path, capsys, put):
 
 def test_without_the_extra_it_says_what_to_install(classifier, capsys, monkeypatch):
     run, _ = classifier
-    monkeypatch.delitem(sys.modules, "tools._onnx", raising=False)
-    monkeypatch.setattr("tools._onnx", None, raising=False)
-    monkeypatch.delattr("tools._onnx", raising=False)
+    monkeypatch.delitem(sys.modules, "exporting.onnx_graph", raising=False)
+    monkeypatch.setattr("exporting.onnx_graph", None, raising=False)
+    monkeypatch.delattr("exporting.onnx_graph", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     code, _, err = tool(capsys, "--ckpt", run, "--format", "onnx-int8")
     assert code == 2 and "needs onnxruntime" in err and "requirements-export.txt" in err
@@ -410,7 +410,7 @@ def task_of(name, place):
 @pytest.mark.parametrize("place", range(len(backbones.names())), ids=backbones.names())
 def test_every_backbone_goes_into_a_graph(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    from tools import _onnx
+    from exporting import onnx_graph
 
     name = backbones.names()[place]
     task = task_of(name, place)
@@ -428,6 +428,6 @@ def test_every_backbone_goes_into_a_graph(place, tmp_path, monkeypatch):
     run = train(tmp_path, task, name, own, *(["--model-args", args] if args else []), files=files)
     trial = export.trial_of(run / "model.pt.best", [])
     data, _ = export.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
-    whole = _onnx.quantised(data)
-    trial.difference(_onnx.opened(whole, trial.names), exact=False)
+    whole = onnx_graph.quantised(data)
+    trial.difference(onnx_graph.opened(whole, trial.names), exact=False)
     assert len(whole) <= len(data)

@@ -23,16 +23,17 @@ import torch
 import checkpoint
 import cli
 from errors import CheckpointError, DataError, ResourceError, UsageError
-from scaling import Scaler
+from federation import homes
+from federation.homes import Parting, read_homes
+from scaler import Scaler
 from sources.synthetic import write_wide
-from tools import _homes, federate
-from tools._homes import Parting, read_homes
+from tools import federate
 
 from .conftest import ROOT
 from .runs import good, preds, strict
 
 pytest.importorskip("flwr", reason="Flower is not installed")
-from tools import _flower, _member
+from federation import flower, home_model
 
 SCRIPT = ROOT / "tools" / "federate.py"
 HOMES = ("attic", "barn", "cellar")
@@ -64,7 +65,7 @@ def words(data: Path, *more: object, channels: int = CHANNELS) -> list[str]:
     return [str(word) for word in (*given, *more)]
 
 
-def homes_of(data: Path, parting: Parting = Parting(), *more: object) -> dict[str, _homes.Home]:  # noqa: B008
+def homes_of(data: Path, parting: Parting = Parting(), *more: object) -> dict[str, homes.Home]:  # noqa: B008
     return read_homes(cli.parse(["--mode", "train", *words(data, *more)]), parting)
 
 
@@ -91,16 +92,16 @@ def test_a_home_that_is_too_small_is_named(data: Path) -> None:
 
 
 def test_homes_agree_on_the_scaler_of_all_their_training_steps(data: Path) -> None:
-    homes = list(homes_of(data).values())
-    first = [_homes.first_sums(home) for home in homes]
-    mean = _homes.common_mean(first)
-    second = [_homes.second_sums(home, mean.tolist()) for home in homes]
-    found = _homes.common_scaler(mean, first, second, homes[0].scene.channels)
-    values = homes[0].scene.values()
+    found_homes = list(homes_of(data).values())
+    first = [homes.first_sums(home) for home in found_homes]
+    mean = homes.common_mean(first)
+    second = [homes.second_sums(home, mean.tolist()) for home in found_homes]
+    found = homes.common_scaler(mean, first, second, found_homes[0].run_data.channels)
+    values = found_homes[0].run_data.values()
     together = np.isin(
-        np.repeat(np.arange(3 * ROWS), STEPS), [row for home in homes for row in home.split.how["rows"]["train"]]
+        np.repeat(np.arange(3 * ROWS), STEPS), [row for home in found_homes for row in home.split.how["rows"]["train"]]
     )
-    wanted = Scaler.fit(values, together, homes[0].scene.channels)
+    wanted = Scaler.fit(values, together, found_homes[0].run_data.channels)
     np.testing.assert_allclose(found.mean, wanted.mean, rtol=1e-12)
     np.testing.assert_allclose(found.std, wanted.std, rtol=1e-12)
     assert found.channels == wanted.channels
@@ -108,7 +109,7 @@ def test_homes_agree_on_the_scaler_of_all_their_training_steps(data: Path) -> No
 
 def test_averages_are_weighted_by_windows() -> None:
     parts = [({"w": np.array([[k, 2.0 * k]], np.float32), "n": np.array(k)}, count) for k, count in ((1, 30), (4, 10))]
-    found = _flower.average(parts)
+    found = flower.average(parts)
     np.testing.assert_allclose(found["w"], [[(30 * 1 + 10 * 4) / 40, (30 * 2 + 10 * 8) / 40]])
     assert found["w"].dtype == np.float32 and found["n"].dtype == np.int64
 
@@ -116,26 +117,28 @@ def test_averages_are_weighted_by_windows() -> None:
 def test_accuracy_of_classes_and_of_labels() -> None:
     truth = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)[:, :, None]
     pred = np.array([[0.2, 0.1, 0.0], [0.9, 0.8, 0.0], [0.0, 0.0, 0.9]], np.float32)[:, :, None]
-    assert _member.accuracy(truth, pred, [0.5] * 3, True) == pytest.approx(2 / 3)  # the second is taken for the first
+    assert home_model.accuracy(truth, pred, [0.5] * 3, True) == pytest.approx(
+        2 / 3
+    )  # the second is taken for the first
     two = np.array([[1, 1], [0, 1]], np.float32)[:, :, None]
     said = np.array([[0.6, 0.2], [0.4, 0.6]], np.float32)[:, :, None]
-    assert _member.accuracy(two, said, [0.5, 0.5], False) == 0.5  # all labels of a window at once
-    assert _member.accuracy(two, said, [0.5, 0.1], False) == 1.0
+    assert home_model.accuracy(two, said, [0.5, 0.5], False) == 0.5  # all labels of a window at once
+    assert home_model.accuracy(two, said, [0.5, 0.1], False) == 1.0
 
 
 def test_schemas_differ_in_words() -> None:
     one = {"backbone": "gru", "channels": ["a", "b"], "weights": {"w": [1, 2]}}
-    assert _homes.difference(one, dict(one)) == ""
+    assert homes.difference(one, dict(one)) == ""
     other = one | {"channels": ["a"], "backbone": "lstm"}
-    told = _homes.difference(other, one)
+    told = homes.difference(other, one)
     assert told == "backbone lstm, where the federation has gru; channels 1 (a), where the federation has 2 (a, b)"
-    assert "weights" in _homes.difference(one | {"weights": {"w": [1, 3]}}, one)
-    assert _flower.usual([other, one, one]) == one and _flower.usual([other, one]) == other
+    assert "weights" in homes.difference(one | {"weights": {"w": [1, 3]}}, one)
+    assert flower.usual([other, one, one]) == one and flower.usual([other, one]) == other
 
 
 def test_a_shared_base_shares_nothing_of_the_head(data: Path, tmp_path: Path) -> None:
     home = next(iter(homes_of(data).values()))
-    names = {mode: set(_member.Member(home, mode, tmp_path).weights()) for mode in federate.MODES}
+    names = {mode: set(home_model.Member(home, mode, tmp_path).weights()) for mode in federate.MODES}
     gru = {f"backbone.rnn.{kind}_{side}_l0" for kind in ("weight", "bias") for side in ("ih", "hh")}
     assert names == {"local": set(), "fedper": gru, "shared": gru | {"head.weight", "head.bias"}}
 
@@ -377,9 +380,9 @@ def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data:
         (address,) = [c.split("--serve ")[1].split()[0] for c in children.values() if "--serve" in c]
         (victim,) = [pid for pid, command in children.items() if "--home barn" in command]
         os.kill(victim, signal.SIGKILL)
-        client = _flower.HomeClient(homes_of(data, Parting(), "--model-args", "hidden=4")["attic"], tmp_path)
+        client = flower.HomeClient(homes_of(data, Parting(), "--model-args", "hidden=4")["attic"], tmp_path)
         with pytest.raises(CheckpointError, match=r"home 'attic' was refused: model_args .* 4}, where"):
-            _flower.join(address, client, wait=5)
+            flower.join(address, client, wait=5)
         out, told = process.communicate(timeout=60)
         assert process.returncode == 0 and "attic: refused: model_args" in told
         assert "barn: ended by SIGKILL" in told and "fedper round 300/300: 2 homes" in told
@@ -391,12 +394,12 @@ def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data:
 @pytest.mark.slow
 def test_too_few_homes_end_it_with_a_reason(data: Path, tmp_path: Path) -> None:
     address = f"127.0.0.1:{federate._free_port()}"
-    client = _flower.HomeClient(homes_of(data)["barn"], tmp_path)
+    client = flower.HomeClient(homes_of(data)["barn"], tmp_path)
     with pytest.raises(ResourceError, match="no server answers: Connection refused"):
-        _flower.join(address, client, wait=0.1)
+        flower.join(address, client, wait=0.1)
     with part("--serve", address, "--clients", 2, "--wait", 2, "--place", tmp_path) as server:
         with pytest.raises(ResourceError, match="the server has gone"):
-            _flower.join(address, client, wait=30)
+            flower.join(address, client, wait=30)
         told = server.communicate(timeout=60)[1]
         assert server.returncode == 6 and "1 home(s) joined within 2 s, 2 make a federation" in told
 

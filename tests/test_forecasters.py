@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from backbones import Ahead
-from backbones._forecast import BatchNorm, Dropout, EncoderLayer
-from backbones._model import Forecaster, build
+from backbones import ForecastSpec
+from backbones.forecast_layers import BatchNorm, Dropout, EncoderLayer
+from backbones.model import Forecaster, build_model
 from errors import UsageError
 
 torch.set_num_threads(1)
@@ -22,17 +22,17 @@ TINY = {"itransformer": {"d_model": 16, "heads": 2, "d_ff": 16}, "patchtst": {"l
 
 def make(name: str, channels: int, length: int, horizon: int, *, targets=None, levels=1, marks=0, covariates=0, **args):
     torch.manual_seed(0)
-    ahead = Ahead(horizon, tuple(range(channels)) if targets is None else targets, levels, marks, covariates)
+    ahead = ForecastSpec(horizon, tuple(range(channels)) if targets is None else targets, levels, marks, covariates)
     args = TINY.get(name, {}) | args
-    model = build(name, channels, length, outputs=0, horizon=horizon, head="forecast", args=args, ahead=ahead)
+    model = build_model(name, channels, length, outputs=0, horizon=horizon, head="forecast", args=args, ahead=ahead)
     assert isinstance(model, Forecaster)
     return model.eval()
 
 
 def published(name: str, length: int, horizon: int, **args) -> int:
     """Parameters at the defaults of HYPER, for 7 channels."""
-    ahead = Ahead(horizon, tuple(range(7)))
-    model = build(name, 7, length, outputs=0, horizon=horizon, head="forecast", args=args, ahead=ahead)
+    ahead = ForecastSpec(horizon, tuple(range(7)))
+    model = build_model(name, 7, length, outputs=0, horizon=horizon, head="forecast", args=args, ahead=ahead)
     return sum(p.numel() for p in model.parameters())
 
 

@@ -15,7 +15,7 @@ import torch
 
 import checkpoint
 import finetune
-from backbones._model import build
+from backbones.model import build_model
 from readers.npz import read_npz
 
 from .conftest import ROOT
@@ -60,7 +60,7 @@ def weights(folder, name="model.pt.best"):
 def fusion(**more):
     torch.manual_seed(0)
     args = more.pop("args", {})
-    return build("fusion_gru", 99, 30, outputs=7, horizon=1, head="pool", args=args, modalities=SIZES, **more)
+    return build_model("fusion_gru", 99, 30, outputs=7, horizon=1, head="pool", args=args, modalities=SIZES, **more)
 
 
 def test_the_parts_have_the_sizes_that_are_asked_for():
@@ -99,7 +99,7 @@ def test_a_context_is_attention_across_the_modalities_of_its_own_step():
 
 def test_modalities_may_bear_any_name():
     names = {"values": 1, "type": 1, "training": 1, "2": 1}
-    model = build("fusion_gru", 4, 3, outputs=1, horizon=1, head="pool", args={}, modalities=names)
+    model = build_model("fusion_gru", 4, 3, outputs=1, horizon=1, head="pool", args={}, modalities=names)
     assert len(model.backbone.encoder.project) == 4
     for name in names:
         assert model.backbone.get_submodule(model.backbone.module_of(name)).weight.shape == (80, 1)

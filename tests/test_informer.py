@@ -9,11 +9,11 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional as F
 
-from backbones import Ahead
-from backbones._layers import VARIANCE_FLOOR
-from backbones._model import Forecaster, build
-from backbones._probsparse import ProbSparse, active_count
+from backbones import ForecastSpec
 from backbones.informer import DecoderLayer, Distil, Embedding, Map, SelfAttention, Sizes
+from backbones.layers import VARIANCE_FLOOR
+from backbones.model import Forecaster, build_model
+from backbones.probsparse import ProbSparse, active_count
 from errors import UsageError
 
 torch.set_num_threads(1)
@@ -26,14 +26,14 @@ SIZES = Sizes(dim=6, heads=2, hidden=12, factor=1, dropout=0.0)
 def forecaster(
     channels: int = CHANNELS,
     length: int = LENGTH,
-    ahead: Ahead | None = None,
+    ahead: ForecastSpec | None = None,
     seed: int = 0,
     **args,
 ) -> Forecaster:
     torch.manual_seed(seed)
-    ahead = ahead or Ahead(HORIZON, tuple(range(channels)), marks=MARKS)
+    ahead = ahead or ForecastSpec(HORIZON, tuple(range(channels)), marks=MARKS)
     more = {"outputs": ahead.outputs, "horizon": ahead.horizon, "head": "forecast", "ahead": ahead}
-    return build("informer", channels, length, args=SMALL | args, **more)
+    return build_model("informer", channels, length, args=SMALL | args, **more)
 
 
 def windows(batch: int = 4, channels: int = CHANNELS, length: int = LENGTH) -> torch.Tensor:
@@ -239,10 +239,10 @@ def count(model: torch.nn.Module) -> int:
 
 def test_parameters_are_the_published_number():
     published = {"d_model": 512, "n_heads": 8, "d_ff": 2048}
-    hourly = Ahead(24, tuple(range(7)), marks=4)
+    hourly = ForecastSpec(24, tuple(range(7)), marks=4)
     assert count(forecaster(7, 96, hourly, **published)) == 11_328_007
-    assert count(forecaster(7, 96, Ahead(24, tuple(range(7))), **published)) == 11_328_007 - 2 * 4 * 512
-    tokens = build("informer", 7, 96, outputs=1, horizon=1, head="pool", args=published)
+    assert count(forecaster(7, 96, ForecastSpec(24, tuple(range(7))), **published)) == 11_328_007 - 2 * 4 * 512
+    tokens = build_model("informer", 7, 96, outputs=1, horizon=1, head="pool", args=published)
     assert not [key for key in tokens.state_dict() if "decoder" in key]
 
 
@@ -263,13 +263,13 @@ def test_what_encoder_and_decoder_read(label_len, expected):
 @pytest.mark.parametrize("horizon", [1, 5, 40])
 @pytest.mark.parametrize("length", [4, LENGTH])
 def test_a_row_for_each_target_and_level(length, horizon, targets, levels):
-    ahead = Ahead(horizon, targets, levels)
+    ahead = ForecastSpec(horizon, targets, levels)
     out = forecaster(length=length, ahead=ahead)(windows(length=length))
     assert out.shape == (4, len(targets) * levels, horizon)
 
 
 def test_every_step_known_beforehand_matters():
-    model, x = forecaster(ahead=Ahead(HORIZON, (0,), marks=2, covariates=1)).eval(), windows()
+    model, x = forecaster(ahead=ForecastSpec(HORIZON, (0,), marks=2, covariates=1)).eval(), windows()
     known = marks(rows=3)
     out = model(x, known)
     for step in (0, LENGTH - 1, LENGTH, LENGTH + HORIZON - 1):
@@ -280,7 +280,7 @@ def test_every_step_known_beforehand_matters():
 
 @pytest.mark.parametrize("revin", [False, True])
 def test_revin_moves_a_forecast_with_its_window(revin):
-    model, x = forecaster(ahead=Ahead(HORIZON, (2, 0), 2), revin=revin).eval(), windows()
+    model, x = forecaster(ahead=ForecastSpec(HORIZON, (2, 0), 2), revin=revin).eval(), windows()
     shift, scale = torch.tensor([100.0, -7.0, 5.0]), torch.tensor([2.0, 9.0, 0.5])
     moved = model(x * scale[:, None] + shift[:, None])
     owner = [2, 2, 0, 0]
@@ -299,7 +299,7 @@ def test_revin_of_a_constant_window_keeps_its_level():
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("batch, channels, length, horizon", [(1, 1, 4, 1), (4, 3, 4, 1), (2, 1, 96, 24)])
 def test_small_and_constant_windows_stay_finite(batch, channels, length, horizon, precision, revin):
-    model = forecaster(channels, length, Ahead(horizon, (0,), marks=1), revin=revin)
+    model = forecaster(channels, length, ForecastSpec(horizon, (0,), marks=1), revin=revin)
     known = marks(batch, 1, length + horizon)
     for x in (windows(batch, channels, length), torch.full((batch, channels, length), 100.0)):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
@@ -312,7 +312,7 @@ def test_small_and_constant_windows_stay_finite(batch, channels, length, horizon
 @pytest.mark.parametrize("distil", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 31, 96])
 def test_tokens_halve_between_the_layers(length, distil):
-    model = build(
+    model = build_model(
         "informer", 2, length, outputs=1, horizon=1, head="pool", args=SMALL | {"e_layers": 3, "distil": distil}
     )
     backbone = model.eval().backbone
@@ -337,7 +337,7 @@ def test_a_saved_forecaster_predicts_the_same():
 @pytest.mark.slow
 def test_it_learns_to_continue_a_sine():
     """Phases never seen before, to a tenth of the error of a forecast of zero (which is 1/2)."""
-    model = forecaster(1, 24, Ahead(6, (0,)), dropout=0.0)
+    model = forecaster(1, 24, ForecastSpec(6, (0,)), dropout=0.0)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
 
     def sines(batch: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,9 +20,9 @@ import checkpoint
 import tasks
 import windows
 from config import RunConfig
-from tasks._task import Scored
-from tasks._timeline import Timeline
-from tasks.nilm import DEFAULTS
+from tasks.base import Predictions
+from tasks.nilm.task import DEFAULTS
+from tasks.nilm.timeline import Timeline
 
 from .conftest import ROOT
 from .runs import go, good, strict
@@ -107,7 +107,7 @@ def test_overlapping_windows_are_averaged_into_one_value_a_step():
     assert index.starts().tolist() == [0, 5, 10, 15, 20, 22, 31, 36, 41, 42]
     rng = np.random.default_rng(0)
     pred = rng.random((len(index), 4, 8)).astype(np.float32)
-    line = Timeline.of(Scored(index, pred, None))
+    line = Timeline.of(Predictions(index, pred, None))
     assert line.at.tolist() == [t for t in range(50) if t != 30]
     for i, t in enumerate(line.at):
         said = [pred[w, 1, t - s] for w, s in enumerate(index.starts()) if s <= t < s + 8]
@@ -199,10 +199,10 @@ def test_several_houses_are_rows(tmp_path):
 def test_a_stride_that_is_not_given_overlaps_by_half():
     task = tasks.build("nilm", options())
     config = RunConfig(mode="train", task="nilm", context_len=200, given=frozenset({"context_len"}))
-    assert task.settle(config).stride == 100 and task.horizon == 200
-    assert task.settle(RunConfig(mode="train", task="nilm", context_len=600)).stride == 60
+    assert task.finalize_config(config).stride == 100 and task.horizon == 200
+    assert task.finalize_config(RunConfig(mode="train", task="nilm", context_len=600)).stride == 60
     given = RunConfig(mode="train", task="nilm", context_len=200, stride=7, given=frozenset({"stride"}))
-    assert task.settle(given).stride == 7
+    assert task.finalize_config(given).stride == 7
 
 
 def options(**changed):

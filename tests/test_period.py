@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backbones._period import find_period, period_of_pieces
+from backbones.period import find_period, period_of_pieces
 
 
 def rng(seed: int = 0) -> np.random.Generator:

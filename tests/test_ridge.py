@@ -8,9 +8,9 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from backbones import Ahead
-from backbones._gram import Squares, count, gram, squares, uncentred
-from backbones._model import build
+from backbones import ForecastSpec
+from backbones.gram import Squares, count, gram, squares, uncentred
+from backbones.model import build_model
 from errors import DataError, UsageError
 
 FREE = {"lookback": 0, "strength": 0.0, "norm": "auto"}
@@ -30,9 +30,9 @@ def windows(pieces: list[np.ndarray], width: int) -> np.ndarray:
 
 def made(name: str, channels: int, length: int, horizon: int, *, targets: tuple[int, ...] = (), **args):
     """The backbone under its forecast head."""
-    ahead = Ahead(horizon, targets or tuple(range(channels)))
+    ahead = ForecastSpec(horizon, targets or tuple(range(channels)))
     options = {"outputs": ahead.outputs, "horizon": horizon, "head": "forecast"}
-    return build(name, channels, length, args=args, ahead=ahead, **options)
+    return build_model(name, channels, length, args=args, ahead=ahead, **options)
 
 
 def mse(model: torch.nn.Module, z: np.ndarray, length: int, horizon: int) -> float:
@@ -204,9 +204,9 @@ def test_constant_channels_go_on(value):
     ],
 )
 def test_what_it_cannot_do_is_refused(arguments, ahead, where):
-    wanted = Ahead(5, (0, 1), **ahead)
+    wanted = ForecastSpec(5, (0, 1), **ahead)
     with pytest.raises(UsageError) as caught:
-        build("ridge", 2, 24, outputs=wanted.outputs, horizon=5, head="forecast", args=arguments, ahead=wanted)
+        build_model("ridge", 2, 24, outputs=wanted.outputs, horizon=5, head="forecast", args=arguments, ahead=wanted)
     assert caught.value.where.startswith(where) and caught.value.hint
 
 

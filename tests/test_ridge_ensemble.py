@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from backbones import ridge_ensemble
-from backbones._gram import squares, uncentred
+from backbones.gram import squares, uncentred
 from backbones.ridge_ensemble import Fold, Member
 from errors import DataError, UsageError
 
@@ -302,7 +302,7 @@ def test_too_little_is_told_with_sizes():
 
 def test_quantiles_are_refused():
     with pytest.raises(UsageError, match="quantiles"):
-        ridge_ensemble.RidgeEnsemble(2, 24, refit=False, ahead=ridge_ensemble.Ahead(5, (0, 1), levels=3))
+        ridge_ensemble.RidgeEnsemble(2, 24, refit=False, ahead=ridge_ensemble.ForecastSpec(5, (0, 1), levels=3))
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ import pytest
 import backbones
 import cli
 import tasks
-from backbones import Ahead, _model
+from backbones import ForecastSpec
+from backbones.model import build_model
 from errors import UsageError
 from studies.spaces import Dimension, space_of, words
 
@@ -87,7 +88,7 @@ def test_the_ends_of_a_default_space_are_models_that_can_be_built(name):
     for turn in range(4):  # all low, all high, and the two that alternate
         picked = [pair[(turn >> (at % 2)) & 1] for at, pair in enumerate(ends)]
         args = {d.name.removeprefix("model_args."): value for d, value in zip(own, picked, strict=True)}
-        _model.build(name, 2, 96, outputs=2, horizon=4, head="forecast", args=args, ahead=Ahead(4, (0, 1)))
+        build_model(name, 2, 96, outputs=2, horizon=4, head="forecast", args=args, ahead=ForecastSpec(4, (0, 1)))
 
 
 def test_a_file_overrides_settles_and_narrows(put):

@@ -23,10 +23,10 @@ import checkpoint
 import cli
 import finetune
 import tasks
-from backbones import _model
+from backbones.model import build_model
 from data import Series
 from errors import CheckpointError, UsageError
-from scaling import Scaler
+from scaler import Scaler
 from sources.synthetic import appliance_series
 from tools import stream
 from tools.stream import Sample, Streamer
@@ -53,11 +53,16 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
     config = cli.parse([*words.split(), "--window", "120"])
     task = tasks.build("nilm", config.options)
     series = metered(gaps=())
-    plane, views, whole = task.plane(series, config), task.views(series), np.ones(STEPS, bool)
-    spec = {"backbone": backbone, "channels": len(views.channels), "length": 120, "outputs": task.outputs(plane.names)}
+    targets, views, whole = task.targets(series, config), task.views(series), np.ones(STEPS, bool)
+    spec = {
+        "backbone": backbone,
+        "channels": len(views.channels),
+        "length": 120,
+        "outputs": task.outputs(targets.names),
+    }
     spec |= {"horizon": 120, "head": "step", "args": args}
     torch.manual_seed(5)
-    model = _model.build(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
+    model = build_model(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
     torch.nn.init.uniform_(model.head.bias, 0.5, 1)  # above 0, where no power is cut off
     stored = {
         "config": config.flat(),
@@ -66,11 +71,11 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
         "scaler": Scaler.fit(views.columns(), whole, views.channels).plain(),
         "clock": series.clock.plain(),
         "input_channels": list(series.channels),
-        "outputs": list(plane.names),
+        "outputs": list(targets.names),
         "per_row": False,
-        "fitted": task.fit(plane.during(np.ones(STEPS, bool)), plane.names, None)
+        "fitted": task.fit(targets.during(np.ones(STEPS, bool)), targets.names, None)
         | {"on_mean": [90.0, 2250.0, 500.0, 1250.0]},
-        "calibration": {"tau": [0.5] * len(plane.names)},
+        "calibration": {"tau": [0.5] * len(targets.names)},
         "references": {},
     }
     score = np.split(batch(stored, metered(gaps=())), 2)[0]

@@ -21,13 +21,14 @@ import torch
 
 import checkpoint
 import finetune
-from backbones import _model
+from backbones.model import build_model
 from errors import CheckpointError
-from scaling import Scaler
-from tools import _stream_steps, stream
-from tools._stream_sensors import SensorModel, Sensors, sensors_of
-from tools._stream_steps import Aligner, Reading, parse, seconds
-from tools._stream_tally import Tally
+from scaler import Scaler
+from streaming import steps
+from streaming.sensors import SensorModel, Sensors, sensors_of
+from streaming.steps import Aligner, Reading, parse, seconds
+from streaming.tally import Tally
+from tools import stream
 
 from .conftest import ROOT
 
@@ -46,7 +47,7 @@ def made(
     spec |= {"head": "pool", "args": small[backbone]}
     spec |= {"modalities": SENSORS} if backbone == "fusion_gru" else {}
     torch.manual_seed(3)
-    model = _model.build(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
+    model = build_model(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
     torch.nn.init.normal_(model.head.weight, std=2)
     torch.nn.init.zeros_(model.head.bias)
     names = [f"zone{k}" for k in range(outputs)]
@@ -219,7 +220,7 @@ def test_one_clock_that_leaps_is_not_believed_and_two_are() -> None:
     aligner = Aligner(2, 10.0, 0.0, hold=0)
     for name in ("a", "b"):
         assert aligner.take(Reading(name, 5.0, np.zeros(1))) == []
-    far = 10.0 * (_stream_steps.LEAP + 5)
+    far = 10.0 * (steps.LEAP + 5)
     for _ in range(3):
         with pytest.raises(ValueError, match="a is 105 steps ahead of all others"):
             aligner.take(Reading("a", far, np.zeros(1)))

@@ -20,7 +20,7 @@ import windows
 from config import RunConfig
 from errors import DivergedError, Interrupted, ResourceError
 from hardware import Precision
-from recipe import lr_factor, make_optimizer
+from optim import lr_factor, make_optimizer
 from trainer import Trainer, random_states, set_random_states
 from windows import Windows
 
@@ -53,7 +53,7 @@ class Judge:
         factor = self.at.get(self.calls, lambda: None)() or 1.0
         return (outputs - y).square().mean() * factor
 
-    def watch(self, outputs):
+    def val_metrics(self, outputs):
         return {"mse": float((outputs - self.truth).square().mean())}
 
 
@@ -73,7 +73,7 @@ def make(at=None, monkey=None, **settings):
 
     judge = Judge(truth, at)
     if monkey:
-        judge.watch = monkey
+        judge.val_metrics = monkey
     return Trainer(Net(6), train, val, judge, config, Precision(CPU), save), saved
 
 

@@ -25,7 +25,7 @@ sys.path.insert(
 
 from tqdm import tqdm
 
-from errors import DataError, TsrunError, tell
+from errors import DataError, TsrunError, report
 from sources.postgres import connect
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         rows = load(args.dump, args.db, schema=args.schema, replace=args.replace)
     except TsrunError as error:
-        return tell(error)
+        return report(error)
     print(", ".join(f"{table} {count:,}" for table, count in rows.items()))
     return 0
 

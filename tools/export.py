@@ -33,10 +33,10 @@ from torch import nn
 import checkpoint
 import cli
 from config import core_flags
-from errors import TsrunError, UsageError, nearest, tell
-from inferrer import prepare
+from errors import TsrunError, UsageError, nearest, report
+from exporting.check import CPU, KNOWN, Run, Trial, X, latencies
 from metrics import clean_json
-from tools._trial import CPU, KNOWN, Run, Trial, X, latencies
+from predictor import prepare
 
 log = logging.getLogger("tsrun")
 Y = "y"  # what the output is called
@@ -60,11 +60,11 @@ class Form:
 
 def _onnx_tools() -> Any:
     try:
-        from tools import _onnx
+        from exporting import onnx_graph
     except ImportError as error:
         what = f"ONNX needs {(error.name or 'a package').partition('.')[0]}"
         raise UsageError(what, where="--format", hint="pip install -r requirements-export.txt") from None
-    return _onnx
+    return onnx_graph
 
 
 def _onnx(module: nn.Module, example: Mapping[str, torch.Tensor]) -> bytes:
@@ -202,16 +202,16 @@ def _origin(stored: Mapping[str, Any], place: Path) -> dict[str, Any]:
 
 def _described(trial: Trial) -> dict[str, Any]:
     """What a program needs to feed the model, and to read it."""
-    job, stored, task, scene = trial.job, trial.job.stored, trial.task, trial.job.scene
+    job, stored, task, run_data = trial.job, trial.job.stored, trial.task, trial.job.run_data
     freq = (stored.get("clock") or {}).get("freq")
-    told = task.card(job.names, job.calibration, stored["fitted"])
+    told = task.output_schema(job.names, job.calibration, stored["fitted"])
     rows = told.pop("rows")
     inputs: list[dict[str, Any]] = [{"name": X, "channels": stored["scaler"]["channels"]}]
     if stored["model"].get("modalities"):
         inputs[0]["modalities"] = stored["model"]["modalities"]
     if trial.ahead is not None and len(trial.names) > 1:
-        marks = list(scene.series.clock.marks) if trial.ahead.marks and scene.series.clock is not None else []
-        inputs.append({"name": KNOWN, "channels": [*marks, *scene.series.known], "calendar": marks})
+        marks = list(run_data.series.clock.marks) if trial.ahead.marks and run_data.series.clock is not None else []
+        inputs.append({"name": KNOWN, "channels": [*marks, *run_data.series.known], "calendar": marks})
     for place, part in zip(inputs, trial.sample, strict=True):
         place |= {"shape": ["batch", *part.shape[1:]], "type": "float32"}
     outputs = {"name": Y, "rows": rows, "shape": ["batch", len(rows), task.horizon], "type": "float32"}
@@ -323,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given, words = _parse(argv)
         print(summary(*export(given.ckpt, given.format, given.out, words)))
     except TsrunError as error:
-        return tell(error)
+        return report(error)
     return 0
 
 

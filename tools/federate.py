@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `pyth
 
 import cli
 from config import RunConfig
-from errors import Interrupted, ResourceError, TsrunError, UsageError, tell
+from errors import Interrupted, ResourceError, TsrunError, UsageError, report
 
 MODES = ("local", "shared", "fedper")
 SCRIPT = Path(__file__).resolve()
@@ -133,9 +133,9 @@ def _check_flower() -> None:
 
 def _flower() -> Any:
     _check_flower()
-    from tools import _flower
+    from federation import flower
 
-    return _flower
+    return flower
 
 
 def _leash() -> None:
@@ -155,24 +155,24 @@ def _leash() -> None:
 def federate(args: argparse.Namespace, config: RunConfig, words: Sequence[str]) -> None:
     """Server and homes as processes; what they leave, gathered into one directory."""
     _check_flower()
+    from federation import comparison
     from rundir import RunDir
-    from tools import _comparison
 
     homes = _homes(args, config, args.clients)
     if len(homes) < 2:
         raise UsageError(f"{len(homes)} home is no federation", where="--clients", hint="2 or more take part")
     logging.getLogger("tsrun").setLevel(logging.ERROR)
-    name = _comparison.name_of(config, homes=len(homes), rounds=args.rounds, epochs=args.epochs)
+    name = comparison.name_of(config, homes=len(homes), rounds=args.rounds, epochs=args.epochs)
     with RunDir(config.out, name, overwrite=config.overwrite) as place:
         ends = _run_all(args, words, list(homes), place.path)
-        content = _comparison.gather(place.path, list(homes), args.modes, ends)
-        _comparison.write(place.path, content, config)
+        content = comparison.gather(place.path, list(homes), args.modes, ends)
+        comparison.write(place.path, content, config)
         place.commit()
-    print(_comparison.table(content), place.final, sep="\n")
+    print(comparison.table(content), place.final, sep="\n")
 
 
 def _homes(args: argparse.Namespace, config: RunConfig, wanted: Sequence[str]) -> Any:
-    from tools._homes import Parting, read_homes
+    from federation.homes import Parting, read_homes
 
     return read_homes(config, Parting(args.homes_by, args.blocks, args.gap_rows), wanted)
 
@@ -265,9 +265,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             federate(args, config, words)
     except TsrunError as error:
-        return tell(error)
+        return report(error)
     except KeyboardInterrupt:
-        return tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
+        return report(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
     return 0
 
 

@@ -30,7 +30,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import viz
-from errors import DataError, TsrunError, UsageError, tell
+from errors import DataError, TsrunError, UsageError, report
 
 METRICS = ("metrics.json", "summary.json")
 SHOWN = 50  # runs in one panel of the dot plot; the table has them all
@@ -347,7 +347,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print(write_report(gather(args.dirs), args.out))
     except TsrunError as error:
-        return tell(error)
+        return report(error)
     return 0
 
 

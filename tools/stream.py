@@ -37,10 +37,10 @@ import torch
 
 import checkpoint
 from errors import Interrupted, TsrunError, UsageError
-from tools._sockets import connected
-from tools._stream_meter import Meter, Pace, Sample, Streamer, on_the_wall, parse
-from tools._stream_sensors import SensorModel, Sensors, sensors_of
-from tools._stream_tally import TOLD, Tally, tell
+from streaming.meter import Meter, Pace, Sample, Streamer, on_the_wall, parse
+from streaming.sensors import SensorModel, Sensors, sensors_of
+from streaming.sockets import connected
+from streaming.tally import TOLD, Tally, tell
 
 __all__ = ["TOLD", "Pace", "Sample", "Streamer", "connected", "main", "on_the_wall", "parse"]
 

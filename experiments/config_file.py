@@ -1,0 +1,398 @@
+"""An experiment: one training run of a forecaster, said in a file that anybody may write, an agent too.
+
+    import torch.optim as optim
+    import torch.nn as nn
+
+    seed = 42
+    data = {"csv": "ETTh1.csv", "target": "OT", "features": "S", "seq_len": 96, "label_len": 48, "pred_len": 24}
+    model = {"d_model": 256, "n_heads": 4, "e_layers": 3, "dropout": 0.1}
+    training = {"optimizer_class": optim.Adam, "optimizer_params": {"lr": 1e-4}, "criterion_class": nn.MSELoss,
+                "max_epochs": 20, "patience": 5}
+
+`parse` reads such a file, or a YAML file of the same keys, without executing it, and answers every mistake with its
+line; `settings` says the same in flags; `to_text` writes such a file. Nothing here imports torch until the names of an
+optimizer, a loss and a scheduler have to be known.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import backbones
+from config import Flag, RunConfig, convert, core_flags, table_flags
+from errors import UsageError, nearest
+from experiments.literals import Dotted, Node, from_python, from_yaml
+
+SECTIONS = ("seed", "data", "model", "training")
+DATA: dict[str, dict[str, Any]] = {
+    "csv": {"default": "", "help": "the table: a line a step, a column a channel"},
+    "time_col": {"default": "date", "help": "its column of times"},
+    "target": {"default": ("OT",), "type": "str", "many": "+", "help": "the column to forecast, or several"},
+    "features": {"default": "S", "choices": ("S", "M", "MS"), "help": "targets alone, all columns, all to the targets"},
+    "seq_len": {"default": 96, "within": "[1,)", "help": "steps that the model sees"},
+    "label_len": {"default": 48, "within": "[1,)", "help": "those of them that a decoder reads"},
+    "pred_len": {"default": 24, "within": "[1,)", "help": "steps to forecast"},
+    "batch_size": {"default": 32, "within": "[1,)", "help": "windows a step"},
+    "split": {
+        "default": (),
+        "type": "float",
+        "many": 3,
+        "within": "(0,)",
+        "help": "train, val, test: steps, or shares",
+    },
+}
+TRAINING: dict[str, dict[str, Any]] = {
+    "max_epochs": {"default": 1, "within": "[1,)", "help": "passes over the training windows"},
+    "patience": {"default": 0, "within": "[0,)", "help": "epochs without a better val_mse before stopping; 0: never"},
+}
+CLASSES = {"optimizer_class": "optim", "criterion_class": "nn", "scheduler_class": "optim.lr_scheduler"}
+PARAMS = ("optimizer_params", "scheduler_params")
+NEEDED = {"data": ("csv",), "model": (), "training": ("optimizer_class", "criterion_class", *TRAINING)}
+EXAMPLES = {"optim": "optim.Adam", "nn": "nn.MSELoss", "optim.lr_scheduler": "optim.lr_scheduler.StepLR"}
+KINDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+ETT = b"date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
+PRESETS = {17420: "etth", 69680: "ettm"}  # rows of the published sets: those of hours, those of quarters
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a file says. The sections are as written, with the names of classes as text: "optim.Adam"."""
+
+    file: str
+    text: str  # a config.py that says this
+    tree: Node
+
+    def plain(self) -> dict[str, Any]:
+        """{seed, data, model, training}: plain values; `to_text` makes a file of them that says the same."""
+        made: dict[str, Any] = self.tree.plain()
+        return made
+
+    def at(self, *path: str) -> str:
+        """FILE:LINE of a key, or of the innermost part of its path that stands in the file."""
+        node = self.tree
+        for key in path:
+            node = node.value.get(key, node) if isinstance(node.value, dict) else node
+        return f"{self.file}:{node.line}"
+
+
+def is_one(path: str) -> bool:
+    """Whether a config file is an experiment: Python, or YAML with an experiment's sections."""
+    if path.endswith(".py"):
+        return True
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return False
+    return isinstance(content, dict) and bool(content.keys() & {"data", "training"})
+
+
+def parse(path: str | Path) -> Experiment:
+    """The experiment in a file; UsageError with FILE:LINE for every mistake in it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the config file: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise UsageError("is not UTF-8 text", where=str(path)) from None
+    return parse_text(text, str(path))
+
+
+def parse_text(text: str, file: str = "config.py") -> Experiment:
+    """`parse` of a file's content; `file` is its name in messages, and its ending says how to read it."""
+    is_yaml = file.endswith((".yaml", ".yml"))
+    tree = from_yaml(text, file) if is_yaml else from_python(text, file)
+    check = _Check(file, tree)
+    check.everything()
+    if len(check.problems) > 1:
+        raise UsageError(f"{len(check.problems)} problems:\n  " + "\n  ".join(check.problems))
+    if check.problems:
+        raise UsageError(check.problems[0])
+    return Experiment(file, to_text(tree.plain()) if is_yaml else text, tree)
+
+
+class _Check:
+    """Collects the problems of a tree, each as FILE:LINE: TEXT."""
+
+    def __init__(self, file: str, tree: Node) -> None:
+        self.file, self.tree = file, tree
+        self.problems: list[str] = []
+
+    def say(self, line: int, text: str, hint: str = "") -> None:
+        self.problems.append(f"{self.file}:{line}: {text}" + (f" ({hint})" if hint else ""))
+
+    def everything(self) -> None:
+        self.known(self.tree, SECTIONS, "")
+        for name in SECTIONS:
+            if name not in self.tree.value:
+                self.say(self.tree.line, f"{name} is missing", "the sections are " + ", ".join(SECTIONS))
+        self.value(self.tree, "seed", _core("seed"), "seed")
+        for name, check in {"data": self.data, "model": self.model, "training": self.training}.items():
+            section = self.tree.value.get(name, Node({}, 1))
+            if isinstance(section.value, dict):
+                check(section)
+            else:
+                self.say(section.line, f"{name} takes a dict, got {_shown(section)}")
+
+    def known(self, section: Node, names: tuple[str, ...], title: str) -> None:
+        """Every key is one of `names`, and those that have to be there are."""
+        for key, node in section.value.items():
+            if key not in names:
+                what = f"{title} has no key {key!r}" if title else f"there is no setting {key!r}"
+                self.say(node.line, what, nearest(key, names) or f"one of {', '.join(names) or 'none'}")
+        for key in NEEDED.get(title, ()):
+            if title in self.tree.value and key not in section.value:
+                self.say(section.line, f"{title}[{key!r}] is missing")
+
+    def value(self, section: Node, key: str, flag: Flag, title: str) -> Any:
+        """The value of a key, or its default where it is not given or is wrong, which is said."""
+        if key not in section.value:
+            return flag.default
+        node = section.value[key]
+        try:
+            return _strict(flag, node)
+        except ValueError as error:
+            self.say(node.line, f"{title} {error}")
+            return flag.default
+
+    def data(self, section: Node) -> None:
+        flags = {flag.name: flag for flag in table_flags(DATA, "data")}
+        self.known(section, tuple(flags), "data")
+        found = {key: self.value(section, key, flag, f"data[{key!r}]") for key, flag in flags.items()}
+        if "label_len" in section.value and found["label_len"] > found["seq_len"]:
+            text = f"data['label_len'] {found['label_len']} is more than the {found['seq_len']} steps of seq_len"
+            self.say(section.value["label_len"].line, text)
+        parts = found["split"]
+        if parts and abs(sum(parts) - 1) > 1e-6 and any(part != int(part) for part in parts):
+            text = f"data['split'] takes three numbers of steps, or three shares that sum to 1, got {list(parts)}"
+            self.say(section.value["split"].line, text)
+
+    def model(self, section: Node) -> None:
+        own = {key: node for key, node in section.value.items() if key != "backbone"}
+        backbone = backbone_of(self.tree.plain())
+        if backbone not in backbones.names():
+            names = backbones.names()
+            hint = nearest(str(backbone), names) or f"one of {', '.join(names)}"
+            self.say(section.value["backbone"].line, f"there is no backbone {backbone!r}", hint)
+            return
+        flags = {flag.name: flag for flag in table_flags(backbones.hyper(backbone), backbone)}
+        taken = tuple(name for name in flags if name not in DATA)
+        self.known(Node(own, section.line), (*taken, "backbone"), "model")
+        for key in own.keys() & set(taken):
+            self.value(section, key, flags[key], f"model[{key!r}]")
+
+    def training(self, section: Node) -> None:
+        before = len(self.problems)
+        self.known(section, (*CLASSES, *PARAMS, *TRAINING), "training")
+        for flag in table_flags(TRAINING, "training"):
+            self.value(section, flag.name, flag, f"training[{flag.name!r}]")
+        for key in PARAMS:
+            self.params(section, key)
+        named = {key: self.class_name(section, key) for key in CLASSES if key in section.value}
+        if "scheduler_params" in section.value and not named.get("scheduler_class"):
+            self.say(section.value["scheduler_params"].line, "training['scheduler_params'] needs a scheduler_class")
+        if len(self.problems) == before and {"optimizer_class", "criterion_class"} <= named.keys():
+            self.classes(section, {key: name for key, name in named.items() if name})
+
+    def params(self, section: Node, key: str) -> None:
+        node = section.value.get(key, Node({}, 1))
+        title = f"training[{key!r}]"
+        if not isinstance(node.value, dict):
+            self.say(node.line, f"{title} takes a dict, got {_shown(node)}")
+            return
+        for name, item in node.value.items():
+            plain = item.value if isinstance(item.value, (list, tuple)) else [item]
+            if any(isinstance(part.value, (Dotted, dict, list, tuple)) for part in plain):
+                self.say(item.line, f"{title}[{name!r}] takes plain values, got {_shown(item)}")
+        if key == "optimizer_params":
+            for name in ("lr", "weight_decay"):
+                self.value(node, name, _core(name), f"{title}[{name!r}]")
+
+    def class_name(self, section: Node, key: str) -> str:
+        """The class's own name; empty where there is none, or where the value is no class of the right module."""
+        node, module = section.value[key], CLASSES[key]
+        if node.value is None and key == "scheduler_class":
+            return ""
+        match = re.fullmatch(rf"(?:torch\.)?{re.escape(module)}\.(\w+)", str(node.value))
+        if match is None:
+            hint = f"such as {EXAMPLES[module]}"
+            self.say(node.line, f"training[{key!r}] takes a class of torch.{module}, got {_shown(node)}", hint)
+            return ""
+        return match[1]
+
+    def classes(self, section: Node, named: Mapping[str, str]) -> None:
+        """The names are those of classes that can train here with these arguments."""
+        import losses
+        import optim
+
+        known = {"optimizer_class": optim.classes("optimizer"), "scheduler_class": optim.classes("scheduler")}
+        known["criterion_class"] = losses.classes()
+        before = len(self.problems)
+        for key, name in named.items():
+            if name not in known[key]:
+                hint = nearest(name, known[key]) or f"one of {', '.join(sorted(known[key]))}"
+                text = f"torch.{CLASSES[key]} has no {key.removesuffix('_class')} {name!r}"
+                self.say(section.value[key].line, text, hint)
+        if len(self.problems) > before:
+            return
+        try:
+            losses.regression_loss(named["criterion_class"])
+        except ValueError as error:
+            self.say(section.value["criterion_class"].line, str(error))
+        try:
+            _dry_run(named, section.plain())
+        except UsageError as error:
+            kind = "scheduler" if error.where.startswith("--scheduler") else "optimizer"
+            params = f"{kind}_params" if error.where.endswith("-args") else ""
+            line = section.value[params if params in section.value else f"{kind}_class"].line
+            self.say(line, error.what, "" if "--" in error.hint else error.hint)
+
+
+def _dry_run(named: Mapping[str, str], training: Mapping[str, Any]) -> None:
+    """UsageError unless the optimizer makes a step, and the scheduler one with it."""
+    import torch
+
+    import optim
+
+    name, params = named["optimizer_class"], training.get("optimizer_params", {})
+    config = RunConfig(optimizer=name, **_optimizer(name, params))
+    optim.check(config, torch.device("cpu"))
+    if "weight_decay" in params and "weight_decay" not in inspect.signature(optim.optimizer_class(name)).parameters:
+        raise UsageError(f"{name} has no argument 'weight_decay'", where="--optimizer-args")
+    if "scheduler_class" in named:
+        args = training.get("scheduler_params", {})
+        optim.check(replace(config, scheduler=named["scheduler_class"], scheduler_args=args), torch.device("cpu"))
+
+
+def _optimizer(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an optimizer as flags; what is left out is the class's own default."""
+    import optim
+
+    known = inspect.signature(optim.optimizer_class(name)).parameters
+    rest = {key: value for key, value in params.items() if key not in ("lr", "weight_decay")}
+    both = {key: params.get(key, known[key].default if key in known else 0.0) for key in ("lr", "weight_decay")}
+    return {"optimizer_args": rest, **{key: float(value) for key, value in both.items()}}
+
+
+def _strict(flag: Flag, node: Node) -> Any:
+    """A value as the flag's type; ValueError where it is of another, even one that could be read as it."""
+    listed = isinstance(node.value, (list, tuple)) and flag.many is not None
+    for item in node.value if listed else [node]:
+        right = (int, float) if flag.kind is float else (flag.kind,)
+        if type(item.value) not in right:
+            raise ValueError(f"takes {KINDS[flag.kind]}, got {_shown(item)}")
+    return convert(flag, list(node.plain()) if listed else node.plain())
+
+
+def _shown(node: Node) -> str:
+    return f"the name {node.value}" if isinstance(node.value, Dotted) else repr(node.plain())
+
+
+def _core(name: str) -> Flag:
+    return next(flag for flag in core_flags() if flag.name == name)
+
+
+def backbone_of(plain: Mapping[str, Any]) -> Any:
+    """The backbone that a model section names."""
+    return plain["model"].get("backbone", "informer") if isinstance(plain.get("model"), dict) else "informer"
+
+
+# --- as a run ------------------------------------------------------------------------------------------------------
+
+
+def settings(experiment: Experiment) -> dict[str, Any]:
+    """The experiment in flags: what `--mode train --task forecast` is given."""
+    plain = experiment.plain()
+    defaults = {flag.name: flag.default for flag in table_flags(DATA, "data")}
+    data, training, backbone = {**defaults, **plain["data"]}, plain["training"], backbone_of(plain)
+    args = {key: value for key, value in plain["model"].items() if key != "backbone"}
+    if "label_len" in backbones.hyper(backbone):
+        args["label_len"] = min(data["label_len"], data["seq_len"])
+    scheduler = (training.get("scheduler_class") or "none").rpartition(".")[2]
+    optimizer = training["optimizer_class"].rpartition(".")[2]
+    return {
+        "mode": "train",
+        "task": "forecast",
+        "csv": [data["csv"]],
+        "time_col": data["time_col"],
+        "features": data["features"],
+        "context_len": data["seq_len"],
+        "horizon": data["pred_len"],
+        "batch_size": data["batch_size"],
+        **({} if data["features"] == "M" else {"target": data["target"]}),
+        **_split(data, experiment),
+        "seed": plain["seed"],
+        "backbone": backbone,
+        "model_args": args,
+        "optimizer": optimizer,
+        **_optimizer(optimizer, training.get("optimizer_params", {})),
+        "scheduler": scheduler,
+        "scheduler_args": training.get("scheduler_params", {}),
+        "loss": training["criterion_class"].rpartition(".")[2],
+        "epochs": training["max_epochs"],
+        "patience": training["patience"],
+        "clip": 0.0,  # a loop in plain torch has none, and the file has no key for it
+        "plots": False,
+        "out": "runs",
+    }
+
+
+def _split(data: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """The split that is asked for; that of the ETT sets for their files, else 0.7, 0.1 and 0.2 in time.
+
+    UsageError where the table has no such columns. A table that cannot be read is left to the reader of tables.
+    """
+    header, rows = _table(data["csv"])
+    columns = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
+    targets = [data["target"]] if isinstance(data["target"], str) else list(data["target"])
+    for key, names in (("time_col", [data["time_col"]]), ("target", [] if data["features"] == "M" else targets)):
+        for name in names:
+            if header and name not in columns:
+                hint = nearest(name, columns) or f"its columns are {', '.join(columns[:12])}"
+                text = f"{data['csv']} has no column {name!r} (data[{key!r}])"
+                raise UsageError(text, where=experiment.at("data", key), hint=hint)
+    parts = data["split"]
+    if not parts:
+        known = header.strip() == ETT and rows in PRESETS
+        return {"preset": PRESETS[rows]} if known else {"val_ratio": 0.1, "test_ratio": 0.2}
+    if abs(sum(parts) - 1) <= 1e-6:
+        return {"val_ratio": parts[1], "test_ratio": parts[2]}
+    return {"split_sizes": [int(part) for part in parts]}
+
+
+def _table(path: str) -> tuple[bytes, int]:
+    """(the first line of a file, how many lines with anything in them follow); nothing where it cannot be read."""
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            return file.readline(), sum(1 for line in file if line.strip())
+    except OSError:
+        return b"", 0
+
+
+# --- written -------------------------------------------------------------------------------------------------------
+
+
+def to_text(config: Mapping[str, Any]) -> str:
+    """A config.py that says what `config` does: plain values, the names of classes as text (`plain()` has them so).
+
+    Nothing is checked: `parse` says of the text what is wrong with it.
+    """
+    lines = ["import torch.nn as nn", "import torch.optim as optim", ""]
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            inside = [f"    {key!r}: {_written(key, item)}," for key, item in value.items()]
+            lines += [f"{name} = {{", *inside, "}"]
+        else:
+            lines.append(f"{name} = {value!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _written(key: str, value: Any) -> str:
+    named = key in CLASSES and isinstance(value, str) and re.fullmatch(r"(torch\.)?(optim|nn)(\.\w+)+", value)
+    return value.removeprefix("torch.") if named else repr(value)

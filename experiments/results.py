@@ -1,0 +1,67 @@
+"""What an experiment leaves: six files, in place of those of an ordinary run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import checkpoint
+import viz
+from rundir import write_json
+from splits import NAMES
+
+if TYPE_CHECKING:
+    from learner import Learner
+
+
+class Files:
+    """Writes the files of an experiment; `text` is the config.py that it is."""
+
+    summary = "metrics.json"
+    kept = (summary, "history.json", "learning_curve.png", checkpoint.EXPERIMENT, "config_used.py", "manifest.json")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def write(self, learner: Learner, folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Into `folder`, which holds an ordinary run with the summary `content`; the content of metrics.json."""
+        lines = learner.progress.history
+        epochs = [
+            {
+                "epoch": line["epoch"],
+                "train_mse": line.get("train_mse", line["train_loss"]),  # not measured where it is the loss
+                "val_mse": line["val_mse"],
+                "lr": line["lr"],
+            }
+            for line in lines
+        ]
+        metrics = self._metrics(learner, content)
+        (folder / checkpoint.BEST).rename(folder / checkpoint.EXPERIMENT)
+        write_json(folder / self.summary, metrics)
+        write_json(folder / "history.json", {"best_epoch": metrics["best_epoch"], "epochs": epochs})
+        (folder / "config_used.py").write_text(self.text, encoding="utf-8")
+        drawn = [{"epoch": e["epoch"], "train_loss": e["train_mse"], "val_loss": e["val_mse"]} for e in epochs]
+        viz.learning_curve(drawn, folder / "learning_curve.png", "val_loss", "min", "MSE, standardised")
+        rest = [file for file in folder.iterdir() if file.name not in self.kept]
+        for file in sorted(rest, key=lambda file: file.name == checkpoint.LAST):  # what could be resumed goes last
+            file.unlink()
+        return metrics
+
+    def _metrics(self, learner: Learner, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Every error is of the best weights, on standardised channels, over all windows of its part."""
+        split = learner.split
+        train = learner.task.val_metrics(*learner.evaluator().score(split.train).judged())
+        how = {key: content[key] for key in ("split_mode", "split_sizes", "val_ratio", "test_ratio") if key in content}
+        return {
+            "best_epoch": content["best_epoch"],
+            "val_mse": content["validation"]["mse"],
+            "test_mse": content["mse"],
+            "train_mse": train["mse"],
+            "train_time_sec": content["seconds"],
+            "n_params": content["parameters"],
+            "horizon": content["horizon"],
+            "look_back": content["context"],
+            "split": {**how, "windows": {name: len(split[name]) for name in NAMES}},
+            "references": {name: content["references"][name]["mse"] for name in ("repeat_last", "ridge")},
+        }

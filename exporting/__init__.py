@@ -1,0 +1,1 @@
+"""Checkpoints as files that run without this toolkit."""

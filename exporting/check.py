@@ -1,0 +1,204 @@
+"""An exported model against its checkpoint: the same windows through both, and what each takes for one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import finetune
+from backbones import ForecastSpec
+from dataset import DeviceData
+from errors import UsageError
+from evaler import predict
+from hardware import Precision
+from predictor import Inference
+from scaler import Scaler
+from tasks.base import Predictions, Task
+
+Run = Callable[..., torch.Tensor]  # x [B, C, L] (and known [B, M, L + H]) -> y [B, rows, H]
+CPU = torch.device("cpu")
+X, KNOWN = "x", "known"  # what the inputs are called
+CHECKED = 256  # windows that an export is held against its checkpoint on
+TOLERANCE = 1e-5  # of the model's outputs: absolute, or relative to a row's largest where that is above 1
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+PATTERNS = 10  # of signs: a softmax depends on the differences between outputs
+ROUNDS, MOST_SECONDS, WARM = 300, 5.0, 10  # of timing
+
+
+class Shift(nn.Module):
+    """(v - mean) / std over axis 1 of [B, C, T], in float32 as exact as in float64: a mean that is large beside its
+    deviation is taken away in two parts, the second what float32 cannot hold of it."""
+
+    def __init__(self, scaler: Scaler) -> None:
+        super().__init__()
+        mean = torch.from_numpy(scaler.mean)[:, None]
+        self.register_buffer("high", mean.float())
+        self.register_buffer("low", (mean - mean.float().double()).float())
+        self.register_buffer("std", torch.from_numpy(scaler.std)[:, None].float())
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        return ((v - self.high) - self.low) / self.std
+
+
+class Deployed(nn.Module):
+    """A checkpoint's model between the scaler and the task's decoding: the data's own units in and out."""
+
+    def __init__(self, job: Inference) -> None:
+        super().__init__()
+        self.model = finetune.model_from(job.stored).eval()
+        self.scale = Shift(Scaler.of(job.stored["scaler"]))
+        known = job.stored.get("known_scaler")
+        self.scale_known = None if known is None else Shift(Scaler.of(known))
+        self.task, self.fitted = job.task, job.stored["fitted"]
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        seen = [self.scale(x)]
+        if known is not None:
+            marks = self.model.ahead.marks
+            if self.scale_known is not None:
+                known = torch.cat([known[:, :marks], self.scale_known(known[:, marks:])], dim=1)
+            seen.append(known)
+        return delivered(self.task, self.model(*seen), self.fitted)
+
+
+def delivered(task: Task, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+    """A model's outputs [B, K, H] decoded, in the data's own units."""
+    return task.inverse_transform(task.units(outputs, fitted), fitted)
+
+
+class Trial:
+    """A checkpoint's windows, as its model sees them and in the data's own units."""
+
+    def __init__(self, job: Inference) -> None:
+        self.job, self.task, self.fitted = job, job.task, job.stored["fitted"]
+        self.deployed = Deployed(job).eval()
+        self.split = self._split()
+        self.index = job.index_of(self.split)
+        self.labelled = job.run_data.targets is not None and len(self.index) > 0
+        if not len(self.index):
+            self.index, self.split = job.run_data.ahead, "last contexts"
+        self.device_data = job.device_data()
+        self.raw = self._raw_stage()
+        self.batch = job.config.batch_size
+        place = self.raw.windows(self.index)
+        chosen = torch.linspace(0, len(self.index) - 1, min(CHECKED, len(self.index))).long()
+        self.sample = place.seen(place.locate(chosen))  # what an exported model sees
+        self.one = [part[:1].contiguous() for part in self.sample]
+        own = self.device_data.windows(self.index)
+        self.scaled = own.seen(own.locate(chosen))  # what the checkpoint's model sees
+        self.names = [X, KNOWN][: len(self.sample)]
+
+    def _split(self) -> str:
+        """What the run was judged on, where these are its files; else all there is."""
+        made = self.job.made
+        if self.job.config.eval_split or made is None:
+            return self.job.config.eval_split or "all"
+        return "test" if len(made.test) else "val"
+
+    def _raw_stage(self) -> DeviceData:
+        """The same data under scalers that leave them as they are."""
+        stored, run_data = self.job.stored, self.job.run_data
+
+        def idle(channels: Sequence[str]) -> Scaler:
+            return Scaler(np.zeros(len(channels)), np.ones(len(channels)), tuple(channels))
+
+        known = None if stored.get("known_scaler") is None else idle(run_data.series.known)
+        return DeviceData(run_data, self.task, self.fitted, idle(run_data.channels), CPU, self.ahead, known)
+
+    def example(self) -> dict[str, torch.Tensor]:
+        """Two windows of zeros: an exporter takes a batch of one for a constant."""
+        return {name: torch.zeros((2, *part.shape[1:])) for name, part in zip(self.names, self.sample, strict=True)}
+
+    def difference(self, run: Run, *, exact: bool) -> float:
+        """The largest difference to the checkpoint over the sample; UsageError where it is more than `exact` allows.
+
+        That is 1e-5 of the model's outputs (of a row's largest, where that is above 1), carried through the decoding,
+        and float32's rounding.
+        """
+        with torch.no_grad():
+            outputs = self.deployed.model(*self.scaled).double()
+            said = run(*self.sample).double()
+        true = self._delivered(outputs)
+        apart = (said - true).abs()
+        bad = apart > self._allowed(outputs, true) if exact else ~torch.isfinite(said)
+        bad |= apart.isnan()
+        if bad.any():
+            what = f"the exported model is not the checkpoint's: up to {float(apart.max()):.3g} apart"
+            where = f"--backbone {self.job.config.backbone}"
+            raise UsageError(f"{what}, in {int(bad.sum())} of {bad.numel()} outputs", where=where)
+        return float(apart.max())
+
+    def _allowed(self, outputs: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+        """What an error of TOLERANCE in every output, of either sign, may do to what is delivered; [n, rows, H]."""
+        slack = TOLERANCE * outputs.abs().amax(dim=(0, 2), keepdim=True).clamp(min=1)
+        toss = torch.Generator().manual_seed(0)
+        patterns = torch.randint(0, 2, (PATTERNS, outputs.shape[1], 1), generator=toss) * 2 - 1
+        patterns[0], patterns[1] = 1, -1
+        allowed = torch.stack([(self._delivered(outputs + slack * sign) - true).abs() for sign in patterns]).amax(0)
+        one, none = (self._delivered(torch.full_like(outputs[:1, :, :1], level)) for level in (1.0, 0.0))
+        size = torch.maximum(true.abs().amax(dim=(0, 2), keepdim=True), (one - none).abs())
+        return allowed + ROUNDING * size
+
+    def _delivered(self, outputs: torch.Tensor) -> torch.Tensor:
+        return delivered(self.task, outputs, self.fitted)
+
+    @property
+    def ahead(self) -> ForecastSpec | None:
+        """What a forecasting head is asked for."""
+        ahead = self.job.stored["model"].get("ahead")
+        return None if ahead is None else ForecastSpec.of(ahead)
+
+    def compare(self, run: Run) -> dict[str, Any] | None:
+        """The metric that the run was chosen by, on all of the scored split, of both; None where no label is known."""
+        if not self.labelled:
+            return None
+        before = self._metric(self.deployed.model, self.device_data, decoded=False)
+        after = self._metric(run, self.raw, decoded=True)
+        drop = None
+        if before is not None and after is not None:
+            drop = before - after if self.task.direction == "max" else after - before
+        found = {"name": self.task.monitor, "windows": len(self.index), "checkpoint": before, "exported": after}
+        return found | {"drop": drop}
+
+    def _metric(self, run: Run, device_data: DeviceData, *, decoded: bool) -> float | None:
+        """Of a model over a device_data's windows; `decoded`: it speaks in the data's own units already."""
+        outputs = predict(run, device_data.windows(self.index), Precision(CPU), self.batch)
+        pred = self._in_task_units(outputs) if decoded else self.task.decode(outputs, self.fitted)
+        run_data = self.job.run_data
+        scored = Predictions(self.index, pred, run_data.truth(self.task, self.index, self.fitted))
+        found = self.task.evaluate(scored, self.job.calibration, self.device_data.eval_context(self.job.names))
+        value: float | None = found[self.task.monitor]
+        return value
+
+    def _in_task_units(self, said: torch.Tensor) -> np.ndarray:
+        """Back from the data's own units: the task's map to them is affine."""
+        rows = torch.zeros((1, said.shape[1], 1), dtype=torch.float64)
+        offset = self.task.inverse_transform(rows, self.fitted)
+        factor = self.task.inverse_transform(rows + 1, self.fitted) - offset
+        back: np.ndarray = ((said.double() - offset) / factor).numpy()
+        return back.astype(np.float32) if factor.ne(1).any() else back
+
+
+def latencies(calls: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median milliseconds of each call on one thread, the calls taking turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    spent: dict[str, list[float]] = {name: [] for name in calls}
+    began = time.perf_counter()
+    try:
+        with torch.inference_mode():
+            for n in range(ROUNDS + WARM):
+                for name, call in calls.items():
+                    start = time.perf_counter()
+                    call()
+                    spent[name].append(time.perf_counter() - start)
+                if n > WARM and time.perf_counter() - began > MOST_SECONDS:
+                    break
+    finally:
+        torch.set_num_threads(threads)
+    return {name: 1e3 * float(np.median(seconds[WARM:])) for name, seconds in spent.items()}

@@ -1,0 +1,1 @@
+"""Learning in many homes without gathering their data."""

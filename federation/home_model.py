@@ -1,0 +1,153 @@
+"""One home's model in one way of learning: alone, all weights shared, or a shared base with an own head.
+
+The base is the backbone (`backbone.*`), the head what stands on it (Arivazhagan et al. 2019, arXiv 1912.00818,
+section 3: base and personalisation layers). Every choice, of the round and of tau, is made on the home's own
+validation windows; its test windows are looked at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import results
+from evaler import predict
+from federation.homes import Home, schema_of
+from hardware import Precision
+from learner import Learner
+from optim import lr_factor
+from rundir import write_json
+from scaler import Scaler
+from splits import NAMES
+from tasks.multiclass import accuracy
+from trainer import Trainer, clone_state
+
+BASE = "backbone."
+SHARED = {"local": None, "shared": "", "fedper": BASE}  # the beginning of the names of the weights that travel
+SHOWN = {"local": "local only", "shared": "shared everything", "fedper": "shared base, own heads"}
+
+
+class _LossMonitor:
+    """Training follows the validation loss, which is defined for a home that knows one class only, too."""
+
+    monitor, direction = "loss", "min"
+
+    def __init__(self, learner: Learner) -> None:
+        self.loss = learner.task.loss(learner.fitted, learner.device)
+
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:  # noqa: ARG002
+        return {}
+
+
+class Member:
+    """A home's model in one of the ways of SHARED; its files go to `folder`.
+
+    `scaler` is the federation's; a home that learns alone has its own.
+    """
+
+    def __init__(self, home: Home, mode: str, folder: Path, scaler: Scaler | None = None) -> None:
+        self.home, self.mode = home, mode
+        self.learner = Learner(home.run_data, home.task, home.split, torch.device("cpu"), None, alone=False)
+        self.learner.scaler = scaler or self.learner.scaler
+        self.learner.open(folder)
+        self.model = self.learner.model
+        self.train_windows, self.val_windows = (
+            self.learner.device_data.windows(home.split[k]) for k in ("train", "val")
+        )
+        self.monitor, self.precision = _LossMonitor(self.learner), Precision(torch.device("cpu"))
+        self.best, self.best_round = math.inf, 0
+        self.best_state = clone_state(self.model)
+
+    @property
+    def windows(self) -> int:
+        """Windows of training: this home's weight in averages."""
+        return len(self.train_windows)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the labels are classes of which one holds."""
+        return bool(self.learner.fitted.get("exclusive"))
+
+    def schema(self) -> dict[str, Any]:
+        """What this home's model must have in common with the others'."""
+        shapes = {name: value.shape for name, value in self.model.state_dict().items()}
+        return schema_of(self.home, shapes, exclusive=self.exclusive)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights that this way of learning shares, and no others."""
+        prefix = SHARED[self.mode]
+        if prefix is None:
+            return {}
+        state = self.model.state_dict()
+        return {name: value.numpy().copy() for name, value in state.items() if name.startswith(prefix)}
+
+    def load(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Take what the federation has averaged; the head of a shared base stays as it is."""
+        mine = self.weights()
+        assert {k: v.shape for k, v in mine.items()} == {k: v.shape for k, v in weights.items()}, "another model"
+        self.model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=False)
+
+    def fit_round(self, number: int, rounds: int, epochs: int) -> None:
+        """The local epochs of round `number` (from 1); the learning rate falls over the rounds as over epochs."""
+        config = self.home.config
+        lr = config.lr * lr_factor(number - 1, rounds, config.scheduler)
+        self._train(epochs, lr=lr, scheduler="none", seed=config.seed + number)
+
+    def fit_alone(self, epochs: int) -> None:
+        """All epochs in one go, with the schedule of the configuration: what a home can do by itself."""
+        trainer = self._train(epochs)
+        assert trainer.progress.best is not None
+        self.best, self.best_round, self.best_state = (
+            trainer.progress.best,
+            trainer.progress.best_epoch,
+            trainer.best_state,
+        )
+
+    def _train(self, epochs: int, **changed: Any) -> Trainer:
+        config = replace(self.home.config, epochs=epochs, patience=0, compile="off", amp=False, quiet=True, **changed)
+        trainer = Trainer(
+            self.model, self.train_windows, self.val_windows, self.monitor, config, self.precision, save=lambda *_: None
+        )
+        trainer.run()
+        return trainer
+
+    def validate(self, number: int) -> float:
+        """The loss on the home's own validation; the state of the best round is kept."""
+        self.model.eval()
+        outputs = predict(self.model, self.val_windows, self.precision, self.home.config.batch_size)
+        everything = self.val_windows.locate(torch.arange(len(self.val_windows)))
+        loss = float(self.monitor.loss(outputs, self.val_windows.labels(everything)))
+        if loss < self.best:
+            self.best, self.best_round, self.best_state = loss, number, clone_state(self.model)
+        return loss
+
+    def finish(self) -> dict[str, Any]:
+        """Choose tau, score the test once, and write a checkpoint directory for `--mode infer`."""
+        learner, home = self.learner, self.home
+        learner.folder.mkdir(parents=True, exist_ok=True)
+        learner.choose_thresholds({"best": self.best_state}, None)
+        scored = learner.evaluator().score(home.split.test)
+        report = home.task.evaluate(scored, learner.calibration, learner.device_data.eval_context(learner.names))
+        truth, pred = scored.judged()
+        usual = np.array(learner.label_means["train"])[:, None]  # the most frequent answer, as a reference
+        content = {
+            "home": home.name,
+            "mode": self.mode,
+            "accuracy": accuracy(truth, pred, learner.calibration["tau"], self.exclusive),
+            "majority_accuracy": accuracy(
+                truth, np.broadcast_to(usual, pred.shape), [0.5] * len(usual), self.exclusive
+            ),
+            "windows": {name: len(home.split[name]) for name in NAMES},
+            "val_loss": self.best,
+            "best_round" if SHARED[self.mode] is not None else "best_epoch": self.best_round,
+            "test": report,
+        }
+        write_json(learner.folder / "metrics.json", content)
+        results.write_config(learner.folder / "config.yaml", home.config)
+        return content

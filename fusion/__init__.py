@@ -1,0 +1,1 @@
+"""Staged multimodal encoders: training in stages, and a sensor that changes."""

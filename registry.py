@@ -1,0 +1,97 @@
+"""One registry for tasks, backbones and readers: an entry is a file, or a folder, that holds a literal table.
+
+    FLAGS = {"horizon": {"default": 24, "help": "steps to forecast"}}
+
+    @register
+    class Forecast(Task): ...
+
+The file is found by its table, so a helper beside it is no entry; the table is read without importing the file, so
+that `--help` needs no torch. An entry that outgrows its file becomes a folder of its name, with the table in
+`{main}.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+_Class = TypeVar("_Class", bound=type)
+
+
+class Registry:
+    """The entries of one package.
+
+    Parameters
+    ----------
+    package : the package's dotted name.
+    folder : where its files are.
+    table : the literal table that makes a file an entry, such as "FLAGS".
+    main : the file of a folder that holds the table, without ending.
+    """
+
+    def __init__(self, package: str, folder: Path, *, table: str, main: str = "") -> None:
+        self.package, self.folder, self.required, self.main = package, folder, table, main
+        self._classes: dict[str, type] = {}
+        self.names = cache(self._names)
+        self.table = cache(self._table)
+
+    def register(self, cls: _Class) -> _Class:
+        """Make `cls` the entry of its file or folder; an entry has one class."""
+        name = cls.__module__.removeprefix(f"{self.package}.").partition(".")[0]
+        known = self._classes.setdefault(name, cls)
+        assert known.__qualname__ == cls.__qualname__, f"two classes are registered in {self.package}/{name}"
+        self._classes[name] = cls
+        return cls
+
+    def load(self, name: str) -> type:
+        """The class of an entry; imports its file (and with it, mostly, torch)."""
+        importlib.import_module(
+            ".".join((self.package, *self._file(name).relative_to(self.folder).with_suffix("").parts))
+        )
+        assert name in self._classes, f"{self._file(name)} registers no class"
+        return self._classes[name]
+
+    def _names(self) -> tuple[str, ...]:
+        """Every entry's name, sorted."""
+        own = {path.stem for path in self.folder.glob("*.py") if self._holds_table(path)}
+        rooms = {path.parent.name for path in self.folder.glob(f"*/{self.main}.py") if self._holds_table(path)}
+        return tuple(sorted(own | rooms))
+
+    def _table(self, name: str, which: str) -> dict[str, Any]:
+        """The literal table `which` of an entry's file, annotated or not; empty where it has none.
+
+        Raises ValueError for a table that is computed: it could not be read without importing the file.
+        """
+        path = self._file(name)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if _assigned(node) == which:
+                assert isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+                try:
+                    found: dict[str, Any] = ast.literal_eval(node.value)
+                except ValueError:
+                    raise ValueError(f"{path}:{node.lineno}: {which} must be a literal") from None
+                return found
+        return {}
+
+    def _file(self, name: str) -> Path:
+        path = self.folder / f"{name}.py"
+        return path if path.is_file() else self.folder / name / f"{self.main}.py"
+
+    def _holds_table(self, path: Path) -> bool:
+        pattern = rf"^{self.required}\b\s*[:=]"  # a look at the text spares parsing the files that are no entries
+        return re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
+def _assigned(node: ast.stmt) -> str:
+    """The one name that a statement gives a value, or an empty string."""
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        target: ast.expr = node.target
+    elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+    else:
+        return ""
+    return target.id if isinstance(target, ast.Name) else ""

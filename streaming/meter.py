@@ -1,0 +1,221 @@
+"""A meter's samples, one by one: states and watts of its devices from a recurrent model of task nilm.
+
+Watts count where p reaches tau, as in `--mode infer`; the duration rules --min-on and --min-off are not applied, since
+they look ahead. The recurrent state is never set back, as if one window held the whole stream.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import torch
+
+import finetune
+import tasks
+from backbones.layers import Recurrent
+from errors import CheckpointError
+from readers.clock import Clock, fixed_offset
+from scaler import Scaler
+from streaming.tally import Tally, is_number, short, tell
+from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
+
+KNOWN = tuple(name for name in FEATURES if ABOVE not in name)  # the inputs that a sample and those before it give
+TASK = "nilm"  # the one that speaks of every step
+HINT = f"python run.py --mode train --task {TASK} --backbone gru --nilm-features none ... trains one that streams"
+MOST_WATTS = 1e12  # beyond it no meter reads, and float32 would overflow into a state that never recovers
+
+Moment = str | int | float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A line: the time as given, or None; the meter's watts, NaN where there is no reading."""
+
+    time: Moment | None
+    watts: float
+
+
+def parse(line: bytes) -> Sample:
+    """The sample of a line that is not blank. Raises ValueError with the reason where it is none."""
+    text = line.decode("utf-8").strip("\ufeff \t\r\n")
+    if text.startswith("{"):
+        return _of_json(text)
+    moment, comma, watts = text.rpartition(",")
+    if "," in moment:
+        raise ValueError("more than time,watts")
+    return Sample(moment.strip() or None if comma else None, _watts(watts.strip()))
+
+
+def _of_json(text: str) -> Sample:
+    try:
+        given = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if "mains" not in given:
+        raise ValueError('has no "mains"')
+    moment = given.get("time")
+    if not (moment is None or isinstance(moment, str) or (is_number(moment) and abs(moment) < math.inf)):
+        raise ValueError('"time" is neither a text nor a number')
+    return Sample(moment, _watts(given["mains"]))
+
+
+def _watts(value: Any) -> float:
+    if value is None or value == "":
+        return math.nan
+    if not (isinstance(value, str) or is_number(value)):
+        raise ValueError("the power is no number")
+    try:
+        watts = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{str(value)[:40]!r} is no number") from None
+    if abs(watts) > MOST_WATTS:
+        raise ValueError(f"{watts:g} W is no power of a meter")
+    return watts
+
+
+def on_the_wall(moment: Moment | None, tz: str) -> datetime | None:
+    """What a clock on the wall of zone `tz` shows; None for what is no time.
+
+    As in files: ISO 8601, where a text without an offset is on the wall already; seconds or milliseconds since 1970.
+    """
+    try:
+        seconds = float(moment)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return _of_iso(moment, tz) if isinstance(moment, str) else None
+    if 1e12 <= seconds < 1e13:
+        seconds /= 1000
+    if not 1e8 <= seconds < 1e10:
+        return None
+    return datetime.fromtimestamp(seconds, _zone(tz)).replace(tzinfo=None)
+
+
+def _of_iso(text: str, tz: str) -> datetime | None:
+    try:
+        # Python 3.10 knows no Z.
+        stamp = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
+        return (stamp.astimezone(_zone(tz)) if stamp.tzinfo else stamp).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone(tz: str) -> tzinfo:
+    shift = fixed_offset(tz)
+    return ZoneInfo(tz) if shift is None else timezone(timedelta(microseconds=shift // 1000))
+
+
+class Streamer:
+    """One checkpoint's model, fed a sample at a time; CheckpointError for one that cannot be.
+
+    `stored` is the content of a checkpoint, `where` its path. What it says equals the model's run over all samples at
+    once, but for rounding.
+    """
+
+    def __init__(self, stored: Mapping[str, Any], where: str) -> None:
+        check(stored, where)
+        config = stored["config"]
+        self.names: list[str] = stored["outputs"]
+        self.scaler, self.clock = Scaler.of(stored["scaler"]), Clock.of(stored["clock"])
+        options = {flag.name: config.get(flag.name, flag.default) for flag in tasks.flags(TASK)}
+        self.task, self.fitted = tasks.build(TASK, options), stored["fitted"]
+        self.tau: list[float] = (stored["calibration"] or self.task.choose_thresholds(None, self.names))["tau"]
+        self.model = finetune.model_from(stored).eval()
+        if not isinstance(self.model.backbone, Recurrent) or not self.model.backbone.causal:
+            name = stored["model"]["backbone"]
+            why = "reads backwards, too" if isinstance(self.model.backbone, Recurrent) else "takes whole windows"
+            raise CheckpointError(f"{name} {why}, and cannot go from sample to sample", where=where, hint=HINT)
+        self.state: Any = None  # of the recurrence: None is its zero
+        self.count, self.before = 0, math.nan
+
+    def step(self, sample: Sample) -> dict[str, Any]:
+        """The answer to the next sample; ValueError where the model needs a time that it does not have."""
+        x = None if math.isnan(sample.watts) else self._features(sample)
+        self.count += 1
+        moment = self.count if sample.time is None else sample.time
+        self.before = sample.watts
+        if x is None:
+            return {"time": moment, "mains": None, "devices": None}
+        with torch.inference_mode():
+            z, self.state = self.model.backbone.rnn(torch.from_numpy(x), self.state)
+            said = self.task.decode(self.model.head(z).transpose(1, 2), self.fitted)[0, :, 0].tolist()
+        answers = zip(self.names, said[: len(self.names)], said[len(self.names) :], self.tau, strict=True)
+        devices = {
+            name: {"p": short(p), "on": p >= tau, "watts": short(max(watts, 0.0)) if p >= tau else 0.0}
+            for name, p, watts, tau in answers
+        }
+        return {"time": moment, "mains": sample.watts, "devices": devices}
+
+    def _features(self, sample: Sample) -> np.ndarray:
+        """The model's inputs, scaled: float32 [1, 1, C]. In float32 from the start, as the files of training were."""
+        watts = np.float32(sample.watts)
+        change = np.float32(0) if math.isnan(self.before) else watts - np.float32(self.before)
+        known: dict[str, Any] = {MAINS: watts, CHANGE: change}
+        known |= {LOG + name: np.arcsinh(value / KNEE) for name, value in known.items()}
+        if HOUR[0] in self.scaler.channels:
+            wall = on_the_wall(sample.time, self.clock.tz)
+            if wall is None:
+                raise ValueError("the model knows the hour, and this has no time such as 2016-07-01 00:00:00")
+            angle = 2 * math.pi * (wall - datetime.combine(wall, datetime.min.time())) / timedelta(days=1)
+            known |= dict(zip(HOUR, (math.sin(angle), math.cos(angle)), strict=True))
+        x = np.array([[known[name]] for name in self.scaler.channels], np.float32)
+        return self.scaler.apply(x).T[None]
+
+
+def check(stored: Mapping[str, Any], where: str) -> None:
+    """CheckpointError where the model is of another task, or has an input that looks ahead."""
+    if finetune.PARTS - stored.keys():
+        raise CheckpointError("not a checkpoint of this toolkit, or of an older one", where=where)
+    task = stored["config"]["task"]
+    if task != TASK:
+        raise CheckpointError(f"is of task {task}; states are streamed of task {TASK}", where=where, hint=HINT)
+    ahead = [name for name in stored["scaler"]["channels"] if name not in KNOWN]
+    if ahead:
+        what = f"has the input {', '.join(ahead)}, which looks ahead: no stream can tell it in time"
+        raise CheckpointError(what, where=where, hint=HINT)
+
+
+class Pace:
+    """Tells, from the first two samples in a row with times, where they do not come at the step of training."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.first: datetime | None = None
+        self.known = False
+
+    def see(self, moment: Moment | None) -> None:
+        now = None if self.known else on_the_wall(moment, self.clock.tz)
+        if now is None or self.first is None:
+            self.first = now
+            return
+        self.known = True
+        apart, step = (now - self.first).total_seconds(), self.clock.step / 1e9
+        if not math.isclose(apart, step, rel_tol=0.01):
+            tell(f"warning: the first samples are {apart:g} s apart; the model was trained on steps of {step:g} s")
+
+
+class Meter:
+    """Lines of samples in, one answer each out."""
+
+    def __init__(self, streamer: Streamer, tally: Tally) -> None:
+        self.streamer, self.tally, self.pace = streamer, tally, Pace(streamer.clock)
+        self.missing = 0
+        tally.describe = lambda: f"{tally.taken} samples, {self.missing} of them missing"
+        self.ready = f"{', '.join(streamer.names)}; a sample every {streamer.clock.freq}"
+
+    def take(self, line: bytes) -> list[dict[str, Any]]:
+        """The answer to a line; ValueError with the reason where it is no sample."""
+        sample = parse(line)
+        answer = self.streamer.step(sample)
+        self.missing += answer["mains"] is None
+        self.pace.see(sample.time)
+        return [answer]
+
+    def end(self) -> list[dict[str, Any]]:
+        """Every sample has had its answer."""
+        return []

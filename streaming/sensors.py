@@ -1,0 +1,140 @@
+"""Several sensors' messages, aligned into steps: what a model of their windows says, a step at a time.
+
+The model was trained on windows of L steps, and so it is asked: of the last L steps, each time one is added. A backbone
+in stages encodes a step by itself, so that each new step is encoded once and its context kept; what stands on the
+contexts runs over the last L of them. What it says equals the batch run over the same windows, but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+import finetune
+import tasks
+from errors import CheckpointError
+from scaler import Scaler
+from streaming.steps import Aligner, Step, parse
+from streaming.tally import Tally, short
+
+HINT = "python run.py --mode train --task classify --npz FILE --backbone fusion_gru ... trains one"
+
+
+def sensors_of(stored: Mapping[str, Any]) -> dict[str, int]:
+    """{sensor: values} in the order of the model's input; empty for a model whose input is not of sensors."""
+    grouped = stored.get("model", {}).get("modalities")
+    if grouped:
+        return dict(grouped)
+    names = stored.get("scaler", {}).get("channels", [])
+    if not stored.get("config", {}).get("npz") or not all("." in name for name in names):
+        return {}
+    owners = [name.partition(".")[0] for name in names]
+    return {owner: owners.count(owner) for owner in dict.fromkeys(owners)}
+
+
+class SensorModel:
+    """One checkpoint's model over the last L steps; CheckpointError for one that cannot be asked so."""
+
+    def __init__(self, stored: Mapping[str, Any], where: str) -> None:
+        if finetune.PARTS - stored.keys():
+            raise CheckpointError("not a checkpoint of this toolkit, or of an older one", where=where)
+        self.sensors = sensors_of(stored)
+        if stored["model"]["head"] != "pool" or not self.sensors:
+            what = f"is of task {stored['config']['task']}, and its input is not of sensors"
+            raise CheckpointError(what, where=where, hint=HINT)
+        config = stored["config"]
+        self.names: list[str] = stored["outputs"]
+        self.length: int = stored["model"]["length"]
+        self.scaler, self.fitted = Scaler.of(stored["scaler"]), stored["fitted"]
+        options = {flag.name: config.get(flag.name, flag.default) for flag in tasks.flags(config["task"])}
+        self.task = tasks.build(config["task"], options)
+        self.exclusive = bool(self.fitted.get("exclusive"))
+        self.tau: list[float] | None = (stored["calibration"] or self.task.choose_thresholds(None, self.names)).get(
+            "tau"
+        )
+        self.model = finetune.model_from(stored).eval()
+        backbone = self.model.backbone
+        self.encoder: torch.nn.Module = torch.nn.Identity()
+        if hasattr(backbone, "stages"):
+            self.encoder, backbone.encoded = getattr(backbone, backbone.stages[0]), True
+        self.contexts: deque[torch.Tensor] = deque(maxlen=self.length)
+
+    def forget(self) -> None:
+        """Begin a new window: the steps before were not the ones before the next."""
+        self.contexts.clear()
+
+    def add(self, values: np.ndarray) -> dict[str, Any] | None:
+        """One more step's values [C]: {label: what is said of it}, or None until there are L steps."""
+        x = torch.from_numpy(self.scaler.apply(values[:, None]))[None]
+        with torch.inference_mode():
+            self.contexts.append(self.encoder(x))
+            if len(self.contexts) < self.length:
+                return None
+            outputs = self.model(torch.cat(list(self.contexts), dim=2))
+        said = self.task.decode(outputs, self.fitted)[0, :, 0].tolist()
+        if self.tau is None:
+            return {name: {"value": short(value)} for name, value in zip(self.names, said, strict=True)}
+        cut = [max(said)] * len(said) if self.exclusive else self.tau  # of classes the likeliest is on
+        return {name: {"p": short(p), "on": p >= tau} for name, p, tau in zip(self.names, said, cut, strict=True)}
+
+
+class Sensors:
+    """Messages in, an answer a step out.
+
+    A sensor that is silent for a step is held at its last values, for `hold` steps in a row at most; such an answer
+    names it. Longer, and there is no answer, and a new window begins once it speaks again.
+    """
+
+    def __init__(self, model: SensorModel, tally: Tally, period: float, wait: float, hold: int) -> None:
+        self.model, self.tally, self.period, self.hold = model, tally, period, hold
+        self.aligner = Aligner(len(model.sensors), period, wait, hold)
+        self.last: dict[str, np.ndarray] = {}
+        self.age: dict[str, int] = {}  # steps since a sensor spoke
+        self.before: int | None = None
+        self.steps = self.said = self.with_held = self.with_missing = 0
+        tally.describe = self._describe
+        sensors = ", ".join(f"{name} ({size})" for name, size in model.sensors.items())
+        self.ready = (
+            f"{', '.join(model.names)}; a step every {period:g} s, {model.length} of them a window, of {sensors}"
+        )
+
+    def take(self, message: bytes) -> list[dict[str, Any]]:
+        """The answers to the steps that a message closes. ValueError with the reason where it is none."""
+        return [self._answer(step) for step in self.aligner.take(parse(message, self.model.sensors))]
+
+    def end(self) -> list[dict[str, Any]]:
+        """The answers to the steps that are still open."""
+        return [self._answer(step) for step in self.aligner.end()]
+
+    def _answer(self, step: Step) -> dict[str, Any]:
+        if self.before is not None and step.number != self.before + 1:
+            self._forget()
+        self.before = step.number
+        for name in self.model.sensors:
+            self.age[name] = 0 if name in step.values else self.age.get(name, self.hold) + 1
+        self.last |= step.values
+        missing = [name for name, age in self.age.items() if age > self.hold]
+        held = [name for name, age in self.age.items() if 0 < age <= self.hold]
+        if missing:
+            self.model.forget()
+            labels = None
+        else:
+            labels = self.model.add(np.concatenate([self.last[name] for name in self.model.sensors]))
+        self.steps, self.said = self.steps + 1, self.said + (labels is not None)
+        self.with_held, self.with_missing = self.with_held + bool(held), self.with_missing + bool(missing)
+        begin = round(step.number * self.period, 6)
+        return {"time": begin, "labels": labels, "held": held, "missing": missing, "steps": len(self.model.contexts)}
+
+    def _forget(self) -> None:
+        self.model.forget()
+        self.age.clear()
+
+    def _describe(self) -> str:
+        return (
+            f"{self.tally.taken} messages, {self.aligner.late} of them late; {self.steps} steps, {self.said} answered, "
+            f"{self.with_held} with a sensor held, {self.with_missing} with one missing"
+        )

@@ -1,0 +1,1 @@
+"""forecast: the next steps of the channels themselves."""

@@ -1,0 +1,381 @@
+"""forecast: the next H steps of the channels themselves.
+
+Models see and predict standardised channels (mean and deviation of training); figures are given on that scale, as the
+field publishes them, and in the data's own units. Every forecast stands beside repeat-last, seasonal-naive and a
+closed-form ridge. Intervals are split-conformal, from validation.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import losses
+import metrics
+from backbones import ForecastSpec
+from backbones.model import build_model
+from backbones.period import find_period
+from config import RunConfig, exact
+from data import Series
+from errors import DataError, UsageError, nearest
+from sources import datasets, reading
+from sources.synthetic import load_series
+from tasks import register
+from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor, Targets, Task, rescaled
+from tasks.forecast.outputs import Levels, panels, write_ahead, write_scored
+from windows import Index, Windows
+
+FLAGS = {
+    "horizon": {"default": 24, "within": "[1,)", "group": "Windows", "binds": True, "help": "steps to forecast (H)"},
+    "features": {
+        "default": "M",
+        "choices": ("M", "S", "MS"),
+        "group": "Data",
+        "binds": True,
+        "help": "all channels forecast all (M), the targets themselves (S), all channels the targets (MS)",
+    },
+    "target": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "channels to forecast with --features S or MS",
+    },
+    "known_future": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "columns that are known ahead: inputs over the horizon too, never forecast",
+    },
+    "dataset": {
+        "default": "",
+        "choices": ("etth1", "etth2", "ettm1", "ettm2"),
+        "group": "Data",
+        "help": "a published set under data/ett, fetched once where it is missing, with its split and its target",
+    },
+    "preset": {
+        "default": "",
+        "choices": ("etth", "ettm"),
+        "group": "Split",
+        "help": "the published split of the ETT sets (12, 4 and 4 months of hours or quarters)",
+    },
+    "loss": {
+        "default": "mse",
+        "group": "Training",
+        "help": "loss on standardised channels: mse, l1, huber, or a class of torch.nn (with --quantiles: pinball)",
+    },
+    "quantiles": {
+        "default": (),
+        "type": "float",
+        "many": "+",
+        "within": "(0,1)",
+        "group": "Labels",
+        "binds": True,
+        "help": "levels to forecast, rising, as 0.1 0.5 0.9; the one nearest to a half is the forecast",
+    },
+    "interval": {
+        "default": 0.9,
+        "within": "(0,1)",
+        "group": "Labels",
+        "help": "coverage that intervals are calibrated to on validation (with --quantiles: first to last level)",
+    },
+    "save_preds": {"default": False, "group": "Reporting", "help": "preds.npz: every scored window's forecast"},
+}
+DEFAULTS = {
+    "split_mode": "holdout",
+    "val_ratio": 0.1,
+    "test_ratio": 0.2,
+    "backbone": "ridge_ensemble",
+    "epochs": 10,
+    "patience": 3,
+    "batch_size": 128,
+}
+PRESETS = {
+    "dataset": {
+        "etth1": {"csv": ("data/ett/ETTh1.csv",), "time_col": "date", "target": ("OT",), "preset": "etth"},
+        "etth2": {"csv": ("data/ett/ETTh2.csv",), "time_col": "date", "target": ("OT",), "preset": "etth"},
+        "ettm1": {"csv": ("data/ett/ETTm1.csv",), "time_col": "date", "target": ("OT",), "preset": "ettm"},
+        "ettm2": {"csv": ("data/ett/ETTm2.csv",), "time_col": "date", "target": ("OT",), "preset": "ettm"},
+    },
+    "preset": {
+        "etth": {"split_sizes": (8640, 2880, 2880)},
+        "ettm": {"split_sizes": (34560, 11520, 11520)},
+    },
+}
+UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels")
+
+LONGEST_NAME = 40  # of targets, within a run's name
+BATCH = 256  # windows that a reference predicts at once
+
+
+@register
+class Forecast(Task):
+    """Truth and predictions are standardised; `pred` is [n, K * Q, H] for Q quantile levels, k by k."""
+
+    head = "forecast"
+    autoregressive = True
+    direction = "min"
+    summary = "summary.json"
+    headline = ("mse", "mae", "mase")
+    fitted_references = ("ridge",)
+
+    def __init__(
+        self,
+        horizon: int,
+        features: str,
+        target: Sequence[str],
+        known_future: Sequence[str],
+        dataset: str,
+        preset: str,
+        loss: str,
+        quantiles: Sequence[float],
+        interval: float,
+        save_preds: bool,
+    ) -> None:
+        self.horizon, self.features, self.target, self.known = horizon, features, target, tuple(known_future)
+        self.dataset, self.loss_name, self.save_preds = dataset, loss, save_preds
+        self.longest: int | None = None  # of a period, see settle
+        self.levels = Levels(tuple(quantiles))
+        if list(quantiles) != sorted(set(quantiles)):
+            raise UsageError(f"takes rising levels, got {' '.join(map(str, quantiles))}", where="--quantiles")
+        try:
+            losses.regression_loss(loss)
+        except ValueError as error:
+            known = losses.regression_names()
+            hint = "" if loss in known else nearest(loss, known)
+            raise UsageError(str(error), where=f"--loss {loss}", hint=hint) from None
+        self.coverage = quantiles[-1] - quantiles[0] if len(quantiles) > 1 else interval
+        self.monitor = "pinball" if quantiles else "mse"
+        both = set(self.known) & set(target)
+        if both:
+            raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")
+
+    def name_part(self) -> list[str]:
+        parts = [f"h{self.horizon}", self.features]
+        if self.features != "M" and self.target:
+            name = "+".join(self.target)
+            plain = re.fullmatch(r"[\w+=,-][\w.+=,-]*", name) and len(name.encode()) <= LONGEST_NAME
+            parts.append(name if plain else f"{len(self.target)}targets-{zlib.crc32(name.encode()):08x}")
+        levels = self.levels.values
+        return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
+
+    def finalize_config(self, config: RunConfig) -> RunConfig:
+        """A period that the context does not hold is of no use to a forecast from it."""
+        assert config.context_len is not None
+        self.longest = config.context_len
+        return config
+
+    def setting(self, config: RunConfig) -> dict[str, Any]:
+        how = {"split_sizes": list(config.split_sizes)} if config.split_sizes else {}
+        how = how or {"val_ratio": config.val_ratio, "test_ratio": config.test_ratio}
+        return {"horizon": self.horizon, "features": self.features, "split_mode": config.split_mode, **how}
+
+    # --- data ------------------------------------------------------------------------------------------------------
+
+    def demo(self, seed: int) -> Series:
+        return load_series(hours=4000, seed=seed)
+
+    def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        if self.dataset and config.csv == PRESETS["dataset"][self.dataset]["csv"]:
+            datasets.fetch(self.dataset)
+        if self.known and not config.time_col and not config.db:
+            raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
+        if columns is None and self.features == "S" and self.target:
+            columns = [*self.target, *self.known]
+        return reading.read(config, columns, self.known)
+
+    def targets(self, series: Series, config: RunConfig) -> Targets:
+        free = [name for name in series.channels if name not in series.known]
+        names = free if self.features == "M" else list(self.target) or free
+        if self.features != "M" and not self.target and len(free) > 1:
+            raise UsageError(f"--features {self.features} needs a target", where="--target", hint=_listed(free))
+        for name in names:
+            if name not in free:
+                hint = " ".join(filter(None, [nearest(name, free), _listed(free)]))
+                raise DataError(f"there is no channel {name!r}", where="--target", hint=hint)
+        places = [series.channels.index(name) for name in names]
+        whole = places == list(range(series.n_channels))
+        return Targets(series.values if whole else series.values[places], tuple(names), per_row=False)
+
+    def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
+        assert targets is not None
+        seen = targets.names if self.features == "S" else [n for n in series.channels if n not in series.known]
+        return [series.channels.index(name) for name in seen]
+
+    def ahead(self, targets: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
+        return ForecastSpec(self.horizon, tuple(targets), max(len(self.levels.values), 1), marks, covariates)
+
+    # --- what is learned from training -----------------------------------------------------------------------------
+
+    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        """`truth` [1, K, steps]: what training sees of the targets. The scale, and MASE's: Hyndman and Koehler 2006."""
+        value = truth[0].astype(np.float64)
+        mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
+        mean_std = {"mean": mean.tolist(), "std": np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()}
+        mean_std = mean_std if stored is None else {key: stored[key] for key in mean_std}
+        scaled = self.truth(truth, mean_std)[0]
+        period = find_period(np.nan_to_num(scaled), self.longest) if stored is None else stored["period"]
+        naive = (
+            np.abs(scaled[:, period:] - scaled[:, :-period]) if scaled.shape[1] > period else np.zeros((len(mean), 1))
+        )
+        return mean_std | {"period": int(period), "naive_mae": np.nanmean(naive, axis=1, dtype=np.float64).tolist()}
+
+    def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+        train = truth["train"][0]
+        if (np.nanmin(train, axis=1) == np.nanmax(train, axis=1)).all():
+            raise DataError(f"constant in training, so there is nothing to learn: {', '.join(names)}", where="--csv")
+
+    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
+        scaled = np.empty(raw.shape, np.float32)
+        for at in np.ndindex(raw.shape[:-2]):  # a window at a time: float64 of all of them would not fit
+            scaled[at] = (raw[at] - mean) / std
+        return scaled
+
+    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
+        return truth
+
+    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+        if self.levels.values:
+            levels = torch.tensor(self.levels.values, device=device)
+            return lambda outputs, y: losses.pinball(outputs, y, levels)
+        return losses.regression_loss(self.loss_name)
+
+    def train_metrics(self, fitted: Mapping[str, Any], device: torch.device) -> dict[str, Loss]:
+        """The monitor over training too, where it is not the loss itself."""
+        same = self.levels.values or self.loss_name in ("mse", "MSELoss")
+        return {} if same else {"mse": losses.regression_loss("mse")}
+
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        return outputs
+
+    def inverse_transform(self, pred: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        each = max(len(self.levels.values), 1)
+        mean, std = ([value for value in fitted[key] for _ in range(each)] for key in ("mean", "std"))
+        return rescaled(pred, mean, std)
+
+    def output_schema(
+        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """`margin` [K, H], in the channels' own units, widens the forecast (or the outer levels) to the interval."""
+        levels = [{"what": "quantile", "level": level} for level in self.levels.values] or [{"what": "forecast"}]
+        told = dict(calibration)
+        if "margin" in told:
+            told["margin"] = (told["margin"] * torch.tensor(fitted["std"])[:, None]).tolist()
+        return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": told}
+
+    # --- judgement -------------------------------------------------------------------------------------------------
+
+    def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+        point = self.levels.point(pred, truth.shape[1])
+        error = point - truth
+        seen = {"mse": float(np.mean(error**2, dtype=np.float64)), "mae": float(np.mean(abs(error), dtype=np.float64))}
+        levels = self.levels.values
+        return seen | ({"pinball": metrics.pinball(truth, pred, levels)} if levels else {})
+
+    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+        """Split-conformal margins [K, H], a step and channel at a time (Vovk et al. 2005; with quantile levels:
+        Romano et al. 2019, equation 8). Neighbouring windows are not exchangeable: coverage is told on test."""
+        if val is None:
+            return {}
+        truth, pred = val.judged()
+        low, high = self.levels.ends(pred, len(names))
+        margin = torch.from_numpy(metrics.conformal_margin(truth, low, high, self.coverage))
+        return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", "windows": len(truth)}
+
+    def evaluate(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> dict[str, Any]:
+        truth, pred = scored.judged()
+        outputs, fitted = len(eval_context.names), eval_context.fitted
+        point = self.levels.point(pred, outputs)
+        found = metrics.forecast_metrics(
+            truth, point, eval_context.names, mean=fitted["mean"], std=fitted["std"], naive=fitted["naive_mae"]
+        )
+        if levels := self.levels.values:
+            every = np.repeat(pred, len(levels), axis=1) if pred.shape[1] == outputs else pred
+            found["pinball"] = metrics.pinball(truth, every, levels)
+        band = self.levels.band(pred, calibration, outputs)
+        if band is not None:
+            found["interval"] = metrics.interval_metrics(truth, *band, eval_context.names, fitted["std"])
+            found["interval"]["nominal"] = calibration["coverage"]
+        return found
+
+    def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
+        seen = eval_context.scaled[list(eval_context.target_channels)]
+        period = eval_context.fitted["period"]
+        makers: dict[str, Predictor] = {"repeat_last": lambda index: _seasonal(seen, index, 1)}
+        if period > 1:
+            makers["seasonal_naive"] = lambda index: _seasonal(seen, index, min(period, index.length))
+        if train is not None and val is not None:
+            makers["ridge"] = self._ridge(seen, train, val)
+        return makers
+
+    def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Predictor:
+        """Of the targets' own past, no longer than the model's."""
+        inputs = torch.from_numpy(seen)
+        ahead = ForecastSpec(self.horizon, tuple(range(len(seen))))
+        shape = {"outputs": ahead.outputs, "horizon": self.horizon, "head": self.head, "args": {}, "ahead": ahead}
+        model = build_model("ridge", len(seen), train.length, **shape)
+        pieces = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
+        model.backbone.fit(*pieces, [])
+
+        def forecast(index: Index) -> np.ndarray:
+            over = Windows(inputs, inputs, index)
+            with torch.no_grad():
+                parts = [model(over.contexts(at))[:count].numpy() for at, count in over.in_order(BATCH)]
+            return np.concatenate(parts)
+
+        return forecast
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        folder: Path,
+        eval_context: EvalContext,
+        calibration: Mapping[str, Any],
+        scored: Sequence[Predictions],
+        ahead: Predictions | None,
+    ) -> None:
+        if ahead is not None:
+            write_ahead(folder / "forecast.csv", eval_context, self.levels, calibration, ahead)
+        if self.save_preds and scored:
+            write_scored(folder / "preds.npz", eval_context, self.levels, calibration, scored[0])
+
+    def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
+        from tasks.forecast import viz
+
+        drawn = shown.ahead or shown.scored
+        assert drawn is not None
+        interval = f"{100 * calibration['coverage']:.0f} % interval" if "margin" in calibration else ""
+        viz.forecast(panels(eval_context, self.levels, calibration, drawn), folder / "forecast.png", interval)
+        if shown.scored is None or shown.scored.truth is None:
+            return
+        reports = {shown.name: self.evaluate(shown.scored, {}, eval_context)}
+        reports |= {name: report for name, report in shown.beside.items() if name not in reports}
+        curves = {name: np.array(report["per_step"]["mse"]) for name, report in reports.items() if "per_step" in report}
+        freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""
+        step = f"1 {freq}" if freq[:1].isalpha() else freq
+        viz.error_by_step(curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the channels are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+
+
+def _seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
+    """The last `period` steps of each context, over and over: [n, K, H]. Period 1 repeats the last value."""
+    ends = index.starts() + index.length
+    step = np.arange(index.horizon) % period - period
+    values: np.ndarray = seen[:, ends[:, None] + step].transpose(1, 0, 2)
+    return values

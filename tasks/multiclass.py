@@ -1,0 +1,100 @@
+"""Labels given per row, several of them: classes of which one holds (softmax), and what stands beside them.
+
+K labels are classes when exactly one of them is true of every row of training; else each is true or not by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import metrics
+from errors import DataError
+from rundir import write_csv
+from tasks.base import EvalContext, Predictions, Predictor
+from tasks.label_task import MOST_CELLS, MOST_WINDOWS, flatten
+from windows import Index
+
+HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece")
+
+
+def one_of_many(truth: np.ndarray) -> bool:
+    """Whether of K > 1 labels [n, K, 1] exactly one is true in every row."""
+    return truth.shape[1] > 1 and bool((truth.sum(axis=1) == 1).all())
+
+
+def check_one(truth: Mapping[str, np.ndarray]) -> None:
+    """DataError where a split has a row without a class, or with several, when training has none."""
+    for split, part in truth.items():
+        held = part.sum(axis=1)
+        if not (held == 1).all():
+            row = int(np.argmax(held[:, 0] != 1))
+            what = (
+                f"{int(held[row, 0])} labels are true of row {row} of the {split} split, and one of every training row"
+            )
+            hint = "with such a row in training (another --seed) each label is learned by itself"
+            raise DataError(what, where="labels", hint=hint)
+
+
+def report(truth: np.ndarray, pred: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Accuracy, macro-F1 and confusion of the likeliest class; truth and pred are [n, K, 1]."""
+    found = metrics.class_metrics(truth[:, :, 0].argmax(axis=1), pred[:, :, 0].argmax(axis=1), len(names))
+    return {**found, "classes": list(names)}
+
+
+def accuracy(truth: np.ndarray, pred: np.ndarray, tau: Sequence[float], exclusive: bool) -> float:
+    """The share of windows [n, K, 1] that are right: the likeliest of classes, else p >= tau in every label at once."""
+    if exclusive:
+        return float((truth.argmax(axis=1) == pred.argmax(axis=1)).mean())
+    right = (pred >= np.asarray(tau)[:, None]) == (truth > 0.5)
+    return float(right.all(axis=(1, 2)).mean())
+
+
+def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predictions]) -> None:
+    """preds.csv: a line a window, with the true class (empty where it is not known), the likeliest, and all K."""
+    names = np.asarray(eval_context.names)
+
+    def lines() -> Iterator[Sequence[Any]]:
+        for part in parts:
+            row = part.index.rows()
+            time = part.index.starts() + part.index.length - 1 - eval_context.series.offsets[row]
+            said = names[part.pred[:, :, 0].argmax(axis=1)]
+            true = [""] * len(row)
+            if part.truth is not None:
+                known = np.isfinite(part.truth[:, :, 0]).all(axis=1)
+                true = np.where(known, names[np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1)], "").tolist()
+            for r, t, y, guess, p in zip(row, time, true, said, part.pred[:, :, 0], strict=True):
+                yield eval_context.series.rows[r], t, y, guess, *(f"{value:.7g}" for value in p)
+
+    write_csv(path, ["row", "time", "y_true", "y_pred", *(f"p {name}" for name in eval_context.names)], lines())
+
+
+def logistic(eval_context: EvalContext, train: Index, truth: np.ndarray, frames: int, *, exclusive: bool) -> Predictor:
+    """Logistic regression on the last `frames` steps of a window, fitted on a bounded sample of training.
+
+    truth [n, K, 1] are the training windows' labels: of classes one multinomial model, else a model a label.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = eval_context.scaled
+    width = inputs.shape[0] * frames
+    n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
+    chosen = np.sort(np.random.default_rng(eval_context.seed).choice(len(train), n, replace=False))
+    x, y = flatten(inputs, train.starts()[chosen] + train.length - frames, frames), truth[chosen, :, 0]
+    columns = [y.argmax(axis=1)] if exclusive else list(y.T)
+    models = [LogisticRegression(max_iter=300).fit(x, t) if len(np.unique(t)) > 1 else None for t in columns]
+
+    def consult(index: Index) -> np.ndarray:
+        out = np.zeros((len(index), y.shape[1], 1), np.float32)
+        part = flatten(inputs, index.starts() + index.length - frames, frames)
+        for k, model in enumerate(models):
+            if exclusive and model is not None:
+                out[:, model.classes_.astype(int), 0] = model.predict_proba(part)
+            else:
+                out[:, k, 0] = y[0, k] if model is None else model.predict_proba(part)[:, 1]
+        return out
+
+    return consult

@@ -1,0 +1,181 @@
+"""A meter's series as a model sees it: power, its change, and what else helps, beside the devices' own channels."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from config import RunConfig
+from data import Series
+from errors import UsageError
+from readers.clock import fixed_freq
+from scaler import Scaler
+from tasks.nilm.states import flat_lines, resting_level, rolling_minimum
+from windows import read
+
+MAINS = "mains"
+CHANGE, ABOVE, HOUR = "mains change", "mains above minimum", ("hour sine", "hour cosine")
+LOG = "log "
+FEATURES = (MAINS, CHANGE, ABOVE, *HOUR, *(LOG + name for name in (MAINS, CHANGE, ABOVE)))
+BASE_SECONDS = 1800  # over which the least power counts as what always runs
+KNEE = 20.0  # W
+DAY = 24 * 3600 * 10**9  # ns
+FROZEN_SECONDS = 1800.0
+log = logging.getLogger("tsrun")
+SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
+
+
+def step_seconds(text: str) -> int:
+    """Seconds of a step that `--resample` names: 8s, 1min. UsageError for what is none."""
+    found = re.fullmatch(r"(\d*)\s*(s|sec|min|h)", text.strip())
+    if not found or found[1] == "0":
+        raise UsageError(f"{text!r} is no step of whole seconds", where="--resample", hint="1s, 6s, 8s, 1min")
+    return int(found[1] or 1) * SECONDS[found[2]]
+
+
+def seconds_of(series: Series) -> float:
+    """Seconds of a step of a series with a clock."""
+    assert series.clock is not None
+    return series.clock.step / 1e9
+
+
+def coarser(series: Series, seconds: int) -> Series:
+    """One row of one-second steps as means over `seconds`, begun at multiples of it; NaN where a second misses."""
+    assert series.n_rows == 1 and series.time is not None and series.clock is not None
+    if seconds == 1:
+        return series
+    step = seconds * 10**9
+    skip = int(-series.time[0] % step) // 10**9
+    steps = (len(series.time) - skip) // seconds
+    kept = slice(skip, skip + steps * seconds)
+    values = series.values[:, kept].reshape(series.n_channels, steps, seconds).mean(axis=2)
+    clock = replace(series.clock, freq=fixed_freq(step))
+    offsets = np.array([0, steps], np.int64)
+    return replace(series, values=values, offsets=offsets, time=series.time[kept][::seconds], clock=clock)
+
+
+def devices_of(channels: Sequence[str]) -> list[str]:
+    """The channels that are devices: those that are no feature."""
+    return [name for name in channels if name not in FEATURES]
+
+
+def features(extra: Sequence[str]) -> tuple[str, ...]:
+    """The names of a model's inputs.
+
+    The change of power is in watts a step, 0 after a gap; scaled like every input, since raw watts ruin a recurrent
+    model. `above`: power above its least over half an hour, which tells a fridge from a house; it looks ahead. `log`:
+    the same on a scale that is linear below 20 W and logarithmic above, so that a lamp counts beside a kettle.
+    """
+    plain = (MAINS, CHANGE, *((ABOVE,) if "above" in extra else ()))
+    logs = tuple(LOG + name for name in plain) if "log" in extra else ()
+    return (*plain, *logs, *(HOUR if "hour" in extra else ()))
+
+
+class MeterFeatures:
+    """The inputs of a model, made from the power alone as windows are read; the series holds mains, then devices."""
+
+    def __init__(self, series: Series, extra: Sequence[str]) -> None:
+        self.series, self.channels = series, features(extra)
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Each input unscaled, float32 [total]."""
+        for name in self.channels:
+            values = self._column(name.removeprefix(LOG))
+            if name.startswith(LOG):
+                values = np.divide(values, KNEE, out=None if values.base is self.series.values else values)
+                np.arcsinh(values, out=values)
+            yield values
+            del values  # before the next one is made
+
+    def _column(self, name: str) -> np.ndarray:
+        series, mains = self.series, self.series.values[0]
+        if name == CHANGE:
+            change = np.empty_like(mains)
+            np.subtract(mains[1:], mains[:-1], out=change[1:])
+            change[series.offsets[:-1]] = 0
+            change[np.isnan(change) & ~np.isnan(mains)] = 0
+            return change
+        if name == ABOVE:
+            width = max(round(BASE_SECONDS / seconds_of(series)), 1)
+            least = [rolling_minimum(mains[a:b], width, centred=True) for a, b in pairwise(series.offsets)]
+            above = least[0] if len(least) == 1 else np.concatenate(least)
+            return np.subtract(mains, above, out=above)
+        if name in HOUR:
+            assert series.clock is not None and series.time is not None
+            angle = 2 * np.pi * (series.clock.wall(series.time) % DAY) / DAY
+            return (np.sin(angle) if name == HOUR[0] else np.cos(angle)).astype(np.float32)
+        return mains
+
+    def read(self, scaler: Scaler, home: torch.device) -> MeterInputs:
+        """What windows are read from: the power, and the inputs that need more of it than a window."""
+        held = {name: self._column(name) for name in (MAINS, ABOVE, *HOUR) if name in self.channels}
+        planes = {name: torch.from_numpy(values)[None].to(home) for name, values in held.items()}
+        return MeterInputs(planes, self.channels, scaler, torch.from_numpy(self.series.offsets[:-1]).to(home))
+
+
+class MeterInputs:
+    """A meter's windows [B, C, L] as the model sees them."""
+
+    def __init__(
+        self, planes: Mapping[str, torch.Tensor], channels: Sequence[str], scaler: Scaler, firsts: torch.Tensor
+    ) -> None:
+        self._planes, self._channels, self._firsts = planes, channels, firsts
+        self.device, self.shape = firsts.device, (len(channels), planes[MAINS].shape[1])
+        moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
+        self._mean, self._std = (moment[:, None] for moment in moments)
+
+    def read(self, starts: torch.Tensor, length: int, more: torch.Tensor | None = None) -> torch.Tensor:
+        """Starts [B] -> float32 [B, C, L]; `more` watts [B, L] are drawn beside what was metered, and from before on.
+
+        The least over half an hour is taken to stay what it was.
+        """
+        seen = {name: read(targets, starts, length)[:, 0] for name, targets in self._planes.items()}
+        before = self._planes[MAINS][0, (starts - 1).clamp(min=0)][:, None]
+        if more is not None:
+            seen |= {name: seen[name] + more for name in (MAINS, ABOVE) if name in seen}
+            before = before + more[:, :1]
+        change = torch.diff(seen[MAINS], dim=1, prepend=before)
+        new = torch.isin(starts, self._firsts) | change[:, 0].isnan()  # a row or a stretch without gaps begins
+        change[:, 0] = torch.where(new, 0, change[:, 0])
+        seen[CHANGE] = change
+        shown = [
+            torch.asinh(seen[name.removeprefix(LOG)] / KNEE) if name.startswith(LOG) else seen[name]
+            for name in self._channels
+        ]
+        scaled: torch.Tensor = (torch.stack(shown, dim=1) - self._mean) / self._std
+        return scaled
+
+
+def header(path: Path, sep: str) -> set[str]:
+    """The column names of a long CSV."""
+    from readers.tables import decode, open_bytes
+
+    with open_bytes(path) as (stream, _):
+        line = decode(stream.readline()).lstrip("\ufeff").rstrip("\r\n")
+    return {cell.strip(' "') for cell in line.split({"tab": "\t", "\\t": "\t"}.get(sep, sep))}
+
+
+def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
+    """Steps of a row at which its meter stands still above what the house draws at rest; rest is learned on the
+    share of the row that training has."""
+    mains = series.values[0, series.offsets[row] : series.offsets[row + 1]]
+    known = (
+        config.split_sizes[0] if config.split_sizes else round(len(mains) * (1 - config.val_ratio - config.test_ratio))
+    )
+    resting = resting_level(mains[:known], seconds_of(series), FROZEN_SECONDS)
+    frozen = flat_lines(mains, seconds_of(series), FROZEN_SECONDS, resting)
+    for begin, end in zip(
+        *(np.flatnonzero(np.diff(frozen.astype(np.int8), prepend=0, append=0) == k) for k in (1, -1)), strict=True
+    ):
+        log.warning(
+            "warning: %s: the meter stands still at %g W for %.1f minutes from step %d; left out",
+            series.rows[row], mains[begin], (end - begin) * seconds_of(series) / 60, begin,
+        )  # fmt: skip
+    return frozen

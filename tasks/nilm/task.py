@@ -1,0 +1,457 @@
+"""nilm: from one meter, which appliance is on at every step, and how many watts it draws.
+
+Outputs are K logits, K powers in units of each device's mean power when on, or both. Predictions are probabilities and
+watts of every window; everything that is judged or written is judged on one timeline, overlapping windows averaged. The
+watts of a device count where its state says that it is on: the gate halves the error of watts alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import losses
+from config import RunConfig
+from data import Series, expand_paths
+from errors import DataError, UsageError, nearest
+from rundir import write_json
+from sources import layouts
+from sources.appliances import rule
+from sources.synthetic import appliance_series
+from tasks import register
+from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor, Targets, Task
+from tasks.nilm.features import (
+    FEATURES,
+    MeterFeatures,
+    MeterInputs,
+    coarser,
+    devices_of,
+    frozen_steps,
+    header,
+    seconds_of,
+    step_seconds,
+)
+from tasks.nilm.metrics import best_tau
+from tasks.nilm.states import UNKNOWN, on_states, steps_of
+from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid
+from tasks.nilm.timeline import Timeline, by_mains, kpis, write_devices, write_timeline
+from windows import Index, Windows
+
+FLAGS = {
+    "nilm_target": {
+        "default": "both",
+        "choices": ("state", "power", "both"),
+        "group": "Labels",
+        "binds": True,
+        "help": "learn when a device is on, how many watts it draws, or both",
+    },
+    "mains_col": {"default": "mains", "group": "Data", "help": "column of the meter"},
+    "device_cols": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "columns of the devices, or name=column; of a --dataset names or columns (default there: all)",
+    },
+    "dataset": {
+        "default": "",
+        "choices": ("refit", "ukdale", "redd", "deddiag-tsv"),
+        "group": "Data",
+        "help": "--csv are houses in a published layout: files of refit, folders of the others",
+    },
+    "house": {"default": 0, "within": "[0,)", "group": "Data", "help": "house of a DEDDIAG database (--db)"},
+    "mains": {"default": "", "group": "Data", "help": "its meter: an item's id or name"},
+    "devices": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "its devices: ids or names, or name=item",
+    },
+    "db_schema": {"default": "public", "group": "Data", "help": "schema of its tables"},
+    "db_reader": {
+        "default": "raw",
+        "choices": ("raw", "function"),
+        "group": "Data",
+        "help": "fill the grid here from the readings, or ask its function get_measurements",
+    },
+    "start": {"default": "", "group": "Data", "help": "first time that is read"},
+    "end": {"default": "", "group": "Data", "help": "first time that is not read any more"},
+    "max_ffill": {
+        "default": 60.0,
+        "within": "[0,)",
+        "group": "Data",
+        "help": "seconds without a reading that repeat the last one; no window crosses a longer gap",
+    },
+    "sort": {"default": False, "group": "Data", "help": "sort the lines by time, where going back is an error else"},
+    "drop_flatlines": {
+        "default": False,
+        "group": "Data",
+        "help": "leave out what a meter recorded while it was frozen (over half an hour at one value)",
+    },
+    "nilm_features": {
+        "default": ("above", "log"),
+        "choices": ("above", "log", "hour", "none"),
+        "many": "+",
+        "group": "Data",
+        "binds": True,
+        "help": "beside power and its change: power above its half-hour minimum (looks ahead), logarithms, hour",
+    },
+    "overlay": {
+        "default": 0.3,
+        "within": "[0,1]",
+        "group": "Training",
+        "help": "chance that a device's trace of another training window is laid over one",
+    },
+    "on_w": {
+        "default": {},
+        "many": "+",
+        "group": "Labels",
+        "binds": True,
+        "help": "watts at which a device is on, k=v",
+    },
+    "min_on": {"default": {}, "many": "+", "group": "Labels", "binds": True, "help": "seconds a run must last, k=v"},
+    "min_off": {"default": {}, "many": "+", "group": "Labels", "binds": True, "help": "seconds a break must last, k=v"},
+}
+DEFAULTS = {
+    "context_len": 600,
+    "resample": "8s",
+    "split_mode": "holdout",
+    "val_ratio": 0.15,
+    "test_ratio": 0.15,
+    "backbone": "unet",
+    "epochs": 18,
+    "batch_size": 16,
+    "lr": 0.002,
+}
+UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col", "nan", "npz")
+
+USUAL_WINDOW, USUAL_STRIDE = 600, 60
+MOST_OVERLAP = 10  # windows over a step that are averaged
+MOST_WEIGHT = 1e4  # of the rare class, before its root: a device that is never on must not drown the others
+WHILE_ON = 0.1  # share of a device's error at the steps at which it is on, beside the gated error at all steps
+PEAK = 0.999  # quantile of a device's power when on, beyond which watts are no target
+
+
+@register
+class Nilm(Task):
+    """`truth` is [n, 2K, H]: K states, then K watts; `pred` alike: K probabilities, then K watts before the gate."""
+
+    head = "step"
+    target_in_context = True
+    derived = FEATURES[1:]
+    summary = "summary.json"
+    headline = ("macro_f1", "mae")
+    fitted_references = ("mains_threshold",)
+
+    def __init__(
+        self,
+        nilm_target: str,
+        mains_col: str,
+        device_cols: Sequence[str],
+        dataset: str,
+        house: int,
+        mains: str,
+        devices: Sequence[str],
+        db_schema: str,
+        db_reader: str,
+        start: str,
+        end: str,
+        max_ffill: float,
+        sort: bool,
+        drop_flatlines: bool,
+        nilm_features: Sequence[str],
+        overlay: float,
+        on_w: Mapping[str, str],
+        min_on: Mapping[str, str],
+        min_off: Mapping[str, str],
+    ) -> None:
+        self.target, self.mains_col, self.dataset, self.drop_flatlines = nilm_target, mains_col, dataset, drop_flatlines
+        self.columns = {text.partition("=")[0]: text.rpartition("=")[2] for text in device_cols}
+        self.range = {"start": start, "end": end}
+        self.database = {"house": house, "mains": mains, "devices": devices, "schema": db_schema, "reader": db_reader}
+        self.max_ffill, self.sort, self.overlay = max_ffill, sort, overlay
+        self.features = () if "none" in nilm_features else tuple(nilm_features)
+        given = {"on_w": on_w, "min_on": min_on, "min_off": min_off}
+        self.rules = {flag: _numbers(flag, pairs) for flag, pairs in given.items()}
+        self.monitor, self.direction = ("mae", "min") if nilm_target == "power" else ("macro_f1", "max")
+
+    def name_part(self) -> list[str]:
+        return [self.target]
+
+    def finalize_config(self, config: RunConfig) -> RunConfig:
+        """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
+        assert config.context_len is not None
+        self.horizon = config.context_len
+        if config.mode == "infer":  # everything is judged, at the stride that training judged at
+            return replace(config, stride=self.judged_stride(config))
+        if "stride" in config.given:
+            return config
+        stride = USUAL_STRIDE if config.context_len == USUAL_WINDOW else max(config.context_len // 2, 1)
+        return replace(config, stride=stride)
+
+    def offset(self, config: RunConfig) -> int:
+        assert config.context_len is not None
+        return 1 - config.context_len
+
+    def outputs(self, names: Sequence[str]) -> int:
+        return len(names) * (2 if self.target == "both" else 1)
+
+    def setting(self, config: RunConfig) -> dict[str, Any]:
+        return {"target": self.target, "resample": config.resample, "stride": config.stride}
+
+    # --- data ------------------------------------------------------------------------------------------------------
+
+    def demo(self, seed: int) -> Series:
+        return appliance_series(days=10, seed=seed, step_seconds=30)
+
+    def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        sample = step_seconds(config.resample)
+        common: dict[str, Any] = {"sample": sample, "tz": config.tz, **self.range}
+        if config.db:
+            series = self._read_database(config, sample)
+        elif self.dataset:
+            wanted = self.columns or None
+            if columns is not None:
+                wanted = {name: self.columns.get(name, name) for name in devices_of(columns)}
+            common["tz"] = config.tz or "UTC"
+            series = layouts.read_layout(self.dataset, config.csv, devices=wanted, **common)
+        else:
+            devices = self.columns if columns is None else {n: self.columns.get(n, n) for n in devices_of(columns)}
+            series = self._read_csv(config, devices, common)
+        if columns is None and series.n_channels < 2:
+            raise UsageError("names no device", where="--device-cols")
+        return series
+
+    def _read_database(self, config: RunConfig, sample: int) -> Series:
+        if config.db_query:
+            raise UsageError("belongs to the other tasks: nilm reads DEDDIAG's tables", where="--db-query")
+        for flag in ("mains", "devices"):
+            if not self.database[flag]:
+                raise UsageError("is needed with --db", where=f"--{flag}")
+        from sources import deddiag  # psycopg is an extra
+
+        how = {**self.database, **self.range, "timeout": config.db_timeout, "alone": config.mode == "infer"}
+        return coarser(deddiag.read_house(config.db, **how), sample)
+
+    def _read_csv(self, config: RunConfig, devices: Mapping[str, str], common: Mapping[str, Any]) -> Series:
+        if not config.time_col:
+            raise UsageError("is needed: meters are long CSVs", where="--time-col")
+        if not devices:
+            raise UsageError("names no device", where="--device-cols")
+        how = {"time_col": config.time_col, "mains_col": self.mains_col, "sep": config.sep, "decimal": config.decimal}
+        how |= {"max_fill": self.max_ffill, "sort": self.sort, **common}
+        paths = expand_paths(config.csv)
+        if config.mode == "infer" and not set(devices.values()) & header(paths[0], config.sep):
+            devices = {}  # a meter alone: its devices are what is asked for
+        return layouts.read_meter(paths, device_cols=devices, **how)
+
+    def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
+        return 0 if set(outputs) & set(series.channels) else len(outputs)
+
+    def targets(self, series: Series, config: RunConfig) -> DeviceTargets:
+        """States and watts of every device. A device that is never known is an error."""
+        names, watts = series.channels[1:], series.values[1:]
+        unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
+        if unknown:
+            raise DataError(f"no reading at all of {', '.join(unknown)}", where="--device-cols")
+        rules = [self._rule(name, names) for name in names]
+        on_w, least_on, least_off = np.array(rules).T
+        states = np.empty(watts.shape, np.int8)
+        for row in range(series.n_rows):
+            part = slice(series.offsets[row], series.offsets[row + 1])
+            seconds = seconds_of(series)
+            states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
+            if self.drop_flatlines:
+                states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
+        return DeviceTargets(watts, tuple(names), per_row=False, states=states)
+
+    def _rule(self, name: str, names: Sequence[str]) -> tuple[float, float, float]:
+        for flag, pairs in self.rules.items():
+            for stray in set(pairs) - set(names):
+                hint = " ".join(filter(None, [nearest(stray, names), f"the devices are {', '.join(names)}"]))
+                raise UsageError(f"there is no device {stray!r}", where=f"--{flag.replace('_', '-')}", hint=hint)
+        usual = rule(name)
+        chosen = (usual.on_w, usual.min_on, usual.min_off)
+        return tuple(self.rules[flag].get(name, value) for flag, value in zip(self.rules, chosen, strict=True))
+
+    def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
+        return [0]
+
+    def views(self, series: Series) -> MeterFeatures:
+        return MeterFeatures(series, self.features)
+
+    def for_training(self, windows: Windows) -> Windows:
+        inputs, targets = windows.inputs, windows.targets
+        if not self.overlay or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay what they are
+            return windows
+        assert isinstance(targets, DeviceTargetReader)
+        return Overlaid(inputs, targets, windows.index, self.overlay)
+
+    def judged_stride(self, config: RunConfig) -> int:
+        """At most ten windows over a step are averaged, however many training is given."""
+        assert config.context_len is not None
+        return max(config.stride, config.context_len // MOST_OVERLAP)
+
+    # --- what is learned -------------------------------------------------------------------------------------------
+
+    def fit(self, truth: DeviceSample, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Shares of time on, and the power when on: its mean, and a peak to clip at."""
+        rate, on_mean, peak = np.array(truth.on_rates()), [], []
+        for k in range(len(names)):
+            drawn = truth.drawn(k)
+            mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
+            on_mean.append(mean if mean > 0 else 1.0)
+            peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
+        weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
+        kept = {} if stored is None else {key: stored[key] for key in ("on_mean", "peak")}
+        on_w = [self._rule(name, names)[0] for name in names]
+        fresh = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
+        return fresh | {"on_w": on_w} | kept
+
+    def truth(self, raw: Any, fitted: Mapping[str, Any]) -> Any:
+        return raw
+
+    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+        """States: BCE, the positive term by the root of its weight. Watts: L1 in units of the mean power when on. With
+        both, the watts behind the gate, which teaches it what a mistake costs, and a little of the watts alone at the
+        steps at which a device is on: off steps, of which there are many more, would teach it to draw nothing."""
+        weight = torch.tensor(fitted["pos_weight"], device=device).sqrt()
+        absolute = losses.regression_loss("l1")
+
+        def while_on(power: torch.Tensor, watts: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+            """The mean over the devices of each one's error at the steps at which it is on."""
+            error = ((power - watts).abs() * states).sum(dim=(0, 2))
+            return (error / states.sum(dim=(0, 2)).clamp(min=1)).mean()
+
+        def of_states(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return losses.bce_soft_f1(logits, y, 1.0, weight)
+
+        def of_both(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            (logits, power), (states, watts) = outputs.chunk(2, dim=1), y.chunk(2, dim=1)
+            gated = absolute(torch.sigmoid(logits) * torch.relu(power), watts)
+            return of_states(logits, states) + gated + WHILE_ON * while_on(power, watts, states)
+
+        return {
+            "state": lambda outputs, y: of_states(outputs, y.chunk(2, dim=1)[0]),
+            "power": lambda outputs, y: absolute(outputs, y.chunk(2, dim=1)[1]),
+            "both": of_both,
+        }[self.target]
+
+    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+        mean = torch.tensor(fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
+        if self.target == "both":
+            logits, power = outputs.chunk(2, dim=1)
+            found = [torch.sigmoid(logits), torch.relu(power) * mean]
+        elif self.target == "state":
+            found = [torch.sigmoid(outputs), mean.expand_as(outputs)]
+        else:
+            watts = torch.relu(outputs) * mean
+            on_w = torch.tensor(fitted["on_w"], dtype=outputs.dtype, device=outputs.device)[:, None]
+            found = [watts / (watts + on_w), watts]  # a half at the threshold
+        return torch.cat(found, dim=1)
+
+    def output_schema(
+        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """A device's watts count where its probability reaches its tau."""
+        rows = [{"name": name, "what": what} for what in ("probability", "watts") for name in names]
+        return {"rows": rows, "calibration": dict(calibration)}
+
+    # --- judgement -------------------------------------------------------------------------------------------------
+
+    def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+        """Over windows, at a half: quick to follow; what counts in the end is the timeline."""
+        (states, watts), (score, said) = np.split(truth, 2, axis=1), np.split(pred, 2, axis=1)
+        true, on = states == 1, score >= 0.5
+        hits, mass = (part.sum(axis=(0, 2)) for part in (true & on, true.astype(np.int32) + on))
+        f1 = [2 * h / m for h, m, any_on in zip(hits, mass, true.any(axis=(0, 2)), strict=True) if any_on]
+        mae = float(np.mean(np.abs(said * on - watts), dtype=np.float64))
+        return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": mae}
+
+    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+        """tau by F1 on validation's timeline; a half where it holds too few runs to choose on, or for watts alone."""
+        taus, reasons = [0.5] * len(names), {}
+        if val is not None and self.target != "power":
+            line = Timeline.of(val)
+            assert line.on is not None
+            for k, name in enumerate(names):
+                if np.isin(line.score[k], (0, 1)).all():
+                    continue  # a rule that says yes or no
+                taus[k], _, why = best_tau(line.on[k], line.score[k])
+                reasons |= {name: why} if why else {}
+        return {"tau": taus, "chosen_on": "default" if val is None else "val", "not_chosen": reasons}
+
+    def _states(self, line: Timeline, calibration: Mapping[str, Any], eval_context: EvalContext) -> np.ndarray:
+        """Duration rules of the truth hold for what is said, too."""
+        seconds = seconds_of(eval_context.series)
+        rules = [self._rule(name, eval_context.names)[1:] for name in eval_context.names]
+        least = [(steps_of(on, seconds), steps_of(off, seconds)) for on, off in rules]
+        return line.states(calibration["tau"], least)
+
+    def evaluate(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> dict[str, Any]:
+        line = Timeline.of(scored)
+        found = kpis(line, self._states(line, calibration, eval_context), calibration["tau"], eval_context)
+        return {"n": len(scored.pred), "steps": len(line.at)} | found
+
+    def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
+        """Nothing on, everything on, and the mains at the threshold that suits a device best in training."""
+        count, mean = len(eval_context.names), np.asarray(eval_context.fitted["on_mean"], np.float32)
+
+        def always(on: float) -> Predictor:
+            row = np.concatenate([np.full(count, on, np.float32), on * mean])
+            return lambda index: np.tile(row[None, :, None], (len(index), 1, index.length))
+
+        makers = {"all_zero": always(0.0), "all_on": always(1.0)}
+        if train is not None and eval_context.targets is not None:
+            makers["mains_threshold"] = by_mains(eval_context, train, mean)
+        return makers
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        folder: Path,
+        eval_context: EvalContext,
+        calibration: Mapping[str, Any],
+        scored: Sequence[Predictions],
+        ahead: Predictions | None,
+    ) -> None:
+        write_json(folder / "normalizer.json", eval_context.scaler)
+        for part in scored:
+            line = Timeline.of(part)
+            on = self._states(line, calibration, eval_context)
+            write_timeline(folder / "timeline.csv", eval_context, line, on)
+            if line.on is not None:
+                write_devices(folder, kpis(line, on, calibration["tau"], eval_context))
+
+    def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
+        if shown.scored is None:
+            return
+        from tasks.nilm import plots
+
+        line = Timeline.of(shown.scored)
+        on = self._states(line, calibration, eval_context)
+        plots.draw(folder, eval_context, line, on, calibration["tau"], shown.title)
+
+
+def _numbers(flag: str, pairs: Mapping[str, str]) -> dict[str, float]:
+    """`fridge=50` as a number; UsageError for what is none."""
+    found = {}
+    for name, text in pairs.items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            found[name] = -1.0
+        if not 0 <= found[name] < float("inf"):
+            raise UsageError(f"{name}={text}: takes a number of 0 or more", where=f"--{flag.replace('_', '-')}")
+    return found

@@ -1,0 +1,128 @@
+"""Windows of a disaggregation on one timeline: every step once, overlapping windows averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rundir import write_csv, write_json
+from tasks.base import EvalContext, Predictions, Predictor
+from tasks.nilm.features import MAINS, seconds_of
+from tasks.nilm.metrics import f1_curve, nilm_kpis
+from tasks.nilm.states import filter_runs, stitch
+from tasks.nilm.targets import DeviceTargets
+from windows import Index
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """`at` [n]: positions on the flat axis that some window covers; score and watts [K, n]; truth, or None."""
+
+    at: np.ndarray
+    score: np.ndarray
+    watts: np.ndarray
+    on: np.ndarray | None
+    true_watts: np.ndarray | None
+
+    @classmethod
+    def of(cls, scored: Predictions) -> Timeline:
+        """The windows joined; what the model said of the watts is not gated yet."""
+        starts = scored.index.starts()
+        first, total = int(starts.min()), int(starts.max() - starts.min()) + scored.index.length
+        said = stitch(scored.pred, starts - first, total)
+        covered = np.flatnonzero(~np.isnan(said[0]))
+        score, watts = np.split(said[:, covered], 2)
+        on = true = None
+        if scored.truth is not None:
+            on, true = np.split(stitch(scored.truth, starts - first, total)[:, covered], 2)
+        return cls(covered + first, score, np.maximum(watts, 0), on, true)
+
+    def states(self, tau: Sequence[float], least: Sequence[tuple[int, int]]) -> np.ndarray:
+        """On where the score reaches tau; then, in unbroken stretches, short breaks filled and short runs dropped."""
+        on = self.score >= np.asarray(tau)[:, None]
+        parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.at) != 1) + 1)
+        for k, (least_on, least_off) in enumerate(least):
+            for part in parts:
+                on[k, part] = filter_runs(on[k, part].astype(np.int8), least_on, least_off) == 1
+        return on
+
+
+def kpis(line: Timeline, on: np.ndarray, tau: Sequence[float], eval_context: EvalContext) -> dict[str, Any]:
+    """Every figure of a timeline whose truth is known; watts count where the state is on."""
+    return nilm_kpis(
+        eval_context.names,
+        seconds_of(eval_context.series),
+        on=line.on,
+        score=line.score,
+        tau=tau,
+        predicted=on,
+        watts=line.true_watts,
+        estimate=line.watts * on,
+    )
+
+
+def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray) -> None:
+    """timeline.csv: time, mains, per device probability, state and watts (and truth where it is known).
+
+    `over` is 1 where the devices together are more than the mains.
+    """
+    series = eval_context.series
+    assert series.clock is not None and series.time is not None
+    mains = series.values[0, line.at]
+    watts = line.watts * on
+    row = ["row"] if series.n_rows > 1 else []
+    told = ["on", "watts"] if line.on is not None else []
+    header = [*row, "time", MAINS, "over"]
+    header += [
+        f"{name} {what}" for name in eval_context.names for what in ("p", "state", "W", *(f"true {t}" for t in told))
+    ]
+
+    def lines() -> Iterator[Sequence[Any]]:
+        rows = np.searchsorted(series.offsets, line.at, side="right") - 1
+        block = 1 << 16
+        for begin in range(0, len(line.at), block):
+            part = slice(begin, begin + block)
+            times = series.clock.show(series.time[line.at[part]])
+            over = (watts[:, part].sum(axis=0) > mains[part]).astype(int)
+            for i, time in enumerate(times, start=begin):
+                who = [series.rows[rows[i]]] if row else []
+                cells = [*who, time, f"{mains[i]:.7g}", over[i - begin]]
+                for k in range(len(eval_context.names)):
+                    cells += [f"{line.score[k, i]:.4f}", int(on[k, i]), f"{watts[k, i]:.5g}"]
+                    cells += [f"{line.on[k, i]:.0f}", f"{line.true_watts[k, i]:.5g}"] if told else []
+                yield cells
+
+    write_csv(path, header, lines())
+
+
+def write_devices(folder: Path, found: Mapping[str, Any]) -> None:
+    """kpis.json, and per_device_metrics.csv with a line a device."""
+    write_json(folder / "kpis.json", found)
+    devices = found["devices"]
+    keys = [key for key, value in next(iter(devices.values())).items() if not isinstance(value, dict)]
+    lines = ([name, *("" if row[key] is None else row[key] for key in keys)] for name, row in devices.items())
+    write_csv(folder / "per_device_metrics.csv", ["device", *keys], lines)
+
+
+def by_mains(eval_context: EvalContext, train: Index, mean: np.ndarray) -> Predictor:
+    """On where the mains reach the level that had the best F1 of a device in training; then its mean power when on."""
+    mains = eval_context.series.values[0]
+    seen = train.targeted(len(mains))
+    assert isinstance(eval_context.targets, DeviceTargets)
+    cuts = np.unique(np.quantile(mains[seen], np.linspace(0, 1, 200)))
+    cut = []
+    for states in eval_context.targets.states:
+        curve = f1_curve(states[seen], mains[seen], cuts)
+        cut.append(cuts[np.nanargmax(curve)] if np.isfinite(curve).any() else np.inf)
+    level = np.asarray(cut, np.float32)[None, :, None]
+
+    def say(index: Index) -> np.ndarray:
+        view = np.lib.stride_tricks.sliding_window_view(mains, index.length)[index.starts()]
+        on = (view[:, None] >= level).astype(np.float32)
+        return np.concatenate([on, on * mean[None, :, None]], axis=1)
+
+    return say

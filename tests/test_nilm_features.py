@@ -1,0 +1,166 @@
+"""tasks/nilm/features.py and targets.py: what is made as windows are read is what was made of the whole before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import cli
+import dataset
+import tasks
+import windows
+from data import Series
+from readers.clock import Clock, fixed_freq
+from scaler import Scaler
+from tasks.nilm.features import FEATURES, MeterFeatures
+from tasks.nilm.states import UNKNOWN
+from tasks.nilm.targets import DeviceTargets, Overlaid
+
+SECOND = 10**9
+
+
+def house(seed: int = 0) -> Series:
+    """Two rows of a meter over two devices, with gaps in the power and one at a row's very beginning."""
+    random = np.random.default_rng(seed)
+    values = random.gamma(1.0, 300, (3, 5000)).astype(np.float32)
+    values[0, [700, 701, 2100, 2101, 2102, 3000]] = np.nan
+    values[1, 1500:1510] = np.nan
+    values[2] *= random.random(5000) < 0.2
+    values[2, ::97] = -3
+    offsets = np.array([0, 2100, 5000])
+    time = np.concatenate([np.arange(2100), 10**6 + np.arange(2900)]) * SECOND
+    clock = Clock(fixed_freq(SECOND), "Europe/Berlin")
+    return Series(values, offsets, ("total", "a", "b"), ("one", "two"), time=time, clock=clock)
+
+
+def looped(series: Series) -> dict[str, np.ndarray]:
+    """Every input, step by step."""
+    found = {name: np.zeros(5000) for name in FEATURES}
+    mains = series.values[0].astype(np.float64)
+    for begin, end in zip(series.offsets[:-1], series.offsets[1:], strict=True):
+        for i in range(begin, end):
+            found["mains"][i] = mains[i]
+            known = i > begin and not np.isnan(mains[i - 1])
+            found["mains change"][i] = mains[i] - mains[i - 1] if known else 0
+            around = mains[max(i - 900, begin) : min(i + 900, end)]
+            found["mains above minimum"][i] = mains[i] - np.nanmin(around)
+            hour = (series.time[i] / SECOND + 3600) % 86400 / 86400  # Berlin in January 1970
+            found["hour sine"][i], found["hour cosine"][i] = np.sin(2 * np.pi * hour), np.cos(2 * np.pi * hour)
+    for name in ("mains", "mains change", "mains above minimum"):
+        found["log " + name] = np.arcsinh(found[name] / 20)
+    return found
+
+
+@pytest.mark.parametrize("extra", [(), ("above", "log"), ("hour",), ("above", "log", "hour")])
+def test_windows_hold_the_inputs_of_a_plain_loop(extra):
+    series = house()
+    views = MeterFeatures(series, extra)
+    wanted = np.stack([looped(series)[name] for name in views.channels])
+    usable = ~np.isnan(series.values[0])
+    whole = np.stack(list(views.columns()))
+    np.testing.assert_allclose(whole[:, usable], wanted[:, usable], rtol=1e-5, atol=2e-4)
+    seen = usable & (np.arange(5000) < 1900)
+    scaler = Scaler.fit(views.columns(), seen, views.channels)
+    np.testing.assert_allclose(scaler.mean, wanted[:, seen].mean(axis=1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(scaler.std, wanted[:, seen].std(axis=1), rtol=1e-4)
+    starts = np.array([0, 5, 702, 1500, 2103, 3001, 4900])
+    x = views.read(scaler, torch.device("cpu")).read(torch.from_numpy(starts), 60).numpy()
+    assert x.shape == (len(starts), len(views.channels), 60)
+    scaled = (wanted - scaler.mean[:, None]) / scaler.std[:, None]
+    for window, start in zip(x, starts, strict=True):
+        np.testing.assert_allclose(window, scaled[:, start : start + 60], rtol=1e-4, atol=1e-4)
+
+
+def test_targets_are_states_and_watts_in_units_of_the_mean_up_to_the_peak():
+    series = house()
+    states = (series.values[1:] > 300).astype(np.int8)
+    states[1, 40:50] = UNKNOWN
+    targets = DeviceTargets(series.values[1:], ("a", "b"), per_row=False, states=states)
+    fitted = {"peak": [800.0, 500.0], "on_mean": [200.0, 100.0]}
+    y = targets.read(None, fitted, torch.device("cpu")).read(torch.tensor([10, 2500]), 25).numpy()
+    for window, start in zip(y, (10, 2500), strict=True):
+        part = slice(start, start + 25)
+        np.testing.assert_array_equal(window[:2], states[:, part])
+        for k, (peak, mean) in enumerate(((800, 200), (500, 100))):
+            watts = [min(max(w, 0), peak) / mean for w in series.values[1 + k, part]]
+            np.testing.assert_allclose(window[2 + k], watts, rtol=1e-6)
+    usable = targets.usable()
+    assert not usable[40:50].any() and not usable[1500:1510].any() and usable.sum() == 5000 - 20
+
+
+def test_what_is_learned_of_a_device_is_that_of_its_known_steps():
+    series = house()
+    states = np.where(np.isnan(series.values[1:]), UNKNOWN, series.values[1:] > 300).astype(np.int8)
+    targets = DeviceTargets(series.values[1:], ("a", "b"), per_row=False, states=states)
+    steps = np.arange(5000) < 3500
+    sample = targets.during(steps)
+    for k in range(2):
+        watts = series.values[1 + k, :3500].astype(np.float64)
+        known = watts[~np.isnan(watts)]
+        assert sample.on_rates()[k] == pytest.approx((known > 300).mean())
+        np.testing.assert_array_equal(sample.drawn(k), known[known > 300])
+        assert sample.means()[2 + k] == pytest.approx(np.maximum(known, 0).mean())
+    assert targets.during(np.zeros(5000, bool)).means() == []
+
+
+def test_validation_and_test_are_judged_by_ten_windows_a_step_at_most():
+    words = "--mode train --task nilm --demo --window 100 --stride 1 --nilm-features none"
+    config = cli.parse(words.split())
+    task = tasks.build("nilm", config.options)
+    config = task.finalize_config(config)
+    run_data = dataset.open_run_data(config, task, task.demo(0), {})
+    (split,) = dataset.make_splits(run_data)
+    assert (split.train.stride, split.val.stride, split.test.stride) == (1, 10, 10)
+    steps = int(run_data.series.offsets[-1])
+    assert len(split.train) == round(steps * 0.7) - 99
+    for part, other in ((split.val, split.test), (split.test, split.val)):
+        assert part.targeted(steps).sum() > 0.14 * steps and not (part.targeted(steps) & other.targeted(steps)).any()
+    inferring = task.finalize_config(cli.parse(["--mode", "infer", "--ckpt", "x", *words.split()[2:]]))
+    assert inferring.stride == 10
+
+
+def test_overlaid_windows_are_those_of_a_plain_loop():
+    """A trace is added to the meter and its device, never to one that is on, and the change follows the sum."""
+    random = np.random.default_rng(4)
+    steps, length, chance = 4000, 50, 0.6
+    watts = np.where(random.random((2, steps // 40)).repeat(40, axis=1) < 0.3, 500.0, 0).astype(np.float32)
+    mains = watts.sum(axis=0) + random.gamma(2, 50, steps).astype(np.float32)
+    offsets, time = np.array([0, steps]), np.arange(steps) * SECOND
+    series = Series(
+        np.stack([mains, *watts]), offsets, ("m", "a", "b"), ("r",), time=time, clock=Clock(fixed_freq(SECOND))
+    )
+    targets = DeviceTargets(series.values[1:], ("a", "b"), per_row=False, states=(watts > 0).astype(np.int8))
+    views, cpu = MeterFeatures(series, ("above",)), torch.device("cpu")
+    scaler = Scaler.fit(views.columns(), np.ones(steps, bool), views.channels)
+    targets = targets.read(None, {"peak": [1000.0, 300.0], "on_mean": [500.0, 250.0]}, cpu)
+    index = windows.cover(offsets, np.ones(steps, bool), length=length, stride=10)
+    over = Overlaid(views.read(scaler, cpu), targets, index, chance)
+    numbers = torch.arange(0, len(index), 7)
+    torch.manual_seed(9)
+    x, y = over.gather(over.locate(numbers))
+    torch.manual_seed(9)
+    others, dice = torch.randint(len(index), (len(numbers),)), torch.rand(len(numbers), 2)
+    least, laid = looped_least(mains), 0
+    for i, number in enumerate(numbers.tolist()):
+        start, other = number * 10, int(others[i]) * 10
+        own, more = watts[:, start : start + length].copy(), watts[:, other : other + length]
+        power = mains[start : start + length].copy()
+        before = mains[start - 1] if start else None
+        for k in range(2):
+            if dice[i, k] < chance and not (own[k].any() and more[k].any()):
+                laid += bool(more[k].any())
+                own[k] += more[k]
+                power += more[k]
+                before = None if before is None else before + more[k, 0]
+        change = np.diff(power, prepend=power[0] if before is None else before)
+        wanted = np.stack([power, change, power - least[start : start + length]])
+        wanted = (wanted - scaler.mean[:, None]) / scaler.std[:, None]
+        np.testing.assert_allclose(x[i], wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(y[i, :2], own > 0)
+        np.testing.assert_allclose(y[i, 2:], np.minimum(own, [[1000], [300]]) / [[500], [250]], rtol=1e-6)
+    assert laid > 10
+
+
+def looped_least(mains: np.ndarray) -> np.ndarray:
+    return np.array([mains[max(i - 900, 0) : i + 900].min() for i in range(len(mains))])
