@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 import checkpoint
 import tasks
+from backbones import MemberSpec, ModelSpec
+from backbones.base import Backbone
+from backbones.blend import RunBlend
 from backbones.model import Forecaster, Model, build_model
 from config import RunConfig, adopt, core_flags
 from data import Series
@@ -100,12 +101,13 @@ def check_checkpoint(stored: Mapping[str, Any], run_data: RunData) -> None:
 class Members:
     """Trained runs as parts of one model: what describes them, and their weights."""
 
-    described: dict[str, Any]
+    specs: tuple[MemberSpec, ...]
     states: list[Mapping[str, Any]]
 
-    def load_into(self, ensemble: nn.Module) -> None:
-        """Give the ensemble's members their weights."""
-        for member, state in zip(ensemble.members, self.states, strict=True):
+    def load_into(self, blend: Backbone) -> None:
+        """Give the blend's members their weights."""
+        assert isinstance(blend, RunBlend)
+        for member, state in zip(blend.members, self.states, strict=True):
             member.load_state_dict(state)
 
 
@@ -114,7 +116,7 @@ def members_of(config: RunConfig, run_data: RunData, split: Split, scaler: Scale
 
     A member must have been trained on the same files and parts: another split may have shown it this run's test.
     """
-    specs, states, scales, shifts = [], [], [], []
+    specs, states = [], []
     for place in filter(None, str(config.model_args.get("members", "")).split(",")):
         stored = checkpoint.load(checkpoint.find(place))
         spec, theirs = stored["model"], Scaler.of(stored["scaler"])
@@ -139,19 +141,17 @@ def members_of(config: RunConfig, run_data: RunData, split: Split, scaler: Scale
                 where=f"members={place}",
                 hint="train the members and the ensemble with the same --csv and split flags",
             )
-        specs.append(dict(spec))
+        scale, shift = scaler.std / theirs.std, (scaler.mean - theirs.mean) / theirs.std
+        specs.append(MemberSpec(ModelSpec.of(spec), tuple(scale.tolist()), tuple(shift.tolist())))
         states.append(stored["state"])
-        scales.append((scaler.std / theirs.std).tolist())
-        shifts.append(((scaler.mean - theirs.mean) / theirs.std).tolist())
     if not specs:
         raise UsageError("names no run", where="--model-args members=", hint="members=artifacts/RUN,artifacts/OTHER")
-    return Members({"members": specs, "scales": scales, "shifts": shifts}, states)
+    return Members(tuple(specs), states)
 
 
 def blank_from(stored: Mapping[str, Any]) -> Model | Forecaster:
     """The checkpoint's architecture with fresh weights."""
-    spec = dict(stored["model"])
-    return build_model(spec.pop("backbone"), spec.pop("channels"), spec.pop("length"), **spec)
+    return build_model(ModelSpec.of(stored["model"]))
 
 
 def model_from(stored: Mapping[str, Any]) -> Model | Forecaster:
@@ -164,7 +164,9 @@ def model_from(stored: Mapping[str, Any]) -> Model | Forecaster:
     return model
 
 
-def choose_parameters(model: nn.Module, config: RunConfig, stored: Mapping[str, Any] | None) -> dict[str, list[str]]:
+def choose_parameters(
+    model: Model | Forecaster, config: RunConfig, stored: Mapping[str, Any] | None
+) -> dict[str, list[str]]:
     """Apply --reinit (fresh values for the checkpoint's architecture), --freeze and --train-only.
 
     Returns {"reinit", "frozen", "trained": names} for the manifest.
@@ -194,12 +196,12 @@ def choose_parameters(model: nn.Module, config: RunConfig, stored: Mapping[str, 
     }
 
 
-def _check_stages(backbone: nn.Module, names: Sequence[str], frozen: set[str]) -> None:
+def _check_stages(backbone: Backbone, names: Sequence[str], frozen: set[str]) -> None:
     """UsageError when a first stage is trained anew under a second that stays: see `stages` of a backbone.
 
     What reads one modality may change alone: it learns to say the same in the old contexts.
     """
-    if not hasattr(backbone, "stages"):
+    if not backbone.stages:
         return
     first, second = ([n for n in names if n.startswith(f"backbone.{stage}.")] for stage in backbone.stages)
     shared = [n for n in first if not n.startswith(f"backbone.{backbone.adapters}.") and n not in frozen]
@@ -212,10 +214,9 @@ def _check_stages(backbone: nn.Module, names: Sequence[str], frozen: set[str]) -
         )
 
 
-def modules_of(model: nn.Module) -> dict[str, dict[str, int]]:
+def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
     """Parameters and bytes of each part: the stages of a backbone that has some, else the backbone; and the head."""
-    stages = getattr(model.backbone, "stages", None)
-    parts = [f"backbone.{stage}" for stage in stages] if stages else ["backbone"]
+    parts = [f"backbone.{stage}" for stage in model.backbone.stages] or ["backbone"]
     found: dict[str, dict[str, int]] = {}
     for name, parameter in model.named_parameters():
         owner = next((part for part in parts if name.startswith(f"{part}.")), "head")

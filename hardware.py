@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from backbones.base import Backbone
 from errors import ResourceError, UsageError
 
 log = logging.getLogger("tsrun")
@@ -139,10 +140,11 @@ def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]
 
 
 def leave_alone(model: nn.Module) -> None:
-    """Keep what a backbone calls `not_compiled` out of compiled graphs."""
+    """Keep what a backbone calls `not_compiled` out of compiled graphs; a blend holds several backbones."""
     for module in model.modules():
-        for name in getattr(module, "not_compiled", ()):
-            setattr(module, name, torch.compiler.disable(getattr(module, name)))
+        if isinstance(module, Backbone):
+            for name in module.not_compiled:
+                setattr(module, name, torch.compiler.disable(getattr(module, name)))
 
 
 def begin_step() -> None:

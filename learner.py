@@ -16,7 +16,7 @@ import checkpoint
 import finetune
 import results
 import windows
-from backbones import ForecastSpec, backbone_class
+from backbones import ForecastSpec, MemberSpec, ModelSpec, backbone_class
 from backbones.model import Forecaster, Model, build_model, check_head
 from config import RunConfig
 from dataset import DeviceData, RunData
@@ -117,7 +117,7 @@ class Learner:
             kept = self.stored["model"].get("ahead")
             return None if kept is None else ForecastSpec.of(kept)
         run_data = self.run_data
-        reads = getattr(backbone_class(self.config.backbone), "reads_known", False)
+        reads = backbone_class(self.config.backbone).reads_known
         marks = len(run_data.series.clock.marks) if reads and run_data.series.clock is not None else 0
         return self.task.ahead(run_data.target_channels, marks, len(run_data.covariates))
 
@@ -125,41 +125,31 @@ class Learner:
         assert self.config.context_len is not None
         check_head(self.config.backbone, self.task.head)
         members = None
-        if getattr(backbone_class(self.config.backbone), "of_runs", False):
+        if backbone_class(self.config.backbone).blends_runs:
             members = finetune.members_of(self.config, self.run_data, self.split, self.scaler)
-        described = None if members is None else members.described
-        spec = self.spec(described)
-        model = build_model(
-            spec.pop("backbone"),
-            spec.pop("channels"),
-            spec.pop("length"),
-            **spec,
-            pretrained_dir=self.config.pretrained_dir or None,
-        )
+        spec = self._spec(() if members is None else members.specs)
+        model = build_model(spec, self.config.pretrained_dir or None)
         if members is not None:
             members.load_into(model.backbone)
         return model
 
-    def spec(self, pretrained: dict[str, Any] | None) -> dict[str, Any]:
-        """What builds the model again: the arguments of `build_model`, plain values."""
-        if self.stored is not None:
-            return dict(self.stored["model"])
-        reads = getattr(backbone_class(self.config.backbone), "reads_modalities", False)
-        found = {
-            "ahead": None if self.ahead is None else self.ahead.plain(),
-            "modalities": self.run_data.modalities if reads else None,
-            "part": self.part,
-        }
-        return {
-            "backbone": self.config.backbone,
-            "channels": len(self.run_data.channels),
-            "length": self.config.context_len,
-            "outputs": self.task.outputs(self.names),
-            "horizon": self.task.horizon,
-            "head": self.task.head,
-            "args": dict(self.config.model_args),
-            "pretrained": pretrained,
-        } | {key: value for key, value in found.items() if value is not None}
+    def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
+        """What builds the model, of these members where it blends some."""
+        assert self.config.context_len is not None
+        reads = backbone_class(self.config.backbone).reads_modalities
+        return ModelSpec(
+            backbone=self.config.backbone,
+            channels=len(self.run_data.channels),
+            length=self.config.context_len,
+            outputs=self.task.outputs(self.names),
+            horizon=self.task.horizon,
+            head=self.task.head,
+            args=dict(self.config.model_args),
+            forecast=self.ahead,
+            modalities=self.run_data.modalities if reads else None,
+            part=self.part,
+            members=members,
+        )
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, parameters, and the bytes that training will hold."""
@@ -183,11 +173,11 @@ class Learner:
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Train, judge and write everything into `folder`; the content of the summary file."""
         self.open(folder)
-        if hasattr(self.model.backbone, "stages"):
+        if self.model.backbone.stages:
             sizes = finetune.modules_of(self.model).items()
             told = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
             log.info("parameters: %s", ", ".join(told))
-        self.progress = progress = self._solve() if hasattr(self.model.backbone, "fit") else self._train()
+        self.progress = progress = self._solve() if self.model.backbone.closed_form else self._train()
         with self.run_data.timed("evaluate"):
             content = self._judge(progress, run)
         self._describe(argv, progress, content)
@@ -210,8 +200,8 @@ class Learner:
             assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form of inputs made as windows are read"
             inputs = self.device_data.inputs.cpu()
             parts = [[inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)]
-            known = [self._known_of_val()] if getattr(self.model.backbone, "reads_known", False) else []
-            self.solution = self.model.backbone.fit(*parts, *known)
+            known = self._known_of_val() if self.model.backbone.reads_known else None
+            self.solution = self.model.backbone.fit(*parts, known)
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
@@ -299,7 +289,7 @@ class Learner:
         series = self.run_data.series
         content = {
             "config": self.config.flat(),
-            "model": self.spec(getattr(self.model.backbone, "pretrained", None)),
+            "model": self.model.spec.plain(),
             "state": dict(weights),
             "scaler": self.scaler.plain(),
             "known_scaler": None if self.known_scaler is None else self.known_scaler.plain(),

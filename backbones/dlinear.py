@@ -20,7 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import ForecastSpec, register
+from backbones import ForecastSpec, Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import SelectTargets
 
 HYPER = {
@@ -45,34 +46,26 @@ def averaged(weight: torch.Tensor, kernel: int) -> torch.Tensor:
 
 
 @register
-class DLinear(nn.Module):
+class DLinear(Backbone):
     """Two linear maps from a window to what follows."""
 
     forecasts = True
     heads = ("forecast",)
+    forecast: ForecastSpec
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        kernel: int,
-        individual: bool,
-        norm: bool,
-        ahead: ForecastSpec | None = None,
-    ) -> None:
-        super().__init__()
-        assert ahead is not None, "DLinear forecasts and does nothing else"
-        self.kernel, self.norm, self.levels = kernel, norm, ahead.levels
-        self.targets = SelectTargets(channels, ahead.targets)
-        groups, rows = len(ahead.targets) if individual else 1, ahead.levels * ahead.horizon
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        wanted, length = self.forecast, inputs.length
+        self.kernel, self.norm, self.levels = hyper.kernel, hyper.norm, wanted.levels
+        self.targets = SelectTargets(inputs.channels, wanted.targets)
+        groups, rows = len(wanted.targets) if hyper.individual else 1, wanted.levels * wanted.horizon
         self.trend = nn.Parameter(torch.full((groups, rows, length), 1 / length))
         self.remainder = nn.Parameter(torch.full((groups, rows, length), 1 / length))
         bound = length**-0.5  # of torch's own linear maps
         self.bias_trend = nn.Parameter(torch.empty(groups * rows).uniform_(-bound, bound))
         self.bias_remainder = nn.Parameter(torch.empty(groups * rows).uniform_(-bound, bound))
 
-    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         x = self.targets(x)
         last = x[..., -1:]
         y = self._map(x - last) + last if self.norm else self._map(x)

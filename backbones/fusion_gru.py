@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import check_heads
 
 HYPER = {
@@ -63,8 +64,8 @@ def _key(name: str) -> str:
 
 
 @register
-class FusionGRU(nn.Module):
-    """With `part="encoder"` the encoder alone: a token is a step's context beside the mean of all until then."""
+class FusionGRU(Backbone):
+    """With `inputs.part = "encoder"` that alone: a token is a step's context beside the mean of all until then."""
 
     reads_modalities = True
     stages = ("encoder", "gru")
@@ -74,29 +75,16 @@ class FusionGRU(nn.Module):
     causal = True
     not_compiled = ("recur",)  # dynamo gives up the whole frame that calls an `nn.RNNBase`
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,  # noqa: ARG002 - the contract's; the recurrence takes any
-        *,
-        width: int,
-        heads: int,
-        context: int,
-        hidden: int,
-        dropout: float,
-        modalities: dict[str, int] | None = None,
-        part: str | None = None,
-    ) -> None:
-        super().__init__()
-        modalities = modalities or {"all": channels}
-        assert sum(modalities.values()) == channels, "every channel belongs to one modality"
-        self.encoder = Encoder(modalities, width, heads, context)
-        self.dropout = nn.Dropout(dropout)
-        self.encoded = False  # whether x holds contexts: training the GRU makes them once
-        whole = part is None
-        self.gru = nn.GRU(context, hidden, batch_first=True) if whole else None
-        self.norm = nn.LayerNorm(hidden) if whole else None
-        self.dim = hidden if whole else 2 * context
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        modalities = inputs.modalities or {"all": inputs.channels}
+        assert sum(modalities.values()) == inputs.channels, "every channel belongs to one modality"
+        self.encoder = Encoder(modalities, hyper.width, hyper.heads, hyper.context)
+        self.dropout = nn.Dropout(hyper.dropout)
+        whole = inputs.part is None
+        self.gru = nn.GRU(hyper.context, hyper.hidden, batch_first=True) if whole else None
+        self.norm = nn.LayerNorm(hyper.hidden) if whole else None
+        self.dim = hyper.hidden if whole else 2 * hyper.context
 
     def recur(self, contexts: torch.Tensor) -> torch.Tensor:
         """The recurrent kernel, which stays outside a compiled graph: `[B, T, context] -> [B, T, hidden]`."""
@@ -110,7 +98,6 @@ class FusionGRU(nn.Module):
             return torch.cat([contexts, contexts.cumsum(dim=1) / count[:, None]], dim=2)
         return self.dropout(self.norm(self.recur(contexts)))
 
-    @staticmethod
-    def module_of(modality: str) -> str:
-        """The name of the module that reads a modality, below the backbone."""
+    @classmethod
+    def module_of(cls, modality: str) -> str:
         return f"encoder.project.{_key(modality)}"

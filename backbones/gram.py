@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from backbones import ForecastSpec
+from backbones import ForecastSpec, Hyper, InputSpec
+from backbones.base import Backbone, Stretches
 from errors import UsageError
 
 Pieces = Sequence[np.ndarray]  # contiguous sequences, each [C, n]
@@ -95,7 +96,7 @@ def uncentred(weight: np.ndarray, centre: int) -> np.ndarray:
     return whole
 
 
-class LinearForecaster(nn.Module):
+class LinearForecaster(Backbone):
     """`x [B, C, T] -> [B, K, H]`, one multiplication of each target's window by `weight [1 or K, H, T]`.
 
     One matrix for all targets or one each. Until it is fitted it repeats the last value.
@@ -103,38 +104,42 @@ class LinearForecaster(nn.Module):
 
     forecasts = True
     heads = ("forecast",)
+    closed_form = True
+    forecast: ForecastSpec
+    targets: torch.Tensor
 
-    def __init__(self, channels: int, length: int, ahead: ForecastSpec, matrices: int) -> None:
-        super().__init__()
-        if ahead.levels != 1:
+    def __init__(self, inputs: InputSpec, hyper: Hyper, matrices: int) -> None:
+        super().__init__(inputs, hyper)
+        wanted = self.forecast
+        if wanted.levels != 1:
             raise UsageError(
                 "a closed form minimises squared errors and has no quantiles",
                 where="--quantiles with --backbone ridge or ridge_ensemble",
                 hint="leave the flag out: conformal intervals come with every forecast",
             )
-        if ahead.covariates:
+        if wanted.covariates:
             raise UsageError(
                 "ridge and ridge_ensemble see the past of the targets alone",
                 where="--known-future",
                 hint="leave the flag out, or take another backbone",
             )
-        self.length, self.ahead = length, ahead
-        self.everything = ahead.targets == tuple(range(channels))
-        self.register_buffer("targets", torch.tensor(ahead.targets), persistent=False)
-        self.weight = nn.Parameter(torch.zeros(matrices, ahead.horizon, length))
+        self.length = inputs.length
+        self.everything = wanted.targets == tuple(range(inputs.channels))
+        self.register_buffer("targets", torch.tensor(wanted.targets), persistent=False)
+        self.weight = nn.Parameter(torch.zeros(matrices, wanted.horizon, inputs.length))
         with torch.no_grad():
             self.weight[..., -1] = 1.0
 
-    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         past = x if self.everything else x.index_select(1, self.targets)
         if len(self.weight) == 1:
             return past @ self.weight[0].T
         return torch.einsum("bkt,kht->bkh", past, self.weight)
 
-    def pieces(self, sequences: Sequence[torch.Tensor | np.ndarray]) -> list[np.ndarray]:
-        """The targets' channels of each sequence, in float64."""
-        rows = list(self.ahead.targets)
-        return [torch.as_tensor(one).cpu().double().numpy()[rows] for one in sequences]
+    def pieces(self, stretches: Stretches) -> list[np.ndarray]:
+        """The targets' channels of each stretch, in float64."""
+        rows = list(self.forecast.targets)
+        return [torch.as_tensor(one).cpu().double().numpy()[rows] for one in stretches]
 
     def set_weight(self, weight: np.ndarray) -> None:
         """Take a fitted `weight [1 or K, L, H]`, L <= T; inputs before its look-back stay without weight."""

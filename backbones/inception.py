@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 
 HYPER = {
     "filters": {"default": 32, "min": 1, "max": 512, "help": "channels of a branch; the width is four times that"},
@@ -61,22 +62,22 @@ class Shortcut(nn.Module):
 
 
 @register
-class InceptionTime(nn.Module):
+class InceptionTime(Backbone):
     """Convolutions of several scales, both ways in time; the mean over the window is its summary."""
 
     stride = 1
     pool = "mean"
     causal = False
 
-    def __init__(self, channels: int, length: int, *, filters: int, depth: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.dim = 4 * filters
-        kernels = [odd_kernel(kernel // share, length) for share in (1, 2, 4)]
-        widths = [channels] + [self.dim] * depth
-        self.blocks = nn.ModuleList(Inception(width, filters, kernels) for width in widths[:depth])
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        depth, self.dim = hyper.depth, 4 * hyper.filters
+        kernels = [odd_kernel(hyper.kernel // share, inputs.length) for share in (1, 2, 4)]
+        widths = [inputs.channels] + [self.dim] * depth
+        self.blocks = nn.ModuleList(Inception(width, hyper.filters, kernels) for width in widths[:depth])
         starts = range(0, depth - BLOCKS_A_RESIDUAL + 1, BLOCKS_A_RESIDUAL)
         self.shortcuts = nn.ModuleList(Shortcut(widths[start], self.dim) for start in starts)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(hyper.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         entered = x

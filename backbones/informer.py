@@ -19,7 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import ForecastSpec, register
+from backbones import ForecastSpec, Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout, check_heads
 from backbones.layers import position_table, standardise
 from backbones.probsparse import ProbSparse
@@ -232,15 +233,15 @@ class Decoder(nn.Module):
     """`x [B, C, label], known [B, M, label + H] or None, memory [B, T', d] -> [B, outputs, H]`."""
 
     def __init__(
-        self, channels: int, known: int, label: int, ahead: ForecastSpec, layers: int, sizes: Sizes, mix: bool
+        self, channels: int, known: int, label: int, forecast: ForecastSpec, layers: int, sizes: Sizes, mix: bool
     ) -> None:
         super().__init__()
-        self.horizon = ahead.horizon
-        length = label + ahead.horizon
+        self.horizon = forecast.horizon
+        length = label + forecast.horizon
         self.embed = Embedding(channels, known, length, sizes)
         self.blocks = nn.ModuleList(DecoderLayer(length, sizes, mix=mix) for _ in range(layers))
         self.norm = nn.LayerNorm(sizes.dim)
-        self.project = nn.Linear(sizes.dim, ahead.outputs)
+        self.project = nn.Linear(sizes.dim, forecast.outputs)
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None, memory: torch.Tensor) -> torch.Tensor:
         h = self.embed(F.pad(x, (0, self.horizon)), known)
@@ -251,52 +252,39 @@ class Decoder(nn.Module):
 
 
 @register
-class Informer(nn.Module):
-    """Encoder and decoder where a forecast is asked for (`ahead`), the encoder alone otherwise."""
+class Informer(Backbone):
+    """Encoder and decoder where a forecast is asked for, the encoder alone otherwise."""
 
     forecasts = True
     reads_known = True
     pool = "mean"
     causal = False
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        d_model: int,
-        n_heads: int,
-        e_layers: int,
-        d_layers: int,
-        d_ff: int,
-        factor: int,
-        dropout: float,
-        label_len: int,
-        distil: bool,
-        mix: bool,
-        revin: bool,
-        ahead: ForecastSpec | None = None,
-    ) -> None:
-        super().__init__()
-        if label_len > length:
+    owner: torch.Tensor
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        if hyper.label_len > inputs.length:
             raise UsageError(
-                f"label_len {label_len} is more than the {length} steps of the context",
+                f"label_len {hyper.label_len} is more than the {inputs.length} steps of the context",
                 where="--model-args",
-                hint=f"take at most {length}, or 0 for the newer half",
+                hint=f"take at most {inputs.length}, or 0 for the newer half",
             )
-        self.dim, self.stride = d_model, 2 ** (e_layers - 1) if distil else 1
-        self.label, self.revin = label_len or math.ceil(length / 2), revin
-        check_heads(d_model, n_heads)
-        sizes = Sizes(d_model, n_heads, d_ff, factor, dropout)
-        known = ahead.marks + ahead.covariates if ahead else 0
-        self.encoder = Encoder(channels, known, length, e_layers, sizes, distil=distil)
-        if ahead:
-            self.decoder = Decoder(channels, known, self.label, ahead, d_layers, sizes, mix=mix)
-            owner = torch.tensor(ahead.targets).repeat_interleave(ahead.levels)
+        self.dim, self.stride = hyper.d_model, 2 ** (hyper.e_layers - 1) if hyper.distil else 1
+        self.label, self.revin = hyper.label_len or math.ceil(inputs.length / 2), hyper.revin
+        check_heads(hyper.d_model, hyper.n_heads)
+        sizes = Sizes(hyper.d_model, hyper.n_heads, hyper.d_ff, hyper.factor, hyper.dropout)
+        channels, wanted = inputs.channels, self.forecast
+        known = wanted.marks + wanted.covariates if wanted else 0
+        self.encoder = Encoder(channels, known, inputs.length, hyper.e_layers, sizes, distil=hyper.distil)
+        self.decoder: Decoder | None = None
+        if wanted:
+            self.decoder = Decoder(channels, known, self.label, wanted, hyper.d_layers, sizes, mix=hyper.mix)
+            owner = torch.tensor(wanted.targets).repeat_interleave(wanted.levels)
             self.register_buffer("owner", owner, persistent=False)  # the channel that each output continues
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        if not hasattr(self, "decoder"):
+        if self.decoder is None:
             return self.encoder(x)
         if not self.revin:
             return self._continue(x, known)
@@ -310,4 +298,5 @@ class Informer(nn.Module):
         past = future = None
         if known is not None:
             past, future = known[..., :steps], known[..., steps - self.label :]
+        assert self.decoder is not None
         return self.decoder(x[..., steps - self.label :], future, self.encoder(x, past))

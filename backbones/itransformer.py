@@ -18,7 +18,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from backbones import ForecastSpec, register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout, EncoderLayer, SelectTargets, check_heads
 from backbones.layers import join_channels, level_of, standardise
 
@@ -32,7 +33,7 @@ HYPER = {
 
 
 @register
-class ITransformer(nn.Module):
+class ITransformer(Backbone):
     """Attention over channels, and where a forecast is asked for the map to it."""
 
     forecasts = True
@@ -40,32 +41,23 @@ class ITransformer(nn.Module):
     pool = "last"
     causal = True
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        d_model: int,
-        heads: int,
-        d_ff: int,
-        layers: int,
-        dropout: float,
-        ahead: ForecastSpec | None = None,
-    ) -> None:
-        super().__init__()
-        check_heads(d_model, heads)
-        self.channels, self.stride = channels, length
-        self.dim = channels * d_model + 2 * channels
-        self.embed = nn.Linear(length, d_model)
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        width, dropout = hyper.d_model, hyper.dropout
+        check_heads(width, hyper.heads)
+        self.channels, self.stride = inputs.channels, inputs.length
+        self.dim = inputs.channels * (width + 2)
+        self.embed = nn.Linear(inputs.length, width)
         self.dropout = Dropout(dropout)
-        self.layers = nn.ModuleList(EncoderLayer(d_model, heads, d_ff, dropout, nn.LayerNorm) for _ in range(layers))
-        self.norm = nn.LayerNorm(d_model)
-        self.ahead = ahead
-        if ahead is not None:
-            self.targets = SelectTargets(channels, ahead.targets)
-            self.head = nn.Linear(d_model, ahead.levels * ahead.horizon)
-            if ahead.covariates:
-                self.embed_known = nn.Linear(length + ahead.horizon, d_model)
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, hyper.heads, hyper.d_ff, dropout, nn.LayerNorm) for _ in range(hyper.layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        if self.forecast is not None:
+            self.targets = SelectTargets(inputs.channels, self.forecast.targets)
+            self.head = nn.Linear(width, self.forecast.levels * self.forecast.horizon)
+            if self.forecast.covariates:
+                self.embed_known = nn.Linear(inputs.length + self.forecast.horizon, width)
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         standard, mean, scale = standardise(x)
@@ -73,14 +65,15 @@ class ITransformer(nn.Module):
         for layer in self.layers:
             h = layer(h)
         h = self.norm(h[:, : self.channels])
-        if self.ahead is None:
+        if self.forecast is None:
             return join_channels(h.unsqueeze(2), level_of(mean, scale))
         y = self.head(self.targets(h)) * self.targets(scale) + self.targets(mean)
-        return y.unflatten(2, (self.ahead.levels, -1)).flatten(1, 2)
+        return y.unflatten(2, (self.forecast.levels, -1)).flatten(1, 2)
 
     def _embedded(self, standard: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         """`[B, C + marks + covariates, d]`."""
-        marks, covariates = (self.ahead.marks, self.ahead.covariates) if self.ahead is not None else (0, 0)
+        wanted = self.forecast
+        marks, covariates = (wanted.marks, wanted.covariates) if wanted is not None else (0, 0)
         if not marks + covariates:
             return self.embed(standard)
         assert known is not None, "what is known beforehand was promised"

@@ -104,29 +104,3 @@ class PatchTokens(nn.Module):
         tokens = self.embed(patches.transpose(1, 2).flatten(2))
         # Under autocast the maps give bfloat16; the residual stream that starts here keeps the input's precision.
         return torch.cat([self.embed_level(level_of(mean, scale)).unsqueeze(1), tokens], dim=1).to(x.dtype)
-
-
-class Recurrent(nn.Module):
-    """`x [B, C, T] -> z [B, T, d]` through torch's `nn.GRU` or `nn.LSTM`; a token for each step."""
-
-    stride = 1
-    not_compiled = ("recur",)  # dynamo gives up the whole frame that calls an `nn.RNNBase`
-
-    def __init__(
-        self, cell: type[nn.RNNBase], channels: int, hidden: int, layers: int, dropout: float, bidirectional: bool
-    ) -> None:
-        super().__init__()
-        between = dropout if layers > 1 else 0.0  # torch warns when there is no second layer to drop between
-        self.rnn = cell(channels, hidden, layers, batch_first=True, dropout=between, bidirectional=bidirectional)
-        self.dropout = nn.Dropout(dropout)
-        self.dim = hidden * (2 if bidirectional else 1)
-        self.causal = not bidirectional
-        # The last state backwards in time has seen one step alone, so both directions are averaged.
-        self.pool = "mean" if bidirectional else "last"
-
-    def recur(self, x: torch.Tensor) -> torch.Tensor:
-        """The recurrent kernel, which stays outside a compiled graph."""
-        return self.rnn(x)[0]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.dropout(self.recur(x.transpose(1, 2)))

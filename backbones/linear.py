@@ -7,24 +7,26 @@ T steps from that token, and causality holds at the only border there is: the wi
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 
-HYPER = {}  # type: dict[str, dict]
+HYPER: dict[str, dict[str, Any]] = {}
 
 
 @register
-class Linear(nn.Module):
+class Linear(Backbone):
     """No weights of its own; the head holds them all."""
 
     pool = "last"
     causal = True
 
-    def __init__(self, channels: int, length: int) -> None:
-        super().__init__()
-        self.dim, self.stride = channels * length, length
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        self.dim, self.stride = inputs.channels * inputs.length, inputs.length
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1).unsqueeze(1)

@@ -13,13 +13,15 @@ A local Hugging Face directory replaces these blocks: see `pretrained_files.py` 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import pretrained_files, register
+from backbones import Hyper, InputSpec, pretrained_files, register
+from backbones.base import Backbone
 from backbones.layers import MAX_TOKENS, PatchTokens, choose_patch
 from errors import UsageError
 
@@ -102,8 +104,9 @@ class Block(nn.Module):
 class PatchDecoder(nn.Module):
     """`x [B, C, T] -> z [B, P, d]`, from scratch."""
 
-    pool = "last"
+    pool: Literal["last"] = "last"
     causal = True
+    table: torch.Tensor
 
     def __init__(
         self, channels: int, length: int, *, dim: int, layers: int, heads: int, patch: int, dropout: float
@@ -132,10 +135,10 @@ class PatchDecoder(nn.Module):
         return self.norm(h)[:, 1:]
 
 
-def _sizes(size: str, d_model: int, layers: int, heads: int) -> tuple[int, int, int]:
-    """What `size` says, less what was said by name."""
-    of_size = SIZES[size]
-    dim, layers, heads = d_model or of_size[0], layers or of_size[1], heads or of_size[2]
+def _sizes(hyper: Hyper) -> tuple[int, int, int]:
+    """Width, blocks and heads: what `size` says, where they are not given one by one."""
+    of_size = SIZES[hyper.size]
+    dim, layers, heads = hyper.d_model or of_size[0], hyper.layers or of_size[1], hyper.heads or of_size[2]
     if dim % (2 * heads):
         raise UsageError(
             f"d_model {dim} does not split into {heads} heads of an even width",
@@ -146,44 +149,30 @@ def _sizes(size: str, d_model: int, layers: int, heads: int) -> tuple[int, int, 
 
 
 @register
-class LLMTS(nn.Module):
-    """The decoder above, or the pretrained body that `pretrained` describes (see `load_pretrained`)."""
+class LLMTS(Backbone):
+    """The decoder above, or the pretrained body that `inputs.pretrained` describes (`load_pretrained`)."""
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        size: str,
-        d_model: int,
-        layers: int,
-        heads: int,
-        patch: int,
-        dropout: float,
-        pretrained: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
-        self.pretrained = pretrained
-        if pretrained is not None:
-            self.body = pretrained_files.build_body(pretrained, channels, length, patch)
+    takes_pretrained_dir = True
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        self.body: PatchDecoder | pretrained_files.Body
+        if inputs.pretrained is not None:
+            self.body = pretrained_files.build_body(inputs.pretrained, inputs.channels, inputs.length, hyper.patch)
         else:
-            dim, layers, heads = _sizes(size, d_model, layers, heads)
-            patch = patch or choose_patch(length, MAX_TOKENS)
-            self.body = PatchDecoder(
-                channels, length, dim=dim, layers=layers, heads=heads, patch=patch, dropout=dropout
-            )
+            dim, layers, heads = _sizes(hyper)
+            patch = hyper.patch or choose_patch(inputs.length, MAX_TOKENS)
+            sizes = {"dim": dim, "layers": layers, "heads": heads, "patch": patch}
+            self.body = PatchDecoder(inputs.channels, inputs.length, dropout=hyper.dropout, **sizes)
         self.dim, self.stride = self.body.dim, self.body.stride
         self.pool, self.causal = self.body.pool, self.body.causal
 
     @classmethod
-    def load_pretrained(cls, channels: int, length: int, directory: str, **hyper: Any) -> LLMTS:
-        """The blocks of a Hugging Face directory on this disk, cut to the first `layers` of them.
-
-        The result's `pretrained` is the plain dict that rebuilds it (with random weights) through the constructor.
-        """
+    def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> LLMTS:
+        """The blocks of a Hugging Face directory on this disk, cut to the first `hyper.layers` of them (0: all)."""
         pretrained_files.refuse_fixed("llm_ts", hyper, FIXED_BY_DIRECTORY)
-        described = pretrained_files.describe(directory, hyper["layers"])
-        model = cls(channels, length, **hyper, pretrained=described)
+        model = cls(replace(inputs, pretrained=pretrained_files.describe(directory, hyper.layers)), hyper)
+        assert isinstance(model.body, pretrained_files.Body)
         pretrained_files.load_body(model.body, directory)
         return model
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from backbones import register
-from backbones.layers import Recurrent
+from backbones import Hyper, InputSpec, register
+from backbones.recurrent import Recurrent
 
 HYPER = {
     "hidden": {"default": 64, "min": 1, "max": 4096, "help": "width of the state"},
@@ -22,14 +22,5 @@ HYPER = {
 class LSTM(Recurrent):
     """Recurrent tokens, one a step; the last is the window's summary."""
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,  # noqa: ARG002 - the contract's; the recurrence takes any
-        *,
-        hidden: int,
-        layers: int,
-        dropout: float,
-        bidirectional: bool,
-    ) -> None:
-        super().__init__(nn.LSTM, channels, hidden, layers, dropout, bidirectional)
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper, cell=nn.LSTM)

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout, check_heads
 from backbones.layers import position_table
 
@@ -62,23 +63,23 @@ class Block(nn.Module):
 
 
 @register
-class Multiscale(nn.Module):
+class Multiscale(Backbone):
     """Tokens that have attended both ways in time; their mean is the window's summary."""
 
     stride = 1
     pool = "mean"
     causal = False
+    position: torch.Tensor
 
-    def __init__(
-        self, channels: int, length: int, *, d_model: int, heads: int, depth: int, scale: int, dropout: float
-    ) -> None:
-        super().__init__()
-        check_heads(d_model, heads)
-        self.embed = nn.Linear(channels, d_model)
-        self.register_buffer("position", position_table(length, d_model), persistent=False)
-        self.blocks = nn.Sequential(*(Block(d_model, heads, scale, dropout) for _ in range(depth)))
-        self.norm = nn.LayerNorm(d_model)
-        self.dim = d_model
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        self.dim = dim = hyper.d_model
+        check_heads(dim, hyper.heads)
+        self.embed = nn.Linear(inputs.channels, dim)
+        self.register_buffer("position", position_table(inputs.length, dim), persistent=False)
+        blocks = (Block(dim, hyper.heads, hyper.scale, hyper.dropout) for _ in range(hyper.depth))
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.embed(x.transpose(1, 2)).to(x.dtype) + self.position

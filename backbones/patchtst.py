@@ -21,7 +21,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import ForecastSpec, register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import BatchNorm, Dropout, EncoderLayer, SelectTargets, check_heads
 from backbones.layers import fit_tokens, join_channels, level_of, patch_count, standardise
 from errors import UsageError
@@ -42,53 +43,41 @@ POSITION_SCALE = 0.02  # positions start uniform within it, as the published one
 
 
 @register
-class PatchTST(nn.Module):
+class PatchTST(Backbone):
     """The encoder, and where a forecast is asked for the map to it."""
 
     forecasts = True
     pool = "mean"
     causal = False
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        patch: int,
-        stride: int,
-        d_model: int,
-        heads: int,
-        d_ff: int,
-        layers: int,
-        dropout: float,
-        head_dropout: float,
-        ahead: ForecastSpec | None = None,
-    ) -> None:
-        super().__init__()
-        check_heads(d_model, heads)
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        width, patch, stride = hyper.d_model, hyper.patch, hyper.stride
+        check_heads(width, hyper.heads)
         if stride > patch:
             raise UsageError(f"stride {stride} leaves steps out between patches of {patch}", where="--model-args")
-        self.patch, self.stride, self.length = patch, stride, length
-        self.dim = channels * d_model + 2 * channels
-        self.patches = patch_count(max(length - patch, 0), stride) + 2
-        self.embed = nn.Linear(patch, d_model)
-        self.positions = nn.Parameter(torch.empty(self.patches, d_model).uniform_(-POSITION_SCALE, POSITION_SCALE))
-        self.dropout = Dropout(dropout)
-        self.layers = nn.ModuleList(EncoderLayer(d_model, heads, d_ff, dropout, BatchNorm) for _ in range(layers))
-        self.ahead = ahead
-        if ahead is not None:
-            self.targets = SelectTargets(channels, ahead.targets)
-            self.head_dropout = Dropout(head_dropout)
-            self.head = nn.Linear(self.patches * d_model, ahead.levels * ahead.horizon)
+        self.patch, self.stride, self.length = patch, stride, inputs.length
+        self.dim = inputs.channels * (width + 2)
+        self.patches = patch_count(max(inputs.length - patch, 0), stride) + 2
+        self.embed = nn.Linear(patch, width)
+        self.positions = nn.Parameter(torch.empty(self.patches, width).uniform_(-POSITION_SCALE, POSITION_SCALE))
+        self.dropout = Dropout(hyper.dropout)
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, hyper.heads, hyper.d_ff, hyper.dropout, BatchNorm) for _ in range(hyper.layers)
+        )
+        if self.forecast is not None:
+            self.targets = SelectTargets(inputs.channels, self.forecast.targets)
+            self.head_dropout = Dropout(hyper.head_dropout)
+            self.head = nn.Linear(self.patches * width, self.forecast.levels * self.forecast.horizon)
 
-    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
-        if self.ahead is None:
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        if self.forecast is None:
             standard, mean, scale = standardise(x)
             joined = join_channels(self._encode(standard), level_of(mean, scale))
             return fit_tokens(joined, patch_count(self.length, self.stride))
         standard, mean, scale = standardise(self.targets(x))
         y = self.head(self.head_dropout(self._encode(standard).flatten(2)))
-        return (y * scale + mean).unflatten(2, (self.ahead.levels, -1)).flatten(1, 2)
+        return (y * scale + mean).unflatten(2, (self.forecast.levels, -1)).flatten(1, 2)
 
     def _encode(self, x: torch.Tensor) -> torch.Tensor:
         """`x [B, C, T] -> [B, C, P, d]`."""

@@ -20,12 +20,12 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
 
-from backbones import hyper
+from backbones import Hyper, hyper
 from backbones.layers import (
     MAX_TOKENS,
     PatchTokens,
@@ -39,6 +39,7 @@ from backbones.layers import (
 )
 from errors import CheckpointError, UsageError, nearest
 
+Built = TypeVar("Built", bound=nn.Module)
 INSTALL = "pip install -r requirements-pretrained.txt"
 MAX_LAYERS = 1000  # a file that asks for more is not a model
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -117,16 +118,38 @@ def load_strict(module: nn.Module, weights: dict[str, torch.Tensor], where: str)
     module.load_state_dict(weights)
 
 
-def refuse_fixed(name: str, values: dict[str, Any], fixed: tuple[str, ...]) -> None:
-    """An error where a hyperparameter that the directory fixes was set to something else than its default."""
-    named = [key for key in fixed if values[key] != hyper(name)[key]["default"]]
+def refuse_fixed(name: str, given: Hyper, fixed: tuple[str, ...]) -> None:
+    """UsageError where a hyperparameter that the directory fixes was set to something else than its default."""
+    named = [key for key in fixed if vars(given)[key] != hyper(name)[key]["default"]]
     if named:
         raise UsageError(
             f"{', '.join(named)}: fixed by the pretrained directory", where="--model-args", hint="leave it out"
         )
 
 
-class GPT2Body(nn.Module):
+class Body(nn.Module):
+    """A pretrained model in the place of a backbone's layers, `x [B, C, T] -> z [B, T', dim]`.
+
+    `core` is the model that the directory's weights are for; KEYS are what is read of its `config.json`, LAYERS the one
+    that counts its blocks; PREFIX is what the weights' names begin with in a file with a head. The other attributes are
+    those of `Backbone`.
+    """
+
+    KEYS: tuple[str, ...] = ()
+    LAYERS = ""
+    PREFIX = ""
+    core: Any  # of transformers, whose models have attributes that no annotation knows
+    dim: int
+    stride: int
+    pool: Literal["last", "mean"]
+    causal: bool
+
+    @abstractmethod
+    def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
+        super().__init__()
+
+
+class GPT2Body(Body):
     """`x [B, C, T] -> z [B, P, n_embd]` through the first n blocks of GPT-2."""
 
     KEYS = (
@@ -139,7 +162,7 @@ class GPT2Body(nn.Module):
     causal = True
 
     def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
-        super().__init__()
+        super().__init__(config, channels, length, patch)
         transformers = _transformers()
         # A vocabulary of one: the word embedding has no part here, and is taken out below.
         hugging = transformers.GPT2Config(**config, vocab_size=1, bos_token_id=None, eos_token_id=None)
@@ -159,17 +182,16 @@ class GPT2Body(nn.Module):
         return self.core(inputs_embeds=self.tokens(x), use_cache=False).last_hidden_state[:, 1:]
 
 
-class PerChannelBody(nn.Module):
+class PerChannelBody(Body):
     """`x [B, C, T] -> z [B, ceil(T / stride), C * d + 2C]` through a model that reads each channel by itself."""
 
-    KEYS: tuple[str, ...] = ()
     MASK = ""  # how the model calls its mask of observed steps
     PREFIX = "model."
     pool = "mean"
     causal = False
 
     def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
-        super().__init__()
+        super().__init__(config, channels, length, patch)
         if patch:
             raise UsageError("patch: fixed by the pretrained directory", where="--model-args", hint="leave it out")
         self.core = self._build(config, channels)
@@ -233,7 +255,7 @@ class PatchTSMixerBody(PerChannelBody):
         return transformers.PatchTSMixerModel(hugging)
 
 
-BODIES: dict[str, Any] = {"gpt2": GPT2Body, "patchtst": PatchTSTBody, "patchtsmixer": PatchTSMixerBody}
+BODIES: dict[str, type[Body]] = {"gpt2": GPT2Body, "patchtst": PatchTSTBody, "patchtsmixer": PatchTSMixerBody}
 
 
 def _transformers() -> Any:
@@ -274,7 +296,7 @@ def describe(directory: str, layers: int) -> dict[str, Any]:
     return {"model_type": kind, "config": kept | {body.LAYERS: layers or available}}
 
 
-def construct(make: Callable[[], nn.Module]) -> nn.Module:
+def construct(make: Callable[[], Built]) -> Built:
     """What `make` builds from a configuration that came from outside."""
     try:
         return make()
@@ -284,15 +306,14 @@ def construct(make: Callable[[], nn.Module]) -> nn.Module:
         raise CheckpointError(f"config.json describes no model: {error}", where="--pretrained-dir") from error
 
 
-def build_body(pretrained: dict[str, Any], channels: int, length: int, patch: int) -> nn.Module:
+def build_body(pretrained: dict[str, Any], channels: int, length: int, patch: int) -> Body:
     """The described body with random weights."""
     body = BODIES[pretrained["model_type"]]
     return construct(lambda: body(pretrained["config"], channels, length, patch))
 
 
-def load_body(body: nn.Module, directory: str) -> None:
+def load_body(body: Body, directory: str) -> None:
     """The directory's weights into `body.core`, all of it; the file's heads, words and cut layers are left."""
-    assert isinstance(body, (GPT2Body, PerChannelBody))
     weights = {key.removeprefix(body.PREFIX): value for key, value in read_weights(directory).items()}
     wanted = body.core.state_dict().keys()
     load_strict(body.core, {key: value for key, value in weights.items() if key in wanted}, directory)

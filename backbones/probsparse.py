@@ -38,6 +38,8 @@ def most_active(q: torch.Tensor, k: torch.Tensor, sampled: torch.Tensor, count: 
 class ProbSparse(nn.Module):
     """`q, k, v [B, heads, L, d] -> [B, heads, L, d]` over windows of `length` steps; full attention where u is L."""
 
+    sampled: torch.Tensor
+
     def __init__(self, length: int, factor: int, *, causal: bool) -> None:
         super().__init__()
         self.causal, self.count = causal, active_count(length, factor)

@@ -10,14 +10,14 @@ window, channel and step of validation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 
-from backbones import ForecastSpec, register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Stretches
 from backbones.gram import LinearForecaster, Pieces, count, gram, squares, uncentred
 from backbones.period import period_of_pieces
 from errors import DataError, UsageError
@@ -40,63 +40,54 @@ STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(0, 6.5, 0.5)
 class Ridge(LinearForecaster):
     """One matrix for all channels."""
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        lookback: int,
-        strength: float,
-        norm: str,
-        ahead: ForecastSpec | None = None,
-    ) -> None:
-        assert ahead is not None, "head 'forecast' is the only one"
-        super().__init__(channels, length, ahead, matrices=1)
-        if lookback > length:
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper, matrices=1)
+        if hyper.lookback > inputs.length:
             raise UsageError(
-                f"{lookback} inputs, but a window has {length}",
+                f"{hyper.lookback} inputs, but a window has {inputs.length}",
                 where="--model-args lookback",
                 hint="lengthen --context-len, or lookback=0 to let validation choose",
             )
-        self.lookback, self.strength, self.norm = lookback, strength, norm
 
     def fit(
         self,
-        train: Sequence[torch.Tensor | np.ndarray],
-        val: Sequence[torch.Tensor | np.ndarray],
-        both: Sequence[torch.Tensor | np.ndarray],  # noqa: ARG002 - the contract's; fitted on training alone
+        train: Stretches,
+        val: Stretches,
+        both: Stretches,
+        known: Stretches | None = None,
     ) -> dict[str, Any]:
         """Choose and fit; -> what was chosen, its MSE on validation (None without any) and among how many."""
         fit_on, score_on = self.pieces(train), self.pieces(val)
         candidates = list(self._candidates(fit_on))
-        scored = count(score_on, self.length + self.ahead.horizon)
+        scored = count(score_on, self.length + self.forecast.horizon)
         if len(candidates) > 1 and not scored:
             raise DataError(
-                f"validation has no window of {self.length} + {self.ahead.horizon} steps to choose on",
+                f"validation has no window of {self.length} + {self.forecast.horizon} steps to choose on",
                 where="ridge",
                 hint="enlarge validation, or give lookback, strength and norm",
             )
         error, chosen, weight = self._best(candidates, fit_on, score_on)
         self.set_weight(weight[None])
-        mse = error / (scored * self.ahead.horizon) if scored else None
+        mse = error / (scored * self.forecast.horizon) if scored else None
         return {**chosen, "val_mse": mse, "candidates": len(candidates)}
 
     def _candidates(self, train: Pieces) -> Iterator[dict[str, Any]]:
         """Every setting to try, those of one look-back together."""
-        sizes = [self.lookback] if self.lookback else sorted({n for n in LOOKBACKS if n < self.length} | {self.length})
-        sizes = [n for n in sizes if count(train, n + self.ahead.horizon)]
+        given, every = self.hyper.lookback, {n for n in LOOKBACKS if n < self.length} | {self.length}
+        sizes = [given] if given else sorted(every)
+        sizes = [n for n in sizes if count(train, n + self.forecast.horizon)]
         if not sizes:
-            least = self.lookback or min(LOOKBACKS[0], self.length)
+            least = given or min(LOOKBACKS[0], self.length)
             raise DataError(
-                f"no window of {least} + {self.ahead.horizon} steps fits into a stretch of the training part",
+                f"no window of {least} + {self.forecast.horizon} steps fits into a stretch of the training part",
                 where="ridge",
                 hint="shorten --horizon or the look-back, or give longer series",
             )
         period = period_of_pieces(train, max(self.length // 2, 1))
         centres = {"last": 1, "mean": period, "none": 0}
         auto = ["last", "mean"] if period > 1 else ["last"]
-        norms = auto if self.norm == "auto" else [self.norm]
-        strengths = [self.strength] if self.strength else STRENGTHS
+        norms = auto if self.hyper.norm == "auto" else [self.hyper.norm]
+        strengths = [self.hyper.strength] if self.hyper.strength else STRENGTHS
         for lookback, norm, strength in product(sizes, norms, strengths):
             yield {"lookback": lookback, "norm": norm, "centre": min(centres[norm], lookback), "strength": strength}
 
@@ -104,7 +95,7 @@ class Ridge(LinearForecaster):
         self, candidates: list[dict[str, Any]], train: Pieces, val: Pieces
     ) -> tuple[float, dict[str, Any], np.ndarray]:
         """The least squared error on validation, whose it is, and its weight `[L, H]` for windows as they are."""
-        horizon = self.ahead.horizon
+        horizon = self.forecast.horizon
         val_gram, judged = gram(val, self.length + horizon), count(val, self.length + horizon)
         best: tuple[float, dict[str, Any], np.ndarray] | None = None
         lookback = 0

@@ -25,9 +25,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 
-from backbones import ForecastSpec, register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Stretches
+from backbones.blend import Blend, Weights
 from backbones.gram import LinearForecaster, Pieces, Squares, count, gram, squares, uncentred
 from backbones.period import period_of_pieces
 from errors import DataError
@@ -79,23 +80,23 @@ class Fold:
 
 
 @register
-class RidgeEnsemble(LinearForecaster):
+class RidgeEnsemble(Blend, LinearForecaster):
     """One matrix a channel, or one for all where there are more than 32."""
 
-    def __init__(self, channels: int, length: int, *, refit: bool, ahead: ForecastSpec | None = None) -> None:
-        assert ahead is not None, "head 'forecast' is the only one"
-        wanted = len(ahead.targets)
-        super().__init__(channels, length, ahead, matrices=wanted if wanted <= MOST_OWN else 1)
-        self.refit = refit
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        assert inputs.forecast is not None
+        wanted = len(inputs.forecast.targets)
+        super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_OWN else 1)
 
-    def fit(
+    def weigh(
         self,
-        train: Sequence[torch.Tensor | np.ndarray],
-        val: Sequence[torch.Tensor | np.ndarray],
-        both: Sequence[torch.Tensor | np.ndarray],
-    ) -> dict[str, Any]:
-        """Score, weigh and add up the members; -> the numbers of them, the period, the heaviest and its folds' MSE."""
-        horizon, pieces = self.ahead.horizon, self.pieces(train)
+        train: Stretches,
+        val: Stretches,
+        both: Stretches,
+        known: Stretches | None,
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Score, weigh and add up the members; reports how many there were, the period, and the heaviest one's MSE."""
+        horizon, pieces = self.forecast.horizon, self.pieces(train)
         lookbacks = _lookbacks(pieces, self.length, horizon)
         context = lookbacks[-1]
         folds = _folds(pieces, [piece[:, self.length - context :] for piece in self.pieces(val)], context, horizon)
@@ -104,17 +105,14 @@ class RidgeEnsemble(LinearForecaster):
         members = _members(lookbacks, period, own=groups > 1)
         scores = [_score(fold, members, horizon, period, groups) for fold in folds]
         weights = _weigh({one: [score[one] for score in scores] for one in members})
-        self.set_weight(_blend(self.pieces(both) if self.refit else pieces, weights, horizon, period))
-        heaviest = sorted(weights, key=lambda one: -weights[one].mean())[:5]
-        return {
-            "members": len(weights),
-            "effective_members": float(np.mean(1 / sum(w**2 for w in weights.values()))),
+        self.set_weight(_sum(self.pieces(both) if self.hyper.refit else pieces, weights, horizon, period))
+        heaviest = max(weights, key=lambda one: weights[one].mean())
+        return weights, {
             "candidates": len(members),
             "period": period,
             "lookbacks": lookbacks,
-            "fold_mse": [float(score[heaviest[0]].mean()) for score in scores],
-            "heaviest": {str(one): float(weights[one].mean()) for one in heaviest},
-            "refit": self.refit,
+            "fold_mse": [float(score[heaviest].mean()) for score in scores],
+            "refit": self.hyper.refit,
         }
 
 
@@ -284,11 +282,11 @@ def _weigh(mse: Mapping[Member, Sequence[np.ndarray]]) -> dict[Member, np.ndarra
     return {one: weight for one, weight in zip(mse, heavy, strict=True) if weight.any()}
 
 
-def _blend(pieces: Pieces, weights: Mapping[Member, np.ndarray], horizon: int, period: int) -> np.ndarray:
+def _sum(pieces: Pieces, weights: Mapping[Member, np.ndarray], horizon: int, period: int) -> np.ndarray:
     """The weighted sum of members fitted on `pieces`, as maps `[groups, L, H]` of windows as they are."""
     groups = len(next(iter(weights.values())))
-    blend = np.zeros((groups, max(one.lookback for one in weights), horizon))
+    total = np.zeros((groups, max(one.lookback for one in weights), horizon))
     for one, channel, weight in _solve(pieces, weights, horizon, period):
         served = slice(None) if channel is None else channel
-        blend[served, -one.lookback :] += weights[one][served, None, None] * uncentred(weight, one.centre)
-    return blend
+        total[served, -one.lookback :] += weights[one][served, None, None] * uncentred(weight, one.centre)
+    return total

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 
 HYPER = {
@@ -34,23 +35,25 @@ class Centred(nn.Conv1d):
 
 
 @register
-class Seq2Point(nn.Module):
+class Seq2Point(Backbone):
     """A token is the point of its step; their mean is the window's summary."""
 
     stride = 1
     pool = "mean"
     causal = False
 
-    def __init__(self, channels: int, length: int, *, around: int, hidden: int, dropout: float) -> None:
-        super().__init__()
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
         layers: list[nn.Module] = []
+        channels = inputs.channels
         for kernel, filters in CONVOLUTIONS:
             layers += [Centred(channels, filters, kernel), nn.ReLU()]
             channels = filters
         # What is further away than the window's other end is zero at every step.
-        self.convolve = nn.Sequential(*layers, Centred(channels, hidden, min(around, 2 * length - 1)), nn.ReLU())
-        self.dropout = Dropout(dropout)
-        self.dim = hidden
+        around = min(hyper.around, 2 * inputs.length - 1)
+        self.convolve = nn.Sequential(*layers, Centred(channels, hyper.hidden, around), nn.ReLU())
+        self.dropout = Dropout(hyper.dropout)
+        self.dim = hyper.hidden
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.dropout(self.convolve(x).transpose(1, 2))

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import ForecastSpec, register
+from backbones import ForecastSpec, Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import SelectTargets
 from backbones.layers import patch_count
 
@@ -32,29 +33,30 @@ def bands(kernel: torch.Tensor, period: int) -> torch.Tensor:
 
 
 @register
-class SparseTSF(nn.Module):
+class SparseTSF(Backbone):
     """A convolution within a period and a linear map from period to period."""
 
     forecasts = True
     heads = ("forecast",)
+    forecast: ForecastSpec
+    own: torch.Tensor
 
-    def __init__(self, channels: int, length: int, *, period: int, ahead: ForecastSpec | None = None) -> None:
-        super().__init__()
-        assert ahead is not None, "SparseTSF forecasts and does nothing else"
-        self.period, self.ahead = period, ahead
-        self.targets = SelectTargets(channels, ahead.targets)
-        self.before, self.after = patch_count(length, period), patch_count(ahead.horizon, period)
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        self.period = period = hyper.period
+        self.targets = SelectTargets(inputs.channels, self.forecast.targets)
+        self.before, self.after = patch_count(inputs.length, period), patch_count(self.forecast.horizon, period)
         width = 2 * (period // 2) + 1
         bound = width**-0.5  # of torch's own convolutions
         self.kernel = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
-        self.periods = nn.Linear(self.before, ahead.levels * self.after, bias=False)
+        self.periods = nn.Linear(self.before, self.forecast.levels * self.after, bias=False)
         own = F.one_hot(torch.tensor(period // 2), width).float()
         self.register_buffer("own", own, persistent=False)  # the kernel that leaves a window as it is
 
-    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG002
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         x = self.targets(x)
         mean = x.mean(dim=2, keepdim=True)
-        y = self._continue(x - mean).unflatten(2, (self.ahead.levels, -1))[..., : self.ahead.horizon]
+        y = self._continue(x - mean).unflatten(2, (self.forecast.levels, -1))[..., : self.forecast.horizon]
         return (y + mean.unsqueeze(3)).flatten(1, 2)
 
     def _continue(self, x: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 from backbones.layers import check_odd
 
@@ -56,30 +57,22 @@ class Block(nn.Module):
 
 
 @register
-class TCN(nn.Module):
+class TCN(Backbone):
     """A causal one is summarised by its last token, the only one that has seen the window."""
 
     stride = 1
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,  # noqa: ARG002 - the contract's; the convolutions take any
-        *,
-        filters: int,
-        depth: int,
-        kernel: int,
-        dropout: float,
-        causal: bool,
-    ) -> None:
-        super().__init__()
-        check_odd(kernel)
-        self.causal = causal
-        self.pool = "last" if causal else "mean"
-        self.dim = filters
-        self.blocks = nn.Sequential(
-            *(Block(filters if i else channels, filters, kernel, 2**i, dropout, causal) for i in range(depth))
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        check_odd(hyper.kernel)
+        self.causal = hyper.causal
+        self.pool = "last" if hyper.causal else "mean"
+        self.dim = hyper.filters
+        blocks = (
+            Block(self.dim if i else inputs.channels, self.dim, hyper.kernel, 2**i, hyper.dropout, hyper.causal)
+            for i in range(hyper.depth)
         )
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.blocks(x).transpose(1, 2)

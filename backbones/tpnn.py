@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 from backbones.layers import repeat_last
 
@@ -47,23 +48,16 @@ class Pooled(nn.Module):
 
 
 @register
-class TPNN(nn.Module):
+class TPNN(Backbone):
     """Features at full resolution from an encoder and its surroundings; their mean is the window's summary."""
 
     stride = 1
     pool = "mean"
     causal = False
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,  # noqa: ARG002 - the contract's; the convolutions take any
-        *,
-        filters: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        widths = [channels] + [filters * 2**i for i in range(CONVOLUTIONS)]
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        widths = [inputs.channels] + [hyper.filters * 2**i for i in range(CONVOLUTIONS)]
         self.convolve = nn.ModuleList(
             # Batch norm takes away what a bias would add.
             nn.Sequential(nn.Conv1d(a, b, KERNEL, padding=KERNEL // 2, bias=False), nn.BatchNorm1d(b), nn.ReLU())
@@ -71,9 +65,9 @@ class TPNN(nn.Module):
         )
         width = widths[-1]
         self.pooled = nn.ModuleList(Pooled(width, width // len(SCALES), scale) for scale in SCALES)
-        self.enlarge = nn.ConvTranspose1d(2 * width, filters, SHRINK, stride=SHRINK)
-        self.dropout = Dropout(dropout)
-        self.dim = filters
+        self.enlarge = nn.ConvTranspose1d(2 * width, hyper.filters, SHRINK, stride=SHRINK)
+        self.dropout = Dropout(hyper.dropout)
+        self.dim = hyper.filters
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = repeat_last(x, SHRINK)

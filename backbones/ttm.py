@@ -14,13 +14,15 @@ newest steps are read, and the tokens of older steps repeat the oldest one there
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import pretrained_files, register
+from backbones import Hyper, InputSpec, pretrained_files, register
+from backbones.base import Backbone
 from backbones.layers import choose_patch, fit_tokens, join_channels, left_pad, level_of, patch_count, standardise
 from errors import CheckpointError, UsageError
 
@@ -192,51 +194,31 @@ class TinyTimeMixer(nn.Module):
 
 
 @register
-class TTM(nn.Module):
+class TTM(Backbone):
     """Mixers over patches and features; the mean over the patches is the window's summary."""
 
     pool = "mean"
     causal = False
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,
-        *,
-        patch: int,
-        d_model: int,
-        levels: int,
-        layers: int,
-        expansion: int,
-        decoder_dim: int,
-        decoder_layers: int,
-        mix_channels: bool,
-        dropout: float,
-        pretrained: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
-        self.pretrained = pretrained
-        patch = patch or choose_patch(length, MAX_PATCHES)
-        settings: dict[str, Any] = pretrained["config"] if pretrained is not None else {
-            "context": patch * patch_count(length, patch), "patch": patch, "dim": d_model, "levels": levels,
-            "layers": layers, "expansion": expansion, "decoder_dim": decoder_dim, "decoder_levels": 0,
-            "decoder_layers": decoder_layers, "dropout": dropout, "decoder_dropout": dropout, "channels": 0,
-            "decoder_channels": channels if mix_channels else 0, "horizon": 0,
-        }  # fmt: skip
+    takes_pretrained_dir = True
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        settings = _own_settings(inputs, hyper) if inputs.pretrained is None else inputs.pretrained["config"]
         self.core = TinyTimeMixer(**settings)
         if self.core.head is not None:
             # It stays as published: no loss of ours reaches it, and `forecast` after finetuning is not what it was.
             self.core.head.requires_grad_(False)
         self.stride = settings["patch"]
-        self.dim = channels * settings["decoder_dim"] + 2 * channels
-        self.count = patch_count(length, self.stride)
+        self.dim = inputs.channels * (settings["decoder_dim"] + 2)
+        self.count = patch_count(inputs.length, self.stride)
 
     @classmethod
-    def load_pretrained(cls, channels: int, length: int, directory: str, **hyper: Any) -> nn.Module:
+    def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> TTM:
         """A published model on this disk; every tensor of its file has its place here, and none is missing."""
         pretrained_files.refuse_fixed("ttm", hyper, tuple(HYPER))
-        described = {"model_type": "tinytimemixer", "config": _settings(directory, channels)}
-        model = pretrained_files.construct(lambda: cls(channels, length, **hyper, pretrained=described))
+        described = {"model_type": "tinytimemixer", "config": _published_settings(directory, inputs.channels)}
+        model = pretrained_files.construct(lambda: cls(replace(inputs, pretrained=described), hyper))
         weights = {_renamed(key): value for key, value in pretrained_files.read_weights(directory).items()}
         pretrained_files.load_strict(model.core, weights, directory)
         return model
@@ -246,13 +228,25 @@ class TTM(nn.Module):
         return fit_tokens(join_channels(h, level_of(mean, scale)), self.count)
 
 
+def _own_settings(inputs: InputSpec, hyper: Hyper) -> dict[str, Any]:
+    """The arguments of `TinyTimeMixer` from scratch: a context of whole patches, and no forecast head."""
+    patch = hyper.patch or choose_patch(inputs.length, MAX_PATCHES)
+    return {
+        "context": patch * patch_count(inputs.length, patch), "patch": patch, "dim": hyper.d_model,
+        "levels": hyper.levels, "layers": hyper.layers, "expansion": hyper.expansion,
+        "decoder_dim": hyper.decoder_dim, "decoder_levels": 0, "decoder_layers": hyper.decoder_layers,
+        "dropout": hyper.dropout, "decoder_dropout": hyper.dropout, "channels": 0,
+        "decoder_channels": inputs.channels if hyper.mix_channels else 0, "horizon": 0,
+    }  # fmt: skip
+
+
 def _renamed(key: str) -> str:
     for pattern, ours in RENAMES:
         key = re.sub(pattern, ours, key)
     return key
 
 
-def _settings(directory: str, channels: int) -> dict[str, Any]:
+def _published_settings(directory: str, channels: int) -> dict[str, Any]:
     """What a published config.json says, as the arguments of `TinyTimeMixer`."""
     config, where = pretrained_files.read_config(directory), f"--pretrained-dir {directory}"
     if config.get("model_type") != "tinytimemixer":

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import register
+from backbones import Hyper, InputSpec, register
+from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 from backbones.layers import check_odd, repeat_last
 
@@ -41,33 +42,25 @@ class TwoConvolutions(nn.Sequential):
 
 
 @register
-class UNet(nn.Module):
+class UNet(Backbone):
     """Features at full resolution that know their surroundings; the mean over the window is its summary."""
 
     stride = 1
     pool = "mean"
     causal = False
 
-    def __init__(
-        self,
-        channels: int,
-        length: int,  # noqa: ARG002 - the contract's; the convolutions take any
-        *,
-        filters: int,
-        levels: int,
-        kernel: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        kernel = hyper.kernel
         check_odd(kernel)
-        widths = [filters * 2**level for level in range(levels)]
-        self.multiple = 2 ** (levels - 1)
-        self.down = nn.ModuleList(TwoConvolutions(a, b, kernel) for a, b in pairwise([channels, *widths]))
+        widths = [hyper.filters * 2**level for level in range(hyper.levels)]
+        self.multiple = 2 ** (hyper.levels - 1)
+        self.down = nn.ModuleList(TwoConvolutions(a, b, kernel) for a, b in pairwise([inputs.channels, *widths]))
         ups = list(pairwise(reversed(widths)))  # the width below and the level's own, from the lowest
         self.enlarge = nn.ModuleList(nn.ConvTranspose1d(below, width, 2, stride=2) for below, width in ups)
         self.up = nn.ModuleList(TwoConvolutions(2 * width, width, kernel) for _, width in ups)
-        self.dropout = Dropout(dropout)
-        self.dim = filters
+        self.dropout = Dropout(hyper.dropout)
+        self.dim = hyper.filters
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         length = x.shape[2]

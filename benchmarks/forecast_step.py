@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -19,7 +18,7 @@ from torch import nn
 
 import losses
 import windows
-from backbones import ForecastSpec, backbone_class
+from backbones import ForecastSpec, ModelSpec, backbone_class
 from backbones.model import build_model
 from benchmarks.step_overhead import Case, tell
 from readers.long import read_long
@@ -58,24 +57,25 @@ def case(name: str, path: Path, count: int) -> Case:
     series = torch.from_numpy((values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True))
     usable = np.ones(steps, bool)
     index = windows.plan(np.array([0, steps]), usable, usable, length=LENGTH, offset=1, horizon=HORIZON)
-    reads = getattr(backbone_class(name), "reads_known", False)
     known = None
-    if reads:
+    if backbone_class(name).reads_known:
         times = np.concatenate([table.time[:steps], table.clock.extend(int(table.time[steps - 1]), HORIZON)])
         known = torch.from_numpy(table.clock.features(times))
     channels = len(series)
-    ahead = ForecastSpec(HORIZON, tuple(range(channels)), marks=0 if known is None else len(known))
-    shape: dict[str, Any] = {
-        "outputs": channels,
-        "horizon": HORIZON,
-        "head": "forecast",
-        "args": BACKBONES[name],
-        "ahead": ahead,
-    }
+    spec = ModelSpec(
+        backbone=name,
+        channels=channels,
+        length=LENGTH,
+        outputs=channels,
+        horizon=HORIZON,
+        head="forecast",
+        args=BACKBONES[name],
+        forecast=ForecastSpec(HORIZON, tuple(range(channels)), marks=0 if known is None else len(known)),
+    )
 
     def make() -> nn.Module:
         torch.manual_seed(0)
-        return build_model(name, channels, LENGTH, **shape)
+        return build_model(spec)
 
     return Case(make, Forecast(), Windows(series, series, index, known))
 

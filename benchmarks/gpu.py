@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 import windows
+from backbones import ModelSpec
 from backbones.model import build_model
 from benchmarks.step_overhead import CONTEXT, Classify, data
 from config import RunConfig
@@ -40,7 +41,8 @@ def wait(device: torch.device) -> None:
 
 def trainer_of(name: str, over: Windows, config: RunConfig, device: torch.device) -> Trainer:
     torch.manual_seed(0)
-    model = build_model(name, over.shape[0], CONTEXT, outputs=1, horizon=1, head="pool", args={}).to(device)
+    spec = ModelSpec(backbone=name, channels=over.shape[0], length=CONTEXT, outputs=1, horizon=1, head="pool")
+    model = build_model(spec).to(device)
     task = Classify()
     task.weight = torch.ones(1, device=device)
     precision = Precision.choose(config.amp, device)

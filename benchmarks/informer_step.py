@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import ForecastSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.model import build_model
 
 LIMIT = 1.2
@@ -33,11 +33,17 @@ LEAST_TURNS = 10
 
 
 def our_model(d_model: int) -> nn.Module:
-    ahead = ForecastSpec(HORIZON, tuple(range(CHANNELS)), marks=MARKS)
-    args = {"d_model": d_model, "d_ff": 4 * d_model, "label_len": LABEL}
-    return build_model(
-        "informer", CHANNELS, CONTEXT, outputs=CHANNELS, horizon=HORIZON, head="forecast", args=args, ahead=ahead
+    spec = ModelSpec(
+        backbone="informer",
+        channels=CHANNELS,
+        length=CONTEXT,
+        outputs=CHANNELS,
+        horizon=HORIZON,
+        head="forecast",
+        args={"d_model": d_model, "d_ff": 4 * d_model, "label_len": LABEL},
+        forecast=ForecastSpec(HORIZON, tuple(range(CHANNELS)), marks=MARKS),
     )
+    return build_model(spec)
 
 
 def published_model(peer: Path, d_model: int) -> nn.Module:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 import losses
 import windows
+from backbones import ModelSpec
 from backbones.model import build_model
 from config import RunConfig
 from hardware import Precision
@@ -73,9 +74,11 @@ def case(name: str, rows: int) -> Case:
     """Classify on synthetic demand."""
     values, targets, index = data(rows)
 
+    spec = ModelSpec(backbone=name, channels=4, length=CONTEXT, outputs=1, horizon=1, head="pool", args=BACKBONES[name])
+
     def make() -> nn.Module:
         torch.manual_seed(0)
-        return build_model(name, 4, CONTEXT, outputs=1, horizon=1, head="pool", args=BACKBONES[name])
+        return build_model(spec)
 
     return Case(make, Classify(), Windows(values, targets, index))
 

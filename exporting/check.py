@@ -59,7 +59,8 @@ class Deployed(nn.Module):
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         seen = [self.scale(x)]
         if known is not None:
-            marks = self.model.ahead.marks
+            assert self.model.spec.forecast is not None
+            marks = self.model.spec.forecast.marks
             if self.scale_known is not None:
                 known = torch.cat([known[:, :marks], self.scale_known(known[:, marks:])], dim=1)
             seen.append(known)

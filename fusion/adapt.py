@@ -40,7 +40,7 @@ def adapt(stored: Mapping[str, Any], run_data: RunData, task: Task, split: Split
     """
     owner = backbone_class(stored["model"]["backbone"])
     modalities = run_data.modalities
-    assert modalities is not None and hasattr(owner, "module_of")
+    assert modalities is not None and owner.reads_modalities
     before, after = list(stored["scaler"]["channels"]), list(run_data.channels)
     state = dict(stored["state"])
     told, rebuilt = {}, []

@@ -47,9 +47,9 @@ def settle(config: RunConfig, task: Task, argv: Sequence[str]) -> RunConfig:
     if config.mode != "train":
         return config
     where = f"--stage {config.stage}"
-    if not hasattr(backbone_class(config.backbone), "stages"):
+    if not backbone_class(config.backbone).stages:
         if config.stage not in ("", "end2end"):
-            able = [name for name in names() if hasattr(backbone_class(name), "stages")]
+            able = [name for name in names() if backbone_class(name).stages]
             raise UsageError(f"{config.backbone} is one piece; {' and '.join(able)} has stages", where=where)
         return config
     if task.head == "forecast" and config.stage not in ("", "end2end"):
@@ -147,7 +147,7 @@ class EncoderLearner(Learner):
     def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
         series = self.run_data.series
         kept = {
-            "model": self.spec(None),
+            "model": self.model.spec.plain(),
             "state": _below(self.model, f"backbone.{self.part}."),
             "scaler": self.scaler.plain(),
             "input_channels": list(series.channels),
@@ -230,7 +230,7 @@ class RestLearner(Learner):
 
     def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
         rest = {key: value for key, value in self.model.state_dict().items() if not key.startswith(f"{self.first}.")}
-        kept = {"model": self.spec(None), "state": rest, "encoder": _digest(self.encoder["state"])}
+        kept = {"model": self.model.spec.plain(), "state": rest, "encoder": _digest(self.encoder["state"])}
         checkpoint.save(self.folder / REST_FILE, kept)
         super()._describe(argv, progress, content)
 

@@ -19,7 +19,7 @@ import torch
 
 import finetune
 import tasks
-from backbones.layers import Recurrent
+from backbones.recurrent import Recurrent
 from errors import CheckpointError
 from readers.clock import Clock, fixed_offset
 from scaler import Scaler

@@ -59,8 +59,8 @@ class SensorModel:
         self.model = finetune.model_from(stored).eval()
         backbone = self.model.backbone
         self.encoder: torch.nn.Module = torch.nn.Identity()
-        if hasattr(backbone, "stages"):
-            self.encoder, backbone.encoded = getattr(backbone, backbone.stages[0]), True
+        if backbone.stages:
+            self.encoder, backbone.encoded = backbone.get_submodule(backbone.stages[0]), True
         self.contexts: deque[torch.Tensor] = deque(maxlen=self.length)
 
     def forget(self) -> None:

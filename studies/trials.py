@@ -168,7 +168,7 @@ def dry_run(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
     return {
         "monitor": task.monitor,
         "direction": task.direction,
-        "closed_form": hasattr(backbone_class(config.backbone), "fit"),
+        "closed_form": backbone_class(config.backbone).closed_form,
         "data": {"windows": sizes["windows"], "label_mean": means},
     }
 

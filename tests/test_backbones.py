@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import inspect
@@ -9,6 +10,7 @@ import io
 import json
 import math
 import pickle
+import re
 import sys
 import types
 from pathlib import Path
@@ -18,7 +20,8 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import backbones
-from backbones import ForecastSpec
+from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec
+from backbones.base import Backbone, check_contract
 from backbones.layers import choose_patch
 from backbones.llm_ts import Attention, rotary_table
 from backbones.model import Forecaster, Model, build_model
@@ -28,13 +31,14 @@ from hardware import leave_alone
 torch.set_num_threads(1)
 
 NAMES = backbones.names()
-HEADS = {name: getattr(backbones.backbone_class(name), "heads", backbones.HEADS) for name in NAMES}
+CLASSES = {name: backbones.backbone_class(name) for name in NAMES}
+HEADS = {name: chosen.heads for name, chosen in CLASSES.items()}
 TOKENS = [name for name in NAMES if "pool" in HEADS[name]]
 # One made of trained runs is not built from sizes alone, and its own tests build it.
-BUILT = [name for name in NAMES if not getattr(backbones.backbone_class(name), "of_runs", False)]
+BUILT = [name for name in NAMES if not CLASSES[name].blends_runs]
 SERVED = [(name, head) for name in BUILT for head in HEADS[name]]
 # A closed form has no weights to descend on: `fit` sets them, and its own tests hold it to that.
-TRAINED = [(name, head) for name, head in SERVED if not hasattr(backbones.backbone_class(name), "fit")]
+TRAINED = [(name, head) for name, head in SERVED if not CLASSES[name].closed_form]
 # Under the first head that a backbone serves, where one head is enough.
 FIRST = [(name, head) for name, head in TRAINED if head == HEADS[name][0]]
 CHANNELS, LENGTH = 3, 31
@@ -46,14 +50,15 @@ def make(
     """Two outputs."""
     torch.manual_seed(more.pop("seed", 0))
     horizon = length if head == "step" else 4
-    args = more.pop("args", {})
-    ahead = _ahead(name, channels, horizon) if head == "forecast" else None
-    return build_model(name, channels, length, outputs=2, horizon=horizon, head=head, args=args, ahead=ahead, **more)
+    directory = more.pop("pretrained_dir", None)
+    forecast = wanted(name, channels, horizon) if head == "forecast" else None
+    sizes = {"channels": channels, "length": length, "outputs": 2, "horizon": horizon, "head": head}
+    return build_model(ModelSpec(backbone=name, forecast=forecast, **sizes, **more), directory)
 
 
-def _ahead(name: str, channels: int, horizon: int) -> ForecastSpec:
+def wanted(name: str, channels: int, horizon: int) -> ForecastSpec:
     """Two quantile levels of the last channel; two channels for a closed form, which has no levels."""
-    if hasattr(backbones.backbone_class(name), "fit"):
+    if CLASSES[name].closed_form:
         return ForecastSpec(horizon, (0, channels - 1))
     return ForecastSpec(horizon, (channels - 1,), levels=2)
 
@@ -70,18 +75,87 @@ def test_registry_holds_the_six():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hyper_defaults_keep_their_own_bounds_and_are_constructor_arguments(name):
-    table = backbones.hyper(name)
-    arguments = inspect.signature(backbones.backbone_class(name)).parameters
-    for key, spec in table.items():
+def test_hyper_defaults_keep_their_own_bounds(name):
+    for spec in backbones.hyper(name).values():
         assert set(spec) <= {"default", "min", "max", "choices", "help"} and spec["help"]
-        assert key in arguments
         assert spec["default"] in spec.get("choices", [spec["default"]])
         bounds = [spec[bound] for bound in ("min", "default", "max") if bound in spec]
         if len(bounds) > 1:
             assert bounds == sorted(bounds) and len({type(bound) for bound in bounds}) == 1
-    assert set(arguments) - {"channels", "length", "pretrained", "ahead", "modalities", "part"} == set(table)
-    assert ("ahead" in arguments) is getattr(backbones.backbone_class(name), "forecasts", False)
+
+
+READ_ELSEWHERE = {("ensemble", "members")}  # by what loads the runs, which the model is then given
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_hyperparameter_is_read_and_no_other(name):
+    """In every branch of the file, those too that a model with the defaults does not take."""
+    source = inspect.getsource(sys.modules[CLASSES[name].__module__]) + inspect.getsource(CLASSES[name].__mro__[1])
+    read = set(re.findall(r"\bhyper\.(\w+)", source))
+    assert read == {key for key in backbones.hyper(name) if (name, key) not in READ_ELSEWHERE}
+
+
+def test_hyper_holds_defaults_and_what_was_given_and_nothing_else():
+    hyper = Hyper("gru", {"hidden": 8})
+    assert vars(hyper) == {"hidden": 8, "layers": 1, "dropout": 0.0, "bidirectional": False}
+    with pytest.raises(AttributeError, match="'hiden', only hidden, layers, dropout, bidirectional"):
+        hyper.hiden  # noqa: B018
+    with pytest.raises(UsageError, match="gru has no hyperparameter 'hiden'") as refused:
+        Hyper("gru", {"hiden": 8})
+    assert refused.value.hint == "did you mean hidden?"
+    assert vars(copy.deepcopy(hyper)) == vars(hyper)
+
+
+def of(**attributes: object) -> type:
+    return type("Made", (Backbone,), attributes)
+
+
+def test_what_a_class_says_of_itself_is_checked_where_it_is_registered():
+    check_contract(of(pool="mean", causal=True, _kept=3, heads=("pool",), helper=lambda self: 1, size=property(len)))
+    for attributes, message in (
+        ({"casual": True}, "Made.casual: a backbone has no such attribute. did you mean causal?"),
+        ({"head": ("pool",)}, "Made.head: .* did you mean heads?"),
+        ({"heads": "forecast"}, "Made.heads must be of type tuple"),
+        ({"fit": lambda self: {}}, r"Made.closed_form must say whether there is a fit\(\)"),
+        ({"takes_pretrained_dir": True}, r"takes_pretrained_dir must say whether there is a load_pretrained\(\)"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            backbones.register(of(**attributes))
+    with pytest.raises(AssertionError, match="Other must be a subclass of Backbone"):
+        backbones.register(type("Other", (torch.nn.Module,), {}))
+
+
+def test_a_misspelt_attribute_of_a_class_between_is_found_too():
+    with pytest.raises(AssertionError, match="no such attribute"):
+        check_contract(type("Below", (of(forecast_s=True),), {}))
+
+
+def test_what_a_backbone_does_not_offer_says_so():
+    backbone = make("gru").backbone
+    for asked, message in (
+        (lambda: backbone.fit([], [], []), "GRU has no closed form"),
+        (lambda: backbone.module_of("sound"), "GRU reads no modalities"),
+        (lambda: type(backbone).load_pretrained(InputSpec(channels=1, length=9), Hyper("gru"), "x"), "no directory"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            asked()
+
+
+def test_a_specification_is_kept_as_it_was_in_the_first_release():
+    """The keys and their order; those for what a model has not are left out."""
+    plain = {
+        "backbone": "fusion_gru", "channels": 3, "length": 9, "outputs": 2, "horizon": 4, "head": "forecast",
+        "args": {"hidden": 8}, "pretrained": None,
+        "ahead": {"horizon": 4, "targets": [2, 0], "levels": 1, "marks": 5, "covariates": 1},
+        "modalities": {"a": 1, "b": 2}, "part": "encoder",
+    }  # fmt: skip
+    spec = ModelSpec.of(plain)
+    assert spec.plain() == plain and list(spec.plain()) == list(plain)
+    assert spec.forecast == ForecastSpec(4, (2, 0), marks=5, covariates=1) and spec.modalities == {"a": 1, "b": 2}
+    least = {key: plain[key] for key in list(plain)[:8]}
+    assert list(ModelSpec.of(least).plain()) == list(least)
+    del least["pretrained"]
+    assert ModelSpec.of(least).pretrained is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,6 +176,7 @@ def test_shapes(name, length, head):
         backbone = model.backbone
         if head != "forecast":
             assert backbone(x).shape == (2, math.ceil(length / backbone.stride), backbone.dim)
+            assert backbone.pool in ("last", "mean") and backbone.causal in (False, True)
         assert model(x).shape == (2, 2, length if head == "step" else 4)
         with torch.autocast("cpu", torch.bfloat16):
             assert model(x).isfinite().all()

@@ -61,18 +61,18 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
     words = ["--task", task, "--csv", *files, "--context-len", "9", "--backbone", backbone]
     more = ["--epochs", "1", "--batch-size", "32", "--reference", "off", *OWN.get(task, [])]
     chosen = backbones.backbone_class(backbone)
-    if HEADS[task] not in getattr(chosen, "heads", backbones.HEADS):
+    if HEADS[task] not in chosen.heads:
         assert run.main(["--mode", "train", *words, *more]) == 2
         assert f"has no {HEADS[task]!r} head" in capsys.readouterr().err
         return
     args = SMALL.get(backbone, "").split()
-    if getattr(chosen, "of_runs", False):
+    if chosen.blends_runs:
         parts = [[*words[:-1], "linear"], [*words[:-1], "gru"]]
         runs = [run_json(capsys, "--mode", "train", *part, *more)["directory"] for part in parts]
         args = [f"members={','.join(runs)}"]
     trained = run_json(capsys, "--mode", "train", *words, *more, *(["--model-args", *args] if args else []))
     assert trained["backbone"] == backbone and trained["parameters"] > 0
-    if getattr(chosen, "of_runs", False):  # it needs its members no longer
+    if chosen.blends_runs:  # it needs its members no longer
         for place in runs:
             shutil.rmtree(place)
     again = run_json(capsys, "--mode", "infer", *words, "--ckpt", trained["directory"], "--eval-split", "val")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from backbones import ForecastSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.forecast_layers import BatchNorm, Dropout, EncoderLayer
 from backbones.model import Forecaster, build_model
 from errors import UsageError
@@ -22,17 +22,20 @@ TINY = {"itransformer": {"d_model": 16, "heads": 2, "d_ff": 16}, "patchtst": {"l
 
 def make(name: str, channels: int, length: int, horizon: int, *, targets=None, levels=1, marks=0, covariates=0, **args):
     torch.manual_seed(0)
-    ahead = ForecastSpec(horizon, tuple(range(channels)) if targets is None else targets, levels, marks, covariates)
-    args = TINY.get(name, {}) | args
-    model = build_model(name, channels, length, outputs=0, horizon=horizon, head="forecast", args=args, ahead=ahead)
+    forecast = ForecastSpec(horizon, tuple(range(channels)) if targets is None else targets, levels, marks, covariates)
+    model = build_model(spec_of(name, channels, length, forecast, TINY.get(name, {}) | args))
     assert isinstance(model, Forecaster)
     return model.eval()
 
 
+def spec_of(name: str, channels: int, length: int, forecast: ForecastSpec, args: dict) -> ModelSpec:
+    sizes = {"channels": channels, "length": length, "outputs": forecast.outputs, "horizon": forecast.horizon}
+    return ModelSpec(backbone=name, head="forecast", forecast=forecast, args=args, **sizes)
+
+
 def published(name: str, length: int, horizon: int, **args) -> int:
     """Parameters at the defaults of HYPER, for 7 channels."""
-    ahead = ForecastSpec(horizon, tuple(range(7)))
-    model = build_model(name, 7, length, outputs=0, horizon=horizon, head="forecast", args=args, ahead=ahead)
+    model = build_model(spec_of(name, 7, length, ForecastSpec(horizon, tuple(range(7))), args))
     return sum(p.numel() for p in model.parameters())
 
 
@@ -291,7 +294,7 @@ def test_itransformer_reads_marks_over_the_context_and_covariates_to_the_end():
         return bool((model(x, other) - model(x, known)).abs().max() > 1e-4)
 
     assert [moves(0, 19), moves(0, 20), moves(1, 0), moves(2, 0), moves(2, 25)] == [True, False, True, True, True]
-    assert not hasattr(model, "effect")
+    assert model.effect is None
     assert model(x, known).shape == (4, 2, 6)
 
 

@@ -15,6 +15,7 @@ import torch
 
 import checkpoint
 import finetune
+from backbones import ModelSpec
 from backbones.model import build_model
 from readers.npz import read_npz
 
@@ -59,8 +60,8 @@ def weights(folder, name="model.pt.best"):
 
 def fusion(**more):
     torch.manual_seed(0)
-    args = more.pop("args", {})
-    return build_model("fusion_gru", 99, 30, outputs=7, horizon=1, head="pool", args=args, modalities=SIZES, **more)
+    sizes = {"channels": 99, "length": 30, "outputs": 7, "horizon": 1, "head": "pool"}
+    return build_model(ModelSpec(backbone="fusion_gru", modalities=SIZES, **sizes, **more))
 
 
 def test_the_parts_have_the_sizes_that_are_asked_for():
@@ -99,7 +100,8 @@ def test_a_context_is_attention_across_the_modalities_of_its_own_step():
 
 def test_modalities_may_bear_any_name():
     names = {"values": 1, "type": 1, "training": 1, "2": 1}
-    model = build_model("fusion_gru", 4, 3, outputs=1, horizon=1, head="pool", args={}, modalities=names)
+    sizes = {"channels": 4, "length": 3, "outputs": 1, "horizon": 1, "head": "pool"}
+    model = build_model(ModelSpec(backbone="fusion_gru", modalities=names, **sizes))
     assert len(model.backbone.encoder.project) == 4
     for name in names:
         assert model.backbone.get_submodule(model.backbone.module_of(name)).weight.shape == (80, 1)

@@ -9,10 +9,10 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional as F
 
-from backbones import ForecastSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.informer import DecoderLayer, Distil, Embedding, Map, SelfAttention, Sizes
 from backbones.layers import VARIANCE_FLOOR
-from backbones.model import Forecaster, build_model
+from backbones.model import Forecaster, Model, build_model
 from backbones.probsparse import ProbSparse, active_count
 from errors import UsageError
 
@@ -26,14 +26,20 @@ SIZES = Sizes(dim=6, heads=2, hidden=12, factor=1, dropout=0.0)
 def forecaster(
     channels: int = CHANNELS,
     length: int = LENGTH,
-    ahead: ForecastSpec | None = None,
+    forecast: ForecastSpec | None = None,
     seed: int = 0,
     **args,
 ) -> Forecaster:
     torch.manual_seed(seed)
-    ahead = ahead or ForecastSpec(HORIZON, tuple(range(channels)), marks=MARKS)
-    more = {"outputs": ahead.outputs, "horizon": ahead.horizon, "head": "forecast", "ahead": ahead}
-    return build_model("informer", channels, length, args=SMALL | args, **more)
+    forecast = forecast or ForecastSpec(HORIZON, tuple(range(channels)), marks=MARKS)
+    sizes = {"channels": channels, "length": length, "outputs": forecast.outputs, "horizon": forecast.horizon}
+    return build_model(ModelSpec(backbone="informer", head="forecast", forecast=forecast, args=SMALL | args, **sizes))
+
+
+def tokens(channels: int, length: int, **args) -> Model:
+    """The encoder alone, under the head "pool"."""
+    sizes = {"channels": channels, "length": length, "outputs": 1, "horizon": 1}
+    return build_model(ModelSpec(backbone="informer", head="pool", args=args, **sizes))
 
 
 def windows(batch: int = 4, channels: int = CHANNELS, length: int = LENGTH) -> torch.Tensor:
@@ -242,8 +248,7 @@ def test_parameters_are_the_published_number():
     hourly = ForecastSpec(24, tuple(range(7)), marks=4)
     assert count(forecaster(7, 96, hourly, **published)) == 11_328_007
     assert count(forecaster(7, 96, ForecastSpec(24, tuple(range(7))), **published)) == 11_328_007 - 2 * 4 * 512
-    tokens = build_model("informer", 7, 96, outputs=1, horizon=1, head="pool", args=published)
-    assert not [key for key in tokens.state_dict() if "decoder" in key]
+    assert not [key for key in tokens(7, 96, **published).state_dict() if "decoder" in key]
 
 
 @pytest.mark.parametrize("label_len, expected", [(0, 16), (1, 1), (LENGTH, LENGTH)])
@@ -254,22 +259,21 @@ def test_what_encoder_and_decoder_read(label_len, expected):
         embed.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs}))
     model(x, known)
     assert torch.equal(seen["encoder"][0], x) and torch.equal(seen["encoder"][1], known[..., :LENGTH])
-    start, ahead = seen["decoder"]
+    start, known_there = seen["decoder"]
     assert torch.equal(start, torch.cat([x[..., LENGTH - expected :], torch.zeros(4, CHANNELS, HORIZON)], dim=2))
-    assert torch.equal(ahead, known[..., LENGTH - expected :])
+    assert torch.equal(known_there, known[..., LENGTH - expected :])
 
 
 @pytest.mark.parametrize("targets, levels", [((0, 1, 2), 1), ((2,), 1), ((2, 0), 3)])
 @pytest.mark.parametrize("horizon", [1, 5, 40])
 @pytest.mark.parametrize("length", [4, LENGTH])
 def test_a_row_for_each_target_and_level(length, horizon, targets, levels):
-    ahead = ForecastSpec(horizon, targets, levels)
-    out = forecaster(length=length, ahead=ahead)(windows(length=length))
+    out = forecaster(length=length, forecast=ForecastSpec(horizon, targets, levels))(windows(length=length))
     assert out.shape == (4, len(targets) * levels, horizon)
 
 
 def test_every_step_known_beforehand_matters():
-    model, x = forecaster(ahead=ForecastSpec(HORIZON, (0,), marks=2, covariates=1)).eval(), windows()
+    model, x = forecaster(forecast=ForecastSpec(HORIZON, (0,), marks=2, covariates=1)).eval(), windows()
     known = marks(rows=3)
     out = model(x, known)
     for step in (0, LENGTH - 1, LENGTH, LENGTH + HORIZON - 1):
@@ -280,7 +284,7 @@ def test_every_step_known_beforehand_matters():
 
 @pytest.mark.parametrize("revin", [False, True])
 def test_revin_moves_a_forecast_with_its_window(revin):
-    model, x = forecaster(ahead=ForecastSpec(HORIZON, (2, 0), 2), revin=revin).eval(), windows()
+    model, x = forecaster(forecast=ForecastSpec(HORIZON, (2, 0), 2), revin=revin).eval(), windows()
     shift, scale = torch.tensor([100.0, -7.0, 5.0]), torch.tensor([2.0, 9.0, 0.5])
     moved = model(x * scale[:, None] + shift[:, None])
     owner = [2, 2, 0, 0]
@@ -312,10 +316,7 @@ def test_small_and_constant_windows_stay_finite(batch, channels, length, horizon
 @pytest.mark.parametrize("distil", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 31, 96])
 def test_tokens_halve_between_the_layers(length, distil):
-    model = build_model(
-        "informer", 2, length, outputs=1, horizon=1, head="pool", args=SMALL | {"e_layers": 3, "distil": distil}
-    )
-    backbone = model.eval().backbone
+    backbone = tokens(2, length, **SMALL, e_layers=3, distil=distil).eval().backbone
     assert backbone.stride == (4 if distil else 1)
     assert backbone(windows(2, 2, length)).shape == (2, math.ceil(length / backbone.stride), 16)
 

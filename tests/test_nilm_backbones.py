@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import multiscale, seq2point, tcn, tpnn, unet
+from backbones import ModelSpec, multiscale, seq2point, tcn, tpnn, unet
 from backbones.layers import position_table, repeat_last
 from backbones.model import build_model
 from errors import UsageError
@@ -24,7 +24,8 @@ CHANNELS = 3
 def make(name: str, length: int = 31, channels: int = CHANNELS, **args) -> nn.Module:
     """A backbone whose batch norms have seen data, so that none is the identity."""
     torch.manual_seed(0)
-    backbone = build_model(name, channels, length, outputs=1, horizon=length, head="step", args=args).backbone
+    sizes = {"channels": channels, "length": length, "outputs": 1, "horizon": length, "head": "step"}
+    backbone = build_model(ModelSpec(backbone=name, args=args, **sizes)).backbone
     for part in backbone.modules():
         if isinstance(part, nn.BatchNorm1d):
             unsettle(part)

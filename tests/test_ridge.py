@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from backbones import ForecastSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.gram import Squares, count, gram, squares, uncentred
 from backbones.model import build_model
 from errors import DataError, UsageError
@@ -30,9 +30,12 @@ def windows(pieces: list[np.ndarray], width: int) -> np.ndarray:
 
 def made(name: str, channels: int, length: int, horizon: int, *, targets: tuple[int, ...] = (), **args):
     """The backbone under its forecast head."""
-    ahead = ForecastSpec(horizon, targets or tuple(range(channels)))
-    options = {"outputs": ahead.outputs, "horizon": horizon, "head": "forecast"}
-    return build_model(name, channels, length, args=args, ahead=ahead, **options)
+    return build_model(spec_of(name, channels, length, ForecastSpec(horizon, targets or tuple(range(channels))), args))
+
+
+def spec_of(name: str, channels: int, length: int, forecast: ForecastSpec, args: dict) -> ModelSpec:
+    sizes = {"channels": channels, "length": length, "outputs": forecast.outputs, "horizon": forecast.horizon}
+    return ModelSpec(backbone=name, head="forecast", forecast=forecast, args=args, **sizes)
 
 
 def mse(model: torch.nn.Module, z: np.ndarray, length: int, horizon: int) -> float:
@@ -196,17 +199,16 @@ def test_constant_channels_go_on(value):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "ahead", "where"),
+    ("arguments", "wanted", "where"),
     [
         ({}, {"levels": 3}, "--quantiles"),
         ({}, {"covariates": 2}, "--known-future"),
         ({"lookback": 25}, {}, "--model-args lookback"),
     ],
 )
-def test_what_it_cannot_do_is_refused(arguments, ahead, where):
-    wanted = ForecastSpec(5, (0, 1), **ahead)
+def test_what_it_cannot_do_is_refused(arguments, wanted, where):
     with pytest.raises(UsageError) as caught:
-        build_model("ridge", 2, 24, outputs=wanted.outputs, horizon=5, head="forecast", args=arguments, ahead=wanted)
+        build_model(spec_of("ridge", 2, 24, ForecastSpec(5, (0, 1), **wanted), arguments))
     assert caught.value.where.startswith(where) and caught.value.hint
 
 

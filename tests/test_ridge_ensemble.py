@@ -7,8 +7,9 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from backbones import ridge_ensemble
+from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec, ridge_ensemble
 from backbones.gram import squares, uncentred
+from backbones.model import build_model
 from backbones.ridge_ensemble import Fold, Member
 from errors import DataError, UsageError
 
@@ -244,9 +245,9 @@ def test_validation_weighs_and_does_not_train():
     for other, same in ((no_validation, [True, True, False]), (half, [True, False, False])):
         assert [all(np.array_equal(untouched[i][one], other[i][one]) for one in members) for i in range(3)] == same
     weights = dict.fromkeys(members, np.full(2, 1 / len(members)))
-    blend = ridge_ensemble._blend([z[:, :300]], weights, **SETTINGS)
+    blend = ridge_ensemble._sum([z[:, :300]], weights, **SETTINGS)
     z[:, 300:] = 99
-    assert np.array_equal(blend, ridge_ensemble._blend([z[:, :300]], weights, **SETTINGS))
+    assert np.array_equal(blend, ridge_ensemble._sum([z[:, :300]], weights, **SETTINGS))
 
 
 def test_refit_uses_both_parts_and_says_so():
@@ -301,8 +302,23 @@ def test_too_little_is_told_with_sizes():
 
 
 def test_quantiles_are_refused():
+    inputs = InputSpec(channels=2, length=24, forecast=ForecastSpec(5, (0, 1), levels=3))
     with pytest.raises(UsageError, match="quantiles"):
-        ridge_ensemble.RidgeEnsemble(2, 24, refit=False, ahead=ridge_ensemble.ForecastSpec(5, (0, 1), levels=3))
+        ridge_ensemble.RidgeEnsemble(inputs, Hyper("ridge_ensemble"))
+
+
+def test_a_stored_checkpoint_loads_by_its_old_keys_and_predicts_the_same():
+    """It keeps the one map that its members add up to, and none of them."""
+    weight, x = torch.randn(2, 7, 40), torch.randn(3, 2, 40)
+    plain = {
+        "backbone": "ridge_ensemble", "channels": 2, "length": 40, "outputs": 2, "horizon": 7, "head": "forecast",
+        "args": {}, "pretrained": None,
+        "ahead": {"horizon": 7, "targets": [0, 1], "levels": 1, "marks": 0, "covariates": 0},
+    }  # fmt: skip
+    model = build_model(ModelSpec.of(plain))
+    model.load_state_dict({"backbone.weight": weight})
+    assert model.spec.plain() == plain
+    torch.testing.assert_close(model(x), torch.einsum("bkt,kht->bkh", x, weight))
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ import checkpoint
 import cli
 import finetune
 import tasks
+from backbones import ModelSpec
 from backbones.model import build_model
 from data import Series
 from errors import CheckpointError, UsageError
@@ -62,7 +63,7 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
     }
     spec |= {"horizon": 120, "head": "step", "args": args}
     torch.manual_seed(5)
-    model = build_model(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
+    model = build_model(ModelSpec.of(spec))
     torch.nn.init.uniform_(model.head.bias, 0.5, 1)  # above 0, where no power is cut off
     stored = {
         "config": config.flat(),

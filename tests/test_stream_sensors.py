@@ -21,6 +21,7 @@ import torch
 
 import checkpoint
 import finetune
+from backbones import ModelSpec
 from backbones.model import build_model
 from errors import CheckpointError
 from scaler import Scaler
@@ -47,7 +48,7 @@ def made(
     spec |= {"head": "pool", "args": small[backbone]}
     spec |= {"modalities": SENSORS} if backbone == "fusion_gru" else {}
     torch.manual_seed(3)
-    model = build_model(**{"name" if key == "backbone" else key: value for key, value in spec.items()})
+    model = build_model(ModelSpec.of(spec))
     torch.nn.init.normal_(model.head.weight, std=2)
     torch.nn.init.zeros_(model.head.bias)
     names = [f"zone{k}" for k in range(outputs)]

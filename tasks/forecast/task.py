@@ -18,7 +18,7 @@ import torch
 
 import losses
 import metrics
-from backbones import ForecastSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.model import build_model
 from backbones.period import find_period
 from config import RunConfig, exact
@@ -323,19 +323,27 @@ class Forecast(Task):
     def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Predictor:
         """Of the targets' own past, no longer than the model's."""
         inputs = torch.from_numpy(seen)
-        ahead = ForecastSpec(self.horizon, tuple(range(len(seen))))
-        shape = {"outputs": ahead.outputs, "horizon": self.horizon, "head": self.head, "args": {}, "ahead": ahead}
-        model = build_model("ridge", len(seen), train.length, **shape)
-        pieces = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
-        model.backbone.fit(*pieces, [])
+        forecast = ForecastSpec(self.horizon, tuple(range(len(seen))))
+        spec = ModelSpec(
+            backbone="ridge",
+            channels=len(seen),
+            length=train.length,
+            outputs=forecast.outputs,
+            horizon=self.horizon,
+            head=self.head,
+            forecast=forecast,
+        )
+        model = build_model(spec)
+        parts = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
+        model.backbone.fit(*parts, both=[])
 
-        def forecast(index: Index) -> np.ndarray:
+        def predict(index: Index) -> np.ndarray:
             over = Windows(inputs, inputs, index)
             with torch.no_grad():
                 parts = [model(over.contexts(at))[:count].numpy() for at, count in over.in_order(BATCH)]
             return np.concatenate(parts)
 
-        return forecast
+        return predict
 
     # --- files -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,140 @@
+"""The contract of a backbone: what it is given, what it offers and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones import HEADS, ForecastSpec, Hyper, InputSpec
+from errors import nearest
+
+Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
+
+
+class Backbone(nn.Module):
+    """Windows `x [B, C, T]` in, tokens `z [B, T', dim]` or a forecast `[B, outputs, H]` out.
+
+    **Tokens.** `forward(x) -> z` with `T' = ceil(T / stride)`. Token j speaks for the steps up to
+    `T - (T' - 1 - j) * stride`, so that the last token ends where the window ends. A head (`backbones/model.py`) makes
+    the outputs of a task of them; this is enough for every task, forecasts too.
+
+    **Forecasts.** A backbone with `forecasts = True` makes them itself where `inputs.forecast` is given:
+    `forward(x, known) -> y [B, outputs, H]` in the units of x, the `levels` of the first target first. `known
+    [B, marks + covariates, T + H]`, or None, is what is known over the context and the horizon.
+
+    Parameters
+    ----------
+    inputs : the windows' sizes, and what else the model is built for.
+    hyper : the values of the file's HYPER, `hyper.d_model`.
+
+    Attributes
+    ----------
+    A class sets those that differ from the default; where one depends on a hyperparameter, its constructor does.
+
+    dim, stride : width of a token, steps from token to token.
+    pool : how the tokens become one vector: the "last" one, or their "mean".
+    causal : token j uses the order of no step after its own (a window's mean and scale it may use).
+    heads : the heads that it serves, of "pool", "step" and "forecast".
+    forecasts : it makes forecasts itself.
+    reads_known : it looks at `known` itself; for the others the head adds the effect of covariates.
+    reads_modalities : it wants `inputs.modalities`.
+    closed_form : it offers `fit`, which is called in place of epochs.
+    takes_pretrained_dir : it offers `load_pretrained`.
+    blends_runs : it is made of trained runs, `inputs.members`.
+    stages : the names of two submodules that can be trained one after the other. The first maps each step by itself,
+        `[B, C, T] -> [B, width, T]`; with `inputs.part` it is built alone, under some tokens made of it.
+    adapters : of a backbone with stages, the dotted name of what holds a module for each modality (`module_of`).
+    encoded : set from outside: x holds the outputs of the first stage already.
+    not_compiled : methods that `torch.compile` leaves alone.
+    """
+
+    dim: int
+    stride: int
+    pool: Literal["last", "mean"]
+    causal: bool
+    heads: tuple[str, ...] = HEADS
+    forecasts: bool = False
+    reads_known: bool = False
+    reads_modalities: bool = False
+    closed_form: bool = False
+    takes_pretrained_dir: bool = False
+    blends_runs: bool = False
+    stages: tuple[str, ...] = ()
+    adapters: str = ""
+    encoded: bool = False
+    not_compiled: tuple[str, ...] = ()
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__()
+        assert inputs.forecast is not None or self.heads != ("forecast",), "a forecaster without a forecast to make"
+        self.hyper = hyper
+        self.forecast: ForecastSpec | None = inputs.forecast
+        self.pretrained: dict[str, Any] | None = inputs.pretrained  # what a checkpoint keeps of a model directory
+
+    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None = None) -> dict[str, Any]:
+        """Set the weights of a closed form (`closed_form = True`).
+
+        Parameters
+        ----------
+        train : contiguous stretches `[C, n]` of what the model sees; any window in one is a training window.
+        val : stretches `[C, n]`, each from the T steps before its first target on.
+        both : training and validation, joined where they touch.
+        known : for each of `val` a stretch `[marks + covariates, n]` of what is known over the horizon too; None where
+            there is no such thing.
+
+        Returns
+        -------
+        What was chosen, in plain values, for the summary. "refit": True says that validation was fitted on, too.
+
+        Raises
+        ------
+        DataError : where there are too few steps to fit or to choose on.
+        """
+        raise AssertionError(f"{type(self).__name__} has no closed form")
+
+    @classmethod
+    def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> Backbone:
+        """The backbone with the architecture and the weights of a model directory (`takes_pretrained_dir = True`).
+
+        The `pretrained` of the result is a plain dict; with it in `inputs.pretrained` the constructor rebuilds the
+        architecture without the directory.
+
+        Raises
+        ------
+        CheckpointError : for a directory that holds no model, or one that does not fit the inputs.
+        UsageError : where a hyperparameter was given that the directory fixes.
+        """
+        raise AssertionError(f"{cls.__name__} takes no directory")
+
+    @classmethod
+    def module_of(cls, modality: str) -> str:
+        """The dotted name, below the backbone, of the module that reads a modality (`reads_modalities = True`)."""
+        raise AssertionError(f"{cls.__name__} reads no modalities")
+
+
+def check_contract(cls: type) -> None:
+    """AssertionError where a class does not keep the contract.
+
+    It must be a `Backbone`, and a public attribute of the class that is no method must be one that `Backbone` knows:
+    nobody would read a misspelt one. Constants belong into the module; annotations without a value are free.
+    """
+    assert issubclass(cls, Backbone), f"{cls.__qualname__} must be a subclass of Backbone"
+    owners = [owner for owner in cls.__mro__ if issubclass(owner, Backbone) and owner is not Backbone]
+    for owner in owners:
+        for name, value in vars(owner).items():
+            if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__"):
+                _check_attribute(f"{owner.__qualname__}.{name}", name, value)
+    for flag, method in (("closed_form", "fit"), ("takes_pretrained_dir", "load_pretrained")):
+        offered = any(method in vars(owner) for owner in owners)
+        assert getattr(cls, flag) is offered, f"{cls.__qualname__}.{flag} must say whether there is a {method}()"
+
+
+def _check_attribute(where: str, name: str, value: object) -> None:
+    known = Backbone.__annotations__
+    assert name in known, f"{where}: a backbone has no such attribute. {nearest(name, known)}"
+    default = vars(Backbone).get(name)
+    assert default is None or type(value) is type(default), f"{where} must be of type {type(default).__name__}"

@@ -1,0 +1,112 @@
+"""Models made of members: a weighted mean, its weights chosen on validation.
+
+    y[b, k, h] = sum_i w[i, k] y_i[b, k, h],   w[i, k] >= 0,   sum_i w[i, k] = 1
+
+A member is whatever makes outputs of a window: a net, a closed form, trees. There are two ways to hold members:
+
+- as they are (`RunBlend`): modules that the blend asks, each with its own parameters and buffers in the blend's state
+  dict (what is no weight, such as the thresholds of trees, is a buffer). `InputSpec.members` says what builds them
+  again; with the state dict this is all that a checkpoint needs.
+- added up, where they are linear: the blend keeps the one map that they sum to, and the members are gone
+  (`ridge_ensemble`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones import Hyper, InputSpec
+from backbones.base import Backbone, Stretches
+from backbones.model import build_model
+from errors import UsageError
+
+# {member: its weight for each output [K], or [1] for all of them}. A member's name is what `str` makes of it.
+Weights = Mapping[Any, np.ndarray]
+
+HEAVIEST = 5  # members named in a summary
+
+
+class Blend(Backbone):
+    """A weighted mean of members; a subclass has members, a `forward` and `weigh`."""
+
+    closed_form = True
+
+    @abstractmethod
+    def weigh(
+        self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Choose the weights on validation and put them into the state (the arguments of `Backbone.fit`).
+
+        Returns the weights, of the members that got one, and what else there is to report of the choice.
+        """
+
+    @torch.no_grad()
+    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None = None) -> dict[str, Any]:
+        """Weigh the members, in the mode in which they will be used; what `describe` and `weigh` report."""
+        was_training = self.training
+        self.eval()
+        weights, found = self.weigh(train, val, both, known)
+        self.train(was_training)
+        return describe(weights) | found
+
+
+class RunBlend(Blend):
+    """A blend of trained runs, kept as modules in `members`; `inputs.members` describes them.
+
+    Member i sees the newest `lengths[i]` steps of `x * scale[i] + shift[i]`: the blend's input, on the scale and with
+    the context that the member was trained with. In the state dict: `weight [m]`, `scale` and `shift [m, 1, C, 1]`, and
+    each member's own state under `members.{i}`.
+    """
+
+    blends_runs = True
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        count = len(inputs.members)
+        if not count:
+            hint = "--model-args members=artifacts/RUN,artifacts/OTHER"
+            raise UsageError("takes trained runs to blend", where="--model-args members", hint=hint)
+        self.specs = [member.model for member in inputs.members]
+        self.names = [f"{i}: {member}" for i, member in enumerate(inputs.members, start=1)]
+        self.lengths = [spec.length for spec in self.specs]
+        self.members = nn.ModuleList(build_model(spec) for spec in self.specs)
+        self.weight = nn.Parameter(torch.full((count,), 1 / count))
+        shape = (count, 1, inputs.channels, 1)
+        self.register_buffer("scale", torch.tensor([member.scale for member in inputs.members]).view(shape))
+        self.register_buffer("shift", torch.tensor([member.shift for member in inputs.members]).view(shape))
+
+    @abstractmethod
+    def ask(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """What member i makes of `seen(i, x)`, in the units of the blend's outputs: `[B, K, H]`."""
+
+    def seen(self, i: int, x: torch.Tensor) -> torch.Tensor:
+        """The blend's input `[B, C, T]` as member i takes it."""
+        return x[:, :, -self.lengths[i] :] * self.scale[i] + self.shift[i]
+
+    def apart(self, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """The members' outputs before they are blended: `[m, B, K, H]`."""
+        return torch.stack([self.ask(i, x, known) for i in range(len(self.members))])
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.einsum("i,ibkh->bkh", self.weight, self.apart(x, known))
+
+
+def describe(weights: Weights) -> dict[str, Any]:
+    """Of every blend's weights: the members that have some, as how many equal ones they count, and the heaviest.
+
+    The effective number is 1 / sum_i w_i^2, averaged over the outputs.
+    """
+    heaviest = sorted(weights, key=lambda member: -weights[member].mean())[:HEAVIEST]
+    return {
+        "members": len(weights),
+        "effective_members": float(np.mean(1 / sum(weight**2 for weight in weights.values()))),
+        "heaviest": {str(member): float(weights[member].mean()) for member in heaviest},
+    }

@@ -1,0 +1,144 @@
+"""What a model is built from, in plain values that a checkpoint can hold. Without torch, as the registry is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ForecastSpec:
+    """What a forecast is to hold: `horizon` steps of the input channels `targets`, each at `levels` quantiles.
+
+    Parameters
+    ----------
+    horizon : H, the steps to forecast.
+    targets : the input channels to forecast, in the order of the outputs.
+    levels : quantiles of each target; 1 for a point forecast.
+    marks : time features, the first rows of `known [B, marks + covariates, T + H]`.
+    covariates : columns that are known over the horizon too, the rows after them.
+    """
+
+    horizon: int
+    targets: tuple[int, ...]
+    levels: int = 1
+    marks: int = 0
+    covariates: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Rows of a forecast: the levels of the first target, then those of the next."""
+        return len(self.targets) * self.levels
+
+    def plain(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return asdict(self) | {"targets": list(self.targets)}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> ForecastSpec:
+        """From a checkpoint."""
+        return cls(**{**plain, "targets": tuple(plain["targets"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """What a backbone is built for; its constructor gets this beside its hyperparameters.
+
+    Parameters
+    ----------
+    channels : C, of the windows `[B, C, T]`.
+    length : T, the steps of a window.
+    forecast : what the head "forecast" asks for; None under the other heads.
+    modalities : {name: channels} in the order of the channels, for a backbone with `reads_modalities`; None where all
+        channels are one group.
+    part : the first of a backbone's `stages`, to build it alone; None for the whole.
+    pretrained : the configuration of a model directory that was loaded (`Backbone.load_pretrained`). It fixes the
+        architecture, so that a checkpoint can rebuild the model without the directory.
+    members : the trained runs that a blend is made of.
+    """
+
+    channels: int
+    length: int
+    forecast: ForecastSpec | None = None
+    modalities: dict[str, int] | None = None
+    part: str | None = None
+    pretrained: dict[str, Any] | None = None
+    members: tuple[MemberSpec, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(InputSpec):
+    """A backbone under a head: everything that builds a model but its weights.
+
+    Parameters
+    ----------
+    backbone : its registered name.
+    outputs, horizon : K and H of the outputs `[B, K, H]`.
+    head : "pool", "step" or "forecast" (`Backbone.heads`).
+    args : hyperparameters that differ from the defaults of the backbone's HYPER.
+    """
+
+    backbone: str
+    outputs: int
+    horizon: int
+    head: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """What a checkpoint keeps under "model"."""
+        optional = {
+            "ahead": None if self.forecast is None else self.forecast.plain(),
+            "modalities": self.modalities,
+            "part": self.part,
+        }
+        return {
+            "backbone": self.backbone,
+            "channels": self.channels,
+            "length": self.length,
+            "outputs": self.outputs,
+            "horizon": self.horizon,
+            "head": self.head,
+            "args": dict(self.args),
+            "pretrained": _plain_members(self.members) if self.members else self.pretrained,
+        } | {key: value for key, value in optional.items() if value is not None}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> ModelSpec:
+        """From a checkpoint's "model". A blend's members are under "pretrained" there."""
+        kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
+        forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
+        members = _members_of(pretrained) if pretrained is not None and "members" in pretrained else ()
+        return cls(
+            **kept,
+            forecast=None if forecast is None else ForecastSpec.of(forecast),
+            modalities=plain.get("modalities"),
+            part=plain.get("part"),
+            pretrained=None if members else pretrained,
+            members=members,
+        )
+
+
+@dataclass(frozen=True)
+class MemberSpec:
+    """A trained run in a blend: its model, which sees the blend's input x as `x * scale + shift`, `[C]` each."""
+
+    model: ModelSpec
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.model.backbone} on {self.model.length} steps"
+
+
+def _plain_members(members: tuple[MemberSpec, ...]) -> dict[str, Any]:
+    return {
+        "members": [member.model.plain() for member in members],
+        "scales": [list(member.scale) for member in members],
+        "shifts": [list(member.shift) for member in members],
+    }
+
+
+def _members_of(plain: Mapping[str, Any]) -> tuple[MemberSpec, ...]:
+    rows = zip(plain["members"], plain["scales"], plain["shifts"], strict=True)
+    return tuple(MemberSpec(ModelSpec.of(model), tuple(scale), tuple(shift)) for model, scale, shift in rows)
