@@ -199,9 +199,11 @@ class Learner:
         with self.run_data.timed("train"):
             assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form of inputs made as windows are read"
             inputs = self.device_data.inputs.cpu()
-            parts = [[inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)]
+            fit_on, chosen_on, all_of_them = (
+                [inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)
+            )
             known = self._known_of_val() if self.model.backbone.reads_known else None
-            self.solution = self.model.backbone.fit(*parts, known)
+            self.solution = self.model.backbone.fit(fit_on, chosen_on, all_of_them, known)
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -26,7 +27,7 @@ from windows import Windows
 
 LENGTH = HORIZON = 96
 BATCH = 32
-BACKBONES = {
+BACKBONES: dict[str, dict[str, Any]] = {
     "dlinear": {},
     "sparsetsf": {},
     "patchtst": {},

@@ -90,7 +90,8 @@ READ_ELSEWHERE = {("ensemble", "members")}  # by what loads the runs, which the 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_hyperparameter_is_read_and_no_other(name):
     """In every branch of the file, those too that a model with the defaults does not take."""
-    source = inspect.getsource(sys.modules[CLASSES[name].__module__]) + inspect.getsource(CLASSES[name].__mro__[1])
+    owners = CLASSES[name].__mro__[: CLASSES[name].__mro__.index(Backbone)]
+    source = "".join(inspect.getsource(sys.modules[module]) for module in {owner.__module__ for owner in owners})
     read = set(re.findall(r"\bhyper\.(\w+)", source))
     assert read == {key for key in backbones.hyper(name) if (name, key) not in READ_ELSEWHERE}
 

@@ -18,8 +18,7 @@ import torch
 
 import losses
 import metrics
-from backbones import ForecastSpec, ModelSpec
-from backbones.model import build_model
+from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.period import find_period
 from config import RunConfig, exact
 from data import Series
@@ -323,27 +322,19 @@ class Forecast(Task):
     def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Predictor:
         """Of the targets' own past, no longer than the model's."""
         inputs = torch.from_numpy(seen)
-        forecast = ForecastSpec(self.horizon, tuple(range(len(seen))))
-        spec = ModelSpec(
-            backbone="ridge",
-            channels=len(seen),
-            length=train.length,
-            outputs=forecast.outputs,
-            horizon=self.horizon,
-            head=self.head,
-            forecast=forecast,
-        )
-        model = build_model(spec)
-        parts = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
-        model.backbone.fit(*parts, both=[])
+        wanted = ForecastSpec(self.horizon, tuple(range(len(seen))))
+        spec = InputSpec(channels=len(seen), length=train.length, forecast=wanted)
+        model = backbone_class("ridge")(spec, Hyper("ridge"))
+        fit_on, chosen_on = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
+        model.fit(fit_on, chosen_on, both=[])
 
-        def predict(index: Index) -> np.ndarray:
+        def forecast(index: Index) -> np.ndarray:
             over = Windows(inputs, inputs, index)
             with torch.no_grad():
                 parts = [model(over.contexts(at))[:count].numpy() for at, count in over.in_order(BATCH)]
             return np.concatenate(parts)
 
-        return predict
+        return forecast
 
     # --- files -----------------------------------------------------------------------------------------------------
 
