@@ -12,18 +12,122 @@ import io
 import os
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from backbones import ModelSpec
 from errors import CheckpointError
+from scaler import Scaler
 
 SCHEMA = 1
 _MARK = b"tsrun sha256 "
 _COMMENT = len(_MARK) + 64
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the one that an experiment leaves
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and all that it needs: one object in memory, one file on disk.
+
+    Parameters
+    ----------
+    config : every setting of the run, under its flag's name.
+    model : what builds the model again.
+    state : the weights, by name, on the CPU.
+    scaler : of the model's input [C]; `known_scaler` of the channels known ahead, None where there are none.
+    clock : {"freq", "tz"} of the steps of training; None for data without times.
+    input_channels : names of the channels that the files gave.
+    outputs : names of the K outputs.
+    per_row : whether a target belongs to a whole row, not to a step.
+    fitted : the task's constants, see `Task.fitted`.
+    calibration : thresholds or margins chosen on validation; empty for a run that was stopped before it chose.
+    references : the same for the reference predictors, by name.
+    split : how training was split from validation and test.
+    sources : sha256 of each file of training.
+    training : optimizer, schedule, random states and position, to resume from; None in the best checkpoint.
+    adapted : what became of each feature of a modality that was adapted, None where none was.
+    schema : version of the file's layout.
+    """
+
+    config: dict[str, Any]
+    model: ModelSpec
+    state: dict[str, torch.Tensor]
+    scaler: Scaler
+    input_channels: list[str]
+    outputs: list[str]
+    per_row: bool
+    fitted: dict[str, Any]
+    calibration: dict[str, Any]
+    references: dict[str, Any]
+    known_scaler: Scaler | None = None
+    clock: dict[str, str] | None = None
+    split: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    training: dict[str, Any] | None = None
+    adapted: dict[str, Any] | None = None
+    schema: int = SCHEMA
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        name: str = self.config["task"]
+        return name
+
+    @property
+    def freq(self) -> str | None:
+        """The step of training, as pandas writes it; None without times."""
+        return None if self.clock is None else self.clock["freq"]
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """What the run was given for a flag; `default` for a flag that is younger than the checkpoint."""
+        return self.config.get(name, default)
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        content = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("schema", "adapted")}
+        content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
+        content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
+        content["sources"] = list(self.sources)
+        save(path, content | ({} if self.adapted is None else {"adapted": self.adapted}))
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read and verify a file. Raises CheckpointError for anything but a whole checkpoint of a model."""
+        return cls.of(read(path), str(path))
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], where: str) -> Checkpoint:
+        """From a file's content; `where` is its path, for the error."""
+        lacking = sorted(f.name for f in fields(cls) if f.name in _REQUIRED and f.name not in content)
+        if lacking:
+            what = f"not a checkpoint of this toolkit: it has no {', '.join(lacking)}"
+            raise CheckpointError(what, where=where)
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        made: dict[str, Any] = {"model": ModelSpec.of(content["model"]), "scaler": Scaler.of(content["scaler"])}
+        if known.get("known_scaler") is not None:
+            made["known_scaler"] = Scaler.of(content["known_scaler"])
+        made |= {"split": dict(content.get("split") or {}), "sources": tuple(content.get("sources") or ())}
+        return cls(**known | made)
+
+
+_REQUIRED = frozenset(
+    (
+        "config",
+        "model",
+        "state",
+        "scaler",
+        "input_channels",
+        "outputs",
+        "per_row",
+        "fitted",
+        "calibration",
+        "references",
+    )
+)
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -61,8 +165,8 @@ def _siblings(place: Path) -> str:
     return f"{place.parent} has {', '.join(runs[:5])}" if runs else f"{place.parent} holds no run"
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read and verify a checkpoint; its tensors come to the CPU. CheckpointError for anything but a whole one."""
+def read(path: Path) -> dict[str, Any]:
+    """The verified content of a file that `save` wrote; tensors come to the CPU. CheckpointError for anything else."""
     where = str(path)
     try:
         data = path.read_bytes()

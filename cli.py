@@ -166,7 +166,7 @@ def _task_within(file: Path) -> dict[str, Any]:
         return {}
     import checkpoint  # brings torch, for a checkpoint that has no config.yaml beside it
 
-    content = checkpoint.load(file).get("config", {})
+    content = checkpoint.read(file).get("config", {})
     return {"task": content["task"]} if "task" in content else {}
 
 

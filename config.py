@@ -13,11 +13,11 @@ import math
 import re
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
-from errors import CheckpointError, UsageError, nearest, without_password
+from errors import UsageError, nearest, without_password
 
 MODES = ("train", "finetune", "infer")
 SPLITS = ("train", "val", "test", "all")
@@ -325,27 +325,3 @@ def exact(value: float) -> str:
     """A number for a run's name: two decimals where they say it all (0.50), else every digit it has (0.503)."""
     short = f"{value:.2f}"
     return short if float(short) == value else repr(float(value))
-
-
-def adopt(config: RunConfig, stored: Mapping[str, Any], names: Iterable[str], *, where: str) -> RunConfig:
-    """Take the settings `names` from a checkpoint; CheckpointError where a given flag says something else."""
-    core = {flag.name for flag in core_flags()}
-    changed: dict[str, Any] = {}
-    options = dict(config.options)
-    clashes = []
-    for name in names:
-        if name not in stored:
-            continue
-        value = tuple(stored[name]) if isinstance(stored[name], list) else stored[name]
-        mine = getattr(config, name) if name in core else options.get(name)
-        if name in config.given and mine != value:
-            clashes.append(f"--{name.replace('_', '-')} {mine} (the checkpoint has {value})")
-        if name in core:
-            changed[name] = value
-        elif name in options:
-            options[name] = value
-    if clashes:
-        raise CheckpointError(
-            "contradicts the checkpoint: " + "; ".join(clashes), where=where, hint="leave the flag out to use its value"
-        )
-    return replace(config, **changed, options=options)

@@ -89,6 +89,11 @@ class Series:
         """Steps of each row, int64 [N]."""
         return np.diff(self.offsets)
 
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The sha256 of each source: the same for the same files."""
+        return tuple(source.sha256 for source in self.sources)
+
     def view(self) -> np.ndarray:
         """The values as [N, C, T], without a copy. All rows must be of one length."""
         lengths = self.lengths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +43,7 @@ class RunData:
     index: Index  # every window whose context and target are known
     ahead: Index  # the last context of every row, its target not yet seen (empty for whole-row targets)
     timings: dict[str, float]
-    views: DerivedFeatures | None = None  # what the model sees in place of the channels themselves
+    derived: DerivedFeatures | None = None  # what the model sees in place of the channels themselves
     judged: Index | None = None  # the windows of validation and test, where they are not those of training
 
     @property
@@ -53,11 +53,11 @@ class RunData:
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of what the model sees."""
-        return self.views.channels if self.views is not None else tuple(self.series.channels[c] for c in self.keep)
+        return self.derived.channels if self.derived is not None else tuple(self.series.channels[c] for c in self.keep)
 
     def columns(self) -> Iterable[np.ndarray]:
         """What the model sees, unscaled: each [total], one after the other."""
-        return self.views.columns() if self.views is not None else (self.series.values[c] for c in self.keep)
+        return self.derived.columns() if self.derived is not None else (self.series.values[c] for c in self.keep)
 
     @property
     def modalities(self) -> dict[str, int] | None:
@@ -77,9 +77,9 @@ class RunData:
         assert self.targets is not None
         return self.targets.at(index)
 
-    def truth(self, task: Task, index: Index, fitted: Mapping[str, Any]) -> np.ndarray:
-        """The label in the task's units: [n, K, H]."""
-        return task.truth(self.truth_raw(index), fitted)
+    def truth(self, task: Task, index: Index) -> np.ndarray:
+        """The label in the units of a fitted task: [n, K, H]."""
+        return task.truth(self.truth_raw(index))
 
     def seen(self, task: Task, index: Index) -> np.ndarray:
         """Mask [total] of the steps that training on `index` sees of the model's input."""
@@ -121,11 +121,11 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
     return series, timings
 
 
-def resolve_context(config: RunConfig, series: Series) -> RunConfig:
-    """Fill in a context length that may be left out: the demo's, or the whole row for whole-row labels."""
+def context_of(config: RunConfig, series: Series) -> int:
+    """The context's length, which may be left out: the demo's, or the whole row for whole-row labels."""
     if config.context_len is not None:
-        return config
-    return replace(config, context_len=DEMO_CONTEXT if config.demo else int(series.lengths.min()))
+        return config.context_len
+    return DEMO_CONTEXT if config.demo else int(series.lengths.min())
 
 
 def open_run_data(
@@ -149,14 +149,14 @@ def open_run_data(
     covariates = np.array([series.channels.index(name) for name in series.known], np.int64)
     continued = targets.names if targets is not None and task.autoregressive else ()
     target_channels = tuple([series.channels[c] for c in keep].index(name) for name in continued)
-    beforehand = _usable(series, covariates)
-    usable_x = _usable(series, keep) & beforehand
+    known_ahead = _usable(series, covariates)
+    usable_x = _usable(series, keep) & known_ahead
     if targets is None:
         known = bool(per_row) or task.target_in_context
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
     else:
         usable_y = targets.usable()
-        usable_y &= True if per_row else beforehand
+        usable_y &= True if per_row else known_ahead
     if task.target_in_context:
         index, judged = _over(config, task, series, usable_x & usable_y)
         ahead = index.of_rows(np.zeros(series.n_rows, bool))
@@ -164,7 +164,17 @@ def open_run_data(
         index, ahead = _before(config, task, series, usable_x, usable_y, bool(per_row))
         judged = None
     return RunData(
-        config, series, keep, covariates, target_channels, targets, index, ahead, timings, task.views(series), judged
+        config,
+        series,
+        keep,
+        covariates,
+        target_channels,
+        targets,
+        index,
+        ahead,
+        timings,
+        task.derived_features(series),
+        judged,
     )
 
 
@@ -184,10 +194,10 @@ def _before(
     offset = None if per_row else task.offset(config)
     span: dict[str, Any] = {"length": config.context_len, "offset": offset, "horizon": task.horizon}
     index = windows.plan(series.offsets, usable_x, usable_y, stride=config.stride, **span)
-    told = np.full(series.n_rows, not per_row)
+    given = np.full(series.n_rows, not per_row)
     if series.known:
-        told &= _told_ahead(series, task.horizon)
-    return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(told)
+        given &= _given_ahead(series, task.horizon)
+    return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(given)
 
 
 def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
@@ -198,19 +208,12 @@ def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
     return usable
 
 
-def _told_ahead(series: Series, horizon: int) -> np.ndarray:
+def _given_ahead(series: Series, horizon: int) -> np.ndarray:
     """Mask [N] of the rows whose known-future channels are given for the `horizon` steps after their end."""
     if series.after is None or series.after.shape[2] < horizon:
         return np.zeros(series.n_rows, bool)
-    told: np.ndarray = np.isfinite(series.after[:, :, :horizon]).all(axis=(0, 2))
-    return told
-
-
-def to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
-    """The run_data of a training run, its configuration completed by what the data say. DataError without a window."""
-    run_data = open_run_data(task.finalize_config(resolve_context(config, series)), task, series, timings)
-    check_windows(run_data)
-    return run_data
+    given: np.ndarray = np.isfinite(series.after[:, :, :horizon]).all(axis=(0, 2))
+    return given
 
 
 def check_windows(run_data: RunData) -> None:
@@ -264,31 +267,36 @@ def _splits_of(run_data: RunData, index: Index) -> list[Split]:
 class DeviceData:
     """A run_data's data as one fold's model sees them: scaled by its scalers, encoded by its task, on its device.
 
-    `ahead` is what the model's head is asked for, and `known_scaler` that of the channels known beforehand.
+    Parameters
+    ----------
+    run_data : the data, unscaled.
+    task : fitted.
+    scaler : of the model's input; `known_scaler` of the channels known ahead.
+    device : where the model is; data that are too large for it stay on the host.
+    forecast : what a forecasting head is asked for.
     """
 
     def __init__(
         self,
         run_data: RunData,
         task: Task,
-        fitted: Mapping[str, Any],
         scaler: Scaler,
         device: torch.device,
-        ahead: ForecastSpec | None = None,
+        forecast: ForecastSpec | None = None,
         known_scaler: Scaler | None = None,
     ) -> None:
-        self.run_data, self.task, self.fitted, self.scaler = run_data, task, fitted, scaler
-        self.scaled = np.zeros((0, 0), np.float32) if run_data.views is not None else scaler.apply(run_data.values())
+        self.run_data, self.task, self.scaler = run_data, task, scaler
+        self.scaled = np.zeros((0, 0), np.float32) if run_data.derived is not None else scaler.apply(run_data.values())
         home = place(2 * max(self.scaled.nbytes, run_data.series.values.nbytes), device)
         self.inputs = self._inputs(home)
         self.targets = self._targets(home)
         self.known: torch.Tensor | None = None
-        if ahead is not None and ahead.marks + ahead.covariates:
-            self.known = torch.from_numpy(_known(run_data, ahead, known_scaler)).to(home)
+        if forecast is not None and forecast.marks + forecast.covariates:
+            self.known = torch.from_numpy(_known(run_data, forecast, known_scaler)).to(home)
 
     def _inputs(self, home: torch.device) -> torch.Tensor | Readable:
-        views = self.run_data.views
-        return torch.from_numpy(self.scaled).to(home) if views is None else views.read(self.scaler, home)
+        derived = self.run_data.derived
+        return torch.from_numpy(self.scaled).to(home) if derived is None else derived.read(self.scaler, home)
 
     def _targets(self, home: torch.device) -> torch.Tensor | Readable:
         targets, series = self.run_data.targets, self.run_data.series
@@ -298,7 +306,7 @@ class DeviceData:
             assert isinstance(self.inputs, torch.Tensor)
             everything = self.run_data.target_channels == tuple(range(len(self.inputs)))
             return self.inputs if everything else self.inputs[list(self.run_data.target_channels)]
-        return targets.read(self.task, self.fitted, home)
+        return targets.read(self.task, home)
 
     def windows(self, index: Index) -> Windows:
         """Windows of an index over this stage's tensors."""
@@ -312,7 +320,6 @@ class DeviceData:
             targets=run_data.targets,
             scaled=self.scaled,
             target_channels=run_data.target_channels,
-            fitted=self.fitted,
             names=names,
             per_row=run_data.per_row,
             seed=run_data.config.seed,
@@ -320,23 +327,23 @@ class DeviceData:
         )
 
 
-def _known(run_data: RunData, ahead: ForecastSpec, scaler: Scaler | None) -> np.ndarray:
-    """What is known beforehand, float32 [M, total + N * H]: time features, then covariates; H more steps a row."""
-    series, horizon = run_data.series, ahead.horizon
+def _known(run_data: RunData, forecast: ForecastSpec, scaler: Scaler | None) -> np.ndarray:
+    """What is known ahead, float32 [M, total + N * H]: time features, then covariates; H more steps a row."""
+    series, horizon = run_data.series, forecast.horizon
     known = np.full(
-        (ahead.marks + ahead.covariates, int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32
+        (forecast.marks + forecast.covariates, int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32
     )
     past = None if scaler is None else scaler.apply(series.values[run_data.covariates])
     future = None if scaler is None or series.after is None else series.after[:, :, :horizon]
     for row in range(series.n_rows):
         begin, end = series.offsets[row], series.offsets[row + 1]
         part = known[:, begin + row * horizon : end + (row + 1) * horizon]
-        if ahead.marks:
+        if forecast.marks:
             times = series.times(row, horizon)
             assert times is not None and series.clock is not None
-            part[: ahead.marks] = series.clock.features(times)
+            part[: forecast.marks] = series.clock.features(times)
         if past is not None:
-            part[ahead.marks :, : end - begin] = past[:, begin:end]
+            part[forecast.marks :, : end - begin] = past[:, begin:end]
         if scaler is not None and future is not None:
-            part[ahead.marks :, end - begin :][:, : future.shape[2]] = scaler.apply(future[:, row])
+            part[forecast.marks :, end - begin :][:, : future.shape[2]] = scaler.apply(future[:, row])
     return known

@@ -1,20 +1,38 @@
-"""Predictions, calibration on validation, metrics, and the reference predictors beside the model.
+"""The one judge, after training and in inference: predictions, metrics, references, pictures, summary, manifest.
 
 No window is dropped from any evaluation, and nothing is averaged over batches.
 """
 
 from __future__ import annotations
 
+import platform
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from dataset import DeviceData
-from hardware import Precision, Runner, begin_step
-from tasks.base import Predictions, Predictor
+import splits
+from dataset import DeviceData, RunData
+from errors import without_password
+from hardware import Precision, Runner, begin_step, device_name
+from rundir import write_config, write_json
+from splits import Split
+from tasks.base import PlotInputs, Predictions, Predictor
 from windows import Index, Windows
+
+SELECTION = {
+    "train": "training windows",
+    "val": "val-selected",
+    "test": "chosen on val, test scored once",
+    "all": "includes training windows",
+}
+
+
+# --- predictions -----------------------------------------------------------------------------------------------------
 
 
 def predict(runner: Runner, windows: Windows, precision: Precision, batch_size: int) -> torch.Tensor:
@@ -36,7 +54,7 @@ def predict(runner: Runner, windows: Windows, precision: Precision, batch_size: 
 
 
 class Evaluator:
-    """Scores one model on windows of a device_data; the predictions of an index are made once."""
+    """Scores one model on windows of its data; the predictions of an index are made once."""
 
     def __init__(self, device_data: DeviceData, runner: Runner, precision: Precision, batch_size: int) -> None:
         self.device_data, self.runner, self.precision, self.batch_size = device_data, runner, precision, batch_size
@@ -45,16 +63,18 @@ class Evaluator:
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
         """Predictions for every window of `index`, with the truth where there is one."""
         if id(index) not in self._made:
-            device_data = self.device_data
-            outputs = predict(self.runner, device_data.windows(index), self.precision, self.batch_size)
-            pred = device_data.task.decode(outputs, device_data.fitted)
-            truth = device_data.run_data.truth(device_data.task, index, device_data.fitted) if label_known else None
-            self._made[id(index)] = Predictions(index, pred, truth)
+            data, task = self.device_data, self.device_data.task
+            outputs = predict(self.runner, data.windows(index), self.precision, self.batch_size)
+            truth = data.run_data.truth(task, index) if label_known else None
+            self._made[id(index)] = Predictions(index, task.decode(outputs), truth)
         return self._made[id(index)]
 
 
+# --- references ------------------------------------------------------------------------------------------------------
+
+
 class References:
-    """The trivial predictors beside a model, on the windows of its device_data.
+    """The trivial predictors beside a model, on the same windows.
 
     Those that are fitted need the training windows; without them (inference) they are left out with the reason.
     """
@@ -63,25 +83,157 @@ class References:
         self, device_data: DeviceData, names: Sequence[str], train: Index | None, val: Index | None = None
     ) -> None:
         self.task, self.eval_context = device_data.task, device_data.eval_context(names)
-        self.makers = self.task.references(self.eval_context, train, val)
+        self.predictors = self.task.references(self.eval_context, train, val)
 
     def choose_thresholds(self, val: Predictions, known: Mapping[str, Any]) -> dict[str, Any]:
         """What each chooses on validation, as the model does: {name: calibration}; `known` ones are kept."""
-        fresh = {name: make for name, make in self.makers.items() if name not in known}
-        return {**known} | {
-            name: self.task.choose_thresholds(_by(make, val), self.eval_context.names) for name, make in fresh.items()
-        }
+        fresh = {name: make for name, make in self.predictors.items() if name not in known}
+        names = self.eval_context.names
+        return {**known} | {n: self.task.choose_thresholds(_by(make, val), names) for n, make in fresh.items()}
 
     def judge(self, scored: Predictions, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics of each on the windows that the model is scored on."""
         found: dict[str, Any] = {
             name: self.task.evaluate(_by(make, scored), calibrations[name], self.eval_context)
-            for name, make in self.makers.items()
+            for name, make in self.predictors.items()
         }
         skipped = {"skipped": "needs the training windows, which inference does not have"}
         return found | {name: skipped for name in self.task.fitted_references if name not in found}
 
 
-def _by(make: Predictor, scored: Predictions) -> Predictions:
+def _by(predictor: Predictor, scored: Predictions) -> Predictions:
     """The same windows, predicted by a reference."""
-    return replace(scored, pred=make(scored.index))
+    return replace(scored, pred=predictor(scored.index))
+
+
+# --- judgement -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged: the windows of a split, how they were chosen, and what the model cost."""
+
+    run: str  # the run's name
+    split: str
+    selection: str
+    parameters: int
+    seconds: float
+
+
+class Judge:
+    """Judges one model and writes what a run leaves: summary, predictions, pictures, config.yaml, manifest.
+
+    Parameters
+    ----------
+    evaluator : scores windows with the model's weights.
+    names : of the K outputs.
+    calibration : thresholds or margins, chosen on validation.
+    folder : where the files go.
+    case : what is judged.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, names: Sequence[str], calibration: Mapping[str, Any], folder: Path, case: Case
+    ) -> None:
+        self.evaluator, self.calibration, self.folder, self.case = evaluator, calibration, folder, case
+        self.task, self.run_data = evaluator.device_data.task, evaluator.device_data.run_data
+        self.eval_context = evaluator.device_data.eval_context(names)
+
+    def evaluate(self, scored: Predictions) -> dict[str, Any]:
+        """The task's metrics of windows whose truth is known."""
+        return self.task.evaluate(scored, self.calibration, self.eval_context)
+
+    def summary(self, scored: Predictions | None, references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Write metrics.json or summary.json and return what it holds; `scored` is None where no label is known.
+
+        `references` are the metrics of the reference predictors, `more` what else a run has to say.
+        """
+        task, config, case = self.task, self.run_data.config, self.case
+        scores = {} if scored is None else self.evaluate(scored)
+        content = {
+            "run": case.run,
+            "task": config.task,
+            "mode": config.mode,
+            "split": case.split,
+            "selection": case.selection,
+            "monitor": {"name": task.monitor, "direction": task.direction},
+            "headline": {name: None if scored is None else scores[name] for name in task.headline},
+            **(scores if scored is not None else {"unscored": "no label is known for these windows"}),
+            "calibration": {key: v for key, v in self.calibration.items() if not isinstance(v, torch.Tensor)},
+            "references": dict(references),
+            "context": config.context_len,
+            **task.setting(config),
+            "channels": self.run_data.series.n_channels,
+            "backbone": config.backbone,
+            "seed": config.seed,
+            "seconds": round(case.seconds, 3),
+            "parameters": case.parameters,
+            **more,
+        }
+        write_json(self.folder / task.summary, content)
+        return content
+
+    def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
+        """The predictions as files; `ahead` are those past the end of every row."""
+        self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
+
+    def draw(
+        self, split: str, drawn: Predictions | None, ahead: Predictions | None, references: Mapping[str, Any]
+    ) -> None:
+        """The task's pictures of a split; `references` only where they were judged on the same windows."""
+        title = f"{self.case.run} ({split})"
+        shown = PlotInputs(self.run_data.config.backbone, title, drawn, ahead, references)
+        self.task.plots(self.folder, self.eval_context, self.calibration, shown)
+
+    def describe(
+        self,
+        argv: Sequence[str],
+        precision: Precision,
+        warnings: Sequence[str],
+        model: Mapping[str, Any],
+        split: Mapping[str, Any],
+    ) -> None:
+        """config.yaml and manifest.json: enough to repeat the run, and to doubt it."""
+        write_config(self.folder / "config.yaml", self.run_data.config)
+        series = self.run_data.series
+        content = {
+            "command": "python run.py " + shlex.join(map(without_password, argv)),
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "platform": platform.platform(),
+            },
+            "device": device_name(precision.device),
+            "precision": precision.name,
+            "compile": self.run_data.config.compile,
+            "data": {
+                "rows": series.n_rows,
+                "channels": list(series.channels),
+                "steps": int(series.offsets[-1]),
+                "files": [source.plain() for source in series.sources],
+                "notes": list(series.notes),
+            },
+            "split": dict(split),
+            "model": dict(model),
+            "timings": {name: round(seconds, 3) for name, seconds in self.run_data.timings.items()},
+            "warnings": list(warnings),
+        }
+        write_json(self.folder / "manifest.json", content)
+
+
+def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, list[float]]) -> dict[str, Any]:
+    """Sizes, label means (the prevalence, for 0/1 labels) and the overlap (in target steps) of a split's parts."""
+    parts = {
+        name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": label_means[name]}
+        for name in splits.NAMES
+    }
+    total = run_data.series.n_rows if run_data.per_row else int(run_data.series.offsets[-1])
+    return {**split.how, **parts, "overlap": splits.overlap(split, total)}
+
+
+def label_means(truth: Any) -> list[float]:
+    """The mean of each output over windows [n, K, H], or of a Sample; empty where there are none."""
+    if not isinstance(truth, np.ndarray):
+        return list(truth.means())
+    return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if truth.size else []

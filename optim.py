@@ -41,7 +41,7 @@ NOT_TEXT = {  # schedulers whose arguments no text can hold
 GIVEN = {"params", "optimizer", "lr", "weight_decay", "last_epoch"}  # not arguments of a user's
 
 
-# --- names and arguments -------------------------------------------------------------------------------------------
+# --- names and arguments ---------------------------------------------------------------------------------------------
 
 
 def classes(flag: str) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _told(where: str) -> Iterator[None]:
         raise UsageError(f"cannot train so: {str(error).splitlines()[0]}", where=where) from None
 
 
-# --- made for a model ----------------------------------------------------------------------------------------------
+# --- made for a model ------------------------------------------------------------------------------------------------
 
 
 def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
@@ -143,7 +143,7 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     kind = optimizer_class(config.optimizer)
     args = _tuples(config.optimizer_args)
     if config.optimizer not in OPTIMIZERS:
-        both = {"lr": config.lr, "weight_decay": config.weight_decay}
+        both: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
         known = inspect.signature(kind).parameters
         return kind(trained, **{key: value for key, value in both.items() if key in known}, **args)
     groups = [
@@ -152,7 +152,7 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     ]
     groups = [group for group in groups if group["params"]]
     own: dict[str, Any] = {"momentum": 0.9} if config.optimizer == "sgd" else {"fused": True}
-    return kind(groups, lr=config.lr, **own | args)
+    return kind(groups, **{"lr": config.lr} | own | args)
 
 
 def _make_scheduler(optimizer: Optimizer, config: RunConfig, total: int, direction: str) -> LRScheduler | None:
@@ -171,7 +171,7 @@ def _make_scheduler(optimizer: Optimizer, config: RunConfig, total: int, directi
     if kind is lr_scheduler.OneCycleLR and not args.keys() & {"total_steps", "epochs", "steps_per_epoch"}:
         args["total_steps"] = total
     made = kind(optimizer, **args)
-    if getattr(made, "total_steps", total) < total:
+    if isinstance(made, lr_scheduler.OneCycleLR) and made.total_steps < total:
         text = f"{config.scheduler} ends after {made.total_steps} steps, the run takes {total}"
         raise UsageError(text, where="--scheduler-args", hint="leave total_steps out: it is the run's then")
     return made

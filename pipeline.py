@@ -7,6 +7,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 
-import checkpoint
 import dataset
-import finetune
 import optim
-import results
+import restore
 import tasks
+from checkpoint import Checkpoint
 from config import RunConfig
+from data import Series
 from dataset import RunData
 from errors import DivergedError
 from experiments.results import Files
 from fusion import adapt, stages
 from hardware import pick_device
-from learner import Learner
+from learner import Learner, OnEpoch
 from metrics import clean_json
-from predictor import infer
+from predictor import Inference
 from rundir import RunDir, run_name, write_json
 from tasks.base import Task
 
@@ -41,99 +42,203 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     log.setLevel(logging.WARNING if config.quiet else logging.INFO)
     log.propagate = False
     device = pick_device(config.device, config.threads)
-    if config.mode == "infer":
-        content, directory = infer(config, argv, device)
-    else:
-        content, directory = learn(config, argv, device)
+    content, directory = (infer if config.mode == "infer" else learn)(config, argv, device)
     if config.json:
-        results.emit(json.dumps(clean_json({**content, "directory": str(directory)}), allow_nan=False))
+        text = json.dumps(clean_json({**content, "directory": str(directory)}), allow_nan=False)
     elif "headline" in content:
-        results.emit(results.table(content, directory))
+        text = _table(content, directory)
     else:
-        results.emit(results.outline(content))
+        text = _outline(content)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+# --- the data, and with them the last word on the configuration ------------------------------------------------------
+
+
+def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Checkpoint | None]:
+    """The first step of every run: the checkpoint that it starts from, the data, the windows, the task.
+
+    The configuration in the result is final: it has what the checkpoint fixes and what the data say.
+    Raises UsageError, DataError and CheckpointError.
+    """
+    start = None if config.mode == "train" else restore.open_checkpoint(config.ckpt)
+    fixed = {} if start is None else restore.settings_of(start, config)
+    task = tasks.build(config.task, fixed.get("options", config.options))
+    if start is None:
+        fixed["stage"] = stages.stage_of(config, task, argv)
+    else:
+        adapt.check(config, start)
+    series, timings, config = _read(config, fixed, task, None if start is None else start.input_channels)
+    if start is None:
+        return _to_train_on(config, task, series, timings), task, None
+    if config.mode == "infer":
+        return _to_predict(config, task, series, timings, start), task, start
+    if not config.adapt_modality:
+        restore.check_series(start, config, series, task.derived)
+    run_data = _to_train_on(config, task, series, timings)
+    restore.check_run_data(start, run_data)
+    return run_data, task, start
+
+
+def _read(
+    config: RunConfig, fixed: Mapping[str, Any], task: Task, columns: Sequence[str] | None
+) -> tuple[Series, dict[str, float], RunConfig]:
+    """The series, the seconds that reading took, and the configuration, which nothing changes after this."""
+    config = replace(config, **fixed)
+    series, timings = dataset.load(config, task, columns)
+    context_len = dataset.context_of(config, series)
+    return series, timings, replace(config, context_len=context_len, **task.finalize_config(config, context_len))
+
+
+def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
+    run_data = dataset.open_run_data(config, task, series, timings)
+    dataset.check_windows(run_data)
+    return run_data
+
+
+def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str, float], start: Checkpoint) -> RunData:
+    """Data that may lack the label."""
+    lacking = 0 if start.per_row else task.absent(start.input_channels, start.outputs, config, series)
+    restore.check_series(start, config, series, task.derived, lacking)
+    known = restore.label_known(start, series, lacking)
+    run_data = dataset.open_run_data(config, task, series, timings, label_known=known, per_row=start.per_row)
+    restore.check_run_data(start, run_data)
+    return run_data
+
+
+# --- inference -------------------------------------------------------------------------------------------------------
+
+
+def open_inference(config: RunConfig, argv: Sequence[str], device: torch.device) -> Inference:
+    """A checkpoint on the data that a configuration names; nothing is predicted yet."""
+    run_data, task, start = open_data(config, argv)
+    assert start is not None, "inference starts from a checkpoint"
+    return Inference(run_data, task, start, device)
+
+
+def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
+    """Predict with a checkpoint; (the summary's content, the run's directory)."""
+    inference = open_inference(config, argv, device)
+    name = _name(inference.run_data, inference.task)
+    if config.dry_run:
+        return {"dry_run": name} | inference.sizes(), Path(config.out) / name
+    with RunDir(config.out, name, overwrite=config.overwrite) as directory:
+        content = inference.run(directory.path, name, argv)
+        directory.commit()
+    return content, directory.final
+
+
+# --- training --------------------------------------------------------------------------------------------------------
 
 
 def learn(
-    config: RunConfig,
-    argv: Sequence[str],
-    device: torch.device,
-    on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    config: RunConfig, argv: Sequence[str], device: torch.device, on_epoch: OnEpoch | None = None
 ) -> tuple[dict[str, Any], Path]:
     """Train or finetune; (the summary's content, the run's directory).
 
     `on_epoch` gets every epoch's line of the history; what it raises leaves training through the usual cleanup.
     """
     optim.check(config, device)
-    stored = None
-    if config.mode == "finetune":
-        stored = checkpoint.load(checkpoint.find(config.ckpt))
-        config = finetune.adopt_checkpoint(config, stored)
-        adapt.check(config, stored)
-    task = tasks.build(config.task, config.options)
-    run_data = _open(stages.settle(config, task, argv), task, stored)
-    config, folds = run_data.config, dataset.make_splits(run_data)
-    name = run_name(config, channels=run_data.series.n_channels, task_part=task.name_part())
+    run_data, task, start = open_data(config, argv)
+    folds = dataset.make_splits(run_data)
+    name = _name(run_data, task)
     final = Path(config.out) / name
     if config.dry_run:
-        return {"dry_run": name} | stages.whole(run_data, task, folds[-1], device, stored).sizes(), final
+        return {"dry_run": name} | stages.whole(run_data, task, folds[-1], device, start).sizes(), final
     written = Files(config.experiment) if config.experiment else None
-    with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as place:
-        if place.complete():
+    with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as directory:
+        if directory.complete():
             log.warning("this run is complete, there is nothing to resume")
             summary = task.summary if written is None else written.summary
             return json.loads((final / summary).read_text(encoding="utf-8")), final
         contents = []
         for k, split in enumerate(folds):
-            folder = place.path / f"fold_{k}" if len(folds) > 1 else place.path
+            folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
             done = (folder / "manifest.json").is_file()  # written last: an interrupted run had finished this fold
             if done and written is None:
                 contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
             else:
-                job = partial(stages.run, run_data, task, split, device, stored, on_epoch)
-                content, learner = _learn_fold(job, folder, place, argv)
+                job = partial(stages.run, run_data, task, split, device, start, on_epoch)
+                content, learner = _learn_fold(job, folder, directory, argv)
                 contents.append(content)
-        content = contents[-1] if len(folds) == 1 else _join(contents, task, place.path)
+        content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
         if written is not None:
-            content["metrics"] = written.write(learner, place.path, content)
-        place.commit()
+            content["metrics"] = written.write(learner, directory.path, content)
+        directory.commit()
     return content, final
 
 
-def _open(config: RunConfig, task: Task, stored: Mapping[str, Any] | None) -> RunData:
-    """The data of a run, and the configuration with what they say; `stored` is what finetuning starts from."""
-    series, timings = dataset.load(config, task, None if stored is None else stored["input_channels"])
-    if stored is not None and not config.adapt_modality:
-        finetune.check_files(stored, config, series, task.derived)
-    run_data = dataset.to_train_on(config, task, series, timings)
-    if stored is not None:
-        finetune.check_checkpoint(stored, run_data)
-    return run_data
+def _name(run_data: RunData, task: Task) -> str:
+    return run_name(run_data.config, channels=run_data.series.n_channels, task_part=task.name_part())
 
 
 def _learn_fold(
-    job: Callable[..., tuple[dict[str, Any], Learner]], folder: Path, place: RunDir, argv: Sequence[str]
+    job: Callable[..., tuple[dict[str, Any], Learner]], folder: Path, directory: RunDir, argv: Sequence[str]
 ) -> tuple[dict[str, Any], Learner]:
     """One fold into its folder; a run that diverges is set aside for its owner to look at."""
     folder.mkdir(exist_ok=True)
     try:
-        return job(folder, place.name, argv)
+        return job(folder, directory.name, argv)
     except DivergedError as error:
-        kept = place.set_aside("diverged")
+        kept = directory.set_aside("diverged")
         error.hint += f"; the best checkpoint before it is in {kept}"
         raise
 
 
 def _join(contents: Sequence[Mapping[str, Any]], task: Task, folder: Path) -> dict[str, Any]:
-    """The last fold's files stand for the run; its summary gets the mean and spread over the folds."""
+    """The last fold's files are the run's; its summary gets the mean and spread over the folds."""
     shutil.copytree(folder / f"fold_{len(contents) - 1}", folder, dirs_exist_ok=True)
     spread = {}
-    for name in task.headline:
+    for name in contents[-1]["headline"]:
         values = [content["headline"][name] for content in contents]
         known = [value for value in values if value is not None]
         mean, std = (float(np.mean(known)), float(np.std(known))) if known else (None, None)
         spread[name] = {"mean": mean, "std": std, "values": values}
-    watched = [content["best_val"] for content in contents]
-    best_val = None if None in watched else float(np.mean(watched))
-    joined = {**contents[-1], "folds": spread, "best_val": best_val}
+    best = [content["best_val"] for content in contents]
+    joined = {**contents[-1], "folds": spread, "best_val": None if None in best else float(np.mean(best))}
     write_json(folder / task.summary, joined)
     return joined
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+def _table(content: Mapping[str, Any], directory: Path) -> str:
+    """The result as a small table: the model first, then its references, best first."""
+    monitor, names = content["monitor"]["name"], list(content["headline"])
+    rows = [(content["backbone"], content["headline"])]
+    scored = [(name, r) for name, r in content["references"].items() if r.get(monitor) is not None]
+    rows += sorted(scored, key=lambda row: row[1][monitor], reverse=content["monitor"]["direction"] == "max")
+    lines = [_caption(content)]
+    if "unscored" not in content:
+        lines.append(" " * 20 + "".join(f"{name:>12}" for name in names))
+        lines += [f"{label:<20}" + "".join(f"{_number(row.get(name)):>12}" for name in names) for label, row in rows]
+    for name, fold in content.get("folds", {}).items():
+        lines.append(f"{name} over {len(fold['values'])} folds: {_number(fold['mean'])} ± {_number(fold['std'])}")
+    return "\n".join([*lines, str(directory)])
+
+
+def _caption(content: Mapping[str, Any]) -> str:
+    if "unscored" in content:
+        return f"predicted, not scored: {content['unscored']}"
+    positive = content.get("prevalence")
+    rate = f", {100 * positive:.1f} % positive" if positive is not None else ""
+    took = f"{content['parameters']:,} parameters, {content['seconds']:.1f} s"
+    return f"{content['split']}: {content['n']:,} windows{rate} ({content['selection']}; {took})"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def _outline(content: Mapping[str, Any], indent: str = "") -> str:
+    """Nested numbers as indented lines: what `--dry-run` prints."""
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}", _outline(value, indent + "  ")]
+        else:
+            readable = f"{value / 2**20:,.1f} MiB" if key.endswith("_bytes") else value
+            lines.append(f"{indent}{key.removesuffix('_bytes').replace('_', ' '):<22}{readable}")
+    return "\n".join(lines)

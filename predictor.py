@@ -1,4 +1,4 @@
-"""Inference: a checkpoint and new files give predictions, and metrics where the label is known. Nothing is refitted."""
+"""Inference: a checkpoint and new files give predictions, and metrics where the label is known. Nothing is fitted."""
 
 from __future__ import annotations
 
@@ -13,76 +13,43 @@ import torch
 
 import checkpoint
 import dataset
-import finetune
-import results
+import restore
 import splits
-import tasks
-from backbones import ForecastSpec
-from config import RunConfig
-from data import Series
+from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
-from errors import CheckpointError, DataError, UsageError
-from evaler import Evaluator, References
+from errors import DataError, UsageError
+from evaler import SELECTION, Case, Evaluator, Judge, References
 from hardware import Precision, Runner, compile_model
-from rundir import RunDir, run_name, write_json
-from scaler import Scaler
 from splits import Split
-from tasks.base import PlotInputs, Predictions, Task
+from tasks.base import Predictions, Task
 from windows import Index
 
 log = logging.getLogger("tsrun")
 
 
-def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
-    """Predict with a checkpoint; (the summary's content, the run's directory)."""
-    job = prepare(config, device)
-    config = job.config
-    name = run_name(config, channels=job.run_data.series.n_channels, task_part=job.task.name_part())
-    if config.dry_run:
-        return {"dry_run": name} | job.sizes(), Path(config.out) / name
-    with RunDir(config.out, name, overwrite=config.overwrite) as place:
-        content = job.run(place.path, name, argv)
-        place.commit()
-    return content, place.final
-
-
-def prepare(config: RunConfig, device: torch.device) -> Inference:
-    """The checkpoint and the data that a configuration names, laid over each other; nothing is predicted yet."""
-    stored = checkpoint.load(checkpoint.find(config.ckpt))
-    config = finetune.adopt_checkpoint(config, stored)
-    task = tasks.build(config.task, config.options)
-    config = task.finalize_config(config)
-    series, timings = dataset.load(config, task, stored["input_channels"])
-    lacking = 0 if stored["per_row"] else task.absent(stored["input_channels"], stored["outputs"], config, series)
-    finetune.check_files(stored, config, series, task.derived, lacking)
-    known = _label_known(stored, series, lacking)
-    run_data = dataset.open_run_data(config, task, series, timings, label_known=known, per_row=stored["per_row"])
-    finetune.check_checkpoint(stored, run_data)
-    return Inference(run_data, task, stored, device)
-
-
-def _label_known(stored: Mapping[str, Any], series: Series, lacking: int) -> bool:
-    """Whether these files hold the label: one given per row, or the channel that the model was trained to predict."""
-    if stored["per_row"]:
-        return series.labels is not None
-    if series.labels is not None:
-        raise CheckpointError("predicts a channel's next value, not one label a row", where="--labels")
-    return not lacking
-
-
 class Inference:
-    """One checkpoint over one run_data."""
+    """One checkpoint on one run's data.
 
-    def __init__(self, run_data: RunData, task: Task, stored: Mapping[str, Any], device: torch.device) -> None:
-        self.run_data, self.task, self.stored, self.device = run_data, task, stored, device
+    Parameters
+    ----------
+    run_data : the data, with windows that suit the checkpoint (see `pipeline.open_data`).
+    task : built from the checkpoint's options.
+    start : the checkpoint.
+    device : where the model runs.
+
+    Raises UsageError for a split that is not there, DataError where no window is.
+    """
+
+    def __init__(self, run_data: RunData, task: Task, start: Checkpoint, device: torch.device) -> None:
+        self.run_data, self.task, self.start, self.device = run_data, task, start, device
         self.config = run_data.config
-        self.names: list[str] = stored["outputs"]
-        task.on_fitted(stored["fitted"])
-        self.calibration: dict[str, Any] = stored["calibration"] or task.choose_thresholds(None, self.names)
-        sources = [source.sha256 for source in run_data.series.sources]
-        demo = self.config.demo and stored["config"]["demo"] and self.config.seed == stored["config"]["seed"]
-        self.known_files = demo or (bool(sources) and sources == stored["sources"])
-        self.some_known = self.known_files or not set(sources).isdisjoint(stored["sources"])
+        self.names = start.outputs
+        task.load_fitted(start.fitted)
+        self.calibration = restore.calibration_of(start, task)
+        hashes = run_data.series.hashes
+        demo = self.config.demo and start.config["demo"] and self.config.seed == start.config["seed"]
+        self.known_files = demo or (bool(hashes) and hashes == start.sources)
+        self.some_known = self.known_files or not set(hashes).isdisjoint(start.sources)
         self.made = self._make_split()
         self.split = self.config.eval_split or "all"
         self.index = self.index_of(self.split)
@@ -101,8 +68,8 @@ class Inference:
         """The split of training, when these are its files."""
         if not self.known_files or self.run_data.targets is None:
             return None
-        if "rows" in self.stored["split"]:
-            return splits.of_rows(self.run_data.index, self.stored["split"], self.run_data.series.n_rows)
+        if "rows" in self.start.split:
+            return splits.of_rows(self.run_data.index, self.start.split, self.run_data.series.n_rows)
         return dataset.make_splits(self.run_data)[-1]
 
     def index_of(self, split: str) -> Index:
@@ -116,55 +83,49 @@ class Inference:
             raise UsageError("the checkpoint's run had no test split", where=f"--eval-split {split}")
         return index
 
-    def _selection(self, split: str) -> str:
+    def _selection(self) -> str:
         if not self.known_files:
             return "includes files of training" if self.some_known else "files that were no part of training"
-        return results.SELECTION[split]
+        return SELECTION[self.split]
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints."""
-        spec = self.stored["model"]
+        spec = self.start.model
         return {
             "windows": {self.split: len(self.index), "next step": len(self.run_data.ahead)},
-            "model": {key: spec[key] for key in ("backbone", "channels", "length")},
+            "model": {"backbone": spec.backbone, "channels": spec.channels, "length": spec.length},
             "memory": {"data_bytes": 2 * self.run_data.series.values.nbytes},
         }
 
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Predict, score where the label is known, write; the content of the summary."""
         precision = Precision.choose(self.config.amp, self.device)
-        model = finetune.model_from(self.stored).to(self.device).eval()
+        model = restore.model_of(self.start).to(self.device).eval()
         device_data = self.device_data()
         runner, warning = compile_model(model, self.config.compile, partial(self._try_out, device_data, precision))
         evaluator = Evaluator(device_data, runner, precision, self.config.batch_size)
-        labelled = self.run_data.targets is not None
-        self.parameters = sum(p.numel() for p in model.parameters())
-        with self.run_data.timed("predict"):
+        labelled, timed = self.run_data.targets is not None, self.run_data.timed
+        with timed("predict"):
             past = evaluator.score(self.index, label_known=labelled) if len(self.index) else None
             ahead = evaluator.score(self.run_data.ahead, label_known=False) if len(self.run_data.ahead) else None
+        count = sum(p.numel() for p in model.parameters())
+        case = Case(run, self.split, self._selection(), count, self.run_data.timings["predict"])
+        judge = Judge(evaluator, self.names, self.calibration, folder, case)
         scored = past if labelled else None
-        with self.run_data.timed("evaluate"):
-            content = self._summary(device_data, scored, run)
-        write_json(folder / self.task.summary, content)
-        with self.run_data.timed("artifacts"):
-            parts = [] if past is None else [past]
-            self.task.write(folder, device_data.eval_context(self.names), self.calibration, parts, ahead)
+        with timed("evaluate"):
+            references = {} if scored is None else self._compare(device_data, scored)
+            content = judge.summary(scored, references)
+        with timed("artifacts"):
+            judge.write([] if past is None else [past], ahead)
             if self.config.plots:
-                self._draw(evaluator, past, ahead, folder, run, content["references"])
-        self._describe(folder, argv, precision, precision.warnings() + [warning] * bool(warning))
+                self._draw(judge, past, ahead, references)
+        self._describe(judge, argv, precision, precision.warnings() + [warning] * bool(warning))
         return content
 
     def device_data(self) -> DeviceData:
-        ahead, known = self.stored["model"].get("ahead"), self.stored.get("known_scaler")
-        return DeviceData(
-            self.run_data,
-            self.task,
-            self.stored["fitted"],
-            Scaler.of(self.stored["scaler"]),
-            self.device,
-            None if ahead is None else ForecastSpec.of(ahead),
-            None if known is None else Scaler.of(known),
-        )
+        """The data as the checkpoint's model sees them."""
+        start = self.start
+        return DeviceData(self.run_data, self.task, start.scaler, self.device, start.model.forecast, start.known_scaler)
 
     def _try_out(self, device_data: DeviceData, precision: Precision, runner: Runner) -> None:
         over = device_data.windows(self.index if len(self.index) else self.run_data.ahead)
@@ -172,45 +133,23 @@ class Inference:
             positions, _ = next(over.in_order(self.config.batch_size))
             runner(*(part.to(self.device) for part in over.seen(positions)))
 
-    def _summary(self, device_data: DeviceData, scored: Predictions | None, run: str) -> dict[str, Any]:
-        scores, beside = None, {}
-        if scored is not None:
-            scores = self.task.evaluate(scored, self.calibration, device_data.eval_context(self.names))
-            if self.config.reference == "auto":
-                trivial = References(device_data, self.names, train=None)
-                default = self.task.choose_thresholds(None, self.names)  # of a run stopped before it had chosen
-                beside = trivial.judge(scored, dict.fromkeys(trivial.makers, default) | self.stored["references"])
-        return results.summary(
-            self.task,
-            self.config,
-            run=run,
-            split=self.split,
-            selection=self._selection(self.split),
-            scores=scores,
-            references=beside,
-            calibration=self.calibration,
-            channels=self.run_data.series.n_channels,
-            parameters=self.parameters,
-            seconds=self.run_data.timings["predict"],
-        )
+    def _compare(self, device_data: DeviceData, scored: Predictions) -> dict[str, Any]:
+        """The reference predictors' metrics; those that are fitted are left out."""
+        if self.config.reference != "auto":
+            return {}
+        trivial = References(device_data, self.names, train=None)
+        default = self.task.choose_thresholds(None, self.names)  # of a run stopped before it had chosen
+        return trivial.judge(scored, dict.fromkeys(trivial.predictors, default) | self.start.references)
 
     def _draw(
-        self,
-        evaluator: Evaluator,
-        past: Predictions | None,
-        ahead: Predictions | None,
-        folder: Path,
-        run: str,
-        beside: Mapping[str, Any],
+        self, judge: Judge, past: Predictions | None, ahead: Predictions | None, references: Mapping[str, Any]
     ) -> None:
         split = self.config.plot_split or self.split
         same = split == self.split or past is None
-        drawn = past if same else evaluator.score(self.index_of(split))
-        shown = PlotInputs(self.config.backbone, f"{run} ({split})", drawn, ahead, beside if same else {})
-        self.task.plots(folder, evaluator.device_data.eval_context(self.names), self.calibration, shown)
+        drawn = past if same else judge.evaluator.score(self.index_of(split))
+        judge.draw(split, drawn, ahead, references if same else {})
 
-    def _describe(self, folder: Path, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
-        results.write_config(folder / "config.yaml", self.config)
+    def _describe(self, judge: Judge, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
         seen = 0 if self.made is None else len(np.intersect1d(self.index.targets(), self.made.train.targets()))
         split = {
             "scored": self.split,
@@ -218,15 +157,6 @@ class Inference:
             "files_of_training": self.known_files,
             "overlap": seen,  # scored targets that training saw
         }
-        model = {
-            "checkpoint": str(checkpoint.find(self.config.ckpt)),
-            "schema": self.stored["schema"],
-            "parameters": self.parameters,
-        }
-        write_json(
-            folder / "manifest.json",
-            results.manifest(
-                self.run_data, argv, device=self.device, precision=precision.name, warnings=warnings,
-                model=model, split=split,
-            ),
-        )  # fmt: skip
+        path = str(checkpoint.find(self.config.ckpt))
+        model = {"checkpoint": path, "schema": self.start.schema, "parameters": judge.case.parameters}
+        judge.describe(argv, precision, warnings, model, split)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,3 +96,16 @@ def _assigned(node: ast.stmt) -> str:
     else:
         return ""
     return target.id if isinstance(target, ast.Name) else ""
+
+
+class Namespace:
+    """Checked values under their names: `options.horizon`.
+
+    A name that is not there is an AttributeError that lists those that are: a misspelt one is found when it is read.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"there is no {name!r}: {', '.join(self.__dict__)}")

@@ -22,6 +22,7 @@ from config import RunConfig
 from errors import UsageError
 from metrics import clean_json
 
+ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
 LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file systems take
 
 
@@ -168,6 +169,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """config.yaml: every setting, usable again with `--config`; what concerns this one call is left out."""
+    import yaml
+
+    flat = {key: value for key, value in config.flat().items() if key not in ONE_CALL}
+    path.write_text(yaml.safe_dump(flat, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -103,7 +103,7 @@ def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
         return results.conclude(queue, workers, config, words)
 
 
-# --- the command line ----------------------------------------------------------------------------------------------
+# --- the command line ------------------------------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):

@@ -91,7 +91,7 @@ class Trainer:
         self._unsaved_best = False
         self._signum = 0
 
-    # --- the run ---------------------------------------------------------------------------------------------------
+    # --- the run -----------------------------------------------------------------------------------------------------
 
     def run(self) -> Progress:
         """Train to the end: `best_state` and `last_state` are the weights. Raises Diverged, Interrupted, Resource."""
@@ -151,8 +151,8 @@ class Trainer:
             outputs = runner(*seen)
         loss = self.judge.loss(outputs.float(), y)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        seen = outputs.detach().float()
-        return torch.stack([loss.detach(), *(measure(seen, y) for measure in self.train_metrics.values())])
+        given = outputs.detach().float()
+        return torch.stack([loss.detach(), *(measure(given, y) for measure in self.train_metrics.values())])
 
     def _close_epoch(self, bar: tqdm) -> None:
         progress = self.progress
@@ -198,7 +198,7 @@ class Trainer:
             self.best_state = clone_state(self.model)
             self._unsaved_best = True
 
-    # --- steps' surroundings ---------------------------------------------------------------------------------------
+    # --- steps' surroundings -----------------------------------------------------------------------------------------
 
     def _warm_up(self) -> None:
         """Compile, and find out that memory is short before the first epoch, with a batch size that would fit."""
@@ -243,7 +243,7 @@ class Trainer:
         else:
             bar.set_postfix_str(text)
 
-    # --- leaving early, and coming back ----------------------------------------------------------------------------
+    # --- leaving early, and coming back ------------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._signum:  # asked twice: leave at once, with what is on disk
@@ -302,8 +302,9 @@ def train_mode(model: nn.Module) -> None:
     """`model.train()`, but a frozen module with running statistics (BatchNorm) keeps them."""
     model.train()
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if own and list(module.buffers(recurse=False)) and not any(p.requires_grad for p in own):
+        parameters = list(module.parameters(recurse=False))
+        running = any(True for _ in module.buffers(recurse=False))
+        if parameters and running and not any(p.requires_grad for p in parameters):
             module.eval()
 
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -59,7 +60,8 @@ def train(samples: int, devices: int, features: Sequence[str]) -> None:
     config = cli.parse([*words.split(), "--model-args", "hidden=8", "--nilm-features", *features])
     torch.set_num_threads(1)
     task = tasks.build(config.task, config.options)
-    config = task.finalize_config(config)
+    assert config.context_len is not None
+    config = replace(config, **task.finalize_config(config, config.context_len))
     run_data = dataset.open_run_data(config, task, recording(samples, devices), {})
     (split,) = dataset.make_splits(run_data)
     learner = Learner(run_data, task, split, torch.device("cpu"), None)

@@ -303,7 +303,7 @@ def backbone_of(plain: Mapping[str, Any]) -> Any:
     return plain["model"].get("backbone", "informer") if isinstance(plain.get("model"), dict) else "informer"
 
 
-# --- as a run ------------------------------------------------------------------------------------------------------
+# --- as a run --------------------------------------------------------------------------------------------------------
 
 
 def settings(experiment: Experiment) -> dict[str, Any]:
@@ -375,7 +375,7 @@ def _table(path: str) -> tuple[bytes, int]:
         return b"", 0
 
 
-# --- written -------------------------------------------------------------------------------------------------------
+# --- written ---------------------------------------------------------------------------------------------------------
 
 
 def to_text(config: Mapping[str, Any]) -> str:

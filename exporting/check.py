@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-import finetune
-from backbones import ForecastSpec
+import restore
+from backbones.model import Forecaster
 from dataset import DeviceData
 from errors import UsageError
 from evaler import predict
@@ -34,6 +34,10 @@ class Shift(nn.Module):
     """(v - mean) / std over axis 1 of [B, C, T], in float32 as exact as in float64: a mean that is large beside its
     deviation is taken away in two parts, the second what float32 cannot hold of it."""
 
+    high: torch.Tensor
+    low: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, scaler: Scaler) -> None:
         super().__init__()
         mean = torch.from_numpy(scaler.mean)[:, None]
@@ -48,68 +52,68 @@ class Shift(nn.Module):
 class Deployed(nn.Module):
     """A checkpoint's model between the scaler and the task's decoding: the data's own units in and out."""
 
-    def __init__(self, job: Inference) -> None:
+    def __init__(self, inference: Inference) -> None:
         super().__init__()
-        self.model = finetune.model_from(job.stored).eval()
-        self.scale = Shift(Scaler.of(job.stored["scaler"]))
-        known = job.stored.get("known_scaler")
-        self.scale_known = None if known is None else Shift(Scaler.of(known))
-        self.task, self.fitted = job.task, job.stored["fitted"]
+        self.model = restore.model_of(inference.start).eval()
+        self.scale = Shift(inference.start.scaler)
+        known = inference.start.known_scaler
+        self.scale_known = None if known is None else Shift(known)
+        self.task = inference.task
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         seen = [self.scale(x)]
         if known is not None:
-            assert self.model.spec.forecast is not None
-            marks = self.model.spec.forecast.marks
+            assert isinstance(self.model, Forecaster)
+            marks = self.model.forecast.marks
             if self.scale_known is not None:
                 known = torch.cat([known[:, :marks], self.scale_known(known[:, marks:])], dim=1)
             seen.append(known)
-        return delivered(self.task, self.model(*seen), self.fitted)
+        return delivered(self.task, self.model(*seen))
 
 
-def delivered(task: Task, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+def delivered(task: Task, outputs: torch.Tensor) -> torch.Tensor:
     """A model's outputs [B, K, H] decoded, in the data's own units."""
-    return task.inverse_transform(task.units(outputs, fitted), fitted)
+    return task.inverse_transform(task.units(outputs))
 
 
-class Trial:
+class ExportCheck:
     """A checkpoint's windows, as its model sees them and in the data's own units."""
 
-    def __init__(self, job: Inference) -> None:
-        self.job, self.task, self.fitted = job, job.task, job.stored["fitted"]
-        self.deployed = Deployed(job).eval()
+    def __init__(self, inference: Inference) -> None:
+        self.inference, self.task = inference, inference.task
+        self.deployed = Deployed(inference).eval()
         self.split = self._split()
-        self.index = job.index_of(self.split)
-        self.labelled = job.run_data.targets is not None and len(self.index) > 0
+        self.index = inference.index_of(self.split)
+        self.labelled = inference.run_data.targets is not None and len(self.index) > 0
         if not len(self.index):
-            self.index, self.split = job.run_data.ahead, "last contexts"
-        self.device_data = job.device_data()
-        self.raw = self._raw_stage()
-        self.batch = job.config.batch_size
-        place = self.raw.windows(self.index)
+            self.index, self.split = inference.run_data.ahead, "last contexts"
+        self.device_data = inference.device_data()
+        self.raw = self._raw_data()
+        self.batch = inference.config.batch_size
+        raw = self.raw.windows(self.index)
         chosen = torch.linspace(0, len(self.index) - 1, min(CHECKED, len(self.index))).long()
-        self.sample = place.seen(place.locate(chosen))  # what an exported model sees
+        self.sample = raw.seen(raw.locate(chosen))  # what an exported model sees
         self.one = [part[:1].contiguous() for part in self.sample]
-        own = self.device_data.windows(self.index)
-        self.scaled = own.seen(own.locate(chosen))  # what the checkpoint's model sees
+        scaled = self.device_data.windows(self.index)
+        self.scaled = scaled.seen(scaled.locate(chosen))  # what the checkpoint's model sees
         self.names = [X, KNOWN][: len(self.sample)]
 
     def _split(self) -> str:
         """What the run was judged on, where these are its files; else all there is."""
-        made = self.job.made
-        if self.job.config.eval_split or made is None:
-            return self.job.config.eval_split or "all"
+        made = self.inference.made
+        if self.inference.config.eval_split or made is None:
+            return self.inference.config.eval_split or "all"
         return "test" if len(made.test) else "val"
 
-    def _raw_stage(self) -> DeviceData:
+    def _raw_data(self) -> DeviceData:
         """The same data under scalers that leave them as they are."""
-        stored, run_data = self.job.stored, self.job.run_data
+        start, run_data = self.inference.start, self.inference.run_data
 
         def idle(channels: Sequence[str]) -> Scaler:
             return Scaler(np.zeros(len(channels)), np.ones(len(channels)), tuple(channels))
 
-        known = None if stored.get("known_scaler") is None else idle(run_data.series.known)
-        return DeviceData(run_data, self.task, self.fitted, idle(run_data.channels), CPU, self.ahead, known)
+        known = None if start.known_scaler is None else idle(run_data.series.known)
+        return DeviceData(run_data, self.task, idle(run_data.channels), CPU, start.model.forecast, known)
 
     def example(self) -> dict[str, torch.Tensor]:
         """Two windows of zeros: an exporter takes a batch of one for a constant."""
@@ -130,7 +134,7 @@ class Trial:
         bad |= apart.isnan()
         if bad.any():
             what = f"the exported model is not the checkpoint's: up to {float(apart.max()):.3g} apart"
-            where = f"--backbone {self.job.config.backbone}"
+            where = f"--backbone {self.inference.config.backbone}"
             raise UsageError(f"{what}, in {int(bad.sum())} of {bad.numel()} outputs", where=where)
         return float(apart.max())
 
@@ -146,13 +150,7 @@ class Trial:
         return allowed + ROUNDING * size
 
     def _delivered(self, outputs: torch.Tensor) -> torch.Tensor:
-        return delivered(self.task, outputs, self.fitted)
-
-    @property
-    def ahead(self) -> ForecastSpec | None:
-        """What a forecasting head is asked for."""
-        ahead = self.job.stored["model"].get("ahead")
-        return None if ahead is None else ForecastSpec.of(ahead)
+        return delivered(self.task, outputs)
 
     def compare(self, run: Run) -> dict[str, Any] | None:
         """The metric that the run was chosen by, on all of the scored split, of both; None where no label is known."""
@@ -169,18 +167,20 @@ class Trial:
     def _metric(self, run: Run, device_data: DeviceData, *, decoded: bool) -> float | None:
         """Of a model over a device_data's windows; `decoded`: it speaks in the data's own units already."""
         outputs = predict(run, device_data.windows(self.index), Precision(CPU), self.batch)
-        pred = self._in_task_units(outputs) if decoded else self.task.decode(outputs, self.fitted)
-        run_data = self.job.run_data
-        scored = Predictions(self.index, pred, run_data.truth(self.task, self.index, self.fitted))
-        found = self.task.evaluate(scored, self.job.calibration, self.device_data.eval_context(self.job.names))
+        pred = self._in_task_units(outputs) if decoded else self.task.decode(outputs)
+        run_data = self.inference.run_data
+        scored = Predictions(self.index, pred, run_data.truth(self.task, self.index))
+        found = self.task.evaluate(
+            scored, self.inference.calibration, self.device_data.eval_context(self.inference.names)
+        )
         value: float | None = found[self.task.monitor]
         return value
 
     def _in_task_units(self, said: torch.Tensor) -> np.ndarray:
         """Back from the data's own units: the task's map to them is affine."""
         rows = torch.zeros((1, said.shape[1], 1), dtype=torch.float64)
-        offset = self.task.inverse_transform(rows, self.fitted)
-        factor = self.task.inverse_transform(rows + 1, self.fitted) - offset
+        offset = self.task.inverse_transform(rows)
+        factor = self.task.inverse_transform(rows + 1) - offset
         back: np.ndarray = ((said.double() - offset) / factor).numpy()
         return back.astype(np.float32) if factor.ne(1).any() else back
 

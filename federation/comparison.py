@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import numpy as np
 import torch
 
 import checkpoint
-import finetune
-import results
-import tasks
+import restore
 import viz
+from checkpoint import Checkpoint
 from config import RunConfig
 from errors import ResourceError
 from federation.home_model import BASE, SHOWN
-from rundir import write_csv, write_json
+from rundir import write_config, write_csv, write_json
+from scaler import Scaler
 
 MAJORITY = "majority"  # the most frequent answer of a home's training windows, which a model has to beat
 LOOK = {
@@ -84,7 +85,7 @@ def _end(code: int) -> str:
 def write(place: Path, content: Mapping[str, Any], config: RunConfig) -> None:
     """metrics.json, per_home.csv, config.yaml, the picture, and the base as a checkpoint directory."""
     write_json(place / "metrics.json", content)
-    results.write_config(place / "config.yaml", config)
+    write_config(place / "config.yaml", config)
     modes = content["modes"]
     rows = []
     for home, said in content["homes"].items():
@@ -107,21 +108,26 @@ def write_base(folder: Path, home: Path, averaged: Path) -> None:
     The model's form is that of a `home`; nothing that a home has measured of its data goes along but what all agreed
     on: the averaged weights, the scaler, the names of channels and labels.
     """
-    stored, shared = checkpoint.load(checkpoint.find(str(home))), checkpoint.load(averaged)
-    config = stored["config"]
-    torch.manual_seed(config["seed"])
-    state = finetune.blank_from(stored).state_dict()
-    task = tasks.build(config["task"], {flag.name: config[flag.name] for flag in tasks.flags(config["task"])})
-    neutral = np.repeat(np.array([0, 1], np.float32), len(stored["outputs"])).reshape(2, -1, 1)
-    nothing: dict[str, Any] = {"calibration": None, "references": {}, "split": {}, "sources": [], "training": None}
-    anew = {
-        "config": config | {"csv": [], "npz": "", "labels": "", "groups": ""},
-        "state": state | {name: value for name, value in shared["state"].items() if name.startswith(BASE)},
-        "scaler": shared["scaler"],
-        "fitted": task.fit(neutral, stored["outputs"], stored["fitted"]),
-    }
+    start, shared = Checkpoint.load(checkpoint.find(str(home))), checkpoint.read(averaged)
+    torch.manual_seed(start.config["seed"])
+    state = restore.blank_model(start).state_dict()
+    task = restore.task_of(start)
+    neutral = np.repeat(np.array([0, 1], np.float32), len(start.outputs)).reshape(2, -1, 1)
+    task.fit(neutral, start.outputs, start.fitted)
+    base = replace(
+        start,
+        config=start.config | {"csv": [], "npz": "", "labels": "", "groups": ""},
+        state=state | {name: value for name, value in shared["state"].items() if name.startswith(BASE)},
+        scaler=Scaler.of(shared["scaler"]),
+        fitted=task.fitted,
+        calibration={},
+        references={},
+        split={},
+        sources=(),
+        training=None,
+    )
     folder.mkdir()
-    checkpoint.save(folder / checkpoint.BEST, stored | nothing | anew)
+    base.save(folder / checkpoint.BEST)
 
 
 def table(content: Mapping[str, Any]) -> str:

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-import results
 from evaler import predict
 from federation.homes import Home, schema_of
 from hardware import Precision
 from learner import Learner
 from optim import lr_factor
-from rundir import write_json
+from rundir import write_config, write_json
 from scaler import Scaler
 from splits import NAMES
 from tasks.multiclass import accuracy
@@ -39,7 +38,7 @@ class _LossMonitor:
     monitor, direction = "loss", "min"
 
     def __init__(self, learner: Learner) -> None:
-        self.loss = learner.task.loss(learner.fitted, learner.device)
+        self.loss = learner.task.loss(learner.device)
 
     def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:  # noqa: ARG002
         return {}
@@ -72,7 +71,7 @@ class Member:
     @property
     def exclusive(self) -> bool:
         """Whether the labels are classes of which one holds."""
-        return bool(self.learner.fitted.get("exclusive"))
+        return bool(self.learner.task.fitted.get("exclusive"))
 
     def schema(self) -> dict[str, Any]:
         """What this home's model must have in common with the others'."""
@@ -131,9 +130,9 @@ class Member:
         """Choose tau, score the test once, and write a checkpoint directory for `--mode infer`."""
         learner, home = self.learner, self.home
         learner.folder.mkdir(parents=True, exist_ok=True)
-        learner.choose_thresholds({"best": self.best_state}, None)
+        learner.calibrate({"best": self.best_state}, None)
         scored = learner.evaluator().score(home.split.test)
-        report = home.task.evaluate(scored, learner.calibration, learner.device_data.eval_context(learner.names))
+        report = learner.task.evaluate(scored, learner.calibration, learner.device_data.eval_context(learner.names))
         truth, pred = scored.judged()
         usual = np.array(learner.label_means["train"])[:, None]  # the most frequent answer, as a reference
         content = {
@@ -149,5 +148,5 @@ class Member:
             "test": report,
         }
         write_json(learner.folder / "metrics.json", content)
-        results.write_config(learner.folder / "config.yaml", home.config)
+        write_config(learner.folder / "config.yaml", home.config)
         return content

@@ -16,11 +16,11 @@ import numpy as np
 
 import dataset
 import splits
-import tasks
 from config import RunConfig
 from data import expand_paths
 from dataset import RunData
 from errors import DataError, UsageError, nearest
+from pipeline import open_data
 from scaler import Scaler, usable
 from splits import Split
 from tasks.base import Task
@@ -116,8 +116,8 @@ def _by_group(config: RunConfig, parting: Parting, wanted: Sequence[str]) -> dic
 
 
 def _open(config: RunConfig) -> tuple[Task, RunData]:
-    task = tasks.build(config.task, config.options)
-    return task, dataset.to_train_on(config, task, *dataset.load(config, task))
+    run_data, task, _ = open_data(config, ())
+    return task, run_data
 
 
 def part_rows(run_data: RunData, rows: np.ndarray, parting: Parting, name: str) -> Split:

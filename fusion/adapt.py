@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from backbones import backbone_class
+from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import RunData
 from errors import UsageError, nearest
@@ -20,53 +21,53 @@ from tasks.base import Task
 log = logging.getLogger("tsrun")
 
 
-def check(config: RunConfig, stored: Mapping[str, Any]) -> None:
+def check(config: RunConfig, start: Checkpoint) -> None:
     """UsageError when `--adapt-modality` names what the checkpoint does not read as a modality."""
-    known = stored["model"].get("modalities")
+    known = start.model.modalities
     if config.adapt_modality and known is None:
-        what = f"{config.ckpt} was trained on plain channels, by {stored['model']['backbone']}: it has no modalities"
+        what = f"{config.ckpt} was trained on plain channels, by {start.model.backbone}: it has no modalities"
         raise UsageError(what, where="--adapt-modality", hint="train --backbone fusion_gru on an --npz")
     for name in config.adapt_modality:
-        if name not in known:
+        if known is not None and name not in known:
             hint = " ".join(filter(None, [nearest(name, known), f"the checkpoint has {', '.join(known)}"]))
             raise UsageError(f"there is no modality {name!r}", where="--adapt-modality", hint=hint)
 
 
-def adapt(stored: Mapping[str, Any], run_data: RunData, task: Task, split: Split) -> dict[str, Any]:
-    """The checkpoint for the run_data's channels: only what reads an adapted modality is new.
+def adapt(start: Checkpoint, run_data: RunData, task: Task, split: Split) -> Checkpoint:
+    """The checkpoint for the channels of `run_data`: only what reads an adapted modality is new.
 
     Of a feature whose name survives the weights and the scale stay. The weights of a new one begin at 0, so that it
     says nothing yet, and its scale comes from training. `adapted` in the result says what became of each feature.
     """
-    owner = backbone_class(stored["model"]["backbone"])
-    modalities = run_data.modalities
-    assert modalities is not None and owner.reads_modalities
-    before, after = list(stored["scaler"]["channels"]), list(run_data.channels)
-    state = dict(stored["state"])
-    told, rebuilt = {}, []
+    owner = backbone_class(start.model.backbone)
+    before, after = list(start.scaler.channels), list(run_data.channels)
+    state, adapted, rebuilt = dict(start.state), {}, []
     for name in run_data.config.adapt_modality:
         mine, theirs = _of(name, after), _of(name, before)
         module = f"backbone.{owner.module_of(name)}"
         rebuilt += [f"{module}.weight", f"{module}.bias"]
-        weight = state[f"{module}.weight"]
-        fresh = torch.zeros(len(weight), len(mine))
-        for column, channel in enumerate(mine):
-            if channel in theirs:
-                fresh[:, column] = weight[:, theirs.index(channel)]
-        state[f"{module}.weight"] = fresh
-        told[name] = _compared(mine, theirs)
-        _tell(name, told[name])
-    spec = {**stored["model"], "channels": len(after), "modalities": modalities}
-    scaler = _scaler(Scaler.of(stored["scaler"]), run_data, task, split)
+        state[f"{module}.weight"] = _columns(state[f"{module}.weight"], mine, theirs)
+        adapted[name] = _compared(mine, theirs)
+        _report(name, adapted[name])
     count = sum(value.numel() for key, value in state.items() if key not in rebuilt)
     log.info("trained: %s; frozen: all the rest, %s parameters", ", ".join(rebuilt), f"{count:,}")
-    changed = {
-        "model": spec,
-        "state": state,
-        "scaler": scaler.plain(),
-        "input_channels": list(run_data.series.channels),
-    }
-    return {**stored, **changed, "adapted": told}
+    return replace(
+        start,
+        model=replace(start.model, channels=len(after), modalities=run_data.modalities),
+        state=state,
+        scaler=_scaler(start.scaler, run_data, task, split),
+        input_channels=list(run_data.series.channels),
+        adapted=adapted,
+    )
+
+
+def _columns(weight: torch.Tensor, mine: Sequence[str], theirs: Sequence[str]) -> torch.Tensor:
+    """Weights [d, features] for other features: those that stay keep theirs, new ones begin at 0."""
+    fresh = torch.zeros(len(weight), len(mine))
+    for column, channel in enumerate(mine):
+        if channel in theirs:
+            fresh[:, column] = weight[:, theirs.index(channel)]
+    return fresh
 
 
 def _of(modality: str, channels: Sequence[str]) -> list[str]:
@@ -95,9 +96,9 @@ def _scaler(old: Scaler, run_data: RunData, task: Task, split: Split) -> Scaler:
     return Scaler(mean, std, run_data.channels)
 
 
-def _tell(name: str, told: Mapping[str, Sequence[str]]) -> None:
-    parts = "; ".join(f"{what}: {', '.join(channels) or 'none'}" for what, channels in told.items())
-    log.info("%s rebuilt for %d features (%s)", name, len(told["kept"]) + len(told["new"]), parts)
-    counted = [channel for channel in (*told["kept"], *told["gone"]) if channel.partition(".")[2].isdecimal()]
+def _report(name: str, adapted: Mapping[str, Sequence[str]]) -> None:
+    parts = "; ".join(f"{what}: {', '.join(channels) or 'none'}" for what, channels in adapted.items())
+    log.info("%s rebuilt for %d features (%s)", name, len(adapted["kept"]) + len(adapted["new"]), parts)
+    counted = [channel for channel in (*adapted["kept"], *adapted["gone"]) if channel.partition(".")[2].isdecimal()]
     if counted:
         log.warning("warning: the features of %s have no names, so they were matched by their places", name)

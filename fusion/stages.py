@@ -11,19 +11,20 @@ import hashlib
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import checkpoint
-import finetune
-from backbones import backbone_class, names
+from backbones import ModelSpec, backbone_class, names
 from backbones.model import Forecaster, Model
+from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import RunData
 from errors import CheckpointError, UsageError
+from evaler import Judge
 from fusion import adapt
 from hardware import place
 from learner import Learner, OnEpoch
@@ -38,33 +39,31 @@ ENCODER_FILE, REST_FILE = "attention_encoder.pt", "gru_model.pt"
 BLOCK = 1 << 16  # steps encoded at once
 
 
-def settle(config: RunConfig, task: Task, argv: Sequence[str]) -> RunConfig:
-    """The configuration with its stage: `all` where the backbone has stages and the task takes them.
+def stage_of(config: RunConfig, task: Task, argv: Sequence[str]) -> str:
+    """The stage to train: `all` where the backbone has stages, the task takes them and --stage is not given.
 
     A forecast does not: it sees each window standardised, so that a step has no context of its own. UsageError for a
-    stage where there are none; CheckpointError where stage `gru` has no encoder to stand on.
+    stage where there are none; CheckpointError where stage `gru` has no encoder.
     """
-    if config.mode != "train":
-        return config
-    where = f"--stage {config.stage}"
+    where, end_to_end = f"--stage {config.stage}", config.stage in ("", "end2end")
     if not backbone_class(config.backbone).stages:
-        if config.stage not in ("", "end2end"):
+        if not end_to_end:
             able = [name for name in names() if backbone_class(name).stages]
             raise UsageError(f"{config.backbone} is one piece; {' and '.join(able)} has stages", where=where)
-        return config
-    if task.head == "forecast" and config.stage not in ("", "end2end"):
+        return config.stage
+    forecasts = task.head == "forecast"
+    if forecasts and not end_to_end:
         raise UsageError("forecasts see each window standardised: no step has a context of its own", where=where)
-    config = replace(config, stage=config.stage or ("end2end" if task.head == "forecast" else "all"))
     if config.stage == "gru":
-        _find(config, argv)
-    return config
+        _find_encoder(config, argv)
+    return config.stage or ("end2end" if forecasts else "all")
 
 
-def _find(config: RunConfig, argv: Sequence[str]) -> Path:
+def _find_encoder(config: RunConfig, argv: Sequence[str]) -> Path:
     """The file that `--encoder` means: itself, or in a directory of a run of stage `encoder` or `all`."""
     given = Path(config.encoder)
-    places = [given / ENCODER_FILE, given / "encoder" / ENCODER_FILE] if given.is_dir() else [given]
-    for path in places if config.encoder else []:
+    candidates = [given / ENCODER_FILE, given / "encoder" / ENCODER_FILE] if given.is_dir() else [given]
+    for path in candidates if config.encoder else []:
         if path.is_file():
             return path
     words, skip = [], False
@@ -73,7 +72,7 @@ def _find(config: RunConfig, argv: Sequence[str]) -> Path:
             words.append(word)
         skip = word in ("--stage", "--encoder")
     command = "python run.py " + shlex.join([*words, "--stage", "encoder"])
-    what = f"no {ENCODER_FILE} there" if config.encoder else "stage gru stands on an encoder, and none is named"
+    what = f"no {ENCODER_FILE} there" if config.encoder else "--stage gru requires --encoder DIR"
     raise CheckpointError(what, where=f"--encoder {config.encoder}".strip(), hint=f"this makes one: {command}")
 
 
@@ -82,13 +81,13 @@ def whole(
     task: Task,
     split: Split,
     device: torch.device,
-    stored: Mapping[str, Any] | None,
+    start: Checkpoint | None,
     on_epoch: OnEpoch | None = None,
 ) -> Learner:
-    """What trains the model in one go: from the start, or from a checkpoint (fitted to a changed sensor)."""
-    if stored is not None and run_data.config.adapt_modality:
-        stored = adapt.adapt(stored, run_data, task, split)
-    return Learner(run_data, task, split, device, stored, on_epoch)
+    """What trains the model in one go: from fresh weights, or from a checkpoint (fitted to a changed sensor)."""
+    if start is not None and run_data.config.adapt_modality:
+        start = adapt.adapt(start, run_data, task, split)
+    return Learner(run_data, task, split, device, start, on_epoch)
 
 
 def run(
@@ -96,25 +95,25 @@ def run(
     task: Task,
     split: Split,
     device: torch.device,
-    stored: Mapping[str, Any] | None,
+    start: Checkpoint | None,
     on_epoch: OnEpoch | None,
     folder: Path,
     name: str,
     argv: Sequence[str],
 ) -> tuple[dict[str, Any], Learner]:
-    """Train what the configuration's stage says into `folder`; the content of the summary, and what trained it.
+    """Train what the configuration's stage names into `folder`; the content of the summary, and what trained it.
 
-    `on_epoch` hears of the epochs of the last stage.
+    `on_epoch` gets the epochs of the last stage.
     """
     stage, path, spent = run_data.config.stage, folder / "encoder" / ENCODER_FILE, 0.0
     learner: Learner
-    if stored is not None or stage in ("", "end2end"):
-        learner = whole(run_data, task, split, device, stored, on_epoch)
+    if start is not None or stage in ("", "end2end"):
+        learner = whole(run_data, task, split, device, start, on_epoch)
     elif stage == "encoder":
         learner = EncoderLearner(run_data, task, split, device, on_epoch)
     else:
         if stage == "gru":
-            path = _find(run_data.config, argv)
+            path = _find_encoder(run_data.config, argv)
         else:
             spent = _first_of_two(run_data, task, split, device, path, name, argv)
             log.info("stage 2 of 2: gru")
@@ -129,10 +128,38 @@ def _first_of_two(
     if not (path.parent / "manifest.json").is_file():  # written last
         path.parent.mkdir(exist_ok=True)
         log.info("stage 1 of 2: encoder")
-        alone = replace(run_data, config=replace(run_data.config, reference="off"))  # the second stage compares
-        EncoderLearner(alone, task, split, device).run(path.parent, name, argv)
-    seconds: float = checkpoint.load(path)["seconds"]
-    return seconds
+        learner = EncoderLearner(run_data, task, split, device)
+        learner.compares = False  # the second stage compares
+        learner.run(path.parent, name, argv)
+    return Encoder.load(path).seconds
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A backbone's first part, trained: what attention_encoder.pt holds."""
+
+    model: ModelSpec
+    state: dict[str, torch.Tensor]
+    scaler: Scaler
+    input_channels: list[str]
+    split: dict[str, Any]
+    sources: tuple[str, ...]
+    seconds: float  # of training
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        plain = {"model": self.model.plain(), "scaler": self.scaler.plain(), "sources": list(self.sources)}
+        checkpoint.save(path, vars(self) | plain)
+
+    @classmethod
+    def load(cls, path: Path) -> Encoder:
+        """Read and verify a file; CheckpointError for another one."""
+        content = checkpoint.read(path)
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        if len(known) < len(fields(cls)):
+            raise CheckpointError("is not an encoder", where=f"--encoder {path}")
+        made = {"model": ModelSpec.of(known["model"]), "scaler": Scaler.of(known["scaler"])}
+        return cls(**known | made | {"sources": tuple(known["sources"])})
 
 
 class EncoderLearner(Learner):
@@ -144,23 +171,23 @@ class EncoderLearner(Learner):
         self.part = backbone_class(run_data.config.backbone).stages[0]
         super().__init__(run_data, task, split, device, None, on_epoch)
 
-    def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
+    def _describe(self, judge: Judge, argv: Sequence[str]) -> None:
         series = self.run_data.series
-        kept = {
-            "model": self.model.spec.plain(),
-            "state": _below(self.model, f"backbone.{self.part}."),
-            "scaler": self.scaler.plain(),
-            "input_channels": list(series.channels),
-            "split": self.split.how,
-            "sources": [source.sha256 for source in series.sources],
-            "seconds": progress.seconds,
-        }
-        checkpoint.save(self.folder / ENCODER_FILE, kept)
-        super()._describe(argv, progress, content)
+        encoder = Encoder(
+            model=self.model.spec,
+            state=_below(self.model, f"backbone.{self.part}."),
+            scaler=self.scaler,
+            input_channels=list(series.channels),
+            split=dict(self.split.how),
+            sources=series.hashes,
+            seconds=self.progress.seconds,
+        )
+        encoder.save(self.folder / ENCODER_FILE)
+        super()._describe(judge, argv)
 
 
 class RestLearner(Learner):
-    """Trains what stands on a frozen first part; `spent` are the seconds that the first part took in this run."""
+    """Trains what follows a frozen first part; `spent` are the seconds that the first part took in this run."""
 
     def __init__(
         self,
@@ -173,37 +200,34 @@ class RestLearner(Learner):
         spent: float,
         on_epoch: OnEpoch | None,
     ) -> None:
-        self.encoder, self.path, self.spent = checkpoint.load(path), path, spent
+        self.encoder, self.path, self.spent = Encoder.load(path), path, spent
         self.first = f"backbone.{backbone_class(run_data.config.backbone).stages[0]}"
+        self.frozen = (self.first,)
         self._check(run_data, split)
         super().__init__(run_data, task, split, device, None, on_epoch)
-        frozen = replace(self.config, freeze=(self.first,))
-        self.parameters = finetune.choose_parameters(self.model, frozen, None)
 
     def _check(self, run_data: RunData, split: Split) -> None:
         """CheckpointError for an encoder of other channels or sizes, or one that may have seen this run's test."""
-        theirs, where = self.encoder, f"--encoder {self.path}"
-        lacking = {"model", "state", "scaler", "input_channels", "split", "sources", "seconds"} - theirs.keys()
-        if lacking or theirs["model"]["backbone"] != run_data.config.backbone:
-            raise CheckpointError(f"is no encoder of {run_data.config.backbone}", where=where)
-        if theirs["model"].get("modalities") != run_data.modalities or theirs["scaler"]["channels"] != [
-            *run_data.channels
-        ]:
-            had, have = (_shown(*of) for of in ((theirs["model"], theirs["scaler"]["channels"]), _mine(run_data)))
+        encoder, where = self.encoder, f"--encoder {self.path}"
+        if encoder.model.backbone != run_data.config.backbone:
+            raise CheckpointError(f"is not an encoder of {run_data.config.backbone}", where=where)
+        if encoder.model.modalities != run_data.modalities or encoder.scaler.channels != tuple(run_data.channels):
+            had = _listed(encoder.model.modalities, encoder.scaler.channels)
+            have = _listed(run_data.modalities, run_data.channels)
             raise CheckpointError(f"was trained on other channels: {had}; these data have {have}", where=where)
-        if theirs["sources"] == [s.sha256 for s in run_data.series.sources] and theirs["split"] != split.how:
+        if encoder.sources == run_data.series.hashes and encoder.split != split.how:
             what = "was trained on other parts of these files, and may have seen this run's test"
             raise CheckpointError(what, where=where, hint="the same split flags for both stages")
 
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
-        return Scaler.of(self.encoder["scaler"]), super()._scalers()[1]
+        return self.encoder.scaler, super()._scalers()[1]
 
-    def _fresh_model(self) -> Model | Forecaster:
-        model = super()._fresh_model()
+    def _new_model(self) -> Model | Forecaster:
+        model = super()._new_model()
         try:
-            model.get_submodule(self.first).load_state_dict(self.encoder["state"])
+            model.get_submodule(self.first).load_state_dict(self.encoder.state)
         except RuntimeError:
-            had, have = (dict(args) or "defaults" for args in (self.encoder["model"]["args"], self.config.model_args))
+            had, have = (dict(args) or "defaults" for args in (self.encoder.model.args, self.config.model_args))
             hint = "the same --model-args for both stages"
             raise CheckpointError(
                 f"has other dimensions: {had}, here {have}", where=f"--encoder {self.path}", hint=hint
@@ -222,17 +246,17 @@ class RestLearner(Learner):
             self.device_data.inputs, self.model.backbone.encoded = raw, False
         return replace(progress, seconds=progress.seconds + self.spent)
 
-    def _restore(self, trainer: Trainer) -> None:
-        super()._restore(trainer)
+    def _resume(self, trainer: Trainer) -> None:
+        super()._resume(trainer)
         mine = _below(self.model, f"{self.first}.")
-        if any(not torch.equal(value.cpu(), self.encoder["state"][key]) for key, value in mine.items()):
+        if any(not torch.equal(value.cpu(), self.encoder.state[key]) for key, value in mine.items()):
             raise CheckpointError("the encoder has changed since the run was interrupted", where="--resume")
 
-    def _describe(self, argv: Sequence[str], progress: Progress, content: Mapping[str, Any]) -> None:
+    def _describe(self, judge: Judge, argv: Sequence[str]) -> None:
         rest = {key: value for key, value in self.model.state_dict().items() if not key.startswith(f"{self.first}.")}
-        kept = {"model": self.model.spec.plain(), "state": rest, "encoder": _digest(self.encoder["state"])}
+        kept = {"model": self.model.spec.plain(), "state": rest, "encoder": _digest(self.encoder.state)}
         checkpoint.save(self.folder / REST_FILE, kept)
-        super()._describe(argv, progress, content)
+        super()._describe(judge, argv)
 
 
 def _contexts(encoder: torch.nn.Module, inputs: torch.Tensor | Readable, device: torch.device) -> torch.Tensor:
@@ -268,12 +292,8 @@ def _digest(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _mine(run_data: RunData) -> tuple[Mapping[str, Any], Sequence[str]]:
-    return {"modalities": run_data.modalities, "channels": len(run_data.channels)}, run_data.channels
-
-
-def _shown(spec: Mapping[str, Any], channels: Sequence[str]) -> str:
+def _listed(modalities: Mapping[str, int] | None, channels: Sequence[str]) -> str:
     """Channels for a message: by modality, or the first few names."""
-    if spec.get("modalities"):
-        return ", ".join(f"{name} {count}" for name, count in spec["modalities"].items())
-    return f"{spec['channels']} ({', '.join(channels[:4])}{', ...' if len(channels) > 4 else ''})"
+    if modalities:
+        return ", ".join(f"{name} {count}" for name, count in modalities.items())
+    return f"{len(channels)} ({', '.join(channels[:4])}{', ...' if len(channels) > 4 else ''})"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -17,12 +16,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import torch
 
-import finetune
-import tasks
+import restore
 from backbones.recurrent import Recurrent
+from checkpoint import Checkpoint
 from errors import CheckpointError
 from readers.clock import Clock, fixed_offset
-from scaler import Scaler
 from streaming.tally import Tally, is_number, short, tell
 from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
 
@@ -113,23 +111,22 @@ def _zone(tz: str) -> tzinfo:
 class Streamer:
     """One checkpoint's model, fed a sample at a time; CheckpointError for one that cannot be.
 
-    `stored` is the content of a checkpoint, `where` its path. What it says equals the model's run over all samples at
-    once, but for rounding.
+    `where` is the checkpoint's path. The answers equal the model's run over all samples at once, but for rounding.
     """
 
-    def __init__(self, stored: Mapping[str, Any], where: str) -> None:
-        check(stored, where)
-        config = stored["config"]
-        self.names: list[str] = stored["outputs"]
-        self.scaler, self.clock = Scaler.of(stored["scaler"]), Clock.of(stored["clock"])
-        options = {flag.name: config.get(flag.name, flag.default) for flag in tasks.flags(TASK)}
-        self.task, self.fitted = tasks.build(TASK, options), stored["fitted"]
-        self.tau: list[float] = (stored["calibration"] or self.task.choose_thresholds(None, self.names))["tau"]
-        self.model = finetune.model_from(stored).eval()
-        if not isinstance(self.model.backbone, Recurrent) or not self.model.backbone.causal:
-            name = stored["model"]["backbone"]
-            why = "reads backwards, too" if isinstance(self.model.backbone, Recurrent) else "takes whole windows"
+    def __init__(self, start: Checkpoint, where: str) -> None:
+        check(start, where)
+        assert start.clock is not None, "a meter has times"
+        self.names, self.scaler, self.clock = start.outputs, start.scaler, Clock.of(start.clock)
+        self.task = restore.task_of(start)
+        self.tau: list[float] = restore.calibration_of(start, self.task)["tau"]
+        self.model = restore.model_of(start).eval()
+        backbone = self.model.backbone
+        if not isinstance(backbone, Recurrent) or not backbone.causal:
+            name = start.model.backbone
+            why = "reads backwards, too" if isinstance(backbone, Recurrent) else "takes whole windows"
             raise CheckpointError(f"{name} {why}, and cannot go from sample to sample", where=where, hint=HINT)
+        self.rnn = backbone.rnn
         self.state: Any = None  # of the recurrence: None is its zero
         self.count, self.before = 0, math.nan
 
@@ -142,8 +139,8 @@ class Streamer:
         if x is None:
             return {"time": moment, "mains": None, "devices": None}
         with torch.inference_mode():
-            z, self.state = self.model.backbone.rnn(torch.from_numpy(x), self.state)
-            said = self.task.decode(self.model.head(z).transpose(1, 2), self.fitted)[0, :, 0].tolist()
+            z, self.state = self.rnn(torch.from_numpy(x), self.state)
+            said = self.task.decode(self.model.head(z).transpose(1, 2))[0, :, 0].tolist()
         answers = zip(self.names, said[: len(self.names)], said[len(self.names) :], self.tau, strict=True)
         devices = {
             name: {"p": short(p), "on": p >= tau, "watts": short(max(watts, 0.0)) if p >= tau else 0.0}
@@ -167,14 +164,11 @@ class Streamer:
         return self.scaler.apply(x).T[None]
 
 
-def check(stored: Mapping[str, Any], where: str) -> None:
+def check(start: Checkpoint, where: str) -> None:
     """CheckpointError where the model is of another task, or has an input that looks ahead."""
-    if finetune.PARTS - stored.keys():
-        raise CheckpointError("not a checkpoint of this toolkit, or of an older one", where=where)
-    task = stored["config"]["task"]
-    if task != TASK:
-        raise CheckpointError(f"is of task {task}; states are streamed of task {TASK}", where=where, hint=HINT)
-    ahead = [name for name in stored["scaler"]["channels"] if name not in KNOWN]
+    if start.task != TASK:
+        raise CheckpointError(f"is of task {start.task}; states are streamed of task {TASK}", where=where, hint=HINT)
+    ahead = [name for name in start.scaler.channels if name not in KNOWN]
     if ahead:
         what = f"has the input {', '.join(ahead)}, which looks ahead: no stream can tell it in time"
         raise CheckpointError(what, where=where, hint=HINT)

@@ -8,29 +8,26 @@ contexts runs over the last L of them. What it says equals the batch run over th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-import finetune
-import tasks
+import restore
+from checkpoint import Checkpoint
 from errors import CheckpointError
-from scaler import Scaler
 from streaming.steps import Aligner, Step, parse
 from streaming.tally import Tally, short
 
 HINT = "python run.py --mode train --task classify --npz FILE --backbone fusion_gru ... trains one"
 
 
-def sensors_of(stored: Mapping[str, Any]) -> dict[str, int]:
+def sensors_of(start: Checkpoint) -> dict[str, int]:
     """{sensor: values} in the order of the model's input; empty for a model whose input is not of sensors."""
-    grouped = stored.get("model", {}).get("modalities")
-    if grouped:
-        return dict(grouped)
-    names = stored.get("scaler", {}).get("channels", [])
-    if not stored.get("config", {}).get("npz") or not all("." in name for name in names):
+    if start.model.modalities:
+        return dict(start.model.modalities)
+    names = start.scaler.channels
+    if not start.setting("npz") or not all("." in name for name in names):
         return {}
     owners = [name.partition(".")[0] for name in names]
     return {owner: owners.count(owner) for owner in dict.fromkeys(owners)}
@@ -39,24 +36,16 @@ def sensors_of(stored: Mapping[str, Any]) -> dict[str, int]:
 class SensorModel:
     """One checkpoint's model over the last L steps; CheckpointError for one that cannot be asked so."""
 
-    def __init__(self, stored: Mapping[str, Any], where: str) -> None:
-        if finetune.PARTS - stored.keys():
-            raise CheckpointError("not a checkpoint of this toolkit, or of an older one", where=where)
-        self.sensors = sensors_of(stored)
-        if stored["model"]["head"] != "pool" or not self.sensors:
-            what = f"is of task {stored['config']['task']}, and its input is not of sensors"
+    def __init__(self, start: Checkpoint, where: str) -> None:
+        self.sensors = sensors_of(start)
+        if start.model.head != "pool" or not self.sensors:
+            what = f"is of task {start.task}, and its input is not of sensors"
             raise CheckpointError(what, where=where, hint=HINT)
-        config = stored["config"]
-        self.names: list[str] = stored["outputs"]
-        self.length: int = stored["model"]["length"]
-        self.scaler, self.fitted = Scaler.of(stored["scaler"]), stored["fitted"]
-        options = {flag.name: config.get(flag.name, flag.default) for flag in tasks.flags(config["task"])}
-        self.task = tasks.build(config["task"], options)
-        self.exclusive = bool(self.fitted.get("exclusive"))
-        self.tau: list[float] | None = (stored["calibration"] or self.task.choose_thresholds(None, self.names)).get(
-            "tau"
-        )
-        self.model = finetune.model_from(stored).eval()
+        self.names, self.length, self.scaler = start.outputs, start.model.length, start.scaler
+        self.task = restore.task_of(start)
+        self.exclusive = bool(start.fitted.get("exclusive"))
+        self.tau: list[float] | None = restore.calibration_of(start, self.task).get("tau")
+        self.model = restore.model_of(start).eval()
         backbone = self.model.backbone
         self.encoder: torch.nn.Module = torch.nn.Identity()
         if backbone.stages:
@@ -75,7 +64,7 @@ class SensorModel:
             if len(self.contexts) < self.length:
                 return None
             outputs = self.model(torch.cat(list(self.contexts), dim=2))
-        said = self.task.decode(outputs, self.fitted)[0, :, 0].tolist()
+        said = self.task.decode(outputs)[0, :, 0].tolist()
         if self.tau is None:
             return {name: {"value": short(value)} for name, value in zip(self.names, said, strict=True)}
         cut = [max(said)] * len(said) if self.exclusive else self.tau  # of classes the likeliest is on

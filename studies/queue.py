@@ -225,7 +225,7 @@ def _suggested(trial: optuna.Trial, dimension: Dimension) -> Any:
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.log)
 
 
-# --- what the trials say -------------------------------------------------------------------------------------------
+# --- what the trials say ---------------------------------------------------------------------------------------------
 
 
 def retried(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:

@@ -82,7 +82,7 @@ def space_of(config: RunConfig, closed_form: bool, path: str = "") -> Space:
     return dict(sorted(space.items(), key=lambda item: bool(item[1].when)))
 
 
-# --- by rule -------------------------------------------------------------------------------------------------------
+# --- by rule ---------------------------------------------------------------------------------------------------------
 
 
 def _by_rule(config: RunConfig, closed_form: bool) -> Space:
@@ -119,7 +119,7 @@ def _around(name: str, flag: Flag, value: Any) -> Dimension | None:
     return Dimension(name, kept) if len(kept) > 1 else None
 
 
-# --- from a file ---------------------------------------------------------------------------------------------------
+# --- from a file -----------------------------------------------------------------------------------------------------
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _given(name: str, config: RunConfig) -> bool:
     return key in getattr(config, head) if dot else name in config.given
 
 
-# --- back to a command line ----------------------------------------------------------------------------------------
+# --- back to a command line ------------------------------------------------------------------------------------------
 
 
 def words(chosen: Mapping[str, Any], config: RunConfig) -> list[str]:

@@ -89,7 +89,7 @@ def _short(name: str) -> str:
     return name.removeprefix("model_args.")
 
 
-# --- parallel coordinates ------------------------------------------------------------------------------------------
+# --- parallel coordinates --------------------------------------------------------------------------------------------
 
 
 def _parallel(ax: Axes, trials: Sequence[Trial], names: Sequence[str], monitor: str, direction: str) -> None:

@@ -8,12 +8,13 @@ defaults that come with a value of a flag; `UNUSED`, flags of every task that me
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Flag, table_flags
-from registry import Registry
+from registry import Namespace, Registry
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -28,7 +29,7 @@ def flags(name: str) -> tuple[Flag, ...]:
     return table_flags(table(name, "FLAGS"), group=name)
 
 
-def build(name: str, options: dict[str, Any]) -> Task:
+def build(name: str, options: Mapping[str, Any]) -> Task:
     """The task `name` with its options; imports its file (and with it torch)."""
-    task: Task = _registry.load(name)(**options)
+    task: Task = _registry.load(name)(Namespace(options))
     return task

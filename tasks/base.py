@@ -21,6 +21,7 @@ from backbones import ForecastSpec
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from registry import Namespace
 from scaler import Scaler
 from sources import reading
 from windows import Index, Readable, Windows
@@ -58,9 +59,9 @@ class Targets:
         """The labels at the steps of a mask, each once: [1, K, steps], or a Sample."""
         return self.values[:, steps][None]
 
-    def read(self, task: Task, fitted: Mapping[str, Any], home: torch.device) -> torch.Tensor | Readable:
+    def read(self, task: Task, home: torch.device) -> torch.Tensor | Readable:
         """The targets of windows as the loss sees them, [K, total], on their device."""
-        targets = task.encode(task.truth(self.values, fitted), fitted)
+        targets = task.encode(task.truth(self.values))
         return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
 
 
@@ -111,7 +112,6 @@ class EvalContext:
     targets: Targets | None
     scaled: np.ndarray  # [C, total], the model's input; empty where it is made as windows are read
     target_channels: tuple[int, ...]  # rows of `scaled` that the outputs continue; none where they do not
-    fitted: Mapping[str, Any]
     names: Sequence[str]
     per_row: bool
     seed: int
@@ -138,32 +138,76 @@ def rescaled(value: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -
 
 
 class Task(ABC):
-    """One task; its constructor takes every flag of its FLAGS table."""
+    """What a model is asked for, and how the answers are judged.
+
+    A task is built from its options and fitted to the targets of training; a fitted task holds its constants in
+    `fitted`, plain values that a checkpoint keeps. `truth` and `pred` are arrays [n, K, H] in the task's own units:
+    n windows, K outputs, H steps.
+
+    Parameters
+    ----------
+    options : every flag of the task's FLAGS table, checked, as attributes.
+    """
 
     head: str  # "pool", "step" or "forecast", see backbones/model.py
     horizon: int = 1  # H
     autoregressive: bool = False  # the target is what comes next of the model's own input
-    target_in_context: bool = (
-        False  # the target lies within the context: inference covers all of it, and nothing comes next
-    )
-    derived: tuple[str, ...] = ()  # inputs that `views` makes, which are no channels of a series
-    monitor: str  # the metric of `watch` that early stopping and the best checkpoint follow
+    target_in_context: bool = False  # the target lies within the context: inference covers all, nothing comes next
+    derived: tuple[str, ...] = ()  # inputs that `derived_features` makes, which are no channels of a series
+    monitor: str  # the metric of `val_metrics` that early stopping and the best checkpoint watch
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
-    headline: tuple[str, ...]  # the metrics of the summary that stand first in tables
-    says: str = "value"  # what a row of a prediction is
+    headline: tuple[str, ...]  # the metrics of the summary that come first in tables
+    row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
+    fitted: dict[str, Any]  # constants learned from training; there once the task is fitted
+
+    def __init__(self, options: Namespace) -> None:
+        self.options = options
+
+    # --- flags and names ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def name_part(self) -> list[str]:
-        """What of the task's settings stands in the run's name."""
+        """The parts of the run's name that say how the task is set."""
+
+    def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
+        """Settings that follow from the context's length, {flag: value}; called once, before windows are laid.
+
+        The task may note the length for itself.
+        """
+        return {}
+
+    def offset(self, config: RunConfig) -> int:
+        """Steps from the context's last to the target's first; 0 or less where the target lies in the context."""
+        return config.label_offset
+
+    def setting(self, config: RunConfig) -> dict[str, Any]:
+        """The settings of the target that the summary repeats."""
+        return {"label_offset": config.label_offset}
+
+    # --- data --------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def demo(self, seed: int) -> Series:
-        """Synthetic data of the task's own kind."""
+        """Synthetic data of the task's kind, for --demo."""
+
+    def sample(self, folder: Path) -> list[str]:
+        """Write a small data set into `folder` and return the flags that learn from it, without mode and backbone.
+
+        The tests over the registry train and infer on it. The default: two channels of twelve rows of twenty steps.
+        """
+        rng = np.random.default_rng(5)
+        for name in ("a.csv", "b.csv"):
+            values = np.round(rng.gamma(1.0, size=(12, 20)) * (rng.random((12, 20)) < 0.5), 3)
+            np.savetxt(folder / name, values, delimiter=",", fmt="%g")
+        return ["--csv", "a.csv", "b.csv", "--context-len", "9"]
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
-        """The user's data; `columns` are the channels that a checkpoint wants of them."""
+        """The user's data; `columns` are the channels that a checkpoint wants, None for all.
+
+        Raises UsageError and DataError.
+        """
         return reading.read(config, columns)
 
     def targets(self, series: Series, config: RunConfig) -> Targets | None:
@@ -171,7 +215,7 @@ class Task(ABC):
         return label_targets(series, config)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
-        """The channels that the model sees; `targets` is None where inference runs without the label."""
+        """Numbers of the channels that the model sees; `targets` is None where inference runs without the label."""
         dropped = config.drop_label_from_x and targets is not None and not targets.per_row
         keep = [c for c in range(series.n_channels) if not (dropped and c == config.label_src_ch)]
         if not keep:
@@ -182,88 +226,93 @@ class Task(ABC):
             )
         return keep
 
-    def views(self, series: Series) -> DerivedFeatures | None:
-        """What the model sees in place of the channels that `inputs` names; None: those channels."""
+    def derived_features(self, series: Series) -> DerivedFeatures | None:
+        """Inputs made from the channels that `inputs` names, in their place; None: those channels themselves."""
         return None
 
     def for_training(self, windows: Windows) -> Windows:
-        """Training's windows as they are learned from: where a task varies them, another of the same kind."""
+        """Training's windows as they are learned from: a task that augments them returns others of the same kind."""
         return windows
 
     def judged_stride(self, config: RunConfig) -> int:
         """Steps between the windows of validation and test."""
         return config.stride
 
-    def finalize_config(self, config: RunConfig) -> RunConfig:
-        """The configuration with what the task makes of it; called once the context is known."""
-        return config
-
-    def offset(self, config: RunConfig) -> int:
-        """Steps from the context's last to the target's first; not positive where the target lies within."""
-        return config.label_offset
-
     def outputs(self, names: Sequence[str]) -> int:
-        """How many rows the model gives: K, unless the task asks for more than one of each."""
+        """Rows that the model gives for the outputs `names`: K, unless the task asks for more than one of each."""
         return len(names)
 
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
-        """How many channels these data lack of the `wanted` ones, all of them labels that inference can do without."""
+        """How many of the `wanted` channels these data lack, where they are labels that inference can do without."""
         return int(config.drop_label_from_x and series.n_channels == len(wanted) - 1)
 
-    def setting(self, config: RunConfig) -> dict[str, Any]:
-        """What of the target's settings stands in the summary."""
-        return {"label_offset": config.label_offset}
-
-    def ahead(self, targets: Sequence[int], marks: int, covariates: int) -> ForecastSpec | None:
-        """What a forecasting head is asked for; None for other heads. `targets` are rows of the model's input."""
+    def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec | None:
+        """What a forecasting head is asked for; None for other heads. `target_channels` are rows of the input."""
         return None
 
-    @abstractmethod
-    def fit(self, truth: Any, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Constants learned from the raw targets [n, K, H] of training (each step once: H is 1, or n is), or a Sample.
+    # --- constants learned from training -----------------------------------------------------------------------------
 
-        `stored` are those of the checkpoint that finetuning starts from: what its outputs mean is kept.
+    def fit(self, truth: Any, names: Sequence[str], kept: Mapping[str, Any] | None = None) -> None:
+        """Learn the task's constants.
+
+        Parameters
+        ----------
+        truth : raw targets of training, [n, K, H] (each step once: H is 1, or n is), or a Sample.
+        names : the K outputs.
+        kept : constants of the checkpoint that finetuning starts from: what the outputs mean stays.
         """
+        self.load_fitted(self.learn_constants(truth, names, kept))
 
-    def on_fitted(self, fitted: Mapping[str, Any]) -> None:  # noqa: B027
-        """Called once the constants are known, of this run or of a checkpoint: what they change about the task."""
+    def load_fitted(self, constants: Mapping[str, Any]) -> None:
+        """Take the constants of a checkpoint."""
+        self.fitted = dict(constants)
+        self.on_fitted()
+
+    @abstractmethod
+    def learn_constants(self, truth: Any, names: Sequence[str], kept: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The constants, as plain values; arguments as in `fit`."""
+
+    def on_fitted(self) -> None:  # noqa: B027
+        """Called once the constants are known: what they change about the task, such as the monitor."""
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:  # noqa: B027
         """DataError when a split ({name: [n, K, H]}) cannot be learned from or chosen on; most tasks take any."""
 
-    @abstractmethod
-    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        """Raw label values as truth in the task's units; K lies on axis -2, and NaN stays NaN."""
+    # --- between the model and the task's units ----------------------------------------------------------------------
 
-    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        """Truth as the loss sees it, float32."""
+    @abstractmethod
+    def truth(self, raw: np.ndarray) -> np.ndarray:
+        """Raw label values as truth in the task's units; K is axis -2, and NaN stays NaN."""
+
+    def encode(self, truth: np.ndarray) -> np.ndarray:
+        """Truth as the loss sees it, float32, of the same shape."""
         return truth
 
     @abstractmethod
-    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
-        """(outputs [B, K, H], encoded truth [B, K, H]) -> scalar."""
+    def loss(self, device: torch.device) -> Loss:
+        """A function (outputs [B, K, H], encoded truth [B, K, H]) -> scalar."""
 
-    def train_metrics(self, fitted: Mapping[str, Any], device: torch.device) -> dict[str, Loss]:
+    def train_metrics(self, device: torch.device) -> dict[str, Loss]:
         """What else is averaged over the steps of an epoch, as `train_NAME` beside the loss."""
         return {}
 
     @abstractmethod
-    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+    def units(self, outputs: torch.Tensor) -> torch.Tensor:
         """The model's outputs [n, K, H] in the task's units, in the precision that they come in."""
 
-    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
-        """`units` as an array."""
-        return self.units(outputs.float(), fitted).cpu().numpy()
+    def decode(self, outputs: torch.Tensor) -> np.ndarray:
+        """`units` as an array, float32."""
+        return self.units(outputs.float()).cpu().numpy()
 
-    def inverse_transform(self, pred: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+    def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
         """Predictions [n, K, H] in the data's own units: a factor and an offset for each row, where they differ."""
         return pred
 
-    def output_schema(
-        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """For a program that runs an exported model: what each row of `own` is, and the calibration, in its units."""
-        return {"rows": [{"name": name, "what": self.says} for name in names], "calibration": dict(calibration)}
+    def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
+        """For a program that runs an exported model: {"rows": what each row is, "calibration": in the data's units}."""
+        return {"rows": [{"name": name, "what": self.row_kind} for name in names], "calibration": dict(calibration)}
+
+    # --- judgement ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
@@ -271,7 +320,7 @@ class Task(ABC):
 
     @abstractmethod
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
-        """What is chosen on validation; its defaults where there is none."""
+        """What is chosen on validation, as plain values and tensors; the defaults where `val` is None."""
 
     @abstractmethod
     def evaluate(
@@ -281,7 +330,9 @@ class Task(ABC):
 
     @abstractmethod
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        """The trivial predictors beside a model; without training windows those that need none."""
+        """The reference predictors beside a model; without training windows those that need none."""
+
+    # --- files -------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def write(
@@ -292,7 +343,7 @@ class Task(ABC):
         scored: Sequence[Predictions],
         ahead: Predictions | None,
     ) -> None:
-        """Write the predictions; `ahead` are those of the last context of every row, its target not yet seen."""
+        """Write the predictions; `ahead` are those of the last context of every row, the target not yet seen."""
 
     @abstractmethod
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:

@@ -20,6 +20,7 @@ import metrics
 from config import exact, inside
 from data import Series
 from errors import DataError, UsageError
+from registry import Namespace
 from sources.synthetic import demand_series
 from tasks import multiclass, register
 from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor
@@ -65,52 +66,56 @@ class Classify(LabelTask):
     monitor, direction = "pr_auc", "max"
     summary = "metrics.json"
     columns = ("y_true", "y_score", "y_pred@tau")
-    headline = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
-    says = "probability"
+    headline: tuple[str, ...] = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
+    row_kind = "probability"
     exclusive = False  # the labels are classes
 
-    def __init__(
-        self, bin_rule: str, bin_thr: float, thresh_default: float, alpha: float, pos_weight: str | float
-    ) -> None:
-        self.rule, self.threshold, self.default = bin_rule, bin_thr, thresh_default
-        self.alpha, self.pos_weight = alpha, pos_weight
-        if bin_rule == "quantile" and not inside(bin_thr, "(0,1)"):
-            raise UsageError(f"a quantile is in (0, 1), got {bin_thr}", where="--bin-thr")
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        if options.bin_rule == "quantile" and not inside(options.bin_thr, "(0,1)"):
+            raise UsageError(f"a quantile is in (0, 1), got {options.bin_thr}", where="--bin-thr")
 
     def name_part(self) -> list[str]:
-        weight = self.pos_weight if isinstance(self.pos_weight, str) else exact(self.pos_weight)
-        return [f"alpha{exact(self.alpha)}", f"pw{weight}"]
+        weight = self.options.pos_weight
+        shown = weight if isinstance(weight, str) else exact(weight)
+        return [f"alpha{exact(self.options.alpha)}", f"pw{shown}"]
 
     def demo(self, seed: int) -> Series:
         return demand_series(rows=400, columns=120, channels=4, seed=seed)
 
-    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        if self.rule != "quantile":
-            cut = [self.threshold] * len(names)
-        elif stored is not None:
-            cut = list(stored["threshold"])
+    def learn_constants(
+        self, truth: np.ndarray, names: Sequence[str], kept: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        options = self.options
+        if options.bin_rule != "quantile":
+            cut = [options.bin_thr] * len(names)
+        elif kept is not None:
+            cut = list(kept["threshold"])
         else:
-            cut = np.quantile(truth, self.threshold, axis=(0, 2)).tolist()
-        rate = self.truth(truth, {"threshold": cut}).mean(axis=(0, 2), dtype=np.float64)
-        if self.pos_weight == "none":
-            weight = [1.0] * len(names)
-        elif self.pos_weight == "global":
-            weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT), MOST_POS_WEIGHT).tolist()
-        else:
-            weight = [float(self.pos_weight)] * len(names)
-        if stored is not None:
-            exclusive = stored.get("exclusive", False)
-        else:
-            exclusive = multiclass.one_of_many(self.truth(truth, {"threshold": cut}))
-        found = {"threshold": [float(c) for c in cut], "base_rate": rate.tolist(), "pos_weight": weight}
-        return found | {"exclusive": exclusive}
+            cut = np.quantile(truth, options.bin_thr, axis=(0, 2)).tolist()
+        labels = self._binarise(truth, cut)
+        rate = labels.mean(axis=(0, 2), dtype=np.float64)
+        exclusive = multiclass.one_of_many(labels) if kept is None else kept.get("exclusive", False)
+        return {
+            "threshold": [float(c) for c in cut],
+            "base_rate": rate.tolist(),
+            "pos_weight": self._pos_weight(rate),
+            "exclusive": exclusive,
+        }
 
-    def on_fitted(self, fitted: Mapping[str, Any]) -> None:
-        self.exclusive = fitted.get("exclusive", False)
+    def _pos_weight(self, rate: np.ndarray) -> list[float]:
+        """The weight of the true class of each label, whose shares in training are `rate` [K]."""
+        asked = self.options.pos_weight
+        if asked == "global":
+            return np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT), MOST_POS_WEIGHT).tolist()
+        return [1.0 if asked == "none" else float(asked)] * len(rate)
+
+    def on_fitted(self) -> None:
+        self.exclusive = self.fitted.get("exclusive", False)
         if self.exclusive:
             log.info("one label of each row is true: classes under softmax, without --alpha and --pos-weight")
             self.headline, self.monitor = multiclass.HEADLINE, "macro_f1"
-        if len(fitted["base_rate"]) > 1:
+        if len(self.fitted["base_rate"]) > 1:
             self.headline = self.headline if self.exclusive else (*Classify.headline, "accuracy")
             self.fitted_references = (*Classify.fitted_references, *FRAMES)
 
@@ -132,34 +137,36 @@ class Classify(LabelTask):
         ]
         raise DataError(
             f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),
-            where=f"--bin-rule {self.rule} --bin-thr {self.threshold:g}",
+            where=f"--bin-rule {self.options.bin_rule} --bin-thr {self.options.bin_thr:g}",
             hint="another threshold, --seed or --split-mode; a class that never occurs cannot be learned",
         )
 
-    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        cut = np.asarray(fitted["threshold"], np.float32)[:, None]
+    def truth(self, raw: np.ndarray) -> np.ndarray:
+        return self._binarise(raw, self.fitted["threshold"])
+
+    def _binarise(self, raw: np.ndarray, threshold: Sequence[float]) -> np.ndarray:
+        """1 where the rule holds, 0 where not, NaN where the label is unknown; float32."""
+        cut = np.asarray(threshold, np.float32)[:, None]
         known = np.isfinite(raw)
         value = np.where(known, raw, 0)
-        if self.rule == "nonzero":
+        if self.options.bin_rule == "nonzero":
             true = value != 0
         else:
-            true = value < cut if self.rule == "lt" else value > cut
+            true = value < cut if self.options.bin_rule == "lt" else value > cut
         return np.where(known, true, np.nan).astype(np.float32)
 
-    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
-        if fitted.get("exclusive"):
+    def loss(self, device: torch.device) -> Loss:
+        if self.exclusive:
             return losses.cross_entropy
-        weight = torch.tensor(fitted["pos_weight"], device=device)
-        return lambda logits, y: losses.bce_soft_f1(logits, y, self.alpha, weight)
+        weight = torch.tensor(self.fitted["pos_weight"], device=device)
+        return lambda logits, y: losses.bce_soft_f1(logits, y, self.options.alpha, weight)
 
-    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
-        return outputs.softmax(dim=1) if fitted.get("exclusive") else outputs.sigmoid()
+    def units(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs.softmax(dim=1) if self.exclusive else outputs.sigmoid()
 
-    def output_schema(
-        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
         """`exclusive`: the rows are classes, of which the likeliest counts; else each counts from its tau on."""
-        return {**super().output_schema(names, calibration, fitted), "exclusive": bool(fitted.get("exclusive"))}
+        return {**super().output_schema(names, calibration), "exclusive": self.exclusive}
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         values = [
@@ -168,16 +175,16 @@ class Classify(LabelTask):
         known = [value for value in values if value is not None]
         found = {"pr_auc": float(np.mean(known)) if known else None}
         if self.exclusive:
-            chosen = multiclass.report(truth, pred, range(truth.shape[1]))
+            chosen = multiclass.report(truth, pred, [str(k) for k in range(truth.shape[1])])
             found |= {name: chosen[name] for name in ("accuracy", "macro_f1")}
         return found
 
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
         if val is None or not len(val.pred):
-            return {"tau": [self.default] * len(names), "chosen_on": "default"}
+            return {"tau": [self.options.thresh_default] * len(names), "chosen_on": "default"}
         truth, pred = val.judged()
         best = [metrics.best_threshold(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(len(names))]
-        tau = [self.default if f1 is None else threshold for threshold, f1 in best]
+        tau = [self.options.thresh_default if f1 is None else threshold for threshold, f1 in best]
         return {"tau": tau, "chosen_on": "val", "f1_on_val": [f1 for _, f1 in best]}
 
     def evaluate(
@@ -187,7 +194,9 @@ class Classify(LabelTask):
         reports = []
         for k in range(len(eval_context.names)):
             tau = calibration["tau"][k]
-            report = metrics.classification_report(truth[:, k].ravel(), pred[:, k].ravel(), self.default, tau)
+            report = metrics.classification_report(
+                truth[:, k].ravel(), pred[:, k].ravel(), self.options.thresh_default, tau
+            )
             reports.append(report | {"f1_at_tau": report["best_tau"]["f1"], "f1_at_default": report["default"]["f1"]})
         averaged = ("pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", "brier", "ece", "prevalence")
         found = per_output(eval_context.names, reports, averaged[:-1] if self.exclusive else averaged)
@@ -198,15 +207,15 @@ class Classify(LabelTask):
             found["accuracy"] = told
         return found
 
-    def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        rate = np.asarray(fitted["base_rate"], np.float32)
-        likely = np.arange(len(rate)) == rate.argmax() if fitted.get("exclusive") else rate > 0.5
+    def constant_predictions(self) -> dict[str, np.ndarray]:
+        rate = np.asarray(self.fitted["base_rate"], np.float32)
+        likely = np.arange(len(rate)) == rate.argmax() if self.exclusive else rate > 0.5
         return {"base_rate": rate, "majority": likely.astype(np.float32)}
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         makers = super().references(eval_context, train, val)
         if train is not None and len(eval_context.names) > 1:
-            truth = self.truth(eval_context.raw(train), eval_context.fitted)
+            truth = self.truth(eval_context.raw(train))
             for name, frames in FRAMES.items():
                 steps = frames or train.length
                 makers[name] = multiclass.logistic(eval_context, train, truth, steps, exclusive=self.exclusive)
@@ -249,7 +258,7 @@ class Classify(LabelTask):
             return
         truth, pred, title = shown.scored.truth, shown.scored.pred, shown.title
         y, score, tau = truth.ravel(), pred.ravel(), calibration["tau"]
-        marks = {"default": self.default} | ({"tau": tau[0]} if len(tau) == 1 else {})
+        marks = {"default": self.options.thresh_default} | ({"tau": tau[0]} if len(tau) == 1 else {})
         viz.roc_curve(y, score, folder / "roc_curve.png", title)
         viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=marks.get("tau"))
         viz.hist_score(y, score, folder / "hist_score.png", thresholds=marks)
@@ -257,7 +266,7 @@ class Classify(LabelTask):
             found = multiclass.report(truth, pred, eval_context.names)
             viz.confusion_classes(found["confusion"], eval_context.names, folder / "confusion.png")
             return
-        counts = [self._counts(truth, pred, cut) for cut in ([self.default] * len(tau), tau)]
+        counts = [self._counts(truth, pred, cut) for cut in ([self.options.thresh_default] * len(tau), tau)]
         viz.confusion(counts[0], counts[1], folder / "confusion.png")
 
     @staticmethod

@@ -26,10 +26,10 @@ class LabelTask(Task):
     """A task with H = 1."""
 
     columns: tuple[str, ...]  # of preds.csv, after row and time
-    fitted_references = ("gradient_boosting",)
+    fitted_references: tuple[str, ...] = ("gradient_boosting",)
 
     @abstractmethod
-    def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def constant_predictions(self) -> dict[str, np.ndarray]:
         """Reference predictions that need no input: {name: [K]}."""
 
     @abstractmethod
@@ -49,10 +49,10 @@ class LabelTask(Task):
         assert targets is not None
         makers: dict[str, Predictor] = {
             name: partial(_constant, np.asarray(constant, np.float32))
-            for name, constant in self.constants(eval_context.fitted).items()
+            for name, constant in self.constant_predictions().items()
         }
         if not targets.per_row:
-            makers["persistence"] = lambda index: self.truth(_last_seen(targets, index), eval_context.fitted)
+            makers["persistence"] = lambda index: self.truth(_last_seen(targets, index))
         if train is not None:
             makers["gradient_boosting"] = self._boosting(eval_context, train)
         return makers
@@ -64,7 +64,7 @@ class LabelTask(Task):
         n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
         chosen = np.sort(np.random.default_rng(eval_context.seed).choice(len(train), n, replace=False))
         x = flatten(inputs, train.starts()[chosen], train.length)
-        y = self.truth(eval_context.raw(train), eval_context.fitted)[chosen]
+        y = self.truth(eval_context.raw(train))[chosen]
         models = []
         for k in range(y.shape[1]):
             model = self.estimator(eval_context.seed)

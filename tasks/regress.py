@@ -13,6 +13,7 @@ import losses
 import metrics
 from data import Series
 from errors import UsageError
+from registry import Namespace
 from sources.synthetic import room_series
 from tasks import register
 from tasks.base import EvalContext, Loss, PlotInputs, Predictions, rescaled
@@ -46,12 +47,11 @@ class Regress(LabelTask):
     columns = ("y_true", "y_pred")
     headline = ("mae", "rmse", "r2")
 
-    def __init__(self, target_clip: Sequence[float] | None, loss: str) -> None:
-        self.clip, self.loss_name = target_clip, loss
-        if target_clip is not None and target_clip[0] >= target_clip[1]:
-            raise UsageError(
-                f"takes LO HI with LO below HI, got {target_clip[0]} {target_clip[1]}", where="--target-clip"
-            )
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        clip = options.target_clip
+        if clip is not None and clip[0] >= clip[1]:
+            raise UsageError(f"takes LO HI with LO below HI, got {clip[0]} {clip[1]}", where="--target-clip")
 
     def name_part(self) -> list[str]:
         return []
@@ -59,31 +59,32 @@ class Regress(LabelTask):
     def demo(self, seed: int) -> Series:
         return room_series(rows=120, columns=240, seed=seed)
 
-    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        value = self.truth(truth, {}).astype(np.float64)
+    def learn_constants(
+        self, truth: np.ndarray, names: Sequence[str], kept: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        value = self.truth(truth).astype(np.float64)
         mean, median = value.mean(axis=(0, 2)), np.median(value, axis=(0, 2))
         spread = value.std(axis=(0, 2))
         fresh = {"mean": mean.tolist(), "std": np.where(spread > 0, spread, 1).tolist(), "median": median.tolist()}
-        kept = {key: stored[key] for key in ("mean", "std")} if stored is not None else {}
-        return fresh | kept
+        return fresh | ({} if kept is None else {key: kept[key] for key in ("mean", "std")})
 
-    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        return raw if self.clip is None else np.clip(raw, *self.clip)
+    def truth(self, raw: np.ndarray) -> np.ndarray:
+        return raw if self.options.target_clip is None else np.clip(raw, *self.options.target_clip)
 
-    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
+    def encode(self, truth: np.ndarray) -> np.ndarray:
+        mean, std = (np.asarray(self.fitted[key])[:, None] for key in ("mean", "std"))
         return ((truth - mean) / std).astype(np.float32)
 
-    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
-        return losses.regression_loss(self.loss_name)
+    def loss(self, device: torch.device) -> Loss:
+        return losses.regression_loss(self.options.loss)
 
-    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
-        value = rescaled(outputs, fitted["mean"], fitted["std"])
-        return value if self.clip is None else value.clamp(*self.clip)
+    def units(self, outputs: torch.Tensor) -> torch.Tensor:
+        value = rescaled(outputs, self.fitted["mean"], self.fitted["std"])
+        return value if self.options.target_clip is None else value.clamp(*self.options.target_clip)
 
-    def decode(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> np.ndarray:
+    def decode(self, outputs: torch.Tensor) -> np.ndarray:
         """In float64: a label may be large beside its deviation."""
-        return self.units(outputs.cpu().double(), fitted).numpy()
+        return self.units(outputs.cpu().double()).numpy()
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         return {"mae": float(np.abs(pred - truth).mean())}
@@ -98,18 +99,18 @@ class Regress(LabelTask):
         reports = [metrics.regression_metrics(truth[:, k].ravel(), pred[:, k].ravel()) for k in range(truth.shape[1])]
         return per_output(eval_context.names, reports, ("mae", "mse", "rmse", "r2"))
 
-    def constants(self, fitted: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        return {"mean": np.asarray(fitted["mean"]), "median": np.asarray(fitted["median"])}
+    def constant_predictions(self) -> dict[str, np.ndarray]:
+        return {"mean": np.asarray(self.fitted["mean"]), "median": np.asarray(self.fitted["median"])}
 
     def estimator(self, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        loss = "absolute_error" if self.loss_name == "l1" else "squared_error"
+        loss = "absolute_error" if self.options.loss == "l1" else "squared_error"
         return HistGradientBoostingRegressor(loss=loss, random_state=seed, early_stopping=False)
 
     def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
         value: np.ndarray = estimator.predict(x)
-        return self.truth(value, {})
+        return self.truth(value)
 
     def table(
         self,

@@ -103,7 +103,7 @@ def claimed(folder: Path, proposal: dict | None = None) -> claims.Claim:
     return claims.claim(view_of(runs), proposal or {}, prepare=prepare)
 
 
-# --- a study begins ------------------------------------------------------------------------------------------------
+# --- a study begins --------------------------------------------------------------------------------------------------
 
 
 def test_a_study_begins(study):
@@ -183,7 +183,7 @@ def test_without_json_the_same_is_told_as_text(study, capsys):
     assert out == "" and err == "error: proposal: no run waits to be taken up again\n  hint: give a proposal\n"
 
 
-# --- proposals -----------------------------------------------------------------------------------------------------
+# --- proposals -------------------------------------------------------------------------------------------------------
 
 
 def plain_base(**training):
@@ -279,7 +279,7 @@ def test_a_proposal_that_is_no_json(study, put):
         assert "--proposal" in ask(study, "claim", *words, code=2)["error"]["where"]
 
 
-# --- reports, and what is not told ---------------------------------------------------------------------------------
+# --- reports, and what is not told -----------------------------------------------------------------------------------
 
 
 def test_no_answer_holds_a_test_figure_before_the_end(study):
@@ -341,7 +341,7 @@ def test_a_full_disk_is_told(study):
     assert {path.name: path.read_bytes() for path in (study / "runs").glob("*.json*")} == before
 
 
-# --- runs ----------------------------------------------------------------------------------------------------------
+# --- runs ------------------------------------------------------------------------------------------------------------
 
 
 def children(parent: int) -> list[int]:

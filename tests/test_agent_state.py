@@ -164,7 +164,7 @@ def test_the_view_is_made_again_from_the_journal(tmp_path):
         assert (tmp_path / "agent_state.json").read_bytes() == whole
 
 
-# --- many processes ------------------------------------------------------------------------------------------------
+# --- many processes --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -221,7 +221,7 @@ def test_killed_processes_lose_nothing_that_was_reported(tmp_path):
     assert shown(tmp_path)["best_run_id"] == "after" and not list(tmp_path.glob(".*part"))
 
 
-# --- damage --------------------------------------------------------------------------------------------------------
+# --- damage ----------------------------------------------------------------------------------------------------------
 
 
 def two_runs(folder):

@@ -27,7 +27,7 @@ def saved(tmp_path):
 
 
 def test_it_comes_back_and_plain_torch_reads_it_too(saved):
-    back = checkpoint.load(saved)
+    back = checkpoint.read(saved)
     assert back["schema"] == checkpoint.SCHEMA and back["config"] == CONTENT["config"]
     assert torch.equal(back["state"]["w"], CONTENT["state"]["w"])
     assert torch.equal(torch.load(saved, weights_only=True)["state"]["w"], CONTENT["state"]["w"])
@@ -41,7 +41,7 @@ def test_any_flipped_bit_is_noticed(saved, seed):
     data[rng.integers(len(data))] ^= 1 << rng.integers(8)
     saved.write_bytes(data)
     with pytest.raises(CheckpointError):
-        checkpoint.load(saved)
+        checkpoint.read(saved)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
@@ -49,7 +49,7 @@ def test_a_truncated_file_is_refused(saved, share):
     data = saved.read_bytes()
     saved.write_bytes(data[: int(share * len(data))])
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):
-        checkpoint.load(saved)
+        checkpoint.read(saved)
 
 
 class _Evil:
@@ -69,7 +69,7 @@ def test_code_in_a_checkpoint_never_runs(tmp_path, signed):
     else:
         path.write_bytes(pickle.dumps(_Evil(trace)))
     with pytest.raises(CheckpointError):
-        checkpoint.load(path)
+        checkpoint.read(path)
     assert not trace.exists()
     if signed:  # the control: torch without weights_only would have run it
         torch.load(path, weights_only=False)
@@ -81,7 +81,7 @@ def test_a_newer_schema_says_so(tmp_path, monkeypatch):
     checkpoint.save(tmp_path / "model.pt", CONTENT)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="newer than this toolkit's"):
-        checkpoint.load(tmp_path / "model.pt")
+        checkpoint.read(tmp_path / "model.pt")
 
 
 def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
@@ -114,7 +114,7 @@ def test_a_missing_checkpoint_names_its_neighbours(tmp_path, saved):
 def test_checkpoints_of_schema_1_still_predict(tmp_path, task):
     """A linear model on 4 steps, saved when schema 1 was new: its predictions follow from its numbers by hand."""
     path = ROOT / "tests" / "fixtures" / f"schema1_{task}.pt"
-    stored = checkpoint.load(path)
+    stored = checkpoint.read(path)
     assert stored["schema"] == 1
     rows = np.round(np.random.default_rng(2).gamma(1.0, size=(3, 9)), 2)
     lay(tmp_path, new=rows.astype(np.float32))
@@ -135,7 +135,7 @@ def test_checkpoints_of_schema_1_still_predict(tmp_path, task):
 def test_a_meters_checkpoint_of_schema_1_still_predicts(tmp_path, columns):
     """A GRU of two units on 8 steps, saved when a meter's derived inputs were channels: its equations by hand."""
     path = ROOT / "tests" / "fixtures" / "schema1_nilm.pt"
-    stored = checkpoint.load(path)
+    stored = checkpoint.read(path)
     assert stored["schema"] == 1 and stored["input_channels"] == ["mains", "mains change", "kettle"]
     watts = np.array([90, 91, 2090, 2080, 2085, 95, 92, 90], np.float32)
     lines = [f"2024-01-01 00:00:{10 * i:02d}" if i < 6 else f"2024-01-01 00:01:{10 * i - 60:02d}" for i in range(8)]

@@ -6,8 +6,7 @@ import dataclasses
 
 import pytest
 
-from config import Flag, RunConfig, adopt, check_all, convert, core_flags, exact, inside, table_flags
-from errors import CheckpointError
+from config import Flag, check_all, convert, core_flags, exact, inside, table_flags
 
 
 def flag(kind=float, **more):
@@ -105,12 +104,3 @@ def test_a_table_becomes_flags():
     assert (hidden.kind, hidden.within, clip.kind, size.choices) == (int, "[1,4096]", float, ("small", "base"))
     with pytest.raises(ValueError, match="must be in"):
         convert(hidden, 0)
-
-
-def test_adopt_takes_what_was_not_given_and_refuses_what_contradicts():
-    config = RunConfig(task="classify", context_len=None, options={"bin_thr": 0.0}, given=frozenset({"backbone"}))
-    stored = {"context_len": 31, "backbone": "llm_ts", "bin_thr": 2.0, "csv": ["x"]}
-    taken = adopt(config, stored, ["context_len", "backbone", "bin_thr"], where="ckpt")
-    assert (taken.context_len, taken.options, taken.csv) == (31, {"bin_thr": 2.0}, ())
-    with pytest.raises(CheckpointError, match=r"--backbone llm_ts \(the checkpoint has gru\)"):
-        adopt(config, {"backbone": "gru"}, ["backbone"], where="ckpt")

@@ -39,9 +39,9 @@ def device_data_of(seed=0, rows=30, steps=25, **settings):
     task = tasks.build("classify", config.options)
     run_data = dataset.open_run_data(config, task, series, {})
     (split,) = dataset.make_splits(run_data)
-    fitted = task.fit(run_data.sample(task, split.train), ["a"], None)
+    task.fit(run_data.sample(task, split.train), ["a"])
     scaler = Scaler.fit(run_data.values(), run_data.seen(task, split.train), run_data.channels)
-    return DeviceData(run_data, task, fitted, scaler, CPU), split
+    return DeviceData(run_data, task, scaler, CPU), split
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 10_000])

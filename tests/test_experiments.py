@@ -107,7 +107,7 @@ def metrics_of(folder: Path, tag: str = "run_0000") -> dict:
     return strict(folder / "runs" / tag / "metrics.json")
 
 
-# --- what a run leaves ---------------------------------------------------------------------------------------------
+# --- what a run leaves -----------------------------------------------------------------------------------------------
 
 
 def test_the_directory_holds_six_files_and_nothing_lies_beside_it(finished):
@@ -128,7 +128,7 @@ def test_metrics_hold_what_was_promised(finished):
     assert (metrics["horizon"], metrics["look_back"]) == (4, 24)
     # 70, 10 and 20 of 600 hours; a window belongs to the part that holds all four hours of its target
     assert metrics["split"]["windows"] == {"train": 420 - 24 - 3, "val": 60 - 3, "test": 120 - 3}
-    state = checkpoint.load(finished / "runs/run_0000/best_model.pth")["state"]
+    state = checkpoint.read(finished / "runs/run_0000/best_model.pth")["state"]
     assert metrics["n_params"] == sum(value.numel() for name, value in state.items() if "running_" not in name
                                       and "num_batches" not in name)  # fmt: skip
 
@@ -200,7 +200,7 @@ def test_yaml_says_the_same_as_python(tmp_path, table):
     assert used == config_file.parse(tmp_path / "config.yaml").plain() == json.loads(json.dumps(LINEAR))
 
 
-# --- its name ------------------------------------------------------------------------------------------------------
+# --- its name --------------------------------------------------------------------------------------------------------
 
 
 def test_a_tag_is_used_once_unless_it_is_overwritten(tmp_path, table):
@@ -272,7 +272,7 @@ def test_any_run_takes_a_tag(tmp_path):
     assert "tag" not in yaml.safe_load((tmp_path / "artifacts/mine/config.yaml").read_text())
 
 
-# --- what a file may say -------------------------------------------------------------------------------------------
+# --- what a file may say ---------------------------------------------------------------------------------------------
 
 
 def problem(text: str, file: str = "config.py") -> str:
@@ -528,7 +528,7 @@ def test_a_wrong_file_is_no_experiment(tmp_path, put):
     assert not config_file.is_one(str(tmp_path / "flags.yaml"))
 
 
-# --- real processes and real data ----------------------------------------------------------------------------------
+# --- real processes and real data ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -552,7 +552,7 @@ def test_a_stopped_experiment_appears_only_when_it_is_resumed(tmp_path, table):
     first, second = (metrics_of(tmp_path, tag) for tag in "ab")
     assert {**first, "train_time_sec": 0} == {**second, "train_time_sec": 0}
     assert {path.name for path in (tmp_path / "runs" / "a").iterdir()} == FILES
-    weights = [checkpoint.load(tmp_path / f"runs/{tag}/best_model.pth")["state"] for tag in "ab"]
+    weights = [checkpoint.read(tmp_path / f"runs/{tag}/best_model.pth")["state"] for tag in "ab"]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 

@@ -250,7 +250,7 @@ def test_three_ways_are_compared_and_every_home_gets_a_model(data: Path, tmp_pat
 
     # each has its own head, but all the scaler that they agreed on; alone each has its own
     stored = {
-        (mode, name): checkpoint.load(place / mode / name / "model.pt.best")
+        (mode, name): checkpoint.read(place / mode / name / "model.pt.best")
         for mode in made & set(federate.MODES)
         for name in HOMES
     }
@@ -260,7 +260,7 @@ def test_three_ways_are_compared_and_every_home_gets_a_model(data: Path, tmp_pat
     assert len({json.dumps(stored["local", name]["scaler"]) for name in HOMES}) == 3
 
     # the base has nobody's head and constants, and a new home starts from it
-    base = checkpoint.load(place / "base" / "model.pt.best")
+    base = checkpoint.read(place / "base" / "model.pt.best")
     assert base["fitted"]["pos_weight"] == [1.0, 1.0] and base["fitted"]["exclusive"]
     assert not base["sources"] and not base["config"]["csv"]
     assert all(not torch.equal(base["state"]["head.weight"], head) for head in heads)
@@ -272,7 +272,7 @@ def test_three_ways_are_compared_and_every_home_gets_a_model(data: Path, tmp_pat
         place / "base",
         "--train-only head --epochs 2 --reference off --no-plots",
     )
-    after = checkpoint.load(tuned / "model.pt.best")["state"]
+    after = checkpoint.read(tuned / "model.pt.best")["state"]
     assert torch.equal(after["backbone.rnn.weight_hh_l0"], base["state"]["backbone.rnn.weight_hh_l0"])
 
 
@@ -359,7 +359,7 @@ def test_no_head_is_on_the_wire_and_another_schema_is_refused(data: Path, tmp_pa
     border = sent[count][0]
     wires = {"fedper": up[:border] + [m for m in down if b"fedper" in m], "shared": up[border:] + down}
     for mode, told in (("fedper", sent[:count]), ("shared", sent[count:])):
-        states = [checkpoint.load(tmp_path / mode / name / "model.pt.best")["state"] for name in HOMES[:2]]
+        states = [checkpoint.read(tmp_path / mode / name / "model.pt.best")["state"] for name in HOMES[:2]]
         base = {name: tuple(v.shape) for name, v in states[0].items() if name.startswith("backbone.")}
         heads = [v.numpy().tobytes() for state in states for k, v in state.items() if k.startswith("head.")]
         averaged = states[0]["backbone.rnn.weight_hh_l0"].numpy().tobytes()

@@ -32,7 +32,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-# --- what a run leaves ----------------------------------------------------------------------------------------------
+# --- what a run leaves -----------------------------------------------------------------------------------------------
 
 
 def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_forecasts(tmp_path):
@@ -130,7 +130,7 @@ def test_the_default_backbone_needs_no_epochs(tmp_path):
     assert strict(again / "summary.json")["mse"] == pytest.approx(content["mse"], rel=1e-6)
 
 
-# --- leaks ----------------------------------------------------------------------------------------------------------
+# --- leaks -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_nothing_that_is_fitted_sees_the_test_part(backbone, tmp_path):
         frame.loc[480:, ["a", "b"]] *= change
         frame.to_csv(path, index=False)
         words = f"{TRAIN} --csv load.csv --backbone {backbone} --epochs 2"
-        kept.append(checkpoint.load(good(tmp_path / name, words) / "model.pt.best"))
+        kept.append(checkpoint.read(good(tmp_path / name, words) / "model.pt.best"))
     first, second = kept
     assert first["fitted"] == second["fitted"] and first["scaler"] == second["scaler"]
     assert torch.equal(first["calibration"]["margin"], second["calibration"]["margin"])
@@ -169,12 +169,12 @@ def test_validation_chooses_and_does_not_fit(backbone, tmp_path):
         frame.loc[420:479, ["a", "b"]] *= change
         frame.to_csv(path, index=False)
         words = f"{TRAIN} --csv load.csv --backbone {backbone} --epochs 1"
-        kept.append(checkpoint.load(good(tmp_path / name, words) / "model.pt.best"))
+        kept.append(checkpoint.read(good(tmp_path / name, words) / "model.pt.best"))
     assert kept[0]["fitted"] == kept[1]["fitted"] and kept[0]["scaler"] == kept[1]["scaler"]
     assert not np.array_equal(kept[0]["calibration"]["margin"], kept[1]["calibration"]["margin"])
 
 
-# --- past the end ---------------------------------------------------------------------------------------------------
+# --- past the end ----------------------------------------------------------------------------------------------------
 
 
 def infer(folder: Path, run: Path, *words: object) -> list[dict[str, str]]:
@@ -371,7 +371,7 @@ def test_finetuning_goes_on_from_a_checkpoint_with_its_scale(tmp_path):
     tuned = good(tmp_path, line, run.relative_to(tmp_path))
     import checkpoint
 
-    assert checkpoint.load(tuned / "model.pt")["scaler"] == checkpoint.load(run / "model.pt")["scaler"]
+    assert checkpoint.read(tuned / "model.pt")["scaler"] == checkpoint.read(run / "model.pt")["scaler"]
 
 
 @pytest.mark.slow
@@ -397,7 +397,7 @@ def test_an_ensemble_blends_trained_runs(tmp_path):
     assert done.code == 4 and "may have seen this run's test" in done.err
 
 
-# --- mistakes -------------------------------------------------------------------------------------------------------
+# --- mistakes --------------------------------------------------------------------------------------------------------
 
 
 def broken(kind: str) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def home(tmp_path):
 
 
 def weights(folder, name="model.pt.best"):
-    return checkpoint.load(folder / name)["state"]
+    return checkpoint.read(folder / name)["state"]
 
 
 # ---- the model
@@ -60,8 +60,20 @@ def weights(folder, name="model.pt.best"):
 
 def fusion(**more):
     torch.manual_seed(0)
-    sizes = {"channels": 99, "length": 30, "outputs": 7, "horizon": 1, "head": "pool"}
-    return build_model(ModelSpec(backbone="fusion_gru", modalities=SIZES, **sizes, **more))
+    args = more.pop("args", {})
+    return build_model(
+        ModelSpec(
+            backbone="fusion_gru",
+            channels=99,
+            length=30,
+            outputs=7,
+            horizon=1,
+            head="pool",
+            args=args,
+            modalities=SIZES,
+            **more,
+        )
+    )
 
 
 def test_the_parts_have_the_sizes_that_are_asked_for():
@@ -100,8 +112,11 @@ def test_a_context_is_attention_across_the_modalities_of_its_own_step():
 
 def test_modalities_may_bear_any_name():
     names = {"values": 1, "type": 1, "training": 1, "2": 1}
-    sizes = {"channels": 4, "length": 3, "outputs": 1, "horizon": 1, "head": "pool"}
-    model = build_model(ModelSpec(backbone="fusion_gru", modalities=names, **sizes))
+    model = build_model(
+        ModelSpec(
+            backbone="fusion_gru", channels=4, length=3, outputs=1, horizon=1, head="pool", args={}, modalities=names
+        )
+    )
     assert len(model.backbone.encoder.project) == 4
     for name in names:
         assert model.backbone.get_submodule(model.backbone.module_of(name)).weight.shape == (80, 1)
@@ -168,12 +183,12 @@ def test_the_scale_of_the_second_stage_is_the_encoders(home, alone):
     held = recordings(seed=4)
     np.savez(home / "bright.npz", **{**held, "light": 7 * held["light"] + 3})
     two = good(home, TRAIN.replace("raw", "bright"), QUIET, f"--stage gru --encoder {alone}")
-    assert checkpoint.load(two / "model.pt.best")["scaler"] == checkpoint.load(alone / "model.pt.best")["scaler"]
+    assert checkpoint.read(two / "model.pt.best")["scaler"] == checkpoint.read(alone / "model.pt.best")["scaler"]
 
 
 def test_a_missing_encoder_names_the_command_that_makes_it(home):
     done = go(home, TRAIN, QUIET, "--stage gru")
-    assert done.code == 4 and "stage gru stands on an encoder" in done.err
+    assert done.code == 4 and "--stage gru requires --encoder DIR" in done.err
     command = done.err.partition("this makes one: python run.py ")[2].strip()
     assert command.endswith("--stage encoder") and "--stage gru" not in command
     made = good(home, command)
@@ -273,7 +288,7 @@ def test_only_the_changed_sensors_projection_is_new(home, trained):
         "trained: backbone.encoder.project.light.weight, backbone.encoder.project.light.bias; frozen: all the rest"
         in done.err
     )
-    old, new = (checkpoint.load(place / "model.pt.best") for place in (trained, done.directory))
+    old, new = (checkpoint.read(place / "model.pt.best") for place in (trained, done.directory))
     key = "backbone.encoder.project.light.weight"
     for column, before in ((0, 2), (1, 0)):
         torch.testing.assert_close(new["state"][key][:, column], old["state"][key][:, before], atol=1e-8, rtol=0)
@@ -366,7 +381,7 @@ def test_one_label_of_each_row_is_a_class(home):
     majority = np.bincount(truth[rows["train"]]).argmax()
     assert found["references"]["majority"]["accuracy"] == (truth[rows["test"]] == majority).mean()
     assert found["references"]["logistic_last"]["accuracy"] == 1 and "logistic_window" in found["references"]
-    assert checkpoint.load(folder / "model.pt.best")["fitted"]["exclusive"] is True
+    assert checkpoint.read(folder / "model.pt.best")["fitted"]["exclusive"] is True
     again = good(home, f"--mode infer --npz raw.npz --ckpt {folder} --eval-split test --no-plots")
     assert strict(again / "metrics.json")["accuracy"] == found["accuracy"]
 

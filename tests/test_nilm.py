@@ -171,7 +171,7 @@ def test_nothing_that_is_fitted_sees_the_test_part(tmp_path):
         frame.loc[2040:, ["total", "kettle", "light"]] *= factor
         frame.to_csv(tmp_path / name / "house.csv", index=False)
         # the last training windows' half-hour minimum looks ahead, never beyond validation
-        kept.append(checkpoint.load(good(tmp_path / name, QUICK, "--csv house.csv") / "model.pt.best"))
+        kept.append(checkpoint.read(good(tmp_path / name, QUICK, "--csv house.csv") / "model.pt.best"))
     first, second = kept
     assert first["fitted"] == second["fitted"] and first["scaler"] == second["scaler"]
     assert first["calibration"] == second["calibration"]
@@ -199,10 +199,10 @@ def test_several_houses_are_rows(tmp_path):
 def test_a_stride_that_is_not_given_overlaps_by_half():
     task = tasks.build("nilm", options())
     config = RunConfig(mode="train", task="nilm", context_len=200, given=frozenset({"context_len"}))
-    assert task.finalize_config(config).stride == 100 and task.horizon == 200
-    assert task.finalize_config(RunConfig(mode="train", task="nilm", context_len=600)).stride == 60
+    assert task.finalize_config(config, 200) == {"stride": 100} and task.horizon == 200
+    assert task.finalize_config(RunConfig(mode="train", task="nilm", context_len=600), 600) == {"stride": 60}
     given = RunConfig(mode="train", task="nilm", context_len=200, stride=7, given=frozenset({"stride"}))
-    assert task.finalize_config(given).stride == 7
+    assert task.finalize_config(given, 200) == {}
 
 
 def options(**changed):
@@ -214,14 +214,14 @@ def options(**changed):
 def test_a_run_killed_at_a_random_moment_and_resumed_ends_with_the_same_weights(tmp_path, seed):
     lay_house(tmp_path)
     words = f"{QUICK} --epochs 8 --threads 1 --csv house.csv".replace("--epochs 2 ", "").split()
-    whole = checkpoint.load(good(tmp_path, *words, "--desc whole") / "model.pt")
+    whole = checkpoint.read(good(tmp_path, *words, "--desc whole") / "model.pt")
     line = [sys.executable, str(ROOT / "run.py"), *words, "--desc", "cut"]
     with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as cut:
         next(told for told in cut.stderr if told.startswith("epoch 1/8"))  # from here on there is something to lose
         time.sleep(np.random.default_rng(seed).uniform(0, 0.4))
         cut.kill()
     assert cut.returncode == -signal.SIGKILL
-    resumed = checkpoint.load(good(tmp_path, *words, "--desc cut --resume") / "model.pt")
+    resumed = checkpoint.read(good(tmp_path, *words, "--desc cut --resume") / "model.pt")
     assert whole["state"].keys() == resumed["state"].keys()
     assert all(torch.equal(value, resumed["state"][name]) for name, value in whole["state"].items())
     assert whole["calibration"] == resumed["calibration"]
@@ -236,7 +236,7 @@ def test_frozen_meters_are_found_on_real_data(tmp_path, shared):
     assert "stands still at 2729 W for 795" in done.err
 
 
-# --- mistakes -------------------------------------------------------------------------------------------------------
+# --- mistakes --------------------------------------------------------------------------------------------------------
 
 
 def broken(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -289,7 +289,7 @@ def test_a_device_that_is_never_on_has_no_f1_and_drowns_nobody(tmp_path):
     content = strict(folder / "summary.json")
     assert content["devices"]["lamp"]["f1"] is None and content["devices"]["lamp"]["undefined"]["f1"]
     assert content["macro_f1_devices"] == ["kettle"]
-    assert checkpoint.load(folder / "model.pt")["fitted"]["pos_weight"][1] <= 1e4
+    assert checkpoint.read(folder / "model.pt")["fitted"]["pos_weight"][1] <= 1e4
 
 
 def test_negative_watts_are_none_and_devices_above_the_mains_are_told(tmp_path):
@@ -312,7 +312,7 @@ def test_the_defaults_are_those_that_the_manual_names():
     assert DEFAULTS["backbone"] == "unet" and DEFAULTS["context_len"] == 600
 
 
-# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,13 +74,20 @@ def test_windows_hold_the_inputs_of_a_plain_loop(extra):
         np.testing.assert_allclose(window, scaled[:, start : start + 60], rtol=1e-4, atol=1e-4)
 
 
+def task_with(constants):
+    """A fitted task."""
+    task = tasks.build("nilm", {flag.name: flag.default for flag in tasks.flags("nilm")})
+    task.load_fitted(constants)
+    return task
+
+
 def test_targets_are_states_and_watts_in_units_of_the_mean_up_to_the_peak():
     series = house()
     states = (series.values[1:] > 300).astype(np.int8)
     states[1, 40:50] = UNKNOWN
     targets = DeviceTargets(series.values[1:], ("a", "b"), per_row=False, states=states)
     fitted = {"peak": [800.0, 500.0], "on_mean": [200.0, 100.0]}
-    y = targets.read(None, fitted, torch.device("cpu")).read(torch.tensor([10, 2500]), 25).numpy()
+    y = targets.read(task_with(fitted), torch.device("cpu")).read(torch.tensor([10, 2500]), 25).numpy()
     for window, start in zip(y, (10, 2500), strict=True):
         part = slice(start, start + 25)
         np.testing.assert_array_equal(window[:2], states[:, part])
@@ -108,7 +117,7 @@ def test_validation_and_test_are_judged_by_ten_windows_a_step_at_most():
     words = "--mode train --task nilm --demo --window 100 --stride 1 --nilm-features none"
     config = cli.parse(words.split())
     task = tasks.build("nilm", config.options)
-    config = task.finalize_config(config)
+    config = replace(config, **task.finalize_config(config, 100))
     run_data = dataset.open_run_data(config, task, task.demo(0), {})
     (split,) = dataset.make_splits(run_data)
     assert (split.train.stride, split.val.stride, split.test.stride) == (1, 10, 10)
@@ -116,8 +125,8 @@ def test_validation_and_test_are_judged_by_ten_windows_a_step_at_most():
     assert len(split.train) == round(steps * 0.7) - 99
     for part, other in ((split.val, split.test), (split.test, split.val)):
         assert part.targeted(steps).sum() > 0.14 * steps and not (part.targeted(steps) & other.targeted(steps)).any()
-    inferring = task.finalize_config(cli.parse(["--mode", "infer", "--ckpt", "x", *words.split()[2:]]))
-    assert inferring.stride == 10
+    inferring = cli.parse(["--mode", "infer", "--ckpt", "x", *words.split()[2:]])
+    assert task.finalize_config(inferring, 100) == {"stride": 10}
 
 
 def test_overlaid_windows_are_those_of_a_plain_loop():
@@ -133,7 +142,7 @@ def test_overlaid_windows_are_those_of_a_plain_loop():
     targets = DeviceTargets(series.values[1:], ("a", "b"), per_row=False, states=(watts > 0).astype(np.int8))
     views, cpu = MeterFeatures(series, ("above",)), torch.device("cpu")
     scaler = Scaler.fit(views.columns(), np.ones(steps, bool), views.channels)
-    targets = targets.read(None, {"peak": [1000.0, 300.0], "on_mean": [500.0, 250.0]}, cpu)
+    targets = targets.read(task_with({"peak": [1000.0, 300.0], "on_mean": [500.0, 250.0]}), cpu)
     index = windows.cover(offsets, np.ones(steps, bool), length=length, stride=10)
     over = Overlaid(views.read(scaler, cpu), targets, index, chance)
     numbers = torch.arange(0, len(index), 7)

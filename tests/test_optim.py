@@ -153,7 +153,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(name, stop_at, tmp_path):
     with pytest.raises(Interrupted):
         stopped.run()
     checkpoint.save(tmp_path / "model.pt", {"state": saved[-1][1], "training": saved[-1][2]})
-    stored = checkpoint.load(tmp_path / "model.pt")
+    stored = checkpoint.read(tmp_path / "model.pt")
     resumed, _ = make(**settings)
     resumed.restore(stored["state"], stored["training"])
     got = resumed.run()

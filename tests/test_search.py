@@ -72,7 +72,7 @@ def until(condition, seconds: float = 60):
     raise AssertionError("it did not come about in time")
 
 
-# --- several processes, one study ----------------------------------------------------------------------------------
+# --- several processes, one study ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -164,7 +164,7 @@ def test_four_processes_take_no_more_trials_than_there_are(kind, request, tmp_pa
     assert sum(int(process.communicate(timeout=300)[0]) for process in four) == 20
 
 
-# --- what becomes of trials ----------------------------------------------------------------------------------------
+# --- what becomes of trials ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def test_a_study_is_about_one_thing(tmp_path):
         studies.open_study(store, "s", about | {"settings": {"epochs": 4}}, **more)
 
 
-# --- workers -------------------------------------------------------------------------------------------------------
+# --- workers ---------------------------------------------------------------------------------------------------------
 
 
 def greedy(on_epoch):
@@ -354,7 +354,7 @@ def test_a_worker_leaves_with_its_search(tmp_path):
     until(ended, 20)
 
 
-# --- whole searches ------------------------------------------------------------------------------------------------
+# --- whole searches --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -485,7 +485,7 @@ def test_every_epoch_is_heard_and_what_the_listener_raises_leaves_no_run(place, 
     assert not list((place / "p").glob("train_*")) and not list((place / "p").glob(".*"))
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

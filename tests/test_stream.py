@@ -21,10 +21,11 @@ import torch
 
 import checkpoint
 import cli
-import finetune
+import restore
 import tasks
 from backbones import ModelSpec
 from backbones.model import build_model
+from checkpoint import Checkpoint
 from data import Series
 from errors import CheckpointError, UsageError
 from scaler import Scaler
@@ -54,28 +55,30 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
     config = cli.parse([*words.split(), "--window", "120"])
     task = tasks.build("nilm", config.options)
     series = metered(gaps=())
-    targets, views, whole = task.targets(series, config), task.views(series), np.ones(STEPS, bool)
-    spec = {
-        "backbone": backbone,
-        "channels": len(views.channels),
-        "length": 120,
-        "outputs": task.outputs(targets.names),
-    }
-    spec |= {"horizon": 120, "head": "step", "args": args}
+    targets, views, whole = task.targets(series, config), task.derived_features(series), np.ones(STEPS, bool)
+    spec = ModelSpec(
+        backbone=backbone,
+        channels=len(views.channels),
+        length=120,
+        outputs=task.outputs(targets.names),
+        horizon=120,
+        head="step",
+        args=args,
+    )
+    task.fit(targets.during(np.ones(STEPS, bool)), targets.names)
     torch.manual_seed(5)
-    model = build_model(ModelSpec.of(spec))
+    model = build_model(spec)
     torch.nn.init.uniform_(model.head.bias, 0.5, 1)  # above 0, where no power is cut off
     stored = {
         "config": config.flat(),
-        "model": spec,
+        "model": spec.plain(),
         "state": model.state_dict(),
         "scaler": Scaler.fit(views.columns(), whole, views.channels).plain(),
         "clock": series.clock.plain(),
         "input_channels": list(series.channels),
         "outputs": list(targets.names),
         "per_row": False,
-        "fitted": task.fit(targets.during(np.ones(STEPS, bool)), targets.names, None)
-        | {"on_mean": [90.0, 2250.0, 500.0, 1250.0]},
+        "fitted": task.fitted | {"on_mean": [90.0, 2250.0, 500.0, 1250.0]},
         "calibration": {"tau": [0.5] * len(targets.names)},
         "references": {},
     }
@@ -86,14 +89,15 @@ def made(target: str = "both", features: str = "none", backbone: str = "gru", **
 def batch(stored: dict[str, Any], series: Series) -> np.ndarray:
     """The model's run over all readings at once, as one window: probabilities, then watts before the gate [2K, n]."""
     task = tasks.build("nilm", {flag.name: stored["config"][flag.name] for flag in tasks.flags("nilm")})
-    scaler, views = Scaler.of(stored["scaler"]), task.views(series)
+    scaler, views = Scaler.of(stored["scaler"]), task.derived_features(series)
     assert scaler.channels == views.channels
     x = np.stack(list(views.columns()))
     x = torch.from_numpy(scaler.apply(x[:, ~np.isnan(series.values[0])]))
-    model = finetune.model_from(stored).eval()
+    model = restore.model_of(Checkpoint.of(stored, "here")).eval()
     model.horizon = x.shape[1]
     with torch.inference_mode():
-        return task.decode(model(x[None]), stored["fitted"])[0]
+        task.load_fitted(stored["fitted"])
+        return task.decode(model(x[None]))[0]
 
 
 def agree(stored: dict[str, Any], series: Series, answers: list[dict[str, Any]]) -> None:
@@ -130,7 +134,7 @@ def samples(series: Series) -> list[Sample]:
 )
 def test_a_stream_says_what_the_batch_says(target: str, features: str, backbone: str, args: dict[str, Any]) -> None:
     stored, series = made(target, features, backbone, **args), metered()
-    streamer = Streamer(stored, "here")
+    streamer = Streamer(Checkpoint.of(stored, "here"), "here")
     answers = [streamer.step(sample) for sample in samples(series)]
     agree(stored, series, answers)
     on = np.array([[device["on"] for device in a["devices"].values()] for a in answers if a["devices"]])
@@ -199,7 +203,7 @@ def test_times_on_the_wall_are_those_of_pandas(tz: str) -> None:
 
 
 def test_a_model_of_the_hour_needs_the_time() -> None:
-    streamer = Streamer(made(features="hour", hidden=8), "here")
+    streamer = Streamer(Checkpoint.of(made(features="hour", hidden=8), "here"), "here")
     with pytest.raises(ValueError, match="hour"):
         streamer.step(Sample(None, 100.0))
     assert streamer.state is None and streamer.count == 0
@@ -220,12 +224,12 @@ def test_models_that_cannot_stream_are_refused(change: dict[str, Any], reason: s
     stored = made(**change)
     stored["config"]["task"] = task
     with pytest.raises(CheckpointError, match=reason) as caught:
-        Streamer(stored, "here")
+        Streamer(Checkpoint.of(stored, "here"), "here")
     assert "--task nilm --backbone gru --nilm-features none" in caught.value.hint
 
 
 def test_another_step_than_that_of_training_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
-    pace = stream.Pace(Streamer(made(hidden=8), "here").clock)
+    pace = stream.Pace(Streamer(Checkpoint.of(made(hidden=8), "here"), "here").clock)
     for second in (0, 8, 16, 24):
         pace.see(f"2016-07-01 00:00:{second:02d}")
     assert (
@@ -277,7 +281,7 @@ def call(*words: object, text: bytes = b"") -> tuple[int, list[bytes], str]:
 
 @pytest.mark.slow
 def test_standard_input_to_standard_output(trained: Path) -> None:
-    stored, series = checkpoint.load(checkpoint.find(str(trained))), metered()
+    stored, series = checkpoint.read(checkpoint.find(str(trained))), metered()
     score = np.split(batch(stored, series), 2)[0]
     stored["calibration"]["tau"] = np.median(score, axis=1).tolist()  # so that states change after one epoch
     changed = trained.parent / "changed.pt"
@@ -364,7 +368,7 @@ def free_port() -> int:
 @pytest.mark.slow
 def test_pushed_messages_are_answered_one_by_one(trained: Path) -> None:
     zmq = pytest.importorskip("zmq")
-    stored, series = checkpoint.load(checkpoint.find(str(trained))), metered(steps=200)
+    stored, series = checkpoint.read(checkpoint.find(str(trained))), metered(steps=200)
     there, here = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     with zmq.Context() as context, context.socket(zmq.PUSH) as source, context.socket(zmq.PULL) as sink:
         source.linger, sink.rcvtimeo = 0, 30_000
@@ -384,7 +388,7 @@ def test_pushed_messages_are_answered_one_by_one(trained: Path) -> None:
 @pytest.mark.slow
 def test_a_late_subscriber_gets_all_that_follows_its_handshake(trained: Path) -> None:
     zmq = pytest.importorskip("zmq")
-    stored, series = checkpoint.load(checkpoint.find(str(trained))), metered(steps=200, gaps=[100])
+    stored, series = checkpoint.read(checkpoint.find(str(trained))), metered(steps=200, gaps=[100])
     there, here = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     with zmq.Context() as context, context.socket(zmq.XPUB) as source, context.socket(zmq.SUB) as sink:
         source.linger, source.rcvtimeo, sink.rcvtimeo = 0, 30_000, 30_000

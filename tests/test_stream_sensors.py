@@ -20,9 +20,10 @@ import pytest
 import torch
 
 import checkpoint
-import finetune
+import restore
 from backbones import ModelSpec
 from backbones.model import build_model
+from checkpoint import Checkpoint
 from errors import CheckpointError
 from scaler import Scaler
 from streaming import steps
@@ -44,11 +45,19 @@ def made(
     """A checkpoint as training on an .npz writes it, but for its random weights."""
     channels = [f"{name}.{k}" for name, size in SENSORS.items() for k in range(size)]
     small = {"fusion_gru": {"width": 8, "heads": 2, "context": 12, "hidden": 6}, "gru": {"hidden": 6}}
-    spec: dict[str, Any] = {"backbone": backbone, "channels": 5, "length": LENGTH, "outputs": outputs, "horizon": 1}
-    spec |= {"head": "pool", "args": small[backbone]}
-    spec |= {"modalities": SENSORS} if backbone == "fusion_gru" else {}
+    modalities = SENSORS if backbone == "fusion_gru" else None
+    spec = ModelSpec(
+        backbone=backbone,
+        channels=5,
+        length=LENGTH,
+        outputs=outputs,
+        horizon=1,
+        head="pool",
+        args=small[backbone],
+        modalities=modalities,
+    )
     torch.manual_seed(3)
-    model = build_model(ModelSpec.of(spec))
+    model = build_model(spec)
     torch.nn.init.normal_(model.head.weight, std=2)
     torch.nn.init.zeros_(model.head.bias)
     names = [f"zone{k}" for k in range(outputs)]
@@ -60,7 +69,7 @@ def made(
     )
     stored = {
         "config": {"task": task, "npz": "raw.npz"},
-        "model": spec,
+        "model": spec.plain(),
         "state": model.state_dict(),
         "scaler": Scaler(np.arange(5) / 10, np.arange(1, 6) / 2, tuple(channels)).plain(),
         "clock": None,
@@ -77,7 +86,7 @@ def made(
 
 def batch(stored: dict[str, Any], values: np.ndarray) -> np.ndarray:
     """What the whole model says of every window of the steps `values` [C, T]: [T - L + 1, K], in the task's units."""
-    model = finetune.model_from(stored).eval()
+    model = restore.model_of(Checkpoint.of(stored, "here")).eval()
     x = torch.from_numpy(Scaler.of(stored["scaler"]).apply(values)).unfold(1, LENGTH, 1).transpose(0, 1)
     with torch.inference_mode():
         out = model(x)[:, :, 0].numpy().astype(np.float64)
@@ -107,7 +116,7 @@ def messages(values: np.ndarray, leave_out: set[tuple[str, int]] = frozenset()) 
 
 
 def listening(stored: dict[str, Any], wait: float = 3.0, hold: int = 2) -> Sensors:
-    return Sensors(SensorModel(stored, "here"), Tally("message"), PERIOD, wait, hold)
+    return Sensors(SensorModel(Checkpoint.of(stored, "here"), "here"), Tally("message"), PERIOD, wait, hold)
 
 
 def told(ear: Sensors, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -258,7 +267,7 @@ def test_a_stream_says_what_the_batch_says(task: str, backbone: str, outputs: in
 
 
 def test_a_new_step_is_encoded_once() -> None:
-    model = SensorModel(made(), "here")
+    model = SensorModel(Checkpoint.of(made(), "here"), "here")
     seen: list[torch.Size] = []
     model.encoder.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
     for column in recording(9).T:
@@ -297,12 +306,12 @@ def test_after_a_long_silence_a_new_window_begins() -> None:
 
 
 def test_sensors_are_read_off_a_checkpoint() -> None:
-    assert sensors_of(made()) == SENSORS == sensors_of(made(backbone="gru"))
+    assert sensors_of(Checkpoint.of(made(), "")) == SENSORS == sensors_of(Checkpoint.of(made(backbone="gru"), ""))
     plain = made(backbone="gru")
     plain["config"]["npz"] = ""
-    assert sensors_of(plain) == {}
+    assert sensors_of(Checkpoint.of(plain, "")) == {}
     with pytest.raises(CheckpointError, match="of task classify, and its input is not of sensors"):
-        SensorModel(plain, "here")
+        SensorModel(Checkpoint.of(plain, "here"), "here")
 
 
 # ---- the command, as a real process
@@ -343,7 +352,7 @@ def free_port() -> int:
 
 @pytest.mark.slow
 def test_standard_input_with_lines_that_are_none(ckpt: Path) -> None:
-    stored, values = checkpoint.load(ckpt), recording(30)
+    stored, values = checkpoint.read(ckpt), recording(30)
     lines = [json.dumps(message).encode() for message in messages(values)]
     lines[7:7] = [b"{", b'{"sensor": "smell", "time": 1, "values": [1]}', b""]
     lines.insert(40, json.dumps(messages(values)[2]).encode())  # late by far
@@ -376,7 +385,7 @@ def test_mistakes_are_told(ckpt: Path, capfd: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.slow
 def test_pushed_messages_of_two_senders_are_answered(ckpt: Path) -> None:
     zmq = pytest.importorskip("zmq")
-    stored, values = checkpoint.load(ckpt), recording(60)
+    stored, values = checkpoint.read(ckpt), recording(60)
     there, here = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     with zmq.Context() as context, context.socket(zmq.PULL) as sink:
         sink.rcvtimeo = 30_000
@@ -409,7 +418,7 @@ def test_pushed_messages_of_two_senders_are_answered(ckpt: Path) -> None:
 def test_a_late_subscriber_loses_nothing_after_its_handshake(ckpt: Path, fed_by: str) -> None:
     """Answers flow already, to nobody or to others, when a subscriber joins: from its greeting on it misses none."""
     zmq = pytest.importorskip("zmq")
-    stored, values = checkpoint.load(ckpt), recording(600)
+    stored, values = checkpoint.read(ckpt), recording(600)
     sent = messages(values)
     there, here = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     source_of = ["--input", there] if fed_by == "socket" else []

@@ -262,7 +262,7 @@ def test_autocast_trains_to_about_the_same_weights():
     assert half.last_state["map.weight"].dtype is torch.float32
 
 
-# --- real processes ------------------------------------------------------------------------------------------------
+# --- real processes --------------------------------------------------------------------------------------------------
 
 RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 40 --batch-size 16 --patience 0".split()
 RUN += "--backbone gru --model-args hidden=4 dropout=0.1 layers=2 --reference off".split()
@@ -291,7 +291,7 @@ def wait_for(process, text):
 
 
 def weights(folder):
-    return checkpoint.load(folder / "model.pt.best")["state"]
+    return checkpoint.read(folder / "model.pt.best")["state"]
 
 
 @pytest.mark.slow

@@ -32,11 +32,12 @@ from torch import nn
 
 import checkpoint
 import cli
+from checkpoint import Checkpoint
 from config import core_flags
 from errors import TsrunError, UsageError, nearest, report
-from exporting.check import CPU, KNOWN, Run, Trial, X, latencies
+from exporting.check import CPU, KNOWN, ExportCheck, Run, X, latencies
 from metrics import clean_json
-from predictor import prepare
+from pipeline import open_inference
 
 log = logging.getLogger("tsrun")
 Y = "y"  # what the output is called
@@ -133,22 +134,23 @@ def export(ckpt: str, form: str, out: str, words: Sequence[str]) -> tuple[dict[s
     _check_place(path, place)
     if form != "torch":
         _onnx_tools()
-    trial = trial_of(place, words)
-    data, run = build(form, trial)
+    check = check_of(place, words)
+    data, run = build(form, check)
     card = {"schema": SCHEMA, "format": form, "file": path.name, "bytes": len(data)}
-    card |= {"sha256": hashlib.sha256(data).hexdigest(), "checkpoint": _origin(trial.job.stored, place)}
-    card |= _described(trial) | _judged(form, run, trial)
+    card |= {"sha256": hashlib.sha256(data).hexdigest(), "checkpoint": _origin(check.inference.start, place)}
+    card |= _described(check) | _judged(form, run, check)
     _write(path, data, card)
     return card, path
 
 
-def trial_of(ckpt: Path, words: Sequence[str]) -> Trial:
+def check_of(ckpt: Path, words: Sequence[str]) -> ExportCheck:
     """A checkpoint on the data that `words` name, or on its own."""
-    stored = checkpoint.load(ckpt)
-    return Trial(prepare(cli.parse([*_own_words(stored, words), *words, "--mode", "infer", "--ckpt", str(ckpt)]), CPU))
+    start = Checkpoint.load(ckpt)
+    config = cli.parse([*_words_of_run(start, words), *words, "--mode", "infer", "--ckpt", str(ckpt)])
+    return ExportCheck(open_inference(config, words, CPU))
 
 
-def build(form: str, trial: Trial) -> tuple[bytes, Run]:
+def build(form: str, check: ExportCheck) -> tuple[bytes, Run]:
     """The bytes of an exported model that passed, and the model that they are.
 
     One that is packed passed before. Raises UsageError where it cannot be made, or is not the checkpoint's.
@@ -156,38 +158,37 @@ def build(form: str, trial: Trial) -> tuple[bytes, Run]:
     spec = FORMS[form]
     try:
         with quietly():
-            data = spec.make(trial.deployed, trial.example())
-            run = spec.open(data, trial.names)
-            run(*trial.one)
+            data = spec.make(check.deployed, check.example())
+            run = spec.open(data, check.names)
+            run(*check.one)
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), "")
         what = f"does not export: {type(error).__name__}: {reason}"
-        raise UsageError(what, where=f"--backbone {trial.job.config.backbone} --format {form}") from error
-    trial.difference(run, exact=True)
+        raise UsageError(what, where=f"--backbone {check.inference.config.backbone} --format {form}") from error
+    check.difference(run, exact=True)
     if spec.pack is not None:
         data = spec.pack(data)
-        run = spec.open(data, trial.names)
+        run = spec.open(data, check.names)
     return data, run
 
 
-def _judged(form: str, run: Run, trial: Trial) -> dict[str, Any]:
+def _judged(form: str, run: Run, check: ExportCheck) -> dict[str, Any]:
     """How the exported model does beside the checkpoint: difference, metric, milliseconds."""
-    check = {"split": trial.split, "windows": len(trial.sample[0])}
-    check |= {"largest_difference": trial.difference(run, exact=FORMS[form].pack is None)}
-    spent = latencies({"exported": lambda: run(*trial.one), "torch": lambda: trial.deployed(*trial.one)})
-    return {"check": check, "metric": trial.compare(run), "latency_ms": spent}
+    held = {"split": check.split, "windows": len(check.sample[0])}
+    held |= {"largest_difference": check.difference(run, exact=FORMS[form].pack is None)}
+    spent = latencies({"exported": lambda: run(*check.one), "torch": lambda: check.deployed(*check.one)})
+    return {"check": held, "metric": check.compare(run), "latency_ms": spent}
 
 
-def _own_words(stored: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+def _words_of_run(start: Checkpoint, words: Sequence[str]) -> list[str]:
     """The flags of a run's data, and its task; of the task alone where `words` name data."""
-    old = stored.get("config", {})
-    found = [f"--task={old['task']}"] if "task" in old else []
+    found = [f"--task={start.task}"]
     flags = [flag for flag in core_flags() if flag.group == "Data"]
     given = vars(cli.make_parser().parse_known_args(list(words))[0])
     if any(flag.name in given for flag in flags):
         return found
     for flag in flags:
-        value = old.get(flag.name)
+        value = start.setting(flag.name)
         if isinstance(value, list) and value:
             found += [flag.option, *map(str, value)]
         elif not isinstance(value, list) and value not in (None, "", flag.default):
@@ -195,37 +196,38 @@ def _own_words(stored: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     return found
 
 
-def _origin(stored: Mapping[str, Any], place: Path) -> dict[str, Any]:
+def _origin(start: Checkpoint, place: Path) -> dict[str, Any]:
     digest = hashlib.sha256(place.read_bytes()).hexdigest()
-    return {"run": place.parent.name, "file": place.name, "schema": stored["schema"], "sha256": digest}
+    return {"run": place.parent.name, "file": place.name, "schema": start.schema, "sha256": digest}
 
 
-def _described(trial: Trial) -> dict[str, Any]:
+def _described(check: ExportCheck) -> dict[str, Any]:
     """What a program needs to feed the model, and to read it."""
-    job, stored, task, run_data = trial.job, trial.job.stored, trial.task, trial.job.run_data
-    freq = (stored.get("clock") or {}).get("freq")
-    told = task.output_schema(job.names, job.calibration, stored["fitted"])
-    rows = told.pop("rows")
-    inputs: list[dict[str, Any]] = [{"name": X, "channels": stored["scaler"]["channels"]}]
-    if stored["model"].get("modalities"):
-        inputs[0]["modalities"] = stored["model"]["modalities"]
-    if trial.ahead is not None and len(trial.names) > 1:
-        marks = list(run_data.series.clock.marks) if trial.ahead.marks and run_data.series.clock is not None else []
+    inference, task, run_data = check.inference, check.task, check.inference.run_data
+    start = inference.start
+    schema = task.output_schema(inference.names, inference.calibration)
+    rows = schema.pop("rows")
+    inputs: list[dict[str, Any]] = [{"name": X, "channels": list(start.scaler.channels)}]
+    if start.model.modalities:
+        inputs[0]["modalities"] = start.model.modalities
+    forecast = start.model.forecast
+    if forecast is not None and len(check.names) > 1:
+        marks = list(run_data.series.clock.marks) if forecast.marks and run_data.series.clock is not None else []
         inputs.append({"name": KNOWN, "channels": [*marks, *run_data.series.known], "calendar": marks})
-    for place, part in zip(inputs, trial.sample, strict=True):
+    for place, part in zip(inputs, check.sample, strict=True):
         place |= {"shape": ["batch", *part.shape[1:]], "type": "float32"}
     outputs = {"name": Y, "rows": rows, "shape": ["batch", len(rows), task.horizon], "type": "float32"}
     return {
-        "task": job.config.task,
-        "backbone": job.config.backbone,
-        "parameters": sum(value.numel() for value in trial.deployed.parameters()),
+        "task": inference.config.task,
+        "backbone": inference.config.backbone,
+        "parameters": sum(value.numel() for value in check.deployed.parameters()),
         "inputs": inputs,
         "outputs": [outputs],
-        "context": job.config.context_len,
+        "context": inference.config.context_len,
         "horizon": task.horizon,
-        "step": freq,
-        "target": task.setting(job.config),
-        **told,
+        "step": start.freq,
+        "target": task.setting(inference.config),
+        **schema,
     }
 
 

@@ -25,7 +25,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -36,6 +36,7 @@ import pandas as pd
 import torch
 
 import checkpoint
+from checkpoint import Checkpoint
 from errors import Interrupted, TsrunError, UsageError
 from streaming.meter import Meter, Pace, Sample, Streamer, on_the_wall, parse
 from streaming.sensors import SensorModel, Sensors, sensors_of
@@ -58,15 +59,15 @@ class Listener(Protocol):
     def end(self) -> list[dict[str, Any]]: ...
 
 
-def listener(stored: Mapping[str, Any], where: str, args: argparse.Namespace) -> Listener:
+def listener(start: Checkpoint, where: str, args: argparse.Namespace) -> Listener:
     """The one that a checkpoint asks for; CheckpointError for one that cannot be streamed."""
     unit = "line" if args.input == "-" else "message"
-    if not sensors_of(stored):
+    if not sensors_of(start):
         for flag, value in (("--step", args.step), ("--wait", args.wait), ("--hold", args.hold)):
             if value is not None:
                 raise UsageError("belongs to a checkpoint of several sensors", where=flag)
-        return Meter(Streamer(stored, where), Tally(unit))
-    model = SensorModel(stored, where)
+        return Meter(Streamer(start, where), Tally(unit))
+    model = SensorModel(start, where)
     if args.step is None:
         raise UsageError("how long is a step of these sensors?", where="--step", hint="as in training: --step 30s")
     period = _seconds(args.step, "--step")
@@ -112,7 +113,7 @@ def serve(ear: Listener, lines: Iterator[bytes], send: Callable[[bytes], None]) 
 def run(args: argparse.Namespace) -> None:
     """Load, stream, and in the end, however it comes, the summary."""
     place = checkpoint.find(args.ckpt)
-    ear = listener(checkpoint.load(place), str(place), args)
+    ear = listener(Checkpoint.load(place), str(place), args)
     with connected(args.input, args.output, args.pattern, ear.ready) as (lines, send):
         tell(f"ready: {ear.ready}")
         try:

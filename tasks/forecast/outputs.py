@@ -55,36 +55,84 @@ class Levels:
         return low - margin, high + margin
 
 
-def unscaled(value: np.ndarray, fitted: Mapping[str, Any], k: int) -> np.ndarray:
-    """One channel's standardised values in its own unit, float64."""
-    raw: np.ndarray = value.astype(np.float64) * fitted["std"][k] + fitted["mean"][k]
-    return raw
+@dataclass(frozen=True)
+class ForecastOutputs:
+    """Writes and draws forecasts in the channels' own units; `mean` and `std` [K] are the scale of training."""
 
+    eval_context: EvalContext
+    levels: Levels
+    mean: Sequence[float]
+    std: Sequence[float]
 
-def write_ahead(
-    path: Path, eval_context: EvalContext, levels: Levels, calibration: Mapping[str, Any], ahead: Predictions
-) -> None:
-    """forecast.csv: the steps after each row's end, in the channels' own units; `row` where there are several."""
-    row = ["row"] if eval_context.series.n_rows > 1 else []
-    step = "date" if eval_context.series.clock is not None else "step"
-    ends = ["low", "high"] if "margin" in calibration else []
-    header = [*row, step, "channel", "value", *(f"q{exact(level)}" for level in levels.values), *ends]
-    write_csv(path, header, _lines(eval_context, levels, calibration, ahead))
+    def unscaled(self, value: np.ndarray, k: int) -> np.ndarray:
+        """One channel's standardised values in its own unit, float64."""
+        raw: np.ndarray = value.astype(np.float64) * self.std[k] + self.mean[k]
+        return raw
 
+    def write_ahead(self, path: Path, calibration: Mapping[str, Any], ahead: Predictions) -> None:
+        """forecast.csv: the steps after each row's end, in the channels' own units; `row` where there are several."""
+        series = self.eval_context.series
+        row = ["row"] if series.n_rows > 1 else []
+        step = "date" if series.clock is not None else "step"
+        ends = ["low", "high"] if "margin" in calibration else []
+        header = [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.values), *ends]
+        write_csv(path, header, self._lines(calibration, ahead))
 
-def _lines(
-    eval_context: EvalContext, levels: Levels, calibration: Mapping[str, Any], ahead: Predictions
-) -> Iterator[Sequence[Any]]:
-    series, outputs, q = eval_context.series, len(eval_context.names), len(levels.values)
-    band, point = levels.band(ahead.pred, calibration, outputs), levels.point(ahead.pred, outputs)
-    for n, row in enumerate(ahead.index.rows()):
-        dates = _dates(series, int(row), ahead.index.horizon)
-        who = [series.rows[row]] if series.n_rows > 1 else []
-        for k, name in enumerate(eval_context.names):
-            shown = [point[n, k], *ahead.pred[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
-            values = [unscaled(part, eval_context.fitted, k) for part in shown]
-            for h, date in enumerate(dates):
-                yield *who, date, name, *(f"{value[h]:.7g}" for value in values)
+    def _lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> Iterator[Sequence[Any]]:
+        series, names, levels = self.eval_context.series, self.eval_context.names, self.levels
+        outputs, q = len(names), len(levels.values)
+        band, point = levels.band(ahead.pred, calibration, outputs), levels.point(ahead.pred, outputs)
+        for n, row in enumerate(ahead.index.rows()):
+            dates = _dates(series, int(row), ahead.index.horizon)
+            row_id = [series.rows[row]] if series.n_rows > 1 else []
+            for k, name in enumerate(names):
+                columns = [point[n, k], *ahead.pred[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
+                values = [self.unscaled(part, k) for part in columns]
+                for h, date in enumerate(dates):
+                    yield *row_id, date, name, *(f"{value[h]:.7g}" for value in values)
+
+    def write_scored(self, path: Path, calibration: Mapping[str, Any], scored: Predictions) -> None:
+        """preds.npz: pred, truth, low, high [n, K, H] in the channels' own units; `row`, `channel`; `time` of the
+        target's first step (ns since 1970 where there are dates, else its number within the row)."""
+        names, index, series = self.eval_context.names, scored.index, self.eval_context.series
+        parts = {"pred": self.levels.point(scored.pred, len(names))}
+        parts |= {} if scored.truth is None else {"truth": scored.truth}
+        band = self.levels.band(scored.pred, calibration, len(names))
+        parts |= {} if band is None else {"low": band[0], "high": band[1]}
+        mean, std = (np.asarray(part)[:, None] for part in (self.mean, self.std))
+        arrays = {name: (part * std + mean).astype(np.float32) for name, part in parts.items()}
+        rows, at = index.rows(), index.targets()
+        arrays["time"] = at - series.offsets[rows] if series.time is None else series.time[at]
+        arrays |= {"row": np.array(series.rows)[rows], "channel": np.array(names)}
+        part = path.with_name("preds.part.npz")
+        np.savez_compressed(part, **arrays)
+        part.replace(path)
+
+    def panels(self, calibration: Mapping[str, Any], drawn: Predictions) -> list[Panel]:
+        """A few windows, evenly spread, the channels taking turns; of fewer windows, several channels."""
+        picks = _chosen(len(drawn.pred), len(self.eval_context.names))
+        return [self._panel(calibration, drawn, at, k) for at, k in picks]
+
+    def _panel(self, calibration: Mapping[str, Any], drawn: Predictions, at: int, k: int) -> Panel:
+        """Window `at` of channel k."""
+        from tasks.forecast.viz import Panel
+
+        context, series = self.eval_context, self.eval_context.series
+        start, row = int(drawn.index.starts()[at]), int(drawn.index.rows()[at])
+        one = drawn.pred[at : at + 1]
+        band = self.levels.band(one, calibration, len(context.names))
+        low, high = (None, None) if band is None else (self.unscaled(end[0, k], k) for end in band)
+        row_id = f"{series.rows[row]}: " if series.n_rows > 1 else ""
+        seen = context.scaled[context.target_channels[k], start : start + drawn.index.length]
+        return Panel(
+            channel=row_id + context.names[k],
+            context=self.unscaled(seen, k),
+            prediction=self.unscaled(self.levels.point(one, len(context.names))[0, k], k),
+            truth=None if drawn.truth is None else self.unscaled(drawn.truth[at, k], k),
+            low=low,
+            high=high,
+            times=_window_times(series, row, start, drawn.index.length, drawn.index.horizon),
+        )
 
 
 def _dates(series: Series, row: int, steps: int) -> list[str]:
@@ -93,53 +141,6 @@ def _dates(series: Series, row: int, steps: int) -> list[str]:
         length = int(series.lengths[row])
         return [str(length + step) for step in range(steps)]
     return series.clock.show(series.clock.extend(int(series.time[series.offsets[row + 1] - 1]), steps))
-
-
-def write_scored(
-    path: Path, eval_context: EvalContext, levels: Levels, calibration: Mapping[str, Any], scored: Predictions
-) -> None:
-    """preds.npz: pred, truth, low, high [n, K, H] in the channels' own units; `row`, `channel`; `time` of the target's
-    first step (ns since 1970 where there are dates, else its number within the row)."""
-    outputs, index, series = len(eval_context.names), scored.index, eval_context.series
-    parts = {"pred": levels.point(scored.pred, outputs)} | ({} if scored.truth is None else {"truth": scored.truth})
-    band = levels.band(scored.pred, calibration, outputs)
-    parts |= {} if band is None else {"low": band[0], "high": band[1]}
-    mean, std = (np.asarray(eval_context.fitted[key])[:, None] for key in ("mean", "std"))
-    arrays = {name: (part * std + mean).astype(np.float32) for name, part in parts.items()}
-    rows, at = index.rows(), index.targets()
-    arrays["time"] = at - series.offsets[rows] if series.time is None else series.time[at]
-    part = path.with_name("preds.part.npz")
-    np.savez_compressed(part, row=np.array(series.rows)[rows], channel=np.array(eval_context.names), **arrays)
-    part.replace(path)
-
-
-def panels(
-    eval_context: EvalContext, levels: Levels, calibration: Mapping[str, Any], drawn: Predictions
-) -> list[Panel]:
-    """A few windows, evenly spread, the channels taking turns; of fewer windows, several channels."""
-    from tasks.forecast.viz import Panel
-
-    outputs, series = len(eval_context.names), eval_context.series
-    made = []
-    for at, k in _chosen(len(drawn.pred), outputs):
-        start, row = drawn.index.starts()[at], drawn.index.rows()[at]
-        one = drawn.pred[at : at + 1]
-        band = levels.band(one, calibration, outputs)
-        context = eval_context.scaled[eval_context.target_channels[k], start : start + drawn.index.length]
-        low, high = (None, None) if band is None else (unscaled(end[0, k], eval_context.fitted, k) for end in band)
-        who = f"{series.rows[row]}: " if series.n_rows > 1 else ""
-        made.append(
-            Panel(
-                channel=who + eval_context.names[k],
-                context=unscaled(context, eval_context.fitted, k),
-                prediction=unscaled(levels.point(one, outputs)[0, k], eval_context.fitted, k),
-                truth=None if drawn.truth is None else unscaled(drawn.truth[at, k], eval_context.fitted, k),
-                low=low,
-                high=high,
-                times=_window_times(series, int(row), int(start), drawn.index.length, drawn.index.horizon),
-            )
-        )
-    return made
 
 
 def _chosen(windows: int, outputs: int) -> list[tuple[int, int]]:

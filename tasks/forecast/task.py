@@ -23,11 +23,12 @@ from backbones.period import find_period
 from config import RunConfig, exact
 from data import Series
 from errors import DataError, UsageError, nearest
+from registry import Namespace
 from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor, Targets, Task, rescaled
-from tasks.forecast.outputs import Levels, panels, write_ahead, write_scored
+from tasks.forecast.outputs import ForecastOutputs, Levels
 from windows import Index, Windows
 
 FLAGS = {
@@ -98,7 +99,7 @@ DEFAULTS = {
     "patience": 3,
     "batch_size": 128,
 }
-PRESETS = {
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "dataset": {
         "etth1": {"csv": ("data/ett/ETTh1.csv",), "time_col": "date", "target": ("OT",), "preset": "etth"},
         "etth2": {"csv": ("data/ett/ETTh2.csv",), "time_col": "date", "target": ("OT",), "preset": "etth"},
@@ -127,159 +128,145 @@ class Forecast(Task):
     headline = ("mse", "mae", "mase")
     fitted_references = ("ridge",)
 
-    def __init__(
-        self,
-        horizon: int,
-        features: str,
-        target: Sequence[str],
-        known_future: Sequence[str],
-        dataset: str,
-        preset: str,
-        loss: str,
-        quantiles: Sequence[float],
-        interval: float,
-        save_preds: bool,
-    ) -> None:
-        self.horizon, self.features, self.target, self.known = horizon, features, target, tuple(known_future)
-        self.dataset, self.loss_name, self.save_preds = dataset, loss, save_preds
-        self.longest: int | None = None  # of a period, see settle
-        self.levels = Levels(tuple(quantiles))
-        if list(quantiles) != sorted(set(quantiles)):
-            raise UsageError(f"takes rising levels, got {' '.join(map(str, quantiles))}", where="--quantiles")
-        try:
-            losses.regression_loss(loss)
-        except ValueError as error:
-            known = losses.regression_names()
-            hint = "" if loss in known else nearest(loss, known)
-            raise UsageError(str(error), where=f"--loss {loss}", hint=hint) from None
-        self.coverage = quantiles[-1] - quantiles[0] if len(quantiles) > 1 else interval
-        self.monitor = "pinball" if quantiles else "mse"
-        both = set(self.known) & set(target)
-        if both:
-            raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        self.horizon = options.horizon
+        self.longest_period: int | None = None  # the context's length, see finalize_config
+        self.levels = Levels(tuple(options.quantiles))
+        self.monitor = "pinball" if options.quantiles else "mse"
+        _check(options)
+
+    @property
+    def coverage(self) -> float:
+        """The share of truths that an interval should hold."""
+        levels: Sequence[float] = self.options.quantiles
+        return levels[-1] - levels[0] if len(levels) > 1 else float(self.options.interval)
 
     def name_part(self) -> list[str]:
-        parts = [f"h{self.horizon}", self.features]
-        if self.features != "M" and self.target:
-            name = "+".join(self.target)
+        features, targets, levels = self.options.features, self.options.target, self.levels.values
+        parts = [f"h{self.horizon}", features]
+        if features != "M" and targets:
+            name = "+".join(targets)
             plain = re.fullmatch(r"[\w+=,-][\w.+=,-]*", name) and len(name.encode()) <= LONGEST_NAME
-            parts.append(name if plain else f"{len(self.target)}targets-{zlib.crc32(name.encode()):08x}")
-        levels = self.levels.values
+            parts.append(name if plain else f"{len(targets)}targets-{zlib.crc32(name.encode()):08x}")
         return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
 
-    def finalize_config(self, config: RunConfig) -> RunConfig:
+    def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """A period that the context does not hold is of no use to a forecast from it."""
-        assert config.context_len is not None
-        self.longest = config.context_len
-        return config
+        self.longest_period = context_len
+        return {}
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
-        how = {"split_sizes": list(config.split_sizes)} if config.split_sizes else {}
+        how: dict[str, Any] = {"split_sizes": list(config.split_sizes)} if config.split_sizes else {}
         how = how or {"val_ratio": config.val_ratio, "test_ratio": config.test_ratio}
-        return {"horizon": self.horizon, "features": self.features, "split_mode": config.split_mode, **how}
+        return {"horizon": self.horizon, "features": self.options.features, "split_mode": config.split_mode, **how}
 
-    # --- data ------------------------------------------------------------------------------------------------------
+    # --- data --------------------------------------------------------------------------------------------------------
 
     def demo(self, seed: int) -> Series:
         return load_series(hours=4000, seed=seed)
 
+    def sample(self, folder: Path) -> list[str]:
+        return [*super().sample(folder), "--horizon", "2", "--val-ratio", "0.3", "--test-ratio", "0"]
+
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
-        if self.dataset and config.csv == PRESETS["dataset"][self.dataset]["csv"]:
-            datasets.fetch(self.dataset)
-        if self.known and not config.time_col and not config.db:
+        options = self.options
+        if options.dataset and config.csv == PRESETS["dataset"][options.dataset]["csv"]:
+            datasets.fetch(options.dataset)
+        if options.known_future and not config.time_col and not config.db:
             raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
-        if columns is None and self.features == "S" and self.target:
-            columns = [*self.target, *self.known]
-        return reading.read(config, columns, self.known)
+        if columns is None and options.features == "S" and options.target:
+            columns = [*options.target, *options.known_future]
+        return reading.read(config, columns, options.known_future)
 
     def targets(self, series: Series, config: RunConfig) -> Targets:
+        features, wanted = self.options.features, self.options.target
         free = [name for name in series.channels if name not in series.known]
-        names = free if self.features == "M" else list(self.target) or free
-        if self.features != "M" and not self.target and len(free) > 1:
-            raise UsageError(f"--features {self.features} needs a target", where="--target", hint=_listed(free))
+        names = free if features == "M" else list(wanted) or free
+        if features != "M" and not wanted and len(free) > 1:
+            raise UsageError(f"--features {features} needs a target", where="--target", hint=_listed(free))
         for name in names:
             if name not in free:
                 hint = " ".join(filter(None, [nearest(name, free), _listed(free)]))
                 raise DataError(f"there is no channel {name!r}", where="--target", hint=hint)
-        places = [series.channels.index(name) for name in names]
-        whole = places == list(range(series.n_channels))
-        return Targets(series.values if whole else series.values[places], tuple(names), per_row=False)
+        numbers = [series.channels.index(name) for name in names]
+        whole = numbers == list(range(series.n_channels))
+        return Targets(series.values if whole else series.values[numbers], tuple(names), per_row=False)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         assert targets is not None
-        seen = targets.names if self.features == "S" else [n for n in series.channels if n not in series.known]
-        return [series.channels.index(name) for name in seen]
+        every = [name for name in series.channels if name not in series.known]
+        return [series.channels.index(name) for name in (targets.names if self.options.features == "S" else every)]
 
-    def ahead(self, targets: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
-        return ForecastSpec(self.horizon, tuple(targets), max(len(self.levels.values), 1), marks, covariates)
+    def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
+        return ForecastSpec(self.horizon, tuple(target_channels), max(len(self.levels.values), 1), marks, covariates)
 
-    # --- what is learned from training -----------------------------------------------------------------------------
+    # --- what is learned from training -------------------------------------------------------------------------------
 
-    def fit(self, truth: np.ndarray, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    def learn_constants(
+        self, truth: np.ndarray, names: Sequence[str], kept: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         """`truth` [1, K, steps]: what training sees of the targets. The scale, and MASE's: Hyndman and Koehler 2006."""
-        value = truth[0].astype(np.float64)
-        mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
-        mean_std = {"mean": mean.tolist(), "std": np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()}
-        mean_std = mean_std if stored is None else {key: stored[key] for key in mean_std}
-        scaled = self.truth(truth, mean_std)[0]
-        period = find_period(np.nan_to_num(scaled), self.longest) if stored is None else stored["period"]
+        if kept is None:
+            value = truth[0].astype(np.float64)
+            mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
+            scale = {"mean": mean.tolist(), "std": np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()}
+        else:
+            scale = {key: kept[key] for key in ("mean", "std")}
+        scaled = _standardised(truth, scale["mean"], scale["std"])[0]
+        period = find_period(np.nan_to_num(scaled), self.longest_period) if kept is None else kept["period"]
         naive = (
-            np.abs(scaled[:, period:] - scaled[:, :-period]) if scaled.shape[1] > period else np.zeros((len(mean), 1))
+            np.abs(scaled[:, period:] - scaled[:, :-period]) if scaled.shape[1] > period else np.zeros((len(scaled), 1))
         )
-        return mean_std | {"period": int(period), "naive_mae": np.nanmean(naive, axis=1, dtype=np.float64).tolist()}
+        return scale | {"period": int(period), "naive_mae": np.nanmean(naive, axis=1, dtype=np.float64).tolist()}
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         train = truth["train"][0]
         if (np.nanmin(train, axis=1) == np.nanmax(train, axis=1)).all():
             raise DataError(f"constant in training, so there is nothing to learn: {', '.join(names)}", where="--csv")
 
-    def truth(self, raw: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        mean, std = (np.asarray(fitted[key])[:, None] for key in ("mean", "std"))
-        scaled = np.empty(raw.shape, np.float32)
-        for at in np.ndindex(raw.shape[:-2]):  # a window at a time: float64 of all of them would not fit
-            scaled[at] = (raw[at] - mean) / std
-        return scaled
+    def truth(self, raw: np.ndarray) -> np.ndarray:
+        return _standardised(raw, self.fitted["mean"], self.fitted["std"])
 
-    def encode(self, truth: np.ndarray, fitted: Mapping[str, Any]) -> np.ndarray:
-        return truth
-
-    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+    def loss(self, device: torch.device) -> Loss:
         if self.levels.values:
             levels = torch.tensor(self.levels.values, device=device)
             return lambda outputs, y: losses.pinball(outputs, y, levels)
-        return losses.regression_loss(self.loss_name)
+        return losses.regression_loss(self.options.loss)
 
-    def train_metrics(self, fitted: Mapping[str, Any], device: torch.device) -> dict[str, Loss]:
+    def train_metrics(self, device: torch.device) -> dict[str, Loss]:
         """The monitor over training too, where it is not the loss itself."""
-        same = self.levels.values or self.loss_name in ("mse", "MSELoss")
+        same = self.levels.values or self.options.loss in ("mse", "MSELoss")
         return {} if same else {"mse": losses.regression_loss("mse")}
 
-    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+    def units(self, outputs: torch.Tensor) -> torch.Tensor:
         return outputs
 
-    def inverse_transform(self, pred: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
+    def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
         each = max(len(self.levels.values), 1)
-        mean, std = ([value for value in fitted[key] for _ in range(each)] for key in ("mean", "std"))
+        mean, std = ([value for value in self.fitted[key] for _ in range(each)] for key in ("mean", "std"))
         return rescaled(pred, mean, std)
 
-    def output_schema(
-        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
         """`margin` [K, H], in the channels' own units, widens the forecast (or the outer levels) to the interval."""
         levels = [{"what": "quantile", "level": level} for level in self.levels.values] or [{"what": "forecast"}]
         told = dict(calibration)
         if "margin" in told:
-            told["margin"] = (told["margin"] * torch.tensor(fitted["std"])[:, None]).tolist()
+            told["margin"] = (told["margin"] * torch.tensor(self.fitted["std"])[:, None]).tolist()
         return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": told}
 
-    # --- judgement -------------------------------------------------------------------------------------------------
+    # --- judgement ---------------------------------------------------------------------------------------------------
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         point = self.levels.point(pred, truth.shape[1])
         error = point - truth
-        seen = {"mse": float(np.mean(error**2, dtype=np.float64)), "mae": float(np.mean(abs(error), dtype=np.float64))}
-        levels = self.levels.values
-        return seen | ({"pinball": metrics.pinball(truth, pred, levels)} if levels else {})
+        found: dict[str, float | None] = {
+            "mse": float(np.mean(error**2, dtype=np.float64)),
+            "mae": float(np.mean(abs(error), dtype=np.float64)),
+        }
+        if levels := self.levels.values:
+            found["pinball"] = metrics.pinball(truth, pred, levels)
+        return found
 
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
         """Split-conformal margins [K, H], a step and channel at a time (Vovk et al. 2005; with quantile levels:
@@ -295,23 +282,28 @@ class Forecast(Task):
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
         truth, pred = scored.judged()
-        outputs, fitted = len(eval_context.names), eval_context.fitted
+        outputs, fitted = len(eval_context.names), self.fitted
         point = self.levels.point(pred, outputs)
         found = metrics.forecast_metrics(
-            truth, point, eval_context.names, mean=fitted["mean"], std=fitted["std"], naive=fitted["naive_mae"]
+            truth,
+            point,
+            eval_context.names,
+            mean=fitted["mean"],
+            std=fitted["std"],
+            naive=fitted["naive_mae"],
         )
         if levels := self.levels.values:
             every = np.repeat(pred, len(levels), axis=1) if pred.shape[1] == outputs else pred
             found["pinball"] = metrics.pinball(truth, every, levels)
         band = self.levels.band(pred, calibration, outputs)
         if band is not None:
-            found["interval"] = metrics.interval_metrics(truth, *band, eval_context.names, fitted["std"])
+            found["interval"] = metrics.interval_metrics(truth, *band, eval_context.names, self.fitted["std"])
             found["interval"]["nominal"] = calibration["coverage"]
         return found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         seen = eval_context.scaled[list(eval_context.target_channels)]
-        period = eval_context.fitted["period"]
+        period = self.fitted["period"]
         makers: dict[str, Predictor] = {"repeat_last": lambda index: _seasonal(seen, index, 1)}
         if period > 1:
             makers["seasonal_naive"] = lambda index: _seasonal(seen, index, min(period, index.length))
@@ -322,21 +314,22 @@ class Forecast(Task):
     def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Predictor:
         """Of the targets' own past, no longer than the model's."""
         inputs = torch.from_numpy(seen)
-        wanted = ForecastSpec(self.horizon, tuple(range(len(seen))))
-        spec = InputSpec(channels=len(seen), length=train.length, forecast=wanted)
-        model = backbone_class("ridge")(spec, Hyper("ridge"))
+        forecast = ForecastSpec(self.horizon, tuple(range(len(seen))))
+        model = backbone_class("ridge")(
+            InputSpec(channels=len(seen), length=train.length, forecast=forecast), Hyper("ridge")
+        )
         fit_on, chosen_on = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
         model.fit(fit_on, chosen_on, both=[])
 
-        def forecast(index: Index) -> np.ndarray:
+        def predict(index: Index) -> np.ndarray:
             over = Windows(inputs, inputs, index)
             with torch.no_grad():
                 parts = [model(over.contexts(at))[:count].numpy() for at, count in over.in_order(BATCH)]
             return np.concatenate(parts)
 
-        return forecast
+        return predict
 
-    # --- files -----------------------------------------------------------------------------------------------------
+    # --- files -------------------------------------------------------------------------------------------------------
 
     def write(
         self,
@@ -346,10 +339,14 @@ class Forecast(Task):
         scored: Sequence[Predictions],
         ahead: Predictions | None,
     ) -> None:
+        outputs = self._outputs(eval_context)
         if ahead is not None:
-            write_ahead(folder / "forecast.csv", eval_context, self.levels, calibration, ahead)
-        if self.save_preds and scored:
-            write_scored(folder / "preds.npz", eval_context, self.levels, calibration, scored[0])
+            outputs.write_ahead(folder / "forecast.csv", calibration, ahead)
+        if self.options.save_preds and scored:
+            outputs.write_scored(folder / "preds.npz", calibration, scored[0])
+
+    def _outputs(self, eval_context: EvalContext) -> ForecastOutputs:
+        return ForecastOutputs(eval_context, self.levels, self.fitted["mean"], self.fitted["std"])
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         from tasks.forecast import viz
@@ -357,7 +354,7 @@ class Forecast(Task):
         drawn = shown.ahead or shown.scored
         assert drawn is not None
         interval = f"{100 * calibration['coverage']:.0f} % interval" if "margin" in calibration else ""
-        viz.forecast(panels(eval_context, self.levels, calibration, drawn), folder / "forecast.png", interval)
+        viz.forecast(self._outputs(eval_context).panels(calibration, drawn), folder / "forecast.png", interval)
         if shown.scored is None or shown.scored.truth is None:
             return
         reports = {shown.name: self.evaluate(shown.scored, {}, eval_context)}
@@ -366,6 +363,31 @@ class Forecast(Task):
         freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""
         step = f"1 {freq}" if freq[:1].isalpha() else freq
         viz.error_by_step(curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step)
+
+
+def _standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Raw values [..., K, H] on the scale of training, float32."""
+    shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
+    scaled = np.empty(raw.shape, np.float32)
+    for at in np.ndindex(raw.shape[:-2]):  # a window at a time: float64 of all of them would not fit
+        scaled[at] = (raw[at] - shift) / scale
+    return scaled
+
+
+def _check(options: Namespace) -> None:
+    """UsageError for options that do not go together."""
+    levels = list(options.quantiles)
+    if levels != sorted(set(levels)):
+        raise UsageError(f"takes rising levels, got {' '.join(map(str, levels))}", where="--quantiles")
+    try:
+        losses.regression_loss(options.loss)
+    except ValueError as error:
+        known = losses.regression_names()
+        hint = "" if options.loss in known else nearest(options.loss, known)
+        raise UsageError(str(error), where=f"--loss {options.loss}", hint=hint) from None
+    both = set(options.known_future) & set(options.target)
+    if both:
+        raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,11 +40,11 @@ class DeviceTargets(Targets):
     def during(self, steps: np.ndarray) -> DeviceSample:
         return DeviceSample(self, steps)
 
-    def read(self, task: Task, fitted: Mapping[str, Any], home: torch.device) -> DeviceTargetReader:
+    def read(self, task: Task, home: torch.device) -> DeviceTargetReader:
         return DeviceTargetReader(
             torch.from_numpy(self.states).to(home),
             torch.from_numpy(self.values).to(home),
-            *(torch.tensor(fitted[key], dtype=torch.float32, device=home)[:, None] for key in ("peak", "on_mean")),
+            *(torch.tensor(task.fitted[key], dtype=torch.float32, device=home)[:, None] for key in ("peak", "on_mean")),
         )
 
 

@@ -8,7 +8,6 @@ watts of a device count where its state says that it is on: the gate halves the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,17 @@ import torch
 
 import losses
 from config import RunConfig
-from data import Series, expand_paths
+from data import Series
 from errors import DataError, UsageError, nearest
+from registry import Namespace
 from rundir import write_json
-from sources import layouts
 from sources.appliances import rule
 from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor, Targets, Task
-from tasks.nilm.features import (
-    FEATURES,
-    MeterFeatures,
-    MeterInputs,
-    coarser,
-    devices_of,
-    frozen_steps,
-    header,
-    seconds_of,
-    step_seconds,
-)
+from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
 from tasks.nilm.metrics import best_tau
+from tasks.nilm.reading import read_houses
 from tasks.nilm.states import UNKNOWN, on_states, steps_of
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid
 from tasks.nilm.timeline import Timeline, by_mains, kpis, write_devices, write_timeline
@@ -151,55 +141,25 @@ class Nilm(Task):
     headline = ("macro_f1", "mae")
     fitted_references = ("mains_threshold",)
 
-    def __init__(
-        self,
-        nilm_target: str,
-        mains_col: str,
-        device_cols: Sequence[str],
-        dataset: str,
-        house: int,
-        mains: str,
-        devices: Sequence[str],
-        db_schema: str,
-        db_reader: str,
-        start: str,
-        end: str,
-        max_ffill: float,
-        sort: bool,
-        drop_flatlines: bool,
-        nilm_features: Sequence[str],
-        overlay: float,
-        on_w: Mapping[str, str],
-        min_on: Mapping[str, str],
-        min_off: Mapping[str, str],
-    ) -> None:
-        self.target, self.mains_col, self.dataset, self.drop_flatlines = nilm_target, mains_col, dataset, drop_flatlines
-        self.columns = {text.partition("=")[0]: text.rpartition("=")[2] for text in device_cols}
-        self.range = {"start": start, "end": end}
-        self.database = {"house": house, "mains": mains, "devices": devices, "schema": db_schema, "reader": db_reader}
-        self.max_ffill, self.sort, self.overlay = max_ffill, sort, overlay
-        self.features = () if "none" in nilm_features else tuple(nilm_features)
-        given = {"on_w": on_w, "min_on": min_on, "min_off": min_off}
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        self.target: str = options.nilm_target
+        self.features = () if "none" in options.nilm_features else tuple(options.nilm_features)
+        given = {"on_w": options.on_w, "min_on": options.min_on, "min_off": options.min_off}
         self.rules = {flag: _numbers(flag, pairs) for flag, pairs in given.items()}
-        self.monitor, self.direction = ("mae", "min") if nilm_target == "power" else ("macro_f1", "max")
+        self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
     def name_part(self) -> list[str]:
         return [self.target]
 
-    def finalize_config(self, config: RunConfig) -> RunConfig:
+    def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
-        assert config.context_len is not None
-        self.horizon = config.context_len
+        self.horizon = context_len
         if config.mode == "infer":  # everything is judged, at the stride that training judged at
-            return replace(config, stride=self.judged_stride(config))
+            return {"stride": _judged_stride(config.stride, context_len)}
         if "stride" in config.given:
-            return config
-        stride = USUAL_STRIDE if config.context_len == USUAL_WINDOW else max(config.context_len // 2, 1)
-        return replace(config, stride=stride)
-
-    def offset(self, config: RunConfig) -> int:
-        assert config.context_len is not None
-        return 1 - config.context_len
+            return {}
+        return {"stride": USUAL_STRIDE if context_len == USUAL_WINDOW else max(context_len // 2, 1)}
 
     def outputs(self, names: Sequence[str]) -> int:
         return len(names) * (2 if self.target == "both" else 1)
@@ -207,51 +167,22 @@ class Nilm(Task):
     def setting(self, config: RunConfig) -> dict[str, Any]:
         return {"target": self.target, "resample": config.resample, "stride": config.stride}
 
-    # --- data ------------------------------------------------------------------------------------------------------
+    # --- data --------------------------------------------------------------------------------------------------------
 
     def demo(self, seed: int) -> Series:
         return appliance_series(days=10, seed=seed, step_seconds=30)
 
+    def sample(self, folder: Path) -> list[str]:
+        """A meter of 20 W over a television that is on half of the time; 200 steps of 8 s."""
+        power = np.round(50 * (np.random.default_rng(5).random(200) < 0.5), 1)
+        times = np.datetime64("2024-01-01") + 8 * np.arange(200).astype("timedelta64[s]")
+        lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
+        (folder / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        flags = "--csv meter.csv --time-col time --device-cols tv --context-len 9 --stride 3"
+        return [*flags.split(), "--val-ratio", "0.3", "--test-ratio", "0"]
+
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
-        sample = step_seconds(config.resample)
-        common: dict[str, Any] = {"sample": sample, "tz": config.tz, **self.range}
-        if config.db:
-            series = self._read_database(config, sample)
-        elif self.dataset:
-            wanted = self.columns or None
-            if columns is not None:
-                wanted = {name: self.columns.get(name, name) for name in devices_of(columns)}
-            common["tz"] = config.tz or "UTC"
-            series = layouts.read_layout(self.dataset, config.csv, devices=wanted, **common)
-        else:
-            devices = self.columns if columns is None else {n: self.columns.get(n, n) for n in devices_of(columns)}
-            series = self._read_csv(config, devices, common)
-        if columns is None and series.n_channels < 2:
-            raise UsageError("names no device", where="--device-cols")
-        return series
-
-    def _read_database(self, config: RunConfig, sample: int) -> Series:
-        if config.db_query:
-            raise UsageError("belongs to the other tasks: nilm reads DEDDIAG's tables", where="--db-query")
-        for flag in ("mains", "devices"):
-            if not self.database[flag]:
-                raise UsageError("is needed with --db", where=f"--{flag}")
-        from sources import deddiag  # psycopg is an extra
-
-        how = {**self.database, **self.range, "timeout": config.db_timeout, "alone": config.mode == "infer"}
-        return coarser(deddiag.read_house(config.db, **how), sample)
-
-    def _read_csv(self, config: RunConfig, devices: Mapping[str, str], common: Mapping[str, Any]) -> Series:
-        if not config.time_col:
-            raise UsageError("is needed: meters are long CSVs", where="--time-col")
-        if not devices:
-            raise UsageError("names no device", where="--device-cols")
-        how = {"time_col": config.time_col, "mains_col": self.mains_col, "sep": config.sep, "decimal": config.decimal}
-        how |= {"max_fill": self.max_ffill, "sort": self.sort, **common}
-        paths = expand_paths(config.csv)
-        if config.mode == "infer" and not set(devices.values()) & header(paths[0], config.sep):
-            devices = {}  # a meter alone: its devices are what is asked for
-        return layouts.read_meter(paths, device_cols=devices, **how)
+        return read_houses(self.options, config, columns)
 
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
         return 0 if set(outputs) & set(series.channels) else len(outputs)
@@ -269,7 +200,7 @@ class Nilm(Task):
             part = slice(series.offsets[row], series.offsets[row + 1])
             seconds = seconds_of(series)
             states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
-            if self.drop_flatlines:
+            if self.options.drop_flatlines:
                 states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
         return DeviceTargets(watts, tuple(names), per_row=False, states=states)
 
@@ -280,29 +211,35 @@ class Nilm(Task):
                 raise UsageError(f"there is no device {stray!r}", where=f"--{flag.replace('_', '-')}", hint=hint)
         usual = rule(name)
         chosen = (usual.on_w, usual.min_on, usual.min_off)
-        return tuple(self.rules[flag].get(name, value) for flag, value in zip(self.rules, chosen, strict=True))
+        on_w, min_on, min_off = (
+            self.rules[flag].get(name, value) for flag, value in zip(self.rules, chosen, strict=True)
+        )
+        return on_w, min_on, min_off
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         return [0]
 
-    def views(self, series: Series) -> MeterFeatures:
+    def derived_features(self, series: Series) -> MeterFeatures:
         return MeterFeatures(series, self.features)
 
     def for_training(self, windows: Windows) -> Windows:
         inputs, targets = windows.inputs, windows.targets
-        if not self.overlay or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay what they are
+        if not self.options.overlay or not isinstance(
+            inputs, MeterInputs
+        ):  # contexts of a frozen encoder stay what they are
             return windows
         assert isinstance(targets, DeviceTargetReader)
-        return Overlaid(inputs, targets, windows.index, self.overlay)
+        return Overlaid(inputs, targets, windows.index, self.options.overlay)
 
     def judged_stride(self, config: RunConfig) -> int:
-        """At most ten windows over a step are averaged, however many training is given."""
         assert config.context_len is not None
-        return max(config.stride, config.context_len // MOST_OVERLAP)
+        return _judged_stride(config.stride, config.context_len)
 
-    # --- what is learned -------------------------------------------------------------------------------------------
+    # --- what is learned ---------------------------------------------------------------------------------------------
 
-    def fit(self, truth: DeviceSample, names: Sequence[str], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    def learn_constants(
+        self, truth: DeviceSample, names: Sequence[str], kept: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         """Shares of time on, and the power when on: its mean, and a peak to clip at."""
         rate, on_mean, peak = np.array(truth.on_rates()), [], []
         for k in range(len(names)):
@@ -311,19 +248,19 @@ class Nilm(Task):
             on_mean.append(mean if mean > 0 else 1.0)
             peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
         weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
-        kept = {} if stored is None else {key: stored[key] for key in ("on_mean", "peak")}
         on_w = [self._rule(name, names)[0] for name in names]
         fresh = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
-        return fresh | {"on_w": on_w} | kept
+        same = {} if kept is None else {key: kept[key] for key in ("on_mean", "peak")}
+        return fresh | {"on_w": on_w} | same
 
-    def truth(self, raw: Any, fitted: Mapping[str, Any]) -> Any:
+    def truth(self, raw: Any) -> Any:
         return raw
 
-    def loss(self, fitted: Mapping[str, Any], device: torch.device) -> Loss:
+    def loss(self, device: torch.device) -> Loss:
         """States: BCE, the positive term by the root of its weight. Watts: L1 in units of the mean power when on. With
         both, the watts behind the gate, which teaches it what a mistake costs, and a little of the watts alone at the
         steps at which a device is on: off steps, of which there are many more, would teach it to draw nothing."""
-        weight = torch.tensor(fitted["pos_weight"], device=device).sqrt()
+        weight = torch.tensor(self.fitted["pos_weight"], device=device).sqrt()
         absolute = losses.regression_loss("l1")
 
         def while_on(power: torch.Tensor, watts: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
@@ -345,8 +282,8 @@ class Nilm(Task):
             "both": of_both,
         }[self.target]
 
-    def units(self, outputs: torch.Tensor, fitted: Mapping[str, Any]) -> torch.Tensor:
-        mean = torch.tensor(fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
+    def units(self, outputs: torch.Tensor) -> torch.Tensor:
+        mean = torch.tensor(self.fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
         if self.target == "both":
             logits, power = outputs.chunk(2, dim=1)
             found = [torch.sigmoid(logits), torch.relu(power) * mean]
@@ -354,18 +291,16 @@ class Nilm(Task):
             found = [torch.sigmoid(outputs), mean.expand_as(outputs)]
         else:
             watts = torch.relu(outputs) * mean
-            on_w = torch.tensor(fitted["on_w"], dtype=outputs.dtype, device=outputs.device)[:, None]
+            on_w = torch.tensor(self.fitted["on_w"], dtype=outputs.dtype, device=outputs.device)[:, None]
             found = [watts / (watts + on_w), watts]  # a half at the threshold
         return torch.cat(found, dim=1)
 
-    def output_schema(
-        self, names: Sequence[str], calibration: Mapping[str, Any], fitted: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
         """A device's watts count where its probability reaches its tau."""
         rows = [{"name": name, "what": what} for what in ("probability", "watts") for name in names]
         return {"rows": rows, "calibration": dict(calibration)}
 
-    # --- judgement -------------------------------------------------------------------------------------------------
+    # --- judgement ---------------------------------------------------------------------------------------------------
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         """Over windows, at a half: quick to follow; what counts in the end is the timeline."""
@@ -378,7 +313,8 @@ class Nilm(Task):
 
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
         """tau by F1 on validation's timeline; a half where it holds too few runs to choose on, or for watts alone."""
-        taus, reasons = [0.5] * len(names), {}
+        taus = [0.5] * len(names)
+        reasons: dict[str, str] = {}
         if val is not None and self.target != "power":
             line = Timeline.of(val)
             assert line.on is not None
@@ -405,7 +341,7 @@ class Nilm(Task):
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         """Nothing on, everything on, and the mains at the threshold that suits a device best in training."""
-        count, mean = len(eval_context.names), np.asarray(eval_context.fitted["on_mean"], np.float32)
+        count, mean = len(eval_context.names), np.asarray(self.fitted["on_mean"], np.float32)
 
         def always(on: float) -> Predictor:
             row = np.concatenate([np.full(count, on, np.float32), on * mean])
@@ -416,7 +352,7 @@ class Nilm(Task):
             makers["mains_threshold"] = by_mains(eval_context, train, mean)
         return makers
 
-    # --- files -----------------------------------------------------------------------------------------------------
+    # --- files -------------------------------------------------------------------------------------------------------
 
     def write(
         self,
@@ -442,6 +378,11 @@ class Nilm(Task):
         line = Timeline.of(shown.scored)
         on = self._states(line, calibration, eval_context)
         plots.draw(folder, eval_context, line, on, calibration["tau"], shown.title)
+
+
+def _judged_stride(stride: int, context_len: int) -> int:
+    """At most ten windows over a step are averaged, however many training is given."""
+    return max(stride, context_len // MOST_OVERLAP)
 
 
 def _numbers(flag: str, pairs: Mapping[str, str]) -> dict[str, float]:

@@ -70,15 +70,16 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
 
     `over` is 1 where the devices together are more than the mains.
     """
-    series = eval_context.series
-    assert series.clock is not None and series.time is not None
+    series, clock, time_axis = eval_context.series, eval_context.series.clock, eval_context.series.time
+    assert clock is not None and time_axis is not None
     mains = series.values[0, line.at]
     watts = line.watts * on
     row = ["row"] if series.n_rows > 1 else []
-    told = ["on", "watts"] if line.on is not None else []
+    truth = None if line.on is None or line.true_watts is None else (line.on, line.true_watts)
+    known = [] if truth is None else ["on", "watts"]
     header = [*row, "time", MAINS, "over"]
     header += [
-        f"{name} {what}" for name in eval_context.names for what in ("p", "state", "W", *(f"true {t}" for t in told))
+        f"{name} {what}" for name in eval_context.names for what in ("p", "state", "W", *(f"true {t}" for t in known))
     ]
 
     def lines() -> Iterator[Sequence[Any]]:
@@ -86,14 +87,14 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
         block = 1 << 16
         for begin in range(0, len(line.at), block):
             part = slice(begin, begin + block)
-            times = series.clock.show(series.time[line.at[part]])
+            times = clock.show(time_axis[line.at[part]])
             over = (watts[:, part].sum(axis=0) > mains[part]).astype(int)
             for i, time in enumerate(times, start=begin):
                 who = [series.rows[rows[i]]] if row else []
                 cells = [*who, time, f"{mains[i]:.7g}", over[i - begin]]
                 for k in range(len(eval_context.names)):
                     cells += [f"{line.score[k, i]:.4f}", int(on[k, i]), f"{watts[k, i]:.5g}"]
-                    cells += [f"{line.on[k, i]:.0f}", f"{line.true_watts[k, i]:.5g}"] if told else []
+                    cells += [] if truth is None else [f"{truth[0][k, i]:.0f}", f"{truth[1][k, i]:.5g}"]
                 yield cells
 
     write_csv(path, header, lines())

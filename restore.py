@@ -1,0 +1,205 @@
+"""A checkpoint turned back into settings, task and model, and what it demands of new data.
+
+Inference, finetuning, export and streaming all start here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import checkpoint
+import tasks
+from backbones import MemberSpec
+from backbones.base import Backbone
+from backbones.blend import RunBlend
+from backbones.model import Forecaster, Model, build_model
+from checkpoint import Checkpoint
+from config import RunConfig, core_flags
+from data import Series
+from dataset import RunData
+from errors import CheckpointError, UsageError
+from scaler import Scaler
+from splits import Split
+from tasks.base import Task
+
+log = logging.getLogger("tsrun")
+SPLIT_FLAGS = (
+    "split_mode", "val_ratio", "test_ratio", "val_groups", "test_groups", "split_sizes", "gap", "seed", "stride",
+)  # fmt: skip
+LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of training were laid out
+
+
+def open_checkpoint(path: str) -> Checkpoint:
+    """The checkpoint that `--ckpt PATH` means. Raises CheckpointError."""
+    return Checkpoint.load(checkpoint.find(path))
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
+    """The settings that a checkpoint fixes, as fields of a RunConfig; CheckpointError where a given flag differs.
+
+    Finetuning keeps what the model means (task, backbone, context, label). Inference takes the split too, so that
+    `--eval-split val` is the validation part that the model was chosen on.
+    """
+    where = config.ckpt
+    if config.task != model.task:
+        raise CheckpointError(f"is of task {model.task}, not {config.task}", where=where)
+    fixed = [flag.name for flag in (*core_flags(), *tasks.flags(config.task)) if flag.binds]
+    taken = [*fixed, *(name for name in LAYOUT_FLAGS if name not in config.given)]
+    if config.mode == "infer":
+        taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
+    return _agreed(config, model.config, taken, where)
+
+
+def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, Any]:
+    """The values of `names` in a checkpoint; CheckpointError that lists every given flag that says something else."""
+    core = {flag.name for flag in core_flags()}
+    changed: dict[str, Any] = {}
+    options = dict(config.options)
+    clashes = []
+    for name in names:
+        if name not in kept:
+            continue
+        value = tuple(kept[name]) if isinstance(kept[name], list) else kept[name]
+        mine = getattr(config, name) if name in core else options.get(name)
+        if name in config.given and mine != value:
+            clashes.append(f"--{name.replace('_', '-')} {mine} (the checkpoint has {value})")
+        if name in core:
+            changed[name] = value
+        elif name in options:
+            options[name] = value
+    if clashes:
+        what = f"contradicts the checkpoint: {'; '.join(clashes)}"
+        raise CheckpointError(what, where=where, hint="leave the flag out to use its value")
+    return changed | {"options": options}
+
+
+# --- task and model --------------------------------------------------------------------------------------------------
+
+
+def task_of(model: Checkpoint) -> Task:
+    """The checkpoint's task, fitted, with the options of its run."""
+    options = {flag.name: model.setting(flag.name, flag.default) for flag in tasks.flags(model.task)}
+    task = tasks.build(model.task, options)
+    task.load_fitted(model.fitted)
+    return task
+
+
+def calibration_of(model: Checkpoint, task: Task) -> dict[str, Any]:
+    """What was chosen on validation; the defaults for a run that was stopped before it chose."""
+    return model.calibration or task.choose_thresholds(None, model.outputs)
+
+
+def blank_model(model: Checkpoint) -> Model | Forecaster:
+    """The checkpoint's architecture with fresh weights."""
+    return build_model(model.model)
+
+
+def model_of(model: Checkpoint) -> Model | Forecaster:
+    """The checkpoint's model with its weights, on the CPU. Raises CheckpointError where they do not fit."""
+    built = blank_model(model)
+    try:
+        built.load_state_dict(model.state)
+    except RuntimeError as error:
+        raise CheckpointError(f"weights and model do not fit: {error}", where=model.model.backbone) from None
+    return built
+
+
+@dataclass(frozen=True)
+class Members:
+    """Trained runs as parts of one model: what describes them, and their weights."""
+
+    specs: tuple[MemberSpec, ...]
+    states: Sequence[Mapping[str, Any]]
+
+    def load_into(self, blend: Backbone) -> None:
+        """Give the blend's members their weights."""
+        assert isinstance(blend, RunBlend)
+        for member, state in zip(blend.members, self.states, strict=True):
+            member.load_state_dict(state)
+
+
+def members_of(config: RunConfig, run_data: RunData, split: Split, scaler: Scaler) -> Members:
+    """The runs that `--model-args members=DIR,DIR` names; CheckpointError for one that does not fit beside the others.
+
+    A member must have been trained on the same files and parts: another split may have shown it this run's test.
+    """
+    specs, states = [], []
+    for path in filter(None, str(config.model_args.get("members", "")).split(",")):
+        member = open_checkpoint(path)
+        _check_member(member, run_data, split, f"members={path}")
+        scale = scaler.std / member.scaler.std
+        shift = (scaler.mean - member.scaler.mean) / member.scaler.std
+        specs.append(MemberSpec(member.model, tuple(scale.tolist()), tuple(shift.tolist())))
+        states.append(member.state)
+    if not specs:
+        raise UsageError("names no run", where="--model-args members=", hint="members=artifacts/RUN,artifacts/OTHER")
+    return Members(tuple(specs), states)
+
+
+def _check_member(member: Checkpoint, run_data: RunData, split: Split, where: str) -> None:
+    forecast, index = member.model.forecast, run_data.index
+    same = member.scaler.channels == tuple(run_data.channels)
+    if forecast is None or forecast.horizon != index.horizon or not same:
+        raise CheckpointError("forecasts another horizon or other channels", where=where)
+    if forecast.targets != run_data.target_channels:
+        raise CheckpointError("forecasts other targets", where=where)
+    if member.model.length > index.length:
+        what = f"looks back {member.model.length} steps, more than --context-len {index.length}"
+        raise CheckpointError(what, where=where)
+    if member.sources != run_data.series.hashes or member.split != split.how:
+        what = "was trained on other files or parts of them, and may have seen this run's test"
+        hint = "train the members and the ensemble with the same --csv and split flags"
+        raise CheckpointError(what, where=where, hint=hint)
+
+
+# --- against new data ------------------------------------------------------------------------------------------------
+
+
+def check_series(
+    model: Checkpoint, config: RunConfig, series: Series, derived: Sequence[str] = (), lacking: int = 0
+) -> None:
+    """CheckpointError when the checkpoint was trained on another number of channels, or on steps of another length.
+
+    `derived` inputs are made of the channels, and were listed among them once; `lacking` counts labels that are not
+    there, and not needed.
+    """
+    wanted = [name for name in model.input_channels if name not in derived]
+    if series.n_channels != len(wanted) - lacking:
+        raise CheckpointError(
+            f"was trained on {len(wanted)} input channel(s), the data have {series.n_channels}",
+            where=config.ckpt,
+            hint=f"its channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
+        )
+    then, now = model.freq, None if series.clock is None else series.clock.freq
+    if then != now:
+        had, have = (f"steps of {freq}" if freq else "steps without times" for freq in (then, now))
+        hint = "--time-col names the column of times" if then and not now else "--resample changes the steps"
+        raise CheckpointError(f"was trained on {had}, these data have {have}", where=config.ckpt, hint=hint)
+
+
+def check_run_data(model: Checkpoint, run_data: RunData) -> None:
+    """CheckpointError when the model was made for another kind of label than the data have."""
+    wanted, where = list(model.scaler.channels), run_data.config.ckpt
+    if list(run_data.channels) != wanted and sorted(run_data.channels) == sorted(wanted):
+        log.warning("warning: the channels come in another order than the checkpoint's: %s", ", ".join(wanted))
+    if run_data.per_row != model.per_row:
+        kind = "one label a row (--labels)" if model.per_row else "a channel's next value"
+        raise CheckpointError(f"predicts {kind}; these data have the other kind of label", where=where)
+    if run_data.targets is not None and len(run_data.targets.names) != len(model.outputs):
+        what = f"has {len(model.outputs)} label(s), the data have {len(run_data.targets.names)}"
+        raise CheckpointError(what, where=where)
+
+
+def label_known(model: Checkpoint, series: Series, lacking: int) -> bool:
+    """Whether these files hold the label: one given per row, or the channel that the model was trained to predict."""
+    if model.per_row:
+        return series.labels is not None
+    if series.labels is not None:
+        raise CheckpointError("predicts a channel's next value, not one label a row", where="--labels")
+    return not lacking

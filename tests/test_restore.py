@@ -1,0 +1,149 @@
+"""restore.py: what a checkpoint fixes, what it is turned back into, what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import cli
+import restore
+from backbones import ModelSpec
+from backbones.model import build_model
+from checkpoint import Checkpoint
+from config import RunConfig
+from data import Series
+from errors import CheckpointError
+from readers.clock import Clock
+from scaler import Scaler
+
+WORDS = "--mode train --task classify --csv a.csv b.csv --context-len 4 --backbone linear --bin-thr 2"
+
+
+def made(**changed) -> Checkpoint:
+    """A linear classifier of two channels on four steps."""
+    torch.manual_seed(1)
+    spec = ModelSpec(backbone="linear", channels=2, length=4, outputs=1, horizon=1, head="pool")
+    return replace(
+        Checkpoint(
+            config=cli.parse(WORDS.split()).flat(),
+            model=spec,
+            state=build_model(spec).state_dict(),
+            scaler=Scaler(np.zeros(2), np.ones(2), ("a", "b")),
+            input_channels=["a", "b"],
+            outputs=["a"],
+            per_row=False,
+            fitted={"threshold": [2.0], "base_rate": [0.5], "pos_weight": [1.0], "exclusive": False},
+            calibration={"tau": [0.3]},
+            references={},
+        ),
+        **changed,
+    )
+
+
+def series(channels=("a", "b"), clock=None, **more) -> Series:
+    count = 12
+    time = None if clock is None else np.arange(count) * clock.step
+    values = np.zeros((len(channels), count), np.float32)
+    return Series(values, np.array([0, count]), tuple(channels), ("r",), time=time, clock=clock, **more)
+
+
+# --- settings
+
+
+def test_what_was_not_given_comes_from_the_checkpoint():
+    config = RunConfig(task="classify", mode="finetune", options={"bin_thr": 0.0, "alpha": 0.5}, given=frozenset())
+    taken = restore.settings_of(made(), config)
+    assert (taken["context_len"], taken["backbone"]) == (4, "linear")
+    assert taken["options"] == {"bin_thr": 2.0, "alpha": 0.5}  # alpha says how to learn, not what the model means
+    assert "csv" not in taken and "seed" not in taken
+
+
+def test_inference_takes_the_split_too():
+    config = RunConfig(task="classify", mode="infer", options={"bin_thr": 0.0, "alpha": 0.9})
+    taken = restore.settings_of(made(), config)
+    assert (taken["seed"], taken["split_mode"], taken["options"]["alpha"]) == (777, "group", 0.5)
+
+
+def test_a_given_flag_that_contradicts_is_an_error_that_lists_them_all():
+    given = frozenset({"backbone", "context_len"})
+    config = RunConfig(task="classify", mode="infer", ckpt="runs/x", backbone="gru", context_len=9, given=given)
+    with pytest.raises(CheckpointError) as caught:
+        restore.settings_of(made(), config)
+    assert caught.value.where == "runs/x" and caught.value.exit_code == 4
+    assert "--backbone gru (the checkpoint has linear)" in caught.value.what
+    assert "--context-len 9 (the checkpoint has 4)" in caught.value.what
+
+
+def test_another_task_is_refused():
+    with pytest.raises(CheckpointError, match="is of task classify, not regress"):
+        restore.settings_of(made(), RunConfig(task="regress", mode="infer"))
+
+
+# --- task and model
+
+
+def test_a_task_comes_back_fitted_with_the_options_of_its_run():
+    task = restore.task_of(made())
+    assert task.options.bin_thr == 2.0 and task.fitted["threshold"] == [2.0]
+    assert restore.calibration_of(made(), task) == {"tau": [0.3]}
+    assert restore.calibration_of(made(calibration={}), task) == {"tau": [0.5], "chosen_on": "default"}
+
+
+def test_an_option_that_is_younger_than_the_checkpoint_has_its_default():
+    config = {name: value for name, value in made().config.items() if name != "thresh_default"}
+    assert restore.task_of(made(config=config)).options.thresh_default == 0.5
+
+
+def test_a_model_comes_back_with_its_weights():
+    model, x = restore.model_of(made()), torch.arange(8.0).view(1, 2, 4)
+    weight, bias = made().state["head.weight"], made().state["head.bias"]
+    assert torch.allclose(model(x).flatten(), x.flatten() @ weight.flatten() + bias)
+
+
+def test_weights_of_another_shape_are_refused():
+    state = made().state | {"head.bias": torch.zeros(3)}
+    with pytest.raises(CheckpointError, match="weights and model do not fit"):
+        restore.model_of(made(state=state))
+
+
+# --- against new data
+
+
+def test_another_number_of_channels_is_refused_with_their_names():
+    config = RunConfig(ckpt="runs/x")
+    with pytest.raises(CheckpointError, match=r"trained on 2 input channel\(s\), the data have 1") as caught:
+        restore.check_series(made(), config, series(["a"]))
+    assert caught.value.hint == "its channels were a, b"
+    restore.check_series(made(), config, series(["a"]), lacking=1)
+    restore.check_series(made(), config, series(["a"]), derived=["b"])
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "text"),
+    [
+        ("h", None, "was trained on steps of h, these data have steps without times"),
+        (None, "h", "was trained on steps without times, these data have steps of h"),
+        ("h", "D", "was trained on steps of h, these data have steps of D"),
+    ],
+)
+def test_steps_of_another_length_are_refused(then, now, text):
+    clock = None if then is None else Clock(then).plain()
+    with pytest.raises(CheckpointError, match=text):
+        restore.check_series(made(clock=clock), RunConfig(), series(clock=None if now is None else Clock(now)))
+
+
+@pytest.mark.parametrize(
+    ("per_row", "labels", "known"), [(True, True, True), (True, False, False), (False, False, True)]
+)
+def test_whether_a_label_is_known_follows_from_the_files(per_row, labels, known):
+    more = {"labels": np.zeros((1, 1), np.float32), "label_names": ("y",)} if labels else {}
+    assert restore.label_known(made(per_row=per_row), series(**more), lacking=0) is known
+
+
+def test_one_label_a_row_is_no_target_of_a_model_of_steps():
+    more = {"labels": np.zeros((1, 1), np.float32), "label_names": ("y",)}
+    with pytest.raises(CheckpointError, match="predicts a channel's next value"):
+        restore.label_known(made(), series(**more), lacking=0)
