@@ -135,7 +135,7 @@ def checkpoint_keys(sources: Sequence[Source]) -> Figure:
 
 
 def _loaded_names(source: Source) -> Iterator[str]:
-    """Names and attributes that are given what `checkpoint.load` returns."""
+    """Names and attributes that are given what `checkpoint.load` or `checkpoint.read` returns."""
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Assign):
             continue
@@ -148,7 +148,7 @@ def _loaded_names(source: Source) -> Iterator[str]:
 
 
 def _loads(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "checkpoint.load"
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("checkpoint.load", "checkpoint.read")
 
 
 def _reads_key(node: ast.expr, names: set[str]) -> bool:
