@@ -2,11 +2,11 @@
 
     python benchmarks/deddiag_load.py ../shared/data/deddiag_layout/house_08 --start 2012-01-15
 
-loads the dump into a server of its own, in a folder that goes afterwards. Both ways end in the same arrays, a value a
-second: `get_measurements` is fetched as a person would (`SELECT ...`, all rows), and also by binary COPY, the quickest
-way there is. The function in that database is ours, which is quicker than the published one. They take turns; the
-seconds are the best of the repeats. Values must be equal wherever the function is right, below 4000 W. The function is
-asked for no more than the readings cover, since it gave nothing at all otherwise.
+loads the dump into a temporary server of its own. Both ways end in the same arrays, one value per second.
+`get_measurements` is read as a person would (`SELECT ...`, all rows), and also by binary COPY, the fastest way. The
+function in that database is ours, which is faster than the published one. The ways alternate; the seconds are the best
+of the repeats. Values must be equal wherever the function is right, below 4000 W. The range is no longer than the
+readings, because the function gives nothing at all beyond them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a model weighs, takes and loses on its way to a device: `python benchmarks/edge.py [--out artifacts/edge]`.
+"""Size, time and loss of accuracy of exported models: `python benchmarks/edge.py [--out artifacts/edge]`.
 
-Trains four models that a device might run, as `run.py` commands: sensors to zones and sensors to a count of people
-(fusion_gru, encoder and GRU in stages), a meter to appliances (gru), a table to its next day (dlinear). Each is then
-exported in every format of tools/export.py; the Markdown table has bytes, median milliseconds for one window on one
-thread beside those of torch in the same process, and the metric on the whole scored split beside the checkpoint's.
-Runs that are finished are not trained again.
+Trains four models that a device might run, as `run.py` commands: sensors to zones, sensors to a count of people
+(both fusion_gru, encoder and GRU in stages), a meter to appliances (gru), a table to the next day (dlinear). Each is
+exported in every format of tools/export.py. The Markdown table has bytes, median milliseconds for one window on one
+thread, the same for torch in the same process, and the metric on the whole scored split, exported and of the
+checkpoint. Finished runs are not trained again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 def commands(place: Path, shared: Path) -> Iterator[tuple[str, list[str]]]:
-    """(name, the words of run.py) of each model; their files are written where they are not there yet."""
+    """(name, the words of run.py) of each model; files that are missing are written."""
     raw, room = place / "sensors.npz", place / "rooms.npz"
     if not raw.is_file():
         sensors.write(raw, sensors.recordings())
@@ -51,7 +51,7 @@ def commands(place: Path, shared: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def trained(name: str, words: Sequence[str], place: Path) -> Path:
-    """The run's directory, trained where it is not there yet."""
+    """The run's directory; trains it if it is missing."""
     folder = place / name.replace(" ", "_")
     finished = sorted(folder.glob("train_*/manifest.json"))
     if not finished:

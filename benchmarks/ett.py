@@ -1,8 +1,8 @@
 """Test errors of the forecasters over four horizons: `python benchmarks/ett.py --csv ETTh1.csv --target OT`.
 
 Each cell is one `run.py` command with the settings below, the same on every data set; nothing is chosen by looking at
-the test part. Runs that are finished are not run again, so that an interrupted table goes on. Writes a Markdown table
-and a PNG, and prints the former.
+the test part. Finished runs are not repeated, so you can continue an interrupted table. Writes a Markdown table and a
+PNG, and prints the table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HORIZONS = (96, 192, 336, 720)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained: its look-back and the flags beside the common ones; members are blended."""
+    """How a model is trained: its look-back and the flags besides the common ones; members are blended."""
 
     context: int
     flags: str
@@ -42,8 +42,8 @@ RECIPES = {
     "itransformer": Recipe(96, "--backbone itransformer --lr 5e-4 --epochs 4"),
     "blend": Recipe(720, "--backbone ensemble", ("ridge_ensemble", "sparsetsf", "dlinear")),
 }
-EQUAL = "shrink=1e6"  # weights by validation alone give nearly all to one member where validation is unlike test
-# Test MSE as published, for the table's last lines; look-back in brackets. Only where the data are ETTh1's.
+EQUAL = "shrink=1e6"  # weights by validation alone give nearly everything to one member if validation differs from test
+# Test MSE as published, for the table's last lines; look-back in brackets. For ETTh1 only.
 PUBLISHED = {
     "best published (any)": (0.352, 0.386, 0.398, 0.420),
     "PatchTST (published)": (0.370, 0.413, 0.422, 0.447),
@@ -74,7 +74,7 @@ TEXT: dict[str, Any] = {"check": True, "stdout": subprocess.PIPE, "text": True}
 
 
 def table(found: dict[str, list[dict[str, Any]]], horizons: Sequence[int], features: str) -> str:
-    """Markdown: a line a model, test MSE by horizon; the model's validation, size and training time beside it."""
+    """Markdown: one line per model: test MSE by horizon, then validation, size and training time."""
     head = ["", "look-back", *map(str, horizons), "mean MSE", "mean MAE", "mean val MSE", "parameters", "seconds"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name, summaries in found.items():

@@ -1,8 +1,8 @@
 """The whole command against a bare script that does the same: `python benchmarks/forecast_cli.py --csv ETTh1.csv`.
 
 DLinear, 96 hours to 96, three epochs over the seven channels of ETTh1, scored on the whole test part: once as
-`run.py` (pictures and references off), once as the shortest honest script with pandas and torch, each a process of its
-own from its imports to its figures. They take turns; the ratio is the median over the turns.
+`run.py` (pictures and references off), once as the shortest honest script with pandas and torch, each in a separate
+process, from imports to figures. They alternate; the ratio is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EPOCHS, BATCH, RATE = 3, 128, 1e-3
 
 
 def bare(path: str) -> None:
-    """Read, scale, train, score; no option, no file written."""
+    """Read, scale, train, score; no options, no files."""
     import pandas as pd
     import torch
     from torch import nn
@@ -112,7 +112,7 @@ def main() -> int:
         for turn in range(given.turns + 1):
             for name in pair if turn % 2 else reversed(pair):
                 seconds, found[name] = timed(pair[name], environment)
-                if turn:  # the first warms the disk's cache
+                if turn:  # the first round warms the disk cache
                     taken[name].append(seconds)
     ratio = statistics.median(a / b for a, b in zip(taken["tsrun"], taken["bare"], strict=True))
     print(f"{'':<8}{'seconds':>10}{'test MSE':>10}")

@@ -1,7 +1,7 @@
 """The trainer's step against a bare loop, for every forecaster that trains: `python benchmarks/forecast_step.py`.
 
-96 hours to 96 over the seven channels of ETTh1 (or of a CSV of the same layout). See step_overhead.py, whose loops
-these are.
+96 hours to 96 over the seven channels of ETTh1 (or of a CSV of the same layout). The loops are those of
+step_overhead.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import losses
 import windows
 from backbones import ForecastSpec, ModelSpec, backbone_class
 from backbones.model import build_model
-from benchmarks.step_overhead import Case, tell
+from benchmarks.step_overhead import Case, report
 from readers.long import read_long
 from windows import Windows
 
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    return tell({name: case(name, given.csv, given.windows) for name in BACKBONES}, given.seconds, BATCH)
+    return report({name: case(name, given.csv, given.windows) for name in BACKBONES}, given.seconds, BATCH)
 
 
 if __name__ == "__main__":

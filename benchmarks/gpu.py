@@ -1,4 +1,4 @@
-"""Training speed of four backbones in three ways, on whatever device is here: `python benchmarks/gpu.py`.
+"""Training speed of four backbones in three ways, on the device of this machine: `python benchmarks/gpu.py`.
 
 Windows per second through the trainer's own epoch: eager float32, with --amp, with --amp --compile reduce-overhead.
 On CUDA the last column is the share of an epoch in which no kernel ran: the work around the model. Prints Markdown.
@@ -65,7 +65,7 @@ def seconds_of(trainer: Trainer, device: torch.device, repeats: int) -> float:
 
 
 def idle_share(trainer: Trainer, device: torch.device, seconds: float) -> str:
-    """1 - (seconds of kernels in an epoch) / (seconds of an epoch); only CUDA tells."""
+    """1 - (seconds of kernels in an epoch) / (seconds of an epoch); on CUDA only."""
     if device.type != "cuda":
         return "-"
     activities = [torch.profiler.ProfilerActivity.CUDA]

@@ -1,11 +1,11 @@
-"""Days of one room as homes: what a shared base with own heads gains over learning alone, and over sharing everything.
+"""Days of one room as homes: what a shared base with own heads gains over learning alone and over sharing everything.
 
     python benchmarks/homes.py [--npz raw_features.npz] [--backbones gru fusion_gru] [--seeds 1 2 3] [--out DIR]
 
-UCI 864, windows of 30 steps that start 10 steps apart, people counted 0..3. A home is a day; its windows are cut in
-time into three stretches, each of them train, validation and test with two windows left out between, so that no two
-parts share a step. The sensors know nothing of the time. Each row is one `tools/federate.py` command; every choice is
-made on a home's own validation. Prints a Markdown table; runs that are finished are not run again.
+UCI 864, windows of 30 steps that start 10 steps apart, people counted 0..3. A home is a day. Its windows are cut in
+time into three stretches, each with train, validation and test and two windows left out between them, so no two
+parts share a step. The sensors do not see the time. Each row is one `tools/federate.py` command; every choice is made
+on a home's own validation. Prints a Markdown table; finished runs are not repeated.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 DIR is a checkout of the authors' repository, https://github.com/zhouhaoyi/Informer2020; its model is imported from
 there. Both have the published sizes of ETTh1 (7 channels, 96 steps of context, 48 of label, 24 of horizon, 4 time
-features, windows 32 at a time) and take turns, step by step, so that a noisy machine troubles both; the ratio is the
-median over the turns. A step is forward, mean squared error, backward and Adam, on one thread.
+features, 32 windows at a time) and alternate step by step, so a noisy machine affects both; the ratio is the median
+over the steps. A step is forward, mean squared error, backward and Adam, on one thread.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def steps(peer: Path, d_model: int) -> tuple[Callable[[], None], Callable[[], No
 
 
 def compare(peer: Path, d_model: int, budget: float) -> tuple[float, float, float]:
-    """(our ms a step, published ms a step, median ratio of published to ours)."""
+    """(our ms per step, published ms per step, median ratio of published to ours)."""
     pair = dict(zip(("ours", "published"), steps(peer, d_model), strict=True))
     taken: dict[str, list[float]] = {"ours": [], "published": []}
     end, turn = time.perf_counter() + budget, 0

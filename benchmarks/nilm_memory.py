@@ -2,10 +2,10 @@
 
     python -m benchmarks.nilm_memory --samples 10000000
 
-Windows of 599 steps, stride 1: peers that copy each window need 67 to 90 GiB for ten million samples. Raw data are what
-a file holds of a sample: its time (8 bytes), the mains and every device (4 bytes each). Two processes go through the
-same path, from a series in memory to the first steps of an epoch; the one with hardly any samples is the interpreter
-with everything it has loaded, a model and a batch.
+Windows of 599 steps, stride 1: peers that copy each window need 67 to 90 GiB for ten million samples. Raw data are
+the time (8 bytes), the mains and every device (4 bytes each) of each sample. Two processes take the same path, from a
+series in memory to the first steps of an epoch; the one with hardly any samples measures the interpreter with all its
+modules, a model and a batch.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def measured(samples: int, devices: int, features: Sequence[str]) -> tuple[list[str], int]:
-    """What a process of its own says, and its peak."""
+    """What a separate process prints, and its peak."""
     words = ["--one", "--samples", str(samples), "--devices", str(devices), "--features", *features]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.nilm_memory", *words], capture_output=True, text=True, check=True
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000_000)
     parser.add_argument("--devices", type=int, default=3)
     parser.add_argument("--features", nargs="+", default=["above", "log"])
-    parser.add_argument("--one", action="store_true", help="be the process that is measured")
+    parser.add_argument("--one", action="store_true", help="run as the process that is measured")
     args = parser.parse_args()
     if args.one:
         train(args.samples, args.devices, args.features)

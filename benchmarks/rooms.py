@@ -1,15 +1,15 @@
-"""People in a room by five kinds of sensors: stages against one go, and a light sensor that loses two of its four.
+"""People in a room by five kinds of sensors: stages against end to end, and a light sensor that drops to two channels.
 
     python benchmarks/rooms.py [--csv Occupancy_Estimation.csv] [--seeds 1 2 3] [--out artifacts/rooms]
 
 Windows of 30 steps (15 minutes) within a day's unbroken recording; the label is the count 0..3 at the last step. Test
 is every window of 2017-12-23; training is every third window (neighbours share 29 of 30 steps) of 2017-12-22, 12-24,
-2018-01-10 and 01-11. Validation is every fifth block of 60 steps of those days, less five steps at both ends; no
-training window reaches into such a block. Of the time the sensors know the hour alone (sine and cosine): a weekday or a
-date would name the day.
+2018-01-10 and 01-11. Validation is every fifth block of 60 steps of those days, without five steps at both ends; no
+training window reaches into such a block. The only time feature is the hour (sine and cosine), because a weekday or a
+date would identify the day.
 
 Each cell is one `run.py` command with the settings below, which were chosen on validation; the test day is scored once.
-Prints a Markdown table; runs that are finished are not run again.
+Prints a Markdown table; finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ UNTRAINED = "--epochs 1 --lr 1e-12"  # the kept columns as they are
 
 
 def command(words: Sequence[str]) -> dict[str, Any]:
-    """The summary of one `run.py`; of one that is finished, what it left."""
+    """The summary of one `run.py`, read from disk if the run is finished."""
     words = [sys.executable, "run.py", *FLAGS.split(), *words]
     named = subprocess.run([*words, "--dry-run"], cwd=ROOT, **TEXT)
     folder = Path(words[words.index("--out") + 1]) / json.loads(named.stdout)["dry_run"]
@@ -110,7 +110,7 @@ def rooms(seed: int, files: dict[int, Path], out: str) -> dict[str, dict[str, An
     found["light 4 to 2: columns copied"] = command([*adapt, *UNTRAINED.split(), "--desc", "copied"])
     found["light 4 to 2: projection alone"] = command([*adapt, *ADAPT.split(), "--desc", "trained"])
     retrained = [*train, *rest, "--npz", str(files[2]), "--stage", "all", "--desc", "light2"]
-    found["light 4 to 2: all anew"] = command(retrained)
+    found["light 4 to 2: all retrained"] = command(retrained)
     return found
 
 
@@ -119,7 +119,7 @@ def _reference(summary: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def table(found: Sequence[dict[str, dict[str, Any]]]) -> str:
-    """Markdown: a line a model; the mean over the seeds, and the range where they differ."""
+    """Markdown: one line per model: the mean over the seeds, and the range if they differ."""
     lines = ["| | accuracy | macro-F1 | validation macro-F1 | seconds |", "|---|---|---|---|---|"]
     for name in found[0]:
         rows = [one[name] for one in found]
@@ -141,7 +141,7 @@ def _spread(values: Sequence[float | None], digits: int) -> str:
 
 
 def main() -> int:
-    """Write the windows, run what is not there yet, print the table."""
+    """Write the windows, run what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shared = ROOT.parent / "shared" / "data" / "room_occupancy_multimodal"
     parser.add_argument("--csv", default=str(shared / "Occupancy_Estimation.csv"))

@@ -1,7 +1,7 @@
 """The trainer's epoch against a bare hand-written loop over the same windows: `python benchmarks/step_overhead.py`.
 
-The bare loop has its windows copied out beforehand and does nothing but index, forward, loss, backward, clip and
-step. Both take turns, epoch by epoch, so that a noisy machine troubles both; the ratio is the median over the turns.
+The bare loop works on windows that were copied out before, and only does index, forward, loss, backward, clip and
+step. Both alternate epoch by epoch, so a noisy machine affects both; the ratio is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def case(name: str, rows: int) -> Case:
 
 
 def bare_epoch(of: Case, config: RunConfig, batch: int) -> Callable[[], None]:
-    """An epoch as a person would write it, on windows copied out beforehand."""
+    """An epoch as a person would write it, on windows that were copied out before."""
     *seen, y = of.over.gather(of.over.locate(torch.arange(len(of.over))))
     net = of.make()
     optimizer = make_optimizer(net, config)
@@ -119,7 +119,7 @@ def trainer_epoch(of: Case, config: RunConfig) -> tuple[Callable[[], None], int]
 
 
 def compare(of: Case, budget: float, batch: int) -> tuple[float, float, float]:
-    """(ms a step in the trainer, ms a step in the bare loop, median ratio)."""
+    """(ms per step in the trainer, ms per step in the bare loop, median ratio)."""
     config = RunConfig(epochs=1000, batch_size=batch, quiet=True)
     ours, size = trainer_epoch(of, config)
     bare = bare_epoch(of, config, size)
@@ -138,8 +138,8 @@ def compare(of: Case, budget: float, batch: int) -> tuple[float, float, float]:
     return statistics.median(each["ours"]), statistics.median(each["bare"]), ratio
 
 
-def tell(cases: Mapping[str, Case], seconds: float, batch: int) -> int:
-    """Print a line a backbone; 1 where one is over the limit."""
+def report(cases: Mapping[str, Case], seconds: float, batch: int) -> int:
+    """Print one line per backbone; 1 if one is over the limit."""
     print(f"{'backbone':<14}{'trainer ms':>12}{'bare ms':>10}{'ratio':>8}   limit {LIMIT}", flush=True)
     worst = 0.0
     for name, of in cases.items():
@@ -157,7 +157,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    return tell({name: case(name, given.rows) for name in BACKBONES}, given.seconds, given.batch_size)
+    return report({name: case(name, given.rows) for name in BACKBONES}, given.seconds, given.batch_size)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Reading a wide CSV: time and peak memory against pandas and numpy, each in a process of its own.
+"""Reading a wide CSV: time and peak memory against pandas and numpy, each in a separate process.
 
     python benchmarks/wide_csv.py            500 x 20,000 numbers, 95 MB of text
     python benchmarks/wide_csv.py --repeat 5 --loadtxt
 
-Every process imports the same modules first; a reader's memory is its peak less that of a process which only imports.
-The seconds are the best of the repeats and the peak is the worst; the readers take turns, so that a busy moment of the
-machine hits all alike.
+Every process imports the same modules first; a reader's memory is its peak minus that of a process that only imports.
+The seconds are the best of the repeats, the peak is the worst. The readers alternate, so a busy moment of the machine
+affects all of them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write_table(path: Path, rows: int, columns: int, seed: int) -> None:
 
 
 def measure(reader: str, path: Path, cache: Path) -> dict[str, float]:
-    """One reader in a fresh process. The file's cache entry goes before a first read and stays for a cached one."""
+    """One reader in a fresh process. The file's cache entry is deleted for a first read and kept for a cached one."""
     if reader == "tsrun, first":
         for entry in cache.glob("*"):
             entry.unlink()
@@ -66,7 +66,7 @@ def measure(reader: str, path: Path, cache: Path) -> dict[str, float]:
 
 
 def report(best: dict[str, dict[str, float]], array: int) -> bool:
-    """Print the table and the limits; returns whether all are kept."""
+    """Print the table and the limits; returns whether all limits are kept."""
     peer, base = best["pandas"]["seconds"], best["imports only"]["peak"]
     print(f"{'reader':16}{'seconds':>9}{'x pandas':>10}{'peak MiB':>10}{'x array':>9}")
     for reader, found in best.items():
@@ -106,7 +106,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wide.csv"
         size = ["--rows", str(args.rows), "--columns", str(args.columns)]
-        # In a process of its own: a child's peak memory starts at that of its parent.
+        # In a separate process: a child's peak memory starts at that of its parent.
         subprocess.run([sys.executable, __file__, "--worker", "write", "--file", str(path), *size], check=True)
         time.sleep(2.1)  # the cache does not trust a file that is younger
         print(f"{args.rows} x {args.columns}, {path.stat().st_size / 1e6:.0f} MB of text, best of {args.repeat}\n")
