@@ -1,4 +1,4 @@
-"""The search of agent_cli.py through the Model Context Protocol, in a study that `nas_agent init` created.
+"""The search of agent_cli.py through the Model Context Protocol, in a study that `nas_agent init` has begun.
 
 python examples/agent_mcp.py --study runs
 """
@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 
 
 async def search(study: str, rng: random.Random) -> None:
-    """Propose and run until `stop` is set."""
+    """Propose and run until the study says stop."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     server = StdioServerParameters(command=sys.executable, args=["-m", "nas_agent", "serve", "--study", study], env=env)
     async with Client(stdio_client(server)) as client:
