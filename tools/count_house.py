@@ -112,7 +112,7 @@ def _changes_config(function: Function) -> bool:
     """Whether it calls replace(config, ...), or binds the name `config` a second time."""
     bound = int("config" in _parameters(function))
     for node in _own_nodes(function):
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] == "replace":
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in ("replace", "dataclasses.replace"):
             if ast.unparse(node.args[0]).rpartition(".")[2] == "config":
                 return True
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == "config":
@@ -266,24 +266,31 @@ def untested(sources: Sequence[Source], root: Path) -> Figure:
 
 def contract_docstrings(sources: Sequence[Source]) -> Iterator[Figure]:
     """How many public members of the contract classes, and functions of readers/, say what goes in and out."""
-    members: dict[str, ast.FunctionDef] = {}
+    members: dict[str, Function] = {}
+    functions: dict[str, Function] = {}
     for source in sources:
         for cls in source.classes():
             if cls.name in CONTRACTS:
-                members |= {f"{source.path}:{cls.name}.{m.name}": m for m in cls.body if isinstance(m, ast.FunctionDef)}
+                members |= {f"{source.path}:{cls.name}.{m.name}": m for m in cls.body if isinstance(m, Function)}
         if source.room == "readers":
-            own = (node for node in source.tree.body if isinstance(node, ast.FunctionDef))
-            members |= {f"{source.path}:{function.name}": function for function in own}
-    public = {place: member for place, member in members.items() if not member.name.startswith("_")}
-    texts = {place: ast.get_docstring(member) or "" for place, member in public.items()}
-    takers = [place for place, member in public.items() if _parameters(member) - {"self", "cls"}]
-    sections = [place for place in takers if SECTION.search(texts[place])]
-    vague = tuple(place for place in takers if place not in sections and not SHAPE.search(texts[place]))
-    bare = tuple(place for place, text in texts.items() if not text)
-    yield Figure("contract members without a docstring", f"{len(bare)} of {len(public)}", bare)
-    shapes = len(takers) - len(sections) - len(vague)
-    value = f"{len(sections)} with sections, {shapes} with shapes, of {len(takers)} that take arguments"
-    yield Figure("contract docstrings", value, vague)
+            functions |= {f"{source.path}:{node.name}": node for node in source.tree.body if isinstance(node, Function)}
+    yield _documented("docstrings of the contracts", members)
+    yield _documented("docstrings of readers/", functions)
+
+
+def _documented(name: str, members: dict[str, Function]) -> Figure:
+    """Docstrings of the public members that take something: NumPy sections, or a shape in prose, or neither."""
+    texts = {
+        place: ast.get_docstring(member) or ""
+        for place, member in members.items()
+        if not member.name.startswith("_") and _parameters(member) - {"self", "cls"}
+    }
+    sections = [place for place, text in texts.items() if SECTION.search(text)]
+    vague = tuple(place for place, text in texts.items() if place not in sections and not SHAPE.search(text))
+    shapes = len(texts) - len(sections) - len(vague)
+    return Figure(
+        name, f"{len(sections)} with sections, {shapes} with shapes, of {len(texts)} that take arguments", vague
+    )
 
 
 def _parameters(function: Function) -> set[str]:
