@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import inspect
 import random
 import sys
@@ -33,8 +34,7 @@ def count(root: Path) -> tuple[list[str], list[str]]:
         for seed, path in enumerate(files):
             _write_csv(path, seed)
         with _functions() as ran:
-            import run
-
+            run = importlib.import_module("run")  # of that checkout
             code = run.main([*WORDS.split(), "--out", f"{folder}/out", "--csv", *map(str, files)])
         assert code == 0 and list(Path(folder).glob("out/*/metrics.json")), f"the run ended with {code}"
     loaded = {str(getattr(module, "__file__", None) or "") for module in sys.modules.values()} - {__file__}
