@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 import run
+import tasks
 from sources.synthetic import write_wide
+from tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,8 @@ def lay(folder: Path, **tables: np.ndarray) -> Path:
     """Write data/NAME.csv for each table; returns the folder."""
     write_wide(np.stack(list(tables.values())), [folder / "data" / f"{name}.csv" for name in tables])
     return folder
+
+
+def built(task: str) -> Task:
+    """A task with the defaults of its flags, not fitted."""
+    return tasks.build(task, {flag.name: flag.default for flag in tasks.flags(task)})

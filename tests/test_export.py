@@ -24,8 +24,8 @@ from scaler import Scaler
 from tools import export
 
 from .conftest import ROOT
-from .runs import good, lay, numbers, preds, strict
-from .test_combinations import FILES, HEADS, OWN, SMALL
+from .runs import built, good, lay, numbers, preds, strict
+from .test_combinations import SMALL
 
 onnx = pytest.importorskip("onnx", reason="requirements-export.txt is not installed")
 ort = pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
@@ -402,33 +402,28 @@ def test_other_files_are_checked_on_all_of_their_windows(classifier, tmp_path, c
 # --- the registry ----------------------------------------------------------------------------------------------------
 
 
-def task_of(name, place):
+def task_of(name, number):
     """One of the tasks that a backbone serves, another for each."""
-    served = [t for t in tasks.names() if HEADS[t] in getattr(backbones.backbone_class(name), "heads", backbones.HEADS)]
-    return served[place % len(served)]
+    served = [task for task in tasks.names() if built(task).head in backbones.backbone_class(name).heads]
+    return served[number % len(served)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", range(len(backbones.names())), ids=backbones.names())
-def test_every_backbone_goes_into_a_graph(place, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", range(len(backbones.names())), ids=backbones.names())
+def test_every_backbone_goes_into_a_graph(number, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from exporting import onnx_graph
 
-    name = backbones.names()[place]
-    task = task_of(name, place)
-    tables(tmp_path)
-    lines = [
-        f"2024-01-01 00:{8 * i // 60:02d}:{8 * i % 60:02d},{70 if i % 3 else 20},{50 * (i % 3 > 0)}" for i in range(200)
-    ]
-    (tmp_path / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n")
-    files = " ".join(FILES.get(task, ["data/a.csv", "data/b.csv"]))
-    own = " ".join(OWN.get(task, ["--val-ratio", "0.3"]))
+    name = backbones.names()[number]
+    task = task_of(name, number)
+    words = f"--mode train --task {task} --epochs 1 --batch-size 32 --reference off --no-plots --val-ratio 0.3"
+    words = [*words.split(), *built(task).sample(tmp_path)]
     args = SMALL.get(name, "")
-    if getattr(backbones.backbone_class(name), "of_runs", False):
-        members = [str(train(tmp_path, task, part, own, files=files)) for part in ("linear", "gru")]
+    if backbones.backbone_class(name).blends_runs:
+        members = [str(good(tmp_path, *words, "--backbone", part)) for part in ("linear", "gru")]
         args = f"members={','.join(members)}"
-    run = train(tmp_path, task, name, own, *(["--model-args", args] if args else []), files=files)
-    trial = export.trial_of(run / "model.pt.best", [])
+    run = good(tmp_path, *words, "--backbone", name, *(["--model-args", args] if args else []))
+    trial = export.check_of(run / "model.pt.best", [])
     data, _ = export.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
     whole = onnx_graph.quantised(data)
     trial.difference(onnx_graph.opened(whole, trial.names), exact=False)
