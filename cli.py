@@ -18,6 +18,7 @@ from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table
 from errors import UsageError, is_address, nearest
 from experiments import config_file
 
+PROG = "python run.py"
 DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the model and its judgement out."
 AROUND = (  # the flags that an experiment leaves to its command line
     "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run",
@@ -25,9 +26,11 @@ AROUND = (  # the flags that an experiment leaves to its command line
 ALIASES = {"ckpt": ("--model",), "context_len": ("--window",)}
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """The parser of every command: a mistake is a UsageError, which `run.guarded` turns into a message and a code."""
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="run.py --help lists the flags")
+        raise UsageError(message, hint=f"{self.prog} --help lists the flags")
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -51,8 +54,8 @@ def all_flags() -> dict[str, dict[str, Flag]]:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser with every flag of every task, grouped; values stay text."""
-    parser = _Parser(
-        prog="run.py",
+    parser = Parser(
+        prog=PROG,
         description=DESCRIPTION,
         allow_abbrev=False,
         formatter_class=_Formatter,
@@ -211,7 +214,7 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
     for name in ("optimizer_args", "scheduler_args"):
         core[name] = {key: typed(value) for key, value in core[name].items()}
     problems += _check_together(core, given)
-    refuse(problems, hint="run.py --help lists the flags" if any("unknown flag" in p for p in problems) else "")
+    refuse(problems, hint=f"{PROG} --help lists the flags" if any("unknown flag" in p for p in problems) else "")
     return RunConfig(**core, options=options, given=given)
 
 

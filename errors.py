@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 import sys
 from collections.abc import Iterable
@@ -35,7 +36,7 @@ class TsrunError(Exception):
 
 
 def report(error: TsrunError) -> int:
-    """Say an error on stderr, as every command does; its exit code."""
+    """Print an error on stderr, as every command does, and return its exit code."""
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
 
@@ -76,6 +77,11 @@ class Interrupted(TsrunError):
     def __init__(self, signum: int, what: str, *, hint: str = "") -> None:
         super().__init__(what, hint=hint)
         self.exit_code = 128 + signum
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether there is no block left, no quota, or no room for a larger file."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,59 +1,99 @@
 """tsrun: `python run.py --mode train|finetune|infer --task TASK ...`; see README.md.
 
-Parses, runs the pipeline, and turns an error into one message and an exit code.
+Parses, runs the pipeline, and turns an error into one message and an exit code. Every other command does the last part
+with `guarded`, too.
 """
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
-from errors import Interrupted, ResourceError, TsrunError, report
+from errors import Interrupted, ResourceError, TsrunError, is_disk_full, report
+
+SMALLER = "fewer channels or rows, a larger --stride, a smaller --batch-size"
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line; the exit code (0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 resource, 130/143)."""
-    import cli
 
-    signal.signal(signal.SIGTERM, _terminate)
-    out = ""
-    try:
+    def body() -> None:
+        import cli
+
         config = cli.parse(argv)
-        out = f"--out {config.out}"
         import pipeline  # brings torch: only once the arguments are known to be good
 
-        pipeline.run(config, argv)
+        try:
+            pipeline.run(config, argv)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise _full(error, f"--out {config.out}") from None
+
+    return guarded(body, out_of_memory=SMALLER)
+
+
+def guarded(
+    body: Callable[[], int | None],
+    *,
+    say: Callable[[TsrunError], int] = report,
+    interrupted: str = "",
+    out_of_memory: str = "",
+) -> int:
+    """Run a command; what ends it becomes one message on stderr and an exit code.
+
+    A user's error, a signal, and memory or a disk that ran out become messages. Anything else is a bug of ours and is
+    raised. While `body` runs, SIGTERM and Ctrl-C leave it through every cleanup, also in a job in the background, which
+    starts with Ctrl-C ignored.
+
+    Parameters
+    ----------
+    body : the command; returns its exit code, None for 0.
+    say : prints an error and returns its exit code.
+    interrupted : hint of the message after a signal.
+    out_of_memory : hint of the message where memory ran out.
+    """
+    handlers = {signal.SIGTERM: _terminate, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        return body() or 0
     except TsrunError as error:
-        return report(error)
+        if isinstance(error, Interrupted):
+            error.hint = error.hint or interrupted
+        return say(error)
     except KeyboardInterrupt:
-        return report(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
-    except (MemoryError, OSError, RuntimeError) as error:
-        shortage = _shortage(error, out)
-        if shortage is None:
+        return say(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint=interrupted))
+    except OSError as error:
+        if not is_disk_full(error):
             raise
-        return report(shortage)
-    return 0
+        return say(_full(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        return say(ResourceError("out of memory", hint=out_of_memory))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """SIGTERM outside of training, which handles it itself: leave through every cleanup."""
     raise Interrupted(signum, "stopped by SIGTERM")
 
 
-def _shortage(error: Exception, out: str) -> ResourceError | None:
-    """The machine ran out of something: what a person can do about it; None for anything else, which is our bug."""
-    if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return ResourceError("the disk is full", where=str(error.filename or out)) if full else None
-    from hardware import is_out_of_memory  # torch is there by now: it is what ran out
+def _full(error: OSError, place: str = "") -> ResourceError:
+    return ResourceError("the disk is full", where=str(error.filename or place))
 
-    if is_out_of_memory(error):
-        hint = "fewer channels or rows, a larger --stride, a smaller --batch-size"
-        return ResourceError("out of memory", hint=hint)
-    return None
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if "torch" not in sys.modules:  # then it was not torch that ran out
+        return False
+    from hardware import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 if __name__ == "__main__":

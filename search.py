@@ -13,17 +13,16 @@ import json
 import logging
 import math
 import re
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import cli
 from config import RunConfig, core_flags
-from errors import Interrupted, TsrunError, UsageError, report
+from errors import Interrupted, UsageError
+from run import SMALLER, guarded
 from studies.spaces import Space, space_of
 from studies.trials import Workers, dry_run
 
@@ -31,28 +30,23 @@ log = logging.getLogger("tsrun.search")
 UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 PLACES = ("csv", "db", "db_query", "labels", "groups", "pretrained_dir")  # may differ from machine to machine
 JUDGED = ("plots", "plot_split", "eval_split", "reference", "tensorboard", "out", "desc", "overwrite", "quiet")
+CONTINUES = "the same command continues"
 BEFORE = ("--out", "--json", "--quiet", "--dry-run", "--resume", "--overwrite", "--desc")  # the search's own affair
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one search; the exit code is that of run.py for the same mistakes."""
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
+
+    def body() -> None:
         options, words = parse(argv)
         log.handlers = [logging.StreamHandler(sys.stderr)]
         log.setLevel(logging.INFO)
         log.propagate = False
         content = search(options, words)
-    except TsrunError as error:
-        return report(error)
-    except KeyboardInterrupt:
-        return report(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint="the same command goes on"))
-    print(json.dumps(content, allow_nan=False) if options.json else f"{content['sentence']}\n{content['directory']}")
-    return 0
+        text = f"{content['sentence']}\n{content['directory']}"
+        print(json.dumps(content, allow_nan=False) if options.json else text)
 
-
-def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise Interrupted(signum, "stopped by SIGTERM", hint="the same command goes on")
+    return guarded(body, interrupted=CONTINUES, out_of_memory=SMALLER)
 
 
 def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
@@ -99,22 +93,17 @@ def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
             results.draw(queue)
         if signum:
             stood = progress(queue, results.monitor)
-            raise Interrupted(signum, f"stopped: {stood}", hint="the same command goes on")
+            raise Interrupted(signum, f"stopped: {stood}", hint=CONTINUES)
         return results.conclude(queue, workers, config, words)
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="search.py --help lists the flags")
-
-
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The search's own flags, and the command line of run.py that they are about."""
-    parser = _Parser(
-        prog="search.py",
+    parser = cli.Parser(
+        prog="python search.py",
         usage="python search.py [flags] -- --task TASK --csv FILE ... --backbone NAME [flags of run.py]",
         description=(__doc__ or "").partition("\n\n")[2],
         allow_abbrev=False,

@@ -14,50 +14,38 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 # `python -m` looks in the working directory first, where a user's config.py must not stand in for ours, or be executed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from errors import Interrupted, TsrunError, UsageError, report
+from cli import Parser
+from errors import TsrunError, UsageError, report
 from metrics import clean_json
 from nas_agent import commands
 from nas_agent.claims import LEASE
 from nas_agent.files import RUNS
 from nas_agent.finalize import finalize
 from nas_agent.study import COMPLETE, FAILED, PRUNED
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help")
+from run import guarded
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; the exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
+
+    def body() -> None:
         args = _parser().parse_args(argv)
         if args.command == "serve":
             from nas_agent.server import serve
 
             serve(args.study)
-            return 0
-        _emit(_answer(args), args.json)
-    except TsrunError as error:
-        return _tell(error, "--json" in argv)
-    except KeyboardInterrupt:
-        return _tell(Interrupted(signal.SIGINT, "stopped by Ctrl-C"), "--json" in argv)
-    return 0
+        else:
+            _emit(_answer(args), args.json)
 
-
-def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise Interrupted(signum, "stopped by SIGTERM")
+    return guarded(body, say=lambda error: _refused(error, "--json" in argv))
 
 
 def _emit(content: dict[str, Any], as_json: bool) -> None:
@@ -69,7 +57,8 @@ def _emit(content: dict[str, Any], as_json: bool) -> None:
         print(yaml.safe_dump(clean_json(content), sort_keys=False, allow_unicode=True), end="", flush=True)
 
 
-def _tell(error: TsrunError, as_json: bool) -> int:
+def _refused(error: TsrunError, as_json: bool) -> int:
+    """Print an error, in JSON too where that was asked for; its exit code."""
     if as_json:
         text = {"what": error.what, "where": error.where, "hint": error.hint, "message": str(error)}
         _emit({"error": {"kind": type(error).__name__, "exit_code": error.exit_code, **text}}, True)
@@ -84,11 +73,11 @@ def _duration(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = _Parser(add_help=False)
+    shared = Parser(add_help=False)
     shared.add_argument("--study", type=Path, default=Path(RUNS), metavar="DIR", help="its folder (default: runs)")
     shared.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser = _Parser(prog="python -m nas_agent", description="A study that an outside agent searches.")
-    add = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = Parser(prog="python -m nas_agent", description="A study that an outside agent searches.")
+    add = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         return add.add_parser(name, help=text, description=text, parents=[shared])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -12,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from errors import DataError, ResourceError, UsageError
+from errors import DataError, ResourceError, UsageError, is_disk_full
 from metrics import clean_json
 from nas_agent.records import as_run_id, run_number
 
 RUNS = "runs"  # the folder of a study where none is named
 Where = str | int | os.PathLike[str]
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no block, no quota, or no larger file
 
 
 @contextlib.contextmanager
@@ -27,7 +25,7 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if is_disk_full(error):
             hint = "free some space and repeat the command: nothing half written was left"
             raise ResourceError(f"the disk is full ({error.strerror})", where=str(place), hint=hint) from None
         raise UsageError(f"cannot be written: {error.strerror}", where=str(place)) from None

@@ -182,7 +182,7 @@ def test_nothing_to_report_is_a_data_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [(), ("x", "--bogus"), ("--out",)])
 def test_bad_flags_are_a_usage_error(words: tuple[str, ...], tmp_path: Path) -> None:
     done = call(*words, cwd=tmp_path)
-    assert done.returncode == 2 and "usage: report" in done.stderr
+    assert done.returncode == 2 and "python tools/report.py --help" in done.stderr
 
 
 def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ need to be quick, is made beside it, and `get_measurements` does in its own word
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import sys
@@ -19,13 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parent.parent)
-)  # so that `python tools/deddiag_db.py` finds our modules
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/deddiag_db.py` runs
 
 from tqdm import tqdm
 
-from errors import DataError, TsrunError, report
+from cli import Parser
+from errors import DataError
+from run import guarded
 from sources.postgres import connect
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, io.BufferedIOBase]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="deddiag_db", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="python tools/deddiag_db.py", description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("load", help="make the tables and fill them from a dump")
     command.add_argument(
@@ -175,13 +174,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--db", required=True, metavar="URL", help="postgresql://USER@HOST/NAME, or embedded:DIR")
     command.add_argument("--schema", default="public", help="made where it is not there (%(default)s)")
     command.add_argument("--replace", action="store_true", help="drop the tables that are there")
-    args = parser.parse_args(argv)
-    try:
+
+    def body() -> None:
+        args = parser.parse_args(argv)
         rows = load(args.dump, args.db, schema=args.schema, replace=args.replace)
-    except TsrunError as error:
-        return report(error)
-    print(", ".join(f"{table} {count:,}" for table, count in rows.items()))
-    return 0
+        print(", ".join(f"{table} {count:,}" for table, count in rows.items()))
+
+    return guarded(body)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/export.py` finds our modules
 
@@ -34,10 +34,11 @@ import checkpoint
 import cli
 from checkpoint import Checkpoint
 from config import core_flags
-from errors import TsrunError, UsageError, nearest, report
+from errors import UsageError, nearest
 from exporting.check import CPU, KNOWN, ExportCheck, Run, X, latencies
 from metrics import clean_json
 from pipeline import open_inference
+from run import SMALLER, guarded
 
 log = logging.getLogger("tsrun")
 Y = "y"  # what the output is called
@@ -298,14 +299,12 @@ def _shape(place: Mapping[str, Any]) -> str:
     return "[" + ", ".join(map(str, place["shape"])) + "]"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="tools/export.py --help lists the flags")
-
-
 def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    parser = _Parser(
-        prog="export.py", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = cli.Parser(
+        prog="python tools/export.py",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--ckpt", required=True, metavar="PATH", help="run directory, or a checkpoint")
     parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMS))
@@ -321,12 +320,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code, as run.py's."""
     log.handlers, log.propagate = [logging.StreamHandler(sys.stderr)], False
     log.setLevel(logging.WARNING)
-    try:
+
+    def body() -> None:
         given, words = _parse(argv)
         print(summary(*export(given.ckpt, given.format, given.out, words)))
-    except TsrunError as error:
-        return report(error)
-    return 0
+
+    return guarded(body, out_of_memory=SMALLER)
 
 
 if __name__ == "__main__":

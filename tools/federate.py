@@ -27,27 +27,27 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/federate.py` finds our modules
 
 import cli
 from config import RunConfig
-from errors import Interrupted, ResourceError, TsrunError, UsageError, report
+from errors import ResourceError, UsageError
+from run import SMALLER, guarded
 
 MODES = ("local", "shared", "fedper")
 SCRIPT = Path(__file__).resolve()
 POLL_SECONDS = 0.05
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="tools/federate.py --help lists the flags; those of run.py come after --")
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="federate", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser = cli.Parser(
+        prog="python tools/federate.py",
+        usage="%(prog)s [flags] -- --task TASK --csv FILE ... [flags of run.py]",
+        description=__doc__.partition("\n")[0],
+        allow_abbrev=False,
+    )
     parser.add_argument("--rounds", type=_natural, default=20, help="rounds of averaging (default: 20)")
     parser.add_argument("--epochs", type=_natural, default=1, help="epochs of a home within a round (default: 1)")
     parser.add_argument(
@@ -246,15 +246,10 @@ def _free_port() -> int:
         return port
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise Interrupted(signum, "stopped by SIGTERM")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; the exit code (0, 2 usage, 3 data, 4 another schema, 5 diverged, 6 too few homes, 130/143)."""
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
-    try:
+
+    def body() -> None:
         args, config, words = parse(sys.argv[1:] if argv is None else argv)
         if args.leashed:
             _leash()
@@ -264,11 +259,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             take_part(args, config)
         else:
             federate(args, config, words)
-    except TsrunError as error:
-        return report(error)
-    except KeyboardInterrupt:
-        return report(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
-    return 0
+
+    return guarded(body, out_of_memory=SMALLER)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ no task: `headline`, `monitor` and `references` of the metrics file say what to 
 
 from __future__ import annotations
 
-import argparse
 import base64
 import csv
 import io
@@ -30,7 +29,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import viz
-from errors import DataError, TsrunError, UsageError, report
+from cli import Parser
+from errors import DataError, UsageError
+from run import guarded
 
 METRICS = ("metrics.json", "summary.json")
 SHOWN = 50  # runs in one panel of the dot plot; the table has them all
@@ -340,15 +341,15 @@ def write_report(runs: Sequence[Run], out: Path) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="report", description="One table, dot plot and web page from many runs.")
+    parser = Parser(prog="python tools/report.py", description="One table, dot plot and web page from many runs.")
     parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="a run directory, or a parent of some")
     parser.add_argument("--out", type=Path, default=Path("report"), help="what the files begin with (default: report)")
-    args = parser.parse_args(argv)
-    try:
+
+    def body() -> None:
+        args = parser.parse_args(argv)
         print(write_report(gather(args.dirs), args.out))
-    except TsrunError as error:
-        return report(error)
-    return 0
+
+    return guarded(body)
 
 
 if __name__ == "__main__":

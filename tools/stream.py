@@ -20,14 +20,13 @@ also travel by ZeroMQ, one a message: `--pattern pull` binds PULL for who sends,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/stream.py` finds our modules
@@ -37,7 +36,9 @@ import torch
 
 import checkpoint
 from checkpoint import Checkpoint
-from errors import Interrupted, TsrunError, UsageError
+from cli import Parser
+from errors import TsrunError, UsageError
+from run import guarded
 from streaming.meter import Meter, Pace, Sample, Streamer, on_the_wall, parse
 from streaming.sensors import SensorModel, Sensors, sensors_of
 from streaming.sockets import connected
@@ -110,8 +111,8 @@ def serve(ear: Listener, lines: Iterator[bytes], send: Callable[[bytes], None]) 
         send(json.dumps(answer).encode())
 
 
-def run(args: argparse.Namespace) -> None:
-    """Load, stream, and in the end, however it comes, the summary."""
+def stream(args: argparse.Namespace) -> None:
+    """Load the checkpoint, stream, and print the summary at the end, however it comes."""
     place = checkpoint.find(args.ckpt)
     ear = listener(Checkpoint.load(place), str(place), args)
     with connected(args.input, args.output, args.pattern, ear.ready) as (lines, send):
@@ -122,13 +123,25 @@ def run(args: argparse.Namespace) -> None:
             tell(str(ear.tally))
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise Interrupted(signum, "stopped by SIGTERM")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; the exit code (0 end of input or of readers, 2 usage, 3 data, 4 checkpoint, 6, 130/143)."""
-    parser = argparse.ArgumentParser(prog="stream", description="A model's answers to a meter or to sensors.")
+
+    def body() -> None:
+        args = _parse(argv)
+        torch.set_num_threads(1)  # a sample is too small to share
+        with contextlib.suppress(BrokenPipeError):  # nobody reads any more, as behind `head`
+            stream(args)
+
+    return guarded(body, say=_said)
+
+
+def _said(error: TsrunError) -> int:
+    tell(f"error: {error}")
+    return error.exit_code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="python tools/stream.py", description="A model's answers to a meter or to sensors.")
     parser.add_argument("--ckpt", required=True, metavar="DIR", help="a recurrent run of task nilm, or a run on --npz")
     parser.add_argument("--input", default="-", metavar="PLACE", help="- (standard input) or tcp://HOST:PORT")
     parser.add_argument("--output", default="-", metavar="PLACE", help="- (standard output) or tcp://HOST:PORT")
@@ -144,24 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--hold", type=int, metavar="INT", help=f"of sensors: steps that a silent one is held (default: {HOLD})"
     )
-    args = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
-    torch.set_num_threads(1)  # a sample is too small to share
-    try:
-        run(args)
-    except BrokenPipeError:
-        return 0  # nobody reads any more, as behind `head`
-    except TsrunError as error:
-        return _told(error)
-    except KeyboardInterrupt:
-        return _told(Interrupted(signal.SIGINT, "stopped by Ctrl-C"))
-    return 0
-
-
-def _told(error: TsrunError) -> int:
-    tell(f"error: {error}")
-    return error.exit_code
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

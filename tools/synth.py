@@ -16,29 +16,33 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/synth.py` finds our modules
 
+from cli import Parser
+from errors import ResourceError
+from run import guarded
 from sources import sensors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file and say what is in it. Returns 0; a bad argument exits with 2, a disk that fails with 6."""
-    args = _parser().parse_args(argv)
+    """Write the file and print what is in it. Returns 0, 2 for a bad argument, 6 for a disk that fails."""
+    return guarded(lambda: _write(_parser().parse_args(argv)))
+
+
+def _write(args: argparse.Namespace) -> None:
     arrays = sensors.recordings(args.samples_per_scenario, args.noise, args.seed, args.objects)
     try:
         sensors.write(Path(args.out), arrays)
     except OSError as error:
-        print(f"error: --out {args.out}: {error.strerror}", file=sys.stderr)
-        return 6
+        raise ResourceError(f"cannot be written: {error.strerror}", where=f"--out {args.out}") from None
     shapes = ", ".join(f"{name} {values.shape}" for name, values in arrays.items() if values.ndim == 3)
     labels = arrays["labels"]
     print(f"wrote {args.out}: {shapes}")
     print(
         f"labels {labels.shape}: {labels.sum(axis=1).mean():.2f} of {labels.shape[1]} zones need cleaning, on average"
     )
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tools/synth.py", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="python tools/synth.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("kind", choices=["sensors"], help="what to make up")
     parser.add_argument("--out", default="data/raw_features.npz", metavar="FILE", help="file to write (%(default)s)")
     parser.add_argument(

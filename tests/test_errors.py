@@ -1,0 +1,74 @@
+"""errors.py: what a message says, what it suggests, and the passwords that it does not show."""
+
+from __future__ import annotations
+
+import pytest
+
+from errors import DataError, Interrupted, UsageError, is_address, nearest, report, without_password
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "no such file"),
+        ({"where": "a.csv:3:7"}, "a.csv:3:7: no such file"),
+        ({"hint": "another"}, "no such file\n  hint: another"),
+        ({"where": "--csv a", "hint": "another"}, "--csv a: no such file\n  hint: another"),
+    ],
+)
+def test_a_message_says_what_where_and_what_to_do(given, text):
+    error = DataError("no such file", **given)
+    assert str(error) == text
+    assert (error.what, error.where, error.hint) == ("no such file", given.get("where", ""), given.get("hint", ""))
+
+
+def test_an_error_is_printed_on_stderr_and_returns_its_code(capsys):
+    assert report(UsageError("wrong")) == 2 and report(Interrupted(15, "stopped")) == 143
+    assert capsys.readouterr() == ("", "error: wrong\nerror: stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "suggestion"),
+    [("epocs", "did you mean epochs?"), ("roling", "did you mean rolling?"), ("zzz", ""), ("", "")],
+)
+def test_the_nearest_known_word_is_suggested(word, suggestion):
+    assert nearest(word, ["epochs", "rolling", "seed"]) == suggestion
+    assert nearest(word, []) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://ann:geheim@db:5432/power", "postgresql://ann@db:5432/power"),
+        ("postgres://:geheim@db/power", "postgres://@db/power"),
+        (
+            "postgresql://db/power?user=ann&password=geheim&sslmode=require",
+            "postgresql://db/power?user=ann&sslmode=require",
+        ),
+        ("postgresql://db/power?sslpassword=geheim", "postgresql://db/power"),
+        ("postgresql://ann:ge@heim@db/power", "postgresql://..."),  # where the password ends cannot be known
+        ("postgresql://ann:ge:heim/x@db", "postgresql://..."),
+        ("postgresql://db/power", "postgresql://db/power"),
+    ],
+)
+def test_a_password_is_never_shown(address, shown):
+    assert without_password(address) == shown
+    assert without_password(f"--db {address}: no connection").startswith("--db postgres")
+    text = str(DataError(f"no connection to '{address}'", where=f"--db {address}", hint=f"is {address} right?"))
+    assert "geheim" not in text and "ge@heim" not in text and "heim" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("postgresql://ann:a%40b@db:5432/power", True),
+        ("postgresql://[::1]:5432/power", True),
+        ("postgresql://a,b/power", True),
+        ("postgresql://ann:a@b@db/power", False),
+        ("postgresql://ann:50%off@db/power", False),  # % is no escape here
+        ("mysql://db/power", False),
+        ("load.csv", False),
+    ],
+)
+def test_an_address_is_one_when_it_can_be_read_in_one_way(text, good):
+    assert is_address(text) is good
