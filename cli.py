@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import backbones
 import tasks
-from config import GROUPS, Flag, RunConfig, check_all, core_flags, refuse, table_flags, typed
+from config import GROUPS, VERSION, Flag, RunConfig, check_all, core_flags, refuse, table_flags, typed
 from errors import UsageError, is_address, nearest
 from experiments import config_file
 
@@ -23,7 +23,6 @@ DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the mod
 AROUND = (  # the flags that an experiment leaves to its command line
     "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run",
 )  # fmt: skip
-ALIASES = {"ckpt": ("--model",), "context_len": ("--window",)}
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
         argument_default=argparse.SUPPRESS,
     )
+    parser.add_argument("--version", action="version", version=f"tsrun {VERSION}", help="print the version and exit")
     parser.add_argument(
         "--config", metavar="FILE", help="YAML file with defaults; flags override it; or an experiment, .py or .yaml"
     )
@@ -72,50 +72,52 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add(group: Any, owners: Mapping[str, Flag]) -> None:
     flag = next(iter(owners.values()))
-    choices = {"task": tasks.names(), "backbone": backbones.names()}.get(flag.name, flag.choices)
-    of_task = {task: f"{own.help}{_shown_default(own)}" for task, own in owners.items()}
-    text = "; ".join(f"{what} [{task}]" if task else f"{what}{_own_defaults(flag)}" for task, what in of_task.items())
-    names = (flag.option, *ALIASES.get(flag.name, ()))
+    text = "; ".join(f"{described(own, owners)}{_default_of(own)}{_owner(task)}" for task, own in owners.items())
+    names = [flag.option, *filter(None, [flag.alias])]
     if flag.kind is bool:
         group.add_argument(*names, dest=flag.name, action=argparse.BooleanOptionalAction, help=text.replace("%", "%%"))
         return
-    word = "{" + ",".join(choices) + "}" if choices else _metavar(flag)
-    if flag.number_too:
-        word = word[:-1] + ",FLOAT}"
-    group.add_argument(*names, dest=flag.name, nargs=flag.many, metavar=word, help=text.replace("%", "%%"))
+    group.add_argument(*names, dest=flag.name, nargs=flag.many, metavar=_metavar(owners), help=text.replace("%", "%%"))
 
 
-METAVARS = {
-    "FILE": ("csv", "npz", "labels", "groups", "db_query"),
-    "URL": ("db",),
-    "COL": ("time_col", "id_col", "known_future", "target"),
-    "PATH": ("ckpt",),
-    "DIR": ("out", "pretrained_dir", "encoder"),
-    "GLOB": ("freeze", "train_only", "reinit"),
-}
+def described(flag: Flag, owners: Mapping[str, Flag]) -> str:
+    """The help of a flag, with the choices where the other tasks that have the flag offer others."""
+    return f"{flag.help}: {', '.join(flag.choices)}" if flag.choices and not _alike(owners) else flag.help
 
 
-def _metavar(flag: Flag) -> str:
-    for word, names in METAVARS.items():
-        if flag.name in names:
-            return word
-    return {int: "INT", float: "FLOAT", dict: "K=V"}.get(flag.kind, "TEXT")
+def _alike(owners: Mapping[str, Flag]) -> bool:
+    return len({flag.choices for flag in owners.values()}) == 1
 
 
-def _own_defaults(flag: Flag) -> str:
-    """Where a task has another default than the others."""
-    own = {task: tasks.table(task, "DEFAULTS")[flag.name] for task in _tasks_with_default(flag.name)}
-    return "".join(f" ({task}: {value})" for task, value in own.items())
+def _metavar(owners: Mapping[str, Flag]) -> str:
+    flag = next(iter(owners.values()))
+    choices = {"task": tasks.names(), "backbone": backbones.names()}.get(flag.name, flag.choices)
+    if choices and _alike(owners):
+        return "{" + ",".join([*choices, *["FLOAT"] * bool(flag.number_too)]) + "}"
+    return flag.metavar or {int: "INT", float: "FLOAT", dict: "K=V"}.get(flag.kind, "TEXT")
 
 
-def _tasks_with_default(name: str) -> list[str]:
-    return [task for task in tasks.names() if name in tasks.table(task, "DEFAULTS")]
+def _default_of(flag: Flag) -> str:
+    parts = [f"{task or 'default'}: {value}" for task, value in defaults(flag).items()]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
-def _shown_default(flag: Flag) -> str:
-    if flag.kind in (bool, dict) or flag.default is None or flag.default in ("", ()):
+def defaults(flag: Flag) -> dict[str, str]:
+    """{task: a flag's default as it would be typed}: "" is that of every task, beside the tasks that have another."""
+    own = "" if flag.kind in (bool, dict) else _typed(flag.default)
+    shown = {"": repr(own) if flag.name == "sep" else own} if own else {}
+    tables = {task: tasks.table(task, "DEFAULTS") for task in tasks.names()}
+    return shown | {task: _typed(table[flag.name]) for task, table in tables.items() if flag.name in table}
+
+
+def _typed(value: Any) -> str:
+    if value is None:
         return ""
-    return f" (default: {flag.default!r})" if flag.name == "sep" else f" (default: {flag.default})"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _owner(task: str) -> str:
+    return f" [{task}]" if task else ""
 
 
 def parse(argv: Sequence[str]) -> RunConfig:

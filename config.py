@@ -19,6 +19,7 @@ from typing import Any
 
 from errors import UsageError, nearest, without_password
 
+VERSION = "0.6.0"  # of tsrun, see CHANGELOG.md
 MODES = ("train", "finetune", "infer")
 SPLITS = ("train", "val", "test", "all")
 STAGES = ("encoder", "gru", "all", "end2end")
@@ -40,6 +41,10 @@ class Flag:
     within: str = ""  # an interval such as "(0,1)" or "[1,)"
     number_too: str = ""  # with choices: a number in this interval is taken as well
     binds: bool = False  # part of what a checkpoint means: a flag that contradicts it is an error
+    local: bool = False  # a place on this machine: it may differ between machines that share a search
+    trains: bool = True  # False: the weights that training ends with do not depend on it
+    alias: str = ""  # another name on the command line
+    metavar: str = ""  # what stands for the value in the help, where the type does not say it
 
     @property
     def option(self) -> str:
@@ -58,100 +63,154 @@ class RunConfig:
     mode: str = _flag("", "Run", "what to do", choices=MODES)
     task: str = _flag("", "Run", "what to learn", binds=True)
 
-    demo: bool = _flag(False, "Data", "synthetic data of the task's own kind in place of files")
+    demo: bool = _flag(False, "Data", "synthetic data of the task in place of files")
     csv: tuple[str, ...] = _flag(
-        (), "Data", "wide CSVs (rows = series, columns = time; a file is a channel), or with --time-col long ones"
+        (),
+        "Data",
+        "wide CSVs (rows = series, columns = time steps, one file per channel), or long ones with --time-col",
+        metavar="FILE",
+        local=True,
     )
-    npz: str = _flag("", "Data", "recordings by modality: an .npz of arrays (N, T, d), and labels (N, K)")
-    db: str = _flag("", "Data", "PostgreSQL to read in place of files: postgresql://USER@HOST/NAME, or embedded:DIR")
-    db_query: str = _flag("", "Data", "file with the SELECT to read: the time, then a column a channel")
-    db_timeout: float = _flag(300.0, "Data", "seconds that a statement may take in the database; 0: any", within="[0,)")
-    time_col: str = _flag("", "Data", "column of times: the CSVs are long, a line a step and a column a channel")
+    npz: str = _flag(
+        "",
+        "Data",
+        "recordings by modality: an .npz with arrays (N, T, d) and labels (N, K)",
+        metavar="FILE",
+        local=True,
+    )
+    db: str = _flag(
+        "",
+        "Data",
+        "PostgreSQL in place of files: postgresql://USER@HOST/NAME or embedded:DIR",
+        metavar="URL",
+        local=True,
+    )
+    db_query: str = _flag(
+        "", "Data", "file with the SELECT to run: time first, then one column per channel", metavar="FILE", local=True
+    )
+    db_timeout: float = _flag(300.0, "Data", "seconds a database statement may take (0: no limit)", within="[0,)")
+    time_col: str = _flag(
+        "", "Data", "time column: the CSVs are long, one row per step and one column per channel", metavar="COL"
+    )
     id_col: str = _flag(
-        "", "Data", "column of a long CSV or query that tells its series apart (else a file is a series)"
+        "", "Data", "column with the series id in a long CSV or query (default: one series per file)", metavar="COL"
     )
-    resample: str = _flag("", "Data", "make the steps of long data regular: means over each 1h, 15min, D, ...")
-    tz: str = _flag("", "Data", "time zone of times without an offset, as Europe/Berlin")
-    label_src_ch: int = _flag(0, "Data", "channel that the label is read from", within="[0,)", binds=True)
+    resample: str = _flag("", "Data", "resample long data to a regular step by averaging: 1h, 15min, D, ...")
+    tz: str = _flag("", "Data", "time zone of times without an offset, such as Europe/Berlin")
+    label_src_ch: int = _flag(0, "Data", "channel the label is read from", within="[0,)", binds=True)
     drop_label_from_x: bool = _flag(False, "Data", "keep the label channel out of the model's input", binds=True)
-    labels: str = _flag("", "Data", "CSV with one label, or K labels, per row: targets for the whole series")
-    groups: str = _flag(
-        "", "Data", "CSV with a group per row, or an array of the .npz: rows of one group stay in one split"
+    labels: str = _flag(
+        "", "Data", "CSV with one label, or K labels, per row: targets for whole series", metavar="FILE", local=True
     )
-    header: str = _flag("auto", "Data", "is the first line a header", choices=("auto", "yes", "no"))
-    index: str = _flag("auto", "Data", "is the first column a row id", choices=("auto", "yes", "no"))
+    groups: str = _flag(
+        "",
+        "Data",
+        "CSV with a group per row, or an array of the .npz: rows of a group stay in one split",
+        metavar="FILE",
+        local=True,
+    )
+    header: str = _flag("auto", "Data", "whether the first line is a header", choices=("auto", "yes", "no"))
+    index: str = _flag("auto", "Data", "whether the first column is a row id", choices=("auto", "yes", "no"))
     sep: str = _flag(",", "Data", "field separator")
     decimal: str = _flag(".", "Data", "decimal mark", choices=(".", ","))
-    nan: str = _flag("error", "Data", "missing values", choices=("error", "drop", "ffill", "zero"))
+    nan: str = _flag("error", "Data", "how to handle missing values", choices=("error", "drop", "ffill", "zero"))
 
-    context_len: int | None = _flag(None, "Windows", "steps that the model sees (L)", within="[1,)", binds=True)
-    label_offset: int = _flag(1, "Windows", "steps from the context's end to the label (K)", within="[1,)", binds=True)
+    context_len: int | None = _flag(
+        None, "Windows", "steps the model sees (L)", within="[1,)", binds=True, alias="--window"
+    )
+    label_offset: int = _flag(
+        1, "Windows", "steps from the end of the context to the label (K)", within="[1,)", binds=True
+    )
     stride: int = _flag(1, "Windows", "steps between window starts", within="[1,)")
 
     split_mode: str = _flag(
-        "group", "Split", "whole rows, walk-forward folds in time, or one cut", choices=("group", "rolling", "holdout")
+        "group",
+        "Split",
+        "split by whole rows, by walk-forward folds in time, or by one cut in time",
+        choices=("group", "rolling", "holdout"),
     )
     val_ratio: float = _flag(0.2, "Split", "share for validation", within="(0,1)")
     test_ratio: float = _flag(0.0, "Split", "share for test", within="[0,1)")
     split_sizes: tuple[int, ...] = _flag(
-        (), "Split", "steps of train,val,test from each row's start on, in place of shares", within="[0,)"
+        (), "Split", "steps of train,val,test from the start of each row, in place of shares", within="[0,)"
     )
-    val_groups: tuple[str, ...] = _flag((), "Split", "groups (or rows) that are validation, in place of a share")
-    test_groups: tuple[str, ...] = _flag((), "Split", "groups (or rows) that are test, in place of a share")
-    folds: int = _flag(1, "Split", "walk-forward folds (rolling)", within="[1,)")
-    gap: int = _flag(0, "Split", "steps left out before each later split", within="[0,)")
-    eval_split: str = _flag("", "Split", "split that is scored (default: test, or val without one)", choices=SPLITS)
-    plot_split: str = _flag("", "Split", "split that is drawn (default: the one scored)", choices=SPLITS)
+    val_groups: tuple[str, ...] = _flag((), "Split", "groups (or rows) for validation, in place of a share")
+    test_groups: tuple[str, ...] = _flag((), "Split", "groups (or rows) for test, in place of a share")
+    folds: int = _flag(1, "Split", "number of walk-forward folds (rolling)", within="[1,)")
+    gap: int = _flag(0, "Split", "steps left out before validation and before test", within="[0,)")
+    eval_split: str = _flag(
+        "", "Split", "split to score (default: test if there is one, else val)", choices=SPLITS, trains=False
+    )
+    plot_split: str = _flag("", "Split", "split to draw (default: the scored one)", choices=SPLITS, trains=False)
 
     epochs: int = _flag(30, "Training", "passes over the training windows", within="[1,)")
-    batch_size: int = _flag(512, "Training", "windows a step, at most", within="[1,)")
+    batch_size: int = _flag(512, "Training", "windows per step, at most", within="[1,)")
     lr: float = _flag(1e-3, "Training", "peak learning rate", within="(0,)")
     weight_decay: float = _flag(0.01, "Training", "decoupled weight decay", within="[0,)")
-    optimizer: str = _flag("adamw", "Training", "update rule: adamw, adam, sgd, or a class of torch.optim")
-    optimizer_args: dict[str, Any] = _flag({}, "Training", "more arguments of the optimizer, k=v")
+    optimizer: str = _flag("adamw", "Training", "adamw, adam, sgd, or a class of torch.optim")
+    optimizer_args: dict[str, Any] = _flag({}, "Training", "more arguments of the optimizer (key=value)")
     scheduler: str = _flag(
-        "cosine", "Training", "learning rate over time: cosine, plateau, none, or a class of torch.optim.lr_scheduler"
+        "cosine", "Training", "learning-rate schedule: cosine, plateau, none, or a class of torch.optim.lr_scheduler"
     )
-    scheduler_args: dict[str, Any] = _flag({}, "Training", "arguments of the scheduler, k=v")
-    patience: int = _flag(10, "Training", "epochs without a better monitor before stopping; 0: never", within="[0,)")
-    clip: float = _flag(1.0, "Training", "largest gradient norm; 0: none", within="[0,)")
-    seed: int = _flag(777, "Training", "seed of split, weights and order", within="[0,)")
+    scheduler_args: dict[str, Any] = _flag({}, "Training", "arguments of the scheduler (key=value)")
+    patience: int = _flag(10, "Training", "epochs without improvement before stopping (0: never)", within="[0,)")
+    clip: float = _flag(1.0, "Training", "largest gradient norm (0: no clipping)", within="[0,)")
+    seed: int = _flag(777, "Training", "seed of the split, the weights and the order of batches", within="[0,)")
 
     amp: bool = _flag(False, "Speed", "mixed precision where the hardware gains from it")
     compile: str = _flag(
         "off", "Speed", "torch.compile mode", choices=("off", "default", "reduce-overhead", "max-autotune")
     )
     device: str = _flag("auto", "Speed", "auto, cpu, cuda, cuda:1, mps")
-    threads: int = _flag(0, "Speed", "CPU threads; 0: torch's choice", within="[0,)")
+    threads: int = _flag(0, "Speed", "CPU threads (0: torch decides)", within="[0,)", trains=False)
 
-    ckpt: str = _flag("", NAMES, "run directory (model.pt.best, then model.pt) or a file", alias="--model")
-    freeze: tuple[str, ...] = _flag((), NAMES, "parameters that stay as they are")
-    train_only: tuple[str, ...] = _flag((), NAMES, "parameters that train; all others stay")
-    reinit: tuple[str, ...] = _flag((), NAMES, "parameters that start anew")
+    ckpt: str = _flag(
+        "",
+        NAMES,
+        "run directory (model.pt.best, then model.pt) or a checkpoint file",
+        metavar="PATH",
+        alias="--model",
+        local=True,
+    )
+    freeze: tuple[str, ...] = _flag((), NAMES, "parameters to keep fixed (name patterns)", metavar="GLOB")
+    train_only: tuple[str, ...] = _flag(
+        (), NAMES, "parameters to train, all others stay fixed (name patterns)", metavar="GLOB"
+    )
+    reinit: tuple[str, ...] = _flag((), NAMES, "parameters to re-initialise (name patterns)", metavar="GLOB")
     adapt_modality: tuple[str, ...] = _flag(
-        (), NAMES, "modalities whose features changed: rebuild what reads them alone"
+        (), NAMES, "modalities whose features changed: rebuild only the layers that read them"
     )
     refit_scaler: bool = _flag(False, NAMES, "fit the scaler on the new training data")
-    resume: bool = _flag(False, NAMES, "continue the interrupted run of this name")
+    resume: bool = _flag(False, NAMES, "continue the interrupted run of this name", trains=False)
 
-    backbone: str = _flag("llm_ts", NAMES, "the model under the task's head", binds=True)
-    model_args: dict[str, Any] = _flag({}, NAMES, "hyperparameters of the backbone, k=v", binds=True)
-    stage: str = _flag("", NAMES, "which part of a backbone of several to train", choices=STAGES)
-    encoder: str = _flag("", NAMES, "run directory (or attention_encoder.pt) of --stage encoder, for --stage gru")
-    pretrained_dir: str = _flag("", NAMES, "local Hugging Face or TinyTimeMixer directory")
+    backbone: str = _flag("llm_ts", NAMES, "model under the task's head", binds=True)
+    model_args: dict[str, Any] = _flag({}, NAMES, "hyperparameters of the backbone (key=value)", binds=True)
+    stage: str = _flag("", NAMES, "part of a backbone with training stages to train", choices=STAGES)
+    encoder: str = _flag(
+        "",
+        NAMES,
+        "run directory (or attention_encoder.pt) of --stage encoder, for --stage gru",
+        metavar="DIR",
+        local=True,
+    )
+    pretrained_dir: str = _flag("", NAMES, "local Hugging Face or TinyTimeMixer directory", metavar="DIR", local=True)
 
-    desc: str = _flag("", NAMES, "ending of the run's name")
-    tag: str = _flag("", NAMES, "the run's whole name, which must be free, in place of one made of its settings")
-    out: str = _flag("artifacts", NAMES, "folder that holds the runs")
-    overwrite: bool = _flag(False, NAMES, "replace a run of this name (else it moves to NAME.1)")
-    json: bool = _flag(False, "Reporting", "one JSON object on stdout, everything else on stderr")
-    quiet: bool = _flag(False, "Reporting", "only warnings and the result")
-    tensorboard: bool = _flag(False, "Reporting", "TensorBoard event files too")
-    dry_run: bool = _flag(False, "Reporting", "read, window, split, build, print sizes; train nothing")
-    reference: str = _flag("auto", "Reporting", "reference predictors beside the model", choices=("auto", "off"))
-    plots: bool = _flag(True, "Reporting", "draw pictures")
+    desc: str = _flag("", NAMES, "text at the end of the run's name", trains=False)
+    tag: str = _flag("", NAMES, "whole name of the run, not in use yet (default: made from the settings)", trains=False)
+    out: str = _flag("artifacts", NAMES, "folder for the runs", metavar="DIR", trains=False)
+    overwrite: bool = _flag(
+        False, NAMES, "replace an existing run of this name (default: it moves to NAME.1)", trains=False
+    )
+    json: bool = _flag(False, "Reporting", "one JSON object on stdout, everything else on stderr", trains=False)
+    quiet: bool = _flag(False, "Reporting", "only warnings and the result", trains=False)
+    tensorboard: bool = _flag(False, "Reporting", "also write TensorBoard event files", trains=False)
+    dry_run: bool = _flag(False, "Reporting", "read, window, split, build and print sizes; train nothing", trains=False)
+    reference: str = _flag(
+        "auto", "Reporting", "score reference predictors beside the model", choices=("auto", "off"), trains=False
+    )
+    plots: bool = _flag(True, "Reporting", "draw plots", trains=False)
 
-    experiment: str = ""  # the config.py that this run is an experiment of, see experiment.py
+    experiment: str = ""  # text of the config.py that this run comes from, see experiments/
     options: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
@@ -169,7 +228,7 @@ def core_flags() -> tuple[Flag, ...]:
 
 
 def _core_flag(name: str, hint: Any, source: Any) -> Flag:
-    meta = {key: value for key, value in source.metadata.items() if key != "alias"}
+    meta = dict(source.metadata)
     inner = [a for a in typing.get_args(hint) if a not in (type(None), Ellipsis)]
     many = "+" if typing.get_origin(hint) in (tuple, dict) else None
     kind = dict if typing.get_origin(hint) is dict else (inner[0] if inner else hint)

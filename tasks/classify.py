@@ -35,22 +35,27 @@ FLAGS = {
         "choices": ("nonzero", "gt", "lt", "quantile"),
         "group": "Labels",
         "binds": True,
-        "help": "when the label is true: not 0, above or below --bin-thr, above the training quantile --bin-thr",
+        "help": "when the label is true: if not 0, above or below --bin-thr, or above the training quantile --bin-thr",
     },
     "bin_thr": {"default": 0.0, "group": "Labels", "binds": True, "help": "threshold of --bin-rule"},
     "thresh_default": {
         "default": 0.5,
         "within": "(0,1)",
         "group": "Labels",
-        "help": "probability that counts as true, scored beside the tau chosen on validation",
+        "help": "probability threshold to score beside the one chosen on validation",
     },
-    "alpha": {"default": 0.5, "within": "[0,1]", "group": "Training", "help": "share of BCE against soft F1"},
+    "alpha": {
+        "default": 0.5,
+        "within": "[0,1]",
+        "group": "Training",
+        "help": "share of BCE in the loss, the rest is soft F1",
+    },
     "pos_weight": {
         "default": "global",
         "choices": ("global", "none"),
         "number_too": "(0,)",
         "group": "Training",
-        "help": "weight of the true class in BCE; global: false / true in training",
+        "help": "weight of the true class in BCE (global: false / true in training)",
     },
 }
 

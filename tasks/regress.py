@@ -26,7 +26,7 @@ FLAGS = {
         "many": 2,
         "group": "Labels",
         "binds": True,
-        "help": "the label is clipped to LO HI, and so are predictions",
+        "help": "clip labels and predictions to LO HI",
     },
     "loss": {
         "default": "huber",

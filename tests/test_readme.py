@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-import cli
+from tools import flag_tables
 
 from .conftest import ROOT, SHARED
 
@@ -16,23 +16,25 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
 
 
-def flag_tables() -> str:
-    """The tables of flags as the README should have them: those of every task, then each task's own."""
-    sections: dict[str, list[str]] = {}
-    for task, flag in (pair for owners in cli.all_flags().values() for pair in owners.items()):
-        title = f"Only {task}" if task else flag.group
-        default = cli._shown_default(flag).removeprefix(" (default: ").removesuffix(")") + cli._own_defaults(flag)
-        values = ", ".join(flag.choices) if flag.choices else ""
-        text = flag.help + (f": {values}" if values else "")
-        sections.setdefault(title, []).append(f"| `{flag.option}` | {text} | {default} |".replace("|  |", "| |"))
-    order = sorted(sections, key=lambda title: (title.startswith("Only"), title.startswith("Only") and title))
-    return "\n\n".join(
-        f"**{title}**\n\n| flag | what | default |\n|---|---|---|\n" + "\n".join(sections[title]) for title in order
-    )
-
-
 def test_the_flag_tables_are_the_flags():
-    assert flag_tables() in README, "print(flag_tables()) gives the tables that the README should have"
+    assert flag_tables.with_tables(README) == README, "python tools/flag_tables.py --write brings them up to date"
+    assert README.count(flag_tables.BEGIN) == README.count(flag_tables.END) == 1
+
+
+def test_a_promised_flag_stays_listed_when_it_goes(tmp_path, monkeypatch):
+    (tmp_path / "flags.txt").write_text("--gone\n")
+    monkeypatch.setattr(flag_tables, "PROMISED", tmp_path / "flags.txt")
+    listed = flag_tables.promise().split()
+    assert {"--gone", "--csv", "--horizon"} <= set(listed) and listed == sorted(listed)
+
+
+def test_the_command_says_which_page_is_out_of_date(tmp_path, monkeypatch, capsys):
+    for name, file in (("README", "README.md"), ("PROMISED", "flags.txt")):
+        (tmp_path / file).write_text(README if file == "README.md" else "")
+        monkeypatch.setattr(flag_tables, name, tmp_path / file)
+    assert flag_tables.main([]) == 2 and "flags.txt: is out of date" in capsys.readouterr().err
+    assert flag_tables.main(["--write"]) == 0 and flag_tables.main([]) == 0
+    assert (tmp_path / "README.md").read_text() == README
 
 
 def test_every_link_and_picture_is_there():

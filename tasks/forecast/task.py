@@ -38,7 +38,7 @@ FLAGS = {
         "choices": ("M", "S", "MS"),
         "group": "Data",
         "binds": True,
-        "help": "all channels forecast all (M), the targets themselves (S), all channels the targets (MS)",
+        "help": "M: all channels forecast all; S: the targets forecast themselves; MS: all forecast the targets",
     },
     "target": {
         "default": (),
@@ -47,6 +47,7 @@ FLAGS = {
         "group": "Data",
         "binds": True,
         "help": "channels to forecast with --features S or MS",
+        "metavar": "COL",
     },
     "known_future": {
         "default": (),
@@ -54,24 +55,25 @@ FLAGS = {
         "many": "+",
         "group": "Data",
         "binds": True,
-        "help": "columns that are known ahead: inputs over the horizon too, never forecast",
+        "help": "columns known ahead of time: also inputs over the horizon, never forecast",
+        "metavar": "COL",
     },
     "dataset": {
         "default": "",
         "choices": ("etth1", "etth2", "ettm1", "ettm2"),
         "group": "Data",
-        "help": "a published set under data/ett, fetched once where it is missing, with its split and its target",
+        "help": "published data set in data/ett (downloaded if missing), with its split and target",
     },
     "preset": {
         "default": "",
         "choices": ("etth", "ettm"),
         "group": "Split",
-        "help": "the published split of the ETT sets (12, 4 and 4 months of hours or quarters)",
+        "help": "published split of the ETT sets: 12, 4 and 4 months of hours (etth) or quarter hours (ettm)",
     },
     "loss": {
         "default": "mse",
         "group": "Training",
-        "help": "loss on standardised channels: mse, l1, huber, or a class of torch.nn (with --quantiles: pinball)",
+        "help": "mse, l1, huber, or a class of torch.nn, on standardised channels (with --quantiles: pinball)",
     },
     "quantiles": {
         "default": (),
@@ -80,15 +82,19 @@ FLAGS = {
         "within": "(0,1)",
         "group": "Labels",
         "binds": True,
-        "help": "levels to forecast, rising, as 0.1 0.5 0.9; the one nearest to a half is the forecast",
+        "help": "levels to forecast, rising, such as 0.1 0.5 0.9; the level nearest to 0.5 is the point forecast",
     },
     "interval": {
         "default": 0.9,
         "within": "(0,1)",
         "group": "Labels",
-        "help": "coverage that intervals are calibrated to on validation (with --quantiles: first to last level)",
+        "help": "coverage of the intervals, calibrated on validation (with --quantiles: first to last level)",
     },
-    "save_preds": {"default": False, "group": "Reporting", "help": "preds.npz: every scored window's forecast"},
+    "save_preds": {
+        "default": False,
+        "group": "Reporting",
+        "help": "write preds.npz with the forecast of every scored window",
+    },
 }
 DEFAULTS = {
     "split_mode": "holdout",
