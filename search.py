@@ -28,10 +28,8 @@ from studies.trials import Workers, dry_run
 
 log = logging.getLogger("tsrun.search")
 UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-PLACES = ("csv", "db", "db_query", "labels", "groups", "pretrained_dir")  # may differ from machine to machine
-JUDGED = ("plots", "plot_split", "eval_split", "reference", "tensorboard", "out", "desc", "overwrite", "quiet")
 CONTINUES = "the same command continues"
-BEFORE = ("--out", "--json", "--quiet", "--dry-run", "--resume", "--overwrite", "--desc")  # the search's own affair
+OWN = ("--out", "--json", "--quiet", "--dry-run", "--resume", "--overwrite", "--desc")  # the search's own affair
 
 
 def main(argv: Sequence[str]) -> int:
@@ -126,7 +124,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if not dashes:
         raise UsageError("the command line of run.py stands after --", hint="search.py --trials 20 -- --task ... ")
     for word in rest:
-        if word.partition("=")[0] in BEFORE:
+        if word.partition("=")[0] in OWN:
             raise UsageError("means nothing after --", where=word, hint="search.py has --out and --json of its own")
     given = any(word.partition("=")[0] == "--mode" for word in rest)
     return options, rest if given else ["--mode", "train", *rest]
@@ -155,14 +153,14 @@ def _duration(text: str) -> float:
 
 def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
     """What a study is about: the settings that a trial's value depends on, and the space."""
-    left_out = {flag.name for flag in core_flags() if flag.group == "Speed"} | set(JUDGED) | set(PLACES)
+    left_out = {flag.name for flag in core_flags() if flag.group == "Speed" or flag.local or not flag.trains}
     settings = {key: value for key, value in config.flat().items() if key not in left_out}
     return {"space": {name: dimension.plain() for name, dimension in space.items()}, "settings": settings}
 
 
 def name_of(config: RunConfig, space: Space) -> str:
-    """The name of a study that was given none: the same for the same words and space."""
-    places = [config.flat()[name] for name in PLACES]
+    """The name of a study that was given none: the same for the same command line and space."""
+    places = [config.flat()[flag.name] for flag in core_flags() if flag.local]
     text = json.dumps([asked_of(config, space), places], sort_keys=True)
     return f"{config.task}_{config.backbone}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

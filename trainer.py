@@ -260,7 +260,7 @@ class Trainer:
         self._flush("best", force=True)
         raise DivergedError(
             f"{what} became {value} in epoch {self.progress.epoch + 1}",
-            hint="a smaller --lr, or --clip 1; --amp off if the values are very large",
+            hint="a smaller --lr, or --clip 1; --no-amp if the values are very large",
         )
 
     def _flush(self, kind: str, force: bool = False) -> None:

@@ -59,11 +59,20 @@ def open_study(
         begun, asked = study.user_attrs.get("asked"), json.loads(json.dumps(asked))
         if begun is None:
             study.set_user_attr("asked", asked)
-        elif begun != asked:
-            changed = ", ".join(sorted(key for key in begun.keys() | asked.keys() if begun.get(key) != asked.get(key)))
-            hint = "another name for another search; the same words, space and data go on with this one"
-            raise UsageError(f"the study was begun with another {changed}", where=f"--study {name}", hint=hint)
+        elif changed := _changed(begun, asked):
+            hint = "another name for another search; the same command line, space and data continue this one"
+            raise UsageError(f"the study was begun with other settings: {changed}", where=f"--study {name}", hint=hint)
     return study
+
+
+def _changed(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """What a study was begun with and is now asked for differently, by name; empty where it is the same.
+
+    Settings that count no more, since an older version began the study, are passed over.
+    """
+    parts = [key for key in ("space", "data") if begun.get(key) != asked.get(key)]
+    before, after = (each.get("settings", {}) for each in (begun, asked))
+    return ", ".join(parts + [key for key, value in after.items() if before.get(key) != value])
 
 
 class Queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -166,6 +167,36 @@ def test_help_shows_the_choices_of_every_task_that_has_the_flag():
             assert listed in text, f"--{name} of {task}"
     for choice in ("etth1", "refit", "ukdale", "redd", "deddiag-tsv", "huber", "l1"):
         assert choice in text
+
+
+SOURCES = [
+    path for path in ROOT.rglob("*.py") if not {"tests", ".venv", "artifacts"} & set(path.relative_to(ROOT).parts)
+]
+
+
+def options_in(path):
+    """The options that a file gives to `add_argument`."""
+    return set(re.findall(r'add(?:_argument)?\(\s*"(--[a-z-]+)"', path.read_text(encoding="utf-8")))
+
+
+def texts_in(path):
+    """Every text of a file, with its place."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, f"{path.name}:{node.lineno}"
+
+
+def test_the_flags_that_messages_name_are_there_and_take_what_is_said():
+    """A hint works when typed: no flag that no command has, and no value after a switch."""
+    known = {option for action in cli.make_parser()._actions for option in action.option_strings}
+    known = known.union(*map(options_in, SOURCES)) | {"--line"}  # of a style sheet
+    flags = [flag for owners in cli.all_flags().values() for flag in owners.values()]
+    switches = "|".join(flag.option for flag in flags if flag.kind is bool)
+    for path in SOURCES:
+        for text, where in texts_in(path):
+            named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b(?!-)", text))
+            assert named <= known, f"{where}: {named - known}"
+            assert not re.search(rf"({switches}) (on|off|true|false|yes|no|\d+)\b", text), f"{where}: {text}"
 
 
 def test_the_process_exits_with_2_and_no_traceback(tmp_path):

@@ -19,7 +19,7 @@ import pytest
 import cli
 import pipeline
 import search
-from errors import DataError, ResourceError
+from errors import DataError, ResourceError, UsageError
 from hardware import pick_device
 from studies import searcher, verdict
 
@@ -288,7 +288,7 @@ def test_a_study_is_about_one_thing(tmp_path):
     more = {"direction": "min", "pruner": "hyperband", "epochs": 9, "grace": 60}
     studies.open_study(store, "s", about, **more)
     studies.open_study(store, "s", about, **more)
-    with pytest.raises(Exception, match="begun with another settings"):
+    with pytest.raises(Exception, match="begun with other settings: epochs"):
         studies.open_study(store, "s", about | {"settings": {"epochs": 4}}, **more)
 
 
@@ -573,6 +573,28 @@ def test_the_same_words_and_space_are_one_study_whatever_their_order(place):
 
     assert name(*RUN, "--epochs", "3") == name("--epochs", "3", *RUN, "--threads", "2")
     assert name(*RUN, "--epochs", "4") != name(*RUN, "--epochs", "3")
+
+
+@pytest.mark.parametrize("flags", ["--npz PLACE", "--csv PLACE --labels PLACE", "--db postgresql://PLACE/x"])
+def test_a_shared_study_takes_the_same_data_at_another_path(tmp_path, flags):
+    """Machines keep their files in different folders: `--study NAME` names what they share."""
+    store = stores.store_at(str(tmp_path / "s.db"))
+    more = {"direction": "max", "pruner": "none", "epochs": 1, "grace": 60}
+    words = ["--mode", "train", "--task", "classify", "--context-len", "9", "--backbone", "gru"]
+    for place in ("one", "two"):
+        config = cli.parse([*words, *flags.replace("PLACE", place).split()])
+        studies.open_study(store, "n", search.asked_of(config, {}), **more)
+    config = cli.parse([*words, "--csv", "one", "--stride", "2"])
+    with pytest.raises(UsageError, match="begun with other settings: stride"):
+        studies.open_study(store, "n", search.asked_of(config, {}), **more)
+
+
+def test_a_study_that_an_older_version_began_continues(tmp_path):
+    """It may have noted settings that no longer count, such as the place of a file."""
+    store = stores.store_at(str(tmp_path / "s.db"))
+    more = {"direction": "max", "pruner": "none", "epochs": 1, "grace": 60}
+    studies.open_study(store, "n", {"space": {}, "settings": {"lr": 0.1, "npz": "one.npz"}}, **more)
+    studies.open_study(store, "n", {"space": {}, "settings": {"lr": 0.1}}, **more)
 
 
 def test_durations_and_cores(monkeypatch):
