@@ -19,8 +19,8 @@ from errors import UsageError, is_address, nearest
 from experiments import config_file
 
 PROG = "python run.py"
-DESCRIPTION = "Learn from time series: CSV matrices in, a directory with the model and its judgement out."
-AROUND = (  # the flags that an experiment leaves to its command line
+DESCRIPTION = "Learn from time series: CSV files in; a directory with the model, its scores and its plots out."
+AROUND = (  # the flags that may be given beside an experiment's file
     "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run",
 )  # fmt: skip
 
@@ -141,20 +141,20 @@ def parse(argv: Sequence[str]) -> RunConfig:
 
 
 def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
-    """An experiment's file says what is learned; the command line says only where and how to run it."""
+    """The file of an experiment sets what is learned; the command line only where and how to run it."""
     path = given.pop("config")
     for name in given.keys() - set(AROUND):
-        hint = f"an experiment is what its file says; beside it, {', '.join(AROUND)} may be given"
-        problems.append(f"--{name.replace('_', '-')} does not go with --config {path}: {hint}")
+        allowed = f"its file sets everything but {', '.join(AROUND)}"
+        problems.append(f"--{name.replace('_', '-')} does not go with --config {path}: {allowed}")
     if "tag" not in given:
-        problems.append("--tag NAME is required: the experiment's directory, as run_0000")
+        problems.append("--tag NAME is required: the directory of the experiment, such as run_0000")
     refuse(problems)
     written = config_file.parse(path)
     return replace(_assemble(config_file.settings(written) | given, problems), experiment=written.text)
 
 
 def _task_of(ckpt: str) -> dict[str, Any]:
-    """The task of a run's directory, by its config.yaml, or by an experiment's checkpoint; nothing without either."""
+    """The task of a run's directory, from config.yaml or from an experiment's checkpoint; {} without either."""
     import yaml
 
     place = Path(ckpt)
@@ -169,7 +169,7 @@ def _task_of(ckpt: str) -> dict[str, Any]:
 def _task_within(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
-    import checkpoint  # brings torch, for a checkpoint that has no config.yaml beside it
+    import checkpoint  # imports torch: this checkpoint has no config.yaml beside it
 
     content = checkpoint.read(file).get("config", {})
     return {"task": content["task"]} if "task" in content else {}
@@ -221,18 +221,18 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
 
 
 def _with_defaults(raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """What was given, over what it brings along (a preset), over the task's own defaults."""
+    """What was given; below it the values of a preset, then the task's own defaults."""
     task = raw.get("task")
     if task not in tasks.names():
         return dict(raw)
     defaults = {flag.name: flag.default for flag in core_flags()}
     for name in tasks.table(task, "UNUSED"):
         if str(raw.get(name, defaults[name])) != str(defaults[name]):  # config.yaml of a run lists every flag
-            problems.append(f"--{name.replace('_', '-')} means nothing to --task {task}")
-    brought: dict[str, Any] = {}
+            problems.append(f"--{name.replace('_', '-')} does not apply to --task {task}")
+    preset: dict[str, Any] = {}
     for flag, presets in tasks.table(task, "PRESETS").items():
-        brought |= presets.get(str({**brought, **raw}.get(flag)), {})
-    return {**tasks.table(task, "DEFAULTS"), **brought, **raw}
+        preset |= presets.get(str({**preset, **raw}.get(flag)), {})
+    return {**tasks.table(task, "DEFAULTS"), **preset, **raw}
 
 
 def _check_name(core: Mapping[str, Any], key: str, known: Sequence[str], problems: list[str]) -> None:
@@ -258,7 +258,7 @@ def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str
 
 
 def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
-    """Where the data come from: files, a database, or nowhere."""
+    """Where the data come from: files, a database, or --demo."""
     problems = []
     for name in ("csv", "npz", "db"):
         if core["demo"] and core[name]:
@@ -287,18 +287,18 @@ def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
 
 
 def _check_stage(core: Mapping[str, Any]) -> list[str]:
-    """Training in stages, and what a changed sensor leaves as it is. Inference passes over a config.yaml's stage."""
+    """Training in stages, and adapting to a changed sensor. Inference ignores the stage in a config.yaml."""
     problems = []
     if core["encoder"] and core["mode"] != "infer" and (core["stage"] != "gru" or core["mode"] != "train"):
         problems.append("--encoder belongs to --mode train --stage gru")
     if core["stage"] and core["mode"] == "finetune":
         problems.append(
-            f"--stage {core['stage']} belongs to --mode train: the contexts of an encoder trained anew would mean "
-            "nothing to the GRU that is kept; --adapt-modality, --freeze and --train-only say what finetuning changes"
+            f"--stage {core['stage']} belongs to --mode train: a GRU that is kept cannot read a retrained encoder; "
+            "choose what finetuning changes by --adapt-modality, --freeze or --train-only"
         )
     for name in ("freeze", "train_only", "reinit", "refit_scaler"):
         if core["adapt_modality"] and core[name]:
-            problems.append(f"--adapt-modality says itself what trains: leave --{name.replace('_', '-')} out")
+            problems.append(f"--adapt-modality already chooses what trains: leave --{name.replace('_', '-')} out")
     return problems
 
 
@@ -334,7 +334,7 @@ def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]
     if core["gap"] and core["split_mode"] == "group":
         problems.append("--gap belongs to --split-mode rolling or holdout")
     if core["tag"] and core["desc"]:
-        problems.append("--desc ends the name that --tag stands in place of: give one of them")
+        problems.append("--desc and --tag exclude each other: --tag is the whole name")
     if core["resume"] and core["mode"] == "infer":
         problems.append("--resume belongs to --mode train or finetune")
     return problems

@@ -44,7 +44,7 @@ class Flag:
     local: bool = False  # a place on this machine: it may differ between machines that share a search
     trains: bool = True  # False: the weights that training ends with do not depend on it
     alias: str = ""  # another name on the command line
-    metavar: str = ""  # what stands for the value in the help, where the type does not say it
+    metavar: str = ""  # placeholder of the value in the help, where the type is too vague
 
     @property
     def option(self) -> str:
@@ -253,7 +253,7 @@ def table_flags(table: Mapping[str, Mapping[str, Any]], group: str) -> tuple[Fla
 
 
 def convert(flag: Flag, raw: Any) -> Any:
-    """`raw` (text from a shell, or a value from YAML) as the flag's type; ValueError says what would be right."""
+    """`raw` (text from a shell, or a value from YAML) as the flag's type; ValueError with what the flag takes."""
     if raw is None and flag.default is None:
         return None
     if flag.kind is dict:
@@ -280,7 +280,7 @@ def _pairs(raw: Any) -> dict[str, Any]:
 
 
 def typed(raw: Any) -> Any:
-    """A value of `k=v` where no table gives its type: text as the number, tuple, true, false or none that it spells."""
+    """A value of `k=v` without a declared type: text becomes the number, list, true, false or none that it spells."""
     if isinstance(raw, (list, tuple)):
         return [typed(item) for item in raw]
     word = str(raw).strip()
@@ -350,7 +350,7 @@ def _number(kind: type, raw: Any, within: str) -> Any:
 
 
 def inside(value: float, interval: str) -> bool:
-    """Whether a number lies in an interval written as mathematics does: "(0,1)", "[1,)"."""
+    """Whether a number lies in an interval in mathematical notation: "(0,1)", "[1,)"."""
     low, high = interval[1:-1].split(",")
     above = not low or (value >= float(low) if interval[0] == "[" else value > float(low))
     below = not high or (value <= float(high) if interval[-1] == "]" else value < float(high))
@@ -381,6 +381,6 @@ def refuse(problems: list[str], hint: str = "") -> None:
 
 
 def exact(value: float) -> str:
-    """A number for a run's name: two decimals where they say it all (0.50), else every digit it has (0.503)."""
+    """A number for a run's name: two decimals where that is exact (0.50), else all its digits (0.503)."""
     short = f"{value:.2f}"
     return short if float(short) == value else repr(float(value))

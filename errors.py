@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-# A database's address. What stands where a password may be is not let through where it could be read in two ways.
+# A database address. It does not match where it is unclear which part is the password.
 _HOST = r"(?:\[[^\]\s@]*\]|[^\s:@/?,\[]*)(?::\d*)?"
 _ADDRESS = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^\s:@/?]*)(?::[^\s@/?]*)?@)?"
@@ -22,7 +22,7 @@ _SECRETS = re.compile(r"(?<=[?&])\w*(?:password|secret)\w*=[^&]*&?", re.IGNORECA
 
 
 class TsrunError(Exception):
-    """A user's mistake or the world's: `what` happened, `where` (flag, file:row:column, shape), a `hint`."""
+    """An error with a message: `what` happened, `where` (flag, file:row:column, shape), a `hint`."""
 
     exit_code = 1
 
@@ -91,12 +91,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` is a database's address, `postgresql://...`, with everything odd in it percent-encoded."""
+    """Whether `text` is a database address, `postgresql://...`, with special characters percent-encoded."""
     return bool(_ADDRESS.fullmatch(text)) and not re.search(r"%(?:00|(?![0-9A-Fa-f]{2}))", text)
 
 
 def without_password(text: str) -> str:
-    """`text` with the addresses of databases in it as they may be shown; of one that is malformed, nothing is."""
+    """`text` without the passwords of the database addresses in it; a malformed address is hidden altogether."""
     return _ADDRESSES.sub(_shown, text)
 
 

@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
         import cli
 
         config = cli.parse(argv)
-        import pipeline  # brings torch: only once the arguments are known to be good
+        import pipeline  # imports torch, so only once the arguments are known to be good
 
         try:
             pipeline.run(config, argv)

@@ -1,7 +1,7 @@
 """Run directories: names, locks, the hidden partial directory, JSON and CSV writers.
 
-A run writes into `.NAME.partial` and appears as `NAME` when it is whole. A finished run that stood there moves to
-`NAME.1`, `NAME.2`, ... Two jobs on one name: the second is told so.
+A run writes into `.NAME.partial` and appears as `NAME` when it is complete. A finished run of that name moves to
+`NAME.1`, `NAME.2`, ... A second job with the same name stops with an error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> s
 def _short(name: str, flag: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise UsageError(
-            f"the run's name would be {len(name.encode())} bytes long, at most {LONGEST_NAME} fit",
+            f"the run's name would be {len(name.encode())} bytes long, at most {LONGEST_NAME} are allowed",
             where=flag,
             hint=f"a shorter {flag}",
         )
@@ -62,10 +62,10 @@ def _safe(text: str, flag: str) -> str:
 
 
 class RunDir:
-    """A run's directory while it is made: `path` is the hidden partial one, `final` where it will stand.
+    """The directory of a run in progress: `path` is the hidden partial one, `final` the one that it becomes.
 
-    Use as a context manager: it holds the lock on the name. `commit()` makes the run appear. With `free` the name must
-    not be in use, unless the run there is overwritten or was resumed.
+    Use it as a context manager: it holds the lock on the name. `commit()` makes the run appear. With `free` the name
+    must not be in use, unless the run of that name is overwritten or resumed.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class RunDir:
             raise UsageError(
                 "another job is writing this run",
                 where=str(self.final),
-                hint="wait for it, or give this one a name of its own",
+                hint="wait for it, or choose another name",
             ) from None
         if not lock.exists() or os.fstat(self._lock).st_ino != lock.stat().st_ino:
             os.close(self._lock)  # the holder finished and unlinked the file between our open and our lock
@@ -119,10 +119,10 @@ class RunDir:
     def _prepare(self) -> None:
         if self._free_name and self.final.exists() and not self._overwrite and not self._resume:
             hint = "another --tag, or --overwrite to replace it"
-            raise UsageError("a run of this name is there already", where=str(self.final), hint=hint)
+            raise UsageError("a run with this name already exists", where=str(self.final), hint=hint)
         if self.resumable() and not self._resume and not self._overwrite:
             raise UsageError(
-                "an interrupted run of this name is waiting",
+                "an interrupted run with this name exists",
                 where=str(self.path),
                 hint="--resume continues it, --overwrite drops it",
             )
@@ -131,15 +131,15 @@ class RunDir:
         self.path.mkdir(exist_ok=True)
 
     def resumable(self) -> bool:
-        """Whether the partial directory holds a state to go on from."""
+        """Whether the partial directory holds a state to resume from."""
         return any(self.path.glob("**/model.pt"))
 
     def complete(self) -> bool:
-        """Whether `--resume` finds the run finished, with nothing to go on from."""
+        """Whether `--resume` finds the run finished, with nothing left to resume."""
         return self._resume and self.final.is_dir() and not self.resumable()
 
     def commit(self) -> None:
-        """Make the run appear under its name; what stood there moves to NAME.1, NAME.2, ... (or goes: overwrite)."""
+        """Make the run appear under its name; an older run moves to NAME.1, NAME.2, ... or is deleted (overwrite)."""
         if self.final.exists():
             if self._overwrite:
                 shutil.rmtree(self.final)
@@ -148,7 +148,7 @@ class RunDir:
         self.path.rename(self.final)
 
     def set_aside(self, ending: str) -> Path:
-        """Keep an unfinished run for its owner to look at, under NAME.ending; returns where."""
+        """Keep an unfinished run to look at, under NAME.ending; returns the path."""
         place = self._free(self.out / f"{self.name}.{ending}", first=self.out / f"{self.name}.{ending}")
         self.path.rename(place)
         return place
@@ -164,7 +164,7 @@ class RunDir:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Plain JSON, two spaces; null where a number is undefined, never NaN. The file is whole or not there."""
+    """Plain JSON, two spaces; null where a number is undefined, never NaN. The file is complete or absent."""
     text = json.dumps(clean_json(dict(content)), indent=2, ensure_ascii=False, allow_nan=False)
     part = path.with_name(path.name + ".part")
     part.write_text(text + "\n", encoding="utf-8")

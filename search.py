@@ -1,8 +1,8 @@
 """Search for a configuration: `python search.py --trials 100 -- --task forecast --csv ... --backbone informer`.
 
-What stands after `--` is a command line of run.py in mode train; the search varies what the space says, and judges by
-the task's monitor on validation alone. Any number of processes, on any number of machines that share a PostgreSQL,
-work on one study; the same command goes on with a study that was stopped.
+After `--` comes a command line of run.py in mode train. The search varies what the space says and compares trials by
+the task's monitor on validation. Any number of processes, on any number of machines that share a PostgreSQL, can work
+on one study. The same command continues a study that was stopped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from studies.trials import Workers, dry_run
 log = logging.getLogger("tsrun.search")
 UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 CONTINUES = "the same command continues"
-OWN = ("--out", "--json", "--quiet", "--dry-run", "--resume", "--overwrite", "--desc")  # the search's own affair
+NOT_AFTER = (
+    "--out",
+    "--json",
+    "--quiet",
+    "--dry-run",
+    "--resume",
+    "--overwrite",
+    "--desc",
+)  # the search sets them itself
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,12 +56,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
-    """The whole of it; the summary's content."""
+    """Run or continue the study; returns the content of its summary."""
     begun = time.monotonic()
     config = cli.parse(words)
     if config.mode != "train":
-        raise UsageError("a search trains anew each time", where=f"--mode {config.mode}", hint="--mode train")
-    space_of(config, False, options.space)  # its mistakes are told before torch is brought
+        raise UsageError("a search trains every trial from scratch", where=f"--mode {config.mode}", hint="--mode train")
+    space_of(config, False, options.space)  # reports mistakes before torch is imported
     try:
         import optuna  # noqa: F401
     except ImportError:
@@ -90,8 +98,7 @@ def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
         finally:
             results.draw(queue)
         if signum:
-            stood = progress(queue, results.monitor)
-            raise Interrupted(signum, f"stopped: {stood}", hint=CONTINUES)
+            raise Interrupted(signum, f"stopped: {progress(queue, results.monitor)}", hint=CONTINUES)
         return results.conclude(queue, workers, config, words)
 
 
@@ -99,7 +106,7 @@ def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The search's own flags, and the command line of run.py that they are about."""
+    """The flags of the search, and the command line of run.py after --."""
     parser = cli.Parser(
         prog="python search.py",
         usage="python search.py [flags] -- --task TASK --csv FILE ... --backbone NAME [flags of run.py]",
@@ -107,25 +114,34 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--trials", type=_whole(1), default=100, metavar="N", help="trials of the study, all processes together (100)")
-    add("--timeout", type=_duration, default=math.inf, metavar="2h", help="leave after 90s, 20min, 2h, 1d (never)")
-    add("--jobs", type=_whole(1), default=1, metavar="N", help="trials at a time; they share the cores (1)")
+    add("--trials", type=_whole(1), default=100, metavar="N", help="trials of the study, over all processes (100)")
+    add("--timeout", type=_duration, default=math.inf, metavar="2h", help="stop after 90s, 20min, 2h, 1d (never)")
+    add("--jobs", type=_whole(1), default=1, metavar="N", help="trials to run at a time, sharing the cores (1)")
     add("--storage", default="", metavar="PLACE", help="SQLite file, postgresql://..., embedded:DIR (a file in --out)")
-    add("--space", default="", metavar="FILE", help="YAML file that says what to vary (the backbone's own space)")
+    add("--space", default="", metavar="FILE", help="YAML file with what to vary (the space of the backbone)")
     add("--study", default="", metavar="NAME", help="name of the study (made from space and command line)")
-    add("--pruner", choices=("median", "hyperband", "none"), default="median", help="what stops poor trials (median)")
-    add("--retries", type=_whole(0), default=2, metavar="N", help="times that a lost or crashed trial is repeated (2)")
-    add("--grace", type=_whole(2), default=60, metavar="SECONDS", help="silence after which a trial is lost (60)")
+    add(
+        "--pruner",
+        choices=("median", "hyperband", "none"),
+        default="median",
+        help="how poor trials are stopped early (median)",
+    )
+    add("--retries", type=_whole(0), default=2, metavar="N", help="retries of a lost or crashed trial (2)")
+    add(
+        "--grace", type=_whole(2), default=60, metavar="SECONDS", help="silence after which a trial counts as lost (60)"
+    )
     add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the sampler, TPE (0)")
-    add("--out", default="", metavar="DIR", help="folder of the results (artifacts/search_STUDY)")
+    add("--out", default="", metavar="DIR", help="folder for the results (artifacts/search_STUDY)")
     add("--json", action="store_true", help="one JSON object on stdout, everything else on stderr")
     own, dashes, rest = (list(argv), [], []) if "--" not in argv else _split(argv)
     options = parser.parse_args(own)
     if not dashes:
-        raise UsageError("the command line of run.py stands after --", hint="search.py --trials 20 -- --task ... ")
+        raise UsageError(
+            "no command line of run.py after --", hint="python search.py --trials 20 -- --task TASK --csv FILE ..."
+        )
     for word in rest:
-        if word.partition("=")[0] in OWN:
-            raise UsageError("means nothing after --", where=word, hint="search.py has --out and --json of its own")
+        if word.partition("=")[0] in NOT_AFTER:
+            raise UsageError("does not go after --", where=word, hint="search.py has --out and --json of its own")
     given = any(word.partition("=")[0] == "--mode" for word in rest)
     return options, rest if given else ["--mode", "train", *rest]
 
@@ -138,7 +154,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
 def _whole(low: int) -> Any:
     def number(text: str) -> int:
         if not re.fullmatch(r"\d+", text) or int(text) < low:
-            raise argparse.ArgumentTypeError(f"takes a whole number from {low} on, got {text!r}")
+            raise argparse.ArgumentTypeError(f"takes a whole number of at least {low}, got {text!r}")
         return int(text)
 
     return number
@@ -152,14 +168,14 @@ def _duration(text: str) -> float:
 
 
 def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
-    """What a study is about: the settings that a trial's value depends on, and the space."""
+    """What identifies a study: the settings that the value of a trial depends on, and the space."""
     left_out = {flag.name for flag in core_flags() if flag.group == "Speed" or flag.local or not flag.trains}
     settings = {key: value for key, value in config.flat().items() if key not in left_out}
     return {"space": {name: dimension.plain() for name, dimension in space.items()}, "settings": settings}
 
 
 def name_of(config: RunConfig, space: Space) -> str:
-    """The name of a study that was given none: the same for the same command line and space."""
+    """The default name of a study: the same for the same command line and space."""
     places = [config.flat()[flag.name] for flag in core_flags() if flag.local]
     text = json.dumps([asked_of(config, space), places], sort_keys=True)
     return f"{config.task}_{config.backbone}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""A search by an agent, through the JSON command line; a seeded random proposer stands for the language model.
+"""A search by an agent through the JSON command line, with a seeded random proposer in place of a language model.
 
 python examples/agent_cli.py --config base.py --runs 5
 """
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def ask(study: str, *words: str, given: Any = None) -> dict[str, Any]:
-    """One command of nas_agent, its JSON answer; a refusal is {"error": {"message": ...}}."""
+    """One command of nas_agent, its JSON answer; an error is {"error": {"message": ...}}."""
     argv = [sys.executable, "-m", "nas_agent", *words, "--study", study, "--json"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(argv, input=json.dumps(given), stdout=subprocess.PIPE, text=True, env=env)

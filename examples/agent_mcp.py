@@ -1,4 +1,4 @@
-"""The search of agent_cli.py through the Model Context Protocol, in a study that `nas_agent init` has begun.
+"""The search of agent_cli.py through the Model Context Protocol, in a study that `nas_agent init` started.
 
 python examples/agent_mcp.py --study runs
 """
@@ -23,7 +23,7 @@ async def search(study: str, rng: random.Random) -> None:
 
         async def ask(tool: str, **words: Any) -> dict[str, Any]:
             answer = await client.call_tool(tool, words)
-            if answer.is_error:  # in words that a model can act on
+            if answer.is_error:  # says what to change
                 return {"error": " ".join(part.text for part in answer.content if part.type == "text")}
             return answer.structured_content or {}
 

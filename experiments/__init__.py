@@ -1,1 +1,1 @@
-"""Experiments: a training run said in a config file, and the files that it leaves."""
+"""Experiments: a training run described by a config file, and the files that it writes."""

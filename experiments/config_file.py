@@ -1,4 +1,4 @@
-"""An experiment: one training run of a forecaster, said in a file that anybody may write, an agent too.
+"""An experiment: one training run of a forecaster, described by a file that a person or an agent writes.
 
     import torch.optim as optim
     import torch.nn as nn
@@ -9,9 +9,9 @@
     training = {"optimizer_class": optim.Adam, "optimizer_params": {"lr": 1e-4}, "criterion_class": nn.MSELoss,
                 "max_epochs": 20, "patience": 5}
 
-`parse` reads such a file, or a YAML file of the same keys, without executing it, and answers every mistake with its
-line; `settings` says the same in flags; `to_text` writes such a file. Nothing here imports torch until the names of an
-optimizer, a loss and a scheduler have to be known.
+`parse` reads such a file, or a YAML file of the same keys, without executing it, and reports every mistake with its
+line. `settings` turns it into flags, `to_text` writes such a file. Torch is only imported to check the names of an
+optimizer, a loss and a scheduler.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ from experiments.literals import Dotted, Node, from_python, from_yaml
 
 SECTIONS = ("seed", "data", "model", "training")
 DATA: dict[str, dict[str, Any]] = {
-    "csv": {"default": "", "help": "the table: a line a step, a column a channel"},
-    "time_col": {"default": "date", "help": "its column of times"},
-    "target": {"default": ("OT",), "type": "str", "many": "+", "help": "the column to forecast, or several"},
-    "features": {"default": "S", "choices": ("S", "M", "MS"), "help": "targets alone, all columns, all to the targets"},
-    "seq_len": {"default": 96, "within": "[1,)", "help": "steps that the model sees"},
-    "label_len": {"default": 48, "within": "[1,)", "help": "those of them that a decoder reads"},
+    "csv": {"default": "", "help": "table with one row per step and one column per channel"},
+    "time_col": {"default": "date", "help": "time column of the table"},
+    "target": {"default": ("OT",), "type": "str", "many": "+", "help": "column to forecast, or several"},
+    "features": {
+        "default": "S",
+        "choices": ("S", "M", "MS"),
+        "help": "S: targets alone, M: all columns, MS: all columns forecast the targets",
+    },
+    "seq_len": {"default": 96, "within": "[1,)", "help": "steps the model sees"},
+    "label_len": {"default": 48, "within": "[1,)", "help": "steps of those that a decoder reads"},
     "pred_len": {"default": 24, "within": "[1,)", "help": "steps to forecast"},
-    "batch_size": {"default": 32, "within": "[1,)", "help": "windows a step"},
+    "batch_size": {"default": 32, "within": "[1,)", "help": "windows per step"},
     "split": {
         "default": (),
         "type": "float",
@@ -48,7 +52,7 @@ DATA: dict[str, dict[str, Any]] = {
 }
 TRAINING: dict[str, dict[str, Any]] = {
     "max_epochs": {"default": 1, "within": "[1,)", "help": "passes over the training windows"},
-    "patience": {"default": 0, "within": "[0,)", "help": "epochs without a better val_mse before stopping; 0: never"},
+    "patience": {"default": 0, "within": "[0,)", "help": "epochs without a better val_mse before stopping (0: never)"},
 }
 CLASSES = {"optimizer_class": "optim", "criterion_class": "nn", "scheduler_class": "optim.lr_scheduler"}
 PARAMS = ("optimizer_params", "scheduler_params")
@@ -61,19 +65,19 @@ PRESETS = {17420: "etth", 69680: "ettm"}  # rows of the published sets: those of
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a file says. The sections are as written, with the names of classes as text: "optim.Adam"."""
+    """The content of a file. The sections are as written, with the names of classes as text: "optim.Adam"."""
 
     file: str
-    text: str  # a config.py that says this
+    text: str  # the same as a config.py
     tree: Node
 
     def plain(self) -> dict[str, Any]:
-        """{seed, data, model, training}: plain values; `to_text` makes a file of them that says the same."""
+        """{seed, data, model, training} in plain values, from which `to_text` makes the same file."""
         made: dict[str, Any] = self.tree.plain()
         return made
 
     def at(self, *path: str) -> str:
-        """FILE:LINE of a key, or of the innermost part of its path that stands in the file."""
+        """FILE:LINE of a key, or of the innermost part of its path that is in the file."""
         node = self.tree
         for key in path:
             node = node.value.get(key, node) if isinstance(node.value, dict) else node
@@ -105,7 +109,7 @@ def parse(path: str | Path) -> Experiment:
 
 
 def parse_text(text: str, file: str = "config.py") -> Experiment:
-    """`parse` of a file's content; `file` is its name in messages, and its ending says how to read it."""
+    """`parse` for the text of a file; `file` is the name in messages, and its ending tells Python from YAML."""
     is_yaml = file.endswith((".yaml", ".yml"))
     tree = from_yaml(text, file) if is_yaml else from_python(text, file)
     check = _Check(file, tree)
@@ -141,7 +145,7 @@ class _Check:
                 self.say(section.line, f"{name} takes a dict, got {_shown(section)}")
 
     def known(self, section: Node, names: tuple[str, ...], title: str) -> None:
-        """Every key is one of `names`, and those that have to be there are."""
+        """Check that every key is one of `names`, and that no required one is missing."""
         for key, node in section.value.items():
             if key not in names:
                 what = f"{title} has no key {key!r}" if title else f"there is no setting {key!r}"
@@ -151,7 +155,7 @@ class _Check:
                 self.say(section.line, f"{title}[{key!r}] is missing")
 
     def value(self, section: Node, key: str, flag: Flag, title: str) -> Any:
-        """The value of a key, or its default where it is not given or is wrong, which is said."""
+        """The value of a key; the default if it is not given, or is wrong, which is reported."""
         if key not in section.value:
             return flag.default
         node = section.value[key]
@@ -215,7 +219,7 @@ class _Check:
                 self.value(node, name, _core(name), f"{title}[{name!r}]")
 
     def class_name(self, section: Node, key: str) -> str:
-        """The class's own name; empty where there is none, or where the value is no class of the right module."""
+        """The bare name of the class; empty without one, or if the value is no class of the right module."""
         node, module = section.value[key], CLASSES[key]
         if node.value is None and key == "scheduler_class":
             return ""
@@ -227,7 +231,7 @@ class _Check:
         return match[1]
 
     def classes(self, section: Node, named: Mapping[str, str]) -> None:
-        """The names are those of classes that can train here with these arguments."""
+        """Check that the classes exist and can train with these arguments."""
         import losses
         import optim
 
@@ -255,7 +259,7 @@ class _Check:
 
 
 def _dry_run(named: Mapping[str, str], training: Mapping[str, Any]) -> None:
-    """UsageError unless the optimizer makes a step, and the scheduler one with it."""
+    """UsageError unless the optimizer and the scheduler can make a step."""
     import torch
 
     import optim
@@ -271,7 +275,7 @@ def _dry_run(named: Mapping[str, str], training: Mapping[str, Any]) -> None:
 
 
 def _optimizer(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of an optimizer as flags; what is left out is the class's own default."""
+    """The arguments of an optimizer as flags; by default those of the class."""
     import optim
 
     known = inspect.signature(optim.optimizer_class(name)).parameters
@@ -281,7 +285,7 @@ def _optimizer(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _strict(flag: Flag, node: Node) -> Any:
-    """A value as the flag's type; ValueError where it is of another, even one that could be read as it."""
+    """A value of the flag's type; ValueError for any other, even if it could be converted."""
     listed = isinstance(node.value, (list, tuple)) and flag.many is not None
     for item in node.value if listed else [node]:
         right = (int, float) if flag.kind is float else (flag.kind,)
@@ -307,7 +311,7 @@ def backbone_of(plain: Mapping[str, Any]) -> Any:
 
 
 def settings(experiment: Experiment) -> dict[str, Any]:
-    """The experiment in flags: what `--mode train --task forecast` is given."""
+    """The experiment as flags of `--mode train --task forecast`."""
     plain = experiment.plain()
     defaults = {flag.name: flag.default for flag in table_flags(DATA, "data")}
     data, training, backbone = {**defaults, **plain["data"]}, plain["training"], backbone_of(plain)
@@ -344,9 +348,9 @@ def settings(experiment: Experiment) -> dict[str, Any]:
 
 
 def _split(data: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """The split that is asked for; that of the ETT sets for their files, else 0.7, 0.1 and 0.2 in time.
+    """The split as flags: the given one, the published one for the ETT files, else 0.7, 0.1 and 0.2 in time.
 
-    UsageError where the table has no such columns. A table that cannot be read is left to the reader of tables.
+    UsageError if the table lacks a column. A table that cannot be read is reported later, by the reader.
     """
     header, rows = _table(data["csv"])
     columns = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
@@ -367,7 +371,7 @@ def _split(data: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
 
 
 def _table(path: str) -> tuple[bytes, int]:
-    """(the first line of a file, how many lines with anything in them follow); nothing where it cannot be read."""
+    """(first line of a file, number of non-empty lines after it); (b"", 0) if it cannot be read."""
     try:
         with Path(path).expanduser().open("rb") as file:
             return file.readline(), sum(1 for line in file if line.strip())
@@ -379,9 +383,9 @@ def _table(path: str) -> tuple[bytes, int]:
 
 
 def to_text(config: Mapping[str, Any]) -> str:
-    """A config.py that says what `config` does: plain values, the names of classes as text (`plain()` has them so).
+    """A config.py with the content of `config`: plain values and names of classes as text, as from `plain()`.
 
-    Nothing is checked: `parse` says of the text what is wrong with it.
+    Nothing is checked: `parse` reports what is wrong with the text.
     """
     lines = ["import torch.nn as nn", "import torch.optim as optim", ""]
     for name, value in config.items():

@@ -2,7 +2,7 @@
 
 A Python file may hold imports of torch's modules, a docstring, and assignments `name = value` of numbers, text, True,
 False, None, lists, tuples, dicts with text as keys, and dotted names such as `optim.Adam`. A YAML file holds the same
-as a mapping, without anchors and tags. Anything else is a UsageError that says what it is and where, as FILE:LINE.
+as a mapping, without anchors and tags. Anything else is a UsageError with FILE:LINE.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ KINDS = {
 
 
 class Dotted(str):
-    """A dotted name as the file has it, by its full path below torch: `optim.Adam`."""
+    """A dotted name, by its full path below torch: `optim.Adam`."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value and the line that it stands in: a scalar, a Dotted, a list or tuple of Nodes, or a dict of them."""
+    """A value and its line: a scalar, a Dotted, a list or tuple of Nodes, or a dict of them."""
 
     value: Any
     line: int
@@ -103,9 +103,7 @@ class _Python:
     def refusal(self, node: ast.AST) -> UsageError:
         source = ast.unparse(node).splitlines()[0]
         shown = source if len(source) <= 60 else source[:57] + "..."
-        return self.error(
-            node, f"{KINDS.get(type(node), 'something else than a plain value')}, {shown!r}, is not allowed here"
-        )
+        return self.error(node, f"{KINDS.get(type(node), 'more than a plain value')}, {shown!r}, is not allowed here")
 
     def read(self, tree: ast.Module) -> Node:
         for statement in tree.body:
@@ -121,7 +119,7 @@ class _Python:
         for target in statement.targets:
             assert isinstance(target, ast.Name)
             if target.id in self.found:
-                raise self.error(statement, f"{target.id} is set a second time", hint="")
+                raise self.error(statement, f"{target.id} is set twice", hint="")
             self.found[target.id] = Node(self.node(statement.value).value, statement.lineno)
 
     def bind(self, statement: ast.Import | ast.ImportFrom) -> None:
@@ -159,7 +157,7 @@ class _Python:
         if node.value is not None and not isinstance(node.value, (bool, int, float, str)):
             raise self.refusal(node)
         if isinstance(node.value, float) and not math.isfinite(node.value):
-            raise self.error(node, "a number too large to be one", hint="")
+            raise self.error(node, "this number is too large", hint="")
         return node.value
 
     def signed(self, node: ast.UnaryOp) -> int | float:
@@ -173,10 +171,10 @@ class _Python:
         for key, value in zip(node.keys, node.values, strict=True):
             if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
                 raise self.error(
-                    key or node, f"a key of a dict has to be text, got {ast.unparse(key) if key else '**'}", hint=""
+                    key or node, f"a key of a dict must be text, got {ast.unparse(key) if key else '**'}", hint=""
                 )
             if key.value in made:
-                raise self.error(key, f"the key {key.value!r} stands here a second time", hint="")
+                raise self.error(key, f"the key {key.value!r} is there twice", hint="")
             made[key.value] = Node(self.node(value).value, key.lineno)
         return made
 
@@ -233,8 +231,8 @@ class _Yaml:
         for key, value in node.value:
             line, name = key.start_mark.line + 1, self.node(key).value
             if not isinstance(name, str):
-                raise self.error(line, f"a key has to be text, got {name!r}")
+                raise self.error(line, f"a key must be text, got {name!r}")
             if name in made:
-                raise self.error(line, f"the key {name!r} stands here a second time")
+                raise self.error(line, f"the key {name!r} is there twice")
             made[name] = Node(self.node(value).value, line)
         return made

@@ -1,4 +1,4 @@
-"""What an experiment leaves: six files, in place of those of an ordinary run."""
+"""The six files that an experiment writes, in place of those of an ordinary run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import checkpoint
-import viz
 from rundir import write_json
 from splits import NAMES
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """Writes the files of an experiment; `text` is the config.py that it is."""
+    """Writes the files of an experiment; `text` is its config.py."""
 
     summary = "metrics.json"
     kept = (summary, "history.json", "learning_curve.png", checkpoint.EXPERIMENT, "config_used.py", "manifest.json")
@@ -25,7 +24,7 @@ class Files:
         self.text = text
 
     def write(self, learner: Learner, folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Into `folder`, which holds an ordinary run with the summary `content`; the content of metrics.json."""
+        """Convert `folder`, an ordinary run with the summary `content`; returns the content of metrics.json."""
         lines = learner.progress.history
         epochs = [
             {
@@ -41,15 +40,17 @@ class Files:
         write_json(folder / self.summary, metrics)
         write_json(folder / "history.json", {"best_epoch": metrics["best_epoch"], "epochs": epochs})
         (folder / "config_used.py").write_text(self.text, encoding="utf-8")
+        import viz  # matplotlib, which not every run needs
+
         drawn = [{"epoch": e["epoch"], "train_loss": e["train_mse"], "val_loss": e["val_mse"]} for e in epochs]
         viz.learning_curve(drawn, folder / "learning_curve.png", "val_loss", "min", "MSE, standardised")
         rest = [file for file in folder.iterdir() if file.name not in self.kept]
-        for file in sorted(rest, key=lambda file: file.name == checkpoint.LAST):  # what could be resumed goes last
+        for file in sorted(rest, key=lambda file: file.name == checkpoint.LAST):  # the state to resume from goes last
             file.unlink()
         return metrics
 
     def _metrics(self, learner: Learner, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Every error is of the best weights, on standardised channels, over all windows of its part."""
+        """Errors of the best weights on standardised channels, over all windows of each split."""
         split = learner.split
         train = learner.task.val_metrics(*learner.evaluator().score(split.train).judged())
         how = {key: content[key] for key in ("split_mode", "split_sizes", "val_ratio", "test_ratio") if key in content}

@@ -1,12 +1,12 @@
-"""`python -m nas_agent`: a study for a program in any language, one JSON object out; `serve` is the same over MCP.
+"""`python -m nas_agent`: a study for a program in any language, answered in JSON; `serve` does the same over MCP.
 
     python -m nas_agent init --config base.py --max-runs 20
     python -m nas_agent next --json
     echo '{"model": {"d_model": 128}}' | python -m nas_agent run --proposal - --json
     python -m nas_agent finalize --json
 
-A run that fails is an answer, `"status": "failed"` and its reason; exit codes speak of the command itself: 0 done,
-2 usage (also a proposal that is refused), 3 data, 6 a budget, the memory or the disk is spent, 130/143 signals.
+A run that fails is an answer: `"status": "failed"` and the reason. The exit code is that of the command itself: 0 done,
+2 usage (also a proposal that is refused), 3 data, 6 a budget is used up or memory or disk are full, 130/143 signals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# `python -m` looks in the working directory first, where a user's config.py must not stand in for ours, or be executed.
+# `python -m` looks in the working directory first: a config.py there must not be imported in place of ours.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cli import Parser
@@ -31,6 +31,8 @@ from nas_agent.files import RUNS
 from nas_agent.finalize import finalize
 from nas_agent.study import COMPLETE, FAILED, PRUNED
 from run import guarded
+
+PROPOSAL = "JSON file, - for stdin (default: retry a lost run)"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,7 +76,9 @@ def _duration(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     shared = Parser(add_help=False)
-    shared.add_argument("--study", type=Path, default=Path(RUNS), metavar="DIR", help="its folder (default: runs)")
+    shared.add_argument(
+        "--study", type=Path, default=Path(RUNS), metavar="DIR", help="folder of the study (default: runs)"
+    )
     shared.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser = Parser(prog="python -m nas_agent", description="A study that an outside agent searches.")
     add = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -82,32 +86,44 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, text: str) -> argparse.ArgumentParser:
         return add.add_parser(name, help=text, description=text, parents=[shared])
 
-    init = command("init", "begin a study: a base configuration and budgets")
-    init.add_argument("--config", type=Path, required=True, metavar="FILE", help="an experiment, .py or .yaml")
-    init.add_argument("--max-runs", type=int, required=True, metavar="N", help="runs of the whole study")
-    init.add_argument("--max-seconds", type=_duration, metavar="S", help="wall clock from the first claim on")
-    init.add_argument("--max-failures", type=int, metavar="N", help="failed runs in a row that end the study")
-    init.add_argument("--run-seconds", type=_duration, metavar="S", help="what one run may take")
+    init = command("init", "start a study: a base configuration and budgets")
+    init.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="base configuration: an experiment, .py or .yaml"
+    )
+    init.add_argument("--max-runs", type=int, required=True, metavar="N", help="budget of runs")
+    init.add_argument("--max-seconds", type=_duration, metavar="S", help="budget of seconds, from the first claim")
+    init.add_argument("--max-failures", type=int, metavar="N", help="failed runs in a row that stop the study")
+    init.add_argument("--run-seconds", type=_duration, metavar="S", help="most seconds for one run")
     command("status", "budgets, counts, the best run, what is running")
-    look = command("next", "what to read before proposing: runs, best, what is left, what may be changed")
-    look.add_argument("--recent", type=int, default=commands.RECENT, metavar="K", help="how many runs (default: 5)")
-    claim = command("claim", "reserve a run id for a proposal, to be run elsewhere and reported")
-    claim.add_argument("--proposal", metavar="FILE", help="JSON, - for stdin; without: take up a lost run again")
-    claim.add_argument("--lease", type=_duration, default=LEASE, metavar="S", help="silence that loses it (3600)")
-    run = command("run", "run a proposal, or a claimed or lost run, in a budget of time")
+    look = command("next", "what to read before a proposal: runs, best, budgets, what may be changed")
+    look.add_argument(
+        "--recent", type=int, default=commands.RECENT, metavar="K", help="number of recent runs (default: 5)"
+    )
+    claim = command("claim", "reserve a run id for a proposal that is run elsewhere and reported")
+    claim.add_argument("--proposal", metavar="FILE", help=PROPOSAL)
+    claim.add_argument(
+        "--lease", type=_duration, default=LEASE, metavar="S", help="seconds of silence after which it is lost (3600)"
+    )
+    run = command("run", "run a proposal, or a claimed or lost run, within a time budget")
     either = run.add_mutually_exclusive_group()
-    either.add_argument("--proposal", metavar="FILE", help="JSON, - for stdin; without: take up a lost run again")
-    either.add_argument("--run-id", metavar="ID", help="a run that was claimed before, or lost")
-    run.add_argument("--timeout", type=_duration, metavar="S", help="at most so long; the study's budgets hold as well")
-    report = command("report", "say how a claimed run ended, or that it is alive")
-    report.add_argument("--run-id", required=True, metavar="ID", help="the run")
-    report.add_argument("--attempt", type=int, metavar="N", help="the claim's, so that one given up is not reported")
-    report.add_argument("--status", choices=(COMPLETE, PRUNED, FAILED), default=COMPLETE, help="(default: complete)")
+    either.add_argument("--proposal", metavar="FILE", help=PROPOSAL)
+    either.add_argument("--run-id", metavar="ID", help="claimed or lost run")
+    run.add_argument(
+        "--timeout", type=_duration, metavar="S", help="most seconds; the budgets of the study apply as well"
+    )
+    report = command("report", "report how a claimed run ended, or that it is alive")
+    report.add_argument("--run-id", required=True, metavar="ID", help="claimed run")
+    report.add_argument(
+        "--attempt", type=int, metavar="N", help="attempt number of the claim, to reject reports of an earlier one"
+    )
+    report.add_argument(
+        "--status", choices=(COMPLETE, PRUNED, FAILED), default=COMPLETE, help="how it ended (default: complete)"
+    )
     report.add_argument("--metrics", metavar="FILE", help="JSON {val_mse, test_mse, history_summary}, - for stdin")
     report.add_argument("--reason", default="", metavar="TEXT", help="why it failed or was pruned")
-    report.add_argument("--alive", action="store_true", help="it still runs: the lease begins anew")
+    report.add_argument("--alive", action="store_true", help="it is still running: restart the lease")
     final = command("finalize", "confirm the best configuration over three seeds; close the study; show the test set")
-    final.add_argument("--timeout", type=_duration, metavar="S", help="what each of the three may take")
+    final.add_argument("--timeout", type=_duration, metavar="S", help="most seconds for each of the three")
     command("serve", "answer an agent over stdin and stdout (Model Context Protocol)")
     return parser
 

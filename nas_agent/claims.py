@@ -1,4 +1,4 @@
-"""Ids for runs that are still to be made: reserved under the lock, kept by signs of life, given back by a report."""
+"""Ids of future runs: reserved under the lock, kept by signs of life, ended by a report."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nas_agent.journal import Event, happened
 from nas_agent.records import AgentState, RunInfo, as_run_id
 from nas_agent.study import ATTEMPTS, COMPLETE, FAILED, PRUNED, RUNNING, Run, Study, ended, opened, shown, view_of
 
-LEASE = 3600.0  # seconds that a claim lasts without a sign of life, where its owner does not say
+LEASE = 3600.0  # seconds that a claim lasts without a sign of life, by default
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A reserved id. `attempt` counts from 1; above it, a process that had this run was lost."""
+    """A reserved id. `attempt` counts from 1; it is higher when earlier processes with this run were lost."""
 
     run_id: str
     attempt: int
@@ -30,16 +30,16 @@ class Claim:
 def claim_run(where: str | os.PathLike[str] | AgentState = RUNS, *, lease: float = LEASE) -> str:
     """Reserve the id of one run in a study (its folder, its agent_state.json, or a state loaded from it).
 
-    No other process gets the id, and all of them together get `max_runs`. A run whose process was lost (no report and
-    no `beat` for `lease` seconds) has failed, and its id is handed out again first, two times at most. `add_run` and
-    `save_agent_state` with this id report it.
+    No other process gets the id, and all processes together get `max_runs`. A run whose process was lost (no report and
+    no `beat` for `lease` seconds) has failed; its id is handed out again first, at most twice. `add_run` and
+    `save_agent_state` with this id report the run.
 
     Raises:
         ResourceError: the budget of the study is spent, or the disk is full.
     """
     remembered = vars(where)["memory"].view if isinstance(where, AgentState) and "memory" in vars(where) else None
     view = remembered or view_of(RUNS if isinstance(where, AgentState) else where)
-    return (take_up(view, lease=lease) or claim(view, lease=lease)).run_id
+    return (reclaim(view, lease=lease) or claim(view, lease=lease)).run_id
 
 
 def claim(
@@ -50,7 +50,7 @@ def claim(
     begun: bool = False,
     prepare: Callable[[str], None] | None = None,
 ) -> Claim:
-    """Reserve a new id, for `proposal`; `begun`: the caller runs it, too. Errors are those of `claim_run`.
+    """Reserve a new id for `proposal`; with `begun` the caller also runs it. Errors are those of `claim_run`.
 
     `prepare` is called with the id before it is reserved, under the lock.
     """
@@ -63,11 +63,10 @@ def claim(
         return made
 
 
-def take_up(view: Path, run_id: str | None = None, *, lease: float = LEASE, begun: bool = False) -> Claim | None:
-    """Claim a lost run again: `run_id`, or the first that waits for it; None where none does.
+def reclaim(view: Path, run_id: str | None = None, *, lease: float = LEASE, begun: bool = False) -> Claim | None:
+    """Claim a lost run again: `run_id`, or the first lost one; None if there is none.
 
-    With `begun`, `run_id` may also be one that is claimed and that nobody has begun to run. UsageError where it is
-    neither.
+    With `begun`, `run_id` may also be a claimed run that nobody has started yet. UsageError if it is neither.
     """
     with opened(view) as (journal, study):
         run = known(study, run_id) if run_id is not None else _first_lost(study)
@@ -78,7 +77,7 @@ def take_up(view: Path, run_id: str | None = None, *, lease: float = LEASE, begu
             return Claim(run.info.run_id, run.attempt, run.proposal)
         if not run.retriable:
             why = f"{run.info.run_id} is {run.status}" + (f" after {run.attempt} attempts" if run.lost else "")
-            hint = f"a run whose process was lost is taken up again, {ATTEMPTS} attempts in all; else propose anew"
+            hint = f"only a run whose process was lost can be retried, {ATTEMPTS} attempts in all: propose a new run"
             raise UsageError(why, where="run_id", hint=hint)
         check_budget(view, study, again=True)
         made = Claim(run.info.run_id, run.attempt + 1, run.proposal)
@@ -92,7 +91,7 @@ def _claimed(made: Claim, lease: float, begun: bool) -> Event:
 
 
 def check_budget(view: Path, study: Study, *, again: bool = False) -> None:
-    """ResourceError where nothing may be claimed any more."""
+    """ResourceError if nothing may be claimed any more."""
     if reason := study.spent(time.time(), again=again):
         hint = "python -m nas_agent finalize confirms the best run"
         raise ResourceError(reason, where=str(view.parent), hint="" if study.closed else hint)
@@ -103,7 +102,7 @@ def _first_lost(study: Study) -> Run | None:
 
 
 def known(study: Study, run_id: str | int) -> Run:
-    """The run with this id. UsageError where none was claimed."""
+    """The run with this id. UsageError if it was not claimed."""
     name = as_run_id(run_id)
     if name not in study.runs:
         raise UsageError(f"no run {name} is claimed", where="run_id", hint=nearest(name, study.runs))
@@ -111,7 +110,7 @@ def known(study: Study, run_id: str | int) -> Run:
 
 
 def beat(view: Path, run_id: str, attempt: int | None = None) -> None:
-    """Say that a claimed run is alive. UsageError where it is not running, or was claimed by another since."""
+    """Report that a claimed run is alive. UsageError if it is not running, or was claimed again since."""
     with opened(view) as (journal, study):
         run = _owned(study, run_id, attempt)
         journal.note(happened("beat", run_id=run.info.run_id, lease=run.lease, begun=True))
@@ -126,13 +125,13 @@ def report(
     reason: str = "",
     lost: bool = False,
 ) -> RunInfo:
-    """End a claimed run; `accepted` is decided here, against all that ended before. Only `complete` keeps its metrics.
+    """End a claimed run. `accepted` is decided here, against all earlier runs. Only `complete` keeps its metrics.
 
-    A run that was given up as stale may still be reported, until it is claimed again. UsageError where it has ended,
-    or `attempt` is not the one that is running; where a complete run has no validation MSE.
+    A stale run may still be reported until it is claimed again. UsageError if the run has ended, if `attempt` is not
+    the current one, or if a complete run has no validation MSE.
     """
     if status == COMPLETE and info.val_mse is None:
-        raise UsageError("a complete run has a val_mse that is a number", where="val_mse", hint="or --status failed")
+        raise UsageError("a complete run needs a val_mse that is a number", where="val_mse", hint="or --status failed")
     with opened(view) as (journal, study):
         run = _owned(study, info.run_id, attempt, late=True)
         kept = (info.val_mse, info.test_mse) if status == COMPLETE else (None, None)
@@ -145,10 +144,10 @@ def report(
 
 
 def _owned(study: Study, run_id: str | int, attempt: int | None, *, late: bool = False) -> Run:
-    """The run, where it is running as `attempt`, or (`late`) was given up as lost and not claimed again."""
+    """The run, if it is running as `attempt`, or (`late`) was lost and not claimed again."""
     run = known(study, run_id)
     if attempt not in (None, run.attempt):
-        hint = "its process was silent for too long: drop this result"
+        hint = "it gave no sign of life for too long: drop this result"
         raise UsageError(f"{run.info.run_id} was claimed again, attempt {run.attempt}", where="run_id", hint=hint)
     if run.status != RUNNING and not (late and run.lost):
         raise UsageError(f"{run.info.run_id} has ended: {run.status}", where="run_id", hint="claim a new run")

@@ -1,6 +1,6 @@
 """What `python -m nas_agent` and its MCP server do: each command takes plain values and returns one JSON object.
 
-Before `finalize` no answer holds a test figure: who chooses by answers cannot choose by the test set.
+Before `finalize` no answer holds a score on the test set, so that nobody can choose by it.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ def init(
     max_failures: int | None = None,
     run_seconds: float | None = None,
 ) -> Answer:
-    """Begin a study in `folder`: its base configuration and its budgets. UsageError where one stands there."""
+    """Start a study in `folder` with a base configuration and budgets. UsageError if there is one already."""
     base = proposals.read_base(config)
     counts = {"max_runs": check_count(max_runs, "max_runs"), "max_failures": check_count(max_failures, "max_failures")}
     bounds: Answer = {**counts, "max_seconds": max_seconds, "run_seconds": run_seconds}
     with opened(view_of(folder)) as (journal, study):
         if "base" in study.settings:
-            raise UsageError("a study stands there already", where=str(folder), hint="another --study")
+            raise UsageError("there is a study already", where=str(folder), hint="another --study")
         _put(folder / "base.py", base)
         journal.write([happened("study", **bounds, base=base)], shown)
     return {"study": str(folder), **bounds, "base": base}
 
 
 def _put(file: Path, config: Mapping[str, Any]) -> None:
-    """Write a configuration where it can be run, under the lock of the study."""
+    """Write a configuration file to run, under the lock of the study."""
     file.parent.mkdir(exist_ok=True)
     with replacing(file, locked=True) as part:
         write_durably(part, config_file.to_text(config).encode())
@@ -71,7 +71,7 @@ def status(folder: Path) -> Answer:
 
 
 def look(folder: Path, k: int = RECENT) -> Answer:
-    """What to read before proposing: the last `k` runs, the best, budgets, the base and what may be changed in it."""
+    """What to read before a proposal: the last `k` runs, the best, budgets, the base and what may be changed."""
     study = study_in(folder)
     base, now = base_of(study, folder), time.time()
     return {
@@ -86,7 +86,7 @@ def look(folder: Path, k: int = RECENT) -> Answer:
 
 
 def claim(folder: Path, proposal: Any, *, lease: float = claims.LEASE) -> Answer:
-    """Reserve an id for a proposal that is good, or (None) take up a lost run again; says where its config stands."""
+    """Reserve an id for a valid proposal, or (None) claim a lost run again; the answer has the path of its config."""
     made = _claim(folder, proposal, lease=lease, begun=False)
     return _claimed(folder, made)
 
@@ -94,12 +94,12 @@ def claim(folder: Path, proposal: Any, *, lease: float = claims.LEASE) -> Answer
 def _claim(folder: Path, proposal: Any, *, lease: float, begun: bool) -> claims.Claim:
     view, study = view_of(folder), study_in(folder)
     if proposal is None:
-        made = claims.take_up(view, lease=lease, begun=begun)
+        made = claims.reclaim(view, lease=lease, begun=begun)
         if made is None:
-            raise UsageError("no run waits to be taken up again", where="proposal", hint="give a proposal")
+            raise UsageError("there is no lost run to retry", where="proposal", hint="give a proposal")
         return made
     base = base_of(study, folder)
-    claims.check_budget(view, study)  # before the proposal is rehearsed, which takes seconds
+    claims.check_budget(view, study)  # before the dry run of the proposal, which takes seconds
     config = proposals.checked(base, proposal)
 
     def prepare(run_id: str) -> None:
@@ -119,17 +119,17 @@ def _claimed(folder: Path, made: claims.Claim) -> Answer:
 
 
 def run(folder: Path, proposal: Any = None, run_id: str | None = None, *, timeout: float | None = None) -> Answer:
-    """Claim and run a proposal; or run `run_id`, claimed before or lost; or (neither) the first that was lost.
+    """Claim and run a proposal, or run the claimed or lost `run_id`, or (neither given) the first lost run.
 
-    The run may take `timeout` seconds, at most what the study's budgets leave. One that fails is recorded as failed
-    and says why: that is an answer, not an error.
+    The run may take `timeout` seconds, and no more than the budgets of the study leave. A run that fails is recorded as
+    failed with the reason: that is an answer, not an error.
     """
     if run_id is None:
         made = _claim(folder, proposal, lease=runner.LEASE, begun=True)
     elif proposal is not None:
-        raise UsageError("a claimed run has its proposal already", where="run_id", hint="a proposal, or a run id")
+        raise UsageError("a claimed run already has a proposal", where="run_id", hint="a proposal, or a run id")
     else:
-        taken = claims.take_up(view_of(folder), run_id, lease=runner.LEASE, begun=True)
+        taken = claims.reclaim(view_of(folder), run_id, lease=runner.LEASE, begun=True)
         assert taken is not None
         made = taken
     return _run(folder, made, _seconds(study_in(folder), timeout))
@@ -150,7 +150,7 @@ def _run(folder: Path, made: claims.Claim, timeout: float | None) -> Answer:
             timeout=timeout,
             alive=lambda: claims.beat(view, made.run_id, made.attempt),
         )
-    except BaseException as error:  # also Ctrl-C: the run is lost, and may be taken up again
+    except BaseException as error:  # also Ctrl-C: the run is lost and may be retried
         stopped = f"stopped: {error.what if isinstance(error, TsrunError) else type(error).__name__}"
         claims.report(view, RunInfo(made.run_id), status=FAILED, attempt=made.attempt, reason=stopped, lost=True)
         raise
@@ -162,7 +162,7 @@ def _run(folder: Path, made: claims.Claim, timeout: float | None) -> Answer:
 
 
 def _report_files(folder: Path, run_id: str, attempt: int | None) -> None:
-    """Report what an experiment left in its directory; where that is no result, the run has failed."""
+    """Report what an experiment left in its directory; without a result the run has failed."""
     view, place = view_of(folder), get_run_dir(run_id, folder)
     try:
         metrics, history = load_metrics(place), load_history(place)
@@ -186,20 +186,20 @@ def report(
     reason: str = "",
     alive: bool = False,
 ) -> Answer:
-    """What an external runner says of a run that it claimed: that it is `alive`, or how it ended.
+    """The report of an external runner on a run that it claimed: it is `alive`, or how it ended.
 
-    `metrics` is `{val_mse, test_mse, history_summary}` with all but the first optional; a complete run without them
-    is read from metrics.json and history.json in its directory.
+    `metrics` is `{val_mse, test_mse, history_summary}`, all but the first optional. Without it, a complete run is read
+    from metrics.json and history.json in its directory.
     """
     study_in(folder)
     view = view_of(folder)
     if alive:
         claims.beat(view, run_id, attempt)
     elif status not in (COMPLETE, PRUNED, FAILED):
-        raise UsageError(f"a run ends as complete, pruned or failed, not {status!r}", where="status")
+        raise UsageError(f"takes complete, pruned or failed, got {status!r}", where="status")
     elif status == COMPLETE and metrics is None:
         place = get_run_dir(run_id, folder)
-        load_metrics(place)  # an external runner that forgot to write is told so, and may report again
+        load_metrics(place)  # a runner that forgot to write gets an error, and may report again
         _report_files(folder, run_id, attempt)
     else:
         claims.report(view, _info(run_id, metrics or {}), status=status, attempt=attempt, reason=reason)
@@ -222,15 +222,15 @@ def curve(folder: Path, run_id: str) -> Answer:
 
 
 def study_in(folder: Path) -> Study:
-    """The study in `folder`. UsageError where none was begun."""
+    """The study in `folder`. UsageError if there is none."""
     if not view_of(folder).exists() and not (folder / "runs.jsonl").exists():
-        raise UsageError("no study stands there", where=str(folder), hint="python -m nas_agent init --config FILE ...")
+        raise UsageError("there is no study", where=str(folder), hint="python -m nas_agent init --config FILE ...")
     with opened(view_of(folder)) as (_, study):
         return study
 
 
 def base_of(study: Study, folder: Path) -> dict[str, Any]:
-    """The base configuration. UsageError where there is none: the library's states need none."""
+    """The base configuration. UsageError if there is none: a state made by the library needs none."""
     if "base" not in study.settings:
         hint = "python -m nas_agent init --config FILE ... gives it one"
         raise UsageError("this study has no base configuration", where=str(folder), hint=hint)
@@ -249,7 +249,7 @@ def _best(study: Study) -> Answer | None:
 
 
 def _public(run: Run) -> Answer:
-    """A run as an agent may see it: nothing of the test set."""
+    """A run as an agent may see it: without scores on the test set."""
     taken = None if run.ended is None else round(run.ended - run.claimed, 1)
     answer = {key: value for key, value in run.info.items() if key != "test_mse"}
     answer |= {"status": run.status, "seconds": taken, "attempt": run.attempt, "proposal": run.proposal}

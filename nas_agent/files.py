@@ -1,4 +1,4 @@
-"""The files of a run: written whole or not at all, found by path or by run id."""
+"""The files of a run: written completely or not at all, found by path or by run id."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from errors import DataError, ResourceError, UsageError, is_disk_full
 from metrics import clean_json
 from nas_agent.records import as_run_id, run_number
 
-RUNS = "runs"  # the folder of a study where none is named
+RUNS = "runs"  # default folder of a study
 Where = str | int | os.PathLike[str]
 
 
 @contextlib.contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """What the block writes may not fit: ResourceError; what may not be written there at all: UsageError."""
+    """ResourceError if the disk is full during the block, UsageError for any other failure to write."""
     try:
         yield
     except OSError as error:
@@ -33,9 +33,9 @@ def writing(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
-    """A file beside `path` to fill; it takes the place of `path` when the block went well, else it goes.
+    """A file beside `path` to fill; it replaces `path` if the block succeeds, else it is deleted.
 
-    Under a lock its name is always the same, so that the next writer clears away what a killed one left.
+    Under a lock its name is always the same, so that the next writer overwrites what a killed one left.
     """
     part = path.with_name(f".{path.name}.part" if locked else f".{path.name}.{os.getpid()}.part")
     try:
@@ -60,7 +60,7 @@ def as_json(content: Mapping[str, Any]) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. DataError where there is none or it is damaged."""
+    """The content of a JSON file. DataError if there is none or it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
 
 
 def get_run_dir(run_id: str | int, runs: str | os.PathLike[str] = RUNS) -> Path:
-    """`runs/run_0000` for run `run_0000` or 0. Nothing is created: `run.py --tag` and the savers below do that."""
+    """`runs/run_0000` for run `run_0000` or 0. Creates nothing: `run.py --tag` and the savers below do."""
     return Path(runs) / as_run_id(run_id)
 
 
@@ -93,20 +93,20 @@ def snapshot_config(config: str | os.PathLike[str], where: Where) -> Path:
 
 
 def save_metrics(metrics: Mapping[str, Any], where: Where) -> Path:
-    """Write `metrics.json`, whole or not at all; its path.
+    """Write `metrics.json`, completely or not at all; returns its path.
 
-    `where` is the run's directory (made where it is missing), the JSON file itself, or a run id: `run_0000` or 0, for
-    `runs/run_0000`. Content and place may come in either order.
+    `where` is the run's directory (created if missing), the JSON file itself, or a run id: `run_0000` or 0, for
+    `runs/run_0000`. Content and path may come in either order.
 
     Raises:
-        ResourceError: the disk is full; what was there before still is.
+        ResourceError: the disk is full; the old file is unchanged.
         UsageError: it cannot be written there.
     """
     return _save(metrics, where, "metrics.json")
 
 
 def load_metrics(where: Where) -> dict[str, Any]:
-    """What `save_metrics` wrote, or an experiment of run.py. DataError where there is nothing or it is damaged."""
+    """What `save_metrics` or an experiment of run.py wrote. DataError if it is missing or damaged."""
     return _load(where, "metrics.json")
 
 
@@ -116,7 +116,7 @@ def save_history(history: Mapping[str, Any], where: Where) -> Path:
 
 
 def load_history(where: Where) -> dict[str, Any]:
-    """What `save_history` wrote. DataError where there is nothing or it is damaged."""
+    """What `save_history` wrote. DataError if it is missing or damaged."""
     return _load(where, "history.json")
 
 
@@ -124,7 +124,7 @@ def _save(content: Any, where: Any, name: str) -> Path:
     if isinstance(where, Mapping):
         content, where = where, content
     if not isinstance(content, Mapping):
-        raise UsageError(f"{name} takes a mapping and a place", hint="save_metrics(metrics, run_dir)")
+        raise UsageError(f"{name} takes a mapping and a path", hint="save_metrics(metrics, run_dir)")
     path = _file(where, name)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _load(where: Where, name: str) -> dict[str, Any]:
 
 
 def _file(where: Where, name: str) -> Path:
-    """A run's file by its directory, by its own path, or by the run's id."""
+    """The file of a run, by the directory, by the path of the file, or by the run id."""
     if isinstance(where, int):
         return get_run_dir(where) / name
     if isinstance(where, str) and run_number(where) is not None and not Path(where).is_dir():

@@ -19,14 +19,14 @@ FIGURES = ("val_mse", "test_mse")
 
 
 def finalize(folder: Path, *, timeout: float | None = None) -> dict[str, Any]:
-    """Run the best configuration with three seeds (`final_0` to `final_2`) and tell its validation and test MSE.
+    """Run the best configuration with three seeds (`final_0` to `final_2`); returns validation and test MSE.
 
-    The study is closed from here on: nothing is claimed any more. What was interrupted is taken up where it was by
-    repeating the command; what is done is only told again. A run may take `timeout` seconds.
+    This closes the study: nothing can be claimed any more. After an interruption, repeat the command: it continues
+    where it stopped, and only repeats the answer once everything is done. A run may take `timeout` seconds.
 
     Raises:
         UsageError: no run is complete, or the best has no proposal.
-        TsrunError: one of the three failed; with its exit code.
+        TsrunError: one of the three failed; has the exit code of that run.
     """
     study = study_in(folder)
     if study.final is not None:
@@ -34,14 +34,14 @@ def finalize(folder: Path, *, timeout: float | None = None) -> dict[str, Any]:
     base, run = base_of(study, folder), _closed(folder)
     config = proposals.merged(base, run.proposal)
     runs = [_confirmed(folder, f"final_{k}", config | {"seed": config["seed"] + k}, timeout) for k in range(SEEDS)]
-    result = {"best_run_id": run.info.run_id, "searched_val_mse": run.info.val_mse, "config": config, **_told(runs)}
+    result = {"best_run_id": run.info.run_id, "searched_val_mse": run.info.val_mse, "config": config, **_summary(runs)}
     with opened(view_of(folder)) as (journal, _):
         journal.write([happened("finalized", result=result)], shown)
     return result
 
 
 def _closed(folder: Path) -> Run:
-    """Close the study; the run that was best then."""
+    """Close the study; returns the best run."""
     with opened(view_of(folder)) as (journal, study):
         if study.closed is not None:
             return study.runs[study.closed]
@@ -49,14 +49,14 @@ def _closed(folder: Path) -> Run:
             raise UsageError("no run is complete: there is nothing to confirm", where=str(folder))
         run = study.runs[study.best.run_id]
         if run.proposal is None:
-            what = f"{run.info.run_id} was not proposed here: its configuration is not known"
+            what = f"{run.info.run_id} was not proposed here, so its configuration is unknown"
             raise UsageError(what, where=str(folder))
         journal.write([happened("closed", best_run_id=run.info.run_id)], shown)
         return run
 
 
 def _confirmed(folder: Path, tag: str, config: dict[str, Any], timeout: float | None) -> dict[str, Any]:
-    """The metrics of one final run, which is made where it is not there yet."""
+    """The metrics of one final run, trained now unless it exists."""
     file, place = folder / "configs" / f"{tag}.py", get_run_dir(tag, folder)
     text = config_file.to_text(config).encode()
     if not (place / "metrics.json").is_file() or not file.is_file() or file.read_bytes() != text:
@@ -66,13 +66,13 @@ def _confirmed(folder: Path, tag: str, config: dict[str, Any], timeout: float | 
                 write_durably(part, text)
         outcome = runner.execute(file, tag, folder, timeout=timeout, alive=lambda: None)
         if outcome.reason:
-            error = TsrunError(outcome.reason, where=tag, hint="repeat finalize: what is done is kept")
+            error = TsrunError(outcome.reason, where=tag, hint="repeat finalize: finished runs are kept")
             error.exit_code = 6 if outcome.code is None else max(outcome.code, 1)
             raise error
     return {"tag": tag, "seed": config["seed"], **load_metrics(place)}
 
 
-def _told(runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread (the sample's standard deviation) over the seeds, beside the references."""
     spread = {
         name: {

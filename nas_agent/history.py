@@ -1,4 +1,4 @@
-"""A learning curve in one sentence, for who reads words rather than plots."""
+"""A learning curve in words, for a reader without plots."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""runs.jsonl: what happened in a study, an event a line, only ever appended to. It is the truth.
+"""runs.jsonl: what happened in a study, one event per line, append-only. All other state is derived from it.
 
-Every event is on the disk before the call that reports it returns. agent_state.json is a view of it, replaced whole:
-who reads that file needs no lock. A torn last line (the machine stopped in the middle of a write) is moved to
-`runs.jsonl.torn`, and an event `repaired` tells of it.
+Every event is on the disk before the call that reports it returns. agent_state.json is a view of it, replaced as a
+whole: reading that file needs no lock. A torn last line (the machine stopped during a write) is moved to
+`runs.jsonl.torn`, and recorded as an event `repaired`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from nas_agent.files import as_json, replacing, write_durably, writing
 log = logging.getLogger("nas_agent")
 Event = dict[str, Any]
 VIEW = "agent_state.json"
-PATIENCE = 60.0  # seconds to wait for the lock; who holds it writes a few lines
+PATIENCE = 60.0  # seconds to wait for the lock; its holder only writes a few lines
 
 
 def happened(event: str, **content: Any) -> Event:
-    """An event of this moment."""
+    """An event with the current time."""
     return {"event": event, "time": time.time(), **content}
 
 
 class Journal:
-    """The events of one study, for who holds its lock (`opened`); `view` is where agent_state.json stands."""
+    """The events of one study, for the holder of its lock (`opened`); `view` is the path of agent_state.json."""
 
     def __init__(self, view: Path) -> None:
         self.view = view
@@ -66,8 +66,8 @@ class Journal:
             self._repair(rest)
 
     def _repair(self, rest: bytes) -> None:
-        """Set aside what follows the last whole line: the lock is ours, so nobody is still writing it."""
-        if _parsed(rest) is not None:  # all of it but the line's end
+        """Move away what follows the last complete line: we hold the lock, so nobody is still writing it."""
+        if _parsed(rest) is not None:  # only the line break is missing
             os.truncate(self.path, self._end)
             self._append([_event(rest, str(self.path))])
             return
@@ -82,7 +82,7 @@ class Journal:
     def write(self, events: Sequence[Event], show: Callable[[Sequence[Event]], Mapping[str, Any]]) -> None:
         """Append `events` and replace the view by what `show` makes of all events.
 
-        The view is on the disk, under another name, before the journal grows: where the disk is full, neither changes.
+        The view is on the disk, under another name, before the journal grows: if the disk is full, neither changes.
         """
         with replacing(self.view, locked=True) as part:
             write_durably(part, as_json(show([*self.events, *events])))
@@ -125,7 +125,7 @@ def _parsed(line: bytes) -> Event | None:
 def _event(line: bytes, where: str) -> Event:
     event = _parsed(line)
     if event is None:
-        hint = "only the last line can be torn by a crash; restore this one, or delete it"
+        hint = "a crash can only damage the last line; restore this one, or delete it"
         raise DataError("a damaged line", where=where, hint=hint)
     return event
 
@@ -140,4 +140,4 @@ def _locked(path: Path) -> Iterator[None]:
         with filelock.FileLock(path, timeout=PATIENCE, poll_interval=0.01):
             yield
     except filelock.Timeout:
-        raise ResourceError(f"another process holds the lock for over {PATIENCE:.0f} s", where=str(path)) from None
+        raise ResourceError(f"another process has held the lock for over {PATIENCE:.0f} s", where=str(path)) from None

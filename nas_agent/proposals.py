@@ -1,8 +1,9 @@
-"""A proposal: what an agent would change in a study's base configuration, checked, and what there is to change.
+"""A proposal: what an agent wants to change in the base configuration of a study, and what it may change.
 
-It is a JSON object with `model`, `training` and `data` (of which only `batch_size`), each a part of the sections of an
-experiment (experiment.py); the names of classes are text, as "optim.Adam". What it leaves out is the base's: {} is the
-base itself. Seed, data and evaluation are not an agent's to change; `training.max_epochs` is at most the base's.
+It is a JSON object with `model`, `training` and `data` (only `batch_size`), each a part of that section of an
+experiment (experiments/config_file.py). Names of classes are text, such as "optim.Adam". What a proposal leaves out
+comes from the base: {} is the base itself. An agent cannot change seed, data and evaluation, nor raise
+`training.max_epochs`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SECTIONS = {"model": "the network", "training": "how it learns", "data": "of thi
 FIXED = ("seed", "evaluation")
 OPTIMIZER: dict[str, Plain] = {
     "lr": {"default": 1e-3, "min": 0.0, "help": "learning rate"},
-    "weight_decay": {"default": 0.01, "min": 0.0, "help": "decay of the weights"},
+    "weight_decay": {"default": 0.01, "min": 0.0, "help": "weight decay"},
 }
 SUGGESTED: dict[str, list[str | None]] = {  # classes that need no arguments of their own
     "optimizer_class": ["optim.AdamW", "optim.Adam", "optim.SGD", "optim.RMSprop"],
@@ -31,10 +32,10 @@ SUGGESTED: dict[str, list[str | None]] = {  # classes that need no arguments of 
 
 
 def read_base(path: Path) -> Plain:
-    """A study's base configuration, {seed, data, model, training}; its table by its full path.
+    """The base configuration of a study, {seed, data, model, training}, with the full path of its table.
 
     Raises:
-        UsageError: it is no experiment; says what is wrong with it, and where.
+        UsageError: it is not an experiment; the message says what is wrong, and where.
     """
     plain = config_file.parse(path).plain()
     csv = Path(plain["data"]["csv"]).expanduser()
@@ -47,26 +48,26 @@ def checked(base: Plain, proposal: Any) -> Plain:
     """The configuration that `proposal` makes of `base`.
 
     Raises:
-        UsageError: it is not one; says all that is wrong, in words that an agent can act on.
+        UsageError: it is not a valid one; the message lists all problems.
     """
     made = merged(base, proposal)
     epochs, most = made["training"].get("max_epochs"), base["training"]["max_epochs"]
     if isinstance(epochs, int) and epochs > most:
         what = f"training['max_epochs'] {epochs} is more than the {most} of the study"
         raise UsageError(what, where="proposal", hint=f"1 to {most}")
-    if refusal := runner.rehearse(config_file.to_text(made)):
+    if refusal := runner.dry_run(config_file.to_text(made)):
         what, _, hint = refusal.partition("\n  hint: ")
         raise UsageError(what, where="proposal", hint=hint)
     return made
 
 
 def merged(base: Plain, proposal: Any) -> Plain:
-    """`proposal` over `base`; its values are not looked at. UsageError for what is not an agent's to change."""
+    """`proposal` over `base`, with values unchecked. UsageError for what an agent may not change."""
     if not isinstance(proposal, Mapping):
         raise UsageError("a proposal is a JSON object", where="proposal", hint=_sections())
     for name, section in proposal.items():
         if name in FIXED:
-            raise UsageError(f"{name} is not an agent's to change", where="proposal", hint=_sections())
+            raise UsageError(f"{name} cannot be changed by a proposal", where="proposal", hint=_sections())
         if name not in SECTIONS:
             hint = nearest(str(name), SECTIONS) or _sections()
             raise UsageError(f"a proposal has no {name!r}", where="proposal", hint=hint)
@@ -74,7 +75,9 @@ def merged(base: Plain, proposal: Any) -> Plain:
             raise UsageError(f"{name} is a JSON object, not {section!r}", where="proposal", hint=_sections())
     for name in proposal.get("data", {}):
         if name != "batch_size":
-            why = f"data[{name!r}] is not an agent's to change" if name in config_file.DATA else f"no data[{name!r}]"
+            why = (
+                f"data[{name!r}] cannot be changed by a proposal" if name in config_file.DATA else f"no data[{name!r}]"
+            )
             raise UsageError(why, where="proposal", hint="of the data only batch_size may be proposed")
     return {
         "seed": base["seed"],
@@ -89,23 +92,23 @@ def _sections() -> str:
 
 
 def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> Plain:
-    """`given` over `base`; null takes a key away."""
+    """`given` over `base`; null removes a key."""
     return {key: value for key, value in {**base, **given}.items() if value is not None}
 
 
 def _model(base: Plain, given: Mapping[str, Any]) -> Plain:
-    """Another backbone starts from its own defaults, the base's keeps the rest of the base."""
+    """The model section: another backbone starts from its defaults, the same one keeps the rest of the base."""
     same = config_file.backbone_of({"model": _over(base, given)}) == config_file.backbone_of({"model": base})
     return _over(base if same else {}, given)
 
 
 def _training(base: Plain, given: Mapping[str, Any]) -> Plain:
-    """Arguments go over the base's where the class is the same; of another optimizer's, lr and weight_decay stay."""
+    """The training section: arguments extend those of the same class; another one keeps lr and weight_decay."""
     made = {**base, **given}
     for kind in ("optimizer", "scheduler"):
         mine, before = given.get(f"{kind}_params", {}), base.get(f"{kind}_params", {})
         if not isinstance(mine, Mapping):
-            continue  # said by the check of the whole
+            continue  # the check of the whole configuration reports it
         if made.get(f"{kind}_class") != base.get(f"{kind}_class"):
             before = {key: before[key] for key in ("lr", "weight_decay") if key in before}
         made[f"{kind}_params"] = _over(before, mine)
@@ -113,12 +116,12 @@ def _training(base: Plain, given: Mapping[str, Any]) -> Plain:
 
 
 def space(base: Plain) -> Plain:
-    """What a proposal may hold: for each key its type, range, the base's value, and values around it to begin with."""
+    """What a proposal may hold: for each key the type, the range, the value of the base, and values to start with."""
     backbone, training = config_file.backbone_of(base), base["training"]
     table = {key: row for key, row in backbones.hyper(backbone).items() if key not in config_file.DATA}
     params, most = training.get("optimizer_params", {}), training["max_epochs"]
     learning = {key: _leaf(row, params.get(key)) for key, row in OPTIMIZER.items()}
-    epochs = _leaf({"default": most, "min": 1, "max": most, "help": "at most the base's"}, most)
+    epochs = _leaf({"default": most, "min": 1, "max": most, "help": "at most that of the base"}, most)
     patience = _leaf({"default": 0, "min": 0, "help": config_file.TRAINING["patience"]["help"]}, training["patience"])
     size = _leaf({"min": 1, **config_file.DATA["batch_size"]}, base["data"].get("batch_size"))
     return {
@@ -132,19 +135,19 @@ def space(base: Plain) -> Plain:
 
 def _class(key: str, value: str | None) -> Plain:
     names = SUGGESTED[key] if value in SUGGESTED[key] else [value, *SUGGESTED[key]]
-    text = f"a class of torch.{config_file.CLASSES[key]}; another than the base's starts with its own arguments"
+    text = f"a class of torch.{config_file.CLASSES[key]}; another class than in the base starts with its own arguments"
     return {"type": "str", "base": value, "help": text, "suggest": names}
 
 
 def _leaf(row: Mapping[str, Any], value: Any) -> Plain:
-    """One key of the space, from a row of a table of hyperparameters and the base's value."""
+    """One key of the space, from a row of a table of hyperparameters and the value of the base."""
     value = row["default"] if value is None else value
     given = {key: row[key] for key in ("min", "max", "choices", "help") if key in row}
     return {"type": type(row["default"]).__name__, "base": value, **given, "suggest": _near(row, value)}
 
 
 def _near(row: Mapping[str, Any], value: Any) -> list[Any]:
-    """Values to try: all choices, or half the base's, itself, and twice it."""
+    """Values to try: all choices, or half, once and twice the value of the base."""
     if "choices" in row or isinstance(value, bool):
         return list(row.get("choices", [False, True]))
     if not isinstance(value, (int, float)):

@@ -1,4 +1,4 @@
-"""What a script holds in its hands: a run and the state of a study, JSON objects whose keys are attributes too."""
+"""The objects of a script: a run and the state of a study, JSON objects whose keys are attributes too."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def run_name(number: int) -> str:
 
 
 def run_number(run_id: str) -> int | None:
-    """0 for `run_0000`; None for a name that is not of this form."""
+    """0 for `run_0000`; None for any other name."""
     match = _RUN_ID.fullmatch(run_id)
     return int(match[1]) if match else None
 
 
 def as_run_id(run_id: str | int) -> str:
-    """`run_0000` for 0 and for `run_0000`. UsageError for what could leave the study's folder."""
+    """`run_0000` for 0 and for `run_0000`. UsageError for a path out of the study's folder."""
     if isinstance(run_id, int) and not isinstance(run_id, bool) and 0 <= run_id < 10**9:
         return run_name(run_id)
     if isinstance(run_id, str) and re.fullmatch(r"\w[\w.-]{0,99}", run_id):
         return run_id
-    raise UsageError(f"{run_id!r} is no run id", hint="run_0000, or its number")
+    raise UsageError(f"{run_id!r} is not a run id", hint="run_0000, or its number")
 
 
 class _Record(dict[str, Any]):
@@ -51,7 +51,7 @@ class RunInfo(_Record):
     """One finished run, `{run_id, val_mse, test_mse, history_summary, accepted}`.
 
     `run_id` is `run_0000` or its number. A metric that is missing, NaN or infinite is None, and a run without `val_mse`
-    has failed. `accepted` left out is decided by validation alone: better than every run before it.
+    has failed. By default `accepted` says whether its validation MSE is the best so far.
     """
 
     run_id: str
@@ -78,7 +78,7 @@ class RunInfo(_Record):
 
     @classmethod
     def of(cls, content: Any, where: str = "a run") -> RunInfo:
-        """From a mapping with these keys. DataError where it is none or holds others."""
+        """From a mapping with these keys. DataError for anything else."""
         if not isinstance(content, Mapping) or "run_id" not in content:
             raise DataError("a run is a mapping with a run_id", where=where, hint=f"keys: {', '.join(RUN_KEYS)}")
         if strange := [str(key) for key in content if key not in RUN_KEYS]:
@@ -93,7 +93,7 @@ def _number(value: Any, name: str) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{value!r} is no number", where=name) from None
+        raise UsageError(f"{value!r} is not a number", where=name) from None
     return number if math.isfinite(number) else None
 
 
@@ -112,7 +112,7 @@ class AgentState(_Record):
 
     @classmethod
     def of(cls, content: Any, where: str) -> AgentState:
-        """From the JSON object of agent_state.json. DataError where it is none."""
+        """From the JSON object of agent_state.json. DataError if it is none."""
         keys = ("max_runs", "best_run_id", "runs")
         if not isinstance(content, Mapping) or not isinstance(content.get("runs", []), list):
             raise DataError("not a state", where=where, hint="{max_runs, best_run_id, runs: [...]}")
@@ -122,12 +122,12 @@ class AgentState(_Record):
 
 
 def check_count(value: Any, name: str) -> int | None:
-    """`value` where it is None or a whole number from 1 on; else UsageError."""
+    """`value` if it is None or a whole number of at least 1, else UsageError."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
-    raise UsageError(f"{value!r} is not a whole number from 1 on", where=name)
+    raise UsageError(f"{value!r} is not a whole number of at least 1", where=name)
 
 
 def best_of(runs: Iterable[RunInfo]) -> RunInfo | None:
-    """The run with the lowest validation MSE (the first of equals); None where none has one."""
+    """The run with the lowest validation MSE (the first of equals); None if no run has one."""
     return min((run for run in runs if run.val_mse is not None), key=lambda run: run["val_mse"], default=None)

@@ -1,7 +1,7 @@
 """A study for an agent that speaks the Model Context Protocol, over stdin and stdout: the commands as tools.
 
-What is refused comes back as text that says what to change. Test figures are in no answer; `finalize` is a person's,
-on the command line.
+A refusal is an answer that says what to change. No answer has scores on the test set; `finalize` is for a person, on
+the command line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ its validation MSE; learning_curve shows how it learned. Stop when read_study sa
 
 
 def serve(folder: Path) -> None:
-    """Answer until stdin ends. UsageError where no study stands there, or the extra is not installed."""
+    """Answer until stdin ends. UsageError if there is no study, or the extra is not installed."""
     try:
         from mcp.server.mcpserver import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
@@ -30,7 +30,7 @@ def serve(folder: Path) -> None:
     commands.study_in(folder)
     server = MCPServer("nas_agent", instructions=INSTRUCTIONS, log_level="WARNING")
 
-    def told(tool: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def answering(tool: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         @wraps(tool)
         def answer(*args: Any, **words: Any) -> dict[str, Any]:
             try:
@@ -41,31 +41,31 @@ def serve(folder: Path) -> None:
         return answer
 
     @server.tool()
-    @told
+    @answering
     def read_study(recent: int = commands.RECENT) -> dict[str, Any]:
         """What to read before proposing: the last runs, the best, what is left of each budget, runs to retry, the
-        base configuration, and what may be changed in it (type, range, values to begin with)."""
+        base configuration, and what may be changed in it (type, range, values to start with)."""
         return commands.look(folder, recent)
 
     @server.tool()
-    @told
+    @answering
     def propose(
         model: dict[str, Any] | None = None, training: dict[str, Any] | None = None, data: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Check a change of the base configuration and reserve a run for it; answers its run_id. `data` may hold
-        batch_size alone; classes are text, as "optim.Adam"; null takes a key of the base away."""
+        batch_size alone; classes are text, as "optim.Adam"; null removes a key of the base."""
         sections = {"model": model, "training": training, "data": data}
         return commands.claim(folder, {name: section for name, section in sections.items() if section is not None})
 
     @server.tool()
-    @told
+    @answering
     def run(run_id: str, timeout_seconds: float | None = None) -> dict[str, Any]:
-        """Train a proposed run, or take up one that was lost; answers its validation MSE. It is stopped after
+        """Train a proposed run, or retry one that was lost; answers its validation MSE. It is stopped after
         `timeout_seconds`, or when the study's budgets say so, and has then failed."""
         return commands.run(folder, run_id=run_id, timeout=timeout_seconds)
 
     @server.tool()
-    @told
+    @answering
     def learning_curve(run_id: str) -> dict[str, Any]:
         """How a run learned: training and validation MSE and learning rate of every epoch, and in words."""
         return commands.curve(folder, run_id)

@@ -1,4 +1,4 @@
-"""agent_state.json for a script: load, add, save. Several processes may do so at once, and nobody's run is dropped."""
+"""agent_state.json for a script: load, add, save. Several processes may do so at once without losing a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Where = str | os.PathLike[str]
 
 @dataclass
 class _Memory:
-    """What a state was when it was last read or written: what differs since is this process's doing."""
+    """A state as it was last read or written: what differs from it now was changed by this process."""
 
     view: Path | None = None
     max_runs: int | None = None
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
-    undecided: set[str] = field(default_factory=set)  # runs whose `accepted` is still to be settled under the lock
+    undecided: set[str] = field(default_factory=set)  # runs whose `accepted` is decided under the lock
 
 
 def _memory(state: State) -> _Memory:
@@ -39,11 +39,11 @@ def _runs(state: State) -> list[RunInfo]:
 
 
 def load_agent_state(path: Where = RUNS) -> AgentState:
-    """The state in `path`, a study's folder or its agent_state.json; an empty one where there is none.
+    """The state in `path`, a study's folder or its agent_state.json; an empty one if there is none.
 
     Raises:
-        DataError: what is there is damaged.
-        UsageError: the folder cannot be written (the lock stands in it), or filelock is not installed.
+        DataError: the files are damaged.
+        UsageError: the folder cannot be written (it holds the lock), or filelock is not installed.
     """
     view = view_of(path)
     with opened(view) as (_, study):
@@ -59,8 +59,8 @@ def _remembered(state: AgentState, study: Study, view: Path) -> AgentState:
 def add_run(state: State, run: RunInfo | Mapping[str, Any]) -> State:
     """Append a finished run to `state`, in place; `save_agent_state` writes it. Returns the state.
 
-    A run whose id another one has gets the next free id, and a warning says so. Where `accepted` is left out, it says
-    whether the validation MSE is below that of every run before; saving settles it with the runs of other processes.
+    A run whose id is taken gets the next free id, with a warning. By default `accepted` says whether the validation MSE
+    is the best so far; saving decides it again with the runs of other processes.
     """
     info = run if isinstance(run, RunInfo) else RunInfo.of(run)
     before = _runs(state)
@@ -80,12 +80,12 @@ def add_run(state: State, run: RunInfo | Mapping[str, Any]) -> State:
 def _rename(info: RunInfo, taken: set[str]) -> None:
     numbers = [number for run_id in taken if (number := run_number(run_id)) is not None]
     free = run_name(max(numbers, default=-1) + 1)
-    log.warning("warning: another run is %s already; this one is now %s", info.run_id, free)
+    log.warning("warning: there is a run %s already; this one is now %s", info.run_id, free)
     info["run_id"] = free
 
 
 def get_best_run(state: State) -> RunInfo | None:
-    """The run with the lowest validation MSE; None where no run has one. Test figures play no part."""
+    """The run with the lowest validation MSE; None if no run has one. Test scores play no part."""
     return best_of(_runs(state))
 
 
@@ -95,14 +95,14 @@ def get_recent_runs(state: State, k: int = 5) -> list[RunInfo]:
 
 
 def save_agent_state(state: State, path: Where | None = None) -> None:
-    """Merge `state` into what `path` holds: runs that others have saved meanwhile stay, and are in `state` afterwards.
+    """Merge `state` into `path`: runs that others have saved meanwhile stay, and are in `state` afterwards.
 
-    `path` is a study's folder or its agent_state.json; left out, it is where the state was loaded from. A new run
-    whose id was taken meanwhile gets the next free one, and a warning says so.
+    `path` is a study's folder or its agent_state.json (default: where the state was loaded from). A new run whose id
+    was taken meanwhile gets the next free one, with a warning.
 
     Raises:
-        ResourceError: the disk is full; what was there before still is, and nothing half written.
-        DataError: what is there is damaged.
+        ResourceError: the disk is full; the old files are unchanged.
+        DataError: the files are damaged.
         UsageError: it cannot be written there, or filelock is not installed.
     """
     if isinstance(path, Mapping):
@@ -110,7 +110,7 @@ def save_agent_state(state: State, path: Where | None = None) -> None:
     memory = _memory(state)
     view = memory.view if path is None else view_of(path)
     view = view_of(RUNS) if view is None else view
-    if view != memory.view:  # nothing is known of what stands there
+    if view != memory.view:  # another study, of which nothing is known
         memory = _Memory(undecided=memory.undecided)
     mine = state if isinstance(state, AgentState) else AgentState.of(state, "the state")
     with opened(view) as (journal, study):

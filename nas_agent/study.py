@@ -1,4 +1,4 @@
-"""A study as its events tell it: runs and their status, what is left of its budgets, its best run."""
+"""A study, built from its events: runs and their status, what is left of the budgets, the best run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas_agent.journal import VIEW, Event, Journal, happened
 from nas_agent.records import AgentState, RunInfo, best_of, run_name, run_number
 
 RUNNING, COMPLETE, PRUNED, FAILED = STATUSES = ("running", "complete", "pruned", "failed")
-ATTEMPTS = 3  # at one run, where its process is lost
+ATTEMPTS = 3  # at one run whose process is lost
 
 
 @dataclass
@@ -29,15 +29,15 @@ class Run:
     claimed: float = 0.0
     beat: float = 0.0
     lease: float = 0.0
-    begun: bool = False  # somebody runs it, not only means to
+    begun: bool = False  # somebody is running it, not only planning to
     ended: float | None = None
     proposal: dict[str, Any] | None = None
     reason: str = ""  # why it failed
-    lost: bool = False  # it failed through no fault of its configuration
+    lost: bool = False  # its process was lost: the configuration is not to blame
 
     @property
     def retriable(self) -> bool:
-        """Whether the next claim takes this run up again."""
+        """Whether the next claim retries this run."""
         return self.status == FAILED and self.lost and self.attempt < ATTEMPTS
 
     def stale(self, now: float) -> bool:
@@ -46,14 +46,14 @@ class Run:
 
 @dataclass
 class Study:
-    """All events, folded. Times are seconds since 1970."""
+    """The state after all events. Times are seconds since 1970."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     finished: dict[str, None] = field(default_factory=dict)  # ids in the order in which their runs ended
     failures: int = 0  # in a row
     started: float | None = None
-    closed: str | None = None  # the run that is confirmed, or was
+    closed: str | None = None  # the run that finalize confirms
     final: dict[str, Any] | None = None
     repairs: list[Event] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class Study:
         return study
 
     def apply(self, event: Event) -> None:
-        """Go on by one event. DataError for one of a kind that this version does not know."""
+        """Apply one event. DataError for a kind that this version does not know."""
         kinds = {
             "study": self._set,
             "claimed": self._claimed,
@@ -76,8 +76,8 @@ class Study:
             "repaired": self.repairs.append,
         }
         if event["event"] not in kinds:
-            hint = "it was written by a newer version, or by hand"
-            raise DataError(f"an event {event['event']!r} is not known", where="runs.jsonl", hint=hint)
+            hint = "a newer version wrote it, or a person by hand"
+            raise DataError(f"unknown event {event['event']!r}", where="runs.jsonl", hint=hint)
         try:
             kinds[event["event"]](event)
         except (KeyError, TypeError, ValueError) as error:
@@ -133,7 +133,7 @@ class Study:
         return val_mse is not None and (self.best is None or val_mse < self.best["val_mse"])
 
     def next_id(self) -> str:
-        """The first id above all that were ever given."""
+        """The first id above all ids so far."""
         numbers = [number for run_id in self.runs if (number := run_number(run_id)) is not None]
         return run_name(max(numbers, default=-1) + 1)
 
@@ -144,7 +144,7 @@ class Study:
         return AgentState(self.settings.get("max_runs"), None if best is None else best.run_id, infos)
 
     def left(self, now: float) -> dict[str, float | None]:
-        """What is left of each budget; None where it has no bound."""
+        """What is left of each budget; None for a budget without a limit."""
         used = {
             "runs": len(self.runs),
             "seconds": 0.0 if self.started is None else round(now - self.started, 1),
@@ -154,14 +154,14 @@ class Study:
         return {name: None if (most := bounds[name]) is None else max(0, most - used[name]) for name in used}
 
     def spent(self, now: float, *, again: bool = False) -> str:
-        """Why no run may be claimed any more, or an empty text; `again`: one whose id is counted already."""
+        """Why no run may be claimed any more, or ""; with `again`, a run that is already counted."""
         if self.closed is not None:
             return f"the study is closed: finalize confirms {self.closed}"
         left, settings = self.left(now), self.settings
         if left["runs"] == 0 and not again:
             return f"all {settings['max_runs']} runs are claimed"
         if left["seconds"] == 0:
-            return f"the {settings['max_seconds']:g} s of the study are over"
+            return f"the {settings['max_seconds']:g} s of the study are used up"
         if left["failures"] == 0:
             return f"{self.failures} runs in a row failed"
         return ""
@@ -180,9 +180,9 @@ def view_of(where: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def opened(view: Path) -> Iterator[tuple[Journal, Study]]:
-    """A study under its lock: stale runs have become failed, and agent_state.json shows what runs.jsonl says.
+    """A study under its lock: stale runs have become failed, and agent_state.json matches runs.jsonl.
 
-    A view without a journal (written by hand, or before there was one) becomes the journal's beginning. Errors are
+    A view without a journal (written by hand, or by an older version) becomes the start of the journal. Errors are
     those of `Journal.opened`.
     """
     with Journal.opened(view) as journal:

@@ -1,1 +1,1 @@
-"""A search over configurations: what is varied, the trials and who runs them, what they came to."""
+"""A search over configurations: the space, the trials and their processes, the results."""

@@ -1,8 +1,8 @@
-"""A study in a database: which trials there are, who runs them, and which are still to be run.
+"""A study in a database: its trials, the processes that run them, and the trials still to run.
 
-Optuna keeps the trials. What it leaves open is settled here, under a lock that all processes of a study share: a study
-of N trials starts N, however many processes share it, and a trial whose process was lost is run again, a bounded number
-of times. What is to be done is read from the database each time, so a process may be killed between any two statements.
+Optuna keeps the trials. This adds what it lacks, under a lock that all processes of a study share: a study of N trials
+starts N, however many processes share it, and a trial whose process was lost is run again, a limited number of times.
+The state is read from the database each time, so a process may be killed between any two statements.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ FACTS = (
     "retry_of",
     "error",
 )  # of a trial, beside its parameters
-STARTUP = 10  # trials at random, before the sampler looks at what they gave
-FOREST = 5  # trials that are never pruned by the median
-TELLING = 5  # completed trials, below which importances mean nothing
+STARTUP = 10  # random trials before the sampler uses their results
+UNPRUNED = 5  # first trials, which the median never prunes
+FEWEST = 5  # completed trials that importances need
 
 
 def open_study(
     store: Store, name: str, asked: Mapping[str, Any], *, direction: str, pruner: str, epochs: int, grace: int
 ) -> optuna.Study:
-    """The study `name`, begun where there is none. UsageError where it was begun for something else than `asked`."""
+    """The study `name`, created if there is none. UsageError if it was created with other settings than `asked`."""
     import optuna
 
     pruners = {
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=FOREST, n_warmup_steps=1),
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=1),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(1, max(epochs, 2), 3),
         "none": optuna.pruners.NopPruner,
     }
@@ -66,9 +66,9 @@ def open_study(
 
 
 def _changed(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """What a study was begun with and is now asked for differently, by name; empty where it is the same.
+    """The names of what differs from the settings that the study was begun with; empty if nothing does.
 
-    Settings that count no more, since an older version began the study, are passed over.
+    Settings that an older version noted and that no longer count are ignored.
     """
     parts = [key for key in ("space", "data") if begun.get(key) != asked.get(key)]
     before, after = (each.get("settings", {}) for each in (begun, asked))
@@ -76,14 +76,14 @@ def _changed(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 
 class Queue:
-    """The trials of a study that this process takes, and what it says of them."""
+    """The trials that this process takes from a study, and what it reports about them."""
 
     def __init__(self, study: optuna.Study, store: Store, *, trials: int, retries: int, seed: int) -> None:
         self.study, self.store, self.trials, self.retries, self.seed = study, store, trials, retries, seed
         self._storage: Any = study._storage
 
     def take(self) -> optuna.Trial | None:
-        """A trial to run: one that was lost, or a new one while fewer than asked for have begun; else None."""
+        """A trial to run: a lost one, or a new one while fewer than wanted have started; else None."""
         import optuna
 
         with self.store.exclusive(self.study.study_name):
@@ -99,11 +99,11 @@ class Queue:
         return trial
 
     def _revive(self) -> None:
-        """Put lost trials back; under the lock, so that none is put back twice."""
+        """Put lost trials back, under the lock so that none is put back twice."""
         import optuna
 
         for trial in self.study.get_trials(deepcopy=False):
-            # Whoever asks for a trial names itself before it leaves the lock: without a name, it died in there.
+            # A process names itself on the trial before it leaves the lock: without a name, it died inside.
             if trial.state == optuna.trial.TrialState.RUNNING and "worker" not in trial.user_attrs:
                 self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         for trial in lost(self.study.get_trials(deepcopy=False), self.retries):
@@ -119,7 +119,7 @@ class Queue:
             self.study.add_trial(again)
 
     def suggest(self, trial: optuna.Trial, space: Space) -> dict[str, Any]:
-        """The values of a trial. The sampler's generator follows from seed and number: no two processes draw alike."""
+        """The values of a trial. The random state follows from seed and number: no two processes draw the same."""
         import optuna
 
         source = int.from_bytes(hashlib.sha256(f"{self.seed} {trial.number}".encode()).digest()[:4], "big")
@@ -135,7 +135,7 @@ class Queue:
         self._storage.record_heartbeat(trial._trial_id)
 
     def report(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
-        """Note the monitor after an epoch; whether the trial is to be stopped, since others did better by then."""
+        """Note the monitor after an epoch; returns whether to stop the trial, since others were better by then."""
         trial.report(value, epoch)
         return trial.should_prune()
 
@@ -145,14 +145,14 @@ class Queue:
         self.study.tell(trial, value)
 
     def pruned(self, trial: optuna.Trial, **facts: Any) -> None:
-        """Stopped for its values, or refused for its combination (`error` says how): the sampler turns away from it."""
+        """The trial was stopped for its values, or its combination refused (`error`): the sampler avoids it."""
         import optuna
 
         self._note(trial, facts)
         self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
 
     def failed(self, trial: optuna.Trial, *, again: bool, **facts: Any) -> None:
-        """`again`: the reason may lie outside of the configuration, so that it is worth another try."""
+        """The trial failed; `again` if the configuration may not be to blame, so that it is worth another try."""
         import optuna
 
         self._note(trial, facts | {"again": again})
@@ -163,42 +163,42 @@ class Queue:
             trial.set_user_attr(key, value)
 
     def keep_references(self, found: Mapping[str, float]) -> None:
-        """What the references read on validation: the monitor of each, known once for the study."""
+        """Note the monitor of each reference on validation, once for the study."""
         if found:
             self.study.set_user_attr("references", dict(found))
 
     def references(self) -> dict[str, float]:
-        """As they were kept; empty until a trial has asked for them."""
+        """The references as noted; empty until a trial has computed them."""
         found: dict[str, float] = self.study.user_attrs.get("references", {})
         return found
 
-    def settled(self) -> bool:
+    def finished(self) -> bool:
         """Whether no process has anything left to do."""
         trials = self.study.get_trials(deepcopy=False)
-        finished = all(trial.state.is_finished() for trial in trials)
-        return finished and not lost(trials, self.retries) and slots_used(trials, self.trials) >= self.trials
+        ended = all(trial.state.is_finished() for trial in trials)
+        return ended and not lost(trials, self.retries) and slots_used(trials, self.trials) >= self.trials
 
     def table(self) -> list[dict[str, Any]]:
-        """A line a trial: the FACTS, then its parameters."""
+        """One row per trial: the FACTS, then its parameters."""
         trials = self.study.get_trials(deepcopy=False)
         again = retried(trials)
         return [_line(trial, again) for trial in trials]
 
     def last_failure(self) -> Failure | None:
-        """What the latest trial that failed or was refused said of it."""
+        """The error of the latest trial that failed or was refused."""
         said = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False) if "code" in trial.user_attrs]
         return Failure(said[-1]["error"], said[-1]["code"]) if said else None
 
     def importances(self) -> dict[str, float]:
         """The share of each dimension in the spread of the trials' ranks, largest first; empty for too few trials.
 
-        By functional ANOVA (Hutter, Hoos, Leyton-Brown 2014). Ranks, since one value that is far off would be all the
-        spread there is. Conditional dimensions are left out.
+        By functional ANOVA (Hutter, Hoos, Leyton-Brown 2014). Of ranks, since a single outlier would dominate the
+        values. Conditional dimensions are left out.
         """
         import optuna
 
         done = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        if len(done) < TELLING:
+        if len(done) < FEWEST:
             return {}
         ordered = sorted(trial.value or 0.0 for trial in done)
         forest = optuna.importance.FanovaImportanceEvaluator(seed=0)
@@ -212,13 +212,13 @@ class Queue:
             return {}
 
     def leftover(self) -> list[int]:
-        """Numbers of finished trials that are not the best: nobody needs their weights."""
+        """Numbers of finished trials other than the best: their weights are not needed."""
         best = self.best()
         trials = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()]
         return [trial.number for trial in trials if best is None or trial.number != best.number]
 
     def best(self) -> optuna.trial.FrozenTrial | None:
-        """The first trial with the best value among those that were not stopped; None where there is none."""
+        """The first complete trial with the best value; None if there is none."""
         import optuna
 
         done = [t for t in self.study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
@@ -234,7 +234,7 @@ def _suggested(trial: optuna.Trial, dimension: Dimension) -> Any:
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=dimension.log)
 
 
-# --- what the trials say ---------------------------------------------------------------------------------------------
+# --- the state of trials ---------------------------------------------------------------------------------------------
 
 
 def retried(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:
@@ -243,9 +243,9 @@ def retried(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:
 
 
 def lost(trials: Sequence[optuna.trial.FrozenTrial], retries: int) -> list[optuna.trial.FrozenTrial]:
-    """Failed trials that are to be run again: nobody has yet, and they failed by themselves at most `retries` times.
+    """Failed trials to run again: not repeated yet, and failed at most `retries` times.
 
-    A trial without a word of its own failed silently, with its process; one that was interrupted did not fail.
+    A failed trial without a note lost its process. An interrupted trial does not count as failed.
     """
     again, by_number = retried(trials), {trial.number: trial for trial in trials}
 
@@ -264,7 +264,7 @@ def lost(trials: Sequence[optuna.trial.FrozenTrial], retries: int) -> list[optun
 
 
 def slots_used(trials: Sequence[optuna.trial.FrozenTrial], wanted: int) -> int:
-    """How many of the `wanted` trials have begun; repeats do not count, nor (up to `wanted`) refused combinations."""
+    """How many of the `wanted` trials have started, without repeats and (up to `wanted`) refused combinations."""
     first = [trial for trial in trials if not trial.system_attrs.get("retry_history")]
     return len(first) - min(sum(trial.user_attrs.get("invalid", False) for trial in trials), wanted)
 
@@ -285,11 +285,11 @@ def _line(trial: optuna.trial.FrozenTrial, again: set[int]) -> dict[str, Any]:
     if trial.state.name == "FAIL" and not error:
         error = "its process was lost"
     value = trial.value if trial.state.name in ("COMPLETE", "PRUNED") else None
-    told = (
+    facts_of = (
         value,
         facts.get("trained_epochs", trial.last_step),
         facts.get("seconds"),
         history[-1] if history else None,
         error,
     )
-    return dict(zip(FACTS, (trial.number, state_of(trial, again), *told), strict=True)) | trial.params
+    return dict(zip(FACTS, (trial.number, state_of(trial, again), *facts_of), strict=True)) | trial.params

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import optuna
 
 log = logging.getLogger("tsrun.search")
-TICK = 0.5  # seconds until a signal, or a heartbeat that is due, is seen to
+TICK = 0.5  # seconds between looks at signals and heartbeats
 
 
 class Stop:
-    """Ctrl-C and SIGTERM as a number to look at; asked twice, it leaves at once."""
+    """Ctrl-C and SIGTERM as a number to look at; the second one stops at once."""
 
     signum = 0
 
@@ -50,7 +50,7 @@ class Stop:
 
 @dataclass
 class Job:
-    """A trial at work."""
+    """A running trial."""
 
     trial: optuna.Trial
     worker: Worker
@@ -58,15 +58,15 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     epochs: int = 0  # of all folds
     fold: int = 0
-    latest: int = 0  # number of the latest epoch; it begins anew with each fold
+    latest: int = 0  # number of the latest epoch; restarts with each fold
 
     def facts(self) -> dict[str, Any]:
-        """What is noted of every trial, however it ends."""
+        """What is noted about every trial, however it ends."""
         return {"seconds": round(time.monotonic() - self.started, 3), "trained_epochs": self.epochs}
 
 
 class Searcher:
-    """Runs the trials of a queue, `jobs` at a time, each in a folder of its own below `folder`."""
+    """Runs the trials of a queue, `jobs` at a time, each in its own folder below `folder`."""
 
     def __init__(
         self,
@@ -85,10 +85,10 @@ class Searcher:
         self.waiting = False
 
     def run(self, jobs: int, deadline: float, every: int) -> int:
-        """Until all trials are settled, the deadline (of time.monotonic) or a signal; the signal's number, or 0.
+        """Run until all trials are done, the deadline (of time.monotonic) or a signal; returns its number, or 0.
 
-        `every` seconds signs of life are given and lost trials looked for. Trials that are running at the end go back
-        to the study.
+        Every `every` seconds it sends signs of life and looks for lost trials. Trials that are running at the end go
+        back to the study.
         """
         due, going = 0.0, True
         with self.stop.listening():
@@ -104,14 +104,14 @@ class Searcher:
         return self.stop.signum
 
     def _look(self, jobs: int) -> bool:
-        """Show that the trials live, and take others; whether there is anything left to do or to wait for."""
+        """Send signs of life and take more trials; returns whether there is anything left to do or to wait for."""
         for job in self.jobs:
             self.queue.beat(job.trial)
         self._fill(jobs)
-        if not self.jobs and not self.waiting and not self.queue.settled():
+        if not self.jobs and not self.waiting and not self.queue.finished():
             log.info("waiting for the trials of other processes")
             self.waiting = True
-        return bool(self.jobs) or not self.queue.settled()
+        return bool(self.jobs) or not self.queue.finished()
 
     def _fill(self, jobs: int) -> None:
         while len(self.jobs) < jobs and not self.stop.signum:
@@ -125,40 +125,40 @@ class Searcher:
             self.jobs.append(Job(trial, self.workers.start(train, argv), folder))
 
     def _cheaply(self, jobs: int) -> list[str]:
-        """A trial is judged on validation alone; the first also says what the references read there."""
+        """Flags that evaluate a trial on validation only; the first trial also evaluates the references."""
         wanted = self.config.reference == "auto" and not self.queue.references()
         cheap = ["--eval-split", "val", "--no-plots", "--quiet", "--reference", "auto" if wanted else "off"]
         return cheap if self.config.threads else [*cheap, "--threads", str(threads_each(jobs))]
 
     def _listen(self, timeout: float) -> bool:
-        """Hear every worker that has something to say; whether one of them is finished."""
+        """Receive from every worker that has sent something; returns whether one of them has finished."""
         if not self.jobs:
             time.sleep(timeout)
             return False
         ready = set(wait([job.worker.connection for job in self.jobs], timeout))
         running = len(self.jobs)
         for job in [job for job in self.jobs if job.worker.connection in ready]:
-            self._hear(job)
+            self._receive(job)
         return len(self.jobs) < running
 
-    def _hear(self, job: Job) -> None:
+    def _receive(self, job: Job) -> None:
         import optuna
 
-        message = job.worker.hear(0)
+        message = job.worker.receive(0)
         if message is None:
             return
         kind, content = message
         try:
             ended = self._epoch(job, content) if kind == "epoch" else self._ended(job, content)
         except optuna.exceptions.UpdateFinishedTrialError:
-            log.warning("trial %d had been silent for too long and was given to another process", job.trial.number)
+            log.warning("trial %d gave no sign of life for too long and went to another process", job.trial.number)
             ended = True
         if ended:
             self._drop(job)
             self._progress()
 
     def _epoch(self, job: Job, line: Mapping[str, Any]) -> bool:
-        """Whether the trial is pruned. Folds begin anew; trials are compared in the first."""
+        """Whether the trial is pruned. Epochs restart with each fold; trials are compared in the first."""
         job.epochs += 1
         job.fold += line["epoch"] <= job.latest
         job.latest = line["epoch"]
@@ -188,7 +188,7 @@ class Searcher:
             self.queue.failed(job.trial, again=failure.crashed, **facts)
 
     def _drop(self, job: Job) -> None:
-        """Forget a trial that has ended; of the folders only that of the best so far stays."""
+        """Forget a trial that has ended; only the folder of the best so far is kept."""
         self.jobs.remove(job)
         job.worker.end()
         for number in self.queue.leftover():
@@ -215,19 +215,19 @@ def place_of(folder: Path, number: int) -> Path:
 
 
 def trial_words(argv: Sequence[str], chosen: Mapping[str, Any], config: RunConfig) -> list[str]:
-    """The command line of a trial: that of the search, and its values over it."""
+    """The command line of a trial: that of the search with the values of the trial."""
     return [*argv, *words(chosen, config)]
 
 
 def threads_each(jobs: int) -> int:
-    """The share of a job in the cores that this process may use; OMP_NUM_THREADS bounds it, as it does torch's."""
+    """Cores for each job, of those that this process may use; at most OMP_NUM_THREADS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(min(cores // jobs, int(asked) if asked.isdigit() else cores), 1)
 
 
 def progress(queue: Queue, monitor: str) -> str:
-    """How the study stands, in one line."""
+    """The progress of the study, in one line."""
     counts = Counter(line["state"] for line in queue.table())
     shown = [f"{counts[state]} {state}" for state in ("pruned", "failed", "invalid") if counts[state]]
     text = ", ".join([f"{counts['done']} of {queue.trials} done", *shown])

@@ -19,12 +19,12 @@ import tasks
 from config import Flag, RunConfig, convert, core_flags, refuse, table_flags
 from errors import UsageError, nearest
 
-TUNED = ("lr", "weight_decay", "batch_size")  # flags of training that are searched unasked, beside the task's own
+TUNED = ("lr", "weight_decay", "batch_size")  # flags that are searched by default, beside those of the task
 TRAINING = "Training"  # the group of flags that may vary
 ONLY, WHEN = (
     "only",
     "when",
-)  # keys of a space file: nothing else is searched; a dimension is asked for with these values
+)  # keys of a space file: search nothing else; search a dimension only with these values of others
 KEYS = ("choices", "low", "high", "log", WHEN)
 
 
@@ -65,9 +65,9 @@ Space = dict[str, Dimension]
 def space_of(config: RunConfig, closed_form: bool, path: str = "") -> Space:
     """What a search over `config` varies, conditional dimensions last.
 
-    The default space without what the command line settles, then changed by the file at `path`. A closed form takes no
-    steps: nothing of training is searched by default then. Raises UsageError for a file with mistakes, all of them at
-    once, and where nothing is left to search.
+    The default space without what the command line sets, then changed by the file at `path`. A closed form takes no
+    steps, so by default nothing of training is searched for it. Raises UsageError for the mistakes in a file, all at
+    once, and if nothing is left to search.
     """
     own = backbones.space(config.backbone)
     served = _known(config).keys() | {ONLY}  # a backbone may speak of a flag that not every task has
@@ -97,11 +97,11 @@ def _by_rule(config: RunConfig, closed_form: bool) -> Space:
 
 
 def _around(name: str, flag: Flag, value: Any) -> Dimension | None:
-    """A range around a default, within what the flag takes; None where there is none to be made.
+    """A range around a default, within what the flag takes; None if there is none.
 
     Whole numbers go by halves and doubles, so that widths stay multiples of heads, and up to 3 one by one. Rates
     (0 to 1) go up to a half, or twice the default; other numbers from a tenth to ten times. In the tables, a default
-    of 0 or less that is not a rate stands for "by itself".
+    of 0 or less that is not a rate means "automatic".
     """
     if flag.kind is bool or flag.choices:
         return Dimension(name, flag.choices or (False, True))
@@ -137,7 +137,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _changed(space: Space, content: Mapping[str, Any], config: RunConfig, where: str) -> Space:
-    """`space` with what a file says: a list or a range in place of what stood there, or one value, which settles it."""
+    """`space` changed by a file: a list or a range replaces a dimension, a single value fixes it."""
     changed = {} if content.get(ONLY) else dict(space)
     known, problems = _known(config), []
     for name, body in content.items():
@@ -162,9 +162,9 @@ def _known(config: RunConfig) -> dict[str, Flag]:
 
 
 def _flag_of(name: str, known: Mapping[str, Flag]) -> Flag | None:
-    """What describes the values of this name, None where they are torch's to judge (arguments of an optimizer).
+    """The flag of this name; None if torch decides what is valid (arguments of an optimizer).
 
-    ValueError with the reason where a search may not vary it.
+    ValueError with the reason if a search may not vary it.
     """
     head, dot, _ = name.partition(".")
     flag = known.get(name)
@@ -178,12 +178,12 @@ def _flag_of(name: str, known: Mapping[str, Flag]) -> Flag | None:
     if name == "seed":
         raise ValueError("a luckier seed is no better configuration, so it is not searched")
     if flag.group != TRAINING:
-        raise ValueError("only training may differ between trials, or they could not be compared")
+        raise ValueError("trials may only differ in training, so that they can be compared")
     return flag
 
 
 def _dimension(name: str, body: Any, flag: Flag | None) -> Dimension:
-    """What a file says of one name; ValueError for what the flag does not take."""
+    """The dimension that a file gives for a name; ValueError for what the flag does not take."""
     if not isinstance(body, Mapping):
         return Dimension(name, _choices(body if isinstance(body, list) else [body], flag))
     unknown = [str(key) for key in body if key not in KEYS]
@@ -221,7 +221,7 @@ def _range(body: Mapping[str, Any], flag: Flag | None) -> tuple[float, float, bo
 
 
 def _given(name: str, config: RunConfig) -> bool:
-    """Whether the command line settles a name."""
+    """Whether the command line sets a name."""
     head, dot, key = name.partition(".")
     return key in getattr(config, head) if dot else name in config.given
 
@@ -230,7 +230,7 @@ def _given(name: str, config: RunConfig) -> bool:
 
 
 def words(chosen: Mapping[str, Any], config: RunConfig) -> list[str]:
-    """The words that turn the command line of `config` into that of a trial with these values."""
+    """The arguments that turn the command line of `config` into that of a trial with these values."""
     flags: list[str] = []
     pairs: dict[str, dict[str, Any]] = {}
     for name, value in chosen.items():

@@ -1,7 +1,7 @@
 """Where studies are kept: a PostgreSQL that many machines share, or a SQLite file on one machine.
 
-A connection is psycopg's own, made from the address as libpq reads it, so that no password travels through URLs of
-other libraries; what goes wrong is told without it.
+psycopg itself connects, from the address as libpq reads it, so that no password passes through URLs of other libraries.
+Error messages do not show it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Store:
 
 
 def store_at(storage: str) -> Store:
-    """The store that `--storage` names. UsageError for what is no address, DataError where nothing answers."""
+    """The store that `--storage` names. UsageError for an invalid address, DataError if nothing answers."""
     if storage.startswith(EMBEDDED) or is_address(storage):
         return _postgres(storage)
     path = storage.removeprefix(SQLITE)
@@ -105,7 +105,7 @@ def _postgres(storage: str) -> Store:
 
 
 def _quiet_optuna() -> None:
-    """Its log repeats what ours says; the heartbeat is marked experimental."""
+    """Silence its log, which repeats ours, and the warning that heartbeats are experimental."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -120,7 +120,7 @@ def beats(grace: int) -> int:
 
 @contextmanager
 def answering(store: Store) -> Iterator[None]:
-    """What a store says against what is done within, as a DataError that shows no password."""
+    """Errors of the store in this block become a DataError that shows no password."""
     import optuna
     import sqlalchemy.exc
 
@@ -141,7 +141,7 @@ def _postgres_error() -> type[Exception]:
 
 
 def _refused(error: BaseException, store: Store) -> DataError:
-    """The database's own words, which Optuna and SQLAlchemy wrap."""
+    """The message of the database, unwrapped from Optuna and SQLAlchemy."""
     said: BaseException | None = error
     while said is not None and not isinstance(said, sqlite3.Error) and not hasattr(said, "sqlstate"):
         said = getattr(said, "orig", None) or said.__cause__

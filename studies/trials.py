@@ -1,8 +1,8 @@
-"""Trials in processes of their own: what ends one, its memory, a crash, a signal, does not end the search.
+"""Trials as separate processes: what ends one (memory, a crash, a signal) does not end the search.
 
-A worker is forked from a server that has imported torch and done nothing else. It speaks through a pipe: ("epoch",
-line) after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without either was
-killed. One whose search is gone leaves too. Nothing here imports torch before a worker works.
+A worker is forked from a server that has imported torch and done nothing else. It sends through a pipe: ("epoch", line)
+after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without either was killed. A
+worker ends when its search does. Torch is only imported in workers.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsrun.search")
 TICK = 0.5  # seconds
-FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel takes a trial before the search
+FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel kills a trial before the search
 OnEpoch = Callable[[Mapping[str, Any]], None]
 Work = Callable[..., dict[str, Any]]  # its last argument is an OnEpoch
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a worker gave up: the message, the exit code that the run would have had, the traceback of a bug."""
+    """Why a worker failed: the message, the exit code of such a run, the traceback of a bug."""
 
     text: str
     code: int
@@ -41,30 +41,30 @@ class Failure:
 
     @property
     def invalid(self) -> bool:
-        """Whether the command line itself was refused: a combination of values that no model has."""
+        """Whether the command line itself was refused: an impossible combination of values."""
         return self.code == UsageError.exit_code
 
     def raised(self, before: str = "") -> TsrunError:
-        """It as an error of this process."""
+        """The failure as an error of this process."""
         error = TsrunError(f"{before}{self.text}")
         error.exit_code = self.code
         return error
 
     @property
     def crashed(self) -> bool:
-        """Whether something else than the configuration may have been the reason."""
+        """Whether something other than the configuration may be the reason."""
         return self.code == TsrunError.exit_code
 
 
 @dataclass
 class Worker:
-    """A process at work, and the end of its pipe."""
+    """A running process, and our end of its pipe."""
 
     process: BaseProcess
     connection: Connection
 
-    def hear(self, timeout: float) -> tuple[str, Any] | None:
-        """The next message, None when none comes in time; a worker that died says ("error", Failure)."""
+    def receive(self, timeout: float) -> tuple[str, Any] | None:
+        """The next message, or None if none comes in time; ("error", Failure) for a worker that died."""
         if not wait([self.connection], timeout):
             return None
         try:
@@ -73,7 +73,7 @@ class Worker:
             self.process.join()
             code = self.process.exitcode or 0
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            hint = "; for signal 9, look whether the machine ran out of memory" if code == -9 else ""
+            hint = "; signal 9 often means that the machine ran out of memory" if code == -9 else ""
             return "error", Failure(f"the process of the trial ended by {how}{hint}", TsrunError.exit_code)
         return message
 
@@ -85,15 +85,15 @@ class Worker:
 
 
 class Workers:
-    """Starts workers, from a server that has imported what `modules` names besides."""
+    """Starts workers, from a server that has also imported `modules`."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self.context = multiprocessing.get_context("forkserver")
-        # torch brings its compiler when it makes an optimizer: seconds, once for all here
+        # the first optimizer imports torch's compiler, which takes seconds: once for all workers
         self.context.set_forkserver_preload(["pipeline", "torch._dynamo", *modules])
 
     def start(self, work: Work, *args: Any) -> Worker:
-        """`work(*args, on_epoch)` in a process of its own."""
+        """Start `work(*args, on_epoch)` in its own process."""
         mine, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_process, args=(theirs, work, args), daemon=True)
         process.start()
@@ -101,10 +101,10 @@ class Workers:
         return Worker(process, mine)
 
     def call(self, work: Work, *args: Any) -> dict[str, Any]:
-        """What `work(*args, on_epoch)` returns, in a process of its own; its failure is raised."""
+        """The result of `work(*args, on_epoch)` in its own process; raises its failure."""
         worker = self.start(work, *args)
         try:
-            while (message := worker.hear(TICK)) is None or message[0] == "epoch":
+            while (message := worker.receive(TICK)) is None or message[0] == "epoch":
                 continue
         finally:
             worker.end()
@@ -123,13 +123,13 @@ class Workers:
 def _process(pipe: Connection, work: Work, args: Sequence[Any]) -> None:
     from tqdm import tqdm
 
-    os.setpgrp()  # Ctrl-C is the search's to hear
+    os.setpgrp()  # Ctrl-C reaches the search alone
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     with contextlib.suppress(OSError):  # not every system has it
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_DIE)
     logging.getLogger("tsrun").addHandler(logging.NullHandler())
     logging.getLogger("tsrun").propagate = False
-    # A lock for bars in other processes would be a semaphore that someone has to clean up after a kill.
+    # tqdm's default lock is a semaphore that would remain after a kill.
     tqdm.set_lock(threading.RLock())
     try:
         pipe.send(("done", work(*args, lambda line: pipe.send(("epoch", dict(line))))))
@@ -156,7 +156,7 @@ def _failure(error: BaseException) -> Failure:
 
 
 def dry_run(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
-    """Everything but training: what a study must know beforehand, or the error that every trial would meet."""
+    """Everything but training: what a study must know at the start, or the error that every trial would have."""
     import cli
     import tasks
     from backbones import backbone_class

@@ -1,7 +1,7 @@
-"""What a search leaves: study.csv, study.png, summary.json, and `best/`, an ordinary run with its test score.
+"""The results of a search: study.csv, study.png, summary.json, and `best/`, an ordinary run with its test score.
 
-The best configuration's weights are those of its trial, where they are in this folder, judged anew with test, pictures
-and references; where they were trained on another machine, the configuration is trained again here.
+The best run keeps the weights of its trial if they are in this folder, and is evaluated again with test, plots and
+references. If they are on another machine, the configuration is trained again here.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Results:
         return self.out / f".{self.study}"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """One process at a time writes here."""
+    def locked(self) -> Iterator[None]:
+        """A lock: one process at a time writes here."""
         with (self.out / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def prepare(self) -> None:
-        """Make the folder. UsageError where it cannot be, or holds another study."""
+        """Create the folder. UsageError if that fails, or if it holds another study."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +62,7 @@ class Results:
             raise UsageError(f"holds the study {other}", where=f"--out {self.out}", hint="another --out for this one")
 
     def summary(self) -> dict[str, Any]:
-        """The summary that stands here; empty where there is none."""
+        """The summary in the folder; empty if there is none."""
         try:
             content = json.loads((self.out / SUMMARY).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -84,11 +84,11 @@ class Results:
         save(viz.study_figure(lines, names, queue.importances(), *shown), self.out / "study.png")
 
     def conclude(self, queue: Queue, workers: Workers, config: RunConfig, argv: Sequence[str]) -> dict[str, Any]:
-        """Make `best/` and the summary; TsrunError with the last failure's exit code where no trial was completed."""
+        """Write `best/` and the summary; TsrunError with the exit code of the last failure if no trial completed."""
         best = queue.best()
         if best is None:
             raise _nothing(queue)
-        with self.alone():
+        with self.locked():
             old = self.summary()
             same = old.get("best", {}).get("trial") == best.number and (self.out / BEST).is_dir()
             found = old["best"] if same else self._make_best(best, workers, trial_words(argv, best.params, config))
@@ -97,7 +97,7 @@ class Results:
         return content
 
     def _make_best(self, best: optuna.trial.FrozenTrial, workers: Workers, words: Sequence[str]) -> dict[str, Any]:
-        """The best trial's run with test score, references and pictures, as `best/`."""
+        """Make the run of the best trial, with test score, references and plots, `best/`."""
         place = self.out / ".best"
         shutil.rmtree(place, ignore_errors=True)
         kept = self._bring(place_of(self.folder, best.number), place)
@@ -110,14 +110,14 @@ class Results:
 
     @staticmethod
     def _bring(source: Path, place: Path) -> bool:
-        """Lay a trial's run down as one to resume, trained to its end but not judged; False where there is none."""
+        """Copy the run of a trial as one to resume, trained but not evaluated; False if there is none."""
         runs = [path for path in source.glob("*") if path.is_dir() and not path.name.startswith(".")]
         if len(runs) != 1:
             return False
         place.mkdir()
         partial = place / f".{runs[0].name}.partial"
         shutil.copytree(runs[0], partial)
-        for manifest in partial.glob("**/manifest.json"):  # it would say that the fold is done
+        for manifest in partial.glob("**/manifest.json"):  # it marks the fold as done
             manifest.unlink()
         return True
 
@@ -138,7 +138,7 @@ class Results:
 
 
 def sentence(found: Mapping[str, Any], monitor: str, direction: str, trials: int) -> str:
-    """Whether the best model beats its references on the split it is judged on, in words."""
+    """In words, whether the best model beats its references on the split that it is scored on."""
     begin = f"The best of {trials} trials, number {found['trial']}, reads {monitor} {_number(found['score'])}"
     begin += f" on {found['split']}"
     if found["score"] is None or not found["references"]:
@@ -157,10 +157,10 @@ def _number(value: float | None) -> str:
 
 
 def _nothing(queue: Queue) -> TsrunError:
-    """No trial was completed: the last failure says why."""
+    """The error if no trial completed, with the last failure as the reason."""
     counts = Counter(line["state"] for line in queue.table())
     last = queue.last_failure()
     if last is None:
-        return UsageError("no trial was completed in time", where="--timeout", hint="the same command goes on")
+        return UsageError("no trial was completed in time", where="--timeout", hint="the same command continues")
     text = f"no trial was completed ({', '.join(f'{number} {state}' for state, number in counts.items())})"
-    return last.raised(f"{text}; the last said: ")
+    return last.raised(f"{text}; the last error: ")

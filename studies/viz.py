@@ -1,4 +1,4 @@
-"""The picture of a search: how it went, which dimensions mattered, and which values the good trials had.
+"""The plot of a search: its history, the importance of the dimensions, and the values of good trials.
 
 A trial is a mapping with `number`, `state` (done, pruned or another), `value` and its parameters by name.
 """
@@ -18,8 +18,8 @@ from matplotlib.ticker import MaxNLocator
 import viz
 
 MOST_BARS = 12
-MOST_AXES = 9  # of the parallel coordinates, the monitor's among them
-SPREAD = 10  # largest over smallest value, from which on a log scale shows more
+MOST_AXES = 9  # of the parallel coordinates, including the monitor
+SPREAD = 10  # ratio of largest to smallest value above which the scale is logarithmic
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 Trial = Mapping[str, Any]
 
@@ -75,7 +75,7 @@ def _columns(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
 def _bars(ax: Axes, importances: Mapping[str, float]) -> None:
     viz.dress(ax, "importance (share of the spread of ranks)", "")
     if not importances:
-        viz.note(ax, "too few trials to tell what mattered")
+        viz.note(ax, "too few trials for importances")
         ax.set_yticks([])
         return
     shown = list(importances.items())[:MOST_BARS][::-1]
@@ -93,7 +93,7 @@ def _short(name: str) -> str:
 
 
 def _parallel(ax: Axes, trials: Sequence[Trial], names: Sequence[str], monitor: str, direction: str) -> None:
-    """A line a completed trial through its values; dark and drawn last where it is good, the best one thick."""
+    """A line per completed trial through its values; good ones are dark and drawn last, the best one is thick."""
     sign = 1 if direction == "min" else -1
     done = sorted((t for t in trials if t["state"] == "done"), key=lambda t: sign * t["value"], reverse=True)
     ax.set(ylim=(-0.06, 1.08), yticks=[])
@@ -120,7 +120,7 @@ def _best(trial: Trial) -> str:
 
 
 def _heights(ax: Axes, at: int, values: Sequence[Any]) -> np.ndarray:
-    """Draw the axis at x = `at` with its labels; where on it (0 to 1) each value lies, NaN where it has none."""
+    """Draw the axis at x = `at` with labels; returns the height (0 to 1) of each value, NaN without one."""
     ax.axvline(at, ymin=0.05, ymax=0.93, color=viz.GREY, linewidth=0.8, zorder=0.5)
     known = [value for value in values if value is not None]
     numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known)

@@ -8,7 +8,7 @@ import pytest
 
 from errors import ResourceError, UsageError
 from nas_agent import RunInfo, add_run, claim_run, load_agent_state, save_agent_state
-from nas_agent.claims import beat, claim, report, take_up
+from nas_agent.claims import beat, claim, reclaim, report
 from nas_agent.journal import happened
 from nas_agent.study import opened, shown, view_of
 
@@ -93,11 +93,11 @@ def test_a_beat_keeps_a_claim(tmp_path):
     for _ in range(4):
         time.sleep(0.25)
         beat(view, made.run_id, made.attempt)
-    assert take_up(view) is None, "nothing was lost"
+    assert reclaim(view) is None, "nothing was lost"
     time.sleep(0.9)
     with pytest.raises(UsageError, match="run_0000 has ended: failed"):
         beat(view, made.run_id)
-    assert take_up(view).attempt == 2
+    assert reclaim(view).attempt == 2
 
 
 def test_a_late_report_counts_until_the_run_is_claimed_again(tmp_path):
@@ -105,7 +105,7 @@ def test_a_late_report_counts_until_the_run_is_claimed_again(tmp_path):
     made = claim(view, {"model": {"d_model": 8}}, lease=0.05)
     time.sleep(0.1)
     assert load_agent_state(tmp_path).runs[0].val_mse is None
-    again = take_up(view)
+    again = reclaim(view)
     assert (again.run_id, again.attempt, again.proposal) == (made.run_id, 2, made.proposal)
     with pytest.raises(UsageError, match="claimed again, attempt 2") as caught:
         report(view, RunInfo(made.run_id, 0.1), attempt=made.attempt)
@@ -121,11 +121,11 @@ def test_a_late_report_counts_until_the_run_is_claimed_again(tmp_path):
 def test_a_run_is_begun_once(tmp_path):
     view = view_of(tmp_path)
     made = claim(view)
-    assert take_up(view, made.run_id, begun=True) == made
+    assert reclaim(view, made.run_id, begun=True) == made
     with pytest.raises(UsageError, match="run_0000 is running"):
-        take_up(view, made.run_id, begun=True)
+        reclaim(view, made.run_id, begun=True)
     with pytest.raises(UsageError, match="no run run_0001 is claimed"):
-        take_up(view, "run_0001", begun=True)
+        reclaim(view, "run_0001", begun=True)
 
 
 def test_reports(tmp_path):
@@ -140,7 +140,7 @@ def test_reports(tmp_path):
     assert shown_in(tmp_path)["best_run_id"] == ids[0]
     with pytest.raises(UsageError, match="run_0000 has ended: complete"):
         report(view, RunInfo(ids[0], 0.1))
-    with pytest.raises(UsageError, match="has a val_mse that is a number"):
+    with pytest.raises(UsageError, match="needs a val_mse that is a number"):
         report(view, RunInfo(claim(view).run_id, float("nan")))
 
 
@@ -156,4 +156,4 @@ def test_budgets(tmp_path):
     time.sleep(0.35)
     claim(view)  # the clock starts with the first claim
     time.sleep(0.35)
-    assert claim_run_refused(tmp_path / "clock") == "the 0.3 s of the study are over"
+    assert claim_run_refused(tmp_path / "clock") == "the 0.3 s of the study are used up"

@@ -92,7 +92,7 @@ def study(tmp_path):
 
 
 def claimed(folder: Path, proposal: dict | None = None) -> claims.Claim:
-    """A claim without the rehearsal."""
+    """A claim without the dry run."""
     runs = folder / "runs"
     text = config_file.to_text(proposals.merged(commands.study_in(runs).settings["base"], proposal or {}))
 
@@ -115,13 +115,13 @@ def test_a_study_begins(study):
     plain = config_file.parse(study / "runs" / "base.py").plain()
     assert plain["data"]["csv"] == str(study / "t.csv") and plain["model"]["d_model"] == 8
     refused = ask(study, "init", "--config", "base.py", "--max-runs", 9, code=2)
-    assert refused["error"]["what"] == "a study stands there already" and refused["error"]["exit_code"] == 2
+    assert refused["error"]["what"] == "there is a study already" and refused["error"]["exit_code"] == 2
 
 
 @pytest.mark.parametrize("words", [["status"], ["next"], ["claim"], ["run"], ["report", "--run-id", "a"], ["finalize"]])
 def test_where_no_study_stands(tmp_path, words):
     error = ask(tmp_path, *words, code=2)["error"]
-    assert error["what"] == "no study stands there" and "nas_agent init" in error["hint"]
+    assert error["what"] == "there is no study" and "nas_agent init" in error["hint"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,7 +180,7 @@ def test_without_json_the_same_is_told_as_text(study, capsys):
         assert command_line.main(["claim"]) == 2
         out, err = capsys.readouterr()
     assert told == ask(study, "status")
-    assert out == "" and err == "error: proposal: no run waits to be taken up again\n  hint: give a proposal\n"
+    assert out == "" and err == "error: proposal: there is no lost run to retry\n  hint: give a proposal\n"
 
 
 # --- proposals -------------------------------------------------------------------------------------------------------
@@ -197,11 +197,11 @@ def plain_base(**training):
     [
         ([], "a proposal is a JSON object"),
         (None, "a proposal is a JSON object"),
-        ({"seed": 1}, "seed is not an agent's to change"),
-        ({"evaluation": {}}, "evaluation is not an agent's to change"),
-        ({"data": {"csv": "mine.csv"}}, r"data\['csv'\] is not an agent's to change"),
-        ({"data": {"split": [0.8, 0.1, 0.1]}}, r"data\['split'\] is not an agent's to change"),
-        ({"data": {"pred_len": 1}}, r"data\['pred_len'\] is not an agent's to change"),
+        ({"seed": 1}, "seed cannot be changed by a proposal"),
+        ({"evaluation": {}}, "evaluation cannot be changed by a proposal"),
+        ({"data": {"csv": "mine.csv"}}, r"data\['csv'\] cannot be changed by a proposal"),
+        ({"data": {"split": [0.8, 0.1, 0.1]}}, r"data\['split'\] cannot be changed by a proposal"),
+        ({"data": {"pred_len": 1}}, r"data\['pred_len'\] cannot be changed by a proposal"),
         ({"data": {"batchsize": 1}}, r"no data\['batchsize'\]"),
         ({"modle": {}}, "a proposal has no 'modle'\n  hint: did you mean model"),
         ({"model": 3}, "model is a JSON object, not 3"),
@@ -369,7 +369,7 @@ def test_a_run_in_a_budget_of_time(study):
     """It is stopped, has failed, and is not tried again: it would take as long."""
     made = claimed(study)
     answer = ask(study, "run", "--run-id", made.run_id, "--timeout", 0.2)
-    assert answer["status"] == "failed" and answer["reason"] == "stopped after 0.2 s, its budget"
+    assert answer["status"] == "failed" and answer["reason"] == "stopped after its budget of 0.2 s"
     assert answer["val_mse"] is None and ask(study, "next")["retry"] == []
     assert not (study / "runs" / made.run_id).exists()
     assert "run_0000 is failed" in ask(study, "run", "--run-id", made.run_id, code=2)["error"]["what"]
@@ -450,7 +450,7 @@ def test_a_state_of_the_library_is_told_too(tmp_path):
     lay_table(tmp_path)
     ask(tmp_path, "init", "--config", "base.py", "--max-runs", 5)
     assert ask(tmp_path, "next")["left"]["runs"] == 4
-    assert "its configuration is not known" in ask(tmp_path, "finalize", code=2)["error"]["what"]
+    assert "its configuration is unknown" in ask(tmp_path, "finalize", code=2)["error"]["what"]
     assert ask(tmp_path, "status")["stop"] is None, "and the study is open"
 
 

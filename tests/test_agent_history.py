@@ -103,7 +103,7 @@ def test_content_and_place_in_either_order(tmp_path):
     assert load_metrics(tmp_path) == {"val_mse": 0.25}
     save_history(curve([1.0], [float("nan")], best=1), tmp_path / "h.json")
     assert load_history(tmp_path / "h.json")["epochs"] == [{"epoch": 1, "train_mse": 1.0, "val_mse": None, "lr": 1e-4}]
-    with pytest.raises(UsageError, match="takes a mapping and a place"):
+    with pytest.raises(UsageError, match="takes a mapping and a path"):
         save_metrics("a", tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_the_configuration_is_copied(tmp_path):
 
 @pytest.mark.parametrize("run_id", ["../x", "a/b", "", ".hidden", -1, True, None, "x" * 200])
 def test_an_id_cannot_leave_its_folder(run_id):
-    with pytest.raises(UsageError, match="no run id"):
+    with pytest.raises(UsageError, match="not a run id"):
         get_run_dir(run_id)
 
 

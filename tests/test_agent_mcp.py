@@ -61,7 +61,7 @@ def test_an_agent_reads_proposes_and_is_told_what_is_wrong(study):  # noqa: F811
     assert "test_mse" not in json.dumps(seen) and str(SECRET) not in json.dumps(answers)
     said = [text for _, text in answers[1:]]
     assert "model has no key 'd_mdel' (did you mean d_model?)" in said[0]
-    assert "data['pred_len'] is not an agent's to change" in said[1] and "only batch_size" in said[1]
+    assert "data['pred_len'] cannot be changed by a proposal" in said[1] and "only batch_size" in said[1]
     assert "training" in said[2]
     assert "no run run_0009 is claimed" in said[3] and "run_0000 is complete" in said[4]
     assert "no such file" in said[5] and "no run id" in said[6]
@@ -74,7 +74,7 @@ def test_a_server_without_a_study(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "nas_agent", "serve"], cwd=tmp_path, env=ENV, capture_output=True, text=True, input=""
     )
-    assert done.returncode == 2 and done.stdout == "" and "no study stands there" in done.stderr
+    assert done.returncode == 2 and done.stdout == "" and "there is no study" in done.stderr
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ def test_one_id_twice_drops_nobody(tmp_path, caplog):
     save_agent_state(second)
     stored = {run["run_id"]: run["val_mse"] for run in shown(tmp_path)["runs"]}
     assert stored == {"run_0000": 0.5, "run_0001": 0.3}
-    assert "another run is run_0000 already; this one is now run_0001" in caplog.text
+    assert "there is a run run_0000 already; this one is now run_0001" in caplog.text
     assert [run.run_id for run in second.runs] == ["run_0000", "run_0001"], "a saved state holds what others saved"
     add_run(second, RunInfo("run_0000", 0.2))
     assert second.runs[-1].run_id == "run_0002"
@@ -264,7 +264,7 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
             load_agent_state(tmp_path)
         assert caught.value.where.endswith("runs.jsonl:1") and caught.value.exit_code == 3
     (tmp_path / "runs.jsonl").write_text('{"event": "from the future", "time": 1}\n')
-    with pytest.raises(DataError, match="'from the future' is not known"):
+    with pytest.raises(DataError, match="unknown event 'from the future'"):
         load_agent_state(tmp_path)
 
 
@@ -346,8 +346,8 @@ def test_a_state_that_is_none(tmp_path, content, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"run_id": "../x"}, "no run id"),
-        ({"run_id": "a", "val_mse": "low"}, "'low' is no number"),
+        ({"run_id": "../x"}, "not a run id"),
+        ({"run_id": "a", "val_mse": "low"}, "'low' is not a number"),
     ],
 )
 def test_a_run_that_is_none(words, said):
@@ -358,6 +358,6 @@ def test_a_run_that_is_none(words, said):
 def test_a_bound_that_is_none(tmp_path):
     state = load_agent_state(tmp_path)
     state["max_runs"] = 0
-    with pytest.raises(UsageError, match="not a whole number from 1 on"):
+    with pytest.raises(UsageError, match="not a whole number of at least 1"):
         save_agent_state(state)
     assert claim_run(tmp_path) == "run_0000"

@@ -496,7 +496,7 @@ def test_two_jobs_with_one_name(box):
     assert "Traceback" not in told and "--resume continues this run" in told
     assert [path.name for path in (box / "artifacts").iterdir()] == [partial.name]  # no lock is left
     done = go(box, ONE)
-    assert done.code == 2 and "an interrupted run of this name is waiting" in done.err
+    assert done.code == 2 and "an interrupted run with this name exists" in done.err
     assert good(box, ONE, "--overwrite").name == NAME and not partial.exists()
 
 

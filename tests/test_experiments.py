@@ -208,7 +208,7 @@ def test_a_tag_is_used_once_unless_it_is_overwritten(tmp_path, table):
     assert go(tmp_path, "--config config.py --tag a").code == 0
     before = (tmp_path / "runs/a/metrics.json").stat().st_mtime_ns
     again = go(tmp_path, "--config config.py --tag a")
-    assert again.code == 2 and "there already" in again.err and "--overwrite" in again.err
+    assert again.code == 2 and "already exists" in again.err and "--overwrite" in again.err
     assert (tmp_path / "runs/a/metrics.json").stat().st_mtime_ns == before
     resumed = go(tmp_path, "--config config.py --tag a --resume --json")
     assert resumed.code == 0 and json.loads(resumed.out)["test_mse"] == metrics_of(tmp_path, "a")["test_mse"]
@@ -256,7 +256,7 @@ def test_two_jobs_on_one_tag(tmp_path, table):
         ("--config config.py --tag a --epochs 3", "--epochs does not go with --config config.py"),
         ("--config config.py --tag a --task nilm", "--task does not go with"),
         ("--config no.py --tag a", "no.py: cannot read the config file"),
-        ("--mode train --task forecast --demo --context-len 9 --tag a --desc b", "give one of them"),
+        ("--mode train --task forecast --demo --context-len 9 --tag a --desc b", "exclude each other"),
     ],
 )
 def test_what_the_command_line_may_not_say(tmp_path, table, words, text):
@@ -385,23 +385,23 @@ def test_other_ways_to_name_a_class(imports, optimizer, loss):
         ("42", "f'{1}'", "config.py:3: an f-string"),
         ("42", "seed", "config.py:3: the name 'seed' is not known"),
         ("42", "true", "did you mean True?"),
-        ("42", "b'x'", "config.py:3: something else than a plain value"),
-        ("42", "1e999", "config.py:3: a number too large"),
+        ("42", "b'x'", "config.py:3: more than a plain value"),
+        ("42", "1e999", "config.py:3: this number is too large"),
         ("42", "-'a'", "is not allowed here"),
-        ("seed = 42", "seed += 42", "config.py:3: something else than a plain value, 'seed += 42'"),
+        ("seed = 42", "seed += 42", "config.py:3: more than a plain value, 'seed += 42'"),
         ("seed = 42", "if True: seed = 42", "config.py:3: a condition"),
         ("seed = 42", "def f(): pass", "config.py:3: a function"),
-        ("seed = 42", "seed = 42\nseed = 43", "config.py:4: seed is set a second time"),
+        ("seed = 42", "seed = 42\nseed = 43", "config.py:4: seed is set twice"),
         ("seed = 42", "seed = (", "config.py:3: not Python: '(' was never closed"),
         ("seed = 42", "seed = " + "(" * 5000 + ")" * 5000, "config.py"),
         ("42", "9" * 5000, "config.py:3: not Python"),
         ("as nn", "as optim", "config.py:7: the name 'nn' is not known"),
-        ("import torch.nn as nn", "from torch.nn import *", "config.py:2: something else"),
+        ("import torch.nn as nn", "from torch.nn import *", "config.py:2: more than a plain value"),
         ("import torch.nn as nn", "import torch.nn.functional as nn", "import of 'torch.nn.functional'"),
         ("import torch.nn as nn", "from . import nn", "import of '.'"),
-        ('"seq_len": 96', '"seq_len": 96, "seq_len": 97', "config.py:4: the key 'seq_len' stands here a second time"),
-        ('"seq_len": 96', "3: 96", "config.py:4: a key of a dict has to be text, got 3"),
-        ('"seq_len": 96', "**data", "config.py:4: a key of a dict has to be text"),
+        ('"seq_len": 96', '"seq_len": 96, "seq_len": 97', "config.py:4: the key 'seq_len' is there twice"),
+        ('"seq_len": 96', "3: 96", "config.py:4: a key of a dict must be text, got 3"),
+        ('"seq_len": 96', "**data", "config.py:4: a key of a dict must be text"),
         # names
         ("optim.Adam,", "optim.Adm,", "config.py:6: torch.optim has no optimizer 'Adm' (did you mean Adam?)"),
         ("optim.Adam,", "optim.adam,", "config.py:6: torch.optim has no optimizer 'adam' (did you mean Adam?)"),
@@ -486,7 +486,7 @@ def test_all_mistakes_come_at_once():
         ("seed: 3", "seed: &a [1]\nb: *a", "config.yaml:1: an alias"),
         ("seed: 3", "seed: .inf", "config.yaml:1: takes finite numbers"),
         ("seed: 3", "seed: 2020-01-01", "config.yaml:1: takes plain values"),
-        ("seed: 3", "seed: 3\nseed: 4", "config.yaml:2: the key 'seed' stands here a second time"),
+        ("seed: 3", "seed: 3\nseed: 4", "config.yaml:2: the key 'seed' is there twice"),
         ("seed: 3", "seed: [3", "config.yaml:2: not plain YAML"),
         ("seq_len: 24", "seq_len: '24'", "config.yaml:4: data['seq_len'] takes a whole number, got '24'"),
         ("optim.AdamW", "optim.AdmW", "did you mean AdamW?"),

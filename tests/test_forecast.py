@@ -443,8 +443,8 @@ def broken(kind: str) -> pd.DataFrame:
         ("whole", "--quantiles 0.9 0.1", 2, ["rising"]),
         ("whole", "--quantiles 0 0.5", 2, ["(0, 1)"]),
         ("whole", "--known-future a --target a --features S", 2, ["is a target too"]),
-        ("whole", "--labels x.csv", 2, ["--labels means nothing to --task forecast"]),
-        ("whole", "--label-offset 3", 2, ["--label-offset means nothing"]),
+        ("whole", "--labels x.csv", 2, ["--labels does not apply to --task forecast"]),
+        ("whole", "--label-offset 3", 2, ["--label-offset does not apply"]),
         ("whole", "--backbone ridge --quantiles 0.1 0.9", 2, ["ridge"]),
     ],
 )

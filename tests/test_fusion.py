@@ -224,7 +224,7 @@ def test_an_encoder_that_does_not_fit_is_refused(home, alone, flags, data, text)
             "--mode train --task forecast --demo --context-len 8 --backbone fusion_gru --stage all",
             "no step has a context of its own",
         ),
-        ("--mode finetune --npz raw.npz --task classify --ckpt x --stage encoder", "would mean nothing to the GRU"),
+        ("--mode finetune --npz raw.npz --task classify --ckpt x --stage encoder", "cannot read a retrained encoder"),
     ],
 )
 def test_stages_that_make_no_sense_are_told(home, words, text):

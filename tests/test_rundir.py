@@ -76,7 +76,7 @@ def test_an_interrupted_run_is_not_lost_by_accident(tmp_path):
         (run.path / "model.pt").write_text("state")
         raise KeyboardInterrupt
     with (
-        pytest.raises(UsageError, match="an interrupted run of this name is waiting") as caught,
+        pytest.raises(UsageError, match="an interrupted run with this name exists") as caught,
         RunDir(str(tmp_path), "r"),
     ):
         pass

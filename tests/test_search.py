@@ -197,14 +197,14 @@ def test_what_its_own_values_broke_is_not_repeated(queue):
     queue.failed(queue.take(), again=False, error="out of memory")
     for _ in range(2):
         queue.done(queue.take(), 1.0, seconds=1.0)
-    assert queue.take() is None and queue.settled()
+    assert queue.take() is None and queue.finished()
     assert [line["state"] for line in queue.table()] == ["failed", "done", "done"]
 
 
 def test_interruptions_do_not_count_as_failures(queue):
     for _ in range(4):
         queue.failed(queue.take(), again=True, interrupted=True, error="interrupted")
-    assert not queue.settled()
+    assert not queue.finished()
     assert queue.take().number == 4
 
 
@@ -324,8 +324,8 @@ def test_a_worker_that_fails_says_how():
     with pytest.raises(Exception, match=r"signal 9.*memory"):
         workers.call(killed)
     worker = workers.start(broken)
-    assert worker.hear(60) == ("epoch", {"epoch": 1})
-    kind, failure = worker.hear(60)
+    assert worker.receive(60) == ("epoch", {"epoch": 1})
+    kind, failure = worker.receive(60)
     worker.end()
     assert kind == "error" and failure.crashed and "KeyError: 'a bug'" in failure.text and "broken" in failure.trace
 
@@ -335,7 +335,7 @@ def test_a_worker_leaves_with_its_search(tmp_path):
     code = (
         "import os, time\nfrom tests.test_search import gone\nfrom studies.trials import Workers\n"
         "if __name__ == '__main__':\n"
-        "    print(Workers([]).start(gone).hear(60)[1]['pid'], flush=True)\n    time.sleep(600)\n"
+        "    print(Workers([]).start(gone).receive(60)[1]['pid'], flush=True)\n    time.sleep(600)\n"
     )
     (tmp_path / "parent.py").write_text(code)
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -366,7 +366,7 @@ def test_a_search_from_end_to_end(place):
     until(lambda: " done;" in process.stderr.readline())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on" in err
+    assert process.returncode == 130 and "the same command continues" in err
     before = lines_of(place / "out")
     assert {"done"} <= {line["state"] for line in before} <= {"done", "pruned", "interrupted"}
 
@@ -491,15 +491,15 @@ def test_every_epoch_is_heard_and_what_the_listener_raises_leaves_no_run(place, 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("--trials 3", 2, "stands after --"),
-        ("--trials 0 -- RUN", 2, "a whole number from 1 on"),
+        ("--trials 3", 2, "no command line of run.py after --"),
+        ("--trials 0 -- RUN", 2, "a whole number of at least 1"),
         ("--timeout soon -- RUN", 2, "a duration such as 90s"),
         ("--pruner mediun -- RUN", 2, "invalid choice"),
         ("--trails 3 -- RUN", 2, "unrecognized arguments"),
         ("-- RUN --out x", 2, "search.py has --out"),
-        ("-- RUN --json", 2, "means nothing after --"),
+        ("-- RUN --json", 2, "does not go after --"),
         ("-- RUN --backbon x", 2, "did you mean --backbone?"),
-        ("-- --mode infer --task forecast --ckpt x --csv load.csv", 2, "a search trains anew"),
+        ("-- --mode infer --task forecast --ckpt x --csv load.csv", 2, "a search trains every trial from scratch"),
         ("--space none.yaml -- RUN", 2, "cannot read the space"),
         ("--storage mysql://u:geheim@h/x -- RUN", 2, "takes a file (SQLite), postgresql://"),
         ("--storage postgresql://u:ge@heim@h/x -- RUN", 2, "takes a file (SQLite), postgresql://"),

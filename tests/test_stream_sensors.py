@@ -369,8 +369,8 @@ def test_mistakes_are_told(ckpt: Path, capfd: pytest.CaptureFixture[str]) -> Non
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         for words, reason in (
-            ("", "--step: how long is a step"),
-            ("--step soon", "--step: 'soon' is no duration"),
+            ("", "--step: is needed"),
+            ("--step soon", "--step: 'soon' is not a duration"),
             ("--step 0s", "--step: must be longer than 0"),
             ("--step 1s --wait -1s", "--wait: must be longer than 0"),
             ("--step 1s --hold -1", "--hold: must be 0 or more, got -1"),

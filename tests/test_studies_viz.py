@@ -56,7 +56,7 @@ def test_the_most_important_come_first_and_conditional_values_may_be_missing():
 def test_without_values_the_picture_says_so(trials, tmp_path):
     drawn = figure(trials)
     texts = [text.get_text() for ax in drawn.axes for text in ax.texts]
-    assert texts == ["no trial has a value yet", "too few trials to tell what mattered", "no trial is complete yet"]
+    assert texts == ["no trial has a value yet", "too few trials for importances", "no trial is complete yet"]
     save(drawn, tmp_path / "x.png")
 
 

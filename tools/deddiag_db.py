@@ -3,9 +3,9 @@
     python tools/deddiag_db.py load DUMP_DIR --db embedded:data/deddiag_pg
     python tools/deddiag_db.py load house_08 --db postgresql://ann@localhost/deddiag --schema deddiag
 
-DUMP_DIR is a folder `house_08` of the dump, or one that holds several. All is one transaction: the tables are there
-whole or not at all. `measurements` has no key, as published; an index on (item_id, time), which both of our readers
-need to be quick, is made beside it, and `get_measurements` does in its own words what the published function does.
+DUMP_DIR is a folder `house_08` of the dump, or one that holds several. Everything happens in one transaction: all
+tables are complete, or there are none. `measurements` has no key, as published, but gets an index on (item_id, time),
+which both of our readers need to be fast. `get_measurements` returns what the published function returns.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ CREATE TABLE {annotations} (
     start_date timestamp NOT NULL, stop_date timestamp NOT NULL
 );
 """
-# A row a second, both ends included, in no order. Its callers count on what it lacks: nothing outside of the readings,
-# none of 4000 W and more, a value held through any gap, and as many rows of a second as it has readings, all of them
-# (and those until the next reading) with the first one's value.
+# One row per second, both ends included, in no order. As the published function: nothing outside of the readings, none
+# of 4000 W and more, a value held through any gap, and as many rows for a second as it has readings, all of them (and
+# those until the next reading) with the value of the first.
 FUNCTION = """
 CREATE FUNCTION {get_measurements}(item_id integer, from_time timestamp, to_time timestamp)
 RETURNS SETOF {measurements} LANGUAGE sql STABLE AS $$
@@ -86,13 +86,13 @@ DROP = "DROP FUNCTION IF EXISTS {get_measurements}(integer, timestamp, timestamp
 
 
 def load(dump: Path, db: str, *, schema: str = "public", replace: bool = False) -> dict[str, int]:
-    """Make the tables and fill them from a dump; the rows of each. DataError where they are there, unless `replace`."""
+    """Create the tables and fill them from a dump; returns row counts. DataError if they exist, unless `replace`."""
     files = find_files(dump)
     with connect(db, timeout=0, write=True) as connection:
         there = _there(connection, schema)
         if there and not replace:
-            what = f"schema {schema!r} has {', '.join(there)} already"
-            raise DataError(what, where=f"--db {db}", hint="--replace drops them, --schema names another place")
+            what = f"schema {schema!r} already has {', '.join(there)}"
+            raise DataError(what, where=f"--db {db}", hint="--replace drops them, --schema chooses another schema")
         if there:
             _run(connection, DROP, schema)
         _run(connection, TABLES + FUNCTION, schema)
@@ -106,22 +106,22 @@ def load(dump: Path, db: str, *, schema: str = "public", replace: bool = False) 
 
 
 def find_files(dump: Path) -> list[tuple[str, Path]]:
-    """(table, file) of all houses of a dump, table by table. DataError where it is none."""
+    """(table, file) of all houses of a dump, table by table. DataError if it is no dump."""
     folders = [dump] if (dump / "house.tsv").is_file() else sorted(path.parent for path in dump.glob("*/house.tsv"))
     if not folders:
-        raise DataError("no house.tsv is in this folder, nor in one in it", where=str(dump))
+        raise DataError("no house.tsv in this folder or in its folders", where=str(dump))
     found = []
     for table, pattern in FILES:
         for folder in folders:
             paths = sorted({*folder.glob(pattern), *folder.glob(pattern + ".gz")})
             if not paths and table in ("items", "measurements"):
-                raise DataError(f"no {pattern} is in this folder", where=str(folder))
+                raise DataError(f"no {pattern} in this folder", where=str(folder))
             found += [(table, path) for path in paths]
     return found
 
 
 def _there(connection: psycopg.Connection, schema: str) -> list[str]:
-    """The tables of ours that the schema has already."""
+    """The tables of DEDDIAG that the schema already has."""
     query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s) ORDER BY 1"
     return [row[0] for row in connection.execute(query, (schema, [table for table, _ in FILES]))]
 
@@ -135,7 +135,7 @@ def _run(connection: psycopg.Connection, statements: str, schema: str) -> None:
 
 
 def _copy(connection: psycopg.Connection, schema: str, table: str, path: Path, bar: tqdm) -> int:
-    """Send a file to its table, by the names of its header; the number of rows."""
+    """Copy a file into its table, by the names in its header; returns the number of rows."""
     from psycopg import sql
 
     with _opened(path) as (raw, file):
@@ -155,7 +155,7 @@ def _copy(connection: psycopg.Connection, schema: str, table: str, path: Path, b
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, io.BufferedIOBase]]:
-    """A file, plain or gzip: as it lies on disk, and its text. DataError where it is damaged."""
+    """A file, plain or gzip: the raw file and its decompressed content. DataError if it is damaged."""
     try:
         with path.open("rb") as raw:
             yield raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
@@ -167,13 +167,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = Parser(prog="python tools/deddiag_db.py", description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("load", help="make the tables and fill them from a dump")
-    command.add_argument(
-        "dump", type=Path, metavar="DUMP_DIR", help="a house's folder of the dump, or one with several"
-    )
+    command = commands.add_parser("load", help="create the tables and fill them from a dump")
+    command.add_argument("dump", type=Path, metavar="DUMP_DIR", help="folder of one house of the dump, or of several")
     command.add_argument("--db", required=True, metavar="URL", help="postgresql://USER@HOST/NAME, or embedded:DIR")
-    command.add_argument("--schema", default="public", help="made where it is not there (%(default)s)")
-    command.add_argument("--replace", action="store_true", help="drop the tables that are there")
+    command.add_argument("--schema", default="public", help="created if it does not exist (%(default)s)")
+    command.add_argument("--replace", action="store_true", help="drop existing tables first")
 
     def body() -> None:
         args = parser.parse_args(argv)

@@ -3,9 +3,9 @@
     python tools/export.py --ckpt artifacts/RUN --format onnx
     python tools/export.py --ckpt artifacts/RUN --format onnx-int8 --out edge/model.onnx --csv newer.csv
 
-The model takes windows in the data's own units and gives what the task gives: scaler and decoding are part of it. It is
-held against the checkpoint on the run's own files, or on those that the flags of `run.py --mode infer` name, and
-appears, with FILE.json beside it, once it has passed. docs/export.md says what the files hold.
+The model takes windows in the units of the data and returns what the task returns: scaler and decoding are part of it.
+Before it is written it is compared with the checkpoint, on the files of the run or on those that flags of
+`run.py --mode infer` name. FILE.json beside it describes it; see docs/export.md.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ SCHEMA = 1  # of FILE.json
 
 @dataclass(frozen=True)
 class Form:
-    """One `--format`: how its bytes are made of a module and example inputs, and opened; `pack` makes them smaller, and
-    what they say less exact."""
+    """One `--format`: how to make its bytes from a module and example inputs, and how to open them. `pack` makes them
+    smaller and the model less exact."""
 
     ending: str
     make: Callable[[nn.Module, Mapping[str, torch.Tensor]], bytes]
@@ -85,7 +85,7 @@ def _open_onnx(data: bytes, names: Sequence[str]) -> Run:
 
 
 def _program(module: nn.Module, example: Mapping[str, torch.Tensor]) -> bytes:
-    """A `torch.export` program, without what it notes of our source files."""
+    """A `torch.export` program, without the paths of our source files."""
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(module, tuple(example.values()), dynamic_shapes=tuple({0: batch} for _ in example))
     for node in program.graph.nodes:
@@ -110,7 +110,7 @@ FORMS = {
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """The exporters tell of what they pass over; a person has no use for it."""
+    """Without the warnings of the exporters, which are of no use to a person."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -125,10 +125,10 @@ def quietly() -> Iterator[None]:
 
 
 def export(ckpt: str, form: str, out: str, words: Sequence[str]) -> tuple[dict[str, Any], Path]:
-    """Export a checkpoint, check it, write it; (the content of its card, where it is).
+    """Export a checkpoint, check it, write it; returns (the content of its card, its path).
 
-    `words` are flags of inference that name the data; without any of them those of the run itself. Raises UsageError
-    where the backbone does not export, or what came out is not the checkpoint's model.
+    `words` are flags of inference that name the data (default: the data of the run). Raises UsageError if the backbone
+    does not export, or if the result differs from the checkpoint.
     """
     place = checkpoint.find(ckpt)
     path = Path(out) if out else place.with_name(f"model.{FORMS[form].ending}")
@@ -145,16 +145,16 @@ def export(ckpt: str, form: str, out: str, words: Sequence[str]) -> tuple[dict[s
 
 
 def check_of(ckpt: Path, words: Sequence[str]) -> ExportCheck:
-    """A checkpoint on the data that `words` name, or on its own."""
+    """A checkpoint on the data that `words` name, or on the data of its run."""
     start = Checkpoint.load(ckpt)
     config = cli.parse([*_words_of_run(start, words), *words, "--mode", "infer", "--ckpt", str(ckpt)])
     return ExportCheck(open_inference(config, words, CPU))
 
 
 def build(form: str, check: ExportCheck) -> tuple[bytes, Run]:
-    """The bytes of an exported model that passed, and the model that they are.
+    """The bytes of an exported model that passed the check, and the opened model.
 
-    One that is packed passed before. Raises UsageError where it cannot be made, or is not the checkpoint's.
+    A format that is packed is checked before packing. Raises UsageError if the export fails or differs.
     """
     spec = FORMS[form]
     try:
@@ -174,7 +174,7 @@ def build(form: str, check: ExportCheck) -> tuple[bytes, Run]:
 
 
 def _judged(form: str, run: Run, check: ExportCheck) -> dict[str, Any]:
-    """How the exported model does beside the checkpoint: difference, metric, milliseconds."""
+    """The exported model compared with the checkpoint: difference, metric, milliseconds."""
     held = {"split": check.split, "windows": len(check.sample[0])}
     held |= {"largest_difference": check.difference(run, exact=FORMS[form].pack is None)}
     spent = latencies({"exported": lambda: run(*check.one), "torch": lambda: check.deployed(*check.one)})
@@ -182,7 +182,7 @@ def _judged(form: str, run: Run, check: ExportCheck) -> dict[str, Any]:
 
 
 def _words_of_run(start: Checkpoint, words: Sequence[str]) -> list[str]:
-    """The flags of a run's data, and its task; of the task alone where `words` name data."""
+    """The flags of a run's task and data; only of the task if `words` name data."""
     found = [f"--task={start.task}"]
     flags = [flag for flag in core_flags() if flag.group == "Data"]
     given = vars(cli.make_parser().parse_known_args(list(words))[0])
@@ -203,7 +203,7 @@ def _origin(start: Checkpoint, place: Path) -> dict[str, Any]:
 
 
 def _described(check: ExportCheck) -> dict[str, Any]:
-    """What a program needs to feed the model, and to read it."""
+    """What a program needs to know to feed the model and read its output."""
     inference, task, run_data = check.inference, check.task, check.inference.run_data
     start = inference.start
     schema = task.output_schema(inference.names, inference.calibration)
@@ -240,9 +240,9 @@ def _card_of(path: Path) -> Path:
 
 
 def _check_place(path: Path, ckpt: Path) -> None:
-    """UsageError, before any work, where FILE cannot stand there."""
+    """UsageError, before any work, if FILE cannot be written there."""
     if (path.exists() and not (path.is_file() and _card_of(path).is_file())) or path.resolve() == ckpt.resolve():
-        what = "is there and was not exported: it has no .json beside it"
+        what = "exists and is no exported model: it has no .json beside it"
         raise UsageError(what, where=f"--out {path}", hint="another --out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,7 @@ def _check_place(path: Path, ckpt: Path) -> None:
 
 
 def _write(path: Path, data: bytes, card: Mapping[str, Any]) -> None:
-    """The model and its card, whole or not at all."""
+    """Write the model and its card, both complete or neither."""
     text = json.dumps(clean_json(dict(card)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     wanted = {_card_of(path): text.encode(), path: data}
     parts = {place: place.with_name(f".{place.name}.{os.getpid()}.part") for place in wanted}
@@ -273,7 +273,7 @@ def _write(path: Path, data: bytes, card: Mapping[str, Any]) -> None:
 
 
 def summary(card: Mapping[str, Any], path: Path) -> str:
-    """What is printed of an export."""
+    """The lines that are printed about an export."""
     check, metric, spent = card["check"], card["metric"], card["latency_ms"]
     shapes = [f"{place['name']} {_shape(place)}" for place in (*card["inputs"], *card["outputs"])]
     runtime = FORMS[card["format"]].runtime
@@ -308,7 +308,9 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--ckpt", required=True, metavar="PATH", help="run directory, or a checkpoint")
     parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMS))
-    parser.add_argument("--out", default="", metavar="FILE", help="where (default: model.ENDING beside the checkpoint)")
+    parser.add_argument(
+        "--out", default="", metavar="FILE", help="output file (default: model.ENDING beside the checkpoint)"
+    )
     given, words = parser.parse_known_args(argv)
     if given.format not in FORMS:
         what = f"--format {given.format!r} is not one of {', '.join(FORMS)}"

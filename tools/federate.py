@@ -3,14 +3,14 @@
     python tools/federate.py --rounds 20 --clients 5 -- --task classify --csv 'data/ch*.csv' --labels labels.csv \\
         --groups homes.csv --backbone gru
 
-starts a server and a process a home on this machine, and compares three ways of learning on each home's own test:
+starts a server and one process per home on this machine, and compares three ways of learning on the test of each home:
 `local` (each home alone), `shared` (all weights averaged: FedAvg, McMahan et al. 2017) and `fedper` (the backbone
-averaged, each home its own head: Arivazhagan et al. 2019). What follows `--` are flags of run.py; there --out,
---desc and --overwrite name the directory that is made:
+averaged, each home its own head: Arivazhagan et al. 2019). After `--` come flags of run.py; of those, --out,
+--desc and --overwrite name the directory of the results:
 
     metrics.json  per_home.csv  per_home.png  base/  {local,shared,fedper}/HOME/{model.pt.best,config.yaml,metrics.json}
 
-On several machines the same with `--serve HOST:PORT` on one, and on each other `--join HOST:PORT --home NAME`.
+On several machines, do the same with `--serve HOST:PORT` on one, and on each other `--join HOST:PORT --home NAME`.
 """
 
 from __future__ import annotations
@@ -53,15 +53,30 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--clients", nargs="+", default=[], metavar="HOME", help="homes that take part, or how many (default: all)"
     )
-    parser.add_argument("--homes-by", default="groups", choices=("groups", "files"), help="what a home is")
-    parser.add_argument("--blocks", type=_natural, default=1, help="stretches that a group's rows are parted in")
-    parser.add_argument("--gap-rows", type=int, default=0, help="rows of a group left out between its parts")
-    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES, help="ways of learning")
+    parser.add_argument(
+        "--homes-by",
+        default="groups",
+        choices=("groups", "files"),
+        help="a home is a group of rows, or a file (default: groups)",
+    )
+    parser.add_argument(
+        "--blocks", type=_natural, default=1, help="blocks of rows to split each group into (default: 1)"
+    )
+    parser.add_argument(
+        "--gap-rows", type=int, default=0, help="rows of a group to leave out between its blocks (default: 0)"
+    )
+    parser.add_argument(
+        "--modes", nargs="+", default=list(MODES), choices=MODES, help="ways of learning (default: all)"
+    )
     parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for homes (default: 60)")
-    parser.add_argument("--round-timeout", type=float, default=600.0, help="seconds that a home may take for a round")
-    roles = parser.add_argument_group("one part on its own, for several machines")
-    roles.add_argument("--serve", default="", metavar="HOST:PORT", help="only the server; --clients says how many")
-    roles.add_argument("--home", default="", help="only this home; without --join it learns alone")
+    parser.add_argument(
+        "--round-timeout", type=float, default=600.0, help="seconds a home may take for a round (default: 600)"
+    )
+    roles = parser.add_argument_group("one part alone, for several machines")
+    roles.add_argument(
+        "--serve", default="", metavar="HOST:PORT", help="only the server; --clients is the number of homes"
+    )
+    roles.add_argument("--home", default="", help="only this home (without --join it learns alone)")
     roles.add_argument("--join", default="", metavar="HOST:PORT", help="the server that the home joins")
     roles.add_argument("--place", default="federated", metavar="DIR", help="folder of the server's or home's files")
     parser.add_argument("--leashed", action="store_true", help=argparse.SUPPRESS)  # end when standard input does
@@ -76,27 +91,27 @@ def _natural(text: str) -> int:
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, list[str]]:
-    """(our flags, run.py's as a configuration, its words); the server alone has no configuration."""
+    """(our flags, the configuration of run.py, its words); a server alone has no configuration."""
     words = list(argv)
     cut = words.index("--") if "--" in words else len(words)
     args, theirs = make_parser().parse_args(words[:cut]), words[cut + 1 :]
     if args.serve and args.home:
-        raise UsageError("is a server or a home, not both", where="--serve / --home")
+        raise UsageError("exclude each other", where="--serve and --home")
     if args.serve:
         if len(args.clients) != 1 or not args.clients[0].isdigit() or int(args.clients[0]) < 2:
-            raise UsageError("a server waits for a number of homes, 2 or more", where="--clients")
+            raise UsageError("with --serve, the number of homes: 2 or more", where="--clients")
         return args, None, theirs
     if args.join and not args.home:
-        raise UsageError("which home joins?", where="--home")
+        raise UsageError("is needed with --join", where="--home")
     if not theirs:
-        raise UsageError("no flags of run.py: what is to be learned?", hint="... -- --task classify --csv FILE ...")
+        raise UsageError("no flags of run.py after --", hint="... -- --task classify --csv FILE ...")
     config = cli.parse(["--mode", "train", *theirs])
     if config.mode != "train":
         raise UsageError("a federation trains", where=f"--mode {config.mode}")
     return args, config, theirs
 
 
-# ---- the parts, each a process
+# ---- server and homes, each a process
 
 
 def serve(args: argparse.Namespace) -> None:
@@ -110,9 +125,9 @@ def serve(args: argparse.Namespace) -> None:
 
 
 def take_part(args: argparse.Namespace, config: RunConfig) -> None:
-    """A home's process: the rounds with the others, then alone, then its tests and its files."""
+    """The process of a home: the rounds with the others, then alone, then tests and files."""
     flower = _flower()
-    if args.leashed:  # what the data have to say was said by the process that started this one
+    if args.leashed:  # the process that started this one has printed the warnings about the data
         logging.getLogger("tsrun").setLevel(logging.ERROR)
     client = flower.HomeClient(_homes(args, config, [args.home])[args.home], Path(args.place))
     if args.join:
@@ -139,7 +154,7 @@ def _flower() -> Any:
 
 
 def _leash() -> None:
-    """End this process when the one that started it is gone, however it went: their pipe closes."""
+    """End this process when the one that started it ends, in whatever way: their pipe closes then."""
 
     def watch() -> None:
         while os.read(0, 1):
@@ -153,14 +168,14 @@ def _leash() -> None:
 
 
 def federate(args: argparse.Namespace, config: RunConfig, words: Sequence[str]) -> None:
-    """Server and homes as processes; what they leave, gathered into one directory."""
+    """Server and homes as processes; their results in one directory."""
     _check_flower()
     from federation import comparison
     from rundir import RunDir
 
     homes = _homes(args, config, args.clients)
     if len(homes) < 2:
-        raise UsageError(f"{len(homes)} home is no federation", where="--clients", hint="2 or more take part")
+        raise UsageError(f"a federation needs 2 homes or more, got {len(homes)}", where="--clients")
     logging.getLogger("tsrun").setLevel(logging.ERROR)
     name = comparison.name_of(config, homes=len(homes), rounds=args.rounds, epochs=args.epochs)
     with RunDir(config.out, name, overwrite=config.overwrite) as place:
@@ -178,9 +193,9 @@ def _homes(args: argparse.Namespace, config: RunConfig, wanted: Sequence[str]) -
 
 
 def _run_all(args: argparse.Namespace, words: Sequence[str], homes: Sequence[str], place: Path) -> dict[str, int]:
-    """Start the parts and wait for them: {home: exit code}, negative for a signal."""
+    """Start server and homes and wait for them: {home: exit code}, negative for a signal."""
     shared = ["--rounds", args.rounds, "--epochs", args.epochs, "--wait", args.wait, "--modes", *args.modes]
-    alike = ["--homes-by", args.homes_by, "--blocks", args.blocks, "--gap-rows", args.gap_rows, "--place", place]
+    places = ["--homes-by", args.homes_by, "--blocks", args.blocks, "--gap-rows", args.gap_rows, "--place", place]
     with _crew() as start:
         server, joining = None, []
         if set(args.modes) - {"local"}:
@@ -188,22 +203,22 @@ def _run_all(args: argparse.Namespace, words: Sequence[str], homes: Sequence[str
             timeout = ["--round-timeout", args.round_timeout, "--place", place]
             server = start("--serve", address, "--clients", len(homes), *shared, *timeout)
             joining = ["--join", address]
-        parts = {home: start("--home", home, *joining, *shared, *alike, "--", *words) for home in homes}
+        parts = {home: start("--home", home, *joining, *shared, *places, "--", *words) for home in homes}
         return _wait(server, parts)
 
 
 def _wait(server: subprocess.Popen[bytes] | None, parts: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, int]:
-    told: set[str] = set()
+    reported: set[str] = set()
     while True:
         codes = {home: part.poll() for home, part in parts.items()}
-        for home in [home for home, code in codes.items() if code and home not in told]:
-            told.add(home)
+        for home in [home for home, code in codes.items() if code and home not in reported]:
+            reported.add(home)
             print(f"{home}: {_ending(codes[home] or 0)}", file=sys.stderr, flush=True)
         if server is not None and server.poll():
-            raise ResourceError("the server gave up, with the message above")
+            raise ResourceError("the server failed, see its message above")
         if None not in codes.values():
             if not any(code == 0 for code in codes.values()):
-                raise ResourceError("no home came to the end", hint="their messages stand above")
+                raise ResourceError("no home finished, see their messages above")
             return {home: code or 0 for home, code in codes.items()}
         time.sleep(POLL_SECONDS)
 
@@ -214,16 +229,16 @@ def _ending(code: int) -> str:
 
 @contextmanager
 def _crew() -> Iterator[Any]:
-    """A function that starts parts; all of them are gone after the block, however it is left.
+    """A function that starts processes; all of them have ended after the block, however it is left.
 
-    They are killed at once: all that they write lies in the directory of an unfinished run, which goes with them.
+    They are killed: all that they write is in the directory of an unfinished run, which is deleted.
     """
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*words: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, str(SCRIPT), "--leashed", *map(str, words)]
         environment = {"OMP_NUM_THREADS": "1"} | os.environ  # many processes share the cores
-        # A session of its own: Ctrl-C reaches this process alone, which then ends the others.
+        # In another session Ctrl-C does not reach it: this process ends it.
         part = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env=environment)
         started.append(part)
         return part
@@ -267,4 +282,4 @@ if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # threads of a server whose homes hang would hold up the interpreter's own end
+    os._exit(status)  # threads of a server whose homes hang would keep the interpreter from ending

@@ -2,9 +2,9 @@
 
     python tools/report.py artifacts/ --out report
 
-writes report.csv, report.png and report.html and prints the table. A run directory is one that holds `metrics.json`,
-`summary.json` or `manifest.json`; any other is searched for runs below it, hidden ones (`.x`) aside. The report knows
-no task: `headline`, `monitor` and `references` of the metrics file say what to show and which direction is better.
+writes report.csv, report.png and report.html and prints the table. A run directory holds `metrics.json`, `summary.json`
+or `manifest.json`; any other directory is searched for runs, except hidden ones (`.x`). The report knows no task:
+`headline`, `monitor` and `references` of the metrics file say what to show and which direction is better.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def warn(text: str) -> None:
 
 
 def find_runs(root: Path) -> Iterator[Path]:
-    """`root` if it is a run, else every run below it in order; what lies inside a run (folds) is part of it."""
+    """`root` if it is a run, else every run below it in order; folders inside a run (folds) are part of it."""
     for folder, below, files in os.walk(root):
         if {*METRICS, "manifest.json"} & set(files):
             below.clear()
@@ -124,7 +124,7 @@ def read_metrics(path: Path) -> Row:
 
 
 def gather(roots: Sequence[Path]) -> list[Run]:
-    """The runs at or below `roots`, each once; whatever cannot be read is named on stderr and left out.
+    """The runs at or below `roots`, each once; one that cannot be read is skipped with a warning.
 
     Raises:
         DataError: no run is left.
@@ -140,7 +140,9 @@ def gather(roots: Sequence[Path]) -> list[Run]:
             except (ValueError, OSError) as error:
                 warn(f"{path}: {error}; skipped")
     if not found:
-        raise DataError("no run to report", where=" ".join(map(str, roots)), hint="give run directories, or a parent")
+        raise DataError(
+            "no run to report", where=" ".join(map(str, roots)), hint="give run directories, or a directory with runs"
+        )
     names = [str(metrics.get("run") or path.resolve().name) for path, metrics in found.values()]
     return [
         Run(path, str(path) if names.count(name) > 1 else name, metrics)
@@ -311,7 +313,7 @@ def as_html(runs: Sequence[Run], rows: Sequence[Row], overview: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` at `path`, whole or not at all."""
+    """Writes `text` at `path`, complete or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8", errors="replace")
@@ -342,8 +344,10 @@ def write_report(runs: Sequence[Run], out: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = Parser(prog="python tools/report.py", description="One table, dot plot and web page from many runs.")
-    parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="a run directory, or a parent of some")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="what the files begin with (default: report)")
+    parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="run directory, or a directory with runs")
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), help="path of the files without ending (default: report)"
+    )
 
     def body() -> None:
         args = parser.parse_args(argv)

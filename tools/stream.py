@@ -1,20 +1,20 @@
-"""A stream in, a model's answers out, one by one: of a meter's samples, or of several sensors' messages.
+"""Answers of a model to a stream: to the samples of a meter, or to the messages of several sensors.
 
     meter | python tools/stream.py --ckpt artifacts/RUN
     python tools/stream.py --ckpt artifacts/RUN --step 30s --input tcp://*:5555 --output tcp://sink:5556
 
-A meter (a run of task nilm): a sample is a line, `watts`, or `time,watts`, or {"time": ..., "mains": ...}; the answer
-is a line, too: {"time" (as given, else the sample's number), "mains", "devices": {name: {"p", "on", "watts"}}}. Samples
-come at the step that the model was trained on. A step without a reading is a line with an empty or `nan` watts: its
-answer is null, the model keeps its state, and the change of power starts at 0 again.
+A meter (a run of task nilm): a sample is a line, `watts`, or `time,watts`, or {"time": ..., "mains": ...}. The answer
+is a line, too: {"time" (as given, else the number of the sample), "mains", "devices": {name: {"p", "on", "watts"}}}.
+Samples come at the step that the model was trained on. A step without a reading is a line with empty or `nan` watts:
+the answer is null, the model keeps its state, and the change of power starts at 0 again.
 
 Sensors (a run on an --npz): a message is {"sensor": "visual", "time": ..., "values": [...]}; the answer to a step of
-`--step` is {"time" (its start, in seconds), "labels": {name: {"p", "on"}} or null, "held": [sensors held at their last
-values], "missing": [...], "steps": how many of the window are there}.
+`--step` is {"time" (start of the step, in seconds), "labels": {name: {"p", "on"}} or null, "held": [sensors held at
+their last values], "missing": [...], "steps": how many steps of the window are there}.
 
-A line that is malformed is told on stderr and left out. With `pip install -r requirements-stream.txt` lines and answers
-also travel by ZeroMQ, one a message: `--pattern pull` binds PULL for who sends, and connects PUSH to who collects;
-`sub` connects SUB to who publishes, and binds XPUB; tools/_sockets.py says how a late subscriber shakes hands.
+A malformed line is reported on stderr and skipped. With `pip install -r requirements-stream.txt` lines and answers can
+also travel by ZeroMQ, one per message: `--pattern pull` binds PULL for senders and connects PUSH to a collector; `sub`
+connects SUB to a publisher and binds XPUB; streaming/sockets.py describes the handshake of a late subscriber.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from streaming.tally import TOLD, Tally, tell
 
 __all__ = ["TOLD", "Pace", "Sample", "Streamer", "connected", "main", "on_the_wall", "parse"]
 
-HOLD = 3  # steps that a silent sensor is held
+HOLD = 3  # steps for which a silent sensor keeps its last value
 WAIT = 0.1  # of a step: for messages that come late
 
 
@@ -61,16 +61,16 @@ class Listener(Protocol):
 
 
 def listener(start: Checkpoint, where: str, args: argparse.Namespace) -> Listener:
-    """The one that a checkpoint asks for; CheckpointError for one that cannot be streamed."""
+    """The listener for a checkpoint; CheckpointError for one that cannot be streamed."""
     unit = "line" if args.input == "-" else "message"
     if not sensors_of(start):
         for flag, value in (("--step", args.step), ("--wait", args.wait), ("--hold", args.hold)):
             if value is not None:
-                raise UsageError("belongs to a checkpoint of several sensors", where=flag)
+                raise UsageError("needs a checkpoint of several sensors", where=flag)
         return Meter(Streamer(start, where), Tally(unit))
     model = SensorModel(start, where)
     if args.step is None:
-        raise UsageError("how long is a step of these sensors?", where="--step", hint="as in training: --step 30s")
+        raise UsageError("is needed: the length of a step, as in training", where="--step", hint="--step 30s")
     period = _seconds(args.step, "--step")
     wait = WAIT * period if args.wait is None else _seconds(args.wait, "--wait")
     if period <= 0 or wait < 0:
@@ -87,19 +87,19 @@ def _seconds(text: str, flag: str) -> float:
     except ValueError:
         found = math.nan
     if math.isnan(found):
-        raise UsageError(f"{text!r} is no duration", where=flag, hint="30s, 500ms, 1min")
+        raise UsageError(f"{text!r} is not a duration", where=flag, hint="30s, 500ms, 1min")
     return found
 
 
-def serve(ear: Listener, lines: Iterator[bytes], send: Callable[[bytes], None]) -> None:
-    """Answer each line until there are no more; blank ones are none."""
-    tally = ear.tally
+def serve(listening: Listener, lines: Iterator[bytes], send: Callable[[bytes], None]) -> None:
+    """Answer each line until there are no more; blank lines are skipped."""
+    tally = listening.tally
     for number, line in enumerate(lines, start=1):
         began = time.perf_counter()
         if not line.strip():
             continue
         try:
-            answers = ear.take(line)
+            answers = listening.take(line)
         except ValueError as reason:
             tally.refuse(number, reason)
             continue
@@ -107,20 +107,20 @@ def serve(ear: Listener, lines: Iterator[bytes], send: Callable[[bytes], None]) 
         for answer in answers:
             send(json.dumps(answer).encode())
         tally.spent.append(time.perf_counter() - began)
-    for answer in ear.end():
+    for answer in listening.end():
         send(json.dumps(answer).encode())
 
 
 def stream(args: argparse.Namespace) -> None:
     """Load the checkpoint, stream, and print the summary at the end, however it comes."""
     place = checkpoint.find(args.ckpt)
-    ear = listener(Checkpoint.load(place), str(place), args)
-    with connected(args.input, args.output, args.pattern, ear.ready) as (lines, send):
-        tell(f"ready: {ear.ready}")
+    listening = listener(Checkpoint.load(place), str(place), args)
+    with connected(args.input, args.output, args.pattern, listening.ready) as (lines, send):
+        tell(f"ready: {listening.ready}")
         try:
-            serve(ear, lines, send)
+            serve(listening, lines, send)
         finally:
-            tell(str(ear.tally))
+            tell(str(listening.tally))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,21 +141,29 @@ def _said(error: TsrunError) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="python tools/stream.py", description="A model's answers to a meter or to sensors.")
-    parser.add_argument("--ckpt", required=True, metavar="DIR", help="a recurrent run of task nilm, or a run on --npz")
+    parser = Parser(prog="python tools/stream.py", description="Answers of a model to a meter or to sensors.")
+    parser.add_argument(
+        "--ckpt", required=True, metavar="DIR", help="run of task nilm with a recurrent backbone, or run on --npz"
+    )
     parser.add_argument("--input", default="-", metavar="PLACE", help="- (standard input) or tcp://HOST:PORT")
     parser.add_argument("--output", default="-", metavar="PLACE", help="- (standard output) or tcp://HOST:PORT")
     parser.add_argument(
-        "--pattern", default="pull", choices=("pull", "sub"), help="of tcp://: PULL in and PUSH out, or SUB and PUB"
+        "--pattern",
+        default="pull",
+        choices=("pull", "sub"),
+        help="sockets of tcp://: PULL in and PUSH out, or SUB in and PUB out",
     )
-    parser.add_argument("--step", metavar="TIME", help="of sensors: length of a step, as 30s")
+    parser.add_argument("--step", metavar="TIME", help="sensors: length of a step, such as 30s")
     parser.add_argument(
         "--wait",
         metavar="TIME",
-        help="of sensors: how long after a step's end late messages count (default: step / 10)",
+        help="sensors: how long to wait for late messages after a step (default: step / 10)",
     )
     parser.add_argument(
-        "--hold", type=int, metavar="INT", help=f"of sensors: steps that a silent one is held (default: {HOLD})"
+        "--hold",
+        type=int,
+        metavar="INT",
+        help=f"sensors: steps for which a silent sensor keeps its last value (default: {HOLD})",
     )
     return parser.parse_args(argv)
 

@@ -3,8 +3,8 @@
     python tools/synth.py sensors --samples-per-scenario 200 --noise 0.1
     python tools/synth.py sensors --objects 20 --seed 8 --out data/new_camera.npz
 
-Ten scenarios of a home robot's recordings. The same seed writes the same numbers; `--objects 20` is a camera that
-tells six more kinds of objects apart, for `--adapt-modality visual`.
+Recordings of a home robot in ten scenarios. The same seed writes the same numbers. `--objects 20` is a camera that
+recognises six more kinds of objects, for `--adapt-modality visual`.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ def _write(args: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python tools/synth.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("kind", choices=["sensors"], help="what to make up")
+    parser.add_argument("kind", choices=["sensors"], help="what to generate")
     parser.add_argument("--out", default="data/raw_features.npz", metavar="FILE", help="file to write (%(default)s)")
     parser.add_argument(
         "--samples-per-scenario",
         type=_number(int, 1),
         default=200,
         metavar="N",
-        help="recordings of each (%(default)s)",
+        help="recordings per scenario (%(default)s)",
     )
     parser.add_argument(
         "--noise",
         type=_number(float, 0),
         default=0.1,
         metavar="X",
-        help="of every sensor, on a scale of 1 (%(default)s)",
+        help="noise of every sensor, on a scale of 1 (%(default)s)",
     )
     most = len(sensors.OBJECTS) + len(sensors.MORE_OBJECTS)
     parser.add_argument(
@@ -65,10 +65,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_number(int, 1, most),
         default=len(sensors.OBJECTS),
         metavar="N",
-        help="the camera's (%(default)s)",
+        help="kinds of objects the camera recognises (%(default)s)",
     )
     parser.add_argument(
-        "--seed", type=_number(int, 0), default=7, metavar="N", help="same seed, same numbers (%(default)s)"
+        "--seed",
+        type=_number(int, 0),
+        default=7,
+        metavar="N",
+        help="the same seed gives the same numbers (%(default)s)",
     )
     return parser
 
