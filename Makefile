@@ -6,7 +6,7 @@ PEER := granite-tsfm==0.3.11
 DEMO := --task classify --csv './data/demo/LP{1..4}a.csv' --context-len 31
 RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 
-.PHONY: demo check test clean
+.PHONY: demo lint fast check test clean
 
 .venv/run: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -25,16 +25,17 @@ demo: .venv/run
 	$(BIN)/python run.py --mode train $(DEMO) --epochs 3 --test-ratio 0.2 --overwrite
 	$(BIN)/python run.py --mode infer $(DEMO) --ckpt ./artifacts/$(RUN) --eval-split test --overwrite
 
-check: .venv/dev
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+
+fast: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
-test: .venv/dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
+check: lint fast
+
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 clean:

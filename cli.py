@@ -7,14 +7,14 @@ sees every problem at once. Nothing heavy is imported until the arguments are kn
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import backbones
 import tasks
-from config import GROUPS, VERSION, Flag, RunConfig, check_all, core_flags, refuse, table_flags, typed
+from config import GROUPS, VERSION, Flag, RunConfig, check_all, convert, core_flags, refuse, table_flags, typed
 from errors import UsageError, is_address, nearest
 from experiments import config_file
 
@@ -30,6 +30,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"{self.prog} --help lists the flags")
+
+
+def numeric(kind: type, within: str) -> Callable[[str], Any]:
+    """The `type` of a command's argument: a number in an interval such as "[1,)"."""
+    flag = Flag("", kind, None, "", "", within=within)
+
+    def converted(text: str) -> Any:
+        try:
+            return convert(flag, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return converted
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -129,7 +142,7 @@ def parse(argv: Sequence[str]) -> RunConfig:
     problems = [_unknown(word, options) for word in extra]
     if "config" in given and config_file.is_one(given["config"]):
         return _of_experiment(given, problems)
-    raw = _read_yaml(given.pop("config"), table, problems) if "config" in given else {}
+    raw = _of_file(given.pop("config"), table, problems) if "config" in given else {}
     raw |= given
     if "task" not in raw and "ckpt" in raw:
         raw |= _task_of(str(raw["ckpt"]))
@@ -182,22 +195,29 @@ def _unknown(word: str, options: list[str]) -> str:
     return " ".join(filter(None, [f"unknown flag {name}", nearest(name, [*options, "--config", "--model"])]))
 
 
-def _read_yaml(path: str, table: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"cannot read the config file: {error.strerror}", where=f"--config {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"not a YAML file: {error}", where=f"--config {path}") from None
-    if not isinstance(content, dict):
-        raise UsageError("a config file is a mapping of flags to values", where=f"--config {path}")
-    raw = {str(key).replace("-", "_"): value for key, value in content.items()}
+def _of_file(path: str, table: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The flags in a config file."""
+    raw = read_yaml(path, "--config", "the config file")
     for key in raw:
         if key not in table:
             problems.append(" ".join(filter(None, [f"{path}: unknown key {key!r}", nearest(key, table)])))
     return {key: value for key, value in raw.items() if key in table}
+
+
+def read_yaml(path: str, option: str, what: str) -> dict[str, Any]:
+    """The mapping in a YAML file, with `_` for `-` in its keys; UsageError for anything else."""
+    import yaml
+
+    where = f"{option} {path}"
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"cannot read {what}: {error.strerror}", where=where) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"not a YAML file: {error}", where=where) from None
+    if not isinstance(content, dict) or not content:
+        raise UsageError(f"{what} must be a mapping of flags to values", where=where)
+    return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
 def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:

@@ -345,8 +345,15 @@ def _number(kind: type, raw: Any, within: str) -> Any:
             raise ValueError(f"takes a whole number, got {raw!r}")
         value = int(raw) if isinstance(raw, (int, str)) and str(raw).lstrip("+-").isdigit() else int(value)
     if within and not inside(value, within):
-        raise ValueError(f"must be in {within.replace(',', ', ')}, got {raw}")
+        raise ValueError(f"must be {_bounds(within)}, got {raw}")
     return value
+
+
+def _bounds(interval: str) -> str:
+    low, high = interval[1:-1].split(",")
+    if high:
+        return f"in {interval[0]}{low}, {high}{interval[-1]}"
+    return f"{low} or more" if interval[0] == "[" else f"above {low}"
 
 
 def inside(value: float, interval: str) -> bool:

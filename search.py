@@ -16,11 +16,12 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cli
-from config import RunConfig, core_flags
+from config import VERSION, RunConfig, core_flags
 from errors import Interrupted, UsageError
 from run import SMALLER, guarded
 from studies.spaces import Space, space_of
@@ -113,10 +114,11 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         description=(__doc__ or "").partition("\n\n")[2],
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add("--trials", type=_whole(1), default=100, metavar="N", help="trials of the study, over all processes (100)")
+    add, whole = parser.add_argument, partial(cli.numeric, int)
+    add("--version", action="version", version=f"tsrun {VERSION}", help="print the version and exit")
+    add("--trials", type=whole("[1,)"), default=100, metavar="N", help="trials of the study, over all processes (100)")
     add("--timeout", type=_duration, default=math.inf, metavar="2h", help="stop after 90s, 20min, 2h, 1d (never)")
-    add("--jobs", type=_whole(1), default=1, metavar="N", help="trials to run at a time, sharing the cores (1)")
+    add("--jobs", type=whole("[1,)"), default=1, metavar="N", help="trials to run at a time, sharing the cores (1)")
     add("--storage", default="", metavar="PLACE", help="SQLite file, postgresql://..., embedded:DIR (a file in --out)")
     add("--space", default="", metavar="FILE", help="YAML file with what to vary (the space of the backbone)")
     add("--study", default="", metavar="NAME", help="name of the study (made from space and command line)")
@@ -126,11 +128,15 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         default="median",
         help="how poor trials are stopped early (median)",
     )
-    add("--retries", type=_whole(0), default=2, metavar="N", help="retries of a lost or crashed trial (2)")
+    add("--retries", type=whole("[0,)"), default=2, metavar="N", help="retries of a lost or crashed trial (2)")
     add(
-        "--grace", type=_whole(2), default=60, metavar="SECONDS", help="silence after which a trial counts as lost (60)"
+        "--grace",
+        type=whole("[2,)"),
+        default=60,
+        metavar="SECONDS",
+        help="silence after which a trial counts as lost (60)",
     )
-    add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the sampler, TPE (0)")
+    add("--seed", type=whole("[0,)"), default=0, metavar="N", help="seed of the sampler, TPE (0)")
     add("--out", default="", metavar="DIR", help="folder for the results (artifacts/search_STUDY)")
     add("--json", action="store_true", help="one JSON object on stdout, everything else on stderr")
     own, dashes, rest = (list(argv), [], []) if "--" not in argv else _split(argv)
@@ -149,15 +155,6 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     at = list(argv).index("--")
     return list(argv[:at]), ["--"], list(argv[at + 1 :])
-
-
-def _whole(low: int) -> Any:
-    def number(text: str) -> int:
-        if not re.fullmatch(r"\d+", text) or int(text) < low:
-            raise argparse.ArgumentTypeError(f"takes a whole number of at least {low}, got {text!r}")
-        return int(text)
-
-    return number
 
 
 def _duration(text: str) -> float:

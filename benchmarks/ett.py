@@ -67,7 +67,8 @@ def run(name: str, features: str, horizon: int, given: argparse.Namespace) -> di
     place = Path(given.out) / json.loads(named.stdout)["dry_run"]
     if not (ROOT / place / "summary.json").is_file():
         subprocess.run([sys.executable, "run.py", *words], cwd=ROOT, **TEXT)
-    return json.loads((ROOT / place / "summary.json").read_text()) | {"directory": str(place)}
+    content: dict[str, Any] = json.loads((ROOT / place / "summary.json").read_text())
+    return content | {"directory": str(place)}
 
 
 TEXT: dict[str, Any] = {"check": True, "stdout": subprocess.PIPE, "text": True}

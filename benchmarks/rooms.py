@@ -86,7 +86,8 @@ def command(words: Sequence[str]) -> dict[str, Any]:
     folder = Path(words[words.index("--out") + 1]) / json.loads(named.stdout)["dry_run"]
     if not (ROOT / folder / "metrics.json").is_file():
         subprocess.run(words, cwd=ROOT, **TEXT)
-    return json.loads((ROOT / folder / "metrics.json").read_text()) | {"directory": str(folder)}
+    content: dict[str, Any] = json.loads((ROOT / folder / "metrics.json").read_text())
+    return content | {"directory": str(folder)}
 
 
 TEXT: dict[str, Any] = {"check": True, "stdout": subprocess.PIPE, "text": True}

@@ -62,7 +62,9 @@ def measure(reader: str, path: Path, cache: Path) -> dict[str, float]:
             entry.unlink()
     command = [sys.executable, __file__, "--worker", reader, "--file", str(path)]
     environment = {**os.environ, "TSRUN_CACHE": str(cache)}
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
 
 
 def report(best: dict[str, dict[str, float]], array: int) -> bool:

@@ -20,7 +20,8 @@ def ask(study: str, *words: str, given: Any = None) -> dict[str, Any]:
     argv = [sys.executable, "-m", "nas_agent", *words, "--study", study, "--json"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(argv, input=json.dumps(given), stdout=subprocess.PIPE, text=True, env=env)
-    return json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def propose(seen: dict[str, Any], rng: random.Random) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 # `python -m` looks in the working directory first: a config.py there must not be imported in place of ours.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cli import Parser
+from cli import Parser, numeric
 from errors import TsrunError, UsageError, report
 from metrics import clean_json
 from nas_agent import commands
@@ -32,6 +31,7 @@ from nas_agent.finalize import finalize
 from nas_agent.study import COMPLETE, FAILED, PRUNED
 from run import guarded
 
+SECONDS = numeric(float, "(0,)")
 PROPOSAL = "JSON file, - for stdin (default: retry a lost run)"
 
 
@@ -67,13 +67,6 @@ def _refused(error: TsrunError, as_json: bool) -> int:
     return report(error)
 
 
-def _duration(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     shared = Parser(add_help=False)
     shared.add_argument(
@@ -91,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, required=True, metavar="FILE", help="base configuration: an experiment, .py or .yaml"
     )
     init.add_argument("--max-runs", type=int, required=True, metavar="N", help="budget of runs")
-    init.add_argument("--max-seconds", type=_duration, metavar="S", help="budget of seconds, from the first claim")
+    init.add_argument("--max-seconds", type=SECONDS, metavar="S", help="budget of seconds, from the first claim")
     init.add_argument("--max-failures", type=int, metavar="N", help="failed runs in a row that stop the study")
-    init.add_argument("--run-seconds", type=_duration, metavar="S", help="most seconds for one run")
+    init.add_argument("--run-seconds", type=SECONDS, metavar="S", help="most seconds for one run")
     command("status", "budgets, counts, the best run, what is running")
     look = command("next", "what to read before a proposal: runs, best, budgets, what may be changed")
     look.add_argument(
@@ -102,14 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     claim = command("claim", "reserve a run id for a proposal that is run elsewhere and reported")
     claim.add_argument("--proposal", metavar="FILE", help=PROPOSAL)
     claim.add_argument(
-        "--lease", type=_duration, default=LEASE, metavar="S", help="seconds of silence after which it is lost (3600)"
+        "--lease", type=SECONDS, default=LEASE, metavar="S", help="seconds of silence after which it is lost (3600)"
     )
     run = command("run", "run a proposal, or a claimed or lost run, within a time budget")
     either = run.add_mutually_exclusive_group()
     either.add_argument("--proposal", metavar="FILE", help=PROPOSAL)
     either.add_argument("--run-id", metavar="ID", help="claimed or lost run")
     run.add_argument(
-        "--timeout", type=_duration, metavar="S", help="most seconds; the budgets of the study apply as well"
+        "--timeout", type=SECONDS, metavar="S", help="most seconds; the budgets of the study apply as well"
     )
     report = command("report", "report how a claimed run ended, or that it is alive")
     report.add_argument("--run-id", required=True, metavar="ID", help="claimed run")
@@ -123,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--reason", default="", metavar="TEXT", help="why it failed or was pruned")
     report.add_argument("--alive", action="store_true", help="it is still running: restart the lease")
     final = command("finalize", "confirm the best configuration over three seeds; close the study; show the test set")
-    final.add_argument("--timeout", type=_duration, metavar="S", help="most seconds for each of the three")
+    final.add_argument("--timeout", type=SECONDS, metavar="S", help="most seconds for each of the three")
     command("serve", "answer an agent over stdin and stdout (Model Context Protocol)")
     return parser
 

@@ -34,7 +34,8 @@ def serve(folder: Path) -> None:
         @wraps(tool)
         def answer(*args: Any, **words: Any) -> dict[str, Any]:
             try:
-                return clean_json(tool(*args, **words))
+                content: dict[str, Any] = clean_json(tool(*args, **words))
+                return content
             except TsrunError as error:
                 raise ToolError(str(error)) from None
 

@@ -266,7 +266,8 @@ def lost(trials: Sequence[optuna.trial.FrozenTrial], retries: int) -> list[optun
 def slots_used(trials: Sequence[optuna.trial.FrozenTrial], wanted: int) -> int:
     """How many of the `wanted` trials have started, without repeats and (up to `wanted`) refused combinations."""
     first = [trial for trial in trials if not trial.system_attrs.get("retry_history")]
-    return len(first) - min(sum(trial.user_attrs.get("invalid", False) for trial in trials), wanted)
+    refused = sum(bool(trial.user_attrs.get("invalid")) for trial in trials)
+    return len(first) - min(refused, wanted)
 
 
 def state_of(trial: optuna.trial.FrozenTrial, again: set[int]) -> str:

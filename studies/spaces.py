@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import backbones
 import tasks
+from cli import read_yaml
 from config import Flag, RunConfig, convert, core_flags, refuse, table_flags
 from errors import UsageError, nearest
 
@@ -75,7 +75,7 @@ def space_of(config: RunConfig, closed_form: bool, path: str = "") -> Space:
     space = _changed(_by_rule(config, closed_form), own, config, f"backbones/{config.backbone}.py")
     space = {name: dimension for name, dimension in space.items() if not _given(name, config)}
     if path:
-        space = _changed(space, _read(path), config, f"--space {path}")
+        space = _changed(space, read_yaml(path, "--space", "the space"), config, f"--space {path}")
     if not space:
         hint = "--space FILE names what to vary; a closed form chooses on validation by itself"
         raise UsageError(f"there is nothing to search for {config.backbone}", where="--space", hint=hint)
@@ -120,20 +120,6 @@ def _around(name: str, flag: Flag, value: Any) -> Dimension | None:
 
 
 # --- from a file -----------------------------------------------------------------------------------------------------
-
-
-def _read(path: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"cannot read the space: {error.strerror}", where=f"--space {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"not a YAML file: {error}", where=f"--space {path}") from None
-    if not isinstance(content, dict) or not content:
-        raise UsageError("a space is a mapping of flags to what they may be", where=f"--space {path}")
-    return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
 def _changed(space: Space, content: Mapping[str, Any], config: RunConfig, where: str) -> Space:

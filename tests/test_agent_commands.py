@@ -146,8 +146,8 @@ def test_a_base_that_is_none(tmp_path, text, said):
     [
         (["--max-runs", "0"], "max_runs"),
         (["--max-runs", "x"], "invalid int value"),
-        (["--max-runs", "3", "--max-seconds", "nan"], "--max-seconds: nan is not a number of seconds"),
-        (["--max-runs", "3", "--run-seconds", "0"], "--run-seconds: 0 is not a number of seconds"),
+        (["--max-runs", "3", "--max-seconds", "nan"], "--max-seconds: takes a finite number"),
+        (["--max-runs", "3", "--run-seconds", "0"], "--run-seconds: must be above 0"),
         ([], "--max-runs"),
     ],
 )

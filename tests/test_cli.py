@@ -176,7 +176,7 @@ SOURCES = [
 
 def options_in(path):
     """The options that a file gives to `add_argument`."""
-    return set(re.findall(r'add(?:_argument)?\(\s*"(--[a-z-]+)"', path.read_text(encoding="utf-8")))
+    return set(re.findall(r'[(]\s*"(--[a-z-]+)",\s', path.read_text(encoding="utf-8")))
 
 
 def texts_in(path):

@@ -430,7 +430,7 @@ def broken(kind: str) -> pd.DataFrame:
         ("duplicate", "", 3, ["t.csv:9", "2020-01-01 06:00"]),
         ("gap", "", 3, ["t.csv:52", "--resample"]),
         ("short", "", 3, ["rows have 20 steps, a window needs 24 + 6 = 30"]),
-        ("whole", "--horizon 0", 2, ["--horizon must be in [1, ), got 0"]),
+        ("whole", "--horizon 0", 2, ["--horizon must be 1 or more, got 0"]),
         ("whole", "--split-sizes 150,20,3", 3, ["the test split has no window (windows: train 121, val 15, test 0)"]),
         ("whole", "--split-sizes 150,20", 2, ["--split-sizes takes three numbers"]),
         ("whole", "--split-sizes 150,40,20", 3, ["150 + 40 + 20 = 210 steps", "has 200"]),

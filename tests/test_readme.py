@@ -55,6 +55,12 @@ def test_the_make_targets_are_the_plain_commands():
             assert command in printed, f"`make {target}` does not run: {command}"
 
 
+def test_the_hooks_before_a_commit_run_what_make_check_runs():
+    hooks = re.findall(r"entry: make (\w+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    check = re.search(r"^check: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert check is not None and hooks == check[1].split()
+
+
 @pytest.mark.slow
 def test_the_commands_run_in_the_order_of_the_page(tmp_path):
     """From a folder that holds the project's files and nothing else; installing is what CI did before."""

@@ -492,7 +492,7 @@ def test_every_epoch_is_heard_and_what_the_listener_raises_leaves_no_run(place, 
     ("words", "code", "said"),
     [
         ("--trials 3", 2, "no command line of run.py after --"),
-        ("--trials 0 -- RUN", 2, "a whole number of at least 1"),
+        ("--trials 0 -- RUN", 2, "must be 1 or more"),
         ("--timeout soon -- RUN", 2, "a duration such as 90s"),
         ("--pruner mediun -- RUN", 2, "invalid choice"),
         ("--trails 3 -- RUN", 2, "unrecognized arguments"),

@@ -126,7 +126,7 @@ def test_arguments_of_optimizers_hang_on_the_optimizer(put):
         ("weight-decya: [0.1]", "did you mean weight_decay?"),
         ("model_args: [9]", "argument by argument"),
         ("model_args.kernel: [9, big]", "takes a whole number, got 'big'"),
-        ("lr: {low: -1, high: 1}", "must be in (0, )"),
+        ("lr: {low: -1, high: 1}", "must be above 0"),
         ("lr: {low: 1e-3, high: 1e-4}", "low must be below high"),
         ("weight_decay: {low: 0, high: 1, log: true}", "above 0 with log"),
         ("loss: {low: 0, high: 1}", "it takes choices"),

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ def make_parser() -> argparse.ArgumentParser:
         description=__doc__.partition("\n")[0],
         allow_abbrev=False,
     )
-    parser.add_argument("--rounds", type=_natural, default=20, help="rounds of averaging (default: 20)")
-    parser.add_argument("--epochs", type=_natural, default=1, help="epochs of a home within a round (default: 1)")
+    whole, seconds = partial(cli.numeric, int), partial(cli.numeric, float)
+    parser.add_argument("--rounds", type=whole("[1,)"), default=20, help="rounds of averaging (default: 20)")
+    parser.add_argument("--epochs", type=whole("[1,)"), default=1, help="epochs of a home within a round (default: 1)")
     parser.add_argument(
         "--clients", nargs="+", default=[], metavar="HOME", help="homes that take part, or how many (default: all)"
     )
@@ -60,17 +62,20 @@ def make_parser() -> argparse.ArgumentParser:
         help="a home is a group of rows, or a file (default: groups)",
     )
     parser.add_argument(
-        "--blocks", type=_natural, default=1, help="blocks of rows to split each group into (default: 1)"
+        "--blocks", type=whole("[1,)"), default=1, help="blocks of rows to split each group into (default: 1)"
     )
     parser.add_argument(
-        "--gap-rows", type=int, default=0, help="rows of a group to leave out between its blocks (default: 0)"
+        "--gap-rows", type=whole("[0,)"), default=0, help="rows of a group to leave out between its blocks (default: 0)"
     )
     parser.add_argument(
         "--modes", nargs="+", default=list(MODES), choices=MODES, help="ways of learning (default: all)"
     )
-    parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for homes (default: 60)")
+    parser.add_argument("--wait", type=seconds("[0,)"), default=60.0, help="seconds to wait for homes (default: 60)")
     parser.add_argument(
-        "--round-timeout", type=float, default=600.0, help="seconds a home may take for a round (default: 600)"
+        "--round-timeout",
+        type=seconds("(0,)"),
+        default=600.0,
+        help="seconds a home may take for a round (default: 600)",
     )
     roles = parser.add_argument_group("one part alone, for several machines")
     roles.add_argument(
@@ -81,13 +86,6 @@ def make_parser() -> argparse.ArgumentParser:
     roles.add_argument("--place", default="federated", metavar="DIR", help="folder of the server's or home's files")
     parser.add_argument("--leashed", action="store_true", help=argparse.SUPPRESS)  # end when standard input does
     return parser
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
-    return value
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, list[str]]:

@@ -36,7 +36,7 @@ import torch
 
 import checkpoint
 from checkpoint import Checkpoint
-from cli import Parser
+from cli import Parser, numeric
 from errors import TsrunError, UsageError
 from run import guarded
 from streaming.meter import Meter, Pace, Sample, Streamer, on_the_wall, parse
@@ -76,14 +76,12 @@ def listener(start: Checkpoint, where: str, args: argparse.Namespace) -> Listene
     if period <= 0 or wait < 0:
         raise UsageError("must be longer than 0", where="--step" if period <= 0 else "--wait")
     hold = HOLD if args.hold is None else args.hold
-    if hold < 0:
-        raise UsageError(f"must be 0 or more, got {hold}", where="--hold")
     return Sensors(model, Tally(unit, "message"), period, wait, hold)
 
 
 def _seconds(text: str, flag: str) -> float:
     try:
-        found = pd.Timedelta(text).total_seconds()
+        found = float(pd.Timedelta(text).total_seconds())
     except ValueError:
         found = math.nan
     if math.isnan(found):
@@ -155,13 +153,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--step", metavar="TIME", help="sensors: length of a step, such as 30s")
     parser.add_argument(
-        "--wait",
-        metavar="TIME",
-        help="sensors: how long to wait for late messages after a step (default: step / 10)",
+        "--wait", metavar="TIME", help="sensors: how long to wait for late messages after a step (default: step / 10)"
     )
     parser.add_argument(
         "--hold",
-        type=int,
+        type=numeric(int, "[0,)"),
         metavar="INT",
         help=f"sensors: steps for which a silent sensor keeps its last value (default: {HOLD})",
     )

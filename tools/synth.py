@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/synth.py` finds our modules
 
-from cli import Parser
+from cli import Parser, numeric
 from errors import ResourceError
 from run import guarded
 from sources import sensors
@@ -41,53 +41,20 @@ def _write(args: argparse.Namespace) -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(prog="python tools/synth.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("kind", choices=["sensors"], help="what to generate")
     parser.add_argument("--out", default="data/raw_features.npz", metavar="FILE", help="file to write (%(default)s)")
-    parser.add_argument(
-        "--samples-per-scenario",
-        type=_number(int, 1),
-        default=200,
-        metavar="N",
-        help="recordings per scenario (%(default)s)",
+    least, most = len(sensors.OBJECTS), len(sensors.OBJECTS) + len(sensors.MORE_OBJECTS)
+    numbers = (
+        ("--samples-per-scenario", "N", numeric(int, "[1,)"), 200, "recordings per scenario"),
+        ("--noise", "X", numeric(float, "[0,)"), 0.1, "noise of every sensor, on a scale of 1"),
+        ("--objects", "N", numeric(int, f"[1,{most}]"), least, "kinds of objects the camera recognises"),
+        ("--seed", "N", numeric(int, "[0,)"), 7, "the same seed gives the same numbers"),
     )
-    parser.add_argument(
-        "--noise",
-        type=_number(float, 0),
-        default=0.1,
-        metavar="X",
-        help="noise of every sensor, on a scale of 1 (%(default)s)",
-    )
-    most = len(sensors.OBJECTS) + len(sensors.MORE_OBJECTS)
-    parser.add_argument(
-        "--objects",
-        type=_number(int, 1, most),
-        default=len(sensors.OBJECTS),
-        metavar="N",
-        help="kinds of objects the camera recognises (%(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=_number(int, 0),
-        default=7,
-        metavar="N",
-        help="the same seed gives the same numbers (%(default)s)",
-    )
+    for option, metavar, kind, default, text in numbers:
+        parser.add_argument(option, metavar=metavar, type=kind, default=default, help=f"{text} (%(default)s)")
     return parser
-
-
-def _number(kind: type, least: float, most: float = float("inf")):
-    def convert(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not in {least} to {most}")
-        return value
-
-    return convert
 
 
 if __name__ == "__main__":
