@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ class _Check:
         for key, node in section.value.items():
             if key not in names:
                 what = f"{title} has no key {key!r}" if title else f"there is no setting {key!r}"
-                self.say(node.line, what, nearest(key, names) or f"one of {', '.join(names) or 'none'}")
+                self.say(node.line, what, _suggestion(key, names))
         for key in NEEDED.get(title, ()):
             if title in self.tree.value and key not in section.value:
                 self.say(section.line, f"{title}[{key!r}] is missing")
@@ -182,7 +182,7 @@ class _Check:
         backbone = backbone_of(self.tree.plain())
         if backbone not in backbones.names():
             names = backbones.names()
-            hint = nearest(str(backbone), names) or f"one of {', '.join(names)}"
+            hint = _suggestion(str(backbone), names)
             self.say(section.value["backbone"].line, f"there is no backbone {backbone!r}", hint)
             return
         flags = {flag.name: flag for flag in table_flags(backbones.hyper(backbone), backbone)}
@@ -240,7 +240,7 @@ class _Check:
         before = len(self.problems)
         for key, name in named.items():
             if name not in known[key]:
-                hint = nearest(name, known[key]) or f"one of {', '.join(sorted(known[key]))}"
+                hint = _suggestion(name, sorted(known[key]))
                 text = f"torch.{CLASSES[key]} has no {key.removesuffix('_class')} {name!r}"
                 self.say(section.value[key].line, text, hint)
         if len(self.problems) > before:
@@ -296,6 +296,10 @@ def _strict(flag: Flag, node: Node) -> Any:
 
 def _shown(node: Node) -> str:
     return f"the name {node.value}" if isinstance(node.value, Dotted) else repr(node.plain())
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    return nearest(word, known) or f"one of {', '.join(known) or 'none'}"
 
 
 def _core(name: str) -> Flag:

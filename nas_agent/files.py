@@ -45,6 +45,14 @@ def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """`data` in `path`, completely or not at all; creates the folder. Errors are those of `writing`."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            write_durably(part, data)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """`data` in `path`, on the disk when this returns."""
     with path.open("wb") as file:
@@ -126,10 +134,7 @@ def _save(content: Any, where: Any, name: str) -> Path:
     if not isinstance(content, Mapping):
         raise UsageError(f"{name} takes a mapping and a path", hint="save_metrics(metrics, run_dir)")
     path = _file(where, name)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            write_durably(part, as_json(content))
+    write_whole(path, as_json(content))
     return path
 
 

@@ -10,7 +10,7 @@ from errors import TsrunError, UsageError
 from experiments import config_file
 from nas_agent import proposals, runner
 from nas_agent.commands import base_of, study_in
-from nas_agent.files import get_run_dir, load_metrics, replacing, write_durably, writing
+from nas_agent.files import get_run_dir, load_metrics, write_whole
 from nas_agent.journal import happened
 from nas_agent.study import Run, opened, shown, view_of
 
@@ -60,10 +60,7 @@ def _confirmed(folder: Path, tag: str, config: dict[str, Any], timeout: float | 
     file, place = folder / "configs" / f"{tag}.py", get_run_dir(tag, folder)
     text = config_file.to_text(config).encode()
     if not (place / "metrics.json").is_file() or not file.is_file() or file.read_bytes() != text:
-        with writing(file):
-            file.parent.mkdir(exist_ok=True)
-            with replacing(file) as part:
-                write_durably(part, text)
+        write_whole(file, text)
         outcome = runner.execute(file, tag, folder, timeout=timeout, alive=lambda: None)
         if outcome.reason:
             error = TsrunError(outcome.reason, where=tag, hint="repeat finalize: finished runs are kept")
