@@ -83,8 +83,7 @@ class Backbone(nn.Module):
         train : contiguous stretches `[C, n]` of what the model sees; any window in one is a training window.
         val : stretches `[C, n]`, each from the T steps before its first target on.
         both : training and validation, joined where they touch.
-        known : for each of `val` a stretch `[marks + covariates, n]` of what is known over the horizon too; None where
-            there is no such thing.
+        known : for each of `val` a stretch `[marks + covariates, n]` of `known`; None where there are none of either.
 
         Returns
         -------

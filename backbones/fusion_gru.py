@@ -59,7 +59,7 @@ class Encoder(nn.Module):
 
 
 def _key(name: str) -> str:
-    """A modality's name as a module may bear it: `values`, `type` and the like are taken."""
+    """The key of a modality in a ModuleDict, which does not take `values`, `type` and the like."""
     return f"{name}_" if hasattr(nn.ModuleDict, name) or hasattr(nn.ModuleDict(), name) else name
 
 

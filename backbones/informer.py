@@ -6,7 +6,7 @@ reads the newest `label_len` steps and zeros in place of the horizon (equation 6
 gives all steps of the horizon at once. Inputs enter by a convolution over three steps, with a fixed sinusoidal position
 and a linear map of the time features and covariates (appendix B; the published "timeF"), without biases.
 
-A forecast is `x [B, C, T], known [B, M, T + H] -> [B, outputs, H]`. For the other heads the encoder stands alone:
+A forecast is `x [B, C, T], known [B, M, T + H] -> [B, outputs, H]`. The other heads get the encoder alone:
 `x [B, C, T] -> z [B, ceil(T / stride), d_model]`, `stride` 2^(e_layers - 1) when it distils.
 """
 

@@ -76,6 +76,6 @@ class ITransformer(Backbone):
         marks, covariates = (wanted.marks, wanted.covariates) if wanted is not None else (0, 0)
         if not marks + covariates:
             return self.embed(standard)
-        assert known is not None, "what is known beforehand was promised"
+        assert known is not None, "covariates or marks without their values"
         tokens = self.embed(torch.cat([standard, known[:, :marks, : self.stride]], dim=1))
         return torch.cat([tokens, self.embed_known(known[:, marks:])], dim=1) if covariates else tokens

@@ -83,7 +83,7 @@ def position_table(length: int, dim: int) -> torch.Tensor:
 
 
 def check_odd(kernel: int) -> None:
-    """UsageError when a convolution cannot stand with its middle on a step."""
+    """UsageError for an even kernel, which has no middle step."""
     if kernel % 2 == 0:
         raise UsageError(f"kernel {kernel} has no middle step", where="--model-args", hint=f"take {kernel + 1}")
 

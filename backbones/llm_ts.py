@@ -117,7 +117,7 @@ class PatchDecoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(dim, eps=1e-5)
-        # A table, not a weight: it is made anew from the sizes and stays out of the state dict.
+        # A table, not a weight: it is computed from the sizes and stays out of the state dict.
         self.register_buffer("table", rotary_table(1 + self.tokens.count, dim // heads), persistent=False)
         self._initialise()
 

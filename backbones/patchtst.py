@@ -3,12 +3,12 @@
 A window is standardised per channel (RevIN without its affine part) and cut into overlapping patches, as published with
 its last value repeated for `stride` more steps. An encoder takes the patches, with learned positions, through attention
 over them. It normalises by BatchNorm after each half, as published (Zerveas et al. 2021 found it to suit time series
-better than LayerNorm), and has not the residual attention scores of the authors' code, which the paper has not either.
+better than LayerNorm). It leaves out the residual attention scores of the authors' code, which are not in the paper.
 The patches side by side give the forecast through one linear map, brought back by the window's mean and scale. Encoder
 and map are the same for every channel.
 
-Patches are counted from the newest step, so that none of the newest is ever cut off; a window that they do not fit
-stands behind repeats of its first value.
+Patches are counted from the newest step, so that the newest steps are never cut off; a window that they do not fit is
+padded in front with its first value.
 
 The defaults are the published ones for ETTh1; for larger data sets they are d_model 128, heads 16, d_ff 256, dropout
 0.2. Under heads "pool" and "step", `z [B, ceil(T / stride), C * d_model + 2C]`: the patches, their channels side by

@@ -9,9 +9,9 @@ The bodies that `llm_ts` can wear, by `model_type`:
 - `gpt2`: patches of all channels and a token of the window's level, projected to the width of the first n blocks of
   `GPT2Model` (as in Zhou et al. 2023, "One Fits All", section 3); the word embedding is left in the file. Causal.
 - `patchtst`, `patchtsmixer`: `PatchTSTModel` or `PatchTSMixerModel`, whose weights are shared by the channels; their
-  features stand side by side in z, with the level of the window (`join_channels`). A window shorter than the
-  model's context stands at its end behind steps marked as not observed; of a longer one the newest steps are read, and
-  the tokens of older steps repeat the oldest one there is.
+  features are side by side in z, with the level of the window (`join_channels`). A window shorter than the model's
+  context is padded in front with steps marked as not observed; of a longer one the newest steps are read, and the
+  tokens of older steps repeat the oldest one there is.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class PerChannelBody(Body):
         values = left_pad(x - mean, self.context) + mean
         observed = left_pad(torch.ones_like(x), self.context)
         h = self.core(values.transpose(1, 2), **{self.MASK: observed.transpose(1, 2)}).last_hidden_state
-        # A class token, where the model has one, stands before its patches [B, C, P, d].
+        # A class token, where the model has one, comes before its patches [B, C, P, d].
         return fit_tokens(join_channels(h[:, :, -self.patches :], level_of(mean, scale)), self.count)
 
 

@@ -3,7 +3,7 @@
 `x [B, C, T] -> z [B, T, hidden]`. The published network reads a window through convolutions of 10, 8, 6, 5 and 5
 steps with 30, 30, 40, 50 and 50 filters, ReLU after each, and maps all that came out to a layer of 1024 units for the
 window's middle point. That layer is itself a convolution, so one pass over a window gives the point of every step,
-each from the `around` steps about it; zeros stand beyond the window's ends. `around=599 hidden=1024` is the published
+each from the `around` steps about it; beyond the window's ends are zeros. `around=599 hidden=1024` is the published
 size, at 31 million multiplications a step.
 """
 

@@ -3,7 +3,7 @@
 `x [B, C, T] -> [B, outputs, H]`. Less its mean, a window is smoothed by a convolution over about a period, which is
 added to it, and cut into its n periods of w steps. The n values at one phase of the period give the m values at that
 phase of the horizon, by a map without bias that all phases and channels share: n m + 2 floor(w / 2) + 1 weights. A
-window that is not whole periods stands behind repeats of its first value; of the last period forecast, the steps
+window that is not whole periods is padded in front with its first value; of the last period forecast, the steps
 beyond the horizon are dropped. So few weights want large steps: published are a learning rate of 0.02 and a period of
 24 for hourly data, of 4 for ETT's quarter hours.
 

@@ -2,8 +2,8 @@
 
 `x [B, C, T] -> z [B, T, filters]`. Block i is two convolutions with dilation 2^i around which a residual goes, so
 that a token sees `1 + 2 (kernel - 1) (2^depth - 1)` steps: with `causal` its own and those before it, otherwise as
-many after it as before. Batch norm stands where the paper has weight norm. Widths change in the first residual alone,
-by a 1x1 convolution.
+many after it as before. Batch norm takes the place of the paper's weight norm. Widths change in the first residual
+alone, by a 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPACE = {"model_args.depth": [5, 6, 7, 8], "model_args.kernel": [3, 5, 7]}  # re
 
 
 class Dilated(nn.Module):
-    """`[B, C, T] -> [B, width, T]`: convolution, batch norm, ReLU, dropout; zeros stand where there are no steps."""
+    """`[B, C, T] -> [B, width, T]`: convolution, batch norm, ReLU, dropout; beyond the window are zeros."""
 
     def __init__(self, channels: int, width: int, kernel: int, dilation: int, dropout: float, causal: bool) -> None:
         super().__init__()

@@ -7,8 +7,8 @@ decoder is a shallower mixer, which may mix over channels too. Its features are 
 level of the window that standardising removed (`join_channels`). The published forecast head is kept beside them when a
 directory brought one (`TinyTimeMixer.forecast`).
 
-A window shorter than the context stands at its end behind zeros, that is behind its own mean; of a longer one the
-newest steps are read, and the tokens of older steps repeat the oldest one there is.
+A window shorter than the context is padded in front with zeros, that is with its own mean; of a longer one the newest
+steps are read, and the tokens of older steps repeat the oldest one there is.
 """
 
 from __future__ import annotations
