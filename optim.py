@@ -72,7 +72,8 @@ def scheduler_class(name: str) -> type[LRScheduler] | None:
         raise _unknown("scheduler", name, known)
     if name in NOT_TEXT:
         raise UsageError(f"{name} needs {NOT_TEXT[name]}, which text cannot give", where=f"--scheduler {name}")
-    return known[name]
+    kind: type[LRScheduler] | None = known[name]
+    return kind
 
 
 def _unknown(flag: str, name: str, known: Mapping[str, Any]) -> UsageError:

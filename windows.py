@@ -52,7 +52,8 @@ class Index:
     def starts(self) -> np.ndarray:
         """Every window's start, int64 [n]."""
         offset = np.arange(len(self)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
-        return np.repeat(self.first, self.count) + offset * self.stride
+        starts: np.ndarray = np.repeat(self.first, self.count) + offset * self.stride
+        return starts
 
     def rows(self) -> np.ndarray:
         """Every window's row, int64 [n]."""

@@ -45,7 +45,8 @@ def bare(path: str) -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             trend = F.avg_pool1d(F.pad(x, (12, 12), mode="replicate"), 25, 1)
-            return self.trend(trend) + self.rest(x - trend)
+            y: torch.Tensor = self.trend(trend) + self.rest(x - trend)
+            return y
 
     model = DLinear()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)

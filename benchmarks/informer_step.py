@@ -51,10 +51,11 @@ def published_model(peer: Path, d_model: int) -> nn.Module:
     sys.path.insert(0, str(peer))
     published = importlib.import_module("models.model").Informer
     sys.path.remove(str(peer))
-    return published(
+    model: nn.Module = published(
         CHANNELS, CHANNELS, CHANNELS, CONTEXT, LABEL, HORIZON, factor=5, d_model=d_model, n_heads=8, e_layers=2,
         d_layers=1, d_ff=4 * d_model, dropout=0.05, embed="timeF", freq="h", device=torch.device("cpu"),
     )  # fmt: skip
+    return model
 
 
 def stepper(model: nn.Module, inputs: tuple[torch.Tensor, ...], target: torch.Tensor) -> Callable[[], None]:

@@ -161,7 +161,8 @@ class Streamer:
             angle = 2 * math.pi * (wall - datetime.combine(wall, datetime.min.time())) / timedelta(days=1)
             known |= dict(zip(HOUR, (math.sin(angle), math.cos(angle)), strict=True))
         x = np.array([[known[name]] for name in self.scaler.channels], np.float32)
-        return self.scaler.apply(x).T[None]
+        scaled: np.ndarray = self.scaler.apply(x).T[None]
+        return scaled
 
 
 def check(start: Checkpoint, where: str) -> None:

@@ -126,7 +126,8 @@ class EvalContext:
 def spans(values: np.ndarray, index: Index) -> np.ndarray:
     """Values [K, total] (or [K, N]) at the targets of an index: [n, K, H]."""
     if index.horizon == 1:
-        return values[:, index.targets()].T[:, :, None]
+        labels: np.ndarray = values[:, index.targets()].T[:, :, None]
+        return labels
     view = np.lib.stride_tricks.sliding_window_view(values, index.horizon, axis=1)
     return np.ascontiguousarray(view[:, index.targets()].transpose(1, 0, 2))
 

@@ -112,7 +112,8 @@ class Classify(LabelTask):
         """The weight of the true class of each label, whose shares in training are `rate` [K]."""
         asked = self.options.pos_weight
         if asked == "global":
-            return np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT), MOST_POS_WEIGHT).tolist()
+            ratio: np.ndarray = (1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT)
+            return [float(weight) for weight in ratio.clip(max=MOST_POS_WEIGHT)]
         return [1.0 if asked == "none" else float(asked)] * len(rate)
 
     def on_fitted(self) -> None:

@@ -130,10 +130,12 @@ def _constant(value: np.ndarray, index: Index) -> np.ndarray:
 def _last_seen(targets: Targets, index: Index) -> np.ndarray:
     """The label at the context's last step, carried to the target; the training-free forecast of no change."""
     value = targets.values[:, index.starts() + index.length - 1]
-    return np.nan_to_num(value).T[:, :, None]
+    table: np.ndarray = np.nan_to_num(value).T[:, :, None]
+    return table
 
 
 def flatten(inputs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """[C, total], [n] -> [n, C * L]."""
     windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts]
-    return windows.transpose(1, 0, 2).reshape(len(starts), -1)
+    table: np.ndarray = windows.transpose(1, 0, 2).reshape(len(starts), -1)
+    return table

@@ -73,7 +73,8 @@ class Regress(LabelTask):
 
     def encode(self, truth: np.ndarray) -> np.ndarray:
         mean, std = (np.asarray(self.fitted[key])[:, None] for key in ("mean", "std"))
-        return ((truth - mean) / std).astype(np.float32)
+        scaled: np.ndarray = ((truth - mean) / std).astype(np.float32)
+        return scaled
 
     def loss(self, device: torch.device) -> Loss:
         return losses.regression_loss(self.options.loss)

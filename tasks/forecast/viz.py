@@ -73,7 +73,8 @@ def _marked(values: np.ndarray) -> np.ndarray:
     """Where `values [n]` need a marker: everywhere when they are few, else at points alone between two gaps."""
     known = np.isfinite(values)
     beside = np.concatenate([[False], known, [False]])
-    return known & ((len(values) <= FEW) | ~(beside[:-2] | beside[2:]))
+    marked: np.ndarray = known & ((len(values) <= FEW) | ~(beside[:-2] | beside[2:]))
+    return marked
 
 
 def _draw(ax: Axes, x: np.ndarray, values: np.ndarray, at: np.ndarray, marker: str, **look: Any) -> None:

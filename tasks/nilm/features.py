@@ -95,7 +95,8 @@ class MeterFeatures:
             del values  # before the next one is made
 
     def _column(self, name: str) -> np.ndarray:
-        series, mains = self.series, self.series.values[0]
+        series = self.series
+        mains: np.ndarray = series.values[0]
         if name == CHANGE:
             change = np.empty_like(mains)
             np.subtract(mains[1:], mains[:-1], out=change[1:])
@@ -106,11 +107,13 @@ class MeterFeatures:
             width = max(round(BASE_SECONDS / seconds_of(series)), 1)
             least = [rolling_minimum(mains[a:b], width, centred=True) for a, b in pairwise(series.offsets)]
             above = least[0] if len(least) == 1 else np.concatenate(least)
-            return np.subtract(mains, above, out=above)
+            np.subtract(mains, above, out=above)
+            return above
         if name in HOUR:
             assert series.clock is not None and series.time is not None
             angle = 2 * np.pi * (series.clock.wall(series.time) % DAY) / DAY
-            return (np.sin(angle) if name == HOUR[0] else np.cos(angle)).astype(np.float32)
+            wave: np.ndarray = np.sin(angle) if name == HOUR[0] else np.cos(angle)
+            return wave.astype(np.float32)
         return mains
 
     def read(self, scaler: Scaler, home: torch.device) -> MeterInputs:

@@ -62,7 +62,8 @@ class DeviceSample:
 
     def drawn(self, k: int) -> np.ndarray:
         """Watts float32 of device k at the steps at which it is on."""
-        return np.maximum(self.targets.values[k, self.steps & (self.targets.states[k] == 1)], 0)
+        watts: np.ndarray = np.maximum(self.targets.values[k, self.steps & (self.targets.states[k] == 1)], 0)
+        return watts
 
     def means(self) -> list[float]:
         """Shares of time on, then mean watts."""
