@@ -30,7 +30,7 @@ def work(reader: str, path: Path) -> dict[str, float]:
     import numpy as np
     import pandas
 
-    import data
+    from readers.wide import read_wide
 
     started = time.perf_counter()
     if reader == "pandas":
@@ -38,7 +38,7 @@ def work(reader: str, path: Path) -> dict[str, float]:
     elif reader == "np.loadtxt":
         np.loadtxt(path, delimiter=",", dtype=np.float32)
     elif reader in ("tsrun, first", "tsrun, cached"):
-        data.read_wide([path])
+        read_wide([path])
     return {
         "seconds": time.perf_counter() - started,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -17,10 +17,11 @@ import numpy as np
 import dataset
 import splits
 from config import RunConfig
-from data import expand_paths
 from dataset import RunData
 from errors import DataError, UsageError, nearest
 from pipeline import open_data
+from readers import stem
+from readers.paths import expand_paths
 from scaler import Scaler, usable
 from splits import Split
 from tasks.base import Task
@@ -93,7 +94,7 @@ def choose(names: Sequence[str], wanted: Sequence[str], hint: str) -> list[str]:
 def _by_file(config: RunConfig, wanted: Sequence[str]) -> dict[str, Home]:
     if not config.time_col:
         raise UsageError("a wide CSV is a channel, not a home", where="--homes-by files", hint="--time-col COL")
-    paths = {path.name.removesuffix(".gz").removesuffix(".csv"): path for path in expand_paths(config.csv)}
+    paths = {stem(path): path for path in expand_paths(config.csv)}
     homes = {}
     for name in choose(list(paths), wanted, "homes are called as their files"):
         own = replace(config, csv=(str(paths[name]),))

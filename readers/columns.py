@@ -1,7 +1,7 @@
-"""One long CSV: a header, a line a step of time, and some of its columns read by pandas' C parser.
+"""One long table: a header, a line per step of time, and some of its columns read by pandas' C parser.
 
-That parser takes short and long lines as they come, and tells no place. So the cells of each line are counted first,
-and what it does not take for a time or a number is read again, as text.
+That parser accepts lines that are short or long, and does not say where a bad cell is. So the cells of each line are
+counted first, and what it does not accept as a time or a number is read again, as text.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data import Source
 from errors import DataError, UsageError, nearest
 from readers.dialect import MISSING, Dialect, width_error
-from readers.stamps import Stamps, read_stamps, taken_stamps
-from readers.tables import decode, open_bytes, text_start
+from readers.files import decode, dialect_of, open_table, read_whole
+from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 
-BLOCK = 1 << 20  # bytes read at a time
 MOST_NAMES = 30  # columns that a hint lists
 
 
@@ -38,109 +39,89 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class LongFile:
-    """What was read of one file: n lines below the header of `width` columns, and C channels of them.
+    """What was read of one file: n lines below the header, and C channels of them.
 
-    `values` are float32 [C, n], NaN where missing; `at` [C] counts the channels' columns from 0; `ids` [n] are text,
-    None where none were wanted.
+    values : float32 [C, n], NaN where missing. columns : the channels' names.
+    at : [C], the numbers of the channels' columns in the file, from 0.
+    ids : text [n], the row of each line; None where no column of ids was asked for.
+    locate : gives `path:line` of a line of the table, counted from 0 below the header.
+    source : the file; its shape is (n, columns of the file).
     """
 
     path: Path
-    dialect: Dialect
-    width: int
     columns: tuple[str, ...]
     at: tuple[int, ...]
     values: np.ndarray
     stamps: Stamps
     ids: np.ndarray | None
-    sha256: str
-    bytes: int
-    quoted: bool  # a line of the table may be several of the file
+    locate: Locate
+    source: Source
     notes: tuple[str, ...]
 
     @property
     def lines(self) -> int:
         """Lines of the table below the header."""
-        return self.values.shape[1]
-
-    def place(self, record: int) -> str:
-        """`path:line` of a line below the header, which is `record` counted from 0."""
-        if not self.quoted:
-            return f"{self.path}:{record + 2}"
-        with open_bytes(self.path) as (stream, _):
-            return _Text(_read(stream, self.path), self.path, self.dialect).place(record)
-
-
-class AnswerTable(LongFile):
-    """What a query gave; `path` is the file with the query."""
-
-    def place(self, record: int) -> str:
-        """`path, row N` of a row, which is `record` counted from 0."""
-        return _answer_place(self.path, record)
-
-
-def _answer_place(path: Path, record: int) -> str:
-    return f"{path}, row {record + 1}"
+        return int(self.values.shape[1])
 
 
 def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
-    """Read one long CSV, plain or gzip. Raises DataError for a file, column, line or cell that is not in order."""
-    with open_bytes(path) as (stream, raw):
-        text = _Text(_read(stream, path), path, dialect)
-    return _read_table(text, wanted, LongFile, raw.sha.hexdigest(), raw.size)
+    """Read one long file. DataError for a file, column, line or cell that is not in order."""
+    dialect = dialect_of(path, dialect)
+    with open_table(path) as table:
+        text = _Text(read_whole(table.text, path), path, dialect)
+    locate = partial(_locate, path, dialect, b'"' in text.text)
+    return _read_table(text, wanted, locate, table.sha256, table.bytes, table.notes)
 
 
 def read_answer(text: bytes, path: Path, id_col: str, columns: tuple[str, ...] | None) -> LongFile:
-    """What the query in the file `path` gave, as CSV with a header: the time, then channels and maybe an id.
+    """The answer to the query in the file `path`, as CSV with a header: the time, then channels and maybe an id.
 
-    Raises DataError as `read_file` does, and UsageError for an id that is the time; a place is the file and the row of
-    the answer, counted from 1.
+    Raises DataError as `read_file` does, and UsageError for an id that is the time; a location is the file and the row
+    of the answer, counted from 1.
     """
     answer = _Answer(text.rstrip(b"\n"), path, Dialect(",", ".", "yes", "no"))
     time = answer.header()[0]
     if time == id_col:
         raise UsageError("the first column of a query is the time", where=f"--id-col {id_col}")
-    return _read_table(answer, Wanted(time, id_col, columns), AnswerTable, hashlib.sha256(text).hexdigest(), len(text))
+    sha256 = hashlib.sha256(text).hexdigest()
+    return _read_table(answer, Wanted(time, id_col, columns), answer.locate, sha256, len(text), ())
 
 
-def _read_table(text: _Text, wanted: Wanted, kind: type[LongFile], sha256: str, size: int) -> LongFile:
-    """The columns wanted of a table's text."""
+def _read_table(text: _Text, wanted: Wanted, locate: Locate, sha256: str, size: int, notes: Sequence[str]) -> LongFile:
+    """The columns wanted of a table's text; `locate` is kept, so it should not hold the text."""
     names = text.header()
-    needed, notes = _needed(names, wanted, text)
+    needed, more = _needed(names, wanted, text)
     columns = [name for name in needed if name not in (wanted.time, wanted.id)]
     _check_widths(text, len(names))
     frame, values = _parse(text, names, needed, columns)
-    stamps = taken_stamps(frame[wanted.time])
+    stamps = parsed_stamps(frame[wanted.time])
     if stamps is None:
-        stamps = read_stamps(_read_text(text, names, wanted.time), text.place)
+        stamps = read_stamps(_read_text(text, names, wanted.time), text.locate)
     ids = _ids(frame[wanted.id], text) if wanted.id else None
-    return kind(
+    return LongFile(
         path=text.path,
-        dialect=text.dialect,
-        width=len(names),
         columns=tuple(columns),
         at=tuple(names.index(name) for name in columns),
         values=values,
         stamps=stamps,
         ids=ids,
-        sha256=sha256,
-        bytes=size,
-        quoted=text.quoted,
-        notes=(*notes, *([stamps.note] if stamps.note else [])),
+        locate=locate,
+        source=Source(str(text.path), sha256, size, (values.shape[1], len(names))),
+        notes=(*notes, *more, *([stamps.note] if stamps.note else [])),
     )
 
 
-def _read(stream: io.BufferedIOBase, path: Path) -> bytes:
-    """A file's text without a byte order mark, and without the blank lines at its end."""
-    blocks = list(iter(lambda: stream.read(BLOCK), b""))
-    while blocks and not blocks[-1].strip(b"\r\n"):
-        blocks.pop()
-    blocks[-1:] = [block.rstrip(b"\r\n") for block in blocks[-1:]]
-    return text_start(b"".join(blocks), path)
+def _locate(path: Path, dialect: Dialect, quoted: bool, record: int) -> str:
+    """`path:line` of a line of the table. Quoted cells may span lines of the file, which is then read again."""
+    if not quoted:
+        return f"{path}:{record + 2}"
+    with open_table(path) as table:
+        return _Text(read_whole(table.text, path), path, dialect).locate(record)
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A file's text, as `_read` gives it."""
+    """A table's text, as `read_whole` gives it."""
 
     text: bytes
     path: Path
@@ -151,7 +132,7 @@ class _Text:
         return b'"' in self.text
 
     def header(self) -> list[str]:
-        """The names of the columns. Raises DataError where there are none, or no line below them."""
+        """The names of the columns. DataError where there are none, or no line below them."""
         end = self.text.find(b"\n")
         head = self.text[: end if end >= 0 else None].removesuffix(b"\r")
         if not head.strip():
@@ -162,7 +143,7 @@ class _Text:
         return [name.strip() for name in names]
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
-        """Each line of the table, the header too: the number of its first line in the file, and its cells."""
+        """Each line of the table, with the header: the number of its first line in the file, and its cells."""
         stream = io.StringIO(decode(self.text), newline="")
         reader = csv.reader(stream, delimiter=self.dialect.sep, skipinitialspace=self.dialect.sep != " ")
         line = 1
@@ -173,13 +154,13 @@ class _Text:
         except csv.Error as error:
             raise DataError(str(error), where=f"{self.path}:{line}") from None
 
-    def place(self, record: int) -> str:
-        """`path:line` of the line of the table which is `record`, counted from 0 below the header."""
+    def locate(self, record: int) -> str:
+        """`path:line` of a line of the table, counted from 0 below the header."""
         line = next(itertools.islice(self.lines(), record + 1, None))[0] if self.quoted else record + 2
         return f"{self.path}:{line}"
 
     def cells(self, record: int) -> list[str]:
-        """The cells of the line of the table which is `record`."""
+        """The cells of a line of the table, counted from 0 below the header."""
         if self.quoted:
             return next(itertools.islice(self.lines(), record + 1, None))[1]
         line = next(itertools.islice(io.BytesIO(self.text), record + 1, None))
@@ -187,17 +168,18 @@ class _Text:
 
 
 class _Answer(_Text):
-    """What a query gave, as CSV text."""
+    """The answer to a query, as CSV text; `path` is the file with the query."""
 
-    def place(self, record: int) -> str:
-        return _answer_place(self.path, record)
+    def locate(self, record: int) -> str:
+        """`path, row N` of a row of the answer."""
+        return f"{self.path}, row {record + 1}"
 
 
 # ---- columns
 
 
 def _needed(names: Sequence[str], wanted: Wanted, text: _Text) -> tuple[list[str], list[str]]:
-    """The names of all columns to read, the time first, and notes. DataError for one not there, or there twice."""
+    """The names of all columns to read, the time first, and notes. DataError for one that is missing or ambiguous."""
     keys = [wanted.time] + [wanted.id] * bool(wanted.id)
     for name, flag in zip(keys, ("--time-col", "--id-col"), strict=False):
         if name not in names:
@@ -212,7 +194,7 @@ def _needed(names: Sequence[str], wanted: Wanted, text: _Text) -> tuple[list[str
         if name not in names:
             raise _no_column(name, names, text.path, where=str(text.path))
     if not columns:
-        raise DataError("has no column beside the time and the id", where=str(text.path))
+        raise DataError("has no column besides the time and the id", where=str(text.path))
     needed = [*keys, *columns]
     for name in needed:
         if names.count(name) > 1:
@@ -234,7 +216,7 @@ def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> Da
 
 
 def _check_widths(text: _Text, width: int) -> None:
-    """Raises DataError at the first line that has not `width` cells."""
+    """DataError at the first line that does not have `width` cells."""
     sep = text.dialect.sep.encode()
     marks = text.text.translate(None, bytes({*range(256)} - {*sep, *b'\n"'})) + b"\n"
     if b'"' in marks:
@@ -243,7 +225,7 @@ def _check_widths(text: _Text, width: int) -> None:
         marks = codes[~(quotes | np.logical_xor.accumulate(quotes))].tobytes()
     if marks == (sep * (width - 1) + b"\n") * (len(marks) // width):
         return
-    for line, cells in text.lines():  # a quote within a cell may have misled the count
+    for line, cells in text.lines():  # a quote within a cell may have confused the count
         if len(cells) != width:
             raise width_error(text.path, line, found=len(cells) or 1, expected=width)
 
@@ -261,7 +243,7 @@ def _parse(text: _Text, names: Sequence[str], needed: Sequence[str], columns: Se
         frame = _read_csv(text, names, needed, dtype=dtypes, na_values=missing, parse_dates=needed[:1])
     except pandas.errors.ParserError as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
-    except ValueError:  # a cell that the parser takes for no number
+    except ValueError:  # a cell that the parser does not accept as a number
         keys = needed[: len(needed) - len(columns)]
         frame = _read_csv(text, names, keys, dtype=dict.fromkeys(keys[1:], "category"), parse_dates=keys[:1])
         return frame, np.stack([_numbers(text, names, name) for name in columns])
@@ -298,7 +280,8 @@ def _read_csv(text: _Text, names: Sequence[str], needed: Sequence[str], **option
 
 def _read_text(text: _Text, names: Sequence[str], name: str) -> np.ndarray:
     """The cells [n] of one column as text."""
-    return _read_csv(text, names, [name], dtype=object, na_filter=False)[name].to_numpy()
+    cells: np.ndarray = _read_csv(text, names, [name], dtype=object, na_filter=False)[name].to_numpy()
+    return cells
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -309,26 +292,27 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _ids(column: Any, text: _Text) -> np.ndarray:
-    """The ids [n] of a column of categories. Raises DataError where one is missing."""
+    """The ids [n] of a column of categories. DataError where one is missing."""
     kinds = column.cat.categories.str.strip().to_numpy(object)
-    ids = kinds[column.cat.codes.to_numpy()]
+    ids: np.ndarray = kinds[column.cat.codes.to_numpy()]
     if "" in kinds:
-        raise DataError("the id is missing", where=text.place(int(np.argmax(ids == ""))))
+        raise DataError("the id is missing", where=text.locate(int(np.argmax(ids == ""))))
     return ids
 
 
 def _numbers(text: _Text, names: Sequence[str], name: str) -> np.ndarray:
-    """A column [n] as float32, cell by cell. DataError with `path:line:column` for the first that is no number."""
+    """A column as float32 [n], cell by cell. DataError with `path:line:column` at the first that is not a number."""
     import pandas
 
     codes, kinds = pandas.factorize(_read_text(text, names, name))
     numbers = [text.dialect.number(cell) for cell in kinds]
     if None not in numbers:
-        return np.array(numbers, np.float32)[codes]
+        found: np.ndarray = np.array(numbers, np.float32)[codes]
+        return found
     cell = kinds[numbers.index(None)]
     hint = "a missing value is an empty cell, NA, nan or null; --columns names the columns to read"
     if text.dialect.swapped.is_number(cell):
         hint = f"--decimal '{text.dialect.swapped.decimal}'"
-    line = text.place(int(np.argmax(codes == numbers.index(None))))
+    line = text.locate(int(np.argmax(codes == numbers.index(None))))
     what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"
     raise DataError(what, where=f"{line}:{names.index(name) + 1}", hint=hint)

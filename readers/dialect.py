@@ -1,4 +1,4 @@
-"""How a CSV file is written: its separator and decimal mark, whether it has a header and row ids, what a number is."""
+"""How CSV text is written: separator and decimal mark, whether it has a header and row ids, what a number is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ID_WORDS |= {"unit", "unit_id", "part", "part_id", "sku", "unnamed: 0"}
 
 @dataclass(frozen=True)
 class Dialect:
-    """What the flags say of a file. `header` and `index` are auto, yes or no; UsageError for what cannot be."""
+    """What the flags say about a file: `header` and `index` are auto, yes or no. UsageError for what cannot be."""
 
     sep: str = ","
     decimal: str = "."
@@ -38,7 +38,7 @@ class Dialect:
             raise UsageError("the same as --sep", where="--decimal", hint="--sep ';' --decimal ','")
         for flag in ("header", "index"):
             if getattr(self, flag) not in ("auto", "yes", "no"):
-                raise UsageError(f"{getattr(self, flag)!r} is none of auto, yes, no", where=f"--{flag}")
+                raise UsageError(f"{getattr(self, flag)!r} is not one of auto, yes, no", where=f"--{flag}")
 
     def number(self, cell: str) -> float | None:
         """The cell's value: NaN where it is missing, None where it is text."""
@@ -62,7 +62,7 @@ class Dialect:
         return Dialect(";", "," if self.decimal == "." else ".")
 
     def split(self, lines: Sequence[str], path: Path, first_line: int = 1) -> list[list[str]]:
-        """Each line's cells, quotes taken off. `first_line` is the number of lines[0] in the file, for the error."""
+        """Each line's cells without quotes. `first_line` is the number of lines[0] in the file, for the DataError."""
         reader = csv.reader(lines, delimiter=self.sep, skipinitialspace=self.sep != " ", strict=True)
         rows: list[list[str]] = []
         try:
@@ -79,7 +79,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the numbers of a file are: below a header line or not, right of an id column or not, `columns` of them."""
+    """Where the numbers of a table are: below a header line or not, right of an id column or not, `columns` of them."""
 
     header: bool
     index: bool
@@ -92,13 +92,13 @@ class Layout:
 
     @property
     def skipped(self) -> str:
-        """What an error adds, so that nobody counts rows or columns from the wrong place."""
+        """What an error adds, so that nobody counts rows or columns from the wrong one."""
         taken = ["row 1 was taken as the header"] * self.header + ["column 1 as row ids"] * self.index
         return f"; {' and '.join(taken)}, both counted here" if len(taken) == 2 else "".join(f"; {t}" for t in taken)
 
 
 def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[str]]:
-    """The layout that the first lines of a file show, and what to tell about it.
+    """The layout of a table by its first lines, and notes on it.
 
     Raises DataError for an empty file, a header without rows, and cells that another --sep or --decimal would explain.
     """
@@ -123,12 +123,12 @@ def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[
 
 
 def has_names(cells: Sequence[str], dialect: Dialect) -> bool:
-    """Whether a line names columns: no number in it, and text beside the first cell, which may be that of row ids."""
+    """Whether a line names columns: it has no number, and text outside the first cell, which may be over row ids."""
     return not any(map(dialect.is_number, cells)) and any(map(dialect.is_text, cells[1:] or cells))
 
 
 def is_id_word(cell: str) -> bool:
-    """Whether a header's first cell says that the column below holds row ids."""
+    """Whether a header's first cell says that its column holds row ids."""
     return cell.strip().casefold() in _ID_WORDS or not cell.strip()
 
 
@@ -138,7 +138,7 @@ def width_error(path: Path, line: int, *, found: int, expected: int) -> DataErro
 
 
 def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
-    """For a cell of the file, `line` and `column` from 1, that should be a number."""
+    """For a cell that should be a number; `line` and `column` in the file count from 1."""
     if line == 1:
         hint = "--header yes if row 1 holds column names"
     elif column == 1:
@@ -152,7 +152,7 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
 
 
 def _find_header(head: Sequence[Sequence[str]], dialect: Dialect) -> tuple[bool, list[str]]:
-    """Whether the first of the file's first two lines is a header, and the note that says so."""
+    """Whether the first of a table's first two lines is a header, and the note on that."""
     if dialect.header != "auto":
         return dialect.header == "yes", []
     cells = head[0]
@@ -160,7 +160,7 @@ def _find_header(head: Sequence[Sequence[str]], dialect: Dialect) -> tuple[bool,
     named = has_names(cells, dialect) or cells[0].strip().casefold() in _ID_WORDS
     if named or (not cells[0].strip() and _counts(cells[1:])):
         return True, [f"first line taken as a header ({shown})"]
-    # Two numbers that count, and lines that count on from each other, are too likely to be data.
+    # Two numbers that count, and lines that continue each other's count, are likely to be data.
     if len(cells) >= 3 and _counts(cells) and head[1:] and head[1][0].strip() != str(int(cells[-1]) + 1):
         return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
     return False, []
@@ -173,7 +173,7 @@ def _counts(cells: Sequence[str]) -> bool:
 
 
 def _check_dialect(line: str, dialect: Dialect, path: Path) -> None:
-    """Raises DataError where the line holds text as it is read now and would hold numbers with another separator."""
+    """DataError where the cells of the line are text with this dialect and would be numbers with another."""
     cells = dialect.split([line], path)[0][:SNIFF_CELLS]
     may_be_id = dialect.index == "yes" or (dialect.index == "auto" and not dialect.swapped.is_number(cells[0]))
     if not any(map(dialect.is_text, cells[1:] if may_be_id and len(cells) > 1 else cells)):

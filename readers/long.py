@@ -1,49 +1,23 @@
-"""Long CSVs: a line a step of time, a column a channel, and a file, or an id in a column, a row of the series."""
+"""Long tables: a line is a step of time, a column a channel, and a file, or an id in a column, a row of the series."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from data import Series
 from errors import DataError, UsageError, nearest
 from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
-from readers.missing import HINT, check_policy, counted, done
-from readers.paths import abridge
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error
+from readers.paths import abridge, merge_notes
 from readers.rows import Rows, average, check_lengths, check_order, common_clock, join, set_zone
+from readers.sidecars import attach
 from readers.stamps import check_zone
-
-
-@dataclass(frozen=True, eq=False)
-class Long:
-    """N rows of one regular clock over C channels; they may differ in length and in when they begin.
-
-    `values` float32 [C, total], NaN where missing, and `time` int64 [total] (see readers/clock.py): row r is
-    `offsets[r]` to `offsets[r+1]`, int64 [N+1]. `after` float32 [F, N, A], None where no column is known ahead, holds
-    the F columns known ahead in the A >= 0 steps after each row, NaN where not given. `sources` have (path, sha256,
-    bytes, (lines, columns)) of each file. `notes` are what the reader noticed; what may be a mistake starts with
-    `warning:`.
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-    channels: tuple[str, ...]
-    rows: tuple[str, ...]
-    time: np.ndarray
-    clock: Clock
-    after: np.ndarray | None
-    sources: tuple[tuple[str, str, int, tuple[int, int]], ...]
-    notes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        assert self.values.dtype == np.float32 and self.values.shape == (len(self.channels), self.offsets[-1])
-        assert self.offsets.dtype == np.int64 and self.offsets.shape == (len(self.rows) + 1,)
-        assert self.time.dtype == np.int64 and self.time.shape == (self.offsets[-1],)
-        assert self.after is None or self.after.shape[1] == len(self.rows)
 
 
 def read_long(
@@ -58,26 +32,44 @@ def read_long(
     sep: str = ",",
     decimal: str = ".",
     nan: str = "error",
-) -> Long:
-    """Rows of long CSVs, plain or gzip: of each file one, or of each text in `id_col`, whose lines may be interleaved.
+    labels: Path | str = "",
+    groups: Path | str = "",
+) -> Series:
+    """One Series of long files on a regular clock: each file is a row, or each text in `id_col`.
 
-    `columns` are the channels in order (None: all but time and id, as in the first file). Of those the `known` ones
-    have values ahead: lines at the end of a row without any other value become `after`. `tz` is the zone of times that
-    have no offset, and in which all are shown. `resample` takes the means of the values within each such step. `nan`
-    is what to do with a missing or infinite value, as in `data.read_wide`. Raises UsageError and DataError.
+    Parameters
+    ----------
+    paths : the files, whose columns are matched by name.
+    time_col : the column of the times.
+    id_col : the column that says which row a line belongs to, in any interleaving; "" where each file is a row.
+    columns : the channels, in order; None for all columns of the first file but time and id.
+    known : those of the channels whose future values are known: lines at the end of a row in which no other channel
+        has a value become `after`.
+    resample : a step such as 1h; values are averaged over it. "" leaves the lines as they are.
+    tz : the zone of times without an offset, in which all are shown. "" where that is unknown.
+    sep, decimal : how a CSV is written.
+    nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
+    labels, groups : files with a line per row; "" for none.
+
+    Raises
+    ------
+    UsageError : an option that does not exist, or options that contradict each other.
+    DataError : a file, line, cell, time or step that is not in order, and a missing value under `nan` error.
     """
     dialect = Dialect(sep, decimal, "yes", "no")
     if not paths:
-        raise UsageError("no file is named", where="--csv")
+        raise UsageError("no file given", where="--csv")
     if time_col == id_col:
         raise UsageError("the same as --time-col", where="--id-col")
     check_options((time_col, id_col), columns, resample, tz, nan)
     files = _read_all(paths, Wanted(time_col, id_col, None if columns is None else tuple(columns)), dialect)
-    return join_files(files, known=known, resample=resample, tz=tz, nan=nan)
+    series = join_files(files, known=known, resample=resample, tz=tz, nan=nan)
+    named = bool(id_col) or series.n_rows > 1
+    return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal))
 
 
-def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str, tz: str, nan: str) -> Long:
-    """What was read of files (or of a query) on one clock; the options are those of `read_long`, and checked."""
+def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str, tz: str, nan: str) -> Series:
+    """Files, or the answer to a query, as one Series; the options are those of `read_long`, already checked."""
     target = _target(resample) if resample else None
     channels = files[0].columns
     ahead = _known(known, channels)
@@ -91,67 +83,55 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     clock = target or common_clock(rows)
     rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
     gaps = _fill(rows, channels, nan)
-    return Long(
+    return Series(
         values=rows.values,
         offsets=rows.offsets,
         channels=channels,
         rows=rows.names,
+        sources=tuple(file.source for file in files),
+        notes=(*merge_notes((file.path, file.notes) for file in files), *notes, *gaps),
         time=rows.times,
         clock=clock,
+        known=tuple(known),
         after=after,
-        sources=tuple((str(f.path), f.sha256, f.bytes, (f.lines, f.width)) for f in files),
-        notes=(*_merge_notes(files), *notes, *gaps),
     )
 
 
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect) -> list[LongFile]:
-    """The files; what the first has for columns, where none are named, is wanted of the others."""
+    """The files; where no columns are asked for, those of the first file are read from the others too."""
     first = read_file(Path(paths[0]), wanted, dialect)
     wanted = replace(wanted, columns=first.columns)
     return [first, *(read_file(Path(path), wanted, dialect) for path in paths[1:])]
 
 
-def _merge_notes(files: Sequence[LongFile]) -> list[str]:
-    """One line for what was noticed in several files; `warning:` stays in front."""
-    by_note: dict[str, list[Path]] = {}
-    for file in files:
-        for note in file.notes:
-            by_note.setdefault(note, []).append(file.path)
-    lines = []
-    for note, paths in by_note.items():
-        text = note.removeprefix("warning: ")
-        lines.append(f"{'warning: ' if text != note else ''}{abridge(paths)}: {text}")
-    return lines
-
-
 def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: str, tz: str, nan: str) -> None:
-    """Raises UsageError for options that go against each other; `keys` are the columns of the times and the ids."""
+    """UsageError for options that contradict each other; `keys` are the columns of the times and the ids."""
     check_policy(nan)
     for name in columns or ():
         if name in keys:
             raise UsageError(f"{name!r} is the column of the times or the ids", where="--columns")
         if list(columns or ()).count(name) > 1:
-            raise UsageError(f"{name!r} is named twice", where="--columns")
+            raise UsageError(f"{name!r} is given twice", where="--columns")
     if resample:
         _target(resample)
     check_zone(tz)
 
 
 def _target(resample: str) -> Clock:
-    """The clock that --resample asks for. UsageError where it is none, or one whose steps are known by their end."""
+    """The clock that --resample asks for. UsageError for what is not a step, or is named by its end."""
     hint = "such as 15min, 1h, D, W-MON, MS (months), QS, YS"
     try:
         clock = Clock(resample)
         clock.offset()
     except ValueError:
-        raise UsageError(f"{resample!r} is no step of time", where="--resample", hint=hint) from None
+        raise UsageError(f"{resample!r} is not a step of time", where="--resample", hint=hint) from None
     if clock.calendar and clock.freq.partition("-")[0].endswith(("E", "WOM")):
         raise UsageError(f"{resample!r} names a step by its end, not its beginning", where="--resample", hint=hint)
     return clock
 
 
 def _known(known: Sequence[str], channels: Sequence[str]) -> list[int]:
-    """Which channels are known ahead. UsageError for one that is no channel, and where all are."""
+    """The numbers of the channels that are known ahead. UsageError for one that does not exist, and where all are."""
     for name in known:
         if name not in channels:
             what = f"{name!r} is not among the columns that are read"
@@ -195,34 +175,17 @@ def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
 
 
 def _fill(rows: Rows, channels: Sequence[str], policy: str) -> list[str]:
-    """Treat what is missing or infinite in the values, in place; returns the note. DataError under `error`."""
-    values = rows.values
-    finite = np.isfinite(values)
-    if finite.all():
+    """Treat missing and infinite values in place; returns the note. DataError under `error`."""
+    counts = count_gaps(rows.values)
+    if not any(counts):
         return []
-    missing = int(np.isnan(values).sum())
-    infinite = finite.size - int(finite.sum()) - missing
-    at = int(np.argmin(finite.all(axis=0)))
-    channel = int(np.argmin(finite[:, at]))
+    finite = np.isfinite(rows.values).all(axis=0)
     if policy == "error":
-        kind = "missing" if np.isnan(values[channel, at]) else "infinite"
+        at = int(np.argmin(finite))
+        channel = int(np.argmin(np.isfinite(rows.values[:, at])))
         column = "" if rows.records is None else f":{rows.of[rows.row(at)].at[channel] + 1}"
-        raise DataError(
-            f"{kind} value, the first of {counted(missing, infinite)}, in column {channels[channel]!r}",
-            where=f"{rows.place(at)}{column}",
-            hint=HINT,
-        )
-    values[np.isinf(values)] = np.nan
-    leading = 0
-    if policy == "zero":
-        values[np.isnan(values)] = 0
-    elif policy == "ffill":
-        starts = np.repeat(rows.offsets[:-1], np.diff(rows.offsets))
-        for series in values:
-            last = np.where(np.isnan(series), starts, np.arange(len(series)))
-            series[:] = series[np.maximum.accumulate(last)]
-        leading = int(np.isnan(values).sum())
-    gappy = dict.fromkeys(
-        file.path for file, (a, b) in zip(rows.of, rows.spans(), strict=True) if not finite[:, a:b].all()
-    )
-    return [f"{counted(missing, infinite)} in {abridge(list(gappy))}: {done(policy, leading)}"]
+        what = f"{counted(*counts)}, in column {channels[channel]!r}"
+        raise gap_error(rows.values[channel, at], what, f"{rows.locate(at)}{column}")
+    gappy = [file.path for file, (start, end) in zip(rows.of, rows.spans(), strict=True) if not finite[start:end].all()]
+    done = fill(rows.values, rows.offsets, policy)
+    return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}"]

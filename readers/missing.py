@@ -1,10 +1,10 @@
-"""What `--nan` makes of values that are missing or infinite, and how it is told."""
+"""Missing and infinite values: what `--nan` does with them, and what the notes and errors say."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from errors import UsageError
+from errors import DataError, UsageError
 
 POLICIES = ("error", "drop", "ffill", "zero")
 HINT = "--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0"
@@ -13,28 +13,62 @@ _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the v
 
 
 def check_policy(policy: str) -> None:
-    """UsageError for what is no policy."""
+    """UsageError for a policy that does not exist."""
     if policy not in POLICIES:
-        raise UsageError(f"{policy!r} is none of {', '.join(POLICIES)}", where="--nan")
+        raise UsageError(f"{policy!r} is not one of {', '.join(POLICIES)}", where="--nan")
+
+
+def count_gaps(values: np.ndarray) -> tuple[int, int]:
+    """How many values of an array are missing, and how many infinite."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return 0, 0
+    missing = int(np.isnan(values).sum())
+    return missing, finite.size - int(finite.sum()) - missing
 
 
 def counted(missing: int, infinite: int) -> str:
-    """How many there are."""
+    """The counts as text."""
     return f"{missing:,} missing and {infinite:,} infinite values"
 
 
-def done(policy: str, leading: int) -> str:
-    """What became of them; `leading` had no value before them in their row."""
+def gap_error(value: np.floating, what: str, where: str) -> DataError:
+    """For the first missing or infinite value, which is at `where`; `what` says more about all of them."""
+    kind = "missing" if np.isnan(value) else "infinite"
+    return DataError(f"{kind} value, the first of {what}", where=where, hint=HINT)
+
+
+def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> str:
+    """Treat missing and infinite values as the policy (not `error`) says, in place; infinite ones count as missing.
+
+    Parameters
+    ----------
+    values : float32 [C, total], N rows one after the other.
+    offsets : int64 [N + 1], where each row begins and ends.
+    policy : drop (set to NaN), ffill (the value before in the row) or zero.
+
+    Returns
+    -------
+    What was done, for a note.
+    """
+    leading = 0
+    for channel in values:
+        gaps = ~np.isfinite(channel)
+        if gaps.any():
+            channel[gaps] = 0 if policy == "zero" else np.nan
+            leading += fill_forward(channel, offsets) if policy == "ffill" else 0
     return _DONE[policy] + (f"; {leading:,} at the start of a row left as gaps" if policy == "ffill" else "")
 
 
-def fill_forward(table: np.ndarray) -> int:
-    """Give each NaN of table [N, T] the last value before it in its row, in place; returns how many had none."""
-    leading = 0
-    step = max(1, FILL_CELLS // table.shape[1])
-    for start in range(0, len(table), step):
-        rows = table[start : start + step]
-        last = np.where(np.isnan(rows), 0, np.arange(rows.shape[1]))
-        rows[:] = np.take_along_axis(rows, np.maximum.accumulate(last, axis=1), axis=1)
-        leading += int(np.isnan(rows).sum())
+def fill_forward(channel: np.ndarray, offsets: np.ndarray) -> int:
+    """Give each NaN of a channel [total] the last value before it in its row, in place; returns how many had none."""
+    leading, row, rows = 0, 0, len(offsets) - 1
+    while row < rows:
+        stop = max(row + 1, int(np.searchsorted(offsets, offsets[row] + FILL_CELLS, "right")) - 1)
+        part = channel[offsets[row] : offsets[stop]]
+        starts = np.repeat(offsets[row:stop] - offsets[row], np.diff(offsets[row : stop + 1]))
+        last = np.where(np.isnan(part), starts, np.arange(len(part)))
+        part[:] = part[np.maximum.accumulate(last)]
+        leading += int(np.isnan(part).sum())
+        row = stop
     return leading

@@ -1,52 +1,61 @@
-"""An .npz of recordings: an array [N, T, d] a modality, and what is known of the N recordings beside them.
+"""An .npz of recordings: an array [N, T, d] per modality, and what is known of the N recordings beside them.
 
-`NAME` [N, T, d] is a modality, its channels `NAME.0`, `NAME.1`, ... or, where an array `NAME_names` [d] holds text,
+`NAME` [N, T, d] is a modality with channels `NAME.0`, `NAME.1`, ... or, where an array `NAME_names` [d] holds text,
 `NAME.cup`, ... `labels` [N, K] (or [N]) are targets of whole recordings, with names in `labels_names` [K]; `groups` [N]
-says which recordings stay in one split. Other arrays of one dimension are left alone, and named in a note.
-Nothing in the file is unpickled.
+says which recordings stay in one split. Other arrays of one dimension are ignored, with a note. Nothing in the file is
+unpickled.
 """
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 
+from config import RunConfig
+from data import Series, Source
 from errors import DataError, nearest
-from readers.missing import HINT, check_policy, counted, done, fill_forward
+from readers import register
+from readers.base import Reader, TableText
+from readers.dialect import Dialect
+from readers.files import sha256_of
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, expand_paths
+from readers.sidecars import attach
 
+READS = {"endings": [".npz"]}
 LABELS, GROUPS, NAMES = "labels", "groups", "_names"
-BLOCK = 1 << 20  # bytes of the file that are hashed at once
 
 
-@dataclass(frozen=True)
-class Stack:
-    """N recordings of T steps: values float32 [C, N * T], the channels of one modality beside each other.
+@register
+class NpzReader(Reader):
+    """Arrays, given by --npz and not by --csv."""
 
-    `labels` are float32 [N, K], `groups` [N] text; `source` is (path, sha256, bytes, (N, T)).
-    """
+    def text(self, file: IO[bytes], path: Path) -> TableText:
+        raise DataError("has arrays, not a table", where=str(path), hint="--npz reads recordings by modality")
 
-    values: np.ndarray
-    shape: tuple[int, int]
-    channels: tuple[str, ...]
-    modalities: tuple[tuple[str, int], ...]
-    labels: np.ndarray | None
-    label_names: tuple[str, ...]
-    groups: np.ndarray | None
-    source: tuple[str, str, int, tuple[int, int]]
-    notes: tuple[str, ...]
+    def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
+        if not config.npz:  # named by --csv, which is refused when it is opened
+            return super().series(config, columns, known)
+        return read_npz(
+            config.npz,
+            columns=columns,
+            free=config.adapt_modality,
+            groups=config.groups,
+            nan=config.nan,
+            sep=config.sep,
+            decimal=config.decimal,
+        )
 
 
 @dataclass(frozen=True)
 class _Modality:
-    """One array [N, T, d]; `chosen` are the places of its channels `features` along d."""
+    """One array [N, T, d]; `chosen` are the positions of its channels `features` along d."""
 
     name: str
     features: tuple[str, ...]
@@ -58,51 +67,65 @@ class _Modality:
 
 
 def read_npz(
-    path: str | Path, *, columns: Sequence[str] | None = None, free: Sequence[str] = (), groups: str = "", nan: str
-) -> Stack:
-    """The file's modalities in its order, or those of `columns` (channels, as a checkpoint has them) in theirs.
+    path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    free: Sequence[str] = (),
+    groups: str = "",
+    nan: str = "error",
+    sep: str = ",",
+    decimal: str = ".",
+) -> Series:
+    """One Series of the N recordings of a file, with a row per recording of T steps.
 
-    Channels that `columns` do not name are left out, but for the modalities `free`, which come with all that the file
-    has of them. `groups` names the array of groups. Raises DataError for a file that is no such archive or would have
-    to be unpickled, arrays that do not fit each other, a modality or channel that is missing, and, under `nan` "error",
-    a missing value.
+    Parameters
+    ----------
+    path : the file.
+    columns : the channels to read, in the order of a checkpoint; None for all in the order of the file.
+    free : modalities of which all channels of the file are read, whatever `columns` says of them.
+    groups : the array of groups, or a file with a line per recording; "" for the array `groups`, if there is one.
+    nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
+    sep, decimal : how a CSV of groups is written.
+
+    Raises
+    ------
+    UsageError : a policy that does not exist.
+    DataError : the file is not such an archive or would have to be unpickled, arrays do not fit each other, a modality
+        or channel is missing, and a missing value under `nan` error.
     """
     check_policy(nan)
-    (place,) = expand_paths([str(path)], flag="--npz", cap=1)
-    with _Archive(place) as archive:
-        shape = archive.recordings()
+    (file,) = expand_paths([str(path)], flag="--npz", cap=1)
+    with _Archive(file) as archive:
+        n, steps = archive.recordings()
         chosen = _choose(archive, columns, free)
-        n, steps = shape
         values = np.empty((sum(len(m.features) for m in chosen), n * steps), np.float32)
-        begin = 0
+        offsets = np.arange(n + 1, dtype=np.int64) * steps
+        notes, begin = [], 0
         for modality in chosen:  # one at a time: a modality is held twice, never the whole file
             part = values[begin : begin + len(modality.features)]
             part[:] = archive.numbers(modality.name).reshape(n * steps, -1).T[modality.chosen]
+            notes += _fill(part, offsets, modality, nan, file)
             begin += len(part)
-        notes = _fill(values, chosen, shape, nan, place)
+        beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
+        array = "" if beside else groups
         labels, label_names = archive.labels(n)
-        return Stack(
+        series = Series(
             values=values,
-            shape=shape,
+            offsets=offsets,
             channels=tuple(name for m in chosen for name in m.channels),
-            modalities=tuple((m.name, len(m.features)) for m in chosen),
+            rows=tuple(map(str, range(n))),
             labels=labels,
             label_names=label_names,
-            groups=archive.groups(groups or GROUPS, n, asked=bool(groups)),
-            source=(str(place), _sha256(place), place.stat().st_size, shape),
-            notes=(*notes, *archive.ignored(groups)),
+            groups=archive.groups(array or GROUPS, n, asked=bool(array)),
+            sources=(Source(str(file), sha256_of(file), file.stat().st_size, (n, steps)),),
+            notes=(*notes, *archive.ignored(array)),
+            modalities=tuple((m.name, len(m.features)) for m in chosen),
         )
-
-
-def has_array(path: str | Path, name: str) -> bool:
-    """Whether the archive holds an array of this name."""
-    (place,) = expand_paths([str(path)], flag="--npz", cap=1)
-    with _Archive(place) as archive:
-        return name in archive.shapes
+    return attach(series, "", groups if beside else "", named=False, dialect=Dialect(sep, decimal))
 
 
 class _Archive:
-    """An open .npz whose arrays are read when they are asked for."""
+    """An open .npz, whose arrays are read on demand."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,7 +136,7 @@ class _Archive:
         except (ValueError, EOFError, zipfile.BadZipFile):
             opened = None
         if not isinstance(opened, np.lib.npyio.NpzFile):
-            raise DataError("is no .npz archive", where=str(path), hint="numpy.savez_compressed writes one")
+            raise DataError("is not an .npz archive", where=str(path), hint="numpy.savez_compressed writes one")
         self.file = opened
 
     def __enter__(self) -> _Archive:
@@ -124,7 +147,7 @@ class _Archive:
         self.file.close()
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        """An array's shape by its header alone. DataError for what is no array, or a pickle of Python objects."""
+        """An array's shape by its header alone. DataError for what is not an array, or pickles Python objects."""
         where = f"{self.path}:{name}"
         try:
             assert self.file.zip is not None
@@ -133,7 +156,7 @@ class _Archive:
                 read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
                 shape, _, dtype = read(member)
         except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
-            raise DataError("is no array", where=where) from None
+            raise DataError("is not an array", where=where) from None
         if dtype.hasobject:
             what = "holds Python objects, which only running a pickle would read: refused"
             hint = "save numbers as numbers and text as text: array.astype(float), array.astype(str)"
@@ -168,7 +191,7 @@ class _Archive:
                 hint = "of one channel it is (N, T, 1)" if len(shape) == 2 else ""
                 raise DataError(what, where=f"{self.path}:{name}", hint=hint)
             if len(shape) == 3 and ("." in name or not name):
-                raise DataError("a modality's name has no dot in it", where=f"{self.path}:{name}")
+                raise DataError("a modality's name must not contain a dot", where=f"{self.path}:{name}")
         if not found:
             raise DataError("holds no array of shape (N, T, d)", where=str(self.path), hint="one for each modality")
         if len({shape[:2] for shape in found.values()}) > 1:
@@ -178,11 +201,11 @@ class _Archive:
         n, steps, _ = next(iter(found.values()))
         for name, shape in found.items():
             if not min(shape):
-                raise DataError(f"has shape {shape}: there is nothing in it", where=f"{self.path}:{name}")
+                raise DataError(f"has shape {shape}: it is empty", where=f"{self.path}:{name}")
         return n, steps
 
     def names(self, of: str, count: int) -> tuple[str, ...] | None:
-        """The text in `OF_names`, None where it is not there."""
+        """The text in `OF_names`, None where there is no such array."""
         name = of + NAMES
         if name not in self.shapes:
             return None
@@ -207,7 +230,7 @@ class _Archive:
         table = found.reshape(n, -1).astype(np.float32)
         if not np.isfinite(table).all():
             row = int(np.argmin(np.isfinite(table).all(axis=1)))
-            raise DataError("a label is no finite number", where=f"{where}[{row}]")
+            raise DataError("a label is not a finite number", where=f"{where}[{row}]")
         plain = ("label",) if table.shape[1] == 1 else tuple(f"label{k}" for k in range(table.shape[1]))
         return table, self.names(LABELS, table.shape[1]) or plain
 
@@ -226,11 +249,11 @@ class _Archive:
         return np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found.astype(str)
 
     def ignored(self, groups: str) -> list[str]:
-        """A note on the arrays that mean nothing here."""
+        """A note on the arrays that are not used."""
         used = {LABELS, groups or GROUPS, *self.modalities}
         used |= {name + NAMES for name in used}
         rest = [name for name in self.shapes if name not in used]
-        return [f"{self.path}: arrays left alone: {', '.join(rest)}"] if rest else []
+        return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []
 
 
 def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str]) -> list[_Modality]:
@@ -259,42 +282,21 @@ def _pick(found: _Modality, wanted: Sequence[str], path: Path) -> _Modality:
     at: Mapping[str, int] = {feature: k for k, feature in enumerate(found.features)}
     absent = [feature for feature in wanted if feature not in at]
     if absent:
-        what = f"has {len(at)} features, and not {abridge(absent)} of the {len(wanted)} that the model was trained on"
-        hint = f"--mode finetune --adapt-modality {found.name} fits the model to other features"
+        what = f"has {len(at)} features and lacks {abridge(absent)} of the {len(wanted)} that the model was trained on"
+        hint = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
         close = nearest(absent[0], at)
         raise DataError(what, where=f"{path}:{found.name}", hint=f"{close} {hint}".strip())
     return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
 
 
-def _fill(
-    values: np.ndarray, modalities: Sequence[_Modality], shape: tuple[int, int], policy: str, path: Path
-) -> list[str]:
-    """Treat what is missing or infinite in values [C, N * T] in place, by modality; the notes, or DataError."""
-    notes, begin = [], 0
-    for modality in modalities:
-        part = values[begin : begin + len(modality.features)]
-        begin += len(part)
-        missing = infinite = leading = 0
-        for feature, channel in zip(modality.features, part, strict=True):
-            bad = ~np.isfinite(channel)
-            if not bad.any():
-                continue
-            missing, infinite = missing + int(np.isnan(channel).sum()), infinite + int(np.isinf(channel).sum())
-            if policy == "error":
-                row, step = divmod(int(np.argmax(bad)), shape[1])
-                what = f"{counted(missing, infinite)} in {modality.name}.{feature}, the first at step {step}"
-                raise DataError(what, where=f"{path}:{modality.name}[{row}]", hint=HINT)
-            channel[bad] = 0 if policy == "zero" else np.nan
-            leading += fill_forward(channel.reshape(shape)) if policy == "ffill" else 0
-        if missing or infinite:
-            notes.append(f"{counted(missing, infinite)} in {modality.name}: {done(policy, leading)}")
-    return notes
-
-
-def _sha256(path: Path) -> str:
-    digest: Any = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    text: str = digest.hexdigest()
-    return text
+def _fill(part: np.ndarray, offsets: np.ndarray, modality: _Modality, policy: str, path: Path) -> list[str]:
+    """Treat missing and infinite values [d, N * T] of a modality in place; returns the note. DataError on `error`."""
+    counts = count_gaps(part)
+    if not any(counts):
+        return []
+    if policy == "error":
+        feature, at = divmod(int(np.argmin(np.isfinite(part))), part.shape[1])
+        row, step = divmod(at, int(offsets[1]))
+        what = f"{counted(*count_gaps(part[feature]))} in {modality.channels[feature]}"
+        raise gap_error(part[feature, at], what, f"{path}:{modality.name}[{row}], step {step}")
+    return [f"{counted(*counts)} in {modality.name}: {fill(part, offsets, policy)}"]

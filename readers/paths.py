@@ -1,4 +1,4 @@
-"""The files that a flag names: braces and globs as a shell reads them, also where it was kept from doing so."""
+"""The files that a flag names, with braces and globs as a shell reads them; and how messages list files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from errors import DataError, UsageError, nearest
 
@@ -16,9 +17,18 @@ MOST_HINTS = 20  # missing files for which the nearest name is looked up, which 
 
 
 def expand_paths(patterns: Sequence[str], *, flag: str = "--csv", cap: int = 10_000) -> list[Path]:
-    """The files that `patterns` name, in order: braces and globs as the shell reads them, globs sorted naturally.
+    """The files that `patterns` name, in order: braces and globs as a shell reads them, globs in natural order.
 
-    Raises UsageError for more than `cap` files and DataError with all files that are missing.
+    Parameters
+    ----------
+    patterns : names of files, which may hold wildcards and braces; a file of exactly that name goes first.
+    flag : where the patterns come from, for messages.
+    cap : the most files allowed.
+
+    Raises
+    ------
+    UsageError : more than `cap` files.
+    DataError : files that are missing, all of them listed.
     """
     found: list[Path] = []
     missing: list[str] = []
@@ -45,6 +55,19 @@ def abridge(names: Sequence[object]) -> str:
     return ", ".join(map(str, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def merge_notes(found: Iterable[tuple[Path, Sequence[str]]]) -> list[str]:
+    """The notes of several files, one line for those that say the same; `warning:` stays in front."""
+    by_note: dict[str, list[Path]] = {}
+    for path, notes in found:
+        for note in notes:
+            by_note.setdefault(note, []).append(path)
+    lines = []
+    for note, paths in by_note.items():
+        text = note.removeprefix("warning: ")
+        lines.append(f"{'warning: ' if text != note else ''}{abridge(paths)}: {text}")
+    return lines
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -53,11 +76,11 @@ def _exists(path: Path) -> bool:
 
 
 def _too_many(pattern: str, count: int, flag: str, cap: int) -> UsageError:
-    return UsageError(f"{pattern!r} makes it {count:,} files; the limit is {cap:,}", where=flag)
+    return UsageError(f"{pattern!r} gives {count:,} files; the limit is {cap:,}", where=flag)
 
 
 def _neighbour(path: Path) -> str:
-    """What to say beside a missing file: the nearest name in its folder."""
+    """A hint beside a missing file: the nearest name in its folder."""
     if not path.parent.is_dir():
         return f" (no folder {path.parent})"
     listed = path.parent.iterdir() if os.access(path.parent, os.R_OK) else ()
@@ -76,12 +99,12 @@ def _glob(pattern: str) -> list[Path]:
 
 
 # A pattern is a list of parts, one after the other: literal text, a range, or a list of alternatives (patterns again).
-Part = str | tuple | list
+Part = str | tuple[Any, ...] | list[Any]
 _RANGE = re.compile(r"([+-]?\d+)\.\.([+-]?\d+)(?:\.\.([+-]?\d+))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.([+-]?\d+))?")
 
 
 def _brace_tree(text: str) -> list[Part]:
-    """Parse braces; one without a partner, and a pair without comma or range, stand for themselves."""
+    """Parse braces; one without a partner, or a pair without comma or range, is literal text."""
     opening = text.find("{")
     closing, commas = _partner(text, opening)
     if opening < 0:
@@ -110,7 +133,7 @@ def _partner(text: str, opening: int) -> tuple[int, list[int]]:
     return -1, []
 
 
-def _brace_range(groups: tuple) -> tuple[range, Callable[[int], str]]:
+def _brace_range(groups: tuple[Any, ...]) -> tuple[range, Callable[[int], str]]:
     """The numbers of `{low..high..step}` and how one is written: letters, or digits with the zero padding given."""
     low, high, step = groups[:3] if groups[0] else groups[3:]
     first, last = (int(low), int(high)) if groups[0] else (ord(low), ord(high))

@@ -1,4 +1,4 @@
-"""The rows of long CSVs on one regular time axis: lines sorted by row, zones, order, even steps or means over them."""
+"""The rows of long tables on one regular time axis: lines sorted by row, zones, order, even steps or means."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from errors import DataError
+from readers import stem
 from readers.clock import DAY, Clock, fixed_freq, infer_clock
 from readers.columns import LongFile
 from readers.paths import abridge
@@ -16,8 +17,8 @@ from readers.stamps import to_utc
 
 HOUR = DAY // 24
 LEAST_STEPS = 3  # with fewer, nothing shows that the steps are even
-MOST_EMPTY = 100  # steps a line, above which --resample is taken for a mistake
-HEADS = (12, 6, 3)  # steps at the start of a row in which business days or months are looked for
+MOST_EMPTY = 100  # steps per line; more of them means that --resample is a mistake
+HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
 _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 
 
@@ -25,7 +26,7 @@ _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 class Rows:
     """N rows one after the other: values float32 [C, total], times int64 [total], offsets int64 [N+1].
 
-    `of` [N] is the file of each row, `records` [total] the line in it; None where steps are no lines any more.
+    `of` [N] is the file of each row, `records` [total] the line in it; None where steps are resampled, not lines.
     """
 
     values: np.ndarray
@@ -48,10 +49,10 @@ class Rows:
         """The row of the step at this position."""
         return int(np.searchsorted(self.offsets, at, "right")) - 1
 
-    def place(self, at: int) -> str:
-        """`path:line` of the step at this position; of a resampled one `path, time`."""
+    def locate(self, at: int) -> str:
+        """`path:line` of the step at this position; `path, time` where it is resampled."""
         file = self.of[self.row(at)]
-        return f"{file.path}, {self.show(at)}" if self.records is None else file.place(int(self.records[at]))
+        return f"{file.path}, {self.show(at)}" if self.records is None else file.locate(int(self.records[at]))
 
     def show(self, at: int) -> str:
         """The time at this position."""
@@ -59,7 +60,7 @@ class Rows:
 
 
 def join(files: Sequence[LongFile]) -> Rows:
-    """The lines of all files sorted by row, rows in the order they are met. DataError for an id in two files."""
+    """The lines of all files sorted by row, rows in order of their first lines. DataError for an id in two files."""
     import pandas
 
     of: dict[str, LongFile] = {}
@@ -85,15 +86,15 @@ def join(files: Sequence[LongFile]) -> Rows:
 
 
 def _file_names(files: Sequence[LongFile]) -> list[str]:
-    """What a file's row is called: its name without endings, or the whole path where two have the same name."""
-    names = [file.path.name.removesuffix(".gz").removesuffix(".csv") or file.path.name for file in files]
+    """The name of each file's row: that of the file without its ending, or the whole path where two are the same."""
+    names = [stem(file.path) for file in files]
     return names if len(set(names)) == len(names) else [str(file.path) for file in files]
 
 
 def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
     """The rows with their zone and, where that is known, with times in UTC; a note where they have several offsets.
 
-    Raises DataError where only some files give offsets, and for times that there are not in `tz`, or twice.
+    DataError where only some files give offsets, and for times that do not exist in `tz` or occur twice.
     """
     files = list(dict.fromkeys(rows.of))
     naive = [file for file in files if not file.stamps.zones]
@@ -102,7 +103,7 @@ def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
         what = f"times have no offset from UTC, where those of {aware[0].path} have one"
         raise DataError(what, where=str(naive[0].path), hint="give all times an offset, or none and --tz")
     if naive:
-        return replace(rows, times=to_utc(rows.times, tz, rows.offsets, rows.place), tz=tz), []
+        return replace(rows, times=to_utc(rows.times, tz, rows.offsets, rows.locate), tz=tz), []
     zones = sorted(set[str]().union(*(file.stamps.zones for file in aware)))
     if tz or len(zones) == 1:
         return replace(rows, tz=tz or zones[0]), []
@@ -111,7 +112,7 @@ def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
 
 
 def check_order(rows: Rows, *, averaged: bool) -> None:
-    """Raises DataError at the first time of a row that is before or, unless they are averaged, at the one before."""
+    """DataError at the first time of a row that is not after the one before; `averaged`: that is before it."""
     steps = np.diff(rows.times)
     steps[rows.offsets[1:-1] - 1] = 1  # from one row to the next
     bad = steps < 0 if averaged else steps <= 0
@@ -120,17 +121,17 @@ def check_order(rows: Rows, *, averaged: bool) -> None:
     at = int(np.argmax(bad)) + 1
     start, end = rows.spans()[rows.row(at)]
     if steps[at - 1] == 0:
-        what, hint = f"time {rows.show(at)} is there twice", "--resample 1h, or another step, averages such lines"
+        what, hint = f"time {rows.show(at)} occurs twice", "--resample 1h, or another step, averages such lines"
     else:
         what, hint = f"times go back, from {rows.show(at - 1)} to {rows.show(at)}", "sort the lines by time"
     if rows.of[0].ids is None:
-        hint += "; --id-col names the column that tells several series of a file apart"
+        hint += "; --id-col names the column that distinguishes several series of a file"
     change = _clock_change(rows, at, _usual(np.diff(rows.times[start:end])))
-    raise DataError(what, where=rows.place(at), hint=change or hint)
+    raise DataError(what, where=rows.locate(at), hint=change or hint)
 
 
 def check_lengths(rows: Rows) -> None:
-    """Raises DataError for a row of fewer than LEAST_STEPS steps."""
+    """DataError for a row of fewer than LEAST_STEPS steps."""
     if (rows.lengths < LEAST_STEPS).any():
         row = int(np.argmax(rows.lengths < LEAST_STEPS))
         steps = f"{rows.lengths[row]} step{'s' * int(rows.lengths[row] > 1)}"
@@ -139,7 +140,7 @@ def check_lengths(rows: Rows) -> None:
 
 
 def common_clock(rows: Rows) -> Clock:
-    """The clock that all rows keep to. Raises DataError at the first odd step, and for rows of different steps."""
+    """The clock of all rows. DataError at the first irregular step, and for rows of different steps."""
     steps = _steps(rows)
     if (steps == steps[0]).all() and steps[0] % DAY:
         return Clock(fixed_freq(int(steps[0])), rows.tz)
@@ -152,7 +153,7 @@ def common_clock(rows: Rows) -> Clock:
     longest = int(np.argmax(rows.lengths))
     for row, (start, end) in enumerate(rows.spans()):
         times = rows.times[start:end]
-        # A few lines may look like another clock than they are of: five business days, or months of 31 days.
+        # A few lines may fit another clock than theirs: five business days, or months of 31 days.
         if clocks[row] != clocks[longest] and (clocks[longest].extend(times[0], len(times) - 1) != times[1:]).any():
             here, there = _span(clocks[row]), _span(clocks[longest])
             what = f"row {rows.names[row]!r} has steps of {here}, where row {rows.names[longest]!r} has {there}"
@@ -177,9 +178,9 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
         clock, odd = Clock(fixed_freq(usual), rows.tz), steps != usual
     at = int(np.argmax(odd))
     what = f"a step of {_span(Clock(fixed_freq(int(steps[at]))))}, where the usual step is {_span(clock)}"
-    hint = f"--resample {_span(clock)} makes the steps regular; one without a line is then a missing value (--nan)"
+    hint = f"--resample {_span(clock)} makes the steps regular; a step without a line is then a missing value (--nan)"
     change = _clock_change(rows, start + at + 1, usual)
-    return DataError(what, where=rows.place(start + at + 1), hint=f"{change}; {hint}" if change else hint)
+    return DataError(what, where=rows.locate(start + at + 1), hint=f"{change}; {hint}" if change else hint)
 
 
 def _steps(rows: Rows) -> np.ndarray:
@@ -200,7 +201,7 @@ def _clock_change(rows: Rows, at: int, usual: int) -> str:
     night = before % DAY < 4 * HOUR
     if rows.tz or not night or month not in _CHANGES or abs(rows.times[at] - before - usual) != HOUR:
         return ""
-    return "the clocks seem to be changed here: --tz Europe/Berlin, or the zone in which the times were written"
+    return "daylight saving time seems to begin or end here: --tz Europe/Berlin, or the zone of these times"
 
 
 def _span(clock: Clock) -> str:
@@ -211,9 +212,9 @@ def _span(clock: Clock) -> str:
 
 
 def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
-    """Means of what is given within each step, NaN where nothing is, and a note; a step's time is its beginning.
+    """The mean of the values within each step, NaN where there are none, and a note; a step's time is its beginning.
 
-    Infinite values count as missing. Raises DataError where there would be far more steps than lines.
+    Infinite values count as missing. DataError where there would be far more steps than lines.
     """
     edges, step_of = _grid(rows.times, clock)
     first, last = step_of[rows.offsets[:-1]], step_of[rows.offsets[1:] - 1]
@@ -221,7 +222,7 @@ def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
     if (lengths > MOST_EMPTY * rows.lengths).any():
         row = int(np.argmax(lengths > MOST_EMPTY * rows.lengths))
         what = f"{lengths[row]:,} steps of {_span(clock)} for {rows.lengths[row]:,} lines of row {rows.names[row]!r}"
-        raise DataError(what, where="--resample", hint="name a longer step")
+        raise DataError(what, where="--resample", hint="choose a longer step")
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     at = step_of + np.repeat(offsets[:-1] - first, rows.lengths)
     values = np.empty((len(rows.values), offsets[-1]), np.float32)
@@ -240,9 +241,9 @@ def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
 
 
 def _grid(times: np.ndarray, clock: Clock) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
-    """The steps of a clock that hold stamps [n]: when the step of a number begins, and the numbers int64 [n].
+    """The steps of a clock that stamps [n] fall in: a function from a step's number to its beginning, and the numbers.
 
-    They are counted from the midnight before the first stamp, or from the month, week or so that it falls in.
+    They are counted from the midnight before the first stamp, or from the beginning of its month, week or so.
     """
     import pandas
 

@@ -1,4 +1,4 @@
-"""Small CSVs beside the series, a line per row: given labels, and groups of rows.
+"""Small files beside the series, a line per row: given labels, and groups of rows.
 
 A first line of names and a column of row ids are optional. With ids the lines may be in any order.
 """
@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from data import Series
 from errors import DataError
+from readers import reader_of
 from readers.dialect import Dialect, Layout, has_names, is_id_word, text_error, width_error
+from readers.files import dialect_of, read_cells
 from readers.paths import abridge
-from readers.tables import read_cells
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """The cells of a sidecar, a list per series row; `lines` are their numbers in the file, from 1."""
+    """The cells of a file of labels or groups, a list per series row; `lines` are their numbers in it, from 1."""
 
     cells: list[list[str]]
     lines: list[int]
@@ -29,45 +31,65 @@ class _Lines:
     notes: list[str]
 
 
+def attach(series: Series, labels: Path | str, groups: Path | str, *, named: bool, dialect: Dialect) -> Series:
+    """The series with the labels and groups in these files ("" for none) and the notes on them.
+
+    Parameters
+    ----------
+    named : whether the series' rows have ids that come from the user, and not just numbers.
+    dialect : how CSVs are written.
+
+    Raises
+    ------
+    DataError : a file that cannot be read, lines that do not fit the rows, a label that is not a finite number.
+    """
+    if labels:
+        given, names, notes = read_labels(Path(labels), series.rows, named, dialect)
+        series = replace(series, labels=given, label_names=names, notes=(*series.notes, *notes))
+    if groups:
+        of, notes = read_groups(Path(groups), series.rows, named, dialect)
+        series = replace(series, groups=of, notes=(*series.notes, *notes))
+    return series
+
+
 def read_labels(
     path: Path, rows: Sequence[str], named: bool, dialect: Dialect
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    """Labels float32 [N, K], their K names, and notes. `named` says that `rows` are ids from the user's files.
-
-    Raises DataError for a cell that is no number, a missing one, and lines that do not fit the rows.
-    """
-    cells = read_cells(path, dialect)
-    header = has_names(cells[0], dialect)
+    """Labels float32 [N, K], their K names, and notes; for the arguments and errors see `attach`."""
+    cells, notes = read_cells(path, dialect)
+    dialect = dialect_of(path, dialect)
+    header = reader_of([path]).named_columns or has_names(cells[0], dialect)
     index = len(cells[0]) > 1 and _has_ids(cells, header, rows if named else (), dialect)
     found = _match(path, cells, Layout(header, index, len(cells[0]) - index), rows, named)
     labels = np.empty((len(rows), found.layout.columns), np.float32)
     for row, (values, line) in enumerate(zip(found.cells, found.lines, strict=True)):
-        for column, cell in enumerate(values):
+        for number, cell in enumerate(values):
             value = dialect.number(cell)
-            place = 1 + column + index
+            column = 1 + number + index
             if value is None:
-                raise text_error(path, line, place, cell, found.layout, dialect)
+                raise text_error(path, line, column, cell, found.layout, dialect)
             if not np.isfinite(value):
-                raise DataError(f"label {cell!r} is no finite number", where=f"{path}:{line}:{place}")
-            labels[row, column] = value
+                raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
+            labels[row, number] = value
     plain = ["label"] if labels.shape[1] == 1 else [f"label{k}" for k in range(labels.shape[1])]
-    return labels, tuple(found.names or plain), found.notes
+    return labels, tuple(found.names or plain), notes + found.notes
 
 
 def read_groups(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:
-    """The group of each row, str [N], and notes. Raises DataError for lines that do not fit the rows."""
-    cells = read_cells(path, dialect)
+    """The group of each row, str [N], and notes; for the arguments and errors see `attach`."""
+    cells, notes = read_cells(path, dialect)
     if len(cells[0]) > 2:
         what = f"{len(cells[0])} columns where a line should be GROUP, or ID and GROUP"
         raise DataError(what, where=str(path))
     index, first = len(cells[0]) == 2, cells[0][0].strip()
-    # Groups are text, as a header is: what tells them apart is the number of lines, or the word over the ids.
+    # Groups are text, as a header is: what distinguishes them is the number of lines, or the word over the ids.
     headed = len(cells) == len(rows) + 1 or (index and is_id_word(first))
-    found = _match(path, cells, Layout(headed and not (named and first in rows), index, 1), rows, named)
+    header = reader_of([path]).named_columns or (headed and not (named and first in rows))
+    found = _match(path, cells, Layout(header, index, 1), rows, named)
     groups = [values[0].strip() for values in found.cells]
     if "" in groups:
         raise DataError("a row without a group", where=f"{path}:{found.lines[groups.index('')]}")
-    return np.array(groups), found.notes
+    return np.array(groups), notes + found.notes
 
 
 def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[str], named: bool) -> _Lines:
@@ -77,14 +99,15 @@ def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[st
             raise width_error(path, number, found=len(line), expected=layout.width)
     body = cells[layout.header :]
     order = list(range(len(body)))
-    notes = [f"{path}: first line taken as a header ({', '.join(cells[0][:3])})"] * layout.header
+    guessed = layout.header and not reader_of([path]).named_columns
+    notes = [f"{path}: first line taken as a header ({', '.join(cells[0][:3])})"] * guessed
     if layout.index:
         ids = [line[0].strip() for line in body]
         if named or set(ids) == set(rows):
             order = _order(path, ids, rows)
             notes.append(f"{path}: matched to the rows by the ids in column 1")
         else:
-            notes.append(f"warning: {path} has row ids, the series have none: its lines are taken in their order")
+            notes.append(f"warning: {path} has row ids and the series have none: its lines are read in their order")
     if len(order) != len(rows):
         what = f"{len(order)} lines for {len(rows)} rows{layout.skipped}"
         raise DataError(what, where=str(path), hint="one line per row of the series")
@@ -94,7 +117,7 @@ def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[st
 
 
 def _has_ids(cells: list[list[str]], header: bool, known: Sequence[str], dialect: Dialect) -> bool:
-    """Whether column 1 holds row ids: so headed, all text, some of the known ids, or a count of the lines."""
+    """Whether column 1 holds row ids: by its name, or since it is all text, has known ids, or counts the lines."""
     first = [line[0].strip() for line in cells[header:]]
     headed = header and is_id_word(cells[0][0])
     unique = len(set(first)) == len(first)
@@ -103,15 +126,15 @@ def _has_ids(cells: list[list[str]], header: bool, known: Sequence[str], dialect
 
 
 def _order(path: Path, ids: list[str], rows: Sequence[str]) -> list[int]:
-    """For each row the position of its id. Raises DataError naming ids that are missing, unknown or there twice."""
+    """For each row the position of its id. DataError that lists ids which are missing, unknown or given twice."""
     at = {name: position for position, name in enumerate(ids)}
     known = set(rows)
     problems = {
         "missing": [name for name in dict.fromkeys(rows) if name not in at],
         "unknown": [name for name in at if name not in known],
-        "there twice": [name for name, count in Counter(ids).items() if count > 1],
+        "given twice": [name for name, count in Counter(ids).items() if count > 1],
     }
-    told = [f"{kind}: {abridge(names)}" for kind, names in problems.items() if names]
-    if told:
-        raise DataError(f"the ids in column 1 are not those of the rows; {'; '.join(told)}", where=str(path))
+    listed = [f"{kind}: {abridge(names)}" for kind, names in problems.items() if names]
+    if listed:
+        raise DataError(f"the ids in column 1 are not those of the rows; {'; '.join(listed)}", where=str(path))
     return [at[name] for name in rows]

@@ -1,6 +1,6 @@
-"""Times as files write them, read into stamps: int64 nanoseconds since 1970 (see readers/clock.py).
+"""Times as text, read into stamps: int64 nanoseconds since 1970 (see readers/clock.py).
 
-Dates are never guessed: ISO 8601 first, then day and month before the year where one order alone fits every cell,
+Dates are never guessed: ISO 8601 first, then day and month before the year where only one order fits every cell,
 then nothing.
 """
 
@@ -19,22 +19,22 @@ from errors import DataError, UsageError, nearest
 from readers.clock import DAY, Clock, fixed_offset, offset_text
 from readers.dialect import MISSING
 
-Place = Callable[[int], str]  # `file:line` of the cell with this number
-ISO_HINT = "write times as 2016-07-01 00:00:00, as 2016-07-01 00:00:00+02:00, or as seconds or milliseconds since 1970"
+Locate = Callable[[int], str]  # the location, `file:line`, of the cell with this number
+ISO_HINT = "write times as 2016-07-01 00:00:00 or 2016-07-01 00:00:00+02:00, or in seconds or milliseconds since 1970"
 _EPOCH = re.compile(r"\d{9,}(\.\d*)?")
 _UNITS = (("seconds", 10**8, 10**10, 10**9), ("milliseconds", 10**12, 10**13, 10**6))  # name, least, below, ns
 _COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])")  # YYYYMMDDHH, or seconds
 _DAY_MONTH = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}(?:( )\d{1,2}:\d\d(:\d\d)?)?")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
-_RELATIVE = ("now", "today")  # what pandas takes for the time of reading
+_RELATIVE = ("now", "today")  # to pandas these are the time of reading
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """What a column of times holds. `zones` are the offsets it gives, none where the times are naive."""
+    """A column of times. `zones` are the offsets written in it, none where the times are naive."""
 
-    times: np.ndarray  # int64 ns [n], of the wall where naive, else UTC
+    times: np.ndarray  # int64 ns [n], local time where naive, else UTC
     zones: frozenset[str]
     note: str = ""
 
@@ -42,12 +42,14 @@ class Stamps:
 def check_zone(tz: str) -> None:
     """Raises UsageError unless `tz` is an offset such as +01:00 or the name of a time zone."""
     if fixed_offset(tz) is None and tz not in zoneinfo.available_timezones():
-        hint = nearest(tz, zoneinfo.available_timezones()) or "a name such as Europe/Berlin, or an offset as +01:00"
+        hint = (
+            nearest(tz, zoneinfo.available_timezones()) or "a name such as Europe/Berlin, or an offset such as +01:00"
+        )
         raise UsageError(f"no time zone {tz!r}", where="--tz", hint=hint)
 
 
-def taken_stamps(column: Any) -> Stamps | None:
-    """The times of a column that pandas took for ISO 8601 of one offset or none; None where it did not."""
+def parsed_stamps(column: Any) -> Stamps | None:
+    """The times of a column that pandas parsed as ISO 8601 of one offset or none; None where it did not."""
     import pandas
 
     if column.dtype.kind != "M" or column.hasnans:
@@ -62,19 +64,19 @@ def taken_stamps(column: Any) -> Stamps | None:
     return Stamps(times.asi8, frozenset([zone] if zone else []))
 
 
-def read_stamps(cells: np.ndarray, place: Place) -> Stamps:
-    """The times of text cells [n]. Raises DataError at the first that is missing or no time."""
+def read_stamps(cells: np.ndarray, locate: Locate) -> Stamps:
+    """The times of text cells [n]. DataError at the first that is missing or not a time."""
     import pandas
 
     text = pandas.Series(cells, dtype=object).str.strip()
     if _EPOCH.fullmatch(text[0]):
-        return _epoch(text, place)
+        return _epoch(text, locate)
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
     bad = utc.isna() | (utc.year < 1678) | (utc.year > 2261) | text.isin(_RELATIVE).to_numpy()
     if bad[0] and (match := _DAY_MONTH.fullmatch(text[0])):
-        return _day_month(text, match, place)
+        return _day_month(text, match, locate)
     if bad.any():
-        raise _no_time(text, int(np.argmax(bad)), place)
+        raise _not_a_time(text, int(np.argmax(bad)), locate)
     times = utc.as_unit("ns").asi8
     zoned = text.str.contains(_ZONED).to_numpy()
     if not zoned.any():
@@ -82,17 +84,17 @@ def read_stamps(cells: np.ndarray, place: Place) -> Stamps:
     if not zoned.all():
         at = int(np.argmax(zoned != zoned[0]))
         what = f"time {text[at]!r} has {'an' if zoned[at] else 'no'} offset from UTC, unlike those before it"
-        raise DataError(what, where=place(at), hint="give all of them an offset, or none and --tz")
+        raise DataError(what, where=locate(at), hint="give all of them an offset, or none and --tz")
     plain = text.str.replace(_ZONE, "", regex=True)
     wall = pandas.DatetimeIndex(pandas.to_datetime(plain, format="ISO8601")).as_unit("ns").asi8
     return Stamps(times, frozenset(offset_text(int(shift)) for shift in np.unique(wall - times)))
 
 
-def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, place: Place) -> np.ndarray:
-    """Stamps in UTC of times on the wall [n], which are series one after the other: `offsets` int64 [N+1].
+def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np.ndarray:
+    """Stamps in UTC of local times [n], which are series one after the other: `offsets` int64 [N+1].
 
-    Of the hour that comes twice in autumn, the lines after a step back are the second. Raises DataError at a time that
-    the zone skips, and where such an hour shows no step back or several.
+    Of the hour that occurs twice in autumn, the lines after a step back are the second. DataError at a time that the
+    zone skips, and where such an hour has no step back or several.
     """
     if fixed_offset(tz) is not None:
         return Clock("D", tz).of_wall(wall)
@@ -109,22 +111,22 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, place: Place) -> np.n
         at = int(np.argmax(first.isna()))
         before = wall[at : at + 1] - DAY
         standard = offset_text(int(before[0] - Clock("D", tz).of_wall(before)[0]))
-        hint = f"times of a clock that stays as it is in winter have one offset: --tz {standard}"
-        raise DataError(f"there is no {_show(wall[at])} in {tz}, which skips this hour", where=place(at), hint=hint)
+        hint = f"a clock that is not changed in summer has one offset: --tz {standard}"
+        raise DataError(f"there is no {_show(wall[at])} in {tz}, which skips this hour", where=locate(at), hint=hint)
     twice = np.flatnonzero(plain.isna())
     cuts = np.searchsorted(twice, offsets[1:-1]).tolist() + (np.flatnonzero(np.diff(twice) > 1) + 1).tolist()
     utc = first.asi8.copy()
     for run in np.split(twice, sorted({*cuts} - {0, len(twice)})):
         back = np.flatnonzero(np.diff(wall[run]) <= 0) + 1
         if len(back) != 1:
-            what = f"{_show(wall[run[0]])} comes twice in {tz}, and the order of the lines does not tell which this is"
-            hint = "write times with their offset, as 2024-10-27 02:00:00+02:00"
-            raise DataError(what, where=place(int(run[0])), hint=hint)
+            what = f"{_show(wall[run[0]])} occurs twice in {tz}, and the order of the lines does not show which this is"
+            hint = "write times with their offset, such as 2024-10-27 02:00:00+02:00"
+            raise DataError(what, where=locate(int(run[0])), hint=hint)
         utc[run[back[0] :]] = second.asi8[run[back[0] :]]
     return utc
 
 
-def _day_month(text: Any, match: re.Match[str], place: Place) -> Stamps:
+def _day_month(text: Any, match: re.Match[str], locate: Locate) -> Stamps:
     """Times such as 01.07.2016 00:00, where day before month or month before day fits every cell, not both."""
     import pandas
 
@@ -138,37 +140,37 @@ def _day_month(text: Any, match: re.Match[str], place: Place) -> Stamps:
     fits = [order for order, times in found.items() if not times.hasnans]
     if len(fits) == 2:
         what = f"time {text[0]!r} could be day before month or month before day, and so could all the others"
-        raise DataError(what, where=place(0), hint=ISO_HINT)
+        raise DataError(what, where=locate(0), hint=ISO_HINT)
     if not fits:
-        raise _no_time(text, max(int(np.argmax(times.isna())) for times in found.values()), place)
+        raise _not_a_time(text, max(int(np.argmax(times.isna())) for times in found.values()), locate)
     other = next(times for order, times in found.items() if order != fits[0])
-    note = f"times read as {fits[0]}: {text[int(np.argmax(other.isna()))]!r} can be nothing else"
+    note = f"times read as {fits[0]}: {text[int(np.argmax(other.isna()))]!r} fits no other order"
     return Stamps(found[fits[0]].as_unit("ns").asi8, frozenset(), note)
 
 
-def _epoch(text: Any, place: Place) -> Stamps:
-    """Numbers of seconds or milliseconds since 1970, which are UTC."""
+def _epoch(text: Any, locate: Locate) -> Stamps:
+    """Times given as seconds or milliseconds since 1970, in UTC."""
     import pandas
 
     if all(_COMPACT.fullmatch(cell) for cell in (text.iloc[0], text.iloc[-1])):
         what = f"time {text[0]!r} could be seconds since 1970, or a date with its hour"
-        raise DataError(what, where=place(0), hint=ISO_HINT)
+        raise DataError(what, where=locate(0), hint=ISO_HINT)
     numbers = pandas.to_numeric(text, errors="coerce").to_numpy()
     fits = [(numbers >= least) & (numbers < below) for _, least, below, _ in _UNITS]
     (name, _, _, length), fit = max(zip(_UNITS, fits, strict=True), key=lambda unit: bool(unit[1][0]))
     if not fit.all():
-        raise _no_time(text, int(np.argmin(fit)), place)
+        raise _not_a_time(text, int(np.argmin(fit)), locate)
     whole = np.floor(numbers).astype(np.int64)
     # A double holds a fraction of a second to a quarter of a microsecond.
     micros = np.rint((numbers - whole) * (length / 1000)).astype(np.int64)
     return Stamps(whole * length + micros * 1000, frozenset(["+00:00"]), f"times read as {name} since 1970, in UTC")
 
 
-def _no_time(text: Any, at: int, place: Place) -> DataError:
+def _not_a_time(text: Any, at: int, locate: Locate) -> DataError:
     cell = text[at]
     missing = cell in MISSING or cell == "NaT"
-    what = "the time is missing" if missing else f"{cell[:40]!r} is no date and time"
-    return DataError(what, where=place(at), hint="" if missing else ISO_HINT)
+    what = "the time is missing" if missing else f"{cell[:40]!r} is not a date and time"
+    return DataError(what, where=locate(at), hint="" if missing else ISO_HINT)
 
 
 def _show(wall: int) -> str:

@@ -1,31 +1,28 @@
-"""One CSV file of numbers, rows = series and columns = time, read into one float32 table.
+"""One table of numbers as CSV text, rows = series and columns = time, parsed into one float32 array.
 
-The file is read in blocks of whole lines. A block goes to pandas' C parser as one long column, which spares its cost
-per column; two threads do this, since the parser releases the GIL. Whatever that reader does not take (quotes, odd
-spellings, short rows, text) goes to a careful reader, which either understands it or says where the trouble is.
+The text is read in blocks of whole lines. A block goes to pandas' C parser as one long column, which avoids its cost
+per column; two threads do this, since the parser releases the GIL. What that parser does not accept (quotes, odd
+spellings, short rows, text) goes to a careful one, which either understands it or says where the trouble is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import functools
-import gzip
-import hashlib
 import io
 import itertools
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from errors import DataError
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, sniff, text_error, width_error
+from readers.files import decode, dialect_of, open_table, text_start, unix_lines
+from readers.missing import count_gaps
 
 BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
@@ -36,9 +33,10 @@ Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
 
 @dataclass(frozen=True)
 class Facts:
-    """What reading a file told beside its values. `shape` is [N, T]; `ids` are one a row, or none.
+    """What is known of one wide file beside its values; the cache keeps it with them.
 
-    `missing` and `infinite` count values; `sha256` and `bytes` are those of the file as it lies on disk.
+    shape : (N, T). ids : one per row, or none. missing, infinite : counts of values.
+    sha256, bytes : of the file on disk.
     """
 
     shape: tuple[int, int]
@@ -50,28 +48,35 @@ class Facts:
     bytes: int
     notes: tuple[str, ...]
 
-    def place(self, row: int, column: int) -> str:
-        """`row:column` in the file, counted from 1, of the value at [row, column]."""
+    def location(self, row: int, column: int) -> str:
+        """`line:column` in the file, counted from 1, of the value at [row, column]."""
         return f"{row + 1 + self.layout.header}:{column + 1 + self.layout.index}"
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Facts:
-        """The inverse of `dataclasses.asdict` and a turn through JSON."""
+        """The inverse of `dataclasses.asdict` followed by JSON."""
         plain: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in kept.items()}
         return cls(**plain | {"layout": Layout(**kept["layout"])})
 
 
 def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
-    """Read a wide CSV, plain or gzip: values float32 [N, T], NaN where missing, and the facts.
+    """Read one wide file.
 
-    Raises DataError where the file cannot be opened or holds no data, for a row of another length and for a text cell.
+    Returns
+    -------
+    values float32 [N, T], NaN where missing; and the facts.
+
+    Raises
+    ------
+    DataError : the file cannot be opened or has no data, a row has another length, a cell holds text.
     """
-    with open_bytes(path) as (stream, raw):
-        blocks = _blocks(stream, path)
+    dialect = dialect_of(path, dialect)
+    with open_table(path) as table:
+        blocks = _blocks(table.text, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
-        # A guess at N, generous since memory that is never written costs nothing; a packed file holds more and grows.
+        # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         rows = _Rows(layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0])))
         if layout.header:
             _, more, rest = start[0].partition(b"\n")
@@ -80,104 +85,35 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
     values = rows.values
     if dialect.index == "auto" and not layout.index and _looks_like_ids(values):
         notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
-    finite = np.isfinite(values)
-    missing = 0 if finite.all() else int(np.isnan(values).sum())
-    infinite = finite.size - int(finite.sum()) - missing
+    missing, infinite = count_gaps(values)
     shape = (len(values), layout.columns)
-    return values, Facts(shape, layout, tuple(ids), missing, infinite, raw.sha.hexdigest(), raw.size, tuple(notes))
+    all_notes = (*table.notes, *notes)
+    return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes)
 
 
-def read_cells(path: Path, dialect: Dialect) -> list[list[str]]:
-    """A small file's cells as text, line by line, blank last lines left out. Raises DataError where it is empty."""
-    with open_bytes(path) as (stream, _):
-        lines = [line for block in _blocks(stream, path) for line in decode(block).split("\n")]
-    if not lines:
-        raise DataError("the file is empty", where=str(path))
-    return dialect.split(lines, path)
+# ---- lines
 
 
-# ---- bytes and lines
-
-
-class _Digesting(io.RawIOBase):
-    """A file's bytes as they lie on disk, hashed on their way."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
-        self.sha = hashlib.sha256()
-        self.size = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        count = self._file.readinto(buffer)
-        self.sha.update(memoryview(buffer)[:count])
-        self.size += count
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-@contextlib.contextmanager
-def open_bytes(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Digesting]]:
-    """The file's text as bytes (unpacked where it is gzip) and what hashes it. What the disk says is a DataError."""
-    where = str(path)
-    try:
-        with _Digesting(path) as raw, io.BufferedReader(raw, BLOCK) as packed:
-            yield (gzip.GzipFile(fileobj=packed) if packed.peek(2)[:2] == b"\x1f\x8b" else packed), raw
-    except FileNotFoundError:
-        raise DataError("no such file", where=where) from None
-    except IsADirectoryError:
-        raise DataError("is a folder, not a file", where=where, hint=f"'{path}/*.csv' for the files in it") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", where=where) from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from None
-
-
-def _blocks(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
-    """Blocks of whole lines, `\\n` between lines and none at the end; blank last lines of the file left out."""
+def _blocks(stream: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Blocks of whole lines, `\\n` between lines and none at the end; blank lines at the end of the file left out."""
     carry, chunk = b"", text_start(stream.read(BLOCK), path)
     while chunk:
         text = carry + chunk
-        # The last line that is not blank waits for the next block: it may go on there, or be followed by blanks only.
+        # The last line that is not blank waits for the next block: it may continue there, or only blank lines follow.
         cut = text.rfind(b"\n", 0, len(text.rstrip(b"\r\n")))
         if cut >= 0:
-            yield _unix(text[:cut])
+            yield unix_lines(text[:cut])
         carry = text[cut + 1 :]
         chunk = stream.read(max(BLOCK, len(carry)))
     if last := carry.rstrip(b"\r\n"):
-        yield _unix(last)
-
-
-def _unix(block: bytes) -> bytes:
-    return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
-
-
-def text_start(chunk: bytes, path: Path) -> bytes:
-    """The first bytes of a file without their byte order mark. Raises DataError where they are not UTF-8 text."""
-    if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("is UTF-16 text", where=str(path), hint="save it as UTF-8")
-    if b"\0" in chunk:
-        raise DataError("is not a text file", where=str(path), hint="a wide CSV is text, plain or gzip")
-    return chunk.removeprefix(b"\xef\xbb\xbf")
-
-
-def decode(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
+        yield unix_lines(last)
 
 
 # ---- numbers
 
 
 class _Rows:
-    """Rows [N, T] that arrive in blocks, in one array of about the size to come: they are never held twice."""
+    """Rows [N, T] that arrive in blocks, in one array of about their final size: they are never held twice."""
 
     def __init__(self, columns: int, expected: int) -> None:
         self._array = np.empty((expected, columns), np.float32)
@@ -226,7 +162,7 @@ def _in_threads(
 
 
 def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | None:
-    """A block of whole lines by the fast reader; None where that reader is not sure of it."""
+    """A block of whole lines by the fast parser; None where that parser may be wrong about it."""
     if len(block) < SMALL or b'"' in block or b"\r" in block:
         return None
     sep, text = dialect.sep.encode(), block + b"\n"
@@ -238,7 +174,7 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | No
         lines = [line.partition(sep) for line in block.split(b"\n")]
         ids = [decode(line[0]).strip() for line in lines]
         text = b"\n".join([line[2] for line in lines] + [b""])
-    import pandas  # a fifth of a second, which small files need not pay
+    import pandas  # a fifth of a second, which small files should not cost
 
     try:
         column = pandas.read_csv(
@@ -262,7 +198,7 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | No
 
 
 def _even_rows(text: bytes, sep: bytes, width: int) -> int:
-    """How many lines the text has, the last one ended too, if each holds `width` cells; else 0."""
+    """How many lines the text has, all ended by \\n, if each holds `width` cells; else 0."""
     codes = np.frombuffer(text, np.uint8)
     starts = np.append(0, np.flatnonzero(codes == ord(b"\n"))[:-1] + 1)
     seps = np.add.reduceat(codes == ord(sep), starts, dtype=np.int32)
@@ -270,7 +206,7 @@ def _even_rows(text: bytes, sep: bytes, width: int) -> int:
 
 
 def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path) -> Parsed:
-    """As `_parse_column`, cell by cell. Raises DataError with `file:row:column` for what is no number."""
+    """As `_parse_column`, cell by cell. Raises DataError with `file:line:column` for a cell that is not a number."""
     rows = dialect.split(decode(block).split("\n"), path, first_line)
     values = np.empty((len(rows), layout.columns), np.float32)
     for number, cells in enumerate(rows):
@@ -282,8 +218,8 @@ def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect
             for column, cell in enumerate(cells[layout.index :]):
                 value = dialect.number(cell)
                 if value is None:
-                    place = first_line + number, 1 + column + layout.index
-                    raise text_error(path, *place, cell, layout, dialect) from None
+                    location = first_line + number, 1 + column + layout.index
+                    raise text_error(path, *location, cell, layout, dialect) from None
                 values[number, column] = value
     return values, [cells[0].strip() for cells in rows] if layout.index else []
 

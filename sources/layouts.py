@@ -21,8 +21,8 @@ from data import Series, Source
 from errors import DataError, UsageError, nearest
 from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
+from readers.files import decode, open_table, read_cells, read_header
 from readers.rows import check_order, join, set_zone
-from readers.tables import decode, open_bytes, read_cells
 from sources.appliances import appliance
 from sources.grids import SECOND, House, Readings, gather, plan, readings
 
@@ -91,7 +91,7 @@ def read_layout(
     if name not in LAYOUTS:
         raise UsageError(f"no data set {name!r}", where="--dataset", hint=nearest(name, LAYOUTS) or ", ".join(LAYOUTS))
     if not paths:
-        raise UsageError("no file or folder is named", where="--csv")
+        raise UsageError("no file or folder given", where="--csv")
     longest = max_fill if max_fill is not None else HOURLY if name == "deddiag-tsv" else MAX_FILL
     wanted = plan(sample, start, end, longest, tz)
     houses = [LAYOUTS[name](Path(path)) for path in paths]
@@ -124,7 +124,7 @@ def read_meter(
     lines at one time the last counts; times that go back are an error unless `sort`. Else as `read_layout`.
     """
     if not paths:
-        raise UsageError("no file is named", where="--csv")
+        raise UsageError("no file given", where="--csv")
     dialect = Dialect(sep, decimal, "yes", "no")
     cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])))
     files = [read_file(Path(path), cells, dialect) for path in paths]
@@ -145,7 +145,7 @@ def _cut(
 ) -> tuple[dict[str, Readings], list[Source]]:
     """Columns of a long file as readings, at times that may not be the file's own."""
     meters = {column: readings(times, values[file.columns.index(column)]) for column in columns}
-    return meters, [Source(str(file.path), file.sha256, file.bytes, (file.lines, file.width))]
+    return meters, [file.source]
 
 
 # ---- which columns
@@ -208,8 +208,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _refit(path: Path) -> House:
-    with open_bytes(path) as (stream, _):
-        header = [cell.strip() for cell in decode(stream.readline()).split(",")]
+    header = read_header(path)
     number = re.search(r"House_?(\d+)", path.name, re.IGNORECASE)
     known = _REFIT.get(int(number[1]), "") if number else ""
     names = known.split(", ") if known else []
@@ -257,11 +256,11 @@ def _load_channels(folder: Path, columns: Sequence[str]) -> tuple[dict[str, Read
     meters, sources = {}, []
     for column in columns:
         path = _packed(folder / f"{column}.dat")
-        with open_bytes(path) as (stream, raw):
-            text = stream.read()
+        with open_table(path) as table:
+            text = table.text.read()
         seconds, watts = _two_columns(text, path)
         meters[column] = readings(np.rint(seconds * 1000).astype(np.int64) * (SECOND // 1000), watts)
-        sources.append(Source(str(path), raw.sha.hexdigest(), raw.size, (len(watts), 2)))
+        sources.append(Source(str(path), table.sha256, table.bytes, (len(watts), 2)))
     return meters, sources
 
 
@@ -293,7 +292,7 @@ def _packed(path: Path) -> Path:
 
 
 def _deddiag(folder: Path) -> House:
-    lines = read_cells(folder / "items.tsv", _TAB)
+    lines, _ = read_cells(folder / "items.tsv", _TAB)
     header = lines[0]
     if not {"id", "name", "category"} <= set(header):
         what = f"has columns {', '.join(header)}, not id, name and category"
@@ -323,7 +322,7 @@ def _load_deddiag(folder: Path, columns: Sequence[str]) -> tuple[dict[str, Readi
     for column in columns:
         file = read_file(_packed(_dump(folder, column)), Wanted("time", "", ("value",)), _TAB)
         meters[column] = readings(file.stamps.times, file.values[0], held=True)
-        sources.append(Source(str(file.path), file.sha256, file.bytes, (file.lines, file.width)))
+        sources.append(file.source)
     return meters, sources
 
 

@@ -1,6 +1,6 @@
-"""Any table of a PostgreSQL as series: a query gives the time, then a column a channel.
+"""Any table of a PostgreSQL as a Series: a query selects the time, then a column per channel.
 
-Its answer travels as CSV and is read as a long CSV is, so that clock, gaps, zones and mistakes are what they are there.
+The answer is sent as CSV and read as a long CSV is, with the same clock, gaps, zones and errors.
 """
 
 from __future__ import annotations
@@ -8,35 +8,47 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 
-import data
 from config import RunConfig
 from data import Series
 from errors import DataError, UsageError
 from readers.columns import read_answer
+from readers.dialect import Dialect
 from readers.long import check_options, join_files
+from readers.sidecars import attach
 from sources.postgres import Answer, Server, connect, refused, server_of
 
-_HEAD = "COPY (\n"  # a line of its own: what follows begins a line, and may end in a comment
+_HEAD = "COPY (\n"  # a line of its own, since a query may begin or end with a comment
 _TAIL = "\n) TO STDOUT (FORMAT csv, HEADER)"
 _END = re.compile(r";(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*\Z", re.DOTALL)
 SELECT_HINT = "one SELECT: the time first, then one column a channel (and one for --id-col)"
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
-    """The answer to the query in `config.db_query`; `columns` and `known` are those of `data.read`.
+    """The answer to the query in `config.db_query`, as one Series.
 
-    Raises UsageError and DataError; of a mistake in the query it names the line, of one in the answer the row.
+    Parameters
+    ----------
+    config : the run's settings.
+    columns, known : as in `data.read`.
+
+    Raises
+    ------
+    UsageError : options that contradict each other, a query that cannot be read.
+    DataError : what the database refuses, with the query's line; an answer that is not in order, with its row.
     """
     file = Path(config.db_query)
     query = _query(file)
     check_options((config.id_col,), columns, config.resample, config.tz, config.nan)
     text, server = _ask(config, file, query)
     table = read_answer(text, file, config.id_col, None if columns is None else tuple(columns))
-    found = join_files([table], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
-    facts = Answer(*found.sources[0], hashlib.sha256(query.encode()).hexdigest(), server)
-    return data.of_long(config, found, (facts,), known)
+    series = join_files([table], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
+    answer = Answer(*astuple(table.source), hashlib.sha256(query.encode()).hexdigest(), server)
+    named = bool(config.id_col) or series.n_rows > 1
+    dialect = Dialect(config.sep, config.decimal)
+    return attach(replace(series, sources=(answer,)), config.labels, config.groups, named=named, dialect=dialect)
 
 
 def _query(file: Path) -> str:
@@ -54,7 +66,7 @@ def _query(file: Path) -> str:
 
 
 def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
-    """The answer as CSV with a header, and who gave it."""
+    """The answer as CSV with a header, and the server."""
     import psycopg
 
     with connect(config.db, timeout=config.db_timeout) as connection:
@@ -63,13 +75,13 @@ def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
             with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
                 text = b"".join(copy)
         except psycopg.ProgrammingError as error:
-            said = refused(error, str(file), config.db_timeout)
+            found = refused(error, str(file), config.db_timeout)
             if position := error.diag.statement_position:
                 line = statement.count("\n", 0, int(position) - 1)  # the query begins in the statement's second
-                said.where = f"{file}:{line}"
-            said.hint = said.hint or SELECT_HINT
-            raise said from None
+                found.where = f"{file}:{line}"
+            found.hint = found.hint or SELECT_HINT
+            raise found from None
         server = server_of(connection, config.db)
     if text.count(b"\n") == 1:
-        raise DataError("the query gives no row", where=str(file))
+        raise DataError("the query returns no row", where=str(file))
     return text, server

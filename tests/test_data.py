@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import data
-from data import Series, expand_paths, read_wide
+from data import Series
 from errors import DataError, UsageError
-from readers import cache, missing, tables
+from readers import cache, missing, tables, wide
+from readers.paths import expand_paths
+from readers.wide import read_wide
 
 CARPARTS = Path(__file__).resolve().parent.parent.parent / "shared/data/carparts/carparts.csv"
 
@@ -438,9 +440,9 @@ def test_numeric_ids_of_labels_are_not_labels(put):
         ("1\n0\n", ["y.csv: 2 lines for 3 rows"]),
         ("p1,1\np2,0\n", ["missing: p3"]),
         ("p1,1\np2,0\np3,1\np4,0\n", ["unknown: p4"]),
-        ("p1,1\np2,0\np2,1\np3,0\n", ["there twice: p2"]),
+        ("p1,1\np2,0\np2,1\np3,0\n", ["given twice: p2"]),
         ("id,y\np1,1\np2,oops\np3,1\n", ["y.csv:3:2: text 'oops'"]),
-        ("1\n\n0\n", ["y.csv:2:1", "no finite number"]),
+        ("1\n\n0\n", ["y.csv:2:1", "not a finite number"]),
         ("p1,1\np2\np3,1\n", ["y.csv:2: row has 1 field, expected 2"]),
         ("", ["the file is empty"]),
     ],
@@ -564,7 +566,7 @@ def parses(monkeypatch):
         seen.append(path)
         return tables.read_table(path, dialect)
 
-    monkeypatch.setattr(data, "read_table", spy)
+    monkeypatch.setattr(wide, "read_table", spy)
     return seen
 
 
@@ -644,7 +646,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_cached(big, tmp_path, monke
         path.write_text(path.read_text() + "\n")
         return found
 
-    monkeypatch.setattr(data, "read_table", meddle)
+    monkeypatch.setattr(wide, "read_table", meddle)
     assert any(note.startswith("warning:") and "changed while it was read" in note for note in read(path).notes)
     assert not entries(tmp_path)
 
@@ -709,7 +711,9 @@ def test_the_entry_used_longest_ago_goes_first(put, parses, tmp_path, monkeypatc
 
 def test_reading_loads_neither_torch_nor_pandas_for_small_files(put):
     root = Path(data.__file__).parent
-    code = "import sys, data; data.read_wide([sys.argv[1]]); print({'torch', 'pandas'} & set(sys.modules))"
+    code = (
+        "import sys, readers.wide as w; w.read_wide([sys.argv[1]]); print({'torch', 'pandas'} & {*sys.modules})"
+    )
     command = [sys.executable, "-c", code, str(put("1,2\n"))]
     assert subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip() == "set()"
 

@@ -334,7 +334,7 @@ def test_braces_mean_the_same_from_a_shell_and_quoted(lines, braces):
     expanded = words.split()
     assert f"_ch{len(expanded)}_" in tries[0].out
     with standing_in(folder):
-        from data import expand_paths
+        from readers.paths import expand_paths
 
         assert [f"./{path}" for path in expand_paths([braces])] == expanded
 

@@ -13,17 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data import Series, Source
 from errors import DataError, UsageError
-from readers import columns
+from readers import files
 from readers.clock import Clock
-from readers.long import Long, read_long
+from readers.long import read_long
 
 from .conftest import ROOT
 
 NAN = float("nan")
 
 
-def read(*paths: Path, **options) -> Long:
+def read(*paths: Path, **options) -> Series:
     return read_long(paths, **({"time_col": "t"} | options))
 
 
@@ -58,7 +59,7 @@ def test_one_file_is_one_row(put):
     assert long.clock == Clock("h") and long.after is None and long.notes == ()
     assert long.clock.show(long.time) == [f"2024-01-01 0{hour}:00:00" for hour in range(3)]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert long.sources == ((str(path), sha256, path.stat().st_size, (3, 3)),)
+    assert long.sources == (Source(str(path), sha256, path.stat().st_size, (3, 3)),)
 
 
 def test_columns_are_taken_by_name_in_the_order_asked_for(put):
@@ -76,7 +77,7 @@ def test_files_are_rows_with_columns_matched_by_name(put):
     assert (long.rows, long.channels, long.offsets.tolist()) == (("b", "a"), ("x", "y"), [0, 3, 7])
     np.testing.assert_array_equal(long.values, [[1, 2, 3, 1, 2, 3, 4], [4, 5, 6, 9, 8, 7, 6]])
     assert long.clock.show(long.time[2:4]) == ["2024-01-01 02:00:00", "2025-06-01 00:00:00"]
-    assert [source[3] for source in long.sources] == [(3, 3), (4, 4)]
+    assert [source.shape for source in long.sources] == [(3, 3), (4, 4)]
 
 
 def test_files_of_one_name_are_told_apart(put):
@@ -229,7 +230,7 @@ def test_columns_that_cannot_be_told_apart(put):
     refused(DataError, "2 columns are named 'x'", paths=[path])
     refused(
         DataError,
-        "has no column beside the time and the id",
+        "has no column besides the time and the id",
         paths=[put(table(hours("2024", 3), "aaa", head="t,id"))],
         id_col="id",
     )
@@ -281,7 +282,7 @@ def test_text_that_another_decimal_mark_explains(put):
 
 
 def test_trouble_far_down_is_located(put, monkeypatch):
-    monkeypatch.setattr(columns, "BLOCK", 100)
+    monkeypatch.setattr(files, "BLOCK", 100)
     cells = [str(k) for k in range(5000)]
     cells[4321] = "oops"
     refused(DataError, "a.csv:4323:2: text 'oops'", paths=[put(table(hours("2020", 5000), cells))])
@@ -297,10 +298,10 @@ def test_wrong_options(put):
         ({"decimal": "x"}, "--decimal"),
         ({"tz": "Europe/Berln"}, "did you mean Europe/Berlin?"),
         ({"tz": "+1"}, "--tz"),
-        ({"resample": "hourly"}, "--resample: 'hourly' is no step"),
-        ({"resample": "W-XXX"}, "--resample: 'W-XXX' is no step"),
+        ({"resample": "hourly"}, "--resample: 'hourly' is not a step"),
+        ({"resample": "W-XXX"}, "--resample: 'W-XXX' is not a step"),
         ({"resample": "ME"}, "--resample: 'ME' names a step by its end"),
-        ({"columns": ["x", "x"]}, "--columns: 'x' is named twice"),
+        ({"columns": ["x", "x"]}, "--columns: 'x' is given twice"),
         ({"columns": ["x", "t"]}, "--columns: 't' is the column of the times"),
         ({"known": ["z"]}, "--known-future: 'z' is not among"),
         ({"known": ["y"], "columns": ["x"]}, "--known-future: 'y' is not among"),
@@ -358,7 +359,7 @@ def test_days_and_months_are_taken_only_where_they_can_be_nothing_else(put):
     german = [f"{day:02d}.07.2016 00:00" for day in range(1, 32)]
     long = read(put(table(german)))
     assert long.clock.show(long.time[[0, -1]]) == ["2016-07-01", "2016-07-31"]
-    assert "day before month: '13.07.2016 00:00' can be nothing else" in long.notes[0]
+    assert "day before month: '13.07.2016 00:00' fits no other order" in long.notes[0]
     american = [
         f"{time.month}/{time.day}/{time.year} {time.hour}:{time.minute:02d}"
         for time in pd.date_range("2016-07-01", periods=1200, freq="15min")
@@ -369,15 +370,15 @@ def test_days_and_months_are_taken_only_where_they_can_be_nothing_else(put):
     message = refused(DataError, "a.csv:2: time '01.07.2016 00:00' could be", paths=[put(table(german[:12]))])
     assert "2016-07-01 00:00:00" in message
     mixed = [*german, "07.31.2016 00:00"]
-    refused(DataError, "a.csv:33: '07.31.2016 00:00' is no date", paths=[put(table(mixed))])
+    refused(DataError, "a.csv:33: '07.31.2016 00:00' is not a date", paths=[put(table(mixed))])
 
 
 @pytest.mark.parametrize(
     ("cell", "part"),
     [
-        ("noon", "a.csv:3: 'noon' is no date and time"),
-        ("now", "a.csv:3: 'now' is no date and time"),
-        ("today", "a.csv:3: 'today' is no date and time"),
+        ("noon", "a.csv:3: 'noon' is not a date and time"),
+        ("now", "a.csv:3: 'now' is not a date and time"),
+        ("today", "a.csv:3: 'today' is not a date and time"),
         ("", "a.csv:3: the time is missing"),
         ("NaT", "a.csv:3: the time is missing"),
         ("nan", "a.csv:3: the time is missing"),
@@ -396,7 +397,7 @@ def test_cells_that_are_no_time(put, cell, part):
 @pytest.mark.parametrize(
     ("times", "part"),
     [
-        (["1", "2", "3"], "a.csv:2: '1' is no date and time"),
+        (["1", "2", "3"], "a.csv:2: '1' is not a date and time"),
         (["2016070100", "2016070101", "2016070102"], "a.csv:2: time '2016070100' could be"),
         (["201607010000", "201607010100", "201607010200"], "a.csv:2: '201607010000' is no"),
         (["1467331200", "1467331201", "12"], "a.csv:4: '12' is no"),
@@ -441,7 +442,7 @@ def test_the_hour_that_comes_twice_in_several_rows(put):
         long = read(put(in_rows([*axes, last])), id_col="id", tz="Europe/Berlin")
         np.testing.assert_array_equal(long.time, np.concatenate([a.as_unit("ns").asi8 for a in (*axes, last)]))
     second = pd.date_range("2024-10-27 01:00", periods=9, freq="30min", tz="UTC").tz_convert("Europe/Berlin")
-    part = "a.csv:44: 2024-10-27 02:00:00 comes twice"
+    part = "a.csv:44: 2024-10-27 02:00:00 occurs twice"
     refused(DataError, part, "offset", paths=[put(in_rows([*axes, second]))], id_col="id", tz="Europe/Berlin")
 
 
@@ -456,7 +457,7 @@ def test_hours_that_a_zone_does_not_have_so(put):
     )
     assert read(path, tz="+01:00").clock == Clock("h", "+01:00")
     path = put(table(hours("2024-10-27", 6)))
-    refused(DataError, "a.csv:4: 2024-10-27 02:00:00 comes twice in Europe/Berlin", paths=[path], tz="Europe/Berlin")
+    refused(DataError, "a.csv:4: 2024-10-27 02:00:00 occurs twice in Europe/Berlin", paths=[path], tz="Europe/Berlin")
 
 
 def test_the_changes_are_pointed_out_where_no_zone_is_named(put):
@@ -469,7 +470,7 @@ def test_the_changes_are_pointed_out_where_no_zone_is_named(put):
     )
     autumn = berlin("2024-10-26", 49, "h").tz_localize(None).astype(str)
     refused(
-        DataError, "a.csv:29: time 2024-10-27 02:00:00 is there twice", "--tz Europe/Berlin", paths=[put(table(autumn))]
+        DataError, "a.csv:29: time 2024-10-27 02:00:00 occurs twice", "--tz Europe/Berlin", paths=[put(table(autumn))]
     )
     autumn = berlin("2024-10-26", 196, "15min").tz_localize(None).astype(str)
     refused(
@@ -532,7 +533,7 @@ def test_times_that_are_not_in_order(put):
     )
     refused(DataError, "a.csv:7: times go back", paths=[path], resample="1h")
     path = put(table([*times[:3], *times[2:]]))
-    refused(DataError, "a.csv:5: time 2024-06-01 02:00:00 is there twice", "--resample", paths=[path])
+    refused(DataError, "a.csv:5: time 2024-06-01 02:00:00 occurs twice", "--resample", paths=[path])
     mixed = put(table([*times, *times[:4], times[5], times[4]], [*"aaaaaa", *"bbbbbb"], range(12), head="t,id,x"))
     message = refused(DataError, "a.csv:13: times go back", paths=[mixed], id_col="id")
     assert "--id-col" not in message
@@ -811,7 +812,7 @@ def test_ett(shared):
     np.testing.assert_array_equal(long.values, frame.iloc[:, 1:].to_numpy(np.float32).T)
     np.testing.assert_array_equal(long.time, frame["date"].to_numpy("datetime64[ns]").astype(np.int64))
     assert long.clock == Clock("h") and long.clock.show(long.time[-1:]) == ["2018-06-26 19:00:00"]
-    assert long.sources[0][2:] == (2_589_657, (17_420, 8))
+    assert (long.sources[0].bytes, long.sources[0].shape) == (2_589_657, (17_420, 8))
     with path.open() as file:
         assert long.clock.show(long.time) == [row["date"] for row in csv.DictReader(file)]
 

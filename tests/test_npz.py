@@ -50,7 +50,7 @@ def refused(path, **options) -> str:
 
 def test_values_lie_by_channel_recording_and_step(file):
     found = read(file(visual_names=np.array(["cup", "pan", "book"]), labels_names=np.array(["sink", "desk"])))
-    assert found.modalities == (("visual", 3), ("audio", 2)) and found.shape == (N, T)
+    assert found.modalities == (("visual", 3), ("audio", 2)) and found.view().shape == (N, 5, T)
     assert found.channels == ("visual.cup", "visual.pan", "visual.book", "audio.0", "audio.1")
     made = arrays()
     for c, (name, feature) in enumerate([("visual", 0), ("visual", 1), ("visual", 2), ("audio", 0), ("audio", 1)]):
@@ -63,7 +63,7 @@ def test_values_lie_by_channel_recording_and_step(file):
 
 def test_what_is_no_modality_is_left_alone_with_a_note(file):
     found = read(file(start=np.arange(N), room=np.array(["a"] * N)))
-    assert found.notes[0].endswith("arrays left alone: start, room")
+    assert found.notes[0].endswith("arrays ignored: start, room")
     assert read(file(labels=None, groups=None)).labels is None
 
 
@@ -90,7 +90,7 @@ def test_a_modality_that_the_model_wants_and_the_file_lacks(file):
     text = refused(file(), columns=["visual.0", "visal.0"])
     assert "lacks visal, which the model was trained on" in text and "did you mean visual?" in text
     text = refused(file(), columns=["visual.0", "visual.cup"])
-    assert "has 3 features, and not cup" in text and "--adapt-modality visual" in text
+    assert "has 3 features and lacks cup" in text and "--adapt-modality visual" in text
     assert read(file(), columns=["visual.cup"], free=["visual"]).channels == ("visual.0", "visual.1", "visual.2")
 
 
@@ -100,11 +100,11 @@ def test_a_modality_that_the_model_wants_and_the_file_lacks(file):
         ({"audio": np.zeros((N, T + 1, 2))}, "the modalities differ in recordings or steps"),
         ({"audio": np.zeros((N - 1, T, 2))}, "audio            (11, 6, 2)"),
         ({"audio": np.zeros((N, T))}, "of one channel it is (N, T, 1)"),
-        ({"audio": np.zeros((N, T, 0))}, "there is nothing in it"),
+        ({"audio": np.zeros((N, T, 0))}, "it is empty"),
         ({"audio": np.full((N, T, 1), "loud")}, "holds <U4, not numbers"),
-        ({"a.b": np.zeros((N, T, 1))}, "a modality's name has no dot in it"),
+        ({"a.b": np.zeros((N, T, 1))}, "a modality's name must not contain a dot"),
         ({"labels": np.zeros((N + 2, 2))}, "has shape (14, 2) for 12 recordings"),
-        ({"labels": np.where(np.arange(N) == 5, np.nan, 0.0)}, "labels[5]: a label is no finite number"),
+        ({"labels": np.where(np.arange(N) == 5, np.nan, 0.0)}, "labels[5]: a label is not a finite number"),
         ({"labels_names": np.array(["a"])}, "it should be 2 names, as labels has"),
         ({"visual_names": np.array(["cup", "cup", "pan"])}, "names must differ: cup"),
         ({"visual": None, "audio": None}, "holds no array of shape (N, T, d)"),
@@ -123,7 +123,7 @@ def test_python_objects_are_refused_unread(file, tmp_path):
         text = refused(file(**{place: np.array([Trap()] * N, object)}))
         assert "only running a pickle would read: refused" in text
     (tmp_path / "p.npz").write_bytes(pickle.dumps(Trap()))
-    assert "is no .npz archive" in refused(tmp_path / "p.npz")
+    assert "is not an .npz archive" in refused(tmp_path / "p.npz")
 
 
 def test_what_is_no_archive_is_told(file, tmp_path):
@@ -131,10 +131,10 @@ def test_what_is_no_archive_is_told(file, tmp_path):
     (tmp_path / "t.npz").write_text("hello")
     (tmp_path / "e.npz").write_bytes(b"")
     for name in ("a.npy", "t.npz", "e.npz"):
-        assert "is no .npz archive" in refused(tmp_path / name)
+        assert "is not an .npz archive" in refused(tmp_path / name)
     whole = file().read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    assert "is no .npz archive" in refused(tmp_path / "cut.npz")
+    assert "is not an .npz archive" in refused(tmp_path / "cut.npz")
     assert "did you mean raw.npz?" in refused(tmp_path / "rww.npz")
 
 
@@ -144,7 +144,7 @@ def test_missing_values_of_one_sensor_obey_nan(file):
     held[3, 5, 1] = np.inf
     path = file(visual=held)
     text = refused(path)
-    assert f"{path}:visual[0]" in text and "2 missing and 1 infinite values in visual.1, the first at step 0" in text
+    assert f"{path}:visual[0], step 0: missing value" in text and "2 missing and 1 infinite values in visual.1" in text
     dropped = read(path, nan="drop")
     assert np.isnan(dropped.values[1]).sum() == 3 and not np.isnan(dropped.values[[0, 2, 3, 4]]).any()
     filled = read(path, nan="ffill").values[1].reshape(N, T)

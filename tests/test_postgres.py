@@ -182,7 +182,7 @@ def test_the_source_says_what_was_asked_and_of_whom(ask, postgres, tmp_path):
 @pytest.mark.parametrize(
     ("times", "parts"),
     [
-        (["01:00", "02:00", "02:00", "03:00"], ["q.sql, row 3", "is there twice"]),
+        (["01:00", "02:00", "02:00", "03:00"], ["q.sql, row 3", "occurs twice"]),
         (["01:00", "03:00", "02:00", "04:00"], ["q.sql, row 3", "times go back"]),
         (["01:00", "02:00", "03:00", "05:00"], ["q.sql, row 4", "a step of 2h", "--resample 1h"]),
         (["01:00", "02:00", "", "04:00"], ["q.sql, row 3", "the time is missing"]),
@@ -213,10 +213,10 @@ def test_values_that_are_none_are_named_by_row(values, kind, parts, refused, adm
 def test_columns_that_are_not_there_or_not_one(refused):
     rows = "FROM generate_series(1, 4) AS g"
     refused(f"SELECT now() AS t, g AS a, g AS a {rows}", "2 columns are named 'a'")
-    refused(f"SELECT now() AS t {rows}", "no column beside the time")
+    refused(f"SELECT now() AS t {rows}", "no column besides the time")
     refused(f"SELECT now() AS t, g AS a {rows}", "no column 'site'", words=("--id-col", "site"))
     refused(f"SELECT now() AS t, g AS a {rows}", "is the time", words=("--id-col", "t"), error=UsageError)
-    refused("SELECT now() AS t, 1 AS x WHERE false", "the query gives no row")
+    refused("SELECT now() AS t, 1 AS x WHERE false", "the query returns no row")
 
 
 # ---- mistakes in the query

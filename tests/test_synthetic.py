@@ -11,7 +11,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from data import expand_paths, read_wide
+from readers.paths import expand_paths
+from readers.wide import read_wide
 from sources import synthetic
 
 ROOT = Path(synthetic.__file__).parent.parent

@@ -158,11 +158,9 @@ class MeterInputs:
 
 def header(path: Path, sep: str) -> set[str]:
     """The column names of a long CSV."""
-    from readers.tables import decode, open_bytes
+    from readers.files import read_header
 
-    with open_bytes(path) as (stream, _):
-        line = decode(stream.readline()).lstrip("\ufeff").rstrip("\r\n")
-    return {cell.strip(' "') for cell in line.split({"tab": "\t", "\\t": "\t"}.get(sep, sep))}
+    return set(read_header(path, sep))
 
 
 def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:

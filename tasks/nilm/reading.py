@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config import RunConfig
-from data import Series, expand_paths
+from data import Series
 from errors import UsageError
+from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
 from tasks.nilm.features import coarser, devices_of, header, step_seconds

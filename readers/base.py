@@ -1,0 +1,103 @@
+"""What a reader must offer: one file format, read into a Series."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from config import RunConfig
+from errors import UsageError
+from readers.dialect import Dialect
+from readers.paths import expand_paths
+
+if TYPE_CHECKING:
+    from data import Series
+
+
+@dataclass(frozen=True)
+class TableText:
+    """A table as CSV text.
+
+    text : binary stream of UTF-8 lines, separated as the reader's `dialect` says: names of columns in the first line
+        where `named_columns`; numbers in the shortest spelling that gives them back, times in ISO 8601, nothing in the
+        cell of a missing value.
+    notes : what the user should know about the file, one line each; a likely mistake starts with `warning:`.
+    """
+
+    text: IO[bytes]
+    notes: tuple[str, ...] = ()
+
+
+class Reader(ABC):
+    """One file format, without state: one object serves all files.
+
+    A format of tables implements `text` alone. Its files are then read wherever a CSV is: wide and long, as labels and
+    groups, as meters of a house. A format of another kind overrides `series` too.
+
+    named_columns : whether a table of this format always has names of columns, as Parquet has and a CSV may lack.
+    """
+
+    named_columns: ClassVar[bool] = True
+
+    @abstractmethod
+    def text(self, file: IO[bytes], path: Path) -> TableText:
+        """The table in an open file as CSV text.
+
+        Parameters
+        ----------
+        file : the bytes on disk, not seekable; they are hashed as they are read, so read them all.
+        path : the file's name, for messages.
+
+        Raises
+        ------
+        DataError : the file is damaged or holds no table.
+        UsageError : the format needs a package that is not installed, see `require`.
+        """
+
+    def dialect(self, asked: Dialect) -> Dialect:
+        """How the text of `text` is written, where the flags say `asked` of CSV files."""
+        return replace(asked, sep=",", decimal=".", header="yes" if self.named_columns else asked.header)
+
+    def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
+        """The files that a configuration names, as one Series: wide tables, or long ones with --time-col.
+
+        Parameters
+        ----------
+        config : the run's settings, all of which are flags of the group Data.
+        columns : names of the channels wanted, in order; None for all. Wide tables, a channel each, come all.
+        known : names of the channels known ahead.
+
+        Raises
+        ------
+        UsageError, DataError : see `read_wide` and `read_long`.
+        """
+        from readers.long import read_long
+        from readers.wide import read_wide
+
+        paths = expand_paths(config.csv)
+        common: dict[str, Any] = {name: getattr(config, name) for name in ("sep", "decimal", "nan", "labels", "groups")}
+        if not config.time_col:
+            return read_wide(paths, header=config.header, index=config.index, **common)
+        return read_long(
+            paths,
+            time_col=config.time_col,
+            id_col=config.id_col,
+            columns=columns,
+            known=known,
+            resample=config.resample,
+            tz=config.tz,
+            **common,
+        )
+
+
+def require(module: str, path: Path, requirements: str) -> Any:
+    """The module that a format needs. UsageError naming the requirements file where it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        raise UsageError(f"needs {package}", where=str(path), hint=f"pip install -r {requirements}") from None

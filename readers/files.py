@@ -1,0 +1,140 @@
+"""Files opened as CSV text whatever their format, hashed as they are read; small ones read whole."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from errors import DataError
+from readers import reader_of
+from readers.dialect import Dialect
+from readers.paths import merge_notes
+
+BLOCK = 3 << 18  # bytes read from the disk at a time
+
+
+class _Digesting(io.RawIOBase):
+    """A file's bytes as they are on disk, hashed on their way."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.sha = hashlib.sha256()
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer) or 0
+        self.sha.update(memoryview(buffer)[:count])
+        self.size += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class OpenTable:
+    """A table's text, and notes about its file. `sha256` and `bytes`, of the file on disk, are right at its end."""
+
+    text: IO[bytes]
+    notes: tuple[str, ...]
+    raw: _Digesting
+
+    @property
+    def sha256(self) -> str:
+        return self.raw.sha.hexdigest()
+
+    @property
+    def bytes(self) -> int:
+        return self.raw.size
+
+
+@contextlib.contextmanager
+def open_table(path: Path) -> Iterator[OpenTable]:
+    """The file as CSV text. DataError for whatever goes wrong in opening or reading it."""
+    where = str(path)
+    try:
+        with _Digesting(path) as raw, io.BufferedReader(raw, BLOCK) as file:
+            table = reader_of([path]).text(file, path)
+            yield OpenTable(table.text, table.notes, raw)
+    except FileNotFoundError:
+        raise DataError("no such file", where=where) from None
+    except IsADirectoryError:
+        raise DataError("is a folder, not a file", where=where, hint=f"'{path}/*.csv' for the files in it") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"damaged gzip file: {error}", where=where) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from None
+
+
+def dialect_of(path: Path, asked: Dialect) -> Dialect:
+    """How the text of a file is written: as `asked` by the flags where it is CSV, else as its reader writes it."""
+    return reader_of([path]).dialect(asked)
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file, in hexadecimal."""
+    with _Digesting(path) as raw:
+        while raw.read(BLOCK):
+            pass
+    return raw.sha.hexdigest()
+
+
+def text_start(chunk: bytes, path: Path) -> bytes:
+    """The first bytes of a text without their byte order mark. DataError where they are not UTF-8 text."""
+    if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError("is UTF-16 text", where=str(path), hint="save it as UTF-8")
+    if b"\0" in chunk:
+        hint = "a CSV is text, plain or gzip; the ending of a file's name says that it has another format"
+        raise DataError("is not a text file", where=str(path), hint=hint)
+    return chunk.removeprefix(b"\xef\xbb\xbf")
+
+
+def unix_lines(block: bytes) -> bytes:
+    """Lines that end in \\n, whatever they ended in."""
+    return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
+
+
+def decode(text: bytes) -> str:
+    """UTF-8, or else Latin-1."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def read_whole(stream: IO[bytes], path: Path) -> bytes:
+    """A text without a byte order mark, and without the blank lines at its end."""
+    blocks = list(iter(lambda: stream.read(BLOCK), b""))
+    while blocks and not blocks[-1].strip(b"\r\n"):
+        blocks.pop()
+    blocks[-1:] = [block.rstrip(b"\r\n") for block in blocks[-1:]]
+    return text_start(b"".join(blocks), path)
+
+
+def read_cells(path: Path, dialect: Dialect) -> tuple[list[list[str]], list[str]]:
+    """A small table's cells as text, line by line without blank last lines; and notes. DataError where it is empty."""
+    with open_table(path) as table:
+        text = read_whole(table.text, path)
+    if not text:
+        raise DataError("the file is empty", where=str(path))
+    lines = decode(unix_lines(text)).split("\n")
+    return dialect_of(path, dialect).split(lines, path), merge_notes([(path, table.notes)])
+
+
+def read_header(path: Path, sep: str = ",") -> list[str]:
+    """The cells of a table's first line, the names of its columns. `sep` separates those of CSV text."""
+    with open_table(path) as table:
+        line = text_start(table.text.readline(), path)
+    cells = dialect_of(path, Dialect(sep)).split([decode(line).rstrip("\r\n")], path)[0]
+    return [cell.strip() for cell in cells]

@@ -1,0 +1,29 @@
+"""CSV text, plain or gzip: the reader for every ending that no other reader knows."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import IO
+
+from readers import register
+from readers.base import Reader, TableText
+from readers.dialect import Dialect
+
+READS = {"endings": [".csv"]}
+_GZIP = b"\x1f\x8b"
+
+
+@register
+class TextReader(Reader):
+    """The text as it is in the file; flags or guesses say how it is written."""
+
+    named_columns = False
+
+    def text(self, file: IO[bytes], path: Path) -> TableText:
+        assert isinstance(file, io.BufferedReader)
+        return TableText(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file)
+
+    def dialect(self, asked: Dialect) -> Dialect:
+        return asked

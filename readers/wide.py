@@ -1,0 +1,163 @@
+"""Wide tables: a file is a channel, a line is a row of the series, a column is a step of time."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from data import Series, Source
+from errors import DataError, UsageError
+from readers import cache, stem
+from readers.dialect import Dialect
+from readers.files import dialect_of
+from readers.missing import check_policy, counted, fill, gap_error
+from readers.paths import abridge, merge_notes
+from readers.sidecars import attach
+from readers.tables import Facts, read_table
+
+
+def read_wide(
+    paths: Sequence[Path | str],
+    *,
+    header: str = "auto",
+    index: str = "auto",
+    sep: str = ",",
+    decimal: str = ".",
+    nan: str = "error",
+    labels: Path | str = "",
+    groups: Path | str = "",
+) -> Series:
+    """One Series of wide files, all of one shape [N, T]: C files are C channels of N rows.
+
+    Parameters
+    ----------
+    paths : the files, in the order of the channels.
+    header, index : whether a CSV has a first line of names and a first column of row ids: auto, yes or no.
+    sep, decimal : how a CSV is written.
+    nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
+    labels, groups : files with a line per row; "" for none.
+
+    Raises
+    ------
+    UsageError : an option that does not exist.
+    DataError : a file that cannot be read or is damaged, a cell that is not a number, files that do not fit together,
+        and a missing value under `nan` error.
+    """
+    dialect = Dialect(sep, decimal, header, index)
+    check_policy(nan)
+    paths = [Path(path) for path in paths]
+    values, facts = _read_all(paths, dialect)
+    n_rows, length = facts[0].shape
+    offsets = np.arange(n_rows + 1, dtype=np.int64) * length
+    ids = _common_ids(paths, facts)
+    notes = _note_repeats(paths, ids) + merge_notes((path, f.notes) for path, f in zip(paths, facts, strict=True))
+    series = Series(
+        values=values,
+        offsets=offsets,
+        channels=_channel_names(paths),
+        rows=ids or tuple(map(str, range(n_rows))),
+        sources=tuple(Source(str(path), f.sha256, f.bytes, f.shape) for path, f in zip(paths, facts, strict=True)),
+        notes=(*notes, *_fill(values, offsets, paths, facts, nan)),
+    )
+    return attach(series, labels, groups, named=bool(ids), dialect=dialect)
+
+
+def _read_all(paths: Sequence[Path], dialect: Dialect) -> tuple[np.ndarray, list[Facts]]:
+    """Values [C, N * T] and the facts of each file. DataError where the files differ in shape."""
+    if not paths:
+        raise UsageError("no file given", where="--csv")
+    table, first = _read(paths[0], dialect)
+    facts = [first]
+    values = table.reshape(1, -1)
+    if len(paths) > 1:
+        values = np.empty((len(paths), table.size), np.float32)
+        values[0] = table.reshape(-1)
+    for channel, path in enumerate(paths[1:], start=1):
+        table, found = _read(path, dialect)
+        facts.append(found)
+        if found.shape == first.shape:
+            values[channel] = table.reshape(-1)
+    if len({found.shape for found in facts}) > 1:
+        raise _shape_error(paths, facts)
+    return values, facts
+
+
+def _read(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
+    """One file from the cache, or else parsed and added to it."""
+    dialect = dialect_of(path, dialect)
+    key = cache.key(path, asdict(dialect))
+    if key and (kept := cache.load(key)):
+        return kept[1], Facts.from_json(kept[0])
+    table, facts = read_table(path, dialect)
+    if key:
+        after = cache.key(path, asdict(dialect))
+        changed = after is None or after.state != key.state
+        note = "warning: the file changed while it was read" if changed else cache.store(key, asdict(facts), table)
+        facts = replace(facts, notes=(*facts.notes, note)) if note else facts
+    return table, facts
+
+
+def _shape_error(paths: Sequence[Path], facts: Sequence[Facts]) -> DataError:
+    by_shape: dict[tuple[int, int], list[Path]] = {}
+    for path, found in zip(paths, facts, strict=True):
+        by_shape.setdefault(found.shape, []).append(path)
+    lines = [
+        f"\n  {shape[0]:>8} x {shape[1]:<8} {abridge(files)}"
+        for shape, files in sorted(by_shape.items(), key=lambda item: -len(item[1]))
+    ]
+    what = f"the files differ in shape, and each should hold the same rows x columns:{''.join(lines)}"
+    return DataError(what, where="--csv", hint="--header and --index decide whether the first line and column count")
+
+
+def _common_ids(paths: Sequence[Path], facts: Sequence[Facts]) -> tuple[str, ...]:
+    """The row ids of the files that have some; () where none has. DataError where the files disagree."""
+    with_ids = [(path, found) for path, found in zip(paths, facts, strict=True) if found.ids]
+    if not with_ids:
+        return ()
+    first_path, first = with_ids[0]
+    for path, found in with_ids[1:]:
+        for row, (here, there) in enumerate(zip(found.ids, first.ids, strict=True)):
+            if here != there:
+                location = f"{path}:{row + 1 + found.layout.header}"
+                what = f"row id {here!r}, where {first_path} has {there!r}"
+                raise DataError(what, where=location, hint="the files must hold the same rows in the same order")
+    return first.ids
+
+
+def _channel_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """File names without endings; of a name that is taken, the first free number is added."""
+    names: list[str] = []
+    for path in paths:
+        own = stem(path)
+        numbered = (f"{own}_{number}" for number in itertools.count(2))
+        names.append(own if own not in names else next(name for name in numbered if name not in names))
+    return tuple(names)
+
+
+def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:
+    files = [str(path) for path, count in Counter(path.absolute() for path in paths).items() if count > 1]
+    rows = [name for name, count in Counter(ids).items() if count > 1]
+    notes = [f"warning: given more than once, each time as a channel of its own: {abridge(files)}"] if files else []
+    return notes + ([f"warning: row ids that occur more than once: {abridge(rows)}"] if rows else [])
+
+
+def _fill(
+    values: np.ndarray, offsets: np.ndarray, paths: Sequence[Path], facts: Sequence[Facts], policy: str
+) -> list[str]:
+    """Treat missing and infinite values [C, N * T] in place; returns the note. DataError under `error`."""
+    missing, infinite = sum(f.missing for f in facts), sum(f.infinite for f in facts)
+    if not missing and not infinite:
+        return []
+    gappy = [channel for channel, found in enumerate(facts) if found.missing or found.infinite]
+    count = f"{counted(missing, infinite)} in {abridge([paths[channel] for channel in gappy])}"
+    if policy == "error":
+        channel = gappy[0]
+        at = int(np.argmin(np.isfinite(values[channel])))
+        location = facts[channel].location(*divmod(at, facts[channel].shape[1]))
+        raise gap_error(values[channel, at], count, f"{paths[channel]}:{location}")
+    return [f"{count}: {fill(values, offsets, policy)}"]
