@@ -67,7 +67,7 @@ class RunConfig:
     csv: tuple[str, ...] = _flag(
         (),
         "Data",
-        "wide CSVs (rows = series, columns = time steps, one file per channel), or long ones with --time-col",
+        "wide files (rows = series, columns = time steps, one per channel), or long ones with --time-col: CSV, Parquet, Excel",
         metavar="FILE",
         local=True,
     )

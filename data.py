@@ -103,8 +103,8 @@ class Series:
         """The values as [N, C, T], without a copy. All rows must be of one length."""
         lengths = self.lengths
         assert (lengths == lengths[0]).all(), "rows of different length have no [N, C, T] view"
-        rows: np.ndarray = self.values.reshape(self.n_channels, self.n_rows, lengths[0])
-        return rows.transpose(1, 0, 2)
+        view: np.ndarray = self.values.reshape(self.n_channels, self.n_rows, lengths[0]).transpose(1, 0, 2)
+        return view
 
     def times(self, row: int, more: int = 0) -> np.ndarray | None:
         """The times of a row and of the `more` steps after it: int64 [steps + more] in ns; None without times."""

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that this 
 import numpy as np
 
 from errors import TsrunError
-from sources.deddiag import LOST, Item, Tables, answered, by_function, by_readings, lay_out, moment, second
+from sources.deddiag import LOST, Item, Tables, answered, by_function, by_readings, expand, moment, second
 from sources.embedded import stop
 from sources.postgres import connect
 
@@ -50,7 +50,7 @@ def fetched(tables: Tables, item: int, begin: int, n: int) -> np.ndarray:
         item=item, low=moment(low), high=moment(high),
     )  # fmt: skip
     table = np.array(rows, np.float64).reshape(-1, 2)
-    return lay_out(table[:, 0].astype(np.int64), table[:, 1].astype(np.float32), begin, n)
+    return expand(table[:, 0].astype(np.int64), table[:, 1].astype(np.float32), begin, n)
 
 
 def copied(tables: Tables, item: int, begin: int, n: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def copied(tables: Tables, item: int, begin: int, n: int) -> np.ndarray:
         "SELECT time, value FROM {get_measurements}(%(item)s, %(low)s::timestamp, %(high)s::timestamp)",
         item=item, low=moment(low), high=moment(high),
     )  # fmt: skip
-    return lay_out(found.seconds, found.values, begin, n)
+    return expand(found.seconds, found.values, begin, n)
 
 
 WAYS: dict[str, Way] = {

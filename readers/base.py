@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
+import io
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from config import RunConfig
 from errors import UsageError
@@ -28,7 +30,7 @@ class TableText:
     notes : what the user should know about the file, one line each; a likely mistake starts with `warning:`.
     """
 
-    text: IO[bytes]
+    text: io.BufferedIOBase
     notes: tuple[str, ...] = ()
 
 
@@ -44,7 +46,7 @@ class Reader(ABC):
     named_columns: ClassVar[bool] = True
 
     @abstractmethod
-    def text(self, file: IO[bytes], path: Path) -> TableText:
+    def text(self, file: io.BufferedReader, path: Path) -> TableText:
         """The table in an open file as CSV text.
 
         Parameters
@@ -92,6 +94,13 @@ class Reader(ABC):
             tz=config.tz,
             **common,
         )
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> io.BytesIO:
+    """Rows of Python values as CSV text: floats in their shortest exact spelling, None as an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return io.BytesIO(text.getvalue().encode())
 
 
 def require(module: str, path: Path, requirements: str) -> Any:

@@ -1,8 +1,8 @@
-"""Parsed tables kept on disk, so that a large CSV is parsed once and not at each run.
+"""Parsed tables kept on disk, so that a large file is parsed once and not at each run.
 
 An entry is one file: a line with the format and a checksum, a line of JSON, the raw float32 values. It says which
-state of the source it was made from; anything that does not fit is read anew and written over. The cache never fails
-a run: what goes wrong in writing is a note.
+state of the source it was made from; an entry that does not match is replaced after reading the source again. The
+cache never fails a run: an error in writing is a note.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 FORMAT = "tsrun-table-1"
-LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry would be found
+LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry is found
 MOST_BYTES = 4 << 30  # of all entries together
 RACY_NS = 2_000_000_000  # a file this young may change again without a change of its time stamps
 
@@ -46,7 +46,7 @@ def folder() -> Path | None:
 
 
 def key(path: Path, options: dict[str, str]) -> Key | None:
-    """The key of `path` as it is now; None where it is not to be cached: off, small, not a plain file, not there."""
+    """The key of `path` as it is now; None where it is not cached: off, small, not a plain file, or missing."""
     home = folder()
     try:
         status = path.stat()
@@ -62,7 +62,7 @@ def key(path: Path, options: dict[str, str]) -> Key | None:
 
 
 def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
-    """What `store` kept for this key: (facts, values float32 [N, T]); None where there is nothing to trust."""
+    """What `store` kept for this key: (facts, values float32 [N, T]); None where there is no valid entry."""
     try:
         with wanted.entry.open("rb") as file:
             form, checksum = file.readline(80).split()
@@ -77,12 +77,12 @@ def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
     except (OSError, ValueError, KeyError, TypeError, MemoryError):
         return None
     with contextlib.suppress(OSError):
-        os.utime(wanted.entry)  # the time of last use, by which old entries go
+        os.utime(wanted.entry)  # the time of last use: the oldest entries are removed first
     return head["facts"], values
 
 
 def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
-    """Keep `facts` (plain JSON) and `values` float32 [N, T] for this key; returns a note where that failed, or ''."""
+    """Keep `facts` (plain JSON) and `values` float32 [N, T] for this key; returns a note if that failed, else ''."""
     if wanted.young or values.nbytes > MOST_BYTES:
         return ""
     head = json.dumps({"state": wanted.state, "shape": values.shape, "facts": facts}).encode() + b"\n"
@@ -110,7 +110,7 @@ def _checksum(head: bytes, values: np.ndarray) -> bytes:
 
 
 def _trim(home: Path) -> None:
-    """Remove the entries that were not used for longest until the rest is below MOST_BYTES."""
+    """Remove the entries that were used longest ago, until the rest is below MOST_BYTES."""
     found = []
     for path in home.iterdir():
         if path.suffix in (".table", ".part"):

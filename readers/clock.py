@@ -1,8 +1,8 @@
-"""A regular time axis: how it goes on, what its calendar says, how it is written.
+"""A regular time axis: how it continues, its calendar features, how it is written.
 
-A stamp is int64 nanoseconds since 1970: in UTC where the zone is known, else of the clock on the wall. Steps below a
-day are lengths of time, so hours go on evenly when the clocks change; days and longer count on the wall, so midnight
-stays midnight.
+A stamp is int64 nanoseconds since 1970: in UTC where the zone is known, else local time, as on a wall clock. Steps
+below a day are lengths of time, so hours stay even when daylight saving time begins or ends; days and longer steps
+count in local time, so midnight stays midnight.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _MARK_BELOW = (_FIXED["min"], _FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))
 
 @dataclass(frozen=True)
 class Clock:
-    """A step and a zone. However a step is spelled, its clocks are equal: `60T` becomes `h`.
+    """A step and a zone. Spellings of one step give equal clocks: `60T` becomes `h`.
 
-    `freq` is a pandas frequency such as h, 15min, D, B, MS, ME (ValueError for what is none); `tz` is "" for times of
-    an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
+    freq : a pandas frequency such as h, 15min, D, B, MS, ME; ValueError for anything else.
+    tz : "" for times of an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
     """
 
     freq: str
@@ -54,7 +54,7 @@ class Clock:
 
     @property
     def calendar(self) -> bool:
-        """Whether steps are counted in days on the wall, not in lengths of time."""
+        """Whether steps are counted in days of local time, not in lengths of time."""
         return _split(self.freq)[1] in _DAYS
 
     def extend(self, last: int, steps: int) -> np.ndarray:
@@ -65,9 +65,9 @@ class Clock:
         start = int(self.wall(np.array([last]))[0])
         if _split(self.freq)[1] in ("D", "W"):
             return self.of_wall(start + ahead * self.step)
-        import pandas  # a quarter of a second, which only long data pay
+        import pandas  # a quarter of a second, which only long data should cost
 
-        # A start that is no tick of the clock is left out of the range, which then has one step too many.
+        # A start that is not a tick of the clock is left out of the range, which then has one step too many.
         axis = pandas.date_range(pandas.Timestamp(start), periods=steps + 1, freq=self.offset(), unit="ns").asi8
         return self.of_wall(axis[axis > start][:steps])
 
@@ -77,7 +77,7 @@ class Clock:
         return tuple(name for (name, _), below in zip(_MARKS, _MARK_BELOW, strict=True) if self.step < below)
 
     def features(self, times: np.ndarray) -> np.ndarray:
-        """What the calendar says of stamps [n], on the wall: float32 [M, n] from -0.5 (the first) to 0.5 (the last).
+        """Calendar features of stamps [n], in local time: float32 [M, n] from -0.5 (the first) to 0.5 (the last).
 
         The values of `marks`: second and minute 0..59, hour 0..23, weekday Monday..Sunday, day 1..31, month 1..12.
         """
@@ -97,11 +97,11 @@ class Clock:
         return np.stack([(found[name] / (scale[name] - 1) - 0.5).astype(np.float32) for name in self.marks])
 
     def show(self, times: np.ndarray) -> list[str]:
-        """Stamps [n] as text: `2016-07-01 00:00:00`, of whole days `2016-07-01`, in a zone always with its offset."""
+        """Stamps [n] as text: `2016-07-01 00:00:00`, for whole days `2016-07-01`, in a zone always with its offset."""
         times = np.asarray(times, np.int64)
         wall = self.wall(times)
         if self.calendar and not self.tz and not (wall % DAY).any():
-            return np.datetime_as_string(wall.astype("datetime64[ns]"), unit="D").tolist()
+            return list(map(str, np.datetime_as_string(wall.astype("datetime64[ns]"), unit="D")))
         units: tuple[Literal["s", "ms", "us", "ns"], ...] = ("s", "ms", "us", "ns")
         unit = next(u for u in units if not (self.step % _FIXED[u] or (wall % _FIXED[u]).any()))
         text = np.datetime_as_string(wall.astype("datetime64[ns]"), unit=unit)
@@ -110,25 +110,27 @@ class Clock:
         if self.tz:
             offsets, which = np.unique(wall - times, return_inverse=True)
             text = np.char.add(text, np.array([offset_text(int(offset)) for offset in offsets], str)[which])
-        return text.tolist()
+        return list(map(str, text))
 
     def wall(self, times: np.ndarray) -> np.ndarray:
-        """What a clock on the wall shows at stamps [n], as int64 ns."""
+        """Local time at stamps [n], int64 ns [n], as a wall clock would show it."""
         shift = fixed_offset(self.tz)
         if shift is not None:
             return np.asarray(times, np.int64) + shift
-        return _index(times).tz_localize("UTC").tz_convert(self.tz).tz_localize(None).asi8
+        wall: np.ndarray = _index(times).tz_localize("UTC").tz_convert(self.tz).tz_localize(None).asi8
+        return wall
 
     def of_wall(self, wall: np.ndarray) -> np.ndarray:
-        """The inverse of `wall`: the first of a time that comes twice, the next after one that is skipped."""
+        """The inverse of `wall`: the first of a time that occurs twice, the next after one that is skipped."""
         shift = fixed_offset(self.tz)
         if shift is not None:
             return np.asarray(wall, np.int64) - shift
         first = np.ones(len(wall), bool)
-        return _index(wall).tz_localize(self.tz, ambiguous=first, nonexistent="shift_forward").asi8
+        times: np.ndarray = _index(wall).tz_localize(self.tz, ambiguous=first, nonexistent="shift_forward").asi8
+        return times
 
     def offset(self) -> Any:
-        """The step as pandas has it."""
+        """The step as a pandas offset."""
         from pandas.tseries.frequencies import to_offset
 
         try:
@@ -148,7 +150,7 @@ class Clock:
 
 
 def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
-    """The clock that stamps [n >= 3], sorted, keep to; None where they are not regular."""
+    """The clock of sorted stamps [n >= 3]; None where they are not regular."""
     wall = Clock("D", tz).wall(times)
     days, steps = np.diff(wall), np.diff(times)
     regular = None
@@ -162,7 +164,7 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
 
     # Even steps can be those of months, as from July to August to September.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas 3 tells that pandas 4 returns an offset
+        warnings.simplefilter("ignore")  # pandas 3 warns that pandas 4 returns an offset
         named = pandas.infer_freq(_index(wall))
     found = _FREQ.fullmatch(getattr(named, "freqstr", named) or "")
     unit = _OLD.get(found[2], found[2]) if found else ""
@@ -174,7 +176,7 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
 
 
 def canonical(freq: str) -> str:
-    """A frequency in the spelling of pandas 3: `60T`, `1H` -> `h`; `M` -> `ME`. ValueError for what is none."""
+    """A frequency in the spelling of pandas 3: `60T`, `1H` -> `h`; `M` -> `ME`. ValueError for anything else."""
     count, unit, anchor = _split(freq)
     if unit in _FIXED:
         return fixed_freq(count * _FIXED[unit])
@@ -192,7 +194,7 @@ def fixed_freq(step: int) -> str:
 
 
 def fixed_offset(tz: str) -> int | None:
-    """What a zone's clocks show more than UTC, in ns; None where it is not the same all year. 0 for no zone."""
+    """The offset of a zone from UTC in ns; None where it changes within the year. 0 for no zone."""
     if tz in ("", "UTC"):
         return 0
     match = _OFFSET.fullmatch(tz)
@@ -209,12 +211,12 @@ def offset_text(shift: int) -> str:
 
 
 def _split(freq: str) -> tuple[int, str, str]:
-    """Count, unit in today's spelling, and anchor (`-SUN`) or ''. ValueError for what is no frequency."""
+    """Count, unit in today's spelling, and anchor (`-SUN`) or ''. ValueError for what is not a frequency."""
     match = _FREQ.fullmatch(freq.strip())
     unit = _OLD.get(match[2], match[2]) if match else ""
     count = int(match[1] or 1) if match else 0
     if not match or unit not in _FIXED | _DAYS or count < 1 or (match[3] and unit in _FIXED):
-        raise ValueError(f"{freq!r} is no frequency")
+        raise ValueError(f"{freq!r} is not a frequency")
     return count, unit, match[3] or ""
 
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from errors import DataError
 from readers import reader_of
@@ -46,7 +46,7 @@ class _Digesting(io.RawIOBase):
 class OpenTable:
     """A table's text, and notes about its file. `sha256` and `bytes`, of the file on disk, are right at its end."""
 
-    text: IO[bytes]
+    text: io.BufferedIOBase
     notes: tuple[str, ...]
     raw: _Digesting
 
@@ -64,7 +64,8 @@ def open_table(path: Path) -> Iterator[OpenTable]:
     """The file as CSV text. DataError for whatever goes wrong in opening or reading it."""
     where = str(path)
     try:
-        with _Digesting(path) as raw, io.BufferedReader(raw, BLOCK) as file:
+        with _Digesting(path) as raw:
+            file: io.BufferedReader = io.BufferedReader(raw, BLOCK)
             table = reader_of([path]).text(file, path)
             yield OpenTable(table.text, table.notes, raw)
     except FileNotFoundError:
@@ -113,7 +114,7 @@ def decode(text: bytes) -> str:
         return text.decode("latin-1")
 
 
-def read_whole(stream: IO[bytes], path: Path) -> bytes:
+def read_whole(stream: io.BufferedIOBase, path: Path) -> bytes:
     """A text without a byte order mark, and without the blank lines at its end."""
     blocks = list(iter(lambda: stream.read(BLOCK), b""))
     while blocks and not blocks[-1].strip(b"\r\n"):

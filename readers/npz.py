@@ -8,12 +8,12 @@ unpickled.
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -36,7 +36,7 @@ LABELS, GROUPS, NAMES = "labels", "groups", "_names"
 class NpzReader(Reader):
     """Arrays, given by --npz and not by --csv."""
 
-    def text(self, file: IO[bytes], path: Path) -> TableText:
+    def text(self, file: io.BufferedReader, path: Path) -> TableText:
         raise DataError("has arrays, not a table", where=str(path), hint="--npz reads recordings by modality")
 
     def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:

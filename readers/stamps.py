@@ -105,7 +105,8 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np
 
     plain = localize("NaT")
     if not plain.hasnans:
-        return plain.asi8
+        unique: np.ndarray = plain.asi8
+        return unique
     first, second = localize(np.ones(len(wall), bool)), localize(np.zeros(len(wall), bool))
     if first.hasnans:
         at = int(np.argmax(first.isna()))
@@ -115,7 +116,7 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np
         raise DataError(f"there is no {_show(wall[at])} in {tz}, which skips this hour", where=locate(at), hint=hint)
     twice = np.flatnonzero(plain.isna())
     cuts = np.searchsorted(twice, offsets[1:-1]).tolist() + (np.flatnonzero(np.diff(twice) > 1) + 1).tolist()
-    utc = first.asi8.copy()
+    utc: np.ndarray = first.asi8.copy()
     for run in np.split(twice, sorted({*cuts} - {0, len(twice)})):
         back = np.flatnonzero(np.diff(wall[run]) <= 0) + 1
         if len(back) != 1:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
 # ---- lines
 
 
-def _blocks(stream: IO[bytes], path: Path) -> Iterator[bytes]:
+def _blocks(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
     """Blocks of whole lines, `\\n` between lines and none at the end; blank lines at the end of the file left out."""
     carry, chunk = b"", text_start(stream.read(BLOCK), path)
     while chunk:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import IO
 
 from readers import register
 from readers.base import Reader, TableText
@@ -21,8 +20,7 @@ class TextReader(Reader):
 
     named_columns = False
 
-    def text(self, file: IO[bytes], path: Path) -> TableText:
-        assert isinstance(file, io.BufferedReader)
+    def text(self, file: io.BufferedReader, path: Path) -> TableText:
         return TableText(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file)
 
     def dialect(self, asked: Dialect) -> Dialect:

@@ -50,19 +50,19 @@ def read_wide(
     """
     dialect = Dialect(sep, decimal, header, index)
     check_policy(nan)
-    paths = [Path(path) for path in paths]
-    values, facts = _read_all(paths, dialect)
+    files = [Path(path) for path in paths]
+    values, facts = _read_all(files, dialect)
     n_rows, length = facts[0].shape
     offsets = np.arange(n_rows + 1, dtype=np.int64) * length
-    ids = _common_ids(paths, facts)
-    notes = _note_repeats(paths, ids) + merge_notes((path, f.notes) for path, f in zip(paths, facts, strict=True))
+    ids = _common_ids(files, facts)
+    notes = _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
     series = Series(
         values=values,
         offsets=offsets,
-        channels=_channel_names(paths),
+        channels=_channel_names(files),
         rows=ids or tuple(map(str, range(n_rows))),
-        sources=tuple(Source(str(path), f.sha256, f.bytes, f.shape) for path, f in zip(paths, facts, strict=True)),
-        notes=(*notes, *_fill(values, offsets, paths, facts, nan)),
+        sources=tuple(Source(str(path), f.sha256, f.bytes, f.shape) for path, f in zip(files, facts, strict=True)),
+        notes=(*notes, *_fill(values, offsets, files, facts, nan)),
     )
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
 

@@ -1,4 +1,4 @@
-"""Public data sets by name: fetched once, and known by their sha256.
+"""Public data sets by name: downloaded once, and verified by their sha256.
 
 The Electricity Transformer Temperature data (Zhou et al. 2021, arXiv 2012.07436, CC BY-ND 4.0): two years of load and
 oil temperature of two transformers, each by the hour (17,420 lines) and by the quarter of an hour (69,680). The
@@ -18,6 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from errors import DataError, UsageError, nearest
+from readers.files import sha256_of
 
 _ETT = (
     "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/ETT{}.csv"
@@ -33,9 +34,9 @@ TIMEOUT = 30  # seconds without a byte
 
 
 def fetch(name: str, folder: Path = Path("data/ett")) -> Path:
-    """The file of a data set in `folder`, downloaded where it is not there. A file appears when it is whole.
+    """The file of a data set in `folder`, downloaded if it is missing. A file appears when it is complete.
 
-    Raises UsageError for an unknown name, DataError where the file is another one or cannot be had.
+    UsageError for an unknown name, DataError where the file is another one or cannot be downloaded.
     """
     if name not in FILES:
         hint = nearest(name.lower(), FILES) or f"one of {', '.join(FILES)}"
@@ -44,14 +45,14 @@ def fetch(name: str, folder: Path = Path("data/ett")) -> Path:
     path = folder / file
     if not path.exists():
         _download(url, path, sha256)
-    elif (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+    elif (found := sha256_of(path)) != sha256:
         what = f"is not the published file: its sha256 is {found}, not {sha256}"
-        raise DataError(what, where=str(path), hint=f"remove it, and it is downloaded again from {url}")
+        raise DataError(what, where=str(path), hint=f"remove it to download it again from {url}")
     return path
 
 
 def _download(url: str, path: Path, sha256: str) -> None:
-    """Put what is at `url` at `path` if it has this hash; on any other way out nothing is left behind."""
+    """Download `url` to `path` if it has this hash; otherwise nothing is left behind."""
     part = path.with_name(path.name + ".part")
     digest = hashlib.sha256()
     try:
@@ -74,7 +75,7 @@ def _download(url: str, path: Path, sha256: str) -> None:
 
 
 def _blocks(url: str, path: Path) -> Iterator[bytes]:
-    """What is at `url`, block by block, under a progress bar. DataError where it cannot be had."""
+    """The content of `url`, block by block, with a progress bar. DataError where it cannot be downloaded."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as reply:
             total = int(reply.headers.get("Content-Length") or 0) or None

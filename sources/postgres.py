@@ -1,6 +1,6 @@
-"""PostgreSQL by psycopg 3: connections that read one snapshot and change nothing, and what can go wrong with them.
+"""PostgreSQL by psycopg 3: connections that read one snapshot and change nothing, and their errors.
 
-The password comes from the address, PGPASSWORD, ~/.pgpass or a service file, as libpq has it, and goes nowhere else.
+The password comes from the address, PGPASSWORD, ~/.pgpass or a service file, as in libpq, and goes nowhere else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HINTS = {  # by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appe
 
 
 class Server(NamedTuple):
-    """What may be known of a server: nothing that opens it."""
+    """What a manifest says of a server: nothing that gives access to it."""
 
     version: str
     database: str
@@ -40,7 +40,7 @@ class Server(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer(Source):
-    """What a database gave; `sha256`, `bytes` and `shape` are those of the data, `path` says what was asked."""
+    """Data from a database: `sha256`, `bytes` and `shape` are those of the data, `path` says what was read."""
 
     query_sha256: str
     server: Server
@@ -53,9 +53,16 @@ class Answer(Source):
 def connect(db: str, *, timeout: float = 300, write: bool = False) -> Iterator[psycopg.Connection]:
     """One transaction in the database `db`: an address (postgresql://...), or embedded:DIR, which is started.
 
-    It is read-only and sees one snapshot unless `write`, which also makes DIR where it is not there; its times are
-    UTC, and no statement takes longer than `timeout` seconds (0: any). Raises UsageError for what is no address or
-    without psycopg, DataError for whatever the database answers to what is done within.
+    Parameters
+    ----------
+    timeout : seconds that a statement may take; 0 for any.
+    write : allows changes, and makes DIR if it does not exist. Otherwise the transaction is read-only and sees one
+        snapshot. Times are in UTC.
+
+    Raises
+    ------
+    UsageError : not an address, or psycopg is not installed.
+    DataError : no connection, or an error of the database within the block.
     """
     try:
         import psycopg
@@ -85,18 +92,18 @@ def _settings(address: str) -> dict[str, Any]:
 
 
 def refused(error: psycopg.Error, where: str, timeout: float) -> DataError:
-    """What the database said, as an error that a user can act on."""
-    said = error.diag.message_primary
-    if said is None:  # no answer of a server: libpq tells of the connection, in several lines
+    """An error of the database as one that a user can act on."""
+    message = error.diag.message_primary
+    if message is None:  # not from a server: libpq describes the connection, in several lines
         text = " ".join(str(error).split()).removeprefix("connection failed: ")
         hint = "is the server running, and are host, port and name right?"
         if "password" in text:
             hint = "the password is that of the address, of PGPASSWORD, ~/.pgpass or a service file"
         return DataError(f"no connection: {text}", where=where, hint=hint)
-    if error.sqlstate == "57014" and "timeout" in said:
+    if error.sqlstate == "57014" and "timeout" in message:
         return DataError(f"a statement took longer than {timeout:g} s", where=where, hint="--db-timeout")
     hint = _HINTS.get(error.sqlstate or "") or error.diag.message_hint or ""
-    return DataError(said, where=where, hint=hint)
+    return DataError(message, where=where, hint=hint)
 
 
 def server_of(connection: psycopg.Connection, db: str) -> Server:

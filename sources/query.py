@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 
 from config import RunConfig
@@ -45,7 +45,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     text, server = _ask(config, file, query)
     table = read_answer(text, file, config.id_col, None if columns is None else tuple(columns))
     series = join_files([table], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
-    answer = Answer(*astuple(table.source), hashlib.sha256(query.encode()).hexdigest(), server)
+    answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)
     named = bool(config.id_col) or series.n_rows > 1
     dialect = Dialect(config.sep, config.decimal)
     return attach(replace(series, sources=(answer,)), config.labels, config.groups, named=named, dialect=dialect)

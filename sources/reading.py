@@ -1,4 +1,4 @@
-"""The user's data, wherever a configuration says that they are."""
+"""The user's data, from files or a database."""
 
 from __future__ import annotations
 
@@ -11,11 +11,24 @@ from errors import UsageError
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
-    """Files or the answer to a query, as one Series; `columns` and `known` are those of `data.read`."""
+    """The files, or the answer to the query, that a configuration names, as one Series.
+
+    Parameters
+    ----------
+    config : the run's settings.
+    columns : names of the channels wanted, in order; None for all.
+    known : names of the channels whose future values are known.
+
+    Raises
+    ------
+    UsageError, DataError : as `data.read`, and --db without --db-query.
+    """
     if not config.db:
         return data.read(config, columns, known)
     if not config.db_query:
-        raise UsageError("names no query", where="--db", hint="--db-query FILE.sql, with a SELECT: the time, channels")
+        raise UsageError(
+            "requires --db-query", where="--db", hint="--db-query FILE.sql, with a SELECT: the time, channels"
+        )
     from sources import query  # psycopg is an extra
 
     return query.read(config, columns, known)

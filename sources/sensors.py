@@ -16,7 +16,7 @@ import numpy as np
 STEPS = 30
 ZONES = ("kitchen", "table", "sofa", "desk", "bed", "bathroom", "hall")
 SOIL, CLEAN, LEAVE = 1, -1, 0
-OBJECT, SOUND = 0, 1  # what an activity shows of itself
+OBJECT, SOUND = 0, 1  # what an activity lets one see or hear
 # activity: effect on its zone, posture, objects that are seen, sounds that are heard
 ACTIVITIES: dict[str, tuple[int, int, tuple[str, ...], tuple[str, ...]]] = {
     "cook": (SOIL, 0, ("pan", "knife", "bottle"), ("chopping", "frying", "fan")),
@@ -103,8 +103,8 @@ def _scripts(random: np.random.Generator, scenario: np.ndarray) -> tuple[np.ndar
         parts = int(random.integers(3, 7))
         cuts = np.sort(random.choice(np.arange(2, STEPS - 1), parts - 1, replace=False))
         for begin, end in zip([0, *cuts], [*cuts, STEPS], strict=True):
-            kind, place = codes[which][1][random.integers(len(codes[which][1]))]
-            at = int(random.integers(len(ZONES))) if random.random() < STRAY else ZONES.index(place)
+            kind, usual = codes[which][1][random.integers(len(codes[which][1]))]
+            at = int(random.integers(len(ZONES))) if random.random() < STRAY else ZONES.index(usual)
             activity[n, begin:end], zone[n, begin:end] = kinds.index(kind), at
             effect = ACTIVITIES[kind][0]
             soiled[n, at] = effect == SOIL or (effect == LEAVE and soiled[n, at])
@@ -118,16 +118,17 @@ def _observed(random: np.random.Generator, truth: np.ndarray, noise: float, kind
 
 
 def _scores(
-    random: np.random.Generator, activity: np.ndarray, names: tuple[str, ...], place: int, noise: float
+    random: np.random.Generator, activity: np.ndarray, names: tuple[str, ...], sense: int, noise: float
 ) -> np.ndarray:
     """Confidences [N, T, names] in [0, 1]: two in three of an activity's own are high at a step, the others low."""
     own = np.zeros((len(ACTIVITIES), len(names)))
     for k, (kind, (_, _, *kinds)) in enumerate(ACTIVITIES.items()):
-        words = kinds[place] + (SEEN_MORE.get(kind, ()) if place == OBJECT else ())
+        words = kinds[sense] + (SEEN_MORE.get(kind, ()) if sense == OBJECT else ())
         own[k, [names.index(word) for word in words if word in names]] = 1
     present = own[activity] * (random.random((*activity.shape, len(names))) < 2 / 3)
     level = present * random.uniform(0.5, 1, present.shape)
-    return np.clip(level + random.normal(0, noise, level.shape), 0, 1)
+    scores: np.ndarray = np.clip(level + random.normal(0, noise, level.shape), 0, 1)
+    return scores
 
 
 def _augmented(random: np.random.Generator, visual: np.ndarray) -> np.ndarray:
@@ -146,7 +147,8 @@ def _poses(random: np.random.Generator, activity: np.ndarray, noise: float) -> n
     body = random.normal(0, 0.15, (n, 1, JOINTS * 3))
     phase = random.uniform(0, 2 * np.pi, (n, 1, JOINTS * 3))
     sway = 0.1 * np.sin(2 * np.pi * np.arange(steps)[None, :, None] / 12 + phase)
-    return templates[posture] + body + sway + random.normal(0, noise, (n, steps, JOINTS * 3))
+    joints: np.ndarray = templates[posture] + body + sway + random.normal(0, noise, (n, steps, JOINTS * 3))
+    return joints
 
 
 def _shifted(random: np.random.Generator, values: np.ndarray) -> np.ndarray:

@@ -1,5 +1,5 @@
-"""Data made up from a seed: intermittent demand as wide CSVs to try the toolkit on, and in memory demand, rooms, loads
-and the meters of a household.
+"""Synthetic data from a seed: intermittent demand as wide CSVs to try the toolkit on, and in memory demand, rooms,
+loads and the meters of a household.
 
     python -m sources.synthetic --out data/demo --files 4 --rows 400 --columns 120 --seed 7
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +184,7 @@ def _series(values: np.ndarray, names: Sequence[str], note: str) -> Series:
 
 
 def write_wide(values: np.ndarray, paths: Sequence[Path]) -> None:
-    """Write values [C, N, T] as C wide CSVs without header; a file appears under its name when it is whole."""
+    """Write values [C, N, T] as C wide CSVs without header; a file appears under its name when it is complete."""
     for table, path in zip(values, paths, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
@@ -193,9 +193,9 @@ def write_wide(values: np.ndarray, paths: Sequence[Path]) -> None:
 
 
 def _driver(random: np.random.Generator, rows: int, steps: int) -> np.ndarray:
-    """A wandering level [rows, steps] of mean 0 and variance 1 that half forgets itself in three steps."""
+    """An AR(1) level [rows, steps] of mean 0 and variance 1 and coefficient 0.8: a half-life of three steps."""
     shocks = random.normal(0, 1, (rows, steps))
-    level = shocks.copy()
+    level: np.ndarray = shocks.copy()
     for step in range(1, steps):
         level[:, step] = 0.8 * level[:, step - 1] + 0.6 * shocks[:, step]
     return level
@@ -233,10 +233,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _whole(least: int):
+def _whole(least: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
         return int(text)
 
     return convert

@@ -711,9 +711,7 @@ def test_the_entry_used_longest_ago_goes_first(put, parses, tmp_path, monkeypatc
 
 def test_reading_loads_neither_torch_nor_pandas_for_small_files(put):
     root = Path(data.__file__).parent
-    code = (
-        "import sys, readers.wide as w; w.read_wide([sys.argv[1]]); print({'torch', 'pandas'} & {*sys.modules})"
-    )
+    code = "import sys, readers.wide as w; w.read_wide([sys.argv[1]]); print({'torch', 'pandas'} & {*sys.modules})"
     command = [sys.executable, "-c", code, str(put("1,2\n"))]
     assert subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip() == "set()"
 

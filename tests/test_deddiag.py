@@ -320,8 +320,8 @@ def test_what_is_not_there_is_named_with_what_is(postgres, rows):
 
     refused("there is no house 7", "there are 8, 9", house=7)
     refused('relation "none.houses" does not exist', "--db-schema", schema="none")
-    refused("'fast' is none of raw, function", reader="fast")
-    refused("'soon' is no date", "--start", start="soon")
+    refused("'fast' is not one of raw, function", reader="fast")
+    refused("'soon' is not a date", "--start", start="soon")
     refused("nothing is from", start="2017-03-26", end="2017-03-26")
 
 

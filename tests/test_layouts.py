@@ -184,7 +184,7 @@ def test_a_folder_that_is_no_house(tmp_path):
     fails(DataError, "redd", "no labels.dat", "name its houses: house_1", paths=[tmp_path])
     fails(DataError, "redd", "no labels.dat", "such as house_1", paths=[tmp_path / "house_7"])
     (house / "labels.dat").write_text("1 aggregate\nkettle\n")
-    fails(DataError, "ukdale", "'kettle' is no channel and its name", "labels.dat:2", paths=[house])
+    fails(DataError, "ukdale", "'kettle' is not a channel and its name", "labels.dat:2", paths=[house])
     (house / "labels.dat").write_text("1 aggregate\n2 tv\n9 radio\n")
     fails(DataError, "ukdale", "no such file", "channel_9.dat", paths=[house], devices=["radio"])
     for text, line in (("1381323984 5\n1381323990 x\n", 2), ("1381323984 5 6\n", 1), ("5\n", 1), ("12 5\n", 1), TORN):
@@ -232,7 +232,7 @@ def test_a_folder_that_is_no_dump(tmp_path):
     (tmp_path / "items.tsv").write_text("id\tname\n1\tx\n")
     fails(DataError, "deddiag-tsv", "not id, name and category", "items.tsv:1", paths=[tmp_path])
     (tmp_path / "items.tsv").write_text("id\tname\tcategory\thouse\nx\tTV\tTV\t8\n")
-    fails(DataError, "deddiag-tsv", "'x TV TV 8' is no item", "items.tsv:2", paths=[tmp_path])
+    fails(DataError, "deddiag-tsv", "'x TV TV 8' is not an item", "items.tsv:2", paths=[tmp_path])
     house = deddiag(tmp_path, {35: [(0, 5)]})
     fails(DataError, "deddiag-tsv", "no item of category 'Smart Meter Total'", paths=[house])
 
@@ -276,7 +276,7 @@ def test_a_range_without_data_says_what_there_is(tmp_path):
     series = read_layout("refit", [path, late], end="2013-10-10", devices=["kettle"])
     assert series.rows == ("house_2",) and series.notes[-1].startswith("warning: left out, with no data")
     for text in ("yesterday-ish", "NaT", "2015-13-01", "99999-01-01"):
-        fails(UsageError, "refit", f"{text!r} is no date", paths=[path], start=text)
+        fails(UsageError, "refit", f"{text!r} is not a date", paths=[path], start=text)
     fails(UsageError, "refit", "is not after --start", paths=[path], start="2014-01-01", end="2014-01-01")
     fails(UsageError, "refit", "1.5 s is not a whole number", paths=[path], sample=1.5)
     fails(UsageError, "refit", "no time zone 'Europe/Lodnon'", "Europe/London", paths=[path], tz="Europe/Lodnon")

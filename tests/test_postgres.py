@@ -248,7 +248,7 @@ def test_the_query_file(refused, ask, tmp_path, postgres):
     refused("  \n", "the file is empty", error=UsageError)
     with pytest.raises(UsageError, match="cannot read the query"):
         reading.read(configured("--db", postgres, "--db-query", str(tmp_path / "none.sql")))
-    with pytest.raises(UsageError, match="names no query"):
+    with pytest.raises(UsageError, match="requires --db-query"):
         reading.read(configured("--db", postgres))
     (tmp_path / "q.sql").write_bytes(b"SELECT '\xff'")
     with pytest.raises(UsageError, match="not UTF-8"):

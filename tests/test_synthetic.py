@@ -70,9 +70,9 @@ def test_names(tmp_path, flags, names):
 @pytest.mark.parametrize(
     ("flags", "part"),
     [
-        (["--files", "0"], "argument --files: '0' is no whole number of 1 or more"),
+        (["--files", "0"], "argument --files: '0' is not a whole number of 1 or more"),
         (["--rows", "-3"], "argument --rows"),
-        (["--columns", "x"], "argument --columns: 'x' is no whole number"),
+        (["--columns", "x"], "argument --columns: 'x' is not a whole number"),
         (["--seed", "1.5"], "argument --seed"),
         (["--name", "same.csv"], "one {} for the number"),
         (["--name", "a/{}.csv"], "argument --name"),
