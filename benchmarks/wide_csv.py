@@ -30,7 +30,10 @@ def work(reader: str, path: Path) -> dict[str, float]:
     import numpy as np
     import pandas
 
+    from readers import reader_of
     from readers.wide import read_wide
+
+    reader_of([path])  # imports what reads the format
 
     started = time.perf_counter()
     if reader == "pandas":

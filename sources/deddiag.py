@@ -150,7 +150,7 @@ class Tables:
         self._sql = sql.SQL
 
     def ask(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query in which tables stand as {items} and values as %(house)s."""
+        """The rows of a query in which tables are written as {items} and values as %(house)s."""
         return self.connection.execute(self._composed(query), values).fetchall()
 
     def copy(self, query: str, **values: Any) -> Readings:

@@ -2,8 +2,8 @@
 
 A recording is thirty steps of a person who does one thing after another, each in a zone. Cooking, eating, snacking and
 washing soil the zone they happen in, cleaning makes it clean again, the rest leaves it as it is; a zone needs cleaning
-when it was soiled and not cleaned since. No sensor says so alone: the camera, the microphone and the pose tell the
-activity (each takes some for others), the position tells the zone, and what is over has to be remembered.
+when it was soiled and not cleaned since. No sensor shows that alone: the camera, the microphone and the pose show the
+activity (each confuses some with others), the position shows the zone, and the past has to be remembered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OBJECTS = (
     *("pan", "knife", "bottle", "plate", "cup", "fork", "bag"),
     *("remote", "towel", "brush", "cloth", "laptop", "book", "box"),
 )
-MORE_OBJECTS = ("bowl", "crumbs", "stain", "soap", "vase", "shoe")  # what a newer camera tells apart
+MORE_OBJECTS = ("bowl", "crumbs", "stain", "soap", "vase", "shoe")  # what a newer camera distinguishes
 SEEN_MORE = {"cook": ("bowl",), "eat": ("crumbs", "bowl"), "snack": ("crumbs",), "wash": ("soap",), "clean": ("stain",)}
 SOUNDS = tuple(dict.fromkeys(sound for *_, sounds in ACTIVITIES.values() for sound in sounds))
 # scenario: hours of the day, and which activity happens in which zone

@@ -22,7 +22,7 @@ from .conftest import ROOT
 
 
 def test_every_format_is_found_by_its_endings():
-    assert readers.names() == ("npz", "parquet", "text", "xlsx")
+    assert {"npz", "parquet", "text", "xlsx"} <= set(readers.names())
     for name, endings in {"npz": ["a.npz"], "parquet": ["a.parquet", "b.FEATHER"], "xlsx": ["a.XLSX"]}.items():
         assert readers.reader_of(endings) is readers.load(name)
     for other in (["a.csv"], ["a.csv.gz"], ["a"], ["a.txt"], ["a.parquet.gz"], ["data/*"], []):
