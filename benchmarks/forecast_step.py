@@ -60,6 +60,7 @@ def case(name: str, path: Path, count: int) -> Case:
     index = windows.plan(np.array([0, steps]), usable, usable, length=LENGTH, offset=1, horizon=HORIZON)
     known = None
     if backbone_class(name).reads_known:
+        assert table.time is not None and table.clock is not None
         times = np.concatenate([table.time[:steps], table.clock.extend(int(table.time[steps - 1]), HORIZON)])
         known = torch.from_numpy(table.clock.features(times))
     channels = len(series)
