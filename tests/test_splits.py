@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import data
 import splits
 import windows
 from errors import DataError, UsageError
+from readers.wide import read_wide
 
 
 def index_of(n_rows=10, steps=40, length=5, offset=1, stride=1):
@@ -139,7 +139,7 @@ def test_a_nearest_neighbour_finds_no_leak_in_group_or_rolling_splits(shared):
 
     folder = shared / "occupancy_detection"
     names = ["ch0_Occupancy", "ch1_Temperature", "ch2_Humidity", "ch4_CO2", "ch5_HumidityRatio"]
-    series = data.read_wide([folder / f"{name}.csv" for name in names])
+    series = read_wide([folder / f"{name}.csv" for name in names])
     days = np.array([line[:10] for line in (folder / "row_start.txt").read_text().splitlines()])
     usable = np.ones(int(series.offsets[-1]), bool)
     index = windows.plan(series.offsets, usable, usable, length=10, offset=60)
