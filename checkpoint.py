@@ -191,6 +191,15 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_fields(path: Path, kind: type) -> dict[str, Any]:
+    """The fields of a dataclass in a file that `save` wrote, by name. CheckpointError where one is missing, too."""
+    content = read(path)
+    lacking = [f.name for f in fields(kind) if f.name not in content]
+    if lacking:
+        raise CheckpointError(f"is not a file of this kind: it has no {', '.join(lacking)}", where=str(path))
+    return {f.name: content[f.name] for f in fields(kind)}
+
+
 def _damaged(data: bytes) -> str:
     if not data:
         return "the file is empty"

@@ -182,10 +182,9 @@ def _task_of(ckpt: str) -> dict[str, Any]:
 def _task_within(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
-    import checkpoint  # imports torch: this checkpoint has no config.yaml beside it
+    from checkpoint import Checkpoint  # imports torch: this checkpoint has no config.yaml beside it
 
-    content = checkpoint.read(file).get("config", {})
-    return {"task": content["task"]} if "task" in content else {}
+    return {"task": Checkpoint.load(file).task}
 
 
 def _unknown(word: str, options: list[str]) -> str:

@@ -67,7 +67,8 @@ class RunConfig:
     csv: tuple[str, ...] = _flag(
         (),
         "Data",
-        "wide files (rows = series, columns = time steps, one per channel), or long ones with --time-col: CSV, Parquet, Excel",
+        "wide files (rows = series, columns = time steps, one file per channel), or long ones with --time-col; "
+        "CSV, Parquet, Feather or Excel",
         metavar="FILE",
         local=True,
     )

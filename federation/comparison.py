@@ -18,9 +18,8 @@ import viz
 from checkpoint import Checkpoint
 from config import RunConfig
 from errors import ResourceError
-from federation.home_model import BASE, SHOWN
+from federation.home_model import BASE, SHOWN, SharedBase
 from rundir import write_config, write_csv, write_json
-from scaler import Scaler
 
 MAJORITY = "majority"  # the most frequent answer of a home's training windows, which a model has to beat
 LOOK = {
@@ -108,7 +107,7 @@ def write_base(folder: Path, home: Path, averaged: Path) -> None:
     The model's form is that of a `home`; nothing that a home has measured of its data goes along but what all agreed
     on: the averaged weights, the scaler, the names of channels and labels.
     """
-    start, shared = Checkpoint.load(checkpoint.find(str(home))), checkpoint.read(averaged)
+    start, shared = Checkpoint.load(checkpoint.find(str(home))), SharedBase.load(averaged)
     torch.manual_seed(start.config["seed"])
     state = restore.blank_model(start).state_dict()
     task = restore.task_of(start)
@@ -117,8 +116,8 @@ def write_base(folder: Path, home: Path, averaged: Path) -> None:
     base = replace(
         start,
         config=start.config | {"csv": [], "npz": "", "labels": "", "groups": ""},
-        state=state | {name: value for name, value in shared["state"].items() if name.startswith(BASE)},
-        scaler=Scaler.of(shared["scaler"]),
+        state=state | {name: value for name, value in shared.state.items() if name.startswith(BASE)},
+        scaler=shared.scaler,
         fitted=task.fitted,
         calibration={},
         references={},

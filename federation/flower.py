@@ -49,9 +49,8 @@ from flwr.common import (
 from flwr.server import ServerConfig, SimpleClientManager, start_server
 from flwr.server.strategy import Strategy
 
-import checkpoint
 from errors import CheckpointError, ResourceError
-from federation.home_model import SHARED, Member
+from federation.home_model import SHARED, HomeModel, SharedBase
 from federation.homes import Home, common_mean, common_scaler, difference, first_sums, second_sums
 from rundir import write_json
 from scaler import Scaler
@@ -280,7 +279,7 @@ def serve(address: str, exchange: Exchange, timeout: float, place: Path) -> None
     start_server(server_address=address, config=config, strategy=exchange, client_manager=SimpleClientManager())
     for mode, (loss, weights) in exchange.best.items():
         state = {name: torch.from_numpy(value) for name, value in weights.items()}
-        checkpoint.save(place / f"{mode}.{BEST}", {"state": state, "scaler": exchange.scaler.plain(), "val_loss": loss})
+        SharedBase(state, exchange.scaler, loss).save(place / f"{mode}.{BEST}")
     told = {"homes": sorted(filter(None, exchange.names.values())), "refused": exchange.refused, "lost": exchange.lost}
     write_json(place / "server.json", {**told, "history": exchange.history, "scaler": exchange.scaler.plain()})
 
@@ -293,18 +292,18 @@ class HomeClient(Client):
 
     def __init__(self, home: Home, place: Path) -> None:
         self.home, self.place = home, place
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, HomeModel] = {}
         self.refusal = ""
-        self.alone = Member(home, "local", self.folder("local"))
+        self.alone = HomeModel(home, "local", self.folder("local"))
 
     def folder(self, mode: str) -> Path:
         return self.place / mode / self.home.name
 
-    def _member(self, config: Mapping[str, Any]) -> Member:
+    def _member(self, config: Mapping[str, Any]) -> HomeModel:
         mode = str(config["mode"])
         if mode not in self.members:
             scaler = Scaler.of(json.loads(str(config["scaler"])))
-            self.members[mode] = Member(self.home, mode, self.folder(mode), scaler)
+            self.members[mode] = HomeModel(self.home, mode, self.folder(mode), scaler)
         return self.members[mode]
 
     def get_properties(self, ins: GetPropertiesIns) -> GetPropertiesRes:

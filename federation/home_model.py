@@ -1,6 +1,6 @@
 """One home's model in one way of learning: alone, all weights shared, or a shared base with an own head.
 
-The base is the backbone (`backbone.*`), the head what stands on it (Arivazhagan et al. 2019, arXiv 1912.00818,
+The base is the backbone (`backbone.*`), the head what follows it (Arivazhagan et al. 2019, arXiv 1912.00818,
 section 3: base and personalisation layers). Every choice, of the round and of tau, is made on the home's own
 validation windows; its test windows are looked at once.
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+import checkpoint
 from evaler import predict
 from federation.homes import Home, schema_of
 from hardware import Precision
@@ -44,7 +45,26 @@ class _LossMonitor:
         return {}
 
 
-class Member:
+@dataclass(frozen=True)
+class SharedBase:
+    """What the server leaves of one way of learning: the averaged weights, the common scaler, the loss they had."""
+
+    state: dict[str, torch.Tensor]
+    scaler: Scaler
+    val_loss: float
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        checkpoint.save(path, {"state": self.state, "scaler": self.scaler.plain(), "val_loss": self.val_loss})
+
+    @classmethod
+    def load(cls, path: Path) -> SharedBase:
+        """Read and verify a file."""
+        found = checkpoint.read_fields(path, cls)
+        return cls(**found | {"scaler": Scaler.of(found["scaler"])})
+
+
+class HomeModel:
     """A home's model in one of the ways of SHARED; its files go to `folder`.
 
     `scaler` is the federation's; a home that learns alone has its own.

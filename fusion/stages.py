@@ -11,7 +11,7 @@ import hashlib
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,9 @@ class Encoder:
     @classmethod
     def load(cls, path: Path) -> Encoder:
         """Read and verify a file; CheckpointError for another one."""
-        content = checkpoint.read(path)
-        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
-        if len(known) < len(fields(cls)):
-            raise CheckpointError("is not an encoder", where=f"--encoder {path}")
-        made = {"model": ModelSpec.of(known["model"]), "scaler": Scaler.of(known["scaler"])}
-        return cls(**known | made | {"sources": tuple(known["sources"])})
+        found = checkpoint.read_fields(path, cls)
+        found |= {"model": ModelSpec.of(found["model"]), "scaler": Scaler.of(found["scaler"])}
+        return cls(**found | {"sources": tuple(found["sources"])})
 
 
 class EncoderLearner(Learner):

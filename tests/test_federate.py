@@ -138,7 +138,7 @@ def test_schemas_differ_in_words() -> None:
 
 def test_a_shared_base_shares_nothing_of_the_head(data: Path, tmp_path: Path) -> None:
     home = next(iter(homes_of(data).values()))
-    names = {mode: set(home_model.Member(home, mode, tmp_path).weights()) for mode in federate.MODES}
+    names = {mode: set(home_model.HomeModel(home, mode, tmp_path).weights()) for mode in federate.MODES}
     gru = {f"backbone.rnn.{kind}_{side}_l0" for kind in ("weight", "bias") for side in ("ih", "hh")}
     assert names == {"local": set(), "fedper": gru, "shared": gru | {"head.weight", "head.bias"}}
 

@@ -268,7 +268,7 @@ def broken(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
         ("whole", "--on-w lamp=much", 2, ["--on-w", "lamp=much"]),
         ("whole", "--resample often", 2, ["--resample", "'often'"]),
         ("whole", "--mains-col totl", 3, ["'totl'", "did you mean total?"]),
-        ("whole", "--label-offset 2", 2, ["--label-offset means nothing"]),
+        ("whole", "--label-offset 2", 2, ["--label-offset does not apply to --task nilm"]),
         ("whole", "--backbone dlinear", 2, ["has no 'step' head"]),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 import backbones
 import tasks
+from tools import count_house
 
 from .conftest import ROOT
 
@@ -40,6 +41,9 @@ FILES = [
     for path in sorted(ROOT.rglob("*.py"))
     if not any(part.startswith(".") or part in ("tests", "artifacts", "data") for part in path.relative_to(ROOT).parts)
 ]
+
+
+SOURCES = count_house.read(ROOT)
 
 
 def module_of(path):
@@ -76,6 +80,49 @@ def test_imports_point_one_way(path):
 
 def test_every_floor_is_lived_in():
     assert {module_of(path) for path in FILES} == set(FLOOR)
+
+
+def test_the_root_is_the_path_of_a_run():
+    """Every other subject is a room: a new root module wants a very good reason."""
+    root = {path.stem for path in FILES if len(path.relative_to(ROOT).parts) == 1}
+    path = "run cli config pipeline data windows splits scaler dataset optim trainer evaler losses metrics viz"
+    around = "registry errors hardware checkpoint restore finetune learner predictor rundir search"
+    assert root == {*path.split(), *around.split()} and len(root) <= 25
+
+
+def test_every_root_module_has_a_test_of_its_name():
+    assert count_house.untested(SOURCES, ROOT).places == ()
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        count_house.checkpoint_keys,  # a checkpoint is an object
+        count_house.fitted_signatures,  # a fitted task holds its own state
+        count_house.probes,  # the base class of backbones has typed defaults; it alone looks at a class by name
+    ],
+)
+def test_what_the_contracts_made_needless_stays_away(count):
+    assert [place for place in count(SOURCES).places if not place.startswith("backbones/")] == []
+
+
+def test_hyperparameters_and_options_are_written_once():
+    for figure in count_house.repeated_options(SOURCES):
+        assert figure.places == (), figure.name
+
+
+def test_the_configuration_changes_in_the_pipeline_alone():
+    """Commands that start runs prepare theirs before it; see the rooms that count_house counts apart."""
+    beside = ("studies", "tools", "federation", "experiments", "streaming", "exporting", "nas_agent")
+    changes = [place for place in count_house.config_changes(SOURCES).places if not place.startswith(beside)]
+    assert {place.partition(":")[0] for place in changes} == {"pipeline.py"}
+
+
+def test_functions_stay_short():
+    for source in SOURCES:
+        for function in source.functions():
+            lines = (function.end_lineno or 0) - function.lineno + 1
+            assert lines <= 60, f"{source.path}:{function.lineno} {function.name} has {lines} lines"
 
 
 def test_no_module_bears_a_standard_library_name():
