@@ -87,7 +87,7 @@ class Checkpoint:
         return self.config.get(name, default)
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file at `path`, whole or not at all; OSError where the disk refuses it."""
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("schema", "adapted")}
         content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
         content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
@@ -96,12 +96,27 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
-        """Read and verify a file. Raises CheckpointError for anything but a whole checkpoint of a model."""
+        """Read and verify the file at `path`; tensors come to the CPU.
+
+        Raises
+        ------
+        CheckpointError : for a file that is missing, damaged, newer than this toolkit, or no checkpoint of a model.
+        """
         return cls.of(read(path), str(path))
 
     @classmethod
     def of(cls, content: Mapping[str, Any], where: str) -> Checkpoint:
-        """From a file's content; `where` is its path, for the error."""
+        """From what `read` gives of a file.
+
+        Parameters
+        ----------
+        content : plain values and tensors by the names of the fields.
+        where : the file's path, for the error.
+
+        Raises
+        ------
+        CheckpointError : where a part is missing.
+        """
         lacking = sorted(f.name for f in fields(cls) if f.name in _REQUIRED and f.name not in content)
         if lacking:
             what = f"not a checkpoint of this toolkit: it has no {', '.join(lacking)}"

@@ -23,7 +23,9 @@ from errors import DataError
 from hardware import place
 from scaler import Scaler
 from splits import Split
-from tasks.base import DerivedFeatures, EvalContext, Targets, Task
+from tasks.base import DerivedFeatures, Task
+from tasks.predictions import EvalContext
+from tasks.targets import Targets
 from windows import Index, Readable, Windows
 
 log = logging.getLogger("tsrun")

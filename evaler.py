@@ -21,7 +21,7 @@ from errors import without_password
 from hardware import Precision, Runner, begin_step, device_name
 from rundir import write_config, write_json
 from splits import Split
-from tasks.base import PlotInputs, Predictions, Predictor
+from tasks.predictions import PlotInputs, Predictions, Predictor
 from windows import Index, Windows
 
 SELECTION = {

@@ -28,7 +28,8 @@ from hardware import Precision, peak_memory
 from rundir import write_csv
 from scaler import Scaler
 from splits import NAMES, Split
-from tasks.base import Predictions, Task
+from tasks.base import Task
+from tasks.predictions import Predictions
 from trainer import Progress, Trainer, clone_state
 from windows import Index
 

@@ -21,7 +21,8 @@ from errors import DataError, UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References
 from hardware import Precision, Runner, compile_model
 from splits import Split
-from tasks.base import Predictions, Task
+from tasks.base import Task
+from tasks.predictions import Predictions
 from windows import Index
 
 log = logging.getLogger("tsrun")

@@ -285,7 +285,7 @@ class Windows:
         return read(self.targets, positions[1], self.index.horizon)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
-        """Positions of all windows in batches of one fixed size, and how many of each count.
+        """Positions [2 or 3, batch_size] of all windows in batches of one size, and how many windows of each count.
 
         The last batch is filled up by repeating the last window, so that a compiled model sees one shape.
         """

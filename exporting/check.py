@@ -18,7 +18,8 @@ from evaler import predict
 from hardware import Precision
 from predictor import Inference
 from scaler import Scaler
-from tasks.base import Predictions, Task
+from tasks.base import Task
+from tasks.predictions import Predictions
 
 Run = Callable[..., torch.Tensor]  # x [B, C, L] (and known [B, M, L + H]) -> y [B, rows, H]
 CPU = torch.device("cpu")

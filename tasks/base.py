@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,45 +23,11 @@ from errors import UsageError
 from registry import Namespace
 from scaler import Scaler
 from sources import reading
+from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from tasks.targets import Targets, label_targets
 from windows import Index, Readable, Windows
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-Predictor = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windows of an index
-
-
-class Sample(Protocol):
-    """What a task fits its constants to, where an array of it all would be a copy of the data."""
-
-    def means(self) -> list[float]:
-        """The mean of each output."""
-        ...
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What targets are made from: values [K, total] along time, or [K, N] one a row; NaN where unknown."""
-
-    values: np.ndarray
-    names: tuple[str, ...]
-    per_row: bool
-
-    def usable(self) -> np.ndarray:
-        """Mask [total] (or [N]) of what is known of all outputs."""
-        known: np.ndarray = ~np.isnan(self.values).any(axis=0)
-        return known
-
-    def at(self, index: Index) -> np.ndarray:
-        """The labels as they stand in the data at the targets of an index: [n, K, H]."""
-        return spans(self.values, index)
-
-    def during(self, steps: np.ndarray) -> Any:
-        """The labels at the steps of a mask, each once: [1, K, steps], or a Sample."""
-        return self.values[:, steps][None]
-
-    def read(self, task: Task, home: torch.device) -> torch.Tensor | Readable:
-        """The targets of windows as the loss sees them, [K, total], on their device."""
-        targets = task.encode(task.truth(self.values))
-        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
 
 
 class DerivedFeatures(Protocol):
@@ -77,65 +42,6 @@ class DerivedFeatures(Protocol):
     def read(self, scaler: Scaler, home: torch.device) -> Readable:
         """The inputs of windows, scaled, on their device."""
         ...
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """One set of windows with predictions; `truth` is None where no label is known."""
-
-    index: Index
-    pred: np.ndarray  # [n, K, H]
-    truth: np.ndarray | None
-
-    def judged(self) -> tuple[np.ndarray, np.ndarray]:
-        """(truth, pred), where the truth is known."""
-        assert self.truth is not None
-        return self.truth, self.pred
-
-
-@dataclass(frozen=True)
-class PlotInputs:
-    """What a task draws: scored windows, or where there are none the forecasts past the end."""
-
-    name: str  # the model's
-    title: str
-    scored: Predictions | None
-    ahead: Predictions | None
-    beside: Mapping[str, Any]  # the references' figures on the same windows
-
-
-@dataclass(frozen=True)
-class EvalContext:
-    """What a task may look at when it compares, draws and writes: the data as they are and as the model sees them."""
-
-    series: Series
-    targets: Targets | None
-    scaled: np.ndarray  # [C, total], the model's input; empty where it is made as windows are read
-    target_channels: tuple[int, ...]  # rows of `scaled` that the outputs continue; none where they do not
-    names: Sequence[str]
-    per_row: bool
-    seed: int
-    scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
-
-    def raw(self, index: Index) -> np.ndarray:
-        """The label as it stands in the data: [n, K, H]."""
-        assert self.targets is not None
-        return self.targets.at(index)
-
-
-def spans(values: np.ndarray, index: Index) -> np.ndarray:
-    """Values [K, total] (or [K, N]) at the targets of an index: [n, K, H]."""
-    if index.horizon == 1:
-        labels: np.ndarray = values[:, index.targets()].T[:, :, None]
-        return labels
-    view = np.lib.stride_tricks.sliding_window_view(values, index.horizon, axis=1)
-    return np.ascontiguousarray(view[:, index.targets()].transpose(1, 0, 2))
-
-
-def rescaled(value: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """Standardised rows [n, K, H] in the units that `mean` and `std` [K] are in."""
-    shift, scale = (torch.tensor(part, dtype=value.dtype, device=value.device)[:, None] for part in (mean, std))
-    return value * scale + shift
 
 
 class Task(ABC):
@@ -173,14 +79,21 @@ class Task(ABC):
         """The parts of the run's name that say how the task is set."""
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """Settings that follow from the context's length, {flag: value}; called once, before windows are laid.
+        """Settings that follow from the length of the context; called once, before windows are laid.
 
-        The task may note the length for itself.
+        Parameters
+        ----------
+        config : the settings so far.
+        context_len : L, in steps, which the task may note for itself.
+
+        Returns
+        -------
+        {flag: value} of the settings to change.
         """
         return {}
 
     def offset(self, config: RunConfig) -> int:
-        """Steps from the context's last to the target's first; 0 or less where the target lies in the context."""
+        """Steps from the last of the context to the first of the target; 0 or less where the target is in the context."""
         return config.label_offset
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
@@ -191,7 +104,7 @@ class Task(ABC):
 
     @abstractmethod
     def demo(self, seed: int) -> Series:
-        """Synthetic data of the task's kind, for --demo."""
+        """Synthetic data of the task's kind, for --demo; the same for the same `seed`."""
 
     def sample(self, folder: Path) -> list[str]:
         """Write a small data set into `folder` and return the flags that learn from it, without mode and backbone.
@@ -205,18 +118,44 @@ class Task(ABC):
         return ["--csv", "a.csv", "b.csv", "--context-len", "9"]
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
-        """The user's data; `columns` are the channels that a checkpoint wants, None for all.
+        """The user's data.
 
-        Raises UsageError and DataError.
+        Parameters
+        ----------
+        config : the settings that name files or a database.
+        columns : the channels that a checkpoint wants, in order; None for all.
+
+        Raises
+        ------
+        UsageError : for flags that do not fit the task or the data.
+        DataError : for files that cannot be read.
         """
         return reading.read(config, columns)
 
     def targets(self, series: Series, config: RunConfig) -> Targets | None:
-        """The label of a window: given per row (`--labels`), or a channel's value along time."""
+        """What the outputs of a window are made from, or None where the data do not hold it.
+
+        The default is a label: given per row (`--labels`, values [K, N]), or a channel's value along time ([K, total]).
+
+        Raises
+        ------
+        UsageError, DataError : where the settings name a target that the data do not have.
+        """
         return label_targets(series, config)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
-        """Numbers of the channels that the model sees; `targets` is None where inference runs without the label."""
+        """Numbers of the channels that the model sees, in order.
+
+        Parameters
+        ----------
+        series : values [C, total].
+        config : the settings.
+        targets : those of `targets`; None where inference runs without the label.
+
+        Raises
+        ------
+        UsageError : where no channel would be left.
+        """
         dropped = config.drop_label_from_x and targets is not None and not targets.per_row
         keep = [c for c in range(series.n_channels) if not (dropped and c == config.label_src_ch)]
         if not keep:
@@ -228,11 +167,11 @@ class Task(ABC):
         return keep
 
     def derived_features(self, series: Series) -> DerivedFeatures | None:
-        """Inputs made from the channels that `inputs` names, in their place; None: those channels themselves."""
+        """Inputs made from the values [C, total] of a series as windows are read; None: the channels of `inputs`."""
         return None
 
     def for_training(self, windows: Windows) -> Windows:
-        """Training's windows as they are learned from: a task that augments them returns others of the same kind."""
+        """The windows to learn from, x [B, C, L] and y [B, K, H]: a task that augments returns others like them."""
         return windows
 
     def judged_stride(self, config: RunConfig) -> int:
@@ -244,11 +183,25 @@ class Task(ABC):
         return len(names)
 
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
-        """How many of the `wanted` channels these data lack, where they are labels that inference can do without."""
+        """How many channels these data lack, all of them labels that inference can do without.
+
+        Parameters
+        ----------
+        wanted : the channels that the checkpoint was trained on.
+        outputs : the names of its K outputs.
+        config, series : the settings and data of this run.
+        """
         return int(config.drop_label_from_x and series.n_channels == len(wanted) - 1)
 
     def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec | None:
-        """What a forecasting head is asked for; None for other heads. `target_channels` are rows of the input."""
+        """What a forecasting head is asked for; None for other heads.
+
+        Parameters
+        ----------
+        target_channels : the rows of the model's input [C, total] that are forecast.
+        marks : time features that are known over the horizon.
+        covariates : channels that are known over the horizon.
+        """
         return None
 
     # --- constants learned from training -----------------------------------------------------------------------------
@@ -265,28 +218,47 @@ class Task(ABC):
         self.load_fitted(self.learn_constants(truth, names, kept))
 
     def load_fitted(self, constants: Mapping[str, Any]) -> None:
-        """Take the constants of a checkpoint."""
+        """Take the constants of a checkpoint, as `learn_constants` returned them: plain values by name."""
         self.fitted = dict(constants)
         self.on_fitted()
 
     @abstractmethod
     def learn_constants(self, truth: Any, names: Sequence[str], kept: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The constants, as plain values; arguments as in `fit`."""
+        """The constants that `fit` keeps.
+
+        Parameters
+        ----------
+        truth, names, kept : as in `fit`.
+
+        Returns
+        -------
+        {name: plain value}; lists have one value for each of the K outputs.
+        """
 
     def on_fitted(self) -> None:  # noqa: B027
         """Called once the constants are known: what they change about the task, such as the monitor."""
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:  # noqa: B027
-        """DataError when a split ({name: [n, K, H]}) cannot be learned from or chosen on; most tasks take any."""
+        """Refuse splits that cannot be learned from or chosen on; most tasks take any.
+
+        Parameters
+        ----------
+        truth : {split: [n, K, H], or what `Targets.during` gives}, in the task's units.
+        names : the K outputs.
+
+        Raises
+        ------
+        DataError : with what is missing in which split.
+        """
 
     # --- between the model and the task's units ----------------------------------------------------------------------
 
     @abstractmethod
     def truth(self, raw: np.ndarray) -> np.ndarray:
-        """Raw label values as truth in the task's units; K is axis -2, and NaN stays NaN."""
+        """Raw label values [..., K, H] as truth in the task's units, of the same shape; NaN stays NaN."""
 
     def encode(self, truth: np.ndarray) -> np.ndarray:
-        """Truth as the loss sees it, float32, of the same shape."""
+        """Truth [..., K, H] as the loss sees it, float32, of the same shape."""
         return truth
 
     @abstractmethod
@@ -294,7 +266,7 @@ class Task(ABC):
         """A function (outputs [B, K, H], encoded truth [B, K, H]) -> scalar."""
 
     def train_metrics(self, device: torch.device) -> dict[str, Loss]:
-        """What else is averaged over the steps of an epoch, as `train_NAME` beside the loss."""
+        """Functions (outputs [B, K, H], encoded truth [B, K, H]) -> scalar, averaged over an epoch as `train_NAME`."""
         return {}
 
     @abstractmethod
@@ -302,7 +274,7 @@ class Task(ABC):
         """The model's outputs [n, K, H] in the task's units, in the precision that they come in."""
 
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
-        """`units` as an array, float32."""
+        """`units` of outputs [n, K, H] as an array of the same shape, float32."""
         return self.units(outputs.float()).cpu().numpy()
 
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
@@ -310,28 +282,69 @@ class Task(ABC):
         return pred
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
-        """For a program that runs an exported model: {"rows": what each row is, "calibration": in the data's units}."""
+        """For a program that runs an exported model.
+
+        Parameters
+        ----------
+        names : the K outputs.
+        calibration : what `choose_thresholds` returned.
+
+        Returns
+        -------
+        {"rows": what each row of `inverse_transform`'s result is, "calibration": in the data's units}.
+        """
         return {"rows": [{"name": name, "what": self.row_kind} for name in names], "calibration": dict(calibration)}
 
     # --- judgement ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
-        """The few numbers followed over epochs, the monitor among them; None where undefined."""
+        """The few numbers followed over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
 
     @abstractmethod
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
-        """What is chosen on validation, as plain values and tensors; the defaults where `val` is None."""
+        """What is chosen on validation: thresholds of probabilities, margins of intervals.
+
+        Parameters
+        ----------
+        val : predictions [n, K, H] with their truth; None for the defaults.
+        names : the K outputs.
+
+        Returns
+        -------
+        Plain values and tensors by name; lists have one value for each of the K outputs.
+        """
 
     @abstractmethod
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
-        """Every metric of the summary, for windows whose truth is known."""
+        """Every metric of the summary.
+
+        Parameters
+        ----------
+        scored : predictions [n, K, H] whose truth is known.
+        calibration : what `choose_thresholds` returned.
+        eval_context : the data beside them.
+
+        Returns
+        -------
+        Plain values by name, "n" and all of `headline` among them; None where one is undefined.
+        """
 
     @abstractmethod
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        """The reference predictors beside a model; without training windows those that need none."""
+        """The reference predictors beside a model, by name.
+
+        Parameters
+        ----------
+        eval_context : the data that they look at.
+        train, val : windows to fit on; None in inference, where those of `fitted_references` are left out.
+
+        Returns
+        -------
+        {name: function from an Index to predictions [n, K, H] in the task's units}.
+        """
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -344,24 +357,25 @@ class Task(ABC):
         scored: Sequence[Predictions],
         ahead: Predictions | None,
     ) -> None:
-        """Write the predictions; `ahead` are those of the last context of every row, the target not yet seen."""
+        """Write the predictions as files.
+
+        Parameters
+        ----------
+        folder : the run's.
+        eval_context : the data beside them.
+        calibration : what `choose_thresholds` returned.
+        scored : predictions [n, K, H] of windows whose target lies in the data.
+        ahead : predictions of the last context of every row, the target not yet seen; None where there are none.
+        """
 
     @abstractmethod
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
-        """Write the task's pictures."""
+        """Write the task's pictures.
 
-
-def label_targets(series: Series, config: RunConfig) -> Targets | None:
-    """The label of a window: given per row (`--labels`), or a channel's value along time; None where there is none.
-
-    A model that drops the label channel from its input can infer on files that do not have it.
-    """
-    if series.labels is not None:
-        return Targets(np.ascontiguousarray(series.labels.T), series.label_names, per_row=True)
-    if config.label_src_ch >= series.n_channels:
-        raise UsageError(
-            f"there is no channel {config.label_src_ch}: {series.n_channels} given, counted from 0",
-            where="--label-src-ch",
-        )
-    channel = config.label_src_ch
-    return Targets(series.values[channel : channel + 1], (series.channels[channel],), per_row=False)
+        Parameters
+        ----------
+        folder : the run's.
+        eval_context : the data beside the predictions.
+        calibration : what `choose_thresholds` returned.
+        shown : predictions [n, K, H] to draw, and the figures of the references.
+        """

@@ -23,8 +23,9 @@ from errors import DataError, UsageError
 from registry import Namespace
 from sources.synthetic import demand_series
 from tasks import multiclass, register
-from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor
+from tasks.base import Loss
 from tasks.label_task import LabelTask, per_output
+from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from windows import Index
 
 log = logging.getLogger("tsrun")

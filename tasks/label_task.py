@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from rundir import write_csv
-from tasks.base import EvalContext, Predictions, Predictor, Targets, Task
+from tasks.base import Task
+from tasks.predictions import EvalContext, Predictions, Predictor
+from tasks.targets import Targets
 from windows import Index
 
 MOST_CELLS = 4_000_000  # numbers that gradient boosting is fitted on: seconds, whatever the data's size

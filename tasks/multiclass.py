@@ -14,8 +14,8 @@ import numpy as np
 import metrics
 from errors import DataError
 from rundir import write_csv
-from tasks.base import EvalContext, Predictions, Predictor
 from tasks.label_task import MOST_CELLS, MOST_WINDOWS, flatten
+from tasks.predictions import EvalContext, Predictions, Predictor
 from windows import Index
 
 HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece")

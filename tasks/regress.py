@@ -16,8 +16,10 @@ from errors import UsageError
 from registry import Namespace
 from sources.synthetic import room_series
 from tasks import register
-from tasks.base import EvalContext, Loss, PlotInputs, Predictions, rescaled
+from tasks.base import Loss
 from tasks.label_task import LabelTask, per_output
+from tasks.predictions import EvalContext, PlotInputs, Predictions
+from tasks.targets import rescaled
 
 FLAGS = {
     "target_clip": {

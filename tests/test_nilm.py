@@ -20,9 +20,9 @@ import checkpoint
 import tasks
 import windows
 from config import RunConfig
-from tasks.base import Predictions
 from tasks.nilm.task import DEFAULTS
 from tasks.nilm.timeline import Timeline
+from tasks.predictions import Predictions
 
 from .conftest import ROOT
 from .runs import go, good, strict

@@ -12,7 +12,7 @@ import numpy as np
 from config import exact
 from data import Series
 from rundir import write_csv
-from tasks.base import EvalContext, Predictions
+from tasks.predictions import EvalContext, Predictions
 
 if TYPE_CHECKING:
     from tasks.forecast.viz import Panel

@@ -27,8 +27,10 @@ from registry import Namespace
 from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
-from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor, Targets, Task, rescaled
+from tasks.base import Loss, Task
 from tasks.forecast.outputs import ForecastOutputs, Levels
+from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from tasks.targets import Targets, rescaled
 from windows import Index, Windows
 
 FLAGS = {

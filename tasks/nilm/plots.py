@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.base import EvalContext
 from tasks.nilm import viz
 from tasks.nilm.features import DAY, seconds_of
 from tasks.nilm.metrics import energy_by_day, f1_curve
 from tasks.nilm.timeline import Timeline, kpis
+from tasks.predictions import EvalContext
 
 
 def draw(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tasks.base import Targets, Task, spans
+from tasks.base import Task
 from tasks.nilm.features import MeterInputs
 from tasks.nilm.states import UNKNOWN
+from tasks.targets import Targets, spans
 from windows import Index, Windows, read
 
 

@@ -23,13 +23,15 @@ from rundir import write_json
 from sources.appliances import rule
 from sources.synthetic import appliance_series
 from tasks import register
-from tasks.base import EvalContext, Loss, PlotInputs, Predictions, Predictor, Targets, Task
+from tasks.base import Loss, Task
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
 from tasks.nilm.metrics import best_tau
 from tasks.nilm.reading import read_houses
 from tasks.nilm.states import UNKNOWN, on_states, steps_of
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid
 from tasks.nilm.timeline import Timeline, by_mains, kpis, write_devices, write_timeline
+from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from tasks.targets import Targets
 from windows import Index, Windows
 
 FLAGS = {

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from rundir import write_csv, write_json
-from tasks.base import EvalContext, Predictions, Predictor
 from tasks.nilm.features import MAINS, seconds_of
 from tasks.nilm.metrics import f1_curve, nilm_kpis
 from tasks.nilm.states import filter_runs, stitch
 from tasks.nilm.targets import DeviceTargets
+from tasks.predictions import EvalContext, Predictions, Predictor
 from windows import Index
 
 

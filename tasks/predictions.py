@@ -1,0 +1,59 @@
+"""What is judged, drawn and written: predictions, and the data beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data import Series
+from tasks.targets import Targets
+from windows import Index
+
+Predictor = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windows of an index
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One set of windows with predictions; `truth` is None where no label is known."""
+
+    index: Index
+    pred: np.ndarray  # [n, K, H]
+    truth: np.ndarray | None
+
+    def judged(self) -> tuple[np.ndarray, np.ndarray]:
+        """(truth, pred), where the truth is known."""
+        assert self.truth is not None
+        return self.truth, self.pred
+
+
+@dataclass(frozen=True)
+class PlotInputs:
+    """What a task draws: scored windows, or where there are none the forecasts past the end."""
+
+    name: str  # the model's
+    title: str
+    scored: Predictions | None
+    ahead: Predictions | None
+    beside: Mapping[str, Any]  # the references' figures on the same windows
+
+
+@dataclass(frozen=True)
+class EvalContext:
+    """What a task may look at when it compares, draws and writes: the data as they are and as the model sees them."""
+
+    series: Series
+    targets: Targets | None
+    scaled: np.ndarray  # [C, total], the model's input; empty where it is made as windows are read
+    target_channels: tuple[int, ...]  # rows of `scaled` that the outputs continue; none where they do not
+    names: Sequence[str]
+    per_row: bool
+    seed: int
+    scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
+
+    def raw(self, index: Index) -> np.ndarray:
+        """The label as it stands in the data: [n, K, H]."""
+        assert self.targets is not None
+        return self.targets.at(index)

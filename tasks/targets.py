@@ -1,0 +1,84 @@
+"""What targets are made from, and where they are in a series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from config import RunConfig
+from data import Series
+from errors import UsageError
+from windows import Index, Readable
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+
+
+class Sample(Protocol):
+    """What a task fits its constants to, where an array of it all would be a copy of the data."""
+
+    def means(self) -> list[float]:
+        """The mean of each output."""
+        ...
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What targets are made from: values [K, total] along time, or [K, N] one a row; NaN where unknown."""
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    per_row: bool
+
+    def usable(self) -> np.ndarray:
+        """Mask [total] (or [N]) of what is known of all outputs."""
+        known: np.ndarray = ~np.isnan(self.values).any(axis=0)
+        return known
+
+    def at(self, index: Index) -> np.ndarray:
+        """The labels as they stand in the data at the targets of an index: [n, K, H]."""
+        return spans(self.values, index)
+
+    def during(self, steps: np.ndarray) -> Any:
+        """The labels at the steps of a mask, each once: [1, K, steps], or a Sample."""
+        return self.values[:, steps][None]
+
+    def read(self, task: Task, home: torch.device) -> torch.Tensor | Readable:
+        """The targets of windows as the loss sees them, [K, total], on their device."""
+        targets = task.encode(task.truth(self.values))
+        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
+
+
+def spans(values: np.ndarray, index: Index) -> np.ndarray:
+    """Values [K, total] (or [K, N]) at the targets of an index: [n, K, H]."""
+    if index.horizon == 1:
+        labels: np.ndarray = values[:, index.targets()].T[:, :, None]
+        return labels
+    view = np.lib.stride_tricks.sliding_window_view(values, index.horizon, axis=1)
+    return np.ascontiguousarray(view[:, index.targets()].transpose(1, 0, 2))
+
+
+def rescaled(value: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Standardised rows [n, K, H] in the units that `mean` and `std` [K] are in."""
+    shift, scale = (torch.tensor(part, dtype=value.dtype, device=value.device)[:, None] for part in (mean, std))
+    return value * scale + shift
+
+
+def label_targets(series: Series, config: RunConfig) -> Targets | None:
+    """The label of a window: given per row (`--labels`), or a channel's value along time; None where there is none.
+
+    A model that drops the label channel from its input can infer on files that do not have it.
+    """
+    if series.labels is not None:
+        return Targets(np.ascontiguousarray(series.labels.T), series.label_names, per_row=True)
+    if config.label_src_ch >= series.n_channels:
+        raise UsageError(
+            f"there is no channel {config.label_src_ch}: {series.n_channels} given, counted from 0",
+            where="--label-src-ch",
+        )
+    channel = config.label_src_ch
+    return Targets(series.values[channel : channel + 1], (series.channels[channel],), per_row=False)
