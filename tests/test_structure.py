@@ -10,7 +10,7 @@ import pytest
 
 import backbones
 import tasks
-from tools import count_house
+from tools import count_house, floors
 
 from .conftest import ROOT
 
@@ -52,28 +52,15 @@ def module_of(path):
 
 
 def imports_of(path):
-    """The modules of ours that a file imports anywhere, not counting those for type checking only."""
-    tree = ast.parse(path.read_text())
-    typing_only = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module.split(".")[0]
+    """The modules that a file imports anywhere, not counting those for type checking only."""
+    return {module.partition(".")[0] for module, _ in floors.imports(ast.parse(path.read_text()))}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_one_way(path):
     module = module_of(path)
     assert module in FLOOR, f"{module} has no floor: add it to FLOORS"
-    for other in set(imports_of(path)) & set(FLOOR) - {module}:
+    for other in imports_of(path) & set(FLOOR) - {module}:
         allowed = FLOOR[other] < FLOOR[module] or (module, other) in BESIDE
         assert allowed, f"{path.name} (floor {FLOOR[module]}) imports {other} (floor {FLOOR[other]})"
 

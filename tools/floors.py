@@ -85,7 +85,7 @@ def read(root: Path) -> House:
     split: Graph = {box: set() for box in (*boxes, *(room + DOOR for room in doors))}
     for path, tree in trees.items():
         box = _room(path) + DOOR * (_room(path) in doors and path.parts[1:] == ("__init__.py",))
-        found = (_box(name, word, doors, root) for name, word in _imports(tree))
+        found = (_box(name, word, doors, root) for name, word in imports(tree))
         split[box] |= {other for other in found if other in split} - {box}
     about = {_room(path): _about(tree) for path, tree in trees.items() if len(path.parts) == 1 or _is_face(path)}
     files = {box: sum(_room(path) == box for path in ours) for box in boxes if (root / box).is_dir()}
@@ -118,7 +118,7 @@ def _opens(tree: ast.Module) -> bool:
     return any(isinstance(called, ast.Name) and called.id == "Registry" for called in calls)
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """(module, name imported from it or an empty string) of every absolute import, wherever it is."""
     typing_only = {
         id(node)
