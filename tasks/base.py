@@ -93,7 +93,7 @@ class Task(ABC):
         return {}
 
     def offset(self, config: RunConfig) -> int:
-        """Steps from the last of the context to the first of the target; 0 or less where the target is in the context."""
+        """Steps from the context's last to the target's first; 0 or less where the target is in the context."""
         return config.label_offset
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
