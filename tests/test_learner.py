@@ -265,16 +265,26 @@ def test_the_summary_is_of_the_best_epoch(tmp_path):
     assert "validation" not in trained(tmp_path / "other").content
 
 
-def test_a_closed_form_has_no_epochs(tmp_path):
-    made = trained(tmp_path, "forecast", series_of(steps=40), {"horizon": 2}, backbone="ridge", test_ratio=0.2)
+@pytest.mark.parametrize(
+    ("backbone", "args", "selection", "calibrated"),
+    [
+        ("ridge", {}, "chosen on val, test scored once", True),
+        ("ridge_ensemble", {"refit": True}, "fitted on train and val", False),  # validation has nothing left to say
+    ],
+)
+def test_a_closed_form_has_no_epochs(tmp_path, backbone, args, selection, calibrated):
+    series = series_of(rows=4, steps=80)
+    settings = {"backbone": backbone, "model_args": args, "test_ratio": 0.25, "context_len": 8}
+    made = trained(tmp_path, "forecast", series, {"horizon": 2}, **settings)
     content = strict(tmp_path / "summary.json")
-    assert content["epochs"] == 0 and content["fit"] == made.solution
+    assert (content["epochs"], content["selection"]) == (0, selection)
     assert not (tmp_path / "history.csv").exists()
     states = [Checkpoint.load(tmp_path / file).state for file in (BEST, LAST)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    refit = bool(made.solution.get("refit"))
-    assert content["selection"] == ("fitted on train and val" if refit else "chosen on val, test scored once")
-    assert (made.calibration == {}) is refit  # weights that saw validation have nothing left to choose on
+    assert ("margin" in made.calibration) is calibrated
+    assert made.progress.best == pytest.approx(
+        made.task.val_metrics(*made.evaluator().score(made.split.val).judged())["mse"]
+    )
 
 
 # ---- an interrupted run goes on
