@@ -234,7 +234,7 @@ def check_windows(run_data: RunData) -> None:
 
 
 def _longest_stretch(series: Series, channels: np.ndarray) -> int:
-    usable = np.concatenate([[False], _usable(series, channels), [False]])
+    usable = np.insert(_usable(series, channels), series.offsets, False)  # a stretch ends where its row does
     edges = np.flatnonzero(np.diff(usable.astype(np.int8)))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 

@@ -55,8 +55,10 @@ class Inference:
         self.split = self.config.eval_split or "all"
         self.index = self.index_of(self.split)
         if not len(self.index) and not len(run_data.ahead):
+            if run_data.targets is None and not run_data.per_row and not task.target_in_context:
+                what = f"no row ends with a whole context: {self.config.context_len} steps without a missing value"
+                raise DataError(what, where="--csv")
             dataset.check_windows(run_data)
-            raise DataError("no row ends with a whole context", where="--csv")
         if run_data.series.known and not len(run_data.ahead):
             log.warning(
                 "warning: nothing is forecast past the end: %s must be given for the %d steps after it, in lines that "

@@ -193,6 +193,13 @@ def test_gaps_everywhere_are_an_error_with_the_longest_stretch():
     assert caught.value.where == "--nan drop" and "--nan ffill" in caught.value.hint
 
 
+def test_a_stretch_without_a_gap_ends_where_its_row_does():
+    """Both rows lack their middle: four known steps at the end of the first touch four at the start of the second."""
+    run_data, _ = opened("regress", series_of([9, 9], gaps=[(0, 4), (0, 13)]), 4)
+    with pytest.raises(DataError, match="longest stretch has 4 steps without one, a window 5 "):
+        dataset.check_windows(run_data)
+
+
 # ---- splits, and what training sees
 
 
