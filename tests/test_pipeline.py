@@ -1,0 +1,344 @@
+"""pipeline.py: the settings that a run ends up with, its folds, its directory, and what it prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import cli
+import pipeline
+from errors import CheckpointError, DataError
+
+from .runs import go, good, lay, strict
+
+ROWS, STEPS = 10, 24
+QUICK = "--backbone linear --epochs 2 --reference off --no-plots"
+TWO = "--csv data/a.csv data/b.csv"
+TRAIN = f"--mode train --task regress {TWO} --context-len 4 {QUICK}"
+NAME = "train_regress_ctx4_ch2_linear_seed777_splitgroup"
+CPU = torch.device("cpu")
+
+
+class Stopped(Exception):
+    """What ends a run from outside."""
+
+
+@pytest.fixture
+def box(tmp_path) -> Path:
+    rng = np.random.default_rng(2)
+    return lay(tmp_path, a=rng.normal(size=(ROWS, STEPS)), b=rng.normal(size=(ROWS, STEPS)))
+
+
+@pytest.fixture
+def inside(box, monkeypatch) -> Path:
+    """The same, as the working directory."""
+    monkeypatch.chdir(box)
+    return box
+
+
+def opened(*words: object):
+    argv = shlex.split(" ".join(map(str, words)))
+    config = cli.parse(argv)
+    return config, *pipeline.open_data(config, argv)
+
+
+def differing(one, two) -> set[str]:
+    """The settings in which two configurations differ."""
+    one, two = one.flat(), two.flat()
+    return {key for key in one | two if one.get(key) != two.get(key)}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ---- the last word on the configuration
+
+
+def test_the_configuration_is_final_once_the_data_are_open(inside):
+    config, run_data, task, start = opened(TRAIN)
+    assert run_data.config == config and start is None and not hasattr(task, "fitted")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        run_data.config.context_len = 5
+
+
+def test_the_context_follows_from_whole_rows(inside):
+    np.savetxt(inside / "y.csv", np.arange(ROWS) % 3, fmt="%d")
+    config, run_data, _, _ = opened("--mode train --task regress", TWO, "--labels y.csv", QUICK)
+    assert config.context_len is None and run_data.config.context_len == STEPS
+    assert differing(config, run_data.config) == {"context_len"}
+    assert run_data.per_row and len(run_data.index) == ROWS
+
+
+def test_a_backbone_of_two_stages_trains_both_unless_one_is_named(inside):
+    words = TRAIN.replace("--backbone linear", "--backbone fusion_gru")
+    for stage, trained in (("", "all"), ("--stage end2end", "end2end"), ("--stage encoder", "encoder")):
+        config, run_data, _, _ = opened(words, stage)
+        assert run_data.config.stage == trained
+        assert differing(config, run_data.config) == ({"stage"} if stage == "" else set())
+
+
+def test_a_stride_follows_from_the_window_of_a_meter(inside):
+    """Half a window, 9 // 2; inference goes on with it."""
+    lines = [
+        f"2024-01-01 00:{t // 60:02}:{t % 60:02},{20 + 50 * (t // 80 % 2)},{50 * (t // 80 % 2)}"
+        for t in range(0, 1600, 8)
+    ]
+    (inside / "meter.csv").write_text("\n".join(["time,mains,tv", *lines]) + "\n")
+    meter = "--task nilm --csv meter.csv --time-col time --device-cols tv --val-ratio 0.3 --test-ratio 0"
+    words = f"--mode train {meter} --context-len 9 --backbone tcn --model-args filters=2 --epochs 1"
+    config, run_data, task, _ = opened(words)
+    assert (config.stride, run_data.config.stride, task.horizon) == (1, 4, 9)
+    assert opened(words, "--stride 3")[1].config.stride == 3
+    run = good(inside, words, "--reference off --no-plots")
+    config, run_data, _, _ = opened(f"--mode infer --csv meter.csv --ckpt {run}")
+    assert (run_data.config.stride, run_data.config.context_len, run_data.config.time_col) == (4, 9, "time")
+
+
+@pytest.fixture
+def trained(inside) -> str:
+    words = TRAIN.replace("regress", "classify").replace("linear", "gru")
+    words += " --model-args hidden=3 --bin-rule gt --bin-thr 0.1 --alpha 0.7 --label-offset 2 --split-mode holdout"
+    good(inside, words, "--val-ratio 0.3 --test-ratio 0.1 --stride 2 --seed 5 --lr 0.3 --tag first")
+    return "artifacts/first"
+
+
+FIXED = {
+    "context_len": 4,
+    "backbone": "gru",
+    "model_args": {"hidden": 3},
+    "label_offset": 2,
+    "bin_rule": "gt",
+    "bin_thr": 0.1,
+}
+
+
+def test_finetuning_takes_what_the_model_means_and_nothing_else(inside, trained):
+    words = f"--mode finetune {TWO} --ckpt {trained} --epochs 7 --val-ratio 0.4 --alpha 0.2"
+    config, run_data, task, start = opened(words)
+    assert differing(config, run_data.config) == set(FIXED)
+    flat = run_data.config.flat()
+    assert {name: flat[name] for name in FIXED} == FIXED
+    assert (flat["epochs"], flat["val_ratio"], flat["alpha"], flat["seed"], flat["lr"]) == (7, 0.4, 0.2, 777, 1e-3)
+    assert (task.options.bin_thr, task.options.alpha) == (0.1, 0.2)
+    assert start.outputs == ["a"] and start.config["lr"] == 0.3
+
+
+def test_inference_takes_the_split_and_every_option_too(inside, trained):
+    config, run_data, task, start = opened(f"--mode infer {TWO} --ckpt {trained} --batch-size 9")
+    split = {"split_mode": "holdout", "val_ratio": 0.3, "test_ratio": 0.1, "stride": 2, "seed": 5, "alpha": 0.7}
+    assert differing(config, run_data.config) == set(FIXED) | set(split)
+    flat = run_data.config.flat()
+    assert {name: flat[name] for name in split} == split and (flat["batch_size"], flat["lr"]) == (9, 1e-3)
+    assert task.options.alpha == 0.7 and start.config["seed"] == 5
+    given = opened(f"--mode infer {TWO} --ckpt {trained} --seed 6 --stride 1")[1].config
+    assert (given.seed, given.stride, given.val_ratio) == (6, 1, 0.3)
+
+
+@pytest.mark.parametrize("mode", ["finetune", "infer"])
+def test_a_flag_that_contradicts_the_model_is_an_error(inside, trained, mode):
+    with pytest.raises(CheckpointError, match=r"--context-len 5 \(the checkpoint has 4\)"):
+        opened(f"--mode {mode} {TWO} --ckpt {trained} --context-len 5")
+    with pytest.raises(CheckpointError, match=r"was trained on 2 input channel\(s\), the data have 1"):
+        opened(f"--mode {mode} --csv data/a.csv --ckpt {trained}")
+
+
+def test_data_that_are_too_short_are_an_error_before_a_directory_is_made(inside):
+    with pytest.raises(DataError, match="rows have 24 steps"):
+        opened(TRAIN.replace("--context-len 4", "--context-len 24"))
+    assert go(inside, TRAIN.replace("--context-len 4", "--context-len 24")).code == 3
+    assert not (inside / "artifacts").exists()
+
+
+# ---- folds
+
+
+def test_folds_are_joined_by_their_mean_and_spread(box):
+    """R2 is undefined in the first fold, whose validation has one value: the mean is over the others."""
+    a = np.loadtxt(box / "data/a.csv", delimiter=",")
+    a[:, 12:16] = 0.5  # each fold validates on a sixth of the row: steps 12, then 16, then 20 on
+    lay(box, a=a)
+    done = go(box, TRAIN, "--split-mode rolling --folds 3 --val-ratio 0.1667")
+    folds = [strict(done.directory / f"fold_{k}/summary.json") for k in range(3)]
+    joined = strict(done.directory / "summary.json")
+    assert folds[0]["r2"] is None and joined["headline"] == folds[2]["headline"]
+    for name in ("mae", "rmse", "r2"):
+        values = [fold["headline"][name] for fold in folds]
+        known = [value for value in values if value is not None]
+        mean = sum(known) / len(known)
+        std = (sum((value - mean) ** 2 for value in known) / len(known)) ** 0.5
+        assert len(known) == (2 if name == "r2" else 3)
+        assert joined["folds"][name] == {"mean": pytest.approx(mean), "std": pytest.approx(std), "values": values}
+        assert f"{name} over 3 folds: {mean:.4g} ± {std:.4g}" in done.out.splitlines()
+    assert joined["best_val"] == pytest.approx(sum(fold["best_val"] for fold in folds) / 3)
+    assert joined["parameters"] == folds[2]["parameters"] and joined["mae"] == folds[2]["mae"]
+    for name, content in tree(done.directory / "fold_2").items():
+        if name != "summary.json":
+            assert (done.directory / name).read_bytes() == content
+    cuts = [strict(done.directory / f"fold_{k}/manifest.json")["split"]["cuts"]["val_from"] for k in range(3)]
+    assert cuts == [12, 16, 20]
+
+
+def test_a_fold_that_was_complete_is_not_trained_again(inside):
+    """Stopped in the second fold: the first stays as it is, and the result is that of a run without a break."""
+    words = f"{TRAIN} --split-mode rolling --folds 2 --val-ratio 0.2"
+    straight = strict(good(inside, words, "--tag straight") / "summary.json")
+    argv = shlex.split(f"{words} --tag broken")
+    epochs = []
+
+    def stop(line):
+        epochs.append(line["epoch"])
+        if len(epochs) == 4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        pipeline.learn(cli.parse(argv), argv, CPU, stop)
+    assert epochs == [1, 2, 1, 2] and not (inside / "artifacts/broken").exists()
+    first = tree(inside / "artifacts/.broken.partial/fold_0")
+    epochs.clear()
+    content, final = pipeline.learn(
+        cli.parse([*argv, "--resume"]), argv, CPU, lambda line: epochs.append(line["epoch"])
+    )
+    assert epochs == [2] and final == Path("artifacts/broken")
+    assert tree(final / "fold_0") == first
+    assert content["folds"] == straight["folds"] and content["best_val"] == straight["best_val"]
+
+
+def test_a_complete_run_has_nothing_to_resume(box):
+    first = go(box, TRAIN)
+    before = tree(first.directory)
+    again = go(box, TRAIN, "--resume")
+    assert again.code == 0 and "this run is complete, there is nothing to resume" in again.err
+    assert tree(first.directory) == before and again.out == first.out
+
+
+# ---- a run that fails
+
+
+def test_a_diverged_run_is_set_aside(box):
+    words = f"{TRAIN} --lr 1e30 --clip 0 --optimizer sgd --epochs 5 --patience 0"
+    for name in (f"{NAME}.diverged", f"{NAME}.diverged.1"):
+        done = go(box, words)
+        assert (done.code, done.out) == (5, "")
+        assert f"the best checkpoint before it is in artifacts/{name}" in done.err
+        assert (box / "artifacts" / name).is_dir()
+    assert {path.name for path in (box / "artifacts").iterdir()} == {f"{NAME}.diverged", f"{NAME}.diverged.1"}
+    assert go(box, TRAIN).code == 0  # the name is free
+
+
+@pytest.mark.parametrize("words", ["--resume", ""])
+def test_an_unfinished_run_without_a_state_leaves_nothing(box, words, monkeypatch):
+    def fail(*_):
+        raise DataError("in the middle", where="--csv")
+
+    monkeypatch.setattr("trainer.Trainer.run", fail)
+    done = go(box, TRAIN, words)
+    assert (done.code, done.out) == (3, "") and "in the middle" in done.err
+    assert not list((box / "artifacts").iterdir())
+
+
+# ---- what is printed
+
+
+def test_json_is_all_that_stdout_gets(box):
+    done = go(box, TRAIN, "--json")
+    assert done.out.count("\n") == 1
+    summary = strict(box / "artifacts" / NAME / "summary.json")
+    assert json.loads(done.out) == {**summary, "directory": f"artifacts/{NAME}"}
+    assert re.findall(r"^epoch (\d)/2", done.err, flags=re.MULTILINE) == ["1", "2"]
+    quiet = go(box, TRAIN, "--json --quiet --overwrite")
+    assert quiet.err == "" and json.loads(quiet.out)["mae"] == summary["mae"]
+
+
+def test_an_undefined_number_is_null(box):
+    lay(box, a=np.ones((ROWS, STEPS)))
+    done = go(box, TRAIN, "--json")
+    assert done.code == 0 and json.loads(done.out, parse_constant=pytest.fail)["headline"]["r2"] is None
+    assert re.search(r"^linear +\S+ +\S+ +undefined$", go(box, TRAIN, "--overwrite").out, flags=re.MULTILINE)
+
+
+def parsed(out: str, columns: int) -> dict[str, list[str]]:
+    """{name: its numbers} of the lines of the table, in their order."""
+    rows = [line.split() for line in out.splitlines()[2:-1]]
+    assert all(len(row) == 1 + columns for row in rows)
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "monitor", "highest_first"),
+    [("regress", "summary.json", "mae", False), ("classify", "metrics.json", "pr_auc", True)],
+)
+def test_references_stand_under_the_model_the_best_first(box, task, file, monitor, highest_first):
+    words = TRAIN.replace("regress", task).replace("--reference off", "--reference auto")
+    done = go(box, words, "--bin-rule gt" if task == "classify" else "")
+    content = strict(done.directory / file)
+    headline, found = list(content["headline"]), parsed(done.out, len(content["headline"]))
+    assert done.out.splitlines()[1].split() == headline
+    scores = {name: report[monitor] for name, report in content["references"].items()}
+    assert list(found) == ["linear", *sorted(scores, key=scores.get, reverse=highest_first)] and len(scores) == 4
+    for name, row in found.items():
+        report = content["headline"] if name == "linear" else content["references"][name]
+        assert [float(text) for text in row] == pytest.approx([report[key] for key in headline], rel=1e-3, abs=1e-9)
+    positive = f", {100 * content['prevalence']:.1f} % positive" if task == "classify" else ""
+    assert done.out.startswith(f"val: {2 * 20} windows{positive} (val-selected; 9 parameters, ")
+    assert done.out.splitlines()[-1] == str(done.directory.relative_to(box))
+
+
+def test_a_reference_that_was_left_out_has_no_line(box):
+    run = good(box, TRAIN)
+    done = go(box, f"--mode infer {TWO} --no-plots --ckpt {run}")
+    content = strict(done.directory / "summary.json")
+    assert "skipped" in content["references"]["gradient_boosting"]
+    assert set(parsed(done.out, 3)) == {"linear", *content["references"]} - {"gradient_boosting"}
+    assert "200 windows (includes training windows; " in done.out
+
+
+def test_what_cannot_be_scored_is_said_to_be_predicted(box):
+    run = good(box, TRAIN, "--drop-label-from-x")
+    done = go(box, f"--mode infer --csv data/b.csv --no-plots --ckpt {run}")
+    assert done.out.splitlines() == [
+        "predicted, not scored: no label is known for these windows",
+        str(done.directory.relative_to(box)),
+    ]
+
+
+# ---- a dry run
+
+
+def test_a_dry_run_counts_and_writes_nothing(box):
+    """Of 10 rows of 24 steps, 20 windows each, 2 rows validate and 3 test; 2 channels of 4 steps and a bias."""
+    values = np.loadtxt(box / "data/a.csv", delimiter=",")
+    words = f"{TRAIN} --test-ratio 0.3 --batch-size 1024 --dry-run"
+    done, plain = go(box, words, "--json"), go(box, words)
+    said = json.loads(done.out)
+    means = said.pop("label_mean")
+    assert said == {
+        "dry_run": NAME,
+        "windows": {"train": 100, "val": 40, "test": 60},
+        "overlap": 0,
+        "parameters": 9,
+        "memory": {"data_bytes": 2 * 4 * 480, "model_and_optimizer_bytes": 4 * 4 * 9, "batch_bytes": 4 * 100 * 8},
+        "directory": f"artifacts/{NAME}",
+    }
+    whole = sum(means[name][0] * said["windows"][name] for name in means) / 200
+    assert whole == pytest.approx(values[:, 4:].mean(), abs=1e-6)  # every label is in one split
+    for line in (
+        "parameters            9",
+        "  train                 100",
+        f"dry run               {NAME}",
+        "  data                  0.0 MiB",
+    ):
+        assert line in plain.out.splitlines()
+    assert not (box / "artifacts").exists()
+
+
+def test_a_dry_run_of_folds_is_of_the_last(box):
+    done = go(box, TRAIN, "--split-mode rolling --folds 2 --val-ratio 0.25 --dry-run --json")
+    assert json.loads(done.out)["windows"] == {"train": 10 * (18 - 4), "val": 10 * 6, "test": 0}
