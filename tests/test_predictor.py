@@ -133,6 +133,12 @@ def test_files_of_training_are_split_as_they_were(home, split, rows, seen, selec
     assert sorted(set(found)) == sorted(expected)
 
 
+def test_rows_of_training_are_remembered_whatever_the_seed(home):
+    folder = inferred(home, "regress", "--eval-split val --seed 5")
+    of_training = Checkpoint.load(home / "artifacts/regress" / BEST).split["rows"]["val"]
+    assert sorted({int(line["row"]) for line in preds(folder) if line["y_true"]}) == of_training
+
+
 def test_a_time_split_is_made_again(home):
     good(home, TRAIN, "--task regress --split-mode holdout --tag timed")
     folder = inferred(home, "timed", "--eval-split test")
@@ -227,6 +233,17 @@ def test_nothing_to_predict_has_its_reason_where_the_label_is_there(home):
     lay(home, short=np.ones((3, 3)), shorter=np.ones((3, 3)))
     done = go(home, line_of("regress", "--csv data/short.csv data/shorter.csv"))
     assert done.code == 3 and "rows have 3 steps, a window needs 4 + 1 = 5" in done.err
+
+
+def test_labels_of_whole_rows_have_no_next_step(home):
+    (home / "y.csv").write_text("\n".join(str(row % 3) for row in range(ROWS)) + "\n")
+    good(home, TRAIN, "--task regress --labels y.csv --tag rows")
+    done = go(home, line_of("rows", "--csv data/a.csv data/b.csv"))
+    content, lines = strict(done.directory / "summary.json"), preds(done.directory)
+    assert "warning" not in done.err and content["unscored"]
+    assert len(lines) == ROWS * (STEPS - CONTEXT + 1) and {line["y_true"] for line in lines} == {""}
+    scored = strict(inferred(home, "rows", "--labels y.csv") / "summary.json")
+    assert scored["n"] == len(lines) and scored["mae"] > 0
 
 
 def test_a_forecast_past_the_end_waits_for_what_is_known_ahead(tmp_path):
