@@ -64,7 +64,7 @@ def test_an_agent_reads_proposes_and_is_told_what_is_wrong(study):  # noqa: F811
     assert "data['pred_len'] cannot be changed by a proposal" in said[1] and "only batch_size" in said[1]
     assert "training" in said[2]
     assert "no run run_0009 is claimed" in said[3] and "run_0000 is complete" in said[4]
-    assert "no such file" in said[5] and "no run id" in said[6]
+    assert "no such file" in said[5] and "is not a run id" in said[6]
     for line in (study / "protocol.log").read_text().splitlines():
         assert json.loads(line)["jsonrpc"] == "2.0", "stdout carries the protocol alone"
 

@@ -298,8 +298,8 @@ def test_items_go_by_id_or_name_and_may_be_called_otherwise(read):
         (["Fruhstück"], ["house 8 has no item 'Fruhstück'", "did you mean Frühstück?", "27 (Kettle)"]),
         (["90"], ["house 8 has no item '90'"]),  # which is another house's
         (["fridge=99"], ["house 8 has no item '99'"]),
-        (["Kettle"], ["2 items are called 'Kettle': 27, 28", "by its id"]),
-        (["27", "x=27"], ["item 27 is named twice"]),
+        (["Kettle"], ["2 items are called 'Kettle': 27, 28", "give its id"]),
+        (["27", "x=27"], ["item 27 is given twice"]),
         (["41"], ["item 41 (Empty) has no reading at all"]),
         (["x'; DROP TABLE items; --"], ["has no item"]),
     ],
@@ -322,7 +322,7 @@ def test_what_is_not_there_is_named_with_what_is(postgres, rows):
     refused('relation "none.houses" does not exist', "--db-schema", schema="none")
     refused("'fast' is not one of raw, function", reader="fast")
     refused("'soon' is not a date", "--start", start="soon")
-    refused("nothing is from", start="2017-03-26", end="2017-03-26")
+    refused("the range from", start="2017-03-26", end="2017-03-26")
 
 
 @pytest.mark.parametrize("reader", deddiag.READERS)

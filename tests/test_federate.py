@@ -374,13 +374,13 @@ def test_no_head_is_on_the_wire_and_another_schema_is_refused(data: Path, tmp_pa
 
 @pytest.mark.slow
 def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data: Path, tmp_path: Path) -> None:
+    client = flower.HomeClient(homes_of(data, Parting(), "--model-args", "hidden=4")["attic"], tmp_path)
     with part("--rounds", 300, "--modes", "fedper", "--", *words(data, "--out", tmp_path / "out")) as process:
         await_line(process, "fedper round 2/300")
         children = family(process.pid)
         (address,) = [c.split("--serve ")[1].split()[0] for c in children.values() if "--serve" in c]
         (victim,) = [pid for pid, command in children.items() if "--home barn" in command]
         os.kill(victim, signal.SIGKILL)
-        client = flower.HomeClient(homes_of(data, Parting(), "--model-args", "hidden=4")["attic"], tmp_path)
         with pytest.raises(CheckpointError, match=r"home 'attic' was refused: model_args .* 4}, where"):
             flower.join(address, client, wait=5)
         out, told = process.communicate(timeout=60)
