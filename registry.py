@@ -58,9 +58,9 @@ class Registry:
 
     def _names(self) -> tuple[str, ...]:
         """Every entry's name, sorted."""
-        own = {path.stem for path in self.folder.glob("*.py") if self._holds_table(path)}
-        rooms = {path.parent.name for path in self.folder.glob(f"*/{self.main}.py") if self._holds_table(path)}
-        return tuple(sorted(own | rooms))
+        files = {path.stem for path in self.folder.glob("*.py") if self._holds_table(path)}
+        folders = {path.parent.name for path in self.folder.glob(f"*/{self.main}.py") if self._holds_table(path)}
+        return tuple(sorted(files | folders))
 
     def _table(self, name: str, which: str) -> dict[str, Any]:
         """The literal table `which` of an entry's file, annotated or not; empty where it has none.

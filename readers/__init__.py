@@ -29,7 +29,12 @@ DEFAULT = "text"  # reads files of any other ending
 
 @functools.cache
 def load(name: str) -> Reader:
-    """The reader of this name; imports its file."""
+    """The reader called `name`, made once; imports its file.
+
+    Raises
+    ------
+    ModuleNotFoundError : there is no such reader.
+    """
     reader: Reader = _registry.load(name)()
     return reader
 
@@ -37,14 +42,22 @@ def load(name: str) -> Reader:
 def reader_of(files: Iterable[Path | str]) -> Reader:
     """The reader for files of these names: the one that their ending calls for.
 
-    Files of any other ending, or of different formats, are for the reader of CSV text, the default.
+    Parameters
+    ----------
+    files : paths or names of files. Files of any other ending, or of different formats, are for the reader of CSV text,
+        the default.
     """
     found = {_name_of(str(file)) for file in files}
     return load(found.pop() if len(found) == 1 else DEFAULT)
 
 
 def stem(file: Path) -> str:
-    """A file's name without its folder and without the ending of its format (and .gz): what its channel is called."""
+    """A file's name without its folder and without the ending of its format (and .gz): what its channel is called.
+
+    Parameters
+    ----------
+    file : a path, which need not exist.
+    """
     name = file.name.removesuffix(".gz")
     ending = next((ending for ending in _endings() if name.endswith(ending)), "")
     return name.removesuffix(ending) or file.name

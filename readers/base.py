@@ -61,7 +61,12 @@ class Reader(ABC):
         """
 
     def dialect(self, asked: Dialect) -> Dialect:
-        """How the text of `text` is written, where the flags say `asked` of CSV files."""
+        """How the text that `text` returns is written.
+
+        Parameters
+        ----------
+        asked : what the flags say about CSV files.
+        """
         return replace(asked, sep=",", decimal=".", header="yes" if self.named_columns else asked.header)
 
     def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
@@ -97,14 +102,34 @@ class Reader(ABC):
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> io.BytesIO:
-    """Rows of Python values as CSV text: floats in their shortest exact spelling, None as an empty cell."""
+    """Rows of Python values as CSV text.
+
+    Parameters
+    ----------
+    rows : a sequence of cells per line. Floats are written in their shortest exact spelling, None as an empty cell.
+
+    Returns
+    -------
+    UTF-8 lines ended by `\\n`, at their start.
+    """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return io.BytesIO(text.getvalue().encode())
 
 
 def require(module: str, path: Path, requirements: str) -> Any:
-    """The module that a format needs. UsageError naming the requirements file where it is not installed."""
+    """The module that a format needs, imported.
+
+    Parameters
+    ----------
+    module : its full name, such as pyarrow.parquet.
+    path : the file that needs it, for the message.
+    requirements : the requirements file that installs it.
+
+    Raises
+    ------
+    UsageError : it is not installed; the message names the requirements file.
+    """
     try:
         return importlib.import_module(module)
     except ImportError:

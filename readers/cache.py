@@ -36,7 +36,7 @@ class Key:
 
 
 def folder() -> Path | None:
-    """`$TSRUN_CACHE`, `$XDG_CACHE_HOME/tsrun` or `~/.cache/tsrun`; None where TSRUN_CACHE=off."""
+    """The cache's folder: `$TSRUN_CACHE`, `$XDG_CACHE_HOME/tsrun` or `~/.cache/tsrun`; None where TSRUN_CACHE=off."""
     named = os.environ.get("TSRUN_CACHE", "")
     if named.casefold() == "off":
         return None
@@ -46,23 +46,38 @@ def folder() -> Path | None:
 
 
 def key(path: Path, options: dict[str, str]) -> Key | None:
-    """The key of `path` as it is now; None where it is not cached: off, small, not a plain file, or missing."""
-    home = folder()
+    """The key of a file as it is now.
+
+    Parameters
+    ----------
+    path : the source file.
+    options : how it is read; another reading is another entry.
+
+    Returns
+    -------
+    The key; None where the file is not cached: the cache is off, or the file is small, missing or not a plain file.
+    """
+    directory = folder()
     try:
         status = path.stat()
     except OSError:
         return None
-    if home is None or status.st_size < LEAST_BYTES or not path.is_file():
+    if directory is None or status.st_size < LEAST_BYTES or not path.is_file():
         return None
     stamps = {name: getattr(status, f"st_{name}") for name in ("size", "mtime_ns", "ctime_ns", "ino", "dev")}
     name = json.dumps([str(path.resolve()), options], sort_keys=True)
-    entry = home / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.table"
+    entry = directory / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.table"
     young = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < RACY_NS
     return Key(entry, {"source": name, **stamps}, young)
 
 
 def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
-    """What `store` kept for this key: (facts, values float32 [N, T]); None where there is no valid entry."""
+    """What `store` kept for a key.
+
+    Returns
+    -------
+    (facts, values float32 [N, T]); None where there is no valid entry. It never raises.
+    """
     try:
         with wanted.entry.open("rb") as file:
             form, checksum = file.readline(80).split()
@@ -82,7 +97,18 @@ def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
 
 
 def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
-    """Keep `facts` (plain JSON) and `values` float32 [N, T] for this key; returns a note if that failed, else ''."""
+    """Keep what was parsed of a file.
+
+    Parameters
+    ----------
+    wanted : the key.
+    facts : plain values, for JSON.
+    values : float32 [N, T].
+
+    Returns
+    -------
+    A note where that failed, else "". A file that changed a moment ago is not kept.
+    """
     if wanted.young or values.nbytes > MOST_BYTES:
         return ""
     head = json.dumps({"state": wanted.state, "shape": values.shape, "facts": facts}).encode() + b"\n"
@@ -109,10 +135,10 @@ def _checksum(head: bytes, values: np.ndarray) -> bytes:
     return b"%08x" % zlib.crc32(values.data.cast("B"), zlib.crc32(head))
 
 
-def _trim(home: Path) -> None:
+def _trim(directory: Path) -> None:
     """Remove the entries that were used longest ago, until the rest is below MOST_BYTES."""
     found = []
-    for path in home.iterdir():
+    for path in directory.iterdir():
         if path.suffix in (".table", ".part"):
             with contextlib.suppress(OSError):  # another process may have removed it
                 status = path.stat()

@@ -58,7 +58,7 @@ class Clock:
         return _split(self.freq)[1] in _DAYS
 
     def extend(self, last: int, steps: int) -> np.ndarray:
-        """The `steps` stamps after `last`, int64 [steps]."""
+        """The `steps` stamps after the stamp `last`: int64 ns [H] for H steps."""
         ahead = np.arange(1, steps + 1, dtype=np.int64)
         if not self.calendar:
             return last + ahead * self.step
@@ -121,7 +121,10 @@ class Clock:
         return wall
 
     def of_wall(self, wall: np.ndarray) -> np.ndarray:
-        """The inverse of `wall`: the first of a time that occurs twice, the next after one that is skipped."""
+        """The inverse of `wall`, int64 ns [n].
+
+        Of a time that occurs twice it is the first, for one that is skipped the next that exists.
+        """
         shift = fixed_offset(self.tz)
         if shift is not None:
             return np.asarray(wall, np.int64) - shift
@@ -140,17 +143,27 @@ class Clock:
             return to_offset(f"{count}{_OF_OLD.get(unit, unit)}{anchor}")
 
     def plain(self) -> dict[str, str]:
-        """For a checkpoint."""
+        """The step and the zone as plain values, for a checkpoint: {"freq", "tz"}."""
         return asdict(self)
 
     @classmethod
     def of(cls, plain: dict[str, str]) -> Clock:
-        """The inverse of `plain`."""
+        """The inverse of `plain`. ValueError where the frequency is none."""
         return cls(**plain)
 
 
 def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
-    """The clock of sorted stamps [n >= 3]; None where they are not regular."""
+    """The clock of a row.
+
+    Parameters
+    ----------
+    times : stamps in ns, int64 [n], sorted, n >= 3.
+    tz : their zone, as `Clock.tz`.
+
+    Returns
+    -------
+    The clock; None where the stamps are not regular.
+    """
     wall = Clock("D", tz).wall(times)
     days, steps = np.diff(wall), np.diff(times)
     regular = None
@@ -176,7 +189,16 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
 
 
 def canonical(freq: str) -> str:
-    """A frequency in the spelling of pandas 3: `60T`, `1H` -> `h`; `M` -> `ME`. ValueError for anything else."""
+    """A frequency in the spelling of pandas 3: `60T`, `1H` -> `h`; `M` -> `ME`.
+
+    Parameters
+    ----------
+    freq : any spelling that pandas takes or took.
+
+    Raises
+    ------
+    ValueError : it is not a frequency.
+    """
     count, unit, anchor = _split(freq)
     if unit in _FIXED:
         return fixed_freq(count * _FIXED[unit])
@@ -187,14 +209,28 @@ def canonical(freq: str) -> str:
 
 
 def fixed_freq(step: int) -> str:
-    """A length of time in ns as a frequency in its largest whole unit: `h`, `15min`, `36h`."""
+    """A length of time as a frequency in its largest whole unit: `h`, `15min`, `36h`.
+
+    Parameters
+    ----------
+    step : the length in ns, above 0.
+    """
     unit = next(unit for unit, length in _FIXED.items() if step % length == 0)
     count = step // _FIXED[unit]
     return f"{count if count != 1 else ''}{unit}"
 
 
 def fixed_offset(tz: str) -> int | None:
-    """The offset of a zone from UTC in ns; None where it changes within the year. 0 for no zone."""
+    """The offset of a zone from UTC.
+
+    Parameters
+    ----------
+    tz : a zone, as `Clock.tz`; "" for no zone.
+
+    Returns
+    -------
+    The offset in ns; None where it changes within the year. 0 for no zone.
+    """
     if tz in ("", "UTC"):
         return 0
     match = _OFFSET.fullmatch(tz)
@@ -204,7 +240,12 @@ def fixed_offset(tz: str) -> int | None:
 
 
 def offset_text(shift: int) -> str:
-    """An offset from UTC in ns as `+01:00`; seconds, which zones had before 1900, only where there are some."""
+    """An offset from UTC as text: `+01:00`.
+
+    Parameters
+    ----------
+    shift : the offset in ns. Its seconds, which zones had before 1900, are written only where there are some.
+    """
     minutes, seconds = divmod(abs(shift) // _FIXED["s"], 60)
     rest = f":{seconds:02d}" if seconds else ""
     return f"{'-' if shift < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}{rest}"

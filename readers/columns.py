@@ -65,7 +65,18 @@ class LongFile:
 
 
 def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
-    """Read one long file. DataError for a file, column, line or cell that is not in order."""
+    """Read one long file.
+
+    Parameters
+    ----------
+    path : the file, of any format that a reader knows.
+    wanted : the columns to read.
+    dialect : how the flags say that CSVs are written.
+
+    Raises
+    ------
+    DataError : a file, column, line or cell that is not in order.
+    """
     dialect = dialect_of(path, dialect)
     with open_table(path) as table:
         text = _Text(read_whole(table.text, path), path, dialect)
@@ -74,10 +85,19 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
 
 
 def read_answer(text: bytes, path: Path, id_col: str, columns: tuple[str, ...] | None) -> LongFile:
-    """The answer to the query in the file `path`, as CSV with a header: the time, then channels and maybe an id.
+    """The answer to a query, read as a long file.
 
-    Raises DataError as `read_file` does, and UsageError for an id that is the time; a location is the file and the row
-    of the answer, counted from 1.
+    Parameters
+    ----------
+    text : CSV with a header: the time, then channels and maybe an id.
+    path : the file of the query; a location in a message is this file and the row of the answer, counted from 1.
+    id_col : the column of the row ids; "" for none.
+    columns : the channels wanted; None for all others.
+
+    Raises
+    ------
+    DataError : as in `read_file`.
+    UsageError : the id is the column of the time.
     """
     answer = _Answer(text.rstrip(b"\n"), path, Dialect(",", ".", "yes", "no"))
     time = answer.header()[0]

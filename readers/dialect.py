@@ -50,9 +50,11 @@ class Dialect:
         return float(text) if _NUMBER.fullmatch(text) else None
 
     def is_text(self, cell: str) -> bool:
+        """Whether the cell holds text: neither a number nor a missing value."""
         return self.number(cell) is None
 
     def is_number(self, cell: str) -> bool:
+        """Whether the cell holds a number that is not missing."""
         value = self.number(cell)
         return value is not None and value == value
 
@@ -62,7 +64,22 @@ class Dialect:
         return Dialect(";", "," if self.decimal == "." else ".")
 
     def split(self, lines: Sequence[str], path: Path, first_line: int = 1) -> list[list[str]]:
-        """Each line's cells without quotes. `first_line` is the number of lines[0] in the file, for the DataError."""
+        """The cells of each line, without quotes.
+
+        Parameters
+        ----------
+        lines : n lines without their ends.
+        path : the file, for the error.
+        first_line : the number of lines[0] in the file, for the error.
+
+        Returns
+        -------
+        n lists of cells; an empty line has one empty cell.
+
+        Raises
+        ------
+        DataError : a quote that is not closed in its line, or a stray carriage return.
+        """
         reader = csv.reader(lines, delimiter=self.sep, skipinitialspace=self.sep != " ", strict=True)
         rows: list[list[str]] = []
         try:
@@ -100,7 +117,15 @@ class Layout:
 def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[str]]:
     """The layout of a table by its first lines, and notes on it.
 
-    Raises DataError for an empty file, a header without rows, and cells that another --sep or --decimal would explain.
+    Parameters
+    ----------
+    lines : the first lines of the file; [""] where it is empty.
+    dialect : how the file is written, and what the flags say of its header and row ids.
+    path : the file, for the error.
+
+    Raises
+    ------
+    DataError : an empty file, a header without rows, or cells that another --sep or --decimal would explain.
     """
     if lines == [""]:
         raise DataError("the file is empty", where=str(path))
@@ -123,22 +148,49 @@ def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[
 
 
 def has_names(cells: Sequence[str], dialect: Dialect) -> bool:
-    """Whether a line names columns: it has no number, and text outside the first cell, which may be over row ids."""
+    """Whether a line names columns: it has no number, and text outside the first cell, which may be over row ids.
+
+    Parameters
+    ----------
+    cells : the line's cells.
+    dialect : what a number is.
+    """
     return not any(map(dialect.is_number, cells)) and any(map(dialect.is_text, cells[1:] or cells))
 
 
 def is_id_word(cell: str) -> bool:
-    """Whether a header's first cell says that its column holds row ids."""
+    """Whether a header's first cell says that its column holds row ids.
+
+    Parameters
+    ----------
+    cell : that cell, as text.
+    """
     return cell.strip().casefold() in _ID_WORDS or not cell.strip()
 
 
 def width_error(path: Path, line: int, *, found: int, expected: int) -> DataError:
+    """The error for a line that is too short or too long.
+
+    Parameters
+    ----------
+    path : the file.
+    line : the line's number in it, from 1.
+    found, expected : numbers of cells.
+    """
     what = f"row has {found} field{'s' * (found != 1)}, expected {expected} as in the first row"
     return DataError(what, where=f"{path}:{line}")
 
 
 def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
-    """For a cell that should be a number; `line` and `column` in the file count from 1."""
+    """The error for a cell that should be a number, with the flag that may help.
+
+    Parameters
+    ----------
+    path : the file.
+    line, column : the cell's location in it, both from 1.
+    cell : its text.
+    layout, dialect : how the table was understood.
+    """
     if line == 1:
         hint = "--header yes if row 1 holds column names"
     elif column == 1:

@@ -52,16 +52,28 @@ class OpenTable:
 
     @property
     def sha256(self) -> str:
+        """The checksum of the file in hexadecimal, right once the text is read to its end."""
         return self.raw.sha.hexdigest()
 
     @property
     def bytes(self) -> int:
+        """The bytes read of the file, its size once the text is read to its end."""
         return self.raw.size
 
 
 @contextlib.contextmanager
 def open_table(path: Path) -> Iterator[OpenTable]:
-    """The file as CSV text. DataError for whatever goes wrong in opening or reading it."""
+    """A file as CSV text, whatever its format; a context manager that closes it.
+
+    Parameters
+    ----------
+    path : the file.
+
+    Raises
+    ------
+    DataError : whatever goes wrong in opening or reading it, inside the block too.
+    UsageError : the format needs a package that is not installed.
+    """
     where = str(path)
     try:
         with _Digesting(path) as raw:
@@ -79,12 +91,23 @@ def open_table(path: Path) -> Iterator[OpenTable]:
 
 
 def dialect_of(path: Path, asked: Dialect) -> Dialect:
-    """How the text of a file is written: as `asked` by the flags where it is CSV, else as its reader writes it."""
+    """How the text of a file is written.
+
+    Parameters
+    ----------
+    path : the file.
+    asked : what the flags say; it holds for CSV, and a reader of another format has a dialect that it writes.
+    """
     return reader_of([path]).dialect(asked)
 
 
 def sha256_of(path: Path) -> str:
-    """The checksum of a file, in hexadecimal."""
+    """The checksum of a file, in hexadecimal.
+
+    Raises
+    ------
+    OSError : it cannot be read.
+    """
     with _Digesting(path) as raw:
         while raw.read(BLOCK):
             pass
@@ -92,7 +115,17 @@ def sha256_of(path: Path) -> str:
 
 
 def text_start(chunk: bytes, path: Path) -> bytes:
-    """The first bytes of a text without their byte order mark. DataError where they are not UTF-8 text."""
+    """The first bytes of a text without their byte order mark.
+
+    Parameters
+    ----------
+    chunk : the bytes.
+    path : the file, for the error.
+
+    Raises
+    ------
+    DataError : they are UTF-16, or hold a zero byte.
+    """
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("is UTF-16 text", where=str(path), hint="save it as UTF-8")
     if b"\0" in chunk:
@@ -102,12 +135,22 @@ def text_start(chunk: bytes, path: Path) -> bytes:
 
 
 def unix_lines(block: bytes) -> bytes:
-    """Lines that end in \\n, whatever they ended in."""
+    """Lines that end in `\\n`, whatever they ended in.
+
+    Parameters
+    ----------
+    block : bytes of whole lines, the last one without its end.
+    """
     return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
 
 
 def decode(text: bytes) -> str:
-    """UTF-8, or else Latin-1."""
+    """Bytes as text: UTF-8, or else Latin-1. It never fails.
+
+    Parameters
+    ----------
+    text : the bytes.
+    """
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -115,7 +158,17 @@ def decode(text: bytes) -> str:
 
 
 def read_whole(stream: io.BufferedIOBase, path: Path) -> bytes:
-    """A text without a byte order mark, and without the blank lines at its end."""
+    """A text without a byte order mark, and without the blank lines at its end.
+
+    Parameters
+    ----------
+    stream : the text, read to its end.
+    path : the file, for the error.
+
+    Raises
+    ------
+    DataError : see `text_start`.
+    """
     blocks = list(iter(lambda: stream.read(BLOCK), b""))
     while blocks and not blocks[-1].strip(b"\r\n"):
         blocks.pop()
@@ -124,7 +177,21 @@ def read_whole(stream: io.BufferedIOBase, path: Path) -> bytes:
 
 
 def read_cells(path: Path, dialect: Dialect) -> tuple[list[list[str]], list[str]]:
-    """A small table's cells as text, line by line without blank last lines; and notes. DataError where it is empty."""
+    """The cells of a small table as text.
+
+    Parameters
+    ----------
+    path : the file.
+    dialect : how the flags say that CSVs are written.
+
+    Returns
+    -------
+    A list of cells per line, without blank last lines; and the notes of the reader.
+
+    Raises
+    ------
+    DataError : the file is empty or cannot be read.
+    """
     with open_table(path) as table:
         text = read_whole(table.text, path)
     if not text:
@@ -134,7 +201,17 @@ def read_cells(path: Path, dialect: Dialect) -> tuple[list[list[str]], list[str]
 
 
 def read_header(path: Path, sep: str = ",") -> list[str]:
-    """The cells of a table's first line, the names of its columns. `sep` separates those of CSV text."""
+    """The names in a table's first line.
+
+    Parameters
+    ----------
+    path : the file.
+    sep : what separates the cells of CSV text.
+
+    Raises
+    ------
+    DataError : the file cannot be read.
+    """
     with open_table(path) as table:
         line = text_start(table.text.readline(), path)
     cells = dialect_of(path, Dialect(sep)).split([decode(line).rstrip("\r\n")], path)[0]

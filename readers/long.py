@@ -69,7 +69,18 @@ def read_long(
 
 
 def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str, tz: str, nan: str) -> Series:
-    """Files, or the answer to a query, as one Series; the options are those of `read_long`, already checked."""
+    """Files, or the answer to a query, as one Series.
+
+    Parameters
+    ----------
+    files : what was read, all with the same channels.
+    known, resample, tz, nan : as in `read_long`, already checked by `check_options`.
+
+    Raises
+    ------
+    UsageError : a channel known ahead that is not there, or nothing left to forecast.
+    DataError : times or steps that are not in order, and a missing value under `nan` error.
+    """
     target = _target(resample) if resample else None
     channels = files[0].columns
     ahead = _known(known, channels)
@@ -105,7 +116,17 @@ def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect) -> 
 
 
 def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: str, tz: str, nan: str) -> None:
-    """UsageError for options that contradict each other; `keys` are the columns of the times and the ids."""
+    """Refuse options that contradict each other, before anything is read.
+
+    Parameters
+    ----------
+    keys : the columns of the times and the ids.
+    columns, resample, tz, nan : as in `read_long`.
+
+    Raises
+    ------
+    UsageError : with the flag that is wrong.
+    """
     check_policy(nan)
     for name in columns or ():
         if name in keys:

@@ -13,13 +13,23 @@ _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the v
 
 
 def check_policy(policy: str) -> None:
-    """UsageError for a policy that does not exist."""
+    """Refuse a policy that does not exist.
+
+    Raises
+    ------
+    UsageError : `policy` is none of POLICIES.
+    """
     if policy not in POLICIES:
         raise UsageError(f"{policy!r} is not one of {', '.join(POLICIES)}", where="--nan")
 
 
 def count_gaps(values: np.ndarray) -> tuple[int, int]:
-    """How many values of an array are missing, and how many infinite."""
+    """How many values of an array of any shape are missing, and how many infinite.
+
+    Returns
+    -------
+    (missing, infinite).
+    """
     finite = np.isfinite(values)
     if finite.all():
         return 0, 0
@@ -28,12 +38,24 @@ def count_gaps(values: np.ndarray) -> tuple[int, int]:
 
 
 def counted(missing: int, infinite: int) -> str:
-    """The counts as text."""
+    """The two counts of `count_gaps` as text for a message.
+
+    Parameters
+    ----------
+    missing, infinite : numbers of values.
+    """
     return f"{missing:,} missing and {infinite:,} infinite values"
 
 
 def gap_error(value: np.floating, what: str, where: str) -> DataError:
-    """For the first missing or infinite value, which is at `where`; `what` says more about all of them."""
+    """The error for the first missing or infinite value.
+
+    Parameters
+    ----------
+    value : NaN or an infinity.
+    what : how many there are and in which file, for the message.
+    where : the location of this one.
+    """
     kind = "missing" if np.isnan(value) else "infinite"
     return DataError(f"{kind} value, the first of {what}", where=where, hint=HINT)
 
@@ -61,7 +83,17 @@ def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> str:
 
 
 def fill_forward(channel: np.ndarray, offsets: np.ndarray) -> int:
-    """Give each NaN of a channel [total] the last value before it in its row, in place; returns how many had none."""
+    """Give each NaN the last value before it in its row, in place.
+
+    Parameters
+    ----------
+    channel : float32 [total], N rows one after the other.
+    offsets : int64 [N + 1], where each row begins and ends.
+
+    Returns
+    -------
+    How many values had none before them, and stay NaN.
+    """
     leading, row, rows = 0, 0, len(offsets) - 1
     while row < rows:
         stop = max(row + 1, int(np.searchsorted(offsets, offsets[row] + FILL_CELLS, "right")) - 1)

@@ -37,9 +37,11 @@ class NpzReader(Reader):
     """Arrays, given by --npz and not by --csv."""
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
+        """Refuse: an archive of arrays is no table. DataError that names --npz."""
         raise DataError("has arrays, not a table", where=str(path), hint="--npz reads recordings by modality")
 
     def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
+        """As `Reader.series`: rows [N] are the recordings of --npz, channels those of its modalities."""
         if not config.npz:  # named by --csv, which is refused when it is opened
             return super().series(config, columns, known)
         return read_npz(

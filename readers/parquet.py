@@ -19,6 +19,7 @@ class ArrowReader(Reader):
     """A table's columns as CSV: numbers in their shortest exact spelling, times with the offset of their zone."""
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
+        """See `Reader.text`. UsageError without pyarrow, DataError for a file that it cannot read."""
         pyarrow = require("pyarrow", path, "requirements-parquet.txt")
         try:
             table = _read(file.read(), path)

@@ -51,12 +51,22 @@ def expand_paths(patterns: Sequence[str], *, flag: str = "--csv", cap: int = 10_
 
 
 def abridge(names: Sequence[object]) -> str:
-    """The names for a message: all of three or fewer, else the first three and how many more there are."""
+    """Names for a message: all of three or fewer, else the first three and how many more there are.
+
+    Parameters
+    ----------
+    names : anything that str() shows.
+    """
     return ", ".join(map(str, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def merge_notes(found: Iterable[tuple[Path, Sequence[str]]]) -> list[str]:
-    """The notes of several files, one line for those that say the same; `warning:` stays in front."""
+    """The notes of several files, one line for those of the same text; `warning:` stays in front.
+
+    Parameters
+    ----------
+    found : (file, the notes on it).
+    """
     by_note: dict[str, list[Path]] = {}
     for path, notes in found:
         for note in notes:

@@ -39,28 +39,42 @@ class Rows:
 
     @property
     def lengths(self) -> np.ndarray:
+        """Steps of each row, int64 [N]."""
         return np.diff(self.offsets)
 
     def spans(self) -> list[tuple[int, int]]:
-        """The first position of each row, and the one after its last."""
+        """The first position of each row on the time axis, and the one after its last: N pairs."""
         return list(itertools.pairwise(self.offsets.tolist()))
 
     def row(self, at: int) -> int:
-        """The row of the step at this position."""
+        """The number of the row that holds the step at position `at` of [total]."""
         return int(np.searchsorted(self.offsets, at, "right")) - 1
 
     def locate(self, at: int) -> str:
-        """`path:line` of the step at this position; `path, time` where it is resampled."""
+        """`path:line` of the step at position `at` of [total]; `path, time` where it is resampled."""
         file = self.of[self.row(at)]
         return f"{file.path}, {self.show(at)}" if self.records is None else file.locate(int(self.records[at]))
 
     def show(self, at: int) -> str:
-        """The time at this position."""
+        """The time of the step at position `at` of [total], as text."""
         return Clock("s", self.tz).show(self.times[at : at + 1])[0]
 
 
 def join(files: Sequence[LongFile]) -> Rows:
-    """The lines of all files sorted by row, rows in order of their first lines. DataError for an id in two files."""
+    """The lines of all files sorted by row, rows in the order of their first lines.
+
+    Parameters
+    ----------
+    files : what was read, all with the same C channels.
+
+    Returns
+    -------
+    Rows with values float32 [C, total] and times as they were written: local where they have no offset.
+
+    Raises
+    ------
+    DataError : an id is in two files.
+    """
     import pandas
 
     of: dict[str, LongFile] = {}
@@ -92,9 +106,20 @@ def _file_names(files: Sequence[LongFile]) -> list[str]:
 
 
 def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
-    """The rows with their zone and, where that is known, with times in UTC; a note where they have several offsets.
+    """Set the zone of the times; where it is known they become UTC.
 
-    DataError where only some files give offsets, and for times that do not exist in `tz` or occur twice.
+    Parameters
+    ----------
+    rows : as `join` returns them.
+    tz : the zone of times without an offset, in which all are shown; "" where that is unknown.
+
+    Returns
+    -------
+    The rows, and a note where their times have several offsets.
+
+    Raises
+    ------
+    DataError : only some files give offsets, or a time does not exist in `tz` or occurs twice.
     """
     files = list(dict.fromkeys(rows.of))
     naive = [file for file in files if not file.stamps.zones]
@@ -112,7 +137,17 @@ def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
 
 
 def check_order(rows: Rows, *, averaged: bool) -> None:
-    """DataError at the first time of a row that is not after the one before; `averaged`: that is before it."""
+    """Refuse rows whose times do not go forward.
+
+    Parameters
+    ----------
+    rows : N rows of times, int64 [total].
+    averaged : whether --resample averages the lines of one time, so that a time may occur twice.
+
+    Raises
+    ------
+    DataError : at the first line that is not in order.
+    """
     steps = np.diff(rows.times)
     steps[rows.offsets[1:-1] - 1] = 1  # from one row to the next
     bad = steps < 0 if averaged else steps <= 0
@@ -131,7 +166,12 @@ def check_order(rows: Rows, *, averaged: bool) -> None:
 
 
 def check_lengths(rows: Rows) -> None:
-    """DataError for a row of fewer than LEAST_STEPS steps."""
+    """Refuse short rows.
+
+    Raises
+    ------
+    DataError : a row has fewer than LEAST_STEPS steps.
+    """
     if (rows.lengths < LEAST_STEPS).any():
         row = int(np.argmax(rows.lengths < LEAST_STEPS))
         steps = f"{rows.lengths[row]} step{'s' * int(rows.lengths[row] > 1)}"
@@ -140,7 +180,16 @@ def check_lengths(rows: Rows) -> None:
 
 
 def common_clock(rows: Rows) -> Clock:
-    """The clock of all rows. DataError at the first irregular step, and for rows of different steps."""
+    """The clock of all rows.
+
+    Parameters
+    ----------
+    rows : N rows of at least three times each, in order.
+
+    Raises
+    ------
+    DataError : at the first irregular step, or for a row whose step is not that of the others.
+    """
     steps = _steps(rows)
     if (steps == steps[0]).all() and steps[0] % DAY:
         return Clock(fixed_freq(int(steps[0])), rows.tz)
@@ -212,9 +261,20 @@ def _span(clock: Clock) -> str:
 
 
 def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
-    """The mean of the values within each step, NaN where there are none, and a note; a step's time is its beginning.
+    """The mean of the values within each step, NaN where there are none; a step's time is its beginning.
 
-    Infinite values count as missing. DataError where there would be far more steps than lines.
+    Parameters
+    ----------
+    rows : values [C, total]; infinite ones count as missing.
+    clock : the step and the zone.
+
+    Returns
+    -------
+    The rows with values [C, total'] on the regular axis, and a note.
+
+    Raises
+    ------
+    DataError : there would be far more steps than lines.
     """
     edges, step_of = _grid(rows.times, clock)
     first, last = step_of[rows.offsets[:-1]], step_of[rows.offsets[1:] - 1]

@@ -32,10 +32,12 @@ class _Lines:
 
 
 def attach(series: Series, labels: Path | str, groups: Path | str, *, named: bool, dialect: Dialect) -> Series:
-    """The series with the labels and groups in these files ("" for none) and the notes on them.
+    """The series with labels and groups from files, and the notes on them.
 
     Parameters
     ----------
+    series : N rows.
+    labels, groups : files with a line per row; "" for none.
     named : whether the series' rows have ids that come from the user, and not just numbers.
     dialect : how CSVs are written.
 

@@ -40,7 +40,16 @@ class Stamps:
 
 
 def check_zone(tz: str) -> None:
-    """Raises UsageError unless `tz` is an offset such as +01:00 or the name of a time zone."""
+    """Refuse what is not a time zone.
+
+    Parameters
+    ----------
+    tz : an offset such as +01:00, the name of a zone, or "" for an unknown one.
+
+    Raises
+    ------
+    UsageError : it is none of these.
+    """
     if fixed_offset(tz) is None and tz not in zoneinfo.available_timezones():
         hint = (
             nearest(tz, zoneinfo.available_timezones()) or "a name such as Europe/Berlin, or an offset such as +01:00"
@@ -49,7 +58,16 @@ def check_zone(tz: str) -> None:
 
 
 def parsed_stamps(column: Any) -> Stamps | None:
-    """The times of a column that pandas parsed as ISO 8601 of one offset or none; None where it did not."""
+    """The times of a column that pandas parsed.
+
+    Parameters
+    ----------
+    column : a pandas column of n cells, parsed as ISO 8601.
+
+    Returns
+    -------
+    The stamps [n]; None where pandas did not find times of one offset or none.
+    """
     import pandas
 
     if column.dtype.kind != "M" or column.hasnans:
@@ -65,7 +83,21 @@ def parsed_stamps(column: Any) -> Stamps | None:
 
 
 def read_stamps(cells: np.ndarray, locate: Locate) -> Stamps:
-    """The times of text cells [n]. DataError at the first that is missing or not a time."""
+    """The times of text cells.
+
+    Parameters
+    ----------
+    cells : text [n].
+    locate : gives the location of a cell by its number, for the error.
+
+    Returns
+    -------
+    Stamps [n], with a note where the order of day and month was inferred from the cells.
+
+    Raises
+    ------
+    DataError : at the first cell that is missing or not a time.
+    """
     import pandas
 
     text = pandas.Series(cells, dtype=object).str.strip()
@@ -91,10 +123,23 @@ def read_stamps(cells: np.ndarray, locate: Locate) -> Stamps:
 
 
 def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np.ndarray:
-    """Stamps in UTC of local times [n], which are series one after the other: `offsets` int64 [N+1].
+    """Local times in UTC.
 
-    Of the hour that occurs twice in autumn, the lines after a step back are the second. DataError at a time that the
-    zone skips, and where such an hour has no step back or several.
+    Parameters
+    ----------
+    wall : local times in ns, int64 [n], of N series one after the other. Of the hour that occurs twice in autumn, the
+        lines after a step back are the second.
+    tz : their zone, as `Clock.tz`.
+    offsets : int64 [N + 1], where each series begins and ends.
+    locate : gives the location of a line by its number, for the error.
+
+    Returns
+    -------
+    Stamps in ns, int64 [n].
+
+    Raises
+    ------
+    DataError : at a time that the zone skips, and where an hour that occurs twice has no step back, or several.
     """
     if fixed_offset(tz) is not None:
         return Clock("D", tz).of_wall(wall)

@@ -62,6 +62,11 @@ class Facts:
 def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
     """Read one wide file.
 
+    Parameters
+    ----------
+    path : the file.
+    dialect : how the flags say that CSVs are written.
+
     Returns
     -------
     values float32 [N, T], NaN where missing; and the facts.

@@ -21,7 +21,9 @@ class TextReader(Reader):
     named_columns = False
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
+        """The file as it is, unpacked where it is gzip. See `Reader.text`."""
         return TableText(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file)
 
     def dialect(self, asked: Dialect) -> Dialect:
+        """As the flags have `asked`: nothing is known about a CSV beyond them."""
         return asked

@@ -130,19 +130,19 @@ def _common_ids(paths: Sequence[Path], facts: Sequence[Facts]) -> tuple[str, ...
 
 
 def _channel_names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """File names without endings; of a name that is taken, the first free number is added."""
+    """File names without endings; a name that is taken gets the first free number."""
     names: list[str] = []
     for path in paths:
-        own = stem(path)
-        numbered = (f"{own}_{number}" for number in itertools.count(2))
-        names.append(own if own not in names else next(name for name in numbered if name not in names))
+        name = stem(path)
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        names.append(name if name not in names else next(free for free in numbered if free not in names))
     return tuple(names)
 
 
 def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:
     files = [str(path) for path, count in Counter(path.absolute() for path in paths).items() if count > 1]
     rows = [name for name, count in Counter(ids).items() if count > 1]
-    notes = [f"warning: given more than once, each time as a channel of its own: {abridge(files)}"] if files else []
+    notes = [f"warning: given more than once, each time as another channel: {abridge(files)}"] if files else []
     return notes + ([f"warning: row ids that occur more than once: {abridge(rows)}"] if rows else [])
 
 

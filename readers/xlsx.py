@@ -26,6 +26,7 @@ class XlsxReader(Reader):
     named_columns = False
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
+        """See `Reader.text`. UsageError without openpyxl, DataError for a file that it cannot read."""
         openpyxl = require("openpyxl", path, "requirements-xlsx.txt")
         try:
             with warnings.catch_warnings():
