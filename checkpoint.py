@@ -1,8 +1,8 @@
-"""One self-contained, versioned, atomically written file a model.
+"""A model as one self-contained, versioned file, written whole or not at all.
 
 Plain dicts, lists, strings, numbers and tensors only, so that `torch.load(path, weights_only=True)` reads it. The
-zip archive that torch writes carries a SHA-256 of everything before it as its archive comment, which zip readers
-pass over: a truncated or changed file is refused before a byte of it is interpreted.
+zip archive that torch writes gets a SHA-256 of everything before it as archive comment, which zip readers
+ignore: a truncated or changed file is refused before a byte of it is interpreted.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ SCHEMA = 1
 _MARK = b"tsrun sha256 "
 _COMMENT = len(_MARK) + 64
 BEST, LAST = "model.pt.best", "model.pt"
-EXPERIMENT = "best_model.pth"  # the one that an experiment leaves
+EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and all that it needs: one object in memory, one file on disk.
+    """A trained model and all that is needed to use it: one object in memory, one file on disk.
 
     Parameters
     ----------
     config : every setting of the run, under its flag's name.
-    model : what builds the model again.
+    model : backbone, head and sizes, from which the model is built again.
     state : the weights, by name, on the CPU.
-    scaler : of the model's input [C]; `known_scaler` of the channels known ahead, None where there are none.
+    scaler : of the model's input [C].
     clock : {"freq", "tz"} of the steps of training; None for data without times.
     input_channels : names of the channels that the files gave.
     outputs : names of the K outputs.
@@ -46,6 +46,7 @@ class Checkpoint:
     fitted : the task's constants, see `Task.fitted`.
     calibration : thresholds or margins chosen on validation; empty for a run that was stopped before it chose.
     references : the same for the reference predictors, by name.
+    known_scaler : of the F channels known ahead; None where there are none.
     split : how training was split from validation and test.
     sources : sha256 of each file of training.
     training : optimizer, schedule, random states and position, to resume from; None in the best checkpoint.
@@ -83,11 +84,26 @@ class Checkpoint:
         return None if self.clock is None else self.clock["freq"]
 
     def setting(self, name: str, default: Any = None) -> Any:
-        """What the run was given for a flag; `default` for a flag that is younger than the checkpoint."""
+        """The run's value of a setting.
+
+        Parameters
+        ----------
+        name : the flag's name, with underscores.
+        default : the value for a checkpoint that is older than the flag.
+        """
         return self.config.get(name, default)
 
     def save(self, path: Path) -> None:
-        """Write the file at `path`, whole or not at all; OSError where the disk refuses it."""
+        """Write the file, whole or not at all.
+
+        Parameters
+        ----------
+        path : the file; its directory must exist.
+
+        Raises
+        ------
+        OSError : the disk is full, or the directory cannot be written.
+        """
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("schema", "adapted")}
         content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
         content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
@@ -96,7 +112,11 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
-        """Read and verify the file at `path`; tensors come to the CPU.
+        """Read and verify a file; tensors come to the CPU.
+
+        Parameters
+        ----------
+        path : the file, see `find`.
 
         Raises
         ------
@@ -106,7 +126,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, content: Mapping[str, Any], where: str) -> Checkpoint:
-        """From what `read` gives of a file.
+        """The checkpoint in the content of a file, as `read` returns it.
 
         Parameters
         ----------
@@ -146,11 +166,21 @@ _REQUIRED = frozenset(
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` under its schema version: a temporary file beside it, flushed to disk, then renamed."""
+    """Write a file of this kind, whole or not at all: a temporary file, flushed to disk, then renamed.
+
+    Parameters
+    ----------
+    path : the file.
+    content : plain values and tensors by name; the schema's version is added.
+
+    Raises
+    ------
+    OSError : the disk is full, or the directory cannot be written.
+    """
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **content}, buffer)
     archive = buffer.getvalue()
-    assert archive[-2:] == b"\0\0", "torch wrote an archive with a comment of its own"
+    assert archive[-2:] == b"\0\0", "torch wrote an archive that has a comment already"
     body = archive[:-2] + struct.pack("<H", _COMMENT)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
@@ -161,27 +191,43 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def find(path: str) -> Path:
-    """The file that `--ckpt PATH` means: a directory's model.pt.best, model.pt, best_model.pth; a file is that file."""
-    place = Path(path)
-    if place.is_dir():
+    """The file that `--ckpt PATH` means.
+
+    Parameters
+    ----------
+    path : a file, or a directory, of which it is the first of model.pt.best, model.pt and best_model.pth.
+
+    Raises
+    ------
+    CheckpointError : there is no such file or directory, or the directory has no checkpoint.
+    """
+    given = Path(path)
+    if given.is_dir():
         for name in (BEST, LAST, EXPERIMENT):
-            if (place / name).is_file():
-                return place / name
+            if (given / name).is_file():
+                return given / name
         raise CheckpointError(f"no {BEST} or {LAST} in this directory", where=f"--ckpt {path}")
-    if not place.is_file():
-        raise CheckpointError("no such file or directory", where=f"--ckpt {path}", hint=_siblings(place))
-    return place
+    if not given.is_file():
+        raise CheckpointError("no such file or directory", where=f"--ckpt {path}", hint=_siblings(given))
+    return given
 
 
-def _siblings(place: Path) -> str:
-    if not place.parent.is_dir():
-        return f"{place.parent} is not there either"
-    runs = sorted(p.name for p in place.parent.iterdir() if (p / BEST).is_file() or (p / LAST).is_file())
-    return f"{place.parent} has {', '.join(runs[:5])}" if runs else f"{place.parent} holds no run"
+def _siblings(missing: Path) -> str:
+    """A hint beside a missing path: the runs in its directory."""
+    directory = missing.parent
+    if not directory.is_dir():
+        return f"{directory} does not exist either"
+    runs = sorted(p.name for p in directory.iterdir() if (p / BEST).is_file() or (p / LAST).is_file())
+    return f"{directory} has {', '.join(runs[:5])}" if runs else f"{directory} has no runs"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The verified content of a file that `save` wrote; tensors come to the CPU. CheckpointError for anything else."""
+    """The verified content of a file that `save` wrote; tensors come to the CPU.
+
+    Raises
+    ------
+    CheckpointError : a file that cannot be read, is damaged, is newer than this toolkit, or was not written by `save`.
+    """
     where = str(path)
     try:
         data = path.read_bytes()
@@ -195,7 +241,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
-        text = f"holds something that is not plain data, and was not run: {str(error).splitlines()[0]}"
+        text = f"contains something other than plain data; it was not executed: {str(error).splitlines()[0]}"
         raise CheckpointError(text, where=where) from None
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         raise CheckpointError("not a checkpoint of this toolkit", where=where)
@@ -207,7 +253,17 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def read_fields(path: Path, kind: type) -> dict[str, Any]:
-    """The fields of a dataclass in a file that `save` wrote, by name. CheckpointError where one is missing, too."""
+    """The fields of a dataclass in a file that `save` wrote, by name.
+
+    Parameters
+    ----------
+    path : the file.
+    kind : the dataclass.
+
+    Raises
+    ------
+    CheckpointError : as `read`, and where a field is missing.
+    """
     content = read(path)
     lacking = [f.name for f in fields(kind) if f.name not in content]
     if lacking:

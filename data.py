@@ -81,12 +81,12 @@ class Series:
 
     @property
     def n_rows(self) -> int:
-        """N."""
+        """N, the number of rows."""
         return len(self.rows)
 
     @property
     def n_channels(self) -> int:
-        """C."""
+        """C, the number of channels."""
         return len(self.channels)
 
     @property
@@ -100,18 +100,28 @@ class Series:
         return tuple(source.sha256 for source in self.sources)
 
     def view(self) -> np.ndarray:
-        """The values as [N, C, T], without a copy. All rows must be of one length."""
+        """The values as [N, C, T], without a copy. All rows must have T steps."""
         lengths = self.lengths
         assert (lengths == lengths[0]).all(), "rows of different length have no [N, C, T] view"
         view: np.ndarray = self.values.reshape(self.n_channels, self.n_rows, lengths[0]).transpose(1, 0, 2)
         return view
 
     def times(self, row: int, more: int = 0) -> np.ndarray | None:
-        """The times of a row and of the `more` steps after it: int64 [steps + more] in ns; None without times."""
+        """The times of a row, and of steps after it.
+
+        Parameters
+        ----------
+        row : its number, from 0.
+        more : H steps after its end, on the same clock.
+
+        Returns
+        -------
+        int64 ns [T + H] for a row of T steps; None where the series has no times.
+        """
         if self.time is None or self.clock is None:
             return None
-        own = self.time[self.offsets[row] : self.offsets[row + 1]]
-        return np.concatenate([own, self.clock.extend(int(own[-1]), more)]) if more else own
+        times = self.time[self.offsets[row] : self.offsets[row + 1]]
+        return np.concatenate([times, self.clock.extend(int(times[-1]), more)]) if more else times
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:

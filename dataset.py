@@ -20,7 +20,7 @@ from backbones import ForecastSpec
 from config import RunConfig
 from data import Series
 from errors import DataError
-from hardware import place
+from hardware import device_for
 from scaler import Scaler
 from splits import Split
 from tasks.base import DerivedFeatures, Task
@@ -34,62 +34,86 @@ DEMO_CONTEXT = 31
 
 @dataclass
 class RunData:
-    """What a run looks at. `keep`: the channels that the model sees; `targets` is None where no label is known."""
+    """The data of one run: a series and the windows over it, still in the data's units.
+
+    config : the run's settings, final.
+    series : N rows of `total` steps in all.
+    keep : int64 [C], the series' channels that the model sees, in order.
+    covariates : int64 [F], the channels that are known ahead; the model gets them apart from the others.
+    target_channels : for outputs that continue the model's input, their positions in `keep`; else ().
+    targets : what the outputs are learned from; None where no label is known.
+    index : every window whose context and target are known.
+    ahead : the last context of every row, its target not yet seen; empty for whole-row targets.
+    timings : seconds spent, by name, for the manifest.
+    derived : the model's input where it is computed from the channels as windows are read; else None.
+    judged : the windows of validation and test, where they are not those of training; else None.
+    """
 
     config: RunConfig
     series: Series
     keep: np.ndarray
-    covariates: np.ndarray  # the channels that are known ahead; the model does not see them among the others
-    target_channels: tuple[int, ...]  # where the outputs continue the model's input: their places in `keep`
+    covariates: np.ndarray
+    target_channels: tuple[int, ...]
     targets: Targets | None
-    index: Index  # every window whose context and target are known
-    ahead: Index  # the last context of every row, its target not yet seen (empty for whole-row targets)
+    index: Index
+    ahead: Index
     timings: dict[str, float]
-    derived: DerivedFeatures | None = None  # what the model sees in place of the channels themselves
-    judged: Index | None = None  # the windows of validation and test, where they are not those of training
+    derived: DerivedFeatures | None = None
+    judged: Index | None = None
 
     @property
     def per_row(self) -> bool:
+        """Whether a target belongs to a whole row, not to a step."""
         return self.index.shift is None
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The names of what the model sees."""
+        """Names of the model's C input channels."""
         return self.derived.channels if self.derived is not None else tuple(self.series.channels[c] for c in self.keep)
 
     def columns(self) -> Iterable[np.ndarray]:
-        """What the model sees, unscaled: each [total], one after the other."""
+        """The model's C input channels, unscaled: each [total], one after the other."""
         return self.derived.columns() if self.derived is not None else (self.series.values[c] for c in self.keep)
 
     @property
     def modalities(self) -> dict[str, int] | None:
-        """How many channels of each named group the model sees, in their order; None where there are no groups."""
+        """{group: how many of its channels the model sees}, in order; None where the channels have no groups."""
         if not self.series.modalities:
             return None
         owner = [name for name, count in self.series.modalities for _ in range(count)]
         return dict(Counter(owner[c] for c in self.keep))
 
     def values(self) -> np.ndarray:
-        """What the model sees, unscaled: [C, total]."""
+        """The model's input, unscaled: float32 [C, total]. Without `derived` features only."""
         whole = len(self.keep) == self.series.n_channels
         return self.series.values if whole else self.series.values[self.keep]
 
     def truth_raw(self, index: Index) -> np.ndarray:
-        """The label as it stands in the data: [n, K, H]."""
+        """The label in the data's units, at the targets of an index of n windows: [n, K, H]. Only where it is known."""
         assert self.targets is not None
         return self.targets.at(index)
 
     def truth(self, task: Task, index: Index) -> np.ndarray:
-        """The label in the units of a fitted task: [n, K, H]."""
+        """The label in the units of a fitted `task`, at the targets of an index of n windows: [n, K, H]."""
         return task.truth(self.truth_raw(index))
 
     def seen(self, task: Task, index: Index) -> np.ndarray:
-        """Mask [total] of the steps that training on `index` sees of the model's input."""
+        """Mask [total] of the steps of the model's input that training on the windows of `index` sees."""
         total = int(self.series.offsets[-1])
         return index.covered(total) | index.targeted(total) if task.autoregressive else index.covered(total)
 
     def sample(self, task: Task, index: Index) -> Any:
-        """Raw targets that no window repeats: [n, K, 1], or each step of the windows' spans once, [1, K, steps]."""
+        """Raw targets for fitting a task's constants, no step more than once.
+
+        Parameters
+        ----------
+        task : the task; one that continues its input is fitted to all steps that training sees.
+        index : the windows.
+
+        Returns
+        -------
+        [n, K, 1] where a target is one step, else [1, K, steps] with each step of the windows once, or a Sample.
+        """
         assert self.targets is not None
         if task.autoregressive:
             return self.targets.during(self.seen(task, index))
@@ -98,22 +122,34 @@ class RunData:
         return self.targets.during(index.targeted(int(self.series.offsets[-1])))
 
     def timed(self, name: str) -> AbstractContextManager[None]:
-        """Add the seconds of a block to the manifest's timings."""
+        """A context manager that adds the seconds of its block to the manifest's `timings` under `name`."""
         return timed(self.timings, name)
 
 
 @contextmanager
 def timed(timings: dict[str, float], name: str) -> Iterator[None]:
-    """Add the seconds of a block to `timings`."""
+    """Add the seconds of a block to `timings[name]`."""
     started = perf_counter()
     yield
     timings[name] = timings.get(name, 0.0) + perf_counter() - started
 
 
 def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) -> tuple[Series, dict[str, float]]:
-    """The user's data (or the task's own synthetic ones) as one Series, and the seconds that took.
+    """Read the user's data, or make the task's synthetic data (--demo). Notes of the reader go to the log.
 
-    `columns` are the channels that a checkpoint wants. What the reader noticed goes to the log.
+    Parameters
+    ----------
+    config : the settings that name files or a database.
+    task : reads or makes the data.
+    columns : the channels that a checkpoint wants, in order; None for all.
+
+    Returns
+    -------
+    (series, {"load": seconds}).
+
+    Raises
+    ------
+    UsageError, DataError : see `Task.read`.
     """
     timings: dict[str, float] = {}
     with timed(timings, "load"):
@@ -124,7 +160,7 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
 
 
 def context_of(config: RunConfig, series: Series) -> int:
-    """The context's length, which may be left out: the demo's, or the whole row for whole-row labels."""
+    """The context's length L: --context-len, or without it the demo's length or that of the shortest row."""
     if config.context_len is not None:
         return config.context_len
     return DEMO_CONTEXT if config.demo else int(series.lengths.min())
@@ -139,10 +175,20 @@ def open_run_data(
     label_known: bool = True,
     per_row: bool | None = None,
 ) -> RunData:
-    """Lay windows over a series.
+    """The windows over a series, and what they are made from.
 
-    label_known: False when inference runs on files without the label channel (or without `--labels`). per_row says
-    what the checkpoint's targets were, and is read off the series in training.
+    Parameters
+    ----------
+    config : the final settings, with the context's length.
+    task : decides inputs, targets and the windows' offsets.
+    series : values [C, total].
+    timings : seconds spent so far; later steps add to it.
+    label_known : False when inference runs on files without the label channel (or without `--labels`).
+    per_row : what the checkpoint's targets were, where no label is known; else taken from the targets.
+
+    Raises
+    ------
+    UsageError, DataError : see `Task.targets` and `Task.inputs`.
     """
     assert config.context_len is not None
     targets = task.targets(series, config) if label_known else None
@@ -160,10 +206,10 @@ def open_run_data(
         usable_y = targets.usable()
         usable_y &= True if per_row else known_ahead
     if task.target_in_context:
-        index, judged = _over(config, task, series, usable_x & usable_y)
+        index, judged = _windows_on_target(config, task, series, usable_x & usable_y)
         ahead = index.of_rows(np.zeros(series.n_rows, bool))
     else:
-        index, ahead = _before(config, task, series, usable_x, usable_y, bool(per_row))
+        index, ahead = _windows_before_target(config, task, series, usable_x, usable_y, bool(per_row))
         judged = None
     return RunData(
         config,
@@ -180,18 +226,18 @@ def open_run_data(
     )
 
 
-def _over(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index | None]:
-    """Windows over what they are asked about; and those that are judged, where they are others."""
+def _windows_on_target(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index | None]:
+    """Windows whose target is the window itself; and those of validation and test, where their stride differs."""
     assert config.context_len is not None
-    lay = partial(windows.cover, series.offsets, usable, length=config.context_len)
+    cover = partial(windows.cover, series.offsets, usable, length=config.context_len)
     stride = task.judged_stride(config)
-    return lay(stride=config.stride), None if stride == config.stride else lay(stride=stride)
+    return cover(stride=config.stride), None if stride == config.stride else cover(stride=stride)
 
 
-def _before(
+def _windows_before_target(
     config: RunConfig, task: Task, series: Series, usable_x: np.ndarray, usable_y: np.ndarray, per_row: bool
 ) -> tuple[Index, Index]:
-    """Windows before their targets; and the last of each row, where its target is ahead."""
+    """Windows that end before their target; and the last context of each row, whose target is not yet seen."""
     assert config.context_len is not None
     offset = None if per_row else task.offset(config)
     span: dict[str, Any] = {"length": config.context_len, "offset": offset, "horizon": task.horizon}
@@ -205,7 +251,7 @@ def _before(
 def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
     """Mask [total] of the steps at which none of the channels is missing."""
     usable = np.ones(int(series.offsets[-1]), bool)
-    for channel in channels:  # one at a time: a choice of channels would copy the data
+    for channel in channels:  # one at a time: indexing with several would copy the data
         usable &= ~np.isnan(series.values[channel])
     return usable
 
@@ -219,7 +265,7 @@ def _given_ahead(series: Series, horizon: int) -> np.ndarray:
 
 
 def check_windows(run_data: RunData) -> None:
-    """DataError when there is nothing to train on, with the reason."""
+    """Refuse data without a single window: DataError with the reason."""
     config, series = run_data.config, run_data.series
     assert config.context_len is not None
     windows.check_length(series.lengths, config.context_len, run_data.index.span - config.context_len, series.n_rows)
@@ -240,12 +286,12 @@ def _longest_stretch(series: Series, channels: np.ndarray) -> int:
 
 
 def make_splits(run_data: RunData) -> list[Split]:
-    """The folds that the configuration asks for."""
-    made = _splits_of(run_data, run_data.index)
+    """The folds that the configuration asks for, one without --folds. UsageError, DataError: see `splits.make`."""
+    folds = _splits_of(run_data, run_data.index)
     if run_data.judged is None:
-        return made
+        return folds
     judged = _splits_of(run_data, run_data.judged)
-    return [replace(split, val=other.val, test=other.test) for split, other in zip(made, judged, strict=True)]
+    return [replace(split, val=other.val, test=other.test) for split, other in zip(folds, judged, strict=True)]
 
 
 def _splits_of(run_data: RunData, index: Index) -> list[Split]:
@@ -267,15 +313,23 @@ def _splits_of(run_data: RunData, index: Index) -> list[Split]:
 
 
 class DeviceData:
-    """A run_data's data as one fold's model sees them: scaled by its scalers, encoded by its task, on its device.
+    """The data of a run as the model of one fold sees them: scaled, encoded by the task, on a device.
 
     Parameters
     ----------
     run_data : the data, unscaled.
     task : fitted.
-    scaler : of the model's input; `known_scaler` of the channels known ahead.
-    device : where the model is; data that are too large for it stay on the host.
-    forecast : what a forecasting head is asked for.
+    scaler : of the model's input [C].
+    device : the model's; data that are too large for it stay in the host's memory.
+    forecast : what a forecasting head is asked for; None for other heads.
+    known_scaler : of the F channels known ahead; None where there are none.
+
+    Attributes
+    ----------
+    scaled : float32 [C, total] on the host; empty where the input is computed as windows are read.
+    inputs : the same on the device, or what reads it there.
+    targets : float32 [K, total], or [K, N] for whole-row targets, as the loss sees them, or what reads them.
+    known : float32 [marks + F, total + N * H], what is known ahead; None where nothing is.
     """
 
     def __init__(
@@ -289,33 +343,35 @@ class DeviceData:
     ) -> None:
         self.run_data, self.task, self.scaler = run_data, task, scaler
         self.scaled = np.zeros((0, 0), np.float32) if run_data.derived is not None else scaler.apply(run_data.values())
-        home = place(2 * max(self.scaled.nbytes, run_data.series.values.nbytes), device)
-        self.inputs = self._inputs(home)
-        self.targets = self._targets(home)
+        data_device = device_for(2 * max(self.scaled.nbytes, run_data.series.values.nbytes), device)
+        self.inputs = self._inputs(data_device)
+        self.targets = self._targets(data_device)
         self.known: torch.Tensor | None = None
         if forecast is not None and forecast.marks + forecast.covariates:
-            self.known = torch.from_numpy(_known(run_data, forecast, known_scaler)).to(home)
+            self.known = torch.from_numpy(_known_ahead(run_data, forecast, known_scaler)).to(data_device)
 
-    def _inputs(self, home: torch.device) -> torch.Tensor | Readable:
+    def _inputs(self, data_device: torch.device) -> torch.Tensor | Readable:
         derived = self.run_data.derived
-        return torch.from_numpy(self.scaled).to(home) if derived is None else derived.read(self.scaler, home)
+        if derived is not None:
+            return derived.read(self.scaler, data_device)
+        return torch.from_numpy(self.scaled).to(data_device)
 
-    def _targets(self, home: torch.device) -> torch.Tensor | Readable:
+    def _targets(self, data_device: torch.device) -> torch.Tensor | Readable:
         targets, series = self.run_data.targets, self.run_data.series
         if targets is None:
-            return torch.zeros((1, 1), device=home).expand(1, max(int(series.offsets[-1]), series.n_rows))
+            return torch.zeros((1, 1), device=data_device).expand(1, max(int(series.offsets[-1]), series.n_rows))
         if self.task.autoregressive:
             assert isinstance(self.inputs, torch.Tensor)
             everything = self.run_data.target_channels == tuple(range(len(self.inputs)))
             return self.inputs if everything else self.inputs[list(self.run_data.target_channels)]
-        return targets.read(self.task, home)
+        return targets.read(self.task, data_device)
 
     def windows(self, index: Index) -> Windows:
-        """Windows of an index over this stage's tensors."""
+        """The n windows of `index` over these tensors: x [B, C, L], y [B, K, H] by batches."""
         return Windows(self.inputs, self.targets, index, self.known)
 
     def eval_context(self, names: Sequence[str]) -> EvalContext:
-        """What the task may look at, its outputs called `names`."""
+        """What a task may look at when it evaluates, draws and writes; `names` are those of the K outputs."""
         run_data = self.run_data
         return EvalContext(
             series=run_data.series,
@@ -329,8 +385,8 @@ class DeviceData:
         )
 
 
-def _known(run_data: RunData, forecast: ForecastSpec, scaler: Scaler | None) -> np.ndarray:
-    """What is known ahead, float32 [M, total + N * H]: time features, then covariates; H more steps a row."""
+def _known_ahead(run_data: RunData, forecast: ForecastSpec, scaler: Scaler | None) -> np.ndarray:
+    """What is known ahead, float32 [M, total + N * H]: time features, then covariates; each row has H steps more."""
     series, horizon = run_data.series, forecast.horizon
     known = np.full(
         (forecast.marks + forecast.covariates, int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32

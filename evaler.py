@@ -1,4 +1,4 @@
-"""The one judge, after training and in inference: predictions, metrics, references, pictures, summary, manifest.
+"""Evaluation, after training and in inference: predictions, metrics, references, pictures, summary, manifest.
 
 No window is dropped from any evaluation, and nothing is averaged over batches.
 """
@@ -49,19 +49,27 @@ def predict(runner: Runner, windows: Windows, precision: Precision, batch_size: 
                 whole = torch.empty((len(windows), *out.shape[1:]), device=out.device)
             whole[done : done + count] = out[:count]
             done += count
-    assert whole is not None and done == len(windows), "an evaluation of no windows"
+    assert whole is not None and done == len(windows), "there are no windows to evaluate"
     return whole
 
 
 class Evaluator:
-    """Scores one model on windows of its data; the predictions of an index are made once."""
+    """Scores one model on windows of its data; the predictions of an index are made once.
+
+    Parameters
+    ----------
+    device_data : the data as the model sees them.
+    runner : the model, or what it was compiled to.
+    precision : of the forward pass.
+    batch_size : windows predicted at a time.
+    """
 
     def __init__(self, device_data: DeviceData, runner: Runner, precision: Precision, batch_size: int) -> None:
         self.device_data, self.runner, self.precision, self.batch_size = device_data, runner, precision, batch_size
         self._made: dict[int, Predictions] = {}
 
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
-        """Predictions for every window of `index`, with the truth where there is one."""
+        """Predictions [n, K, H] for all n windows of `index`, with the truth unless `label_known` is False."""
         if id(index) not in self._made:
             data, task = self.device_data, self.device_data.task
             outputs = predict(self.runner, data.windows(index), self.precision, self.batch_size)
@@ -74,9 +82,14 @@ class Evaluator:
 
 
 class References:
-    """The trivial predictors beside a model, on the same windows.
+    """The trivial predictors that a model is compared with, on the same windows.
 
-    Those that are fitted need the training windows; without them (inference) they are left out with the reason.
+    Parameters
+    ----------
+    device_data : the data as the model sees them.
+    names : of the K outputs.
+    train, val : windows to fit the predictors on that are fitted. In inference they are None, and `judge` reports these
+        predictors as skipped.
     """
 
     def __init__(
@@ -86,13 +99,23 @@ class References:
         self.predictors = self.task.references(self.eval_context, train, val)
 
     def choose_thresholds(self, val: Predictions, known: Mapping[str, Any]) -> dict[str, Any]:
-        """What each chooses on validation, as the model does: {name: calibration}; `known` ones are kept."""
+        """The thresholds or margins that each predictor chooses on validation, as the model does.
+
+        Parameters
+        ----------
+        val : the model's predictions on validation, for their windows and truth.
+        known : {name: calibration} of predictors that have chosen; they are kept.
+
+        Returns
+        -------
+        {name: calibration} of all predictors.
+        """
         fresh = {name: make for name, make in self.predictors.items() if name not in known}
         names = self.eval_context.names
         return {**known} | {n: self.task.choose_thresholds(_by(make, val), names) for n, make in fresh.items()}
 
     def judge(self, scored: Predictions, calibrations: Mapping[str, Any]) -> dict[str, Any]:
-        """The metrics of each on the windows that the model is scored on."""
+        """{name: metrics} of each predictor on the windows that the model is scored on."""
         found: dict[str, Any] = {
             name: self.task.evaluate(_by(make, scored), calibrations[name], self.eval_context)
             for name, make in self.predictors.items()
@@ -102,7 +125,7 @@ class References:
 
 
 def _by(predictor: Predictor, scored: Predictions) -> Predictions:
-    """The same windows, predicted by a reference."""
+    """The same windows and truth with the predictions of a reference."""
     return replace(scored, pred=predictor(scored.index))
 
 
@@ -111,9 +134,9 @@ def _by(predictor: Predictor, scored: Predictions) -> Predictions:
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged: the windows of a split, how they were chosen, and what the model cost."""
+    """What is evaluated: the windows of a split, how they were chosen, and what the model cost."""
 
-    run: str  # the run's name
+    run: str  # name of the run
     split: str
     selection: str
     parameters: int
@@ -121,7 +144,7 @@ class Case:
 
 
 class Judge:
-    """Judges one model and writes what a run leaves: summary, predictions, pictures, config.yaml, manifest.
+    """Evaluates one model and writes the files of a run: summary, predictions, pictures, config.yaml, manifest.
 
     Parameters
     ----------
@@ -129,7 +152,7 @@ class Judge:
     names : of the K outputs.
     calibration : thresholds or margins, chosen on validation.
     folder : where the files go.
-    case : what is judged.
+    case : what is evaluated.
     """
 
     def __init__(
@@ -140,13 +163,21 @@ class Judge:
         self.eval_context = evaluator.device_data.eval_context(names)
 
     def evaluate(self, scored: Predictions) -> dict[str, Any]:
-        """The task's metrics of windows whose truth is known."""
+        """The task's metrics of predictions [n, K, H] whose truth is known."""
         return self.task.evaluate(scored, self.calibration, self.eval_context)
 
     def summary(self, scored: Predictions | None, references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """Write metrics.json or summary.json and return what it holds; `scored` is None where no label is known.
+        """Write the summary, metrics.json or summary.json.
 
-        `references` are the metrics of the reference predictors, `more` what else a run has to say.
+        Parameters
+        ----------
+        scored : predictions [n, K, H] with their truth; None where no label is known.
+        references : {name: metrics} of the reference predictors.
+        more : further entries.
+
+        Returns
+        -------
+        The content of the file.
         """
         task, config, case = self.task, self.run_data.config, self.case
         scores = {} if scored is None else self.evaluate(scored)
@@ -174,13 +205,13 @@ class Judge:
         return content
 
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
-        """The predictions as files; `ahead` are those past the end of every row."""
+        """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""
         self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
 
     def draw(
         self, split: str, drawn: Predictions | None, ahead: Predictions | None, references: Mapping[str, Any]
     ) -> None:
-        """The task's pictures of a split; `references` only where they were judged on the same windows."""
+        """Write the task's pictures of a split; `references` only where they were scored on the same windows."""
         title = f"{self.case.run} ({split})"
         shown = PlotInputs(self.run_data.config.backbone, title, drawn, ahead, references)
         self.task.plots(self.folder, self.eval_context, self.calibration, shown)
@@ -193,7 +224,7 @@ class Judge:
         model: Mapping[str, Any],
         split: Mapping[str, Any],
     ) -> None:
-        """config.yaml and manifest.json: enough to repeat the run, and to doubt it."""
+        """Write config.yaml and manifest.json: what it takes to repeat the run, and to check it."""
         write_config(self.folder / "config.yaml", self.run_data.config)
         series = self.run_data.series
         content = {
@@ -223,7 +254,7 @@ class Judge:
 
 
 def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Sizes, label means (the prevalence, for 0/1 labels) and the overlap (in target steps) of a split's parts."""
+    """Windows, rows and label means (for 0/1 labels the prevalence) of each part, and the overlap in target steps."""
     parts = {
         name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": label_means[name]}
         for name in splits.NAMES
@@ -233,7 +264,7 @@ def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, li
 
 
 def label_means(truth: Any) -> list[float]:
-    """The mean of each output over windows [n, K, H], or of a Sample; empty where there are none."""
+    """The mean of each of K outputs over windows [n, K, H], or over a Sample; [] where there are no windows."""
     if not isinstance(truth, np.ndarray):
         return list(truth.means())
     return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if truth.size else []

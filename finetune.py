@@ -1,4 +1,4 @@
-"""Which parameters train: all of a new model, or those of a checkpoint that finetuning is told to change."""
+"""Which parameters train: all of a new model, or those of a checkpoint that finetuning may change."""
 
 from __future__ import annotations
 
@@ -18,8 +18,20 @@ def choose_parameters(
 ) -> dict[str, list[str]]:
     """Apply --reinit (fresh values for the checkpoint's architecture), --freeze and --train-only.
 
-    `start` is the checkpoint that finetuning starts from; `freeze` are patterns to freeze beside those of --freeze.
-    Returns {"reinit", "frozen", "trained": names} for the manifest.
+    Parameters
+    ----------
+    model : gets `requires_grad` of each parameter set.
+    config : the flags.
+    start : the checkpoint that finetuning starts from; None for a new model.
+    freeze : patterns to freeze in addition to those of --freeze.
+
+    Returns
+    -------
+    {"reinit", "frozen", "trained": names of parameters}, for the manifest.
+
+    Raises
+    ------
+    UsageError : a pattern that matches nothing, nothing left to train, or a first stage trained under a frozen second.
     """
     names = [name for name, _ in model.named_parameters()]
     fresh = _matching(config.reinit, names, "--reinit")
@@ -55,9 +67,9 @@ def _reinitialise(model: Model | Forecaster, fresh: set[str], start: Checkpoint)
 
 
 def _check_stages(backbone: Backbone, names: Sequence[str], frozen: set[str]) -> None:
-    """UsageError when a first stage is trained again under a second that stays: see `stages` of a backbone.
+    """UsageError when the first stage of a backbone is trained while its second stage is frozen.
 
-    What reads one modality may change alone: it learns to say the same in the old contexts.
+    The module of one modality may be trained alone: it learns to give the contexts that the second stage knows.
     """
     if not backbone.stages:
         return
@@ -66,14 +78,14 @@ def _check_stages(backbone: Backbone, names: Sequence[str], frozen: set[str]) ->
     if shared and second and frozen.issuperset(second):
         one, two = backbone.stages
         raise UsageError(
-            f"trains {shared[0]} and keeps the {two}: the {one}'s contexts would come to mean nothing to that {two}",
+            f"trains {shared[0]} but freezes the {two}, which could not read the {one}'s new contexts",
             where="--freeze / --train-only",
             hint=f"--adapt-modality NAME, --train-only 'backbone.{backbone.adapters}.*', or train both",
         )
 
 
 def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
-    """Parameters and bytes of each part: the stages of a backbone that has some, else the backbone; and the head."""
+    """{part: {"parameters", "bytes"}} of the backbone, or of each of its stages, and of the head."""
     parts = [f"backbone.{stage}" for stage in model.backbone.stages] or ["backbone"]
     found: dict[str, dict[str, int]] = {}
     for name, parameter in model.named_parameters():
@@ -85,7 +97,7 @@ def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
 
 
 def _matching(globs: Sequence[str], names: Sequence[str], flag: str) -> set[str]:
-    """Names that a glob matches, itself or as the beginning of a dotted name; UsageError for a glob with none."""
+    """Names that match a glob, whole or by their dotted beginning; UsageError for a glob that matches none."""
     found: set[str] = set()
     for glob in globs:
         hits = [n for n in names if fnmatch.fnmatchcase(n, glob) or fnmatch.fnmatchcase(n, glob + ".*")]

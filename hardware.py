@@ -1,4 +1,4 @@
-"""What the machine offers a run: a device, a precision, a compiled model, and room for the data."""
+"""The machine's side of a run: the device, the precision, the compiled model, and where the data fit."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def pick_device(name: str, threads: int = 0) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"{name!r} is not a device", where="--device", hint="auto, cpu, cuda, cuda:1, mps") from None
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    found = there.get(device.type, 0)
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    found = counts.get(device.type, 0)
     if (device.index or 0) >= found:
         what = f"this machine has {found or 'no'} {device.type} device" + ("s" if found > 1 else "")
-        raise UsageError(what, where=f"--device {name}", hint="--device auto takes what there is")
+        raise UsageError(what, where=f"--device {name}", hint="--device auto picks an available one")
     return device
 
 
 def device_name(device: torch.device) -> str:
-    """The device as a person calls it."""
+    """The device's name as people know it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -61,6 +61,7 @@ class Precision:
 
     @classmethod
     def choose(cls, amp: bool, device: torch.device) -> Precision:
+        """The precision for `--amp` or `--no-amp` on this device; float32 with a warning where amp would be slower."""
         if not amp:
             return cls(device)
         if device.type == "cuda":
@@ -71,13 +72,14 @@ class Precision:
         return cls(device, None, f"--amp: this {device.type} is slower in bfloat16; training in float32")
 
     def warnings(self) -> list[str]:
-        """What there is to say about the choice; said in the log too."""
+        """Warnings about the choice, for the manifest; they go to the log too."""
         if self.warning:
             log.warning("warning: %s", self.warning)
         return [self.warning] if self.warning else []
 
     @property
     def name(self) -> str:
+        """The dtype of the forward pass: float32, bfloat16 or float16."""
         return "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
 
     def autocast(self) -> Any:
@@ -100,8 +102,8 @@ def _cpu_has_bf16() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def place(size: int, device: torch.device) -> torch.device:
-    """Where data of `size` bytes live: on the device when they fit, else on the host."""
+def device_for(size: int, device: torch.device) -> torch.device:
+    """The device for data of `size` bytes: `device` when they fit, else the host's memory."""
     if device.type != "cuda":
         return device
     free, _ = torch.cuda.mem_get_info(device)
@@ -109,11 +111,11 @@ def place(size: int, device: torch.device) -> torch.device:
 
 
 def compile_model(model: nn.Module, mode: str, try_out: Callable[[Runner], None]) -> tuple[Runner, str]:
-    """`model` compiled, or itself and the reason why not, which the log has too.
+    """(`model` compiled, ""), or (`model`, the reason why not); the reason goes to the log too.
 
     `try_out` runs the training step once on the compiled model: a compiler fails at its first call. Random state and
-    buffers (BatchNorm's running means) are put back afterwards. The parameters stay the model's own, so that its
-    state dict keeps clean keys.
+    buffers (BatchNorm's running means) are restored afterwards. The parameters stay those of `model`, so that the
+    keys of the state dict do not change.
     """
     if mode == "off":
         return model, ""
@@ -148,8 +150,8 @@ def leave_alone(model: nn.Module) -> None:
 
 
 def begin_step() -> None:
-    """Tell CUDA graphs, where a model is compiled, that the outputs of the last step are no longer needed."""
-    if "torch._inductor.cudagraph_trees" in sys.modules:  # to import it takes a second, which an eager run is spared
+    """Mark a new step for CUDA graphs, if a model is compiled: the outputs of the last step are no longer needed."""
+    if "torch._inductor.cudagraph_trees" in sys.modules:  # importing it takes a second that an eager run can save
         torch.compiler.cudagraph_mark_step_begin()
 
 

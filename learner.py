@@ -1,4 +1,4 @@
-"""One fold: its task's constants, scaler and model, its training, its judgement, its files."""
+"""One fold: the task's constants, scaler and model, training, evaluation and files."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from windows import Index
 log = logging.getLogger("tsrun")
 OnEpoch = Callable[[Mapping[str, Any]], None]
 NOT_RESUMED = {"resume", "overwrite", "json", "quiet", "tensorboard", "dry_run", "out", "threads"}
-NOT_RESUMED |= {"eval_split", "plot_split", "reference", "plots"}  # of the judgement, which follows training
+NOT_RESUMED |= {"eval_split", "plot_split", "reference", "plots"}  # of the evaluation, which comes after training
 
 
 class _Validation:
-    """What the trainer asks of the task, on this fold's data."""
+    """Loss and metrics for the trainer, on the data of this fold."""
 
     def __init__(self, task: Task, truth: Callable[[], np.ndarray], device: torch.device) -> None:
         self.monitor, self.direction = task.monitor, task.direction
@@ -52,22 +52,27 @@ class _Validation:
 
 
 class Learner:
-    """Makes, trains and judges the model of one fold.
+    """Builds, trains and evaluates the model of one fold.
 
     Parameters
     ----------
     run_data : the run's data.
-    task : what is learned; the fold fits a copy of it, so that another fold's constants stay what they are.
-    split : the fold's parts.
+    task : what is learned; the fold fits a copy of it, so that the constants of other folds do not change.
+    split : training, validation and test windows of the fold.
     device : where the model is trained.
     start : the checkpoint that finetuning starts from, None for a new model.
     on_epoch : gets every epoch's line of the history.
-    alone : False for a model that learns with others: they know the classes that these data may lack.
+    alone : False for a model that is trained together with others, whose data have the classes that these data may
+        lack: the splits are not checked then.
+
+    Raises
+    ------
+    UsageError, DataError, CheckpointError : flags, data or a checkpoint that do not fit each other.
     """
 
-    part: str | None = None  # of the backbone, where it is trained apart from the rest
-    frozen: tuple[str, ...] = ()  # patterns of parameters that stay as they are, beside --freeze
-    compares = True  # whether reference predictors are judged too
+    part: str | None = None  # the part of the backbone that is trained by itself
+    frozen: tuple[str, ...] = ()  # patterns of parameters to freeze, in addition to --freeze
+    compares = True  # whether reference predictors are scored too
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class Learner:
         self.task = copy.copy(task)
         self._fit_task(alone)
         for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
-            self.index_of(wanted)  # a split that is not there is an error before training
+            self.index_of(wanted)  # a split that does not exist is an error before training
         self.scaler, self.known_scaler = self._scalers()
         self.forecast = self._forecast_spec()
         self.precision = Precision.choose(self.config.amp, device)
@@ -98,7 +103,7 @@ class Learner:
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
 
-    # --- made before training ----------------------------------------------------------------------------------------
+    # --- before training ---------------------------------------------------------------------------------------------
 
     def _fit_task(self, alone: bool) -> None:
         run_data, task, split = self.run_data, self.task, self.split
@@ -113,20 +118,20 @@ class Learner:
         self.label_means = {name: label_means(sample) for name, sample in samples.items()}
 
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
-        """Those of the model's input and of the channels that are known ahead."""
+        """The scalers of the model's input and of the channels known ahead."""
         run_data = self.run_data
         seen = run_data.seen(self.task, self.split.train)
-        mine = Scaler.fit(run_data.columns(), seen, run_data.channels)
-        if mine.constant:
-            log.warning("warning: constant in training, so without information: %s", ", ".join(mine.constant))
+        fresh = Scaler.fit(run_data.columns(), seen, run_data.channels)
+        if fresh.constant:
+            log.warning("warning: constant in training, so without information: %s", ", ".join(fresh.constant))
         if self.start is not None and not self.config.refit_scaler:
             return self.start.scaler, self.start.known_scaler
         names = run_data.series.known
         known = Scaler.fit(run_data.series.values[run_data.covariates], seen, names) if names else None
-        return mine, known
+        return fresh, known
 
     def _forecast_spec(self) -> ForecastSpec | None:
-        """What a forecasting head is asked for; time features only for a backbone that looks at them."""
+        """What a forecasting head is asked for; time features only for a backbone that reads them."""
         if self.start is not None:
             return self.start.model.forecast
         run_data = self.run_data
@@ -145,7 +150,7 @@ class Learner:
         return model
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
-        """What builds the model, of these members where it blends some."""
+        """The specification of the model; `members` are those of a blend, () for other models."""
         assert self.config.context_len is not None
         return ModelSpec(
             backbone=self.config.backbone,
@@ -162,7 +167,7 @@ class Learner:
         )
 
     def sizes(self) -> dict[str, Any]:
-        """What `--dry-run` prints: windows, parameters, and the bytes that training will hold."""
+        """What `--dry-run` prints: windows, parameters, and the bytes that training needs."""
         count = sum(p.numel() for p in self.model.parameters())
         batch = min(self.config.batch_size, len(self.split.train))
         channels, length = len(self.run_data.channels), self.config.context_len or 0
@@ -181,7 +186,22 @@ class Learner:
     # --- training ----------------------------------------------------------------------------------------------------
 
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
-        """Train, judge and write everything into `folder`; the content of the summary file."""
+        """Train, evaluate and write everything into a directory.
+
+        Parameters
+        ----------
+        folder : the directory, which exists.
+        run : the name of the run.
+        argv : the command line, for the manifest.
+
+        Returns
+        -------
+        The content of the summary file.
+
+        Raises
+        ------
+        DivergedError, Interrupted, ResourceError : see `Trainer.run`.
+        """
         self.open(folder)
         if self.model.backbone.stages:
             sizes = modules_of(self.model).items()
@@ -194,7 +214,7 @@ class Learner:
         return content
 
     def open(self, folder: Path) -> None:
-        """Put the data, scaled, and the model on the device; files will go into `folder`."""
+        """Put the scaled data and the model on the device; files will be written into `folder`."""
         self.folder = folder
         self.device_data = DeviceData(
             self.run_data, self.task, self.scaler, self.device, self.forecast, self.known_scaler
@@ -202,18 +222,16 @@ class Learner:
         self.model.to(self.device)
 
     def _solve(self) -> Progress:
-        """A closed form in place of epochs."""
+        """Fit a closed form instead of training epochs."""
         train, val = self.split.train.pieces(), self.split.val.pieces()
         both = windows.merged(train + val, self.run_data.series.offsets)
         started = time.perf_counter()
         with self.run_data.timed("train"):
-            assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form of inputs made as they are read"
+            assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
             inputs = self.device_data.inputs.cpu()
-            fit_on, chosen_on, all_of_them = (
-                [inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both)
-            )
+            train_x, val_x, both_x = ([inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both))
             known = self._known_of_val() if self.model.backbone.reads_known else None
-            self.solution = self.model.backbone.fit(fit_on, chosen_on, all_of_them, known)
+            self.solution = self.model.backbone.fit(train_x, val_x, both_x, known)
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
@@ -258,12 +276,12 @@ class Learner:
         return progress
 
     def _truth_of_val(self) -> Callable[[], np.ndarray]:
-        """Kept over the epochs, but not where it would hold the data once for each window over a step."""
+        """Kept over the epochs, unless overlapping windows would make it a multiple of the data."""
         make = partial(self.run_data.truth, self.task, self.split.val)
         return make if self.run_data.derived is not None else cache(make)
 
     def _resume(self, trainer: Trainer) -> None:
-        """Go on where the interrupted run of this name stopped; its settings and data must be the same."""
+        """Continue the interrupted run of this name; settings and data must be the same."""
         last = Checkpoint.load(self.folder / checkpoint.LAST)
         mine, theirs = _comparable(self.config.flat()), _comparable(last.config)
         changed = sorted(key for key in mine | theirs if mine.get(key) != theirs.get(key))
@@ -278,11 +296,11 @@ class Learner:
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
 
     def calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
-        """Choose on validation for the last weights and for the best; both checkpoints get their own choice."""
+        """Choose thresholds on validation, for each of the weights in `states`, and write the checkpoints with them."""
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
-            # Weights that were fitted on validation, too, have nothing left to choose on.
+            # For weights that were fitted on validation too, nothing is left to choose on.
             val = None if self.solution.get("refit") else scored
             self.calibration = self.task.choose_thresholds(val, self.names)
             trivial = References(self.device_data, self.names, train=None)
@@ -290,7 +308,7 @@ class Learner:
             self._save(kind, weights, training if kind == "last" else None)
 
     def evaluator(self) -> Evaluator:
-        """Scores windows with the model's present weights, in float32 as inference does on any machine."""
+        """Scores windows with the present weights of the model, in float32 as inference does on any machine."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
         return Evaluator(self.device_data, self.model, Precision(self.device), size)
@@ -299,7 +317,13 @@ class Learner:
         self.snapshot(weights, training).save(self.folder / (checkpoint.BEST if kind == "best" else checkpoint.LAST))
 
     def snapshot(self, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The model with these weights, and all that it needs."""
+        """The checkpoint of the model with these weights.
+
+        Parameters
+        ----------
+        weights : {name: tensor}, such as `clone_state` returns.
+        training : what `Trainer.state` returned, to resume from; None for the best checkpoint.
+        """
         series = self.run_data.series
         return Checkpoint(
             config=self.config.flat(),
@@ -319,10 +343,10 @@ class Learner:
             training=None if training is None else dict(training),
         )
 
-    # --- judgement ---------------------------------------------------------------------------------------------------
+    # --- evaluation --------------------------------------------------------------------------------------------------
 
     def index_of(self, split: str) -> Index:
-        """The windows of `--eval-split` or `--plot-split`."""
+        """The windows of `--eval-split` or `--plot-split`. UsageError where the split is empty."""
         if split == "all":
             return self.run_data.judged or self.run_data.index
         if not len(self.split[split]):
@@ -334,7 +358,7 @@ class Learner:
         return self.config.eval_split or ("test" if len(self.split.test) else "val")
 
     def _judge(self, run: str) -> tuple[Judge, dict[str, Any]]:
-        """Score, compare, write, draw; the judge, and the content of the summary."""
+        """Score, compare, write, draw. Returns the judge and the content of the summary."""
         name, progress = self.scored_split(), self.progress
         selection = "fitted on train and val" if self.solution.get("refit") else SELECTION[name]
         count = sum(p.numel() for p in self.model.parameters())
@@ -362,7 +386,7 @@ class Learner:
             return trivial.judge(scored, trivial.choose_thresholds(val, self.references))
 
     def _draw(self, judge: Judge, scored: Predictions, references: Mapping[str, Any]) -> None:
-        import viz  # matplotlib, which a run without pictures does without
+        import viz  # imports matplotlib, which a run without pictures does not need
 
         split, history = self.config.plot_split or judge.case.split, self.progress.history
         same = split == judge.case.split
@@ -393,7 +417,7 @@ class Learner:
 
 
 def _comparable(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that an interrupted run and its continuation must share."""
+    """The settings that must be the same when a run is resumed."""
     return {key: value for key, value in flat.items() if key not in NOT_RESUMED}
 
 

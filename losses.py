@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Added above and below the line of soft F1: a label without positives and without predicted mass scores 1, not 0/0.
-# Small against one window's mass, so that any real mass swamps it; the gradient by a logit stays below 1/4 even there.
+# Added to numerator and denominator of soft F1: a label without positives and predicted mass scores 1, not 0/0.
+# Small beside the mass of one window, so that it hardly counts; the gradient of a logit stays below 1/4 even there.
 EPS = 1e-6
 
 _REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -35,14 +35,16 @@ def bce_soft_f1(logits: Tensor, y: Tensor, alpha: float, pos_weight: Tensor | No
     batch and the steps: TP = sum p y, FP = sum p (1 - y), FN = sum (1 - p) y, hence 2 TP + FP + FN = sum p + sum y.
     It is taken per label, then averaged, so that a rare label counts as much as a common one.
 
-    Args:
-        logits: `[B, K, H]`, any float type.
-        y: `[B, K, H]` in {0, 1}, any type.
-        alpha: share of the BCE, in [0, 1].
-        pos_weight: `[K]`, factor on the positive term of each label's BCE; soft F1 does not use it.
+    Parameters
+    ----------
+    logits : `[B, K, H]`, any float type.
+    y : `[B, K, H]` in {0, 1}, any type.
+    alpha : share of the BCE, in [0, 1].
+    pos_weight : `[K]`, factor on the positive term of each label's BCE; soft F1 does not use it.
 
-    Raises:
-        ValueError: the shapes of `logits` and `y` differ.
+    Raises
+    ------
+    ValueError : the shapes of `logits` and `y` differ.
     """
     logits = _full(logits)
     y = y.to(logits.dtype)
@@ -69,10 +71,11 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 def pinball(outputs: Tensor, y: Tensor, levels: Tensor) -> Tensor:
     """The mean pinball loss of quantile forecasts (Koenker and Bassett 1978), a scalar in float32.
 
-    Args:
-        outputs: `[B, K * Q, H]`, the Q levels of the first of K targets, then those of the next.
-        y: `[B, K, H]`.
-        levels: `[Q]` in (0, 1).
+    Parameters
+    ----------
+    outputs : `[B, K * Q, H]`, the Q levels of the first of K targets, then those of the next.
+    y : `[B, K, H]`.
+    levels : `[Q]` in (0, 1).
     """
     error = y.unsqueeze(2) - _full(outputs).unflatten(1, (y.shape[1], len(levels)))  # [B, K, Q, H]
     tau = levels[:, None]
@@ -82,12 +85,13 @@ def pinball(outputs: Tensor, y: Tensor, levels: Tensor) -> Tensor:
 def regression_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss called `name` as `(pred, y) -> scalar`: "huber" (delta 1), "l1", "mse", or a class of torch.nn.
 
-    `pred` and `y` have one shape; the result is float32 whatever autocast made of `pred`. A class is made with its own
-    defaults; of a few numbers around zero it has to make one finite number with a gradient.
+    `pred` and `y` have one shape; the result is float32 whatever autocast made of `pred`. A class is made with torch's
+    defaults; for a few numbers around zero it has to give one finite number with a gradient.
 
-    Raises:
-        ValueError: an unknown name, or a class that cannot; or, when called, shapes that differ (torch would broadcast
-            `[B, 1, 1]` against `[B]` into B x B errors with no more than a warning).
+    Raises
+    ------
+    ValueError : an unknown name, or a class that does not; or, when called, shapes that differ (torch would broadcast
+        `[B, 1, 1]` against `[B]` into B x B errors with no more than a warning).
     """
     measure = _REGRESSION[name] if name in _REGRESSION else _of_torch(name)
 
@@ -101,7 +105,7 @@ def regression_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def regression_names() -> list[str]:
-    """Every name that `regression_loss` knows or can say something about."""
+    """Every name that `regression_loss` may be given: those it knows, and the losses of torch.nn."""
     return [*_REGRESSION, *classes()]
 
 
@@ -122,5 +126,5 @@ def _of_torch(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     except Exception as error:
         raise ValueError(f"{name} does not compare numbers with numbers: {str(error).splitlines()[0]}") from None
     if not found.isfinite() or pred.grad is None or not pred.grad.isfinite().all() or not pred.grad.any():
-        raise ValueError(f"{name} is made for other targets than standardised values: it is {found.item():g} there")
+        raise ValueError(f"{name} does not suit standardised values: it is {found.item():g} for them")
     return measure

@@ -1,9 +1,9 @@
-"""What predictions are worth: thresholded, ranked, calibrated, regressed, forecast.
+"""Metrics of predictions: at a threshold, by rank, of calibration, of regression and of forecasts.
 
 Every function returns plain Python values that `json.dumps` takes. A quantity that the data do not define is None,
 and `undefined` says why; it is never NaN. Inputs that no metric can judge (shapes that differ, a NaN score, a label
-that is not 0 or 1) are a ValueError. "Predicted positive" means `score >= threshold`, compared in the score's own
-float type, as `score >= threshold` is in numpy and torch, so that evaluation and inference agree to the last window.
+that is not 0 or 1) raise ValueError. "Predicted positive" means `score >= threshold`, compared in the score's own
+float type, as `score >= threshold` is in numpy and torch, so evaluation and inference agree on every window.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ def _checked(y: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 def binary_metrics(y: ArrayLike, score: ArrayLike, threshold: float) -> dict[str, Any]:
     """Counts and ratios of one binary label at one threshold.
 
-    Args:
-        y: `[n]`, 0 or 1.
-        score: `[n]`, probability of the positive class in [0, 1].
-        threshold: predicted positive when `score >= threshold`.
+    Parameters
+    ----------
+    y : `[n]`, 0 or 1.
+    score : `[n]`, probability of the positive class in [0, 1].
+    threshold : predicted positive when `score >= threshold`.
 
-    Returns:
-        threshold, tp, fp, fn, tn, precision = tp / (tp + fp), recall = tp / (tp + fn),
-        f1 = 2 tp / (2 tp + fp + fn), accuracy = (tp + tn) / n, and `undefined`: {name: why it is None}.
+    Returns
+    -------
+    threshold, tp, fp, fn, tn, precision = tp / (tp + fp), recall = tp / (tp + fn),
+    f1 = 2 tp / (2 tp + fp + fn), accuracy = (tp + tn) / n, and `undefined`: {name: why it is None}.
     """
     truth, score = _checked(y, score)
     threshold = float(threshold)
@@ -69,18 +71,20 @@ def _calibration_error(truth: np.ndarray, score: np.ndarray) -> float:
 def ranking_metrics(y: ArrayLike, score: ArrayLike) -> dict[str, Any]:
     """Metrics of one binary label that need no threshold.
 
-    Args:
-        y: `[n]`, 0 or 1.
-        score: `[n]`, probability of the positive class in [0, 1].
+    Parameters
+    ----------
+    y : `[n]`, 0 or 1.
+    score : `[n]`, probability of the positive class in [0, 1].
 
-    Returns:
-        roc_auc: area under the ROC curve; None with one class.
-        pr_auc: average precision, sum (R_k - R_{k-1}) P_k over falling thresholds, without interpolation (Davis and
-            Goadrich 2006 on why not to interpolate); None with one class.
-        brier: mean (score - y)^2.
-        ece: expected calibration error, sum (n_b / n) |mean y - mean score| over 15 equal bins [k/15, (k+1)/15) of
-            the positive class's probability (Naeini et al. 2015; not the confidence form of Guo et al. 2017).
-        undefined: {name: why it is None}.
+    Returns
+    -------
+    roc_auc : area under the ROC curve; None with one class.
+    pr_auc : average precision, sum (R_k - R_{k-1}) P_k over falling thresholds, without interpolation (Davis and
+        Goadrich 2006 on why not to interpolate); None with one class.
+    brier : mean (score - y)^2.
+    ece : expected calibration error, sum (n_b / n) |mean y - mean score| over 15 equal bins [k/15, (k+1)/15) of
+        the positive class's probability (Naeini et al. 2015; not the confidence form of Guo et al. 2017).
+    undefined : {name: why it is None}.
     """
     truth, score = _checked(y, score)
     score = score.astype(np.float64)
@@ -92,7 +96,7 @@ def ranking_metrics(y: ArrayLike, score: ArrayLike) -> dict[str, Any]:
     if truth.all() or not truth.any():
         undefined = dict.fromkeys(values, f"one class only: every label is {int(truth[0])}")
     else:
-        from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds that forecasts do without
+        from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds, not needed by forecasts
 
         values["roc_auc"] = float(roc_auc_score(truth, score))
         values["pr_auc"] = float(average_precision_score(truth, score))
@@ -105,12 +109,13 @@ def best_threshold(y: ArrayLike, score: ArrayLike) -> tuple[float, float | None]
     """The threshold tau that maximises F1, and that F1, by one sort: O(n log n).
 
     Every cut between neighbouring distinct scores is tried, and the one below the smallest. tau is the midpoint of
-    its two neighbours (0 stands below the smallest score), which leaves the widest margin to scores not seen yet.
-    Cuts of equal F1: the tau nearest to 0.5, then the higher one. Without a positive: (0.5, None).
+    the two scores beside the cut (0 below the smallest score): the widest margin for scores not seen yet.
+    Of cuts with equal F1 it is the tau nearest to 0.5, then the higher one. Without a positive: (0.5, None).
 
-    Args:
-        y: `[n]`, 0 or 1.
-        score: `[n]`, probability of the positive class in [0, 1].
+    Parameters
+    ----------
+    y : `[n]`, 0 or 1.
+    score : `[n]`, probability of the positive class in [0, 1].
     """
     truth, score = _checked(y, score)
     positives = int(truth.sum())
@@ -118,28 +123,30 @@ def best_threshold(y: ArrayLike, score: ArrayLike) -> tuple[float, float | None]
         return 0.5, None
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
-    cut = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # last place of each run of equal scores
+    cut = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # the last of each run of equal scores
     f1 = 2 * np.cumsum(truth[order])[cut] / (cut + 1 + positives)
     above = ranked[cut]
     below = np.append(above[1:], above.dtype.type(0))
     tau = (above + below) / 2
-    tau = np.where(tau > below, tau, above)  # neighbours one rounding apart have no midpoint in their float type
+    tau = np.where(tau > below, tau, above)  # neighbours one rounding apart have no midpoint
     best = np.flatnonzero(f1 == f1.max())
     pick = best[np.argmin(np.abs(tau[best] - 0.5))]
     return float(tau[pick]), float(f1[pick])
 
 
 def classification_report(y: ArrayLike, score: ArrayLike, default_threshold: float, tau: float) -> dict[str, Any]:
-    """All of the above for one binary label.
+    """`binary_metrics` at two thresholds and `ranking_metrics` of one binary label.
 
-    Args:
-        y: `[n]`, 0 or 1.
-        score: `[n]`, probability of the positive class in [0, 1].
-        default_threshold: the threshold fixed beforehand.
-        tau: the threshold chosen on validation; never on the data judged here.
+    Parameters
+    ----------
+    y : `[n]`, 0 or 1.
+    score : `[n]`, probability of the positive class in [0, 1].
+    default_threshold : a threshold that does not depend on the data.
+    tau : the threshold chosen on validation; never on the data judged here.
 
-    Returns:
-        {"default", "best_tau": `binary_metrics` at each, **`ranking_metrics`, "n", "positives", "prevalence"}.
+    Returns
+    -------
+    {"default", "best_tau": `binary_metrics` at each, **`ranking_metrics`, "n", "positives", "prevalence"}.
     """
     truth, _ = _checked(y, score)
     n, positives = len(truth), int(truth.sum())
@@ -159,13 +166,15 @@ def classification_report(y: ArrayLike, score: ArrayLike, default_threshold: flo
 def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]:
     """Metrics of one class out of many.
 
-    Args:
-        y, pred: `[n]`, the true and the predicted class, in 0 .. classes - 1.
+    Parameters
+    ----------
+    y, pred : `[n]`, the true and the predicted class, in 0 .. classes - 1.
 
-    Returns:
-        n; accuracy; macro_f1, the mean of 2 tp / (2 tp + fp + fn) over the classes that are true or predicted
-        somewhere; f1 of each class (None where it is neither); confusion `[classes][classes]`, counts by true (rows)
-        and predicted class.
+    Returns
+    -------
+    n; accuracy; macro_f1, the mean of 2 tp / (2 tp + fp + fn) over the classes that are true or predicted
+    somewhere; f1 of each class (None where it is neither); confusion `[classes][classes]`, counts by true (rows)
+    and predicted class.
     """
     y, pred = np.asarray(y, np.int64), np.asarray(pred, np.int64)
     if y.shape != pred.shape or y.ndim != 1:
@@ -184,14 +193,16 @@ def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]
 
 
 def regression_metrics(y: ArrayLike, pred: ArrayLike) -> dict[str, Any]:
-    """Errors over all elements of `y` and `pred` (one shape, any), in float64.
+    """Errors over all elements of `y` and `pred`, which may have any shape, the same, in float64.
 
-    Returns:
-        mae (unit of y), mse (its square), rmse (unit of y), r2 = 1 - sum (y - pred)^2 / sum (y - mean y)^2 (None when
-        y is constant), n elements, undefined: {name: why it is None}.
+    Returns
+    -------
+    mae (unit of y), mse (its square), rmse (unit of y), r2 = 1 - sum (y - pred)^2 / sum (y - mean y)^2 (None when
+    y is constant), n elements, undefined: {name: why it is None}.
 
-    Raises:
-        ValueError: shapes that differ, values that are not finite.
+    Raises
+    ------
+    ValueError : shapes that differ, values that are not finite.
     """
     y, pred = np.asarray(y, np.float64), np.asarray(pred, np.float64)
     if y.shape != pred.shape:
@@ -226,17 +237,19 @@ def forecast_metrics(
 ) -> dict[str, Any]:
     """Errors of forecasts, summed over all windows in float64.
 
-    Args:
-        truth, pred: `[n, K, H]`, standardised: original value = value * std + mean.
-        names: the K channels.
-        mean, std: `[K]`, the scale of each channel.
-        naive: `[K]`, the mean absolute error of the seasonal-naive forecast within training, standardised: the
-            denominator of MASE (Hyndman and Koehler 2006, equation 7); 0 makes it undefined.
+    Parameters
+    ----------
+    truth, pred : `[n, K, H]`, standardised: original value = value * std + mean.
+    names : the K channels.
+    mean, std : `[K]`, the scale of each channel.
+    naive : `[K]`, the mean absolute error of the seasonal-naive forecast within training, standardised: the
+        denominator of MASE (Hyndman and Koehler 2006, equation 7); 0 makes it undefined.
 
-    Returns:
-        n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
-        `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
-        are 0); mase, the mean over the channels for which it is defined, or None.
+    Returns
+    -------
+    n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
+    `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
+    are 0); mase, the mean over the channels for which it is defined, or None.
     """
     if truth.shape != pred.shape or truth.ndim != 3:
         raise ValueError(f"truth {truth.shape} and pred {pred.shape} must both be [n, K, H]")
@@ -262,7 +275,7 @@ def forecast_metrics(
 
 
 def _errors(mse: np.ndarray, mae: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Mean squared and absolute errors `[K, H]` as figures: over all, a channel, a step ahead."""
+    """Mean squared and absolute errors `[K, H]` as figures: over all, by channel, by step ahead."""
 
     def three(square: np.ndarray, absolute: np.ndarray) -> dict[str, float]:
         return {"mse": float(square.mean()), "mae": float(absolute.mean()), "rmse": math.sqrt(square.mean())}
@@ -276,7 +289,7 @@ def _errors(mse: np.ndarray, mae: np.ndarray, names: Sequence[str]) -> dict[str,
 
 
 def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> float:
-    """The mean pinball loss of `pred [n, K * Q, H]`, the Q levels target by target, for `truth [n, K, H]`."""
+    """The mean pinball loss of `pred [n, K * Q, H]`, Q levels for each of K targets in turn, for `truth [n, K, H]`."""
     total = 0.0
     for q, level in enumerate(levels):
         error = truth - pred[:, q :: len(levels)]
@@ -285,7 +298,7 @@ def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> flo
 
 
 def conformal_margin(truth: np.ndarray, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
-    """How far intervals must widen (or, where negative, may shrink) to cover, float32 `[K, H]`.
+    """By how much intervals must widen (or, if negative, may shrink) to reach the coverage, float32 `[K, H]`.
 
     Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each channel
     and step; the largest where n is too small for that rank. All inputs are `[n, K, H]`.
@@ -293,7 +306,7 @@ def conformal_margin(truth: np.ndarray, low: np.ndarray, high: np.ndarray, cover
     n = len(truth)
     rank = min(math.ceil((n + 1) * coverage), n) - 1
     margin = np.empty(truth.shape[1:], np.float32)
-    for k in range(truth.shape[1]):  # a channel at a time, which bounds the copies
+    for k in range(truth.shape[1]):  # one channel at a time, which limits the copies
         score = np.maximum(low[:, k] - truth[:, k], truth[:, k] - high[:, k])
         margin[k] = np.partition(score, rank, axis=0)[rank]
     return margin
@@ -302,7 +315,7 @@ def conformal_margin(truth: np.ndarray, low: np.ndarray, high: np.ndarray, cover
 def interval_metrics(
     truth: np.ndarray, low: np.ndarray, high: np.ndarray, names: Sequence[str], std: Sequence[float]
 ) -> dict[str, Any]:
-    """Coverage of intervals, and their mean width in the channels' own units; all inputs are `[n, K, H]`."""
+    """Coverage of intervals, and their mean width in the channels' units (`std` `[K]`); the inputs are `[n, K, H]`."""
     inside = ((truth >= low) & (truth <= high)).mean(axis=(0, 2))
     width = (high - low).mean(axis=(0, 2), dtype=np.float64) * np.asarray(std)
     per_channel = {name: {"coverage": float(inside[k]), "width": float(width[k])} for k, name in enumerate(names)}

@@ -1,11 +1,11 @@
-"""What moves the weights: an optimizer, and the learning rate over time, each by its name.
+"""The optimizer and the learning rate over time, each chosen by name.
 
-`adamw`, `adam`, `sgd` and `cosine`, `plateau`, `none` are the house's own: norms and biases do not decay, and the rate
-rises at first. The name of a class, of torch.optim or of torch.optim.lr_scheduler, means that class as plain torch has
-it: one group of all parameters that train, `--lr`, `--weight-decay` and the arguments given, no rise.
+`adamw`, `adam`, `sgd` and `cosine`, `plateau`, `none` are this toolkit's variants: norms and biases do not decay, and
+the learning rate rises at first. The name of a class of torch.optim or torch.optim.lr_scheduler means that class as
+plain torch has it: one group of all trained parameters, `--lr`, `--weight-decay` and the arguments given, no rise.
 
-A scheduler is stepped once an epoch, ReduceLROnPlateau with the monitor. Those that torch has made for steps,
-OneCycleLR and CyclicLR, are stepped once a step; OneCycleLR spans the run unless it is told a length.
+A scheduler is stepped once an epoch, ReduceLROnPlateau with the monitor. OneCycleLR and CyclicLR, which torch made for
+steps, are stepped once a step; OneCycleLR spans the whole run unless its length is given.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 SCHEDULERS: dict[str, type[LRScheduler] | None] = {"cosine": None, "plateau": ReduceLROnPlateau, "none": None}
 BY_STEP = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)
-NOT_TEXT = {  # schedulers whose arguments no text can hold
+NOT_TEXT = {  # schedulers whose arguments cannot be written as text
     "LambdaLR": "a function",
     "MultiplicativeLR": "a function",
     "SequentialLR": "other schedulers",
     "ChainedScheduler": "other schedulers",
 }
-GIVEN = {"params", "optimizer", "lr", "weight_decay", "last_epoch"}  # not arguments of a user's
+GIVEN = {"params", "optimizer", "lr", "weight_decay", "last_epoch"}  # arguments that --*-args cannot set
 
 
 # --- names and arguments ---------------------------------------------------------------------------------------------
@@ -52,21 +52,21 @@ def classes(flag: str) -> dict[str, Any]:
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
-    """The optimizer called `name`; UsageError with the nearest name where there is none."""
+    """The optimizer called `name`. UsageError for an unknown one, with the nearest name, and for one with a closure."""
     known = OPTIMIZERS | classes("optimizer")
     if name not in known:
         raise _unknown("optimizer", name, known)
     kind: type[Optimizer] = known[name]
     if inspect.signature(kind.step).parameters["closure"].default is inspect.Parameter.empty:
         raise UsageError(
-            f"{name} computes the loss anew within a step (a closure), which training by batches does not offer",
+            f"{name} evaluates the loss again within a step (a closure), which training in batches does not support",
             where=f"--optimizer {name}",
         )
     return kind
 
 
 def scheduler_class(name: str) -> type[LRScheduler] | None:
-    """The scheduler called `name`, or None for those that are the house's own; UsageError with the nearest name."""
+    """The scheduler called `name`; None: cosine or none. UsageError for an unknown one, or one that needs objects."""
     known = SCHEDULERS | classes("scheduler")
     if name not in known:
         raise _unknown("scheduler", name, known)
@@ -82,7 +82,18 @@ def _unknown(flag: str, name: str, known: Mapping[str, Any]) -> UsageError:
 
 
 def check_arguments(flag: str, name: str, kind: type | None, given: Mapping[str, Any]) -> None:
-    """UsageError for an argument that the optimizer or scheduler `kind`, called `name`, lacks, or one that it needs."""
+    """Refuse arguments that an optimizer or scheduler does not have.
+
+    Parameters
+    ----------
+    flag : "optimizer" or "scheduler".
+    name, kind : what was chosen, and its class; None for a scheduler without a class.
+    given : {argument: value} of --optimizer-args or --scheduler-args.
+
+    Raises
+    ------
+    UsageError : an unknown argument, or one that is required and missing.
+    """
     where = f"--{flag}-args"
     table = {} if kind is None else dict(inspect.signature(kind).parameters)
     known = sorted(table.keys() - GIVEN)
@@ -100,9 +111,9 @@ def check_arguments(flag: str, name: str, kind: type | None, given: Mapping[str,
 
 
 def check(config: RunConfig, device: torch.device) -> None:
-    """UsageError unless the optimizer and the scheduler can be made and take a step, tried on three small tensors.
+    """UsageError unless the optimizer and the scheduler can be built and take a step, tried on three small tensors.
 
-    The values of arguments are torch's to judge: what it says against them is the message.
+    torch itself checks the values of arguments; its complaint becomes the message.
     """
     optimizer_kind, scheduler_kind = optimizer_class(config.optimizer), scheduler_class(config.scheduler)
     check_arguments("optimizer", config.optimizer, optimizer_kind, config.optimizer_args)
@@ -113,10 +124,10 @@ def check(config: RunConfig, device: torch.device) -> None:
     model = nn.ParameterList([torch.ones(*shape, device=device) for shape in ((2, 3), (2,), (2, 1, 3))])
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
-    with _told(f"--optimizer {config.optimizer}"):
+    with _as_usage_error(f"--optimizer {config.optimizer}"):
         optimizer = make_optimizer(model, config)
         optimizer.step()
-    with _told(f"--scheduler {config.scheduler}"):
+    with _as_usage_error(f"--scheduler {config.scheduler}"):
         schedule = Schedule(optimizer, config, 1, config.scheduler_args.get("mode", "min"))
         schedule.before_step(0)
         optimizer.step()
@@ -125,21 +136,21 @@ def check(config: RunConfig, device: torch.device) -> None:
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
-    """What torch has against an optimizer or scheduler, as the user's mistake that it is."""
+def _as_usage_error(where: str) -> Iterator[None]:
+    """Turn what torch raises against an optimizer or scheduler into a UsageError: it is the user's mistake."""
     try:
         yield
     except UsageError:
         raise
     except Exception as error:
-        raise UsageError(f"cannot train so: {str(error).splitlines()[0]}", where=where) from None
+        raise UsageError(f"cannot be used: {str(error).splitlines()[0]}", where=where) from None
 
 
 # --- made for a model ------------------------------------------------------------------------------------------------
 
 
 def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
-    """The optimizer over the parameters that train."""
+    """The optimizer over the parameters of `model` that require gradients, with the settings of `config`."""
     trained = [p for p in model.parameters() if p.requires_grad]
     kind = optimizer_class(config.optimizer)
     args = _tuples(config.optimizer_args)
@@ -152,8 +163,8 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},  # norms and biases do not decay
     ]
     groups = [group for group in groups if group["params"]]
-    own: dict[str, Any] = {"momentum": 0.9} if config.optimizer == "sgd" else {"fused": True}
-    return kind(groups, **{"lr": config.lr} | own | args)
+    defaults: dict[str, Any] = {"momentum": 0.9} if config.optimizer == "sgd" else {"fused": True}
+    return kind(groups, **{"lr": config.lr} | defaults | args)
 
 
 def _make_scheduler(optimizer: Optimizer, config: RunConfig, total: int, direction: str) -> LRScheduler | None:
@@ -165,16 +176,16 @@ def _make_scheduler(optimizer: Optimizer, config: RunConfig, total: int, directi
         if args.get("mode", direction) != direction:
             hint = f"leave it out: the monitor of this task is best at its {direction}"
             raise UsageError(
-                f"mode {args['mode']} would follow the monitor the wrong way", where="--scheduler-args", hint=hint
+                f"mode {args['mode']} follows the monitor in the wrong direction", where="--scheduler-args", hint=hint
             )
-        own = {"factor": 0.5, "patience": max(config.patience // 3, 1)} if config.scheduler in SCHEDULERS else {}
-        return kind(optimizer, **{"mode": direction} | own | args)
+        ours = {"factor": 0.5, "patience": max(config.patience // 3, 1)} if config.scheduler in SCHEDULERS else {}
+        return kind(optimizer, **{"mode": direction} | ours | args)
     if kind is lr_scheduler.OneCycleLR and not args.keys() & {"total_steps", "epochs", "steps_per_epoch"}:
         args["total_steps"] = total
     made = kind(optimizer, **args)
     if isinstance(made, lr_scheduler.OneCycleLR) and made.total_steps < total:
         text = f"{config.scheduler} ends after {made.total_steps} steps, the run takes {total}"
-        raise UsageError(text, where="--scheduler-args", hint="leave total_steps out: it is the run's then")
+        raise UsageError(text, where="--scheduler-args", hint="without total_steps it takes the length of the run")
     return made
 
 
@@ -183,9 +194,9 @@ def _tuples(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Schedule:
-    """Moves the learning rate of `optimizer` over epochs of `steps` steps; `lr` is the rate of the latest step.
+    """Sets the learning rate of `optimizer` over epochs of `steps` steps; `lr` is the rate of the latest step.
 
-    `direction` says which values of the monitor are better, "min" or "max".
+    `direction` is "min" or "max": which values of the monitor are better.
     """
 
     def __init__(self, optimizer: Optimizer, config: RunConfig, steps: int, direction: str) -> None:
@@ -194,7 +205,7 @@ class Schedule:
         self.lr = float(optimizer.param_groups[0]["lr"])
 
     def before_step(self, step: int) -> None:
-        """`step` counts from the start of the run."""
+        """Set the learning rate for a step; `step` counts from the start of the run."""
         if self.scheduler is None:
             factor = lr_factor(step, self.total, self.config.scheduler)
             for group in self.optimizer.param_groups:
@@ -202,12 +213,12 @@ class Schedule:
         self.lr = self.optimizer.param_groups[0]["lr"]
 
     def after_step(self) -> None:
-        """The optimizer has made its step."""
+        """To be called when the optimizer has made its step."""
         if isinstance(self.scheduler, BY_STEP):
             self.scheduler.step()
 
     def after_epoch(self, value: float | None) -> None:
-        """`value` is the monitor's, None where it is undefined."""
+        """To be called at the end of an epoch with the value of the monitor; None where it is undefined."""
         if isinstance(self.scheduler, ReduceLROnPlateau):
             if value is not None:
                 self.scheduler.step(value)
@@ -215,19 +226,19 @@ class Schedule:
             self.scheduler.step()
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint; what the optimizer's groups hold is in the optimizer's own state."""
+        """Plain values for a checkpoint; the state of the optimizer, with its groups, is kept beside them."""
         kept = None if self.scheduler is None else _plain(self.scheduler.state_dict())
         return {"lr": self.lr, "scheduler": kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Stand where `state()` was taken."""
+        """Continue from what `state` returned."""
         self.lr = state["lr"]
         if self.scheduler is not None:
             self.scheduler.load_state_dict(dict(state["scheduler"]))
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a scheduler's state may change; the rest is made anew from its arguments."""
+    """The part of a scheduler's state that may change; the rest follows from its arguments."""
     return {key: value for key, value in state.items() if isinstance(value, (int, float, str, list, type(None)))}
 
 

@@ -1,4 +1,4 @@
-"""The one path: load -> window -> split -> model -> train | evaluate -> artifacts."""
+"""The way of every run: load -> window -> split -> model -> train | evaluate -> artifacts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,17 @@ log = logging.getLogger("tsrun")
 
 
 def run(config: RunConfig, argv: Sequence[str]) -> None:
-    """Do what the configuration says; the result goes to stdout, everything else to stderr."""
+    """Train, finetune or infer as the configuration says. The result goes to stdout, everything else to stderr.
+
+    Parameters
+    ----------
+    config : the settings of the command line.
+    argv : the command line, for the manifest.
+
+    Raises
+    ------
+    TsrunError : whatever stops the run, see errors.py.
+    """
     log.handlers = [logging.StreamHandler(sys.stderr)]
     log.setLevel(logging.WARNING if config.quiet else logging.INFO)
     log.propagate = False
@@ -53,14 +63,25 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-# --- the data, and with them the last word on the configuration ------------------------------------------------------
+# --- the data and the final configuration ----------------------------------------------------------------------------
 
 
 def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Checkpoint | None]:
     """The first step of every run: the checkpoint that it starts from, the data, the windows, the task.
 
-    The configuration in the result is final: it has what the checkpoint fixes and what the data say.
-    Raises UsageError, DataError and CheckpointError.
+    Parameters
+    ----------
+    config : the settings of the command line.
+    argv : the command line, which a hint may repeat.
+
+    Returns
+    -------
+    (run_data, task, checkpoint or None for a new model). `run_data.config` is final: it includes what the checkpoint
+    fixes and what follows from the data.
+
+    Raises
+    ------
+    UsageError, DataError, CheckpointError : flags, data or a checkpoint that do not fit each other.
     """
     start = None if config.mode == "train" else restore.open_checkpoint(config.ckpt)
     fixed = {} if start is None else restore.settings_of(start, config)
@@ -98,7 +119,7 @@ def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[st
 
 
 def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str, float], start: Checkpoint) -> RunData:
-    """Data that may lack the label."""
+    """The data for inference, which may lack the label."""
     lacking = 0 if start.per_row else task.absent(start.input_channels, start.outputs, config, series)
     restore.check_series(start, config, series, task.derived, lacking)
     known = restore.label_known(start, series, lacking)
@@ -118,7 +139,7 @@ def open_inference(config: RunConfig, argv: Sequence[str], device: torch.device)
 
 
 def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
-    """Predict with a checkpoint; (the summary's content, the run's directory)."""
+    """Predict with a checkpoint. Returns the content of the summary and the directory of the run."""
     inference = open_inference(config, argv, device)
     name = _name(inference.run_data, inference.task)
     if config.dry_run:
@@ -135,9 +156,17 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
 def learn(
     config: RunConfig, argv: Sequence[str], device: torch.device, on_epoch: OnEpoch | None = None
 ) -> tuple[dict[str, Any], Path]:
-    """Train or finetune; (the summary's content, the run's directory).
+    """Train or finetune.
 
-    `on_epoch` gets every epoch's line of the history; what it raises leaves training through the usual cleanup.
+    Parameters
+    ----------
+    config, argv : as in `run`.
+    device : where the model is trained.
+    on_epoch : gets every epoch's line of the history. What it raises ends training with the usual cleanup.
+
+    Returns
+    -------
+    (the content of the summary, the directory of the run).
     """
     optim.check(config, device)
     run_data, task, start = open_data(config, argv)
@@ -155,7 +184,7 @@ def learn(
         contents = []
         for k, split in enumerate(folds):
             folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
-            done = (folder / "manifest.json").is_file()  # written last: an interrupted run had finished this fold
+            done = (folder / "manifest.json").is_file()  # written last: the interrupted run had finished this fold
             if done and written is None:
                 contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
             else:
@@ -176,7 +205,7 @@ def _name(run_data: RunData, task: Task) -> str:
 def _learn_fold(
     job: Callable[..., tuple[dict[str, Any], Learner]], folder: Path, directory: RunDir, argv: Sequence[str]
 ) -> tuple[dict[str, Any], Learner]:
-    """One fold into its folder; a run that diverges is set aside for its owner to look at."""
+    """Train one fold into its folder. The directory of a run that diverges is kept under another name."""
     folder.mkdir(exist_ok=True)
     try:
         return job(folder, directory.name, argv)

@@ -38,7 +38,10 @@ class Inference:
     start : the checkpoint.
     device : where the model runs.
 
-    Raises UsageError for a split that is not there, DataError where no window is.
+    Raises
+    ------
+    UsageError : a split that does not exist.
+    DataError : there is no window.
     """
 
     def __init__(self, run_data: RunData, task: Task, start: Checkpoint, device: torch.device) -> None:
@@ -68,7 +71,7 @@ class Inference:
             )
 
     def _make_split(self) -> Split | None:
-        """The split of training, when these are its files."""
+        """The split of training, if these are the files of training."""
         if not self.known_files or self.run_data.targets is None:
             return None
         if "rows" in self.start.split:
@@ -76,11 +79,14 @@ class Inference:
         return dataset.make_splits(self.run_data)[-1]
 
     def index_of(self, split: str) -> Index:
-        """Windows with a known label in a split that is made as it was in training; `all` of them."""
+        """The windows with a known label in a split, which is made as in training; all of them for `split` "all".
+
+        UsageError where the split has no window.
+        """
         if split == "all" or self.run_data.targets is None:
             return self.run_data.index
         if not self.known_files:
-            log.warning("warning: these are not the files of training; --eval-split all scores every row of them")
+            log.warning("warning: these are not the files of training; --eval-split all scores all their rows")
         index = (self.made or dataset.make_splits(self.run_data)[-1])[split]
         if not len(index):
             raise UsageError("the checkpoint's run had no test split", where=f"--eval-split {split}")
@@ -92,7 +98,7 @@ class Inference:
         return SELECTION[self.split]
 
     def sizes(self) -> dict[str, Any]:
-        """What `--dry-run` prints."""
+        """What `--dry-run` prints: windows, model and bytes of data."""
         spec = self.start.model
         return {
             "windows": {self.split: len(self.index), "next step": len(self.run_data.ahead)},
@@ -101,7 +107,7 @@ class Inference:
         }
 
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
-        """Predict, score where the label is known, write; the content of the summary."""
+        """Predict, score where the label is known, write all files into `folder`; returns the summary's content."""
         precision = Precision.choose(self.config.amp, self.device)
         model = restore.model_of(self.start).to(self.device).eval()
         device_data = self.device_data()
@@ -126,22 +132,22 @@ class Inference:
         return content
 
     def device_data(self) -> DeviceData:
-        """The data as the checkpoint's model sees them."""
+        """The data as the model of the checkpoint sees them: scaled, on the device."""
         start = self.start
         return DeviceData(self.run_data, self.task, start.scaler, self.device, start.model.forecast, start.known_scaler)
 
     def _try_out(self, device_data: DeviceData, precision: Precision, runner: Runner) -> None:
-        over = device_data.windows(self.index if len(self.index) else self.run_data.ahead)
+        windows = device_data.windows(self.index if len(self.index) else self.run_data.ahead)
         with torch.no_grad(), precision.autocast():
-            positions, _ = next(over.in_order(self.config.batch_size))
-            runner(*(part.to(self.device) for part in over.seen(positions)))
+            positions, _ = next(windows.in_order(self.config.batch_size))
+            runner(*(part.to(self.device) for part in windows.seen(positions)))
 
     def _compare(self, device_data: DeviceData, scored: Predictions) -> dict[str, Any]:
         """The reference predictors' metrics; those that are fitted are left out."""
         if self.config.reference != "auto":
             return {}
         trivial = References(device_data, self.names, train=None)
-        default = self.task.choose_thresholds(None, self.names)  # of a run stopped before it had chosen
+        default = self.task.choose_thresholds(None, self.names)  # for a run that was stopped before it chose
         return trivial.judge(scored, dict.fromkeys(trivial.predictors, default) | self.start.references)
 
     def _draw(

@@ -1,4 +1,4 @@
-"""A checkpoint turned back into settings, task and model, and what it demands of new data.
+"""A checkpoint turned back into settings, task and model, and checked against new data.
 
 Inference, finetuning, export and streaming all start here.
 """
@@ -41,10 +41,23 @@ def open_checkpoint(path: str) -> Checkpoint:
 
 
 def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
-    """The settings that a checkpoint fixes, as fields of a RunConfig; CheckpointError where a given flag differs.
+    """The settings that a checkpoint fixes.
 
     Finetuning keeps what the model means (task, backbone, context, label). Inference takes the split too, so that
     `--eval-split val` is the validation part that the model was chosen on.
+
+    Parameters
+    ----------
+    model : the checkpoint.
+    config : the settings of the command line, with the flags that were given.
+
+    Returns
+    -------
+    {field of RunConfig: value}; the task's options are under "options".
+
+    Raises
+    ------
+    CheckpointError : a given flag contradicts the checkpoint.
     """
     where = config.ckpt
     if config.task != model.task:
@@ -57,7 +70,7 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
 
 
 def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, Any]:
-    """The values of `names` in a checkpoint; CheckpointError that lists every given flag that says something else."""
+    """The values of `names` in a checkpoint. CheckpointError that lists every given flag that differs from it."""
     core = {flag.name for flag in core_flags()}
     changed: dict[str, Any] = {}
     options = dict(config.options)
@@ -75,7 +88,7 @@ def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], wh
             options[name] = value
     if clashes:
         what = f"contradicts the checkpoint: {'; '.join(clashes)}"
-        raise CheckpointError(what, where=where, hint="leave the flag out to use its value")
+        raise CheckpointError(what, where=where, hint="without the flag the checkpoint's value is used")
     return changed | {"options": options}
 
 
@@ -112,7 +125,7 @@ def model_of(model: Checkpoint) -> Model | Forecaster:
 
 @dataclass(frozen=True)
 class Members:
-    """Trained runs as parts of one model: what describes them, and their weights."""
+    """Trained runs as members of a blend: their descriptions, and their weights."""
 
     specs: tuple[MemberSpec, ...]
     states: Sequence[Mapping[str, Any]]
@@ -125,9 +138,19 @@ class Members:
 
 
 def members_of(config: RunConfig, run_data: RunData, split: Split, scaler: Scaler) -> Members:
-    """The runs that `--model-args members=DIR,DIR` names; CheckpointError for one that does not fit beside the others.
+    """The runs that `--model-args members=DIR,DIR` names, as members of a blend.
 
-    A member must have been trained on the same files and parts: another split may have shown it this run's test.
+    Parameters
+    ----------
+    config : the settings, with `model_args`.
+    run_data, split : this run's; a member must have been trained on the same files and parts, since another split may
+        have shown it this run's test windows.
+    scaler : of the blend's input; a member's input is brought to its own scale from there.
+
+    Raises
+    ------
+    UsageError : no run is named.
+    CheckpointError : a run that does not fit.
     """
     specs, states = [], []
     for path in filter(None, str(config.model_args.get("members", "")).split(",")):
@@ -153,7 +176,7 @@ def _check_member(member: Checkpoint, run_data: RunData, split: Split, where: st
         what = f"looks back {member.model.length} steps, more than --context-len {index.length}"
         raise CheckpointError(what, where=where)
     if member.sources != run_data.series.hashes or member.split != split.how:
-        what = "was trained on other files or parts of them, and may have seen this run's test"
+        what = "was trained on other files or another split, and may have seen this run's test windows"
         hint = "train the members and the ensemble with the same --csv and split flags"
         raise CheckpointError(what, where=where, hint=hint)
 
@@ -164,17 +187,26 @@ def _check_member(member: Checkpoint, run_data: RunData, split: Split, where: st
 def check_series(
     model: Checkpoint, config: RunConfig, series: Series, derived: Sequence[str] = (), lacking: int = 0
 ) -> None:
-    """CheckpointError when the checkpoint was trained on another number of channels, or on steps of another length.
+    """Refuse a series that does not fit a checkpoint.
 
-    `derived` inputs are made of the channels, and were listed among them once; `lacking` counts labels that are not
-    there, and not needed.
+    Parameters
+    ----------
+    model : the checkpoint.
+    config : names it in messages.
+    series : the new data.
+    derived : names of inputs that are computed from channels; old checkpoints list them as channels.
+    lacking : how many channels of labels the data lack, and need not have.
+
+    Raises
+    ------
+    CheckpointError : another number of channels, or steps of another length.
     """
     wanted = [name for name in model.input_channels if name not in derived]
     if series.n_channels != len(wanted) - lacking:
         raise CheckpointError(
             f"was trained on {len(wanted)} input channel(s), the data have {series.n_channels}",
             where=config.ckpt,
-            hint=f"its channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
+            hint=f"the channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
         )
     then, now = model.freq, None if series.clock is None else series.clock.freq
     if then != now:
@@ -184,7 +216,7 @@ def check_series(
 
 
 def check_run_data(model: Checkpoint, run_data: RunData) -> None:
-    """CheckpointError when the model was made for another kind of label than the data have."""
+    """CheckpointError when the model predicts another kind or number of labels than the data have."""
     wanted, where = list(model.scaler.channels), run_data.config.ckpt
     if list(run_data.channels) != wanted and sorted(run_data.channels) == sorted(wanted):
         log.warning("warning: the channels come in another order than the checkpoint's: %s", ", ".join(wanted))
@@ -197,7 +229,7 @@ def check_run_data(model: Checkpoint, run_data: RunData) -> None:
 
 
 def label_known(model: Checkpoint, series: Series, lacking: int) -> bool:
-    """Whether these files hold the label: one given per row, or the channel that the model was trained to predict."""
+    """Whether the series has the label that the model predicts. CheckpointError for --labels where it is a channel."""
     if model.per_row:
         return series.labels is not None
     if series.labels is not None:

@@ -1,4 +1,4 @@
-"""The input scaler: a mean and a standard deviation a channel, from what training sees alone."""
+"""The input scaler: a mean and a standard deviation for each channel, from the steps that training sees."""
 
 from __future__ import annotations
 
@@ -9,31 +9,40 @@ from typing import Any
 
 import numpy as np
 
-PART = 1 << 20  # steps that are looked at together
+PART = 1 << 20  # steps read at once
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """z = (x - mean) / std by channel; a channel that is constant in training is only centred."""
+    """z = (x - mean) / std by channel; a channel that is constant in training is only centred.
 
-    mean: np.ndarray  # float64 [C]
-    std: np.ndarray  # float64 [C]
+    mean, std : float64 [C], in the data's units; std is never 0.
+    channels : C names.
+    constant : names of the channels that are constant in training.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
     channels: tuple[str, ...]
-    constant: tuple[str, ...] = ()  # channels without information in training
+    constant: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, values: Iterable[np.ndarray], seen: np.ndarray, channels: Sequence[str]) -> Scaler:
-        """From C channels [total] at the steps that training sees (a mask), each step once.
+        """The scaler of what training sees, each step counted once, NaN left out.
 
-        A channel that is constant there is told in `constant`.
+        Parameters
+        ----------
+        values : C arrays [total], read one after the other.
+        seen : mask [total] of the steps that training sees.
+        channels : C names.
         """
-        moments = np.array(list(map(partial(_moments, seen), values)))  # which lets go of each before it takes the next
+        moments = np.array(list(map(partial(_moments, seen), values)))  # frees each channel before it takes the next
         mean, std, constant = moments.T
-        still = tuple(name for name, same in zip(channels, constant, strict=True) if same)
-        return cls(mean, usable(mean, std), tuple(channels), still)
+        constant_names = tuple(name for name, same in zip(channels, constant, strict=True) if same)
+        return cls(mean, usable(mean, std), tuple(channels), constant_names)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """[C, total] -> the same, scaled, float32: the one copy that a run makes of its data."""
+        """Values [C, T] in the data's units -> scaled, float32 [C, T]: the one copy that a run makes of its data."""
         scaled = np.empty(values.shape, np.float32)
         for c, channel in enumerate(values):
             np.subtract(channel, self.mean[c], out=scaled[c], casting="unsafe")
@@ -41,24 +50,24 @@ class Scaler:
         return scaled
 
     def plain(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The fields [C] as lists, for a checkpoint: {"mean", "std", "channels"}."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist(), "channels": list(self.channels)}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Scaler:
-        """From a checkpoint."""
+        """The inverse of `plain`, from a checkpoint: lists [C] as arrays float64 [C]."""
         return cls(np.asarray(plain["mean"]), np.asarray(plain["std"]), tuple(plain["channels"]))
 
 
 def usable(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Deviations [C] to divide by: 1 where a channel is constant but for rounding."""
+    """Deviations [C] to divide by: `std`, but 1 where a channel is constant up to rounding."""
     return np.where(std > 1e-12 * np.abs(mean), std, 1.0)
 
 
 def _moments(seen: np.ndarray, channel: np.ndarray) -> tuple[float, float, bool]:
-    """Mean, standard deviation and whether all is one value, of what is not NaN at the steps of a mask.
+    """Mean, standard deviation and whether all values are equal, of a channel at the steps of a mask, NaN left out.
 
-    A part at a time, since a choice of steps is a copy; the mean first, as sums of squares alone would cancel.
+    It goes part by part, since indexing with a mask copies. The mean comes first: sums of squares alone would cancel.
     """
     count, total, low, high = 0, 0.0, np.inf, -np.inf
     for part in _parts(channel, seen):
@@ -70,7 +79,7 @@ def _moments(seen: np.ndarray, channel: np.ndarray) -> tuple[float, float, bool]
 
 
 def _parts(channel: np.ndarray, seen: np.ndarray) -> Iterator[np.ndarray]:
-    """The chosen values that are not NaN, float64, in parts that are not empty."""
+    """The values at the steps of the mask that are not NaN, float64, in non-empty parts."""
     for begin in range(0, len(channel), PART):
         part = channel[begin : begin + PART][seen[begin : begin + PART]].astype(np.float64)
         part = part[~np.isnan(part)]

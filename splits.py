@@ -21,14 +21,19 @@ NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """The windows of one fold: `test` may be empty, `train` and `val` never are."""
+    """The windows of one fold: `test` may be empty, `train` and `val` never are.
+
+    train, val, test : indexes over the same series.
+    how : how it was made, in plain values for the checkpoint: mode, gap, rows or cuts.
+    """
 
     train: Index
     val: Index
     test: Index
-    how: dict[str, Any]  # what made it: mode, ratios, rows or cuts
+    how: dict[str, Any]
 
     def __getitem__(self, name: str) -> Index:
+        """The index called `name`, one of NAMES."""
         assert name in NAMES, name
         index: Index = getattr(self, name)
         return index
@@ -49,24 +54,40 @@ def make(
     named: Mapping[str, Sequence[str]] = MappingProxyType({}),
     sizes: Sequence[int] = (),
 ) -> list[Split]:
-    """The folds, oldest first (one, unless mode is rolling). DataError when a split would be empty.
+    """The folds, oldest first; one, unless mode is rolling.
 
-    `sizes` are the steps of train, validation and test from each row's start on, in place of the ratios. `named` are
-    groups by name (rows by their ids `rows`, where there are no groups) that are "val" or "test", in place of a ratio.
+    Parameters
+    ----------
+    index : all windows.
+    offsets : int64 [N + 1], where each row begins and ends on the flat time axis.
+    mode : "group" (whole rows or groups), "rolling" or "holdout" (each row cut in time).
+    val_ratio, test_ratio : shares of the groups, or of each row's steps.
+    seed : draws the groups.
+    folds : how many rolling folds.
+    gap : steps left out before validation and before test.
+    groups : the group of each row, str [N]; None: each row is a group.
+    rows : the ids of the N rows.
+    named : {"val" or "test": groups, or ids of rows where there are no groups}, instead of a ratio.
+    sizes : steps of train, validation and test from the start of each row, instead of the ratios.
+
+    Raises
+    ------
+    UsageError : whole-row targets and a mode that cuts in time, or a group that does not exist or is named twice.
+    DataError : a split would be empty.
     """
     named = {part: names for part, names in named.items() if names}
     if mode == "group":
         owner = np.asarray(rows) if named and groups is None else groups
-        made = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, owner, named)]
+        built = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, owner, named)]
     else:
         if index.shift is None:
             raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
-        made = [_by_time(index, offsets, val_ratio, test_ratio, gap, folds - 1 - k, sizes) for k in range(folds)]
+        built = [_by_time(index, offsets, val_ratio, test_ratio, gap, folds - 1 - k, sizes) for k in range(folds)]
         fold = [{"fold": k} if folds > 1 else {} for k in range(folds)]
-        made = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(made)]
-    for split in made:
+        built = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(built)]
+    for split in built:
         _check_sizes(split, bool(sizes[2] if sizes else test_ratio) or "test" in named)
-    return made
+    return built
 
 
 def _by_group(
@@ -78,18 +99,18 @@ def _by_group(
     groups: np.ndarray | None,
     named: Mapping[str, Sequence[str]],
 ) -> Split:
-    """Whole groups (or rows) to each part: those named for it, or else a share of all, drawn from what has no name."""
+    """Whole groups (or rows) to each part: those named for it, or else a share of all, drawn from the unnamed ones."""
     names, group_of_row = np.unique(np.arange(n_rows) if groups is None else groups, return_inverse=True)
-    part = _places(names.tolist(), named)
+    part = _named_parts(names.tolist(), named)
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[part[order] == 0]
     n_val = 0 if "val" in named else max(round(val_ratio * len(names)), 1)
     n_test = 0 if "test" in named or not test_ratio else max(round(test_ratio * len(names)), 1)
     if len(order) < n_val + n_test + 1:
         what = f"{len(names)} {'row' if groups is None else 'group'}(s)"
-        what += f", less the {len(names) - len(order)} that are named," if len(order) < len(names) else ""
+        what += f", without the {len(names) - len(order)} that are named," if len(order) < len(names) else ""
         raise DataError(
-            f"{what} cannot be parted into train, val" + (" and test" if n_test else ""),
+            f"{what} cannot be split into train, val" + (" and test" if n_test else ""),
             where="--split-mode group",
             hint="--split-mode holdout cuts each row in time",
         )
@@ -102,8 +123,8 @@ def _by_group(
     return Split(train, val, test, how)
 
 
-def _places(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """For each known group the place in NAMES of the part that it is named for, else 0. UsageError for unknown ones."""
+def _named_parts(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """For each known group the position in NAMES of the part it is named for, else 0. UsageError for unknown ones."""
     part = np.zeros(len(known), np.int64)
     for name, wanted in named.items():
         for group in wanted:
@@ -120,7 +141,14 @@ def _places(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np.ndar
 
 
 def of_rows(index: Index, how: dict[str, Any], n_rows: int) -> Split:
-    """The group split whose `how` lists its rows: that of an earlier run, whatever groups and seed made it."""
+    """The group split of an earlier run, whatever groups and seed made it.
+
+    Parameters
+    ----------
+    index : all windows of the N rows.
+    how : the `how` of that split; `how["rows"]` lists the rows of each part.
+    n_rows : N.
+    """
     train, val, test = (index.of_rows(np.isin(np.arange(n_rows), how["rows"][name])) for name in NAMES)
     return Split(train, val, test, how)
 
@@ -134,7 +162,7 @@ def _by_time(
     folds_back: int,
     sizes: Sequence[int] = (),
 ) -> Split:
-    """Cut every row at the same shares of its length; `folds_back` steps the cuts back by one test (or val) part."""
+    """Cut every row at the same shares of its length, `folds_back` test (or val) parts before its end."""
     length = np.diff(offsets)
     n_val = np.maximum(np.round(val_ratio * length).astype(np.int64), 1)
     n_test = np.maximum(np.round(test_ratio * length).astype(np.int64), 1) if test_ratio else 0 * length
@@ -174,7 +202,13 @@ def _check_sizes(split: Split, tested: bool) -> None:
 
 
 def overlap(split: Split, total: int) -> int:
-    """How many target steps stand in two splits. 0 by construction; counted so that the manifest can say so."""
+    """How many target steps are in two splits: 0 by construction, counted so that the manifest shows it.
+
+    Parameters
+    ----------
+    split : indexes over the same series.
+    total : steps of the series, or rows N for whole-row targets.
+    """
     seen = np.zeros(max(total, 1), np.uint8)
     for bit, name in enumerate(NAMES):
         if len(split[name]):

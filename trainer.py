@@ -29,7 +29,7 @@ from optim import Schedule, make_optimizer
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
-FLUSH_SECONDS = 5.0  # a state that is younger is not written again: a kill costs at most this much work
+FLUSH_SECONDS = 5.0  # the shortest time between two writes of a state: a kill costs at most this much work
 
 
 class Judge(Protocol):
@@ -44,7 +44,7 @@ class Judge(Protocol):
 
 @dataclass
 class Progress:
-    """Where training stands; all of it goes into the checkpoint, so that a killed run goes on from it."""
+    """How far training has come; all of it goes into the checkpoint, so that a killed run can continue."""
 
     epoch: int = 0  # epochs finished
     step: int = 0  # steps of the running epoch that are done
@@ -56,10 +56,18 @@ class Progress:
 
 
 class Trainer:
-    """Trains `model` on `train`, watches `val`.
+    """Trains `model` on `train` and validates it on `val` after every epoch.
 
-    `save(kind, state, training)` writes a checkpoint: kind "best" (training is None) or "last". `train_metrics` are
-    functions `(outputs, y) -> scalar` that are averaged over an epoch's steps beside the loss.
+    Parameters
+    ----------
+    model : the model, on the device of `precision`.
+    train, val : windows of both parts.
+    judge : loss and metrics.
+    config : epochs, batch size, patience and the optimizer's settings.
+    precision : of the forward pass.
+    save : `save(kind, state, training)` writes a checkpoint; kind is "best" (training is None) or "last".
+    on_epoch : gets every epoch's line of the history.
+    train_metrics : functions `(outputs, y) -> scalar`, averaged over the steps of an epoch like the loss.
     """
 
     def __init__(
@@ -94,7 +102,14 @@ class Trainer:
     # --- the run -----------------------------------------------------------------------------------------------------
 
     def run(self) -> Progress:
-        """Train to the end: `best_state` and `last_state` are the weights. Raises Diverged, Interrupted, Resource."""
+        """Train to the end; then `best_state` and `last_state` hold the weights.
+
+        Raises
+        ------
+        DivergedError : a loss became NaN or infinite.
+        Interrupted : SIGTERM or SIGINT came; the state is saved.
+        ResourceError : the memory is too small for one batch.
+        """
         self._warm_up()
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         started, before = time.perf_counter(), self.progress.seconds
@@ -143,7 +158,7 @@ class Trainer:
 
     def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor) -> torch.Tensor:
         parts = self.train.gather(positions)
-        if parts[0].device != self.precision.device:  # data too large for the device: batches travel
+        if parts[0].device != self.precision.device:  # data that are too large for the device: batches are copied
             parts = tuple(part.to(self.precision.device, non_blocking=True) for part in parts)
         *seen, y = parts
         begin_step()
@@ -151,16 +166,16 @@ class Trainer:
             outputs = runner(*seen)
         loss = self.judge.loss(outputs.float(), y)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        given = outputs.detach().float()
-        return torch.stack([loss.detach(), *(measure(given, y) for measure in self.train_metrics.values())])
+        detached = outputs.detach().float()
+        return torch.stack([loss.detach(), *(measure(detached, y) for measure in self.train_metrics.values())])
 
     def _close_epoch(self, bar: tqdm) -> None:
         progress = self.progress
-        train_loss, *followed = (self._total / self.steps).tolist()
+        train_loss, *metrics = (self._total / self.steps).tolist()
         if not math.isfinite(train_loss):
             self._diverged("the training loss", train_loss)
         line = {"epoch": progress.epoch + 1, "train_loss": train_loss, "lr": self.schedule.lr}
-        line |= {f"train_{name}": value for name, value in zip(self.train_metrics, followed, strict=True)}
+        line |= {f"train_{name}": value for name, value in zip(self.train_metrics, metrics, strict=True)}
         line |= self._validate()
         line["seconds"] = round(progress.seconds, 3)
         progress.epoch, progress.step = progress.epoch + 1, 0
@@ -170,7 +185,7 @@ class Trainer:
         self.schedule.after_epoch(line[f"val_{self.judge.monitor}"])
         if self.on_epoch is not None:
             self.on_epoch(line)
-        self._tell(bar, line)
+        self._report(bar, line)
         self._flush("best")
         self._flush("last")
         if self._signum:
@@ -188,7 +203,7 @@ class Trainer:
     def _keep_if_best(self, value: float | None) -> None:
         progress = self.progress
         value = None if value is None or math.isnan(value) else value  # a NaN is never best
-        first = not self.best_state  # something must stand there, even where the monitor is undefined
+        first = not self.best_state  # there must be a best state, even where the monitor is undefined
         sign = 1 if self.judge.direction == "max" else -1
         better = value is not None and (progress.best is None or sign * value > sign * progress.best)
         progress.stale += 1
@@ -198,10 +213,10 @@ class Trainer:
             self.best_state = clone_state(self.model)
             self._unsaved_best = True
 
-    # --- steps' surroundings -----------------------------------------------------------------------------------------
+    # --- before and around the steps ---------------------------------------------------------------------------------
 
     def _warm_up(self) -> None:
-        """Compile, and find out that memory is short before the first epoch, with a batch size that would fit."""
+        """Compile, and find out before the first epoch whether memory is short, and which batch size would fit."""
         train_mode(self.model)
 
         def try_out(runner: Runner, size: int = self.batch_size) -> None:
@@ -233,7 +248,7 @@ class Trainer:
         hidden = self.config.quiet or not sys.stderr.isatty()
         return tqdm(total=total, initial=done, disable=hidden, desc="training", unit="step", dynamic_ncols=True)
 
-    def _tell(self, bar: tqdm, line: Mapping[str, Any]) -> None:
+    def _report(self, bar: tqdm, line: Mapping[str, Any]) -> None:
         value = line[f"val_{self.judge.monitor}"]
         shown = "undefined" if value is None else f"{value:.4f}"
         best = " *" if self.progress.best_epoch == self.progress.epoch else ""
@@ -243,10 +258,10 @@ class Trainer:
         else:
             bar.set_postfix_str(text)
 
-    # --- leaving early, and coming back ------------------------------------------------------------------------------
+    # --- interruption and resuming -----------------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._signum:  # asked twice: leave at once, with what is on disk
+        if self._signum:  # a second signal: stop at once, with what is on disk
             raise KeyboardInterrupt
         self._signum = number
 
@@ -274,7 +289,7 @@ class Trainer:
         self._flushed[kind] = time.monotonic()
 
     def state(self) -> dict[str, Any]:
-        """Everything beside the weights that the next step depends on, plain values and tensors only."""
+        """Everything that the next step depends on, except the weights: plain values and tensors only."""
         return {
             "progress": asdict(self.progress),
             "total": self._total.cpu(),
@@ -286,7 +301,7 @@ class Trainer:
         }
 
     def restore(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-        """Stand where `state()` was taken."""
+        """Continue from what `state` returned, with the weights of that moment."""
         self.model.load_state_dict(weights)
         self.progress = Progress(**state["progress"])
         self._total.copy_(state["total"])
@@ -309,7 +324,7 @@ def train_mode(model: nn.Module) -> None:
 
 
 def clone_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of the weights that the next step does not change."""
+    """A copy of the weights, which the next step does not change."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
@@ -326,7 +341,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
-    """Undo time: put every generator where `random_states` found it."""
+    """Set every generator to what `random_states` returned."""
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])

@@ -1,9 +1,9 @@
-"""The pictures of a run. Each public plot takes arrays and a path and writes one PNG, whole or not at all.
+"""The plots of a run. Each public plot takes arrays and a path and writes one PNG, whole or not at all.
 
 Every `X(..., path)` is `save(X_figure(...), path)`. Figures are built through matplotlib's object API on the Agg
-canvas: no pyplot, no display, nothing global. Colours are those of Okabe and Ito (2008), and whatever differs in
-colour differs in line style, marker or hatch as well, so a picture survives grey print. Data that cannot fill a
-picture (no samples, one class) still give one, which says why it is empty.
+canvas: no pyplot, no display, no global state. Colours are those of Okabe and Ito (2008), and what differs in
+colour differs in line style, marker or hatch as well, so that a plot can be printed in grey. Data that cannot fill
+a plot (no samples, one class) still give one, which says why it is empty.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 BLACK, GREY, BLUE, SKY = "#000000", "#6E6E6E", "#0072B2", "#56B4E9"
 ORANGE, GREEN, VERMILLION = "#E69F00", "#009E73", "#D55E00"
 DPI = 120
-CURVE_POINTS = 4000  # several per pixel column: a thinned curve looks like the whole one
-SCATTER_POINTS = 2000  # beyond it, points cover each other and counts per cell say more
+CURVE_POINTS = 4000  # several per column of pixels: a thinned curve looks like the full one
+SCATTER_POINTS = 2000  # with more of them points cover each other, and counts per cell are clearer
 PAPER = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}  # under text on data
 STEPS = [1, 2, 5, 10]  # between ticks
-COUNTS = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256)))  # one sample must stand out from the paper
+COUNTS = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256)))  # one sample must differ from the background
 
 
 def save(figure: Figure, path: AnyPath) -> None:
-    """Writes `figure` as a PNG at `path` by way of a hidden file next to it, so that no reader meets half a picture."""
+    """Write `figure` as a PNG at `path`, by way of a hidden file beside it: nobody can read half a picture."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # it is drawn as a box
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # such a character is drawn as a box
             figure.savefig(part, format="png", dpi=DPI)
         part.replace(path)
     finally:
@@ -64,7 +64,7 @@ def wrap(text: str, width: int, lines: int = 3) -> str:
 
 
 def dress(ax: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
-    """Labels, a faint grid, no box. Dollar signs in names and units are text here, not mathematics."""
+    """Set labels, title and a faint grid, remove the box. Dollar signs in names and units are text, not mathematics."""
     ax.set_xlabel(xlabel, parse_math=False)
     ax.set_ylabel(ylabel, parse_math=False)
     ax.set_title(wrap(title, 64), fontsize=10.5, loc="left", parse_math=False)
@@ -74,7 +74,7 @@ def dress(ax: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
 
 
 def legend(ax: Axes, **where: Any) -> None:
-    """Inside at `loc`, or above the axes, where it covers no data, in `ncols` columns."""
+    """Add the legend: inside at `loc`, or without it above the axes, where it covers no data, in `ncols` columns."""
     if "loc" not in where:
         where |= {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "columnspacing": 1.4}
     for text in ax.legend(fontsize=8.5, framealpha=0.9, edgecolor="none", **where).get_texts():
@@ -82,7 +82,7 @@ def legend(ax: Axes, **where: Any) -> None:
 
 
 def note(ax: Axes, text: str) -> None:
-    """Says in the middle of an empty picture why it is empty."""
+    """Write into the middle of an empty plot why it is empty."""
     ax.text(0.5, 0.5, wrap(text, 48), transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=11)
 
 
@@ -99,7 +99,7 @@ def _curve_axes(y: np.ndarray, xlabel: str, ylabel: str, title: str) -> tuple[Fi
 
 
 def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most about CURVE_POINTS of the curve's own points, evenly spread along its length, ends included."""
+    """At most about CURVE_POINTS of the points of a curve, evenly spread along its length, ends included."""
     if len(x) <= CURVE_POINTS:
         return x, y
     length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
@@ -108,7 +108,7 @@ def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def roc_figure(y: ArrayLike, score: ArrayLike, title: str = "") -> Figure:
-    """True against false positive rate over all thresholds; the diagonal is chance."""
+    """True positive rate against false positive rate over all thresholds; the diagonal is chance."""
     y, score = np.asarray(y), np.asarray(score)
     labels = ("false positive rate (share of negatives)", "true positive rate (share of positives)")
     figure, ax, both = _curve_axes(y, *labels, title)
@@ -144,8 +144,8 @@ def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None
         alarm = score >= tau
         hits = y[alarm].sum()
         at = (hits / y.sum(), hits / alarm.sum()) if alarm.any() else (np.nan, np.nan)
-        say = f"precision {at[1]:.2f}, recall {at[0]:.2f}" if alarm.any() else "no alarm"
-        ax.plot(*at, "D", color=VERMILLION, markersize=8, markeredgecolor="white", label=f"τ = {tau:.3g}: {say}")
+        text = f"precision {at[1]:.2f}, recall {at[0]:.2f}" if alarm.any() else "no alarm"
+        ax.plot(*at, "D", color=VERMILLION, markersize=8, markeredgecolor="white", label=f"τ = {tau:.3g}: {text}")
     legend(ax, loc="best")
     return figure
 
@@ -156,7 +156,7 @@ def pr_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "", tau
 
 
 def _score_range(score: np.ndarray, marks: Sequence[float]) -> tuple[float, float]:
-    """[0, 1] for scores that use half of it; else the scores', and the marks' where that no more than doubles it."""
+    """[0, 1] for scores that use half of it; else their range, with the marks where that at most doubles it."""
     low, high = _pad(score.min(), score.max())
     near = [mark for mark in marks if low - (high - low) <= mark <= high + (high - low)]
     if near:
@@ -165,7 +165,7 @@ def _score_range(score: np.ndarray, marks: Sequence[float]) -> tuple[float, floa
 
 
 def hist_figure(y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] | None = None) -> Figure:
-    """Each class's scores as a density of area 1, so that a rare class is as visible as a common one."""
+    """The scores of each class as a density of area 1, so that a rare class is as visible as a common one."""
     y, score = np.asarray(y), np.asarray(score, np.float64)
     marks = dict(thresholds or {})
     figure = new_figure()
@@ -210,7 +210,7 @@ def confusion_figure(counts_default: Mapping[str, Any], counts_tau: Mapping[str,
         table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]], np.int64)
         rows = table.sum(axis=1, keepdims=True)
         share = np.divide(table, rows, out=np.zeros((2, 2)), where=rows > 0)
-        ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25)  # never so dark that cells of 80 and 100 % look alike
+        ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25)  # never so dark that 80 and 100 % look the same
         for (i, j), count in np.ndenumerate(table):
             part = _percent(share[i, j]) if rows[i, 0] else "no samples"
             colour = "white" if share[i, j] > 0.8 else BLACK
@@ -281,7 +281,7 @@ def learning_figure(
 ) -> Figure:
     """Losses above, the monitored metric below (one panel when it is a loss already drawn), the best epoch marked.
 
-    `loss` is what the losses are, for their axis.
+    `loss` is the label of their axis.
     """
     figure = new_figure()
     losses = {"train_loss": ("train", BLUE, "-", "o"), "val_loss": ("validation", ORANGE, "--", "s")}
@@ -321,8 +321,15 @@ def learning_figure(
 def learning_curve(
     history: Sequence[Mapping[str, Any]], path: AnyPath, monitor: str, direction: str = "max", loss: str = "loss"
 ) -> None:
-    """`history`: a mapping an epoch with epoch, train_loss, val_loss, `monitor` (None or absent: not measured), of
-    which the "max" or "min" value is best, as `direction` says. `loss` is what the losses are, for their axis.
+    """The learning curve of a history.
+
+    Parameters
+    ----------
+    history : a mapping for each epoch with epoch, train_loss, val_loss and `monitor` (None or absent: not measured).
+    path : the PNG.
+    monitor : the column of which the best epoch is marked.
+    direction : "max" or "min": which of its values is best.
+    loss : the label of the losses' axis.
     """
     save(learning_figure(history, monitor, direction, loss), path)
 
@@ -334,13 +341,13 @@ def _finite(y: ArrayLike, pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pad(low: float, high: float) -> tuple[float, float]:
-    """A little air around [low, high], some even where it is one point."""
-    air = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - air, high + air
+    """[low, high] with a margin, also where it is one point."""
+    margin = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
 
 
 def _span(values: np.ndarray) -> tuple[float, float]:
-    """The range to show: all values but far outliers, which lie over twice the 1-99 % range beyond it."""
+    """The range to show: all values but far outliers, beyond the 1-99 % range by more than twice its width."""
     low, high = np.quantile(values, (0.01, 0.99))
     fence = 2 * (high - low)
     inside = values[(values >= low - fence) & (values <= high + fence)]
@@ -354,9 +361,9 @@ def _with_unit(label: str, unit: str) -> str:
 def _bands(y: np.ndarray, residual: np.ndarray, bins: int = 15) -> tuple[np.ndarray, np.ndarray]:
     """Median truth `[b]` and 10, 50, 90 % residual `[3, b]` in up to `bins` bins of equal count."""
     edges = np.unique(np.quantile(y, np.linspace(0, 1, bins + 1)))
-    place = np.searchsorted(edges[1:-1], y, side="right")
-    order = np.argsort(place, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+    bin_of = np.searchsorted(edges[1:-1], y, side="right")
+    order = np.argsort(bin_of, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(bin_of[order])) + 1)
     centre = np.array([np.median(y[part]) for part in parts])
     return centre, np.array([np.quantile(residual[part], (0.1, 0.5, 0.9)) for part in parts]).T
 
@@ -374,7 +381,7 @@ def residuals_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
     residual = pred - y
     low, high = _span(residual)
     outside = int(((residual < low) | (residual > high)).sum())
-    bins = 2 * int(np.clip(len(y) ** 0.5, 8, 60) / 2) + 1  # odd: a constant residual stands in the middle of one
+    bins = 2 * int(np.clip(len(y) ** 0.5, 8, 60) / 2) + 1  # odd: a constant residual is in the middle of one
     counts, edges = np.histogram(residual, np.linspace(low, high, bins + 1))
     left.stairs(counts, edges, fill=True, facecolor=SKY, edgecolor=BLUE, linewidth=0.8)
     left.locator_params(axis="y", integer=True)
@@ -418,7 +425,7 @@ def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
         figure.colorbar(cells, ax=ax, label="samples per cell", shrink=0.85)
     else:
         ax.scatter(y, pred, s=16, color=BLUE, alpha=0.7 if len(y) < 300 else 0.4, edgecolors="none")
-    ax.plot([low, high], [low, high], color="white", linewidth=3, alpha=0.5)  # sets the next line off dark cells
+    ax.plot([low, high], [low, high], color="white", linewidth=3, alpha=0.5)  # makes the next line visible
     ax.plot([low, high], [low, high], color=VERMILLION, linewidth=1.6, linestyle="--", label="prediction = truth")
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     ax.locator_params(nbins=6, steps=STEPS)  # the same marks on both axes

@@ -20,22 +20,28 @@ BLOCK = 1 << 20  # windows whose positions are held: 16 MB at most, however many
 
 
 class Readable(Protocol):
-    """What stands in for a tensor [C, total] where its values are made from less, as windows are read."""
+    """Takes the role of a tensor [C, total] where the values are computed from others as windows are read."""
 
     device: torch.device
     shape: tuple[int, int]
 
     def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
-        """Starts [B] -> [B, C, length]."""
+        """The `length` steps from each of the `starts` [B] on: [B, C, length]."""
         ...
 
 
 @dataclass(frozen=True)
 class Index:
-    """Runs of windows: run s holds `count[s]` windows of row `row[s]`, at `first[s]`, `first[s] + stride`, ...
+    """Which windows there are, as S runs of equally spaced starts.
 
-    Starts are positions on the flat time axis of a Series (its `values` are `[C, total]`). The target of a window
-    that starts at t is the `horizon` steps from `t + shift` on, or, when `shift` is None, belongs to the whole row.
+    Run s holds `count[s]` windows of row `row[s]`, at `first[s]`, `first[s] + stride`, ... Starts are positions on the
+    flat time axis of a Series, whose `values` are [C, total].
+
+    first, count, row : int64 [S].
+    stride : steps from one start of a run to the next.
+    length : steps of a context, L.
+    shift : steps from a window's start to its target; None where the target belongs to the whole row.
+    horizon : steps of the target, H.
     """
 
     first: np.ndarray
@@ -47,6 +53,7 @@ class Index:
     horizon: int = 1
 
     def __len__(self) -> int:
+        """n, the number of windows."""
         return int(self.count.sum())
 
     def starts(self) -> np.ndarray:
@@ -60,7 +67,7 @@ class Index:
         return np.repeat(self.row, self.count)
 
     def targets(self) -> np.ndarray:
-        """Where every window's target begins: a position on the flat axis, or the row for whole-row targets."""
+        """Where every window's target begins, int64 [n]: a position on the flat axis; for whole-row targets the row."""
         return self.rows() if self.shift is None else self.starts() + self.shift
 
     @property
@@ -73,7 +80,7 @@ class Index:
         return self._keep(self.first, self.count, chosen[self.row])
 
     def with_target_in(self, low: np.ndarray, high: np.ndarray) -> Index:
-        """The windows whose whole target lies in [low[r], high[r]) of their row r, positions on the flat axis."""
+        """The windows whose whole target lies in [low[r], high[r]) of their row r; `low` and `high` are int64 [N]."""
         assert self.shift is not None, "whole-row targets have no time"
         target = self.first + self.shift
         skip = np.clip(-(-(low[self.row] - target) // self.stride), 0, self.count)
@@ -84,11 +91,11 @@ class Index:
         return replace(self, first=first[mask], count=count[mask], row=self.row[mask])
 
     def covered(self, total: int) -> np.ndarray:
-        """Mask [total] of the steps that some window's context holds (from each run's first to its last step)."""
+        """Mask [total] of the steps in some window's context (from each run's first step to its last)."""
         return self._between(total, self.first, self.length)
 
     def targeted(self, total: int) -> np.ndarray:
-        """Mask [total] of the steps that some window's target holds (of the rows, for whole-row targets)."""
+        """Mask [total] of the steps in some window's target; for whole-row targets mask [N] of the rows, total = N."""
         if self.shift is None:
             return np.isin(np.arange(total), self.row)
         if self.stride <= self.horizon:
@@ -105,8 +112,11 @@ class Index:
         return np.cumsum(edge[:-1], out=edge[:-1]) > 0
 
     def pieces(self) -> list[tuple[int, int]]:
-        """[begin, end) of each run on the flat axis, from its first context to the end of its last target (of each
-        window, where they lie so far apart that steps between them belong to none)."""
+        """The stretches [begin, end) of the flat axis that the windows cover, contexts and targets.
+
+        One for each of the S runs, or for each of the n windows where they are so far apart that steps between them
+        belong to none.
+        """
         apart = self.stride > self.span
         first = self.starts() if apart else self.first
         ends = first + self.span + (0 if apart else (self.count - 1) * self.stride)
@@ -123,12 +133,17 @@ def plan(
     stride: int = 1,
     horizon: int = 1,
 ) -> Index:
-    """Every window whose context and target are usable.
+    """Every window whose context and target are usable and lie within one row.
 
-    offsets [N+1]: row borders; usable_x, usable_y [total]: steps without a missing value (usable_y [N] for whole-row
-    targets). length: steps of context L. offset: the target's first of `horizon` steps lies K steps after the
-    context's last step; None for whole-row targets. A window lies within one row, and starts are `stride` apart from
-    each row's first.
+    Parameters
+    ----------
+    offsets : int64 [N + 1], where each row begins and ends.
+    usable_x : mask [total] of the steps whose inputs are all known.
+    usable_y : mask [total] of the steps whose targets are all known; [N] for whole-row targets.
+    length : steps of a context, L.
+    offset : steps from the last of the context to the first of the target; None for whole-row targets.
+    stride : steps from start to start, counted from each row's first step.
+    horizon : steps of the target, H.
     """
     shift = None if offset is None else length - 1 + offset
     nothing = np.zeros(0, np.int64)
@@ -139,17 +154,24 @@ def plan(
         rows = np.flatnonzero(n_starts)
         return replace(blank, first=offsets[rows], count=n_starts[rows], row=rows)
     row = np.repeat(np.arange(len(lengths)), n_starts)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(n_starts) - n_starts, n_starts)
-    start = offsets[row] + within * stride
+    number = np.arange(len(row)) - np.repeat(np.cumsum(n_starts) - n_starts, n_starts)  # of the start in its row
+    start = offsets[row] + number * stride
     good = _clean(usable_x, start, length)
     good &= usable_y[row] if shift is None else _clean(usable_y, start + shift, horizon)
     return _runs(start[good], row[good], blank)
 
 
 def cover(offsets: np.ndarray, usable: np.ndarray, *, length: int, stride: int) -> Index:
-    """Windows whose target is the window itself, over every stretch of usable steps [total] that is as long as one.
+    """Windows whose target is the window itself, over every stretch of usable steps that is long enough for one.
 
-    Within a stretch they start `stride` apart, and one more ends where the stretch ends: all of it is covered.
+    Within a stretch they start `stride` apart, and one more ends where the stretch ends, so that all of it is covered.
+
+    Parameters
+    ----------
+    offsets : int64 [N + 1], where each row begins and ends.
+    usable : mask [total] of the steps whose inputs and targets are all known.
+    length : steps of a window; L = H.
+    stride : steps from start to start within a stretch.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]]).astype(np.int8)))
     begin, end = edges[::2], edges[1::2]
@@ -188,7 +210,10 @@ def _runs(start: np.ndarray, row: np.ndarray, blank: Index) -> Index:
 def last_contexts(
     offsets: np.ndarray, usable_x: np.ndarray, *, length: int, offset: int | None, horizon: int = 1
 ) -> Index:
-    """One window a row: the context that ends with the row's last step, its target not yet seen."""
+    """One window a row: the context that ends with the row's last step, its target not yet seen.
+
+    Rows that are too short, or whose last context has a missing value, have none. The parameters are those of `plan`.
+    """
     shift = None if offset is None else length - 1 + offset
     start = np.maximum(offsets[1:] - length, 0)
     fits = np.diff(offsets) >= length
@@ -197,7 +222,10 @@ def last_contexts(
 
 
 def merged(pieces: Iterable[tuple[int, int]], offsets: np.ndarray) -> list[tuple[int, int]]:
-    """Pieces of the flat axis with those that overlap or touch in one row joined."""
+    """Stretches [begin, end) of the flat axis, sorted, those that overlap or touch within one row joined into one.
+
+    `offsets` int64 [N + 1] are the borders of the rows, across which nothing is joined.
+    """
     joined: list[tuple[int, int]] = []
     borders = set(offsets.tolist())
     for begin, end in sorted(pieces):
@@ -209,7 +237,19 @@ def merged(pieces: Iterable[tuple[int, int]], offsets: np.ndarray) -> list[tuple
 
 
 def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> None:
-    """DataError when no row is as long as one window: a context of `length` and the `beyond` steps of its target."""
+    """Refuse rows that are all shorter than one window.
+
+    Parameters
+    ----------
+    lengths : steps of each row, int64 [N].
+    length : steps of a context, L.
+    beyond : steps that a window needs after its context, for its target.
+    n_rows : N, which shows whether the file may be transposed.
+
+    Raises
+    ------
+    DataError : no row is long enough.
+    """
     longest, span = int(lengths.max(initial=0)), length + beyond
     if longest >= span:
         return
@@ -221,10 +261,14 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> 
 
 
 class Windows:
-    """Windows of an Index over tensors on one device (or what stands in for them).
+    """The n windows of an Index over tensors on one device, read in batches of B.
 
-    inputs: [C, total], what the model sees. targets: [K, total], or [K, N] for whole-row targets. known: [M, total +
-    N * H], what is known beforehand, each row followed by the H steps after it (H is the index's horizon).
+    Parameters
+    ----------
+    inputs : [C, total], the model's input, or a Readable that computes it.
+    targets : [K, total], or [K, N] for whole-row targets, or a Readable.
+    index : which windows there are, of L steps of context and H of target.
+    known : [M, total + N * H], what is known ahead, each row followed by the H steps after it; None where nothing is.
     """
 
     def __init__(
@@ -240,13 +284,14 @@ class Windows:
         self._ends, self._before = self._tensor(ends), self._tensor(ends - index.count)
         self._first, self._row = self._tensor(index.first), self._tensor(index.row)
         self._table: torch.Tensor | None = None
-        if len(index) <= BLOCK:  # looked up instead of worked out again every epoch
+        if len(index) <= BLOCK:  # a lookup instead of the computation every epoch
             self._table = self.locate(torch.arange(len(index), device=self.device))
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(self.device)
 
     def __len__(self) -> int:
+        """n, the number of windows."""
         return len(self.index)
 
     @property
@@ -255,7 +300,7 @@ class Windows:
         return self.inputs.shape[0], self.index.length
 
     def locate(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Window numbers [B] -> positions [2 or 3, B]: where each context, each target and what is known starts."""
+        """Window numbers [B] -> positions [2 or 3, B]: where each context, each target and `known` begins."""
         if self._table is not None:
             return self._table.index_select(1, numbers)
         run = torch.searchsorted(self._ends, numbers, right=True)
@@ -266,28 +311,32 @@ class Windows:
         return torch.stack([start, target, start + self._row[run] * self.index.horizon])
 
     def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Positions from `locate` -> all that a model sees, and y [B, K, H] last, in one read each."""
+        """Positions of `locate` -> the model's inputs as in `seen`, and y [B, K, H] last, in one read each."""
         return *self.seen(positions), self.labels(positions)
 
     def contexts(self, positions: torch.Tensor) -> torch.Tensor:
-        """Positions -> x [B, C, L] alone, for windows whose target is not known or not asked for."""
+        """Positions of `locate` -> x [B, C, L] alone, for windows whose target is not known or not needed."""
         return read(self.inputs, positions[0], self.index.length)
 
     def seen(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Positions -> all that a model sees: x [B, C, L], and where there is any, known [B, M, L + H]."""
+        """Positions of `locate` -> the model's inputs: x [B, C, L], and known [B, M, L + H] where there is `known`."""
         x = self.contexts(positions)
         if self.known is None:
             return (x,)
         return x, read(self.known, positions[2], self.index.length + self.index.horizon)
 
     def labels(self, positions: torch.Tensor) -> torch.Tensor:
-        """Positions -> y [B, K, H] alone: those of a whole split, where its contexts would not fit."""
+        """Positions of `locate` -> y [B, K, H] alone: for a whole split, whose contexts would not fit into memory."""
         return read(self.targets, positions[1], self.index.horizon)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
-        """Positions [2 or 3, batch_size] of all windows in batches of one size, and how many windows of each count.
+        """All windows in order, in batches of one size.
 
         The last batch is filled up by repeating the last window, so that a compiled model sees one shape.
+
+        Yields
+        ------
+        (positions [2 or 3, batch_size], how many windows of the batch count).
         """
         n = len(self)
         for begin in range(0, n, batch_size):
@@ -295,33 +344,42 @@ class Windows:
             yield self.locate(numbers), min(batch_size, n - begin)
 
     def shuffled(self, batch_size: int, seed: int, skip: int = 0) -> Iterator[torch.Tensor]:
-        """Positions of all windows in random order, in `steps(n, batch_size)` batches of one size.
+        """All windows in random order, in `steps(n, batch_size)` batches of one size.
 
-        The order depends on the seed alone. A few windows come twice where n does not divide. `skip` batches are
-        passed over, so that an interrupted epoch goes on where it stopped.
+        A few windows come twice where n is not a multiple of the batch size.
+
+        Parameters
+        ----------
+        batch_size : the largest B allowed.
+        seed : fixes the order, alone.
+        skip : batches to leave out at the start, so that an interrupted epoch continues where it stopped.
+
+        Yields
+        ------
+        Positions [2 or 3, B] for `gather`.
         """
         n = len(self)
         count, size = steps(n, batch_size)
-        narrow = torch.int32 if n < 2**31 else torch.int64  # an order of a hundred million windows weighs 400 MB
+        narrow = torch.int32 if n < 2**31 else torch.int64  # an order of a hundred million windows takes 400 MB
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed), dtype=narrow)
         step = max(AHEAD // size, 1) * size
         for begin in range(skip * size, count * size, step):
             block = order[begin : begin + step]
-            missing = min(step, count * size - begin) - len(block)  # the last block goes on with the first windows
+            missing = min(step, count * size - begin) - len(block)  # the last block ends with the first windows
             block = torch.cat([block, order[:missing]]) if missing else block
             yield from self.locate(block.to(self.device, torch.int64)).split(size, dim=1)
 
 
 def steps(n: int, batch_size: int) -> tuple[int, int]:
-    """(batches, windows in each) for n windows: as few batches as fit, all of one size, hardly any window twice."""
+    """(batches, windows in each) for n windows: as few batches as possible, all of one size, few windows twice."""
     count = max(-(-n // batch_size), 1)
     return count, -(-n // count)
 
 
-def read(targets: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
-    """targets [C, P], starts [B] -> [B, C, length]: a strided view of every window, and one read of B of them."""
-    if not isinstance(targets, torch.Tensor):
-        return targets.read(starts, length)
-    channels, total = targets.shape
-    view = targets.as_strided((total - length + 1, channels, length), (1, total, 1))
+def read(values: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """The `length` steps of `values` [C, P] from each of the `starts` [B] on: [B, C, length], in one read."""
+    if not isinstance(values, torch.Tensor):
+        return values.read(starts, length)
+    channels, total = values.shape
+    view = values.as_strided((total - length + 1, channels, length), (1, total, 1))
     return view.index_select(0, starts)

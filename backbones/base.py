@@ -111,7 +111,16 @@ class Backbone(nn.Module):
 
     @classmethod
     def module_of(cls, modality: str) -> str:
-        """The dotted name, below the backbone, of the module that reads a modality (`reads_modalities = True`)."""
+        """The module that reads a modality (`reads_modalities = True`).
+
+        Parameters
+        ----------
+        modality : its name.
+
+        Returns
+        -------
+        The module's dotted name below the backbone.
+        """
         raise AssertionError(f"{cls.__name__} reads no modalities")
 
 

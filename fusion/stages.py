@@ -26,7 +26,7 @@ from dataset import RunData
 from errors import CheckpointError, UsageError
 from evaler import Judge
 from fusion import adapt
-from hardware import place
+from hardware import device_for
 from learner import Learner, OnEpoch
 from scaler import Scaler
 from splits import Split
@@ -265,8 +265,8 @@ def _contexts(encoder: torch.nn.Module, inputs: torch.Tensor | Readable, device:
             count = min(BLOCK, inputs.shape[1] - begin)
             part = encoder(read(inputs, torch.tensor([begin], device=inputs.device), count).to(device))[0]
             if found is None:
-                home = place(4 * part.shape[0] * inputs.shape[1], device)
-                found = torch.empty(part.shape[0], inputs.shape[1], device=home)
+                result_device = device_for(4 * part.shape[0] * inputs.shape[1], device)
+                found = torch.empty(part.shape[0], inputs.shape[1], device=result_device)
             found[:, begin : begin + BLOCK] = part
     assert found is not None
     return found

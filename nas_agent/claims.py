@@ -34,8 +34,9 @@ def claim_run(where: str | os.PathLike[str] | AgentState = RUNS, *, lease: float
     no `beat` for `lease` seconds) has failed; its id is handed out again first, at most twice. `add_run` and
     `save_agent_state` with this id report the run.
 
-    Raises:
-        ResourceError: the budget of the study is spent, or the disk is full.
+    Raises
+    ------
+    ResourceError : the budget of the study is spent, or the disk is full.
     """
     remembered = vars(where)["memory"].view if isinstance(where, AgentState) and "memory" in vars(where) else None
     view = remembered or view_of(RUNS if isinstance(where, AgentState) else where)

@@ -106,9 +106,10 @@ def save_metrics(metrics: Mapping[str, Any], where: Where) -> Path:
     `where` is the run's directory (created if missing), the JSON file itself, or a run id: `run_0000` or 0, for
     `runs/run_0000`. Content and path may come in either order.
 
-    Raises:
-        ResourceError: the disk is full; the old file is unchanged.
-        UsageError: it cannot be written there.
+    Raises
+    ------
+    ResourceError : the disk is full; the old file is unchanged.
+    UsageError : it cannot be written there.
     """
     return _save(metrics, where, "metrics.json")
 

@@ -24,9 +24,10 @@ def finalize(folder: Path, *, timeout: float | None = None) -> dict[str, Any]:
     This closes the study: nothing can be claimed any more. After an interruption, repeat the command: it continues
     where it stopped, and only repeats the answer once everything is done. A run may take `timeout` seconds.
 
-    Raises:
-        UsageError: no run is complete, or the best has no proposal.
-        TsrunError: one of the three failed; has the exit code of that run.
+    Raises
+    ------
+    UsageError : no run is complete, or the best has no proposal.
+    TsrunError : one of the three failed; has the exit code of that run.
     """
     study = study_in(folder)
     if study.final is not None:

@@ -44,10 +44,11 @@ class Journal:
     def opened(cls, view: Path) -> Iterator[Journal]:
         """The journal beside `view`, read and repaired, locked while the block runs.
 
-        Raises:
-            ResourceError: the disk is full, or another process kept the lock for a minute.
-            DataError: a line in the middle is damaged.
-            UsageError: it cannot be written there, or filelock is not installed.
+        Raises
+        ------
+        ResourceError : the disk is full, or another process kept the lock for a minute.
+        DataError : a line in the middle is damaged.
+        UsageError : it cannot be written there, or filelock is not installed.
         """
         journal = cls(view)
         with writing(view):

@@ -34,8 +34,9 @@ SUGGESTED: dict[str, list[str | None]] = {  # classes that need no arguments of 
 def read_base(path: Path) -> Plain:
     """The base configuration of a study, {seed, data, model, training}, with the full path of its table.
 
-    Raises:
-        UsageError: it is not an experiment; the message says what is wrong, and where.
+    Raises
+    ------
+    UsageError : it is not an experiment; the message says what is wrong, and where.
     """
     plain = config_file.parse(path).plain()
     csv = Path(plain["data"]["csv"]).expanduser()
@@ -47,8 +48,9 @@ def read_base(path: Path) -> Plain:
 def checked(base: Plain, proposal: Any) -> Plain:
     """The configuration that `proposal` makes of `base`.
 
-    Raises:
-        UsageError: it is not a valid one; the message lists all problems.
+    Raises
+    ------
+    UsageError : it is not a valid one; the message lists all problems.
     """
     made = merged(base, proposal)
     epochs, most = made["training"].get("max_epochs"), base["training"]["max_epochs"]

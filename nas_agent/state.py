@@ -41,9 +41,10 @@ def _runs(state: State) -> list[RunInfo]:
 def load_agent_state(path: Where = RUNS) -> AgentState:
     """The state in `path`, a study's folder or its agent_state.json; an empty one if there is none.
 
-    Raises:
-        DataError: the files are damaged.
-        UsageError: the folder cannot be written (it holds the lock), or filelock is not installed.
+    Raises
+    ------
+    DataError : the files are damaged.
+    UsageError : the folder cannot be written (it holds the lock), or filelock is not installed.
     """
     view = view_of(path)
     with opened(view) as (_, study):
@@ -100,10 +101,11 @@ def save_agent_state(state: State, path: Where | None = None) -> None:
     `path` is a study's folder or its agent_state.json (default: where the state was loaded from). A new run whose id
     was taken meanwhile gets the next free one, with a warning.
 
-    Raises:
-        ResourceError: the disk is full; the old files are unchanged.
-        DataError: the files are damaged.
-        UsageError: it cannot be written there, or filelock is not installed.
+    Raises
+    ------
+    ResourceError : the disk is full; the old files are unchanged.
+    DataError : the files are damaged.
+    UsageError : it cannot be written there, or filelock is not installed.
     """
     if isinstance(path, Mapping):
         raise UsageError("save_agent_state takes the state first", hint="save_agent_state(state, path)")

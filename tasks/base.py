@@ -93,23 +93,58 @@ class Task(ABC):
         return {}
 
     def offset(self, config: RunConfig) -> int:
-        """Steps from the context's last to the target's first; 0 or less where the target is in the context."""
+        """The distance of the target from the context.
+
+        Parameters
+        ----------
+        config : the settings.
+
+        Returns
+        -------
+        Steps from the last of the context to the first of the target; 0 or less where the target is inside the context.
+        """
         return config.label_offset
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
-        """The settings of the target that the summary repeats."""
+        """The settings of the target that the summary repeats.
+
+        Parameters
+        ----------
+        config : the settings.
+
+        Returns
+        -------
+        {name: plain value}.
+        """
         return {"label_offset": config.label_offset}
 
     # --- data --------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def demo(self, seed: int) -> Series:
-        """Synthetic data of the task's kind, for --demo; the same for the same `seed`."""
+        """Synthetic data for --demo.
+
+        Parameters
+        ----------
+        seed : the same seed gives the same data.
+
+        Returns
+        -------
+        A series with what the task learns from: values [C, total], and labels [N, K] where it needs them.
+        """
 
     def sample(self, folder: Path) -> list[str]:
-        """Write a small data set into `folder` and return the flags that learn from it, without mode and backbone.
+        """Write a small data set that the tests over the registry train and infer on.
 
-        The tests over the registry train and infer on it. The default: two channels of twelve rows of twenty steps.
+        The default: two channels of twelve rows of twenty steps.
+
+        Parameters
+        ----------
+        folder : an empty directory.
+
+        Returns
+        -------
+        The flags that learn from it, without mode and backbone; file names are relative to `folder`.
         """
         rng = np.random.default_rng(5)
         for name in ("a.csv", "b.csv"):
@@ -175,11 +210,29 @@ class Task(ABC):
         return windows
 
     def judged_stride(self, config: RunConfig) -> int:
-        """Steps between the windows of validation and test."""
+        """The stride of validation and test.
+
+        Parameters
+        ----------
+        config : the settings.
+
+        Returns
+        -------
+        Steps from one window to the next.
+        """
         return config.stride
 
     def outputs(self, names: Sequence[str]) -> int:
-        """Rows that the model gives for the outputs `names`: K, unless the task asks for more than one of each."""
+        """How many rows the model gives.
+
+        Parameters
+        ----------
+        names : of the K outputs.
+
+        Returns
+        -------
+        K, or a multiple of it for a task that asks for several rows of each output, such as quantiles.
+        """
         return len(names)
 
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
@@ -218,7 +271,12 @@ class Task(ABC):
         self.load_fitted(self.learn_constants(truth, names, kept))
 
     def load_fitted(self, constants: Mapping[str, Any]) -> None:
-        """Take the constants of a checkpoint, as `learn_constants` returned them: plain values by name."""
+        """Take the constants of a checkpoint instead of learning them.
+
+        Parameters
+        ----------
+        constants : {name: plain value}, as `learn_constants` returned them.
+        """
         self.fitted = dict(constants)
         self.on_fitted()
 

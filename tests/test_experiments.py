@@ -405,8 +405,8 @@ def test_other_ways_to_name_a_class(imports, optimizer, loss):
         # names
         ("optim.Adam,", "optim.Adm,", "config.py:6: torch.optim has no optimizer 'Adm' (did you mean Adam?)"),
         ("optim.Adam,", "optim.adam,", "config.py:6: torch.optim has no optimizer 'adam' (did you mean Adam?)"),
-        ("optim.Adam,", "optim.LBFGS,", "config.py:6: LBFGS computes the loss anew"),
-        ("optim.Adam,", "optim.SparseAdam,", "config.py:6: cannot train so: SparseAdam does not support dense"),
+        ("optim.Adam,", "optim.LBFGS,", "config.py:6: LBFGS evaluates the loss again"),
+        ("optim.Adam,", "optim.SparseAdam,", "config.py:6: cannot be used: SparseAdam does not support dense"),
         ("optim.Adam,", "nn.Linear,", "config.py:6: training['optimizer_class'] takes a class of torch.optim, got the"),
         ("optim.Adam,", "optim.Optimizer,", "config.py:6: torch.optim has no optimizer 'Optimizer'"),
         ("nn.MSELoss", "nn.MSLoss", "config.py:7: torch.nn has no criterion 'MSLoss' (did you mean MSELoss?)"),
@@ -417,13 +417,13 @@ def test_other_ways_to_name_a_class(imports, optimizer, loss):
         (
             'scheduler.CosineAnnealingLR,\n            "scheduler_params": {"T_max": 10}',
             'scheduler.OneCycleLR, "scheduler_params": {"max_lr": "high"}',
-            "config.py:7: cannot train so",
+            "config.py:7: cannot be used",
         ),
         ('{"T_max": 10}', "{}", "config.py:7: CosineAnnealingLR needs T_max"),
         ('{"T_max": 10}', '{"Tmax": 10}', "config.py:8: CosineAnnealingLR has no argument 'Tmax' (did you mean T_max?"),
         ('"weight_decay": 0.0001}', '"weight_decy": 1}', "config.py:6: Adam has no argument 'weight_decy'"),
         ('{"lr": 0.0001, ', '{"lr": 0, ', "config.py:6: training['optimizer_params']['lr'] must be above 0, got 0"),
-        ('{"lr": 0.0001, ', '{"betas": (0.9, 2), ', "config.py:6: cannot train so: Invalid beta parameter"),
+        ('{"lr": 0.0001, ', '{"betas": (0.9, 2), ', "config.py:6: cannot be used: Invalid beta parameter"),
         ('{"lr": 0.0001, ', '{"betas": {"a": 1}, ', "config.py:6: training['optimizer_params']['betas'] takes plain"),
         (
             '{"lr": 0.0001, "weight_decay": 0.0001}',

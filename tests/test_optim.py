@@ -173,12 +173,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(name, stop_at, tmp_path):
         ({"optimizer": "RMSprop", "optimizer_args": {"momentun": 1}}, "RMSprop knows alpha, capturable"),
         ({"optimizer": "Adam", "optimizer_args": {"lr": 1}}, "--lr sets it"),
         ({"optimizer": "Adam", "optimizer_args": {"betas": [0.9, 2]}}, "Invalid beta parameter at index 1: 2"),
-        ({"optimizer": "SGD", "optimizer_args": {"momentum": "much"}}, "--optimizer SGD: cannot train so"),
+        ({"optimizer": "SGD", "optimizer_args": {"momentum": "much"}}, "--optimizer SGD: cannot be used"),
         ({"scheduler": "StpLR"}, "did you mean StepLR?"),
         ({"scheduler": "StepLR"}, "StepLR needs step_size"),
         ({"scheduler": "CyclicLR"}, "CyclicLR needs base_lr and max_lr"),
         ({"scheduler": "StepLR", "scheduler_args": {"step_size": 1, "gama": 1}}, "did you mean gamma?"),
-        ({"scheduler": "StepLR", "scheduler_args": {"step_size": 0}}, "--scheduler StepLR: cannot train so"),
+        ({"scheduler": "StepLR", "scheduler_args": {"step_size": 0}}, "--scheduler StepLR: cannot be used"),
         ({"scheduler": "LambdaLR"}, "needs a function, which text cannot give"),
         ({"scheduler": "ChainedScheduler"}, "needs other schedulers"),
         ({"scheduler": "cosine", "scheduler_args": {"T_max": 3}}, "cosine knows no arguments"),
@@ -193,7 +193,7 @@ def test_what_cannot_train_is_refused_with_the_reason(settings, text):
 def test_a_cycle_that_ends_before_the_run_and_a_monitor_followed_the_wrong_way():
     with pytest.raises(UsageError, match="ends after 3 steps, the run takes 20"):
         make(scheduler="OneCycleLR", scheduler_args={"max_lr": 0.1, "total_steps": 3})
-    with pytest.raises(UsageError, match="the wrong way"):
+    with pytest.raises(UsageError, match="in the wrong direction"):
         make(scheduler="ReduceLROnPlateau", scheduler_args={"mode": "max"})
 
 
@@ -208,7 +208,7 @@ def test_words_of_a_shell_become_the_values_they_spell():
     [
         ("--optimizer Adm", "did you mean Adam?"),
         ("--loss SmothL1Loss", "did you mean SmoothL1Loss?"),
-        ("--loss KLDivLoss", "made for other targets"),
+        ("--loss KLDivLoss", "does not suit standardised values"),
         ("--loss CTCLoss", "does not compare numbers with numbers"),
     ],
 )

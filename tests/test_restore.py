@@ -116,7 +116,7 @@ def test_another_number_of_channels_is_refused_with_their_names():
     config = RunConfig(ckpt="runs/x")
     with pytest.raises(CheckpointError, match=r"trained on 2 input channel\(s\), the data have 1") as caught:
         restore.check_series(made(), config, series(["a"]))
-    assert caught.value.hint == "its channels were a, b"
+    assert caught.value.hint == "the channels were a, b"
     restore.check_series(made(), config, series(["a"]), lacking=1)
     restore.check_series(made(), config, series(["a"]), derived=["b"])
 

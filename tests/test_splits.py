@@ -86,7 +86,7 @@ def test_an_empty_split_names_the_sizes():
     offsets, index = index_of(n_rows=2, steps=40, length=30)
     with pytest.raises(DataError, match=r"the train split has no window \(windows: train 0, val 20"):
         make(index, offsets, mode="holdout", val_ratio=0.3)
-    with pytest.raises(DataError, match=r"1 row\(s\) cannot be parted into train, val"):
+    with pytest.raises(DataError, match=r"1 row\(s\) cannot be split into train, val"):
         make(*reversed(index_of(n_rows=1)))
 
 
@@ -199,7 +199,7 @@ def test_without_groups_a_row_is_named_by_its_id():
         ({"test": ["tuesday"]}, UsageError, "--test-groups: there is no group 'tuesday'\n  hint: did you mean tue?"),
         ({"val": ["x"]}, UsageError, "the groups are mon, tue, wed"),
         ({"val": ["mon"], "test": ["mon"]}, UsageError, "group 'mon' is in --val-groups too"),
-        ({"val": ["mon"], "test": ["tue", "wed"]}, DataError, "3 group(s), less the 3 that are named"),
+        ({"val": ["mon"], "test": ["tue", "wed"]}, DataError, "3 group(s), without the 3 that are named"),
     ],
 )
 def test_names_that_cannot_be_a_split_are_told(named, kind, text):

@@ -126,8 +126,9 @@ def read_metrics(path: Path) -> Row:
 def gather(roots: Sequence[Path]) -> list[Run]:
     """The runs at or below `roots`, each once; one that cannot be read is skipped with a warning.
 
-    Raises:
-        DataError: no run is left.
+    Raises
+    ------
+    DataError : no run is left.
     """
     found: dict[Path, tuple[Path, Row]] = {}
     for root in roots:
@@ -325,8 +326,9 @@ def write_text(path: Path, text: str) -> None:
 def write_report(runs: Sequence[Run], out: Path) -> str:
     """Writes `out`.csv, .png and .html and returns the table as text.
 
-    Raises:
-        UsageError: they cannot be written there.
+    Raises
+    ------
+    UsageError : they cannot be written there.
     """
     rows = table_of(runs)
     target = {kind: out.with_name(f"{out.name}.{kind}") for kind in ("csv", "png", "html")}

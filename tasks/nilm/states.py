@@ -25,11 +25,12 @@ def on_states(
     than `min_off` between two runs are filled; then runs shorter than `min_on` are dropped. A gap splits, and
     so do the ends: a break there is not between two runs, and a run there counts with the length that is seen.
 
-    Args:
-        power: W, [C, n].
-        threshold: W, one or [C].
-        min_on, min_off: seconds, one or [C].
-        step_seconds: length of a step.
+    Parameters
+    ----------
+    power : W, [C, n].
+    threshold : W, one or [C].
+    min_on, min_off : seconds, one or [C].
+    step_seconds : length of a step.
     """
     channels = len(power)
     limits = [np.broadcast_to(np.asarray(limit, np.float64), channels) for limit in (threshold, min_on, min_off)]
