@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
 def guarded(
     body: Callable[[], int | None],
     *,
-    say: Callable[[TsrunError], int] = report,
+    show: Callable[[TsrunError], int] = report,
     interrupted: str = "",
     out_of_memory: str = "",
 ) -> int:
@@ -51,7 +51,7 @@ def guarded(
     Parameters
     ----------
     body : the command; returns its exit code, None for 0.
-    say : prints an error and returns its exit code.
+    show : prints an error and returns its exit code.
     interrupted : hint of the message after a signal.
     out_of_memory : hint of the message where memory ran out.
     """
@@ -62,17 +62,17 @@ def guarded(
     except TsrunError as error:
         if isinstance(error, Interrupted):
             error.hint = error.hint or interrupted
-        return say(error)
+        return show(error)
     except KeyboardInterrupt:
-        return say(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint=interrupted))
+        return show(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint=interrupted))
     except OSError as error:
         if not is_disk_full(error):
             raise
-        return say(_full(error))
+        return show(_full(error))
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
-        return say(ResourceError("out of memory", hint=out_of_memory))
+        return show(ResourceError("out of memory", hint=out_of_memory))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             _emit(_answer(args), args.json)
 
-    return guarded(body, say=lambda error: _refused(error, "--json" in argv))
+    return guarded(body, show=lambda error: _refused(error, "--json" in argv))
 
 
 def _emit(content: dict[str, Any], as_json: bool) -> None:

@@ -1,7 +1,7 @@
-"""A meter's samples, one by one: states and watts of its devices from a recurrent model of task nilm.
+"""The samples of a meter, one by one: states and watts of the devices from a recurrent model of task nilm.
 
 Watts count where p reaches tau, as in `--mode infer`; the duration rules --min-on and --min-off are not applied, since
-they look ahead. The recurrent state is never set back, as if one window held the whole stream.
+they look ahead. The recurrent state is never reset, as if the whole stream were one window.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from backbones.recurrent import Recurrent
 from checkpoint import Checkpoint
 from errors import CheckpointError
 from readers.clock import Clock, fixed_offset
-from streaming.tally import Tally, is_number, short, tell
+from streaming.tally import Tally, is_number, report, short
 from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
 
-KNOWN = tuple(name for name in FEATURES if ABOVE not in name)  # the inputs that a sample and those before it give
-TASK = "nilm"  # the one that speaks of every step
+KNOWN = tuple(name for name in FEATURES if ABOVE not in name)  # inputs that need no later sample
+TASK = "nilm"  # the task with a prediction for every step
 HINT = f"python run.py --mode train --task {TASK} --backbone gru --nilm-features none ... trains one that streams"
-MOST_WATTS = 1e12  # beyond it no meter reads, and float32 would overflow into a state that never recovers
+MOST_WATTS = 1e12  # no meter reads more, and an overflow of float32 would spoil the state for good
 
 Moment = str | int | float
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A line: the time as given, or None; the meter's watts, NaN where there is no reading."""
+    """A line: the time as it was given, or None; the power of the meter in W, NaN where there is no reading."""
 
     time: Moment | None
     watts: float
 
 
 def parse(line: bytes) -> Sample:
-    """The sample of a line that is not blank. Raises ValueError with the reason where it is none."""
+    """The sample in a line that is not blank. ValueError with the reason for a malformed one."""
     text = line.decode("utf-8").strip("\ufeff \t\r\n")
     if text.startswith("{"):
         return _of_json(text)
@@ -68,20 +68,20 @@ def _watts(value: Any) -> float:
     if value is None or value == "":
         return math.nan
     if not (isinstance(value, str) or is_number(value)):
-        raise ValueError("the power is no number")
+        raise ValueError("the power is not a number")
     try:
         watts = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"{str(value)[:40]!r} is no number") from None
+        raise ValueError(f"{str(value)[:40]!r} is not a number") from None
     if abs(watts) > MOST_WATTS:
-        raise ValueError(f"{watts:g} W is no power of a meter")
+        raise ValueError(f"{watts:g} W is not the power of a meter")
     return watts
 
 
 def on_the_wall(moment: Moment | None, tz: str) -> datetime | None:
-    """What a clock on the wall of zone `tz` shows; None for what is no time.
+    """The local time in zone `tz`; None for what is not a time.
 
-    As in files: ISO 8601, where a text without an offset is on the wall already; seconds or milliseconds since 1970.
+    As in files: ISO 8601, where a text without an offset is local time already; seconds or milliseconds since 1970.
     """
     try:
         seconds = float(moment)  # type: ignore[arg-type]
@@ -109,9 +109,9 @@ def _zone(tz: str) -> tzinfo:
 
 
 class Streamer:
-    """One checkpoint's model, fed a sample at a time; CheckpointError for one that cannot be.
+    """The model of a checkpoint, run one sample at a time. CheckpointError for a model that cannot be streamed.
 
-    `where` is the checkpoint's path. The answers equal the model's run over all samples at once, but for rounding.
+    `where` is the path of the checkpoint. The answers equal a run over all samples at once, up to rounding.
     """
 
     def __init__(self, start: Checkpoint, where: str) -> None:
@@ -124,14 +124,14 @@ class Streamer:
         backbone = self.model.backbone
         if not isinstance(backbone, Recurrent) or not backbone.causal:
             name = start.model.backbone
-            why = "reads backwards, too" if isinstance(backbone, Recurrent) else "takes whole windows"
+            why = "also reads backwards" if isinstance(backbone, Recurrent) else "takes whole windows"
             raise CheckpointError(f"{name} {why}, and cannot go from sample to sample", where=where, hint=HINT)
         self.rnn = backbone.rnn
-        self.state: Any = None  # of the recurrence: None is its zero
+        self.state: Any = None  # of the recurrence; None: zeros
         self.count, self.before = 0, math.nan
 
     def step(self, sample: Sample) -> dict[str, Any]:
-        """The answer to the next sample; ValueError where the model needs a time that it does not have."""
+        """The answer to the next sample. ValueError where the model needs a time and the sample has none."""
         x = None if math.isnan(sample.watts) else self._features(sample)
         self.count += 1
         moment = self.count if sample.time is None else sample.time
@@ -140,8 +140,8 @@ class Streamer:
             return {"time": moment, "mains": None, "devices": None}
         with torch.inference_mode():
             z, self.state = self.rnn(torch.from_numpy(x), self.state)
-            said = self.task.decode(self.model.head(z).transpose(1, 2))[0, :, 0].tolist()
-        answers = zip(self.names, said[: len(self.names)], said[len(self.names) :], self.tau, strict=True)
+            predicted = self.task.decode(self.model.head(z).transpose(1, 2))[0, :, 0].tolist()
+        answers = zip(self.names, predicted[: len(self.names)], predicted[len(self.names) :], self.tau, strict=True)
         devices = {
             name: {"p": short(p), "on": p >= tau, "watts": short(max(watts, 0.0)) if p >= tau else 0.0}
             for name, p, watts, tau in answers
@@ -149,7 +149,7 @@ class Streamer:
         return {"time": moment, "mains": sample.watts, "devices": devices}
 
     def _features(self, sample: Sample) -> np.ndarray:
-        """The model's inputs, scaled: float32 [1, 1, C]. In float32 from the start, as the files of training were."""
+        """The model's inputs, scaled: float32 [1, 1, C]. All in float32, as in training."""
         watts = np.float32(sample.watts)
         change = np.float32(0) if math.isnan(self.before) else watts - np.float32(self.before)
         known: dict[str, Any] = {MAINS: watts, CHANGE: change}
@@ -157,7 +157,7 @@ class Streamer:
         if HOUR[0] in self.scaler.channels:
             wall = on_the_wall(sample.time, self.clock.tz)
             if wall is None:
-                raise ValueError("the model knows the hour, and this has no time such as 2016-07-01 00:00:00")
+                raise ValueError("the model uses the hour, and the sample has no time such as 2016-07-01 00:00:00")
             angle = 2 * math.pi * (wall - datetime.combine(wall, datetime.min.time())) / timedelta(days=1)
             known |= dict(zip(HOUR, (math.sin(angle), math.cos(angle)), strict=True))
         x = np.array([[known[name]] for name in self.scaler.channels], np.float32)
@@ -166,17 +166,17 @@ class Streamer:
 
 
 def check(start: Checkpoint, where: str) -> None:
-    """CheckpointError where the model is of another task, or has an input that looks ahead."""
+    """CheckpointError for a model of another task, or one with an input that looks ahead."""
     if start.task != TASK:
-        raise CheckpointError(f"is of task {start.task}; states are streamed of task {TASK}", where=where, hint=HINT)
+        raise CheckpointError(f"is of task {start.task}; a meter needs a run of task {TASK}", where=where, hint=HINT)
     ahead = [name for name in start.scaler.channels if name not in KNOWN]
     if ahead:
-        what = f"has the input {', '.join(ahead)}, which looks ahead: no stream can tell it in time"
+        what = f"has the input {', '.join(ahead)}, which looks ahead: a stream cannot know it in time"
         raise CheckpointError(what, where=where, hint=HINT)
 
 
 class Pace:
-    """Tells, from the first two samples in a row with times, where they do not come at the step of training."""
+    """Warns once if the first two samples in a row with times are not one step of training apart."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -184,6 +184,7 @@ class Pace:
         self.known = False
 
     def see(self, moment: Moment | None) -> None:
+        """Note the time of a sample; None where it has none."""
         now = None if self.known else on_the_wall(moment, self.clock.tz)
         if now is None or self.first is None:
             self.first = now
@@ -191,11 +192,11 @@ class Pace:
         self.known = True
         apart, step = (now - self.first).total_seconds(), self.clock.step / 1e9
         if not math.isclose(apart, step, rel_tol=0.01):
-            tell(f"warning: the first samples are {apart:g} s apart; the model was trained on steps of {step:g} s")
+            report(f"warning: the first samples are {apart:g} s apart; the model was trained on steps of {step:g} s")
 
 
 class Meter:
-    """Lines of samples in, one answer each out."""
+    """Lines of samples in, one answer for each out."""
 
     def __init__(self, streamer: Streamer, tally: Tally) -> None:
         self.streamer, self.tally, self.pace = streamer, tally, Pace(streamer.clock)
@@ -204,7 +205,7 @@ class Meter:
         self.ready = f"{', '.join(streamer.names)}; a sample every {streamer.clock.freq}"
 
     def take(self, line: bytes) -> list[dict[str, Any]]:
-        """The answer to a line; ValueError with the reason where it is no sample."""
+        """The answer to a line. ValueError with the reason for a malformed one."""
         sample = parse(line)
         answer = self.streamer.step(sample)
         self.missing += answer["mains"] is None
@@ -212,5 +213,5 @@ class Meter:
         return [answer]
 
     def end(self) -> list[dict[str, Any]]:
-        """Every sample has had its answer."""
+        """Nothing: every sample has been answered."""
         return []

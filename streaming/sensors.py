@@ -1,8 +1,8 @@
-"""Several sensors' messages, aligned into steps: what a model of their windows says, a step at a time.
+"""Messages of several sensors, aligned into steps: a prediction for every step from the window that ends with it.
 
-The model was trained on windows of L steps, and so it is asked: of the last L steps, each time one is added. A backbone
-in stages encodes a step by itself, so that each new step is encoded once and its context kept; what stands on the
-contexts runs over the last L of them. What it says equals the batch run over the same windows, but for rounding.
+The model was trained on windows of L steps, so it predicts from the last L steps, each time one is added. A backbone
+in stages encodes each step by itself, so a new step is encoded once and its context kept; the second stage runs over
+the last L contexts. The predictions equal those of a batch run over the same windows, up to rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HINT = "python run.py --mode train --task classify --npz FILE --backbone fusion_
 
 
 def sensors_of(start: Checkpoint) -> dict[str, int]:
-    """{sensor: values} in the order of the model's input; empty for a model whose input is not of sensors."""
+    """{sensor: number of values} in the order of the model's input; empty for a model whose input is not of sensors."""
     if start.model.modalities:
         return dict(start.model.modalities)
     names = start.scaler.channels
@@ -34,7 +34,7 @@ def sensors_of(start: Checkpoint) -> dict[str, int]:
 
 
 class SensorModel:
-    """One checkpoint's model over the last L steps; CheckpointError for one that cannot be asked so."""
+    """The model of a checkpoint over the last L steps. CheckpointError for a model that cannot be used so."""
 
     def __init__(self, start: Checkpoint, where: str) -> None:
         self.sensors = sensors_of(start)
@@ -53,38 +53,38 @@ class SensorModel:
         self.contexts: deque[torch.Tensor] = deque(maxlen=self.length)
 
     def forget(self) -> None:
-        """Begin a new window: the steps before were not the ones before the next."""
+        """Begin a new window: the next step does not follow the last one."""
         self.contexts.clear()
 
     def add(self, values: np.ndarray) -> dict[str, Any] | None:
-        """One more step's values [C]: {label: what is said of it}, or None until there are L steps."""
+        """Add a step with values [C]. Returns {label: prediction}, or None until there are L steps."""
         x = torch.from_numpy(self.scaler.apply(values[:, None]))[None]
         with torch.inference_mode():
             self.contexts.append(self.encoder(x))
             if len(self.contexts) < self.length:
                 return None
             outputs = self.model(torch.cat(list(self.contexts), dim=2))
-        said = self.task.decode(outputs)[0, :, 0].tolist()
+        predicted = self.task.decode(outputs)[0, :, 0].tolist()
         if self.tau is None:
-            return {name: {"value": short(value)} for name, value in zip(self.names, said, strict=True)}
-        cut = [max(said)] * len(said) if self.exclusive else self.tau  # of classes the likeliest is on
-        return {name: {"p": short(p), "on": p >= tau} for name, p, tau in zip(self.names, said, cut, strict=True)}
+            return {name: {"value": short(value)} for name, value in zip(self.names, predicted, strict=True)}
+        cut = [max(predicted)] * len(predicted) if self.exclusive else self.tau  # of classes the likeliest is on
+        return {name: {"p": short(p), "on": p >= tau} for name, p, tau in zip(self.names, predicted, cut, strict=True)}
 
 
 class Sensors:
-    """Messages in, an answer a step out.
+    """Messages in, an answer for each step out.
 
-    A sensor that is silent for a step is held at its last values, for `hold` steps in a row at most; such an answer
-    names it. Longer, and there is no answer, and a new window begins once it speaks again.
+    A sensor without a message in a step is held at its last values, for at most `hold` steps in a row; the answer
+    names it. After that there is no answer, and a new window begins once the sensor sends again.
     """
 
     def __init__(self, model: SensorModel, tally: Tally, period: float, wait: float, hold: int) -> None:
         self.model, self.tally, self.period, self.hold = model, tally, period, hold
         self.aligner = Aligner(len(model.sensors), period, wait, hold)
         self.last: dict[str, np.ndarray] = {}
-        self.age: dict[str, int] = {}  # steps since a sensor spoke
+        self.age: dict[str, int] = {}  # steps since the last message of a sensor
         self.before: int | None = None
-        self.steps = self.said = self.with_held = self.with_missing = 0
+        self.steps = self.answered = self.with_held = self.with_missing = 0
         tally.describe = self._describe
         sensors = ", ".join(f"{name} ({size})" for name, size in model.sensors.items())
         self.ready = (
@@ -92,7 +92,7 @@ class Sensors:
         )
 
     def take(self, message: bytes) -> list[dict[str, Any]]:
-        """The answers to the steps that a message closes. ValueError with the reason where it is none."""
+        """The answers to the steps that a message closes. ValueError with the reason for a malformed one."""
         return [self._answer(step) for step in self.aligner.take(parse(message, self.model.sensors))]
 
     def end(self) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ class Sensors:
             labels = None
         else:
             labels = self.model.add(np.concatenate([self.last[name] for name in self.model.sensors]))
-        self.steps, self.said = self.steps + 1, self.said + (labels is not None)
+        self.steps, self.answered = self.steps + 1, self.answered + (labels is not None)
         self.with_held, self.with_missing = self.with_held + bool(held), self.with_missing + bool(missing)
         begin = round(step.number * self.period, 6)
         return {"time": begin, "labels": labels, "held": held, "missing": missing, "steps": len(self.model.contexts)}
@@ -124,6 +124,6 @@ class Sensors:
 
     def _describe(self) -> str:
         return (
-            f"{self.tally.taken} messages, {self.aligner.late} of them late; {self.steps} steps, {self.said} answered, "
-            f"{self.with_held} with a sensor held, {self.with_missing} with one missing"
+            f"{self.tally.taken} messages, {self.aligner.late} of them late; "
+            f"{self.steps} steps, {self.answered} answered, {self.with_held} with a sensor held, {self.with_missing} with one missing"
         )

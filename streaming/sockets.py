@@ -1,9 +1,9 @@
 """Where a stream's lines come from and its answers go: standard input and output, or ZeroMQ.
 
 `pull` binds PULL for who sends and connects PUSH to who collects; `sub` connects SUB to who publishes and binds XPUB,
-to which any SUB connects. The handshake of a late subscriber: it subscribes to everything, then to `hello.NAME`, a NAME
-of its own. Subscriptions arrive in their order, so that when the stream sees the second, the first holds; it answers
-with one message [hello.NAME, {"ready": ...}], to this subscriber alone. Every answer sent after that arrives.
+to which any SUB connects. The handshake of a late subscriber: it subscribes to everything, then to `hello.NAME` with a
+NAME that nobody else uses. Subscriptions arrive in order, so when the stream sees the second, the first is in force; it
+answers with one message [hello.NAME, {"ready": ...}], to this subscriber alone. Every answer sent after that arrives.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from errors import DataError, ResourceError, UsageError
 
 QUEUE = 100_000  # messages that wait for a slow peer
-LINGER_MS = 2000  # for what is still on its way at the end
-WAKE_MS = 200  # a signal that comes just before a wait for messages would else be heard with the next one only
+LINGER_MS = 2000  # to send what is still queued at the end
+WAKE_MS = 200  # between checks for signals: one just before a wait would else be noticed with the next message only
 HELLO = b"hello."
 SUBSCRIBED = 1  # the first byte of a subscription
 CHUNK = 1 << 16  # bytes of standard input read at once
@@ -34,7 +34,7 @@ def from_stdin() -> Iterator[bytes]:
 
 
 def to_stdout(answer: bytes) -> None:
-    """One line, unbuffered: a signal leaves nothing behind that a full pipe would hold up."""
+    """Write one line, unbuffered: after a signal nothing waits for a full pipe."""
     rest = answer + b"\n"
     try:
         while rest:
@@ -49,13 +49,21 @@ def to_stdout(answer: bytes) -> None:
 def connected(
     source: str, target: str, pattern: str, ready: str = ""
 ) -> Iterator[tuple[Iterator[bytes], Callable[[bytes], None]]]:
-    """(lines, send) of `--input` and `--output`; UsageError for what is no address, or without pyzmq.
+    """A context manager that gives (lines, send) for `--input` and `--output`.
 
-    `ready` is what a subscriber is told that shakes hands.
+    Parameters
+    ----------
+    source, target : - or tcp://HOST:PORT.
+    pattern : "pull" or "sub".
+    ready : the text that answers the handshake of a subscriber.
+
+    Raises
+    ------
+    UsageError : an address that is none, or tcp:// without pyzmq.
     """
-    for flag, place in (("--input", source), ("--output", target)):
-        if place != "-" and not place.startswith("tcp://"):
-            raise UsageError(f"{place!r} is neither - nor tcp://HOST:PORT", where=flag)
+    for flag, address in (("--input", source), ("--output", target)):
+        if address != "-" and not address.startswith("tcp://"):
+            raise UsageError(f"{address!r} is neither - nor tcp://HOST:PORT", where=flag)
     if source == target == "-":
         yield from_stdin(), to_stdout
         return
@@ -77,7 +85,7 @@ def connected(
 
 
 def _socket(context: Any, kind: int, address: str, flag: str) -> Any:
-    """A socket of a kind at its address: PULL and XPUB bind, SUB and PUSH connect."""
+    """A socket at an address: PULL and XPUB bind, SUB and PUSH connect."""
     import zmq
 
     socket = context.socket(kind)
@@ -98,7 +106,7 @@ def _received(socket: Any) -> Iterator[bytes]:
 
 
 def _while_greeting(reader: Any, writer: Any, ready: str) -> Iterator[bytes]:
-    """Lines as they come, of a socket or (None) of standard input; subscribers are greeted at any time."""
+    """Lines as they come, from a socket or (None) from standard input; subscribers are answered at any time."""
     import zmq
 
     poller = zmq.Poller()
@@ -123,7 +131,7 @@ def _while_greeting(reader: Any, writer: Any, ready: str) -> Iterator[bytes]:
 
 
 def _greet(writer: Any, ready: str) -> None:
-    """Answer every subscription to a topic of greeting that has come; any other needs no answer."""
+    """Answer every subscription to a hello topic; other subscriptions need no answer."""
     import zmq
 
     while writer.poll(0, zmq.POLLIN):

@@ -1,8 +1,8 @@
-"""Sensors' messages, each with a time of its own, as steps of one length.
+"""Messages of several sensors, each with its own time, as steps of one length.
 
-A step holds what was measured within it, of each sensor the last. It is closed once a message is newer than its end by
-`wait` seconds, on the messages' own clock: a recording played at any speed gives the same steps. What comes for a
-closed step is late, and counted.
+A step holds the last values that each sensor measured within it. It is closed once a message is newer than its end by
+`wait` seconds, by the times in the messages: a recording played at any speed gives the same steps. A message for a
+closed step is late; it is counted and dropped.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 
 from streaming.tally import is_number
 
-LEAP = 100  # steps ahead of all others: one sensor's clock may be wrong, that of two is the time
-NEARLY = 1e-6  # of a step: times such as 0.3 s are not whole multiples of 0.1 s in binary
-MOST_SECONDS = 1e11  # beyond it a number is in milliseconds; and beyond those no time at all
+LEAP = 100  # steps ahead of all others: the clock of one sensor may be wrong, two are believed
+NEARLY = 1e-6  # of a step: in binary, times such as 0.3 s are not exact multiples of 0.1 s
+MOST_SECONDS = 1e11  # a larger number is in milliseconds; 1000 times more is not a time
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One sensor's message: seconds since 1970 (or any start that all share), and its values [d]."""
+    """A message of one sensor: seconds since 1970 (or any common start), and the sensor's values float32 [d]."""
 
     sensor: str
     time: float
@@ -34,14 +34,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Step:
-    """Step `number` since the clock's start, and what was measured in it."""
+    """Step `number` since second 0, and the values [d] of each sensor that was measured in it."""
 
     number: int
     values: dict[str, np.ndarray]
 
 
 def parse(message: bytes, sizes: Mapping[str, int]) -> Reading:
-    """{"sensor": name, "time": ..., "values": [...]} of one of the sensors `sizes` {name: d}. ValueError: why not."""
+    """{"sensor": name, "time": ..., "values": [...]} of a sensor in `sizes` {name: d}. ValueError with the reason."""
     try:
         given = json.loads(message)
     except RecursionError:
@@ -58,9 +58,9 @@ def parse(message: bytes, sizes: Mapping[str, int]) -> Reading:
 
 
 def _floats(sensor: str, values: list[Any]) -> np.ndarray:
-    for place, value in enumerate(values):
+    for position, value in enumerate(values):
         if not is_number(value):
-            raise ValueError(f"values[{place}] of {sensor} is no number")
+            raise ValueError(f"values[{position}] of {sensor} is not a number")
     try:
         with np.errstate(over="ignore"):
             found = np.array(values, np.float64).astype(np.float32)
@@ -72,36 +72,36 @@ def _floats(sensor: str, values: list[Any]) -> np.ndarray:
 
 
 def seconds(moment: Any) -> float:
-    """A time as seconds: a number of them, of milliseconds since 1970, or ISO 8601 (without an offset: UTC)."""
+    """A time as seconds: from seconds, from milliseconds since 1970, or from ISO 8601 (without an offset: UTC)."""
     if isinstance(moment, str):
         try:
             stamp = datetime.fromisoformat(moment.removesuffix("Z") + "+00:00" if moment.endswith("Z") else moment)
             return (stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone.utc)).timestamp()
         except (ValueError, OverflowError):
-            raise ValueError(f"{moment[:40]!r} is no time") from None
+            raise ValueError(f"{moment[:40]!r} is not a time") from None
     if not is_number(moment) or not abs(moment) < 1000 * MOST_SECONDS:
         raise ValueError('"time" is neither a text nor a number of seconds')
     return float(moment) / (1000 if abs(moment) >= MOST_SECONDS else 1)
 
 
 class Aligner:
-    """Readings in, closed steps out, in order. A step in which nobody spoke comes too, `hold` of them in a row."""
+    """Readings in, closed steps out, in order. Steps without any message come too, up to `hold` of them in a row."""
 
     def __init__(self, sensors: int, period: float, wait: float, hold: int) -> None:
         self.sensors, self.period, self.wait, self.hold = sensors, period, wait, hold
         self.open: dict[int, dict[str, Reading]] = {}
         self.next: int | None = None  # the first step that is not closed
-        self.silent = 0  # steps closed in a row in which nobody spoke
+        self.silent = 0  # steps without a message that were closed in a row
         self.newest = -math.inf
         self.late = 0
         self._doubted: dict[str, int] = {}
 
     def number_of(self, time: float) -> int:
-        """The step that a time lies in."""
+        """The number of the step that a time is in."""
         return math.floor(time / self.period + NEARLY)
 
     def take(self, reading: Reading) -> list[Step]:
-        """The steps that this reading closes. ValueError where its clock cannot be believed."""
+        """The steps that this reading closes. ValueError where its time is too far ahead of all others."""
         number = self.number_of(reading.time)
         if self.next is None:
             self.next = number
@@ -116,7 +116,7 @@ class Aligner:
         return self._close(self.number_of(self.newest - self.wait))
 
     def _doubt(self, sensor: str, number: int) -> None:
-        """A leap is believed once another sensor has made it too; else it would make all that follows late."""
+        """Refuse a leap ahead until a second sensor confirms it: it would make all further messages late."""
         ahead = number - max(self.open, default=self.next or 0)
         if ahead <= LEAP:
             self._doubted.clear()
@@ -138,9 +138,9 @@ class Aligner:
             slot = self.open.pop(self.next, None)
             self.silent = 0 if slot else self.silent + 1
             if self.silent <= self.hold:
-                said = {name: reading.values for name, reading in (slot or {}).items()}
-                steps.append(Step(self.next, said))
+                values = {name: reading.values for name, reading in (slot or {}).items()}
+                steps.append(Step(self.next, values))
                 self.next += 1
-            else:  # a long silence is passed over
+            else:  # a long silence is skipped
                 self.next = min([until, *self.open])
         return steps

@@ -1,4 +1,4 @@
-"""What a stream came to, and what it says on the way."""
+"""Counts and times of a stream for the summary, and messages on stderr."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-TOLD = 5  # malformed lines that are told one by one
-TIMED = 100_000  # samples, the last ones, that the summary's times speak of
+MOST_REPORTED = 5  # malformed lines that are reported one by one
+TIMED = 100_000  # the times in the summary are those of the last so many samples
 
 
-def tell(text: str) -> None:
-    """On stderr; a stream goes on where nobody reads that any more."""
+def report(text: str) -> None:
+    """Print a line on stderr. The stream continues if nobody reads stderr any more."""
     with suppress(OSError):
         os.write(2, f"{text}\n".encode(errors="replace"))
 
@@ -27,29 +27,29 @@ def is_number(value: Any) -> bool:
 
 
 def short(value: float) -> float:
-    """A float32 without the digits that a float64 adds to it."""
+    """A float32 as the float with its seven significant digits, and no more."""
     return float(f"{value:.7g}")
 
 
 @dataclass
 class Tally:
-    """Counts lines (or messages) and the seconds that each took; `describe` says what they were."""
+    """Counts lines (or messages) and the seconds for each; `describe` gives the counts as text."""
 
     unit: str  # line or message
-    thing: str = "sample"  # what the times are of
+    thing: str = "sample"  # the times are for one of these
     taken: int = 0
     malformed: int = 0
     spent: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED))  # seconds
     describe: Callable[[], str] = str
 
     def refuse(self, number: int, reason: ValueError) -> None:
-        """Count what is malformed, and tell the first few."""
+        """Count a malformed line, and report the first few. `number` is the line's, from 1."""
         self.malformed += 1
-        if self.malformed <= TOLD:
+        if self.malformed <= MOST_REPORTED:
             text = "".join(mark if mark.isprintable() else "?" for mark in str(reason))
-            tell(f"warning: {self.unit} {number}: {text}; left out")
-        if self.malformed == TOLD:
-            tell(f"warning: further malformed {self.unit}s are counted, not told")
+            report(f"warning: {self.unit} {number}: {text}; left out")
+        if self.malformed == MOST_REPORTED:
+            report(f"warning: further malformed {self.unit}s are counted, not reported")
 
     def __str__(self) -> str:
         text = f"{self.describe()}; {self.malformed} malformed {self.unit}s"

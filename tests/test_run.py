@@ -96,7 +96,7 @@ def test_a_command_may_print_errors_in_its_own_way():
     def body():
         raise ResourceError("too much")
 
-    assert run.guarded(body, say=lambda error: heard.append(str(error)) or 9) == 9
+    assert run.guarded(body, show=lambda error: heard.append(str(error)) or 9) == 9
     assert heard == ["too much"]
 
 

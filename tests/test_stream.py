@@ -169,18 +169,18 @@ def test_lines_that_are_samples(line: bytes, time: Any, watts: float | None) -> 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"abc", "'abc' is no number"),
-        (b"time,watts", "'watts' is no number"),
+        (b"abc", "'abc' is not a number"),
+        (b"time,watts", "'watts' is not a number"),
         (b"1,2,3", "more than"),
-        (b"inf", "no power"),
-        (b"1e13", "no power"),
+        (b"inf", "not the power"),
+        (b"1e13", "not the power"),
         (b"\xff\xfe", "utf-8"),
         (b"{", "Expecting"),
         (b'{"a":' * 100_000, "nested"),
         (b'{"power": 3}', "mains"),
-        (b'{"mains": true}', "no number"),
-        (b'{"mains": [3]}', "no number"),
-        (b'{"mains": 1' + b"0" * 400 + b"}", "no number"),
+        (b'{"mains": true}', "not a number"),
+        (b'{"mains": [3]}', "not a number"),
+        (b'{"mains": 1' + b"0" * 400 + b"}", "not a number"),
         (b'{"mains": 3, "time": NaN}', "time"),
         (b'{"mains": 3, "time": {}}', "time"),
     ],
@@ -213,7 +213,7 @@ def test_a_model_of_the_hour_needs_the_time() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"bidirectional": True, "hidden": 8}, "reads backwards"),
+        ({"bidirectional": True, "hidden": 8}, "also reads backwards"),
         ({"backbone": "tcn"}, "whole windows"),
         ({"features": "above"}, "mains above minimum.*looks ahead"),
         ({"task": "classify"}, "of task classify"),
@@ -299,7 +299,7 @@ def test_standard_input_to_standard_output(trained: Path) -> None:
     agree(stored, series, found)
     assert [answer["time"] for answer in found] == times
     assert len({tuple(d["on"] for d in answer["devices"].values()) for answer in found if answer["devices"]}) > 1
-    assert told.count("'23O' is no number") == stream.TOLD and "line 10: '23O'" in told
+    assert told.count("'23O' is not a number") == stream.MOST_REPORTED and "line 10: '23O'" in told
     summary = told.splitlines()[-1]
     assert summary.startswith("600 samples, 4 of them missing; 8 malformed lines; ") and "ms at 99 %" in summary
 
@@ -382,7 +382,7 @@ def test_pushed_messages_are_answered_one_by_one(trained: Path) -> None:
             process.send_signal(signal.SIGTERM)
             told = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 143
-    assert "message 1: 'no sample' is no number" in told and "; 1 malformed messages; " in told
+    assert "message 1: 'no sample' is not a number" in told and "; 1 malformed messages; " in told
 
 
 @pytest.mark.slow

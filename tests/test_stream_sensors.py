@@ -170,15 +170,15 @@ def test_times(given: Any, found: float) -> None:
         (b'{"sensor": ["visual"], "time": 1, "values": [1, 2, 3]}', "no sensor"),
         (b'{"sensor": "visual", "time": 1, "values": [1, 2]}', "visual has 3 values, these are 2"),
         (b'{"sensor": "visual", "time": 1, "values": 7}', "these are no list"),
-        (b'{"sensor": "audio", "time": 1, "values": [1, null]}', r"values\[1\] of audio is no number"),
-        (b'{"sensor": "audio", "time": 1, "values": [true, 1]}', r"values\[0\] of audio is no number"),
+        (b'{"sensor": "audio", "time": 1, "values": [1, null]}', r"values\[1\] of audio is not a number"),
+        (b'{"sensor": "audio", "time": 1, "values": [true, 1]}', r"values\[0\] of audio is not a number"),
         (b'{"sensor": "audio", "time": 1, "values": [1, NaN]}', r"values\[1\] of audio is not finite"),
         (b'{"sensor": "audio", "time": 1, "values": [1e39, 1]}', r"values\[0\] of audio is not finite"),
         (b'{"sensor": "audio", "time": 1, "values": [1' + b"0" * 400 + b", 1]}", "too large"),
         (b'{"sensor": "audio", "time": null, "values": [1, 1]}', '"time" is neither'),
         (b'{"sensor": "audio", "time": NaN, "values": [1, 1]}', '"time" is neither'),
         (b'{"sensor": "audio", "time": 1e300, "values": [1, 1]}', '"time" is neither'),
-        (b'{"sensor": "audio", "time": "noon", "values": [1, 1]}', "'noon' is no time"),
+        (b'{"sensor": "audio", "time": "noon", "values": [1, 1]}', "'noon' is not a time"),
     ],
 )
 def test_messages_that_are_none(message: bytes, reason: str) -> None:

@@ -42,9 +42,9 @@ from run import guarded
 from streaming.meter import Meter, Pace, Sample, Streamer, on_the_wall, parse
 from streaming.sensors import SensorModel, Sensors, sensors_of
 from streaming.sockets import connected
-from streaming.tally import TOLD, Tally, tell
+from streaming.tally import MOST_REPORTED, Tally, report
 
-__all__ = ["TOLD", "Pace", "Sample", "Streamer", "connected", "main", "on_the_wall", "parse"]
+__all__ = ["MOST_REPORTED", "Pace", "Sample", "Streamer", "connected", "main", "on_the_wall", "parse"]
 
 HOLD = 3  # steps for which a silent sensor keeps its last value
 WAIT = 0.1  # of a step: for messages that come late
@@ -110,15 +110,15 @@ def serve(listening: Listener, lines: Iterator[bytes], send: Callable[[bytes], N
 
 
 def stream(args: argparse.Namespace) -> None:
-    """Load the checkpoint, stream, and print the summary at the end, however it comes."""
-    place = checkpoint.find(args.ckpt)
-    listening = listener(Checkpoint.load(place), str(place), args)
+    """Load the checkpoint, stream, and print the summary at the end, also after an error or a signal."""
+    path = checkpoint.find(args.ckpt)
+    listening = listener(Checkpoint.load(path), str(path), args)
     with connected(args.input, args.output, args.pattern, listening.ready) as (lines, send):
-        tell(f"ready: {listening.ready}")
+        report(f"ready: {listening.ready}")
         try:
             serve(listening, lines, send)
         finally:
-            tell(str(listening.tally))
+            report(str(listening.tally))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,11 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(BrokenPipeError):  # nobody reads any more, as behind `head`
             stream(args)
 
-    return guarded(body, say=_said)
+    return guarded(body, show=_show)
 
 
-def _said(error: TsrunError) -> int:
-    tell(f"error: {error}")
+def _show(error: TsrunError) -> int:
+    report(f"error: {error}")
     return error.exit_code
 
 
