@@ -1,4 +1,4 @@
-"""What a federation leaves: three ways of learning, side by side, home by home."""
+"""The results of a federation: three ways of learning side by side, home by home."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from errors import ResourceError
 from federation.home_model import BASE, SHOWN, SharedBase
 from rundir import write_config, write_csv, write_json
 
-MAJORITY = "majority"  # the most frequent answer of a home's training windows, which a model has to beat
+MAJORITY = "majority"  # the most frequent class in a home's training windows, which a model has to beat
 LOOK = {
     MAJORITY: ("|", viz.GREY, ":", "most frequent answer"),
     "local": ("s", viz.BLACK, "-", SHOWN["local"]),
@@ -43,19 +43,32 @@ def name_of(config: RunConfig, *, homes: int, rounds: int, epochs: int) -> str:
     return f"{name}_{config.desc}" if config.desc else name
 
 
-def gather(place: Path, homes: Sequence[str], modes: Sequence[str], ends: Mapping[str, int]) -> dict[str, Any]:
-    """All that the parts left in `place`; means are over the homes that every way of learning has a model for."""
+def gather(directory: Path, homes: Sequence[str], modes: Sequence[str], ends: Mapping[str, int]) -> dict[str, Any]:
+    """The results that server and homes wrote into `directory`, as the content of metrics.json.
+
+    Parameters
+    ----------
+    directory : of the federation.
+    homes, modes : names of the homes and the ways of learning.
+    ends : {home: exit code of its process}.
+
+    Means are over the homes that have a model for every way of learning.
+
+    Raises
+    ------
+    ResourceError : there is no such home.
+    """
     found: dict[str, dict[str, Any]] = {home: {} for home in homes}
     for home in homes:
         for mode in modes:
-            file = place / mode / home / "metrics.json"
+            file = directory / mode / home / "metrics.json"
             if file.is_file():
                 found[home][mode] = json.loads(file.read_text(encoding="utf-8"))
     whole = [home for home in homes if len(found[home]) == len(modes) and not ends[home]]
     if not whole:
-        raise ResourceError("no home has come to the end in every way of learning", where="--clients")
-    server = place / "server.json"
-    told = json.loads(server.read_text(encoding="utf-8")) if server.is_file() else {}
+        raise ResourceError("no home has finished every way of learning", where="--clients")
+    server = directory / "server.json"
+    reported = json.loads(server.read_text(encoding="utf-8")) if server.is_file() else {}
     server.unlink(missing_ok=True)
     return {
         "modes": list(modes),
@@ -64,9 +77,9 @@ def gather(place: Path, homes: Sequence[str], modes: Sequence[str], ends: Mappin
             way: float(np.mean([_accuracy(found[home], way) for home in whole])) for way in (*modes, MAJORITY)
         },
         "homes": {home: {**found[home], "end": _end(ends[home])} for home in homes},
-        "refused": told.get("refused", {}),
-        "lost": told.get("lost", {}),
-        "history": told.get("history", []),
+        "refused": reported.get("refused", {}),
+        "lost": reported.get("lost", {}),
+        "history": reported.get("history", []),
     }
 
 
@@ -81,31 +94,37 @@ def _end(code: int) -> str:
     return f"exit code {code}" if code else "done"
 
 
-def write(place: Path, content: Mapping[str, Any], config: RunConfig) -> None:
-    """metrics.json, per_home.csv, config.yaml, the picture, and the base as a checkpoint directory."""
-    write_json(place / "metrics.json", content)
-    write_config(place / "config.yaml", config)
+def write(directory: Path, content: Mapping[str, Any], config: RunConfig) -> None:
+    """Write metrics.json, per_home.csv, config.yaml, the picture, and the base as a checkpoint directory."""
+    write_json(directory / "metrics.json", content)
+    write_config(directory / "config.yaml", config)
     modes = content["modes"]
     rows = []
-    for home, said in content["homes"].items():
-        reports = {mode: said[mode] for mode in modes if mode in said}
+    for home, result in content["homes"].items():
+        reports = {mode: result[mode] for mode in modes if mode in result}
         windows = next(iter(reports.values()))["windows"] if reports else {"train": "", "val": "", "test": ""}
         shares = [_accuracy(reports, way) if way in reports else "" for way in modes]
-        rows.append([home, *windows.values(), *shares, _accuracy(reports, MAJORITY) if reports else "", said["end"]])
-    write_csv(place / "per_home.csv", ["home", "train", "val", "test", *modes, MAJORITY, "end"], rows)
-    picture(content, place / "per_home.png")
+        rows.append([home, *windows.values(), *shares, _accuracy(reports, MAJORITY) if reports else "", result["end"]])
+    write_csv(directory / "per_home.csv", ["home", "train", "val", "test", *modes, MAJORITY, "end"], rows)
+    picture(content, directory / "per_home.png")
     for mode in modes:
-        averaged = place / f"{mode}.shared.pt"
+        averaged = directory / f"{mode}.shared.pt"
         if averaged.is_file() and mode == "fedper":
-            write_base(place / "base", place / mode / content["homes_compared"][0], averaged)
+            write_base(directory / "base", directory / mode / content["homes_compared"][0], averaged)
         averaged.unlink(missing_ok=True)
 
 
 def write_base(folder: Path, home: Path, averaged: Path) -> None:
-    """The averaged base under a head that nobody has trained, for `--mode finetune` in a home that is new.
+    """Write the averaged base under an untrained head, for `--mode finetune` in a new home.
 
-    The model's form is that of a `home`; nothing that a home has measured of its data goes along but what all agreed
-    on: the averaged weights, the scaler, the names of channels and labels.
+    The checkpoint has the architecture of one home's model. Of the data it has only what is common to all homes: the
+    averaged weights, the scaler, the names of channels and labels.
+
+    Parameters
+    ----------
+    folder : the new checkpoint directory.
+    home : the checkpoint directory of any home.
+    averaged : the file that the server wrote.
     """
     start, shared = Checkpoint.load(checkpoint.find(str(home))), SharedBase.load(averaged)
     torch.manual_seed(start.config["seed"])
@@ -130,15 +149,15 @@ def write_base(folder: Path, home: Path, averaged: Path) -> None:
 
 
 def table(content: Mapping[str, Any]) -> str:
-    """Accuracy on each home's own test, and the means."""
+    """The accuracy on the test windows of each home, and the means, as text."""
     modes = [*content["modes"], MAJORITY]
     width = max(20, *(len(home) + 2 for home in content["homes"]))
     lines = [" " * width + "".join(f"{mode:>12}" for mode in modes)]
-    for home, said in content["homes"].items():
-        reports = {mode: said[mode] for mode in content["modes"] if mode in said}
+    for home, result in content["homes"].items():
+        reports = {mode: result[mode] for mode in content["modes"] if mode in result}
         values = [_accuracy(reports, way) if way in reports or (reports and way == MAJORITY) else None for way in modes]
         shown = "".join(f"{'-' if value is None else format(value, '.4f'):>12}" for value in values)
-        lines.append(f"{home:<{width}}{shown}" + ("" if said["end"] == "done" else f"  {said['end']}"))
+        lines.append(f"{home:<{width}}{shown}" + ("" if result["end"] == "done" else f"  {result['end']}"))
     means = "".join(f"{content['mean_accuracy'][way]:>12.4f}" for way in modes)
     compared = len(content["homes_compared"])
     lines.append(f"{f'mean of {compared} homes':<{width}}{means}")
@@ -146,7 +165,7 @@ def table(content: Mapping[str, Any]) -> str:
 
 
 def picture(content: Mapping[str, Any], path: Path) -> None:
-    """A band a home, a mark a way of learning; the upright lines are the means."""
+    """Draw a row for each home and a mark for each way of learning; vertical lines are the means."""
     homes = content["homes_compared"][:MOST_HOMES]
     figure = viz.new_figure(7.0, 1.6 + 0.4 * len(homes))
     ax = figure.subplots()

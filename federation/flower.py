@@ -1,13 +1,13 @@
 """The exchange of weights on Flower: a server that averages, and the client of a home.
 
-Server and clients speak over Flower's gRPC channel (`start_server`, `start_client`): one connection a home for the
-whole federation, a process each, no Ray. Flower calls these two deprecated in favour of SuperLink and SuperNode, which
-(flwr 1.41) start a process for each message to a home, and ask for the next one every three seconds; a small model's
-round is a tenth of a second. All that knows Flower is in this file.
+Server and clients use Flower's gRPC channel (`start_server`, `start_client`): a process and a connection per home for
+the whole federation, no Ray. Flower deprecates these two in favour of SuperLink and SuperNode, which (flwr 1.41) start
+a process for each message to a home and poll for the next one every three seconds; a round of a small model takes a
+tenth of a second. Only this file uses Flower.
 
-What travels from a home: its name and schema (names and shapes); once, per channel, the count and sum of its training
-steps and the sum of their squared differences from the common mean; in each round its shared weights, how many windows
-it trained on, and its validation loss. With a shared base (`fedper`) no weight of a head is ever among them.
+A home sends its name and schema (names and shapes); once, per channel, the count and sum of its training steps and the
+sum of their squared differences from the common mean; in each round its shared weights, how many windows it trained
+on, and its validation loss. With a shared base (`fedper`) it never sends a weight of its head.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-os.environ["FLWR_TELEMETRY_ENABLED"] = "0"  # read at import: nobody else is told of a run
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"  # read at import; without it Flower reports runs to its makers
 
 import grpc
 from flwr.client import Client
@@ -55,29 +55,31 @@ from federation.homes import Home, common_mean, common_scaler, difference, first
 from rundir import write_json
 from scaler import Scaler
 
-logging.getLogger("flwr").setLevel(logging.CRITICAL)  # its progress and its tracebacks; ours say what is needed
-LEAST = 2  # homes that make a federation
-BEST = "shared.pt"  # the averaged weights of the best round, a file a way of learning
-FINE = Status(code=Code.OK, message="")
+logging.getLogger("flwr").setLevel(logging.CRITICAL)  # our messages replace its progress and tracebacks
+LEAST = 2  # homes of a federation
+BEST = "shared.pt"  # the averaged weights of the best round, one file for each way of learning
+OK = Status(code=Code.OK, message="")
 Weights = dict[str, np.ndarray]
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def pack(weights: Mapping[str, np.ndarray]) -> tuple[Parameters, dict[str, Any]]:
-    """Named arrays as Flower's nameless ones, and the names beside them."""
+    """Named arrays as Flower's unnamed ones, and their names as a config entry: (parameters, {"names": JSON})."""
     return ndarrays_to_parameters(list(weights.values())), {"names": json.dumps(list(weights))}
 
 
-def unpack(parameters: Parameters, beside: Mapping[str, Any]) -> Weights:
-    names = json.loads(beside["names"])
+def unpack(parameters: Parameters, config: Mapping[str, Any]) -> Weights:
+    """The inverse of `pack`."""
+    names = json.loads(config["names"])
     return dict(zip(names, parameters_to_ndarrays(parameters), strict=True))
 
 
 def average(parts: Sequence[tuple[Weights, int]]) -> Weights:
-    """The mean weighted by windows, in float64, each array in its own type."""
+    """The mean weighted by numbers of windows, computed in float64, each array in its type."""
     total = sum(count for _, count in parts)
     first = parts[0][0]
     return {
@@ -92,9 +94,10 @@ def average(parts: Sequence[tuple[Weights, int]]) -> Weights:
 
 
 class Exchange(Strategy):
-    """Rounds of each way of learning in `modes`, one after the other, over the homes that are there.
+    """Rounds of each way of learning in `modes`, one after the other, over the homes that are connected.
 
-    `wanted` homes are waited for, `wait` seconds at most. The schema is that of most homes; another is refused.
+    The server waits for `wanted` homes, `wait` seconds at most. The schema is that of most homes; a home with another
+    one is refused.
     """
 
     def __init__(self, modes: Sequence[str], rounds: int, epochs: int, wanted: int, wait: float) -> None:
@@ -109,61 +112,60 @@ class Exchange(Strategy):
         self.current: Weights = {}
 
     def initialize_parameters(self, client_manager: Any) -> Parameters:
-        """Round 0: who is there, of one schema, and the scaler of all."""
+        """Round 0: admit the homes of one schema, and compute the common scaler."""
         client_manager.wait_for(self.wanted, timeout=self.wait)
         asked = self._ask_all(client_manager.all(), {"ask": "schema"})
         if asked:
             self.schema = usual(
-                [told["schema"] for _, told in sorted(asked.values(), key=lambda pair: pair[1]["home"])]
+                [answer["schema"] for _, answer in sorted(asked.values(), key=lambda pair: pair[1]["home"])]
             )
-        there = {cid: client for cid, (client, told) in asked.items() if self._admit(cid, client, told)}
-        if len(there) < LEAST:
-            what = f"{len(there)} home(s) joined within {self.wait:g} s, {LEAST} make a federation"
-            raise ResourceError(what, where="--clients", hint="--wait gives them longer")
-        self._agree_on_scaler(there)
+        present = {cid: client for cid, (client, answer) in asked.items() if self._admit(cid, client, answer)}
+        if len(present) < LEAST:
+            what = f"{len(present)} home(s) joined within {self.wait:g} s, a federation needs {LEAST}"
+            raise ResourceError(what, where="--clients", hint="--wait waits longer")
+        self._agree_on_scaler(present)
         return Parameters(tensors=[], tensor_type="numpy.ndarray")
 
     def _ask_all(self, clients: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """{id: (client, answer)} of those that answer."""
+        """{id: (client, answer)} of the clients that answer."""
         found = {}
         for cid, client in list(clients.items()):
             try:
                 answer = client.get_properties(GetPropertiesIns(dict(question)), timeout=self.wait, group_id=None)
-            except Exception as error:  # whatever a broken connection raises: the home has gone
+            except Exception as error:  # whatever a broken connection raises
                 self._lose(cid, f"did not answer ({type(error).__name__})")
                 continue
             found[cid] = client, json.loads(answer.properties["answer"])
         return found
 
-    def _admit(self, cid: str, client: Any, told: Mapping[str, Any]) -> bool:
-        name, reason = told["home"], difference(told["schema"], self.schema)
+    def _admit(self, cid: str, client: Any, answer: Mapping[str, Any]) -> bool:
+        """Whether a home may join: it has the schema, and a free name. Any other is refused and disconnected."""
+        name, reason = answer["home"], difference(answer["schema"], self.schema)
         if not reason and name in self.names.values():
             reason = "another client has this home's name"
         if not reason:
             self.names[cid] = name
-            tell(f"{name}: joined")
+            report(f"{name}: joined")
             return True
         self.refused[name] = reason
         self.names[cid] = ""
-        tell(f"{name}: refused: {reason}")
+        report(f"{name}: refused: {reason}")
         self._ask_all({cid: client}, {"ask": "leave", "reason": reason})
         try:
             client.reconnect(ReconnectIns(seconds=None), timeout=self.wait, group_id=None)
-        except Exception as error:  # it may close the connection before its farewell is through
+        except Exception as error:  # it may close the connection before its last message is through
             logging.getLogger("tsrun").debug("%s left: %s", name, error)
         return False
 
-    def _agree_on_scaler(self, there: Mapping[str, Any]) -> None:
-        first = {cid: told for cid, (_, told) in self._ask_all(there, {"ask": "sums"}).items()}
+    def _agree_on_scaler(self, clients: Mapping[str, Any]) -> None:
+        first = {cid: answer for cid, (_, answer) in self._ask_all(clients, {"ask": "sums"}).items()}
         mean = common_mean(list(first.values()))
-        rest = {cid: client for cid, client in there.items() if cid in first}
-        second = {
-            cid: told
-            for cid, (_, told) in self._ask_all(rest, {"ask": "squares", "mean": json.dumps(mean.tolist())}).items()
-        }
+        rest = {cid: client for cid, client in clients.items() if cid in first}
+        question = {"ask": "squares", "mean": json.dumps(mean.tolist())}
+        second = {cid: answer for cid, (_, answer) in self._ask_all(rest, question).items()}
         both = [cid for cid in first if cid in second]
         if len(both) < LEAST:
-            raise ResourceError("the homes have gone before the first round", where="--clients")
+            raise ResourceError("the homes left before the first round", where="--clients")
         self.scaler = common_scaler(
             mean, [first[cid] for cid in both], [second[cid] for cid in both], self.schema["channels"]
         )
@@ -171,23 +173,23 @@ class Exchange(Strategy):
     def _lose(self, cid: str, reason: str) -> None:
         if name := self.names.pop(cid, ""):
             self.lost[name] = reason
-            tell(f"{name}: {reason}; the others go on")
+            report(f"{name}: {reason}; the others continue")
 
     def _present(self, client_manager: Any, at: str) -> list[tuple[str, Any]]:
-        """The homes that take part now: those that have gone are told, those that come late are looked at."""
+        """The homes that take part now: those that left are reported, those that come late are admitted or refused."""
         clients = dict(client_manager.all())
         for cid in [cid for cid in self.names if cid not in clients]:
             self._lose(cid, f"gone by {at}")
         late = {cid: client for cid, client in clients.items() if cid not in self.names}
-        for cid, (client, told) in self._ask_all(late, {"ask": "schema"}).items():
-            self._admit(cid, client, told)
+        for cid, (client, answer) in self._ask_all(late, {"ask": "schema"}).items():
+            self._admit(cid, client, answer)
         there = [(cid, client) for cid, client in clients.items() if self.names.get(cid)]
         if not there:
             raise ResourceError(f"every home has gone by {at}", where="--clients")
         return sorted(there, key=lambda pair: self.names[pair[0]])
 
     def _at(self, server_round: int) -> tuple[str, int]:
-        """The way of learning and its round, from 1."""
+        """The way of learning of a round of the server, and the number of the round within it, from 1."""
         phase, number = divmod(server_round - 1, self.rounds)
         return self.modes[phase], number + 1
 
@@ -196,10 +198,10 @@ class Exchange(Strategy):
 
     def _order(self, mode: str, number: int) -> tuple[Parameters, dict[str, Any]]:
         parameters, names = pack(self.current)
-        beside = {"mode": mode, "round": number, "rounds": self.rounds, "epochs": self.epochs}
-        return parameters, {**beside, **names, "scaler": json.dumps(self.scaler.plain())}
+        settings = {"mode": mode, "round": number, "rounds": self.rounds, "epochs": self.epochs}
+        return parameters, {**settings, **names, "scaler": json.dumps(self.scaler.plain())}
 
-    # What Flower hands over beside is not asked for: the server's own `current` is what stands.
+    # The parameters that Flower passes are ignored: the weights are in `current`.
 
     def configure_fit(
         self,
@@ -207,14 +209,14 @@ class Exchange(Strategy):
         parameters: Parameters,  # noqa: ARG002
         client_manager: Any,
     ) -> list[tuple[Any, FitIns]]:
-        """A round's order to every home that is there."""
+        """The order of a round for every home that takes part."""
         mode, number = self._at(server_round)
-        there = self._present(client_manager, f"round {number}")
-        if number == 1:  # all start where the first of them stands
+        present = self._present(client_manager, f"round {number}")
+        if number == 1:  # all start from the weights of the first
             ask = GetParametersIns({"mode": mode, "scaler": json.dumps(self.scaler.plain())})
-            given = there[0][1].get_parameters(ask, timeout=self.wait, group_id=server_round)
+            given = present[0][1].get_parameters(ask, timeout=self.wait, group_id=server_round)
             self.current = dict(zip(self._shared(mode), parameters_to_ndarrays(given.parameters), strict=True))
-        return [(client, FitIns(*self._order(mode, number))) for _, client in there]
+        return [(client, FitIns(*self._order(mode, number))) for _, client in present]
 
     def aggregate_fit(
         self,
@@ -222,14 +224,14 @@ class Exchange(Strategy):
         results: Any,
         failures: Any,  # noqa: ARG002
     ) -> tuple[Parameters | None, dict[str, Any]]:
-        """The average of what came back; homes that have failed are told in the next round."""
+        """The average of the weights that came back; homes that failed are reported in the next round."""
         parts = []
         for client, result in results:
             weights = unpack(result.parameters, result.metrics)
             if {k: v.shape for k, v in weights.items()} == {k: v.shape for k, v in self.current.items()}:
                 parts.append((weights, result.num_examples))
             else:
-                tell(f"{self.names.get(client.cid)}: sent other weights than asked for; left out of this round")
+                report(f"{self.names.get(client.cid)}: sent other weights than asked for; left out of this round")
         if parts:
             self.current = average(parts)
         return None, {}
@@ -240,10 +242,10 @@ class Exchange(Strategy):
         parameters: Parameters,  # noqa: ARG002
         client_manager: Any,
     ) -> list[tuple[Any, EvaluateIns]]:
-        """The average to every home, for its own validation."""
+        """The average for every home, to be scored on the home's validation windows."""
         mode, number = self._at(server_round)
-        there = self._present(client_manager, f"the end of round {number}")
-        return [(client, EvaluateIns(*self._order(mode, number))) for _, client in there]
+        present = self._present(client_manager, f"the end of round {number}")
+        return [(client, EvaluateIns(*self._order(mode, number))) for _, client in present]
 
     def aggregate_evaluate(
         self,
@@ -260,7 +262,7 @@ class Exchange(Strategy):
         self.history.append({"mode": mode, "round": number, "homes": len(results), "val_loss": loss})
         if mode not in self.best or loss < self.best[mode][0]:
             self.best[mode] = loss, self.current
-        tell(f"{mode} round {number}/{self.rounds}: {len(results)} homes, validation loss {loss:.4f}")
+        report(f"{mode} round {number}/{self.rounds}: {len(results)} homes, validation loss {loss:.4f}")
         return loss, {}
 
     def evaluate(self, server_round: int, parameters: Parameters) -> None:
@@ -268,45 +270,59 @@ class Exchange(Strategy):
 
 
 def usual(schemas: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The schema that most homes have; of equally many, that of the first."""
+    """The schema that most homes have; on a tie the first one."""
     texts = [json.dumps(schema, sort_keys=True) for schema in schemas]
     return schemas[texts.index(Counter(texts).most_common(1)[0][0])]
 
 
-def serve(address: str, exchange: Exchange, timeout: float, place: Path) -> None:
-    """Run the rounds and leave `shared.MODE.pt` and server.json; ResourceError when homes are too few."""
+def serve(address: str, exchange: Exchange, timeout: float, directory: Path) -> None:
+    """Run the rounds; write `MODE.shared.pt` for each way of learning and server.json.
+
+    Parameters
+    ----------
+    address : HOST:PORT to listen at.
+    exchange : the rounds.
+    timeout : seconds that a home may take for a round.
+    directory : where the files go.
+
+    Raises
+    ------
+    ResourceError : too few homes.
+    """
     config = ServerConfig(num_rounds=exchange.rounds * len(exchange.modes), round_timeout=timeout)
     start_server(server_address=address, config=config, strategy=exchange, client_manager=SimpleClientManager())
     for mode, (loss, weights) in exchange.best.items():
         state = {name: torch.from_numpy(value) for name, value in weights.items()}
-        SharedBase(state, exchange.scaler, loss).save(place / f"{mode}.{BEST}")
-    told = {"homes": sorted(filter(None, exchange.names.values())), "refused": exchange.refused, "lost": exchange.lost}
-    write_json(place / "server.json", {**told, "history": exchange.history, "scaler": exchange.scaler.plain()})
+        SharedBase(state, exchange.scaler, loss).save(directory / f"{mode}.{BEST}")
+    homes = {"homes": sorted(filter(None, exchange.names.values())), "refused": exchange.refused, "lost": exchange.lost}
+    write_json(directory / "server.json", {**homes, "history": exchange.history, "scaler": exchange.scaler.plain()})
 
 
 # ---- a home
 
 
 class HomeClient(Client):
-    """Answers the server for one home: its files, and so its heads, lie in `place`/MODE/NAME."""
+    """Answers the server for one home. Its files, and so its heads, stay in `directory`/MODE/NAME."""
 
-    def __init__(self, home: Home, place: Path) -> None:
-        self.home, self.place = home, place
-        self.members: dict[str, HomeModel] = {}
+    def __init__(self, home: Home, directory: Path) -> None:
+        self.home, self.directory = home, directory
+        self.models: dict[str, HomeModel] = {}
         self.refusal = ""
         self.alone = HomeModel(home, "local", self.folder("local"))
 
     def folder(self, mode: str) -> Path:
-        return self.place / mode / self.home.name
+        """The directory of this home's files of one way of learning."""
+        return self.directory / mode / self.home.name
 
-    def _member(self, config: Mapping[str, Any]) -> HomeModel:
+    def _model(self, config: Mapping[str, Any]) -> HomeModel:
         mode = str(config["mode"])
-        if mode not in self.members:
+        if mode not in self.models:
             scaler = Scaler.of(json.loads(str(config["scaler"])))
-            self.members[mode] = HomeModel(self.home, mode, self.folder(mode), scaler)
-        return self.members[mode]
+            self.models[mode] = HomeModel(self.home, mode, self.folder(mode), scaler)
+        return self.models[mode]
 
     def get_properties(self, ins: GetPropertiesIns) -> GetPropertiesRes:
+        """The answer to a question of the server: the schema, or sums for the scaler; or note that it refuses."""
         answer: dict[str, Any] = {}
         if ins.config["ask"] == "schema":
             answer = {"home": self.home.name, "schema": self.alone.schema()}
@@ -316,28 +332,42 @@ class HomeClient(Client):
             answer = second_sums(self.home, json.loads(str(ins.config["mean"])))
         else:
             self.refusal = str(ins.config["reason"])
-        return GetPropertiesRes(FINE, {"answer": json.dumps(answer)})
+        return GetPropertiesRes(OK, {"answer": json.dumps(answer)})
 
     def get_parameters(self, ins: GetParametersIns) -> GetParametersRes:
-        return GetParametersRes(FINE, pack(self._member(ins.config).weights())[0])
+        """The shared weights of this home."""
+        return GetParametersRes(OK, pack(self._model(ins.config).weights())[0])
 
     def fit(self, ins: FitIns) -> FitRes:
-        member, order = self._member(ins.config), ins.config
-        member.load(unpack(ins.parameters, order))
-        member.fit_round(int(order["round"]), int(order["rounds"]), int(order["epochs"]))
-        parameters, names = pack(member.weights())
-        return FitRes(FINE, parameters, member.windows, names)
+        """Train one round from the average; returns the shared weights."""
+        model, order = self._model(ins.config), ins.config
+        model.load(unpack(ins.parameters, order))
+        model.fit_round(int(order["round"]), int(order["rounds"]), int(order["epochs"]))
+        parameters, names = pack(model.weights())
+        return FitRes(OK, parameters, model.windows, names)
 
     def evaluate(self, ins: EvaluateIns) -> EvaluateRes:
-        member = self._member(ins.config)
-        member.load(unpack(ins.parameters, ins.config))
-        return EvaluateRes(FINE, member.validate(int(ins.config["round"])), member.windows, {})
+        """The validation loss of the average."""
+        model = self._model(ins.config)
+        model.load(unpack(ins.parameters, ins.config))
+        return EvaluateRes(OK, model.validate(int(ins.config["round"])), model.windows, {})
 
 
 def join(address: str, client: HomeClient, wait: float) -> None:
-    """Take part until the server says farewell. CheckpointError when it refuses this home's schema, ResourceError
-    when it is not there."""
-    from flwr.client import start_client  # a second of imports, which the server is spared
+    """Take part until the server ends the federation.
+
+    Parameters
+    ----------
+    address : HOST:PORT of the server.
+    client : answers for the home.
+    wait : seconds to wait for the server.
+
+    Raises
+    ------
+    CheckpointError : the server refuses this home's schema.
+    ResourceError : the server does not answer, or is gone.
+    """
+    from flwr.client import start_client  # a second of imports that the server does not need
 
     host, _, port = address.rpartition(":")
     until = time.monotonic() + wait
@@ -353,7 +383,7 @@ def join(address: str, client: HomeClient, wait: float) -> None:
     try:
         start_client(server_address=address, client=client)
     except grpc.RpcError:
-        raise ResourceError("the server has gone", where=f"--join {address}") from None
+        raise ResourceError("the server is gone", where=f"--join {address}") from None
     if client.refusal:
         what = f"home {client.home.name!r} was refused: {client.refusal}"
         raise CheckpointError(what, where=f"--join {address}")

@@ -1,8 +1,8 @@
-"""One home's model in one way of learning: alone, all weights shared, or a shared base with an own head.
+"""The model of one home in one way of learning: alone, all weights shared, or a shared base under the home's head.
 
 The base is the backbone (`backbone.*`), the head what follows it (Arivazhagan et al. 2019, arXiv 1912.00818,
-section 3: base and personalisation layers). Every choice, of the round and of tau, is made on the home's own
-validation windows; its test windows are looked at once.
+section 3: base and personalisation layers). Every choice, of the round and of tau, is made on the validation windows
+of the home; the test windows are scored once.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tasks.multiclass import accuracy
 from trainer import Trainer, clone_state
 
 BASE = "backbone."
-SHARED = {"local": None, "shared": "", "fedper": BASE}  # the beginning of the names of the weights that travel
+SHARED = {"local": None, "shared": "", "fedper": BASE}  # the prefix of the names of the shared weights
 SHOWN = {"local": "local only", "shared": "shared everything", "fedper": "shared base, own heads"}
 
 
 class _LossMonitor:
-    """Training follows the validation loss, which is defined for a home that knows one class only, too."""
+    """Monitors the validation loss, which is defined even for a home with one class only."""
 
     monitor, direction = "loss", "min"
 
@@ -47,7 +47,7 @@ class _LossMonitor:
 
 @dataclass(frozen=True)
 class SharedBase:
-    """What the server leaves of one way of learning: the averaged weights, the common scaler, the loss they had."""
+    """The server's result of one way of learning: averaged weights, common scaler, and their validation loss."""
 
     state: dict[str, torch.Tensor]
     scaler: Scaler
@@ -59,15 +59,20 @@ class SharedBase:
 
     @classmethod
     def load(cls, path: Path) -> SharedBase:
-        """Read and verify a file."""
+        """Read and verify a file. CheckpointError for any other file."""
         found = checkpoint.read_fields(path, cls)
         return cls(**found | {"scaler": Scaler.of(found["scaler"])})
 
 
 class HomeModel:
-    """A home's model in one of the ways of SHARED; its files go to `folder`.
+    """The model of a home in one way of learning.
 
-    `scaler` is the federation's; a home that learns alone has its own.
+    Parameters
+    ----------
+    home : the data.
+    mode : a key of SHARED.
+    folder : where the files go.
+    scaler : of the federation; None for a home that learns alone.
     """
 
     def __init__(self, home: Home, mode: str, folder: Path, scaler: Scaler | None = None) -> None:
@@ -85,21 +90,21 @@ class HomeModel:
 
     @property
     def windows(self) -> int:
-        """Windows of training: this home's weight in averages."""
+        """How many windows are for training: the weight of this home in averages."""
         return len(self.train_windows)
 
     @property
     def exclusive(self) -> bool:
-        """Whether the labels are classes of which one holds."""
+        """Whether the labels are classes of which exactly one is true."""
         return bool(self.learner.task.fitted.get("exclusive"))
 
     def schema(self) -> dict[str, Any]:
-        """What this home's model must have in common with the others'."""
+        """What the models of all homes must have in common, see `schema_of`."""
         shapes = {name: value.shape for name, value in self.model.state_dict().items()}
         return schema_of(self.home, shapes, exclusive=self.exclusive)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The weights that this way of learning shares, and no others."""
+        """{name: array} of the weights that this way of learning shares, and no others."""
         prefix = SHARED[self.mode]
         if prefix is None:
             return {}
@@ -107,19 +112,19 @@ class HomeModel:
         return {name: value.numpy().copy() for name, value in state.items() if name.startswith(prefix)}
 
     def load(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Take what the federation has averaged; the head of a shared base stays as it is."""
-        mine = self.weights()
-        assert {k: v.shape for k, v in mine.items()} == {k: v.shape for k, v in weights.items()}, "another model"
+        """Set the shared weights to the average; with a shared base the head stays as it is."""
+        current = self.weights()
+        assert {k: v.shape for k, v in current.items()} == {k: v.shape for k, v in weights.items()}, "another model"
         self.model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=False)
 
     def fit_round(self, number: int, rounds: int, epochs: int) -> None:
-        """The local epochs of round `number` (from 1); the learning rate falls over the rounds as over epochs."""
+        """Train the local epochs of round `number` (from 1); the learning rate falls over the rounds as over epochs."""
         config = self.home.config
         lr = config.lr * lr_factor(number - 1, rounds, config.scheduler)
         self._train(epochs, lr=lr, scheduler="none", seed=config.seed + number)
 
     def fit_alone(self, epochs: int) -> None:
-        """All epochs in one go, with the schedule of the configuration: what a home can do by itself."""
+        """Train all epochs at once, with the schedule of the configuration: what a home can do by itself."""
         trainer = self._train(epochs)
         assert trainer.progress.best is not None
         self.best, self.best_round, self.best_state = (
@@ -137,7 +142,7 @@ class HomeModel:
         return trainer
 
     def validate(self, number: int) -> float:
-        """The loss on the home's own validation; the state of the best round is kept."""
+        """The loss on the validation windows of the home; the state of the best round is kept."""
         self.model.eval()
         outputs = predict(self.model, self.val_windows, self.precision, self.home.config.batch_size)
         everything = self.val_windows.locate(torch.arange(len(self.val_windows)))
@@ -147,7 +152,10 @@ class HomeModel:
         return loss
 
     def finish(self) -> dict[str, Any]:
-        """Choose tau, score the test once, and write a checkpoint directory for `--mode infer`."""
+        """Choose tau, score the test windows once, and write a checkpoint directory for `--mode infer`.
+
+        Returns the content of metrics.json.
+        """
         learner, home = self.learner, self.home
         learner.folder.mkdir(parents=True, exist_ok=True)
         learner.calibrate({"best": self.best_state}, None)

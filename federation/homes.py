@@ -1,8 +1,8 @@
-"""The homes of a federation: what data each has, how it parts them, and what it tells of them.
+"""The homes of a federation: the data of each, how they are split, and what a home sends about them.
 
-A home is a group of rows (`--groups`, or what the data bring along), or one `--csv` file. Rows of a group are parted
-in their order, which is that of time: `blocks` stretches, each cut into train, validation and test with `gap` rows
-left out at every border, so that windows that overlap never stand on both sides. A file is parted as run.py does.
+A home is a group of rows (`--groups`, or the groups in the data), or one `--csv` file. The rows of a group are split in
+their order, which is that of time: `blocks` stretches, each cut into train, validation and test with `gap` rows left
+out at every border, so that overlapping windows are never on both sides. A file is split as run.py does.
 """
 
 from __future__ import annotations
@@ -26,14 +26,22 @@ from scaler import Scaler, usable
 from splits import Split
 from tasks.base import Task
 
-TASK = "classify"  # the one with an accuracy
+TASK = "classify"  # the task with an accuracy
 BY = ("groups", "files")
-DEFAULTS: dict[str, Any] = {"test_ratio": 0.2, "split_mode": "holdout"}  # what is compared is always a test
+DEFAULTS: dict[str, Any] = {
+    "test_ratio": 0.2,
+    "split_mode": "holdout",
+}  # they are compared on test windows
 
 
 @dataclass(frozen=True)
-class Parting:
-    """How homes are told apart and their rows parted."""
+class HomeSplit:
+    """How the data are divided into homes, and the rows of a home split.
+
+    by : one of BY.
+    blocks : stretches of a group, each with its train, validation and test rows.
+    gap : rows left out at every border.
+    """
 
     by: str = "groups"
     blocks: int = 1
@@ -42,7 +50,7 @@ class Parting:
 
 @dataclass(frozen=True)
 class Home:
-    """One home's data, and its own split of them."""
+    """The data of one home, and their split."""
 
     name: str
     task: Task
@@ -51,29 +59,43 @@ class Home:
 
     @property
     def config(self) -> RunConfig:
+        """The final settings."""
         return self.run_data.config
 
 
-def settle(config: RunConfig) -> RunConfig:
-    """The configuration with the federation's own defaults; UsageError for a task without an accuracy."""
+def with_defaults(config: RunConfig) -> RunConfig:
+    """The configuration with the defaults of a federation. UsageError for a task without an accuracy, or a stage."""
     if config.task != TASK:
-        raise UsageError(f"homes are compared by accuracy, which {config.task} has not", where="--task")
+        raise UsageError(f"homes are compared by accuracy, which {config.task} does not have", where="--task")
     if config.stage not in ("", "end2end"):
         raise UsageError("a federation trains all parts at once", where=f"--stage {config.stage}")
     return replace(config, **{name: value for name, value in DEFAULTS.items() if name not in config.given})
 
 
-def read_homes(config: RunConfig, parting: Parting, wanted: Sequence[str] = ()) -> dict[str, Home]:
-    """{name: home} in the order of the data; `wanted` are names, or how many of the first (none: all).
+def read_homes(config: RunConfig, home_split: HomeSplit, wanted: Sequence[str] = ()) -> dict[str, Home]:
+    """The homes that take part.
 
-    UsageError for a name that is not there, DataError for a home that is too small to be parted.
+    Parameters
+    ----------
+    config : the settings.
+    home_split : how the data are divided.
+    wanted : names of homes, or one number: so many of the first; () for all.
+
+    Returns
+    -------
+    {name: home} in the order of the data.
+
+    Raises
+    ------
+    UsageError : a home that does not exist.
+    DataError : a home that is too small to be split.
     """
-    config = settle(config)
-    return _by_file(config, wanted) if parting.by == "files" else _by_group(config, parting, wanted)
+    config = with_defaults(config)
+    return _by_file(config, wanted) if home_split.by == "files" else _by_group(config, home_split, wanted)
 
 
 def choose(names: Sequence[str], wanted: Sequence[str], hint: str) -> list[str]:
-    """Those of `names` that take part."""
+    """Those of `names` that take part: `wanted`, see `read_homes`. `hint` says where the names come from."""
     odd = [name for name in names if not re.fullmatch(r"[\w+=,-][\w.+=,-]*", name)]
     if odd:
         raise DataError(f"{odd[0]!r} cannot be a directory's name", where="homes", hint="letters, digits . _ - + = ,")
@@ -96,23 +118,22 @@ def _by_file(config: RunConfig, wanted: Sequence[str]) -> dict[str, Home]:
         raise UsageError("a wide CSV is a channel, not a home", where="--homes-by files", hint="--time-col COL")
     paths = {stem(path): path for path in expand_paths(config.csv)}
     homes = {}
-    for name in choose(list(paths), wanted, "homes are called as their files"):
-        own = replace(config, csv=(str(paths[name]),))
-        task, run_data = _open(own)
+    for name in choose(list(paths), wanted, "homes have the names of their files"):
+        task, run_data = _open(replace(config, csv=(str(paths[name]),)))
         homes[name] = Home(name, task, run_data, dataset.make_splits(run_data)[-1])
     return homes
 
 
-def _by_group(config: RunConfig, parting: Parting, wanted: Sequence[str]) -> dict[str, Home]:
+def _by_group(config: RunConfig, home_split: HomeSplit, wanted: Sequence[str]) -> dict[str, Home]:
     task, run_data = _open(replace(config, split_mode="group"))
     groups = run_data.series.groups
     if groups is None:
-        hint = "--groups FILE says of each row whose it is; --homes-by files takes a file as a home"
+        hint = "--groups FILE gives the home of each row; --homes-by files makes each file a home"
         raise UsageError("the data have no groups", where="--homes-by groups", hint=hint)
     homes = {}
-    for name in choose(list(dict.fromkeys(map(str, groups))), wanted, "homes are called as their groups"):
+    for name in choose(list(dict.fromkeys(map(str, groups))), wanted, "homes have the names of their groups"):
         rows = np.flatnonzero(groups.astype(str) == name)
-        homes[name] = Home(name, task, run_data, part_rows(run_data, rows, parting, name))
+        homes[name] = Home(name, task, run_data, split_rows(run_data, rows, home_split, name))
     return homes
 
 
@@ -121,17 +142,17 @@ def _open(config: RunConfig) -> tuple[Task, RunData]:
     return task, run_data
 
 
-def part_rows(run_data: RunData, rows: np.ndarray, parting: Parting, name: str) -> Split:
-    """A home's `rows`, in order: each of `blocks` stretches is train | val | test, `gap` rows apart everywhere."""
+def split_rows(run_data: RunData, rows: np.ndarray, home_split: HomeSplit, name: str) -> Split:
+    """The split of a home's `rows`, in order: each of `blocks` stretches is train | val | test, `gap` rows apart."""
     config = run_data.config
     parts: dict[str, list[int]] = {part: [] for part in splits.NAMES}
-    for number, block in enumerate(np.array_split(rows, parting.blocks)):
-        block = block[parting.gap if number else 0 :]
+    for number, block in enumerate(np.array_split(rows, home_split.blocks)):
+        block = block[home_split.gap if number else 0 :]
         n_val, n_test = (max(round(share * len(block)), 1) for share in (config.val_ratio, config.test_ratio))
         test_from = len(block) - n_test
-        val_from = test_from - parting.gap - n_val
-        parts["train"] += block[: max(val_from - parting.gap, 0)].tolist()
-        parts["val"] += block[max(val_from, 0) : max(test_from - parting.gap, 0)].tolist()
+        val_from = test_from - home_split.gap - n_val
+        parts["train"] += block[: max(val_from - home_split.gap, 0)].tolist()
+        parts["val"] += block[max(val_from, 0) : max(test_from - home_split.gap, 0)].tolist()
         parts["test"] += block[max(test_from, 0) :].tolist()
     split = splits.of_rows(run_data.index, {"mode": "group", "rows": parts}, run_data.series.n_rows)
     empty = [part for part in splits.NAMES if not len(split[part])]
@@ -141,11 +162,11 @@ def part_rows(run_data: RunData, rows: np.ndarray, parting: Parting, name: str) 
     return split
 
 
-# ---- what a home tells of its data
+# ---- what a home sends about its data
 
 
 def schema_of(home: Home, keys: Mapping[str, Sequence[int]], *, exclusive: bool) -> dict[str, Any]:
-    """What the models of homes must share to be averaged; `keys` are the names and shapes of the weights."""
+    """What the models of homes must have in common to be averaged; `keys` are the names and shapes of the weights."""
     config, run_data = home.config, home.run_data
     assert run_data.targets is not None
     return {
@@ -163,14 +184,14 @@ def schema_of(home: Home, keys: Mapping[str, Sequence[int]], *, exclusive: bool)
 
 def difference(schema: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """Where `schema` differs from the federation's `other`, in words; empty where it does not."""
-    told = [
+    differing = [
         f"{key} {_shown(schema[key])}, where the federation has {_shown(other[key])}"
         for key in other
         if key != "weights" and schema.get(key) != other[key]
     ]
-    if not told and schema.get("weights") != other["weights"]:
-        told = ["weights of other names or shapes"]
-    return "; ".join(told)
+    if not differing and schema.get("weights") != other["weights"]:
+        differing = ["weights of other names or shapes"]
+    return "; ".join(differing)
 
 
 def _shown(value: Any) -> str:
@@ -180,13 +201,13 @@ def _shown(value: Any) -> str:
 
 
 def first_sums(home: Home) -> dict[str, list[float]]:
-    """Of each channel over the steps that training sees: how many are known, and their sum, in float64."""
+    """Of each of C channels over the steps that training sees: how many are known, and their sum, in float64."""
     steps = _seen(home)
     return {"count": np.isfinite(steps).sum(axis=1).tolist(), "sum": np.nansum(steps, axis=1).tolist()}
 
 
 def second_sums(home: Home, mean: Sequence[float]) -> dict[str, list[float]]:
-    """The sum of squared differences from the common mean, which loses no digits as a sum of squares would."""
+    """Of each channel the sum of squared differences from the common mean [C]; a sum of squares would lose digits."""
     steps = _seen(home)
     return {"square": np.nansum((steps - np.asarray(mean)[:, None]) ** 2, axis=1).tolist()}
 
@@ -196,10 +217,10 @@ def _seen(home: Home) -> np.ndarray:
     return steps
 
 
-def common_mean(told: Sequence[Mapping[str, Sequence[float]]]) -> np.ndarray:
+def common_mean(sums: Sequence[Mapping[str, Sequence[float]]]) -> np.ndarray:
     """The mean over all homes' steps, float64 [C], from their `first_sums`."""
-    count = np.sum([np.asarray(t["count"]) for t in told], axis=0)
-    mean: np.ndarray = np.sum([np.asarray(t["sum"]) for t in told], axis=0) / np.maximum(count, 1)
+    count = np.sum([np.asarray(t["count"]) for t in sums], axis=0)
+    mean: np.ndarray = np.sum([np.asarray(t["sum"]) for t in sums], axis=0) / np.maximum(count, 1)
     return mean
 
 
@@ -209,7 +230,7 @@ def common_scaler(
     second: Sequence[Mapping[str, Sequence[float]]],
     channels: Sequence[str],
 ) -> Scaler:
-    """What `Scaler.fit` would find over all homes' steps in one place."""
+    """The scaler that `Scaler.fit` would find over the steps of all homes, from the mean [C] and the homes' sums."""
     count = np.sum([np.asarray(t["count"]) for t in first], axis=0)
     std = np.sqrt(np.sum([np.asarray(t["square"]) for t in second], axis=0) / np.maximum(count, 1))
     return Scaler(mean, usable(mean, std), tuple(channels))

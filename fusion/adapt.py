@@ -34,10 +34,10 @@ def check(config: RunConfig, start: Checkpoint) -> None:
 
 
 def adapt(start: Checkpoint, run_data: RunData, task: Task, split: Split) -> Checkpoint:
-    """The checkpoint for the channels of `run_data`: only what reads an adapted modality is new.
+    """The checkpoint, changed for the channels of `run_data`: only the module of an adapted modality is new.
 
-    Of a feature whose name survives the weights and the scale stay. The weights of a new one begin at 0, so that it
-    says nothing yet, and its scale comes from training. `adapted` in the result says what became of each feature.
+    A feature that keeps its name keeps its weights and its scale. The weights of a new feature begin at 0, so that it
+    has no effect yet, and its scale comes from training. `adapted` in the result lists kept, new and gone features.
     """
     owner = backbone_class(start.model.backbone)
     before, after = list(start.scaler.channels), list(run_data.channels)
@@ -62,7 +62,7 @@ def adapt(start: Checkpoint, run_data: RunData, task: Task, split: Split) -> Che
 
 
 def _columns(weight: torch.Tensor, mine: Sequence[str], theirs: Sequence[str]) -> torch.Tensor:
-    """Weights [d, features] for other features: those that stay keep theirs, new ones begin at 0."""
+    """Weights [d, features] for the features `mine`: known ones keep their column, new ones begin at 0."""
     fresh = torch.zeros(len(weight), len(mine))
     for column, channel in enumerate(mine):
         if channel in theirs:
@@ -83,7 +83,7 @@ def _compared(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, list[str]
 
 
 def _scaler(old: Scaler, run_data: RunData, task: Task, split: Split) -> Scaler:
-    """The checkpoint's scale where it knows the channel, else that of what training sees."""
+    """The checkpoint's scale for the channels that it knows, for others the scale in training."""
     at = {channel: k for k, channel in enumerate(old.channels)}
     seen = run_data.seen(task, split.train)
     mean, std = np.empty(len(run_data.keep)), np.empty(len(run_data.keep))
@@ -101,4 +101,4 @@ def _report(name: str, adapted: Mapping[str, Sequence[str]]) -> None:
     log.info("%s rebuilt for %d features (%s)", name, len(adapted["kept"]) + len(adapted["new"]), parts)
     counted = [channel for channel in (*adapted["kept"], *adapted["gone"]) if channel.partition(".")[2].isdecimal()]
     if counted:
-        log.warning("warning: the features of %s have no names, so they were matched by their places", name)
+        log.warning("warning: the features of %s have no names, so they were matched by their positions", name)

@@ -1,8 +1,8 @@
-"""Training in stages: a backbone of two parts, the first trained apart and then frozen under the second.
+"""Training in stages: a backbone of two parts, the first trained by itself and then frozen under the second.
 
-Stage `encoder` trains the part that looks at each step by itself, under a head that is thrown away. Stage `gru` keeps
-it, makes its contexts once along the whole time axis, and trains the rest on windows of them; `all` is both, in one
-run directory. The file names and the stages' names are those of the first backbone of this kind.
+Stage `encoder` trains the part that encodes each step by itself, under a head that is thrown away. Stage `gru` freezes
+it, encodes the whole time axis once into contexts, and trains the rest on windows of them; `all` is both, in one run
+directory. The names of the files and stages are those of the first backbone of this kind.
 """
 
 from __future__ import annotations
@@ -42,18 +42,22 @@ BLOCK = 1 << 16  # steps encoded at once
 def stage_of(config: RunConfig, task: Task, argv: Sequence[str]) -> str:
     """The stage to train: `all` where the backbone has stages, the task takes them and --stage is not given.
 
-    A forecast does not: it sees each window standardised, so that a step has no context of its own. UsageError for a
-    stage where there are none; CheckpointError where stage `gru` has no encoder.
+    A forecast does not take them: it standardises each window, so the same step differs from window to window.
+
+    Raises
+    ------
+    UsageError : a stage for a backbone or a task without stages.
+    CheckpointError : stage `gru` without an encoder.
     """
     where, end_to_end = f"--stage {config.stage}", config.stage in ("", "end2end")
     if not backbone_class(config.backbone).stages:
         if not end_to_end:
             able = [name for name in names() if backbone_class(name).stages]
-            raise UsageError(f"{config.backbone} is one piece; {' and '.join(able)} has stages", where=where)
+            raise UsageError(f"{config.backbone} has no stages; {' and '.join(able)} has", where=where)
         return config.stage
     forecasts = task.head == "forecast"
     if forecasts and not end_to_end:
-        raise UsageError("forecasts see each window standardised: no step has a context of its own", where=where)
+        raise UsageError("a forecast standardises each window, so no step can be encoded by itself", where=where)
     if config.stage == "gru":
         _find_encoder(config, argv)
     return config.stage or ("end2end" if forecasts else "all")
@@ -84,7 +88,7 @@ def whole(
     start: Checkpoint | None,
     on_epoch: OnEpoch | None = None,
 ) -> Learner:
-    """What trains the model in one go: from fresh weights, or from a checkpoint (fitted to a changed sensor)."""
+    """The learner that trains the whole model at once, from fresh weights or from an (adapted) checkpoint."""
     if start is not None and run_data.config.adapt_modality:
         start = adapt.adapt(start, run_data, task, split)
     return Learner(run_data, task, split, device, start, on_epoch)
@@ -101,9 +105,18 @@ def run(
     name: str,
     argv: Sequence[str],
 ) -> tuple[dict[str, Any], Learner]:
-    """Train what the configuration's stage names into `folder`; the content of the summary, and what trained it.
+    """Train the stage, or both, that the configuration names.
 
-    `on_epoch` gets the epochs of the last stage.
+    Parameters
+    ----------
+    run_data, task, split, device, start : as for `Learner`.
+    on_epoch : gets the epochs of the last stage.
+    folder : where the files go.
+    name, argv : the name of the run and the command line, for the manifest.
+
+    Returns
+    -------
+    (the content of the summary, the learner of the last stage).
     """
     stage, path, spent = run_data.config.stage, folder / "encoder" / ENCODER_FILE, 0.0
     learner: Learner
@@ -124,7 +137,7 @@ def run(
 def _first_of_two(
     run_data: RunData, task: Task, split: Split, device: torch.device, path: Path, name: str, argv: Sequence[str]
 ) -> float:
-    """Train the encoder in the folder of `path`, unless an interrupted run has; the seconds that it took."""
+    """Train the encoder into the folder of `path`, unless an interrupted run has done so; returns its seconds."""
     if not (path.parent / "manifest.json").is_file():  # written last
         path.parent.mkdir(exist_ok=True)
         log.info("stage 1 of 2: encoder")
@@ -136,7 +149,7 @@ def _first_of_two(
 
 @dataclass(frozen=True)
 class Encoder:
-    """A backbone's first part, trained: what attention_encoder.pt holds."""
+    """The trained first part of a backbone: the content of attention_encoder.pt."""
 
     model: ModelSpec
     state: dict[str, torch.Tensor]
@@ -153,14 +166,14 @@ class Encoder:
 
     @classmethod
     def load(cls, path: Path) -> Encoder:
-        """Read and verify a file; CheckpointError for another one."""
+        """Read and verify a file. CheckpointError for any other file."""
         found = checkpoint.read_fields(path, cls)
         found |= {"model": ModelSpec.of(found["model"]), "scaler": Scaler.of(found["scaler"])}
         return cls(**found | {"sources": tuple(found["sources"])})
 
 
 class EncoderLearner(Learner):
-    """Trains a backbone's first part alone, and leaves it as a file of its own beside the run's checkpoints."""
+    """Trains the first part of a backbone alone, and writes it into a separate file beside the checkpoints."""
 
     def __init__(
         self, run_data: RunData, task: Task, split: Split, device: torch.device, on_epoch: OnEpoch | None = None
@@ -184,7 +197,7 @@ class EncoderLearner(Learner):
 
 
 class RestLearner(Learner):
-    """Trains what follows a frozen first part; `spent` are the seconds that the first part took in this run."""
+    """Trains what follows a frozen first part; `spent` is how many seconds the first part took in this run."""
 
     def __init__(
         self,
@@ -204,7 +217,7 @@ class RestLearner(Learner):
         super().__init__(run_data, task, split, device, None, on_epoch)
 
     def _check(self, run_data: RunData, split: Split) -> None:
-        """CheckpointError for an encoder of other channels or sizes, or one that may have seen this run's test."""
+        """CheckpointError for an encoder of other channels, or one that may have seen the test windows of this run."""
         encoder, where = self.encoder, f"--encoder {self.path}"
         if encoder.model.backbone != run_data.config.backbone:
             raise CheckpointError(f"is not an encoder of {run_data.config.backbone}", where=where)
@@ -213,7 +226,7 @@ class RestLearner(Learner):
             have = _listed(run_data.modalities, run_data.channels)
             raise CheckpointError(f"was trained on other channels: {had}; these data have {have}", where=where)
         if encoder.sources == run_data.series.hashes and encoder.split != split.how:
-            what = "was trained on other parts of these files, and may have seen this run's test"
+            what = "was trained on another split of these files, and may have seen this run's test windows"
             raise CheckpointError(what, where=where, hint="the same split flags for both stages")
 
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
@@ -257,7 +270,7 @@ class RestLearner(Learner):
 
 
 def _contexts(encoder: torch.nn.Module, inputs: torch.Tensor | Readable, device: torch.device) -> torch.Tensor:
-    """The encoder over the flat time axis: [C, total] -> [width, total]. A step's context is its own alone."""
+    """The contexts of all steps of the flat time axis: [C, total] -> [width, total]."""
     encoder.eval()
     found: torch.Tensor | None = None
     with torch.no_grad():
@@ -273,7 +286,7 @@ def _contexts(encoder: torch.nn.Module, inputs: torch.Tensor | Readable, device:
 
 
 def _below(model: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
-    """The weights of a submodule under its own names, on the CPU."""
+    """The weights of a submodule without the prefix in their names, on the CPU."""
     return {
         key.removeprefix(prefix): value.detach().cpu().clone()
         for key, value in model.state_dict().items()
@@ -282,7 +295,7 @@ def _below(model: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
 
 
 def _digest(state: Mapping[str, torch.Tensor]) -> str:
-    """A checksum of weights, which says what the rest was trained on."""
+    """A checksum of weights: it shows on which encoder the rest was trained."""
     digest = hashlib.sha256()
     for key, value in state.items():
         digest.update(key.encode() + value.contiguous().numpy().tobytes())

@@ -125,5 +125,6 @@ class Sensors:
     def _describe(self) -> str:
         return (
             f"{self.tally.taken} messages, {self.aligner.late} of them late; "
-            f"{self.steps} steps, {self.answered} answered, {self.with_held} with a sensor held, {self.with_missing} with one missing"
+            f"{self.steps} steps, {self.answered} answered, "
+            f"{self.with_held} with a sensor held, {self.with_missing} with one missing"
         )

@@ -24,7 +24,7 @@ import checkpoint
 import cli
 from errors import CheckpointError, DataError, ResourceError, UsageError
 from federation import homes
-from federation.homes import Parting, read_homes
+from federation.homes import HomeSplit, read_homes
 from scaler import Scaler
 from sources.synthetic import write_wide
 from tools import federate
@@ -65,7 +65,7 @@ def words(data: Path, *more: object, channels: int = CHANNELS) -> list[str]:
     return [str(word) for word in (*given, *more)]
 
 
-def homes_of(data: Path, parting: Parting = Parting(), *more: object) -> dict[str, homes.Home]:  # noqa: B008
+def homes_of(data: Path, parting: HomeSplit = HomeSplit(), *more: object) -> dict[str, homes.Home]:  # noqa: B008
     return read_homes(cli.parse(["--mode", "train", *words(data, *more)]), parting)
 
 
@@ -73,7 +73,7 @@ def homes_of(data: Path, parting: Parting = Parting(), *more: object) -> dict[st
 
 
 def test_rows_that_overlap_never_stand_on_both_sides(data: Path) -> None:
-    homes = homes_of(data, Parting(blocks=2, gap=1))
+    homes = homes_of(data, HomeSplit(blocks=2, gap=1))
     assert list(homes) == list(HOMES)
     for k, home in enumerate(homes.values()):
         parts = home.split.how["rows"]
@@ -88,7 +88,7 @@ def test_rows_that_overlap_never_stand_on_both_sides(data: Path) -> None:
 
 def test_a_home_that_is_too_small_is_named(data: Path) -> None:
     with pytest.raises(DataError, match="home 'attic' has 24 rows, and no window for train"):
-        homes_of(data, Parting(blocks=6, gap=1))
+        homes_of(data, HomeSplit(blocks=6, gap=1))
 
 
 def test_homes_agree_on_the_scaler_of_all_their_training_steps(data: Path) -> None:
@@ -374,7 +374,7 @@ def test_no_head_is_on_the_wire_and_another_schema_is_refused(data: Path, tmp_pa
 
 @pytest.mark.slow
 def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data: Path, tmp_path: Path) -> None:
-    client = flower.HomeClient(homes_of(data, Parting(), "--model-args", "hidden=4")["attic"], tmp_path)
+    client = flower.HomeClient(homes_of(data, HomeSplit(), "--model-args", "hidden=4")["attic"], tmp_path)
     with part("--rounds", 300, "--modes", "fedper", "--", *words(data, "--out", tmp_path / "out")) as process:
         await_line(process, "fedper round 2/300")
         children = family(process.pid)
@@ -398,10 +398,10 @@ def test_too_few_homes_end_it_with_a_reason(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="no server answers: Connection refused"):
         flower.join(address, client, wait=0.1)
     with part("--serve", address, "--clients", 2, "--wait", 2, "--place", tmp_path) as server:
-        with pytest.raises(ResourceError, match="the server has gone"):
+        with pytest.raises(ResourceError, match="the server is gone"):
             flower.join(address, client, wait=30)
         told = server.communicate(timeout=60)[1]
-        assert server.returncode == 6 and "1 home(s) joined within 2 s, 2 make a federation" in told
+        assert server.returncode == 6 and "1 home(s) joined within 2 s, a federation needs 2" in told
 
 
 @pytest.mark.slow

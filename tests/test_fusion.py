@@ -203,7 +203,7 @@ def test_a_missing_encoder_names_the_command_that_makes_it(home):
     [
         (SMALL.replace("width=8", "width=10"), {}, "has other dimensions: {'width': 8, 'heads': 2"),
         (SMALL, {"light": 2}, "was trained on other channels: light 3, sound 2; these data have light 2, sound 2"),
-        (f"{SMALL} --seed 5", {}, "was trained on other parts of these files, and may have seen this run's test"),
+        (f"{SMALL} --seed 5", {}, "was trained on another split of these files, and may have seen this run's test"),
     ],
 )
 def test_an_encoder_that_does_not_fit_is_refused(home, alone, flags, data, text):
@@ -216,13 +216,13 @@ def test_an_encoder_that_does_not_fit_is_refused(home, alone, flags, data, text)
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (TRAIN.replace(f"fusion_gru {SMALL}", "gru") + " --stage encoder", "gru is one piece; fusion_gru has stages"),
+        (TRAIN.replace(f"fusion_gru {SMALL}", "gru") + " --stage encoder", "gru has no stages; fusion_gru has"),
         (f"{TRAIN} --encoder x", "--encoder belongs to --mode train --stage gru"),
         (f"{TRAIN} --stage coder", "did you mean encoder?"),
         (f"{TRAIN} --adapt-modality light", "--adapt-modality belongs to --mode finetune"),
         (
             "--mode train --task forecast --demo --context-len 8 --backbone fusion_gru --stage all",
-            "no step has a context of its own",
+            "no step can be encoded by itself",
         ),
         ("--mode finetune --npz raw.npz --task classify --ckpt x --stage encoder", "cannot read a retrained encoder"),
     ],

@@ -116,10 +116,10 @@ def serve(args: argparse.Namespace) -> None:
     """The server's process."""
     flower = _flower()
     modes = [mode for mode in args.modes if mode != "local"]
-    place = Path(args.place)
-    place.mkdir(parents=True, exist_ok=True)
+    directory = Path(args.place)
+    directory.mkdir(parents=True, exist_ok=True)
     exchange = flower.Exchange(modes, args.rounds, args.epochs, int(args.clients[0]), args.wait)
-    flower.serve(args.serve, exchange, args.round_timeout, place)
+    flower.serve(args.serve, exchange, args.round_timeout, directory)
 
 
 def take_part(args: argparse.Namespace, config: RunConfig) -> None:
@@ -130,13 +130,13 @@ def take_part(args: argparse.Namespace, config: RunConfig) -> None:
     client = flower.HomeClient(_homes(args, config, [args.home])[args.home], Path(args.place))
     if args.join:
         flower.join(args.join, client, args.wait)
-    members = dict(client.members)
+    models = dict(client.models)
     if "local" in args.modes:
         client.alone.fit_alone(args.rounds * args.epochs)
-        members["local"] = client.alone
+        models["local"] = client.alone
     for mode in args.modes:
-        if mode in members:
-            members[mode].finish()
+        if mode in models:
+            models[mode].finish()
 
 
 def _check_flower() -> None:
@@ -176,32 +176,32 @@ def federate(args: argparse.Namespace, config: RunConfig, words: Sequence[str]) 
         raise UsageError(f"a federation needs 2 homes or more, got {len(homes)}", where="--clients")
     logging.getLogger("tsrun").setLevel(logging.ERROR)
     name = comparison.name_of(config, homes=len(homes), rounds=args.rounds, epochs=args.epochs)
-    with RunDir(config.out, name, overwrite=config.overwrite) as place:
-        ends = _run_all(args, words, list(homes), place.path)
-        content = comparison.gather(place.path, list(homes), args.modes, ends)
-        comparison.write(place.path, content, config)
-        place.commit()
-    print(comparison.table(content), place.final, sep="\n")
+    with RunDir(config.out, name, overwrite=config.overwrite) as directory:
+        ends = _run_all(args, words, list(homes), directory.path)
+        content = comparison.gather(directory.path, list(homes), args.modes, ends)
+        comparison.write(directory.path, content, config)
+        directory.commit()
+    print(comparison.table(content), directory.final, sep="\n")
 
 
 def _homes(args: argparse.Namespace, config: RunConfig, wanted: Sequence[str]) -> Any:
-    from federation.homes import Parting, read_homes
+    from federation.homes import HomeSplit, read_homes
 
-    return read_homes(config, Parting(args.homes_by, args.blocks, args.gap_rows), wanted)
+    return read_homes(config, HomeSplit(args.homes_by, args.blocks, args.gap_rows), wanted)
 
 
-def _run_all(args: argparse.Namespace, words: Sequence[str], homes: Sequence[str], place: Path) -> dict[str, int]:
+def _run_all(args: argparse.Namespace, words: Sequence[str], homes: Sequence[str], directory: Path) -> dict[str, int]:
     """Start server and homes and wait for them: {home: exit code}, negative for a signal."""
     shared = ["--rounds", args.rounds, "--epochs", args.epochs, "--wait", args.wait, "--modes", *args.modes]
-    places = ["--homes-by", args.homes_by, "--blocks", args.blocks, "--gap-rows", args.gap_rows, "--place", place]
+    split = ["--homes-by", args.homes_by, "--blocks", args.blocks, "--gap-rows", args.gap_rows, "--place", directory]
     with _crew() as start:
         server, joining = None, []
         if set(args.modes) - {"local"}:
             address = f"127.0.0.1:{_free_port()}"
-            timeout = ["--round-timeout", args.round_timeout, "--place", place]
+            timeout = ["--round-timeout", args.round_timeout, "--place", directory]
             server = start("--serve", address, "--clients", len(homes), *shared, *timeout)
             joining = ["--join", address]
-        parts = {home: start("--home", home, *joining, *shared, *places, "--", *words) for home in homes}
+        parts = {home: start("--home", home, *joining, *shared, *split, "--", *words) for home in homes}
         return _wait(server, parts)
 
 
