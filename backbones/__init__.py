@@ -9,7 +9,7 @@
             self.rnn = nn.GRU(inputs.channels, hyper.hidden)
 
 The table is read without importing the file, so that `--help` and `--model-args` need no torch. A second table,
-`SPACE`, may say what a search varies where the rule that makes a space of `HYPER` does not fit (studies/spaces.py).
+`SPACE`, may give what a search varies where the space derived from `HYPER` does not fit (studies/spaces.py).
 What the class has to offer is in `backbones/base.py`.
 """
 
@@ -39,7 +39,7 @@ names = _registry.names
 
 def register(cls: _Class) -> _Class:
     """Make `cls` the backbone of its file. AssertionError where it does not keep the contract of `Backbone`."""
-    from backbones.base import check_contract  # torch, which reading names and tables does without
+    from backbones.base import check_contract  # imports torch, which reading names and tables does not need
 
     check_contract(cls)
     return _registry.register(cls)
@@ -53,7 +53,7 @@ def hyper(name: str) -> dict[str, dict[str, Any]]:
 
 @cache
 def space(name: str) -> dict[str, Any]:
-    """What backbone `name` says of its search space, in the form of a space file (spaces.py); empty where nothing."""
+    """The search space in the file of backbone `name`, in the form of a space file (spaces.py); {} without one."""
     return _registry.table(name, "SPACE")
 
 
@@ -68,7 +68,7 @@ class Hyper:
     Parameters
     ----------
     name : the backbone's registered name.
-    given : {key: value} in place of defaults.
+    given : {key: value} that replace defaults.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The contract of a backbone: what it is given, what it offers and what it says of itself."""
+"""The contract of a backbone: its inputs, its outputs and the attributes that describe it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in ti
 class Backbone(nn.Module):
     """Windows `x [B, C, T]` in, tokens `z [B, T', dim]` or a forecast `[B, outputs, H]` out.
 
-    **Tokens.** `forward(x) -> z` with `T' = ceil(T / stride)`. Token j speaks for the steps up to
+    **Tokens.** `forward(x) -> z` with `T' = ceil(T / stride)`. Token j stands for the steps up to
     `T - (T' - 1 - j) * stride`, so that the last token ends where the window ends. A head (`backbones/model.py`) makes
-    the outputs of a task of them; this is enough for every task, forecasts too.
+    the outputs of a task from them; this is enough for every task, forecasts too.
 
-    **Forecasts.** A backbone with `forecasts = True` makes them itself where `inputs.forecast` is given:
+    **Forecasts.** A backbone with `forecasts = True` forecasts by itself where `inputs.forecast` is given:
     `forward(x, known) -> y [B, outputs, H]` in the units of x, the `levels` of the first target first. `known
     [B, marks + covariates, T + H]`, or None, is what is known over the context and the horizon.
 
@@ -37,19 +37,19 @@ class Backbone(nn.Module):
 
     dim, stride : width of a token, steps from token to token.
     pool : how the tokens become one vector: the "last" one, or their "mean".
-    causal : token j uses the order of no step after its own (a window's mean and scale it may use).
+    causal : token j does not depend on the order of later steps (it may use the mean and scale of the window).
     heads : the heads that it serves, of "pool", "step" and "forecast".
-    forecasts : it makes forecasts itself.
-    reads_known : it looks at `known` itself; for the others the head adds the effect of covariates.
-    reads_modalities : it wants `inputs.modalities`.
-    closed_form : it offers `fit`, which is called in place of epochs.
+    forecasts : it forecasts by itself.
+    reads_known : it reads `known` itself; for other backbones the head adds the effect of covariates.
+    reads_modalities : it needs `inputs.modalities`.
+    closed_form : it offers `fit`, which is called instead of training epochs.
     takes_pretrained_dir : it offers `load_pretrained`.
     blends_runs : it is made of trained runs, `inputs.members`.
     stages : the names of two submodules that can be trained one after the other. The first maps each step by itself,
-        `[B, C, T] -> [B, width, T]`; with `inputs.part` it is built alone, under some tokens made of it.
-    adapters : of a backbone with stages, the dotted name of what holds a module for each modality (`module_of`).
+        `[B, C, T] -> [B, width, T]`; with `inputs.part` it is built alone, with tokens made from its outputs.
+    adapters : of a backbone with stages, the dotted name of the container of a module for each modality (`module_of`).
     encoded : set from outside: x holds the outputs of the first stage already.
-    not_compiled : methods that `torch.compile` leaves alone.
+    not_compiled : methods that `torch.compile` must not compile.
     """
 
     dim: int
@@ -87,7 +87,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        What was chosen, in plain values, for the summary. "refit": True says that validation was fitted on, too.
+        What was chosen, in plain values, for the summary. "refit": True means that validation was fitted on too.
 
         Raises
         ------
@@ -125,10 +125,10 @@ class Backbone(nn.Module):
 
 
 def check_contract(cls: type) -> None:
-    """AssertionError where a class does not keep the contract.
+    """AssertionError where a class breaks the contract.
 
-    It must be a `Backbone`, and a public attribute of the class that is no method must be one that `Backbone` knows:
-    nobody would read a misspelt one. Constants belong into the module; annotations without a value are free.
+    It must be a `Backbone`, and every public attribute of the class that is not a method must be one of `Backbone`:
+    nobody would read a misspelt one. Constants belong in the module; annotations without a value are allowed.
     """
     assert issubclass(cls, Backbone), f"{cls.__qualname__} must be a subclass of Backbone"
     owners = [owner for owner in cls.__mro__ if issubclass(owner, Backbone) and owner is not Backbone]
@@ -138,7 +138,7 @@ def check_contract(cls: type) -> None:
                 _check_attribute(f"{owner.__qualname__}.{name}", name, value)
     for flag, method in (("closed_form", "fit"), ("takes_pretrained_dir", "load_pretrained")):
         offered = any(method in vars(owner) for owner in owners)
-        assert getattr(cls, flag) is offered, f"{cls.__qualname__}.{flag} must say whether there is a {method}()"
+        assert getattr(cls, flag) is offered, f"{cls.__qualname__}.{flag} must be True exactly if there is a {method}()"
 
 
 def _check_attribute(where: str, name: str, value: object) -> None:

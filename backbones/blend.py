@@ -2,11 +2,11 @@
 
     y[b, k, h] = sum_i w[i, k] y_i[b, k, h],   w[i, k] >= 0,   sum_i w[i, k] = 1
 
-A member is whatever makes outputs of a window: a net, a closed form, trees. There are two ways to hold members:
+A member is whatever makes outputs from a window: a net, a closed form, trees. There are two ways to hold members:
 
-- as they are (`RunBlend`): modules that the blend asks, each with its own parameters and buffers in the blend's state
-  dict (what is no weight, such as the thresholds of trees, is a buffer). `InputSpec.members` says what builds them
-  again; with the state dict this is all that a checkpoint needs.
+- as they are (`RunBlend`): modules that the blend calls, each with its parameters and buffers in the blend's state
+  dict (what is not a weight, such as the thresholds of trees, is a buffer). `InputSpec.members` describes how to build
+  them again; with the state dict this is all that a checkpoint needs.
 - added up, where they are linear: the blend keeps the one map that they sum to, and the members are gone
   (`ridge_ensemble`).
 """
@@ -41,14 +41,16 @@ class Blend(Backbone):
     def weigh(
         self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None
     ) -> tuple[Weights, dict[str, Any]]:
-        """Choose the weights on validation and put them into the state (the arguments of `Backbone.fit`).
+        """Choose the weights on validation and set them; the parameters are those of `Backbone.fit`.
 
-        Returns the weights, of the members that got one, and what else there is to report of the choice.
+        Returns
+        -------
+        (weights of the members that got one, further facts about the choice for the summary).
         """
 
     @torch.no_grad()
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None = None) -> dict[str, Any]:
-        """Weigh the members, in the mode in which they will be used; what `describe` and `weigh` report."""
+        """Choose the weights with the members in evaluation mode. Returns what `describe` and `weigh` report."""
         was_training = self.training
         self.eval()
         weights, found = self.weigh(train, val, both, known)
@@ -84,23 +86,23 @@ class RunBlend(Blend):
         self.register_buffer("shift", torch.tensor([member.shift for member in inputs.members]).view(shape))
 
     @abstractmethod
-    def ask(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """What member i makes of `seen(i, x)`, in the units of the blend's outputs: `[B, K, H]`."""
+    def member_output(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """The output of member i for `seen(i, x)`, in the units of the blend's outputs: `[B, K, H]`."""
 
     def seen(self, i: int, x: torch.Tensor) -> torch.Tensor:
-        """The blend's input `[B, C, T]` as member i takes it."""
+        """The blend's input `[B, C, T]` with the length and scale of member i: `[B, C, lengths[i]]`."""
         return x[:, :, -self.lengths[i] :] * self.scale[i] + self.shift[i]
 
-    def apart(self, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """The members' outputs before they are blended: `[m, B, K, H]`."""
-        return torch.stack([self.ask(i, x, known) for i in range(len(self.members))])
+    def member_outputs(self, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """The outputs of all m members before they are blended: `[m, B, K, H]`."""
+        return torch.stack([self.member_output(i, x, known) for i in range(len(self.members))])
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        return torch.einsum("i,ibkh->bkh", self.weight, self.apart(x, known))
+        return torch.einsum("i,ibkh->bkh", self.weight, self.member_outputs(x, known))
 
 
 def describe(weights: Weights) -> dict[str, Any]:
-    """Of every blend's weights: the members that have some, as how many equal ones they count, and the heaviest.
+    """The weights of a blend for a summary: how many members have one, their effective number, and the heaviest ones.
 
     The effective number is 1 / sum_i w_i^2, averaged over the outputs.
     """

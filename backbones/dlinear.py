@@ -26,7 +26,7 @@ from backbones.forecast_layers import SelectTargets
 
 HYPER = {
     "kernel": {"default": 25, "min": 1, "max": 10000, "help": "steps of the moving average that is the trend"},
-    "individual": {"default": False, "help": "maps of its own for each channel"},
+    "individual": {"default": False, "help": "separate maps for each channel"},
     "norm": {"default": False, "help": "forecast the difference to the window's last value (NLinear)"},
 }
 
@@ -61,7 +61,7 @@ class DLinear(Backbone):
         groups, rows = len(wanted.targets) if hyper.individual else 1, wanted.levels * wanted.horizon
         self.trend = nn.Parameter(torch.full((groups, rows, length), 1 / length))
         self.remainder = nn.Parameter(torch.full((groups, rows, length), 1 / length))
-        bound = length**-0.5  # of torch's own linear maps
+        bound = length**-0.5  # as in torch's linear maps
         self.bias_trend = nn.Parameter(torch.empty(groups * rows).uniform_(-bound, bound))
         self.bias_remainder = nn.Parameter(torch.empty(groups * rows).uniform_(-bound, bound))
 

@@ -1,4 +1,4 @@
-"""A blend of forecasters that were trained apart, weighed by their errors on validation (`stacking.py`).
+"""A blend of forecasters that were trained separately, weighted by their errors on validation (`stacking.py`).
 
 The pull towards equal weights is chosen by leaving out one of four blocks of validation at a time. The members' weights
 are part of this model's state: a checkpoint needs none of their directories afterwards.
@@ -27,7 +27,7 @@ BATCH = 256  # windows that the members forecast at once
 
 @register
 class Ensemble(RunBlend):
-    """`y = sum_i w_i y_i`, one weight a member; the member's forecast is brought back from its own scale."""
+    """`y = sum_i w_i y_i`, one weight for each member, whose forecast is brought back from the member's scale."""
 
     forecasts = True
     reads_known = True
@@ -38,12 +38,12 @@ class Ensemble(RunBlend):
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         self.length = inputs.length
-        asked = [spec.forecast for spec in self.specs]
-        self.marked = [one is not None and one.marks + one.covariates > 0 for one in asked]
+        forecasts = [spec.forecast for spec in self.specs]
+        self.marked = [one is not None and one.marks + one.covariates > 0 for one in forecasts]
         owner = torch.tensor(self.forecast.targets).repeat_interleave(self.forecast.levels)
         self.register_buffer("owner", owner, persistent=False)  # the channel that each output continues
 
-    def ask(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+    def member_output(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         newest = self.lengths[i] + self.forecast.horizon
         marks = known[:, :, -newest:] if known is not None and self.marked[i] else None
         scale, shift = (part[i].index_select(1, self.owner) for part in (self.scale, self.shift))
@@ -79,7 +79,7 @@ class Ensemble(RunBlend):
                 batch = windows[begin : begin + BATCH]
                 seen = None if marks is None else marks[begin : begin + BATCH]
                 truth = batch[:, list(self.forecast.targets), self.length :]
-                forecast = self.apart(batch[:, :, : self.length], seen)[:, :, middle :: self.forecast.levels]
+                forecast = self.member_outputs(batch[:, :, : self.length], seen)[:, :, middle :: self.forecast.levels]
                 error = (forecast - truth).double()
                 block = torch.arange(done, done + len(batch)) * BLOCKS // total
                 products = torch.einsum("ibkh,jbkh->bij", error, error) / (total * truth[0].numel())

@@ -1,6 +1,6 @@
-"""Sensors of several kinds fused step by step, then a GRU over what they say together.
+"""Sensors of several kinds fused step by step, then a GRU over the fused steps.
 
-`x [B, C, T] -> z [B, T, hidden]`, causal, in two parts that can be trained apart (`stages`):
+`x [B, C, T] -> z [B, T, hidden]`, causal, in two parts that can be trained separately (`stages`):
 
 - `encoder`, each step by itself: every modality (a named group of channels) is projected to a common width, the bias of
   its projection being its embedding; the modalities of a step and one learned token attend to each other (Vaswani et
@@ -47,8 +47,9 @@ class Encoder(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, _, steps = x.shape
         parts = x.transpose(1, 2).flatten(0, 1).split(self.sizes, dim=1)
-        said = [project(part) for project, part in zip(self.project.values(), parts, strict=True)]
-        tokens = torch.stack([*said, self.token.to(said[0].dtype).expand_as(said[0])], dim=1)  # [B * T, M + 1, width]
+        projected = [project(part) for project, part in zip(self.project.values(), parts, strict=True)]
+        token = self.token.to(projected[0].dtype).expand_as(projected[0])
+        tokens = torch.stack([*projected, token], dim=1)  # [B * T, M + 1, width]
         tokens = tokens + self._attend(self.norm(tokens))
         context = F.gelu(self.join(F.gelu(tokens).mean(dim=1)))
         return context.unflatten(0, (batch, steps)).transpose(1, 2).to(x.dtype)
@@ -65,15 +66,15 @@ def _key(name: str) -> str:
 
 @register
 class FusionGRU(Backbone):
-    """With `inputs.part = "encoder"` that alone: a token is a step's context beside the mean of all until then."""
+    """With `inputs.part = "encoder"` that alone: a token is the context of a step and the mean of all up to it."""
 
     reads_modalities = True
     stages = ("encoder", "gru")
-    adapters = "encoder.project"  # what may change alone: a parameter group for each modality
+    adapters = "encoder.project"  # may be trained alone: a module for each modality
     stride = 1
     pool = "last"
     causal = True
-    not_compiled = ("recur",)  # dynamo gives up the whole frame that calls an `nn.RNNBase`
+    not_compiled = ("recur",)  # dynamo does not compile a frame that calls an `nn.RNNBase`
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)

@@ -1,12 +1,12 @@
 """Linear maps of a window, by least squares over all sliding windows of sequences, without making the windows.
 
 A window of width w = L + H holds L inputs and the H targets that follow. With the windows of a sequence z as rows of
-a matrix Z, the Gram matrix G = Z'Z holds what a map W [L, H] is decided by: X'X, X'Y and Y'Y are its blocks. A step
+a matrix Z, the Gram matrix G = Z'Z determines the best map W [L, H]: X'X, X'Y and Y'Y are its blocks. A step
 down a diagonal of G loses one product and gains another, `G[i+1, j+1] = G[i, j] - z[i] z[j] + z[m+i] z[m+j]` for m
-windows, so the first row gives all of G in w^2 steps in place of m w^2. Sums over sequences obey the same equation, so
+windows, so the first row gives all of G in w^2 steps instead of m w^2. Sums over sequences obey the same equation, so
 any number of them costs one walk down the diagonals.
 
-Centring (taking the mean of its last k inputs from a whole window) is linear, z' = A z, hence G' = A G A'.
+Centring (subtracting the mean of the last k inputs from a whole window) is linear, z' = A z, so G' = A G A'.
 All of it is float64; weights are [L, H] with the oldest input first, until they become a module's.
 """
 
@@ -53,7 +53,7 @@ def gram(pieces: Pieces, width: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Squares:
-    """What decides a linear map of n windows: X'X `[L, L]`, X'Y `[L, H]` and the trace of Y'Y."""
+    """The sums that determine a linear map of n windows: X'X `[L, L]`, X'Y `[L, H]` and the trace of Y'Y."""
 
     n: int
     xx: np.ndarray
@@ -66,13 +66,13 @@ class Squares:
         `penalty [L]`; base and W `[L, H]`, base 0 where it is None.
         """
         least = LEAST_PENALTY * self.xx.trace() / len(self.xx)
-        held = np.maximum(penalty, least or 1.0)  # without any variance every penalty gives the base
-        pulled = self.xy if base is None else self.xy + held[:, None] * base
-        factor = torch.linalg.cholesky(torch.from_numpy(self.xx + np.diag(held)))
-        return torch.cholesky_solve(torch.from_numpy(np.ascontiguousarray(pulled)), factor).numpy()
+        penalties = np.maximum(penalty, least or 1.0)  # without any variance every penalty gives the base
+        right = self.xy if base is None else self.xy + penalties[:, None] * base
+        factor = torch.linalg.cholesky(torch.from_numpy(self.xx + np.diag(penalties)))
+        return torch.cholesky_solve(torch.from_numpy(np.ascontiguousarray(right)), factor).numpy()
 
     def error(self, weight: np.ndarray) -> float:
-        """`|Y - X W|^2`, the sum over windows and targets, as the trace that it is."""
+        """`|Y - X W|^2`, the sum over windows and targets, computed as a trace."""
         total = self.yy - 2 * np.vdot(weight, self.xy) + np.vdot(weight, self.xx @ weight)
         return max(float(total), 0.0)  # rounding may leave a perfect fit below zero
 
@@ -88,7 +88,7 @@ def squares(g: np.ndarray, n: int, horizon: int, centre: int) -> Squares:
 
 
 def uncentred(weight: np.ndarray, centre: int) -> np.ndarray:
-    """The map of windows as they are that equals `weight` on centred ones with the mean added to its forecast."""
+    """The map of raw windows that equals `weight` on centred ones with the mean added back to the forecast."""
     if not centre:
         return weight
     whole = weight.copy()
@@ -110,23 +110,23 @@ class LinearForecaster(Backbone):
 
     def __init__(self, inputs: InputSpec, hyper: Hyper, matrices: int) -> None:
         super().__init__(inputs, hyper)
-        wanted = self.forecast
-        if wanted.levels != 1:
+        spec = self.forecast
+        if spec.levels != 1:
             raise UsageError(
                 "a closed form minimises squared errors and has no quantiles",
                 where="--quantiles with --backbone ridge or ridge_ensemble",
                 hint="leave the flag out: conformal intervals come with every forecast",
             )
-        if wanted.covariates:
+        if spec.covariates:
             raise UsageError(
                 "ridge and ridge_ensemble see the past of the targets alone",
                 where="--known-future",
                 hint="leave the flag out, or take another backbone",
             )
         self.length = inputs.length
-        self.everything = wanted.targets == tuple(range(inputs.channels))
-        self.register_buffer("targets", torch.tensor(wanted.targets), persistent=False)
-        self.weight = nn.Parameter(torch.zeros(matrices, wanted.horizon, inputs.length))
+        self.everything = spec.targets == tuple(range(inputs.channels))
+        self.register_buffer("targets", torch.tensor(spec.targets), persistent=False)
+        self.weight = nn.Parameter(torch.zeros(matrices, spec.horizon, inputs.length))
         with torch.no_grad():
             self.weight[..., -1] = 1.0
 
@@ -142,7 +142,7 @@ class LinearForecaster(Backbone):
         return [torch.as_tensor(one).cpu().double().numpy()[rows] for one in stretches]
 
     def set_weight(self, weight: np.ndarray) -> None:
-        """Take a fitted `weight [1 or K, L, H]`, L <= T; inputs before its look-back stay without weight."""
+        """Set a fitted `weight [1 or K, L, H]`, L <= T; inputs before its look-back get the weight 0."""
         with torch.no_grad():
             self.weight.zero_()
             self.weight[..., self.length - weight.shape[1] :] = torch.from_numpy(weight).transpose(1, 2)

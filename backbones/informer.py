@@ -2,7 +2,7 @@
 
 An encoder layer is ProbSparse self-attention (`probsparse.py`) and two maps with a GELU between, each half added to
 the stream and normalised; a distilling convolution between the layers halves the sequence (equation 5). The decoder
-reads the newest `label_len` steps and zeros in place of the horizon (equation 6), attends to the encoder's tokens, and
+reads the newest `label_len` steps and zeros for the horizon (equation 6), attends to the encoder's tokens, and
 gives all steps of the horizon at once. Inputs enter by a convolution over three steps, with a fixed sinusoidal position
 and a linear map of the time features and covariates (appendix B; the published "timeF"), without biases.
 
@@ -37,7 +37,7 @@ HYPER = {
     "label_len": {"default": 0, "min": 0, "max": 100000, "help": "context steps the decoder reads; 0: the newer half"},
     "distil": {"default": True, "help": "halve the sequence between encoder layers"},
     "mix": {"default": True, "help": "join the heads of the decoder's self-attention in the published, mixed order"},
-    "revin": {"default": False, "help": "forecast each window standardised by its own mean and deviation"},
+    "revin": {"default": False, "help": "standardise each window by its mean and deviation"},
 }
 
 SPACE = {
@@ -116,7 +116,7 @@ class Embedding(nn.Module):
         if self.time is not None:
             assert known is not None, "the time features are missing"
             h = h + self.time(known.transpose(1, 2))
-        # One channel lies in every order at once; its convolution takes it for channels first, and answers so.
+        # One channel is in every memory order at once; its convolution treats it as channels first.
         return self.dropout(h.contiguous())
 
 
@@ -194,7 +194,7 @@ class Distil(nn.Module):
 class DecoderLayer(nn.Module):
     """`x [B, L, d], memory [B, L', d] -> [B, keep, d]`, the newest `keep` steps.
 
-    Past the self-attention a step has no say in the others, so those that nobody reads are dropped there.
+    After the self-attention a step does not affect the others, so those that nobody reads are dropped there.
     """
 
     def __init__(self, length: int, sizes: Sizes, *, mix: bool) -> None:

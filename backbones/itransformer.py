@@ -2,12 +2,12 @@
 
 A window is standardised per channel and embedded, channel by channel, by one linear map `T -> d` (equation 1).
 Attention over the tokens, with LayerNorm after each half, mixes channels; a linear map `d -> H` that they share takes
-each target's token to its forecast, which the window's mean and scale bring back. No position tells channels apart: a
+each target's token to its forecast, which the window's mean and scale bring back. Channels have no positions: a
 forecast does not depend on their order.
 
 Time features enter as the authors' code has them, as further tokens through the same embedding, each over the context.
-Covariates are known over the horizon too: they are tokens of all T + H steps through an embedding of their own, in the
-units they come in, since the level of a temperature or a price says something.
+Covariates are known over the horizon too: they are tokens of all T + H steps through a separate embedding, in the
+units they come in, since the level of a temperature or a price matters.
 
 The defaults are the published ones for ETTm1, without dropout on the attention weights. Under heads "pool" and "step",
 `z [B, 1, C * d_model + 2C]`: one token, the channels side by side with the level of the window (`join_channels`).

@@ -16,14 +16,14 @@ POSITION_BASE = 10000.0
 
 
 def standardise(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """`x [B, C, T]` -> each window less its mean over its deviation, `mean [B, C, 1]`, `scale [B, C, 1]`."""
+    """`x [B, C, T]` -> (x - mean) / scale by window and channel, `mean [B, C, 1]`, `scale [B, C, 1]`."""
     variance, mean = torch.var_mean(x, dim=2, correction=0, keepdim=True)
     scale = (variance + VARIANCE_FLOOR).sqrt()
     return (x - mean) / scale, mean, scale
 
 
 def level_of(mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """What `standardise` took away, as features `[B, 2C]`: the means and the logarithms of the scales."""
+    """What `standardise` removed, as features `[B, 2C]`: the means and the logarithms of the scales."""
     return torch.cat([mean, scale.log()], dim=1).squeeze(2)
 
 
@@ -56,8 +56,8 @@ def fit_tokens(z: torch.Tensor, count: int) -> torch.Tensor:
 def join_channels(h: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
     """Per-channel features `h [B, C, P, d]` and `level [B, 2C]` -> `z [B, P, C * d + 2C]`.
 
-    The channels stand side by side: the head is linear and weighs them itself, and none is averaged away. The
-    level of the window joins every token, since a model of standardised windows has lost it.
+    The channels are side by side: the head is linear and weighs them itself, and none is averaged away. The
+    level of the window is added to every token, since a model of standardised windows does not see it.
     """
     joined = h.transpose(1, 2).flatten(2)
     return torch.cat([joined, level.unsqueeze(1).expand(-1, h.shape[2], -1)], dim=2)

@@ -1,8 +1,8 @@
 """The flattened window: with the head on top, a model that is linear in every step of every channel.
 
 `x [B, C, T] -> z [B, 1, C * T]`. The baseline of Zeng et al. 2023 (arXiv 2205.13504, section 4) without its
-decomposition, and with weights across channels. One token speaks for the whole window, so head "step" reads its
-T steps from that token, and causality holds at the only border there is: the window's end.
+decomposition, and with weights across channels. One token stands for the whole window, so head "step" reads its
+T steps from that token, and the only border for causality is the end of the window.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HYPER: dict[str, dict[str, Any]] = {}
 
 @register
 class Linear(Backbone):
-    """No weights of its own; the head holds them all."""
+    """Without weights; the head has them all."""
 
     pool = "last"
     causal = True

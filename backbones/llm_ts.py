@@ -1,4 +1,4 @@
-"""A causal patch decoder, built as language models are today; or a local pretrained one in its place.
+"""A causal patch decoder, built as language models are today; or a local pretrained one instead.
 
 `x [B, C, T] -> z [B, ceil(T / patch), d]`. Each window is standardised per channel (RevIN, Kim et al. 2022,
 section 3.1) and cut from its newest step backwards into patches of all channels together (the patches of PatchTST,
@@ -136,7 +136,7 @@ class PatchDecoder(nn.Module):
 
 
 def _sizes(hyper: Hyper) -> tuple[int, int, int]:
-    """Width, blocks and heads: what `size` says, where they are not given one by one."""
+    """Width, blocks and heads: those of `size`, unless they are given one by one."""
     of_size = SIZES[hyper.size]
     dim, layers, heads = hyper.d_model or of_size[0], hyper.layers or of_size[1], hyper.heads or of_size[2]
     if dim % (2 * heads):

@@ -1,4 +1,4 @@
-"""A backbone with the head a task asks for: windows in, `[B, K, H]` out."""
+"""A backbone with the head that a task needs: windows in, `[B, K, H]` out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backbones.base import Backbone
 from backbones.layers import standardise
 from errors import UsageError
 
-EFFECT_WIDTH = 32  # of the map from a step's covariates to what they add to its forecast
+EFFECT_WIDTH = 32  # hidden width of the map from the covariates of a step to their effect on its forecast
 
 
 class Model(nn.Module):
-    """`x [B, C, T] -> [B, K, H]`: K outputs at H steps; `spec` builds it again.
+    """`x [B, C, T] -> [B, K, H]`: K outputs at H steps; `build_model(spec)` builds it again.
 
     head "pool": the tokens become one vector (the last one, or their mean) and a linear map gives K x H numbers.
-    head "step": every token gives K numbers for each of the steps it speaks for; H = T.
+    head "step": every token gives K numbers for each of the steps it stands for; H = T.
     """
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
@@ -40,16 +40,16 @@ class Model(nn.Module):
 class Forecaster(nn.Module):
     """`x [B, C, T], known [B, M, T + H] -> [B, outputs, H]`, the continuation of the target channels.
 
-    A backbone that forecasts by itself does. Any other sees each window standardised (RevIN without its affine part,
-    Kim et al. 2022, section 3.1); a linear map of its pooled tokens is the forecast in the window's own units, brought
-    back by the window's mean and scale. Covariates of a future step add to the forecast of that step.
+    A backbone that forecasts by itself does so. Any other gets each window standardised (RevIN without its affine part,
+    Kim et al. 2022, section 3.1); a linear map of its pooled tokens gives a standardised forecast, which the mean and
+    scale of the window bring back. Covariates of a future step add to the forecast of that step.
     """
 
     owner: torch.Tensor
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
         super().__init__()
-        assert spec.forecast is not None, "a forecast of what?"
+        assert spec.forecast is not None, "a forecaster without a forecast to make"
         self.backbone, self.spec, self.forecast = backbone, spec, spec.forecast
         outputs, covariates = self.forecast.outputs, self.forecast.covariates
         if not backbone.forecasts:
@@ -82,12 +82,12 @@ def pooled(backbone: Backbone, z: torch.Tensor) -> torch.Tensor:
 
 
 def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | Forecaster:
-    """The model that `spec` describes, with fresh weights; its own `spec` is what a checkpoint keeps.
+    """The model that `spec` describes, with fresh weights; `model.spec` is what a checkpoint keeps.
 
     Parameters
     ----------
     spec : backbone, head and sizes; `spec.args` overrides the defaults of the backbone's HYPER.
-    pretrained_dir : a model directory to load architecture and weights from. What the model's `spec.pretrained` then
+    pretrained_dir : a model directory to load architecture and weights from. What `model.spec.pretrained` then
         holds builds the architecture again without the directory.
 
     Raises
@@ -103,7 +103,7 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
     elif chosen.takes_pretrained_dir:
         backbone = chosen.load_pretrained(spec, hyper, pretrained_dir)
     else:
-        able = [known for known in names() if backbone_class(known).takes_pretrained_dir]
+        able = [other for other in names() if backbone_class(other).takes_pretrained_dir]
         raise UsageError(f"--pretrained-dir serves {' and '.join(able)}", where=f"--backbone {spec.backbone}")
     spec = replace(spec, pretrained=backbone.pretrained)
     return Forecaster(backbone, spec) if spec.head == "forecast" else Model(backbone, spec)
@@ -113,7 +113,7 @@ def check_head(name: str, head: str) -> None:
     """UsageError when a backbone cannot do what a task asks of it."""
     served = backbone_class(name).heads
     if head not in served:
-        able = [known for known in names() if head in backbone_class(known).heads]
+        able = [other for other in names() if head in backbone_class(other).heads]
         raise UsageError(
             f"has no {head!r} head, only {' and '.join(served)}",
             where=f"--backbone {name}",

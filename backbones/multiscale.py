@@ -2,7 +2,7 @@
 
 `x [B, C, T] -> z [B, T, d_model]`. A step is embedded by a linear map; its position is added (Vaswani et al. 2017,
 arXiv 1706.03762, section 3.5). A block normalises, attends at full resolution and, after average pooling, at the
-coarse one, repeats the coarse result for the steps it speaks for, and fuses both by a linear map into the residual
+coarse one, repeats the coarse result for the steps it stands for, and fuses both by a linear map into the residual
 stream; a feed-forward part follows. Where `scale` does not divide the window, the last average is over the rest.
 """
 

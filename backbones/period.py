@@ -1,7 +1,7 @@
 """The period of a table of series, found as a line in its spectrum.
 
 Each bin of a channel's periodogram is compared with its neighbours, so that a random walk, whose spectrum is steep but
-smooth, has no period, and a cycle stands out whatever trend or noise it rides on. The strongest line need not be the
+smooth, has no period, and a cycle is found on any trend or noise. The strongest line need not be the
 cycle itself: a day with two peaks may be strongest at half a day. Where another line fits a cycle two or three times as
 long, and not this one, that is the period. A week of days stays a day where the day's line is the strongest: what
 repeats most often in a window serves best.
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LATEST_STEPS = 100_000  # looked at, of a longer series
-MOST_CHANNELS = 16  # asked, evenly over the table
+LATEST_STEPS = 100_000  # of a longer series only these are read
+MOST_CHANNELS = 16  # read, spread evenly over the table
 LEAST_STEPS = 48
 LEAST_CYCLES = 3  # of a period, in the series
 NEIGHBOURS = 16  # bins on either side that a bin is compared with
 FALSE_ALARM = 0.005  # bins of noise expected to pass for a line, per channel
-MULTIPLES = (3, 2)  # of the strongest line's period, and again of what that gives, that may be the cycle
+MULTIPLES = (3, 2)  # of the strongest line's period that may be the cycle, tried again on the result
 HARMONICS = 4  # of the shorter period, looked at for lines of a longer one
 LEAST_SHARE = 0.05  # of the strongest line's power, in a line that makes the cycle longer
 
@@ -67,20 +67,20 @@ def _period_of(z: np.ndarray, longest: int | None) -> int:
 
 
 def _longer(strong: np.ndarray, cycles: float, slowest: int) -> int:
-    """The multiple of a period that a strong line asks for, one that is a harmonic of the multiple alone; 0: none."""
+    """The multiple of a period that a strong line shows: a harmonic of the multiple and not of the period; 0: none."""
     for multiple in MULTIPLES:
-        own = [k for k in range(1, HARMONICS * multiple) if math.gcd(k, multiple) == 1]
-        bins = [round(cycles * k / multiple) for k in own]
+        harmonics = [k for k in range(1, HARMONICS * multiple) if math.gcd(k, multiple) == 1]
+        bins = [round(cycles * k / multiple) for k in harmonics]
         if cycles / multiple >= slowest and any(strong[i] for i in bins if i < len(strong)):
             return multiple
     return 0
 
 
 def _lines(power: np.ndarray) -> np.ndarray:
-    """Which bins of a power spectrum `[n]` stand out from those around them.
+    """Which bins of a power spectrum `[n]` are well above those around them.
 
     In noise a bin is exponential, and its ratio to a mean of K others has the tail `(1 + x / K)^-K`. The others' mean
-    is taken from their median, which lines beside them hardly move; that costs about half of what K of them tell.
+    is estimated by their median, which other lines hardly change; that loses about half of the information in K bins.
     """
     reach = min(NEIGHBOURS, len(power) - 2)
     padded = np.pad(power[1:], reach, mode="reflect")
@@ -93,8 +93,8 @@ def _lines(power: np.ndarray) -> np.ndarray:
 def _cycles(steps: np.ndarray, line: int) -> float:
     """Cycles in `steps [n]` to a fraction of a bin, near a line: exact for a sine under a Hann window.
 
-    The ratio of the two largest bins' amplitudes tells where between them it is (Grandke 1983, IEEE Transactions on
-    Instrumentation and Measurement 32).
+    The ratio of the amplitudes of the two largest bins shows where between them it is (Grandke 1983, IEEE Transactions
+    on Instrumentation and Measurement 32).
     """
     amplitude = np.abs(np.fft.rfft((steps - steps.mean()) * np.hanning(len(steps) + 1)[:-1]))
     top = line - 1 + int(amplitude[line - 1 : line + 2].argmax())

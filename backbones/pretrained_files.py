@@ -4,7 +4,7 @@ A directory holds `model.safetensors`, or `pytorch_model.bin`, which is read by 
 Nothing is downloaded and no code of the directory runs: the configuration is plain JSON of which only the keys listed
 here are used, and the weights are tensors that must fit the module built from it.
 
-The bodies that `llm_ts` can wear, by `model_type`:
+The models that `llm_ts` can use, by `model_type`:
 
 - `gpt2`: patches of all channels and a token of the window's level, projected to the width of the first n blocks of
   `GPT2Model` (as in Zhou et al. 2023, "One Fits All", section 3); the word embedding is left in the file. Causal.
@@ -46,7 +46,7 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def read_config(directory: str) -> dict[str, Any]:
-    """`config.json` of a model directory, which must be one on this disk."""
+    """The content of `config.json` in a local model directory. An error for the user where it cannot be read."""
     path = Path(directory) / "config.json"
     if not path.is_file():
         raise CheckpointError(
@@ -93,16 +93,16 @@ def _read_safetensors(path: Path) -> Any:
 def _read_pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle that is damaged or wants code run fails in as many ways as it is made
-        raise CheckpointError(f"holds no plain tensors: {type(error).__name__}", where=str(path)) from error
+    except Exception as error:  # a pickle that is damaged or tries to run code can fail in any way
+        raise CheckpointError(f"does not contain plain tensors: {type(error).__name__}", where=str(path)) from error
 
 
 def load_strict(module: nn.Module, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Every tensor of `weights` into `module`: none missing, none left over, each of its shape."""
-    own = module.state_dict()
-    shapes = {key: tuple(own[key].shape) for key in own.keys() & weights.keys()}
-    problems = [f"missing {key}" for key in sorted(own.keys() - weights.keys())]
-    problems += [f"unknown {key}" for key in sorted(weights.keys() - own.keys())]
+    """Load every tensor of `weights` into `module`. CheckpointError if one is missing, left over or misshapen."""
+    expected = module.state_dict()
+    shapes = {key: tuple(expected[key].shape) for key in expected.keys() & weights.keys()}
+    problems = [f"missing {key}" for key in sorted(expected.keys() - weights.keys())]
+    problems += [f"unknown {key}" for key in sorted(weights.keys() - expected.keys())]
     problems += [
         f"{key} is {tuple(weights[key].shape)}, not {shape}"
         for key, shape in sorted(shapes.items())
@@ -128,7 +128,7 @@ def refuse_fixed(name: str, given: Hyper, fixed: tuple[str, ...]) -> None:
 
 
 class Body(nn.Module):
-    """A pretrained model in the place of a backbone's layers, `x [B, C, T] -> z [B, T', dim]`.
+    """A pretrained model instead of a backbone's layers, `x [B, C, T] -> z [B, T', dim]`.
 
     `core` is the model that the directory's weights are for; KEYS are what is read of its `config.json`, LAYERS the one
     that counts its blocks; PREFIX is what the weights' names begin with in a file with a head. The other attributes are
@@ -164,7 +164,7 @@ class GPT2Body(Body):
     def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
         super().__init__(config, channels, length, patch)
         transformers = _transformers()
-        # A vocabulary of one: the word embedding has no part here, and is taken out below.
+        # A vocabulary of one: the word embedding is not used, and is removed below.
         hugging = transformers.GPT2Config(**config, vocab_size=1, bos_token_id=None, eos_token_id=None)
         self.stride = patch or choose_patch(length, MAX_TOKENS)
         self.dim = hugging.n_embd
@@ -303,7 +303,7 @@ def construct(make: Callable[[], Built]) -> Built:
     except (UsageError, CheckpointError):
         raise
     except Exception as error:  # torch and transformers answer an impossible size in many ways
-        raise CheckpointError(f"config.json describes no model: {error}", where="--pretrained-dir") from error
+        raise CheckpointError(f"config.json does not describe a model: {error}", where="--pretrained-dir") from error
 
 
 def build_body(pretrained: dict[str, Any], channels: int, length: int, patch: int) -> Body:
@@ -313,7 +313,7 @@ def build_body(pretrained: dict[str, Any], channels: int, length: int, patch: in
 
 
 def load_body(body: Body, directory: str) -> None:
-    """The directory's weights into `body.core`, all of it; the file's heads, words and cut layers are left."""
+    """Load all weights of `body.core` from the directory; heads, words and cut layers of the file are ignored."""
     weights = {key.removeprefix(body.PREFIX): value for key, value in read_weights(directory).items()}
     wanted = body.core.state_dict().keys()
     load_strict(body.core, {key: value for key, value in weights.items() if key in wanted}, directory)

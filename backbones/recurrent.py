@@ -19,7 +19,7 @@ class Recurrent(Backbone):
     """
 
     stride = 1
-    not_compiled = ("recur",)  # dynamo gives up the whole frame that calls an `nn.RNNBase`
+    not_compiled = ("recur",)  # dynamo does not compile a frame that calls an `nn.RNNBase`
 
     def __init__(self, inputs: InputSpec, hyper: Hyper, cell: type[nn.GRU | nn.LSTM]) -> None:
         super().__init__(inputs, hyper)

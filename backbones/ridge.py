@@ -1,8 +1,8 @@
 """Ridge regression of the next H steps on the last L, one map for all channels (Hoerl and Kennard 1970, eq. 2.1).
 
 `x [B, C, T] -> [B, K, H]`. Each window is first centred on its last value, or on the mean of its last period, which is
-added back to the forecast: a level that drifts between training and use costs nothing then. `norm=none` leaves this
-out; validation, which follows training closely, may like that better than later data do, so "auto" does not try it.
+added back to the forecast, so a level that drifts between training and use does no harm. `norm=none` leaves this
+out; it may be better on validation, which follows training closely, than on later data, so "auto" does not try it.
 
 Fitted on every window of training; look-back, centring and strength are those with the least squared error over every
 window, channel and step of validation.
@@ -56,7 +56,7 @@ class Ridge(LinearForecaster):
         both: Stretches,
         known: Stretches | None = None,
     ) -> dict[str, Any]:
-        """Choose and fit; -> what was chosen, its MSE on validation (None without any) and among how many."""
+        """Choose and fit. Returns the choice, its MSE on validation (None without any) and the number of candidates."""
         fit_on, score_on = self.pieces(train), self.pieces(val)
         candidates = list(self._candidates(fit_on))
         scored = count(score_on, self.length + self.forecast.horizon)
@@ -94,9 +94,9 @@ class Ridge(LinearForecaster):
     def _best(
         self, candidates: list[dict[str, Any]], train: Pieces, val: Pieces
     ) -> tuple[float, dict[str, Any], np.ndarray]:
-        """The least squared error on validation, whose it is, and its weight `[L, H]` for windows as they are."""
+        """The least squared error on validation, the setting that has it, and its weight `[L, H]` for raw windows."""
         horizon = self.forecast.horizon
-        val_gram, judged = gram(val, self.length + horizon), count(val, self.length + horizon)
+        val_gram, scored = gram(val, self.length + horizon), count(val, self.length + horizon)
         best: tuple[float, dict[str, Any], np.ndarray] | None = None
         lookback = 0
         for one in candidates:
@@ -104,8 +104,8 @@ class Ridge(LinearForecaster):
                 lookback, span = one["lookback"], one["lookback"] + horizon
                 train_gram, n = gram(train, span), count(train, span)
             weight = squares(train_gram, n, horizon, one["centre"]).fit(np.full(lookback, one["strength"]))
-            # The newest rows of the widest Gram matrix: every look-back is judged on the same targets.
-            error = squares(val_gram[-span:, -span:], judged, horizon, one["centre"]).error(weight)
+            # The newest rows of the widest Gram matrix: every look-back is scored on the same targets.
+            error = squares(val_gram[-span:, -span:], scored, horizon, one["centre"]).error(weight)
             if best is None or error < best[0]:
                 best = error, one, uncentred(weight, one["centre"])
         assert best is not None

@@ -7,14 +7,14 @@ cycle) and in what a weight is pulled towards and how strongly:
 - "plain": to 0, all inputs alike;
 - "folded": to a map between cycles that all phases share (as in SparseTSF, Lin et al. 2024, arXiv 2405.00946,
   section 3), itself a ridge regression of sums of blocks of the same Gram matrix;
-- by channel: to what some of these found for all channels.
+- by channel: to what some of these members found for all channels.
 
-Which of them are good is read off folds: fitted on the first half, on three quarters and on all of training, and
-scored on the quarter that follows, and on validation. In each channel a member weighs exp(-(s - min s) / 0.03), s being
-the mean of its log MSE over the folds: a fold that is hard for everybody does not decide alone.
+The weights come from folds: members are fitted on the first half, on three quarters and on all of training, and scored
+on the quarter that follows, and on validation. In each channel the weight of a member is exp(-(s - min s) / 0.03),
+where s is the mean of its log MSE over the folds: a fold that is hard for all members does not decide alone.
 
-A penalty counts per window. What it guards against above all is that the windows to come differ from those of
-training, and that does not shrink as training grows.
+A penalty counts per window. It mainly guards against new windows that differ from those of training, and that
+difference does not shrink as training grows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from errors import DataError
 HYPER = {
     "refit": {"default": False, "help": "after weighing, fit the members on training and validation together"},
 }
-SPACE = {"only": True}  # nothing: with `refit`, validation would judge what was fitted on it
+SPACE = {"only": True}  # nothing to search: with `refit`, validation would score what was fitted on it
 
 LOOKBACKS = (168, 336, 512, 720)
 CYCLE = 24  # steps, where the data have no period
@@ -46,9 +46,9 @@ AGED = tuple(s / 6e4 for s in (1e3, 1e4, 1e5))
 PLAIN = tuple(s / 6e4 for s in (1e4, 1e5))
 FOLDED = tuple(s / 6e4 for s in (1e4, 1e5))
 FOLD = 10 / 6e4  # of the map between cycles
-OWN = tuple(s / 6e4 for s in (7e4, 7e5))
-OWN_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels correct
-MOST_OWN = 32  # channels, beyond which one matrix serves all
+BY_CHANNEL = tuple(s / 6e4 for s in (7e4, 7e5))
+BY_CHANNEL_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels correct
+MOST_MATRICES = 32  # channels, beyond which one matrix serves all
 SHARES = (1 / 2, 3 / 4)  # of training, that the folds before validation are fitted on
 TEMPERATURE = 0.03  # in log MSE
 EXACT = 1e-9  # of the worst member's MSE: no error at all
@@ -63,16 +63,16 @@ class Member:
     centre: int
     kind: str
     strength: float
-    own: float = 0.0  # penalty on what a channel adds; 0: it adds nothing
+    channel_penalty: float = 0.0  # on the correction of one channel; 0: no correction
 
     def __str__(self) -> str:
-        own = f", by channel {self.own:.3g}" if self.own else ""
-        return f"{self.lookback} inputs less the last {self.centre}, {self.kind} {self.strength:.3g}{own}"
+        channel = f", by channel {self.channel_penalty:.3g}" if self.channel_penalty else ""
+        return f"{self.lookback} inputs less the last {self.centre}, {self.kind} {self.strength:.3g}{channel}"
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Where members are fitted, and where scored: pieces that start with `context` steps before their targets."""
+    """Where members are fitted and where scored: pieces that start `context` steps before their first target."""
 
     fit: Pieces
     score: Pieces
@@ -81,12 +81,12 @@ class Fold:
 
 @register
 class RidgeEnsemble(Blend, LinearForecaster):
-    """One matrix a channel, or one for all where there are more than 32."""
+    """One matrix for each channel, or one for all if there are more than 32."""
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         assert inputs.forecast is not None
         wanted = len(inputs.forecast.targets)
-        super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_OWN else 1)
+        super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_MATRICES else 1)
 
     def weigh(
         self,
@@ -95,14 +95,14 @@ class RidgeEnsemble(Blend, LinearForecaster):
         both: Stretches,
         known: Stretches | None,
     ) -> tuple[Weights, dict[str, Any]]:
-        """Score, weigh and add up the members; reports how many there were, the period, and the heaviest one's MSE."""
+        """Score, weigh and add up the members; reports their number, the period, and the MSE of the heaviest one."""
         horizon, pieces = self.forecast.horizon, self.pieces(train)
         lookbacks = _lookbacks(pieces, self.length, horizon)
         context = lookbacks[-1]
         folds = _folds(pieces, [piece[:, self.length - context :] for piece in self.pieces(val)], context, horizon)
         period = period_of_pieces(pieces, max(self.length // 2, 1))
         groups = len(self.weight)
-        members = _members(lookbacks, period, own=groups > 1)
+        members = _members(lookbacks, period, by_channel=groups > 1)
         scores = [_score(fold, members, horizon, period, groups) for fold in folds]
         weights = _weigh({one: [score[one] for score in scores] for one in members})
         self.set_weight(_sum(self.pieces(both) if self.hyper.refit else pieces, weights, horizon, period))
@@ -158,7 +158,7 @@ def _after(pieces: Pieces, share: float, context: int) -> Pieces:
     return [piece[:, max(start - context, 0) : end] for piece, (start, end) in zip(pieces, ends, strict=True)]
 
 
-def _members(lookbacks: Sequence[int], period: int, own: bool) -> list[Member]:
+def _members(lookbacks: Sequence[int], period: int, by_channel: bool) -> list[Member]:
     """Every member that the look-backs allow; folded ones need two cycles of a period."""
     members = []
     for lookback in lookbacks:
@@ -167,7 +167,12 @@ def _members(lookbacks: Sequence[int], period: int, own: bool) -> list[Member]:
             kinds += [("folded", s) for s in FOLDED]
         for centre in sorted({1, min(_cycle(period), lookback)}):
             members += [Member(lookback, centre, *kind) for kind in kinds]
-            members += [Member(lookback, centre, *kind, s) for kind in kinds for s in OWN if own and kind in OWN_OF]
+            members += [
+                Member(lookback, centre, *kind, s)
+                for kind in kinds
+                for s in BY_CHANNEL
+                if by_channel and kind in BY_CHANNEL_OF
+            ]
     return members
 
 
@@ -198,23 +203,24 @@ def _solve(
 ) -> Iterator[tuple[Member, int | None, np.ndarray]]:
     """Fit `members`; yields each with the channel it serves (None: all) and its weight `[L, H]` for centred windows.
 
-    What a channel's own members are pulled to is fitted too, and yielded where it was asked for itself.
+    The members that corrections by channel start from are fitted too, and yielded if they are among `members`.
     """
-    asked = list(members)
-    own = [one for one in asked if one.own]
-    corrected = {replace(one, own=0.0) for one in own}
+    wanted = list(members)
+    by_channel = [one for one in wanted if one.channel_penalty]
+    corrected = {replace(one, channel_penalty=0.0) for one in by_channel}
     bases: dict[Member, np.ndarray] = {}
     sums_of = _sums_of(pieces, horizon)
-    for one in dict.fromkeys(replace(one, own=0.0) for one in asked):
+    for one in dict.fromkeys(replace(one, channel_penalty=0.0) for one in wanted):
         weight = _fit(one, sums_of(None, one.lookback, one.centre), period)
         if one in corrected:
             bases[one] = weight
-        if one in asked:
+        if one in wanted:
             yield one, None, weight
-    for channel in range(len(pieces[0]) if own else 0):
-        for one in own:
+    for channel in range(len(pieces[0]) if by_channel else 0):
+        for one in by_channel:
             sums = sums_of(channel, one.lookback, one.centre)
-            yield one, channel, sums.fit(one.own * sums.n * _ages(one, period), bases[replace(one, own=0.0)])
+            penalty = one.channel_penalty * sums.n * _ages(one, period)
+            yield one, channel, sums.fit(penalty, bases[replace(one, channel_penalty=0.0)])
 
 
 def _fit(one: Member, sums: Squares, period: int) -> np.ndarray:
@@ -224,7 +230,7 @@ def _fit(one: Member, sums: Squares, period: int) -> np.ndarray:
 
 
 def _ages(one: Member, period: int) -> np.ndarray:
-    """How much more than the last input each is held `[L]`."""
+    """The penalty of each input relative to the last one `[L]`."""
     if one.kind != "aged":
         return np.ones(one.lookback)
     return (1 + np.arange(one.lookback)[::-1] / (AGING * _cycle(period))) ** 2
@@ -264,7 +270,7 @@ def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int, gro
     for one, channel, weight in _solve(fold.fit, members, horizon, period):
         raw, newest = uncentred(weight, one.centre), slice(-one.lookback - horizon, None)
         for group in range(groups) if channel is None else [channel]:
-            # Part of the widest windows' sums: members of every look-back are judged on the same targets.
+            # Part of the sums of the widest windows: members of every look-back are scored on the same targets.
             error = squares(grams[group][newest, newest], n, horizon, centre=0).error(raw)
             mse[one][group] = error / (n * horizon)
     return mse
@@ -273,7 +279,7 @@ def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int, gro
 def _weigh(mse: Mapping[Member, Sequence[np.ndarray]]) -> dict[Member, np.ndarray]:
     """Weights `[groups]` that sum to 1 over the members, from the MSE in each fold; without those that have none."""
     found = np.array(list(mse.values()))  # [members, folds, groups]
-    # Rounding decides nothing where many forecast without error, as of a constant channel.
+    # Rounding must not decide where many members forecast without error, such as a constant channel.
     least = np.maximum(EXACT * found.max(axis=0), np.finfo(np.float64).tiny)
     score = np.log(np.maximum(found, least)).mean(axis=1)
     heavy = np.exp((score.min(axis=0) - score) / TEMPERATURE)

@@ -39,7 +39,7 @@ class SparseTSF(Backbone):
     forecasts = True
     heads = ("forecast",)
     forecast: ForecastSpec
-    own: torch.Tensor
+    identity: torch.Tensor
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
@@ -47,11 +47,11 @@ class SparseTSF(Backbone):
         self.targets = SelectTargets(inputs.channels, self.forecast.targets)
         self.before, self.after = patch_count(inputs.length, period), patch_count(self.forecast.horizon, period)
         width = 2 * (period // 2) + 1
-        bound = width**-0.5  # of torch's own convolutions
+        bound = width**-0.5  # as in torch's convolutions
         self.kernel = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
         self.periods = nn.Linear(self.before, self.forecast.levels * self.after, bias=False)
-        own = F.one_hot(torch.tensor(period // 2), width).float()
-        self.register_buffer("own", own, persistent=False)  # the kernel that leaves a window as it is
+        identity = F.one_hot(torch.tensor(period // 2), width).float()
+        self.register_buffer("identity", identity, persistent=False)  # the kernel that leaves a window as it is
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         x = self.targets(x)
@@ -63,10 +63,10 @@ class SparseTSF(Backbone):
         """`x [B, K, T] -> [B, K, levels * m * w]`."""
         x = F.pad(x, (self.before * self.period - x.shape[2], 0), mode="replicate")
         # Smoothed, a period reads itself and half a period on either side. Behind half a period of zeros, that is
-        # block i and block i + 1 of n + 1, which the map over periods takes to two blocks of its own.
+        # block i and block i + 1 of n + 1, which the map over periods takes to two other blocks.
         half = self.period // 2
         blocks = F.pad(x, (half, self.period - half)).unflatten(2, (-1, self.period)).flatten(0, 1)
         over = torch.cat([F.pad(self.periods.weight, (0, 1)), F.pad(self.periods.weight, (1, 0))])
         left, right = (over @ blocks).chunk(2, dim=1)  # each [B * K, levels * m, w]
-        first, second = bands(self.own + self.kernel, self.period).chunk(2, dim=1)
+        first, second = bands(self.identity + self.kernel, self.period).chunk(2, dim=1)
         return (F.linear(left, first) + F.linear(right, second)).flatten(1).unflatten(0, (x.shape[0], -1))

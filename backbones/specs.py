@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ForecastSpec:
-    """What a forecast is to hold: `horizon` steps of the input channels `targets`, each at `levels` quantiles.
+    """What a forecast must contain: `horizon` steps of the input channels `targets`, each at `levels` quantiles.
 
     Parameters
     ----------
@@ -32,18 +32,18 @@ class ForecastSpec:
         return len(self.targets) * self.levels
 
     def plain(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The fields as plain values, for a checkpoint."""
         return asdict(self) | {"targets": list(self.targets)}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> ForecastSpec:
-        """From a checkpoint."""
+        """The inverse of `plain`."""
         return cls(**{**plain, "targets": tuple(plain["targets"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """What a backbone is built for; its constructor gets this beside its hyperparameters.
+    """What a backbone is built for; the constructor gets this together with the hyperparameters.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class ModelSpec(InputSpec):
     args: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """What a checkpoint keeps under "model"."""
+        """The fields as plain values: what a checkpoint keeps under "model"."""
         optional = {
             "ahead": None if self.forecast is None else self.forecast.plain(),
             "modalities": self.modalities,
@@ -105,7 +105,7 @@ class ModelSpec(InputSpec):
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> ModelSpec:
-        """From a checkpoint's "model". A blend's members are under "pretrained" there."""
+        """The inverse of `plain`: from "model" of a checkpoint, which has the members of a blend under "pretrained"."""
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
         forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
         members = _members_of(pretrained) if pretrained is not None and "members" in pretrained else ()

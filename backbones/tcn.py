@@ -1,7 +1,7 @@
 """Temporal convolution network (Bai et al. 2018, arXiv 1803.01271, section 3 and figure 1).
 
 `x [B, C, T] -> z [B, T, filters]`. Block i is two convolutions with dilation 2^i around which a residual goes, so
-that a token sees `1 + 2 (kernel - 1) (2^depth - 1)` steps: with `causal` its own and those before it, otherwise as
+that a token sees `1 + 2 (kernel - 1) (2^depth - 1)` steps: with `causal` its step and those before it, otherwise as
 many after it as before. Batch norm takes the place of the paper's weight norm. Widths change in the first residual
 alone, by a 1x1 convolution.
 """
@@ -22,7 +22,7 @@ HYPER = {
     "depth": {"default": 7, "min": 1, "max": 16, "help": "blocks; each doubles the dilation"},
     "kernel": {"default": 3, "min": 1, "max": 63, "help": "steps of a convolution, an odd number"},
     "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "after each convolution"},
-    "causal": {"default": False, "help": "see no step after its own, as a stream needs it"},
+    "causal": {"default": False, "help": "see no later step, as a stream needs it"},
 }
 SPACE = {"model_args.depth": [5, 6, 7, 8], "model_args.kernel": [3, 5, 7]}  # reach doubles by block; kernels are odd
 
@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 @register
 class TCN(Backbone):
-    """A causal one is summarised by its last token, the only one that has seen the window."""
+    """If causal, its summary is the last token, the only one that has seen the whole window."""
 
     stride = 1
 

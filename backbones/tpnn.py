@@ -2,7 +2,7 @@
 
 `x [B, C, T] -> z [B, T, filters]`. An encoder of four convolutions, max-pools of 2 between them, leaves an eighth of
 the steps at eight times the width. Averages over 5, 10, 20 and 30 of its tokens, each squeezed to a quarter of the
-width and interpolated to the length they came from, join the encoder's own features; a transposed convolution of 8
+width and interpolated to the length they came from, join the encoder's features; a transposed convolution of 8
 gives every step of the window its features. Convolutions are padded where the paper lets its window shrink.
 """
 

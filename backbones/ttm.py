@@ -7,8 +7,8 @@ decoder is a shallower mixer, which may mix over channels too. Its features are 
 level of the window that standardising removed (`join_channels`). The published forecast head is kept beside them when a
 directory brought one (`TinyTimeMixer.forecast`).
 
-A window shorter than the context is padded in front with zeros, that is with its own mean; of a longer one the newest
-steps are read, and the tokens of older steps repeat the oldest one there is.
+A window shorter than the context is padded in front with zeros, that is with its mean; of a longer one the newest
+steps are read, and the tokens of older steps repeat the oldest one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HYPER = {
     "d_model": {"default": 96, "min": 8, "max": 1024, "help": "features of the encoder, a multiple of 2^(levels - 1)"},
     "levels": {"default": 3, "min": 0, "max": 6, "help": "levels of adaptive patching; 0: plain mixers"},
     "layers": {"default": 2, "min": 1, "max": 16, "help": "mixers in each level"},
-    "expansion": {"default": 2, "min": 1, "max": 8, "help": "hidden width of a mixer over its own"},
+    "expansion": {"default": 2, "min": 1, "max": 8, "help": "hidden width of a mixer, relative to its input"},
     "decoder_dim": {"default": 64, "min": 4, "max": 1024, "help": "features of the decoder"},
     "decoder_layers": {"default": 2, "min": 1, "max": 16, "help": "mixers in the decoder"},
     "mix_channels": {"default": False, "help": "let the decoder mix over channels"},
@@ -139,7 +139,7 @@ def _levels(levels: int, **rest: Any) -> nn.ModuleList:
 
 
 class TinyTimeMixer(nn.Module):
-    """The published network: `features` for z and `forecast` for its own head (`horizon` 0: none)."""
+    """The published network: `features` for z and `forecast` for the published head (`horizon` 0: none)."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class TinyTimeMixer(nn.Module):
         return h, mean, scale
 
     def forecast(self, x: torch.Tensor) -> torch.Tensor:
-        """`x [B, C, T] -> [B, C, horizon]` by the loaded head, at the window's own level."""
+        """`x [B, C, T] -> [B, C, horizon]` by the loaded head, at the level of the window."""
         assert self.head is not None, "this model was built without a forecast head"
         h, mean, scale = self.features(x)
         return self.head(self.head_dropout(h.flatten(2))) * scale + mean
@@ -207,7 +207,7 @@ class TTM(Backbone):
         settings = _own_settings(inputs, hyper) if inputs.pretrained is None else inputs.pretrained["config"]
         self.core = TinyTimeMixer(**settings)
         if self.core.head is not None:
-            # It stays as published: no loss of ours reaches it, and `forecast` after finetuning is not what it was.
+            # The published head is not trained here; after finetuning `forecast` no longer gives what was published.
             self.core.head.requires_grad_(False)
         self.stride = settings["patch"]
         self.dim = inputs.channels * (settings["decoder_dim"] + 2)
@@ -215,7 +215,7 @@ class TTM(Backbone):
 
     @classmethod
     def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> TTM:
-        """A published model on this disk; every tensor of its file has its place here, and none is missing."""
+        """A published model on this disk: every tensor of the file is used, and none is missing."""
         pretrained_files.refuse_fixed("ttm", hyper, tuple(HYPER))
         described = {"model_type": "tinytimemixer", "config": _published_settings(directory, inputs.channels)}
         model = pretrained_files.construct(lambda: cls(replace(inputs, pretrained=described), hyper))
@@ -247,7 +247,7 @@ def _renamed(key: str) -> str:
 
 
 def _published_settings(directory: str, channels: int) -> dict[str, Any]:
-    """What a published config.json says, as the arguments of `TinyTimeMixer`."""
+    """A published config.json as the arguments of `TinyTimeMixer`."""
     config, where = pretrained_files.read_config(directory), f"--pretrained-dir {directory}"
     if config.get("model_type") != "tinytimemixer":
         raise CheckpointError(f"model_type {config.get('model_type')!r} is not tinytimemixer", where=where)
@@ -274,7 +274,7 @@ def _published_settings(directory: str, channels: int) -> dict[str, Any]:
             "horizon": int(config["prediction_length"]),
         }  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"config.json lacks or garbles {error}", where=where) from error
+        raise CheckpointError(f"config.json lacks {error}, or it is not valid", where=where) from error
     if max(settings[key] for key in settings if key.endswith(("layers", "levels"))) > pretrained_files.MAX_LAYERS:
         raise CheckpointError(f"more than {pretrained_files.MAX_LAYERS} layers or levels", where=where)
     return settings

@@ -4,7 +4,7 @@
 level the length halves (max-pool of 2) and the width doubles. On the way up a transposed convolution of 2 doubles the
 length again, the features of the same level on the way down join, and two convolutions take both. Convolutions are
 padded, so that a window keeps its length; one that does not halve often enough is padded at the end with its last
-value, and what comes of the padding is cut off again.
+value, and the padded steps are cut off again.
 """
 
 from __future__ import annotations

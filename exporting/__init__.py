@@ -1,1 +1,1 @@
-"""Checkpoints as files that run without this toolkit."""
+"""Checkpoints exported as files that run without this toolkit."""

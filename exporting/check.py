@@ -1,4 +1,4 @@
-"""An exported model against its checkpoint: the same windows through both, and what each takes for one."""
+"""An exported model compared with its checkpoint: on the same windows, in results and in time."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tasks.predictions import Predictions
 
 Run = Callable[..., torch.Tensor]  # x [B, C, L] (and known [B, M, L + H]) -> y [B, rows, H]
 CPU = torch.device("cpu")
-X, KNOWN = "x", "known"  # what the inputs are called
-CHECKED = 256  # windows that an export is held against its checkpoint on
+X, KNOWN = "x", "known"  # names of the inputs
+CHECKED = 256  # windows on which an export is compared with its checkpoint
 TOLERANCE = 1e-5  # of the model's outputs: absolute, or relative to a row's largest where that is above 1
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 PATTERNS = 10  # of signs: a softmax depends on the differences between outputs
@@ -32,8 +32,10 @@ ROUNDS, MOST_SECONDS, WARM = 300, 5.0, 10  # of timing
 
 
 class Shift(nn.Module):
-    """(v - mean) / std over axis 1 of [B, C, T], in float32 as exact as in float64: a mean that is large beside its
-    deviation is taken away in two parts, the second what float32 cannot hold of it."""
+    """(v - mean) / std by channel of [B, C, T], in float32 as exact as in float64.
+
+    A mean may be large beside its deviation, so it is subtracted in two parts: rounded to float32, and the rest.
+    """
 
     high: torch.Tensor
     low: torch.Tensor
@@ -51,7 +53,7 @@ class Shift(nn.Module):
 
 
 class Deployed(nn.Module):
-    """A checkpoint's model between the scaler and the task's decoding: the data's own units in and out."""
+    """A checkpoint's model between the scaler and the task's decoding: inputs and outputs in the units of the data."""
 
     def __init__(self, inference: Inference) -> None:
         super().__init__()
@@ -73,12 +75,12 @@ class Deployed(nn.Module):
 
 
 def delivered(task: Task, outputs: torch.Tensor) -> torch.Tensor:
-    """A model's outputs [B, K, H] decoded, in the data's own units."""
+    """A model's outputs [B, K, H], decoded into the units of the data."""
     return task.inverse_transform(task.units(outputs))
 
 
 class ExportCheck:
-    """A checkpoint's windows, as its model sees them and in the data's own units."""
+    """The windows of a checkpoint, scaled as the model sees them and in the units of the data."""
 
     def __init__(self, inference: Inference) -> None:
         self.inference, self.task = inference, inference.task
@@ -100,38 +102,45 @@ class ExportCheck:
         self.names = [X, KNOWN][: len(self.sample)]
 
     def _split(self) -> str:
-        """What the run was judged on, where these are its files; else all there is."""
+        """The split that the run was scored on, if these are the files of training; else all."""
         made = self.inference.made
         if self.inference.config.eval_split or made is None:
             return self.inference.config.eval_split or "all"
         return "test" if len(made.test) else "val"
 
     def _raw_data(self) -> DeviceData:
-        """The same data under scalers that leave them as they are."""
+        """The same data with scalers that change nothing."""
         start, run_data = self.inference.start, self.inference.run_data
 
-        def idle(channels: Sequence[str]) -> Scaler:
+        def identity(channels: Sequence[str]) -> Scaler:
             return Scaler(np.zeros(len(channels)), np.ones(len(channels)), tuple(channels))
 
-        known = None if start.known_scaler is None else idle(run_data.series.known)
-        return DeviceData(run_data, self.task, idle(run_data.channels), CPU, start.model.forecast, known)
+        known = None if start.known_scaler is None else identity(run_data.series.known)
+        return DeviceData(run_data, self.task, identity(run_data.channels), CPU, start.model.forecast, known)
 
     def example(self) -> dict[str, torch.Tensor]:
         """Two windows of zeros: an exporter takes a batch of one for a constant."""
         return {name: torch.zeros((2, *part.shape[1:])) for name, part in zip(self.names, self.sample, strict=True)}
 
     def difference(self, run: Run, *, exact: bool) -> float:
-        """The largest difference to the checkpoint over the sample; UsageError where it is more than `exact` allows.
+        """The largest difference to the checkpoint over the sample.
 
-        That is 1e-5 of the model's outputs (of a row's largest, where that is above 1), carried through the decoding,
-        and float32's rounding.
+        Parameters
+        ----------
+        run : the exported model, of inputs and outputs in the units of the data.
+        exact : whether the outputs must agree to 1e-5 (relative to the largest of a row, if that is above 1), carried
+            through the decoding, and rounding of float32; else they need only be finite.
+
+        Raises
+        ------
+        UsageError : they do not.
         """
         with torch.no_grad():
             outputs = self.deployed.model(*self.scaled).double()
-            said = run(*self.sample).double()
+            exported = run(*self.sample).double()
         true = self._delivered(outputs)
-        apart = (said - true).abs()
-        bad = apart > self._allowed(outputs, true) if exact else ~torch.isfinite(said)
+        apart = (exported - true).abs()
+        bad = apart > self._allowed(outputs, true) if exact else ~torch.isfinite(exported)
         bad |= apart.isnan()
         if bad.any():
             what = f"the exported model is not the checkpoint's: up to {float(apart.max()):.3g} apart"
@@ -140,10 +149,10 @@ class ExportCheck:
         return float(apart.max())
 
     def _allowed(self, outputs: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-        """What an error of TOLERANCE in every output, of either sign, may do to what is delivered; [n, rows, H]."""
+        """How much an error of TOLERANCE in every output, of either sign, may change the result; [n, rows, H]."""
         slack = TOLERANCE * outputs.abs().amax(dim=(0, 2), keepdim=True).clamp(min=1)
-        toss = torch.Generator().manual_seed(0)
-        patterns = torch.randint(0, 2, (PATTERNS, outputs.shape[1], 1), generator=toss) * 2 - 1
+        generator = torch.Generator().manual_seed(0)
+        patterns = torch.randint(0, 2, (PATTERNS, outputs.shape[1], 1), generator=generator) * 2 - 1
         patterns[0], patterns[1] = 1, -1
         allowed = torch.stack([(self._delivered(outputs + slack * sign) - true).abs() for sign in patterns]).amax(0)
         one, none = (self._delivered(torch.full_like(outputs[:1, :, :1], level)) for level in (1.0, 0.0))
@@ -154,7 +163,7 @@ class ExportCheck:
         return delivered(self.task, outputs)
 
     def compare(self, run: Run) -> dict[str, Any] | None:
-        """The metric that the run was chosen by, on all of the scored split, of both; None where no label is known."""
+        """The monitor of both models on the whole scored split; None where no label is known."""
         if not self.labelled:
             return None
         before = self._metric(self.deployed.model, self.device_data, decoded=False)
@@ -166,7 +175,7 @@ class ExportCheck:
         return found | {"drop": drop}
 
     def _metric(self, run: Run, device_data: DeviceData, *, decoded: bool) -> float | None:
-        """Of a model over a device_data's windows; `decoded`: it speaks in the data's own units already."""
+        """The monitor of a model on windows of `device_data`; `decoded`: its outputs are in the units of the data."""
         outputs = predict(run, device_data.windows(self.index), Precision(CPU), self.batch)
         pred = self._in_task_units(outputs) if decoded else self.task.decode(outputs)
         run_data = self.inference.run_data
@@ -177,17 +186,17 @@ class ExportCheck:
         value: float | None = found[self.task.monitor]
         return value
 
-    def _in_task_units(self, said: torch.Tensor) -> np.ndarray:
-        """Back from the data's own units: the task's map to them is affine."""
-        rows = torch.zeros((1, said.shape[1], 1), dtype=torch.float64)
+    def _in_task_units(self, exported: torch.Tensor) -> np.ndarray:
+        """Outputs in the units of the data, back in those of the task: the map between them is affine."""
+        rows = torch.zeros((1, exported.shape[1], 1), dtype=torch.float64)
         offset = self.task.inverse_transform(rows)
         factor = self.task.inverse_transform(rows + 1) - offset
-        back: np.ndarray = ((said.double() - offset) / factor).numpy()
+        back: np.ndarray = ((exported.double() - offset) / factor).numpy()
         return back.astype(np.float32) if factor.ne(1).any() else back
 
 
 def latencies(calls: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median milliseconds of each call on one thread, the calls taking turns."""
+    """Median milliseconds of each call on one thread, the calls in turn."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     spent: dict[str, list[float]] = {name: [] for name in calls}

@@ -18,7 +18,7 @@ from onnxscript import optimizer
 from torch import nn
 
 OPSET = 18
-FOLDED = 1 << 30  # elements of a constant that may be worked out beforehand: any
+FOLDED = 1 << 30  # elements up to which a constant is computed at export: any
 MOST = 127  # int8 is used symmetrically, from -127 to 127
 QUIET = 3  # ONNX Runtime's severity "error"
 # The inputs of a node that hold weights; those of a recurrent one are [directions, gates * hidden, ...].
@@ -26,9 +26,9 @@ WEIGHTS = {"MatMul": (0, 1), "Gemm": (1,), "Conv": (1,), "ConvTranspose": (1,), 
 
 
 def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str) -> bytes:
-    """An ONNX model of `module`, called with the tensors of `example` in their order; their first dimension is any.
+    """An ONNX model of `module`, called with the tensors of `example` in order; their first dimension may vary.
 
-    What the exporter notes of our source files is taken out. Raises whatever the exporter raises.
+    References to our source files are removed. Raises whatever the exporter raises.
     """
     batch = torch.export.Dim("batch", min=1)
     program = torch.onnx.export(
@@ -50,7 +50,7 @@ def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str
 
 
 def _fold(graph: Any) -> None:
-    """Work out what depends on constants alone, such as weights made of weights: the optimizer stops at a Split."""
+    """Compute what depends on constants alone, such as weights made of weights: the optimizer stops at a Split."""
     known = {part.name: numpy_helper.to_array(part) for part in graph.initializer}
     nodes = []
     for node in graph.node:
@@ -60,7 +60,7 @@ def _fold(graph: Any) -> None:
             continue
         made = ReferenceEvaluator(node, opsets={"": OPSET}).run(None, {name: known[name] for name in names})
         known |= dict(zip(node.output, made, strict=True))
-    used = {name for node in nodes for name in node.input} | {place.name for place in graph.output}
+    used = {name for node in nodes for name in node.input} | {value.name for value in graph.output}
     graph.ClearField("initializer")
     graph.ClearField("node")
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in known.items() if name in used)
@@ -68,7 +68,7 @@ def _fold(graph: Any) -> None:
 
 
 def _strip(model: Any) -> None:
-    """Take out names of files, lines and classes, and the shapes of what lies between."""
+    """Remove names of files, lines and classes, and the shapes of intermediate values."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
@@ -77,10 +77,10 @@ def _strip(model: Any) -> None:
 
 
 def quantised(data: bytes) -> bytes:
-    """The model with its weights as int8 in front of a DequantizeLinear: weight = scale * int8, a scale a row.
+    """The model with its weights as int8 before a DequantizeLinear: weight = scale * int8, one scale for each row.
 
-    A row is what makes one output: of a recurrent layer that of one gate and unit (both directions share its scale).
-    Symmetric, so that 0 stays 0. Activations, biases and what would not get smaller stay float32.
+    A row gives one output; in a recurrent layer, one gate of one unit (both directions share the scale).
+    Symmetric, so 0 stays 0. Activations, biases and what would not get smaller stay float32.
     """
     model = onnx.load_from_string(data)
     graph = model.graph
@@ -119,20 +119,20 @@ def _gains(values: np.ndarray, axis: int) -> bool:
 
 
 def _weight_axes(graph: Any) -> dict[str, int]:
-    """{constant: the axis of its outputs}, of those that are nothing but weights, along one axis."""
+    """{constant: the axis of its outputs}, of constants that are used only as weights, along one axis."""
     found: dict[str, set[int | None]] = {}
     ranks = {weight.name: len(weight.dims) for weight in graph.initializer}
     for node in graph.node:
-        for place, name in enumerate(node.input):
+        for position, name in enumerate(node.input):
             if name in ranks:
-                weight = place in WEIGHTS.get(node.op_type, ()) and ranks[name] > 1
-                found.setdefault(name, set()).add(_axis(node, place, ranks[name]) if weight else None)
+                weight = position in WEIGHTS.get(node.op_type, ()) and ranks[name] > 1
+                found.setdefault(name, set()).add(_axis(node, position, ranks[name]) if weight else None)
     return {name: axis for name, axes in found.items() if len(axes) == 1 and (axis := next(iter(axes))) is not None}
 
 
-def _axis(node: Any, place: int, rank: int) -> int:
+def _axis(node: Any, position: int, rank: int) -> int:
     if node.op_type == "MatMul":
-        return rank - 1 if place == 1 else rank - 2
+        return rank - 1 if position == 1 else rank - 2
     if node.op_type == "Gemm":
         return 0 if any(a.name == "transB" and a.i for a in node.attribute) else 1
     return 0 if node.op_type == "Conv" else 1
@@ -144,7 +144,7 @@ def opened(data: bytes, names: Sequence[str]) -> Callable[..., torch.Tensor]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    assert [place.name for place in session.get_inputs()] == list(names)
+    assert [value.name for value in session.get_inputs()] == list(names)
 
     def run(*seen: torch.Tensor) -> torch.Tensor:
         fed = {name: part.numpy() for name, part in zip(names, seen, strict=True)}

@@ -1,9 +1,9 @@
 """The registry of tasks: a file or a folder each, see registry.py.
 
 A task's file (`task.py` where it is a folder) holds literal tables, read without importing it, and one class under
-`@register`; `tasks/base.py` says what the class must offer. The tables: `FLAGS`, the task's own flags; and where they
-are needed `DEFAULTS`, its own defaults of flags that every task has; `PRESETS` {flag: {value: {flag: default}}},
-defaults that come with a value of a flag; `UNUSED`, flags of every task that mean nothing to this one.
+`@register`; `tasks/base.py` describes what the class must offer. The tables: `FLAGS`, the flags of the task; and if
+needed `DEFAULTS`, other defaults for flags that every task has; `PRESETS` {flag: {value: {flag: default}}},
+defaults that come with a value of a flag; `UNUSED`, flags of every task that this one does not use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ register, names, table = _registry.register, _registry.names, _registry.table
 
 @cache
 def flags(name: str) -> tuple[Flag, ...]:
-    """The flags that are this task's own."""
+    """The flags of this task alone, from the FLAGS table."""
     return table_flags(table(name, "FLAGS"), group=name)
 
 

@@ -31,7 +31,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class DerivedFeatures(Protocol):
-    """Inputs that are made of a series as windows are read, since all of them would be a multiple of it."""
+    """Inputs computed from a series as windows are read, since all of them at once would be a multiple of it."""
 
     channels: tuple[str, ...]
 
@@ -39,16 +39,16 @@ class DerivedFeatures(Protocol):
         """Each input unscaled, [total], one after the other."""
         ...
 
-    def read(self, scaler: Scaler, home: torch.device) -> Readable:
-        """The inputs of windows, scaled, on their device."""
+    def read(self, scaler: Scaler, device: torch.device) -> Readable:
+        """The inputs [C, total], scaled, as windows read them on a device."""
         ...
 
 
 class Task(ABC):
-    """What a model is asked for, and how the answers are judged.
+    """What a model predicts, and how predictions are evaluated.
 
     A task is built from its options and fitted to the targets of training; a fitted task holds its constants in
-    `fitted`, plain values that a checkpoint keeps. `truth` and `pred` are arrays [n, K, H] in the task's own units:
+    `fitted`, plain values that a checkpoint keeps. `truth` and `pred` are arrays [n, K, H] in the units of the task:
     n windows, K outputs, H steps.
 
     Parameters
@@ -58,9 +58,9 @@ class Task(ABC):
 
     head: str  # "pool", "step" or "forecast", see backbones/model.py
     horizon: int = 1  # H
-    autoregressive: bool = False  # the target is what comes next of the model's own input
-    target_in_context: bool = False  # the target lies within the context: inference covers all, nothing comes next
-    derived: tuple[str, ...] = ()  # inputs that `derived_features` makes, which are no channels of a series
+    autoregressive: bool = False  # the target is the continuation of the model's input
+    target_in_context: bool = False  # the target is inside the context: inference covers every step, nothing comes next
+    derived: tuple[str, ...] = ()  # inputs that `derived_features` computes, which are not channels of a series
     monitor: str  # the metric of `val_metrics` that early stopping and the best checkpoint watch
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
@@ -76,15 +76,15 @@ class Task(ABC):
 
     @abstractmethod
     def name_part(self) -> list[str]:
-        """The parts of the run's name that say how the task is set."""
+        """The parts of the run's name that stand for the task's options."""
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """Settings that follow from the length of the context; called once, before windows are laid.
+        """Settings that follow from the length of the context; called once, before windows are made.
 
         Parameters
         ----------
         config : the settings so far.
-        context_len : L, in steps, which the task may note for itself.
+        context_len : L, in steps; a task may keep it.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class Task(ABC):
         return reading.read(config, columns)
 
     def targets(self, series: Series, config: RunConfig) -> Targets | None:
-        """What the outputs of a window are made from, or None where the data do not hold it.
+        """What the outputs of a window are learned from, or None where the data do not have it.
 
         The default is a label: given per row (`--labels`, values [K, N]), or a channel's value along time ([K, total]).
 
@@ -202,11 +202,11 @@ class Task(ABC):
         return keep
 
     def derived_features(self, series: Series) -> DerivedFeatures | None:
-        """Inputs made from the values [C, total] of a series as windows are read; None: the channels of `inputs`."""
+        """Inputs computed from values [C, total] of a series as windows are read; None: the channels of `inputs`."""
         return None
 
     def for_training(self, windows: Windows) -> Windows:
-        """The windows to learn from, x [B, C, L] and y [B, K, H]: a task that augments returns others like them."""
+        """The windows to learn from, x [B, C, L] and y [B, K, H]; a task that augments returns changed ones."""
         return windows
 
     def judged_stride(self, config: RunConfig) -> int:
@@ -236,7 +236,7 @@ class Task(ABC):
         return len(names)
 
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
-        """How many channels these data lack, all of them labels that inference can do without.
+        """How many channels the data lack that are labels, which inference does not need.
 
         Parameters
         ----------
@@ -294,10 +294,10 @@ class Task(ABC):
         """
 
     def on_fitted(self) -> None:  # noqa: B027
-        """Called once the constants are known: what they change about the task, such as the monitor."""
+        """Called once the constants are known, to set what depends on them, such as the monitor."""
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:  # noqa: B027
-        """Refuse splits that cannot be learned from or chosen on; most tasks take any.
+        """Refuse splits that nothing can be learned from or chosen on; most tasks accept any.
 
         Parameters
         ----------
@@ -306,17 +306,17 @@ class Task(ABC):
 
         Raises
         ------
-        DataError : with what is missing in which split.
+        DataError : a split lacks something; the message names both.
         """
 
-    # --- between the model and the task's units ----------------------------------------------------------------------
+    # --- between the model and the units of the task -----------------------------------------------------------------
 
     @abstractmethod
     def truth(self, raw: np.ndarray) -> np.ndarray:
         """Raw label values [..., K, H] as truth in the task's units, of the same shape; NaN stays NaN."""
 
     def encode(self, truth: np.ndarray) -> np.ndarray:
-        """Truth [..., K, H] as the loss sees it, float32, of the same shape."""
+        """Truth [..., K, H] as the loss gets it, float32, of the same shape."""
         return truth
 
     @abstractmethod
@@ -329,18 +329,18 @@ class Task(ABC):
 
     @abstractmethod
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
-        """The model's outputs [n, K, H] in the task's units, in the precision that they come in."""
+        """The model's outputs [n, K, H] in the task's units, in their precision."""
 
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
         """`units` of outputs [n, K, H] as an array of the same shape, float32."""
         return self.units(outputs.float()).cpu().numpy()
 
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
-        """Predictions [n, K, H] in the data's own units: a factor and an offset for each row, where they differ."""
+        """Predictions [n, K, H] in the units of the data: a factor and an offset for each row, where they differ."""
         return pred
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
-        """For a program that runs an exported model.
+        """The description of the outputs for a program that runs an exported model.
 
         Parameters
         ----------
@@ -353,15 +353,15 @@ class Task(ABC):
         """
         return {"rows": [{"name": name, "what": self.row_kind} for name in names], "calibration": dict(calibration)}
 
-    # --- judgement ---------------------------------------------------------------------------------------------------
+    # --- evaluation --------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
-        """The few numbers followed over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
+        """The few metrics to follow over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
 
     @abstractmethod
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
-        """What is chosen on validation: thresholds of probabilities, margins of intervals.
+        """Choose on validation: thresholds of probabilities, margins of intervals.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class Task(ABC):
         ----------
         scored : predictions [n, K, H] whose truth is known.
         calibration : what `choose_thresholds` returned.
-        eval_context : the data beside them.
+        eval_context : the data, for times and names.
 
         Returns
         -------
@@ -392,11 +392,11 @@ class Task(ABC):
 
     @abstractmethod
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        """The reference predictors beside a model, by name.
+        """The reference predictors that a model is compared with, by name.
 
         Parameters
         ----------
-        eval_context : the data that they look at.
+        eval_context : the data that they read.
         train, val : windows to fit on; None in inference, where those of `fitted_references` are left out.
 
         Returns
@@ -420,7 +420,7 @@ class Task(ABC):
         Parameters
         ----------
         folder : the run's.
-        eval_context : the data beside them.
+        eval_context : the data, for times and names.
         calibration : what `choose_thresholds` returned.
         scored : predictions [n, K, H] of windows whose target lies in the data.
         ahead : predictions of the last context of every row, the target not yet seen; None where there are none.
@@ -433,7 +433,7 @@ class Task(ABC):
         Parameters
         ----------
         folder : the run's.
-        eval_context : the data beside the predictions.
+        eval_context : the data, for times and names.
         calibration : what `choose_thresholds` returned.
         shown : predictions [n, K, H] to draw, and the figures of the references.
         """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn.metrics  # noqa: F401 - metrics.py's, brought before memory is measured and not in the first epoch
+import sklearn.metrics  # noqa: F401 - of metrics.py, imported before memory is measured and not in the first epoch
 import torch
 
 import losses
@@ -61,12 +61,12 @@ FLAGS = {
 }
 
 FRAMES = {"logistic_last": 1, "logistic_window": 0}  # logistic regressions, and how many steps they see; 0: all
-MOST_POS_WEIGHT = 100.0  # a handful of positives must not drown everything else
+MOST_POS_WEIGHT = 100.0  # a handful of positives must not outweigh everything else
 
 
 @register
 class Classify(LabelTask):
-    """Outputs are logits, predictions probabilities."""
+    """The outputs are logits, the predictions probabilities."""
 
     head = "pool"
     monitor, direction = "pr_auc", "max"
@@ -111,11 +111,11 @@ class Classify(LabelTask):
 
     def _pos_weight(self, rate: np.ndarray) -> list[float]:
         """The weight of the true class of each label, whose shares in training are `rate` [K]."""
-        asked = self.options.pos_weight
-        if asked == "global":
+        weight = self.options.pos_weight
+        if weight == "global":
             ratio: np.ndarray = (1 - rate) / np.maximum(rate, 1 / MOST_POS_WEIGHT)
-            return [float(weight) for weight in ratio.clip(max=MOST_POS_WEIGHT)]
-        return [1.0 if asked == "none" else float(asked)] * len(rate)
+            return [float(value) for value in ratio.clip(max=MOST_POS_WEIGHT)]
+        return [1.0 if weight == "none" else float(weight)] * len(rate)
 
     def on_fitted(self) -> None:
         self.exclusive = self.fitted.get("exclusive", False)
@@ -127,7 +127,7 @@ class Classify(LabelTask):
             self.fitted_references = (*Classify.fitted_references, *FRAMES)
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
-        """Training needs both classes of every label, validation of at least one: else nothing can be chosen there."""
+        """Training needs both classes of every label, validation those of one at least, so that tau can be chosen."""
         if self.exclusive:
             multiclass.check_one({split: part for split, part in truth.items() if len(part)})
         one_class = {
@@ -210,8 +210,8 @@ class Classify(LabelTask):
         if self.exclusive:
             return found | multiclass.report(truth, pred, eval_context.names)
         if len(reports) > 1:
-            told = multiclass.accuracy(truth, pred, calibration["tau"], exclusive=False) if len(truth) else None
-            found["accuracy"] = told
+            accuracy = multiclass.accuracy(truth, pred, calibration["tau"], exclusive=False) if len(truth) else None
+            found["accuracy"] = accuracy
         return found
 
     def constant_predictions(self) -> dict[str, np.ndarray]:
@@ -220,20 +220,20 @@ class Classify(LabelTask):
         return {"base_rate": rate, "majority": likely.astype(np.float32)}
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        makers = super().references(eval_context, train, val)
+        predictors = super().references(eval_context, train, val)
         if train is not None and len(eval_context.names) > 1:
             truth = self.truth(eval_context.raw(train))
             for name, frames in FRAMES.items():
                 steps = frames or train.length
-                makers[name] = multiclass.logistic(eval_context, train, truth, steps, exclusive=self.exclusive)
-        return makers
+                predictors[name] = multiclass.logistic(eval_context, train, truth, steps, exclusive=self.exclusive)
+        return predictors
 
     def estimator(self, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
 
-    def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
+    def predict_with(self, estimator: Any, x: np.ndarray) -> np.ndarray:
         probability: np.ndarray = estimator.predict_proba(x)[:, -1]
         return probability
 
@@ -278,7 +278,7 @@ class Classify(LabelTask):
 
     @staticmethod
     def _counts(truth: np.ndarray, pred: np.ndarray, cut: Sequence[float]) -> dict[str, Any]:
-        """Confusion counts summed over the labels, each at its own threshold."""
+        """Confusion counts summed over the labels, each at the threshold in `cut` [K]."""
         found = [metrics.binary_metrics(truth[:, k].ravel(), pred[:, k].ravel(), c) for k, c in enumerate(cut)]
         return {key: sum(f[key] for f in found) for key in ("tp", "fp", "fn", "tn")} | {
             "threshold": float(np.mean(cut))

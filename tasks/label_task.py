@@ -1,4 +1,4 @@
-"""What the tasks share whose target is a label: one number a window and output, or one a row.
+"""The base of the tasks whose target is a label: one number for each window and output, or for each row.
 
 Their references are constants, persistence and gradient boosting; their predictions are a table, a line a window.
 """
@@ -19,7 +19,7 @@ from tasks.predictions import EvalContext, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index
 
-MOST_CELLS = 4_000_000  # numbers that gradient boosting is fitted on: seconds, whatever the data's size
+MOST_CELLS = 4_000_000  # numbers that gradient boosting is fitted on: it takes seconds for data of any size
 MOST_WINDOWS = 20_000
 CHUNK = 1 << 22  # numbers of flattened windows made at once
 
@@ -39,25 +39,25 @@ class LabelTask(Task):
         """A scikit-learn model, unfitted, for one output on flattened windows."""
 
     @abstractmethod
-    def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
+    def predict_with(self, estimator: Any, x: np.ndarray) -> np.ndarray:
         """A fitted estimator's predictions [n] for flattened windows [n, C * L], in the task's units."""
 
     @abstractmethod
     def table(self, truth: np.ndarray, pred: np.ndarray, calibration: Mapping[str, Any]) -> Iterable[Sequence[Any]]:
-        """What preds.csv says of each window under `columns`, for one output."""
+        """The cells of preds.csv under `columns` for each of n windows, for one output: truth and pred [n]."""
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         targets = eval_context.targets
         assert targets is not None
-        makers: dict[str, Predictor] = {
+        predictors: dict[str, Predictor] = {
             name: partial(_constant, np.asarray(constant, np.float32))
             for name, constant in self.constant_predictions().items()
         }
         if not targets.per_row:
-            makers["persistence"] = lambda index: self.truth(_last_seen(targets, index))
+            predictors["persistence"] = lambda index: self.truth(_last_seen(targets, index))
         if train is not None:
-            makers["gradient_boosting"] = self._boosting(eval_context, train)
-        return makers
+            predictors["gradient_boosting"] = self._boosting(eval_context, train)
+        return predictors
 
     def _boosting(self, eval_context: EvalContext, train: Index) -> Predictor:
         """Fit one histogram gradient boosting an output on a bounded sample of the flattened training windows."""
@@ -72,17 +72,17 @@ class LabelTask(Task):
             model = self.estimator(eval_context.seed)
             models.append(model.fit(x, y[:, k, 0]) if len(np.unique(y[:, k, 0])) > 1 else None)
 
-        def consult(index: Index) -> np.ndarray:
+        def predict(index: Index) -> np.ndarray:
             starts = index.starts()
             out = np.empty((len(starts), len(models), 1), np.float32)
             step = max(CHUNK // width, 1)
             for begin in range(0, len(starts), step):
                 part = flatten(inputs, starts[begin : begin + step], index.length)
                 for k, model in enumerate(models):
-                    out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else self.consult(model, part)
+                    out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else self.predict_with(model, part)
             return out
 
-        return consult
+        return predict
 
     def write(
         self,
@@ -108,9 +108,9 @@ class LabelTask(Task):
         time = end - eval_context.series.offsets[row]
         truth = np.full_like(part.pred, np.nan) if part.truth is None else part.truth
         for k, name in enumerate(eval_context.names):
-            own = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
+            chosen = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
             label = [name] if len(eval_context.names) > 1 else []
-            for r, t, marks in zip(row, time, self.table(truth[:, k, 0], part.pred[:, k, 0], own), strict=True):
+            for r, t, marks in zip(row, time, self.table(truth[:, k, 0], part.pred[:, k, 0], chosen), strict=True):
                 yield eval_context.series.rows[r], t, *label, *marks
 
 
@@ -130,14 +130,14 @@ def _constant(value: np.ndarray, index: Index) -> np.ndarray:
 
 
 def _last_seen(targets: Targets, index: Index) -> np.ndarray:
-    """The label at the context's last step, carried to the target; the training-free forecast of no change."""
+    """The label at the last step of the context as the prediction of the target: the forecast of no change."""
     value = targets.values[:, index.starts() + index.length - 1]
     table: np.ndarray = np.nan_to_num(value).T[:, :, None]
     return table
 
 
 def flatten(inputs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """[C, total], [n] -> [n, C * L]."""
+    """The windows of `inputs` [C, total] at `starts` [n], flattened: [n, C * L]."""
     windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts]
     table: np.ndarray = windows.transpose(1, 0, 2).reshape(len(starts), -1)
     return table

@@ -1,6 +1,6 @@
-"""Labels given per row, several of them: classes of which one holds (softmax), and what stands beside them.
+"""Several labels per row: exclusive classes (softmax), and the metrics and references for them.
 
-K labels are classes when exactly one of them is true of every row of training; else each is true or not by itself.
+K labels are classes if exactly one of them is true in every row of training; else each is true or not by itself.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece")
 
 
 def one_of_many(truth: np.ndarray) -> bool:
-    """Whether of K > 1 labels [n, K, 1] exactly one is true in every row."""
+    """Whether exactly one of K > 1 labels [n, K, 1] is true in every row."""
     return truth.shape[1] > 1 and bool((truth.sum(axis=1) == 1).all())
 
 
 def check_one(truth: Mapping[str, np.ndarray]) -> None:
     """DataError where a split has a row without a class, or with several, when training has none."""
     for split, part in truth.items():
-        held = part.sum(axis=1)
-        if not (held == 1).all():
-            row = int(np.argmax(held[:, 0] != 1))
+        count = part.sum(axis=1)
+        if not (count == 1).all():
+            row = int(np.argmax(count[:, 0] != 1))
             what = (
-                f"{int(held[row, 0])} labels are true of row {row} of the {split} split, and one of every training row"
+                f"{int(count[row, 0])} labels are true in row {row} of the {split} split, but one in every training row"
             )
             hint = "with such a row in training (another --seed) each label is learned by itself"
             raise DataError(what, where="labels", hint=hint)
@@ -61,12 +61,12 @@ def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predict
         for part in parts:
             row = part.index.rows()
             time = part.index.starts() + part.index.length - 1 - eval_context.series.offsets[row]
-            said = names[part.pred[:, :, 0].argmax(axis=1)]
+            predicted = names[part.pred[:, :, 0].argmax(axis=1)]
             true = [""] * len(row)
             if part.truth is not None:
                 known = np.isfinite(part.truth[:, :, 0]).all(axis=1)
                 true = np.where(known, names[np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1)], "").tolist()
-            for r, t, y, guess, p in zip(row, time, true, said, part.pred[:, :, 0], strict=True):
+            for r, t, y, guess, p in zip(row, time, true, predicted, part.pred[:, :, 0], strict=True):
                 yield eval_context.series.rows[r], t, y, guess, *(f"{value:.7g}" for value in p)
 
     write_csv(path, ["row", "time", "y_true", "y_pred", *(f"p {name}" for name in eval_context.names)], lines())
@@ -87,7 +87,7 @@ def logistic(eval_context: EvalContext, train: Index, truth: np.ndarray, frames:
     columns = [y.argmax(axis=1)] if exclusive else list(y.T)
     models = [LogisticRegression(max_iter=300).fit(x, t) if len(np.unique(t)) > 1 else None for t in columns]
 
-    def consult(index: Index) -> np.ndarray:
+    def predict(index: Index) -> np.ndarray:
         out = np.zeros((len(index), y.shape[1], 1), np.float32)
         part = flatten(inputs, index.starts() + index.length - frames, frames)
         for k, model in enumerate(models):
@@ -97,4 +97,4 @@ def logistic(eval_context: EvalContext, train: Index, truth: np.ndarray, frames:
                 out[:, k, 0] = y[0, k] if model is None else model.predict_proba(part)[:, 1]
         return out
 
-    return consult
+    return predict

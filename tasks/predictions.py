@@ -1,4 +1,4 @@
-"""What is judged, drawn and written: predictions, and the data beside them."""
+"""What is evaluated, drawn and written: predictions, and the data they belong to."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Predictor = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windo
 
 @dataclass(frozen=True)
 class Predictions:
-    """One set of windows with predictions; `truth` is None where no label is known."""
+    """The predictions of n windows, pred and truth [n, K, H]; `truth` is None where no label is known."""
 
     index: Index
     pred: np.ndarray  # [n, K, H]
     truth: np.ndarray | None
 
     def judged(self) -> tuple[np.ndarray, np.ndarray]:
-        """(truth, pred), where the truth is known."""
+        """(truth, pred), each [n, K, H]. Only where the truth is known."""
         assert self.truth is not None
         return self.truth, self.pred
 
 
 @dataclass(frozen=True)
 class PlotInputs:
-    """What a task draws: scored windows, or where there are none the forecasts past the end."""
+    """What a task draws: scored windows, or if there are none the forecasts past the end."""
 
-    name: str  # the model's
+    name: str  # of the model
     title: str
     scored: Predictions | None
     ahead: Predictions | None
-    beside: Mapping[str, Any]  # the references' figures on the same windows
+    beside: Mapping[str, Any]  # the metrics of the references on the same windows
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class EvalContext:
     series: Series
     targets: Targets | None
     scaled: np.ndarray  # [C, total], the model's input; empty where it is made as windows are read
-    target_channels: tuple[int, ...]  # rows of `scaled` that the outputs continue; none where they do not
+    target_channels: tuple[int, ...]  # rows of `scaled` that the outputs continue; () where they do not
     names: Sequence[str]
     per_row: bool
     seed: int
     scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
 
     def raw(self, index: Index) -> np.ndarray:
-        """The label as it stands in the data: [n, K, H]."""
+        """The label in the data's units, at the targets of an index of n windows: [n, K, H]."""
         assert self.targets is not None
         return self.targets.at(index)

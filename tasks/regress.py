@@ -41,7 +41,7 @@ FLAGS = {
 
 @register
 class Regress(LabelTask):
-    """Outputs are the label standardised on training; predictions are in the label's unit."""
+    """The outputs are the label standardised on training; predictions are in the unit of the label."""
 
     head = "pool"
     monitor, direction = "mae", "min"
@@ -111,7 +111,7 @@ class Regress(LabelTask):
         loss = "absolute_error" if self.options.loss == "l1" else "squared_error"
         return HistGradientBoostingRegressor(loss=loss, random_state=seed, early_stopping=False)
 
-    def consult(self, estimator: Any, x: np.ndarray) -> np.ndarray:
+    def predict_with(self, estimator: Any, x: np.ndarray) -> np.ndarray:
         value: np.ndarray = estimator.predict(x)
         return self.truth(value)
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Sample(Protocol):
-    """What a task fits its constants to, where an array of it all would be a copy of the data."""
+    """Targets that a task fits its constants to, where one array of them would be a copy of the data."""
 
     def means(self) -> list[float]:
-        """The mean of each output."""
+        """The mean of each of the K outputs."""
         ...
 
 
@@ -35,22 +35,22 @@ class Targets:
     per_row: bool
 
     def usable(self) -> np.ndarray:
-        """Mask [total] (or [N]) of what is known of all outputs."""
+        """Mask [total] (or [N]) of where all outputs are known."""
         known: np.ndarray = ~np.isnan(self.values).any(axis=0)
         return known
 
     def at(self, index: Index) -> np.ndarray:
-        """The labels as they stand in the data at the targets of an index: [n, K, H]."""
+        """The labels in the data's units, at the targets of an index of n windows: [n, K, H]."""
         return spans(self.values, index)
 
     def during(self, steps: np.ndarray) -> Any:
         """The labels at the steps of a mask, each once: [1, K, steps], or a Sample."""
         return self.values[:, steps][None]
 
-    def read(self, task: Task, home: torch.device) -> torch.Tensor | Readable:
-        """The targets of windows as the loss sees them, [K, total], on their device."""
+    def read(self, task: Task, device: torch.device) -> torch.Tensor | Readable:
+        """The targets as the loss gets them, [K, total], on a device, or what reads them there."""
         targets = task.encode(task.truth(self.values))
-        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(home)
+        return torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(device)
 
 
 def spans(values: np.ndarray, index: Index) -> np.ndarray:
@@ -63,7 +63,7 @@ def spans(values: np.ndarray, index: Index) -> np.ndarray:
 
 
 def rescaled(value: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """Standardised rows [n, K, H] in the units that `mean` and `std` [K] are in."""
+    """Standardised rows [n, K, H] in the units of `mean` and `std` [K]."""
     shift, scale = (torch.tensor(part, dtype=value.dtype, device=value.device)[:, None] for part in (mean, std))
     return value * scale + shift
 

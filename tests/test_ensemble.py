@@ -103,7 +103,7 @@ def test_a_stored_checkpoint_loads_by_its_old_keys_and_predicts_the_same():
     kept = model.state_dict() | {"backbone.weight": torch.tensor([0.25, 0.75])}
     again = build_model(ModelSpec.of(TWO))
     again.load_state_dict(kept)
-    apart = model.backbone.apart(x, None)
+    apart = model.backbone.member_outputs(x, None)
     assert torch.allclose(again(x), 0.25 * apart[0] + 0.75 * apart[1], atol=1e-6)
 
 

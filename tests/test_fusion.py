@@ -392,7 +392,7 @@ def test_labels_that_may_hold_together_stay_independent(home):
     np.savez(home / "raw.npz", **held)
     done = go(home, TRAIN, QUIET)
     if done.code:  # the row fell into validation or test: training has classes, and that is told
-        assert done.code == 3 and "3 labels are true of row" in done.err
+        assert done.code == 3 and "3 labels are true in row" in done.err
     for seed in range(5):
         done = go(home, TRAIN, QUIET, f"--seed {seed} --epochs 1")
         if done.code == 0:

@@ -233,7 +233,7 @@ def test_frozen_meters_are_found_on_real_data(tmp_path, shared):
     line = f"--mode train --task nilm --csv {place} --time-col timestamp --mains-col aggregate --resample 16s"
     done = go(tmp_path, line, "--device-cols fridge dishwasher --drop-flatlines --dry-run")
     assert done.code == 0, done.err
-    assert "stands still at 2729 W for 795" in done.err
+    assert "is frozen at 2729 W for 795" in done.err
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------

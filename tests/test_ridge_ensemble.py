@@ -70,7 +70,7 @@ def test_the_map_between_cycles_is_a_regression_of_cycles_on_cycles(lookback, ho
 
 def test_folded_members_and_channels_of_their_own_regress_what_is_left():
     pieces = [walk(2, 150), walk(2, 80, 1)]
-    folded, own = Member(40, 1, "folded", 0.2), Member(40, 1, "folded", 0.2, own=0.5)
+    folded, own = Member(40, 1, "folded", 0.2), Member(40, 1, "folded", 0.2, channel_penalty=0.5)
     found = solved(pieces, [folded, own], **SETTINGS)
     x, y = cut(pieces, 40, 7, centre=1)
     base = ridge_ensemble._between_cycles(squares(gram(pieces, 47), len(x), 7, 1), 12)
@@ -84,13 +84,13 @@ def test_folded_members_and_channels_of_their_own_regress_what_is_left():
 
 
 def test_which_members_there_are():
-    both = ridge_ensemble._members([168, 336, 512, 720], period=24, own=True)
+    both = ridge_ensemble._members([168, 336, 512, 720], period=24, by_channel=True)
     assert len(both) == len(set(both)) == 4 * 2 * (3 + 2 + 2 + 4)
     assert {one.centre for one in both} == {1, 24}
-    alone = ridge_ensemble._members([168, 336, 512, 720], period=24, own=False)
-    assert alone == [one for one in both if not one.own] and len(alone) == 4 * 2 * 7
-    assert {one.kind for one in ridge_ensemble._members([40, 80], period=41, own=False)} == {"aged", "plain"}
-    assert {one.centre for one in ridge_ensemble._members([8], period=1, own=False)} == {1, 8}
+    alone = ridge_ensemble._members([168, 336, 512, 720], period=24, by_channel=False)
+    assert alone == [one for one in both if not one.channel_penalty] and len(alone) == 4 * 2 * 7
+    assert {one.kind for one in ridge_ensemble._members([40, 80], period=41, by_channel=False)} == {"aged", "plain"}
+    assert {one.centre for one in ridge_ensemble._members([8], period=1, by_channel=False)} == {1, 8}
 
 
 # Folds, scores, weights
@@ -122,7 +122,7 @@ def test_scores_are_errors_of_windows_that_are_made():
     members = [
         Member(20, 12, "aged", 0.2),
         Member(40, 1, "folded", 0.2),
-        Member(40, 1, "folded", 0.2, own=0.5),
+        Member(40, 1, "folded", 0.2, channel_penalty=0.5),
     ]
     weights = solved(fold.fit, members, **SETTINGS)
     by_channel = ridge_ensemble._score(fold, members, **SETTINGS, groups=2)
@@ -134,7 +134,7 @@ def test_scores_are_errors_of_windows_that_are_made():
             weight = uncentred(weights.get((one, None), weights.get((one, channel))), one.centre)
             errors.append(np.square(z[:, 40:] - z[:, 40 - one.lookback : 40] @ weight).mean())
         np.testing.assert_allclose(by_channel[one], errors, rtol=1e-8)
-        if not one.own:
+        if not one.channel_penalty:
             np.testing.assert_allclose(of_all[one], [np.mean(errors)], rtol=1e-8)
 
 
@@ -177,7 +177,7 @@ def test_the_matrix_is_the_sum_of_its_members_forecasts(channels):
     z = walk(channels, 400)
     model, found = small(z)
     assert found["period"] == 12 and found["lookbacks"] == [10, 20, 30, 40]
-    members = ridge_ensemble._members([10, 20, 30, 40], 12, own=channels > 1)
+    members = ridge_ensemble._members([10, 20, 30, 40], 12, by_channel=channels > 1)
     assert found["candidates"] == len(members)
     context = 40
     folds = ridge_ensemble._folds([z[:, :300]], [z[:, 260:400]], context, 7)
@@ -234,7 +234,7 @@ def test_what_follows_training_and_validation_changes_nothing():
 def test_validation_weighs_and_does_not_train():
     """A fold is fitted on what lies before the windows that it scores; the members on training alone."""
     z = walk(2, 400)
-    members = ridge_ensemble._members([20, 40], 12, own=True)
+    members = ridge_ensemble._members([20, 40], 12, by_channel=True)
     scores = []
     for changed in (400, 300, 225):
         other = z.copy()

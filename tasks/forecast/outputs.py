@@ -1,4 +1,4 @@
-"""The files and pictures of forecasts: what comes next as a table, scored windows as arrays, both as pictures."""
+"""The files and plots of forecasts: the next steps as a table, scored windows as arrays, both as plots."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ Band = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Levels:
-    """How Q quantile levels lie in predictions [n, K * Q, H]: those of the first target, then of the next.
+    """How Q quantile levels are ordered in predictions [n, K * Q, H]: those of the first target, then of the next.
 
-    A prediction of K rows is a point forecast, whatever the levels: that of a reference, or of a model without them.
+    A prediction of K rows is a point forecast, whatever the levels: of a reference, or of a model without levels.
     """
 
     values: tuple[float, ...]
 
     @property
     def middle(self) -> int:
-        """The level that stands for the forecast: the one nearest to a half."""
+        """The number of the level that is the point forecast: the one nearest to 0.5."""
         return min(range(len(self.values)), key=lambda q: abs(self.values[q] - 0.5))
 
     def point(self, pred: np.ndarray, outputs: int) -> np.ndarray:
-        """The forecast [n, K, H]."""
+        """The point forecast [n, K, H] of predictions [n, K * Q, H] or [n, K, H]; `outputs` is K."""
         return pred if pred.shape[1] == outputs else pred[:, self.middle :: len(self.values)]
 
     def ends(self, pred: np.ndarray, outputs: int) -> Band:
-        """What an interval is calibrated from: the outer levels, or twice the forecast."""
+        """(low, high), each [n, K, H], that an interval is calibrated from: the outer levels, or twice the forecast."""
         if pred.shape[1] == outputs or len(self.values) < 2:
             point = self.point(pred, outputs)
             return point, point
         return pred[:, 0 :: len(self.values)], pred[:, len(self.values) - 1 :: len(self.values)]
 
     def band(self, pred: np.ndarray, calibration: Mapping[str, Any], outputs: int) -> Band | None:
-        """The calibrated interval; None where nothing was there to calibrate on."""
+        """The calibrated interval (low, high), each [n, K, H]; None where there was nothing to calibrate on."""
         if "margin" not in calibration:
             return None
         margin = calibration["margin"].numpy()
@@ -57,7 +57,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class ForecastOutputs:
-    """Writes and draws forecasts in the channels' own units; `mean` and `std` [K] are the scale of training."""
+    """Writes and draws forecasts in the units of the channels; `mean` and `std` [K] are the scale of training."""
 
     eval_context: EvalContext
     levels: Levels
@@ -65,12 +65,12 @@ class ForecastOutputs:
     std: Sequence[float]
 
     def unscaled(self, value: np.ndarray, k: int) -> np.ndarray:
-        """One channel's standardised values in its own unit, float64."""
+        """Standardised values of channel k in its unit, float64, of the same shape."""
         raw: np.ndarray = value.astype(np.float64) * self.std[k] + self.mean[k]
         return raw
 
     def write_ahead(self, path: Path, calibration: Mapping[str, Any], ahead: Predictions) -> None:
-        """forecast.csv: the steps after each row's end, in the channels' own units; `row` where there are several."""
+        """Write forecast.csv: the steps after the end of each row, in the units of the channels; `row` if several."""
         series = self.eval_context.series
         row = ["row"] if series.n_rows > 1 else []
         step = "date" if series.clock is not None else "step"
@@ -92,8 +92,9 @@ class ForecastOutputs:
                     yield *row_id, date, name, *(f"{value[h]:.7g}" for value in values)
 
     def write_scored(self, path: Path, calibration: Mapping[str, Any], scored: Predictions) -> None:
-        """preds.npz: pred, truth, low, high [n, K, H] in the channels' own units; `row`, `channel`; `time` of the
-        target's first step (ns since 1970 where there are dates, else its number within the row)."""
+        """Write preds.npz: pred, truth, low, high [n, K, H] in the units of the channels; `row` [n], `channel` [K];
+        `time` [n] of the target's first step (ns since 1970 where there are dates, else its number within the row).
+        """
         names, index, series = self.eval_context.names, scored.index, self.eval_context.series
         parts = {"pred": self.levels.point(scored.pred, len(names))}
         parts |= {} if scored.truth is None else {"truth": scored.truth}
@@ -109,7 +110,7 @@ class ForecastOutputs:
         part.replace(path)
 
     def panels(self, calibration: Mapping[str, Any], drawn: Predictions) -> list[Panel]:
-        """A few windows, evenly spread, the channels taking turns; of fewer windows, several channels."""
+        """Panels of a few windows, evenly spread, with the channels in turn; of fewer windows, several channels."""
         picks = _chosen(len(drawn.pred), len(self.eval_context.names))
         return [self._panel(calibration, drawn, at, k) for at, k in picks]
 
@@ -136,7 +137,7 @@ class ForecastOutputs:
 
 
 def _dates(series: Series, row: int, steps: int) -> list[str]:
-    """The `steps` after a row's end as text: dates where there is a clock, else the step's number within its row."""
+    """The `steps` after the end of a row as text: dates where there is a clock, else numbers of steps in the row."""
     if series.clock is None or series.time is None:
         length = int(series.lengths[row])
         return [str(length + step) for step in range(steps)]

@@ -1,7 +1,7 @@
 """forecast: the next H steps of the channels themselves.
 
-Models see and predict standardised channels (mean and deviation of training); figures are given on that scale, as the
-field publishes them, and in the data's own units. Every forecast stands beside repeat-last, seasonal-naive and a
+Models see and predict standardised channels (mean and deviation of training); metrics are given on that scale, as the
+field publishes them, and in the units of the data. Every forecast is compared with repeat-last, seasonal-naive and a
 closed-form ridge. Intervals are split-conformal, from validation.
 """
 
@@ -127,7 +127,7 @@ BATCH = 256  # windows that a reference predicts at once
 
 @register
 class Forecast(Task):
-    """Truth and predictions are standardised; `pred` is [n, K * Q, H] for Q quantile levels, k by k."""
+    """Truth and predictions are standardised; `pred` is [n, K * Q, H] for Q quantile levels of each of K targets."""
 
     head = "forecast"
     autoregressive = True
@@ -139,14 +139,14 @@ class Forecast(Task):
     def __init__(self, options: Namespace) -> None:
         super().__init__(options)
         self.horizon = options.horizon
-        self.longest_period: int | None = None  # the context's length, see finalize_config
+        self.longest_period: int | None = None  # the length of the context, see finalize_config
         self.levels = Levels(tuple(options.quantiles))
         self.monitor = "pinball" if options.quantiles else "mse"
         _check(options)
 
     @property
     def coverage(self) -> float:
-        """The share of truths that an interval should hold."""
+        """The share of truths that an interval should contain."""
         levels: Sequence[float] = self.options.quantiles
         return levels[-1] - levels[0] if len(levels) > 1 else float(self.options.interval)
 
@@ -160,7 +160,7 @@ class Forecast(Task):
         return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """A period that the context does not hold is of no use to a forecast from it."""
+        """Note the context's length: a longer period is of no use to a forecast from the context."""
         self.longest_period = context_len
         return {}
 
@@ -214,7 +214,7 @@ class Forecast(Task):
     def learn_constants(
         self, truth: np.ndarray, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """`truth` [1, K, steps]: what training sees of the targets. The scale, and MASE's: Hyndman and Koehler 2006."""
+        """Scale, period and the scale of MASE (Hyndman and Koehler 2006), of targets in training, [1, K, steps]."""
         if kept is None:
             value = truth[0].astype(np.float64)
             mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
@@ -243,7 +243,7 @@ class Forecast(Task):
         return losses.regression_loss(self.options.loss)
 
     def train_metrics(self, device: torch.device) -> dict[str, Loss]:
-        """The monitor over training too, where it is not the loss itself."""
+        """The monitor over training too, unless it is the loss itself."""
         same = self.levels.values or self.options.loss in ("mse", "MSELoss")
         return {} if same else {"mse": losses.regression_loss("mse")}
 
@@ -256,14 +256,14 @@ class Forecast(Task):
         return rescaled(pred, mean, std)
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
-        """`margin` [K, H], in the channels' own units, widens the forecast (or the outer levels) to the interval."""
+        """`margin` [K, H], in the units of the channels, widens the forecast (or the outer levels) to the interval."""
         levels = [{"what": "quantile", "level": level} for level in self.levels.values] or [{"what": "forecast"}]
-        told = dict(calibration)
-        if "margin" in told:
-            told["margin"] = (told["margin"] * torch.tensor(self.fitted["std"])[:, None]).tolist()
-        return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": told}
+        described = dict(calibration)
+        if "margin" in described:
+            described["margin"] = (described["margin"] * torch.tensor(self.fitted["std"])[:, None]).tolist()
+        return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": described}
 
-    # --- judgement ---------------------------------------------------------------------------------------------------
+    # --- evaluation --------------------------------------------------------------------------------------------------
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         point = self.levels.point(pred, truth.shape[1])
@@ -277,8 +277,9 @@ class Forecast(Task):
         return found
 
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
-        """Split-conformal margins [K, H], a step and channel at a time (Vovk et al. 2005; with quantile levels:
-        Romano et al. 2019, equation 8). Neighbouring windows are not exchangeable: coverage is told on test."""
+        """Split-conformal margins [K, H], by step and channel (Vovk et al. 2005; with quantile levels: Romano et al.
+        2019, equation 8). Neighbouring windows are not exchangeable, so the coverage on test is reported.
+        """
         if val is None:
             return {}
         truth, pred = val.judged()
@@ -312,27 +313,27 @@ class Forecast(Task):
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         seen = eval_context.scaled[list(eval_context.target_channels)]
         period = self.fitted["period"]
-        makers: dict[str, Predictor] = {"repeat_last": lambda index: _seasonal(seen, index, 1)}
+        predictors: dict[str, Predictor] = {"repeat_last": lambda index: _seasonal(seen, index, 1)}
         if period > 1:
-            makers["seasonal_naive"] = lambda index: _seasonal(seen, index, min(period, index.length))
+            predictors["seasonal_naive"] = lambda index: _seasonal(seen, index, min(period, index.length))
         if train is not None and val is not None:
-            makers["ridge"] = self._ridge(seen, train, val)
-        return makers
+            predictors["ridge"] = self._ridge(seen, train, val)
+        return predictors
 
     def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Predictor:
-        """Of the targets' own past, no longer than the model's."""
+        """A ridge regression on the past of the targets, as long as the model's context."""
         inputs = torch.from_numpy(seen)
         forecast = ForecastSpec(self.horizon, tuple(range(len(seen))))
         model = backbone_class("ridge")(
             InputSpec(channels=len(seen), length=train.length, forecast=forecast), Hyper("ridge")
         )
-        fit_on, chosen_on = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
-        model.fit(fit_on, chosen_on, both=[])
+        train_x, val_x = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
+        model.fit(train_x, val_x, both=[])
 
         def predict(index: Index) -> np.ndarray:
-            over = Windows(inputs, inputs, index)
+            windows = Windows(inputs, inputs, index)
             with torch.no_grad():
-                parts = [model(over.contexts(at))[:count].numpy() for at, count in over.in_order(BATCH)]
+                parts = [model(windows.contexts(at))[:count].numpy() for at, count in windows.in_order(BATCH)]
             return np.concatenate(parts)
 
         return predict
@@ -377,13 +378,13 @@ def _standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) 
     """Raw values [..., K, H] on the scale of training, float32."""
     shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
     scaled = np.empty(raw.shape, np.float32)
-    for at in np.ndindex(raw.shape[:-2]):  # a window at a time: float64 of all of them would not fit
+    for at in np.ndindex(raw.shape[:-2]):  # one window at a time: float64 of all of them would not fit
         scaled[at] = (raw[at] - shift) / scale
     return scaled
 
 
 def _check(options: Namespace) -> None:
-    """UsageError for options that do not go together."""
+    """UsageError for options that contradict each other."""
     levels = list(options.quantiles)
     if levels != sorted(set(levels)):
         raise UsageError(f"takes rising levels, got {' '.join(map(str, levels))}", where="--quantiles")
@@ -403,7 +404,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
-    """The last `period` steps of each context, over and over: [n, K, H]. Period 1 repeats the last value."""
+    """The last `period` steps of each context, repeated: [n, K, H]. Period 1 repeats the last value."""
     ends = index.starts() + index.length
     step = np.arange(index.horizon) % period - period
     values: np.ndarray = seen[:, ends[:, None] + step].transpose(1, 0, 2)

@@ -1,6 +1,6 @@
-"""The pictures of forecasts: windows beside the truth, error by step ahead, and a benchmark's models side by side.
+"""The plots of forecasts: windows with the truth, error by step ahead, and the models of a benchmark side by side.
 
-Written as viz.py writes them: `X(..., path)` is `save(X_figure(...), path)`.
+As in viz.py, `X(..., path)` is `save(X_figure(...), path)`.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def _legend_above(figure: Figure, title: str = "") -> None:
 
 
 def _title(ax: Axes, text: str, width: int) -> None:
-    """A title over axes narrower than `dress` has in mind."""
+    """A title over axes that are narrower than those of `dress`."""
     ax.set_title(wrap(text, width), fontsize=10.5, loc="left", parse_math=False)
 
 
 def _marked(values: np.ndarray) -> np.ndarray:
-    """Where `values [n]` need a marker: everywhere when they are few, else at points alone between two gaps."""
+    """Where `values [n]` need a marker: everywhere if they are few, else at single points between two gaps."""
     known = np.isfinite(values)
     beside = np.concatenate([[False], known, [False]])
     marked: np.ndarray = known & ((len(values) <= FEW) | ~(beside[:-2] | beside[2:]))
@@ -78,12 +78,12 @@ def _marked(values: np.ndarray) -> np.ndarray:
 
 
 def _draw(ax: Axes, x: np.ndarray, values: np.ndarray, at: np.ndarray, marker: str, **look: Any) -> None:
-    """A line with markers `at [n]` some points; without any, the legend shows none either."""
+    """Draw a line with markers where `at [n]` is true; without any, the legend shows none either."""
     ax.plot(x, values, marker=marker if at.any() else "", markevery=at, **look)
 
 
 def _scale(ax: Axes, dates: bool) -> None:
-    """Few ticks, at whole steps or round dates. The rounding errors of a constant do not fill the axis."""
+    """Set few ticks, at whole steps or round dates, and an axis on which a constant looks constant."""
     if dates:
         locator = AutoDateLocator(minticks=3, maxticks=6)
         ax.xaxis.set_major_locator(locator)
@@ -96,7 +96,7 @@ def _scale(ax: Axes, dates: bool) -> None:
 
 
 def _window(ax: Axes, panel: Panel, interval: str) -> None:
-    """Draws a panel. The truth's line sets out from the last step of the context: it is the same series."""
+    """Draw a panel. The line of the truth starts at the last step of the context: it is the same series."""
     ahead = len(panel.prediction)
     context = np.asarray(panel.context, np.float64)[-max(CONTEXT * ahead, LEAST_CONTEXT) :]
     times = np.arange(-len(panel.context), ahead) if panel.times is None else panel.times
@@ -105,7 +105,7 @@ def _window(ax: Axes, panel: Panel, interval: str) -> None:
     ax.axvline(past[-1] + (future[0] - past[-1]) / 2, color=GREY, linewidth=0.9, linestyle=":")
     _draw(ax, past, context, _marked(context), ".", color=GREY, linewidth=1.2, label="context")
     prediction = np.asarray(panel.prediction, np.float64)
-    if panel.truth is not None:  # dashed, and over the prediction: where they agree, both are seen
+    if panel.truth is not None:  # dashed, and over the prediction: where they agree, both are visible
         truth = np.concatenate([context[-1:], panel.truth])
         at = np.concatenate([[False], _marked(truth[1:])])
         look: dict[str, Any] = {"color": BLACK, "linewidth": 1.3, "linestyle": (0, (3, 1)), "zorder": 3}
@@ -117,8 +117,8 @@ def _window(ax: Axes, panel: Panel, interval: str) -> None:
             ax.vlines(future, panel.low, panel.high, linewidth=9, **band)
         else:
             ax.fill_between(future, panel.low, panel.high, linewidth=0, **band)
-    air = (future[-1] - past[0]) * 0.04
-    ax.set_xlim(past[0] - air, future[-1] + air)  # unknown ends, too, are a part of the window
+    margin = (future[-1] - past[0]) * 0.04
+    ax.set_xlim(past[0] - margin, future[-1] + margin)  # the whole window, also where its ends are unknown
     _scale(ax, panel.times is not None)
     if not np.isfinite(np.concatenate([context, prediction])).any():
         note(ax, "no finite context or prediction")
@@ -150,7 +150,7 @@ def forecast(panels: Sequence[Panel], path: AnyPath, interval: str = "") -> None
 
 
 def _three(value: float) -> str:
-    """Three significant digits, in full where the number has a size people read: 0.400, 36.3, 1,290."""
+    """Three significant digits, without an exponent for numbers of usual size: 0.400, 36.3, 1,290."""
     if not isfinite(value) or value == 0:
         return f"{value:g}"
     size = floor(log10(abs(value)))
@@ -158,7 +158,7 @@ def _three(value: float) -> str:
 
 
 def _end(values: np.ndarray, limit: float) -> float:
-    """Where an axis ends: at the largest of `values` up to `limit`. What exceeds it lies beyond the axis."""
+    """Where an axis ends: at the largest of `values` up to `limit`. Larger values are beyond the axis."""
     inside = values[np.isfinite(values) & (values <= limit)]
     return float(inside.max()) if len(inside) else 1.0
 
@@ -172,19 +172,19 @@ def _beyond(values: np.ndarray, end: float) -> str:
 
 
 def _dots(ax: Axes, values: np.ndarray, end: float, **look: Any) -> None:
-    """`values [n]` up to `end` on rows 0..n-1."""
+    """Draw `values [n]` up to `end` on rows 0..n-1."""
     ax.plot(values[values <= end], np.flatnonzero(values <= end), linestyle="", **look)
 
 
 def _arrow(ax: Axes, row: int, text: str) -> None:
-    """At the right edge: here is something beyond the axis."""
+    """Draw an arrow at the right edge: a value is beyond the axis."""
     edge = ax.get_yaxis_transform()
     ax.plot(0.985, row, ">", color=GREY, markersize=6, transform=edge)
     ax.text(0.95, row, text, ha="right", va="center", fontsize=8, color=GREY, transform=edge)
 
 
 def _name_rows(axes: Sequence[Axes], names: Sequence[str]) -> None:
-    """A row a name, the first on top, named at the left of axes that share them."""
+    """One row for each name, the first on top, labelled at the left of axes that share them."""
     axes[0].set_yticks(range(len(names)), [wrap(name, 32, 2) for name in names], parse_math=False, fontsize=9)
     axes[0].set_ylim(len(names) - 0.4, -0.6)
     for ax in axes:
@@ -192,7 +192,7 @@ def _name_rows(axes: Sequence[Axes], names: Sequence[str]) -> None:
 
 
 def _one_step(curves: Mapping[str, np.ndarray], end: float, label: str, title: str) -> Figure:
-    """A row a predictor, the error of its only step as a dot. The first, the model, stands out."""
+    """One row for each predictor, the error of the only step as a dot. The first, the model, is highlighted."""
     figure = new_figure(7.2, 1.2 + 0.3 * len(curves))
     ax = figure.subplots()
     dress(ax, label, "", title)
@@ -209,7 +209,7 @@ def _one_step(curves: Mapping[str, np.ndarray], end: float, label: str, title: s
 def error_by_step_figure(curves: Mapping[str, ArrayLike], ylabel: str, title: str = "", step: str = "") -> Figure:
     """Error against steps ahead, a line a predictor, the model first; its mean over the steps in the legend.
 
-    The axis runs from 0 to at most BEYOND times the model's largest error; the legend says which lines leave it.
+    The axis runs from 0 to at most BEYOND times the model's largest error; the legend marks the lines that leave it.
     One step ahead alone gives a dot plot, a row a predictor.
     """
     assert 1 <= len(curves) <= 1 + len(REFERENCES)
@@ -231,8 +231,8 @@ def error_by_step_figure(curves: Mapping[str, ArrayLike], ylabel: str, title: st
         look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": width, "markersize": 4.5}
         x = np.arange(1, len(error) + 1)
         _draw(ax, x, error, _marked(error), marker, label=label, zorder=3 if error is model else 2, **look)
-    air = 0.03 * len(model) if len(model) <= FEW else 0  # for the markers
-    ax.set(xlim=(1 - air, len(model) + air), ylim=(0, 1.06 * end or 1.0))
+    margin = 0.03 * len(model) if len(model) <= FEW else 0  # for the markers
+    ax.set(xlim=(1 - margin, len(model) + margin), ylim=(0, 1.06 * end or 1.0))
     ax.locator_params(axis="x", nbins=9, integer=True, steps=[1, 2, 3, 4, 5, 6, 10])
     _legend_above(figure, title)
     return figure
@@ -244,7 +244,7 @@ def error_by_step(curves: Mapping[str, ArrayLike], path: AnyPath, ylabel: str, t
 
 
 def _compare(ax: Axes, measured: np.ndarray, published: np.ndarray) -> None:
-    """A row a model: the figure measured, a ring for the published one, numbers for what lies beyond the axis."""
+    """One row for each model: a dot for the measured error, a ring for the published one, numbers beyond the axis."""
     both = np.concatenate([measured, published])
     known = both[np.isfinite(both)]
     end = _end(known, FAR * float(np.median(known))) if len(known) else 1.0
@@ -271,9 +271,9 @@ def table_bars_figure(
     title: str = "",
     marks: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
-    """A panel a group, a row a model, a dot a figure measured (less is better), a ring a figure published (`marks`).
+    """A panel for each group, a row for each model; a dot is a measured error, a ring a published one (`marks`).
 
-    Each panel has its own scale, up to FAR times its median figure at most; those beyond stand there as numbers.
+    Each panel has its own scale, up to FAR times its median error at most; larger ones are written as numbers.
     """
     marks = marks or {}
     names = [*rows, *(name for name in marks if name not in rows)]
@@ -299,7 +299,7 @@ def table_bars(
     title: str = "",
     marks: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """The error of each model in `rows` for each of `groups` (horizons, say), NaN where there is none; `marks` holds
-    published ones likewise, also of models that are not in `rows`.
+    """The error of each model in `rows` for each of `groups` (such as horizons), NaN where there is none; `marks` has
+    published ones in the same way, also of models that are not in `rows`.
     """
     save(table_bars_figure(rows, groups, ylabel, title, marks), path)

@@ -1,4 +1,4 @@
-"""A meter's series as a model sees it: power, its change, and what else helps, beside the devices' own channels."""
+"""The inputs of a model from a meter's series: power, the change of power, and further features."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAINS = "mains"
 CHANGE, ABOVE, HOUR = "mains change", "mains above minimum", ("hour sine", "hour cosine")
 LOG = "log "
 FEATURES = (MAINS, CHANGE, ABOVE, *HOUR, *(LOG + name for name in (MAINS, CHANGE, ABOVE)))
-BASE_SECONDS = 1800  # over which the least power counts as what always runs
+BASE_SECONDS = 1800  # the least power over them counts as the load that always runs
 KNEE = 20.0  # W
 DAY = 24 * 3600 * 10**9  # ns
 FROZEN_SECONDS = 1800.0
@@ -33,10 +33,10 @@ SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 
 
 def step_seconds(text: str) -> int:
-    """Seconds of a step that `--resample` names: 8s, 1min. UsageError for what is none."""
+    """Seconds of a step that `--resample` names: 8s, 1min. UsageError for anything else."""
     found = re.fullmatch(r"(\d*)\s*(s|sec|min|h)", text.strip())
     if not found or found[1] == "0":
-        raise UsageError(f"{text!r} is no step of whole seconds", where="--resample", hint="1s, 6s, 8s, 1min")
+        raise UsageError(f"{text!r} is not a step of whole seconds", where="--resample", hint="1s, 6s, 8s, 1min")
     return int(found[1] or 1) * SECONDS[found[2]]
 
 
@@ -47,7 +47,7 @@ def seconds_of(series: Series) -> float:
 
 
 def coarser(series: Series, seconds: int) -> Series:
-    """One row of one-second steps as means over `seconds`, begun at multiples of it; NaN where a second misses."""
+    """One row of one-second steps as means over `seconds`, from multiples of it on; NaN where a second is missing."""
     assert series.n_rows == 1 and series.time is not None and series.clock is not None
     if seconds == 1:
         return series
@@ -62,16 +62,17 @@ def coarser(series: Series, seconds: int) -> Series:
 
 
 def devices_of(channels: Sequence[str]) -> list[str]:
-    """The channels that are devices: those that are no feature."""
+    """The channels that are devices: those that are not features."""
     return [name for name in channels if name not in FEATURES]
 
 
 def features(extra: Sequence[str]) -> tuple[str, ...]:
     """The names of a model's inputs.
 
-    The change of power is in watts a step, 0 after a gap; scaled like every input, since raw watts ruin a recurrent
-    model. `above`: power above its least over half an hour, which tells a fridge from a house; it looks ahead. `log`:
-    the same on a scale that is linear below 20 W and logarithmic above, so that a lamp counts beside a kettle.
+    The change of power is in watts per step, 0 after a gap; it is scaled like every input, since raw watts ruin a
+    recurrent model. `above`: power above the minimum over half an hour, which separates a fridge from the base load; it
+    looks ahead. `log`: the same on a scale that is linear below 20 W and logarithmic above, so that a lamp is visible
+    beside a kettle.
     """
     plain = (MAINS, CHANGE, *((ABOVE,) if "above" in extra else ()))
     logs = tuple(LOG + name for name in plain) if "log" in extra else ()
@@ -79,7 +80,7 @@ def features(extra: Sequence[str]) -> tuple[str, ...]:
 
 
 class MeterFeatures:
-    """The inputs of a model, made from the power alone as windows are read; the series holds mains, then devices."""
+    """The inputs of a model, computed from the power alone as windows are read; the series has mains, then devices."""
 
     def __init__(self, series: Series, extra: Sequence[str]) -> None:
         self.series, self.channels = series, features(extra)
@@ -92,7 +93,7 @@ class MeterFeatures:
                 values = np.divide(values, KNEE, out=None if values.base is self.series.values else values)
                 np.arcsinh(values, out=values)
             yield values
-            del values  # before the next one is made
+            del values  # before the next one is computed
 
     def _column(self, name: str) -> np.ndarray:
         series = self.series
@@ -116,36 +117,36 @@ class MeterFeatures:
             return wave.astype(np.float32)
         return mains
 
-    def read(self, scaler: Scaler, home: torch.device) -> MeterInputs:
-        """What windows are read from: the power, and the inputs that need more of it than a window."""
-        held = {name: self._column(name) for name in (MAINS, ABOVE, *HOUR) if name in self.channels}
-        planes = {name: torch.from_numpy(values)[None].to(home) for name, values in held.items()}
-        return MeterInputs(planes, self.channels, scaler, torch.from_numpy(self.series.offsets[:-1]).to(home))
+    def read(self, scaler: Scaler, device: torch.device) -> MeterInputs:
+        """The inputs on a device. Stored are the power, and the inputs that need more of it than a window."""
+        stored = {name: self._column(name) for name in (MAINS, ABOVE, *HOUR) if name in self.channels}
+        columns = {name: torch.from_numpy(values)[None].to(device) for name, values in stored.items()}
+        return MeterInputs(columns, self.channels, scaler, torch.from_numpy(self.series.offsets[:-1]).to(device))
 
 
 class MeterInputs:
-    """A meter's windows [B, C, L] as the model sees them."""
+    """The model's inputs [C, total], computed as windows [B, C, L] are read."""
 
     def __init__(
-        self, planes: Mapping[str, torch.Tensor], channels: Sequence[str], scaler: Scaler, firsts: torch.Tensor
+        self, columns: Mapping[str, torch.Tensor], channels: Sequence[str], scaler: Scaler, firsts: torch.Tensor
     ) -> None:
-        self._planes, self._channels, self._firsts = planes, channels, firsts
-        self.device, self.shape = firsts.device, (len(channels), planes[MAINS].shape[1])
+        self._columns, self._channels, self._firsts = columns, channels, firsts
+        self.device, self.shape = firsts.device, (len(channels), columns[MAINS].shape[1])
         moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
         self._mean, self._std = (moment[:, None] for moment in moments)
 
     def read(self, starts: torch.Tensor, length: int, more: torch.Tensor | None = None) -> torch.Tensor:
-        """Starts [B] -> float32 [B, C, L]; `more` watts [B, L] are drawn beside what was metered, and from before on.
+        """Starts [B] -> float32 [B, C, L]; `more` watts [B, L] are added to the meter, the first also before it.
 
-        The least over half an hour is taken to stay what it was.
+        The minimum over half an hour is assumed not to change.
         """
-        seen = {name: read(targets, starts, length)[:, 0] for name, targets in self._planes.items()}
-        before = self._planes[MAINS][0, (starts - 1).clamp(min=0)][:, None]
+        seen = {name: read(values, starts, length)[:, 0] for name, values in self._columns.items()}
+        before = self._columns[MAINS][0, (starts - 1).clamp(min=0)][:, None]
         if more is not None:
             seen |= {name: seen[name] + more for name in (MAINS, ABOVE) if name in seen}
             before = before + more[:, :1]
         change = torch.diff(seen[MAINS], dim=1, prepend=before)
-        new = torch.isin(starts, self._firsts) | change[:, 0].isnan()  # a row or a stretch without gaps begins
+        new = torch.isin(starts, self._firsts) | change[:, 0].isnan()  # a row or stretch begins
         change[:, 0] = torch.where(new, 0, change[:, 0])
         seen[CHANGE] = change
         shown = [
@@ -164,8 +165,10 @@ def header(path: Path, sep: str) -> set[str]:
 
 
 def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
-    """Steps of a row at which its meter stands still above what the house draws at rest; rest is learned on the
-    share of the row that training has."""
+    """Steps of a row at which the meter is frozen: constant above the power of the house at rest.
+
+    The power at rest is learned on the training part of the row.
+    """
     mains = series.values[0, series.offsets[row] : series.offsets[row + 1]]
     known = (
         config.split_sizes[0] if config.split_sizes else round(len(mains) * (1 - config.val_ratio - config.test_ratio))
@@ -176,7 +179,7 @@ def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
         *(np.flatnonzero(np.diff(frozen.astype(np.int8), prepend=0, append=0) == k) for k in (1, -1)), strict=True
     ):
         log.warning(
-            "warning: %s: the meter stands still at %g W for %.1f minutes from step %d; left out",
+            "warning: %s: the meter is frozen at %g W for %.1f minutes from step %d; left out",
             series.rows[row], mains[begin], (end - begin) * seconds_of(series) / 60, begin,
         )  # fmt: skip
     return frozen

@@ -1,10 +1,10 @@
-"""What a disaggregation is worth, on one timeline with one value a step: states, events, watts, energy.
+"""Metrics of a disaggregation on one timeline with one value a step: states, events, watts, energy.
 
-Truth and prediction are NaN where there is none, and such steps are not judged. As in metrics.py, a quantity that the
-data do not define is None, with the reason in `undefined`. How each is calculated stands beside them, in `formulas`.
+Truth and prediction are NaN where they are unknown; such steps do not count. As in metrics.py, a quantity that the data
+do not define is None, with the reason in `undefined`. `formulas` tells how each is calculated.
 
 Two names that the field uses in several ways: SAE is the relative error of the whole sum, not a mean over periods; NDE
-is the share of the squares itself, of which NILMTK prints the square root under the same name.
+is the ratio of the squares without a root, while NILMTK prints the square root under the same name.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 
 from metrics import best_threshold
 
-LEAST_ACTIVATIONS = 12  # in validation: with fewer, the tau of the best F1 fits these runs and no others
-TOLERANCE = 60.0  # seconds between a switch-on and the prediction of it
+LEAST_ACTIVATIONS = 12  # in validation: with fewer, the tau of the best F1 is overfitted to them
+TOLERANCE = 60.0  # seconds between a switch-on and its prediction
 JOULES = 3.6e6  # of a kWh
 FORMULAS = {
     "precision": "tp / (tp + fp) over steps; predicted on where score >= tau, after a duration filter if there is one",
@@ -95,7 +95,7 @@ def _mean(devices: Mapping[str, Mapping[str, Any]], key: str) -> float | None:
 
 
 def thresholded(score: np.ndarray, tau: float) -> np.ndarray:
-    """States [n] of 1 where score >= tau, 0, and NaN where there is no score."""
+    """States [n]: 1 where score >= tau, else 0, NaN where there is no score."""
     return np.where(np.isnan(score), np.nan, score >= float(tau))  # in the score's own float type
 
 
@@ -110,9 +110,9 @@ def state_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, to
         steps (where both are known), tp, fp, fn, tn, precision, recall, f1, events (of `event_metrics`), undefined.
     """
     known = _both_known(on, predicted)
-    truth, said = np.asarray(on)[known] == 1, np.asarray(predicted)[known] == 1
-    tp, fp = int((truth & said).sum()), int((~truth & said).sum())
-    fn, tn = int((truth & ~said).sum()), int((~truth & ~said).sum())
+    truth, predicted_on = np.asarray(on)[known] == 1, np.asarray(predicted)[known] == 1
+    tp, fp = int((truth & predicted_on).sum()), int((~truth & predicted_on).sum())
+    fn, tn = int((truth & ~predicted_on).sum()), int((~truth & ~predicted_on).sum())
     return {
         "steps": len(truth),
         **{"tp": tp, "fp": fp, "fn": fn, "tn": tn},
@@ -122,7 +122,7 @@ def state_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, to
 
 
 def _ratios(tp: int, fp: int, fn: int, no_truth: str, no_prediction: str) -> dict[str, Any]:
-    """precision, recall, f1, undefined of counts; there is no F1 without a positive in the truth."""
+    """precision, recall, f1 and undefined from counts; F1 is undefined without a positive in the truth."""
     some = tp + fn > 0
     undefined = {} if tp + fp else {"precision": no_prediction}
     return {
@@ -143,25 +143,24 @@ def event_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, to
     """
     known = _both_known(on, predicted)
     true = _switch_ons(np.asarray(on) == 1, known)
-    said = _switch_ons(np.asarray(predicted) == 1, known)
-    matched = _matches(true.tolist(), said.tolist(), tolerance / step_seconds + 1e-9)
-    ratios = _ratios(
-        matched, len(said) - matched, len(true) - matched, "the device never switches on", "no switch-on is predicted"
-    )
-    return {"true": len(true), "predicted": len(said), "matched": matched, **ratios}
+    predicted_on = _switch_ons(np.asarray(predicted) == 1, known)
+    matched = _matches(true.tolist(), predicted_on.tolist(), tolerance / step_seconds + 1e-9)
+    wrong, missed = len(predicted_on) - matched, len(true) - matched
+    ratios = _ratios(matched, wrong, missed, "the device never switches on", "no switch-on is predicted")
+    return {"true": len(true), "predicted": len(predicted_on), "matched": matched, **ratios}
 
 
 def _switch_ons(on: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.flatnonzero(on[1:] & ~on[:-1] & known[1:] & known[:-1]) + 1
 
 
-def _matches(true: Sequence[int], said: Sequence[int], most: float) -> int:
+def _matches(true: Sequence[int], predicted_on: Sequence[int], most: float) -> int:
     """How many pairs of two sorted lists differ by at most `most`. Taking the earliest pair first leaves the most."""
     i = j = count = 0
-    while i < len(true) and j < len(said):
-        if abs(true[i] - said[j]) <= most:
+    while i < len(true) and j < len(predicted_on):
+        if abs(true[i] - predicted_on[j]) <= most:
             i, j, count = i + 1, j + 1, count + 1
-        elif true[i] < said[j]:
+        elif true[i] < predicted_on[j]:
             i += 1
         else:
             j += 1
@@ -195,9 +194,9 @@ def f1_curve(y: ArrayLike, score: ArrayLike, taus: ArrayLike) -> np.ndarray:
     if not on.any():
         return np.full(len(taus), np.nan)
     ranked, hits = np.sort(chance[known]), np.sort(chance[known][on])
-    said = len(ranked) - np.searchsorted(ranked, taus, "left")
+    predicted_on = len(ranked) - np.searchsorted(ranked, taus, "left")
     tp = len(hits) - np.searchsorted(hits, taus, "left")
-    return 2 * tp / (said + len(hits))
+    return 2 * tp / (predicted_on + len(hits))
 
 
 # ---- watts

@@ -1,4 +1,4 @@
-"""The pictures of a disaggregation, made from its timeline."""
+"""The plots of a disaggregation, from its timeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.predictions import EvalContext
 def draw(
     folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, tau: Sequence[float], title: str
 ) -> None:
-    """summary.png where the truth is known, timelines.png, energy.png."""
+    """Write summary.png where the truth is known, timelines.png and energy.png."""
     series, names, seconds = eval_context.series, eval_context.names, seconds_of(eval_context.series)
     assert series.clock is not None and series.time is not None
     wall = series.clock.wall(series.time[line.at])
@@ -43,6 +43,6 @@ def draw(
     ]
     times = wall[part].astype("datetime64[ns]")
     viz.timelines(times, mains[part], traces, folder / "timelines.png", series.clock.tz, title)
-    days, said = energy_by_day(estimate, wall // DAY, seconds)
-    true = None if line.true_watts is None else energy_by_day(line.true_watts, wall // DAY, seconds)[1]
-    viz.energy(days.astype("datetime64[D]"), said, names, folder / "energy.png", true, title)
+    days, kwh = energy_by_day(estimate, wall // DAY, seconds)
+    true_kwh = None if line.true_watts is None else energy_by_day(line.true_watts, wall // DAY, seconds)[1]
+    viz.energy(days.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title)

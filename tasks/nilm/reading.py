@@ -1,4 +1,4 @@
-"""Where nilm's houses come from: long CSVs, published layouts, or a DEDDIAG database."""
+"""Reads the houses of nilm: from long CSVs, published layouts, or a DEDDIAG database."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ from tasks.nilm.features import coarser, devices_of, header, step_seconds
 def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | None) -> Series:
     """Houses as rows of one Series: channel 0 is the meter, the others are devices, all in watts.
 
-    `options` are the task's flags; `columns` are the channels that a checkpoint wants, None for those of the flags.
-    Raises UsageError and DataError.
+    Parameters
+    ----------
+    options : the task's flags.
+    config : the settings that name files or a database.
+    columns : the channels that a checkpoint wants; None for those of the flags.
+
+    Raises
+    ------
+    UsageError : flags that are missing or contradict each other.
+    DataError : data that cannot be read.
     """
     seconds = step_seconds(config.resample)
     columns_of = {text.partition("=")[0]: text.rpartition("=")[2] for text in options.device_cols}
@@ -39,7 +47,7 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
 
 def _read_database(options: Namespace, config: RunConfig, seconds: int) -> Series:
     if config.db_query:
-        raise UsageError("belongs to the other tasks: nilm reads DEDDIAG's tables", where="--db-query")
+        raise UsageError("is for the other tasks: nilm reads the tables of DEDDIAG", where="--db-query")
     for flag, given in (("--mains", options.mains), ("--devices", options.devices)):
         if not given:
             raise UsageError("is needed with --db", where=flag)
@@ -67,7 +75,7 @@ def _read_csv(options: Namespace, config: RunConfig, devices: Mapping[str, str],
         raise UsageError("names no device", where="--device-cols")
     paths = expand_paths(config.csv)
     if config.mode == "infer" and not set(devices.values()) & header(paths[0], config.sep):
-        devices = {}  # a meter alone: its devices are what is asked for
+        devices = {}  # a meter alone: the devices are to be predicted
     return layouts.read_meter(
         paths,
         time_col=config.time_col,

@@ -1,6 +1,6 @@
-"""Rules on power signals that need no learning: states, frozen meters, the base under a signal, windows joined up.
+"""Rules on power signals that need no learning: states, frozen meters, rolling minima, windows averaged.
 
-Power is in W, NaN where there is no reading; a gap ends every run, and nothing is said of the steps within it.
+Power is in W, NaN where there is no reading; a gap ends every run, and the states within it are unknown.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-BASE_SHARE = 0.1  # of the time a house's mains lies at its base load or below it
-PIECE = 1 << 20  # steps of a rolling minimum worked on at once
+BASE_SHARE = 0.1  # of the time, a house draws its base load or less
+PIECE = 1 << 20  # steps of a rolling minimum computed at once
 UNKNOWN = 2  # of a state: 0 is off, 1 is on
-SAME_HOLD = 0.01  # share of its level by which two holds of a meter may differ and be the same
+SAME_HOLD = 0.01  # relative difference up to which two constant levels of a meter count as one
 
 
 def on_states(
@@ -22,8 +22,8 @@ def on_states(
     """Which of C devices are on, int8 [C, n]: 1, 0, and UNKNOWN where the power is not known.
 
     The rule of Kelly and Knottenbelt 2015 (arXiv 1507.06594): on at the threshold or above; then breaks shorter
-    than `min_off` between two runs are filled; then runs shorter than `min_on` are dropped. A gap splits, and
-    so do the ends: a break there is not between two runs, and a run there counts with the length that is seen.
+    than `min_off` between two runs are filled; then runs shorter than `min_on` are dropped. Gaps and both ends
+    end a run: a break there is not between two runs, and a run there counts with the length that is visible.
 
     Parameters
     ----------
@@ -61,30 +61,30 @@ def filter_runs(code: np.ndarray, least_on: int, least_off: int) -> np.ndarray:
 
 
 def runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First positions and lengths of the runs of equal values in [n]; every NaN is a run of its own."""
+    """First positions and lengths of the runs of equal values in [n]; every NaN is a run by itself."""
     starts = np.flatnonzero(np.concatenate([[len(values) > 0], values[1:] != values[:-1]]))
     return starts, np.diff(np.append(starts, len(values)))
 
 
 def steps_of(seconds: float, step_seconds: float) -> int:
-    """The fewest steps that last at least so long."""
+    """The fewest steps that last at least `seconds`."""
     return math.ceil(seconds / step_seconds - 1e-9)
 
 
 def resting_level(mains: np.ndarray, step_seconds: float, at_least: float) -> float:
-    """The power in W up to which a house's mains may stand still although its meter works, of training data [n].
+    """The power in W up to which the mains may be constant although the meter works, from training data [n].
 
-    Loads fluctuate in proportion to their size, so a meter that counts whole watts stands still at low power only. Two
-    marks of the power at which it does: the base load, which is the 10 % quantile; and a level at which it held still
-    for `at_least` seconds in two or more separate spans, since a standby comes back and an outage does not.
+    Loads fluctuate in proportion to their size, so a meter that counts whole watts is constant at low power only. This
+    power is the larger of the base load, which is the 10 % quantile, and the highest level at which the meter was
+    constant for `at_least` seconds in two or more separate spans: a standby comes back, an outage does not.
     """
     known = mains[~np.isnan(mains)]
     if not len(known):
         return 0.0
     starts, lengths = runs(mains)
-    holds = np.sort(mains[starts[lengths >= max(2, steps_of(at_least, step_seconds))]].astype(np.float64))
-    again = holds[1:] - holds[:-1] <= SAME_HOLD * holds[1:]
-    return float(max(np.quantile(known, BASE_SHARE), holds[1:][again].max(initial=0.0)))
+    levels = np.sort(mains[starts[lengths >= max(2, steps_of(at_least, step_seconds))]].astype(np.float64))
+    again = levels[1:] - levels[:-1] <= SAME_HOLD * levels[1:]
+    return float(max(np.quantile(known, BASE_SHARE), levels[1:][again].max(initial=0.0)))
 
 
 def flat_lines(mains: np.ndarray, step_seconds: float, at_least: float, resting: float) -> np.ndarray:
@@ -100,7 +100,7 @@ def flat_lines(mains: np.ndarray, step_seconds: float, at_least: float, resting:
 def rolling_minimum(x: np.ndarray, width: int, centred: bool) -> np.ndarray:
     """The least value in the `width` steps up to each one, or around it, for x [..., n]; gaps count as no value.
 
-    Around step i are those from i - width // 2 to i + (width - 1) // 2; at the ends the window is what there is of it.
+    Around step i are those from i - width // 2 to i + (width - 1) // 2; at the ends the window is shorter.
     A window of gaps gives NaN. Two running minima over blocks of `width` steps, O(n) for any width (van Herk 1992,
     Pattern Recognition Letters 13, 517).
     """
@@ -109,7 +109,7 @@ def rolling_minimum(x: np.ndarray, width: int, centred: bool) -> np.ndarray:
     before, steps = width - 1 - after, x.shape[-1]
     least = np.empty_like(x)
     piece = max(PIECE, 4 * width)
-    for begin in range(0, steps, piece):  # a piece and what its windows reach beyond it: several copies of it are made
+    for begin in range(0, steps, piece):  # the steps around it are read too; one piece at a time, since copies are made
         low, end = max(begin - before, 0), min(begin + piece, steps)
         found = _rolling_minimum(x[..., low : end + after], width, after)
         least[..., begin:end] = found[..., begin - low : end - low]
@@ -139,13 +139,13 @@ class Stitcher:
     def add(self, windows: np.ndarray, starts: np.ndarray) -> None:
         """Windows [W, K, L] that begin at steps [W], all different."""
         assert len(np.unique(starts)) == len(starts) == len(windows)
-        for step in range(windows.shape[2]):  # no two windows meet at the same step of theirs
+        for step in range(windows.shape[2]):  # at one step of all windows, no two have the same position
             at = starts + step
             self._sum[:, at] += windows[:, :, step].T
             self._count[at] += 1
 
     def mean(self) -> np.ndarray:
-        """float32 [K, total]; NaN where no window was."""
+        """The averages, float32 [K, total]; NaN where no window was."""
         return np.divide(self._sum, self._count, out=np.full_like(self._sum, np.nan), where=self._count > 0)
 
 

@@ -1,4 +1,4 @@
-"""What nilm learns of the devices: their states and watts, held once and encoded as windows are read."""
+"""The targets of nilm: states and watts of the devices, stored once and encoded as windows are read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from windows import Index, Windows, read
 
 @dataclass(frozen=True)
 class DeviceTargets(Targets):
-    """`values` float32 [K, total] are the watts as they were read, `states` int8 [K, total] what the rules say of them.
+    """Watts and states of K devices; a label is K states, then K watts. A negative reading counts as 0.
 
-    A label is K states, then K watts; a negative reading is 0.
+    values : float32 [K, total], the watts as they were read.
+    states : int8 [K, total], from the rules of `on_states`.
     """
 
     states: np.ndarray
 
     def usable(self) -> np.ndarray:
-        """Steps bool [total] at which all is known; one device at a time, since a mask of all is large as well."""
+        """Mask [total] of the steps at which all devices are known; one at a time, since a mask of all is large too."""
         usable = np.ones(self.values.shape[1], bool)
         for watts, states in zip(self.values, self.states, strict=True):
             usable &= ~np.isnan(watts)
@@ -33,20 +34,21 @@ class DeviceTargets(Targets):
         return usable
 
     def at(self, index: Index) -> np.ndarray:
+        """States, then watts, at the targets of an index of n windows: float32 [n, 2K, H]; NaN where unknown."""
         states, watts = spans(self.states, index), np.maximum(spans(self.values, index), 0)
         return np.concatenate(
             [np.where(states == UNKNOWN, np.float32(np.nan), states), watts], axis=1, dtype=np.float32
         )
 
     def during(self, steps: np.ndarray) -> DeviceSample:
+        """The labels at the steps of a mask [total]."""
         return DeviceSample(self, steps)
 
-    def read(self, task: Task, home: torch.device) -> DeviceTargetReader:
-        return DeviceTargetReader(
-            torch.from_numpy(self.states).to(home),
-            torch.from_numpy(self.values).to(home),
-            *(torch.tensor(task.fitted[key], dtype=torch.float32, device=home)[:, None] for key in ("peak", "on_mean")),
-        )
+    def read(self, task: Task, device: torch.device) -> DeviceTargetReader:
+        """The targets [2K, total] on a device, encoded as windows are read."""
+        scales = (torch.tensor(task.fitted[key], dtype=torch.float32, device=device) for key in ("peak", "on_mean"))
+        states, watts = (torch.from_numpy(values).to(device) for values in (self.states, self.values))
+        return DeviceTargetReader(states, watts, *(scale[:, None] for scale in scales))
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,14 @@ class DeviceSample:
         return watts
 
     def means(self) -> list[float]:
-        """Shares of time on, then mean watts."""
+        """Shares of time on [K], then mean watts [K]; [] without a step."""
         if not self.steps.any():
             return []
         return self.on_rates() + [_mean(watts, self.steps & ~np.isnan(watts)) for watts in self.targets.values]
 
 
 def _mean(values: np.ndarray, known: np.ndarray) -> float:
-    """The mean of what is known, a negative value taken as 0, without a copy; NaN of nothing."""
+    """The mean of the known values, negative ones counted as 0, without a copy; NaN if there are none."""
     total = np.sum(values, where=known & (values > 0), dtype=np.float64)
     return float(total / known.sum()) if known.any() else math.nan
 
@@ -100,12 +102,17 @@ class DeviceTargetReader:
 
 
 class Overlaid(Windows):
-    """Training windows over which traces of their devices from other training windows are laid, at random.
+    """Training windows with traces of devices from other training windows added at random (augmentation).
 
-    A house's days are few, its devices' runs fewer: a run in another hour, over another load, is one more to learn from
-    (as Kelly and Knottenbelt 2015, section 4, make their synthetic aggregates). Its watts are added to the meter and to
-    the device; a device that is on in both windows is left as it is. Drawn from torch's generator on the CPU, whose
-    state a checkpoint keeps.
+    A house has few days and fewer runs of a device. A run at another hour, over another load, is one more to learn from
+    (as in the synthetic aggregates of Kelly and Knottenbelt 2015, section 4). The watts are added to the meter and to
+    the device; a device that is on in both windows is not changed. Random numbers come from torch's generator on the
+    CPU, whose state a checkpoint keeps.
+
+    Parameters
+    ----------
+    inputs, targets, index : as for `Windows`.
+    chance : probability of an added trace, for each device of a window.
     """
 
     def __init__(self, inputs: MeterInputs, targets: DeviceTargetReader, index: Index, chance: float) -> None:

@@ -1,8 +1,8 @@
 """nilm: from one meter, which appliance is on at every step, and how many watts it draws.
 
 Outputs are K logits, K powers in units of each device's mean power when on, or both. Predictions are probabilities and
-watts of every window; everything that is judged or written is judged on one timeline, overlapping windows averaged. The
-watts of a device count where its state says that it is on: the gate halves the error of watts alone.
+watts of every window; everything is evaluated and written on one timeline, overlapping windows averaged. The watts of a
+device count where its state is on: this gate halves the error of watts alone.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col
 
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
 MOST_OVERLAP = 10  # windows over a step that are averaged
-MOST_WEIGHT = 1e4  # of the rare class, before its root: a device that is never on must not drown the others
-WHILE_ON = 0.1  # share of a device's error at the steps at which it is on, beside the gated error at all steps
-PEAK = 0.999  # quantile of a device's power when on, beyond which watts are no target
+MOST_WEIGHT = 1e4  # of the rare class, before the root: a device that is never on must not outweigh the others
+WHILE_ON = 0.1  # weight of the error while a device is on, beside the gated error at all steps
+PEAK = 0.999  # quantile of a device's power when on, above which watts are clipped in targets
 
 
 @register
@@ -158,7 +158,7 @@ class Nilm(Task):
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
         self.horizon = context_len
-        if config.mode == "infer":  # everything is judged, at the stride that training judged at
+        if config.mode == "infer":  # every window is evaluated, at the stride that training evaluated at
             return {"stride": _judged_stride(config.stride, context_len)}
         if "stride" in config.given:
             return {}
@@ -176,7 +176,7 @@ class Nilm(Task):
         return appliance_series(days=10, seed=seed, step_seconds=30)
 
     def sample(self, folder: Path) -> list[str]:
-        """A meter of 20 W over a television that is on half of the time; 200 steps of 8 s."""
+        """A meter that reads 20 W and a television that is on half of the time; 200 steps of 8 s."""
         power = np.round(50 * (np.random.default_rng(5).random(200) < 0.5), 1)
         times = np.datetime64("2024-01-01") + 8 * np.arange(200).astype("timedelta64[s]")
         lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
@@ -191,11 +191,11 @@ class Nilm(Task):
         return 0 if set(outputs) & set(series.channels) else len(outputs)
 
     def targets(self, series: Series, config: RunConfig) -> DeviceTargets:
-        """States and watts of every device. A device that is never known is an error."""
+        """States and watts of every device. DataError for a device without any reading."""
         names, watts = series.channels[1:], series.values[1:]
         unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
         if unknown:
-            raise DataError(f"no reading at all of {', '.join(unknown)}", where="--device-cols")
+            raise DataError(f"no readings of {', '.join(unknown)}", where="--device-cols")
         rules = [self._rule(name, names) for name in names]
         on_w, least_on, least_off = np.array(rules).T
         states = np.empty(watts.shape, np.int8)
@@ -227,9 +227,7 @@ class Nilm(Task):
 
     def for_training(self, windows: Windows) -> Windows:
         inputs, targets = windows.inputs, windows.targets
-        if not self.options.overlay or not isinstance(
-            inputs, MeterInputs
-        ):  # contexts of a frozen encoder stay what they are
+        if not self.options.overlay or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay
             return windows
         assert isinstance(targets, DeviceTargetReader)
         return Overlaid(inputs, targets, windows.index, self.options.overlay)
@@ -260,9 +258,11 @@ class Nilm(Task):
         return raw
 
     def loss(self, device: torch.device) -> Loss:
-        """States: BCE, the positive term by the root of its weight. Watts: L1 in units of the mean power when on. With
-        both, the watts behind the gate, which teaches it what a mistake costs, and a little of the watts alone at the
-        steps at which a device is on: off steps, of which there are many more, would teach it to draw nothing."""
+        """States: BCE, the positive term times the root of its weight. Watts: L1 in units of the mean power when on.
+
+        For both, the gated watts, which show the gate what a mistake costs, and with a small weight the watts alone
+        while a device is on: the many more off steps would teach the model to predict nothing.
+        """
         weight = torch.tensor(self.fitted["pos_weight"], device=device).sqrt()
         absolute = losses.regression_loss("l1")
 
@@ -303,19 +303,19 @@ class Nilm(Task):
         rows = [{"name": name, "what": what} for what in ("probability", "watts") for name in names]
         return {"rows": rows, "calibration": dict(calibration)}
 
-    # --- judgement ---------------------------------------------------------------------------------------------------
+    # --- evaluation --------------------------------------------------------------------------------------------------
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
-        """Over windows, at a half: quick to follow; what counts in the end is the timeline."""
-        (states, watts), (score, said) = np.split(truth, 2, axis=1), np.split(pred, 2, axis=1)
+        """Over windows, at 0.5: fast enough for every epoch; the summary uses the timeline."""
+        (states, watts), (score, estimate) = np.split(truth, 2, axis=1), np.split(pred, 2, axis=1)
         true, on = states == 1, score >= 0.5
         hits, mass = (part.sum(axis=(0, 2)) for part in (true & on, true.astype(np.int32) + on))
         f1 = [2 * h / m for h, m, any_on in zip(hits, mass, true.any(axis=(0, 2)), strict=True) if any_on]
-        mae = float(np.mean(np.abs(said * on - watts), dtype=np.float64))
+        mae = float(np.mean(np.abs(estimate * on - watts), dtype=np.float64))
         return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": mae}
 
     def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
-        """tau by F1 on validation's timeline; a half where it holds too few runs to choose on, or for watts alone."""
+        """tau by F1 on the timeline of validation; 0.5 where it has too few runs to choose on, or for watts alone."""
         taus = [0.5] * len(names)
         reasons: dict[str, str] = {}
         if val is not None and self.target != "power":
@@ -323,13 +323,13 @@ class Nilm(Task):
             assert line.on is not None
             for k, name in enumerate(names):
                 if np.isin(line.score[k], (0, 1)).all():
-                    continue  # a rule that says yes or no
+                    continue  # a rule without probabilities
                 taus[k], _, why = best_tau(line.on[k], line.score[k])
                 reasons |= {name: why} if why else {}
         return {"tau": taus, "chosen_on": "default" if val is None else "val", "not_chosen": reasons}
 
     def _states(self, line: Timeline, calibration: Mapping[str, Any], eval_context: EvalContext) -> np.ndarray:
-        """Duration rules of the truth hold for what is said, too."""
+        """The predicted states [K, n], after the duration rules that the truth follows."""
         seconds = seconds_of(eval_context.series)
         rules = [self._rule(name, eval_context.names)[1:] for name in eval_context.names]
         least = [(steps_of(on, seconds), steps_of(off, seconds)) for on, off in rules]
@@ -343,17 +343,17 @@ class Nilm(Task):
         return {"n": len(scored.pred), "steps": len(line.at)} | found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        """Nothing on, everything on, and the mains at the threshold that suits a device best in training."""
+        """Nothing on, everything on, and the mains at the threshold with the best F1 of a device in training."""
         count, mean = len(eval_context.names), np.asarray(self.fitted["on_mean"], np.float32)
 
         def always(on: float) -> Predictor:
             row = np.concatenate([np.full(count, on, np.float32), on * mean])
             return lambda index: np.tile(row[None, :, None], (len(index), 1, index.length))
 
-        makers = {"all_zero": always(0.0), "all_on": always(1.0)}
+        predictors = {"all_zero": always(0.0), "all_on": always(1.0)}
         if train is not None and eval_context.targets is not None:
-            makers["mains_threshold"] = by_mains(eval_context, train, mean)
-        return makers
+            predictors["mains_threshold"] = by_mains(eval_context, train, mean)
+        return predictors
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -384,12 +384,12 @@ class Nilm(Task):
 
 
 def _judged_stride(stride: int, context_len: int) -> int:
-    """At most ten windows over a step are averaged, however many training is given."""
+    """At most ten windows over a step are averaged, however small the stride of training is."""
     return max(stride, context_len // MOST_OVERLAP)
 
 
 def _numbers(flag: str, pairs: Mapping[str, str]) -> dict[str, float]:
-    """`fridge=50` as a number; UsageError for what is none."""
+    """The values of pairs such as `fridge=50` as numbers. UsageError for what is not a number of 0 or more."""
     found = {}
     for name, text in pairs.items():
         try:

@@ -1,4 +1,4 @@
-"""Windows of a disaggregation on one timeline: every step once, overlapping windows averaged."""
+"""The windows of a disaggregation on one timeline: every step once, overlapping windows averaged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from windows import Index
 
 @dataclass(frozen=True)
 class Timeline:
-    """`at` [n]: positions on the flat axis that some window covers; score and watts [K, n]; truth, or None."""
+    """The n steps that windows cover, in order.
+
+    at : int64 [n], their positions on the flat time axis.
+    score, watts : predicted probabilities and watts, [K, n].
+    on, true_watts : the truth, [K, n], or None.
+    """
 
     at: np.ndarray
     score: np.ndarray
@@ -30,19 +35,19 @@ class Timeline:
 
     @classmethod
     def of(cls, scored: Predictions) -> Timeline:
-        """The windows joined; what the model said of the watts is not gated yet."""
+        """The timeline of windows [n, 2K, L]; the predicted watts are not gated by the states yet."""
         starts = scored.index.starts()
         first, total = int(starts.min()), int(starts.max() - starts.min()) + scored.index.length
-        said = stitch(scored.pred, starts - first, total)
-        covered = np.flatnonzero(~np.isnan(said[0]))
-        score, watts = np.split(said[:, covered], 2)
+        predicted = stitch(scored.pred, starts - first, total)
+        covered = np.flatnonzero(~np.isnan(predicted[0]))
+        score, watts = np.split(predicted[:, covered], 2)
         on = true = None
         if scored.truth is not None:
             on, true = np.split(stitch(scored.truth, starts - first, total)[:, covered], 2)
         return cls(covered + first, score, np.maximum(watts, 0), on, true)
 
     def states(self, tau: Sequence[float], least: Sequence[tuple[int, int]]) -> np.ndarray:
-        """On where the score reaches tau; then, in unbroken stretches, short breaks filled and short runs dropped."""
+        """On where the score reaches tau [K]; in unbroken stretches short breaks filled, then short runs dropped."""
         on = self.score >= np.asarray(tau)[:, None]
         parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.at) != 1) + 1)
         for k, (least_on, least_off) in enumerate(least):
@@ -52,7 +57,7 @@ class Timeline:
 
 
 def kpis(line: Timeline, on: np.ndarray, tau: Sequence[float], eval_context: EvalContext) -> dict[str, Any]:
-    """Every figure of a timeline whose truth is known; watts count where the state is on."""
+    """All metrics of a timeline whose truth is known; watts count where the state `on` [K, n] is true."""
     return nilm_kpis(
         eval_context.names,
         seconds_of(eval_context.series),
@@ -90,8 +95,8 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
             times = clock.show(time_axis[line.at[part]])
             over = (watts[:, part].sum(axis=0) > mains[part]).astype(int)
             for i, time in enumerate(times, start=begin):
-                who = [series.rows[rows[i]]] if row else []
-                cells = [*who, time, f"{mains[i]:.7g}", over[i - begin]]
+                row_id = [series.rows[rows[i]]] if row else []
+                cells = [*row_id, time, f"{mains[i]:.7g}", over[i - begin]]
                 for k in range(len(eval_context.names)):
                     cells += [f"{line.score[k, i]:.4f}", int(on[k, i]), f"{watts[k, i]:.5g}"]
                     cells += [] if truth is None else [f"{truth[0][k, i]:.0f}", f"{truth[1][k, i]:.5g}"]
@@ -101,7 +106,7 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
 
 
 def write_devices(folder: Path, found: Mapping[str, Any]) -> None:
-    """kpis.json, and per_device_metrics.csv with a line a device."""
+    """Write kpis.json, and per_device_metrics.csv with a line for each device."""
     write_json(folder / "kpis.json", found)
     devices = found["devices"]
     keys = [key for key, value in next(iter(devices.values())).items() if not isinstance(value, dict)]
@@ -110,7 +115,7 @@ def write_devices(folder: Path, found: Mapping[str, Any]) -> None:
 
 
 def by_mains(eval_context: EvalContext, train: Index, mean: np.ndarray) -> Predictor:
-    """On where the mains reach the level that had the best F1 of a device in training; then its mean power when on."""
+    """On where the mains reach the level with the best F1 of a device in training; then `mean` [K] watts."""
     mains = eval_context.series.values[0]
     seen = train.targeted(len(mains))
     assert isinstance(eval_context.targets, DeviceTargets)
@@ -121,9 +126,9 @@ def by_mains(eval_context: EvalContext, train: Index, mean: np.ndarray) -> Predi
         cut.append(cuts[np.nanargmax(curve)] if np.isfinite(curve).any() else np.inf)
     level = np.asarray(cut, np.float32)[None, :, None]
 
-    def say(index: Index) -> np.ndarray:
+    def predict(index: Index) -> np.ndarray:
         view = np.lib.stride_tricks.sliding_window_view(mains, index.length)[index.starts()]
         on = (view[:, None] >= level).astype(np.float32)
         return np.concatenate([on, on * mean[None, :, None]], axis=1)
 
-    return say
+    return predict

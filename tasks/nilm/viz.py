@@ -1,6 +1,6 @@
-"""The pictures of a disaggregation: states at a glance, a stretch of the timeline, energy by day.
+"""The plots of a disaggregation: states at a glance, a stretch of the timeline, energy by day.
 
-Written as viz.py writes them: `X(..., path)` is `save(X_figure(...), path)`. A device has a row of its own in each.
+As in viz.py, `X(..., path)` is `save(X_figure(...), path)`. Each device has a row.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from viz import BLACK, BLUE, GREY, SKY, VERMILLION, AnyPath, dress, new_figure, 
 
 PALE = "#D0D0D0"
 RATIOS = (("precision", SKY, ""), ("recall", "#FFFFFF", "////"), ("f1", BLUE, ""))  # name, colour, hatch
-MOST_BARS = 40  # days, beyond which steps of a line are easier to read than bars
-CANDIDATES = 8  # stretches a length, among which the busiest is sought
+MOST_BARS = 40  # days; with more of them a line is easier to read than bars
+CANDIDATES = 8  # starts per length that are tried for the busiest stretch
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A device over n steps: what is known of it and what was said, each `[n]` with NaN where there is none.
+    """The truth and the prediction of one device over n steps, each `[n]`, NaN where unknown.
 
     Either of states (`score` with `tau`, `predicted` states, `on` the truth) or watts (`estimate`, `watts` the truth),
     or both; a truth may be absent.
@@ -68,7 +68,7 @@ def summary(
     path: AnyPath,
     title: str = "",
 ) -> None:
-    """`devices` as `metrics_nilm.nilm_kpis` has them; `curves` {device: (thresholds [T], F1 [T])}."""
+    """`devices` as in the result of `nilm_kpis`; `curves` {device: (thresholds [T], F1 [T])}."""
     save(summary_figure(devices, curves, title), path)
 
 
@@ -99,16 +99,16 @@ def _percent(share: float) -> str:
 def _bars(ax: Axes, found: Mapping[str, Any], last: bool) -> None:
     dress(ax, "share" if last else "", "")
     why = found.get("undefined", {})
-    for place, (key, colour, hatch) in enumerate(RATIOS):
+    for row, (key, colour, hatch) in enumerate(RATIOS):
         value = found[key]
         if value is None:
-            ax.text(0.01, place, f"null: {wrap(why.get(key, ''), 34, 1)}", va="center", fontsize=8.5, color=GREY)
+            ax.text(0.01, row, f"null: {wrap(why.get(key, ''), 34, 1)}", va="center", fontsize=8.5, color=GREY)
             continue
-        ax.barh(place, value, height=0.62, color=colour, hatch=hatch, edgecolor=BLACK, linewidth=0.8)
+        ax.barh(row, value, height=0.62, color=colour, hatch=hatch, edgecolor=BLACK, linewidth=0.8)
         inside = value > 0.82
         text: dict[str, Any] = {"va": "center", "ha": "right" if inside else "left", "fontsize": 9}
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0} if inside else None
-        ax.text(value - 0.02 if inside else value + 0.02, place, f"{value:.3f}", bbox=paper, **text)
+        ax.text(value - 0.02 if inside else value + 0.02, row, f"{value:.3f}", bbox=paper, **text)
     ax.set_yticks(range(3), [key if key != "f1" else "F1" for key, _, _ in RATIOS])
     ax.set(xlim=(0, 1), ylim=(2.6, -0.6))
     ax.tick_params(axis="y", length=0)
@@ -152,7 +152,7 @@ def timelines_figure(
 ) -> Figure:
     """Mains on top, then a panel a device for its states and one for its watts, over the same time.
 
-    `times` datetime64 [n] on the wall of `zone`, `mains` W [n].
+    `times` datetime64 [n], local time in `zone`; `mains` W [n].
     """
     panels = [(trace, kind) for trace in traces for kind in _kinds(trace)]
     figure = new_figure(10.5, 2.6 + 1.35 * len(panels))
@@ -179,7 +179,7 @@ def timelines_figure(
 def timelines(
     times: np.ndarray, mains: np.ndarray, traces: Sequence[Trace], path: AnyPath, zone: str = "", title: str = ""
 ) -> None:
-    """A stretch of n steps: `mains [n]` and what is true and said of each device."""
+    """A stretch of n steps: `mains [n]`, and truth and prediction of each device."""
     save(timelines_figure(times, mains, traces, zone, title), path)
 
 
@@ -189,7 +189,7 @@ def _kinds(trace: Trace) -> list[str]:
 
 
 def _states(ax: Axes, times: np.ndarray, trace: Trace) -> None:
-    """Probability as a line from 0 to 1; above it, two strips: when the device was on, and when it was said to be."""
+    """Probability as a line from 0 to 1; above it, two strips: when the device was on, and when it was predicted on."""
     dress(ax, "", "probability")
     if trace.score is not None:
         ax.plot(times, trace.score, color=BLUE, linewidth=1.1, label="probability")
@@ -260,12 +260,12 @@ def energy(
 
 
 def _sums(name: str, estimate: np.ndarray, truth: np.ndarray | None) -> str:
-    said = float(estimate.sum())
+    estimated = float(estimate.sum())
     if truth is None:
-        return f"{name}: estimated {said:.3g} kWh"
+        return f"{name}: estimated {estimated:.3g} kWh"
     true = float(truth.sum())
-    share = f" ({100 * (said / true - 1):+.0f} %)" if true > 0 else ""
-    return f"{name}: true {true:.3g} kWh, estimated {said:.3g} kWh{share}"
+    share = f" ({100 * (estimated / true - 1):+.0f} %)" if true > 0 else ""
+    return f"{name}: true {true:.3g} kWh, estimated {estimated:.3g} kWh{share}"
 
 
 def _day_bars(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None) -> None:
