@@ -88,8 +88,7 @@ class References:
     ----------
     device_data : the data as the model sees them.
     names : of the K outputs.
-    train, val : windows to fit the predictors on that are fitted. In inference they are None, and `judge` reports these
-        predictors as skipped.
+    train, val : windows for the predictors that are fitted; None in inference, where `judge` reports them as skipped.
     """
 
     def __init__(

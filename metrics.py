@@ -142,7 +142,7 @@ def classification_report(y: ArrayLike, score: ArrayLike, default_threshold: flo
     y : `[n]`, 0 or 1.
     score : `[n]`, probability of the positive class in [0, 1].
     default_threshold : a threshold that does not depend on the data.
-    tau : the threshold chosen on validation; never on the data judged here.
+    tau : the threshold chosen on validation; never on the data scored here.
 
     Returns
     -------

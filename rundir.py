@@ -149,18 +149,18 @@ class RunDir:
 
     def set_aside(self, ending: str) -> Path:
         """Keep an unfinished run to look at, under NAME.ending; returns the path."""
-        place = self._free(self.out / f"{self.name}.{ending}", first=self.out / f"{self.name}.{ending}")
-        self.path.rename(place)
-        return place
+        path = self._free(self.out / f"{self.name}.{ending}", first=self.out / f"{self.name}.{ending}")
+        self.path.rename(path)
+        return path
 
     @staticmethod
     def _free(base: Path, first: Path | None = None) -> Path:
         if first is not None and not first.exists():
             return first
         number = 1
-        while (place := base.with_name(f"{base.name}.{number}")).exists():
+        while (path := base.with_name(f"{base.name}.{number}")).exists():
             number += 1
-        return place
+        return path
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 `x [B, C, T] -> z [B, T, filters]`. Block i is two convolutions with dilation 2^i around which a residual goes, so
 that a token sees `1 + 2 (kernel - 1) (2^depth - 1)` steps: with `causal` its step and those before it, otherwise as
-many after it as before. Batch norm takes the place of the paper's weight norm. Widths change in the first residual
+many after it as before. Batch norm replaces the paper's weight norm. Widths change in the first residual
 alone, by a 1x1 convolution.
 """
 

@@ -119,7 +119,7 @@ class ExportCheck:
         return DeviceData(run_data, self.task, identity(run_data.channels), CPU, start.model.forecast, known)
 
     def example(self) -> dict[str, torch.Tensor]:
-        """Two windows of zeros: an exporter takes a batch of one for a constant."""
+        """Two windows of zeros: an exporter would make a batch of one a constant."""
         return {name: torch.zeros((2, *part.shape[1:])) for name, part in zip(self.names, self.sample, strict=True)}
 
     def difference(self, run: Run, *, exact: bool) -> float:
@@ -139,14 +139,14 @@ class ExportCheck:
             outputs = self.deployed.model(*self.scaled).double()
             exported = run(*self.sample).double()
         true = self._delivered(outputs)
-        apart = (exported - true).abs()
-        bad = apart > self._allowed(outputs, true) if exact else ~torch.isfinite(exported)
-        bad |= apart.isnan()
+        errors = (exported - true).abs()
+        bad = errors > self._allowed(outputs, true) if exact else ~torch.isfinite(exported)
+        bad |= errors.isnan()
         if bad.any():
-            what = f"the exported model is not the checkpoint's: up to {float(apart.max()):.3g} apart"
+            what = f"the exported model is not the checkpoint's: up to {float(errors.max()):.3g} apart"
             where = f"--backbone {self.inference.config.backbone}"
             raise UsageError(f"{what}, in {int(bad.sum())} of {bad.numel()} outputs", where=where)
-        return float(apart.max())
+        return float(errors.max())
 
     def _allowed(self, outputs: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
         """How much an error of TOLERANCE in every output, of either sign, may change the result; [n, rows, H]."""

@@ -179,14 +179,14 @@ class Exchange(Strategy):
         """The homes that take part now: those that left are reported, those that come late are admitted or refused."""
         clients = dict(client_manager.all())
         for cid in [cid for cid in self.names if cid not in clients]:
-            self._lose(cid, f"gone by {at}")
+            self._lose(cid, f"left by {at}")
         late = {cid: client for cid, client in clients.items() if cid not in self.names}
         for cid, (client, answer) in self._ask_all(late, {"ask": "schema"}).items():
             self._admit(cid, client, answer)
-        there = [(cid, client) for cid, client in clients.items() if self.names.get(cid)]
-        if not there:
-            raise ResourceError(f"every home has gone by {at}", where="--clients")
-        return sorted(there, key=lambda pair: self.names[pair[0]])
+        present = [(cid, client) for cid, client in clients.items() if self.names.get(cid)]
+        if not present:
+            raise ResourceError(f"every home has left by {at}", where="--clients")
+        return sorted(present, key=lambda pair: self.names[pair[0]])
 
     def _at(self, server_round: int) -> tuple[str, int]:
         """The way of learning of a round of the server, and the number of the round within it, from 1."""

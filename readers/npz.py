@@ -153,10 +153,10 @@ class _Archive:
         where = f"{self.path}:{name}"
         try:
             assert self.file.zip is not None
-            with self.file.zip.open(f"{name}.npy") as member:
-                version = np.lib.format.read_magic(member)
+            with self.file.zip.open(f"{name}.npy") as entry:
+                version = np.lib.format.read_magic(entry)
                 read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-                shape, _, dtype = read(member)
+                shape, _, dtype = read(entry)
         except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
             raise DataError("is not an array", where=where) from None
         if dtype.hasobject:

@@ -1,9 +1,9 @@
-"""What a task offers the path, and what the tasks share.
+"""The contract of a task, and what all tasks share.
 
-A task says what the target of a window is, what the model's K x H outputs mean, what training minimises and early
-stopping watches, what is chosen on validation, and which figures and files a run leaves. The path (pipeline,
-trainer, evaler) calls these and knows no task by name. `truth` and `pred` below are arrays `[n, K, H]` in the task's
-own units (0/1 and probabilities, the label's unit, standardised channels); K outputs carry `names`.
+A task defines the target of a window, the meaning of the model's K x H outputs, the loss, the metric that early
+stopping monitors, what is chosen on validation, and the metrics and files of a run. The pipeline, the trainer and the
+evaluation call these methods and know no task by name. `truth` and `pred` below are arrays `[n, K, H]` in the units of
+the task (0/1 and probabilities, the label's unit, standardised channels); the K outputs have `names`.
 """
 
 from __future__ import annotations
@@ -422,7 +422,7 @@ class Task(ABC):
         folder : the run's.
         eval_context : the data, for times and names.
         calibration : what `choose_thresholds` returned.
-        scored : predictions [n, K, H] of windows whose target lies in the data.
+        scored : predictions [n, K, H] of windows whose target is in the data.
         ahead : predictions of the last context of every row, the target not yet seen; None where there are none.
         """
 
