@@ -182,7 +182,7 @@ def test_a_frozen_parameter_may_begin_again():
 )
 def test_a_first_stage_is_not_retrained_under_a_second_that_stays(settings):
     error = refused(fusion(), **settings)
-    assert "and keeps the gru: the encoder's contexts would come to mean nothing to that gru" in error.what
+    assert "but freezes the gru, which could not read the encoder's new contexts" in error.what
     assert error.what.startswith("trains backbone.encoder.") and "--adapt-modality NAME" in error.hint
 
 

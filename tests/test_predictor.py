@@ -166,7 +166,7 @@ def test_other_files_are_called_what_they_are(home, files, selection):
 
 def test_a_split_of_other_files_is_a_warning(home):
     done = go(home, line_of("regress", "--csv data/new.csv data/b.csv --eval-split val"))
-    assert "warning: these are not the files of training; --eval-split all scores every row of them" in done.err
+    assert "warning: these are not the files of training; --eval-split all scores all their rows" in done.err
     assert strict(done.directory / "summary.json")["n"] == 3 * PER_ROW
 
 
