@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from . import forkserver
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -88,12 +89,5 @@ def write_csv(tmp_path: Path) -> Callable[..., Path]:
 def command(
     *words: object, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """`python run.py WORDS` as its own process."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *map(str, words)],
-        cwd=cwd,
-        env=os.environ | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    """`python run.py WORDS` as its own process, by a fork."""
+    return forkserver.run(ROOT / "run.py", *words, cwd=cwd, env=os.environ | (env or {}), timeout=timeout)

@@ -37,6 +37,7 @@ from nas_agent import __main__ as command_line
 from nas_agent.files import write_durably
 from nas_agent.study import view_of
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import standing_in
 from .test_agent_state import finish, script
@@ -417,8 +418,8 @@ def test_a_stopped_runner_leaves_no_process_and_its_run_is_taken_up(study, numbe
 def test_the_example_searches_through_the_command_line(tmp_path):
     """The loop in examples/: two runs, then three seeds of the better one, then the test set."""
     lay_table(tmp_path)
-    argv = [sys.executable, str(ROOT / "examples" / "agent_cli.py"), "--config", "base.py", "--runs", "2"]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    words = [ROOT / "examples" / "agent_cli.py", "--config", "base.py", "--runs", "2"]
+    done = forkserver.run(*words, cwd=tmp_path, nested=True)
     assert done.returncode == 0, done.stderr
     begun, *runs, final = map(json.loads, done.stdout.splitlines())
     assert begun["max_runs"] == 2 and [run["run_id"] for run in runs] == ["run_0000", "run_0001"]

@@ -15,6 +15,7 @@ pytest.importorskip("mcp.server.mcpserver", reason="mcp is not installed")
 
 from mcp import Client, StdioServerParameters, stdio_client
 
+from . import forkserver
 from .conftest import ROOT
 from .test_agent_commands import SECRET, ask, claimed, lay_table, study  # noqa: F401
 
@@ -81,8 +82,7 @@ def test_a_server_without_a_study(tmp_path):
 def test_the_example_searches_through_mcp(tmp_path):
     lay_table(tmp_path)
     ask(tmp_path, "init", "--config", "base.py", "--max-runs", 1)
-    argv = [sys.executable, str(ROOT / "examples" / "agent_mcp.py")]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    done = forkserver.run(ROOT / "examples" / "agent_mcp.py", cwd=tmp_path, nested=True)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["status"] == "complete" and answer["accepted"] is True and "test_mse" not in done.stdout

@@ -26,6 +26,7 @@ import torch
 import viz
 from sources.synthetic import demand
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import go, good, lay, numbers, preds, strict
 
@@ -470,7 +471,7 @@ sys.exit(run.main(sys.argv[1:]))
 @pytest.mark.slow
 def test_two_jobs_with_one_name(box):
     words = ONE.replace("--epochs 1", "--epochs 100000 --patience 0")
-    other = subprocess.Popen(
+    other = forkserver.Popen(
         [sys.executable, str(ROOT / "run.py"), *words.split()],
         cwd=box,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -22,6 +22,7 @@ from errors import UsageError
 from experiments import config_file
 from rundir import RunDir
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import go, strict
 
@@ -536,7 +537,7 @@ def test_a_stopped_experiment_appears_only_when_it_is_resumed(tmp_path, table):
     long = {**LINEAR, "training": {**SMALL["training"], "max_epochs": 150}}
     lay(tmp_path, table, long)
     words = ["--config", "config.py", "--tag", "a"]
-    process = subprocess.Popen(
+    process = forkserver.Popen(
         [sys.executable, str(ROOT / "run.py"), *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     for line in process.stderr:

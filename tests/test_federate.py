@@ -29,6 +29,7 @@ from scaler import Scaler
 from sources.synthetic import write_wide
 from tools import federate
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import good, preds, strict
 
@@ -178,7 +179,7 @@ def test_mistakes_are_told_before_anything_starts(
 def part(*argv: object, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """A part of a federation as its own process, killed at the end if it is still there."""
     command = [sys.executable, str(SCRIPT), *map(str, argv)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+    process = forkserver.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
     try:
         yield process
     finally:
@@ -212,9 +213,7 @@ def alive(pids: Sequence[int]) -> list[int]:
 @pytest.mark.slow
 def test_three_ways_are_compared_and_every_home_gets_a_model(data: Path, tmp_path: Path) -> None:
     argv = ["--rounds", 6, "--epochs", 3, "--", *words(data, "--out", "out")]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, argv)], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    done = forkserver.run(SCRIPT, *argv, cwd=tmp_path, nested=True)
     assert done.returncode == 0, done.stderr
     place = tmp_path / done.stdout.splitlines()[-1]
     assert place == tmp_path / "out" / "federate_classify_homes3_rounds6x3_gru_seed777"

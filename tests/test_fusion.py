@@ -19,6 +19,7 @@ from backbones import ModelSpec
 from backbones.model import build_model
 from readers.npz import read_npz
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import go, good, preds, strict
 
@@ -240,7 +241,7 @@ def test_a_killed_run_goes_on_in_its_stage(home, stage):
     straight = good(home, " ".join(words), "--desc straight")
     words += ["--desc", "stopped"]
     partial = home / "artifacts" / f".{RUN}_all_seed777_splitgroup_stopped.partial"
-    child = subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words], cwd=home, stderr=subprocess.DEVNULL,
+    child = forkserver.Popen([sys.executable, str(ROOT / "run.py"), *words], cwd=home, stderr=subprocess.DEVNULL,
                              env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     wanted = (partial / "encoder" / "model.pt") if stage == 1 else (partial / "model.pt")
     while not wanted.is_file() and child.poll() is None:

@@ -24,6 +24,7 @@ from tasks.nilm.task import DEFAULTS
 from tasks.nilm.timeline import Timeline
 from tasks.predictions import Predictions
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import go, good, strict
 
@@ -216,7 +217,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_ends_with_the_same_weights(
     words = f"{QUICK} --epochs 8 --threads 1 --csv house.csv".replace("--epochs 2 ", "").split()
     whole = checkpoint.read(good(tmp_path, *words, "--desc whole") / "model.pt")
     line = [sys.executable, str(ROOT / "run.py"), *words, "--desc", "cut"]
-    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as cut:
+    with forkserver.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as cut:
         next(told for told in cut.stderr if told.startswith("epoch 1/8"))  # from here on there is something to lose
         time.sleep(np.random.default_rng(seed).uniform(0, 0.4))
         cut.kill()

@@ -7,7 +7,6 @@ import csv
 import json
 import re
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ import pytest
 import viz
 from errors import DataError
 from tools import report
+
+from . import forkserver
 
 SCRIPT = Path(report.__file__)
 
@@ -61,8 +62,7 @@ REGRESS: dict[str, Any] = {
 
 
 def call(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return forkserver.run(SCRIPT, *words, cwd=cwd)
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -23,6 +23,7 @@ from errors import DataError, ResourceError, UsageError
 from hardware import pick_device
 from studies import searcher, verdict
 
+from . import forkserver
 from .conftest import ROOT
 from .runs import good, strict
 
@@ -52,8 +53,8 @@ def begin(place: Path, *flags: object, run: list[str], **more) -> subprocess.Pop
     """`python search.py FLAGS -- RUN` as its own process, in `place`."""
     words = [sys.executable, str(ROOT / "search.py"), "--space", "space.yaml", *map(str, flags), "--", *run]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        words, cwd=place, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
+    return forkserver.Popen(
+        words, nested=True, cwd=place, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
     )
 
 
@@ -160,7 +161,7 @@ print(got)
 def test_four_processes_take_no_more_trials_than_there_are(kind, request, tmp_path):
     address = request.getfixturevalue("postgres") if kind == "postgres" else str(tmp_path / "s.db")
     words = [sys.executable, "-c", TAKE_ALL, address]
-    four = [subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
+    four = [forkserver.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
     assert sum(int(process.communicate(timeout=300)[0]) for process in four) == 20
 
 
@@ -339,7 +340,8 @@ def test_a_worker_leaves_with_its_search(tmp_path):
     )
     (tmp_path / "parent.py").write_text(code)
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], env=env, stdout=subprocess.PIPE, text=True)
+    words = [sys.executable, tmp_path / "parent.py"]
+    parent = forkserver.Popen(words, nested=True, env=env, stdout=subprocess.PIPE, text=True)
     pid = int(parent.stdout.readline())
     parent.kill()
     parent.wait()

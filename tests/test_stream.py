@@ -33,6 +33,7 @@ from sources.synthetic import appliance_series
 from tools import stream
 from tools.stream import Sample, Streamer
 
+from . import forkserver
 from .conftest import command
 
 SCRIPT = Path(stream.__file__)
@@ -265,7 +266,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def streaming(*words: object) -> Iterator[subprocess.Popen[bytes]]:
     """The command with pipes, once it is ready."""
     pipe: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, str(SCRIPT), *map(str, words)], **pipe)
+    process = forkserver.Popen([sys.executable, str(SCRIPT), *map(str, words)], **pipe)
     try:
         assert process.stderr.readline().startswith(b"ready: fridge"), process.stderr.read()
         yield process
@@ -275,7 +276,7 @@ def streaming(*words: object) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def call(*words: object, text: bytes = b"") -> tuple[int, list[bytes], str]:
-    done = subprocess.run([sys.executable, str(SCRIPT), *map(str, words)], input=text, capture_output=True, timeout=120)
+    done = forkserver.run(SCRIPT, *words, input=text, text=False)
     return done.returncode, done.stdout.splitlines(), done.stderr.decode()
 
 
@@ -354,8 +355,7 @@ def test_mistakes_have_exit_codes(trained: Path, tmp_path: Path) -> None:
     status, _, told = call("--ckpt", trained, "--input", "udp://a:1")
     assert status == 2 and "neither - nor tcp://HOST:PORT" in told
     with Path("/dev/full").open("wb") as full:
-        words = [sys.executable, str(SCRIPT), "--ckpt", str(trained)]
-        done = subprocess.run(words, input=b"100\n", stdout=full, stderr=subprocess.PIPE, timeout=120)
+        done = forkserver.run(SCRIPT, "--ckpt", trained, input=b"100\n", stdout=full, text=False)
     assert done.returncode == 6 and b"--output -: cannot be written: No space left" in done.stderr
 
 

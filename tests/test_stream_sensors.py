@@ -32,6 +32,7 @@ from streaming.steps import Aligner, Reading, parse, seconds
 from streaming.tally import Tally
 from tools import stream
 
+from . import forkserver
 from .conftest import ROOT
 
 SENSORS = {"visual": 3, "audio": 2}
@@ -325,14 +326,14 @@ def ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(*words: object, text: bytes = b"") -> tuple[int, list[bytes], str]:
-    done = subprocess.run([sys.executable, str(SCRIPT), *map(str, words)], input=text, capture_output=True, timeout=120)
+    done = forkserver.run(SCRIPT, *words, input=text, text=False)
     return done.returncode, done.stdout.splitlines(), done.stderr.decode()
 
 
 @contextmanager
 def streaming(*words: object) -> Iterator[subprocess.Popen[bytes]]:
     pipe: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, str(SCRIPT), *map(str, words)], **pipe)
+    process = forkserver.Popen([sys.executable, str(SCRIPT), *map(str, words)], **pipe)
     try:
         line = process.stderr.readline()
         assert line.startswith(

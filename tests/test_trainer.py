@@ -24,6 +24,7 @@ from optim import lr_factor, make_optimizer
 from trainer import Trainer, random_states, set_random_states
 from windows import Windows
 
+from . import forkserver
 from .conftest import ROOT, command
 
 CPU = torch.device("cpu")
@@ -277,9 +278,8 @@ def files(tmp_path, write_csv):
 
 
 def start(cwd, *more):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *RUN, *more], cwd=cwd, stderr=subprocess.PIPE, text=True
-    )
+    line = [sys.executable, str(ROOT / "run.py"), *RUN, *more]
+    return forkserver.Popen(line, cwd=cwd, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(process, text):
