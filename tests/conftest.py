@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import tempfile
@@ -11,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from . import forkserver
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+# A PNG of one pixel.
+BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==")
 torch.set_num_threads(1)
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process that compiles starts a pool of others
 
 
 REGISTRY_TESTS = ("test_backbones.py", "test_combinations.py")
@@ -37,6 +42,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache of parsed files."""
     monkeypatch.setenv("TSRUN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def _paints(item: pytest.Item) -> bool:
+    """Whether pictures are what a test is about; over the combinations, one backbone paints those of every task."""
+    given = getattr(item, "callspec", None)
+    name = item.path.name
+    return "viz" in name or name == "test_report.py" or (given is not None and given.params.get("backbone") == "gru")
+
+
+@pytest.fixture(autouse=True)
+def _blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere figures are made and their files are blank: painting would be most of the time of a small run.
+
+    Runs of fixtures with a wider scope, and those in processes of their own, paint.
+    """
+
+    def blank(figure: Figure, file: os.PathLike[str], **_: object) -> None:
+        Path(file).write_bytes(BLANK)
+
+    if not _paints(request.node):
+        monkeypatch.setattr(Figure, "savefig", blank)
 
 
 @pytest.fixture

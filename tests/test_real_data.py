@@ -12,14 +12,16 @@ pytestmark = pytest.mark.slow
 SENSORS = ["s2", "s3", "s4", "s7", "s8", "s9", "s11", "s12", "s13", "s14", "s15", "s17", "s20", "s21"]
 
 
-@pytest.mark.parametrize(("backbone", "epochs"), [("gru", 6), ("llm_ts", 3)])
-def test_carparts_nonzero_next_month(shared, tmp_path, backbone, epochs):
+@pytest.mark.parametrize(
+    ("backbone", "steps"), [("gru", "--epochs 6"), ("llm_ts", "--epochs 1 --batch-size 128")], ids=["gru", "llm_ts"]
+)
+def test_carparts_nonzero_next_month(shared, tmp_path, backbone, steps):
     """Spare parts, 2,509 rows of 51 months: will there be a sale next month? A fifth of the parts is the test."""
     file = shlex.quote(str(shared / "carparts" / "carparts.csv"))
     folder = good(
         tmp_path,
         f"--mode train --task classify --csv {file} --context-len 31 --bin-rule nonzero --test-ratio 0.2",
-        f"--backbone {backbone} --epochs {epochs}",
+        f"--backbone {backbone} {steps}",
     )
     found = strict(folder / "metrics.json")
     assert found["split"] == "test" and found["n"] == 502 * 20  # every window of every test row
@@ -40,7 +42,7 @@ def test_cmapss_remaining_life_of_engines_never_seen(shared, tmp_path):
     trained = good(
         tmp_path,
         f"--mode train --task regress --csv {csvs['train']} --drop-label-from-x --target-clip 0 125 --context-len 31",
-        "--backbone llm_ts --model-args size=tiny --loss l1 --epochs 10 --batch-size 256 --reference off",
+        "--backbone llm_ts --model-args size=tiny --loss l1 --epochs 5 --batch-size 256 --reference off",
     )
     infer = good(tmp_path, f"--mode infer --task regress --csv {csvs['test']} --ckpt {trained} --eval-split all")
     found = strict(infer / "summary.json")
