@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +25,22 @@ torch.set_num_threads(1)
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process that compiles starts a pool of others
 
 
+LONGEST = ("test_readme.py", "test_real_data.py")
 REGISTRY_TESTS = ("test_backbones.py", "test_combinations.py")
 FEW = {"gru", "llm_ts", "ridge", "unet"}  # backbones that stand for all in `make check`
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker that has nothing left takes half of what another still has: none stands idle at the end."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Over the registries `make check` runs a few backbones, `make test` all of them."""
+    """The longest tests first. Over the registries `make check` runs a few backbones, `make test` all of them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         given = getattr(item, "callspec", None)
         if item.path.name in REGISTRY_TESTS and given is not None:

@@ -265,15 +265,19 @@ def test_autocast_trains_to_about_the_same_weights():
 
 # --- real processes --------------------------------------------------------------------------------------------------
 
-RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 40 --batch-size 16 --patience 0".split()
+RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 20 --batch-size 16 --patience 0".split()
 RUN += "--backbone gru --model-args hidden=4 dropout=0.1 layers=2 --reference off".split()
 NAME = "train_classify_ctx12_ch1_alpha0.50_pwglobal_gru_seed777_splitgroup"
 
 
-@pytest.fixture
-def files(tmp_path, write_csv):
+def lay_table(folder):
     rng = np.random.default_rng(3)
-    write_csv("LP0a.csv", (rng.random((40, 40)) < 0.3).astype(int))
+    np.savetxt(folder / "LP0a.csv", rng.random((40, 40)) < 0.3, fmt="%d", delimiter=",")
+
+
+@pytest.fixture
+def files(tmp_path):
+    lay_table(tmp_path)
     return tmp_path
 
 
@@ -294,13 +298,21 @@ def weights(folder):
     return checkpoint.read(folder / "model.pt.best")["state"]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The weights of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    lay_table(folder)
+    done = command(*RUN, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return weights(folder / "artifacts" / NAME)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_killed_run_resumes_to_the_same_weights(files, number):
-    done = command(*RUN, "--desc", "whole", cwd=files)
-    assert done.returncode == 0, done.stderr
+def test_a_killed_run_resumes_to_the_same_weights(files, whole, number):
     process = start(files)
-    wait_for(process, "epoch 7/40")
+    wait_for(process, "epoch 7/20")
     time.sleep(0.05)
     process.send_signal(number)
     process.stderr.read()
@@ -315,7 +327,7 @@ def test_a_killed_run_resumes_to_the_same_weights(files, number):
     )
     resumed = command(*RUN, "--resume", cwd=files)
     assert resumed.returncode == 0, resumed.stderr
-    whole, again = weights(files / "artifacts" / f"{NAME}_whole"), weights(files / "artifacts" / NAME)
+    again = weights(files / "artifacts" / NAME)
     assert all(torch.equal(whole[key], again[key]) for key in whole)
 
 
