@@ -44,9 +44,9 @@ class RunData:
     targets : what the outputs are learned from; None where no label is known.
     index : every window whose context and target are known.
     ahead : the last context of every row, its target not yet seen; empty for whole-row targets.
+    judged : the windows of validation, test and inference: those of `index`, unless a task judges at another stride.
     timings : seconds spent, by name, for the manifest.
     derived : the model's input where it is computed from the channels as windows are read; else None.
-    judged : the windows of validation and test, where they are not those of training; else None.
     """
 
     config: RunConfig
@@ -57,9 +57,9 @@ class RunData:
     targets: Targets | None
     index: Index
     ahead: Index
+    judged: Index
     timings: dict[str, float]
     derived: DerivedFeatures | None = None
-    judged: Index | None = None
 
     @property
     def per_row(self) -> bool:
@@ -210,7 +210,7 @@ def open_run_data(
         ahead = index.of_rows(np.zeros(series.n_rows, bool))
     else:
         index, ahead = _windows_before_target(config, task, series, usable_x, usable_y, bool(per_row))
-        judged = None
+        judged = index
     return RunData(
         config,
         series,
@@ -220,18 +220,18 @@ def open_run_data(
         targets,
         index,
         ahead,
+        judged,
         timings,
         task.derived_features(series),
-        judged,
     )
 
 
-def _windows_on_target(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index | None]:
-    """Windows whose target is the window itself; and those of validation and test, where their stride differs."""
+def _windows_on_target(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index]:
+    """Windows whose target is the window itself: those of training, and those that are judged."""
     assert config.context_len is not None
     cover = partial(windows.cover, series.offsets, usable, length=config.context_len)
-    stride = task.judged_stride(config)
-    return cover(stride=config.stride), None if stride == config.stride else cover(stride=stride)
+    index, stride = cover(stride=config.stride), task.judged_stride(config)
+    return index, index if stride == config.stride else cover(stride=stride)
 
 
 def _windows_before_target(
@@ -288,7 +288,7 @@ def _longest_stretch(series: Series, channels: np.ndarray) -> int:
 def make_splits(run_data: RunData) -> list[Split]:
     """The folds that the configuration asks for, one without --folds. UsageError, DataError: see `splits.make`."""
     folds = _splits_of(run_data, run_data.index)
-    if run_data.judged is None:
+    if run_data.judged is run_data.index:
         return folds
     judged = _splits_of(run_data, run_data.judged)
     return [replace(split, val=other.val, test=other.test) for split, other in zip(folds, judged, strict=True)]

@@ -180,6 +180,8 @@ class Judge:
         """
         task, config, case = self.task, self.run_data.config, self.case
         scores = {} if scored is None else self.evaluate(scored)
+        lacking = set(task.headline) - scores.keys() if scored is not None else set()
+        assert not lacking, f"{type(task).__name__}.evaluate gives no {', '.join(sorted(lacking))}, and headline has it"
         content = {
             "run": case.run,
             "task": config.task,

@@ -348,7 +348,7 @@ class Learner:
     def index_of(self, split: str) -> Index:
         """The windows of `--eval-split` or `--plot-split`. UsageError where the split is empty."""
         if split == "all":
-            return self.run_data.judged or self.run_data.index
+            return self.run_data.judged
         if not len(self.split[split]):
             raise UsageError("there is no test split", where=f"--eval-split {split}", hint="--test-ratio 0.2 makes one")
         return self.split[split]

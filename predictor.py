@@ -75,7 +75,7 @@ class Inference:
         if not self.known_files or self.run_data.targets is None:
             return None
         if "rows" in self.start.split:
-            return splits.of_rows(self.run_data.index, self.start.split, self.run_data.series.n_rows)
+            return splits.of_rows(self.run_data.judged, self.start.split, self.run_data.series.n_rows)
         return dataset.make_splits(self.run_data)[-1]
 
     def index_of(self, split: str) -> Index:
@@ -84,7 +84,7 @@ class Inference:
         UsageError where the split has no window.
         """
         if split == "all" or self.run_data.targets is None:
-            return self.run_data.index
+            return self.run_data.judged
         if not self.known_files:
             log.warning("warning: these are not the files of training; --eval-split all scores all their rows")
         index = (self.made or dataset.make_splits(self.run_data)[-1])[split]

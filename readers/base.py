@@ -27,6 +27,8 @@ class TableText:
     text : binary stream of UTF-8 lines, separated as the reader's `dialect` says: names of columns in the first line
         where `named_columns`; numbers in the shortest spelling that gives them back, times in ISO 8601, nothing in the
         cell of a missing value.
+    Messages about a cell give its line in this text, counted from 1; a reader that knows better raises DataError.
+
     notes : what the user should know about the file, one line each; a likely mistake starts with `warning:`.
     """
 

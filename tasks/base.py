@@ -56,7 +56,10 @@ class Task(ABC):
     options : every flag of the task's FLAGS table, checked, as attributes.
     """
 
-    head: str  # "pool", "step" or "forecast", see backbones/model.py
+    # How the model's tokens become outputs, see backbones/model.py. "pool": H numbers for each output. "step": one for
+    # each step of the context; set target_in_context too, and horizon = context_len in finalize_config. "forecast": the
+    # channels of `forecast_spec` continued.
+    head: str
     horizon: int = 1  # H
     autoregressive: bool = False  # the target is the continuation of the model's input
     target_in_context: bool = False  # the target is inside the context: inference covers every step, nothing comes next
@@ -93,7 +96,7 @@ class Task(ABC):
         return {}
 
     def offset(self, config: RunConfig) -> int:
-        """The distance of the target from the context.
+        """The distance of the target from the context. Not asked for where `target_in_context` is set.
 
         Parameters
         ----------
@@ -101,7 +104,7 @@ class Task(ABC):
 
         Returns
         -------
-        Steps from the last of the context to the first of the target; 0 or less where the target is inside the context.
+        Steps from the last of the context to the first of the target, 1 or more.
         """
         return config.label_offset
 
@@ -210,7 +213,7 @@ class Task(ABC):
         return windows
 
     def judged_stride(self, config: RunConfig) -> int:
-        """The stride of validation and test.
+        """The stride of the windows that are judged: validation, test, and all of inference.
 
         Parameters
         ----------
@@ -387,7 +390,7 @@ class Task(ABC):
 
         Returns
         -------
-        Plain values by name, "n" and all of `headline` among them; None where one is undefined.
+        Plain values by name, "n", the monitor and all of `headline` among them; None where one is undefined.
         """
 
     @abstractmethod

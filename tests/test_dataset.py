@@ -77,7 +77,7 @@ def test_a_window_is_where_all_that_it_takes_is_known(dropped, after, stride):
     assert run_data.index.starts().tolist() == expected and expected
     assert run_data.index.targets().tolist() == [start + 2 + after for start in expected]
     assert run_data.truth_raw(run_data.index)[:, 0, 0].tolist() == [series.values[0, s + 2 + after] for s in expected]
-    assert run_data.judged is None and not run_data.per_row
+    assert run_data.judged is run_data.index and not run_data.per_row
 
 
 def test_a_forecast_asks_for_every_step_of_its_targets():
@@ -262,7 +262,7 @@ def test_windows_that_are_judged_may_be_others_than_those_of_training():
     assert split.val.starts().tolist() == expected(4, 0.6, 1)
     assert split.train.stride == 3 and split.val.stride == split.test.stride == 4
     same, _ = opened("nilm", series, 40, {"nilm_features": ("none",)}, stride=4, **settings)
-    assert same.judged is None
+    assert same.judged is same.index
 
 
 # ---- what a model is given

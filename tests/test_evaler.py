@@ -20,7 +20,8 @@ from scaler import Scaler
 from tasks import label_task
 
 CPU = torch.device("cpu")
-OPTIONS = {"bin_rule": "gt", "bin_thr": 0.5, "thresh_default": 0.5, "alpha": 0.5, "pos_weight": "none"}
+OPTIONS = {flag.name: flag.default for flag in tasks.flags("classify")}
+OPTIONS |= {"bin_rule": "gt", "bin_thr": 0.5, "pos_weight": "none"}
 
 
 class Last(nn.Module):

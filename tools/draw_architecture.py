@@ -252,9 +252,8 @@ def table(house: House) -> str:
         for box in boxes:
             room = box in house.files or box.endswith(DOOR)
             path = f"{box.removesuffix(DOOR)}/" if room else f"{box}.py"
-            files = f" ({house.files[box]} files)" if box in house.files else ""
             about = ASKED if box.endswith(DOOR) else house.about.get(box, "")
-            what = (about + files).replace("|", r"\|")
+            what = about.replace("|", r"\|")
             lines.append(f"| {floor} | [`{path}`](../{path}) | {what} |")
     return "\n".join(lines)
 
