@@ -19,7 +19,7 @@ import windows
 from backbones import ForecastSpec, MemberSpec, ModelSpec, backbone_class
 from backbones.model import Forecaster, Model, build_model, check_head
 from checkpoint import Checkpoint
-from config import RunConfig
+from config import RunConfig, core_flags
 from dataset import DeviceData, RunData
 from errors import CheckpointError, UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split, label_means
@@ -35,8 +35,7 @@ from windows import Index
 
 log = logging.getLogger("tsrun")
 OnEpoch = Callable[[Mapping[str, Any]], None]
-NOT_RESUMED = {"resume", "overwrite", "json", "quiet", "tensorboard", "dry_run", "out", "threads"}
-NOT_RESUMED |= {"eval_split", "plot_split", "reference", "plots"}  # of the evaluation, which comes after training
+NOT_RESUMED = {flag.name for flag in core_flags() if not flag.trains}  # may differ when a run is resumed
 
 
 class _Validation:
