@@ -22,7 +22,6 @@ from nas_agent import (
     save_agent_state,
 )
 
-from . import forkserver
 from .conftest import ROOT
 
 
@@ -30,7 +29,7 @@ def script(code: str, *words: object, **more) -> subprocess.Popen:
     """A Python process of its own that runs `code`."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-c", textwrap.dedent(code), *map(str, words)]
-    return forkserver.Popen(argv, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    return subprocess.Popen(argv, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
 
 def finish(process: subprocess.Popen, code: int = 0) -> tuple[str, str]:

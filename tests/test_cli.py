@@ -16,7 +16,7 @@ from config import VERSION
 from errors import UsageError
 from tools import flag_tables
 
-from .conftest import ROOT, command
+from .conftest import ROOT
 
 GOOD = ["--mode", "train", "--task", "classify", "--csv", "a.csv", "--context-len", "31"]
 
@@ -200,6 +200,7 @@ def test_the_flags_that_messages_name_are_there_and_take_what_is_said():
 
 
 def test_the_process_exits_with_2_and_no_traceback(tmp_path):
-    done = command("--mode", "train", "--task", "classify", "--csvv", "x", cwd=tmp_path)
+    line = [sys.executable, str(ROOT / "run.py"), *"--mode train --task classify --csvv x".split()]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "did you mean --csv?" in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
