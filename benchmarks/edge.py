@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from benchmarks import rooms
+from exporting.export import export
+from exporting.formats import FORMS
 from sources import sensors
-from tools import export
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -82,8 +83,8 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for name, words in commands(given.out, given.shared):
         run = trained(name, words, given.out)
-        for form in export.FORMS:
-            card, _ = export.export(str(run), form, "", [])
+        for form in FORMS:
+            card, _ = export(str(run), form, "", [])
             print(line(name, card), flush=True)
     return 0
 

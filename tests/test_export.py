@@ -19,6 +19,8 @@ import backbones
 import tasks
 from backbones import ModelSpec
 from backbones.model import build_model
+from exporting import export as building
+from exporting import formats
 from exporting.check import Shift
 from scaler import Scaler
 from tools import export
@@ -274,7 +276,7 @@ def test_recurrent_weights_are_int8_too(kind, args):
     model = build_model(
         ModelSpec(backbone=kind, channels=5, length=12, outputs=3, horizon=1, head="pool", args={"hidden": 32, **args})
     ).eval()
-    with export.quietly():
+    with formats.quietly():
         data = onnx_graph.quantised(onnx_graph.graph_of(model, {"x": torch.zeros(2, 5, 12)}, "y"))
     weights = onnx.load_from_string(data).graph.initializer
     assert not [w.name for w in weights if w.data_type == onnx.TensorProto.FLOAT and np.prod(w.dims) > 2 * 2 * 8 * 32]
@@ -320,11 +322,11 @@ def test_a_model_that_is_not_the_checkpoints_is_never_written(classifier, capsys
     def spoiled(module, example):
         with torch.no_grad():
             module.model.head.bias += 1e-3
-            data = export.FORMS["torch"].make(module, example)
+            data = formats.FORMS["torch"].make(module, example)
             module.model.head.bias -= 1e-3
         return data
 
-    monkeypatch.setitem(export.FORMS, "spoiled", replace(export.FORMS["torch"], make=spoiled, ending="spoiled"))
+    monkeypatch.setitem(formats.FORMS, "spoiled", replace(formats.FORMS["torch"], make=spoiled, ending="spoiled"))
     code, _, err = tool(capsys, "--ckpt", run, "--format", "spoiled")
     assert code == 2 and "not the checkpoint's: up to 0.000" in err
     assert not [path.name for path in run.iterdir() if "spoiled" in path.name]
@@ -423,8 +425,8 @@ def test_every_backbone_goes_into_a_graph(number, tmp_path, monkeypatch):
         members = [str(good(tmp_path, *words, "--backbone", part)) for part in ("linear", "gru")]
         args = f"members={','.join(members)}"
     run = good(tmp_path, *words, "--backbone", name, *(["--model-args", args] if args else []))
-    trial = export.check_of(run / "model.pt.best", [])
-    data, _ = export.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
+    trial = building.check_of(run / "model.pt.best", [])
+    data, _ = building.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
     whole = onnx_graph.quantised(data)
     trial.difference(onnx_graph.opened(whole, trial.names), exact=False)
     assert len(whole) <= len(data)
