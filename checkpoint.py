@@ -104,7 +104,7 @@ class Checkpoint:
         ------
         OSError : the disk is full, or the directory cannot be written.
         """
-        content = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("schema", "adapted")}
+        content = {name: part for name, part in vars(self).items() if name not in ("schema", "adapted")}
         content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
         content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
         content["sources"] = list(self.sources)

@@ -217,7 +217,7 @@ class RunConfig:
 
     def flat(self) -> dict[str, Any]:
         """Every setting under its flag's name, plain and without passwords: what config.yaml and a checkpoint hold."""
-        own = {f.name: getattr(self, f.name) for f in core_flags()} | {"db": without_password(self.db)}
+        own = {flag.name: vars(self)[flag.name] for flag in core_flags()} | {"db": without_password(self.db)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in (own | self.options).items()}
 
 

@@ -79,7 +79,7 @@ def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], wh
         if name not in kept:
             continue
         value = tuple(kept[name]) if isinstance(kept[name], list) else kept[name]
-        mine = getattr(config, name) if name in core else options.get(name)
+        mine = vars(config)[name] if name in core else options.get(name)
         if name in config.given and mine != value:
             clashes.append(f"--{name.replace('_', '-')} {mine} (the checkpoint has {value})")
         if name in core:

@@ -35,7 +35,7 @@ class Split:
     def __getitem__(self, name: str) -> Index:
         """The index called `name`, one of NAMES."""
         assert name in NAMES, name
-        index: Index = getattr(self, name)
+        index: Index = vars(self)[name]
         return index
 
 

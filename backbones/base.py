@@ -12,6 +12,7 @@ from torch import nn
 from backbones import HEADS, ForecastSpec, Hyper, InputSpec
 from errors import nearest
 
+METHODS = (property, classmethod, staticmethod)
 Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
 
 
@@ -134,11 +135,15 @@ def check_contract(cls: type) -> None:
     owners = [owner for owner in cls.__mro__ if issubclass(owner, Backbone) and owner is not Backbone]
     for owner in owners:
         for name, value in vars(owner).items():
-            if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__"):
+            if not name.startswith("_") and not callable(value) and not isinstance(value, METHODS):
                 _check_attribute(f"{owner.__qualname__}.{name}", name, value)
-    for flag, method in (("closed_form", "fit"), ("takes_pretrained_dir", "load_pretrained")):
+    flags = {
+        "closed_form": (cls.closed_form, "fit"),
+        "takes_pretrained_dir": (cls.takes_pretrained_dir, "load_pretrained"),
+    }
+    for flag, (value, method) in flags.items():
         offered = any(method in vars(owner) for owner in owners)
-        assert getattr(cls, flag) is offered, f"{cls.__qualname__}.{flag} must be True exactly if there is a {method}()"
+        assert value is offered, f"{cls.__qualname__}.{flag} must be True exactly if there is a {method}()"
 
 
 def _check_attribute(where: str, name: str, value: object) -> None:

@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 
 def _key(name: str) -> str:
     """The key of a modality in a ModuleDict, which does not take `values`, `type` and the like."""
-    return f"{name}_" if hasattr(nn.ModuleDict, name) or hasattr(nn.ModuleDict(), name) else name
+    return f"{name}_" if name in dir(nn.ModuleDict()) else name
 
 
 @register

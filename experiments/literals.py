@@ -98,7 +98,8 @@ class _Python:
         self.found: dict[str, Node] = {}
 
     def error(self, node: ast.AST, text: str, hint: str = HINT) -> UsageError:
-        return UsageError(text, where=f"{self.file}:{getattr(node, 'lineno', 1)}", hint=hint)
+        line = node.lineno if isinstance(node, (ast.stmt, ast.expr, ast.keyword, ast.alias)) else 1
+        return UsageError(text, where=f"{self.file}:{line}", hint=hint)
 
     def refusal(self, node: ast.AST) -> UsageError:
         source = ast.unparse(node).splitlines()[0]

@@ -88,7 +88,7 @@ class Reader(ABC):
         from readers.wide import read_wide
 
         paths = expand_paths(config.csv)
-        common: dict[str, Any] = {name: getattr(config, name) for name in ("sep", "decimal", "nan", "labels", "groups")}
+        common = {name: vars(config)[name] for name in ("sep", "decimal", "nan", "labels", "groups")}
         if not config.time_col:
             return read_wide(paths, header=config.header, index=config.index, **common)
         return read_long(

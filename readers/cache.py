@@ -64,7 +64,8 @@ def key(path: Path, options: dict[str, str]) -> Key | None:
         return None
     if directory is None or status.st_size < LEAST_BYTES or not path.is_file():
         return None
-    stamps = {name: getattr(status, f"st_{name}") for name in ("size", "mtime_ns", "ctime_ns", "ino", "dev")}
+    times = {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+    stamps = {"size": status.st_size, **times, "ino": status.st_ino, "dev": status.st_dev}
     name = json.dumps([str(path.resolve()), options], sort_keys=True)
     entry = directory / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.table"
     young = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < RACY_NS

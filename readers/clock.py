@@ -179,7 +179,7 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas 3 warns that pandas 4 returns an offset
         named = pandas.infer_freq(_index(wall))
-    found = _FREQ.fullmatch(getattr(named, "freqstr", named) or "")
+    found = _FREQ.fullmatch(named if isinstance(named, str) else named.freqstr if named is not None else "")
     unit = _OLD.get(found[2], found[2]) if found else ""
     if not found or unit not in _DAYS or unit in ("D", "W"):
         return regular

@@ -36,9 +36,9 @@ class Dialect:
             raise UsageError(f"{self.decimal!r} cannot be the decimal mark", where="--decimal", hint="'.' or ','")
         if self.decimal == self.sep:
             raise UsageError("the same as --sep", where="--decimal", hint="--sep ';' --decimal ','")
-        for flag in ("header", "index"):
-            if getattr(self, flag) not in ("auto", "yes", "no"):
-                raise UsageError(f"{getattr(self, flag)!r} is not one of auto, yes, no", where=f"--{flag}")
+        for flag, value in (("header", self.header), ("index", self.index)):
+            if value not in ("auto", "yes", "no"):
+                raise UsageError(f"{value!r} is not one of auto, yes, no", where=f"--{flag}")
 
     def number(self, cell: str) -> float | None:
         """The cell's value: NaN where it is missing, None where it is text."""

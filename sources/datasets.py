@@ -84,6 +84,7 @@ def _blocks(url: str, path: Path) -> Iterator[bytes]:
                     bar.update(len(block))
                     yield block
     except (OSError, http.client.HTTPException) as error:
-        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+        refused = isinstance(error, urllib.error.HTTPError)  # its text has the status, too
+        reason = error.reason if isinstance(error, urllib.error.URLError) and not refused else error
         hint = f"put the file at {path} by hand"
         raise DataError(f"cannot be downloaded: {reason}", where=url, hint=hint) from None

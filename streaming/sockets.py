@@ -72,8 +72,9 @@ def connected(
     except ImportError:
         raise UsageError("tcp:// needs pyzmq", hint="pip install -r requirements-stream.txt") from None
     context = zmq.Context()
+    listening = {"pull": zmq.PULL, "sub": zmq.SUB}[pattern]
     try:
-        reader = None if source == "-" else _socket(context, getattr(zmq, pattern.upper()), source, "--input")
+        reader = None if source == "-" else _socket(context, listening, source, "--input")
         kind = zmq.PUSH if pattern == "pull" else zmq.XPUB
         writer = None if target == "-" else _socket(context, kind, target, "--output")
         if writer is None or kind == zmq.PUSH:

@@ -90,7 +90,7 @@ def _by_rule(config: RunConfig, closed_form: bool) -> Space:
     hyper = table_flags(backbones.hyper(config.backbone), group=config.backbone)
     found = [_around(f"model_args.{flag.name}", flag, flag.default) for flag in hyper]
     if not closed_form:
-        found += [_around(flag.name, flag, getattr(config, flag.name)) for flag in core_flags() if flag.name in TUNED]
+        found += [_around(flag.name, flag, vars(config)[flag.name]) for flag in core_flags() if flag.name in TUNED]
         own = [flag for flag in tasks.flags(config.task) if flag.group == TRAINING]
         found += [_around(flag.name, flag, config.options[flag.name]) for flag in own]
     return {dimension.name: dimension for dimension in found if dimension is not None}
@@ -209,7 +209,7 @@ def _range(body: Mapping[str, Any], flag: Flag | None) -> tuple[float, float, bo
 def _given(name: str, config: RunConfig) -> bool:
     """Whether the command line sets a name."""
     head, dot, key = name.partition(".")
-    return key in getattr(config, head) if dot else name in config.given
+    return key in vars(config)[head] if dot else name in config.given
 
 
 # --- back to a command line ------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def words(chosen: Mapping[str, Any], config: RunConfig) -> list[str]:
         head, dot, key = name.partition(".")
         option = "--" + head.replace("_", "-")
         if dot:
-            pairs.setdefault(option, dict(getattr(config, head)))[key] = value
+            pairs.setdefault(option, dict(vars(config)[head]))[key] = value
         elif isinstance(value, bool):
             flags.append(option if value else "--no-" + option[2:])
         else:

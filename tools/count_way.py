@@ -37,7 +37,7 @@ def count(root: Path) -> tuple[list[str], list[str]]:
             run = importlib.import_module("run")  # of that checkout
             code = run.main([*WORDS.split(), "--out", f"{folder}/out", "--csv", *map(str, files)])
         assert code == 0 and list(Path(folder).glob("out/*/metrics.json")), f"the run ended with {code}"
-    loaded = {str(getattr(module, "__file__", None) or "") for module in sys.modules.values()} - {__file__}
+    loaded = {str(vars(module).get("__file__") or "") for module in sys.modules.values()} - {__file__}
     return _ours(loaded, root), _ours(ran, root)
 
 
