@@ -15,6 +15,7 @@ import tasks
 from config import VERSION
 from errors import UsageError
 from tools import flag_tables
+from tools.floors import python_files
 
 from .conftest import ROOT
 
@@ -169,9 +170,7 @@ def test_help_shows_the_choices_of_every_task_that_has_the_flag():
         assert choice in text
 
 
-SOURCES = [
-    path for path in ROOT.rglob("*.py") if not {"tests", ".venv", "artifacts"} & set(path.relative_to(ROOT).parts)
-]
+SOURCES = [ROOT / path for path in python_files(ROOT, ("tests", "artifacts"))]
 
 
 def options_in(path):

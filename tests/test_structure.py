@@ -36,11 +36,7 @@ FLOORS = [
 ]
 BESIDE = {("data", "readers")}  # by the door, readers/__init__.py, which imports nothing above the registry
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
-FILES = [
-    path
-    for path in sorted(ROOT.rglob("*.py"))
-    if not any(part.startswith(".") or part in ("tests", "artifacts", "data") for part in path.relative_to(ROOT).parts)
-]
+FILES = [ROOT / path for path in floors.python_files(ROOT, ("tests", "artifacts", "data", "runs"))]
 
 
 SOURCES = count_house.read(ROOT)

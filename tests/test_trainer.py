@@ -26,6 +26,7 @@ from windows import Windows
 
 from . import forkserver
 from .conftest import ROOT, command
+from .runs import go
 
 CPU = torch.device("cpu")
 
@@ -332,7 +333,7 @@ def test_a_killed_run_resumes_to_the_same_weights(files, whole, number):
 
 
 def test_a_run_that_diverges_exits_with_5_and_keeps_its_files_aside(files):
-    done = command(*RUN, "--lr", "1e38", "--optimizer", "sgd", "--clip", "0", cwd=files)
-    assert done.returncode == 5 and "Traceback" not in done.stderr
-    assert "loss became" in done.stderr and "a smaller --lr" in done.stderr
+    done = go(files, *RUN, "--lr 1e38 --optimizer sgd --clip 0")
+    assert done.code == 5 and "Traceback" not in done.err
+    assert "loss became" in done.err and "a smaller --lr" in done.err
     assert not (files / "artifacts" / NAME).exists()

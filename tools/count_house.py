@@ -19,6 +19,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent)
+)  # so that `python tools/count_house.py` finds our modules
+
+from tools.floors import python_files
+
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("tests", "artifacts", "data", "runs")
 CHECKPOINT_NAMES = {"stored", "checkpoint", "ckpt", "saved", "theirs"}
@@ -64,9 +70,8 @@ class Figure:
 
 def read(root: Path) -> list[Source]:
     """Every file of ours under `root`, tests left out."""
-    paths = sorted(path.relative_to(root) for path in root.rglob("*.py"))
-    ours = [path for path in paths if not any(part.startswith(".") or part in LEFT_OUT for part in path.parts)]
-    return [Source(path.as_posix(), (root / path).read_text(encoding="utf-8")) for path in ours]
+    files = python_files(root, LEFT_OUT)
+    return [Source(path.as_posix(), (root / path).read_text(encoding="utf-8")) for path in files]
 
 
 def figures(root: Path) -> list[Figure]:

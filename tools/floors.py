@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +77,7 @@ class House:
 
 def read(root: Path) -> House:
     """The house at `root`, from its files' imports; those for type checking alone do not count."""
-    paths = sorted(path.relative_to(root) for path in root.rglob("*.py"))
-    ours = [path for path in paths if not any(part.startswith(".") or part in LEFT_OUT for part in path.parts)]
+    ours = python_files(root, LEFT_OUT)
     trees = {path: ast.parse((root / path).read_text(encoding="utf-8")) for path in ours}
     boxes = {_room(path) for path in ours}
     doors = {_room(path) for path in ours if _is_face(path) and _opens(trees[path])}
@@ -91,6 +90,13 @@ def read(root: Path) -> House:
     files = {box: sum(_room(path) == box for path in ours) for box in boxes if (root / box).is_dir()}
     scripts = {_room(path) for path, tree in trees.items() if len(path.parts) == 1 and _is_script(tree)}
     return House(_without_needless_doors(split), about, files, scripts)
+
+
+def python_files(root: Path, left_out: Sequence[str]) -> list[Path]:
+    """The Python files of a checkout, relative to it and sorted, without hidden folders and those that are left out."""
+    tops = [top for top in root.iterdir() if not top.name.startswith(".") and top.name not in left_out]
+    files = [path for top in tops for path in (top.rglob("*.py") if top.is_dir() else [top]) if path.suffix == ".py"]
+    return sorted(path.relative_to(root) for path in files)
 
 
 def _room(path: Path) -> str:
