@@ -27,7 +27,7 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process
 
 LONGEST = ("test_readme.py", "test_real_data.py")
 REGISTRY_TESTS = ("test_backbones.py", "test_combinations.py")
-FEW = {"gru", "llm_ts", "ridge", "unet"}  # backbones that stand for all in `make check`
+FEW = {"gru", "ridge"}  # backbones that stand for all in `make check`
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -415,6 +415,7 @@ def hugging(kind: str, directory: Path, **more) -> torch.nn.Module:
     return (whole.transformer if kind == "gpt2" else whole.model).eval()
 
 
+@pytest.mark.slow
 def test_gpt2_blocks_are_the_files(tmp_path):
     reference = hugging("gpt2", tmp_path)
     body = make("llm_ts", pretrained_dir=str(tmp_path)).eval().backbone.body

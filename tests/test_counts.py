@@ -103,6 +103,7 @@ class Task:
     assert figure.places == ("tasks/base.py:Task.vague",)
 
 
+@pytest.mark.slow
 def test_every_figure_has_a_value_on_this_tree():
     found = count_house.figures(ROOT)
     assert len({figure.name for figure in found}) == len(found)

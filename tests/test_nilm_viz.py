@@ -64,6 +64,7 @@ DRAWN: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.filterwarnings("error")
 def test_every_picture_is_a_png_of_sane_size_with_something_on_it(name: str, tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_two_tasks_from_a_parent_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["all.csv", "all.html", "all.png"]
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", plots=2)
     subprocess.run([sys.executable, str(SCRIPT), "r"], cwd=tmp_path, check=True)  # as it starts for a user

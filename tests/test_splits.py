@@ -128,6 +128,7 @@ def test_overlap_counts_what_a_broken_split_would_share():
     assert splits.overlap(broken, 80) == len(broken.val)
 
 
+@pytest.mark.slow
 def test_a_nearest_neighbour_finds_no_leak_in_group_or_rolling_splits(shared):
     """Office occupancy an hour ahead from temperature, humidity and CO2, by the five most similar training windows.
 
