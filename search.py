@@ -40,6 +40,9 @@ NOT_AFTER = (
     "--desc",
 )  # the search sets them itself
 
+# Settings that a trial does not depend on and that the names of studies have: an older search goes on under its name.
+NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
+
 
 def main(argv: Sequence[str]) -> int:
     """Run one search; the exit code is that of run.py for the same mistakes."""
@@ -172,9 +175,11 @@ def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
 
 
 def name_of(config: RunConfig, space: Space) -> str:
-    """The default name of a study: the same for the same command line and space."""
-    places = [config.flat()[flag.name] for flag in core_flags() if flag.local]
-    text = json.dumps([asked_of(config, space), places], sort_keys=True)
+    """The default name of a study: the same for the same command line and space, and in every release."""
+    flat, asked = config.flat(), asked_of(config, space)
+    asked["settings"] |= {name: flat[name] for name in NAMED}
+    paths = [flat[flag.name] for flag in core_flags() if flag.local and flag.name not in NAMED]
+    text = json.dumps([asked, paths], sort_keys=True)
     return f"{config.task}_{config.backbone}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

@@ -22,6 +22,7 @@ import search
 from errors import DataError, ResourceError, UsageError
 from hardware import pick_device
 from studies import searcher, verdict
+from studies.spaces import space_of
 
 from . import forkserver
 from .conftest import ROOT
@@ -568,7 +569,6 @@ def test_what_every_trial_would_meet_is_told_before_the_first(place):
 
 def test_the_same_words_and_space_are_one_study_whatever_their_order(place):
     def name(*run: str) -> str:
-        from studies.spaces import space_of
 
         config = cli.parse(["--mode", "train", *run])
         return search.name_of(config, space_of(config, False, str(place / "space.yaml")))
@@ -618,3 +618,19 @@ def test_the_sentence_says_plainly_what_was_beaten():
     flipped = verdict.sentence(found, "pr_auc", "max", 20)
     assert "better than ridge (0.026), not better than repeat_last (0.034)" in flipped
     assert "nothing to compare" in verdict.sentence(found | {"references": {}}, "mse", "min", 20)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (
+            "--task forecast --csv a.csv --time-col date --context-len 96 --backbone informer --epochs 3",
+            "forecast_informer_222f43e6",
+        ),
+        ("--task classify --npz x.npz --backbone gru --groups g", "classify_gru_ed1365e1"),
+    ],
+)
+def test_a_study_has_the_name_that_it_had_in_release_0_5(words, name):
+    """A search that an older release began goes on with the same command."""
+    config = cli.parse(["--mode", "train", *words.split()])
+    assert search.name_of(config, space_of(config, False, "")) == name
