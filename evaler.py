@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,11 +210,26 @@ class Judge:
         self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
 
     def draw(
-        self, split: str, drawn: Predictions | None, ahead: Predictions | None, references: Mapping[str, Any]
+        self,
+        scored: Predictions | None,
+        ahead: Predictions | None,
+        references: Mapping[str, Any],
+        index_of: Callable[[str], Index],
     ) -> None:
-        """Write the task's pictures of a split; `references` only where they were scored on the same windows."""
+        """Write the task's pictures of --plot-split, or of the split that was scored.
+
+        Parameters
+        ----------
+        scored : predictions [n, K, H] of the scored split; None where there are none, and none are made.
+        ahead : those past the end of every row, or None.
+        references : {name: metrics} on the windows of `scored`; no picture of another split shows them.
+        index_of : the windows of a split.
+        """
+        split = self.run_data.config.plot_split or self.case.split
+        same = scored is None or split == self.case.split
+        drawn = scored if same else self.evaluator.score(index_of(split))
         title = f"{self.case.run} ({split})"
-        shown = PlotInputs(self.run_data.config.backbone, title, drawn, ahead, references)
+        shown = PlotInputs(self.run_data.config.backbone, title, drawn, ahead, references if same else {})
         self.task.plots(self.folder, self.eval_context, self.calibration, shown)
 
     def describe(

@@ -373,7 +373,8 @@ class Learner:
             judge.write([scored], None)
             self._write_history()
             if self.config.plots:
-                self._draw(judge, scored, references)
+                judge.draw(scored, None, references, self.index_of)
+                self._draw_history()
         return judge, content
 
     def _compare(self, val: Predictions, scored: Predictions) -> dict[str, Any]:
@@ -384,14 +385,11 @@ class Learner:
             trivial = References(self.device_data, self.names, self.split.train, self.split.val)
             return trivial.judge(scored, trivial.choose_thresholds(val, self.references))
 
-    def _draw(self, judge: Judge, scored: Predictions, references: Mapping[str, Any]) -> None:
-        import viz  # imports matplotlib, which a run without pictures does not need
-
-        split, history = self.config.plot_split or judge.case.split, self.progress.history
-        same = split == judge.case.split
-        drawn = scored if same else judge.evaluator.score(self.index_of(split))
-        judge.draw(split, drawn, None, references if same else {})
+    def _draw_history(self) -> None:
+        history = self.progress.history
         if history:
+            import viz  # imports matplotlib, which a run without pictures does not need
+
             file = self.folder / "learning_curve.png"
             viz.learning_curve(history, file, f"val_{self.task.monitor}", self.task.direction)
 

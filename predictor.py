@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class Inference:
         with timed("artifacts"):
             judge.write([] if past is None else [past], ahead)
             if self.config.plots:
-                self._draw(judge, past, ahead, references)
+                judge.draw(past, ahead, references, self.index_of)
         self._describe(judge, argv, precision, precision.warnings() + [warning] * bool(warning))
         return content
 
@@ -149,14 +149,6 @@ class Inference:
         trivial = References(device_data, self.names, train=None)
         default = self.task.choose_thresholds(None, self.names)  # for a run that was stopped before it chose
         return trivial.judge(scored, dict.fromkeys(trivial.predictors, default) | self.start.references)
-
-    def _draw(
-        self, judge: Judge, past: Predictions | None, ahead: Predictions | None, references: Mapping[str, Any]
-    ) -> None:
-        split = self.config.plot_split or self.split
-        same = split == self.split or past is None
-        drawn = past if same else judge.evaluator.score(self.index_of(split))
-        judge.draw(split, drawn, ahead, references if same else {})
 
     def _describe(self, judge: Judge, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
         seen = 0 if self.made is None else len(np.intersect1d(self.index.targets(), self.made.train.targets()))
