@@ -32,7 +32,7 @@ log = logging.getLogger("tsrun")
 FLUSH_SECONDS = 5.0  # the shortest time between two writes of a state: a kill costs at most this much work
 
 
-class Judge(Protocol):
+class Validation(Protocol):
     """What training asks of a task: see tasks/base.py."""
 
     monitor: str
@@ -62,7 +62,7 @@ class Trainer:
     ----------
     model : the model, on the device of `precision`.
     train, val : windows of both parts.
-    judge : loss and metrics.
+    validation : loss and metrics.
     config : epochs, batch size, patience and the optimizer's settings.
     precision : of the forward pass.
     save : `save(kind, state, training)` writes a checkpoint; kind is "best" (training is None) or "last".
@@ -75,19 +75,19 @@ class Trainer:
         model: nn.Module,
         train: Windows,
         val: Windows,
-        judge: Judge,
+        validation: Validation,
         config: RunConfig,
         precision: Precision,
         save: Callable[[str, dict[str, torch.Tensor], dict[str, Any] | None], None],
         on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
         train_metrics: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
     ) -> None:
-        self.model, self.train, self.val, self.judge = model, train, val, judge
+        self.model, self.train, self.val, self.validation = model, train, val, validation
         self.config, self.precision, self.save, self.on_epoch = config, precision, save, on_epoch
         self.train_metrics = dict(train_metrics or {})
         self.steps, self.batch_size = steps(len(train), config.batch_size)
         self.optimizer = make_optimizer(model, config)
-        self.schedule = Schedule(self.optimizer, config, self.steps, judge.direction)
+        self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
         self.scaler = precision.scaler()
         self.progress = Progress()
         self.best_state: dict[str, torch.Tensor] = {}
@@ -164,7 +164,7 @@ class Trainer:
         begin_step()
         with self.precision.autocast():
             outputs = runner(*seen)
-        loss = self.judge.loss(outputs.float(), y)
+        loss = self.validation.loss(outputs.float(), y)
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         detached = outputs.detach().float()
         return torch.stack([loss.detach(), *(measure(detached, y) for measure in self.train_metrics.values())])
@@ -181,8 +181,8 @@ class Trainer:
         progress.epoch, progress.step = progress.epoch + 1, 0
         self._total.zero_()
         progress.history.append(line)
-        self._keep_if_best(line[f"val_{self.judge.monitor}"])
-        self.schedule.after_epoch(line[f"val_{self.judge.monitor}"])
+        self._keep_if_best(line[f"val_{self.validation.monitor}"])
+        self.schedule.after_epoch(line[f"val_{self.validation.monitor}"])
         if self.on_epoch is not None:
             self.on_epoch(line)
         self._report(bar, line)
@@ -195,16 +195,17 @@ class Trainer:
         self.model.eval()
         outputs = predict(self.runner, self.val, self.precision, self.batch_size)
         y = self.val.labels(self.val.locate(torch.arange(len(self.val), device=self.val.device)))
-        loss = float(self.judge.loss(outputs, y.to(outputs.device)))
+        loss = float(self.validation.loss(outputs, y.to(outputs.device)))
         if not math.isfinite(loss):
             self._diverged("the validation loss", loss)
-        return {"val_loss": loss} | {f"val_{name}": value for name, value in self.judge.val_metrics(outputs).items()}
+        scores = self.validation.val_metrics(outputs)
+        return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
 
     def _keep_if_best(self, value: float | None) -> None:
         progress = self.progress
         value = None if value is None or math.isnan(value) else value  # a NaN is never best
         first = not self.best_state  # there must be a best state, even where the monitor is undefined
-        sign = 1 if self.judge.direction == "max" else -1
+        sign = 1 if self.validation.direction == "max" else -1
         better = value is not None and (progress.best is None or sign * value > sign * progress.best)
         progress.stale += 1
         if better or first:
@@ -249,10 +250,10 @@ class Trainer:
         return tqdm(total=total, initial=done, disable=hidden, desc="training", unit="step", dynamic_ncols=True)
 
     def _report(self, bar: tqdm, line: Mapping[str, Any]) -> None:
-        value = line[f"val_{self.judge.monitor}"]
+        value = line[f"val_{self.validation.monitor}"]
         shown = "undefined" if value is None else f"{value:.4f}"
         best = " *" if self.progress.best_epoch == self.progress.epoch else ""
-        text = f"train {line['train_loss']:.4f}  val {line['val_loss']:.4f}  {self.judge.monitor} {shown}{best}"
+        text = f"train {line['train_loss']:.4f}  val {line['val_loss']:.4f}  {self.validation.monitor} {shown}{best}"
         if bar.disable:
             log.info("epoch %d/%d  %s  %.1fs", line["epoch"], self.config.epochs, text, line["seconds"])
         else:

@@ -30,7 +30,7 @@ from config import RunConfig
 from hardware import Precision
 from optim import make_optimizer
 from sources.synthetic import demand
-from trainer import Judge, Trainer
+from trainer import Trainer, Validation
 from windows import Windows
 
 LIMIT = 1.05
@@ -66,7 +66,7 @@ class Case:
     """A model, what it is trained for, and on which windows."""
 
     make: Callable[[], nn.Module]
-    judge: Judge
+    validation: Validation
     over: Windows
 
 
@@ -96,7 +96,7 @@ def bare_epoch(of: Case, config: RunConfig, batch: int) -> Callable[[], None]:
         for part in order[: len(y) // batch * batch].split(batch):
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * 0.5 * (1 + math.cos(math.pi * step / 1e6))
-            loss = of.judge.loss(net(*(each[part] for each in seen)), y[part])
+            loss = of.validation.loss(net(*(each[part] for each in seen)), y[part])
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             optimizer.step()
@@ -108,7 +108,7 @@ def bare_epoch(of: Case, config: RunConfig, batch: int) -> Callable[[], None]:
 
 def trainer_epoch(of: Case, config: RunConfig) -> tuple[Callable[[], None], int]:
     precision = Precision(torch.device("cpu"))
-    trainer = Trainer(of.make(), of.over, of.over, of.judge, config, precision, save=lambda *_: None)
+    trainer = Trainer(of.make(), of.over, of.over, of.validation, config, precision, save=lambda *_: None)
     bar = tqdm(disable=True)
 
     def epoch() -> None:
