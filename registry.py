@@ -99,7 +99,7 @@ def _assigned(node: ast.stmt) -> str:
 
 
 class Namespace:
-    """Checked values under their names: `options.horizon`.
+    """Checked values under their names, such as a task's options or a backbone's hyperparameters: `options.horizon`.
 
     A name that is not there is an AttributeError that lists those that are: a misspelt one is found when it is read.
     """
@@ -108,4 +108,4 @@ class Namespace:
         self.__dict__.update(values)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"there is no {name!r}: {', '.join(self.__dict__)}")
+        raise AttributeError(f"there is no {name!r}, only {', '.join(vars(self)) or 'none'}")

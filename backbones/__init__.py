@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from backbones.specs import ForecastSpec, InputSpec, MemberSpec, ModelSpec
 from errors import UsageError, nearest
-from registry import Registry
+from registry import Namespace, Registry
 
 if TYPE_CHECKING:
     from backbones.base import Backbone
@@ -62,7 +62,7 @@ def backbone_class(name: str) -> type[Backbone]:
     return _registry.load(name)
 
 
-class Hyper:
+class Hyper(Namespace):
     """The hyperparameters of one backbone as attributes, `hyper.d_model`: its HYPER's defaults and what was given.
 
     Parameters
@@ -83,7 +83,4 @@ class Hyper:
                 known = f"{name} has {', '.join(table) or 'none'}"
                 what = f"{name} has no hyperparameter {key!r}"
                 raise UsageError(what, where="--model-args", hint=nearest(key, table) or known)
-        vars(self).update({key: row["default"] for key, row in table.items()} | dict(given))
-
-    def __getattr__(self, key: str) -> Any:
-        raise AttributeError(f"there is no hyperparameter {key!r}, only {', '.join(vars(self)) or 'none'}")
+        super().__init__({key: row["default"] for key, row in table.items()} | dict(given))
