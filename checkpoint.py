@@ -12,7 +12,7 @@ import io
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -137,32 +137,12 @@ class Checkpoint:
         ------
         CheckpointError : where a part is missing.
         """
-        lacking = sorted(f.name for f in fields(cls) if f.name in _REQUIRED and f.name not in content)
-        if lacking:
-            what = f"not a checkpoint of this toolkit: it has no {', '.join(lacking)}"
-            raise CheckpointError(what, where=where)
-        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        known = _fields_in(content, cls, "not a checkpoint of this toolkit", where)
         made: dict[str, Any] = {"model": ModelSpec.of(content["model"]), "scaler": Scaler.of(content["scaler"])}
         if known.get("known_scaler") is not None:
             made["known_scaler"] = Scaler.of(content["known_scaler"])
         made |= {"split": dict(content.get("split") or {}), "sources": tuple(content.get("sources") or ())}
         return cls(**known | made)
-
-
-_REQUIRED = frozenset(
-    (
-        "config",
-        "model",
-        "state",
-        "scaler",
-        "input_channels",
-        "outputs",
-        "per_row",
-        "fitted",
-        "calibration",
-        "references",
-    )
-)
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -264,11 +244,16 @@ def read_fields(path: Path, kind: type) -> dict[str, Any]:
     ------
     CheckpointError : as `read`, and where a field is missing.
     """
-    content = read(path)
-    lacking = [f.name for f in fields(kind) if f.name not in content]
+    return _fields_in(read(path), kind, "is not a file of this kind", str(path))
+
+
+def _fields_in(content: Mapping[str, Any], kind: type, otherwise: str, where: str) -> dict[str, Any]:
+    """The fields of a dataclass in `content`. CheckpointError `otherwise` where one without a default is missing."""
+    required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    lacking = [name for name in required if name not in content]
     if lacking:
-        raise CheckpointError(f"is not a file of this kind: it has no {', '.join(lacking)}", where=str(path))
-    return {f.name: content[f.name] for f in fields(kind)}
+        raise CheckpointError(f"{otherwise}: it has no {', '.join(lacking)}", where=where)
+    return {f.name: content[f.name] for f in fields(kind) if f.name in content}
 
 
 def _damaged(data: bytes) -> str:
