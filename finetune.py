@@ -6,11 +6,10 @@ import fnmatch
 from collections.abc import Sequence
 
 from backbones.base import Backbone
-from backbones.model import Forecaster, Model
+from backbones.model import Forecaster, Model, build_model
 from checkpoint import Checkpoint
 from config import RunConfig
 from errors import UsageError, nearest
-from restore import blank_model
 
 
 def choose_parameters(
@@ -57,7 +56,7 @@ def _reinitialise(model: Model | Forecaster, fresh: set[str], start: Checkpoint)
     """Fresh values for parameters, and for the running statistics of their modules."""
     names = {name for name, _ in model.named_parameters()}
     owners = {name.rpartition(".")[0] for name in fresh}
-    state = blank_model(start).state_dict()
+    state = build_model(start.model).state_dict()
     chosen = {
         name: value
         for name, value in state.items()

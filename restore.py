@@ -108,14 +108,9 @@ def calibration_of(model: Checkpoint, task: Task) -> dict[str, Any]:
     return model.calibration or task.choose_thresholds(None, model.outputs)
 
 
-def blank_model(model: Checkpoint) -> Model | Forecaster:
-    """The checkpoint's architecture with fresh weights."""
-    return build_model(model.model)
-
-
 def model_of(model: Checkpoint) -> Model | Forecaster:
     """The checkpoint's model with its weights, on the CPU. Raises CheckpointError where they do not fit."""
-    built = blank_model(model)
+    built = build_model(model.model)
     try:
         built.load_state_dict(model.state)
     except RuntimeError as error:

@@ -15,6 +15,7 @@ import torch
 import checkpoint
 import restore
 import viz
+from backbones.model import build_model
 from checkpoint import Checkpoint
 from config import RunConfig
 from errors import ResourceError
@@ -128,7 +129,7 @@ def write_base(folder: Path, home: Path, averaged: Path) -> None:
     """
     start, shared = Checkpoint.load(checkpoint.find(str(home))), SharedBase.load(averaged)
     torch.manual_seed(start.config["seed"])
-    state = restore.blank_model(start).state_dict()
+    state = build_model(start.model).state_dict()
     task = restore.task_of(start)
     neutral = np.repeat(np.array([0, 1], np.float32), len(start.outputs)).reshape(2, -1, 1)
     task.fit(neutral, start.outputs, start.fitted)
