@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import numpy as np
 import pytest
 import torch
@@ -74,6 +75,24 @@ def _blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
     if not _paints(request.node):
         monkeypatch.setattr(Figure, "savefig", blank)
+
+
+@pytest.fixture
+def sane_png(tmp_path: Path) -> Callable[..., None]:
+    """Draws one picture, and checks its pixels within bounds, its bytes, and that something is on it."""
+
+    def check(draw: Callable[[Path], None], *, height: tuple[int, int], width: tuple[int, int], below: int) -> None:
+        path = tmp_path / "plot.png"
+        draw(path)
+        image = matplotlib.image.imread(path)
+        rows, columns = image.shape[:2]
+        assert height[0] <= rows <= height[1] and width[0] <= columns <= width[1]
+        assert path.stat().st_size < below
+        ink = (image[..., :3].min(axis=2) < 0.6).mean()
+        assert 0.001 < ink < 0.6
+        assert [each.name for each in tmp_path.iterdir()] == ["plot.png"]
+
+    return check
 
 
 @pytest.fixture
