@@ -77,6 +77,12 @@ def test_a_registry_that_nobody_needs_below_is_part_of_its_folder(tmp_path):
     assert house_of(tmp_path, files | {"run.py": "import tasks"}).floors() == [["registry"], ["tasks"], ["run"]]
 
 
+def test_a_folder_of_data_is_no_room(tmp_path):
+    """`make demo` writes data/demo beside data.py."""
+    (tmp_path / "data" / "demo").mkdir(parents=True)
+    assert house_of(tmp_path, {"data.py": "", "run.py": "import data", "readers/wide.py": ""}).files == {"readers": 1}
+
+
 def test_a_circle_is_an_error(tmp_path):
     house = house_of(tmp_path, {"a.py": "import b", "b.py": "def f():\n    import a"})
     with pytest.raises(ValueError, match="circle among a, b"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def read(root: Path) -> House:
         found = (_box(name, word, doors, root) for name, word in imports(tree))
         split[box] |= {other for other in found if other in split} - {box}
     about = {_room(path): _about(tree) for path, tree in trees.items() if len(path.parts) == 1 or _is_face(path)}
-    files = {box: sum(_room(path) == box for path in ours) for box in boxes if (root / box).is_dir()}
+    files = Counter(_room(path) for path in ours if len(path.parts) > 1)
     scripts = {_room(path) for path, tree in trees.items() if len(path.parts) == 1 and _is_script(tree)}
     return House(_without_needless_doors(split), about, files, scripts)
 
