@@ -123,10 +123,11 @@ def test_the_dump_is_loaded_whole(rows, postgres):
         query = named("SELECT time, value FROM {} WHERE item_id = %s ORDER BY time", "measurements")
         found = connection.execute(query, (27,)).fetchall()
         assert [((time - DAY).total_seconds(), value) for time, value in found] == readings()[27]
-        index = connection.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'measurements'").fetchall()
+        indexes = "SELECT indexdef FROM pg_indexes WHERE tablename = 'measurements' AND schemaname = %s"
+        index = connection.execute(indexes, (SCHEMA,)).fetchall()  # other modules load the same tables beside it
         assert '(item_id, "time")' in index[0][0] and len(index) == 1
-        key = "SELECT count(*) FROM information_schema.table_constraints WHERE table_name = 'measurements' AND constraint_type = 'PRIMARY KEY'"  # fmt: skip  # noqa: E501
-        assert connection.execute(key).fetchone() == (0,)
+        keys = "SELECT count(*) FROM information_schema.table_constraints WHERE table_name = 'measurements' AND table_schema = %s AND constraint_type = 'PRIMARY KEY'"  # fmt: skip  # noqa: E501
+        assert connection.execute(keys, (SCHEMA,)).fetchone() == (0,)
 
 
 def test_nothing_is_overwritten_unless_asked(rows, dump, postgres, capsys):
