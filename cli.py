@@ -17,6 +17,7 @@ import tasks
 from config import GROUPS, VERSION, Flag, RunConfig, check_all, convert, core_flags, refuse, table_flags, typed
 from errors import UsageError, is_address, nearest
 from experiments import config_file
+from experiments.literals import words_of
 
 PROG = "python run.py"
 DESCRIPTION = "Learn from time series: CSV files in; a directory with the model, its scores and its plots out."
@@ -195,24 +196,31 @@ def _unknown(word: str, options: list[str]) -> str:
 
 
 def _of_file(path: str, table: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The flags in a config file."""
-    raw = read_yaml(path, "--config", "the config file")
-    for key in raw:
-        if key not in table:
-            problems.append(" ".join(filter(None, [f"{path}: unknown key {key!r}", nearest(key, table)])))
-    return {key: value for key, value in raw.items() if key in table}
+    """The flags in a config file, by their names or by their other names on the command line."""
+    flags = [flag for owners in table.values() for flag in owners.values()]
+    names = {flag.alias.strip("-").replace("-", "_"): flag.name for flag in flags if flag.alias}
+    found: dict[str, Any] = {}
+    for key, value in read_yaml(path, "--config", "the config file").items():
+        name = names.get(key, key)
+        if name not in table:
+            problems.append(" ".join(filter(None, [f"{path}: unknown key {key!r}", nearest(key, [*table, *names])])))
+        elif name in found:
+            problems.append(f"{path}: the setting {name!r} is there twice")
+        else:
+            found[name] = value
+    return found
 
 
 def read_yaml(path: str, option: str, what: str) -> dict[str, Any]:
-    """The mapping in a YAML file, with `_` for `-` in its keys; UsageError for anything else."""
+    """The mapping in a YAML file: text as on a command line, `_` for `-` in its keys. UsageError for anything else."""
     import yaml
 
     where = f"{option} {path}"
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        content = words_of(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {what}: {error.strerror}", where=where) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"not a YAML file: {error}", where=where) from None
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{what} must be a mapping of flags to values", where=where)

@@ -21,6 +21,7 @@ from errors import UsageError, nearest, without_password
 
 VERSION = "0.6.0"  # of tsrun, see CHANGELOG.md
 MODES = ("train", "finetune", "infer")
+SPELLED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None, "null": None}
 SPLITS = ("train", "val", "test", "all")
 STAGES = ("encoder", "gru", "all", "end2end")
 NAMES = "Checkpoint, backbone, names"
@@ -255,8 +256,10 @@ def table_flags(table: Mapping[str, Mapping[str, Any]], group: str) -> tuple[Fla
 
 def convert(flag: Flag, raw: Any) -> Any:
     """`raw` (text from a shell, or a value from YAML) as the flag's type; ValueError with what the flag takes."""
-    if raw is None and flag.default is None:
-        return None
+    if raw is None:  # null in YAML
+        if flag.default in (None, "", (), {}):
+            return flag.default
+        raise ValueError("takes a value, got null: leave the key out for the default")
     if flag.kind is dict:
         return _pairs(raw)
     if flag.many is None:
@@ -281,12 +284,12 @@ def _pairs(raw: Any) -> dict[str, Any]:
 
 
 def typed(raw: Any) -> Any:
-    """A value of `k=v` without a declared type: text becomes the number, list, true, false or none that it spells."""
+    """A value of `k=v` without a declared type: text becomes the number, list, yes, no or none that it spells."""
     if isinstance(raw, (list, tuple)):
         return [typed(item) for item in raw]
     word = str(raw).strip()
-    if not isinstance(raw, str) or word.lower() in ("true", "false", "none"):
-        return {"true": True, "false": False, "none": None}.get(word.lower(), raw)
+    if not isinstance(raw, str) or word.lower() in SPELLED:
+        return SPELLED.get(word.lower(), raw)
     try:
         value = ast.literal_eval(word)
     except (ValueError, SyntaxError):
@@ -297,11 +300,13 @@ def typed(raw: Any) -> Any:
 
 
 def _scalar(flag: Flag, raw: Any) -> Any:
+    if raw is None or isinstance(raw, (list, tuple, dict)):
+        raise ValueError(f"takes one value, got {'null' if raw is None else raw!r}")
     if flag.choices and not flag.number_too:
-        text = {True: "yes", False: "no"}.get(raw, raw) if isinstance(raw, bool) else raw  # YAML's yes and no
-        if str(text) not in flag.choices and not (text == "" and flag.default == ""):
-            raise ValueError(_not_in_choices(str(text), flag.choices))
-        return str(text)
+        text = _chosen(str(raw), flag.choices)
+        if text not in flag.choices and not (text == "" and flag.default == ""):
+            raise ValueError(_not_in_choices(text, flag.choices))
+        return text
     if flag.choices and str(raw) in flag.choices:
         return str(raw)
     if flag.kind is bool:
@@ -316,6 +321,13 @@ def _scalar(flag: Flag, raw: Any) -> Any:
         raise
 
 
+def _chosen(text: str, choices: Iterable[str]) -> str:
+    """The choice that a yes or no means: `no` and `false` are `off` where that is what can be chosen."""
+    means = SPELLED.get(text.lower())
+    same = [choice for choice in choices if means is not None and SPELLED.get(choice) is means]
+    return same[0] if text not in choices and len(same) == 1 else text
+
+
 def _not_in_choices(text: str, choices: Iterable[str]) -> str:
     listed = ", ".join(choices)
     close = nearest(text, choices)
@@ -325,10 +337,10 @@ def _not_in_choices(text: str, choices: Iterable[str]) -> str:
 def _boolean(raw: Any) -> bool:
     if isinstance(raw, bool):
         return raw
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if str(raw).lower() not in known:
+    means = {**SPELLED, "1": True, "0": False}.get(str(raw).lower())
+    if means is None:
         raise ValueError(f"takes true or false, got {raw!r}")
-    return known[str(raw).lower()]
+    return means
 
 
 def _number(kind: type, raw: Any, within: str) -> Any:

@@ -26,7 +26,7 @@ from typing import Any
 import backbones
 from config import Flag, RunConfig, convert, core_flags, table_flags
 from errors import UsageError, nearest
-from experiments.literals import Dotted, Node, from_python, from_yaml
+from experiments.literals import Dotted, Node, from_python, from_yaml, words_of
 
 SECTIONS = ("seed", "data", "model", "training")
 DATA: dict[str, dict[str, Any]] = {
@@ -85,16 +85,17 @@ class Experiment:
 
 
 def is_one(path: str) -> bool:
-    """Whether a config file is an experiment: Python, or YAML with an experiment's sections."""
+    """Whether a config file is an experiment: Python, or YAML with an experiment's sections and no flags of a run."""
     if path.endswith(".py"):
         return True
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        content = words_of(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
-    return isinstance(content, dict) and bool(content.keys() & {"data", "training"})
+    keys = content.keys() if isinstance(content, dict) else set()
+    return bool(keys & {"data", "training"}) and not keys & {"task", "mode"}
 
 
 def parse(path: str | Path) -> Experiment:
@@ -159,6 +160,8 @@ class _Check:
         if key not in section.value:
             return flag.default
         node = section.value[key]
+        if flag.kind is str:
+            node = section.value[key] = node.text()
         try:
             return _strict(flag, node)
         except ValueError as error:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from errors import UsageError, nearest
 
@@ -51,6 +52,15 @@ class Node:
 
     value: Any
     line: int
+    written: str = (
+        ""  # a number or a yes or no of YAML as it stands in the file: where text is wanted, 7 and NO are names
+    )
+
+    def text(self) -> Node:
+        """The value where text is wanted: what is written, also in the items of a list."""
+        if isinstance(self.value, list):
+            return Node([item.text() for item in self.value], self.line)
+        return Node(self.written, self.line) if self.written else self
 
     def plain(self) -> Any:
         """The value without its lines; dotted names are text."""
@@ -71,11 +81,48 @@ def from_python(text: str, file: str) -> Node:
         raise UsageError(f"cannot be parsed: {error}", where=file) from None
 
 
+WORDS = {"null": "~|null|Null|NULL|", "merge": "<<"}  # what YAML may take for something else than text
+VALUES = WORDS | {
+    "bool": "(?i:yes|no|true|false|on|off)",
+    "int": "[-+]?(?:0|[1-9][0-9]*)",  # 010 would be 8 in YAML 1.1
+    "float": r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)",
+}
+
+
+def _loader(text: str, resolved: Mapping[str, str]) -> Any:
+    """A YAML loader that reads text, except for the unquoted scalars that match a pattern of {type: pattern}."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value if key.id == "scalar" and key.value != "<<"]
+            twice = [key for k, key in enumerate(keys) if key in keys[:k]]
+            if twice:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {twice[0]!r} is there twice", node.start_mark
+                )
+            return super().construct_mapping(node, deep)
+
+    for kind, pattern in resolved.items():
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{pattern})$"), None)
+    return Loader(text)
+
+
+def words_of(text: str) -> Any:
+    """The content of a YAML file with every scalar as text, as on a command line: 007 and off stay what they are.
+
+    Only an unquoted `null`, `~` or nothing is None. Raises yaml.YAMLError.
+    """
+    return _loader(text, WORDS).get_single_data()
+
+
 def from_yaml(text: str, file: str) -> Node:
     """The mapping of a YAML file, as `from_python` gives it."""
     import yaml
 
-    loader = yaml.SafeLoader(text)
+    loader = _loader(text, VALUES)
     try:
         root = loader.get_single_node()
         made = _Yaml(file, loader).node(root) if root is not None else Node({}, 1)
@@ -197,8 +244,6 @@ class _Python:
 class _Yaml:
     """Reads the nodes of one YAML document."""
 
-    _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # 1e-4, which YAML 1.1 takes for text
-
     def __init__(self, file: str, loader: Any) -> None:
         self.file, self.loader = file, loader
         self.seen: set[int] = set()
@@ -219,13 +264,11 @@ class _Yaml:
         if node.id == "sequence":
             return Node([self.node(item) for item in node.value], line)
         value = self.loader.construct_object(node)
-        if isinstance(value, str) and node.style is None and self._EXPONENT.fullmatch(value):
-            value = float(value)
         if value is not None and not isinstance(value, (bool, int, float, str)):
             raise self.error(line, f"takes plain values, got {node.value!r}")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(line, f"takes finite numbers, got {node.value!r}")
-        return Node(value, line)
+        return Node(value, line, node.value if isinstance(value, (bool, int, float)) else "")
 
     def table(self, node: Any) -> dict[str, Node]:
         made: dict[str, Node] = {}
@@ -235,5 +278,5 @@ class _Yaml:
                 raise self.error(line, f"a key must be text, got {name!r}")
             if name in made:
                 raise self.error(line, f"the key {name!r} is there twice")
-            made[name] = Node(self.node(value).value, line)
+            made[name] = replace(self.node(value), line=line)
         return made

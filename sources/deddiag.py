@@ -197,8 +197,8 @@ def _choose(tables: Tables, house: int, mains: str, devices: Sequence[str], alon
     names: dict[int, str] = dict(
         tables.ask("SELECT id, name FROM {items} WHERE house = %(house)s ORDER BY id", house=house)
     )
-    asked = {str(word).rpartition("=")[2] for word in devices}
-    if alone and not asked & {*names.values(), *map(str, names)}:
+    asked = [str(word).rpartition("=")[2] for word in devices]
+    if alone and not any(_means(word, number, name) for word in asked for number, name in names.items()):
         devices = ()
     chosen: list[Item] = []
     for word in (mains, *devices):
@@ -210,11 +210,16 @@ def _choose(tables: Tables, house: int, mains: str, devices: Sequence[str], alon
     return chosen
 
 
+def _means(word: str, number: int, name: str) -> bool:
+    """Whether a word is an item's name, or its id, as in the files: item_0035_data.tsv is of item 35."""
+    return word == name or (word.isdecimal() and int(word) == number)
+
+
 def _pick(word: str, names: Mapping[int, str], house: int) -> tuple[int, str]:
     """The id of the item that a word names, and the name of its channel: `35`, `Refrigerator`, `fridge=35`."""
     alias, _, rest = word.rpartition("=")
     for wanted, channel in ((word, ""), (rest, alias)) if alias else ((word, ""),):
-        found = [number for number, name in names.items() if wanted in (str(number), name)]
+        found = [number for number, name in names.items() if _means(wanted, number, name)]
         if len(found) > 1:
             what = f"{len(found)} items are called {wanted!r}: {', '.join(map(str, found))}"
             raise DataError(what, where="--mains / --devices", hint="give its id")

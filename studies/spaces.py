@@ -16,7 +16,7 @@ from typing import Any
 import backbones
 import tasks
 from cli import read_yaml
-from config import Flag, RunConfig, convert, core_flags, refuse, table_flags
+from config import Flag, RunConfig, convert, core_flags, refuse, table_flags, typed
 from errors import UsageError, nearest
 
 TUNED = ("lr", "weight_decay", "batch_size")  # flags that are searched by default, beside those of the task
@@ -131,7 +131,7 @@ def _changed(space: Space, content: Mapping[str, Any], config: RunConfig, where:
             if name == ONLY:
                 convert(Flag(ONLY, bool, False, "", ""), body)
             else:
-                changed[name] = _dimension(name, body, _flag_of(name, known))
+                changed[name] = _dimension(name, body, _flag_of(name, known), known)
         except ValueError as error:
             problems.append(f"{name}: {error}")
     for name, dimension in changed.items():
@@ -168,8 +168,8 @@ def _flag_of(name: str, known: Mapping[str, Flag]) -> Flag | None:
     return flag
 
 
-def _dimension(name: str, body: Any, flag: Flag | None) -> Dimension:
-    """The dimension that a file gives for a name; ValueError for what the flag does not take."""
+def _dimension(name: str, body: Any, flag: Flag | None, known: Mapping[str, Flag]) -> Dimension:
+    """The dimension that a file gives for a name; ValueError for what the flag, or one in `when`, does not take."""
     if not isinstance(body, Mapping):
         return Dimension(name, _choices(body if isinstance(body, list) else [body], flag))
     unknown = [str(key) for key in body if key not in KEYS]
@@ -177,7 +177,8 @@ def _dimension(name: str, body: Any, flag: Flag | None) -> Dimension:
         raise ValueError(f"takes {', '.join(KEYS)}; got {', '.join(unknown)}")
     if not isinstance(body.get(WHEN, {}), Mapping):
         raise ValueError(f"{WHEN} takes {{NAME: VALUES}}")
-    when = {str(other): tuple(v if isinstance(v, list) else [v]) for other, v in body.get(WHEN, {}).items()}
+    listed = {str(other): v if isinstance(v, (list, tuple)) else [v] for other, v in body.get(WHEN, {}).items()}
+    when = {other: tuple(_value(value, known.get(other)) for value in values) for other, values in listed.items()}
     ranged = [key for key in ("low", "high", "log") if key in body]
     if bool(ranged) == ("choices" in body):
         raise ValueError("takes choices, or low and high")
@@ -186,17 +187,24 @@ def _dimension(name: str, body: Any, flag: Flag | None) -> Dimension:
     return Dimension(name, _choices(body["choices"], flag), when=when)
 
 
+def _value(raw: Any, flag: Flag | None) -> Any:
+    """A value as the flag takes it; without a flag, as it is spelled."""
+    return typed(raw) if flag is None else convert(flag, raw)
+
+
 def _choices(values: Any, flag: Flag | None) -> tuple[Any, ...]:
     if not isinstance(values, list) or not values or any(isinstance(value, (list, dict)) for value in values):
         raise ValueError(f"choices are a list of single values, got {values!r}")
-    return tuple(dict.fromkeys(values if flag is None else [convert(flag, value) for value in values]))
+    return tuple(dict.fromkeys(_value(value, flag) for value in values))
 
 
 def _range(body: Mapping[str, Any], flag: Flag | None) -> tuple[float, float, bool]:
     """(low, high, log) of a range."""
     if flag is not None and flag.kind not in (int, float):
         raise ValueError("is no number: it takes choices")
-    ends: list[Any] = [body.get(end) if flag is None else convert(flag, body.get(end)) for end in ("low", "high")]
+    if not {"low", "high"} <= body.keys():
+        raise ValueError("takes low and high, both")
+    ends: list[Any] = [_value(body[end], flag) for end in ("low", "high")]
     low, high = ends
     if any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in ends):
         raise ValueError(f"low and high are numbers, got {low!r} and {high!r}")

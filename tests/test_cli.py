@@ -121,11 +121,64 @@ def test_config_file_mistakes(tmp_path):
     path.write_text("mode: train\ntask: classify\ncsv: a\ncontext_len: .nan\nepoch: 3\nval_ratio: 2\n")
     text = problems("--config", str(path))
     assert "unknown key 'epoch' did you mean epochs?" in text
-    assert "--context-len takes a finite number" in text and "--val-ratio must be in (0, 1)" in text
+    assert "--context-len takes a whole number, got '.nan'" in text and "--val-ratio must be in (0, 1)" in text
     path.write_text("- a\n- b\n")
     assert "a mapping" in problems("--config", str(path))
     path.write_text("a: [1\n")
     assert "not a YAML file" in problems("--config", str(path))
+    path.write_text("mode: train\nlr: 1\nlr: 2\n")
+    assert "the key 'lr' is there twice" in problems("--config", str(path))
+    path.write_text("task: classify\nwindow: 9\ncontext_len: 8\nlabels: [a, b]\nseed: null\n")
+    text = problems("--config", str(path))
+    assert "the setting 'context_len' is there twice" in text
+    assert "--labels takes one value, got ['a', 'b']" in text and "--seed takes a value, got null" in text
+    path.write_text("mode: train\ntask: classify\ndata: a.csv\n")
+    assert "unknown key 'data'" in problems("--config", str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("tag: 007", "tag", "007"),
+        ("tag: 1e3", "tag", "1e3"),
+        ("tag: 2024-01-01", "tag", "2024-01-01"),
+        ("tag: ", "tag", ""),
+        ("seed: 010", "seed", 10),  # 8 in YAML 1.1
+        (
+            "test_groups: [1.10, 007, no, 1_0, 12:30, 0x10]",
+            "test_groups",
+            ("1.10", "007", "no", "1_0", "12:30", "0x10"),
+        ),
+        ("compile: off", "compile", "off"),
+        ("compile: no", "compile", "off"),
+        ("compile: false", "compile", "off"),
+        ("reference: off", "reference", "off"),
+        ("header: off", "header", "no"),
+        ("header: on", "header", "yes"),
+        ("index: Yes", "index", "yes"),
+        ("amp: on", "amp", True),
+        ("plots: off", "plots", False),
+        ("plots: No", "plots", False),
+        ("optimizer_args: {nesterov: no, momentum: 0.9}", "optimizer_args", {"nesterov": False, "momentum": 0.9}),
+        ("optimizer_args: {foreach: null}", "optimizer_args", {"foreach": None}),
+    ],
+)
+def test_a_config_file_means_what_it_says(tmp_path, line, name, value):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"mode: train\ntask: classify\ncsv: a.csv\ncontext_len: 31\n{line}\n".replace("context_len: 31\nw", "w")
+    )
+    got = getattr(cli.parse(["--config", str(path)]), name)
+    assert got == value and type(got) is type(value)
+
+
+def test_a_config_file_takes_the_other_names_of_flags(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("mode: infer\ntask: classify\ncsv: 007.csv\nmodel: runs/007\nwindow: 9\n")
+    config = cli.parse(["--config", str(path)])
+    assert (config.ckpt, config.context_len, config.csv) == ("runs/007", 9, ("007.csv",))
+    assert {"ckpt", "context_len"} <= config.given
+    assert cli.parse(["--config", str(path), "--ckpt", "other"]).ckpt == "other"
 
 
 def test_what_a_run_writes_can_be_read_again():

@@ -291,6 +291,7 @@ def test_items_go_by_id_or_name_and_may_be_called_otherwise(read):
     found = read([ODD_NAME, "kettle=27", "28", "a=b", "x=y=40"], start=at(0), end=at(300))
     assert found.channels == ("Meter Total", ODD_NAME, "kettle", "Kettle", "a=b", "x=y")
     assert read(["27", "28"]).channels[1:] == ("Kettle", "Kettle (28)")
+    assert read(["0027", "x=035"]).channels[1:] == ("Kettle", "x")  # as in item_0027_data.tsv
 
 
 @pytest.mark.parametrize(

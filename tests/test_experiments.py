@@ -486,7 +486,9 @@ def test_all_mistakes_come_at_once():
         ("seed: 3", "seed: !!python/name:os.system ''", "config.yaml:1: not plain YAML"),
         ("seed: 3", "seed: &a [1]\nb: *a", "config.yaml:1: an alias"),
         ("seed: 3", "seed: .inf", "config.yaml:1: takes finite numbers"),
-        ("seed: 3", "seed: 2020-01-01", "config.yaml:1: takes plain values"),
+        ("seed: 3", "seed: 2020-01-01", "config.yaml:1: seed takes a whole number, got '2020-01-01'"),
+        ("seed: 3", "seed: 010", "config.yaml:1: seed takes a whole number, got '010'"),  # 8 in YAML 1.1
+        ("seed: 3", "seed: on", "config.yaml:1: seed takes a whole number, got True"),
         ("seed: 3", "seed: 3\nseed: 4", "config.yaml:2: the key 'seed' is there twice"),
         ("seed: 3", "seed: [3", "config.yaml:2: not plain YAML"),
         ("seq_len: 24", "seq_len: '24'", "config.yaml:4: data['seq_len'] takes a whole number, got '24'"),
@@ -498,6 +500,15 @@ def test_mistakes_in_yaml_are_named_with_their_line(old, new, text):
     whole = yaml.safe_dump(json.loads(json.dumps(SMALL)), sort_keys=False)
     assert old in whole
     assert text in problem(whole.replace(old, new, 1), "config.yaml")
+
+
+def test_a_column_named_no_or_007_keeps_its_name_in_yaml():
+    """YAML 1.1 takes NO (nitrogen monoxide) for false, 007 for 7 and 2016 for a number."""
+    text = yaml.safe_dump(json.loads(json.dumps(SMALL)), sort_keys=False)
+    head, tail = text.split("data:\n")
+    for written, name in (("NO", "NO"), ("007", "007"), ("2016", "2016"), ("[NO, 007]", ["NO", "007"])):
+        data = config_file.parse_text(f"{head}data:\n  target: {written}\n{tail}", "config.yaml").plain()["data"]
+        assert data["target"] == name
 
 
 def test_a_rate_written_as_1e_4_is_a_number_in_yaml():
@@ -525,8 +536,13 @@ def test_what_the_data_refuse_leaves_nothing(tmp_path, table, config, code, text
 def test_a_wrong_file_is_no_experiment(tmp_path, put):
     put(b"\xff\xfe\x00", "config.py")
     assert "is not UTF-8 text" in go(tmp_path, "--config config.py --tag a").err
-    put("mode: train\ntask: forecast\n", "flags.yaml")
-    assert not config_file.is_one(str(tmp_path / "flags.yaml"))
+    for flags in (
+        "mode: train\ntask: forecast\n",
+        "task: forecast\ndata: a.csv\ntraining: {}\n",
+        "mode: train\ndata: a\n",
+    ):
+        put(flags, "flags.yaml")
+        assert not config_file.is_one(str(tmp_path / "flags.yaml"))
 
 
 # --- real processes and real data ------------------------------------------------------------------------------------

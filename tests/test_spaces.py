@@ -132,7 +132,9 @@ def test_arguments_of_optimizers_hang_on_the_optimizer(put):
         ("loss: {low: 0, high: 1}", "it takes choices"),
         ("lr: {lwo: 0, high: 1}", "got lwo"),
         ("lr: {choices: [1], low: 1}", "takes choices, or low and high"),
-        ("lr: {log: true}", "takes a number, got None"),
+        ("lr: {log: true}", "takes low and high, both"),
+        ("lr: {low: 0.1, high: null}", "takes a value, got null"),
+        ("lr: [0.1]\nlr: [0.2]", "the key 'lr' is there twice"),
         ("lr: []", "a list of single values"),
         ("lr: {choices: [[1]]}", "a list of single values"),
         ("only: perhaps", "takes true or false"),
@@ -174,3 +176,12 @@ def test_every_task_and_backbone_has_a_space_or_says_that_it_has_none():
                 assert "nothing to search" in str(error)
                 continue
             assert all(d.choices or d.low < d.high for d in space.values())
+
+
+def test_a_file_means_what_it_says_whatever_yaml_1_1_would_make_of_it(put):
+    """Without a flag that has a type, a value is what it spells: an optimizer asks `if nesterov`, and "no" is true."""
+    text = "optimizer_args.nesterov: [no, yes]\noptimizer_args.momentum: {low: 0.5, high: 0.9}\nbatch_size: [010, 32]\n"
+    space = space_of(configured(), False, str(put(text, "space.yaml")))
+    assert space["optimizer_args.nesterov"].choices == (False, True)
+    assert (space["optimizer_args.momentum"].low, space["optimizer_args.momentum"].high) == (0.5, 0.9)
+    assert space["batch_size"].choices == (10, 32)

@@ -31,7 +31,6 @@ OPEN: set[str] = {
     "n-12-infinity",
     "n-13-hints-that-do-not-work",
     "n-14-federation-one-nan-home",
-    "n-15-yaml-octal",
     "n-18-kilowatts-and-counters",
     "n-19-agent-edits-state",
     "n-21-another-house-other-columns",
