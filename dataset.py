@@ -280,9 +280,8 @@ def check_windows(run_data: RunData) -> None:
 
 
 def _longest_stretch(series: Series, channels: np.ndarray) -> int:
-    usable = np.insert(_usable(series, channels), series.offsets, False)  # a stretch ends where its row does
-    edges = np.flatnonzero(np.diff(usable.astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+    found = windows.stretches(_usable(series, channels), series.offsets)
+    return int((found[:, 1] - found[:, 0]).max(initial=0))
 
 
 def make_splits(run_data: RunData) -> list[Split]:

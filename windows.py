@@ -173,11 +173,7 @@ def cover(offsets: np.ndarray, usable: np.ndarray, *, length: int, stride: int) 
     length : steps of a window; L = H.
     stride : steps from start to start within a stretch.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]]).astype(np.int8)))
-    begin, end = edges[::2], edges[1::2]
-    inner = offsets[1:-1]
-    inner = inner[usable[inner - 1] & usable[inner]] if len(inner) else inner  # a stretch ends where its row does
-    begin, end = np.sort(np.concatenate([begin, inner])), np.sort(np.concatenate([end, inner]))
+    begin, end = stretches(usable, offsets).T
     long = end - begin >= length
     begin, end = begin[long], end[long]
     count = (end - begin - length) // stride + 1
@@ -188,6 +184,19 @@ def cover(offsets: np.ndarray, usable: np.ndarray, *, length: int, stride: int) 
     count = np.concatenate([count, np.ones(int(rest.sum()), np.int64)])[order]
     row = np.searchsorted(offsets, first, side="right") - 1
     return Index(first, count, row, stride, length, shift=0, horizon=length)
+
+
+def stretches(usable: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The unbroken stretches [begin, end) of the steps of a mask [total], each within one row: int64 [S, 2], in order.
+
+    `offsets` int64 [N + 1] are the borders of the rows.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]]).astype(np.int8)))
+    inner = offsets[1:-1]
+    inner = inner[(inner > 0) & (inner < len(usable))]
+    inner = np.unique(inner[usable[inner - 1] & usable[inner]])  # a stretch ends where its row does
+    begin, end = (np.sort(np.concatenate([part, inner])) for part in (edges[::2], edges[1::2]))
+    return np.stack([begin, end], axis=1)
 
 
 def _clean(usable: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:

@@ -20,6 +20,7 @@ import checkpoint
 import tasks
 import windows
 from config import RunConfig
+from tasks.nilm import plots
 from tasks.nilm.task import DEFAULTS
 from tasks.nilm.timeline import Timeline
 from tasks.predictions import Predictions
@@ -368,3 +369,34 @@ def test_a_database_is_asked_for_a_meter_and_devices(tmp_path, postgres):
     line = f"--mode train --task nilm --db '{postgres}' --house 3"
     assert "--mains: is needed with --db" in go(tmp_path, line, "--devices 2").err
     assert "--devices: is needed with --db" in go(tmp_path, line, "--mains 1").err
+
+
+def two_houses(gap: int = 0) -> Timeline:
+    """Two houses of 60 steps, one device; the second lacks `gap` steps from its 30th on."""
+    index = windows.cover(
+        np.array([0, 60, 120]), np.r_[np.ones(90), np.zeros(gap), np.ones(30 - gap)] == 1, length=5, stride=5
+    )
+    score = np.zeros((len(index), 2, 5), np.float32)
+    score[:, 0] = (index.starts()[:, None] + np.arange(5)) % 60 >= 55
+    return Timeline.of(Predictions(index, score, score))
+
+
+def test_houses_and_gaps_are_no_neighbours_on_the_timeline():
+    line = two_houses(gap=7)
+    assert line.rows.tolist() == [0] * 60 + [1] * 53
+    assert (np.diff(line.when) != 1).nonzero()[0].tolist() == [59, 89]
+    on = line.states([0.5], [(0, 0)])
+    assert on.sum() == 10 and line.states([0.5], [(6, 0)]).sum() == 0  # five steps at the end of each house
+    on = Timeline(line.at, line.rows, np.roll(line.score, 2, axis=1), line.watts, None, None).states([0.5], [(6, 0)])
+    assert not on.any()  # three steps before the border and two after it are no run of five
+
+
+def test_pictures_stay_in_one_house_and_are_broken_at_gaps():
+    line = two_houses(gap=7)
+    states = np.zeros((1, 113), np.float32)
+    states[0, 50:70] = states[0, 80:100] = 1
+    house, steps = plots.busiest(line, states, 40)
+    assert house == 1 and steps.start >= 60 and steps.stop <= 120 and steps.stop - steps.start == 40
+    axis = plots.on_axis(line, states, slice(60, 120))
+    assert np.isnan(axis[0, 30:37]).all() and np.isfinite(np.delete(axis[0], np.s_[30:37])).all()
+    assert np.nansum(axis) == 10 + 20

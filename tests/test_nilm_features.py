@@ -45,8 +45,10 @@ def looped(series: Series) -> dict[str, np.ndarray]:
             found["mains"][i] = mains[i]
             known = i > begin and not np.isnan(mains[i - 1])
             found["mains change"][i] = mains[i] - mains[i - 1] if known else 0
-            around = mains[max(i - 900, begin) : min(i + 900, end)]
-            found["mains above minimum"][i] = mains[i] - np.nanmin(around)
+            gaps = np.flatnonzero(np.isnan(mains[begin:end])) + begin  # a gap ends what is around, as an end does
+            since, until = max([begin - 1, *gaps[gaps <= i]]) + 1, min([end, *gaps[gaps >= i]])
+            around = mains[max(i - 900, since) : min(i + 900, until)]
+            found["mains above minimum"][i] = mains[i] - around.min() if len(around) else np.nan
             hour = (series.time[i] / SECOND + 3600) % 86400 / 86400  # Berlin in January 1970
             found["hour sine"][i], found["hour cosine"][i] = np.sin(2 * np.pi * hour), np.cos(2 * np.pi * hour)
     for name in ("mains", "mains change", "mains above minimum"):

@@ -199,3 +199,44 @@ def test_energy_by_day_sums_what_a_loop_sums():
     for (d, day), k in itertools.product(enumerate(found), range(2)):
         joules = sum(float(p) * 8 for p, of in zip(power[k], days, strict=True) if of == day and not math.isnan(p))
         assert kwh[k, d] == pytest.approx(joules / 3.6e6)
+
+
+# ---- gaps and houses
+
+
+def events_in_a_loop(on, said, when):
+    """(true, predicted) switch-ons as places in time, by looking each step's neighbour in time up."""
+    place = {int(at): i for i, at in enumerate(when)}
+    found = []
+    for states in (on, said):
+        before = [(at, place[at - 1], i) for at, i in place.items() if at - 1 in place]
+        both = [(at, j, i) for at, j, i in before if not np.isnan([on[i], on[j], said[i], said[j]]).any()]
+        found.append([at for at, j, i in both if states[j] == 0 and states[i] == 1])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_switch_on_is_seen_across_a_gap_and_distances_are_counted_in_time(seed):
+    random = np.random.default_rng(seed)
+    on, said = ((random.random(80) < 0.5).astype(float) for _ in range(2))
+    on[random.random(80) < 0.05] = np.nan
+    when = np.cumsum(np.where(random.random(80) < 0.2, random.integers(2, 9, 80), 1))
+    true, alarms = events_in_a_loop(on, said, when)
+    found = nilm.event_metrics(on, said, 60, 120, when)
+    assert (found["true"], found["predicted"]) == (len(true), len(alarms))
+    assert found["matched"] == most_pairs(true, alarms, 2)
+
+
+def test_a_switch_on_before_a_gap_does_not_match_one_hours_after_it():
+    on, said = np.r_[np.zeros(9), np.ones(6)], np.r_[np.zeros(11), np.ones(4)]
+    when = np.r_[np.arange(10), 190 + np.arange(5)]  # 01:59, then 05:00
+    assert nilm.event_metrics(on, said, 60, 180)["matched"] == 1
+    found = nilm.event_metrics(on, said, 60, 180, when)
+    assert (found["true"], found["predicted"], found["matched"]) == (1, 1, 0)
+
+
+def test_an_activation_at_the_end_of_a_house_is_not_continued_in_the_next():
+    y, rows = np.tile([0, 1, 1, 1, 0, 0, 1, 1], 2).astype(float), np.repeat([0, 1], 8)
+    y[8] = 1
+    assert "holds 4 activations" in nilm.best_tau(y, np.full(16, 0.5), least=9, rows=rows)[2]
+    assert "holds 3 activations" in nilm.best_tau(y, np.full(16, 0.5), least=9)[2]

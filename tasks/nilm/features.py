@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from errors import UsageError
 from readers.clock import fixed_freq
 from scaler import Scaler
 from tasks.nilm.states import flat_lines, resting_level, rolling_minimum
-from windows import read
+from windows import read, stretches
 
 MAINS = "mains"
 CHANGE, ABOVE, HOUR = "mains change", "mains above minimum", ("hour sine", "hour cosine")
@@ -70,9 +69,9 @@ def features(extra: Sequence[str]) -> tuple[str, ...]:
     """The names of a model's inputs.
 
     The change of power is in watts per step, 0 after a gap; it is scaled like every input, since raw watts ruin a
-    recurrent model. `above`: power above the minimum over half an hour, which separates a fridge from the base load; it
-    looks ahead. `log`: the same on a scale that is linear below 20 W and logarithmic above, so that a lamp is visible
-    beside a kettle.
+    recurrent model. `above`: power above the minimum over half an hour, as far as no gap or end interrupts it, which
+    separates a fridge from the base load; it looks ahead. `log`: the same on a scale that is linear below 20 W and
+    logarithmic above, so that a lamp is visible beside a kettle.
     """
     plain = (MAINS, CHANGE, *((ABOVE,) if "above" in extra else ()))
     logs = tuple(LOG + name for name in plain) if "log" in extra else ()
@@ -106,9 +105,10 @@ class MeterFeatures:
             return change
         if name == ABOVE:
             width = max(round(BASE_SECONDS / seconds_of(series)), 1)
-            least = [rolling_minimum(mains[a:b], width, centred=True) for a, b in pairwise(series.offsets)]
-            above = least[0] if len(least) == 1 else np.concatenate(least)
-            np.subtract(mains, above, out=above)
+            above = np.full_like(mains, np.nan)
+            for begin, end in stretches(~np.isnan(mains), series.offsets):
+                part = mains[begin:end]
+                np.subtract(part, rolling_minimum(part, width, centred=True), out=above[begin:end])
             return above
         if name in HOUR:
             assert series.clock is not None and series.time is not None

@@ -1,6 +1,8 @@
 """Metrics of a disaggregation on one timeline with one value a step: states, events, watts, energy.
 
-Truth and prediction are NaN where they are unknown; such steps do not count. As in metrics.py, a quantity that the data
+Truth and prediction are NaN where they are unknown; such steps do not count. Steps that lie side by side in an array
+may be hours or houses apart: `when` [n] says at which step of time each one is, and neighbours differ by 1. As in
+metrics.py, a quantity that the data
 do not define is None, with the reason in `undefined`. `formulas` tells how each is calculated.
 
 Two names that the field uses in several ways: SAE is the relative error of the whole sum, not a mean over periods; NDE
@@ -31,7 +33,8 @@ FORMULAS = {
     "nde": "sum (estimate - truth)^2 / sum truth^2, without a square root",
     "energy_error_kwh": "(sum estimate - sum truth) * step / 3.6e6 J",
     "energy_error_share": "energy_error_kwh / energy_kwh",
-    "events": "switch-ons (off, then on), matched one to one within the tolerance; precision, recall, f1 as above",
+    "events": "switch-ons (off, then on at the very next step, both known), matched one to one within the tolerance; "
+    "precision, recall, f1 as above",
 }
 
 
@@ -46,6 +49,7 @@ def nilm_kpis(
     watts: np.ndarray | None = None,
     estimate: np.ndarray | None = None,
     tolerance: float = TOLERANCE,
+    when: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """All figures of K devices on one timeline of n steps, per device and together.
 
@@ -56,6 +60,7 @@ def nilm_kpis(
         predicted: states `[K, n]` of 0, 1, NaN after a duration filter; None: score >= tau.
         watts, estimate: true and estimated power `[K, n]`, W.
         tolerance: seconds by which a predicted switch-on may miss the true one.
+        when: rising steps of time int64 `[n]`; None: without a gap.
 
     States or watts may be absent, but not both.
 
@@ -70,7 +75,7 @@ def nilm_kpis(
         found: dict[str, Any] = {"undefined": {}}
         if on is not None:
             states = predicted[k] if predicted is not None else thresholded(score[k], tau[k])  # type: ignore[index]
-            part = state_metrics(on[k], states, step_seconds, tolerance)
+            part = state_metrics(on[k], states, step_seconds, tolerance, when)
             found |= {"tau": None if tau is None else float(tau[k])} | part
         if watts is not None and estimate is not None:
             part = power_metrics(watts[k], estimate[k], step_seconds)
@@ -103,8 +108,10 @@ def _both_known(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return ~(np.isnan(np.asarray(truth, np.float64)) | np.isnan(np.asarray(predicted, np.float64)))
 
 
-def state_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, tolerance: float) -> dict[str, Any]:
-    """States of one device over n steps, truth and prediction `[n]` of 0, 1, NaN.
+def state_metrics(
+    on: np.ndarray, predicted: np.ndarray, step_seconds: float, tolerance: float, when: np.ndarray | None = None
+) -> dict[str, Any]:
+    """States of one device over n steps, truth and prediction `[n]` of 0, 1, NaN, at the steps `when [n]`.
 
     Returns:
         steps (where both are known), tp, fp, fn, tn, precision, recall, f1, events (of `event_metrics`), undefined.
@@ -117,7 +124,7 @@ def state_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, to
         "steps": len(truth),
         **{"tp": tp, "fp": fp, "fn": fn, "tn": tn},
         **_ratios(tp, fp, fn, "the device is never on", "it is never predicted on"),
-        "events": event_metrics(on, predicted, step_seconds, tolerance),
+        "events": event_metrics(on, predicted, step_seconds, tolerance, when),
     }
 
 
@@ -133,8 +140,12 @@ def _ratios(tp: int, fp: int, fn: int, no_truth: str, no_prediction: str) -> dic
     }
 
 
-def event_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, tolerance: float) -> dict[str, Any]:
+def event_metrics(
+    on: np.ndarray, predicted: np.ndarray, step_seconds: float, tolerance: float, when: np.ndarray | None = None
+) -> dict[str, Any]:
     """Switch-ons of one device: a step that is on after one that is off, both known in truth and prediction.
+
+    After a gap nobody saw a switch-on. `when [n]` are the steps' places in time, None: without a gap.
 
     True and predicted ones at most `tolerance` seconds apart are matched one to one, as many as can be.
 
@@ -142,16 +153,20 @@ def event_metrics(on: np.ndarray, predicted: np.ndarray, step_seconds: float, to
         true, predicted, matched (counts), precision, recall, f1, undefined.
     """
     known = _both_known(on, predicted)
-    true = _switch_ons(np.asarray(on) == 1, known)
-    predicted_on = _switch_ons(np.asarray(predicted) == 1, known)
+    when = np.arange(len(known)) if when is None else when
+    true = _switch_ons(np.asarray(on) == 1, known, when)
+    predicted_on = _switch_ons(np.asarray(predicted) == 1, known, when)
     matched = _matches(true.tolist(), predicted_on.tolist(), tolerance / step_seconds + 1e-9)
     wrong, missed = len(predicted_on) - matched, len(true) - matched
     ratios = _ratios(matched, wrong, missed, "the device never switches on", "no switch-on is predicted")
     return {"true": len(true), "predicted": len(predicted_on), "matched": matched, **ratios}
 
 
-def _switch_ons(on: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(on[1:] & ~on[:-1] & known[1:] & known[:-1]) + 1
+def _switch_ons(on: np.ndarray, known: np.ndarray, when: np.ndarray) -> np.ndarray:
+    """When a device switches on: int64 [events]."""
+    beside = known[1:] & known[:-1] & (np.diff(when) == 1)
+    found: np.ndarray = when[1:][on[1:] & ~on[:-1] & beside]
+    return found
 
 
 def _matches(true: Sequence[int], predicted_on: Sequence[int], most: float) -> int:
@@ -167,18 +182,24 @@ def _matches(true: Sequence[int], predicted_on: Sequence[int], most: float) -> i
     return count
 
 
-def best_tau(y: ArrayLike, score: ArrayLike, least: int = LEAST_ACTIVATIONS) -> tuple[float, float | None, str]:
+def best_tau(
+    y: ArrayLike, score: ArrayLike, least: int = LEAST_ACTIVATIONS, rows: np.ndarray | None = None
+) -> tuple[float, float | None, str]:
     """The threshold of the best F1 on validation: tau, that F1 or None, and why tau is 0.5 where it is not chosen.
 
     Args:
         y: `[n]` in order of time, of 0, 1, NaN (left out).
         score: `[n]`, probabilities, or NaN (left out).
-        least: activations (runs of y = 1) below which validation supports no choice.
+        least: activations (runs of y = 1; what a gap interrupts is one) below which validation supports no choice.
+        rows: `[n]`, the house of each step, where there are several.
     """
     truth, score = np.asarray(y, np.float64), np.asarray(score)
     known = _both_known(truth, score)
     truth, score = truth[known], score[known]
-    count = int((np.diff(truth, prepend=0) == 1).sum())
+    before = np.append(0, truth[:-1])  # as if every house began with its device off
+    if rows is not None:
+        before[np.diff(rows[known], prepend=-1) != 0] = 0
+    count = int(((truth == 1) & (before == 0)).sum())
     if count < least:
         return 0.5, None, f"validation holds {count} activation{'s' * (count != 1)}, fewer than {least}"
     if truth.all():

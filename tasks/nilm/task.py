@@ -324,7 +324,7 @@ class Nilm(Task):
             for k, name in enumerate(names):
                 if np.isin(line.score[k], (0, 1)).all():
                     continue  # a rule without probabilities
-                taus[k], _, why = best_tau(line.on[k], line.score[k])
+                taus[k], _, why = best_tau(line.on[k], line.score[k], rows=line.rows)
                 reasons |= {name: why} if why else {}
         return {"tau": taus, "chosen_on": "default" if val is None else "val", "not_chosen": reasons}
 

@@ -17,17 +17,21 @@ from tasks.nilm.targets import DeviceTargets
 from tasks.predictions import EvalContext, Predictions, Predictor
 from windows import Index
 
+APART = 1 << 40  # steps between the times of two houses
+
 
 @dataclass(frozen=True)
 class Timeline:
     """The n steps that windows cover, in order.
 
     at : int64 [n], their positions on the flat time axis.
+    rows : int64 [n], the house of each.
     score, watts : predicted probabilities and watts, [K, n].
     on, true_watts : the truth, [K, n], or None.
     """
 
     at: np.ndarray
+    rows: np.ndarray
     score: np.ndarray
     watts: np.ndarray
     on: np.ndarray | None
@@ -44,16 +48,29 @@ class Timeline:
         on = true = None
         if scored.truth is not None:
             on, true = np.split(stitch(scored.truth, starts - first, total)[:, covered], 2)
-        return cls(covered + first, score, np.maximum(watts, 0), on, true)
+        at = covered + first
+        return cls(at, _rows_of(at, scored.index), score, np.maximum(watts, 0), on, true)
+
+    @property
+    def when(self) -> np.ndarray:
+        """Where each step is in time, int64 [n]: neighbours differ by 1, and houses are out of each other's reach."""
+        when: np.ndarray = self.at + self.rows * APART
+        return when
 
     def states(self, tau: Sequence[float], least: Sequence[tuple[int, int]]) -> np.ndarray:
         """On where the score reaches tau [K]; in unbroken stretches short breaks filled, then short runs dropped."""
         on = self.score >= np.asarray(tau)[:, None]
-        parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.at) != 1) + 1)
+        parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.when) != 1) + 1)
         for k, (least_on, least_off) in enumerate(least):
             for part in parts:
                 on[k, part] = filter_runs(on[k, part].astype(np.int8), least_on, least_off) == 1
         return on
+
+
+def _rows_of(at: np.ndarray, index: Index) -> np.ndarray:
+    """The rows of steps `at` [n] that windows cover, sorted: those of the last run that begins at or before each."""
+    order = np.argsort(index.first, kind="stable")
+    return index.row[order][np.searchsorted(index.first[order], at, side="right") - 1]
 
 
 def kpis(line: Timeline, on: np.ndarray, tau: Sequence[float], eval_context: EvalContext) -> dict[str, Any]:
@@ -67,6 +84,7 @@ def kpis(line: Timeline, on: np.ndarray, tau: Sequence[float], eval_context: Eva
         predicted=on,
         watts=line.true_watts,
         estimate=line.watts * on,
+        when=line.when,
     )
 
 
@@ -88,14 +106,13 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
     ]
 
     def lines() -> Iterator[Sequence[Any]]:
-        rows = np.searchsorted(series.offsets, line.at, side="right") - 1
         block = 1 << 16
         for begin in range(0, len(line.at), block):
             part = slice(begin, begin + block)
             times = clock.show(time_axis[line.at[part]])
             over = (watts[:, part].sum(axis=0) > mains[part]).astype(int)
             for i, time in enumerate(times, start=begin):
-                row_id = [series.rows[rows[i]]] if row else []
+                row_id = [series.rows[line.rows[i]]] if row else []
                 cells = [*row_id, time, f"{mains[i]:.7g}", over[i - begin]]
                 for k in range(len(eval_context.names)):
                     cells += [f"{line.score[k, i]:.4f}", int(on[k, i]), f"{watts[k, i]:.5g}"]

@@ -19,7 +19,6 @@ OPEN: set[str] = {
     "e-search-best-config-out",
     "e-search-npz-other-path",
     "e-stream-first-message-clock",
-    "n-01-events-across-gaps",
     "n-03-lines-of-one-time",
     "n-04-double-hour-dropped",
     "n-05-max-ffill-with-dataset",
