@@ -80,6 +80,7 @@ def gather(directory: Path, homes: Sequence[str], modes: Sequence[str], ends: Ma
         "homes": {home: {**found[home], "end": _end(ends[home])} for home in homes},
         "refused": reported.get("refused", {}),
         "lost": reported.get("lost", {}),
+        "left_out": reported.get("left_out", []),
         "history": reported.get("history", []),
     }
 
@@ -96,7 +97,10 @@ def _end(code: int) -> str:
 
 
 def write(directory: Path, content: Mapping[str, Any], config: RunConfig) -> None:
-    """Write metrics.json, per_home.csv, config.yaml, the picture, and the base as a checkpoint directory."""
+    """Write metrics.json, per_home.csv, config.yaml, the picture, and the base as a checkpoint directory.
+
+    `config` holds the settings that the homes had.
+    """
     write_json(directory / "metrics.json", content)
     write_config(directory / "config.yaml", config)
     modes = content["modes"]

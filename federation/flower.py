@@ -49,7 +49,7 @@ from flwr.common import (
 from flwr.server import ServerConfig, SimpleClientManager, start_server
 from flwr.server.strategy import Strategy
 
-from errors import CheckpointError, ResourceError
+from errors import CheckpointError, DivergedError, ResourceError
 from federation.home_model import SHARED, HomeModel, SharedBase
 from federation.homes import Home, common_mean, common_scaler, difference, first_sums, second_sums
 from rundir import write_json
@@ -78,6 +78,11 @@ def unpack(parameters: Parameters, config: Mapping[str, Any]) -> Weights:
     return dict(zip(names, parameters_to_ndarrays(parameters), strict=True))
 
 
+def finite(weights: Mapping[str, np.ndarray]) -> bool:
+    """Whether every weight is a finite number."""
+    return all(bool(np.isfinite(value).all()) for value in weights.values())
+
+
 def average(parts: Sequence[tuple[Weights, int]]) -> Weights:
     """The mean weighted by numbers of windows, computed in float64, each array in its type."""
     total = sum(count for _, count in parts)
@@ -97,16 +102,21 @@ class Exchange(Strategy):
     """Rounds of each way of learning in `modes`, one after the other, over the homes that are connected.
 
     The server waits for `wanted` homes, `wait` seconds at most. The schema is that of most homes; a home with another
-    one is refused.
+    one is refused. What a home sends that is not finite is left out and reported; one such home would make the average
+    NaN for all. After every round, `directory` has the best weights so far and server.json.
     """
 
-    def __init__(self, modes: Sequence[str], rounds: int, epochs: int, wanted: int, wait: float) -> None:
+    def __init__(
+        self, modes: Sequence[str], rounds: int, epochs: int, wanted: int, wait: float, directory: Path
+    ) -> None:
         self.modes, self.rounds, self.epochs, self.wanted, self.wait = modes, rounds, epochs, wanted, wait
+        self.directory = directory
         self.names: dict[str, str] = {}  # of the connections, by Flower's id
         self.refused: dict[str, str] = {}
         self.lost: dict[str, str] = {}
+        self.left_out: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
-        self.best: dict[str, tuple[float, Weights]] = {}
+        self.best: dict[str, float] = {}
         self.schema: dict[str, Any] = {}
         self.scaler = Scaler(np.zeros(0), np.zeros(0), ())
         self.current: Weights = {}
@@ -158,17 +168,31 @@ class Exchange(Strategy):
         return False
 
     def _agree_on_scaler(self, clients: Mapping[str, Any]) -> None:
-        first = {cid: answer for cid, (_, answer) in self._ask_all(clients, {"ask": "sums"}).items()}
+        first = self._sums(clients, {"ask": "sums"})
         mean = common_mean(list(first.values()))
         rest = {cid: client for cid, client in clients.items() if cid in first}
-        question = {"ask": "squares", "mean": json.dumps(mean.tolist())}
-        second = {cid: answer for cid, (_, answer) in self._ask_all(rest, question).items()}
+        second = self._sums(rest, {"ask": "squares", "mean": json.dumps(mean.tolist())})
         both = [cid for cid in first if cid in second]
         if len(both) < LEAST:
             raise ResourceError("the homes left before the first round", where="--clients")
         self.scaler = common_scaler(
             mean, [first[cid] for cid in both], [second[cid] for cid in both], self.schema["channels"]
         )
+
+    def _sums(self, clients: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
+        """{id: sums}; a home whose sums are not finite is left out of the common scaler."""
+        answers = {cid: answer for cid, (_, answer) in self._ask_all(clients, question).items()}
+        finite = {cid for cid, sums in answers.items() if all(np.isfinite(values).all() for values in sums.values())}
+        for cid in answers.keys() - finite:
+            self._leave_out(cid, "", 0, "its sums for the common scaler are not finite")
+        return {cid: sums for cid, sums in answers.items() if cid in finite}
+
+    def _leave_out(self, cid: str, mode: str, number: int, reason: str) -> None:
+        """Report a home whose part does not count in a round; it goes on with the others."""
+        home = self.names.get(cid, "a home that has left")
+        self.left_out.append({"home": home, "mode": mode, "round": number, "reason": reason})
+        at = f"{mode} round {number}: " if mode else ""
+        report(f"{at}{home} is left out: {reason}")
 
     def _lose(self, cid: str, reason: str) -> None:
         if name := self.names.pop(cid, ""):
@@ -212,26 +236,40 @@ class Exchange(Strategy):
         """The order of a round for every home that takes part."""
         mode, number = self._at(server_round)
         present = self._present(client_manager, f"round {number}")
-        if number == 1:  # all start from the weights of the first
-            ask = GetParametersIns({"mode": mode, "scaler": json.dumps(self.scaler.plain())})
-            given = present[0][1].get_parameters(ask, timeout=self.wait, group_id=server_round)
-            self.current = dict(zip(self._shared(mode), parameters_to_ndarrays(given.parameters), strict=True))
+        if number == 1:
+            self.current = self._first_weights(mode, present, server_round)
         return [(client, FitIns(*self._order(mode, number))) for _, client in present]
+
+    def _first_weights(self, mode: str, present: Sequence[tuple[str, Any]], server_round: int) -> Weights:
+        """Those that all start from: the ones of the first home that has finite ones."""
+        ask = GetParametersIns({"mode": mode, "scaler": json.dumps(self.scaler.plain())})
+        for cid, client in present:
+            given = client.get_parameters(ask, timeout=self.wait, group_id=server_round)
+            weights = dict(zip(self._shared(mode), parameters_to_ndarrays(given.parameters), strict=True))
+            if finite(weights):
+                return weights
+            self._leave_out(cid, mode, 1, "its first weights are not finite")
+        raise ResourceError(f"no home has finite weights for {mode}", where="--clients")
 
     def aggregate_fit(
         self,
-        server_round: int,  # noqa: ARG002
+        server_round: int,
         results: Any,
         failures: Any,  # noqa: ARG002
     ) -> tuple[Parameters | None, dict[str, Any]]:
         """The average of the weights that came back; homes that failed are reported in the next round."""
+        mode, number = self._at(server_round)
         parts = []
         for client, result in results:
             weights = unpack(result.parameters, result.metrics)
-            if {k: v.shape for k, v in weights.items()} == {k: v.shape for k, v in self.current.items()}:
-                parts.append((weights, result.num_examples))
+            if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in self.current.items()}:
+                self._leave_out(client.cid, mode, number, "it sent other weights than asked for")
+            elif not finite(weights):
+                self._leave_out(client.cid, mode, number, "its weights are not finite")
+            elif result.num_examples < 1:
+                self._leave_out(client.cid, mode, number, "it trained on no window")
             else:
-                report(f"{self.names.get(client.cid)}: sent other weights than asked for; left out of this round")
+                parts.append((weights, result.num_examples))
         if parts:
             self.current = average(parts)
         return None, {}
@@ -255,15 +293,29 @@ class Exchange(Strategy):
     ) -> tuple[float | None, dict[str, Any]]:
         """The mean validation loss, weighted by training windows; the average of the best round is kept."""
         mode, number = self._at(server_round)
-        if not results:
+        scored = []
+        for client, result in results:
+            if np.isfinite(result.loss) and result.num_examples > 0:
+                scored.append((result.loss, result.num_examples))
+            else:
+                self._leave_out(client.cid, mode, number, "its validation loss is not finite")
+        if not scored:
             return None, {}
-        total = sum(result.num_examples for _, result in results)
-        loss = sum(result.loss * result.num_examples for _, result in results) / total
-        self.history.append({"mode": mode, "round": number, "homes": len(results), "val_loss": loss})
-        if mode not in self.best or loss < self.best[mode][0]:
-            self.best[mode] = loss, self.current
-        report(f"{mode} round {number}/{self.rounds}: {len(results)} homes, validation loss {loss:.4f}")
+        loss = sum(loss * count for loss, count in scored) / sum(count for _, count in scored)
+        self.history.append({"mode": mode, "round": number, "homes": len(scored), "val_loss": loss})
+        if mode not in self.best or loss < self.best[mode]:
+            self.best[mode] = loss
+            state = {name: torch.from_numpy(value) for name, value in self.current.items()}
+            SharedBase(state, self.scaler, loss).save(self.directory / f"{mode}.{BEST}")
+        report(f"{mode} round {number}/{self.rounds}: {len(scored)} homes, validation loss {loss:.4f}")
+        self.write()
         return loss, {}
+
+    def write(self) -> None:
+        """Write server.json: the homes, the rounds so far, and what was left out of them."""
+        homes = {"homes": sorted(filter(None, self.names.values())), "refused": self.refused, "lost": self.lost}
+        rounds = {"left_out": self.left_out, "best": self.best, "history": self.history}
+        write_json(self.directory / "server.json", {**homes, **rounds, "scaler": self.scaler.plain()})
 
     def evaluate(self, server_round: int, parameters: Parameters) -> None:
         """The server has no data."""
@@ -275,15 +327,14 @@ def usual(schemas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return schemas[texts.index(Counter(texts).most_common(1)[0][0])]
 
 
-def serve(address: str, exchange: Exchange, timeout: float, directory: Path) -> None:
-    """Run the rounds; write `MODE.shared.pt` for each way of learning and server.json.
+def serve(address: str, exchange: Exchange, timeout: float) -> None:
+    """Run the rounds, which write `MODE.shared.pt` for each way of learning and server.json.
 
     Parameters
     ----------
     address : HOST:PORT to listen at.
     exchange : the rounds.
     timeout : seconds that a home may take for a round.
-    directory : where the files go.
 
     Raises
     ------
@@ -291,11 +342,7 @@ def serve(address: str, exchange: Exchange, timeout: float, directory: Path) -> 
     """
     config = ServerConfig(num_rounds=exchange.rounds * len(exchange.modes), round_timeout=timeout)
     start_server(server_address=address, config=config, strategy=exchange, client_manager=SimpleClientManager())
-    for mode, (loss, weights) in exchange.best.items():
-        state = {name: torch.from_numpy(value) for name, value in weights.items()}
-        SharedBase(state, exchange.scaler, loss).save(directory / f"{mode}.{BEST}")
-    homes = {"homes": sorted(filter(None, exchange.names.values())), "refused": exchange.refused, "lost": exchange.lost}
-    write_json(directory / "server.json", {**homes, "history": exchange.history, "scaler": exchange.scaler.plain()})
+    exchange.write()
 
 
 # ---- a home
@@ -321,6 +368,14 @@ class HomeClient(Client):
             self.models[mode] = HomeModel(self.home, mode, self.folder(mode), scaler)
         return self.models[mode]
 
+    def _averaged(self, ins: FitIns | EvaluateIns) -> HomeModel:
+        """The model with the average that the server sent."""
+        model, weights = self._model(ins.config), unpack(ins.parameters, ins.config)
+        if not finite(weights):
+            raise DivergedError("the average that the server sent is not finite", where="--join")
+        model.load(weights)
+        return model
+
     def get_properties(self, ins: GetPropertiesIns) -> GetPropertiesRes:
         """The answer to a question of the server: the schema, or sums for the scaler; or note that it refuses."""
         answer: dict[str, Any] = {}
@@ -340,16 +395,14 @@ class HomeClient(Client):
 
     def fit(self, ins: FitIns) -> FitRes:
         """Train one round from the average; returns the shared weights."""
-        model, order = self._model(ins.config), ins.config
-        model.load(unpack(ins.parameters, order))
+        model, order = self._averaged(ins), ins.config
         model.fit_round(int(order["round"]), int(order["rounds"]), int(order["epochs"]))
         parameters, names = pack(model.weights())
         return FitRes(OK, parameters, model.windows, names)
 
     def evaluate(self, ins: EvaluateIns) -> EvaluateRes:
         """The validation loss of the average."""
-        model = self._model(ins.config)
-        model.load(unpack(ins.parameters, ins.config))
+        model = self._averaged(ins)
         return EvaluateRes(OK, model.validate(int(ins.config["round"])), model.windows, {})
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import torch
 
 import checkpoint
 import cli
-from errors import CheckpointError, DataError, ResourceError, UsageError
+from errors import CheckpointError, DataError, DivergedError, ResourceError, UsageError
 from federation import homes
 from federation.homes import HomeSplit, read_homes
 from scaler import Scaler
@@ -115,6 +116,73 @@ def test_averages_are_weighted_by_windows() -> None:
     assert found["w"].dtype == np.float32 and found["n"].dtype == np.int64
 
 
+def sent(value: float, windows: int) -> Any:
+    """What a home sends after a round: one weight."""
+    parameters, names = flower.pack({"backbone.w": np.array([value], np.float32)})
+    return flower.FitRes(flower.OK, parameters, windows, names)
+
+
+def scored(loss: float, windows: int) -> Any:
+    return flower.EvaluateRes(flower.OK, loss, windows, {})
+
+
+def test_what_is_not_finite_is_left_out_of_the_round_and_the_best_is_on_disk(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One NaN would make the average NaN for every home (flwrlabs/flower 1060)."""
+    exchange = flower.Exchange(["fedper"], 4, 1, 3, 1.0, tmp_path)
+    exchange.names = {home: home for home in HOMES}
+    exchange.scaler = Scaler(np.zeros(1), np.ones(1), ("a",))
+    exchange.current = {"backbone.w": np.zeros(1, np.float32)}
+    attic, barn, cellar = (SimpleNamespace(cid=home) for home in HOMES)
+
+    exchange.aggregate_fit(1, [(attic, sent(1.0, 30)), (barn, sent(5.0, 10)), (cellar, sent(np.nan, 60))], [])
+    assert exchange.current["backbone.w"] == [(30 * 1 + 10 * 5) / 40]
+    exchange.aggregate_evaluate(
+        1, [(attic, scored(1.0, 30)), (barn, scored(2.0, 10)), (cellar, scored(np.nan, 60))], []
+    )
+    told = strict(tmp_path / "server.json")
+    assert told["history"] == [{"mode": "fedper", "round": 1, "homes": 2, "val_loss": (30 * 1 + 10 * 2) / 40}]
+    assert [(line["home"], line["round"]) for line in told["left_out"]] == [("cellar", 1)] * 2
+    assert "fedper round 1: cellar is left out: its weights are not finite" in capfd.readouterr().err
+    assert home_model.SharedBase.load(tmp_path / "fedper.shared.pt").state["backbone.w"] == 2.0
+
+    exchange.aggregate_fit(2, [(attic, sent(np.inf, 30)), (barn, sent(-np.inf, 10))], [])
+    assert exchange.current["backbone.w"] == 2.0  # nothing is left to average
+    exchange.aggregate_fit(3, [(attic, sent(4.0, 30)), (barn, sent(9.0, 0))], [])
+    assert exchange.current["backbone.w"] == 4.0
+    exchange.aggregate_evaluate(3, [(attic, scored(9.0, 30))], [])
+    assert exchange.aggregate_evaluate(4, [(attic, scored(np.nan, 30))], []) == (None, {})
+    assert home_model.SharedBase.load(tmp_path / "fedper.shared.pt").state["backbone.w"] == 2.0
+    assert strict(tmp_path / "server.json")["best"] == {"fedper": 1.25}
+
+
+def test_everyone_starts_from_the_first_weights_that_are_finite(tmp_path: Path) -> None:
+    exchange = flower.Exchange(["fedper"], 4, 1, 3, 1.0, tmp_path)
+    exchange.schema = {"weights": {"backbone.w": [1], "head.w": [1]}}
+    present = []
+    for home, value in (("attic", np.nan), ("barn", 3.0)):
+        given = SimpleNamespace(parameters=sent(value, 1).parameters)
+        present.append((home, SimpleNamespace(get_parameters=lambda *_, given=given, **__: given)))
+    assert exchange._first_weights("fedper", present, 1) == {"backbone.w": np.array([3.0], np.float32)}
+    with pytest.raises(ResourceError, match="no home has finite weights"):
+        exchange._first_weights("fedper", present[:1], 1)
+
+
+def test_a_home_refuses_an_average_that_is_not_finite(data: Path, tmp_path: Path) -> None:
+    client = flower.HomeClient(homes_of(data)["barn"], tmp_path)
+    order = asked()
+    weights = {name: np.full_like(value, np.nan) for name, value in client._model(order).weights().items()}
+    parameters, names = flower.pack(weights)
+    with pytest.raises(DivergedError, match="the average that the server sent is not finite"):
+        client.fit(flower.FitIns(parameters, order | names))
+
+
+def asked() -> dict[str, Any]:
+    scaler = Scaler(np.zeros(CHANNELS), np.ones(CHANNELS), ("ch0", "ch1"))
+    return {"mode": "fedper", "round": 1, "rounds": 2, "epochs": 1, "scaler": json.dumps(scaler.plain())}
+
+
 def test_accuracy_of_classes_and_of_labels() -> None:
     truth = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)[:, :, None]
     pred = np.array([[0.2, 0.1, 0.0], [0.9, 0.8, 0.0], [0.0, 0.0, 0.9]], np.float32)[:, :, None]
@@ -159,6 +227,8 @@ def test_a_shared_base_shares_nothing_of_the_head(data: Path, tmp_path: Path) ->
         ("--homes-by files -- X", UsageError, "is a channel, not a home"),
         ("-- X --mode infer --ckpt a", UsageError, "a federation trains"),
         ("-- X --task regress", UsageError, "compared by accuracy"),
+        ("-- X --epochs 3", UsageError, "give both before the --"),
+        ("-- X --patience=3", UsageError, "a home trains every round"),
         ("-- X --groups=", UsageError, "the data have no groups"),
     ],
 )
@@ -220,6 +290,10 @@ def test_three_ways_are_compared_and_every_home_gets_a_model(data: Path, tmp_pat
     made = {"base", "config.yaml", "metrics.json", "per_home.csv", "per_home.png", *federate.MODES}
     assert {file.name for file in place.iterdir()} == made and (place / "per_home.png").stat().st_size > 5000
     assert sorted(p.name for p in place.parent.iterdir()) == [place.name]  # nothing partial, no lock
+
+    # its config.yaml says what the homes did, which took the federation's own defaults
+    whole, of_a_home = (cli.parse(["--config", str(place / folder / "config.yaml")]) for folder in ("", "shared/barn"))
+    assert whole == of_a_home and (whole.test_ratio, whole.split_mode, whole.epochs) == (0.2, "group", 18)
 
     content = strict(place / "metrics.json")
     assert content["homes_compared"] == list(HOMES) and not content["refused"] and not content["lost"]

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ from run import SMALLER, guarded
 MODES = ("local", "shared", "fedper")
 SCRIPT = Path(__file__).resolve()
 POLL_SECONDS = 0.05
+NOT_THEIRS = {  # flags of run.py that do nothing in a federation, and why
+    "--epochs": "a home trains --rounds times --epochs: give both before the --",
+    "--patience": "a home trains every round, and keeps its best one",
+    "--amp": "homes train in float32",
+    "--compile": "homes train without the compiler",
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -106,7 +113,10 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, li
     config = cli.parse(["--mode", "train", *theirs])
     if config.mode != "train":
         raise UsageError("a federation trains", where=f"--mode {config.mode}")
-    return args, config, theirs
+    for word in theirs:
+        if word.partition("=")[0] in NOT_THEIRS:
+            raise UsageError(NOT_THEIRS[word.partition("=")[0]], where=f"-- ... {word}")
+    return args, replace(config, epochs=args.rounds * args.epochs, patience=0, amp=False, compile="off"), theirs
 
 
 # ---- server and homes, each a process
@@ -118,8 +128,8 @@ def serve(args: argparse.Namespace) -> None:
     modes = [mode for mode in args.modes if mode != "local"]
     directory = Path(args.place)
     directory.mkdir(parents=True, exist_ok=True)
-    exchange = flower.Exchange(modes, args.rounds, args.epochs, int(args.clients[0]), args.wait)
-    flower.serve(args.serve, exchange, args.round_timeout, directory)
+    exchange = flower.Exchange(modes, args.rounds, args.epochs, int(args.clients[0]), args.wait, directory)
+    flower.serve(args.serve, exchange, args.round_timeout)
 
 
 def take_part(args: argparse.Namespace, config: RunConfig) -> None:
@@ -177,9 +187,14 @@ def federate(args: argparse.Namespace, config: RunConfig, words: Sequence[str]) 
     logging.getLogger("tsrun").setLevel(logging.ERROR)
     name = comparison.name_of(config, homes=len(homes), rounds=args.rounds, epochs=args.epochs)
     with RunDir(config.out, name, overwrite=config.overwrite) as directory:
-        ends = _run_all(args, words, list(homes), directory.path)
-        content = comparison.gather(directory.path, list(homes), args.modes, ends)
-        comparison.write(directory.path, content, config)
+        try:
+            ends = _run_all(args, words, list(homes), directory.path)
+            content = comparison.gather(directory.path, list(homes), args.modes, ends)
+        except ResourceError as error:
+            if any(directory.path.glob("*.shared.pt")):
+                error.hint = f"the average of the best round so far is in {directory.set_aside('failed')}"
+            raise
+        comparison.write(directory.path, content, replace(next(iter(homes.values())).config, csv=config.csv))
         directory.commit()
     print(comparison.table(content), directory.final, sep="\n")
 

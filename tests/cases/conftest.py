@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,12 @@ class Case:
         lines = (self.folder / "cmd.txt").read_text(encoding="utf-8").splitlines()
         found = (re.match(r"python run\.py ([^;|#]*)", line) for line in lines)
         return [match[1].strip() for match in found if match]
+
+    def line(self, script: str) -> list[str]:
+        """The words behind `python SCRIPT` on the first such line of cmd.txt."""
+        lines = (self.folder / "cmd.txt").read_text(encoding="utf-8").splitlines()
+        found = next(filter(None, (re.search(rf"python {re.escape(script)} ([^;|#<]*)", line) for line in lines)))
+        return shlex.split(found[1])
 
     def make(self, *words: str) -> None:
         """Run the case's own make.py, which writes its files."""

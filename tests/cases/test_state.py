@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-import cli
+import csv
+import json
+import re
+import sys
 
+import pytest
+import yaml
+
+import cli
+from tools import federate
+
+from .. import forkserver
+from ..conftest import ROOT
 from ..runs import standing_in
 
 
@@ -13,3 +24,49 @@ def test_integers_with_leading_zeros_stay_text(case):
         config = cli.parse(place.commands[0].split())
     assert config.options["devices"] == ("035", "kettle=201")
     assert (config.tag, config.seed, config.context_len) == ("007", 10, 300)
+
+
+@pytest.mark.slow
+def test_the_configuration_of_a_federation_says_what_the_homes_did(case):
+    pytest.importorskip("flwr", reason="Flower is not installed")
+    place = case("e-federate-config-test-ratio")
+    place.make()
+    words = place.line("tools/federate.py")
+    done = forkserver.run(ROOT / "tools" / "federate.py", *words, cwd=place.folder, nested=True)
+    assert done.returncode == 0, done.stderr
+    (directory,) = (place.folder / "out").iterdir()
+    for folder in (directory, directory / "shared" / "h1"):
+        assert yaml.safe_load((folder / "config.yaml").read_text())["test_ratio"] == 0.2
+    rows = list(csv.DictReader((directory / "per_home.csv").open()))
+    assert [(row["train"], row["val"], row["test"]) for row in rows[:2]] == [("24", "8", "8"), ("72", "24", "24")]
+
+
+@pytest.mark.slow
+def test_a_home_whose_weights_are_nan_is_left_out(case):
+    """Homes A and B, whose data are fine, go on to round 4; the server has the best round on disk."""
+    pytest.importorskip("flwr", reason="Flower is not installed")
+    place = case("n-14")
+    place.make()
+    rogue = place.folder / "rogue.py"  # it looks for the toolkit two folders up, and for a constant of old
+    rogue.write_text(rogue.read_text().replace('"../.."', repr(str(ROOT))).replace("F.FINE", "F.OK"))
+    address = f"127.0.0.1:{federate._free_port()}"
+    lines = (place.folder / "cmd.txt").read_text().replace("127.0.0.1:9555", address).splitlines()
+    parts = []
+    for line in lines:
+        if found := re.match(r"python (tools/federate|rogue)\.py (.*)", line):
+            script = rogue if found[1] == "rogue" else ROOT / "tools" / "federate.py"
+            command = [sys.executable, str(script), *found[2].split()]
+            parts.append(forkserver.Popen(command, cwd=place.folder, stderr=-1, stdout=-1, text=True))
+    try:
+        told = [part.communicate(timeout=120)[1] for part in parts]
+    finally:
+        for part in parts:
+            part.kill()
+    assert [part.returncode for part in parts[:3]] == [0, 0, 0], told
+    assert "fedper round 2: C is left out: its weights are not finite" in told[0]
+    assert "fedper round 4/4: 3 homes, validation loss 0." in told[0]
+    server = json.loads((place.folder / "srv" / "server.json").read_text())
+    assert [line["round"] for line in server["left_out"]] == [2, 3, 4]
+    assert server["best"]["fedper"] == min(line["val_loss"] for line in server["history"])
+    assert (place.folder / "srv" / "fedper.shared.pt").is_file()
+    assert (place.folder / "A" / "fedper" / "A" / "model.pt.best").is_file()
