@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import backbones
 import tasks
 from config import GROUPS, VERSION, Flag, RunConfig, check_all, convert, core_flags, refuse, table_flags, typed
-from errors import UsageError, is_address, nearest
+from errors import ADDRESS_FORMS, UsageError, is_address, nearest
 from experiments import config_file
 from experiments.literals import words_of
 
@@ -300,8 +300,7 @@ def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
         if core["npz"] and core[name]:
             problems.append(f"--{name.replace('_', '-')} belongs to --csv: an .npz has arrays for it, or none")
     if core["db"] and not is_address(core["db"]) and not core["db"].startswith("embedded:"):
-        form = "postgresql://USER:PASSWORD@HOST:PORT/NAME or embedded:DIR"
-        problems.append(f"--db takes {form}; in a user or password, @ : / ? % are written %40 %3A %2F %3F %25")
+        problems.append(f"--db takes {ADDRESS_FORMS}")
     if core["db_query"] and not core["db"]:
         problems.append("--db-query needs --db")
     if core["time_col"] and core["db"]:

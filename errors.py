@@ -17,8 +17,19 @@ _ADDRESS = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^\s:@/?]*)(?::[^\s@/?]*)?@)?"
     rf"(?P<host>{_HOST}(?:,{_HOST})*)(?P<path>(?:/[^\s@?]*)?)(?P<args>(?:\?\w+=[^\s@&]*(?:&\w+=[^\s@&]*)*)?)"
 )
-_ADDRESSES = re.compile(r"postgres(?:ql)?:/+(?:.*@)?[^\s'\"]*")
+_ADDRESSES = re.compile(r"postgres(?:ql)?:/+[^\s'\"]*")
+_REST = re.compile(r"[^@\n]*@[^\s'\"]*")  # of an address whose password holds a space or a quote
 _SECRETS = re.compile(r"(?<=[?&])\w*(?:password|secret)\w*=[^&]*&?", re.IGNORECASE)
+# The other form that libpq reads: host=db dbname=power. Only a password and options may hold another "=".
+_QUOTED = r"'(?:[^'\\]|\\.)*'"
+_PAIR = rf"(?:(?:(?:ssl)?password|options)=(?:{_QUOTED}|[^\s']\S*)|\w+=(?:{_QUOTED}|[^\s'=]+))"
+_PAIRS = re.compile(rf"\s*{_PAIR}(?:\s+{_PAIR})*\s*")
+_PLACES = re.compile(r"(?<!\S)(?:host|hostaddr|dbname|service|user)=")
+_PASSWORDS = re.compile(rf"\s*(?<![\w?&])(?:ssl)?password=(?:{_QUOTED}|\S+)")
+ADDRESS_FORMS = (
+    "postgresql://USER@HOST/NAME, 'host=HOST dbname=NAME user=USER' or embedded:DIR; in a user or password "
+    "of the first, @ : / ? % are written %40 %3A %2F %3F %25"
+)
 
 
 class TsrunError(Exception):
@@ -91,17 +102,28 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` is a database address, `postgresql://...`, with special characters percent-encoded."""
-    return bool(_ADDRESS.fullmatch(text)) and not re.search(r"%(?:00|(?![0-9A-Fa-f]{2}))", text)
+    """Whether `text` is a database address: `postgresql://...`, with special characters percent-encoded, or the pairs
+    `host=... dbname=...`."""
+    if _ADDRESS.fullmatch(text):
+        return not re.search(r"%(?:00|(?![0-9A-Fa-f]{2}))", text)
+    return bool(_PAIRS.fullmatch(text) and _PLACES.search(text))
 
 
 def without_password(text: str) -> str:
     """`text` without the passwords of the database addresses in it; a malformed address is hidden altogether."""
-    return _ADDRESSES.sub(_shown, text)
+    shown, at = [], 0
+    while found := _ADDRESSES.search(text, at):
+        end = found.end()
+        unclear = _ADDRESS.fullmatch(found[0]) is None and "@" not in found[0]
+        if unclear and (rest := _REST.match(text, end)):
+            end = rest.end()
+        shown += [text[at : found.start()], _shown(text[found.start() : end])]
+        at = end
+    return _PASSWORDS.sub("", "".join([*shown, text[at:]])).lstrip(" ")
 
 
-def _shown(found: re.Match[str]) -> str:
-    match = _ADDRESS.fullmatch(found[0])
+def _shown(address: str) -> str:
+    match = _ADDRESS.fullmatch(address)
     if match is None:
         return "postgresql://..."
     user = "" if match["user"] is None else match["user"] + "@"

@@ -28,16 +28,22 @@ import numpy as np
 from data import Series
 from errors import DataError, UsageError, nearest
 from readers.clock import Clock
-from readers.stamps import read_stamps
+from readers.stamps import check_zone
+from sources import grids
 from sources.postgres import Answer, Server, connect, server_of
 
 if TYPE_CHECKING:
     import psycopg
 
-GAP = 3605  # seconds: readings come every hour, and a little later
+GAP = 3605  # seconds that a value holds at most: readings come every hour, and a little later
 LOST = 4000  # W and more, for which `get_measurements` returns the value before
 NS = 10**9
 READERS = ("raw", "function")
+_HINTS = {  # by SQLSTATE
+    "3F000": "--db-schema names the schema",
+    "42P01": "--db-schema names the schema of the tables; tools/deddiag_db.py load makes them",
+    "42883": "--db-reader raw needs no function; tools/deddiag_db.py load makes one",
+}
 LISTED = 40  # items that a hint names
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = len(_SIGNATURE) + 8  # bytes before the first row: flags and the length of an extension follow
@@ -87,19 +93,23 @@ def read_house(
     reader: str = "raw",
     timeout: float = 300,
     alone: bool = False,
+    tz: str = "UTC",
+    gap: int = GAP,
 ) -> Series:
     """One row, "house H": the mains, then the devices, in W at every second of a range.
 
-    Missing values (see above) are NaN, with a note.
+    Missing values (see above) are NaN, with a note. Readings at no finite time, such as `infinity`, are left out.
 
     Parameters
     ----------
     db : the address, or embedded:DIR. schema : that of the tables.
     house : its number.
     mains, devices : items by id or name; `fridge=35` names the channel fridge instead of by the item's name.
-    start, end : the range, end excluded; in UTC unless they have an offset. "" for the mains' first and last reading.
+    start, end : the range, end excluded; in `tz` unless they have an offset. "" for the mains' first and last reading.
     reader : raw or function. timeout : seconds that a statement may take.
     alone : of a house that has none of the devices, the mains alone are read.
+    tz : the zone in which times are shown.
+    gap : seconds that a value holds at most.
 
     Raises
     ------
@@ -108,8 +118,9 @@ def read_house(
     """
     if reader not in READERS:
         raise UsageError(f"{reader!r} is not one of {', '.join(READERS)}", where="--db-reader")
-    with connect(db, timeout=timeout) as connection:
-        tables = Tables(connection, schema)
+    check_zone(tz)
+    with connect(db, timeout=timeout, hints=_HINTS) as connection:
+        tables = Tables(connection, schema, tz, gap)
         items = _choose(tables, house, mains, devices, alone)
         begin, n = _span(tables, items[0], start, end)
         values = np.empty((len(items), n), np.float32)
@@ -117,7 +128,7 @@ def read_house(
         for channel, item in zip(values, items, strict=True):
             found = _BY[reader](tables, item, begin, n)
             channel[:] = found.values
-            notes += _missing(tables, item, begin, channel)
+            notes += _endless(tables, item) + _missing(tables, item, begin, channel)
             sources.append(_source(tables, item, found, server_of(connection, db)))
     if reader == "function":
         what = f"get_measurements returns the value before in place of {LOST} W and more"
@@ -130,7 +141,7 @@ def read_house(
         sources=tuple(sources),
         notes=tuple(notes),
         time=(begin + np.arange(n, dtype=np.int64)) * NS,
-        clock=Clock("s", "UTC"),
+        clock=Clock("s", tz),
     )
 
 
@@ -138,12 +149,15 @@ def read_house(
 
 
 class Tables:
-    """The tables of one schema. Names are composed as identifiers, so that any name works."""
+    """The tables of one schema, and how their readings are taken: the zone that shows them, and how long they hold.
 
-    def __init__(self, connection: psycopg.Connection, schema: str) -> None:
+    Names are composed as identifiers, so that any name works.
+    """
+
+    def __init__(self, connection: psycopg.Connection, schema: str, tz: str = "UTC", gap: int = GAP) -> None:
         from psycopg import sql
 
-        self.connection, self.schema = connection, schema
+        self.connection, self.schema, self.tz, self.gap = connection, schema, tz, gap
         names = ("houses", "items", "measurements", "get_measurements")
         quoted = schema.replace("%", "%%")  # psycopg looks for its placeholders in identifiers too
         self._names = {name: sql.Identifier(quoted, name) for name in names}
@@ -166,15 +180,27 @@ class Tables:
                 size += len(message)
                 for day in _rows(bytes(message)):
                     times.append(day[0].view(">i8").astype(np.int64))
-                    found.append(day[1].view(">f8").astype(np.float32))
+                    found.append(_finite(day[1].view(">f8")))
         micros, power = np.concatenate(times), np.concatenate(found)
         if (np.diff(micros) < 0).any():
             order = np.argsort(micros, kind="stable")
             micros, power = micros[order], power[order]
         return Readings(np.rint(micros / 10**6).astype(np.int64) + _BORN, power, size)
 
+    def show(self, second: float) -> str:
+        """A second since 1970 as text."""
+        return Clock("s", self.tz).show(np.array([int(second) * NS]))[0]
+
     def _composed(self, query: str) -> Any:
         return self._sql(query).format(**self._names)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Values as float32, NaN where they are infinite or beyond what that holds."""
+    with np.errstate(over="ignore"):
+        narrow: np.ndarray = values.astype(np.float32)
+    narrow[np.isinf(narrow)] = np.nan
+    return narrow
 
 
 def _rows(message: bytes) -> Iterator[list[np.ndarray]]:
@@ -191,12 +217,12 @@ def _rows(message: bytes) -> Iterator[list[np.ndarray]]:
 
 def _choose(tables: Tables, house: int, mains: str, devices: Sequence[str], alone: bool) -> list[Item]:
     """The items asked for, each with its own channel name; `alone`: the mains where there is no device."""
-    houses = [str(row[0]) for row in tables.ask("SELECT id FROM {houses} ORDER BY id")]
-    if str(house) not in houses:
-        raise DataError(f"there is no house {house}", where="--house", hint=f"there are {', '.join(houses) or 'none'}")
-    names: dict[int, str] = dict(
-        tables.ask("SELECT id, name FROM {items} WHERE house = %(house)s ORDER BY id", house=house)
-    )
+    houses = [whole(row[0]) for row in tables.ask("SELECT id FROM {houses} ORDER BY id")]
+    if house not in houses:
+        listed = ", ".join(map(str, houses)) or "none"
+        raise DataError(f"there is no house {house}", where="--house", hint=f"there are {listed}")
+    found = tables.ask("SELECT id, name FROM {items} WHERE house = %(house)s ORDER BY id", house=house)
+    names = {whole(number): name for number, name in found}
     asked = [str(word).rpartition("=")[2] for word in devices]
     if alone and not any(_means(word, number, name) for word in asked for number, name in names.items()):
         devices = ()
@@ -213,6 +239,16 @@ def _choose(tables: Tables, house: int, mains: str, devices: Sequence[str], alon
 def _means(word: str, number: int, name: str) -> bool:
     """Whether a word is an item's name, or its id, as in the files: item_0035_data.tsv is of item 35."""
     return word == name or (word.isdecimal() and int(word) == number)
+
+
+def whole(number: Any) -> int:
+    """An id as the whole number that it is, of whatever type its column: numeric gives 59.00. DataError for another."""
+    try:
+        if int(number) == number:
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise DataError(f"{number!r} is no id: DEDDIAG's are whole numbers", where="--db")
 
 
 def _pick(word: str, names: Mapping[int, str], house: int) -> tuple[int, str]:
@@ -236,32 +272,35 @@ def _pick(word: str, names: Mapping[int, str], house: int) -> tuple[int, str]:
 def _span(tables: Tables, mains: Item, start: str, end: str) -> tuple[int, int]:
     """The first second since 1970 and the number of seconds."""
     first, last = _range(tables, mains) if not (start and end) else (0, 0)
-    begin = second(start, "--start") if start else int(first)
-    finish = second(end, "--end") if end else int(last) + 1
+    begin = second(start, "--start", tables.tz) if start else int(first)
+    finish = second(end, "--end", tables.tz) if end else int(last) + 1
     if finish <= begin:
-        what = f"the range from {_show(begin)} to before {_show(finish)} is empty"
+        what = f"the range from {tables.show(begin)} to before {tables.show(finish)} is empty"
         raise UsageError(what, where="--start / --end")
     return begin, finish - begin
 
 
-def second(text: str, flag: str) -> int:
-    """A time as the first whole second since 1970 at or after it; UTC unless it has an offset."""
-    return -(-int(read_stamps(np.array([text], object), lambda _: flag).times[0]) // NS)
+def second(text: str, flag: str, tz: str = "UTC") -> int:
+    """A time as the first whole second since 1970 at or after it; in `tz` unless it has an offset."""
+    return -(-grids.moment(text, tz, flag) // NS)
 
 
 def _range(tables: Tables, item: Item) -> tuple[float, float]:
     """Seconds since 1970 of an item's first and last reading. DataError where it has none."""
     first, last = tables.ask(
         "SELECT date_part('epoch', min(time)), date_part('epoch', max(time)) FROM {measurements} "
-        "WHERE item_id = %(item)s", item=item.id
+        "WHERE item_id = %(item)s AND isfinite(time)", item=item.id
     )[0]  # fmt: skip
     if first is None:
         raise DataError(f"{item} has no reading at all", where="--mains / --devices")
     return first, last
 
 
-def _show(second: float) -> str:
-    return Clock("s", "UTC").show(np.array([int(second) * NS]))[0]
+def _endless(tables: Tables, item: Item) -> list[str]:
+    """A note on the readings that are at no time, as schedulers write `until further notice`."""
+    query = "SELECT count(*) FROM {measurements} WHERE item_id = %(item)s AND time IN ('infinity', '-infinity')"
+    count = tables.ask(query, item=item.id)[0][0]
+    return [f"warning: {item} has {count:,} readings at time infinity, which are left out"] if count else []
 
 
 def moment(second: int) -> datetime:
@@ -273,15 +312,17 @@ def moment(second: int) -> datetime:
 
 _STRETCH = (  # readings from the last one at or before the begin on, with time and value as they are to be sent
     "SELECT time::timestamp AS time, coalesce(value, 'NaN')::float8 AS value FROM {measurements} "
-    "WHERE item_id = %(item)s AND time < %(finish)s AND time >= coalesce("
-    "(SELECT max(time) FROM {measurements} WHERE item_id = %(item)s AND time <= %(begin)s), %(begin)s)"
+    "WHERE item_id = %(item)s AND time < %(finish)s AND isfinite(time) AND time >= coalesce("
+    "(SELECT max(time) FROM {measurements} WHERE item_id = %(item)s AND time <= %(begin)s AND isfinite(time)), "
+    "%(begin)s)"
 )
 
 
 def by_readings(tables: Tables, item: Item, begin: int, n: int) -> Expanded:
     """The n seconds from `begin` on, expanded from readings here."""
     found = tables.copy(_STRETCH, item=item.id, begin=moment(begin), finish=moment(begin + n))
-    return Expanded(expand(found.seconds, found.values, begin, n), len(found.seconds), found.bytes)
+    values = expand(found.seconds, found.values, begin, n, tables.gap)
+    return Expanded(values, len(found.seconds), found.bytes)
 
 
 def by_function(tables: Tables, item: Item, begin: int, n: int) -> Expanded:
@@ -294,12 +335,12 @@ def by_function(tables: Tables, item: Item, begin: int, n: int) -> Expanded:
         "FROM {get_measurements}(%(item)s, %(low)s::timestamp, %(high)s::timestamp)",
         item=item.id, low=moment(low), high=moment(high),
     )  # fmt: skip
-    values = expand(found.seconds, found.values, begin, n)
-    odd = tables.ask(_ODD, item=item.id, begin=moment(begin), finish=moment(begin + n), gap=GAP)
+    values = expand(found.seconds, found.values, begin, n, tables.gap)
+    odd = tables.ask(_ODD, item=item.id, begin=moment(begin), finish=moment(begin + n), gap=tables.gap)
     for second, following, value in odd:
         until = begin + n if following is None else int(following)
         values[max(int(second) - begin, 0) : max(until - begin, 0)] = value
-        values[max(int(second) + GAP + 1 - begin, 0) : max(until - begin, 0)] = np.nan
+        values[max(int(second) + tables.gap + 1 - begin, 0) : max(until - begin, 0)] = np.nan
     return Expanded(values, len(found.seconds), found.bytes)
 
 
@@ -323,16 +364,16 @@ ORDER BY second
 _BY: dict[str, Callable[[Tables, Item, int, int], Expanded]] = {"raw": by_readings, "function": by_function}
 
 
-def expand(seconds: np.ndarray, values: np.ndarray, begin: int, n: int) -> np.ndarray:
+def expand(seconds: np.ndarray, values: np.ndarray, begin: int, n: int, gap: int = GAP) -> np.ndarray:
     """Readings at `seconds` int64 [m], in order, expanded to values float32 [n] of the seconds from `begin` on.
 
-    A reading holds until the next, and at most GAP seconds; the later of one second wins; before the first is NaN.
+    A reading holds until the next, and at most `gap` seconds; the later of one second wins; before the first is NaN.
     """
     grid = np.full(n, np.nan, np.float32)
     edges = np.clip(np.append(seconds, begin + n) - begin, 0, n)
     grid[edges[0] :] = np.repeat(values, np.diff(edges))
-    for at in np.flatnonzero(np.diff(np.append(seconds, begin + n)) > GAP):
-        grid[max(seconds[at] + GAP + 1 - begin, 0) : edges[at + 1]] = np.nan
+    for at in np.flatnonzero(np.diff(np.append(seconds, begin + n)) > gap):
+        grid[max(seconds[at] + gap + 1 - begin, 0) : edges[at + 1]] = np.nan
     return grid
 
 
@@ -342,9 +383,9 @@ def _missing(tables: Tables, item: Item, begin: int, values: np.ndarray) -> list
     if not missing.any():
         return []
     first, last = _range(tables, item)
-    real = f"its readings go from {_show(first)} to {_show(last)}"
+    real = f"its readings go from {tables.show(first)} to {tables.show(last)}"
     if missing.all():
-        what = f"{item} has no reading from {_show(begin)} to before {_show(begin + len(values))}"
+        what = f"{item} has no reading from {tables.show(begin)} to before {tables.show(begin + len(values))}"
         raise DataError(what, where="--start / --end", hint=real)
     holes = int(missing[0]) + int((np.diff(missing.astype(np.int8)) == 1).sum())
     spans = f"{holes} span{'s' * (holes > 1)}"

@@ -84,18 +84,16 @@ def plan(sample: float, start: str, end: str, longest: float, tz: str) -> Plan:
     if sample < 1 or sample != int(sample):
         raise UsageError(f"a step of {sample:g} s is not a whole number of seconds", where="--resample")
     check_zone(tz)
-    cuts = [_moment(text, tz, flag) for text, flag in ((start, "--start"), (end, "--end"))]
+    cuts = [moment(text, tz, flag) if text else None for text, flag in ((start, "--start"), (end, "--end"))]
     if cuts[0] is not None and cuts[1] is not None and cuts[0] >= cuts[1]:
         raise UsageError(f"{end} is not after --start {start}", where="--end")
     return Plan(int(sample) * SECOND, cuts[0], cuts[1], round(longest * SECOND), tz)
 
 
-def _moment(text: str, tz: str, flag: str) -> int | None:
-    """A time as ns; None for "". UsageError for any other text."""
+def moment(text: str, tz: str, flag: str) -> int:
+    """A time as ns since 1970; in `tz`, where it has no offset. UsageError for any other text."""
     import pandas
 
-    if not text:
-        return None
     try:
         stamp = pandas.Timestamp(text)
         if stamp.tzinfo is None and tz:

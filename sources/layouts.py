@@ -95,7 +95,7 @@ def read_layout(
         raise UsageError(f"no data set {name!r}", where="--dataset", hint=nearest(name, LAYOUTS) or ", ".join(LAYOUTS))
     if not paths:
         raise UsageError("no file or folder given", where="--csv")
-    longest = max_fill if max_fill is not None else HOURLY if name == "deddiag-tsv" else MAX_FILL
+    longest = max_fill if max_fill is not None else HOURLY if name in HELD else MAX_FILL
     wanted = plan(sample, start, end, longest, tz)
     houses = [LAYOUTS[name](Path(path)) for path in paths]
     if len({house.name for house in houses}) < len(houses):
@@ -339,4 +339,5 @@ def _load_deddiag(folder: Path, columns: Sequence[str]) -> tuple[dict[str, Readi
     return meters, sources
 
 
+HELD = ("deddiag-tsv",)  # whose meters report changes
 LAYOUTS = {"refit": _refit, "ukdale": _channels, "redd": _channels, "deddiag-tsv": _deddiag}

@@ -23,6 +23,10 @@ from sources.postgres import Answer, Server, connect, refused, server_of
 _HEAD = "COPY (\n"  # a line of its own, since a query may begin or end with a comment
 _TAIL = "\n) TO STDOUT (FORMAT csv, HEADER)"
 _END = re.compile(r";(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*\Z", re.DOTALL)
+_HINTS = {  # by SQLSTATE
+    "3F000": "the query names the schema: SELECT ... FROM schema.table",
+    "42P01": "the query names the table, and its schema where that is not public: SELECT ... FROM schema.table",
+}
 SELECT_HINT = "one SELECT: the time first, then one column a channel (and one for --id-col)"
 
 
@@ -75,7 +79,7 @@ def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
             with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
                 text = b"".join(copy)
         except psycopg.ProgrammingError as error:
-            found = refused(error, str(file), config.db_timeout)
+            found = refused(error, str(file), config.db_timeout, _HINTS)
             if position := error.diag.statement_position:
                 line = statement.count("\n", 0, int(position) - 1)  # the query begins in the statement's second
                 found.where = f"{file}:{line}"

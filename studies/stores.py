@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, UsageError, is_address, without_password
+from errors import ADDRESS_FORMS, DataError, UsageError, is_address, without_password
 
 if TYPE_CHECKING:
     import optuna
@@ -67,10 +67,7 @@ def store_at(storage: str) -> Store:
         return _postgres(storage)
     path = storage.removeprefix(SQLITE)
     if "://" in path or not path:
-        form = "takes a file (SQLite), postgresql://USER:PASSWORD@HOST:PORT/NAME or embedded:DIR"
-        raise UsageError(
-            form, where="--storage", hint="in a user or password, @ : / ? % are written %40 %3A %2F %3F %25"
-        )
+        raise UsageError(f"takes a file (SQLite), {ADDRESS_FORMS}", where="--storage")
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with sqlite3.connect(path) as connection:
@@ -84,7 +81,7 @@ def store_at(storage: str) -> Store:
 
 def _postgres(storage: str) -> Store:
     from sources.embedded import address_of
-    from sources.postgres import CONNECT_TIMEOUT
+    from sources.postgres import CONNECT_TIMEOUT, UNPREPARED
 
     try:
         import psycopg
@@ -96,7 +93,7 @@ def _postgres(storage: str) -> Store:
     if storage.startswith(EMBEDDED):
         address = address_of(Path(storage.removeprefix(EMBEDDED)), create=True)
     settings: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "tsrun search"}
-    settings |= conninfo_to_dict(address)
+    settings |= conninfo_to_dict(address) | UNPREPARED
     store = Store(without_password(storage), connect=lambda: psycopg.connect("", **settings))
     with answering(store):
         assert store.connect is not None

@@ -36,8 +36,14 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
         series = _read_database(options, config, seconds)
     elif options.dataset:
         devices = wanted or None if columns is None else wanted
-        zone = config.tz or "UTC"
-        series = layouts.read_layout(options.dataset, config.csv, devices=devices, tz=zone, **common)
+        series = layouts.read_layout(
+            options.dataset,
+            config.csv,
+            devices=devices,
+            tz=config.tz or "UTC",
+            max_fill=_held(options) if options.dataset in layouts.HELD else options.max_ffill,
+            **common,
+        )
     else:
         series = _read_csv(options, config, wanted, common)
     if columns is None and series.n_channels < 2:
@@ -64,8 +70,15 @@ def _read_database(options: Namespace, config: RunConfig, seconds: int) -> Serie
         end=options.end,
         timeout=config.db_timeout,
         alone=config.mode == "infer",
+        tz=config.tz or "UTC",
+        gap=round(_held(options)),
     )
     return coarser(house, seconds)
+
+
+def _held(options: Namespace) -> float:
+    """Seconds that a value holds where meters report changes: the default of --max-ffill is for samples."""
+    return float(layouts.HOURLY if options.max_ffill == layouts.MAX_FILL else options.max_ffill)
 
 
 def _read_csv(options: Namespace, config: RunConfig, devices: Mapping[str, str], common: Mapping[str, Any]) -> Series:
