@@ -15,6 +15,8 @@ from sources.deddiag import GAP, read_house
 from sources.postgres import connect
 from tools import deddiag_db
 
+from .pooler import pooled
+
 pytestmark = pytest.mark.slow  # a server
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 SCHEMA = 'we"ird; DROP TABLE {items}; --%s'
@@ -282,6 +284,86 @@ def test_the_series_says_where_it_comes_from(read, postgres):
     told = found.sources[1].plain()
     assert "item 35" in told["path"] and told["server"]["database"] == "postgres" and json.dumps(told)
     assert [source.sha256 for source in found.sources] == [source.sha256 for source in read(["35"]).sources]
+
+
+# ---- readings and ids of other kinds
+
+
+@pytest.mark.parametrize("reader", deddiag.READERS)
+def test_readings_at_no_finite_time_are_left_out_and_told(reader, read, postgres):
+    plain = read(["35"], reader=reader, start="", end="")
+    lines = [(59, "infinity", 0.0), (59, "-infinity", 5.0), (35, "infinity", 9.0)]
+    with psycopg.connect(postgres) as connection, connection.cursor() as cursor:
+        cursor.executemany(named("INSERT INTO {} VALUES (%s, %s::timestamp, %s)", "measurements"), lines)
+    try:
+        for span in ({"start": "", "end": ""}, {"start": at(0), "end": ""}, {"start": "", "end": at(900)}):
+            found = read(["35"], reader=reader, **span)
+            assert any(
+                note.startswith("warning: item 59") and "2 readings at time infinity" in note for note in found.notes
+            )
+        found = read(["35"], reader=reader, start="", end="")
+        np.testing.assert_array_equal(found.values, plain.values)
+        np.testing.assert_array_equal(found.time, plain.time)
+    finally:
+        with psycopg.connect(postgres) as connection:
+            connection.execute(named("DELETE FROM {} WHERE NOT isfinite(time)", "measurements"), ())
+
+
+def test_an_infinite_value_is_missing(read, postgres):
+    with psycopg.connect(postgres) as connection:
+        insert = "INSERT INTO {} VALUES (28, %s, 'infinity'), (28, %s, 1e300), (28, %s, 7)"
+        connection.execute(named(insert, "measurements"), (DAY + timedelta(hours=9), DAY + timedelta(hours=9, minutes=1), DAY + timedelta(hours=9, minutes=2)))  # fmt: skip  # noqa: E501
+    try:
+        values = read(["28"], start=at(9 * H), end=at(9 * H + 180)).values[1]
+        assert np.isnan(values[:120]).all() and (values[120:] == 7).all()
+    finally:
+        with psycopg.connect(postgres) as connection:
+            connection.execute(named("DELETE FROM {} WHERE item_id = 28 AND time > %s", "measurements"), (DAY + timedelta(hours=8),))  # fmt: skip  # noqa: E501
+
+
+def test_ids_may_be_of_any_numeric_type(dump, postgres):
+    deddiag_db.load(dump, postgres, schema="ids", replace=True)
+    options = {"house": 8, "mains": "59", "devices": ["35", "kettle=27"], "schema": "ids"}
+    span = {"start": str(DAY), "end": str(DAY + timedelta(hours=1))}
+    plain = read_house(postgres, **options, **span)
+    with psycopg.connect(postgres) as connection:
+        for table, column in (("houses", "id"), ("items", "id"), ("items", "house"), ("measurements", "item_id")):
+            drop = "ALTER TABLE ids.{} ALTER COLUMN {} TYPE numeric(10, 2)"
+            connection.execute("ALTER TABLE ids.items DROP CONSTRAINT IF EXISTS items_house_fkey")
+            connection.execute("DROP TABLE IF EXISTS ids.annotations, ids.annotation_labels")
+            connection.execute("DROP FUNCTION IF EXISTS ids.get_measurements")
+            connection.execute(drop.format(table, column))
+    found = read_house(postgres, **options, **span)
+    assert found.channels == plain.channels and found.sources[0].path == plain.sources[0].path
+    np.testing.assert_array_equal(found.values, plain.values)
+
+
+def test_a_range_and_the_times_lie_in_the_zone_that_is_asked_for(read):
+    berlin = read(["35"], start="2017-03-26 03:00", end="2017-03-26 04:00", tz="Europe/Berlin")  # an hour after UTC + 1
+    utc = read(["35"], start="2017-03-26 01:00", end="2017-03-26 02:00")
+    np.testing.assert_array_equal(berlin.values, utc.values)
+    assert berlin.clock.show(berlin.time[:1]) == ["2017-03-26 03:00:00+02:00"]
+    with pytest.raises(UsageError, match="--tz"):
+        read(tz="Europe/Berlim")
+
+
+@pytest.mark.parametrize("reader", deddiag.READERS)
+def test_how_long_a_value_holds_can_be_chosen(reader, read):
+    values = read(["28"], reader=reader, start=at(0), end=at(400), gap=50).values[1]
+    want = np.full(400, np.nan, np.float32)
+    want[100:151], want[201:252] = 5, 6
+    np.testing.assert_array_equal(values, want)
+
+
+@pytest.mark.parametrize("reader", deddiag.READERS)
+def test_a_pooler_serves_it_any_number_of_times(reader, read, postgres, rows):
+    """The server's session outlives a connection: a statement prepared in one would be there in the next."""
+    items = ["35", "27", "28", "40"]
+    with pooled(postgres) as address:
+        for _ in range(3):
+            span = {"start": at(0.5), "end": at(300)}
+            found = read_house(address, house=8, mains="59", devices=items, schema=SCHEMA, reader=reader, **span)
+            assert found.n_channels == 5
 
 
 # ---- names

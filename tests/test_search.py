@@ -26,6 +26,7 @@ from studies.spaces import space_of
 
 from . import forkserver
 from .conftest import ROOT
+from .pooler import pooled
 from .runs import good, strict
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
@@ -522,6 +523,17 @@ def test_mistakes_are_told_at_once(place, monkeypatch, capsys, words, code, said
     out, err = capsys.readouterr()
     assert said in err and "Traceback" not in err and out == ""
     assert "heim" not in err
+
+
+@pytest.mark.slow
+def test_a_study_may_be_kept_behind_a_pooler(postgres):
+    """Its server's session outlives a connection; a statement prepared in one would be there in the next."""
+    with pooled(postgres) as address:
+        for _ in range(2):
+            store = stores.store_at(address)
+            with stores.answering(store), store.connect() as connection:
+                for number in range(8):
+                    assert connection.execute("SELECT %s::int + 1", (number,)).fetchone() == (number + 1,)
 
 
 @pytest.mark.slow

