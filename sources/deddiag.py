@@ -130,16 +130,13 @@ def read_house(
             channel[:] = found.values
             notes += _endless(tables, item) + _missing(tables, item, begin, channel)
             sources.append(_source(tables, item, found, server_of(connection, db)))
-    if reader == "function":
-        what = f"get_measurements returns the value before in place of {LOST} W and more"
-        notes.append(f"warning: {what}: {items[0]} loses its peaks, which --db-reader raw keeps")
     return Series(
         values=values,
         offsets=np.array([0, n], np.int64),
         channels=tuple(item.channel for item in items),
         rows=(f"house {house}",),
         sources=tuple(sources),
-        notes=tuple(notes),
+        notes=(*notes, *_lossy(reader, items[0])),
         time=(begin + np.arange(n, dtype=np.int64)) * NS,
         clock=Clock("s", tz),
     )
@@ -294,6 +291,13 @@ def _range(tables: Tables, item: Item) -> tuple[float, float]:
     if first is None:
         raise DataError(f"{item} has no reading at all", where="--mains / --devices")
     return first, last
+
+
+def _lossy(reader: str, mains: Item) -> list[str]:
+    """A note where the database's own function is called."""
+    what = f"get_measurements returns the value before in place of {LOST} W and more"
+    told = f"warning: {what}: {mains} loses its peaks, which --db-reader raw keeps"
+    return [told] if reader == "function" else []
 
 
 def _endless(tables: Tables, item: Item) -> list[str]:
