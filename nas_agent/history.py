@@ -39,7 +39,18 @@ def _rows(history: Any) -> tuple[list[Mapping[str, Any]], Any]:
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
     found = [(row.get("epoch", place), row.get(key)) for place, row in enumerate(rows, 1)]
-    return [(epoch, float(value)) for epoch, value in found if value is not None and math.isfinite(value)]
+    points = [(epoch, _number(value, f"{key} of epoch {epoch}")) for epoch, value in found if value is not None]
+    return [(epoch, value) for epoch, value in points if math.isfinite(value)]
+
+
+def _number(value: Any, where: str) -> float:
+    """A number of any library, as Python's; text is none, since "1,5" could be two things."""
+    try:
+        if isinstance(value, (str, bytes, bool)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{value!r} is not a number", where=where, hint="a number, None or NaN") from None
 
 
 def _lowest(points: Sequence[Point]) -> Point:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -11,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from errors import DataError
+from metrics import clean_json
 from nas_agent.files import as_json, read_json
 from nas_agent.journal import VIEW, Event, Journal, happened
 from nas_agent.records import AgentState, RunInfo, best_of, run_name, run_number
 
+log = logging.getLogger("nas_agent")
 RUNNING, COMPLETE, PRUNED, FAILED = STATUSES = ("running", "complete", "pruned", "failed")
 ATTEMPTS = 3  # at one run whose process is lost
 
@@ -189,7 +193,11 @@ def opened(view: Path) -> Iterator[tuple[Journal, Study]]:
         events = [] if journal.events or not view.exists() else _adopted(view)
         study = Study.of([*journal.events, *events])
         events += [_lost(run) for run in study.runs.values() if run.stale(time.time())]
-        if events or (journal.events and _differs(view, study)):
+        differs = bool(journal.events) and _differs(view, study)
+        if differs and (edits := _edits(view, journal.events)):
+            what = f"warning: {view} was changed by hand, or damaged; {journal.path.name} is what counts, and it is written anew"
+            log.warning("%s without the change: %s", what, edits)
+        if events or differs:
             journal.write(events, shown)
             study = Study.of(journal.events)
         yield journal, study
@@ -210,6 +218,37 @@ def _adopted(view: Path) -> list[Event]:
     state = AgentState.of(read_json(view), str(view))
     events = [happened("study", max_runs=state.max_runs)]
     return events + [ended(run, FAILED if run.val_mse is None else COMPLETE) for run in state.runs]
+
+
+def _edits(view: Path, events: Sequence[Event]) -> str:
+    """What was changed by hand in a view that is none of those that the events gave; "" if nothing was.
+
+    A view that is behind is one of a process that was killed between journal and view, or was deleted.
+    """
+    if not view.exists():
+        return ""
+    try:
+        found = json.loads(view.read_bytes())
+        runs = {str(run["run_id"]): run for run in found.get("runs", [])}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return "it is no state any more"
+    study, state = Study(), clean_json(dict(AgentState()))
+    for event in events:
+        study.apply(event)
+        if event["event"] in ("study", "ended"):
+            state = clean_json(dict(study.state()))
+            if found == state:
+                return ""
+    known = {run["run_id"]: run for run in state["runs"]}
+    parts = {
+        "left out": [name for name in runs if name not in known],
+        "put back": [name for name in known if name not in runs],
+        "as it was": [name for name in runs if name in known and runs[name] != known[name]]
+        + [key for key in ("max_runs", "best_run_id") if found.get(key) != state[key]],
+    }
+    return (
+        "; ".join(f"{word}: {', '.join(names)}" for word, names in parts.items() if names) or "other keys, or an order"
+    )
 
 
 def _differs(view: Path, study: Study) -> bool:

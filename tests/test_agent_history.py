@@ -85,6 +85,16 @@ def test_what_is_no_history(history):
         build_history_summary(history)
 
 
+@pytest.mark.parametrize("value", ["0.3", True, [0.3], {}, 10**400])
+def test_what_is_no_number(value):
+    with pytest.raises(DataError, match=r"val_mse of epoch 2: .* is not a number"):
+        build_history_summary(curve([1.0, 1.0], [0.5, value]))
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    assert "at epoch 2" in build_history_summary(curve([1, 1], [np.float32(0.5), np.int64(0)]))
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

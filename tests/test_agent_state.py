@@ -169,6 +169,48 @@ def test_the_view_is_made_again_from_the_journal(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda state: state["runs"].append({"run_id": "run_0009", "val_mse": 0.1}), "left out: run_0009"),
+        (lambda state: state["runs"].pop(0), "put back: run_0000"),
+        (lambda state: state["runs"][1].update(val_mse=0.01), "as it was: run_0001"),
+        (lambda state: state.update(best_run_id="run_0001", max_runs=9), "as it was: max_runs, best_run_id"),
+        (lambda state: state.update(note="hello"), "other keys"),
+        (lambda state: state.update(runs=3), "it is no state any more"),
+    ],
+)
+def test_an_edit_by_hand_is_told_once_and_does_not_count(tmp_path, caplog, edit, said):
+    state = load_agent_state(tmp_path)
+    save_agent_state(add_run(add_run(state, RunInfo(0, val_mse=0.5)), RunInfo(1, val_mse=0.7)), tmp_path)
+    file = tmp_path / "agent_state.json"
+    changed = json.loads(file.read_text())
+    edit(changed)
+    file.write_text(json.dumps(changed))
+    again = load_agent_state(tmp_path)
+    assert (
+        "agent_state.json was changed by hand, or damaged; runs.jsonl is what counts" in caplog.text
+        and said in caplog.text
+    )
+    assert [(run.run_id, run.val_mse) for run in again.runs] == [("run_0000", 0.5), ("run_0001", 0.7)]
+    caplog.clear()
+    assert json.loads(file.read_text()) == load_agent_state(tmp_path) and not caplog.text
+
+
+def test_a_view_that_is_behind_deleted_or_laid_out_otherwise_is_no_edit(tmp_path, caplog):
+    file = tmp_path / "agent_state.json"
+    state = add_run(load_agent_state(tmp_path), RunInfo(0, val_mse=0.5))
+    save_agent_state(state, tmp_path)
+    before = file.read_bytes()
+    save_agent_state(add_run(state, RunInfo(1, val_mse=0.4)), tmp_path)
+    for content in (before, json.dumps(json.loads(before)).encode(), None):  # None: deleted
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        assert len(load_agent_state(tmp_path).runs) == 2
+    assert not caplog.text
+
+
 def test_eight_processes_and_a_reader(tmp_path):
     """8 x 25 runs: 200 of 200, and no reader sees a file that is not whole."""
     other = script(

@@ -25,7 +25,6 @@ OPEN: set[str] = {
     "n-10-wide-long-csv",
     "n-13-hints-that-do-not-work",
     "n-18-kilowatts-and-counters",
-    "n-19-agent-edits-state",
     "n-21-another-house-other-columns",
     "t-01-integer-ids-crash",
     "t-02-mase-mixes-ids",

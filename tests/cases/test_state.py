@@ -26,6 +26,16 @@ def test_integers_with_leading_zeros_stay_text(case):
     assert (config.tag, config.seed, config.context_len) == ("007", 10, 300)
 
 
+def test_an_agents_edit_of_the_state_is_told(case):
+    """And the last line of t.py, an epoch whose MSE is text, is a DataError."""
+    place = case("n-19")
+    (place.folder / "t.py").write_text((place.folder / "t.py").read_text().replace('"../.."', repr(str(ROOT))))
+    done = forkserver.run(place.folder / "t.py", cwd=place.folder)
+    assert "agent_state.json was changed by hand, or damaged; runs.jsonl is what counts" in done.stderr
+    assert "left out: run_0001" in done.stderr and done.stdout.split("\n")[0] == "run_0000"
+    assert "DataError: val_mse of epoch 1: '0.3' is not a number" in done.stderr
+
+
 @pytest.mark.slow
 def test_the_configuration_of_a_federation_says_what_the_homes_did(case):
     pytest.importorskip("flwr", reason="Flower is not installed")
