@@ -154,6 +154,8 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     trained = [p for p in model.parameters() if p.requires_grad]
     kind = optimizer_class(config.optimizer)
     args = _tuples(config.optimizer_args)
+    if config.compile == "off" and not args.get("differentiable"):
+        kind = _without_compiler(kind)
     if config.optimizer not in OPTIMIZERS:
         both: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
         known = inspect.signature(kind).parameters
@@ -165,6 +167,22 @@ def make_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     groups = [group for group in groups if group["params"]]
     defaults: dict[str, Any] = {"momentum": 0.9} if config.optimizer == "sgd" else {"fused": True}
     return kind(groups, **{"lr": config.lr} | defaults | args)
+
+
+def _without_compiler(kind: type[Optimizer]) -> type[Optimizer]:
+    """An optimizer's class that does not import torch.compile, 1.3 CPU-seconds that a run without it has no use for.
+
+    torch hides parts of its optimizers from the compiler in two ways. Some methods of `Optimizer` have a wrapper that
+    imports it at the first call, to make the hidden version, and keeps that on the method
+    (`torch._compile._disable_dynamo`): where nothing is compiled, the method itself is that version. And `step` has one
+    that breaks the compiler's graph before and after, and turns gradients off: here it only turns them off. A torch
+    without these wrappers gives the class as it is.
+    """
+    for method in vars(Optimizer).values():
+        if getattr(method, "__globals__", {}).get("__name__") == "torch._compile":
+            method.__wrapped__.__dict__.setdefault("__dynamo_disable", method.__wrapped__)
+    step = inspect.unwrap(kind.step)
+    return type(kind.__name__, (kind,), {"step": torch.no_grad()(step)}) if step is not kind.step else kind
 
 
 def _make_scheduler(optimizer: Optimizer, config: RunConfig, total: int, direction: str) -> LRScheduler | None:

@@ -6,6 +6,8 @@ with `guarded`, too.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +15,9 @@ from types import FrameType
 
 from errors import Interrupted, ResourceError, TsrunError, is_disk_full, report
 
+# New objects after which Python looks for cycles among them, and how often among older ones. Importing makes a million
+# objects that live to the end: with Python's own 700, half the time of a short run goes into looking through them.
+COLLECT = (100_000, 50, 100)
 SMALLER = "fewer channels or rows, a larger --stride, a smaller --batch-size"
 
 
@@ -57,6 +62,9 @@ def guarded(
     """
     handlers = {signal.SIGTERM: _terminate, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    gc.set_threshold(*COLLECT)
+    atexit.unregister(gc.freeze)  # once, however many commands a process runs
+    atexit.register(gc.freeze)  # what is left at the end goes with the process, unsearched
     try:
         return body() or 0
     except TsrunError as error:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import sklearn.metrics as skm
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -114,6 +113,8 @@ def roc_figure(y: ArrayLike, score: ArrayLike, title: str = "") -> Figure:
     figure, ax, both = _curve_axes(y, *labels, title)
     if not both:
         return figure
+    import sklearn.metrics as skm  # a second, for these two curves alone
+
     fpr, tpr, _ = skm.roc_curve(y, score)
     ax.plot(*_thin(fpr, tpr), color=BLUE, linewidth=2, label=f"model, area {skm.roc_auc_score(y, score):.3f}")
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="chance, area 0.500")
@@ -133,6 +134,8 @@ def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None
     figure, ax, both = _curve_axes(y, *labels, title)
     if not both:
         return figure
+    import sklearn.metrics as skm  # a second, for these two curves alone
+
     precision, recall, _ = skm.precision_recall_curve(y, score)
     # scikit-learn's last point, precision 1 at recall 0, belongs to no threshold
     curve = _thin(recall[:-1], precision[:-1])
@@ -431,7 +434,7 @@ def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
     ax.locator_params(nbins=6, steps=STEPS)  # the same marks on both axes
     facts = [f"MAE {np.abs(pred - y).mean():.4g}", f"n = {len(y):,}"]
     if np.ptp(y) > 0:
-        facts.insert(0, f"R² {skm.r2_score(y, pred):.3f}")
+        facts.insert(0, f"R² {1 - np.sum((y - pred) ** 2) / np.sum((y - y.mean()) ** 2):.3f}")
     if outside:
         facts.append(f"{outside:,} beyond the axes")
     ax.text(0.03, 0.97, "\n".join(facts), transform=ax.transAxes, va="top", fontsize=9, bbox=PAPER)

@@ -1,0 +1,70 @@
+"""What a command imports: a module that it does not use costs seconds of every run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+COSTLY = {"torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "yaml", "tqdm", "torch._dynamo", "optuna"}
+SOME = {"torch", "numpy", "yaml", "tqdm"}  # what every run takes: yaml writes its config, tqdm shows its progress
+LABELS = SOME | {"sklearn", "scipy", "pandas"}  # sklearn.metrics, and what that imports
+CODE = """
+import sys, run
+code = run.main(sys.argv[2:])
+print(code, *sorted(set(sys.argv[1].split()) & set(sys.modules)), file=sys.stderr)
+"""
+DEMO = "--mode train --demo --epochs 1 --reference off"
+SHORT = f"{DEMO} --task forecast --context-len 24 --horizon 4"
+
+
+def imported(words: str, folder: Path) -> tuple[int, set[str]]:
+    """The exit code of a run in a fresh interpreter, and which costly modules it had imported at its end."""
+    argv = [sys.executable, "-c", CODE, " ".join(COSTLY), *words.split(), "--out", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True)
+    code, *modules = done.stderr.splitlines()[-1].split()
+    return int(code), set(modules)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (f"{SHORT} --backbone ridge --no-plots", SOME),
+        (f"{SHORT} --backbone dlinear --no-plots", SOME),
+        (
+            f"{SHORT} --backbone dlinear --no-plots --optimizer SGD --scheduler StepLR --scheduler-args step_size=1",
+            SOME,
+        ),
+        (f"{DEMO} --task regress --backbone gru --no-plots", SOME),
+        (f"{DEMO} --task regress --backbone gru", SOME | {"matplotlib"}),
+        (f"{DEMO} --task classify --backbone gru --no-plots", LABELS),
+        (f"{DEMO} --task nilm --backbone gru --no-plots", SOME),
+    ],
+    ids=["closed form", "net", "torch's own optimizer", "regress", "regress with plots", "classify", "nilm"],
+)
+def test_a_run_imports_what_it_uses(words, allowed, tmp_path):
+    code, modules = imported(words, tmp_path)
+    assert code == 0 and modules - allowed == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "there"), [("off", False), ("default", True)])
+def test_only_a_compiled_run_imports_the_compiler(mode, there):
+    code = """
+import sys, torch, optim
+from config import RunConfig
+model = torch.nn.Linear(2, 1)
+optimizer = optim.make_optimizer(model, RunConfig(compile=sys.argv[1]))
+model(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, mode], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == str(there), done.stderr
