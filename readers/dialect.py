@@ -15,8 +15,6 @@ SNIFF_ROWS = SNIFF_CELLS = 100  # how much of the first lines is looked at to fi
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "null", "NULL", "None")
 _MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
-_ID_WORDS = frozenset(("id", "idx", "index", "key", "row", "row_id", "series", "series_id", "name", "item", "item_id"))
-_ID_WORDS |= {"unit", "unit_id", "part", "part_id", "sku", "unnamed: 0"}
 
 
 @dataclass(frozen=True)
@@ -114,60 +112,6 @@ class Layout:
         return f"; {' and '.join(taken)}, both counted here" if len(taken) == 2 else "".join(f"; {t}" for t in taken)
 
 
-def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[str]]:
-    """The layout of a table by its first lines, and notes on it.
-
-    Parameters
-    ----------
-    lines : the first lines of the file; [""] where it is empty.
-    dialect : how the file is written, and what the flags say of its header and row ids.
-    path : the file, for the error.
-
-    Raises
-    ------
-    DataError : an empty file, a header without rows, or cells that another --sep or --decimal would explain.
-    """
-    if lines == [""]:
-        raise DataError("the file is empty", where=str(path))
-    head = dialect.split(lines[:2], path)
-    _check_dialect(lines[:2][-1], dialect, path)
-    header, notes = _find_header(head, dialect)
-    if len(lines) == header:
-        raise DataError("has a header and no rows", where=str(path), hint="--header no if row 1 holds data")
-    width = len(head[header])
-    if len(head[0]) != width:
-        raise width_error(path, 2, found=width, expected=len(head[0]))
-    index = dialect.index == "yes"
-    if dialect.index == "auto" and width > 1:
-        firsts = [line.partition(dialect.sep)[0].strip('" ') for line in lines[header:]]
-        index = (header and is_id_word(head[0][0])) or all(dialect.is_text(cell) for cell in firsts)
-        notes += ["first column taken as row ids"] * index
-    if width == index:
-        raise DataError("has row ids and no values", where=str(path), hint="--index no if column 1 holds data")
-    return Layout(header, index, width - index), notes
-
-
-def has_names(cells: Sequence[str], dialect: Dialect) -> bool:
-    """Whether a line names columns: it has no number, and text outside the first cell, which may be over row ids.
-
-    Parameters
-    ----------
-    cells : the line's cells.
-    dialect : what a number is.
-    """
-    return not any(map(dialect.is_number, cells)) and any(map(dialect.is_text, cells[1:] or cells))
-
-
-def is_id_word(cell: str) -> bool:
-    """Whether a header's first cell says that its column holds row ids.
-
-    Parameters
-    ----------
-    cell : that cell, as text.
-    """
-    return cell.strip().casefold() in _ID_WORDS or not cell.strip()
-
-
 def width_error(path: Path, line: int, *, found: int, expected: int) -> DataError:
     """The error for a line that is too short or too long.
 
@@ -203,29 +147,19 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
 
 
-def _find_header(head: Sequence[Sequence[str]], dialect: Dialect) -> tuple[bool, list[str]]:
-    """Whether the first of a table's first two lines is a header, and the note on that."""
-    if dialect.header != "auto":
-        return dialect.header == "yes", []
-    cells = head[0]
-    shown = ", ".join(cells[:3]) + (", ..." if len(cells) > 3 else "")
-    named = has_names(cells, dialect) or cells[0].strip().casefold() in _ID_WORDS
-    if named or (not cells[0].strip() and _counts(cells[1:])):
-        return True, [f"first line taken as a header ({shown})"]
-    # Two numbers that count, and lines that continue each other's count, are likely to be data.
-    if len(cells) >= 3 and _counts(cells) and head[1:] and head[1][0].strip() != str(int(cells[-1]) + 1):
-        return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
-    return False, []
+def check_dialect(line: str, dialect: Dialect, path: Path) -> None:
+    """Refuse a line whose cells are text with this dialect and would be numbers with another.
 
+    Parameters
+    ----------
+    line : a line of data, or the only one.
+    dialect : how the flags say that the file is written.
+    path : the file, for the error.
 
-def _counts(cells: Sequence[str]) -> bool:
-    """Whether the cells read 0, 1, 2, ... or 1, 2, 3, ..., as pandas names columns."""
-    start = 1 if cells and cells[0].strip() == "1" else 0
-    return bool(cells) and all(cell.strip() == str(number) for number, cell in enumerate(cells, start))
-
-
-def _check_dialect(line: str, dialect: Dialect, path: Path) -> None:
-    """DataError where the cells of the line are text with this dialect and would be numbers with another."""
+    Raises
+    ------
+    DataError : with the flags of the other dialect.
+    """
     cells = dialect.split([line], path)[0][:SNIFF_CELLS]
     may_be_id = dialect.index == "yes" or (dialect.index == "auto" and not dialect.swapped.is_number(cells[0]))
     if not any(map(dialect.is_text, cells[1:] if may_be_id and len(cells) > 1 else cells)):

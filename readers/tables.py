@@ -14,14 +14,15 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, sniff, text_error, width_error
+from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, text_error, width_error
 from readers.files import decode, dialect_of, open_table, text_start, unix_lines
+from readers.guess import sniff
 from readers.missing import count_gaps
 
 BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
@@ -83,17 +84,32 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
         layout, notes = sniff(first_lines, dialect, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         rows = _Rows(layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0])))
+        unnamed = True
         if layout.header:
-            _, more, rest = start[0].partition(b"\n")
+            line, more, rest = start[0].partition(b"\n")
             start[:1] = [rest] if more else []
+            names = dialect.split([decode(line)], path)[0]
+            unnamed = len(names) < layout.width or not names[-1].strip()
         ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path)
     values = rows.values
+    if unnamed and layout.columns > 1 and np.isnan(values[:, -1]).all():
+        values = _without_last(values)  # each line ends in a separator
+        layout = replace(layout, columns=layout.columns - 1)
     if dialect.index == "auto" and not layout.index and _looks_like_ids(values):
         notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
     missing, infinite = count_gaps(values)
     shape = (len(values), layout.columns)
     all_notes = (*table.notes, *notes)
     return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes)
+
+
+def _without_last(values: np.ndarray) -> np.ndarray:
+    """Values [N, T] without their last column, moved together in place: a copy would hold a large table twice."""
+    n, columns = values.shape
+    flat = values.reshape(-1)
+    for row in range(1, n):
+        flat[row * (columns - 1) : (row + 1) * (columns - 1)] = flat[row * columns : (row + 1) * columns - 1]
+    return flat[: n * (columns - 1)].reshape(n, columns - 1)
 
 
 # ---- lines

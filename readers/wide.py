@@ -15,7 +15,7 @@ from errors import DataError, UsageError
 from readers import cache, stem
 from readers.dialect import Dialect
 from readers.files import dialect_of
-from readers.missing import check_policy, counted, fill, gap_error
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, merge_notes
 from readers.sidecars import attach
 from readers.tables import Facts, read_table
@@ -33,6 +33,9 @@ def read_wide(
     groups: Path | str = "",
 ) -> Series:
     """One Series of wide files, all of one shape [N, T]: C files are C channels of N rows.
+
+    A row ends where its values end: empty cells after the last value of all its channels are no steps. Under `nan` zero
+    they are, since there an empty cell says 0.
 
     Parameters
     ----------
@@ -53,9 +56,15 @@ def read_wide(
     files = [Path(path) for path in paths]
     values, facts = _read_all(files, dialect)
     n_rows, length = facts[0].shape
-    offsets = np.arange(n_rows + 1, dtype=np.int64) * length
     ids = _common_ids(files, facts)
     notes = _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
+    ends = np.full(n_rows, length)
+    if nan != "zero" and any(found.missing for found in facts):
+        ends = _row_ends(values.reshape(-1, n_rows, length))
+    offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
+    if (ends < length).any():
+        values = _cut_rows(values, ends, length)
+        notes.append(_note_ends(ends, length))
     series = Series(
         values=values,
         offsets=offsets,
@@ -146,18 +155,67 @@ def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:
     return notes + ([f"warning: row ids that occur more than once: {abridge(rows)}"] if rows else [])
 
 
+# ---- rows that end before the last column
+
+
+def _row_ends(tables: np.ndarray) -> np.ndarray:
+    """Where the values of each row end, int64 [N], in tables [C, N, T]: after the last one that any channel has.
+
+    A row without a value keeps all its steps, as missing values.
+    """
+    _, n_rows, length = tables.shape
+    ends = np.zeros(n_rows, np.int64)
+    for table in tables:
+        open_rows = np.flatnonzero(ends < length)
+        full = ~np.isnan(table[open_rows, -1])
+        ends[open_rows[full]] = length
+        for row in open_rows[~full]:
+            known = np.flatnonzero(~np.isnan(table[row]))
+            ends[row] = max(ends[row], known[-1] + 1 if len(known) else 0)
+    return np.where(ends > 0, ends, length)
+
+
+def _cut_rows(values: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
+    """Values [C, N * T] without what follows each row's end: [C, total]."""
+    cut = np.empty((len(values), int(ends.sum())), values.dtype)
+    begin = 0
+    for row, end in enumerate(ends.tolist()):
+        cut[:, begin : begin + end] = values[:, row * length : row * length + end]
+        begin += end
+    return cut
+
+
+def _note_ends(ends: np.ndarray, length: int) -> str:
+    early = ends[ends < length]
+    if (ends == ends[0]).all():
+        return f"no row has a value after step {ends[0]}: {length - ends[0]} empty columns at the end are left out"
+    return (
+        f"{len(early):,} of {len(ends):,} rows end where their values end, after {early.min():,} to {early.max():,} of "
+        f"{length:,} steps (--nan zero takes empty cells at the end as zeros)"
+    )
+
+
+# ---- missing values
+
+
 def _fill(
     values: np.ndarray, offsets: np.ndarray, paths: Sequence[Path], facts: Sequence[Facts], policy: str
 ) -> list[str]:
-    """Treat missing and infinite values [C, N * T] in place; returns the note. DataError under `error`."""
-    missing, infinite = sum(f.missing for f in facts), sum(f.infinite for f in facts)
-    if not missing and not infinite:
+    """Treat missing and infinite values [C, total] in place; returns the note. DataError under `error`."""
+    counts = {
+        channel: count_gaps(values[channel])
+        for channel, found in enumerate(facts)
+        if found.missing or found.infinite
+    }
+    counts = {channel: gaps for channel, gaps in counts.items() if any(gaps)}
+    if not counts:
         return []
-    gappy = [channel for channel, found in enumerate(facts) if found.missing or found.infinite]
-    count = f"{counted(missing, infinite)} in {abridge([paths[channel] for channel in gappy])}"
+    missing, infinite = (sum(gaps) for gaps in zip(*counts.values(), strict=True))
+    count = f"{counted(missing, infinite)} in {abridge([paths[channel] for channel in counts])}"
     if policy == "error":
-        channel = gappy[0]
+        channel = next(iter(counts))
         at = int(np.argmin(np.isfinite(values[channel])))
-        location = facts[channel].location(*divmod(at, facts[channel].shape[1]))
+        row = int(np.searchsorted(offsets, at, "right")) - 1
+        location = facts[channel].location(row, at - int(offsets[row]))
         raise gap_error(values[channel, at], count, f"{paths[channel]}:{location}")
     return [f"{count}: {fill(values, offsets, policy)}"]

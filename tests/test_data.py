@@ -161,7 +161,10 @@ def test_round_trips_of_random_tables(put, monkeypatch, block, small):
         path = put(bom + newline.join(top + lines) + ending, f"{number}.csv")
         words = {"header": "yes" if header else "no", "index": "yes" if index else "no"}
         series = read(path, sep=sep, decimal=mark, nan="drop", **words)
-        np.testing.assert_array_equal(series.values.reshape(table.shape), table)
+        known = [np.flatnonzero(~np.isnan(row)) for row in table]
+        ends = [at[-1] + 1 if len(at) else len(row) for at, row in zip(known, table, strict=True)]
+        np.testing.assert_array_equal(series.lengths, ends)
+        np.testing.assert_array_equal(series.values[0], np.concatenate([r[:e] for r, e in zip(table, ends, strict=True)]))
         assert series.rows == tuple(f"part {k}" if index else str(k) for k in range(len(table)))
 
 
@@ -243,6 +246,98 @@ def test_notes_of_many_files_are_one_line(put):
 
 def test_ids_that_occur_twice_are_a_warning(put):
     assert any("more than once: p1" in note for note in read(put("p1,1\np1,2\n")).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("country,1960,1961,1962\nA,3,4,5\nB,6,7,6\n", ("A", "B")),  # rising rows do not make a header of years data
+        ("store,1,2,3\nnorth,4,4,4\nsouth,5,5,5\n", ("north", "south")),
+        ("store,20190101,20190102\n7,4,4\n8,5,5\n", ("7", "8")),
+        ("town,2019-01-01,2019-01-02\nA,4,4\nB,5,5\n", ("A", "B")),
+        (",1960,1961,1962\n4,1,3,2\n9,2,2,2\n", ("4", "9")),
+        ("customer_id,w1,w2\n007,4,4\n010,5,5\n", ("007", "010")),
+        ("StoreNo,w1,w2\n7,4,4\n3,5,5\n", ("7", "3")),
+        ("engine,a,b\n7,4,4\n3,5,5\n", ("7", "3")),
+        ("plant,w1,w2\n7,4,4\n3,5,5\n", ("7", "3")),
+        ("whatever,w1,w2\n7,4,4\n3,5,5\n", ("7", "3")),  # the other columns are numbered, and this is none of them
+    ],
+)
+def test_years_dates_and_counts_are_headers_and_numbers_may_be_ids(put, text, rows):
+    series = read(put(text))
+    assert series.rows == rows and series.lengths.tolist() == [text.split("\n")[0].count(",")] * 2
+    assert any("row ids" in note for note in series.notes) and any("header" in note for note in series.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,2019,2020\nb,2021,2022\n",  # each row could be a header: none is
+        "p1,1,2,3\np2,4,9,1\n",  # the first cell is an id like the others
+        "t0,t1,t2\n1,9,9\n2,8,8\n3,7,7\n4,6,6\n5,9,5\n6,1,1\n",  # column 1 is a step by its name
+        "3,1,2\n1,2,9\n2,5,1\n5,6,3\n4,4,4\n",
+        "\n".join(f"{k},{k + 1},{k + 2}" for k in range(1, 9)),  # all columns rise
+        "10.5,20,30\n1,2,1\n",
+    ],
+)
+def test_what_could_be_data_is_data(put, text):
+    headed = text.startswith("t0")
+    assert read(put(text)).n_rows == len(text.split()) - headed
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("3,6,9,12,15,18\n2,9,1,4,6,6\n", "--header yes if it names the columns, --header no"),
+        ("a,1990,1995,2000,2010,2015,2021\nb,1,9,4,4,2,1\n", "--header yes"),
+        ("0.0,0.5,1.0,1.5,2.0\n2,9,1,4,6\n", "--header yes"),
+        ("".join(f"{10234 + 37 * k},{k * 7 % 5},{k * 3 % 4}\n" for k in range(8)), "--index yes if it holds row ids, "),
+        ("".join(f"{9000 - k * 31 % 7},{k * 7 % 5},{k * 3 % 4}\n" for k in range(7)), "--index yes"),
+        ("".join(f"{k + 1},{k * 7 % 5},{k * 3 % 4}\n" for k in range(8)), "--index yes"),
+        ("date,a,b\n2020-01-01,1,5\n2020-01-02,2,6\n", "--time-col date if each line is a step"),
+        ("Time (UTC),a,b\n2020-01-01 00:00,1,5\n2020-01-01 01:00,2,6\n", "--time-col 'Time (UTC)'"),
+        ("01.02.2020,1,5\n02.02.2020,2,6\n", "--index yes if it is a series"),
+        ("timestamp,a,b\n1577836800,1,5\n1577836860,2,6\n", "--time-col timestamp"),
+        ("year,a,b\n1990,1,5\n1991,2,6\n", "--time-col year"),
+    ],
+)
+def test_a_guess_that_is_not_certain_stops_and_names_the_flags(put, text, flags):
+    path = put(text)
+    message = refused(DataError, "a.csv", flags, paths=[path])
+    flag = "header" if "--header" in flags else "index"
+    answers = [read(path, **{flag: word}) for word in ("yes", "no") if word == "yes" or "time" not in message]
+    assert all(flag not in note for found in answers for note in found.notes)
+
+
+# ---- rows that end early
+
+RAGGED = "id,a,b,c,d\np,1,2,,\nq,3,,4,5\nr,6,7,8,\ns,,,,\n"
+
+
+@pytest.mark.parametrize("policy", ["drop", "ffill"])
+def test_a_row_ends_where_its_values_end(put, policy):
+    series = read(put(RAGGED), nan=policy)
+    assert series.lengths.tolist() == [2, 4, 3, 4]  # s has no value: all of it is missing
+    gap = np.nan if policy == "drop" else 3
+    np.testing.assert_array_equal(series.values[0], [1, 2, 3, gap, 4, 5, 6, 7, 8, *[np.nan] * 4])
+    assert any("2 of 4 rows end where their values end, after 2 to 3 of 4 steps" in note for note in series.notes)
+    refused(DataError, "a.csv:3:3: missing value, the first of 5 missing", paths=[put(RAGGED)])
+    assert read(put(RAGGED), nan="zero").lengths.tolist() == [4] * 4
+
+
+def test_a_row_ends_with_the_last_value_of_all_its_channels(put):
+    series = read(put("1,2,\n3,,\n", "a.csv"), put("1,,\n3,4,\n", "b.csv"), nan="drop")
+    assert series.lengths.tolist() == [2, 2]
+    np.testing.assert_array_equal(series.values, [[1, 2, 3, np.nan], [1, np.nan, 3, 4]])
+
+
+@pytest.mark.parametrize("small", [0, 1 << 30])
+@pytest.mark.parametrize("text", ["1,2,\n3,4,\n", "a,b,\n1,2,\n3,4,\n", "a,b\n1,2,\n3,4,\n", "a,b,\n1,2\n3,4\n"])
+def test_a_separator_at_the_end_is_no_column(put, monkeypatch, text, small):
+    monkeypatch.setattr(tables, "SMALL", small)
+    series = read(put(text), put("5,6\n7,8\n", "b.csv"))
+    np.testing.assert_array_equal(series.values, [[1, 2, 3, 4], [5, 6, 7, 8]])
+    assert not any("row" in note for note in series.notes)
 
 
 # ---- bad input
@@ -362,7 +457,7 @@ GAPS = "1,,3\n,NA,5\ninf,2,\n"
 def test_missing_is_an_error_by_default(put):
     message = refused(
         DataError,
-        "a.csv:2:3: missing value, the first of 4 missing and 1 infinite",
+        "a.csv:2:3: missing value, the first of 3 missing and 1 infinite",
         paths=[put("id,x,y,z\n" + "".join(f"p,{line}\n" for line in GAPS.split()))],
     )
     assert all(f"--nan {policy}" in message for policy in ("drop", "ffill", "zero"))

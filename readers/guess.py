@@ -1,0 +1,276 @@
+"""What the first line and the first column of a wide table are: names of steps, ids of rows, or data.
+
+A guess that is likely is told; one that is not certain stops the run, and the error names the flags that decide it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from errors import DataError
+from readers.dialect import Dialect, Layout, check_dialect, width_error
+
+SAMPLE = 40  # lines under the first that are looked at
+CELLS = 50  # cells of each of them
+LEAST_LADDER = 5  # numbers in even steps that are no chance
+LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
+
+# What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
+_ID_WORDS = frozenset(
+    (
+        "id ids idx index key code no nr num number name names uid uuid guid row series item unit part sku unnamed:0 "
+        "store shop station engine machine device sensor meter house household home customer client user patient "
+        "subject person product article country region state city county site plant node cell batch lot run trial "
+        "sample case vehicle car truck well turbine building room account asset serial file filename recording"
+    ).split()
+)
+_TIME_WORDS = frozenset("date dates datetime time times timestamp ts ds day month year week hour minute period".split())
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_CLOCK = r"(?:[T ]\s*\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
+_TIME = re.compile(
+    rf"(?:(?:1[5-9]|2[0-2])\d\d([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
+    rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
+    rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ -](?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
+    r"|(?:1[5-9]|2[0-2])\d\d-?(?:Q[1-4]|W[0-5]\d)|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?)",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
+_DATE = re.compile(r"(?:1[5-9]|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?")
+_NUMBERED = re.compile(r"(\D*)(\d+)")
+
+
+def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[str]]:
+    """The layout of a table by its first lines, and notes on it.
+
+    Parameters
+    ----------
+    lines : the first lines of the file; [""] where it is empty.
+    dialect : how the file is written, and what the flags say of its header and row ids.
+    path : the file, for the error.
+
+    Raises
+    ------
+    DataError : an empty file, a header without rows, cells that another --sep or --decimal would explain, and a first
+        line or column that may be data or not.
+    """
+    if lines == [""]:
+        raise DataError("the file is empty", where=str(path))
+    head = dialect.split(lines[:2], path)
+    check_dialect(lines[:2][-1], dialect, path)
+    body = [line.split(dialect.sep, CELLS)[:CELLS] for line in lines[1 : SAMPLE + 1]]
+    header, notes = _find_header(head[0], body, dialect, path)
+    if len(lines) == header:
+        raise DataError("has a header and no rows", where=str(path), hint="--header no if row 1 holds data")
+    width = len(head[header])
+    if len(head[0]) != width and not _ends_in_separator(head[0], head[header]):
+        raise width_error(path, 2, found=width, expected=len(head[0]))
+    if not header:
+        body.insert(0, lines[0].split(dialect.sep, CELLS)[:CELLS])
+    index, more = _find_index(head[0] if header else [], body, dialect, path) if width > 1 else (False, [])
+    index = index or dialect.index == "yes"
+    if width == index:
+        raise DataError("has row ids and no values", where=str(path), hint="--index no if column 1 holds data")
+    return Layout(header, index, width - index), notes + more
+
+
+def has_names(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether a line names columns: it has no number, and text outside the first cell, which may be over row ids.
+
+    Parameters
+    ----------
+    cells : the line's cells.
+    dialect : what a number is.
+    """
+    return not any(map(dialect.is_number, cells)) and any(map(dialect.is_text, cells[1:] or cells))
+
+
+def is_id_word(cell: str) -> bool:
+    """Whether a header's first cell says that its column holds row ids.
+
+    Parameters
+    ----------
+    cell : that cell, as text.
+    """
+    text = cell.strip()
+    words = [word.casefold() for word in _WORD.findall(text)]
+    return not text or "".join(text.casefold().split()) in _ID_WORDS or bool(words and words[-1] in _ID_WORDS)
+
+
+def is_time(cell: str) -> bool:
+    """Whether a cell is written as a date or a time of day, in some order of day, month and year.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    return bool(_TIME.fullmatch(cell.strip()))
+
+
+def _ends_in_separator(header: Sequence[str], row: Sequence[str]) -> bool:
+    """Whether only one of a header and a row ends in a separator, after which nothing stands."""
+    longer, shorter = sorted((header, row), key=len, reverse=True)
+    return len(longer) == len(shorter) + 1 and not longer[-1].strip()
+
+
+# ---- the first line
+
+
+def _find_header(
+    cells: Sequence[str], body: Sequence[Sequence[str]], dialect: Dialect, path: Path
+) -> tuple[bool, list[str]]:
+    """Whether a table's first line is a header, and the note on that. `body` are cells of the lines under it."""
+    if dialect.header != "auto":
+        return dialect.header == "yes", []
+    corner, shown = cells[0].strip(), ", ".join(cells[:3]) + (", ..." if len(cells) > 3 else "")
+    note = f"first line taken as a header ({shown})"
+    if has_names(cells, dialect) or (corner and dialect.is_text(corner) and is_id_word(corner)):
+        return True, [note]
+    apart = not dialect.is_number(corner)  # what stands over row ids is no step
+    steps, numbers = cells[apart:], _plain(cells[apart:], dialect)
+    below = [(row[apart:], _plain(row[apart:], dialect)) for row in body]
+    alike = bool(corner) and any(_same_word(corner, row[0].strip('" ')) for row in body)
+    if not numbers or not body:
+        return False, []
+    if _names_steps(steps, numbers, 3 if corner else 1) and not alike:
+        if apart and not any(_names_steps(*row, 1) for row in below):
+            return True, [note]
+        if not apart and not any(_evenly(row) and _rises(row) for _, row in below):
+            return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
+    if _no_chance(numbers) and not any(_rises(row) for _, row in below):
+        what = f"the first line ({shown}) rises as names of steps do, and may be data as well"
+        raise DataError(what, where=f"{path}:1", hint="--header yes if it names the columns, --header no if it is data")
+    return False, []
+
+
+def _names_steps(cells: Sequence[str], numbers: Sequence[float], least: int) -> bool:
+    """Whether numbers are what steps are called: from `least` on 0, 1, 2 or 1, 2, 3; years in a row, or dates."""
+    if not numbers:
+        return False
+    if len(cells) >= least and _whole(cells) and numbers[0] in (0, 1) and numbers[-1] == numbers[0] + len(cells) - 1:
+        return _rises(numbers)
+    if all(_YEAR.fullmatch(cell.strip('" ')) for cell in cells):
+        return len(cells) > 1 and abs(numbers[1] - numbers[0]) > 0 and _evenly(numbers)
+    dates = all(_DATE.fullmatch(cell.strip('" ')) for cell in cells)
+    return len(cells) > 1 and dates and (_rises(numbers) or _rises(numbers[::-1]))
+
+
+def _same_word(one: str, other: str) -> bool:
+    """Whether two cells are one word with two numbers: p1 and p2."""
+    first, second = _NUMBERED.fullmatch(one), _NUMBERED.fullmatch(other)
+    return bool(first and second and first[1] and first[1] == second[1])
+
+
+def _no_chance(numbers: Sequence[float]) -> bool:
+    """Whether numbers rise in even steps, or are whole and rise, for so long that it is unlikely in data."""
+    even = len(numbers) >= LEAST_LADDER and _evenly(numbers) and numbers[0] != numbers[1]
+    return even or (len(numbers) >= LEAST_RISE and _rises(numbers) and all(number % 1 == 0 for number in numbers))
+
+
+def _plain(cells: Sequence[str], dialect: Dialect) -> list[float]:
+    """The cells as finite numbers; [] where one is not."""
+    numbers = [dialect.number(cell.strip('" ')) for cell in cells]
+    plain = [number for number in numbers if number is not None and math.isfinite(number)]
+    return plain if len(plain) == len(numbers) else []
+
+
+def _whole(cells: Sequence[str]) -> bool:
+    return all(cell.strip('" ').removeprefix("-").isdecimal() for cell in cells)
+
+
+def _rises(numbers: Sequence[float]) -> bool:
+    return all(a < b for a, b in itertools.pairwise(numbers))
+
+
+def _evenly(numbers: Sequence[float]) -> bool:
+    """Whether the numbers go on in steps of one size, up to rounding of decimals."""
+    if len(numbers) < 2:
+        return True
+    step = (numbers[-1] - numbers[0]) / (len(numbers) - 1)
+    return all(abs(number - numbers[0] - k * step) <= 1e-6 * abs(step) for k, number in enumerate(numbers))
+
+
+# ---- the first column
+
+
+def _find_index(
+    header: Sequence[str], body: Sequence[Sequence[str]], dialect: Dialect, path: Path
+) -> tuple[bool, list[str]]:
+    """Whether column 1 holds row ids, and the note on that. DataError where that is not certain, or where it is time.
+
+    Parameters
+    ----------
+    header : the cells of the header; [] where there is none.
+    body : cells of the first lines under it.
+    """
+    if dialect.index != "auto":
+        return False, []
+    note = ["first column taken as row ids"]
+    firsts = [row[0].strip('" ') for row in body]
+    corner = header[0].strip() if header else ""
+    if all(map(dialect.is_text, firsts)):
+        if all(map(is_time, firsts)):
+            raise _time_error(corner, firsts, path)
+        return True, note
+    numbers = _plain(firsts, dialect)
+    if header and corner and numbers and _says_time(corner):
+        raise _time_error(corner, firsts, path)
+    if header and is_id_word(corner):
+        return True, note
+    if not numbers or not _whole(firsts) or len(set(firsts)) < len(firsts):
+        return False, []
+    if header and _is_step(corner, header[1:], dialect):
+        return False, []
+    if header and dialect.is_text(corner) and _steps_named(header[1:], dialect):
+        return True, note
+    if _stands_out(numbers, [_plain(row[1:], dialect) for row in body]):
+        shown = ", ".join(firsts[:3])
+        what = f"the first column ({shown}, ...) may be row ids or the first step of every series"
+        raise DataError(what, where=str(path), hint="--index yes if it holds row ids, --index no if it is data")
+    return False, []
+
+
+def _time_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:
+    shown = ", ".join(firsts[:2]) + (", ..." if len(firsts) > 2 else "")
+    what = f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
+    step = f"--time-col {_quoted(corner)}" if corner else "--time-col NAME, and NAME in a first line,"
+    return DataError(what, where=str(path), hint=f"{step} if each line is a step of time, --index yes if it is a series")
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if " " in word else word
+
+
+def _says_time(corner: str) -> bool:
+    words = [word.casefold() for word in _WORD.findall(corner)]
+    return bool(words) and words[-1] in _TIME_WORDS
+
+
+def _is_step(corner: str, others: Sequence[str], dialect: Dialect) -> bool:
+    """Whether a header's first cell is named as the others are: t0, t1, t2, or 0, 1, 2, or dates."""
+    if dialect.is_number(corner):
+        return True
+    return (is_time(corner) and is_time(others[0])) or _same_word(corner, others[0].strip())
+
+
+def _steps_named(names: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all names are those of steps: numbers, dates, or one word with numbers that count."""
+    found = [_NUMBERED.fullmatch(name.strip('" ')) for name in names if name.strip()]
+    numbered = all(found) and len({match[1] for match in found if match}) == 1
+    return bool(found) and (numbered or all(map(is_time, names)) or all(map(dialect.is_number, names)))
+
+
+def _stands_out(firsts: Sequence[float], rest: Sequence[Sequence[float]]) -> bool:
+    """Whether distinct whole numbers in column 1 rise as the next column does not, or are far from all others."""
+    seconds = [row[0] for row in rest if row]
+    if len(firsts) >= LEAST_LADDER and _rises(firsts) and not _rises(seconds):
+        return True
+    others = [number for row in rest for number in row]
+    if len(firsts) < LEAST_LADDER or not others:
+        return False
+    low, high = min(others), max(others)
+    return min(firsts) > high + (high - low) or max(firsts) < low - (high - low)
