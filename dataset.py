@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -47,6 +47,7 @@ class RunData:
     judged : the windows of validation, test and inference: those of `index`, unless a task judges at another stride.
     timings : seconds spent, by name, for the manifest.
     derived : the model's input where it is computed from the channels as windows are read; else None.
+    left_out : {what they are not: {"rows": how many, "names": the first few, "why"}}, for the files of the run.
     """
 
     config: RunConfig
@@ -60,6 +61,7 @@ class RunData:
     judged: Index
     timings: dict[str, float]
     derived: DerivedFeatures | None = None
+    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def per_row(self) -> bool:
@@ -159,11 +161,30 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
     return series, timings
 
 
-def context_of(config: RunConfig, series: Series) -> int:
-    """The context's length L: --context-len, or without it the demo's length or that of the shortest row."""
+def window_of(config: RunConfig, series: Series) -> dict[str, Any]:
+    """The context's length L and the stride of windows, as settings.
+
+    L is --context-len, or without it the demo's length or that of the shortest row. Labels of whole rows whose lengths
+    differ belong to one window each, which begins where its row does: that is what the rows have in common.
+
+    Parameters
+    ----------
+    config : the settings so far.
+    series : N rows.
+    """
     if config.context_len is not None:
-        return config.context_len
-    return DEMO_CONTEXT if config.demo else int(series.lengths.min())
+        return {"context_len": config.context_len, "stride": config.stride}
+    if config.demo:
+        return {"context_len": DEMO_CONTEXT, "stride": config.stride}
+    shortest, longest = int(series.lengths.min()), int(series.lengths.max())
+    if series.labels is None or shortest == longest or "stride" in config.given:
+        return {"context_len": shortest, "stride": config.stride}
+    log.warning(
+        "warning: rows have %d to %d steps, and the model sees the first %d of each; with --context-len it sees every "
+        "stretch of that length, and no row that is shorter",
+        *(shortest, longest, shortest),
+    )
+    return {"context_len": shortest, "stride": longest}
 
 
 def open_run_data(

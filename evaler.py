@@ -200,6 +200,7 @@ class Judge:
             "seed": config.seed,
             "seconds": round(case.seconds, 3),
             "parameters": case.parameters,
+            **({"left_out": self.run_data.left_out} if self.run_data.left_out else {}),
             **more,
         }
         write_json(self.folder / task.summary, content)
@@ -260,6 +261,7 @@ class Judge:
                 "steps": int(series.offsets[-1]),
                 "files": [source.plain() for source in series.sources],
                 "notes": list(series.notes),
+                "left_out": self.run_data.left_out,
             },
             "split": dict(split),
             "model": dict(model),

@@ -18,6 +18,7 @@ import torch
 import dataset
 import optim
 import restore
+import splits
 import tasks
 from checkpoint import Checkpoint
 from config import RunConfig
@@ -31,6 +32,7 @@ from learner import Learner, OnEpoch
 from metrics import clean_json
 from predictor import Inference
 from rundir import RunDir, run_name, write_json
+from splits import Split
 from tasks.base import Task
 
 log = logging.getLogger("tsrun")
@@ -108,8 +110,9 @@ def _read(
     """The series, the seconds that reading took, and the configuration, which nothing changes after this."""
     config = replace(config, **fixed)
     series, timings = dataset.load(config, task, columns)
-    context_len = dataset.context_of(config, series)
-    return series, timings, replace(config, context_len=context_len, **task.finalize_config(config, context_len))
+    config = replace(config, **dataset.window_of(config, series))
+    assert config.context_len is not None
+    return series, timings, replace(config, **task.finalize_config(config, config.context_len))
 
 
 def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
@@ -128,6 +131,60 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
     return run_data
 
 
+# --- what is left out -------------------------------------------------------------------------------------------------
+
+
+def _tell_left_out(run_data: RunData, split: Split | None = None) -> None:
+    """Warn of rows that are not used at all, not learned from, not scored or not predicted; `left_out` keeps it.
+
+    Rows of another part of a split by rows are not left out. In inference, without `split`, what comes after each row
+    is predicted too.
+    """
+    series, index = run_data.series, run_data.index if split is not None else run_data.judged
+    rows = partial(splits.left_out, names=series.rows, lengths=series.lengths)
+    every = np.ones(series.n_rows, bool)
+    found: dict[str, dict[str, Any]] = {}
+    if run_data.targets is not None:
+        gap = _says("each of their windows holds a missing value")
+        found["used" if split is not None else "scored"] = rows(index, every, need=index.span, gap=gap)
+    if split is not None and split.how["mode"] != "group":
+        used, last = np.isin(np.arange(series.n_rows), index.row), split.test if len(split.test) else split.val
+        gap = _says("none of their windows has its target in that part of the row")
+        found["learned from"] = rows(split.train, used, need=0, gap=gap)
+        found["scored"] = rows(last, used, need=0, gap=gap)
+    before = index.shift is not None and index.shift >= index.length  # else the target is in the window, or the row's
+    if split is None and before and (len(run_data.ahead) or not series.known):
+        found["predicted past their end"] = rows(
+            run_data.ahead, every, need=index.length, gap=partial(_last_gap, run_data)
+        )
+    run_data.left_out.update({f"not {what}": left for what, left in found.items() if left})
+    for what, left in run_data.left_out.items():
+        more = left["rows"] - len(left["names"])
+        listed = ", ".join(left["names"]) + (f" and {more:,} more" if more else "")
+        log.warning(
+            "warning: %d of %d rows %s: %s; %s", left["rows"], series.n_rows, f"are {what}", listed, left["why"]
+        )
+
+
+def _says(why: str) -> Callable[[int], str]:
+    return lambda _: why
+
+
+def _last_gap(run_data: RunData, row: int) -> str:
+    """Why the end of a row is no context: where its last missing value is."""
+    series, (begin, end) = run_data.series, run_data.series.offsets[row : row + 2]
+    channels = [*run_data.keep, *run_data.covariates]
+    gaps = [np.flatnonzero(np.isnan(series.values[c, begin:end])) for c in channels]
+    last = [int(gap[-1]) if len(gap) else -1 for gap in gaps]
+    if max(last) < 0:
+        return f"{', '.join(series.known)} must be given after their end"
+    at, channel = max(last), series.channels[channels[last.index(max(last))]]
+    when = f"step {at}"
+    if series.time is not None and series.clock is not None:
+        when = series.clock.show(series.time[begin + at : begin + at + 1])[0]
+    return f"of the last {run_data.index.length:,} steps of {series.rows[row]}, {channel} is missing at {when}"
+
+
 # --- inference -------------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +198,7 @@ def open_inference(config: RunConfig, argv: Sequence[str], device: torch.device)
 def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
     """Predict with a checkpoint. Returns the content of the summary and the directory of the run."""
     inference = open_inference(config, argv, device)
+    _tell_left_out(inference.run_data)
     name = _name(inference.run_data, inference.task)
     if config.dry_run:
         return {"dry_run": name} | inference.sizes(), Path(config.out) / name
@@ -171,6 +229,7 @@ def learn(
     optim.check(config, device)
     run_data, task, start = open_data(config, argv)
     folds = dataset.make_splits(run_data)
+    _tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
     final = Path(config.out) / name
     if config.dry_run:

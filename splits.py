@@ -6,7 +6,7 @@ a group split whole rows (or groups of rows) belong to one split, context and al
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from errors import DataError, UsageError, nearest
 from windows import Index
 
 NAMES = ("train", "val", "test")
+FEW = 5  # rows that a message names
 
 
 @dataclass(frozen=True)
@@ -214,3 +215,36 @@ def overlap(split: Split, total: int) -> int:
         if len(split[name]):
             seen[split[name].targeted(len(seen))] |= 1 << bit
     return int((seen & (seen - 1) > 0).sum())
+
+
+def left_out(
+    index: Index,
+    chosen: np.ndarray,
+    names: Sequence[str],
+    lengths: np.ndarray,
+    need: int,
+    gap: Callable[[int], str],
+) -> dict[str, Any]:
+    """The rows that have no window in an index, and why; {} where every one has.
+
+    Parameters
+    ----------
+    index : windows over N rows.
+    chosen : mask [N] of the rows that should have one.
+    names : ids of the rows [N].
+    lengths : steps of the rows, int64 [N].
+    need : steps that a window takes.
+    gap : gives the reason for a row, by its number, that is long enough.
+
+    Returns
+    -------
+    {"rows": how many, "names": the first few, "why"}.
+    """
+    rows = np.flatnonzero(chosen & ~np.isin(np.arange(len(chosen)), index.row))
+    if not len(rows):
+        return {}
+    short = lengths[rows] < need
+    reasons = [f"a window takes {need:,} steps"] * bool(short.any())
+    reasons += [] if short.all() else [gap(int(rows[~short][0]))]
+    few = [f"{names[row]} ({lengths[row]:,} steps)" for row in rows[:FEW]]
+    return {"rows": len(rows), "names": few, "why": "; ".join(reasons)}

@@ -20,15 +20,13 @@ LEAST_LADDER = 5  # numbers in even steps that are no chance
 LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
 
 # What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
-_ID_WORDS = frozenset(
-    (
-        "id ids idx index key code no nr num number name names uid uuid guid row series item unit part sku unnamed:0 "
-        "store shop station engine machine device sensor meter house household home customer client user patient "
-        "subject person product article country region state city county site plant node cell batch lot run trial "
-        "sample case vehicle car truck well turbine building room account asset serial file filename recording"
-    ).split()
+_KEYS = (
+    " id ids idx index key code no nr num number name names uid uuid guid row series item unit part sku ",
+    " store shop station engine machine device sensor meter house household home customer client user patient subject "
+    "person product article country region state city county site plant node cell batch lot run trial sample case "
+    "vehicle car truck well turbine building room account asset serial file filename recording ",
 )
-_TIME_WORDS = frozenset("date dates datetime time times timestamp ts ds day month year week hour minute period".split())
+_TIMES = " date dates datetime time times timestamp ts ds day month year week hour minute period "
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _CLOCK = r"(?:[T ]\s*\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
@@ -89,16 +87,24 @@ def has_names(cells: Sequence[str], dialect: Dialect) -> bool:
     return not any(map(dialect.is_number, cells)) and any(map(dialect.is_text, cells[1:] or cells))
 
 
-def is_id_word(cell: str) -> bool:
+def is_id_word(cell: str, *, things: bool = True) -> bool:
     """Whether a header's first cell says that its column holds row ids.
 
     Parameters
     ----------
     cell : that cell, as text.
+    things : whether a store, an engine or a patient is an id too; beside labels, it may be one of them.
     """
     text = cell.strip()
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return not text or "".join(text.casefold().split()) in _ID_WORDS or bool(words and words[-1] in _ID_WORDS)
+    if text.casefold() == "unnamed: 0":  # of a frame's index, as pandas reads it back
+        return True
+    return not text or any(f" {_last_word(text)} " in keys for keys in _KEYS[: 1 + things])
+
+
+def _last_word(text: str) -> str:
+    """The last word of a name such as customer_id or CustomerID, in small letters; a dot where it has none."""
+    words: list[str] = _WORD.findall(text)
+    return words[-1].casefold() if words else "."
 
 
 def is_time(cell: str) -> bool:
@@ -217,7 +223,7 @@ def _find_index(
             raise _time_error(corner, firsts, path)
         return True, note
     numbers = _plain(firsts, dialect)
-    if header and corner and numbers and _says_time(corner):
+    if header and corner and numbers and f" {_last_word(corner)} " in _TIMES:
         raise _time_error(corner, firsts, path)
     if header and is_id_word(corner):
         return True, note
@@ -236,18 +242,17 @@ def _find_index(
 
 def _time_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:
     shown = ", ".join(firsts[:2]) + (", ..." if len(firsts) > 2 else "")
-    what = f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
+    what = (
+        f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
+    )
     step = f"--time-col {_quoted(corner)}" if corner else "--time-col NAME, and NAME in a first line,"
-    return DataError(what, where=str(path), hint=f"{step} if each line is a step of time, --index yes if it is a series")
+    return DataError(
+        what, where=str(path), hint=f"{step} if each line is a step of time, --index yes if it is a series"
+    )
 
 
 def _quoted(word: str) -> str:
     return f"'{word}'" if " " in word else word
-
-
-def _says_time(corner: str) -> bool:
-    words = [word.casefold() for word in _WORD.findall(corner)]
-    return bool(words) and words[-1] in _TIME_WORDS
 
 
 def _is_step(corner: str, others: Sequence[str], dialect: Dialect) -> bool:

@@ -106,6 +106,8 @@ def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[st
     notes = [f"{path}: first line taken as a header ({', '.join(cells[0][:3])})"] * guessed
     if layout.index:
         ids = [line[0].strip() for line in body]
+        if not named and set(ids) == set(_numbers(rows, 1)):
+            rows = _numbers(rows, 1)
         if named or set(ids) == set(rows):
             order = _order(path, ids, rows)
             notes.append(f"{path}: matched to the rows by the ids in column 1")
@@ -120,12 +122,18 @@ def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[st
 
 
 def _has_ids(cells: list[list[str]], header: bool, known: Sequence[str], dialect: Dialect) -> bool:
-    """Whether column 1 holds row ids: by its name, or since it is all text, has known ids, or counts the lines."""
+    """Whether column 1 holds row ids: by its name, or since it is all text, has known ids, or numbers the lines."""
     first = [line[0].strip() for line in cells[header:]]
-    headed = header and is_id_word(cells[0][0])
     unique = len(set(first)) == len(first)
-    counted = len(first) >= 3 and any(first == [str(k + start) for k in range(len(first))] for start in (0, 1))
+    headed = header and is_id_word(cells[0][0], things=unique)
+    counts = [_numbers(first, start) for start in (0, 1)]
+    counted = len(first) >= 3 and (first in counts or (len(first) > 4 and sorted(first) in map(sorted, counts)))
     return headed or counted or (unique and not set(first).isdisjoint(known)) or all(map(dialect.is_text, first))
+
+
+def _numbers(lines: Sequence[str], start: int) -> list[str]:
+    """The numbers of lines, counted from `start`, as text."""
+    return [str(number + start) for number in range(len(lines))]
 
 
 def _order(path: Path, ids: list[str], rows: Sequence[str]) -> list[int]:

@@ -203,9 +203,7 @@ def _fill(
 ) -> list[str]:
     """Treat missing and infinite values [C, total] in place; returns the note. DataError under `error`."""
     counts = {
-        channel: count_gaps(values[channel])
-        for channel, found in enumerate(facts)
-        if found.missing or found.infinite
+        channel: count_gaps(values[channel]) for channel, found in enumerate(facts) if found.missing or found.infinite
     }
     counts = {channel: gaps for channel, gaps in counts.items() if any(gaps)}
     if not counts:

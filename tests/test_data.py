@@ -164,7 +164,9 @@ def test_round_trips_of_random_tables(put, monkeypatch, block, small):
         known = [np.flatnonzero(~np.isnan(row)) for row in table]
         ends = [at[-1] + 1 if len(at) else len(row) for at, row in zip(known, table, strict=True)]
         np.testing.assert_array_equal(series.lengths, ends)
-        np.testing.assert_array_equal(series.values[0], np.concatenate([r[:e] for r, e in zip(table, ends, strict=True)]))
+        np.testing.assert_array_equal(
+            series.values[0], np.concatenate([r[:e] for r, e in zip(table, ends, strict=True)])
+        )
         assert series.rows == tuple(f"part {k}" if index else str(k) for k in range(len(table)))
 
 

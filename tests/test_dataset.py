@@ -163,7 +163,7 @@ def test_a_model_that_would_see_nothing_is_refused():
 
 @pytest.mark.parametrize(("settings", "length"), [({"context_len": 4}, 4), ({"demo": True}, 31), ({}, 5)])
 def test_the_context_may_follow_from_the_data(settings, length):
-    assert dataset.context_of(RunConfig(**settings), series_of([7, 5, 9])) == length
+    assert dataset.window_of(RunConfig(**settings), series_of([7, 5, 9])) == {"context_len": length, "stride": 1}
 
 
 # ---- nothing to train on

@@ -77,6 +77,48 @@ def test_the_context_follows_from_whole_rows(inside):
     assert run_data.per_row and len(run_data.index) == ROWS
 
 
+def ragged(folder: Path, lengths: list[int], name: str = "r.csv") -> None:
+    """Rows of those lengths, with empty cells after their ends."""
+    rng, longest = np.random.default_rng(1), max(lengths)
+    cells = [[f"{v:.3f}" for v in rng.normal(size=n)] + [""] * (longest - n) for n in lengths]
+    (folder / name).write_text("\n".join(",".join(row) for row in cells) + "\n")
+
+
+def test_whole_rows_of_unequal_length_have_one_window_each(inside):
+    ragged(inside, [9, 12, 30, *[9] * 7])
+    np.savetxt(inside / "y.csv", np.arange(ROWS) % 3, fmt="%d")
+    _, run_data, _, _ = opened("--mode train --task regress --csv r.csv --labels y.csv", QUICK)
+    assert run_data.config.context_len == 9 and (run_data.index.rows() == np.arange(ROWS)).all()
+    assert (run_data.index.starts() == run_data.series.offsets[:-1]).all()
+    _, run_data, _, _ = opened("--mode train --task regress --csv r.csv --labels y.csv --context-len 10", QUICK)
+    assert run_data.index.rows().tolist() == [1] * 3 + [2] * 21
+
+
+def test_rows_that_are_left_out_are_counted_and_named(box):
+    ragged(box, [24, 7, 24, 11, 24])
+    words = "--csv r.csv --context-len 8 --horizon 4 --no-plots"
+    done = go(box, "--mode train --task forecast --val-ratio 0.2 --test-ratio 0.2", words)
+    assert done.code == 0, done.err
+    assert "2 of 5 rows are not used: 1 (7 steps), 3 (11 steps); a window takes 12 steps" in done.err
+    left = {"rows": 2, "names": ["1 (7 steps)", "3 (11 steps)"], "why": "a window takes 12 steps"}
+    for file in ("summary.json", "manifest.json"):
+        found = strict(done.directory / file)
+        assert (found if file == "summary.json" else found["data"])["left_out"] == {"not used": left}
+    again = go(box, "--mode infer --task forecast", words, f"--ckpt {done.directory}")
+    found = strict(again.directory / "summary.json")["left_out"]
+    assert found["not scored"] == left and found["not predicted past their end"]["names"] == ["1 (7 steps)"]
+
+
+def test_rows_that_end_before_the_last_part_are_told(box):
+    ragged(box, [40, 40, 14])
+    words = "--mode train --task forecast --csv r.csv --context-len 8 --horizon 4 --test-ratio 0.1 --val-ratio 0.25"
+    done = go(box, words, "--no-plots")
+    assert "1 of 3 rows are not learned from: 2 (14 steps); none of their windows has its target" in done.err
+    ragged(box, [5, 6, 7])
+    done = go(box, words)
+    assert done.code == 3 and "rows have 7 steps, a window needs 8 + 4 = 12" in done.err
+
+
 def test_a_backbone_of_two_stages_trains_both_unless_one_is_named(inside):
     words = TRAIN.replace("--backbone linear", "--backbone fusion_gru")
     for stage, trained in (("", "all"), ("--stage end2end", "end2end"), ("--stage encoder", "encoder")):

@@ -1,0 +1,50 @@
+"""Cases of wide files and of labels: where rows end, what is a header or an id, what labels are."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+
+from ..runs import Done, preds, strict
+
+
+def went_well(done: Done) -> Done:
+    assert done.code == 0, done.err
+    return done
+
+
+def test_no_forecast_is_told_with_the_reason(case):
+    run = case("t-06")
+    went_well(run.go(0))
+    done = went_well(run.go(1))
+    assert "not predicted past their end" in done.err and "wind is missing at 2024-03-30 03:00:00" in done.err
+    assert strict(done.directory / "manifest.json")["data"]["left_out"]["not predicted past their end"]["rows"] == 1
+
+
+def test_each_row_of_a_ragged_file_is_forecast_from_its_own_end(case):
+    run = case("t-08")
+    with (run.folder / "yearly.csv").open(newline="") as file:
+        ends = {row[0]: sum(cell != "" for cell in row[1:]) for row in list(csv.reader(file))[1:]}
+    went_well(run.go(0))
+    with (went_well(run.go(1)).directory / "forecast.csv").open(newline="") as file:
+        steps = [(line["row"], int(line["step"])) for line in csv.DictReader(file)]
+    assert Counter(row for row, _ in steps) == dict.fromkeys(ends, 4)
+    assert {row: min(step for name, step in steps if name == row) for row in ends} == ends
+
+
+def test_years_are_a_header(case):
+    run = case("t-09")
+    guessed, told = (strict(went_well(run.go(number)).directory / "summary.json") for number in (0, 1))
+    assert guessed["headline"] == told["headline"] and guessed["n"] == 192
+
+
+def test_numeric_ids_under_a_name_that_ends_in_id(case):
+    done = went_well(case("t-10").go(0))
+    assert "first column taken as row ids" in done.err and strict(done.directory / "summary.json")["n"] == 240
+
+
+def test_every_labelled_row_is_predicted_however_long_it_is(case):
+    run = case("t-11")
+    went_well(run.go(0, "--overwrite"))
+    lines = preds(went_well(run.go(1)).directory)
+    assert {line["row"] for line in lines} == {f"p{number:03}" for number in range(150)} and len(lines) == 150
