@@ -162,7 +162,7 @@ def test_missing_values(tmp_path, form, policy):
     frame["whole"] = pd.array([1, None, 3, 4], dtype="Int64")
     read = {kind: read_wide([write(frame, tmp_path, kind)], nan=policy) for kind in ("csv", form)}
     same(read[form], read["csv"])
-    with pytest.raises(DataError, match=rf"a\.{form}:2:1: missing value, the first of 5 missing and 0 infinite"):
+    with pytest.raises(DataError, match=rf"a\.{form}:2:1: missing value, the first of 4 missing and 0 infinite"):
         read_wide([write(frame, tmp_path, form)])
 
 
