@@ -287,7 +287,7 @@ def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str
 def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     """Where the data come from: files, a database, or --demo."""
     problems = []
-    for name in ("csv", "npz", "db"):
+    for name in ("csv", "npz", "db", "columns"):
         if core["demo"] and core[name]:
             problems.append(f"--demo makes its own data: leave --{name} out")
     if core["csv"] and core["db"]:
@@ -309,6 +309,8 @@ def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
         timed = core["time_col"] or core["db"] or "dataset" in given
         if core[name] and name in given and not timed and core["mode"] == "train":
             problems.append(f"--{name.replace('_', '-')} needs --time-col")
+    if core["columns"] and core["csv"] and not core["time_col"] and core["mode"] == "train":
+        problems.append("--columns needs --time-col: of wide files each is a channel, and --csv names those to read")
     return problems
 
 

@@ -97,6 +97,12 @@ class RunConfig:
     id_col: str = _flag(
         "", "Data", "column with the series id in a long CSV or query (default: one series per file)", metavar="COL"
     )
+    columns: tuple[str, ...] = _flag(
+        (),
+        "Data",
+        "channels to read, in this order: columns of long files or a query, or MODALITY.NAME of an .npz (default: all)",
+        metavar="NAME",
+    )
     resample: str = _flag("", "Data", "resample long data to a regular step by averaging: 1h, 15min, D, ...")
     tz: str = _flag("", "Data", "time zone of times without an offset, such as Europe/Berlin")
     label_src_ch: int = _flag(0, "Data", "channel the label is read from", within="[0,)", binds=True)

@@ -217,7 +217,8 @@ def open_run_data(
     keep = np.array(task.inputs(series, config, targets), np.int64)
     covariates = np.array([series.channels.index(name) for name in series.known], np.int64)
     continued = targets.names if targets is not None and task.autoregressive else ()
-    target_channels = tuple([series.channels[c] for c in keep].index(name) for name in continued)
+    position = {series.channels[c]: at for at, c in enumerate(keep)}
+    target_channels = tuple(position[name] for name in continued)
     known_ahead = _usable(series, covariates)
     usable_x = _usable(series, keep) & known_ahead
     if targets is None:

@@ -62,6 +62,9 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     where = config.ckpt
     if config.task != model.task:
         raise CheckpointError(f"is of task {model.task}, not {config.task}", where=where)
+    if config.columns and sorted(config.columns) != sorted(model.input_channels):
+        what = f"--columns {' '.join(config.columns)}, but it was trained on {', '.join(model.input_channels)}"
+        raise CheckpointError(what, where=where, hint="without --columns the checkpoint's channels are read by name")
     fixed = [flag.name for flag in (*core_flags(), *tasks.flags(config.task)) if flag.binds]
     taken = [*fixed, *(name for name in LAYOUT_FLAGS if name not in config.given)]
     if config.mode == "infer":

@@ -56,6 +56,10 @@ class Dialect:
         value = self.number(cell)
         return value is not None and value == value
 
+    def is_like_number(self, cell: str) -> bool:
+        """Whether the cell holds a number that is not missing, with either decimal mark."""
+        return self.is_number(cell) or self.swapped.is_number(cell)
+
     @property
     def swapped(self) -> Dialect:
         """A dialect with the other decimal mark."""

@@ -48,6 +48,7 @@ class NpzReader(Reader):
             config.npz,
             columns=columns,
             free=config.adapt_modality,
+            wanted_by="--columns names" if columns is config.columns else "the model was trained on",
             groups=config.groups,
             nan=config.nan,
             sep=config.sep,
@@ -73,6 +74,7 @@ def read_npz(
     *,
     columns: Sequence[str] | None = None,
     free: Sequence[str] = (),
+    wanted_by: str = "the model was trained on",
     groups: str = "",
     nan: str = "error",
     sep: str = ",",
@@ -84,6 +86,7 @@ def read_npz(
     ----------
     path : the file.
     columns : the channels to read, in the order of a checkpoint; None for all in the order of the file.
+    wanted_by : who names `columns`, for the error.
     free : modalities of which all channels of the file are read, whatever `columns` says of them.
     groups : the array of groups, or a file with a line per recording; "" for the array `groups`, if there is one.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
@@ -99,7 +102,7 @@ def read_npz(
     (file,) = expand_paths([str(path)], flag="--npz", cap=1)
     with _Archive(file) as archive:
         n, steps = archive.recordings()
-        chosen = _choose(archive, columns, free)
+        chosen = _choose(archive, columns, free, wanted_by)
         values = np.empty((sum(len(m.features) for m in chosen), n * steps), np.float32)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
         notes, begin = [], 0
@@ -258,7 +261,9 @@ class _Archive:
         return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []
 
 
-def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str]) -> list[_Modality]:
+def _choose(
+    archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], wanted_by: str
+) -> list[_Modality]:
     """The modalities and channels to read."""
     every = {}
     for name in archive.modalities:
@@ -274,20 +279,23 @@ def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str
     absent = [name for name in wanted if name not in every]
     if absent:
         close = nearest(absent[0], every)
-        what = f"lacks {abridge(absent)}, which the model was trained on"
+        what = f"lacks {abridge(absent)}, which {wanted_by}"
         raise DataError(what, where=str(archive.path), hint=close or f"its modalities: {', '.join(every)}")
-    return [every[name] if name in free else _pick(every[name], list_, archive.path) for name, list_ in wanted.items()]
+    return [
+        every[name] if name in free else _pick(every[name], features, archive.path, wanted_by)
+        for name, features in wanted.items()
+    ]
 
 
-def _pick(found: _Modality, wanted: Sequence[str], path: Path) -> _Modality:
+def _pick(found: _Modality, wanted: Sequence[str], path: Path, wanted_by: str) -> _Modality:
     """The wanted features of a modality, in their order."""
     at: Mapping[str, int] = {feature: k for k, feature in enumerate(found.features)}
     absent = [feature for feature in wanted if feature not in at]
     if absent:
-        what = f"has {len(at)} features and lacks {abridge(absent)} of the {len(wanted)} that the model was trained on"
-        hint = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
+        what = f"has {len(at)} features and lacks {abridge(absent)} of the {len(wanted)} that {wanted_by}"
+        adapt = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
         close = nearest(absent[0], at)
-        raise DataError(what, where=f"{path}:{found.name}", hint=f"{close} {hint}".strip())
+        raise DataError(what, where=f"{path}:{found.name}", hint=close or adapt)
     return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
 
 

@@ -16,13 +16,14 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     Parameters
     ----------
     config : the run's settings.
-    columns : names of the channels wanted, in order; None for all.
+    columns : names of the channels wanted, in order; None for those of --columns, or all.
     known : names of the channels whose future values are known.
 
     Raises
     ------
     UsageError, DataError : as `data.read`, and --db without --db-query.
     """
+    columns = (config.columns or None) if columns is None else columns
     if not config.db:
         return data.read(config, columns, known)
     if not config.db_query:

@@ -145,7 +145,7 @@ def test_cells_within_quotes_may_hold_line_ends(put):
     text = table(hours("2024", 5), cells, range(5), head="t,note,x")
     np.testing.assert_array_equal(read(put(text), columns=["x"]).values, [range(5)])
     # Lines are counted as an editor counts them.
-    message = refused(DataError, "text 'one\\ntwo'", paths=[put(text)])
+    message = refused(DataError, "text 'one\\ntwo'", paths=[put(text)], columns=["note", "x"])
     assert "a.csv:2:2: " in message
     refused(DataError, "a.csv:9:3: missing value", paths=[put(text.replace("z,4", "z,"))], columns=["x"])
     refused(DataError, "a.csv:9:3: text 'q'", paths=[put(text.replace("z,4", "z,q"))], columns=["x"])
@@ -272,13 +272,14 @@ def test_files_that_cannot_be_read(put, tmp_path):
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_truth_is_text(put, cells, quote):
     path = put(table(hours("2024", 3), [1, 2, 3], [f"{quote}{cell}{quote}" for cell in cells], head="t,x,y"))
-    refused(DataError, f":3: text '{next(filter(None, cells))}'", "in column 'y'", paths=[path], nan="ffill")
+    refused(DataError, f":3: text '{next(filter(None, cells))}'", "in column 'y'", paths=[path], nan="ffill", columns=["x", "y"])
+    assert read(path).channels == ("x",)
 
 
 def test_text_that_another_decimal_mark_explains(put):
     path = put(table(hours("2024", 3), ["1,5"] * 3, head="t;x", sep=";"))
     refused(DataError, "a.csv:2:2: text '1,5'", "--decimal ','", paths=[path], sep=";")
-    refused(DataError, "--columns", paths=[put(table(hours("2024", 3), "abc"))])
+    refused(DataError, "text 'a'", "in column 'x'", paths=[put(table(hours("2024", 3), "abc"))])
 
 
 def test_trouble_far_down_is_located(put, monkeypatch):
@@ -843,7 +844,8 @@ def test_occupancy_parts(shared):
         time_col="date",
         id_col="part",
     )
-    refused(DataError, "long.csv:2:8: text 'datatest'", "'part'", paths=[path], time_col="date")
+    everything = list(pd.read_csv(path, nrows=1).columns[1:])
+    refused(DataError, "long.csv:2:8: text 'datatest'", "'part'", paths=[path], time_col="date", columns=everything)
     long = read_long(
         [path], time_col="date", id_col="part", columns=["CO2", "Occupancy"], resample="10min", nan="ffill"
     )

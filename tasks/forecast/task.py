@@ -183,7 +183,7 @@ class Forecast(Task):
             datasets.fetch(options.dataset)
         if options.known_future and not config.time_col and not config.db:
             raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
-        if columns is None and options.features == "S" and options.target:
+        if columns is None and not config.columns and options.features == "S" and options.target:
             columns = [*options.target, *options.known_future]
         return reading.read(config, columns, options.known_future)
 
@@ -197,14 +197,16 @@ class Forecast(Task):
             if name not in free:
                 hint = " ".join(filter(None, [nearest(name, free), _listed(free)]))
                 raise DataError(f"there is no channel {name!r}", where="--target", hint=hint)
-        numbers = [series.channels.index(name) for name in names]
+        number = {name: c for c, name in enumerate(series.channels)}
+        numbers = [number[name] for name in names]
         whole = numbers == list(range(series.n_channels))
         return Targets(series.values if whole else series.values[numbers], tuple(names), per_row=False)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         assert targets is not None
         every = [name for name in series.channels if name not in series.known]
-        return [series.channels.index(name) for name in (targets.names if self.options.features == "S" else every)]
+        number = {name: c for c, name in enumerate(series.channels)}
+        return [number[name] for name in (targets.names if self.options.features == "S" else every)]
 
     def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
         return ForecastSpec(self.horizon, tuple(target_channels), max(len(self.levels.values), 1), marks, covariates)

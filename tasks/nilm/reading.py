@@ -28,6 +28,9 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
     UsageError : flags that are missing or contradict each other.
     DataError : data that cannot be read.
     """
+    if config.columns:
+        flags = "--mains and --devices" if config.db else "--mains-col and --device-cols"
+        raise UsageError("is for the other tasks", where="--columns", hint=f"{flags} name what nilm reads")
     seconds = step_seconds(config.resample)
     columns_of = {text.partition("=")[0]: text.rpartition("=")[2] for text in options.device_cols}
     wanted = columns_of if columns is None else {name: columns_of.get(name, name) for name in devices_of(columns)}

@@ -1,0 +1,169 @@
+"""The cells of a long table's columns as times, ids and numbers.
+
+pandas' C parser reads all columns at once. A column that holds something it does not take for a number is read again as
+text, and so told apart: numbers in an odd spelling, text that nobody asked for, a cell that should be a number.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from errors import DataError
+from readers.dialect import MISSING
+from readers.longtext import LongText
+from readers.paths import abridge
+
+AT_ONCE = 64  # columns held as text at a time
+SHOWN = 24  # letters of a cell that a note shows
+MOST_NUMBERED = 8  # channels that a message lists
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """What the cells of n lines say.
+
+    keys : the columns of the times and ids as pandas has them. columns : C names. values : float32 [C, n].
+    notes : on columns that are left out.
+    """
+
+    keys: Any
+    columns: tuple[str, ...]
+    values: np.ndarray
+    notes: tuple[str, ...]
+
+
+def parse(text: LongText, names: Sequence[str], keys: Sequence[str], columns: Sequence[str], asked: bool) -> Parsed:
+    """The cells of some columns.
+
+    Parameters
+    ----------
+    text : the table.
+    names : those of all its columns.
+    keys : the column of the times, then maybe that of the ids.
+    columns : those of numbers.
+    asked : whether the user named these; otherwise those of text are left out.
+
+    Raises
+    ------
+    DataError : a cell that is not a number, with `path:line:column`; no column of numbers.
+    """
+    import pandas
+
+    # A list for each column costs time a column, and only ids need it: the id NA is no missing value.
+    missing: Any = [*MISSING, " "] if len(keys) == 1 else {name: [*MISSING, " "] for name in columns}
+    options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1])}
+    kinds = dict.fromkeys(keys[1:], "category")
+    try:
+        frame = text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, np.float32), **options)
+    except pandas.errors.ParserError as error:
+        raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
+    except ValueError:  # a cell that the parser does not accept as a number
+        frame = text.frame(names, [*keys, *columns], dtype=kinds, **options)
+    odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf"} - set(keys)
+    values = np.full((len(columns), len(frame)), np.nan, np.float32)
+    for channel, name in enumerate(columns):
+        if name not in odd:
+            values[channel] = frame[name]
+    odd |= _truths(text, names, columns, values)
+    numbers, left, wrong = _read_again(text, names, [name for name in columns if name in odd], asked)
+    for name, found in numbers.items():
+        values[columns.index(name)] = found
+    kept = [name for name in columns if name not in left]
+    if wrong or not kept:
+        name = next(iter(wrong or left))
+        raise _not_a_number(text, names, name, wrong.get(name) or left[name], [k for k in kept if k not in wrong])
+    if left:
+        values = values[[name not in left for name in columns]]
+    return Parsed(frame[list(keys)], tuple(kept), values, _left_out(left, kept, columns))
+
+
+def _truths(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> set[str]:
+    """The columns of False and True, of which the parser makes 0 and 1."""
+    lines: dict[int, list[str]] = {}
+    found = set()
+    at = {name: number for number, name in enumerate(names)}
+    for name, given in zip(columns, values, strict=True):
+        first = int(np.argmax(~np.isnan(given)))
+        if given[first] in (0, 1):
+            if first not in lines:
+                lines[first] = text.cells(first)
+            if text.dialect.is_text(lines[first][at[name]]):
+                found.add(name)
+    return found
+
+
+def _read_again(
+    text: LongText, names: Sequence[str], odd: Sequence[str], asked: bool
+) -> tuple[dict[str, np.ndarray], dict[str, _Words], dict[str, _Words]]:
+    """Columns that the parser did not take for numbers: those that are, those of text to leave out, those in error."""
+    numbers: dict[str, np.ndarray] = {}
+    left: dict[str, _Words] = {}
+    wrong: dict[str, _Words] = {}
+    for name, words in _words(text, names, odd):
+        if None not in words.numbers:
+            numbers[name] = np.array(words.numbers, np.float32)[words.codes]
+        elif not asked and not any(map(text.dialect.is_like_number, words.kinds)):
+            left[name] = words
+        else:
+            wrong[name] = words
+    return numbers, left, wrong
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """A column as text: the k `kinds` of its cells, the number that each spells or None, the kind of each line [n]."""
+
+    kinds: Sequence[str]
+    numbers: Sequence[float | None]
+    codes: np.ndarray
+
+
+def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, _Words]]:
+    """Columns as text, one after the other."""
+    import pandas
+
+    for begin in range(0, len(columns), AT_ONCE):
+        part = columns[begin : begin + AT_ONCE]
+        frame = text.frame(names, part, dtype=object, na_filter=False)
+        for name in part:
+            codes, kinds = pandas.factorize(frame[name].to_numpy(object))
+            yield name, _Words(kinds, list(map(text.dialect.number, kinds)), codes)
+
+
+def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """The note on columns of text; where the numbers of channels shift with them, it gives these."""
+    if not left:
+        return ()
+    shown = abridge([f"{name!r} ({_sample(words)})" for name, words in left.items()])
+    note = f"warning: left out, since {'it holds' if len(left) == 1 else 'they hold'} text: {shown}"
+    if list(columns[: len(kept)]) != list(kept):
+        note += f"; the channels are {', '.join(f'{k} {name}' for k, name in enumerate(kept[:MOST_NUMBERED]))}"
+        note += ", ..." if len(kept) > MOST_NUMBERED else ""
+    return (note,)
+
+
+def _sample(words: _Words) -> str:
+    """The first two kinds of cells."""
+    shown = [repr(cell.strip()[:SHOWN]) for cell in words.kinds if cell.strip()][:2]
+    return ", ".join(shown) + ", ..." * (len(words.kinds) > len(shown))
+
+
+def _not_a_number(text: LongText, names: Sequence[str], name: str, words: _Words, good: Sequence[str]) -> DataError:
+    """The error for the first cell of a column that is not a number; `good` are the columns without one."""
+    kind = words.numbers.index(None)
+    cell = words.kinds[kind]
+    if text.dialect.swapped.is_number(cell):
+        hint = f"--decimal '{text.dialect.swapped.decimal}'"
+    elif good:
+        some = shlex.join(good) if len(good) <= MOST_NUMBERED else "NAME..."
+        hint = f"a missing value is an empty cell, NA, nan or null; --columns {some} leaves the column out"
+    else:
+        hint = "a missing value is an empty cell, NA, nan or null"
+    line = text.locate(int(np.argmax(words.codes == kind)))
+    what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"
+    return DataError(what, where=f"{line}:{names.index(name) + 1}", hint=hint)

@@ -1,0 +1,131 @@
+"""The text of a long table: its header, its lines, where each of them is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from errors import DataError
+from readers.dialect import Dialect, width_error
+from readers.files import decode
+
+
+@dataclass(frozen=True)
+class LongText:
+    """A table's text, as `read_whole` gives it."""
+
+    text: bytes
+    path: Path
+    dialect: Dialect
+
+    @cached_property
+    def quoted(self) -> bool:
+        """Whether there is a quote somewhere, so that a separator or a line's end may lie within a cell."""
+        return b'"' in self.text
+
+    @cached_property
+    def encoding(self) -> str:
+        """utf-8, or latin-1 for what is not."""
+        try:
+            return "utf-8" if self.text.isascii() or self.text.decode() else ""
+        except UnicodeDecodeError:
+            return "latin-1"
+
+    def header(self) -> list[str]:
+        """The names of the columns. DataError where there are none, or no line below them."""
+        end = self.text.find(b"\n")
+        head = self.text[: end if end >= 0 else None].removesuffix(b"\r")
+        if not head.strip():
+            raise DataError("line 1 is blank, not a header" if self.text else "the file is empty", where=str(self.path))
+        names = self.dialect.split([decode(head)], self.path)[0]
+        if end < 0:
+            raise DataError("has a header and no rows", where=str(self.path))
+        return [name.strip() for name in names]
+
+    def check_widths(self, width: int) -> None:
+        """DataError at the first line that does not have `width` cells."""
+        sep = self.dialect.sep.encode()
+        marks = self.text.translate(None, bytes({*range(256)} - {*sep, *b'\n"'})) + b"\n"
+        if b'"' in marks:
+            codes = np.frombuffer(marks, np.uint8)
+            quotes = codes == ord('"')
+            marks = codes[~(quotes | np.logical_xor.accumulate(quotes))].tobytes()
+        if marks == (sep * (width - 1) + b"\n") * (len(marks) // width):
+            return
+        for line, cells in self.lines():  # a quote within a cell may have confused the count
+            if len(cells) != width:
+                raise width_error(self.path, line, found=len(cells) or 1, expected=width)
+
+    def frame(self, names: Sequence[str], wanted: Sequence[str], **options: Any) -> Any:
+        """Some columns as pandas' C parser reads them, in the order of the file.
+
+        Parameters
+        ----------
+        names : those of all columns.
+        wanted : those of the columns to read.
+        options : more arguments of `pandas.read_csv`.
+
+        Raises
+        ------
+        ValueError : what that function raises, such as for text in a column of numbers.
+        """
+        import pandas
+
+        chosen = set(wanted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # times of several offsets, which are read as text
+            return pandas.read_csv(
+                io.BytesIO(self.text),
+                header=0,
+                names=[name if name in chosen else f"\n{number}" for number, name in enumerate(names)],
+                usecols=list(wanted),
+                keep_default_na=False,
+                date_format="ISO8601",
+                sep=self.dialect.sep,
+                decimal=self.dialect.decimal,
+                skipinitialspace=self.quoted and self.dialect.sep != " ",  # else numbers may begin with a space
+                encoding=self.encoding,
+                engine="c",
+                **options,
+            )
+
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Each line of the table, with the header: the number of its first line in the file, and its cells."""
+        stream = io.StringIO(decode(self.text), newline="")
+        reader = csv.reader(stream, delimiter=self.dialect.sep, skipinitialspace=self.dialect.sep != " ")
+        line = 1
+        try:
+            for cells in reader:
+                yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(str(error), where=f"{self.path}:{line}") from None
+
+    def locate(self, record: int) -> str:
+        """`path:line` of a line of the table, counted from 0 below the header."""
+        line = next(itertools.islice(self.lines(), record + 1, None))[0] if self.quoted else record + 2
+        return f"{self.path}:{line}"
+
+    def cells(self, record: int) -> list[str]:
+        """The cells of a line of the table, counted from 0 below the header."""
+        if self.quoted:
+            return next(itertools.islice(self.lines(), record + 1, None))[1]
+        line = next(itertools.islice(io.BytesIO(self.text), record + 1, None))
+        return self.dialect.split([decode(line).rstrip("\r\n")], self.path)[0]
+
+
+class Answer(LongText):
+    """The answer to a query, as CSV text; `path` is the file with the query."""
+
+    def locate(self, record: int) -> str:
+        """`path, row N` of a row of the answer."""
+        return f"{self.path}, row {record + 1}"
