@@ -252,14 +252,21 @@ def _with_defaults(raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any
     task = raw.get("task")
     if task not in tasks.names():
         return dict(raw)
-    defaults = {flag.name: flag.default for flag in core_flags()}
+    flags = {flag.name: flag for flag in core_flags()}
     for name in tasks.table(task, "UNUSED"):
-        if str(raw.get(name, defaults[name])) != str(defaults[name]):  # config.yaml of a run lists every flag
+        if name in raw and not _is_default(flags[name], raw[name]):  # config.yaml of a run lists every flag
             problems.append(f"--{name.replace('_', '-')} does not apply to --task {task}")
     preset: dict[str, Any] = {}
     for flag, presets in tasks.table(task, "PRESETS").items():
         preset |= presets.get(str({**preset, **raw}.get(flag)), {})
     return {**tasks.table(task, "DEFAULTS"), **preset, **raw}
+
+
+def _is_default(flag: Flag, raw: Any) -> bool:
+    try:
+        return bool(convert(flag, raw) == flag.default)
+    except ValueError:
+        return False
 
 
 def _check_name(core: Mapping[str, Any], key: str, known: Sequence[str], problems: list[str]) -> None:

@@ -110,9 +110,9 @@ def test_columns_of_a_target_alone(station, tmp_path):
     words = f"--mode train --task forecast --horizon 2 --csv weather.csv --time-col date {SMALL} --features S"
     run = good(tmp_path, f"{words} --columns rain tmax --target tmax")
     assert "_ch1_h2_S_tmax_" in run.name
-    assert strict(run / "manifest.json")["data"]["channels"] == ["rain", "tmax"]
+    assert strict(run / "manifest.json")["data"]["channels"] == ["tmax"]
     done = go(tmp_path, f"{words} --columns rain --target tmax --tag b")
-    assert done.code == 3 and "there is no channel 'tmax'" in done.err
+    assert done.code == 2 and "--target: 'tmax' is not among --columns" in done.err
 
 
 @pytest.mark.parametrize(

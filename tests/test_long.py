@@ -272,7 +272,8 @@ def test_files_that_cannot_be_read(put, tmp_path):
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_truth_is_text(put, cells, quote):
     path = put(table(hours("2024", 3), [1, 2, 3], [f"{quote}{cell}{quote}" for cell in cells], head="t,x,y"))
-    refused(DataError, f":3: text '{next(filter(None, cells))}'", "in column 'y'", paths=[path], nan="ffill", columns=["x", "y"])
+    first = next(filter(None, cells))
+    refused(DataError, f":3: text '{first}'", "in column 'y'", paths=[path], nan="ffill", columns=["x", "y"])
     assert read(path).channels == ("x",)
 
 

@@ -183,7 +183,10 @@ class Forecast(Task):
             datasets.fetch(options.dataset)
         if options.known_future and not config.time_col and not config.db:
             raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
-        if columns is None and not config.columns and options.features == "S" and options.target:
+        if columns is None and options.features == "S" and options.target:
+            for name in options.target if config.columns else ():
+                if name not in config.columns:
+                    raise UsageError(f"{name!r} is not among --columns", where="--target", hint=_listed(config.columns))
             columns = [*options.target, *options.known_future]
         return reading.read(config, columns, options.known_future)
 
