@@ -195,8 +195,8 @@ def opened(view: Path) -> Iterator[tuple[Journal, Study]]:
         events += [_lost(run) for run in study.runs.values() if run.stale(time.time())]
         differs = bool(journal.events) and _differs(view, study)
         if differs and (edits := _edits(view, journal.events)):
-            what = f"warning: {view} was changed by hand, or damaged; {journal.path.name} is what counts, and it is written anew"
-            log.warning("%s without the change: %s", what, edits)
+            what = f"{view} was changed by hand, or damaged; {journal.path.name} is what counts"
+            log.warning("warning: %s, and the file is written anew without the change: %s", what, edits)
         if events or differs:
             journal.write(events, shown)
             study = Study.of(journal.events)
