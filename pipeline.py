@@ -212,7 +212,7 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
 
 
 def learn(
-    config: RunConfig, argv: Sequence[str], device: torch.device, on_epoch: OnEpoch | None = None
+    config: RunConfig, argv: Sequence[str], device: torch.device, on_epoch: OnEpoch | None = None, place: str = ""
 ) -> tuple[dict[str, Any], Path]:
     """Train or finetune.
 
@@ -221,6 +221,7 @@ def learn(
     config, argv : as in `run`.
     device : where the model is trained.
     on_epoch : gets every epoch's line of the history. What it raises ends training with the usual cleanup.
+    place : folder of the run where that is not `--out`, which its config.yaml still names.
 
     Returns
     -------
@@ -231,11 +232,12 @@ def learn(
     folds = dataset.make_splits(run_data)
     _tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
-    final = Path(config.out) / name
+    out = place or config.out
+    final = Path(out) / name
     if config.dry_run:
         return {"dry_run": name} | stages.whole(run_data, task, folds[-1], device, start).sizes(), final
     written = Files(config.experiment) if config.experiment else None
-    with RunDir(config.out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as directory:
+    with RunDir(out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as directory:
         if directory.complete():
             log.warning("this run is complete, there is nothing to resume")
             summary = task.summary if written is None else written.summary

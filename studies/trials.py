@@ -182,21 +182,23 @@ def train(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
     return found | {name: content[name] for name in ("best_epoch", "parameters")}
 
 
-def judge(argv: Sequence[str], shown: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
-    """A whole run, `shown` being the command line that its manifest gives: {score (of the monitor), split, ...}."""
-    content, directory = _learn(argv, shown, on_epoch)
+def judge(argv: Sequence[str], shown: Sequence[str], place: str, on_epoch: OnEpoch) -> dict[str, Any]:
+    """A whole run in the folder `place`: {score (of the monitor), split, ...}. Its manifest has the command `shown`."""
+    content, directory = _learn(argv, shown, on_epoch, place)
     found = {name: content[name] for name in ("split", "n", "best_val", "parameters", "epochs")}
     score = content[content["monitor"]["name"]]
     return found | {"score": score, "references": _watched(content), "directory": str(directory)}
 
 
-def _learn(argv: Sequence[str], shown: Sequence[str], on_epoch: OnEpoch) -> tuple[dict[str, Any], Path]:
+def _learn(
+    argv: Sequence[str], shown: Sequence[str], on_epoch: OnEpoch, place: str = ""
+) -> tuple[dict[str, Any], Path]:
     import cli
     import pipeline
     from hardware import pick_device
 
     config = cli.parse(argv)
-    return pipeline.learn(config, shown, pick_device(config.device, config.threads), on_epoch)
+    return pipeline.learn(config, shown, pick_device(config.device, config.threads), on_epoch, place)
 
 
 def _watched(content: Mapping[str, Any]) -> dict[str, float]:

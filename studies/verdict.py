@@ -102,7 +102,7 @@ class Results:
         shutil.rmtree(place, ignore_errors=True)
         kept = self._bring(place_of(self.folder, best.number), place)
         shown = [*words, "--out", str(self.out)]
-        content = workers.call(judge, [*words, "--quiet", "--out", str(place), *["--resume"] * kept], shown)
+        content = workers.call(judge, [*shown, "--quiet", *["--resume"] * kept], shown, str(place))
         shutil.rmtree(self.out / BEST, ignore_errors=True)
         Path(content.pop("directory")).rename(self.out / BEST)
         shutil.rmtree(place, ignore_errors=True)

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+import checkpoint
 import cli
 import pipeline
 import search
@@ -396,6 +398,8 @@ def test_a_search_from_end_to_end(place):
     assert set(told["references"]) == {"repeat_last", "seasonal_naive", "ridge"}
     assert (place / "out" / "study.png").read_bytes().startswith(b"\x89PNG")
     assert not list((place / "out").glob(".best")) and (place / "out" / "best" / "forecast.png").is_file()
+    assert yaml.safe_load((place / "out" / "best" / "config.yaml").read_text())["out"] == "out"
+    assert checkpoint.read(place / "out" / "best" / "model.pt.best")["config"]["out"] == "out"
     again = good(place, "--mode infer --csv load.csv --time-col t --ckpt out/best --eval-split test")
     assert strict(again / "summary.json")["mse"] == pytest.approx(told["mse"], rel=1e-6)
 

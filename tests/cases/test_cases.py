@@ -15,8 +15,6 @@ OPEN: set[str] = {
     "e-onnx-nan-becomes-number",
     "e-resume-finished-other-settings",
     "e-resume-other-labels-or-groups",
-    "e-search-best-config-out",
-    "e-search-npz-other-path",
     "e-stream-first-message-clock",
     "n-03-lines-of-one-time",
     "n-04-double-hour-dropped",

@@ -80,3 +80,28 @@ def test_a_home_whose_weights_are_nan_is_left_out(case):
     assert server["best"]["fedper"] == min(line["val_loss"] for line in server["history"])
     assert (place.folder / "srv" / "fedper.shared.pt").is_file()
     assert (place.folder / "A" / "fedper" / "A" / "model.pt.best").is_file()
+
+
+@pytest.mark.slow
+def test_the_best_of_a_search_is_run_again_where_its_user_looks(case):
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    place = case("e-search-best-config-out")
+    place.make()
+    after = (place.folder / "cmd.txt").read_text().split('S="')[1].split('"')[0].split()
+    searched = [forkserver.run(ROOT / "search.py", "--trials", 1, *after, cwd=place.folder, nested=True)]
+    made = place.go("--config s/best/config.yaml --no-plots --reference off --tag again")
+    assert made.code == 0 and made.directory == place.folder / "s" / "again"
+    searched.append(forkserver.run(ROOT / "search.py", "--trials", 6, *after, cwd=place.folder, nested=True))
+    assert [done.returncode for done in searched] == [0, 0], searched
+    assert made.directory.is_dir() and not list((place.folder / "s").glob(".best"))
+
+
+@pytest.mark.slow
+def test_a_study_is_the_same_wherever_its_files_lie(case):
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    place = case("e-search-npz-other-path")
+    place.make()
+    for line in re.findall(r"python search\.py ([^;\n]*)", (place.folder / "cmd.txt").read_text()):
+        done = forkserver.run(ROOT / "search.py", *line.split(), cwd=place.folder, nested=True)
+        assert done.returncode == 0, done.stderr
+    assert "2 of 2 done" in done.stderr
