@@ -17,6 +17,7 @@ import torch
 import splits
 import windows
 from backbones import ForecastSpec
+from backbones.fitting import Labelled
 from config import RunConfig
 from data import Series
 from errors import DataError
@@ -89,6 +90,12 @@ class RunData:
         """The model's input, unscaled: float32 [C, total]. Without `derived` features only."""
         whole = len(self.keep) == self.series.n_channels
         return self.series.values if whole else self.series.values[self.keep]
+
+    @property
+    def label_channel(self) -> int | None:
+        """The input channel whose later value is the label; None where the model does not see it."""
+        where = np.flatnonzero(self.keep == self.config.label_src_ch)
+        return None if self.per_row or not len(where) else int(where[0])
 
     def truth_raw(self, index: Index) -> np.ndarray:
         """The label in the data's units, at the targets of an index of n windows: [n, K, H]. Only where it is known."""
@@ -390,6 +397,13 @@ class DeviceData:
     def windows(self, index: Index) -> Windows:
         """The n windows of `index` over these tensors: x [B, C, L], y [B, K, H] by batches."""
         return Windows(self.inputs, self.targets, index, self.known)
+
+    def labelled(self, index: Index) -> Labelled:
+        """The n windows of `index` and their targets, for a backbone that is fitted to them."""
+        over, device, series = self.windows(index), self.inputs.device, self.run_data.series
+        y = over.labels(over.locate(torch.arange(len(index), device=device)))[:, :, 0]
+        rows = np.arange(series.n_rows) if series.groups is None else np.unique(series.groups, return_inverse=True)[1]
+        return Labelled(lambda numbers: over.contexts(over.locate(numbers.to(device))), y.cpu(), rows[index.rows()])
 
     def eval_context(self, names: Sequence[str]) -> EvalContext:
         """What a task may look at when it evaluates, draws and writes; `names` are those of the K outputs."""

@@ -16,7 +16,8 @@ import torch
 import checkpoint
 import restore
 import windows
-from backbones import ForecastSpec, MemberSpec, ModelSpec, backbone_class
+from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
+from backbones.fitting import Fitting
 from backbones.model import Forecaster, Model, build_model, check_head
 from checkpoint import Checkpoint
 from config import RunConfig, core_flags
@@ -25,7 +26,7 @@ from errors import CheckpointError, UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split, label_means
 from finetune import choose_parameters, modules_of
 from hardware import Precision, peak_memory
-from rundir import write_csv
+from rundir import OnEpoch, tensorboard_writer, write_csv
 from scaler import Scaler
 from splits import NAMES, Split
 from tasks.base import Task
@@ -34,7 +35,6 @@ from trainer import Progress, Trainer, clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")
-OnEpoch = Callable[[Mapping[str, Any]], None]
 NOT_RESUMED = {flag.name for flag in core_flags() if not flag.trains}  # may differ when a run is resumed
 
 
@@ -139,7 +139,8 @@ class Learner:
         return self.task.forecast_spec(run_data.target_channels, marks, len(run_data.covariates))
 
     def _new_model(self) -> Model | Forecaster:
-        check_head(self.config.backbone, self.task.head)
+        target = self._target_spec()
+        check_head(self.config.backbone, self.task.head, "" if target is None else target.kind)
         members = None
         if backbone_class(self.config.backbone).blends_runs:
             members = restore.members_of(self.config, self.run_data, self.split, self.scaler)
@@ -147,6 +148,12 @@ class Learner:
         if members is not None:
             members.load_into(model.backbone)
         return model
+
+    def _target_spec(self) -> TargetSpec | None:
+        """What a backbone that answers by itself is asked for; None for the others."""
+        if not backbone_class(self.config.backbone).answers:
+            return None
+        return self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""
@@ -160,6 +167,7 @@ class Learner:
             head=self.task.head,
             args=dict(self.config.model_args),
             forecast=self.forecast,
+            target=self._target_spec(),
             modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
             part=self.part,
             members=members,
@@ -221,22 +229,34 @@ class Learner:
         self.model.to(self.device)
 
     def _solve(self) -> Progress:
-        """Fit a closed form instead of training epochs."""
-        train, val = self.split.train.pieces(), self.split.val.pieces()
-        both = windows.merged(train + val, self.run_data.series.offsets)
+        """Fit a closed form, or to windows, instead of training epochs."""
         started = time.perf_counter()
         with self.run_data.timed("train"):
-            assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
-            inputs = self.device_data.inputs.cpu()
-            train_x, val_x, both_x = ([inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both))
-            known = self._known_of_val() if self.model.backbone.reads_known else None
-            self.solution = self.model.backbone.fit(train_x, val_x, both_x, known)
+            answers = self.model.backbone.answers and self.forecast is None
+            self.solution = self._fit_windows() if answers else self._fit_stretches()
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
             progress.best = self.task.val_metrics(*scored.judged())[self.task.monitor]
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
+
+    def _fit_windows(self) -> dict[str, Any]:
+        """Fit a backbone that answers by itself."""
+        train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
+        loss = self.config.options.get("loss", "")
+        goes_on = self.start is not None and not self.config.reinit
+        return self.model.backbone.fit_windows(Fitting(train, val, self.config.seed, loss, goes_on))
+
+    def _fit_stretches(self) -> dict[str, Any]:
+        """Fit a closed form that forecasts."""
+        train, val = self.split.train.pieces(), self.split.val.pieces()
+        both = windows.merged(train + val, self.run_data.series.offsets)
+        assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
+        inputs = self.device_data.inputs.cpu()
+        train_x, val_x, both_x = ([inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both))
+        known = self._known_of_val() if self.model.backbone.reads_known else None
+        return self.model.backbone.fit(train_x, val_x, both_x, known)
 
     def _known_of_val(self) -> list[torch.Tensor] | None:
         if self.device_data.known is None:
@@ -416,22 +436,3 @@ class Learner:
 def _comparable(flat: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that must be the same when a run is resumed."""
     return {key: value for key, value in flat.items() if key not in NOT_RESUMED}
-
-
-def tensorboard_writer(folder: Path) -> OnEpoch:
-    """A function that writes an epoch's numbers as TensorBoard scalars; UsageError when the extra is missing."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UsageError(
-            "TensorBoard is not installed", where="--tensorboard", hint="pip install -r requirements-tensorboard.txt"
-        ) from None
-    writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(line: Mapping[str, Any]) -> None:
-        for name, value in line.items():
-            if name != "epoch" and value is not None:
-                writer.add_scalar(name, value, line["epoch"])
-        writer.flush()
-
-    return write

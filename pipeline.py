@@ -28,10 +28,10 @@ from errors import DivergedError
 from experiments.results import Files
 from fusion import adapt, stages
 from hardware import pick_device
-from learner import Learner, OnEpoch
+from learner import Learner
 from metrics import clean_json
 from predictor import Inference
-from rundir import RunDir, run_name, write_json
+from rundir import OnEpoch, RunDir, run_name, write_json
 from splits import Split
 from tasks.base import Task
 

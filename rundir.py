@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ from config import RunConfig
 from errors import UsageError
 from metrics import clean_json
 
+OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
 LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file systems take
 
@@ -185,3 +186,22 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def tensorboard_writer(folder: Path) -> OnEpoch:
+    """A function that writes an epoch's numbers as TensorBoard scalars; UsageError when the extra is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UsageError(
+            "TensorBoard is not installed", where="--tensorboard", hint="pip install -r requirements-tensorboard.txt"
+        ) from None
+    writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(line: Mapping[str, Any]) -> None:
+        for name, value in line.items():
+            if name != "epoch" and value is not None:
+                writer.add_scalar(name, value, line["epoch"])
+        writer.flush()
+
+    return write

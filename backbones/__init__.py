@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from backbones.specs import ForecastSpec, InputSpec, MemberSpec, ModelSpec
+from backbones.specs import ForecastSpec, InputSpec, MemberSpec, ModelSpec, TargetSpec
 from errors import UsageError, nearest
 from registry import Namespace, Registry
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from backbones.base import Backbone
 
 __all__ = ["ForecastSpec", "Hyper", "InputSpec", "MemberSpec", "ModelSpec", "backbone_class", "hyper", "names"]
-__all__ += ["HEADS", "register", "space"]
+__all__ += ["HEADS", "KINDS", "TargetSpec", "register", "space"]
 
 HEADS = ("pool", "step", "forecast")
+KINDS = ("value", "label", "class")  # of TargetSpec
 
 _Class = TypeVar("_Class", bound="type[Backbone]")
 _registry = Registry(__name__, Path(__file__).parent, table="HYPER")

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from backbones import HEADS, ForecastSpec, Hyper, InputSpec
+from backbones import HEADS, KINDS, ForecastSpec, Hyper, InputSpec
+from backbones.fitting import Fitting
 from errors import nearest
 
 METHODS = (property, classmethod, staticmethod)
@@ -27,6 +28,9 @@ class Backbone(nn.Module):
     `forward(x, known) -> y [B, outputs, H]` in the units of x, the `levels` of the first target first. `known
     [B, marks + covariates, T + H]`, or None, is what is known over the context and the horizon.
 
+    **Answers.** A backbone with `answers = True` has no head under "pool": `forward(x) -> y [B, K, 1]`, as
+    `inputs.target` wants them. What it knows is set by `fit_windows`, from windows and their targets.
+
     Parameters
     ----------
     inputs : the windows' sizes, and what else the model is built for.
@@ -41,9 +45,12 @@ class Backbone(nn.Module):
     causal : token j does not depend on the order of later steps (it may use the mean and scale of the window).
     heads : the heads that it serves, of "pool", "step" and "forecast".
     forecasts : it forecasts by itself.
+    answers : under the head "pool", it gives the outputs itself.
+    variants : further classes that `build` may give, for other heads.
+    kinds : of those that answer, the kinds of target that it serves, of "value", "label" and "class".
     reads_known : it reads `known` itself; for other backbones the head adds the effect of covariates.
     reads_modalities : it needs `inputs.modalities`.
-    closed_form : it offers `fit`, which is called instead of training epochs.
+    closed_form : it offers `fit` (forecasts) or `fit_windows` (answers), which is called instead of training epochs.
     takes_pretrained_dir : it offers `load_pretrained`.
     blends_runs : it is made of trained runs, `inputs.members`.
     stages : the names of two submodules that can be trained one after the other. The first maps each step by itself,
@@ -59,6 +66,9 @@ class Backbone(nn.Module):
     causal: bool
     heads: tuple[str, ...] = HEADS
     forecasts: bool = False
+    answers: bool = False
+    variants: tuple[type, ...] = ()
+    kinds: tuple[str, ...] = KINDS
     reads_known: bool = False
     reads_modalities: bool = False
     closed_form: bool = False
@@ -76,8 +86,13 @@ class Backbone(nn.Module):
         self.forecast: ForecastSpec | None = inputs.forecast
         self.pretrained: dict[str, Any] | None = inputs.pretrained  # what a checkpoint keeps of a model directory
 
+    @classmethod
+    def build(cls, inputs: InputSpec, hyper: Hyper) -> Backbone:
+        """The backbone for these inputs; a name that serves several heads may have a class for each."""
+        return cls(inputs, hyper)
+
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None = None) -> dict[str, Any]:
-        """Set the weights of a closed form (`closed_form = True`).
+        """Set the weights of a closed form that forecasts.
 
         Parameters
         ----------
@@ -95,6 +110,23 @@ class Backbone(nn.Module):
         DataError : where there are too few steps to fit or to choose on.
         """
         raise AssertionError(f"{type(self).__name__} has no closed form")
+
+    def fit_windows(self, data: Fitting) -> dict[str, Any]:
+        """Set what a backbone that answers knows, on the device that it is on.
+
+        Parameters
+        ----------
+        data : windows and targets of training, on which it is fitted, and of validation, on which it may choose.
+
+        Returns
+        -------
+        What was chosen, in plain values, for the summary.
+
+        Raises
+        ------
+        DataError : where there is too little to fit or to choose on.
+        """
+        raise AssertionError(f"{type(self).__name__} is not fitted to windows")
 
     @classmethod
     def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> Backbone:
@@ -137,13 +169,17 @@ def check_contract(cls: type) -> None:
         for name, value in vars(owner).items():
             if not name.startswith("_") and not callable(value) and not isinstance(value, METHODS):
                 _check_attribute(f"{owner.__qualname__}.{name}", name, value)
+    owners += [owner for variant in cls.variants for owner in variant.__mro__ if issubclass(owner, Backbone)]
+    owners = [owner for owner in owners if owner is not Backbone]
     flags = {
-        "closed_form": (cls.closed_form, "fit"),
-        "takes_pretrained_dir": (cls.takes_pretrained_dir, "load_pretrained"),
+        "closed_form": (cls.closed_form, ("fit", "fit_windows")),
+        "answers": (cls.answers, ("fit_windows",)),
+        "takes_pretrained_dir": (cls.takes_pretrained_dir, ("load_pretrained",)),
     }
-    for flag, (value, method) in flags.items():
-        offered = any(method in vars(owner) for owner in owners)
-        assert value is offered, f"{cls.__qualname__}.{flag} must be True exactly if there is a {method}()"
+    for flag, (value, methods) in flags.items():
+        offered = any(method in vars(owner) for owner in owners for method in methods)
+        listed = "() or ".join(methods)
+        assert value is offered, f"{cls.__qualname__}.{flag} must be True exactly if there is a {listed}()"
 
 
 def _check_attribute(where: str, name: str, value: object) -> None:

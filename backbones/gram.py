@@ -103,7 +103,7 @@ class LinearForecaster(Backbone):
     """
 
     forecasts = True
-    heads = ("forecast",)
+    heads: tuple[str, ...] = ("forecast",)
     closed_form = True
     forecast: ForecastSpec
     targets: torch.Tensor

@@ -20,6 +20,7 @@ class Model(nn.Module):
 
     head "pool": the tokens become one vector (the last one, or their mean) and a linear map gives K x H numbers.
     head "step": every token gives K numbers for each of the steps it stands for; H = T.
+    A backbone that answers by itself has no head.
     """
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
@@ -27,10 +28,14 @@ class Model(nn.Module):
         assert spec.head in ("pool", "step"), spec.head
         self.backbone, self.spec = backbone, spec
         self.outputs, self.horizon, self.kind = spec.outputs, spec.horizon, spec.head
-        self.head = nn.Linear(backbone.dim, spec.outputs * (spec.horizon if spec.head == "pool" else backbone.stride))
+        if not backbone.answers:
+            each = spec.horizon if spec.head == "pool" else backbone.stride
+            self.head = nn.Linear(backbone.dim, spec.outputs * each)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = self.backbone(x)
+        if self.backbone.answers:
+            return z
         if self.kind == "pool":
             return self.head(pooled(self.backbone, z)).unflatten(1, (self.outputs, self.horizon))
         steps = self.head(z).unflatten(2, (self.outputs, self.backbone.stride))  # [B, T', K, stride]
@@ -99,7 +104,7 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
     check_head(spec.backbone, spec.head)
     chosen, hyper = backbone_class(spec.backbone), Hyper(spec.backbone, spec.args)
     if not pretrained_dir:
-        backbone = chosen(spec, hyper)
+        backbone = chosen.build(spec, hyper)
     elif chosen.takes_pretrained_dir:
         backbone = chosen.load_pretrained(spec, hyper, pretrained_dir)
     else:
@@ -109,9 +114,16 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
     return Forecaster(backbone, spec) if spec.head == "forecast" else Model(backbone, spec)
 
 
-def check_head(name: str, head: str) -> None:
-    """UsageError when a backbone cannot do what a task asks of it."""
-    served = backbone_class(name).heads
+def check_head(name: str, head: str, kind: str = "") -> None:
+    """UsageError when a backbone cannot do what a task asks of it: a head, and the kind of target under it."""
+    served, kinds = backbone_class(name).heads, backbone_class(name).kinds
+    if head in served and kind and kind not in kinds:
+        able = [other for other in names() if head in (its := backbone_class(other)).heads and kind in its.kinds]
+        raise UsageError(
+            f"learns {' and '.join(f'{one}s' for one in kinds)}, and these targets are of the kind {kind!r}",
+            where=f"--backbone {name}",
+            hint=f"for this task take {', '.join(able)}",
+        )
     if head not in served:
         able = [other for other in names() if head in backbone_class(other).heads]
         raise UsageError(

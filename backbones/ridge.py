@@ -6,6 +6,9 @@ out; it may be better on validation, which follows training closely, than on lat
 
 Fitted on every window of training; look-back, centring and strength are those with the least squared error over every
 window, channel and step of validation.
+
+For labels, classes and values of windows the same name is a ridge regression on the window and its summaries
+(window_ridge.py).
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from backbones import Hyper, InputSpec, register
-from backbones.base import Stretches
+from backbones.base import Backbone, Stretches
 from backbones.gram import LinearForecaster, Pieces, count, gram, squares, uncentred
 from backbones.period import period_of_pieces
+from backbones.window_ridge import WindowRidge
 from errors import DataError, UsageError
 
 HYPER = {
@@ -39,6 +43,14 @@ STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(0, 6.5, 0.5)
 @register
 class Ridge(LinearForecaster):
     """One matrix for all channels."""
+
+    heads = ("forecast", "pool")
+    answers = True
+    variants = (WindowRidge,)
+
+    @classmethod
+    def build(cls, inputs: InputSpec, hyper: Hyper) -> Backbone:
+        return WindowRidge(inputs, hyper) if inputs.forecast is None else cls(inputs, hyper)
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper, matrices=1)

@@ -41,6 +41,26 @@ class ForecastSpec:
         return cls(**{**plain, "targets": tuple(plain["targets"])})
 
 
+@dataclass(frozen=True)
+class TargetSpec:
+    """What a backbone that answers by itself (`Backbone.answers`) is asked for: `outputs` numbers for each window.
+
+    Parameters
+    ----------
+    kind : "value" (a standardised number), "label" (the logit of true, each output by itself) or "class" (log
+        probabilities of which one is true).
+    outputs : K.
+    channel : the input channel whose later value is the target; None where the target is no input.
+    scale, shift : the target's units from those of that channel, `y = x * scale + shift`.
+    """
+
+    kind: str
+    outputs: int
+    channel: int | None = None
+    scale: float = 1.0
+    shift: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
     """What a backbone is built for; the constructor gets this together with the hyperparameters.
@@ -50,6 +70,7 @@ class InputSpec:
     channels : C, of the windows `[B, C, T]`.
     length : T, the steps of a window.
     forecast : what the head "forecast" asks for; None under the other heads.
+    target : what a backbone that answers by itself is asked for; None for the others.
     modalities : {name: channels} in the order of the channels, for a backbone with `reads_modalities`; None where all
         channels are one group.
     part : the first of a backbone's `stages`, to build it alone; None for the whole.
@@ -61,6 +82,7 @@ class InputSpec:
     channels: int
     length: int
     forecast: ForecastSpec | None = None
+    target: TargetSpec | None = None
     modalities: dict[str, int] | None = None
     part: str | None = None
     pretrained: dict[str, Any] | None = None
@@ -89,6 +111,7 @@ class ModelSpec(InputSpec):
         """The fields as plain values: what a checkpoint keeps under "model"."""
         optional = {
             "ahead": None if self.forecast is None else self.forecast.plain(),
+            "target": None if self.target is None else asdict(self.target),
             "modalities": self.modalities,
             "part": self.part,
         }
@@ -107,11 +130,12 @@ class ModelSpec(InputSpec):
     def of(cls, plain: Mapping[str, Any]) -> ModelSpec:
         """The inverse of `plain`: from "model" of a checkpoint, which has the members of a blend under "pretrained"."""
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
-        forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
+        forecast, pretrained, target = plain.get("ahead"), plain.get("pretrained"), plain.get("target")
         members = _members_of(pretrained) if pretrained is not None and "members" in pretrained else ()
         return cls(
             **kept,
             forecast=None if forecast is None else ForecastSpec.of(forecast),
+            target=None if target is None else TargetSpec(**target),
             modalities=plain.get("modalities"),
             part=plain.get("part"),
             pretrained=None if members else pretrained,

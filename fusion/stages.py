@@ -27,7 +27,8 @@ from errors import CheckpointError, UsageError
 from evaler import Judge
 from fusion import adapt
 from hardware import device_for
-from learner import Learner, OnEpoch
+from learner import Learner
+from rundir import OnEpoch
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task

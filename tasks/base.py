@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from backbones import ForecastSpec
+from backbones import ForecastSpec, TargetSpec
 from config import RunConfig
 from data import Series
 from errors import UsageError
@@ -257,6 +257,13 @@ class Task(ABC):
         target_channels : the rows of the model's input [C, total] that are forecast.
         marks : time features that are known over the horizon.
         covariates : channels that are known over the horizon.
+        """
+        return None
+
+    def target_spec(self, names: Sequence[str], channel: int | None, scaler: Scaler) -> TargetSpec | None:
+        """What a backbone that answers by itself (`Backbone.answers`) is asked for; None: no such backbone serves.
+
+        `channel` is the model's input, scaled by `scaler`, of which the target is a later value; None if there is none.
         """
         return None
 

@@ -17,10 +17,12 @@ import torch
 
 import losses
 import metrics
+from backbones import TargetSpec
 from config import exact, inside
 from data import Series
 from errors import DataError, UsageError
 from registry import Namespace
+from scaler import Scaler
 from sources.synthetic import demand_series
 from tasks import multiclass, register
 from tasks.base import Loss
@@ -125,6 +127,9 @@ class Classify(LabelTask):
         if len(self.fitted["base_rate"]) > 1:
             self.headline = self.headline if self.exclusive else (*Classify.headline, "accuracy")
             self.fitted_references = (*Classify.fitted_references, *FRAMES)
+
+    def target_spec(self, names: Sequence[str], channel: int | None, scaler: Scaler) -> TargetSpec:
+        return TargetSpec("class" if self.exclusive else "label", len(names))
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         """Training needs both classes of every label, validation those of one at least, so that tau can be chosen."""

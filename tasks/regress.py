@@ -11,9 +11,11 @@ import torch
 
 import losses
 import metrics
+from backbones import TargetSpec
 from data import Series
 from errors import UsageError
 from registry import Namespace
+from scaler import Scaler
 from sources.synthetic import room_series
 from tasks import register
 from tasks.base import Loss
@@ -69,6 +71,13 @@ class Regress(LabelTask):
         spread = value.std(axis=(0, 2))
         fresh = {"mean": mean.tolist(), "std": np.where(spread > 0, spread, 1).tolist(), "median": median.tolist()}
         return fresh | ({} if kept is None else {key: kept[key] for key in ("mean", "std")})
+
+    def target_spec(self, names: Sequence[str], channel: int | None, scaler: Scaler) -> TargetSpec:
+        if channel is None:
+            return TargetSpec("value", len(names))
+        mean, std = self.fitted["mean"][0], self.fitted["std"][0]
+        scale, shift = float(scaler.std[channel] / std), float((scaler.mean[channel] - mean) / std)
+        return TargetSpec("value", len(names), channel, scale, shift)
 
     def truth(self, raw: np.ndarray) -> np.ndarray:
         return raw if self.options.target_clip is None else np.clip(raw, *self.options.target_clip)

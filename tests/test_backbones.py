@@ -20,7 +20,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import backbones
-from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec
+from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec, TargetSpec
 from backbones.base import Backbone, check_contract
 from backbones.layers import choose_patch
 from backbones.llm_ts import Attention, rotary_table
@@ -33,7 +33,7 @@ torch.set_num_threads(1)
 NAMES = backbones.names()
 CLASSES = {name: backbones.backbone_class(name) for name in NAMES}
 HEADS = {name: chosen.heads for name, chosen in CLASSES.items()}
-TOKENS = [name for name in NAMES if "pool" in HEADS[name]]
+TOKENS = [name for name in NAMES if "pool" in HEADS[name] and not CLASSES[name].answers]
 # One made of trained runs is not built from sizes alone, and its own tests build it.
 BUILT = [name for name in NAMES if not CLASSES[name].blends_runs]
 SERVED = [(name, head) for name in BUILT for head in HEADS[name]]
@@ -52,8 +52,11 @@ def make(
     horizon = length if head == "step" else 4
     directory = more.pop("pretrained_dir", None)
     forecast = wanted(name, channels, horizon) if head == "forecast" else None
+    target = None
+    if head == "pool" and CLASSES[name].answers:
+        target, horizon = TargetSpec(CLASSES[name].kinds[0], 2), 1
     sizes = {"channels": channels, "length": length, "outputs": 2, "horizon": horizon, "head": head}
-    return build_model(ModelSpec(backbone=name, forecast=forecast, **sizes, **more), directory)
+    return build_model(ModelSpec(backbone=name, forecast=forecast, target=target, **sizes, **more), directory)
 
 
 def wanted(name: str, channels: int, horizon: int) -> ForecastSpec:
@@ -90,7 +93,8 @@ READ_ELSEWHERE = {("ensemble", "members")}  # by what loads the runs, which the 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_hyperparameter_is_read_and_no_other(name):
     """In every branch of the file, those too that a model with the defaults does not take."""
-    owners = CLASSES[name].__mro__[: CLASSES[name].__mro__.index(Backbone)]
+    kinds = (CLASSES[name], *CLASSES[name].variants)
+    owners = [owner for kind in kinds for owner in kind.__mro__[: kind.__mro__.index(Backbone)]]
     source = "".join(inspect.getsource(sys.modules[module]) for module in {owner.__module__ for owner in owners})
     read = set(re.findall(r"\bhyper\.(\w+)", source))
     assert read == {key for key in backbones.hyper(name) if (name, key) not in READ_ELSEWHERE}
@@ -117,7 +121,8 @@ def test_what_a_class_says_of_itself_is_checked_where_it_is_registered():
         ({"casual": True}, "Made.casual: a backbone has no such attribute. did you mean causal?"),
         ({"head": ("pool",)}, "Made.head: .* did you mean heads?"),
         ({"heads": "forecast"}, "Made.heads must be of type tuple"),
-        ({"fit": lambda self: {}}, r"Made.closed_form must be True exactly if there is a fit\(\)"),
+        ({"fit": lambda self: {}}, r"Made.closed_form must be True exactly if there is a fit\(\) or fit_windows\(\)"),
+        ({"closed_form": True, "answers": True, "fit": len}, r"answers must be True exactly if there is a fit_windows"),
         ({"takes_pretrained_dir": True}, r"pretrained_dir must be True exactly if there is a load_pretrained\(\)"),
     ):
         with pytest.raises(AssertionError, match=message):
@@ -135,6 +140,7 @@ def test_what_a_backbone_does_not_offer_says_so():
     backbone = make("gru").backbone
     for asked, message in (
         (lambda: backbone.fit([], [], []), "GRU has no closed form"),
+        (lambda: backbone.fit_windows(None), "GRU is not fitted to windows"),
         (lambda: backbone.module_of("sound"), "GRU reads no modalities"),
         (lambda: type(backbone).load_pretrained(InputSpec(channels=1, length=9), Hyper("gru"), "x"), "no directory"),
     ):
@@ -175,6 +181,9 @@ def test_shapes(name, length, head):
         model = make(name, channels=channels, length=length, head=head).eval()
         x = windows(2, channels, length)
         backbone = model.backbone
+        if backbone.answers and head == "pool":
+            assert model(x).shape == backbone(x).shape == (2, 2, 1)
+            continue
         if head != "forecast":
             assert backbone(x).shape == (2, math.ceil(length / backbone.stride), backbone.dim)
             assert backbone.pool in ("last", "mean") and backbone.causal in (False, True)

@@ -30,7 +30,10 @@ SMALL = {
     "unet": "filters=4 levels=3",
     "informer": "d_model=16 d_ff=32 n_heads=2",
     "sparsetsf": "period=2",
+    "boosting": "trees=20 fixed=10",
+    "extra_trees": "trees=10",
 }
+KINDS = {"classify": "label", "regress": "value"}  # of the targets in the tasks' own samples
 
 
 def check_timeline(folder, told):
@@ -76,6 +79,10 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
     if head not in chosen.heads:
         assert run.main(["--mode", "train", *words, *more]) == 2
         assert f"has no {head!r} head" in capsys.readouterr().err
+        return
+    if chosen.answers and KINDS.get(task, chosen.kinds[0]) not in chosen.kinds:
+        assert run.main(["--mode", "train", *words, *more]) == 2
+        assert "these targets are of the kind" in capsys.readouterr().err
         return
     args = SMALL.get(backbone, "").split()
     if chosen.blends_runs:

@@ -7,7 +7,7 @@ import pytest
 import backbones
 import cli
 import tasks
-from backbones import ForecastSpec, ModelSpec
+from backbones import ForecastSpec, ModelSpec, TargetSpec
 from backbones.model import build_model
 from errors import UsageError
 from studies.spaces import Dimension, space_of, words
@@ -88,8 +88,11 @@ def test_the_ends_of_a_default_space_are_models_that_can_be_built(name):
     for turn in range(4):  # all low, all high, and the two that alternate
         picked = [pair[(turn >> (at % 2)) & 1] for at, pair in enumerate(ends)]
         args = {d.name.removeprefix("model_args."): value for d, value in zip(own, picked, strict=True)}
-        sizes = {"channels": 2, "length": 96, "outputs": 2, "horizon": 4, "head": "forecast"}
-        build_model(ModelSpec(backbone=name, args=args, forecast=ForecastSpec(4, (0, 1)), **sizes))
+        sizes = {"channels": 2, "length": 96, "outputs": 2, "args": args}
+        if "forecast" in backbones.backbone_class(name).heads:
+            build_model(ModelSpec(backbone=name, forecast=ForecastSpec(4, (0, 1)), head="forecast", horizon=4, **sizes))
+        else:
+            build_model(ModelSpec(backbone=name, target=TargetSpec("label", 2), head="pool", horizon=1, **sizes))
 
 
 def test_a_file_overrides_settles_and_narrows(put):

@@ -1,0 +1,53 @@
+"""Extremely randomised trees (Geurts et al. 2006) on the window and its summaries, by scikit-learn, kept as tensors.
+
+A leaf says the mean target of its windows, the forest the mean of its trees. Probabilities are mixed with the base rate
+by 1 / (n + 2): a few unanimous leaves are no proof. Finetuning grows another forest on the new windows, and the two
+are weighed by their windows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from backbones import Hyper, InputSpec, register
+from backbones.features import WindowFeatures
+from backbones.fitting import Fitting
+from backbones.forests import ForestBackbone
+
+HYPER = {
+    "trees": {"default": 100, "min": 1, "max": 10000, "help": "trees"},
+    "leaf": {"default": 3, "min": 1, "max": 100000, "help": "windows in a leaf, at least"},
+    "share": {"default": 0.3, "min": 0.01, "max": 1.0, "help": "share of the features tried at each node"},
+    "summaries": {"default": True, "help": "see the summaries of the window beside its steps"},
+}
+SPACE = {
+    "model_args.trees": [100],
+    "model_args.leaf": [1, 3, 10, 30],
+    "model_args.share": {"low": 0.05, "high": 1.0},
+}
+
+
+@register
+class ExtraTrees(ForestBackbone):
+    """The mean of the trees, as logits where a probability is asked for."""
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        self.features = WindowFeatures(inputs.channels, inputs.length, summaries=hyper.summaries)
+
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
+        return self.features(x)
+
+    def fit_windows(self, data: Fitting) -> dict[str, Any]:
+        """Grow a forest on training; validation chooses nothing."""
+        train = self.sampled(data.train, self.features.size, data.seed)
+        if not data.goes_on:
+            self.features.fit(train)
+        settings = {
+            "n_estimators": self.hyper.trees,
+            "min_samples_leaf": self.hyper.leaf,
+            "max_features": self.hyper.share,
+        }
+        return self.grow(train, data, settings)

@@ -1,0 +1,86 @@
+"""Backbones that are fitted to windows in place of training epochs: what they share.
+
+`x [B, C, T] -> y [B, K, 1]` in the units of `TargetSpec`: a standardised value, a logit, or log-probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from backbones import Hyper, InputSpec, TargetSpec
+from backbones.base import Backbone
+from backbones.fitting import Labelled
+
+LEAST = 1e-6  # a probability that is never gone below
+CELLS = 100_000_000  # numbers of a table of features: 400 MB
+
+
+class Fitted(Backbone):
+    """A subclass has `fit_windows`, and an `answer` that makes outputs [B, K] of windows."""
+
+    heads = ("pool",)
+    pool = "last"
+    causal = True
+    answers = True
+    closed_form = True
+    target: TargetSpec
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        assert inputs.target is not None, "nothing is asked for"
+        self.target = inputs.target
+        self.channels, self.length, self.outputs = inputs.channels, inputs.length, inputs.target.outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.answer(x)[:, :, None]
+
+    def answer(self, x: torch.Tensor) -> torch.Tensor:
+        """The outputs [B, K] of windows x [B, C, T]."""
+        raise AssertionError(f"{type(self).__name__} has no answer")
+
+    @property
+    def who(self) -> str:
+        """The backbone's registered name, for messages."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def as_outputs(self, share: torch.Tensor) -> torch.Tensor:
+        """Probabilities [B, K] (or values, which stay) in the units of the outputs."""
+        if self.target.kind == "value":
+            return share
+        if self.target.kind == "class":
+            return share.clamp_min(LEAST).log()
+        return share.clamp(LEAST, 1 - LEAST).logit()
+
+    def last(self, x: torch.Tensor) -> torch.Tensor:
+        """The target's last value in windows [B, C, T], in the target's units [B, 1]; it must be an input."""
+        assert self.target.channel is not None
+        return x[:, self.target.channel, -1:] * self.target.scale + self.target.shift
+
+    def sampled(self, train: Labelled, width: int, seed: int) -> Labelled:
+        """Training windows as far as a table of `width` columns fits into memory: all, or a sample, which is said."""
+        return train.sample(max(CELLS // width, 1), seed, self.who)
+
+
+def classes_of(y: torch.Tensor) -> np.ndarray:
+    """The class of each window [n], from one-hot y [n, K]."""
+    found: np.ndarray = y.argmax(1).numpy()
+    return found
+
+
+def loss_of(outputs: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> float:
+    """The mean loss of outputs [n, K]: log-loss of labels and classes; of values |error|, or its square for "mse"."""
+    if kind == "class":
+        return float(torch.nn.functional.cross_entropy(outputs.double(), y.double()))
+    if kind == "label":
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(outputs.double(), y.double()))
+    error = (outputs - y).double()
+    return float(error.square().mean() if loss == "mse" else error.abs().mean())
+
+
+@torch.no_grad()
+def outputs_on(windows: Labelled, answer: Callable[[torch.Tensor], torch.Tensor], batch: int = 4096) -> torch.Tensor:
+    """What `answer` gives for all windows, in batches: [n, K] on the host."""
+    return torch.cat([answer(windows.read(part)).float().cpu() for part in torch.arange(len(windows)).split(batch)])

@@ -1,0 +1,80 @@
+"""What a backbone that is fitted to windows gets: windows that it reads in batches, and their targets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+log = logging.getLogger("tsrun")
+CELLS = 1 << 23  # numbers of a table that are made at once, before they go to the host
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """n windows and their targets.
+
+    Parameters
+    ----------
+    read : numbers int64 [B], from 0 to n - 1 -> the windows x [B, C, T], on the device of the data.
+    y : what the loss gets, float32 [n, K] on the host: standardised values, or 0 and 1.
+    groups : int64 [n]; windows of one group (a row, or a group of rows) are no independent witnesses.
+    """
+
+    read: Callable[[torch.Tensor], torch.Tensor]
+    y: torch.Tensor
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        """n."""
+        return len(self.y)
+
+    @property
+    def witnesses(self) -> int:
+        """How many groups there are."""
+        return len(np.unique(self.groups))
+
+    @torch.no_grad()
+    def table(self, features: Callable[[torch.Tensor], torch.Tensor], numbers: np.ndarray | None = None) -> np.ndarray:
+        """`features` of the windows (or of those with these `numbers`), made in batches: float32 [n, F]."""
+        chosen = torch.arange(len(self)) if numbers is None else torch.from_numpy(numbers)
+        first = features(self.read(chosen[:1]))
+        table = np.empty((len(chosen), first.shape[1]), np.float32)
+        step = max(CELLS // max(first.shape[1], 1), 1)
+        for begin in range(0, len(chosen), step):
+            table[begin : begin + step] = features(self.read(chosen[begin : begin + step])).float().cpu().numpy()
+        return table
+
+    def part(self, numbers: np.ndarray) -> Labelled:
+        """The windows with these numbers."""
+        where = torch.from_numpy(numbers)
+        return Labelled(lambda n: self.read(where[n]), self.y[where], self.groups[numbers])
+
+    def sample(self, most: int, seed: int, who: str) -> Labelled:
+        """These windows, or a random sample of `most`, in order, where there are more, which is said in one line."""
+        if len(self) <= most:
+            return self
+        log.info("%s: fitted to a random sample of %s of %s windows", who, f"{most:,}", f"{len(self):,}")
+        return self.part(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What `Backbone.fit_windows` gets.
+
+    Parameters
+    ----------
+    train, val : windows and targets of both parts.
+    seed : fixes everything that is random.
+    loss : of values, "l1", "mse" or "huber"; empty for other kinds.
+    goes_on : the backbone knows something already (finetuning), and is to learn these windows too.
+    """
+
+    train: Labelled
+    val: Labelled
+    seed: int
+    loss: str = ""
+    goes_on: bool = False

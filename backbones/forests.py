@@ -1,0 +1,90 @@
+"""What the forests of random trees share: growing one with scikit-learn, and what its leaves say.
+
+Of a value whose target the window shows, they say the change from its last value there.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbones import Hyper, InputSpec
+from backbones.fitted import Fitted, classes_of, loss_of, outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.trees import Forest, of_forest
+
+
+class ForestBackbone(Fitted):
+    """A subclass gives features (`describe`) and scikit-learn's settings."""
+
+    seen: torch.Tensor
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        self.forest = Forest(self.outputs)
+        self.register_buffer("seen", torch.zeros((), dtype=torch.float64))  # windows that the forest was grown on
+
+    @abstractmethod
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
+        """The features [B, F] of windows [B, C, T]."""
+
+    def answer(self, x: torch.Tensor) -> torch.Tensor:
+        said = self.as_outputs(self.forest(self.describe(x)))
+        return said if self.target.channel is None else said + self.last(x)
+
+    def grow(self, train: Labelled, data: Fitting, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Grow a forest on the windows of `train`; with `data.goes_on` beside the one that stands.
+
+        `settings` are scikit-learn's; the criterion, where one is given, must suit the kind of target.
+        """
+        from backbones.scikit import limited
+
+        table, y = train.table(self.describe), train.y
+        if self.target.channel is not None:
+            y = y - outputs_on(train, self.last)
+        with limited():
+            model, values = self._fitted(table, y, data.seed, settings)
+        n, before = len(train), float(self.seen) if data.goes_on else 0.0
+        rate = y.double().mean(0).numpy()
+        mixed = 1 / (n + 2) if self.target.kind != "value" else 0.0
+        share = n / (n + before)
+        planted = of_forest(model, lambda said: share * ((1 - mixed) * values(said) + mixed * rate))
+        if before:
+            self.forest.value.data.mul_(1 - share)
+        self.forest.plant(planted, keep=before > 0)
+        self.seen.fill_(n + before)
+        loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
+        return {"windows": n, "of": len(data.train), "trees": len(self.forest.root), "val_loss": loss}
+
+    def _fitted(
+        self, table: np.ndarray, y: torch.Tensor, seed: int, settings: Mapping[str, Any]
+    ) -> tuple[Any, Callable[[np.ndarray], np.ndarray]]:
+        """A fitted forest, and what turns its leaves' values [nodes, outputs, classes] into [nodes, K]."""
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+        common = {"random_state": seed, "n_jobs": torch.get_num_threads(), **settings}
+        truth = y.numpy()
+        given = truth[:, 0] if truth.shape[1] == 1 else truth
+        if self.target.kind == "value":
+            return ExtraTreesRegressor(**common).fit(table, given), _means
+        if self.target.kind == "class":
+            model = ExtraTreesClassifier(**common).fit(table, classes_of(y))
+            return model, lambda said: _spread(said[:, 0], model.classes_.astype(int), truth.shape[1])
+        model = ExtraTreesClassifier(**common).fit(table, given.astype(int))
+        sides = [np.unique(truth[:, k]).astype(int) for k in range(truth.shape[1])]
+        return model, lambda said: np.stack([_spread(said[:, k], side, 2)[:, 1] for k, side in enumerate(sides)], 1)
+
+
+def _means(said: np.ndarray) -> np.ndarray:
+    return said[:, :, 0]
+
+
+def _spread(shares: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Shares [nodes, classes that are there] as shares of all `count` classes; the others have 0."""
+    whole = np.zeros((len(shares), count))
+    whole[:, classes] = shares[:, : len(classes)] / shares[:, : len(classes)].sum(1, keepdims=True)
+    return whole

@@ -1,0 +1,210 @@
+"""Decision trees as plain tensors, evaluated by gathers; equal to scikit-learn's.
+
+The nodes of all trees stand in one list, level by level, the two children of a node side by side. A window goes to the
+first child where `x[feature] <= threshold`, else to the second; at a leaf it stays. scikit-learn compares float32
+features with float64 thresholds: `x <= t` holds exactly where x is at most the largest float32 that is not above t, and
+that is what is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+AT_ONCE = 1 << 18  # pairs of window and tree that are walked at once
+LEVELS = 6  # walked before those that have arrived at a leaf are set aside
+# Added to the thresholds of boosting, of max(|threshold|, 1). Its thresholds may be values of training, and rounding
+# elsewhere (another machine, an exported graph) must not move a window to the other child.
+MARGIN = 1e-6
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One tree: first child of a node (-1 at a leaf), second child, feature, threshold; values [nodes, V]."""
+
+    left: np.ndarray
+    right: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    value: np.ndarray
+
+
+_LEAF = np.full(1, -1)
+NOTHING = Tree(_LEAF, _LEAF, np.zeros(1, np.int64), np.zeros(1), np.zeros((1, 1)))  # a leaf that says 0
+
+
+class Resized(nn.Module):
+    """A module whose tensors are as large as what was fitted: they take their sizes from a loaded state."""
+
+    def resize(self, name: str, value: torch.Tensor) -> None:
+        """Replace the parameter or buffer `name`, on the device where it was."""
+        old = getattr(self, name)
+        fresh = value.detach().clone().to(old.device, old.dtype)
+        setattr(self, name, nn.Parameter(fresh, old.requires_grad) if isinstance(old, nn.Parameter) else fresh)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in [*self._parameters, *self._buffers]:
+            kept = state.get(prefix + name)
+            if kept is not None and getattr(self, name) is not None:
+                self.resize(name, kept)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class Forest(Resized):
+    """`features [B, F] -> [B, outputs]`, the sum over the trees.
+
+    In the state: `feature`, `threshold`, `child` (of the first child; a leaf has itself) int32 or float32 [nodes],
+    `value` [nodes, V], `root` [trees], and `width` [D], the nodes of each level. V is the outputs, or 1 where the trees
+    belong to one output after the other.
+    """
+
+    feature: torch.Tensor
+    threshold: torch.Tensor
+    child: torch.Tensor
+    root: torch.Tensor
+    width: torch.Tensor
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.register_buffer("feature", torch.zeros(1, dtype=torch.int32))
+        self.register_buffer("threshold", torch.full((1,), torch.inf))
+        self.register_buffer("child", torch.zeros(1, dtype=torch.int32))
+        self.register_buffer("root", torch.zeros(1, dtype=torch.int32))
+        self.register_buffer("width", torch.ones(1, dtype=torch.int32))
+        self.value = nn.Parameter(torch.zeros(1, outputs))  # one tree, a leaf that says nothing
+
+    def plant(self, trees: Sequence[Tree], *, margin: float = 0.0, keep: bool = False) -> None:
+        """Become these trees; `keep` them that stand already (then V must be the same), and add these."""
+        grown, widths = zip(*(_levels(tree) for tree in trees), strict=True)
+        sizes = [len(one.left) for one in grown]
+        starts = np.cumsum([0, *sizes[:-1]])
+        leaf = [one.left < 0 for one in grown]
+        own = np.concatenate([np.arange(size) for size in sizes])
+        first = np.where(np.concatenate(leaf), own, np.concatenate([one.left for one in grown]))
+        child = first + np.repeat(starts, sizes)
+        threshold = np.concatenate([one.threshold for one in grown])
+        threshold = _floor32(threshold + margin * np.maximum(np.abs(threshold), 1))
+        threshold = np.where(np.concatenate(leaf), np.float32(np.inf), threshold)
+        feature = np.where(np.concatenate(leaf), 0, np.concatenate([one.feature for one in grown]))
+        value = np.concatenate([one.value for one in grown])
+        width = np.zeros(max(map(len, widths)), np.int64)
+        for one in widths:
+            width[: len(one)] += one
+        made = {"feature": feature, "threshold": threshold, "child": child, "value": value, "root": starts}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in made.items()}
+        if keep:
+            shift = len(self.child)
+            tensors["child"], tensors["root"] = tensors["child"] + shift, tensors["root"] + shift
+            tensors = {name: torch.cat([getattr(self, name).detach().cpu(), part]) for name, part in tensors.items()}
+            width = np.pad(width, (0, max(len(self.width) - len(width), 0)))
+            width[: len(self.width)] += self.width.cpu().numpy()
+        tensors["width"] = torch.from_numpy(width)
+        for name, part in tensors.items():
+            self.resize(name, part)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():  # a graph has no data-dependent sizes
+            return self._sum(self._walk_all(features), features.shape[0])
+        step = max(AT_ONCE // len(self.root), 1)
+        parts = [self._sum(self._walk(part), part.shape[0]) for part in features.split(step)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _sum(self, leaf: torch.Tensor, count: int) -> torch.Tensor:
+        """Leaves of trees x windows as one row a window, [B, outputs]."""
+        if self.value.shape[1] == self.outputs:
+            return self.value.index_select(0, leaf).view(len(self.root), count, self.outputs).sum(0)
+        value = self.value.index_select(0, leaf).view(-1, self.outputs, count)
+        return value.sum(0).t()
+
+    def _walk_all(self, features: torch.Tensor) -> torch.Tensor:
+        """The leaf that each window reaches in each tree, [trees * B], every window walking every level."""
+        trees, windows = len(self.root), features.shape[0]
+        node = self.root.long()[:, None].expand(-1, windows).reshape(-1)
+        columns, child, feature = features.t(), self.child.long(), self.feature.long()
+        for _ in range(len(self.width) - 1):
+            value = columns.gather(0, feature.index_select(0, node).view(trees, windows)).reshape(-1)
+            node = child.index_select(0, node) + (value > self.threshold.index_select(0, node)).long()
+        return node
+
+    def _walk(self, features: torch.Tensor) -> torch.Tensor:
+        """The same, windows that have arrived being set aside: most paths are far shorter than the longest."""
+        count, depth = len(features), len(self.width) - 1
+        columns = features.t().reshape(-1)
+        window = torch.arange(count, dtype=torch.int32, device=features.device).repeat(len(self.root))
+        node = self.root.repeat_interleave(count)
+        out, where, done = node, None, 0
+        while done < depth:
+            for _ in range(min(LEVELS, depth - done)):
+                value = columns.index_select(0, self.feature.index_select(0, node) * count + window)
+                node = self.child.index_select(0, node) + (value > self.threshold.index_select(0, node)).int()
+            done += LEVELS
+            out = node if where is None else out.index_copy(0, where, node)
+            going = (self.child.index_select(0, node) != node).nonzero().view(-1)
+            if not len(going):
+                break
+            where = going if where is None else where.index_select(0, going)
+            node, window = node.index_select(0, going), window.index_select(0, going)
+        return out
+
+
+def _floor32(values: np.ndarray) -> np.ndarray:
+    """The largest float32 that is not above each value."""
+    near = values.astype(np.float32)
+    floor: np.ndarray = np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
+    return floor
+
+
+def _below(tree: Tree, level: np.ndarray) -> np.ndarray:
+    """The children of the nodes of a level, those of one node side by side."""
+    inner = level[tree.left[level] >= 0]
+    return np.stack([tree.left[inner], tree.right[inner]], axis=1).ravel()
+
+
+def _levels(tree: Tree) -> tuple[Tree, list[int]]:
+    """The same tree, its nodes in order of their level, and how many each level has."""
+    levels = [np.zeros(1, np.int64)]
+    while len(following := _below(tree, levels[-1])):
+        levels.append(following)
+    order = np.concatenate(levels)
+    place = np.empty(len(tree.left), np.int64)
+    place[order] = np.arange(len(order))
+    leaf = tree.left[order] < 0
+    left, right = (np.where(leaf, -1, place[side[order]]) for side in (tree.left, tree.right))
+    ordered = Tree(left, right, tree.feature[order], tree.threshold[order], tree.value[order])
+    return ordered, [len(level) for level in levels]
+
+
+# --- from scikit-learn -----------------------------------------------------------------------------------------------
+
+
+def of_boosting(model: Any, iterations: int | None = None) -> list[Tree]:
+    """The trees of a fitted HistGradientBoosting model (its first `iterations`), one a class and iteration, V = 1."""
+    grown = [tree.nodes for one in model._predictors[:iterations] for tree in one]
+    return [
+        Tree(
+            np.where(nodes["is_leaf"] > 0, -1, nodes["left"].astype(np.int64)),
+            nodes["right"].astype(np.int64),
+            nodes["feature_idx"].astype(np.int64),
+            nodes["num_threshold"],
+            nodes["value"][:, None],
+        )
+        for nodes in grown
+    ]
+
+
+def of_forest(model: Any, values: Any = None) -> list[Tree]:
+    """The trees of a fitted forest, whose sum is its mean; `values(tree.value) -> [nodes, V]` picks what leaves say."""
+    count = len(model.estimators_)
+    found = []
+    for one in model.estimators_:
+        tree = one.tree_
+        said = tree.value[:, :, 0] if values is None else values(tree.value)
+        left = np.asarray(tree.children_left, np.int64)
+        found.append(Tree(left, np.asarray(tree.children_right, np.int64), tree.feature, tree.threshold, said / count))
+    return found

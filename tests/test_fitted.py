@@ -1,0 +1,181 @@
+"""Backbones that are fitted to windows: every one of them, for every kind of target that it serves."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+import backbones
+from backbones import ModelSpec, TargetSpec
+from backbones.fitted import loss_of, outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.model import Model, build_model
+from errors import UsageError
+
+from .runs import go, good, strict
+from .test_combinations import SMALL
+
+CHANNELS, LENGTH = 2, 12
+NAMES = [name for name in backbones.names() if backbones.backbone_class(name).answers]
+SERVED = [(name, kind) for name in NAMES for kind in backbones.backbone_class(name).kinds]
+# What an hour of tuning would find is not asked for: a share of the loss of the best constant.
+ENOUGH = 0.8
+
+
+def windows(kind: str, n: int, seed: int = 0, outputs: int = 3) -> Labelled:
+    """Steps that wander, and targets that depend on the last steps: values, labels or classes [n, outputs]."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(n, CHANNELS, LENGTH)).cumsum(axis=2) / 2
+    score = np.stack([x[:, 0, -1] - x[:, 1, -3:].mean(1), x[:, 1, -1], x.mean(axis=(1, 2))], axis=1)[:, :outputs]
+    score = score + 0.2 * draw.normal(size=score.shape)
+    if kind == "label":
+        score = score > 0.3
+    elif kind == "class":
+        score = np.eye(outputs)[score.argmax(1)]
+    held = torch.from_numpy(x.astype(np.float32))
+    return Labelled(lambda numbers: held[numbers], torch.from_numpy(score.astype(np.float32)), np.arange(n))
+
+
+def small(name: str) -> dict[str, object]:
+    table = backbones.hyper(name)
+    pairs = (word.split("=") for word in SMALL.get(name, "").split())
+    return {key: type(table[key]["default"])(value) for key, value in pairs}
+
+
+def blank(name: str, kind: str, outputs: int = 3, **target) -> Model:
+    sizes = {"channels": CHANNELS, "length": LENGTH, "outputs": outputs, "horizon": 1, "head": "pool"}
+    return build_model(ModelSpec(backbone=name, args=small(name), target=TargetSpec(kind, outputs, **target), **sizes))
+
+
+def fitted(name: str, kind: str, train: Labelled, val: Labelled, seed: int = 1, outputs: int = 3) -> Model:
+    model = blank(name, kind, outputs).eval()
+    model.told = model.backbone.fit_windows(Fitting(train, val, seed, "l1" if kind == "value" else ""))
+    return model
+
+
+def loss(model: Model, on: Labelled, kind: str) -> float:
+    return loss_of(outputs_on(on, model.backbone.answer), on.y, kind, "l1")
+
+
+def constant(on: Labelled, kind: str) -> float:
+    """The loss of the best constant."""
+    mean = on.y.mean(0, keepdim=True).expand_as(on.y)
+    if kind == "value":
+        return loss_of(on.y.median(0, keepdim=True).values.expand_as(on.y), on.y, kind, "l1")
+    return loss_of(mean.log() if kind == "class" else mean.logit(), on.y, kind, "")
+
+
+def state(model: Model) -> bytes:
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("name", "kind"), SERVED)
+def test_it_learns_and_a_state_is_all_that_is_kept(name, kind):
+    train, val, new = (windows(kind, n, seed) for n, seed in ((300, 0), (100, 1), (300, 2)))
+    model = fitted(name, kind, train, val)
+    assert loss(model, new, kind) < ENOUGH * constant(new, kind)
+    assert model.told["windows"] == 300
+    other = blank(name, kind).eval()
+    other.load_state_dict(torch.load(io.BytesIO(state(model)), weights_only=True))
+    x = new.read(torch.arange(50))
+    assert torch.equal(other(x), model(x)) and model(x).shape == (50, 3, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_fixes_every_byte(name):
+    train, val = windows("label", 120), windows("label", 60, 1)
+    first, again = (fitted(name, "label", train, val, seed=3) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(("name", "kind"), SERVED)
+def test_finetuning_learns_what_changed(name, kind):
+    """New windows in which the channels have changed places; before, the old map is worse there than a constant."""
+    train, val = windows(kind, 300), windows(kind, 100, 1)
+    model = fitted(name, kind, train, val)
+
+    def turned(on: Labelled) -> Labelled:
+        return Labelled(lambda numbers: on.read(numbers).flip(1), on.y, on.groups)
+
+    new, judged, later = turned(windows(kind, 600, 3)), turned(windows(kind, 100, 4)), turned(windows(kind, 300, 5))
+    before = loss(model, later, kind)
+    model.backbone.fit_windows(Fitting(new, judged, 1, "l1" if kind == "value" else "", goes_on=True))
+    assert loss(model, later, kind) < 0.8 * before
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "class" in backbones.backbone_class(name).kinds])
+def test_two_classes_and_one_that_training_lacks(name):
+    train, val = windows("class", 150, outputs=2), windows("class", 60, 1, outputs=2)
+    model = fitted(name, "class", train, val, outputs=2)
+    assert loss(model, val, "class") < ENOUGH * constant(val, "class")
+    more = [
+        Labelled(part.read, torch.cat([part.y, torch.zeros(len(part), 1)], 1), part.groups) for part in (train, val)
+    ]
+    three = fitted(name, "class", *more)
+    share = outputs_on(val, three.backbone.answer).softmax(1)
+    assert float(share[:, 2].max()) < 0.2 and share.isfinite().all()
+    assert loss(three, more[1], "class") < ENOUGH * constant(val, "class")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "label" in backbones.backbone_class(name).kinds])
+def test_a_label_that_never_changes(name):
+    train, val = windows("label", 100), windows("label", 60, 1)
+    train.y[:, 1], val.y[:, 1] = 1.0, 1.0
+    said = outputs_on(val, fitted(name, "label", train, val).backbone.answer)
+    assert said.isfinite().all() and float(said[:, 1].sigmoid().min()) > 0.9
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "value" in backbones.backbone_class(name).kinds])
+def test_a_target_that_goes_on_from_its_last_value(name):
+    """Far from zero and drifting: what is learned is the change."""
+    train, val, new = (windows("value", n, seed, outputs=1) for n, seed in ((200, 0), (100, 1), (100, 2)))
+    change = {id(part): part.y for part in (train, val, new)}
+    parts = []
+    for part, level in ((train, 0.0), (val, 20.0), (new, 40.0)):
+        held = part.read(torch.arange(len(part))) + level
+        y = 0.5 * held[:, 0, -1:] + 3.0 + 0.3 * change[id(part)]
+        parts.append(Labelled(lambda numbers, held=held: held[numbers], y, part.groups))
+    model = blank(name, "value", 1, channel=0, scale=0.5, shift=3.0)
+    model.backbone.fit_windows(Fitting(parts[0], parts[1], 1, "l1"))
+    if name in ("boosting", "ridge"):
+        assert loss(model, parts[2], "value") < 0.6  # as level, trees cannot leave the range of training
+    assert loss(model, parts[2], "value") < 2.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_of_whole_series_and_rolling_folds(name, tmp_path, write_csv):
+    """The command line: K classes by `--labels`, folds in time, finetuning, a kind that is not served."""
+    draw = np.random.default_rng(0)
+    kinds = backbones.backbone_class(name).kinds
+    label = draw.integers(0, 3, 60)
+    waves = np.sin(np.arange(20) * (0.3 + 0.4 * label[:, None])) + 0.3 * draw.normal(size=(60, 20))
+    write_csv("a.csv", np.round(waves, 4))
+    write_csv("y.csv", np.eye(3, dtype=int)[label])
+    words = f"--backbone {name} --reference off --no-plots --quiet"
+    words += f" --model-args {SMALL[name]}" if name in SMALL else ""
+    run = good(tmp_path, f"--mode train --task classify --csv a.csv --labels y.csv --test-ratio 0.3 {words}")
+    content = strict(run / "metrics.json")
+    assert content["accuracy"] > 0.5 and content["fit"]["windows"] == 30 and content["epochs"] == 0
+    folds = "--split-mode rolling --folds 2 --val-ratio 0.2 --context-len 6"
+    good(tmp_path, f"--mode train --task classify --csv a.csv --bin-rule gt {folds} {words}")
+    if "value" not in kinds:
+        done = go(tmp_path, f"--mode train --task regress --csv a.csv --context-len 6 {words}")
+        assert done.code == 2 and "these targets are of the kind 'value'" in done.err and "boosting" in done.err
+    good(
+        tmp_path, f"--mode finetune --task classify --csv a.csv --labels y.csv --ckpt {run} --reference off --no-plots"
+    )
+
+
+def test_sizes_that_a_forecast_takes_are_refused_for_windows():
+    with pytest.raises(UsageError, match="lookback is for forecasts"):
+        build_model(
+            ModelSpec(
+                backbone="ridge", args={"lookback": 4}, target=TargetSpec("label", 1), channels=1, length=9, outputs=1,
+                horizon=1, head="pool",
+            )
+        )  # fmt: skip
