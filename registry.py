@@ -68,15 +68,17 @@ class Registry:
         Raises ValueError for a table that is computed: it could not be read without importing the file.
         """
         path = self._file(name)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if _assigned(node) == which:
-                assert isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
-                try:
-                    found: dict[str, Any] = ast.literal_eval(node.value)
-                except ValueError:
-                    raise ValueError(f"{path}:{node.lineno}: {which} must be a literal") from None
-                return found
-        return {}
+        text = path.read_text(encoding="utf-8")
+        # from its name to the next line that begins a statement: parsing whole files was most of the time of `--help`
+        found = re.search(rf"^{which}\b[^=\n]*=(.*?)(?=^[^\s)\]}}])", f"{text}\n.", re.MULTILINE | re.DOTALL)
+        if found is None:
+            return {}
+        try:
+            table: dict[str, Any] = ast.literal_eval(found[1].strip())
+        except ValueError:
+            line = text.count("\n", 0, found.start()) + 1
+            raise ValueError(f"{path}:{line}: {which} must be a literal") from None
+        return table
 
     def _file(self, name: str) -> Path:
         path = self.folder / f"{name}.py"
@@ -85,17 +87,6 @@ class Registry:
     def _holds_table(self, path: Path) -> bool:
         pattern = rf"^{self.required}\b\s*[:=]"  # a look at the text spares parsing the files that are no entries
         return re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
-
-
-def _assigned(node: ast.stmt) -> str:
-    """The one name that a statement gives a value, or an empty string."""
-    if isinstance(node, ast.AnnAssign) and node.value is not None:
-        target: ast.expr = node.target
-    elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-        target = node.targets[0]
-    else:
-        return ""
-    return target.id if isinstance(target, ast.Name) else ""
 
 
 class Namespace:

@@ -13,8 +13,9 @@ import multiprocessing
 import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,12 +86,13 @@ class Worker:
 
 
 class Workers:
-    """Starts workers, from a server that has also imported `modules`."""
+    """Starts workers, from a server that has imported the pipeline and `modules`, so that a trial need not."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self.context = multiprocessing.get_context("forkserver")
-        # the first optimizer imports torch's compiler, which takes seconds: once for all workers
-        self.context.set_forkserver_preload(["pipeline", "torch._dynamo", *modules])
+        self.context.set_forkserver_preload(["pipeline", *modules])
+        with _importable(Path(__file__).parent.parent):
+            forkserver.ensure_running()
 
     def start(self, work: Work, *args: Any) -> Worker:
         """Start `work(*args, on_epoch)` in its own process."""
@@ -115,6 +117,26 @@ class Workers:
             raise content.raised()
         result: dict[str, Any] = content
         return result
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Interpreters that start within find the modules of `folder`, and none of the working directory.
+
+    The server looks for what it is to import before it is told the path of its parent, and leaves out in silence what
+    it does not find.
+    """
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before["PYTHONPATH"]]))
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 # --- in the worker ---------------------------------------------------------------------------------------------------
