@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import cli
+import tasks
 from config import VERSION, RunConfig, core_flags
 from errors import Interrupted, UsageError
 from run import SMALLER, guarded
@@ -42,6 +43,10 @@ NOT_AFTER = (
 
 # Settings that a trial does not depend on and that the names of studies have: an older search goes on under its name.
 NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
+
+
+# Flags that came after studies were named. At their default they are left out: a study of before them has not changed.
+LATER = ("columns",)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -171,7 +176,12 @@ def _duration(text: str) -> float:
 def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
     """What identifies a study: the settings that the value of a trial depends on, and the space."""
     left_out = {flag.name for flag in core_flags() if flag.group == "Speed" or flag.local or not flag.trains}
-    settings = {key: value for key, value in config.flat().items() if key not in left_out}
+    flat = config.flat()
+    later = [flag for flag in (*core_flags(), *tasks.flags(config.task)) if flag.name in LATER]
+    left_out |= {
+        flag.name for flag in later if (tuple(flat[flag.name]) if flag.many else flat[flag.name]) == flag.default
+    }
+    settings = {key: value for key, value in flat.items() if key not in left_out}
     return {"space": {name: dimension.plain() for name, dimension in space.items()}, "settings": settings}
 
 

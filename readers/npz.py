@@ -261,9 +261,7 @@ class _Archive:
         return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []
 
 
-def _choose(
-    archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], wanted_by: str
-) -> list[_Modality]:
+def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], wanted_by: str) -> list[_Modality]:
     """The modalities and channels to read."""
     every = {}
     for name in archive.modalities:
