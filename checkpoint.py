@@ -27,6 +27,7 @@ _MARK = b"tsrun sha256 "
 _COMMENT = len(_MARK) + 64
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
+ENCODER = "attention_encoder.pt"  # the first part of a backbone, trained by itself
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Checkpoint:
     known_scaler : of the F channels known ahead; None where there are none.
     split : how training was split from validation and test.
     sources : sha256 of each file of training.
+    beside : {flag: sha256 of each file} of the other files that training read, such as labels; None in older files.
     training : optimizer, schedule, random states and position, to resume from; None in the best checkpoint.
     adapted : what became of each feature of a modality that was adapted, None where none was.
     schema : version of the file's layout.
@@ -68,6 +70,7 @@ class Checkpoint:
     clock: dict[str, str] | None = None
     split: dict[str, Any] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    beside: dict[str, list[str]] | None = None
     training: dict[str, Any] | None = None
     adapted: dict[str, Any] | None = None
     schema: int = SCHEMA

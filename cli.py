@@ -143,7 +143,8 @@ def parse(argv: Sequence[str]) -> RunConfig:
     problems = [_unknown(word, options) for word in extra]
     if "config" in given and config_file.is_one(given["config"]):
         return _of_experiment(given, problems)
-    raw = _of_file(given.pop("config"), table, problems) if "config" in given else {}
+    path = given.pop("config", "")
+    raw = _of_file(path, table, problems) if path else {}
     raw |= given
     if "task" not in raw and "ckpt" in raw:
         raw |= _task_of(str(raw["ckpt"]))
@@ -151,7 +152,7 @@ def parse(argv: Sequence[str]) -> RunConfig:
         task, owners = raw.get("task"), table[name]
         if "" not in owners and task in tasks.names() and task not in owners:
             problems.append(f"--{name.replace('_', '-')} belongs to --task {' or '.join(owners)}")
-    return _assemble(raw, problems)
+    return replace(_assemble(raw, problems), config_file=path)
 
 
 def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
@@ -164,7 +165,8 @@ def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
         problems.append("--tag NAME is required: the directory of the experiment, such as run_0000")
     refuse(problems)
     written = config_file.parse(path)
-    return replace(_assemble(config_file.settings(written) | given, problems), experiment=written.text)
+    made = _assemble(config_file.settings(written) | given, problems)
+    return replace(made, experiment=written.text, config_file=path)
 
 
 def _task_of(ckpt: str) -> dict[str, Any]:

@@ -219,6 +219,7 @@ class RunConfig:
     plots: bool = _flag(True, "Reporting", "draw plots", trains=False)
 
     experiment: str = ""  # text of the config.py that this run comes from, see experiments/
+    config_file: str = field(default="", compare=False)  # path of the file that flags or an experiment come from
     options: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = field(default=frozenset(), compare=False)
 

@@ -259,7 +259,7 @@ class Judge:
                 "rows": series.n_rows,
                 "channels": list(series.channels),
                 "steps": int(series.offsets[-1]),
-                "files": [source.plain() for source in series.sources],
+                "files": [*(source.plain() for source in series.sources), *self.run_data.beside],
                 "notes": list(series.notes),
                 "left_out": self.run_data.left_out,
             },

@@ -20,9 +20,9 @@ from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_
 from backbones.fitting import Fitting
 from backbones.model import Forecaster, Model, build_model, check_head
 from checkpoint import Checkpoint
-from config import RunConfig, core_flags
+from config import RunConfig
 from dataset import DeviceData, RunData
-from errors import CheckpointError, UsageError
+from errors import UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split, label_means
 from finetune import choose_parameters, modules_of
 from hardware import Precision, peak_memory
@@ -35,7 +35,6 @@ from trainer import Progress, Trainer, clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")
-NOT_RESUMED = {flag.name for flag in core_flags() if not flag.trains}  # may differ when a run is resumed
 
 
 class _Validation:
@@ -290,6 +289,10 @@ class Learner:
         with self.run_data.timed("train"):
             progress = trainer.run()
         self.warnings += trainer.warnings
+        for epochs in progress.lengthened:
+            what = f"begun with --epochs {epochs} and gone on with: not what one run of {config.epochs} epochs gives"
+            self.warnings.append(what)
+            log.warning("warning: %s", what)
         with self.run_data.timed("evaluate"):
             self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
@@ -300,19 +303,14 @@ class Learner:
         return make if self.run_data.derived is not None else cache(make)
 
     def _resume(self, trainer: Trainer) -> None:
-        """Continue the interrupted run of this name; settings and data must be the same."""
+        """Continue the run of this name, of which settings and data are the same, but for more epochs."""
         last = Checkpoint.load(self.folder / checkpoint.LAST)
-        mine, theirs = _comparable(self.config.flat()), _comparable(last.config)
-        changed = sorted(key for key in mine | theirs if mine.get(key) != theirs.get(key))
-        if changed:
-            listed = ", ".join(f"--{key.replace('_', '-')} {theirs.get(key)} (now {mine.get(key)})" for key in changed)
-            what = f"the interrupted run had {listed}"
-            raise CheckpointError(what, where="--resume", hint="--overwrite starts again")
-        if last.sources != self.run_data.series.hashes:
-            raise CheckpointError("the files have changed since the run was interrupted", where="--resume")
+        restore.check_resumed(last, self.run_data, finished=False)
         assert last.training is not None, "the last checkpoint of an interrupted run"
         trainer.restore(last.state, last.training)
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
+        if last.config["epochs"] < self.config.epochs:
+            trainer.progress.lengthened.append(last.config["epochs"])
 
     def calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
         """Choose thresholds on validation, for each of the weights in `states`, and write the checkpoints with them."""
@@ -359,6 +357,7 @@ class Learner:
             references=self.references,
             split=dict(self.split.how),
             sources=series.hashes,
+            beside=restore.checksums(self.run_data.beside),
             training=None if training is None else dict(training),
         )
 
@@ -387,6 +386,7 @@ class Learner:
         references = self._compare(val, scored)
         more: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
         more |= {"fit": self.solution} if self.solution else {}
+        more |= {"lengthened": progress.lengthened} if progress.lengthened else {}
         more |= {"validation": judge.evaluate(val)} if name != "val" else {}
         content = judge.summary(scored, references, **more)
         with self.run_data.timed("artifacts"):
@@ -431,8 +431,3 @@ class Learner:
         model["best_epoch"] = self.progress.best_epoch
         split = describe_split(self.split, self.run_data, self.label_means)
         judge.describe(argv, self.precision, self.warnings, model, split)
-
-
-def _comparable(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that must be the same when a run is resumed."""
-    return {key: value for key, value in flat.items() if key not in NOT_RESUMED}

@@ -24,7 +24,7 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from data import Series
 from dataset import RunData
-from errors import DivergedError
+from errors import CheckpointError, DivergedError
 from experiments.results import Files
 from fusion import adapt, stages
 from hardware import pick_device
@@ -117,6 +117,7 @@ def _read(
 
 def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
     run_data = dataset.open_run_data(config, task, series, timings)
+    run_data.beside = restore.files_beside(config)
     dataset.check_windows(run_data)
     return run_data
 
@@ -127,6 +128,7 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
     restore.check_series(start, config, series, task.derived, lacking)
     known = restore.label_known(start, series, lacking)
     run_data = dataset.open_run_data(config, task, series, timings, label_known=known, per_row=start.per_row)
+    run_data.beside = restore.files_beside(config)
     restore.check_run_data(start, run_data)
     return run_data
 
@@ -238,7 +240,7 @@ def learn(
         return {"dry_run": name} | stages.whole(run_data, task, folds[-1], device, start).sizes(), final
     written = Files(config.experiment) if config.experiment else None
     with RunDir(out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as directory:
-        if directory.complete():
+        if config.resume and _finished(directory, run_data):
             log.warning("this run is complete, there is nothing to resume")
             summary = task.summary if written is None else written.summary
             return json.loads((final / summary).read_text(encoding="utf-8")), final
@@ -257,6 +259,23 @@ def learn(
             content["metrics"] = written.write(learner, directory.path, content)
         directory.commit()
     return content, final
+
+
+def _finished(directory: RunDir, run_data: RunData) -> bool:
+    """Whether the run that is resumed is finished, and stays so; with a larger --epochs it goes on.
+
+    CheckpointError where the run of that name, or a part of it, had other settings or files.
+    """
+    finished = directory.complete()
+    states = [Checkpoint.load(path) for path in directory.states(finished)]
+    if finished and not states:
+        hint = "--overwrite trains it again"
+        what = "has no checkpoint left to compare this command with"
+        raise CheckpointError(what, where=str(directory.final), hint=hint)
+    longer = [restore.check_resumed(last, run_data, finished) for last in states]
+    if any(longer):
+        directory.reopen(finished)
+    return finished and not any(longer)
 
 
 def _name(run_data: RunData, task: Task) -> str:

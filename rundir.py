@@ -139,6 +139,26 @@ class RunDir:
         """Whether `--resume` finds the run finished, with nothing left to resume."""
         return self._resume and self.final.is_dir() and not self.resumable()
 
+    def states(self, finished: bool) -> list[Path]:
+        """The checkpoints that tell with which settings the parts of the run were trained: folds, and stages."""
+        if not finished:
+            return sorted(self.path.glob("**/model.pt"))
+        found = (self.final / name for name in ("model.pt", "model.pt.best", "best_model.pth"))
+        return [path for path in found if path.is_file()][:1]
+
+    def reopen(self, finished: bool) -> None:
+        """Let the finished run, or the finished folds of an interrupted one, be trained for longer.
+
+        A finished run stays as it is: it is a copy that goes on.
+        """
+        for state in (sorted(self.final.glob("fold_*/model.pt")) or [self.final / "model.pt"]) if finished else []:
+            place = self.path / state.parent.relative_to(self.final)
+            place.mkdir(exist_ok=True)
+            for name in ("model.pt.best", "model.pt"):
+                shutil.copy2(state.with_name(name), place)
+        for manifest in self.path.glob("**/manifest.json"):  # it marks a fold as done
+            manifest.unlink()
+
     def commit(self) -> None:
         """Make the run appear under its name; an older run moves to NAME.1, NAME.2, ... or is deleted (overwrite)."""
         if self.final.exists():

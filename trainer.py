@@ -53,6 +53,7 @@ class Progress:
     stale: int = 0  # epochs since the best
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    lengthened: list[int] = field(default_factory=list)  # each --epochs that the run was begun with before it got more
 
 
 class Trainer:

@@ -20,6 +20,7 @@ import torch
 import checkpoint
 from backbones import ModelSpec, backbone_class, names
 from backbones.model import Forecaster, Model
+from checkpoint import ENCODER as ENCODER_FILE
 from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import RunData
@@ -36,7 +37,7 @@ from trainer import Progress, Trainer
 from windows import Readable, read
 
 log = logging.getLogger("tsrun")
-ENCODER_FILE, REST_FILE = "attention_encoder.pt", "gru_model.pt"
+REST_FILE = "gru_model.pt"
 BLOCK = 1 << 16  # steps encoded at once
 
 

@@ -261,6 +261,143 @@ def test_a_complete_run_has_nothing_to_resume(box):
     assert tree(first.directory) == before and again.out == first.out
 
 
+LABELLED = f"--mode train --task regress {TWO} --labels y.csv --groups g.csv {QUICK} --tag r"
+
+
+@pytest.fixture
+def labelled(box) -> Path:
+    """A finished run on labels and groups, with flags in a file."""
+    np.savetxt(box / "y.csv", np.arange(ROWS) % 3, fmt="%d")
+    np.savetxt(box / "z.csv", np.arange(ROWS) % 4, fmt="%d")
+    np.savetxt(box / "g.csv", np.arange(ROWS) // 2, fmt="%d")
+    (box / "c.yaml").write_text("lr: 0.01\npatience: 0\n")
+    good(box, LABELLED, "--config c.yaml")
+    return box
+
+
+def test_a_finished_run_is_not_the_answer_to_another_command(labelled):
+    before = tree(labelled / "artifacts")
+    for words, said in (
+        ("--lr 0.05", "the finished run had --lr 0.01 (now 0.05)"),
+        ("--epochs 1", "--epochs 2 (now 1)"),
+        ("--epochs 3 --seed 3", "--epochs 2 (now 3), --seed 777 (now 3)"),
+        ("--labels z.csv", "--labels y.csv (now z.csv); the files have changed since the run was finished: z.csv"),
+        ("--groups ''", "--groups g.csv (now '')"),
+        ("--eval-split train", "--eval-split '' (now train)"),
+        ("--batch-size 4", "--batch-size 512 (now 4)"),
+    ):
+        done = go(labelled, LABELLED, "--config c.yaml --resume --json", words)
+        assert (done.code, done.out) == (4, "") and said in done.err, words
+        assert "--overwrite starts again" in done.err
+    assert tree(labelled / "artifacts") == before
+    same = go(labelled, LABELLED, "--config c.yaml --resume --plots --threads 1")
+    assert same.code == 0 and "nothing to resume" in same.err
+
+
+def test_a_finished_run_is_not_that_of_other_files(labelled):
+    for name, text in {
+        "y.csv": "9\n" * ROWS,
+        "g.csv": "0\n1\n" * (ROWS // 2),
+        "data/a.csv": None,
+        "c.yaml": "lr: 0.02",
+    }.items():
+        file = labelled / name
+        kept = file.read_text()
+        file.write_text(kept.replace("1", "2") if text is None else text)
+        done = go(labelled, LABELLED, "--config c.yaml --resume")
+        said = (
+            "the finished run had --lr 0.01 (now 0.02)" if name == "c.yaml" else f"since the run was finished: {name}"
+        )
+        assert done.code == 4 and said in done.err
+        file.write_text(kept)
+    assert go(labelled, LABELLED, "--config c.yaml --resume").code == 0
+
+
+def test_every_file_of_a_run_stands_in_its_manifest(labelled):
+    def listed(run: str) -> dict[str, str]:
+        files = strict(labelled / "artifacts" / run / "manifest.json")["data"]["files"]
+        assert all((labelled / file["path"]).stat().st_size == file["bytes"] for file in files)
+        return {file["path"]: file.get("flag", "data") for file in files}
+
+    data = {"data/a.csv": "data", "data/b.csv": "data", "y.csv": "--labels", "g.csv": "--groups"}
+    assert listed("r") == data | {"c.yaml": "--config"}
+    good(
+        labelled,
+        LABELLED.replace("--mode train", "--mode finetune").replace("--tag r", "--tag f"),
+        "--ckpt artifacts/r",
+    )
+    assert listed("f") == data | {"artifacts/r/model.pt.best": "--ckpt"}
+
+
+def test_a_finished_run_goes_on_for_more_epochs(box):
+    """Without a schedule, 2 epochs and 2 more are what 4 are; what stood under the name moves aside."""
+    words = f"{TRAIN} --scheduler none --patience 0"
+    straight = strict(good(box, words, "--epochs 4 --tag straight") / "summary.json")
+    good(box, words, "--tag r")
+    done = go(box, words, "--tag r --epochs 4 --resume")
+    assert done.code == 0 and "begun with --epochs 2 and gone on with" in done.err
+    assert re.findall(r"^epoch (\d)/4", done.err, flags=re.MULTILINE) == ["3", "4"]
+    summary = strict(done.directory / "summary.json")
+    without = {"run", "seconds", "lengthened"}
+    assert summary["lengthened"] == [2]
+    assert {k: v for k, v in summary.items() if k not in without} == {
+        k: v for k, v in straight.items() if k not in without
+    }
+    assert strict(box / "artifacts/r.1/summary.json")["epochs"] == 2
+    assert any("--epochs 2" in text for text in strict(done.directory / "manifest.json")["warnings"])
+    assert go(box, words, "--tag r --epochs 4 --resume").code == 0
+    assert "--epochs 4 (now 2)" in go(box, words, "--tag r --epochs 2 --resume").err
+
+
+def test_folds_go_on_for_more_epochs_and_nothing_else(inside):
+    words = f"{TRAIN} --split-mode rolling --folds 2 --val-ratio 0.2 --scheduler none --patience 0"
+    straight = strict(good(inside, words, "--epochs 3 --tag straight") / "summary.json")
+    argv = shlex.split(f"{words} --tag broken")
+    epochs = []
+
+    def stop(line):
+        epochs.append(line["epoch"])
+        if len(epochs) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        pipeline.learn(cli.parse(argv), argv, CPU, stop)
+    (inside / "data/c.csv").write_bytes((inside / "data/b.csv").read_bytes())
+    for change, said in (("--lr 0.1", "the interrupted run had --lr"), ("--csv data/a.csv data/c.csv", "--csv")):
+        done = go(inside, *argv, change, "--resume")
+        assert done.code == 4 and said in done.err
+    longer = cli.parse([*argv, "--epochs", "3", "--resume"])
+    content, _ = pipeline.learn(longer, argv, CPU)
+    assert content["folds"] == straight["folds"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--backbone ridge --task forecast --horizon 2", "left no state of training to go on from"),
+        ("--epochs 9 --patience 1 --lr 1", "by --patience 1: more epochs change nothing"),
+        (
+            "--optimizer SGD --scheduler OneCycleLR --scheduler-args max_lr=0.1",
+            "had a schedule of 2 epochs (OneCycleLR)",
+        ),
+    ],
+)
+def test_what_cannot_go_on_says_why(box, words, said):
+    good(box, TRAIN, words, "--tag r")
+    before = tree(box / "artifacts")
+    done = go(box, TRAIN, words, "--tag r --epochs 12 --resume")
+    assert done.code == 4 and said in done.err
+    assert tree(box / "artifacts") == before
+
+
+def test_a_finished_run_without_a_checkpoint_is_not_taken_on_trust(box):
+    directory = good(box, TRAIN)
+    for name in ("model.pt", "model.pt.best"):
+        (directory / name).unlink()
+    done = go(box, TRAIN, "--resume")
+    assert done.code == 4 and "has no checkpoint left to compare this command with" in done.err
+
+
 # ---- a run that fails
 
 

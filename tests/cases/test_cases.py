@@ -13,8 +13,6 @@ from .conftest import CASES
 OPEN: set[str] = {
     "e-label-columns-by-place",
     "e-onnx-nan-becomes-number",
-    "e-resume-finished-other-settings",
-    "e-resume-other-labels-or-groups",
     "e-stream-first-message-clock",
     "n-03-lines-of-one-time",
     "n-04-double-hour-dropped",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -105,3 +107,34 @@ def test_a_study_is_the_same_wherever_its_files_lie(case):
         done = forkserver.run(ROOT / "search.py", *line.split(), cwd=place.folder, nested=True)
         assert done.returncode == 0, done.stderr
     assert "2 of 2 done" in done.stderr
+
+
+def test_a_finished_run_is_not_the_answer_to_another_command(case):
+    place = case("e-resume-finished-other-settings")
+    place.make()
+    first, *others = place.commands
+    assert place.go(first).code == 0
+    for words in others:
+        done = place.go(words)
+        assert (done.code, done.out) == (4, "")
+        assert "the finished run had --" in done.err
+        assert "--epochs 2 (now 30), --lr 0.001 (now 0.05)" in done.err
+    assert "--labels val.csv (now other.csv)" in done.err
+    assert place.go(first, "--resume").code == 0
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_is_not_resumed_with_other_labels_or_groups(case):
+    place = case("e-resume-other-labels-or-groups")
+    place.make("0", "6")
+    words = re.search(r'RUN="python run.py ([^"]*)"', (place.folder / "cmd.txt").read_text())[1]
+    command = [sys.executable, str(ROOT / "run.py"), *words.split()]
+    running = forkserver.Popen(command, cwd=place.folder, stderr=subprocess.PIPE, text=True)
+    assert any("epoch 2/200" in line for line in running.stderr)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode == 130
+    for changed, said in ((("0", "5"), "grp.csv"), (("1000", "6"), "val.csv")):
+        place.make(*changed)
+        done = place.go(f"{words} --resume")
+        assert done.code == 4 and f"the files have changed since the run was interrupted: {said}" in done.err
