@@ -50,6 +50,7 @@ class Series:
     known : names of F channels whose future values are known.
     after : float32 [F, N, A], their values in the A steps after each row, NaN where not given; or None.
     modalities : (name, number of channels) of each group of adjacent channels, in order; () where all are one group.
+    filled : mask [C, total] of the values that `--nan` made up, which may be input and are never scored; or None.
 
     Arrays that do not fit each other are a programming error: AssertionError.
     """
@@ -68,6 +69,7 @@ class Series:
     known: tuple[str, ...] = ()
     after: np.ndarray | None = None
     modalities: tuple[tuple[str, int], ...] = ()
+    filled: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         assert self.values.dtype == np.float32 and self.values.shape == (len(self.channels), self.offsets[-1])
@@ -75,6 +77,7 @@ class Series:
         assert self.labels is None or self.labels.shape == (len(self.rows), len(self.label_names))
         assert self.groups is None or self.groups.shape == (len(self.rows),)
         assert not self.modalities or sum(count for _, count in self.modalities) == len(self.channels)
+        assert self.filled is None or self.filled.shape == self.values.shape
         assert (self.time is None) == (self.clock is None)
         assert self.after is None or self.after.shape[:2] == (len(self.known), len(self.rows))
         assert self.time is None or (self.time.dtype == np.int64 and self.time.shape == (self.offsets[-1],))

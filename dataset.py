@@ -26,7 +26,7 @@ from scaler import Scaler
 from splits import Split
 from tasks.base import DerivedFeatures, Task
 from tasks.predictions import EvalContext
-from tasks.targets import Targets
+from tasks.targets import Course, Targets
 from windows import Index, Readable, Windows
 
 log = logging.getLogger("tsrun")
@@ -105,8 +105,12 @@ class RunData:
         return self.targets.at(index)
 
     def truth(self, task: Task, index: Index) -> np.ndarray:
-        """The label in the units of a fitted `task`, at the targets of an index of n windows: [n, K, H]."""
-        return task.truth(self.truth_raw(index))
+        """The label in the units of a fitted `task`, at the targets of an index of n windows: [n, K, H].
+
+        NaN where it is made up (`--nan ffill`, `--nan zero`): that is not scored.
+        """
+        assert self.targets is not None
+        return task.truth(self.targets.scored_at(index))
 
     def seen(self, task: Task, index: Index) -> np.ndarray:
         """Mask [total] of the steps of the model's input that training on the windows of `index` sees."""
@@ -123,11 +127,13 @@ class RunData:
 
         Returns
         -------
-        [n, K, 1] where a target is one step, else [1, K, steps] with each step of the windows once, or a Sample.
+        [n, K, 1] where a target is one step, else [1, K, steps] with each step of the windows once, or a Sample: for a
+        task that continues its input a Course.
         """
         assert self.targets is not None
         if task.autoregressive:
-            return self.targets.during(self.seen(task, index))
+            targets, offsets = self.targets, self.series.offsets
+            return Course(targets.values, self.seen(task, index), offsets, targets.filled)
         if index.horizon == 1:
             return self.truth_raw(index)
         return self.targets.during(index.targeted(int(self.series.offsets[-1])))
@@ -236,6 +242,8 @@ def open_run_data(
     else:
         usable_y = targets.usable()
         usable_y &= True if per_row else known_ahead
+        if not task.autoregressive:  # else those of a target's steps that are made up are left out when it is scored
+            usable_y &= targets.measured()
     if task.target_in_context:
         index, judged = _windows_on_target(config, task, series, usable_x & usable_y)
         ahead = index.of_rows(np.zeros(series.n_rows, bool))
@@ -353,6 +361,7 @@ class DeviceData:
     device : the model's; data that are too large for it stay in the host's memory.
     forecast : what a forecasting head is asked for; None for other heads.
     known_scaler : of the F channels known ahead; None where there are none.
+    train : the windows of training; None where these are not the data of training.
 
     Attributes
     ----------
@@ -370,8 +379,9 @@ class DeviceData:
         device: torch.device,
         forecast: ForecastSpec | None = None,
         known_scaler: Scaler | None = None,
+        train: Index | None = None,
     ) -> None:
-        self.run_data, self.task, self.scaler = run_data, task, scaler
+        self.run_data, self.task, self.scaler, self.train = run_data, task, scaler, train
         self.scaled = np.zeros((0, 0), np.float32) if run_data.derived is not None else scaler.apply(run_data.values())
         data_device = device_for(2 * max(self.scaled.nbytes, run_data.series.values.nbytes), device)
         self.inputs = self._inputs(data_device)
@@ -419,6 +429,7 @@ class DeviceData:
             per_row=run_data.per_row,
             seed=run_data.config.seed,
             scaler=self.scaler.plain(),
+            train=self.train,
         )
 
 

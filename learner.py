@@ -223,7 +223,7 @@ class Learner:
         """Put the scaled data and the model on the device; files will be written into `folder`."""
         self.folder = folder
         self.device_data = DeviceData(
-            self.run_data, self.task, self.scaler, self.device, self.forecast, self.known_scaler
+            self.run_data, self.task, self.scaler, self.device, self.forecast, self.known_scaler, self.split.train
         )
         self.model.to(self.device)
 
@@ -319,7 +319,7 @@ class Learner:
             scored = self.evaluator().score(self.split.val)
             # For weights that were fitted on validation too, nothing is left to choose on.
             val = None if self.solution.get("refit") else scored
-            self.calibration = self.task.choose_thresholds(val, self.names)
+            self.calibration = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
             trivial = References(self.device_data, self.names, train=None)
             self.references = trivial.choose_thresholds(scored, self.references)
             self._save(kind, weights, training if kind == "last" else None)

@@ -134,7 +134,10 @@ class Inference:
     def device_data(self) -> DeviceData:
         """The data as the model of the checkpoint sees them: scaled, on the device."""
         start = self.start
-        return DeviceData(self.run_data, self.task, start.scaler, self.device, start.model.forecast, start.known_scaler)
+        train = None if self.made is None else self.made.train
+        return DeviceData(
+            self.run_data, self.task, start.scaler, self.device, start.model.forecast, start.known_scaler, train
+        )
 
     def _try_out(self, device_data: DeviceData, precision: Precision, runner: Runner) -> None:
         windows = device_data.windows(self.index if len(self.index) else self.run_data.ahead)

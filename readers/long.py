@@ -93,7 +93,7 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     check_lengths(rows)
     clock = target or common_clock(rows)
     rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
-    gaps = _fill(rows, channels, nan)
+    gaps, filled = _fill(rows, channels, nan)
     return Series(
         values=rows.values,
         offsets=rows.offsets,
@@ -105,6 +105,7 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
         clock=clock,
         known=tuple(known),
         after=after,
+        filled=filled,
     )
 
 
@@ -195,11 +196,14 @@ def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
     return cut, after
 
 
-def _fill(rows: Rows, channels: Sequence[str], policy: str) -> list[str]:
-    """Treat missing and infinite values in place; returns the note. DataError under `error`."""
+def _fill(rows: Rows, channels: Sequence[str], policy: str) -> tuple[list[str], np.ndarray | None]:
+    """Treat missing and infinite values in place; returns the note, and which values are made up [C, total].
+
+    DataError under `error`.
+    """
     counts = count_gaps(rows.values)
     if not any(counts):
-        return []
+        return [], None
     finite = np.isfinite(rows.values).all(axis=0)
     if policy == "error":
         at = int(np.argmin(finite))
@@ -208,5 +212,5 @@ def _fill(rows: Rows, channels: Sequence[str], policy: str) -> list[str]:
         what = f"{counted(*counts)}, in column {channels[channel]!r}"
         raise gap_error(rows.values[channel, at], what, f"{rows.locate(at)}{column}")
     gappy = [file.path for file, (start, end) in zip(rows.of, rows.spans(), strict=True) if not finite[start:end].all()]
-    done = fill(rows.values, rows.offsets, policy)
-    return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}"]
+    done, filled = fill(rows.values, rows.offsets, policy)
+    return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}"], filled

@@ -60,7 +60,7 @@ def gap_error(value: np.floating, what: str, where: str) -> DataError:
     return DataError(f"{kind} value, the first of {what}", where=where, hint=HINT)
 
 
-def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> str:
+def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.ndarray | None]:
     """Treat missing and infinite values as the policy (not `error`) says, in place; infinite ones count as missing.
 
     Parameters
@@ -71,15 +71,17 @@ def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> str:
 
     Returns
     -------
-    What was done, for a note.
+    What was done, for a note; and the mask [C, total] of the values that are made up, None under `drop`.
     """
-    leading = 0
-    for channel in values:
+    leading, made_up = 0, None if policy == "drop" else np.zeros(values.shape, bool)
+    for c, channel in enumerate(values):
         gaps = ~np.isfinite(channel)
         if gaps.any():
             channel[gaps] = 0 if policy == "zero" else np.nan
             leading += fill_forward(channel, offsets) if policy == "ffill" else 0
-    return _DONE[policy] + (f"; {leading:,} at the start of a row left as gaps" if policy == "ffill" else "")
+        if made_up is not None:
+            np.logical_and(gaps, ~np.isnan(channel), out=made_up[c])
+    return _DONE[policy] + (f"; {leading:,} at the start of a row left as gaps" if policy == "ffill" else ""), made_up
 
 
 def fill_forward(channel: np.ndarray, offsets: np.ndarray) -> int:

@@ -105,11 +105,13 @@ def read_npz(
         chosen = _choose(archive, columns, free, wanted_by)
         values = np.empty((sum(len(m.features) for m in chosen), n * steps), np.float32)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
-        notes, begin = [], 0
+        notes, begin, masks = [], 0, []
         for modality in chosen:  # one at a time: a modality is held twice, never the whole file
             part = values[begin : begin + len(modality.features)]
             part[:] = archive.numbers(modality.name).reshape(n * steps, -1).T[modality.chosen]
-            notes += _fill(part, offsets, modality, nan, file)
+            gaps, made_up = _fill(part, offsets, modality, nan, file)
+            notes += gaps
+            masks.append(np.broadcast_to(False, part.shape) if made_up is None else made_up)
             begin += len(part)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
         array = "" if beside else groups
@@ -125,6 +127,7 @@ def read_npz(
             sources=(Source(str(file), sha256_of(file), file.stat().st_size, (n, steps)),),
             notes=(*notes, *archive.ignored(array)),
             modalities=tuple((m.name, len(m.features)) for m in chosen),
+            filled=np.concatenate(masks) if any(mask.any() for mask in masks) else None,
         )
     return attach(series, "", groups if beside else "", named=False, dialect=Dialect(sep, decimal))
 
@@ -297,14 +300,20 @@ def _pick(found: _Modality, wanted: Sequence[str], path: Path, wanted_by: str) -
     return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
 
 
-def _fill(part: np.ndarray, offsets: np.ndarray, modality: _Modality, policy: str, path: Path) -> list[str]:
-    """Treat missing and infinite values [d, N * T] of a modality in place; returns the note. DataError on `error`."""
+def _fill(
+    part: np.ndarray, offsets: np.ndarray, modality: _Modality, policy: str, path: Path
+) -> tuple[list[str], np.ndarray | None]:
+    """Treat missing and infinite values [d, N * T] of a modality in place; returns the note, and which are made up.
+
+    DataError on `error`.
+    """
     counts = count_gaps(part)
     if not any(counts):
-        return []
+        return [], None
     if policy == "error":
         feature, at = divmod(int(np.argmin(np.isfinite(part))), part.shape[1])
         row, step = divmod(at, int(offsets[1]))
         what = f"{counted(*count_gaps(part[feature]))} in {modality.channels[feature]}"
         raise gap_error(part[feature, at], what, f"{path}:{modality.name}[{row}], step {step}")
-    return [f"{counted(*counts)} in {modality.name}: {fill(part, offsets, policy)}"]
+    done, made_up = fill(part, offsets, policy)
+    return [f"{counted(*counts)} in {modality.name}: {done}"], made_up

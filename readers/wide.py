@@ -65,13 +65,15 @@ def read_wide(
     if (ends < length).any():
         values = _cut_rows(values, ends, length)
         notes.append(_note_ends(ends, length))
+    gaps, filled = _fill(values, offsets, files, facts, nan)
     series = Series(
         values=values,
         offsets=offsets,
         channels=_channel_names(files),
         rows=ids or tuple(map(str, range(n_rows))),
         sources=tuple(Source(str(path), f.sha256, f.bytes, f.shape) for path, f in zip(files, facts, strict=True)),
-        notes=(*notes, *_fill(values, offsets, files, facts, nan)),
+        notes=(*notes, *gaps),
+        filled=filled,
     )
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
 
@@ -200,14 +202,17 @@ def _note_ends(ends: np.ndarray, length: int) -> str:
 
 def _fill(
     values: np.ndarray, offsets: np.ndarray, paths: Sequence[Path], facts: Sequence[Facts], policy: str
-) -> list[str]:
-    """Treat missing and infinite values [C, total] in place; returns the note. DataError under `error`."""
+) -> tuple[list[str], np.ndarray | None]:
+    """Treat missing and infinite values [C, total] in place; returns the note, and which values are made up [C, total].
+
+    DataError under `error`.
+    """
     counts = {
         channel: count_gaps(values[channel]) for channel, found in enumerate(facts) if found.missing or found.infinite
     }
     counts = {channel: gaps for channel, gaps in counts.items() if any(gaps)}
     if not counts:
-        return []
+        return [], None
     missing, infinite = (sum(gaps) for gaps in zip(*counts.values(), strict=True))
     count = f"{counted(missing, infinite)} in {abridge([paths[channel] for channel in counts])}"
     if policy == "error":
@@ -216,4 +221,5 @@ def _fill(
         row = int(np.searchsorted(offsets, at, "right")) - 1
         location = facts[channel].location(row, at - int(offsets[row]))
         raise gap_error(values[channel, at], count, f"{paths[channel]}:{location}")
-    return [f"{count}: {fill(values, offsets, policy)}"]
+    done, filled = fill(values, offsets, policy)
+    return [f"{count}: {done}"], filled

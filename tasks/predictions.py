@@ -52,6 +52,7 @@ class EvalContext:
     per_row: bool
     seed: int
     scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
+    train: Index | None = None  # the windows of training; None where these are not the data of training
 
     def raw(self, index: Index) -> np.ndarray:
         """The label in the data's units, at the targets of an index of n windows: [n, K, H]."""

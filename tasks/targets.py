@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,21 +28,72 @@ class Sample(Protocol):
 
 
 @dataclass(frozen=True)
+class Course:
+    """How K targets went while training saw them: not one array of steps, since what lies side by side in one may be
+    two series, or days apart.
+
+    values : [K, total], NaN where unknown.
+    seen : mask [total] of the steps that training sees.
+    offsets : int64 [N + 1], where each row begins and ends.
+    filled : mask [K, total] of the values that are made up; None: no such.
+    """
+
+    values: np.ndarray
+    seen: np.ndarray
+    offsets: np.ndarray
+    filled: np.ndarray | None = None
+
+    def flat(self) -> np.ndarray:
+        """Every step that is seen, [1, K, steps]."""
+        return self.values[:, self.seen][None]
+
+    def means(self) -> list[float]:
+        """The mean of each of the K targets; [] where nothing is seen."""
+        return [float(v) for v in self.flat().mean(axis=(0, 2), dtype=np.float64)] if self.seen.any() else []
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """What was measured and seen of each row, [K, n] from the first such step to the last; NaN at all others."""
+        for begin, end in pairwise(self.offsets.tolist()):
+            at = np.flatnonzero(self.seen[begin:end])
+            if len(at):
+                part = slice(begin + int(at[0]), begin + int(at[-1]) + 1)
+                lost: np.ndarray = np.tile(~self.seen[part], (len(self.values), 1))
+                if self.filled is not None:
+                    lost |= self.filled[:, part]
+                yield np.where(lost, np.nan, self.values[:, part])
+
+
+@dataclass(frozen=True)
 class Targets:
-    """What targets are made from: values [K, total] along time, or [K, N] one a row; NaN where unknown."""
+    """What targets are made from: values [K, total] along time, or [K, N] one a row; NaN where unknown.
+
+    `filled` is a mask of the same shape of the values that are made up (None: no such), which are not scored.
+    """
 
     values: np.ndarray
     names: tuple[str, ...]
     per_row: bool
+    filled: np.ndarray | None = field(default=None, kw_only=True)
 
     def usable(self) -> np.ndarray:
         """Mask [total] (or [N]) of where all outputs are known."""
         known: np.ndarray = ~np.isnan(self.values).any(axis=0)
         return known
 
+    def measured(self) -> np.ndarray:
+        """Mask [total] (or [N]) of where no output is made up."""
+        if self.filled is None:
+            return np.ones(self.values.shape[1], bool)
+        return np.logical_not(self.filled.any(axis=0))
+
     def at(self, index: Index) -> np.ndarray:
         """The labels in the data's units, at the targets of an index of n windows: [n, K, H]."""
         return spans(self.values, index)
+
+    def scored_at(self, index: Index) -> np.ndarray:
+        """The same with NaN where a label is made up: what predictions are scored against."""
+        labels = self.at(index)
+        return labels if self.filled is None else np.where(spans(self.filled, index), np.nan, labels)
 
     def during(self, steps: np.ndarray) -> Any:
         """The labels at the steps of a mask, each once: [1, K, steps], or a Sample."""
@@ -80,5 +132,6 @@ def label_targets(series: Series, config: RunConfig) -> Targets | None:
             f"there is no channel {config.label_src_ch}: {series.n_channels} given, counted from 0",
             where="--label-src-ch",
         )
-    channel = config.label_src_ch
-    return Targets(series.values[channel : channel + 1], (series.channels[channel],), per_row=False)
+    one = slice(config.label_src_ch, config.label_src_ch + 1)
+    filled = None if series.filled is None else series.filled[one]
+    return Targets(series.values[one], series.channels[one], per_row=False, filled=filled)

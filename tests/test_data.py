@@ -479,6 +479,8 @@ def test_missing_policies(put, monkeypatch, policy, expected, note):
     whole = put("1,2,3\n4,5,6\n7,8,9\n", "whole.csv")
     series = read(whole, put(GAPS), nan=policy)
     np.testing.assert_array_equal(series.values, [[1, 2, 3, 4, 5, 6, 7, 8, 9], expected])
+    lost = [[False] * 9, [at in (1, 3, 4, 6, 8) and not np.isnan(value) for at, value in enumerate(expected)]]
+    assert series.filled is None if policy == "drop" else series.filled.tolist() == lost
     (line,) = series.notes
     assert "4 missing and 1 infinite" in line and "a.csv" in line and "whole.csv" not in line and note in line
 

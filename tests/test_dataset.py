@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -235,7 +236,7 @@ def test_a_forecast_is_fitted_to_each_step_of_its_windows_once(stride):
         for start in range(begin, begin + 15, stride):
             steps |= set(range(start + 4, start + 6))
         steps |= set(range(begin, begin + 4 + (14 // stride) * stride))  # from a run's first context to its last
-    assert run_data.sample(task, run_data.index).tolist() == [[series.values[1, sorted(steps)].tolist()]]
+    assert run_data.sample(task, run_data.index).flat().tolist() == [[series.values[1, sorted(steps)].tolist()]]
 
 
 def test_windows_that_are_judged_may_be_others_than_those_of_training():
@@ -391,3 +392,20 @@ def test_seconds_of_a_part_add_up(monkeypatch):
         with run_data.timed("train"):
             pass
     assert run_data.timings == {"train": 3.5}
+
+
+def test_a_made_up_label_is_no_target_and_a_made_up_step_of_a_forecast_is_not_scored():
+    series = series_of([20, 12])
+    filled = np.zeros(series.values.shape, bool)
+    filled[0, [6, 7, 25]] = True
+    series = replace(series, filled=filled)
+    run_data, _ = opened("regress", series, 4, label_src_ch=0, label_offset=1)
+    assert run_data.index.targets().tolist() == [t for t in (*range(4, 20), *range(24, 32)) if t not in (6, 7, 25)]
+    other, _ = opened("regress", series, 4, label_src_ch=1, label_offset=1)
+    assert len(other.index) == 16 + 8
+    run_data, task = opened("forecast", series, 4, {"horizon": 3})
+    task.fit(run_data.sample(task, run_data.index), run_data.targets.names)
+    truth = run_data.truth(task, run_data.index)
+    at = run_data.index.targets()[:, None] + np.arange(3)
+    assert np.array_equal(np.isnan(truth).transpose(1, 0, 2), filled[:, at])
+    assert len(run_data.index) == 14 + 6 and np.isfinite(run_data.truth_raw(run_data.index)).all()

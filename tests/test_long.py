@@ -787,6 +787,10 @@ def test_missing_policies(put, policy, expected, note):
     gappy = put(table(hours("2024", 4), *zip(*GAPS, strict=True), head="t,x,y,z"))
     long = read(whole, gappy, nan=policy)
     np.testing.assert_array_equal(long.values, [[7, 8, 9, *row] for row in expected])
+    known = [[1, 0, 0, 1], [0, 0, 1, 0], [1, 1, 0, 0]]  # what GAPS holds of x, y and z
+    rows = zip(known, expected, strict=True)
+    lost = [[False] * 3 + [not k and not np.isnan(v) for k, v in zip(*row, strict=True)] for row in rows]
+    assert long.filled is None if policy == "drop" else long.filled.tolist() == lost
     (line,) = long.notes
     assert "5 missing and 2 infinite values in" in line and "a.csv" in line and "whole.csv" not in line and note in line
 

@@ -149,6 +149,8 @@ def test_missing_values_of_one_sensor_obey_nan(file):
     assert np.isnan(dropped.values[1]).sum() == 3 and not np.isnan(dropped.values[[0, 2, 3, 4]]).any()
     filled = read(path, nan="ffill").values[1].reshape(N, T)
     assert np.isnan(filled[0, 0]) and filled[3, 4] == filled[3, 5] == held[3, 3, 1]
+    made_up = read(path, nan="ffill").filled
+    assert made_up.sum() == 2 and made_up[1].reshape(N, T)[3, 4:6].all() and dropped.filled is None
     assert read(path, nan="zero").values[1].reshape(N, T)[3, 5] == 0
     assert read(path, nan="ffill").notes == (
         "2 missing and 1 infinite values in visual: filled with the value before in the row; "
