@@ -110,8 +110,8 @@ class References:
         {name: calibration} of all predictors.
         """
         fresh = {name: make for name, make in self.predictors.items() if name not in known}
-        names = self.eval_context.names
-        return {**known} | {n: self.task.choose_thresholds(_by(make, val), names) for n, make in fresh.items()}
+        names, choose = self.eval_context.names, self.task.choose_thresholds
+        return {**known} | {n: choose(_by(make, val), names, self.eval_context) for n, make in fresh.items()}
 
     def judge(self, scored: Predictions, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """{name: metrics} of each predictor on the windows that the model is scored on."""

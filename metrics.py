@@ -233,66 +233,99 @@ def forecast_metrics(
     *,
     mean: Sequence[float],
     std: Sequence[float],
-    naive: Sequence[float],
 ) -> dict[str, Any]:
-    """Errors of forecasts, summed over all windows in float64.
+    """Errors of forecasts, summed in float64 over all windows, channels and steps whose truth is known (not NaN).
 
     Parameters
     ----------
     truth, pred : `[n, K, H]`, standardised: original value = value * std + mean.
     names : the K channels.
     mean, std : `[K]`, the scale of each channel.
-    naive : `[K]`, the mean absolute error of the seasonal-naive forecast within training, standardised: the
-        denominator of MASE (Hyndman and Koehler 2006, equation 7); 0 makes it undefined.
 
     Returns
     -------
     n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
     `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
-    are 0); mase, the mean over the channels for which it is defined, or None.
+    are 0).
     """
     if truth.shape != pred.shape or truth.ndim != 3:
         raise ValueError(f"truth {truth.shape} and pred {pred.shape} must both be [n, K, H]")
     n = len(truth)
     centre, scale = (np.asarray(part, np.float64)[:, None] for part in (mean, std))
-    square, absolute, relative = (np.zeros(truth.shape[1:]) for _ in range(3))
+    count, square, absolute, relative = (np.zeros(truth.shape[1:]) for _ in range(4))
     for begin in range(0, n, FORECAST_BLOCK):
         y, p = (part[begin : begin + FORECAST_BLOCK].astype(np.float64) for part in (truth, pred))
+        known = ~np.isnan(y)
+        y = np.where(known, y, p)  # an error of 0, which does not count
         error = np.abs(p - y)
+        count += known.sum(axis=0)
         square += (error**2).sum(axis=0)
         absolute += error.sum(axis=0)
         size = np.abs(y * scale + centre) + np.abs(p * scale + centre)
         relative += np.divide(200 * scale * error, size, out=np.zeros_like(error), where=size > 0).sum(axis=0)
-    mse, mae, smape = square / n, absolute / n, relative / n
-    mase = [float(m / base) if base > 0 else None for m, base in zip(mae.mean(axis=1), naive, strict=True)]
-    known = [value for value in mase if value is not None]
-    report = {"n": n, **_errors(mse, mae, names), "mase": float(np.mean(known)) if known else None}
-    original = _errors(mse * scale**2, mae * scale, names)
-    original["smape"] = float(smape.mean())
+    original = _errors(square * scale**2, absolute * scale, count, names)
+    original["smape"] = _ratio(relative, count)
     for k, name in enumerate(names):
-        original["per_channel"][name] |= {"mase": mase[k], "smape": float(smape[k].mean())}
-    return report | {"original": original}
+        original["per_channel"][name]["smape"] = _ratio(relative[k], count[k])
+    return {"n": n, **_errors(square, absolute, count, names), "original": original}
 
 
-def _errors(mse: np.ndarray, mae: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Mean squared and absolute errors `[K, H]` as figures: over all, by channel, by step ahead."""
+def _ratio(total: np.ndarray, count: np.ndarray) -> float:
+    """The mean of what was summed and counted `[...]`; NaN where nothing was."""
+    return float(total.sum() / count.sum()) if count.sum() else math.nan
 
-    def three(square: np.ndarray, absolute: np.ndarray) -> dict[str, float]:
-        return {"mse": float(square.mean()), "mae": float(absolute.mean()), "rmse": math.sqrt(square.mean())}
 
-    per_channel: dict[str, Any] = {name: three(mse[k], mae[k]) for k, name in enumerate(names)}
-    steps = {"mse": mse.mean(axis=0), "mae": mae.mean(axis=0), "rmse": np.sqrt(mse.mean(axis=0))}
-    return three(mse, mae) | {
-        "per_channel": per_channel,
-        "per_step": {name: [float(v) for v in values] for name, values in steps.items()},
+def _errors(square: np.ndarray, absolute: np.ndarray, count: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Sums of squared and absolute errors `[K, H]` as figures: over all, by channel, by step ahead."""
+
+    def three(part: Any) -> dict[str, float]:
+        mse = _ratio(square[part], count[part])
+        return {"mse": mse, "mae": _ratio(absolute[part], count[part]), "rmse": math.sqrt(mse)}
+
+    steps = [three((slice(None), h)) for h in range(count.shape[1])]
+    return three(...) | {
+        "per_channel": {name: three(k) for k, name in enumerate(names)},
+        "per_step": {name: [step[name] for step in steps] for name in ("mse", "mae", "rmse")},
     }
 
 
-def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> float:
-    """The mean pinball loss of `pred [n, K * Q, H]`, Q levels for each of K targets in turn, for `truth [n, K, H]`."""
+def scaled_errors(truth: np.ndarray, pred: np.ndarray, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The mean absolute error of each series and channel, divided by its scale: `[N, K]`, for MASE.
+
+    Parameters
+    ----------
+    truth, pred : `[n, K, H]`; NaN in truth does not count.
+    rows : `[n]`, the series of each window, 0 .. N - 1.
+    scale : `[N, K]`, in the unit of truth. NaN where it is NaN or 0, and where a series has no known truth.
+    """
+    total, count = np.zeros_like(scale), np.zeros_like(scale)
+    for begin in range(0, len(truth), FORECAST_BLOCK):
+        part = slice(begin, begin + FORECAST_BLOCK)
+        error = np.abs(pred[part].astype(np.float64) - truth[part])
+        np.add.at(total, rows[part], np.nansum(error, axis=2))
+        np.add.at(count, rows[part], (~np.isnan(error)).sum(axis=2))
+    fair = (count > 0) & (scale > 0)
+    scaled: np.ndarray = np.divide(total, count * scale, out=np.full_like(total, np.nan), where=fair)
+    return scaled
+
+
+def known_mean(values: np.ndarray) -> float | None:
+    """The mean of the values that are not NaN; None where there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else None
+
+
+def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> float | None:
+    """The mean pinball loss of `pred [n, K * Q, H]`, Q levels for each of K targets in turn, for `truth [n, K, H]`.
+
+    NaN in truth does not count; None where nothing does.
+    """
+    known = ~np.isnan(truth)
+    if not known.any():
+        return None
     total = 0.0
     for q, level in enumerate(levels):
-        error = truth - pred[:, q :: len(levels)]
+        error = (truth - pred[:, q :: len(levels)])[known]
         total += float(np.mean(np.maximum(level * error, (level - 1) * error), dtype=np.float64))
     return total / len(levels)
 
@@ -301,25 +334,33 @@ def conformal_margin(truth: np.ndarray, low: np.ndarray, high: np.ndarray, cover
     """By how much intervals must widen (or, if negative, may shrink) to reach the coverage, float32 `[K, H]`.
 
     Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each channel
-    and step; the largest where n is too small for that rank. All inputs are `[n, K, H]`.
+    and step; the largest where n is too small for that rank. All inputs are `[n, K, H]`; n counts the windows whose
+    truth is not NaN, and a channel and step without any has the largest margin of its channel.
     """
-    n = len(truth)
-    rank = min(math.ceil((n + 1) * coverage), n) - 1
     margin = np.empty(truth.shape[1:], np.float32)
     for k in range(truth.shape[1]):  # one channel at a time, which limits the copies
         score = np.maximum(low[:, k] - truth[:, k], truth[:, k] - high[:, k])
-        margin[k] = np.partition(score, rank, axis=0)[rank]
+        n = (~np.isnan(score)).sum(axis=0)
+        rank = np.maximum(np.minimum(np.ceil((n + 1) * coverage).astype(int), n) - 1, 0)
+        score = np.partition(score, np.unique(rank), axis=0)  # NaN comes last
+        margin[k] = np.take_along_axis(score, rank[None], axis=0)[0]
+        margin[k, n == 0] = np.nanmax(margin[k], initial=0)
     return margin
 
 
 def interval_metrics(
     truth: np.ndarray, low: np.ndarray, high: np.ndarray, names: Sequence[str], std: Sequence[float]
 ) -> dict[str, Any]:
-    """Coverage of intervals, and their mean width in the channels' units (`std` `[K]`); the inputs are `[n, K, H]`."""
-    inside = ((truth >= low) & (truth <= high)).mean(axis=(0, 2))
+    """Coverage of intervals, and their mean width in the channels' units (`std` `[K]`); the inputs are `[n, K, H]`.
+
+    NaN in truth does not count for the coverage.
+    """
+    inside = np.where(np.isnan(truth), np.nan, (truth >= low) & (truth <= high))
     width = (high - low).mean(axis=(0, 2), dtype=np.float64) * np.asarray(std)
-    per_channel = {name: {"coverage": float(inside[k]), "width": float(width[k])} for k, name in enumerate(names)}
-    return {"coverage": float(inside.mean()), "per_channel": per_channel}
+    per_channel = {
+        name: {"coverage": known_mean(inside[:, k]), "width": float(width[k])} for k, name in enumerate(names)
+    }
+    return {"coverage": known_mean(inside), "per_channel": per_channel}
 
 
 def clean_json(obj: Any) -> Any:

@@ -68,7 +68,7 @@ class Ensemble(RunBlend):
 
     def _error_grams(self, val: Stretches, known: Stretches | None) -> torch.Tensor:
         """Mean products of the members' errors in each of BLOCKS blocks of validation, float64 `[BLOCKS, m, m]`."""
-        width, middle = self.length + self.forecast.horizon, self.forecast.levels // 2
+        width, middle = self.length + self.forecast.horizon, self.forecast.point
         counts = [max(piece.shape[1] - width + 1, 0) for piece in val]
         total, done = sum(counts), 0
         grams = torch.zeros(BLOCKS, len(self.members), len(self.members), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The period of a table of series, found as a line in its spectrum.
+"""The period of a table of series, found as a line in the spectrum of each.
 
 Each bin of a channel's periodogram is compared with its neighbours, so that a random walk, whose spectrum is steep but
 smooth, has no period, and a cycle is found on any trend or noise. The strongest line need not be the
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,34 +24,62 @@ FALSE_ALARM = 0.005  # bins of noise expected to pass for a line, per channel
 MULTIPLES = (3, 2)  # of the strongest line's period that may be the cycle, tried again on the result
 HARMONICS = 4  # of the shorter period, looked at for lines of a longer one
 LEAST_SHARE = 0.05  # of the strongest line's power, in a line that makes the cycle longer
+FEW_STEPS = 200  # up to so many, series are too short to tell alone, and are asked together
+MOST_SHORT = 256  # of such series, spread evenly over all
+LEAST_AGREEMENT = 0.25  # correlation of changes one period apart
+CLEARLY = 5.0  # standard errors that such a correlation is above 0
+AS_HIGH = 0.8  # of the highest correlation: a cycle's multiples agree as well as the cycle
 
 
 def find_period(values: np.ndarray, longest: int | None = None) -> int:
     """The period of `values [C, n]` in steps, that of most of its periodic channels; 1 where two in three have none.
 
-    A cycle longer than `longest` steps does not count, however strong (the year, in hourly data).
+    A cycle longer than `longest` steps does not count, however strong (the year, in hourly data). NaN is a gap: it ends
+    no cycle, and steps on its two sides are as far apart as they are in time.
     """
-    rows = np.linspace(0, len(values) - 1, min(len(values), MOST_CHANNELS)).round().astype(int)
-    found = [_period_of(np.asarray(values[row][-LATEST_STEPS:], dtype=np.float64), longest) for row in rows]
+    return period_of_pieces([values], longest)
+
+
+def period_of_pieces(pieces: Iterable[np.ndarray], longest: int | None = None) -> int:
+    """`find_period` of some pieces, each `[C, n]`, whose channels have a say if they are half as long as the longest.
+
+    No step of one piece is compared with one of another. The order of pieces and channels does not matter.
+    """
+    every = [channel for piece in pieces for channel in piece]
+    n = max(map(len, every), default=0)
+    chosen = _spread([z for z in every if 2 * len(z) >= n], MOST_CHANNELS)
+    found = [_period_of(np.asarray(z[-LATEST_STEPS:], dtype=np.float64), longest) for z in chosen]
     periodic = Counter(period for period in found if period > 1)
-    if 3 * sum(periodic.values()) < len(found) or not periodic:
-        return 1
-    return max(periodic, key=lambda period: (periodic[period], -period))
+    if periodic and 3 * sum(periodic.values()) >= len(found):
+        return max(periodic, key=lambda period: (periodic[period], -period))
+    return 1 if n > FEW_STEPS else _period_in_common(_spread(every, MOST_SHORT), longest)
 
 
-def period_of_pieces(pieces: Sequence[np.ndarray], longest: int) -> int:
-    """`find_period` in the longest of some pieces, each `[C, n]`; those that are equally long count as channels."""
-    n = max(piece.shape[1] for piece in pieces)
-    return find_period(np.concatenate([piece for piece in pieces if piece.shape[1] == n]), longest)
+def _spread(every: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
+    """At most so many of some series, spread evenly over them in an order that their values alone decide."""
+    if len(every) <= most:
+        return list(every)
+    ordered = sorted(every, key=lambda z: (len(z), float(np.nansum(z, dtype=np.float64))))
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
+
+
+def _changes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Changes from step to step less their mean, 0 where one of the two is missing, and where both are known: [n - 1].
+
+    Without trend, and a random walk becomes white.
+    """
+    steps = np.diff(z)
+    known = np.isfinite(steps)
+    return np.where(known, steps - (steps[known].mean() if known.any() else 0), 0), known
 
 
 def _period_of(z: np.ndarray, longest: int | None) -> int:
     """The period of one channel `[n]`, or 1."""
-    steps = np.diff(z)  # without trend, and a random walk becomes white
+    steps, known = _changes(z)
     n = len(steps)
-    if n < LEAST_STEPS or not np.ptp(steps):
+    if known.sum() < LEAST_STEPS or not np.ptp(steps[known]):
         return 1
-    amplitude = np.abs(np.fft.rfft(steps - steps.mean()))
+    amplitude = np.abs(np.fft.rfft(steps))
     lines = _lines(amplitude**2)
     slowest = max(LEAST_CYCLES, -(-n // longest) if longest is not None else 0)
     lines[:slowest] = False
@@ -64,6 +92,35 @@ def _period_of(z: np.ndarray, longest: int | None) -> int:
     while multiple := _longer(strong, cycles, slowest):
         cycles /= multiple
     return round(n / cycles)
+
+
+def _period_in_common(short: Sequence[np.ndarray], longest: int | None) -> int:
+    """The period that series `[n]` too short for a spectrum have in common, or 1.
+
+    The shortest lag at which the changes of all of them together agree clearly, and more than at the lags beside it.
+    """
+    n = max(map(len, short), default=0)
+    sums, counts, power, total = np.zeros(n), np.zeros(n), 0.0, 0
+    for z in short:
+        steps, known = _changes(np.asarray(z, dtype=np.float64))
+        size = float(np.sqrt((steps**2).sum() / max(known.sum(), 1)))
+        if not size > 0:
+            continue
+        steps, lags = steps / size, np.arange(len(steps))
+        sums[lags] += np.correlate(steps, steps, "full")[len(steps) - 1 :]
+        counts[lags] += np.correlate(known.astype(float), known.astype(float), "full")[len(steps) - 1 :]
+        power, total = power + float((steps**2).sum()), total + int(known.sum())
+    if total < LEAST_STEPS:
+        return 1
+    agreement = np.divide(sums, counts, out=np.zeros(n), where=counts > 0) / (power / total)
+    clear = (agreement > LEAST_AGREEMENT) & (agreement * np.sqrt(counts) > CLEARLY)
+    lags = np.arange(2, min(n // 2, longest or n) + 1)
+    lags = lags[lags + 1 < n]
+    peak = clear[lags] & (agreement[lags] >= agreement[lags - 1]) & (agreement[lags] >= agreement[lags + 1])
+    if not peak.any():
+        return 1
+    high = agreement[lags] >= AS_HIGH * agreement[lags[peak]].max()
+    return int(lags[peak & high][0])
 
 
 def _longer(strong: np.ndarray, cycles: float, slowest: int) -> int:

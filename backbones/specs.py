@@ -18,6 +18,7 @@ class ForecastSpec:
     levels : quantiles of each target; 1 for a point forecast.
     marks : time features, the first rows of `known [B, marks + covariates, T + H]`.
     covariates : columns that are known over the horizon too, the rows after them.
+    central : the number of the level that is the point forecast; -1: the middle one.
     """
 
     horizon: int
@@ -25,6 +26,12 @@ class ForecastSpec:
     levels: int = 1
     marks: int = 0
     covariates: int = 0
+    central: int = -1
+
+    @property
+    def point(self) -> int:
+        """The number of the level that is the point forecast."""
+        return self.central if self.central >= 0 else self.levels // 2
 
     @property
     def outputs(self) -> int:

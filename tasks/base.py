@@ -370,13 +370,16 @@ class Task(ABC):
         """The few metrics to follow over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
 
     @abstractmethod
-    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+    def choose_thresholds(
+        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
+    ) -> dict[str, Any]:
         """Choose on validation: thresholds of probabilities, margins of intervals.
 
         Parameters
         ----------
         val : predictions [n, K, H] with their truth; None for the defaults.
         names : the K outputs.
+        eval_context : the data that `val` belongs to.
 
         Returns
         -------

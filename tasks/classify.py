@@ -191,7 +191,9 @@ class Classify(LabelTask):
             found |= {name: chosen[name] for name in ("accuracy", "macro_f1")}
         return found
 
-    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+    def choose_thresholds(
+        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
+    ) -> dict[str, Any]:
         if val is None or not len(val.pred):
             return {"tau": [self.options.thresh_default] * len(names), "chosen_on": "default"}
         truth, pred = val.judged()

@@ -101,7 +101,9 @@ class Regress(LabelTask):
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         return {"mae": float(np.abs(pred - truth).mean())}
 
-    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+    def choose_thresholds(
+        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
+    ) -> dict[str, Any]:
         return {}
 
     def evaluate(

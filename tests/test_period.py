@@ -103,3 +103,42 @@ def test_etth1_has_days(shared):
 def test_beijing_has_days_and_not_years(shared):
     table = pd.read_csv(shared / "beijing_pm25" / "pollution.csv.gz")[["DEWP", "TEMP", "PRES"]].to_numpy().T
     assert find_period(table, longest=360) == 24
+
+
+def holes(z: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Holes of 5 to 19 steps in z [n] until a share is gone."""
+    draw, gappy = rng(seed), z.copy()
+    while np.isnan(gappy).mean() < share:
+        begin = draw.integers(len(z))
+        gappy[begin : begin + draw.integers(5, 20)] = np.nan
+    return gappy
+
+
+@pytest.mark.parametrize("share", [0.13, 0.3])
+def test_a_cycle_is_found_across_gaps(share):
+    day = 5 * np.sin(2 * np.pi * np.arange(2000) / 24)
+    z = np.stack([holes(day + rng(s).normal(0, 0.3, 2000), share, s) for s in (0, 1)])
+    assert find_period(z) == 24
+    assert find_period(np.stack([holes(rng(s).normal(size=2000), share, s) for s in range(7)])) == 1
+
+
+def months(series: int, n: int) -> list[np.ndarray]:
+    """Series of one year's cycle at levels of their own, none a whole number of years long."""
+    found = []
+    for s in range(1, series + 1):
+        t = np.arange(n + s % 3)
+        found.append((10.0**s + s * np.sin(2 * np.pi * (t + 5 * s) / 12) + 0.3 * rng(s).normal(size=len(t)))[None])
+    return found
+
+
+@pytest.mark.parametrize("n", [30, 40, 66])
+def test_short_series_are_never_laid_end_to_end(n):
+    pieces = months(9, n)
+    assert period_of_pieces(pieces, 36) == period_of_pieces(pieces[::-1], 36) == 12
+    assert period_of_pieces([rng(s).normal(size=(1, n)) for s in range(9)], 36) == 1
+    assert period_of_pieces([rng(s).normal(size=(1, n)).cumsum(axis=1) for s in range(9)], 36) == 1
+
+
+def test_the_order_of_very_many_channels_does_not_matter():
+    z = np.stack([cycle(300, 12 if s % 3 else 7, s) for s in range(40)])
+    assert find_period(z) == find_period(z[rng().permutation(40)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,57 +12,29 @@ import numpy as np
 from config import exact
 from data import Series
 from rundir import write_csv
+from tasks.forecast.levels import Levels
 from tasks.predictions import EvalContext, Predictions
+from windows import Index
 
 if TYPE_CHECKING:
     from tasks.forecast.viz import Panel
 
 SHOWN_WINDOWS = 4
-Band = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Levels:
-    """How Q quantile levels are ordered in predictions [n, K * Q, H]: those of the first target, then of the next.
-
-    A prediction of K rows is a point forecast, whatever the levels: of a reference, or of a model without levels.
-    """
-
-    values: tuple[float, ...]
-
-    @property
-    def middle(self) -> int:
-        """The number of the level that is the point forecast: the one nearest to 0.5."""
-        return min(range(len(self.values)), key=lambda q: abs(self.values[q] - 0.5))
-
-    def point(self, pred: np.ndarray, outputs: int) -> np.ndarray:
-        """The point forecast [n, K, H] of predictions [n, K * Q, H] or [n, K, H]; `outputs` is K."""
-        return pred if pred.shape[1] == outputs else pred[:, self.middle :: len(self.values)]
-
-    def ends(self, pred: np.ndarray, outputs: int) -> Band:
-        """(low, high), each [n, K, H], that an interval is calibrated from: the outer levels, or twice the forecast."""
-        if pred.shape[1] == outputs or len(self.values) < 2:
-            point = self.point(pred, outputs)
-            return point, point
-        return pred[:, 0 :: len(self.values)], pred[:, len(self.values) - 1 :: len(self.values)]
-
-    def band(self, pred: np.ndarray, calibration: Mapping[str, Any], outputs: int) -> Band | None:
-        """The calibrated interval (low, high), each [n, K, H]; None where there was nothing to calibrate on."""
-        if "margin" not in calibration:
-            return None
-        margin = calibration["margin"].numpy()
-        low, high = self.ends(pred, outputs)
-        return low - margin, high + margin
 
 
 @dataclass(frozen=True)
 class ForecastOutputs:
-    """Writes and draws forecasts in the units of the channels; `mean` and `std` [K] are the scale of training."""
+    """Writes and draws forecasts in the units of the channels.
+
+    mean, std : [K], the scale of training.
+    size : index -> [n, K], how large the margins of each window's series are (`Levels.band`), or None.
+    """
 
     eval_context: EvalContext
     levels: Levels
     mean: Sequence[float]
     std: Sequence[float]
+    size: Callable[[Index], np.ndarray | None]
 
     def unscaled(self, value: np.ndarray, k: int) -> np.ndarray:
         """Standardised values of channel k in its unit, float64, of the same shape."""
@@ -75,18 +47,19 @@ class ForecastOutputs:
         row = ["row"] if series.n_rows > 1 else []
         step = "date" if series.clock is not None else "step"
         ends = ["low", "high"] if "margin" in calibration else []
-        header = [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.values), *ends]
+        header = [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.asked), *ends]
         write_csv(path, header, self._lines(calibration, ahead))
 
     def _lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> Iterator[Sequence[Any]]:
         series, names, levels = self.eval_context.series, self.eval_context.names, self.levels
-        outputs, q = len(names), len(levels.values)
-        band, point = levels.band(ahead.pred, calibration, outputs), levels.point(ahead.pred, outputs)
+        outputs, q = len(names), len(levels.asked)
+        band = levels.band(ahead.pred, calibration, outputs, self.size(ahead.index))
+        point, shown = levels.point(ahead.pred, outputs), levels.shown(ahead.pred, outputs)
         for n, row in enumerate(ahead.index.rows()):
             dates = _dates(series, int(row), ahead.index.horizon)
             row_id = [series.rows[row]] if series.n_rows > 1 else []
             for k, name in enumerate(names):
-                columns = [point[n, k], *ahead.pred[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
+                columns = [point[n, k], *shown[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
                 values = [self.unscaled(part, k) for part in columns]
                 for h, date in enumerate(dates):
                     yield *row_id, date, name, *(f"{value[h]:.7g}" for value in values)
@@ -98,7 +71,7 @@ class ForecastOutputs:
         names, index, series = self.eval_context.names, scored.index, self.eval_context.series
         parts = {"pred": self.levels.point(scored.pred, len(names))}
         parts |= {} if scored.truth is None else {"truth": scored.truth}
-        band = self.levels.band(scored.pred, calibration, len(names))
+        band = self.levels.band(scored.pred, calibration, len(names), self.size(index))
         parts |= {} if band is None else {"low": band[0], "high": band[1]}
         mean, std = (np.asarray(part)[:, None] for part in (self.mean, self.std))
         arrays = {name: (part * std + mean).astype(np.float32) for name, part in parts.items()}
@@ -120,8 +93,8 @@ class ForecastOutputs:
 
         context, series = self.eval_context, self.eval_context.series
         start, row = int(drawn.index.starts()[at]), int(drawn.index.rows()[at])
-        one = drawn.pred[at : at + 1]
-        band = self.levels.band(one, calibration, len(context.names))
+        one, size = drawn.pred[at : at + 1], self.size(drawn.index)
+        band = self.levels.band(one, calibration, len(context.names), None if size is None else size[at : at + 1])
         low, high = (None, None) if band is None else (self.unscaled(end[0, k], k) for end in band)
         row_id = f"{series.rows[row]}: " if series.n_rows > 1 else ""
         seen = context.scaled[context.target_channels[k], start : start + drawn.index.length]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import torch
 
 import losses
 import metrics
-from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
-from backbones.period import find_period
+from backbones import ForecastSpec
+from backbones.period import period_of_pieces
 from config import RunConfig, exact
 from data import Series
 from errors import DataError, UsageError, nearest
@@ -28,10 +29,13 @@ from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
-from tasks.forecast.outputs import ForecastOutputs, Levels
+from tasks.forecast.levels import Levels, by_series, calibrated, sizes, usual, with_median
+from tasks.forecast.outputs import ForecastOutputs
+from tasks.forecast.references import ridge, seasonal
+from tasks.forecast.scale import described, scales
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
-from tasks.targets import Targets, rescaled
-from windows import Index, Windows
+from tasks.targets import Course, Targets, rescaled
+from windows import Index
 
 FLAGS = {
     "horizon": {"default": 24, "within": "[1,)", "group": "Windows", "binds": True, "help": "steps to forecast (H)"},
@@ -122,7 +126,6 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels")
 
 LONGEST_NAME = 40  # of targets, within a run's name
-BATCH = 256  # windows that a reference predicts at once
 
 
 @register
@@ -140,7 +143,8 @@ class Forecast(Task):
         super().__init__(options)
         self.horizon = options.horizon
         self.longest_period: int | None = None  # the length of the context, see finalize_config
-        self.levels = Levels(tuple(options.quantiles))
+        asked = tuple(options.quantiles)
+        self.levels = Levels(asked, asked)
         self.monitor = "pinball" if options.quantiles else "mse"
         _check(options)
 
@@ -151,7 +155,7 @@ class Forecast(Task):
         return levels[-1] - levels[0] if len(levels) > 1 else float(self.options.interval)
 
     def name_part(self) -> list[str]:
-        features, targets, levels = self.options.features, self.options.target, self.levels.values
+        features, targets, levels = self.options.features, self.options.target, self.levels.asked
         parts = [f"h{self.horizon}", features]
         if features != "M" and targets:
             name = "+".join(targets)
@@ -202,8 +206,9 @@ class Forecast(Task):
                 raise DataError(f"there is no channel {name!r}", where="--target", hint=hint)
         number = {name: c for c, name in enumerate(series.channels)}
         numbers = [number[name] for name in names]
-        whole = numbers == list(range(series.n_channels))
-        return Targets(series.values if whole else series.values[numbers], tuple(names), per_row=False)
+        whole = slice(None) if numbers == list(range(series.n_channels)) else numbers  # a view where that is possible
+        filled = None if series.filled is None else series.filled[whole]
+        return Targets(series.values[whole], tuple(names), per_row=False, filled=filled)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         assert targets is not None
@@ -212,33 +217,36 @@ class Forecast(Task):
         return [number[name] for name in (targets.names if self.options.features == "S" else every)]
 
     def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
-        return ForecastSpec(self.horizon, tuple(target_channels), max(len(self.levels.values), 1), marks, covariates)
+        levels = self.levels.values
+        central = self.levels.middle if levels else -1
+        return ForecastSpec(self.horizon, tuple(target_channels), max(len(levels), 1), marks, covariates, central)
 
     # --- what is learned from training -------------------------------------------------------------------------------
 
-    def learn_constants(
-        self, truth: np.ndarray, names: Sequence[str], kept: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        """Scale, period and the scale of MASE (Hyndman and Koehler 2006), of targets in training, [1, K, steps]."""
-        if kept is None:
-            value = truth[0].astype(np.float64)
-            mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
-            scale = {"mean": mean.tolist(), "std": np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()}
-        else:
-            scale = {key: kept[key] for key in ("mean", "std")}
-        scaled = _standardised(truth, scale["mean"], scale["std"])[0]
-        period = find_period(np.nan_to_num(scaled), self.longest_period) if kept is None else kept["period"]
-        naive = (
-            np.abs(scaled[:, period:] - scaled[:, :-period]) if scaled.shape[1] > period else np.zeros((len(scaled), 1))
-        )
-        return scale | {"period": int(period), "naive_mae": np.nanmean(naive, axis=1, dtype=np.float64).tolist()}
+    def learn_constants(self, truth: Course, names: Sequence[str], kept: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Mean, deviation and period of the targets in training, and the quantile levels to learn."""
+        if kept is not None:
+            same = {key: kept[key] for key in ("mean", "std", "period")}
+            return same | {"levels": kept.get("levels", list(self.levels.asked))}
+        value = truth.flat()[0].astype(np.float64)
+        mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
+        mean, std = mean.tolist(), np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()
+        scaled = (_standardised(piece, mean, std) for piece in truth.pieces())
+        period = period_of_pieces(scaled, self.longest_period)
+        levels = list(with_median(self.levels.asked))
+        return {"mean": mean, "std": std, "period": int(period), "levels": levels}
+
+    def on_fitted(self) -> None:
+        """Take the levels of the model: one that was trained before the median was learned too has those asked for."""
+        self.levels = Levels(tuple(self.fitted.get("levels", self.levels.asked)), self.levels.asked)
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         train = truth["train"][0]
         if (np.nanmin(train, axis=1) == np.nanmax(train, axis=1)).all():
             raise DataError(f"constant in training, so there is nothing to learn: {', '.join(names)}", where="--csv")
 
-    def truth(self, raw: np.ndarray) -> np.ndarray:
+    def truth(self, raw: np.ndarray | Course) -> np.ndarray:
+        raw = raw.flat() if isinstance(raw, Course) else raw
         return _standardised(raw, self.fitted["mean"], self.fitted["std"])
 
     def loss(self, device: torch.device) -> Loss:
@@ -253,7 +261,9 @@ class Forecast(Task):
         return {} if same else {"mse": losses.regression_loss("mse")}
 
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
-        return outputs
+        """Quantiles in order: sorting never raises the pinball loss (Chernozhukov, Fernandez-Val and Galichon 2010)."""
+        q = len(self.levels.values)
+        return outputs if q < 2 else outputs.unflatten(1, (-1, q)).sort(dim=2).values.flatten(1, 2)
 
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
         each = max(len(self.levels.values), 1)
@@ -274,23 +284,46 @@ class Forecast(Task):
         point = self.levels.point(pred, truth.shape[1])
         error = point - truth
         found: dict[str, float | None] = {
-            "mse": float(np.mean(error**2, dtype=np.float64)),
-            "mae": float(np.mean(abs(error), dtype=np.float64)),
+            "mse": metrics.known_mean(error**2),
+            "mae": metrics.known_mean(abs(error)),
         }
-        if levels := self.levels.values:
-            found["pinball"] = metrics.pinball(truth, pred, levels)
+        if self.levels.asked:
+            found["pinball"] = self._pinball(truth, pred)
         return found
 
-    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+    def _pinball(self, truth: np.ndarray, pred: np.ndarray) -> float | None:
+        """The mean over the levels that were asked for."""
+        return metrics.pinball(truth, self.levels.shown(pred, truth.shape[1]), self.levels.asked)
+
+    def choose_thresholds(
+        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
+    ) -> dict[str, Any]:
         """Split-conformal margins [K, H], by step and channel (Vovk et al. 2005; with quantile levels: Romano et al.
-        2019, equation 8). Neighbouring windows are not exchangeable, so the coverage on test is reported.
+        2019, equation 8), of several series in proportion to the scale of each. Neighbouring windows are not
+        exchangeable, so the coverage on test is reported.
         """
         if val is None:
             return {}
+        assert eval_context is not None
         truth, pred = val.judged()
-        low, high = self.levels.ends(pred, len(names))
-        margin = torch.from_numpy(metrics.conformal_margin(truth, low, high, self.coverage))
-        return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", "windows": len(truth)}
+        ends = self.levels.ends(pred, len(names))
+        chosen = {"coverage": self.coverage, "chosen_on": "val", "windows": len(truth)}
+        if eval_context.series.n_rows == 1:
+            return {"margin": calibrated(truth, ends, self.coverage, None)} | chosen
+        scale = self._scales(eval_context)
+        reference = usual(scale)
+        margin = calibrated(truth, ends, self.coverage, sizes(scale, val.index.rows(), reference))
+        return {"margin": margin, "scale": reference} | chosen
+
+    def _scales(self, eval_context: EvalContext) -> np.ndarray:
+        """The scale of each series and channel, [N, K]."""
+        return scales(eval_context, self.fitted["period"], self.fitted["std"])
+
+    def _sizes(self, eval_context: EvalContext, calibration: Mapping[str, Any], index: Index) -> np.ndarray | None:
+        """How large the margins of each window's series are [n, K]; None for a model of one series: all alike."""
+        if "scale" not in calibration:
+            return None
+        return sizes(self._scales(eval_context), index.rows(), calibration["scale"])
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
@@ -298,50 +331,32 @@ class Forecast(Task):
         truth, pred = scored.judged()
         outputs, fitted = len(eval_context.names), self.fitted
         point = self.levels.point(pred, outputs)
-        found = metrics.forecast_metrics(
-            truth,
-            point,
-            eval_context.names,
-            mean=fitted["mean"],
-            std=fitted["std"],
-            naive=fitted["naive_mae"],
-        )
-        if levels := self.levels.values:
-            every = np.repeat(pred, len(levels), axis=1) if pred.shape[1] == outputs else pred
-            found["pinball"] = metrics.pinball(truth, every, levels)
-        band = self.levels.band(pred, calibration, outputs)
+        names, rows = eval_context.names, scored.index.rows()
+        found = metrics.forecast_metrics(truth, point, names, mean=fitted["mean"], std=fitted["std"])
+        scale = self._scales(eval_context)
+        scaled = metrics.scaled_errors(truth, point, rows, scale)
+        found["mase"] = metrics.known_mean(scaled)
+        for k, name in enumerate(names):
+            found["original"]["per_channel"][name]["mase"] = metrics.known_mean(scaled[:, k])
+        found["mase_scale"] = described(eval_context, scale, rows, fitted["period"])
+        if self.levels.asked:
+            found["pinball"] = self._pinball(truth, pred)
+        band = self.levels.band(pred, calibration, outputs, self._sizes(eval_context, calibration, scored.index))
         if band is not None:
-            found["interval"] = metrics.interval_metrics(truth, *band, eval_context.names, self.fitted["std"])
+            found["interval"] = metrics.interval_metrics(truth, *band, names, fitted["std"])
             found["interval"]["nominal"] = calibration["coverage"]
+            found["interval"]["by_series"] = by_series(truth, band, rows, eval_context.series.rows)
         return found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         seen = eval_context.scaled[list(eval_context.target_channels)]
         period = self.fitted["period"]
-        predictors: dict[str, Predictor] = {"repeat_last": lambda index: _seasonal(seen, index, 1)}
+        predictors: dict[str, Predictor] = {"repeat_last": lambda index: seasonal(seen, index, 1)}
         if period > 1:
-            predictors["seasonal_naive"] = lambda index: _seasonal(seen, index, min(period, index.length))
+            predictors["seasonal_naive"] = lambda index: seasonal(seen, index, min(period, index.length))
         if train is not None and val is not None:
-            predictors["ridge"] = self._ridge(seen, train, val)
+            predictors["ridge"] = ridge(seen, train, val, self.horizon)
         return predictors
-
-    def _ridge(self, seen: np.ndarray, train: Index, val: Index) -> Predictor:
-        """A ridge regression on the past of the targets, as long as the model's context."""
-        inputs = torch.from_numpy(seen)
-        forecast = ForecastSpec(self.horizon, tuple(range(len(seen))))
-        model = backbone_class("ridge")(
-            InputSpec(channels=len(seen), length=train.length, forecast=forecast), Hyper("ridge")
-        )
-        train_x, val_x = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
-        model.fit(train_x, val_x, both=[])
-
-        def predict(index: Index) -> np.ndarray:
-            windows = Windows(inputs, inputs, index)
-            with torch.no_grad():
-                parts = [model(windows.contexts(at))[:count].numpy() for at, count in windows.in_order(BATCH)]
-            return np.concatenate(parts)
-
-        return predict
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -353,14 +368,15 @@ class Forecast(Task):
         scored: Sequence[Predictions],
         ahead: Predictions | None,
     ) -> None:
-        outputs = self._outputs(eval_context)
+        outputs = self._outputs(eval_context, calibration)
         if ahead is not None:
             outputs.write_ahead(folder / "forecast.csv", calibration, ahead)
         if self.options.save_preds and scored:
             outputs.write_scored(folder / "preds.npz", calibration, scored[0])
 
-    def _outputs(self, eval_context: EvalContext) -> ForecastOutputs:
-        return ForecastOutputs(eval_context, self.levels, self.fitted["mean"], self.fitted["std"])
+    def _outputs(self, eval_context: EvalContext, calibration: Mapping[str, Any]) -> ForecastOutputs:
+        size = partial(self._sizes, eval_context, calibration)
+        return ForecastOutputs(eval_context, self.levels, self.fitted["mean"], self.fitted["std"], size)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         from tasks.forecast import viz
@@ -368,7 +384,9 @@ class Forecast(Task):
         drawn = shown.ahead or shown.scored
         assert drawn is not None
         interval = f"{100 * calibration['coverage']:.0f} % interval" if "margin" in calibration else ""
-        viz.forecast(self._outputs(eval_context).panels(calibration, drawn), folder / "forecast.png", interval)
+        viz.forecast(
+            self._outputs(eval_context, calibration).panels(calibration, drawn), folder / "forecast.png", interval
+        )
         if shown.scored is None or shown.scored.truth is None:
             return
         reports = {shown.name: self.evaluate(shown.scored, {}, eval_context)}
@@ -406,11 +424,3 @@ def _check(options: Namespace) -> None:
 
 def _listed(names: Sequence[str]) -> str:
     return f"the channels are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
-
-
-def _seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
-    """The last `period` steps of each context, repeated: [n, K, H]. Period 1 repeats the last value."""
-    ends = index.starts() + index.length
-    step = np.arange(index.horizon) % period - period
-    values: np.ndarray = seen[:, ends[:, None] + step].transpose(1, 0, 2)
-    return values

@@ -314,7 +314,9 @@ class Nilm(Task):
         mae = float(np.mean(np.abs(estimate * on - watts), dtype=np.float64))
         return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": mae}
 
-    def choose_thresholds(self, val: Predictions | None, names: Sequence[str]) -> dict[str, Any]:
+    def choose_thresholds(
+        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
+    ) -> dict[str, Any]:
         """tau by F1 on the timeline of validation; 0.5 where it has too few runs to choose on, or for watts alone."""
         taus = [0.5] * len(names)
         reasons: dict[str, str] = {}

@@ -1,0 +1,128 @@
+"""Quantile levels in predictions, the point forecast among them, and calibrated intervals around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import metrics
+
+Band = tuple[np.ndarray, np.ndarray]
+CENTRAL = 0.5
+FEW_SERIES = 1000  # up to so many, the summary lists the coverage of each
+WORST = 10  # of more series, those that are listed
+
+
+def with_median(asked: Sequence[float]) -> tuple[float, ...]:
+    """The levels that a model learns: those asked for, and the median where they lack it, for the point forecast."""
+    return tuple(sorted({*asked, CENTRAL})) if asked else ()
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How Q quantile levels are ordered in predictions [n, K * Q, H]: those of the first target, then of the next.
+
+    A prediction of K rows is a point forecast, whatever the levels: of a reference, or of a model without levels.
+
+    values : the Q levels of the model, rising.
+    asked : those of --quantiles, which are shown and scored.
+    """
+
+    values: tuple[float, ...]
+    asked: tuple[float, ...]
+
+    @property
+    def middle(self) -> int:
+        """The number of the level nearest to 0.5: 0.5 itself, but for models that did not learn it."""
+        return min(range(len(self.values)), key=lambda q: abs(self.values[q] - CENTRAL))
+
+    def point(self, pred: np.ndarray, outputs: int) -> np.ndarray:
+        """The point forecast [n, K, H] of predictions [n, K * Q, H] or [n, K, H]; `outputs` is K.
+
+        Of a model without the level 0.5 it lies between the two levels around it, or is the nearest one.
+        """
+        if pred.shape[1] == outputs:
+            return pred
+        values, q = self.values, len(self.values)
+        below = sum(level <= CENTRAL for level in values) - 1
+        if values[self.middle] == CENTRAL or not 0 <= below < q - 1:
+            return pred[:, self.middle :: q]
+        part = (CENTRAL - values[below]) / (values[below + 1] - values[below])
+        between: np.ndarray = (1 - part) * pred[:, below::q] + part * pred[:, below + 1 :: q]
+        return between.astype(pred.dtype, copy=False)
+
+    def shown(self, pred: np.ndarray, outputs: int) -> np.ndarray:
+        """The levels asked for, [n, K * len(asked), H]; of a point forecast [n, K, H] itself, once for each level."""
+        if pred.shape[1] == outputs:
+            return np.repeat(pred, len(self.asked), axis=1)
+        q = len(self.values)
+        rows = [k * q + self.values.index(level) for k in range(outputs) for level in self.asked]
+        return pred[:, rows]
+
+    def ends(self, pred: np.ndarray, outputs: int) -> Band:
+        """(low, high), each [n, K, H], that an interval is calibrated from: the outer levels, or twice the forecast."""
+        if pred.shape[1] == outputs or len(self.asked) < 2:
+            point = self.point(pred, outputs)
+            return point, point
+        return pred[:, 0 :: len(self.values)], pred[:, len(self.values) - 1 :: len(self.values)]
+
+    def band(
+        self, pred: np.ndarray, calibration: Mapping[str, Any], outputs: int, size: np.ndarray | None
+    ) -> Band | None:
+        """The calibrated interval (low, high), each [n, K, H]; None where there was nothing to calibrate on.
+
+        `size` [n, K] is how large the margins of each window's series are beside the usual one (`sizes`); None: alike.
+        """
+        if "margin" not in calibration:
+            return None
+        margin = calibration["margin"].numpy()
+        low, high = self.ends(pred, outputs)
+        margin = margin if size is None else margin * size[:, :, None].astype(np.float32)
+        return low - margin, high + margin
+
+
+def usual(scale: np.ndarray) -> list[float]:
+    """The usual scale of each channel [K] out of those of N series [N, K]; 1 for one in which nothing ever changes."""
+    known = np.where(scale > 0, scale, np.nan)
+    return [1.0 if np.isnan(column).all() else float(np.nanmean(column)) for column in known.T]
+
+
+def sizes(scale: np.ndarray, rows: np.ndarray, reference: Sequence[float]) -> np.ndarray:
+    """The scale [N, K] of the series of windows `rows` [n] over the usual one [K]: [n, K]; 1 where it has none."""
+    size = scale / np.asarray(reference)
+    fair: np.ndarray = np.where(size > 0, size, 1.0)[rows]
+    return fair
+
+
+def calibrated(truth: np.ndarray, ends: Band, coverage: float, size: np.ndarray | None) -> torch.Tensor:
+    """Split-conformal margins [K, H] for a series of the usual scale, in proportion to which others are scored.
+
+    truth and the two `ends` are [n, K, H], `size` as in `Levels.band`.
+    """
+    own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
+    low, high = ends
+    return torch.from_numpy(metrics.conformal_margin(truth / own, low / own, high / own, coverage))
+
+
+def by_series(truth: np.ndarray, band: Band, rows: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """The coverage of each series among windows of `rows` [n]: all, or of very many the range and the worst ones.
+
+    Parameters
+    ----------
+    truth, band : [n, K, H]; NaN in truth does not count.
+    names : of the N series.
+    """
+    known = ~np.isnan(truth)
+    inside = ((truth >= band[0]) & (truth <= band[1])).sum(axis=(1, 2))
+    covered, count = (np.bincount(rows, part, minlength=len(names)) for part in (inside, known.sum(axis=(1, 2))))
+    found = {names[row]: float(covered[row] / count[row]) for row in np.flatnonzero(count).tolist()}
+    values = sorted(found.values())
+    if not values:
+        return {}
+    told = {"least": values[0], "median": float(np.median(values)), "most": values[-1]}
+    worst = sorted(found, key=lambda name: found[name])[:WORST]
+    return told | {"of": found if len(found) <= FEW_SERIES else {name: found[name] for name in worst}}

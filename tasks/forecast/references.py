@@ -1,0 +1,39 @@
+"""The forecasts that a model is compared with. `seen` is float32 [K, total], the standardised targets."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
+from tasks.predictions import Predictor
+from windows import Index, Windows
+
+BATCH = 256  # windows predicted at once
+
+
+def seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
+    """The last `period` steps of each context, repeated: [n, K, H]. Period 1 repeats the last value."""
+    ends = index.starts() + index.length
+    step = np.arange(index.horizon) % period - period
+    values: np.ndarray = seen[:, ends[:, None] + step].transpose(1, 0, 2)
+    return values
+
+
+def ridge(seen: np.ndarray, train: Index, val: Index, horizon: int) -> Predictor:
+    """A ridge regression on the past of the targets, as long as the model's context."""
+    inputs = torch.from_numpy(seen)
+    forecast = ForecastSpec(horizon, tuple(range(len(seen))))
+    model = backbone_class("ridge")(
+        InputSpec(channels=len(seen), length=train.length, forecast=forecast), Hyper("ridge")
+    )
+    train_x, val_x = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
+    model.fit(train_x, val_x, both=[])
+
+    def predict(index: Index) -> np.ndarray:
+        windows = Windows(inputs, inputs, index)
+        with torch.no_grad():
+            parts = [model(windows.contexts(at))[:count].numpy() for at, count in windows.in_order(BATCH)]
+        return np.concatenate(parts)
+
+    return predict

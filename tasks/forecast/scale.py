@@ -1,0 +1,72 @@
+"""The scale of each series: how far the seasonal-naive forecast is off within it.
+
+It is the denominator of MASE, series by series (Hyndman and Koehler 2006, Another look at measures of forecast
+accuracy, equation 7), and what the margins of intervals are in proportion to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.predictions import EvalContext
+
+MOST_NAMED = 10  # series listed in a summary
+
+
+def naive_errors(values: np.ndarray, known: np.ndarray, offsets: np.ndarray, lag: int) -> np.ndarray:
+    """The mean absolute difference of steps that are `lag` steps apart in one row, float64 [N, K]; NaN where none are.
+
+    Parameters
+    ----------
+    values : [K, total]; known : mask [K, total] of what may be compared.
+    offsets : int64 [N + 1], where each row begins and ends.
+    lag : steps, on the rows' regular axis.
+    """
+    rows = len(offsets) - 1
+    row = np.repeat(np.arange(rows), np.diff(offsets))
+    found = np.full((rows, len(values)), np.nan)
+    for k, (channel, usable) in enumerate(zip(values, known, strict=True)):
+        pair = usable[lag:] & usable[:-lag] & (row[lag:] == row[:-lag])
+        off = np.abs(channel[lag:][pair].astype(np.float64) - channel[:-lag][pair])
+        count = np.bincount(row[lag:][pair], minlength=rows)
+        total = np.bincount(row[lag:][pair], off, minlength=rows)
+        np.divide(total, count, out=found[:, k], where=count > 0)
+    return found
+
+
+def scales(eval_context: EvalContext, lag: int, std: Sequence[float]) -> np.ndarray:
+    """The scale of each of N series and K channels, standardised: float64 [N, K].
+
+    Of the steps that training saw; of a series without such steps (another file, a row of another split), of all that
+    was measured of it. NaN where not even one pair of steps is a lag apart, 0 for a series that repeats itself.
+    """
+    targets, offsets = eval_context.targets, eval_context.series.offsets
+    assert targets is not None
+    known = np.isfinite(targets.values)
+    if targets.filled is not None:
+        known &= ~targets.filled
+    found = np.full((len(offsets) - 1, len(targets.values)), np.nan)
+    if eval_context.train is not None:
+        total = known.shape[1]
+        seen = eval_context.train.covered(total) | eval_context.train.targeted(total)
+        found = naive_errors(targets.values, known & seen, offsets, lag)
+    if np.isnan(found).any():
+        found = np.where(np.isnan(found), naive_errors(targets.values, known, offsets, lag), found)
+    scaled: np.ndarray = found / np.asarray(std)
+    return scaled
+
+
+def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, lag: int) -> dict[str, Any]:
+    """What the summary says of the scale [N, K] by which the errors of the windows of `rows` [n] were divided."""
+    scored = np.unique(rows)
+    without = [eval_context.series.rows[row] for row in scored if not (scale[row] > 0).any()]
+    return {
+        "scaled_by": "the seasonal-naive error within each series, in training where it has a part there; "
+        "then the mean over series and channels (Hyndman and Koehler 2006)",
+        "lag": lag,
+        "series": len(scored),
+        "undefined": {"series": len(without), "first": without[:MOST_NAMED]},
+    }
