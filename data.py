@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,20 @@ class Series:
         assert (lengths == lengths[0]).all(), "rows of different length have no [N, C, T] view"
         view: np.ndarray = self.values.reshape(self.n_channels, self.n_rows, lengths[0]).transpose(1, 0, 2)
         return view
+
+    def usable(self, channels: Iterable[int]) -> np.ndarray:
+        """Mask [total] of the steps at which none of the channels with these numbers is missing."""
+        usable = np.ones(int(self.offsets[-1]), bool)
+        for channel in channels:  # one at a time: indexing with several would copy the data
+            usable &= ~np.isnan(self.values[channel])
+        return usable
+
+    def given_ahead(self, horizon: int) -> np.ndarray:
+        """Mask [N] of the rows whose known-future channels are given for the `horizon` steps after their end."""
+        if self.after is None or self.after.shape[2] < horizon:
+            return np.zeros(self.n_rows, bool)
+        given: np.ndarray = np.isfinite(self.after[:, :, :horizon]).all(axis=(0, 2))
+        return given
 
     def times(self, row: int, more: int = 0) -> np.ndarray | None:
         """The times of a row, and of steps after it.

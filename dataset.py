@@ -234,16 +234,13 @@ def open_run_data(
     continued = targets.names if targets is not None and task.autoregressive else ()
     position = {series.channels[c]: at for at, c in enumerate(keep)}
     target_channels = tuple(position[name] for name in continued)
-    known_ahead = _usable(series, covariates)
-    usable_x = _usable(series, keep) & known_ahead
+    known_ahead = series.usable(covariates)
+    usable_x = series.usable(keep) & known_ahead
     if targets is None:
         known = bool(per_row) or task.target_in_context
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
     else:
-        usable_y = targets.usable()
-        usable_y &= True if per_row else known_ahead
-        if not task.autoregressive:  # else those of a target's steps that are made up are left out when it is scored
-            usable_y &= targets.measured()
+        usable_y = _usable_targets(targets, task, known_ahead)
     if task.target_in_context:
         index, judged = _windows_on_target(config, task, series, usable_x & usable_y)
         ahead = index.of_rows(np.zeros(series.n_rows, bool))
@@ -265,6 +262,17 @@ def open_run_data(
     )
 
 
+def _usable_targets(targets: Targets, task: Task, known_ahead: np.ndarray) -> np.ndarray:
+    """Mask [total], or [N] for whole-row targets, of what may be a target. A label that `--nan` made up may not.
+
+    Of a target of several steps, those that are made up are left out when it is scored.
+    """
+    usable = targets.usable()
+    if not task.autoregressive:
+        usable &= targets.measured()
+    return usable if targets.per_row else usable & known_ahead
+
+
 def _windows_on_target(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index]:
     """Windows whose target is the window itself: those of training, and those that are judged."""
     assert config.context_len is not None
@@ -283,24 +291,8 @@ def _windows_before_target(
     index = windows.plan(series.offsets, usable_x, usable_y, stride=config.stride, **span)
     given = np.full(series.n_rows, not per_row)
     if series.known:
-        given &= _given_ahead(series, task.horizon)
+        given &= series.given_ahead(task.horizon)
     return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(given)
-
-
-def _usable(series: Series, channels: np.ndarray) -> np.ndarray:
-    """Mask [total] of the steps at which none of the channels is missing."""
-    usable = np.ones(int(series.offsets[-1]), bool)
-    for channel in channels:  # one at a time: indexing with several would copy the data
-        usable &= ~np.isnan(series.values[channel])
-    return usable
-
-
-def _given_ahead(series: Series, horizon: int) -> np.ndarray:
-    """Mask [N] of the rows whose known-future channels are given for the `horizon` steps after their end."""
-    if series.after is None or series.after.shape[2] < horizon:
-        return np.zeros(series.n_rows, bool)
-    given: np.ndarray = np.isfinite(series.after[:, :, :horizon]).all(axis=(0, 2))
-    return given
 
 
 def check_windows(run_data: RunData) -> None:
@@ -319,7 +311,7 @@ def check_windows(run_data: RunData) -> None:
 
 
 def _longest_stretch(series: Series, channels: np.ndarray) -> int:
-    found = windows.stretches(_usable(series, channels), series.offsets)
+    found = windows.stretches(series.usable(channels), series.offsets)
     return int((found[:, 1] - found[:, 0]).max(initial=0))
 
 

@@ -40,7 +40,9 @@ class ForecastSpec:
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values, for a checkpoint."""
-        return asdict(self) | {"targets": list(self.targets)}
+        central = {} if self.central < 0 else {"central": self.central}
+        kept = {name: value for name, value in asdict(self).items() if name != "central"}
+        return kept | {"targets": list(self.targets)} | central
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> ForecastSpec:

@@ -138,7 +138,6 @@ class Task(ABC):
 
     def sample(self, folder: Path) -> list[str]:
         """Write a small data set that the tests over the registry train and infer on.
-
         The default: two channels of twelve rows of twenty steps.
 
         Parameters
@@ -378,8 +377,7 @@ class Task(ABC):
         Parameters
         ----------
         val : predictions [n, K, H] with their truth; None for the defaults.
-        names : the K outputs.
-        eval_context : the data that `val` belongs to.
+        names : the K outputs. eval_context : the data that `val` belongs to.
 
         Returns
         -------
