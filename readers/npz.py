@@ -110,8 +110,7 @@ def read_npz(
             part = values[begin : begin + len(modality.features)]
             part[:] = archive.numbers(modality.name).reshape(n * steps, -1).T[modality.chosen]
             gaps, made_up = _fill(part, offsets, modality, nan, file)
-            notes += gaps
-            masks.append(np.broadcast_to(False, part.shape) if made_up is None else made_up)
+            notes, masks = notes + gaps, [*masks, np.broadcast_to(False, part.shape) if made_up is None else made_up]
             begin += len(part)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
         array = "" if beside else groups
