@@ -103,15 +103,8 @@ def read_npz(
     with _Archive(file) as archive:
         n, steps = archive.recordings()
         chosen = _choose(archive, columns, free, wanted_by)
-        values = np.empty((sum(len(m.features) for m in chosen), n * steps), np.float32)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
-        notes, begin, masks = [], 0, []
-        for modality in chosen:  # one at a time: a modality is held twice, never the whole file
-            part = values[begin : begin + len(modality.features)]
-            part[:] = archive.numbers(modality.name).reshape(n * steps, -1).T[modality.chosen]
-            gaps, made_up = _fill(part, offsets, modality, nan, file)
-            notes, masks = notes + gaps, [*masks, np.broadcast_to(False, part.shape) if made_up is None else made_up]
-            begin += len(part)
+        values, filled, notes = _values(archive, chosen, offsets, nan)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
         array = "" if beside else groups
         labels, label_names = archive.labels(n)
@@ -126,9 +119,27 @@ def read_npz(
             sources=(Source(str(file), sha256_of(file), file.stat().st_size, (n, steps)),),
             notes=(*notes, *archive.ignored(array)),
             modalities=tuple((m.name, len(m.features)) for m in chosen),
-            filled=np.concatenate(masks) if any(mask.any() for mask in masks) else None,
+            filled=filled,
         )
     return attach(series, "", groups if beside else "", named=False, dialect=Dialect(sep, decimal))
+
+
+def _values(
+    archive: _Archive, chosen: Sequence[_Modality], offsets: np.ndarray, nan: str
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Values [C, N * T] of the chosen features, which of them are made up, and notes."""
+    begin, total = 0, int(offsets[-1])
+    values = np.empty((sum(len(m.features) for m in chosen), total), np.float32)
+    notes: list[str] = []
+    masks: list[np.ndarray] = []
+    for modality in chosen:  # one at a time: a modality is held twice, never the whole file
+        part = values[begin : begin + len(modality.features)]
+        part[:] = archive.numbers(modality.name).reshape(total, -1).T[modality.chosen]
+        gaps, made_up = _fill(part, offsets, modality, nan, archive.path)
+        notes += gaps
+        masks.append(np.broadcast_to(False, part.shape) if made_up is None else made_up)
+        begin += len(part)
+    return values, np.concatenate(masks) if any(mask.any() for mask in masks) else None, notes
 
 
 class _Archive:
