@@ -73,7 +73,10 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     taken = [*fixed, *(name for name in LAYOUT_FLAGS if name not in config.given)]
     if config.mode == "infer":
         taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
-    return _agreed(config, model.config, taken, where)
+    changed = _agreed(config, model.config, taken, where)
+    if changed.get("resample") in ("W", "1W") and model.freq:  # such weeks once began on Sunday
+        changed["resample"] = model.freq
+    return changed
 
 
 def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, Any]:

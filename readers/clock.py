@@ -18,12 +18,15 @@ DAY = 86_400_000_000_000  # ns
 _FIXED = {"h": DAY // 24, "min": DAY // 1440, "s": DAY // 86_400, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAYS = {"D": 1, "B": 1, "W": 7, "MS": 28, "ME": 28, "BMS": 28, "BME": 28, "WOM": 28}  # the shortest a step can be
 _DAYS |= {"QS": 90, "QE": 90, "BQS": 90, "BQE": 90, "YS": 365, "YE": 365, "BYS": 365, "BYE": 365}
-_ANCHOR = {"W": "-SUN", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}  # where none is given
+# Where none is given. Steps have the name of their beginning, also weeks, which pandas names by their end.
+_ANCHOR = {"W": "-MON", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}
 _ANCHOR |= {"QE": "-DEC", "BQE": "-DEC", "YE": "-DEC", "BYE": "-DEC"}
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # Units as pandas had them before 2.2, and those of today as it had them then.
 _OLD = {"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
 _OLD |= {"AS": "YS", "BM": "BME", "BQ": "BQE", "BY": "BYE", "BA": "BYE", "BAS": "BYS"}
+_BEGINNING = {"ME": "MS", "BME": "MS", "BMS": "MS", "WOM": "MS", "QE": "QS", "BQE": "QS", "BQS": "QS"}
+_BEGINNING |= {"YE": "YS", "BYE": "YS", "BYS": "YS"}
 _OF_OLD = {"ME": "M", "QE": "Q", "YE": "A", "YS": "AS", "BME": "BM", "BQE": "BQ", "BYE": "BA", "BYS": "BAS"}
 _FREQ = re.compile(r"(\d*)\s*([A-Za-z]+)(-[A-Z0-9]+)?")
 _OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):([0-5]\d)")
@@ -35,7 +38,8 @@ _MARK_BELOW = (_FIXED["min"], _FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))
 class Clock:
     """A step and a zone. Spellings of one step give equal clocks: `60T` becomes `h`.
 
-    freq : a pandas frequency such as h, 15min, D, B, MS, ME; ValueError for anything else.
+    freq : a pandas frequency such as h, 15min, D, B, W-MON (weeks that begin on Monday), MS, ME; or MS-15, months that
+        begin on the 15th (on the last day of a month that is shorter). ValueError for anything else.
     tz : "" for times of an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
     """
 
@@ -57,14 +61,23 @@ class Clock:
         """Whether steps are counted in days of local time, not in lengths of time."""
         return _split(self.freq)[1] in _DAYS
 
+    @property
+    def named(self) -> bool:
+        """Whether the calendar has a name for the steps: business days, months, years, not so many days."""
+        return self.calendar and _split(self.freq)[1] != "D"
+
     def extend(self, last: int, steps: int) -> np.ndarray:
         """The `steps` stamps after the stamp `last`: int64 ns [H] for H steps."""
         ahead = np.arange(1, steps + 1, dtype=np.int64)
         if not self.calendar:
             return last + ahead * self.step
         start = int(self.wall(np.array([last]))[0])
-        if _split(self.freq)[1] in ("D", "W"):
+        count, unit, anchor = _split(self.freq)
+        if unit in ("D", "W"):
             return self.of_wall(start + ahead * self.step)
+        if anchor[1:].isdigit():
+            ticks = _on_day(start, count * np.arange(steps + 1), int(anchor[1:]))
+            return self.of_wall(ticks[ticks > start][:steps])
         import pandas  # a quarter of a second, which only long data should cost
 
         # A start that is not a tick of the clock is left out of the range, which then has one step too many.
@@ -132,8 +145,24 @@ class Clock:
         times: np.ndarray = _index(wall).tz_localize(self.tz, ambiguous=first, nonexistent="shift_forward").asi8
         return times
 
+    def beginning(self, wall: int) -> int:
+        """The beginning of the calendar step that holds a day: its midnight, as that of the day in ns of local time."""
+        import pandas
+
+        anchor = _split(self.freq)[2][1:]
+        if not anchor.isdigit():
+            return int(self.offset().rollback(pandas.Timestamp(wall)).as_unit("ns").value)
+        ticks = _on_day(wall, np.arange(-1, 1), int(anchor))
+        return int(ticks[ticks <= wall][-1])
+
+    @property
+    def by_beginning(self) -> Clock:
+        """The clock whose steps have the name of their beginning, for one whose steps are named by their end."""
+        count, unit, _ = _split(self.freq)
+        return Clock(f"{count}{_BEGINNING[unit]}", self.tz) if unit in _BEGINNING else self
+
     def offset(self) -> Any:
-        """The step as a pandas offset."""
+        """The step as a pandas offset. ValueError where pandas has none."""
         from pandas.tseries.frequencies import to_offset
 
         try:
@@ -181,11 +210,26 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
         named = pandas.infer_freq(_index(wall))
     found = _FREQ.fullmatch(named if isinstance(named, str) else named.freqstr if named is not None else "")
     unit = _OLD.get(found[2], found[2]) if found else ""
-    if not found or unit not in _DAYS or unit in ("D", "W"):
-        return regular
-    clock = Clock(found[0], tz)
+    freq = found[0] if found and unit in _DAYS and unit not in ("D", "W") else _months(wall)
     # Of the n-th weekday of a month pandas overlooks missing months.
-    return clock if np.array_equal(clock.extend(int(times[0]), len(times) - 1), times[1:]) else regular
+    if freq and np.array_equal(Clock(freq, tz).extend(int(times[0]), len(times) - 1), times[1:]):
+        return Clock(freq, tz)
+    return regular
+
+
+def _months(wall: np.ndarray) -> str:
+    """The frequency of stamps on one day of every month, or of every k-th: `MS-15`, `3MS-15`; "" where they are not."""
+    months = wall.astype("datetime64[ns]").astype("datetime64[M]")
+    steps = np.diff(months).astype(np.int64)
+    day = int((wall // DAY - months.astype("datetime64[D]").astype(np.int64)).max()) + 1
+    return f"{steps[0]}MS-{day}" if (steps == steps[0]).all() and steps[0] > 0 else ""
+
+
+def _on_day(wall: int, months: np.ndarray, day: int) -> np.ndarray:
+    """A day of the month of the stamp `wall`, or the last one that it has, and so many `months` later: [n] in ns."""
+    month = np.array(wall, "datetime64[ns]").astype("datetime64[M]") + months
+    first, following = (each.astype("datetime64[D]").astype(np.int64) for each in (month, month + 1))
+    return np.minimum(first + day, following) * DAY - DAY + wall % DAY  # type: ignore[no-any-return]
 
 
 def canonical(freq: str) -> str:
@@ -202,7 +246,7 @@ def canonical(freq: str) -> str:
     count, unit, anchor = _split(freq)
     if unit in _FIXED:
         return fixed_freq(count * _FIXED[unit])
-    anchor = anchor or _ANCHOR.get(unit, "")
+    anchor = "" if anchor == "-1" else anchor or _ANCHOR.get(unit, "")
     if "Q" in unit and anchor[1:] in _MONTHS:  # QS-JAN and QS-APR are the same days
         anchor = f"-{_MONTHS[_MONTHS.index(anchor[1:]) % 3 + (0 if unit[-1] == 'S' else 9)]}"
     return f"{count if count > 1 else ''}{unit}{anchor}"
@@ -256,9 +300,11 @@ def _split(freq: str) -> tuple[int, str, str]:
     match = _FREQ.fullmatch(freq.strip())
     unit = _OLD.get(match[2], match[2]) if match else ""
     count = int(match[1] or 1) if match else 0
-    if not match or unit not in _FIXED | _DAYS or count < 1 or (match[3] and unit in _FIXED):
+    anchor = (match[3] or "") if match else ""
+    dated = anchor[1:].isdigit() and (unit != "MS" or not 1 <= int(anchor[1:]) <= 31)
+    if unit not in _FIXED | _DAYS or count < 1 or (anchor and unit in _FIXED) or dated:
         raise ValueError(f"{freq!r} is not a frequency")
-    return count, unit, match[3] or ""
+    return count, unit, anchor
 
 
 def _index(times: np.ndarray) -> Any:

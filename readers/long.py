@@ -15,7 +15,8 @@ from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, merge_notes
-from readers.rows import Rows, average, check_lengths, check_order, common_clock, join, set_zone
+from readers.resample import average
+from readers.rows import Rows, check_lengths, check_order, common_clock, join, oldest_first, set_zone, span
 from readers.sidecars import attach
 from readers.stamps import check_zone
 
@@ -84,12 +85,13 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     target = _target(resample) if resample else None
     channels = files[0].columns
     ahead = _known(known, channels)
-    rows, notes = set_zone(join(files), tz)
+    rows, turned = oldest_first(join(files))
+    rows, notes = set_zone(rows, tz)
     check_order(rows, averaged=target is not None)
     if target:
         target = replace(target, tz=rows.tz)
-        rows, note = average(rows, target)
-        notes.append(note)
+        rows, means = average(rows, target)
+        notes += means
     check_lengths(rows)
     clock = target or common_clock(rows)
     rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
@@ -100,7 +102,7 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
         channels=channels,
         rows=rows.names,
         sources=tuple(file.source for file in files),
-        notes=(*merge_notes((file.path, file.notes) for file in files), *notes, *gaps),
+        notes=(*merge_notes((file.path, file.notes) for file in files), *turned, *notes, *gaps),
         time=rows.times,
         clock=clock,
         known=tuple(known),
@@ -141,14 +143,15 @@ def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: 
 
 def _target(resample: str) -> Clock:
     """The clock that --resample asks for. UsageError for what is not a step, or is named by its end."""
-    hint = "such as 15min, 1h, D, W-MON, MS (months), QS, YS"
+    hint = "such as 15min, 1h, D, W (from Monday), W-SUN, MS (months), QS, YS"
     try:
         clock = Clock(resample)
-        clock.offset()
+        clock.beginning(0)
     except ValueError:
         raise UsageError(f"{resample!r} is not a step of time", where="--resample", hint=hint) from None
-    if clock.calendar and clock.freq.partition("-")[0].endswith(("E", "WOM")):
-        raise UsageError(f"{resample!r} names a step by its end, not its beginning", where="--resample", hint=hint)
+    if clock.freq.partition("-")[0].endswith(("E", "WOM")):
+        better = f"--resample {span(clock.by_beginning)}"
+        raise UsageError(f"{resample!r} names a step by its end, not its beginning", where="--resample", hint=better)
     return clock
 
 

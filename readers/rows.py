@@ -1,9 +1,9 @@
-"""The rows of long tables on one regular time axis: lines sorted by row, zones, order, even steps or means."""
+"""The rows of long tables on one regular time axis: lines sorted by row, zones, order, even steps."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,9 @@ from readers.stamps import to_utc
 
 HOUR = DAY // 24
 LEAST_STEPS = 3  # with fewer, nothing shows that the steps are even
-MOST_EMPTY = 100  # steps per line; more of them means that --resample is a mistake
+BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
+MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back
+MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
 HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
 _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 
@@ -105,6 +107,31 @@ def _file_names(files: Sequence[LongFile]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(file.path) for file in files]
 
 
+def oldest_first(rows: Rows) -> tuple[Rows, list[str]]:
+    """Turn round the rows whose lines come newest first.
+
+    Parameters
+    ----------
+    rows : as `join` returns them.
+
+    Returns
+    -------
+    The rows, and a note where some were turned.
+    """
+    order = np.arange(len(rows.times))
+    turned = []
+    for name, (start, end) in zip(rows.names, rows.spans(), strict=True):
+        steps = np.diff(rows.times[start:end])
+        if (steps < 0).sum() > BACKWARDS * (steps > 0).sum():
+            order[start:end] = order[start:end][::-1]
+            turned.append(name)
+    if not turned:
+        return rows, []
+    records = None if rows.records is None else rows.records[order]
+    note = f"lines are newest first, and were read from the last to the first: {abridge(turned)}"
+    return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records), [note]
+
+
 def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
     """Set the zone of the times; where it is known they become UTC.
 
@@ -150,7 +177,7 @@ def check_order(rows: Rows, *, averaged: bool) -> None:
     """
     steps = np.diff(rows.times)
     steps[rows.offsets[1:-1] - 1] = 1  # from one row to the next
-    bad = steps < 0 if averaged else steps <= 0
+    bad = steps < 0 if averaged and not _doubled(rows, steps) else steps <= 0
     if not bad.any():
         return
     at = int(np.argmax(bad)) + 1
@@ -163,6 +190,29 @@ def check_order(rows: Rows, *, averaged: bool) -> None:
         hint += "; --id-col names the column that distinguishes several series of a file"
     change = _clock_change(rows, at, _usual(np.diff(rows.times[start:end])))
     raise DataError(what, where=rows.locate(at), hint=change or hint)
+
+
+def check_doubled(rows: Rows) -> None:
+    """Refuse rows, to be sorted by time, in which clocks seem to be set back.
+
+    Raises
+    ------
+    DataError : at the first line of the hour that comes twice.
+    """
+    steps = np.diff(rows.times)
+    steps[rows.offsets[1:-1] - 1] = 1
+    if _doubled(rows, steps):
+        check_order(rows, averaged=False)
+
+
+def _doubled(rows: Rows, steps: np.ndarray) -> bool:
+    """Whether all lines that do not go forward can be those of an hour that comes twice, as no zone is known."""
+    at = np.flatnonzero(steps <= 0) + 1
+    if rows.tz or not 0 < len(at) <= MOST_DOUBLED:
+        return False
+    spans = rows.spans()
+    usual = {row: _usual(np.diff(rows.times[slice(*spans[row])])) for row in {rows.row(k) for k in at.tolist()}}
+    return all(_clock_change(rows, k, usual[rows.row(k)]) for k in at.tolist())
 
 
 def check_lengths(rows: Rows) -> None:
@@ -190,7 +240,7 @@ def common_clock(rows: Rows) -> Clock:
     ------
     DataError : at the first irregular step, or for a row whose step is not that of the others.
     """
-    steps = _steps(rows)
+    steps = line_steps(rows)
     if (steps == steps[0]).all() and steps[0] % DAY:
         return Clock(fixed_freq(int(steps[0])), rows.tz)
     clocks = []
@@ -204,10 +254,10 @@ def common_clock(rows: Rows) -> Clock:
         times = rows.times[start:end]
         # A few lines may fit another clock than theirs: five business days, or months of 31 days.
         if clocks[row] != clocks[longest] and (clocks[longest].extend(times[0], len(times) - 1) != times[1:]).any():
-            here, there = _span(clocks[row]), _span(clocks[longest])
+            here, there = span(clocks[row]), span(clocks[longest])
             what = f"row {rows.names[row]!r} has steps of {here}, where row {rows.names[longest]!r} has {there}"
             coarser = max(clocks[row], clocks[longest], key=lambda clock: clock.step)
-            hint = f"--resample {_span(coarser)} brings all rows to one step"
+            hint = f"--resample {span(coarser.by_beginning)} brings all rows to one step"
             raise DataError(what, where=str(rows.of[row].path), hint=hint)
     return clocks[longest]
 
@@ -220,19 +270,41 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
         steps = np.diff(Clock("D", rows.tz).wall(times))
     usual = _usual(steps)
     heads = (infer_clock(times[:size], rows.tz) for size in HEADS)
-    clock = next((head for head in heads if head and head.calendar and not head.freq.endswith("D")), None)
-    if clock:
+    if usual == DAY and _no_weekend(Clock("D", rows.tz).wall(times)):
+        heads = itertools.chain([Clock("B", rows.tz)])
+    named = next((head for head in heads if head and head.calendar and head.named), None)
+    clock = named or Clock(fixed_freq(usual), rows.tz)
+    if named:
         odd = clock.extend(int(times[0]), len(steps)) != times[1:]
     else:
-        clock, odd = Clock(fixed_freq(usual), rows.tz), steps != usual
+        odd = steps != usual
     at = int(np.argmax(odd))
-    what = f"a step of {_span(Clock(fixed_freq(int(steps[at]))))}, where the usual step is {_span(clock)}"
-    hint = f"--resample {_span(clock)} makes the steps regular; a step without a line is then a missing value (--nan)"
+    what = f"a step of {span(Clock(fixed_freq(int(steps[at]))))}, where the usual step is {span(clock)}"
+    if _weeks_445(steps):
+        hint = "these are months of 4 and 5 weeks (4-4-5), which are not even; --resample 91D averages their quarters"
+        return DataError(what, where=rows.locate(start + at + 1), hint=hint)
+    days = usual / DAY
+    long = next((Clock(freq) for low, high, freq in MONTHS if low <= days <= high), clock)
+    better = span(clock.by_beginning if named else long)
+    hint = f"--resample {better} makes the steps regular; a step without a line is then a missing value (--nan)"
     change = _clock_change(rows, start + at + 1, usual)
     return DataError(what, where=rows.locate(start + at + 1), hint=f"{change}; {hint}" if change else hint)
 
 
-def _steps(rows: Rows) -> np.ndarray:
+def _no_weekend(wall: np.ndarray) -> bool:
+    """Whether none of some days is a Saturday or a Sunday, though they are more than a week's."""
+    return len(wall) > 5 and bool(((wall // DAY + 3) % 7 < 5).all())
+
+
+def _weeks_445(steps: np.ndarray) -> bool:
+    """Whether steps are those of months of four and five weeks, a third of them five (or six, in a year of 53)."""
+    weeks, rest = np.divmod(steps, 7 * DAY)
+    longer = int((weeks > 4).sum())
+    third = len(weeks) <= 3 * longer + 2 and 2 * longer < len(weeks)
+    return third and not rest.any() and set(weeks.tolist()) <= {4, 5, 6}
+
+
+def line_steps(rows: Rows) -> np.ndarray:
     """From each time to the next of its row, ns, int64 [total - N]."""
     return np.delete(np.diff(rows.times), rows.offsets[1:-1] - 1)
 
@@ -253,65 +325,8 @@ def _clock_change(rows: Rows, at: int, usual: int) -> str:
     return "daylight saving time seems to begin or end here: --tz Europe/Berlin, or the zone of these times"
 
 
-def _span(clock: Clock) -> str:
+def span(clock: Clock) -> str:
     """A step for a message: `1h`, `36h`, `2D`, `MS`."""
     if not clock.calendar and clock.step % DAY == 0:
         return f"{clock.step // DAY}D"
     return f"1{clock.freq}" if clock.freq in ("D", "h", "min", "s", "ms", "us", "ns") else clock.freq
-
-
-def average(rows: Rows, clock: Clock) -> tuple[Rows, str]:
-    """The mean of the values within each step, NaN where there are none; a step's time is its beginning.
-
-    Parameters
-    ----------
-    rows : values [C, total]; infinite ones count as missing.
-    clock : the step and the zone.
-
-    Returns
-    -------
-    The rows with values [C, total'] on the regular axis, and a note.
-
-    Raises
-    ------
-    DataError : there would be far more steps than lines.
-    """
-    edges, step_of = _grid(rows.times, clock)
-    first, last = step_of[rows.offsets[:-1]], step_of[rows.offsets[1:] - 1]
-    lengths = last - first + 1
-    if (lengths > MOST_EMPTY * rows.lengths).any():
-        row = int(np.argmax(lengths > MOST_EMPTY * rows.lengths))
-        what = f"{lengths[row]:,} steps of {_span(clock)} for {rows.lengths[row]:,} lines of row {rows.names[row]!r}"
-        raise DataError(what, where="--resample", hint="choose a longer step")
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    at = step_of + np.repeat(offsets[:-1] - first, rows.lengths)
-    values = np.empty((len(rows.values), offsets[-1]), np.float32)
-    for channel, given in enumerate(rows.values):
-        finite = np.isfinite(given)
-        sums = np.bincount(at[finite], given[finite], minlength=offsets[-1])
-        counts = np.bincount(at[finite], minlength=offsets[-1])
-        values[channel] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-    times = edges(np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], lengths))
-    note = f"{len(rows.times):,} lines resampled to {len(times):,} steps of {_span(clock)}"
-    twice = int((_steps(rows) == 0).sum())
-    infinite = int(np.isinf(rows.values).sum())
-    note += f"; {twice:,} lines of the same time as the line before averaged with it" if twice else ""
-    note += f"; {infinite:,} infinite values left out" if infinite else ""
-    return replace(rows, values=values, times=times, offsets=offsets, records=None), note
-
-
-def _grid(times: np.ndarray, clock: Clock) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
-    """The steps of a clock that stamps [n] fall in: a function from a step's number to its beginning, and the numbers.
-
-    They are counted from the midnight before the first stamp, or from the beginning of its month, week or so.
-    """
-    import pandas
-
-    start = int(clock.wall(times.min(keepdims=True))[0]) // DAY * DAY
-    if not clock.calendar:
-        origin = int(clock.of_wall(np.array([start]))[0])
-        return lambda number: origin + number * clock.step, (times - origin) // clock.step
-    begin = clock.offset().rollback(pandas.Timestamp(start)).value
-    first = clock.of_wall(np.array([begin]))
-    edges = np.append(first, clock.extend(int(first[0]), int(times.max() - first[0]) // clock.step + 1))
-    return lambda number: edges[number], np.searchsorted(edges, times, "right") - 1

@@ -15,20 +15,32 @@ from readers.stamps import check_zone
 SECOND = 10**9  # ns
 MAINS = "mains"  # the first channel
 BLOCK = 1 << 22  # seconds that held readings are spread over at once
+SLACK = 0.1  # of the time from reading to reading: so much later the first may come in a step that is whole
 ABOVE = (1.05, 10.0)  # devices are more than mains by this factor and so many W, beyond the meters' own errors
 
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """A meter's readings: times int64 ns [m], rising, and finite watts float32 [m].
+    """A meter's readings: times int64 ns [m], in order, and finite watts float32 [m].
 
-    `held`: the meter reports when its value changes, times are whole seconds, and a value holds until the next.
-    Otherwise readings are samples.
+    `held`: the meter reports when its value changes, times are whole seconds, each another one, and a value holds until
+    the next. Otherwise readings are samples, of which several may have one time.
     """
 
     times: np.ndarray
     watts: np.ndarray
     held: bool = False
+
+    @property
+    def twice(self) -> int:
+        """How many readings have the time of the one before."""
+        return int((self.times[1:] == self.times[:-1]).sum())
+
+    @property
+    def spacing(self) -> float:
+        """The usual time from one reading to the next, ns: the median; 0 where each holds until the next."""
+        steps = np.diff(self.times)
+        return 0.0 if self.held or not steps.any() else float(np.median(steps[steps > 0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +119,9 @@ def moment(text: str, tz: str, flag: str) -> int:
 
 
 def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readings:
-    """Readings in order of time: of several at one time the last, without missing and infinite ones.
+    """Readings in order of time, without missing and infinite ones.
 
-    Held ones count from the second that they round to, a half to the even one.
+    Held ones count from the second that they round to, a half to the even one; of several in one second the last.
     """
     known = np.isfinite(watts)
     if not known.all():
@@ -119,8 +131,9 @@ def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readin
         times, watts = times[order], watts[order]
     if held:
         times = np.rint(times / SECOND).astype(np.int64) * SECOND
-    last = np.append(times[1:] != times[:-1], True)[: len(times)]
-    return Readings(times[last], watts[last].astype(np.float32, copy=False), held)
+        last = np.append(times[1:] != times[:-1], True)[: len(times)]
+        times, watts = times[last], watts[last]
+    return Readings(times, watts.astype(np.float32, copy=False), held)
 
 
 # ---- one meter
@@ -129,9 +142,9 @@ def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readin
 def on_grid(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
     """A meter's power, float32 [steps], NaN where it is unknown.
 
-    Samples: the mean of those within a step; a step without any has the reading before, unless the next one, or the
-    end of the grid, is more than `longest` ns after that. Held values: the mean over the seconds of a step that have
-    one; a value holds until the next, and for `longest` ns at most.
+    Samples: the mean of those within a step; a step without any has the reading before (of several at one time the
+    mean), unless the next one, or the end of the grid, is more than `longest` ns after that. Held values: the mean over
+    the seconds of a step that have one; a value holds until the next, and for `longest` ns at most.
     """
     return _held(meter, grid, longest) if meter.held else _sampled(meter, grid, longest)
 
@@ -148,7 +161,12 @@ def _sampled(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
     empty, last = empty[last >= 0], last[last >= 0]
     until = np.append(meter.times, max(grid.end, int(meter.times[-1])) if len(meter.times) else 0)[last + 1]
     short = until - meter.times[last] <= longest
-    power[empty[short]] = meter.watts[last[short]]
+    last = last[short]
+    before = meter.watts[last].astype(np.float64)
+    first = np.searchsorted(meter.times, meter.times[last], "left")
+    for several in np.flatnonzero(first < last):
+        before[several] = meter.watts[first[several] : last[several] + 1].mean(dtype=np.float64)
+    power[empty[short]] = before
     return power
 
 
@@ -193,14 +211,16 @@ def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted
         needed = [*house.mains, *(of[number] for of in columns.values())]
         meters, files = house.load(list(dict.fromkeys(needed)))
         sources += files
-        grid, span = _extent([meters[column] for column in house.mains], wanted)
+        mains = [meters[column] for column in house.mains]
+        grid, span, cut = _extent(mains, wanted)
         if grid is None:
             empty.append(f"{house.name} has {span}")
             continue
         power = np.empty((1 + len(columns), grid.steps), np.float32)
-        power[0] = sum(on_grid(meters[column], grid, wanted.longest) for column in house.mains)
+        power[0] = sum(on_grid(meter, grid, wanted.longest) for meter in mains)
         for channel, of in enumerate(columns.values(), start=1):
             power[channel] = on_grid(meters[of[number]], grid, wanted.longest)
+        all_notes += [f"{house.name}: {text}" for text in (cut, _twice(mains[0])) if text]
         all_notes += _notes(house.name, power, [MAINS, *columns], grid, wanted)
         parts.append(power)
         times.append(grid.times)
@@ -228,21 +248,33 @@ def _flags(wanted: Plan) -> str:
     return " ".join(f"{flag} {wanted.show(cut)}" for flag, cut in cuts if cut is not None)
 
 
-def _extent(mains: Sequence[Readings], wanted: Plan) -> tuple[Grid | None, str]:
-    """The whole steps of the range in which all mains have readings, None where there is none; their span as text."""
+def _twice(meter: Readings) -> str:
+    return f"{meter.twice:,} lines of the same time as the line before averaged with it" if meter.twice else ""
+
+
+def _extent(mains: Sequence[Readings], wanted: Plan) -> tuple[Grid | None, str, str]:
+    """The whole steps of the range in which all mains have readings, None where there is none; their span as text.
+
+    And what is left out of it: a first step that they begin within, a last one that they end within.
+    """
     if not all(len(meter.times) for meter in mains):
-        return None, "no reading of the mains"
+        return None, "no reading of the mains", ""
     first = max(int(meter.times[0]) for meter in mains)
     last = min(int(meter.times[-1]) for meter in mains)
     span = f"mains from {wanted.show(first)} to {wanted.show(last)}"
     step = wanted.step
-    begin = first // step * step
-    end = last // step * step + step
+    begin, end = first // step * step, last // step * step + step
+    late = any(meter.times[0] - begin > (1 - SLACK) * meter.spacing for meter in mains if meter.spacing < step)
+    reaches = [(meter, wanted.longest if meter.held else meter.spacing) for meter in mains]
+    early = any(end - meter.times[-1] > (1 + SLACK) * reach for meter, reach in reaches if reach < step)
+    cut = " and ".join(["begin within the first step"] * late + ["end within the last one"] * early)
+    begin, end = begin + late * step, end - early * step
     if wanted.start is not None:
         begin = max(begin, -(-wanted.start // step) * step)
     if wanted.end is not None:
         end = min(end, wanted.end // step * step)
-    return (Grid(begin, step, (end - begin) // step) if begin < end else None), span
+    told = f"the mains {cut}, left out" if cut else ""
+    return (Grid(begin, step, (end - begin) // step) if begin < end else None), span, told
 
 
 def _check_devices(values: np.ndarray, names: Sequence[str], houses: Sequence[House], wanted: Plan) -> None:

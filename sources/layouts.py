@@ -23,7 +23,7 @@ from errors import DataError, UsageError, nearest
 from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
-from readers.rows import check_order, join, set_zone
+from readers.rows import check_doubled, check_order, join, oldest_first, set_zone
 from sources.appliances import appliance
 from sources.grids import SECOND, House, Readings, gather, plan, readings
 
@@ -122,7 +122,7 @@ def read_meter(
     """Long tables of meters, a file per house, as rows of one Series in W: channel "mains", then the devices by name.
 
     Lines may have uneven times: a step has the mean of its lines, and without any the line before, unless more than
-    `max_fill` seconds lie between two lines. Of lines at one time the last counts.
+    `max_fill` seconds lie between two lines. Lines at one time are averaged. Lines that come newest first are turned.
 
     Parameters
     ----------
@@ -141,8 +141,12 @@ def read_meter(
     dialect = Dialect(sep, decimal, "yes", "no")
     cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])))
     files = [read_file(Path(path), cells, dialect) for path in paths]
-    rows, notes = set_zone(join(files), tz)
-    if not sort:
+    rows, turned = oldest_first(join(files))
+    rows, notes = set_zone(rows, tz)
+    notes = [*turned, *notes]
+    if sort:
+        check_doubled(rows)
+    else:
         check_order(rows, averaged=True)
     wanted = plan(sample, start, end, max_fill, rows.tz)
     houses = []

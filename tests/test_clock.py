@@ -34,7 +34,7 @@ def stamps(*texts: str, tz: str = "") -> np.ndarray:
         ("D", "D 1D"),
         ("7D", "7D"),
         ("B", "B"),
-        ("W-SUN", "W W-SUN 1W"),
+        ("W-MON", "W W-MON 1W"),
         ("2W-MON", "2W-MON"),
         ("ME", "ME M"),
         ("3ME", "3ME 3M"),

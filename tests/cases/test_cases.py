@@ -14,8 +14,6 @@ OPEN: set[str] = {
     "e-label-columns-by-place",
     "e-onnx-nan-becomes-number",
     "e-stream-first-message-clock",
-    "n-03-lines-of-one-time",
-    "n-04-double-hour-dropped",
     "n-08-hint-turns-1900-into-1.9",
     "n-09-class-ids",
     "n-13-hints-that-do-not-work",
@@ -25,11 +23,8 @@ OPEN: set[str] = {
     "t-04-seven-digits-in-forecast-csv",
     "t-05-float32-loses-large-values",
     "t-12-class-codes-are-binarised",
-    "t-14-monthly-on-the-15th",
-    "t-15-hint-that-is-refused",
     "t-16-thousands-read-as-decimals",
     "t-23-drop-label-infer-without-it",
-    "t-24-resample-W-weeks",
     "t-28-sentinel-minus-9999",
 }
 

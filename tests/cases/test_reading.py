@@ -31,3 +31,32 @@ def test_many_columns_take_as_long_as_pandas_takes(case):
     assert middle - started < 10 * (time.process_time() - middle)  # 600 times where it was read column by column
     np.testing.assert_allclose(values, frame.to_numpy()[:, 1:].T.astype(float), rtol=1e-6)
     assert wide.go(0).code == 0
+
+
+def test_months_on_the_15th_are_months(case):
+    bills = case("t-14")
+    done = bills.go(0)
+    assert done.code == 0, done.err
+    frame = pd.read_csv(bills.folder / "bills.csv")
+    series = read_long([bills.folder / "bills.csv"], time_col="date")
+    assert series.clock is not None and series.clock.freq == "MS-15" and len(series.time) == len(frame) == 60
+    assert series.clock.show(series.time)[-1] == frame["date"].iloc[-1]
+    # One month missing: the hint is the step of months, and not of 31 days.
+    frame.drop(7).to_csv(bills.folder / "bills.csv", index=False)
+    done = bills.go(0)
+    assert done.code == 3 and "--resample MS-15 makes the steps regular" in done.err
+
+
+def test_the_hint_for_month_ends_can_be_followed(case):
+    sales = case("t-15")
+    done = sales.go(0)
+    assert done.code == 3 and "hint: --resample MS makes" in done.err
+    assert "hint: --resample MS\n" in sales.go(1).err
+    words = sales.commands[1].replace("--resample ME", "--resample MS")
+    done = sales.go(words, "--split-mode holdout --no-plots")
+    assert done.code == 0, done.err
+
+
+def test_weeks_are_whole_and_begin_on_monday(case):
+    done = case("t-24").go(0)
+    assert done.code == 3 and "resampled to 20 steps of W-MON" in done.err and "nothing to learn" in done.err
