@@ -28,7 +28,10 @@ def main(argv: Sequence[str]) -> int:
         import cli
 
         config = cli.parse(argv)
-        import pipeline  # imports torch, so only once the arguments are known to be good
+        from readers.paths import look
+
+        look(config)
+        import pipeline  # imports torch, so only once arguments and files are known to be good
 
         try:
             pipeline.run(config, argv)

@@ -58,6 +58,7 @@ def test_a_wrong_flag_is_answered_without_importing_torch():
         "assert run.main(['--mode', 'train', '--task', 'classify', '--csv', 'x', '--context-len', '0']) == 2\n"
         "assert run.main(['--mode', 'train', '--task', 'classify', '--csv', 'x', '--context-len', '9',\n"
         "                 '--model-args', 'no_such=1']) == 2\n"
+        "assert run.main(['--mode', 'train', '--task', 'classify', '--csv', 'not_there', '--context-len', '9']) == 3\n"
         "assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
