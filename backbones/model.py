@@ -120,7 +120,7 @@ def check_head(name: str, head: str, kind: str = "") -> None:
     if head in served and kind and kind not in kinds:
         able = [other for other in names() if head in (its := backbone_class(other)).heads and kind in its.kinds]
         raise UsageError(
-            f"learns {' and '.join(f'{one}s' for one in kinds)}, and these targets are of the kind {kind!r}",
+            f"learns targets of the kind {' or '.join(map(repr, kinds))}, and these targets are of the kind {kind!r}",
             where=f"--backbone {name}",
             hint=f"for this task take {', '.join(able)}",
         )

@@ -72,8 +72,8 @@ class Spectrum:
 
 
 @dataclass(frozen=True)
-class Logits:
-    """A linear map [p, K] and offset [K] from standardised features to logits, and what was chosen."""
+class Solved:
+    """A linear map [p, K] and offset [K] of standardised features to logits or values, and what was chosen."""
 
     weight: torch.Tensor
     offset: torch.Tensor
@@ -81,8 +81,8 @@ class Logits:
     loss: float
 
 
-def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | None = None) -> Logits:
-    """Logits for y [n, K] of 0 and 1: of classes together, of labels each by itself.
+def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | None = None) -> Solved:
+    """The map to logits for y [n, K] of 0 and 1: of classes together, of labels each by itself.
 
     `right` [m, K] is V'X'Y of targets -1 and 1 where the spectrum knows more windows than y has.
     """
@@ -92,7 +92,7 @@ def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | 
     for k in range(y.shape[1]):
         one = None if right is None else right[:, k : k + 1]
         parts.append(_label(spectrum, y[:, k : k + 1], one))
-    return Logits(
+    return Solved(
         torch.cat([part.weight for part in parts], dim=1),
         torch.cat([part.offset for part in parts]),
         parts[0].strength,
@@ -100,7 +100,17 @@ def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | 
     )
 
 
-def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Logits:
+def values(spectrum: Spectrum, y: torch.Tensor) -> Solved:
+    """The ridge regression of values y [n, K], of the strength that errs least where each window is left out."""
+    mean = y.double().mean(0)
+    centred = y.double() - mean
+    right = spectrum.scores.T.double() @ centred
+    found = [(float((centred - spectrum.leave_one_out(centred, right, s)).abs().mean()), s) for s in spectrum.strengths]
+    loss, strength = min(found)
+    return Solved(spectrum.weight(right, strength), mean, strength, loss)
+
+
+def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Solved:
     signed = 2 * y.double() - 1
     prior = signed.mean(0)
     centred = signed - prior
@@ -117,10 +127,10 @@ def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) ->
         if best is None or found < best[0]:
             best = found, strength, scale
     assert best is not None
-    return Logits(best[2] * spectrum.weight(right, best[1]), prior, best[1], best[0])
+    return Solved(best[2] * spectrum.weight(right, best[1]), prior, best[1], best[0])
 
 
-def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Logits:
+def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Solved:
     """One label y [n, 1]: two classes, whose logits differ by twice the prediction, and the log-odds of the label."""
     signed = 2 * y.double() - 1
     centred = signed - signed.mean(0)
@@ -143,7 +153,7 @@ def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> L
             best = found, strength, scale, offset
     assert best is not None
     found, strength, scale, offset = best
-    return Logits(2 * scale * spectrum.weight(right, strength), torch.tensor([offset]).double(), strength, found)
+    return Solved(2 * scale * spectrum.weight(right, strength), torch.tensor([offset]).double(), strength, found)
 
 
 def _least(loss: Callable[[float], float]) -> tuple[float, float]:

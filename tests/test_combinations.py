@@ -32,6 +32,8 @@ SMALL = {
     "sparsetsf": "period=2",
     "boosting": "trees=20 fixed=10",
     "extra_trees": "trees=10",
+    "quant": "trees=10",
+    "rocket": "most=500",
 }
 KINDS = {"classify": "label", "regress": "value"}  # of the targets in the tasks' own samples
 

@@ -27,7 +27,7 @@ from tools import export
 
 from .conftest import ROOT
 from .runs import built, good, lay, numbers, preds, strict
-from .test_combinations import SMALL
+from .test_combinations import KINDS, SMALL
 
 onnx = pytest.importorskip("onnx", reason="requirements-export.txt is not installed")
 ort = pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
@@ -406,7 +406,9 @@ def test_other_files_are_checked_on_all_of_their_windows(classifier, tmp_path, c
 
 def task_of(name, number):
     """One of the tasks that a backbone serves, another for each."""
-    served = [task for task in tasks.names() if built(task).head in backbones.backbone_class(name).heads]
+    chosen = backbones.backbone_class(name)
+    served = [task for task in tasks.names() if built(task).head in chosen.heads]
+    served = [task for task in served if not chosen.answers or KINDS.get(task, "value") in chosen.kinds]
     return served[number % len(served)]
 
 

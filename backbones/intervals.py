@@ -1,0 +1,89 @@
+"""The features of QUANT (Dempster, Schmidt and Webb 2024, arXiv 2308.00928): quantiles of intervals, sorted once each.
+
+`x [B, C, T] -> [B, F]`. Four representations: x; its first difference, averaged over 5; its second difference; the
+magnitudes of its Fourier transform. Each, of length n, is cut into 1, 2, 4, ... intervals, up to 32, and into the same
+shifted by half an interval. An interval of m values gives 1 + (m - 1) // 4 quantiles, every second one less the mean
+of the interval.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+DEPTH = 6  # how often a representation is halved, at most
+EACH = 4  # values of an interval for each of its quantiles
+SMOOTH = 5  # steps that the first difference is averaged over
+
+
+class IntervalQuantiles(nn.Module):
+    """The features of windows of one size; nothing is learned."""
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        lengths = [length, length - 1, length - 2, length // 2 + 1]
+        self.cuts = [cuts(n) if n > 0 else [] for n in lengths]
+        self.size = channels * sum(1 + (end - begin - 1) // EACH for one in self.cuts for begin, end in one)
+        turn = torch.arange(lengths[3])[:, None] * torch.arange(length) % length  # exact, however long the window
+        angle = turn.double() * (2 * math.pi / length)
+        self.register_buffer("wave", torch.stack([angle.cos(), angle.sin()]), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat(
+            [
+                quantiles(part[:, :, begin:end])
+                for part, one in zip(self._representations(x), self.cuts, strict=True)
+                for begin, end in one
+            ],
+            dim=2,
+        ).flatten(1)
+
+    def _representations(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The four of them; a difference of too short a window is empty."""
+        first = x[:, :, 1:] - x[:, :, :-1]
+        second = first[:, :, 1:] - first[:, :, :-1]
+        if first.shape[2]:
+            ends = (SMOOTH - 1) // 2
+            padded = functional.pad(first, (ends, ends), mode="replicate")
+            first = sum((padded[:, :, k : k + first.shape[2]] for k in range(SMOOTH)), torch.zeros_like(first)) / SMOOTH
+        assert isinstance(self.wave, torch.Tensor)
+        # In float64, which autocast leaves alone; a graph has no Fourier transform that every runtime knows.
+        spectrum = torch.matmul(x.double()[None], self.wave.transpose(1, 2)[:, None]).square().sum(0).sqrt()
+        return [x, first, second, spectrum.to(x.dtype)]
+
+
+def cuts(n: int) -> list[tuple[int, int]]:
+    """The intervals [begin, end) of a representation of n values, those of each halving with their shifted ones."""
+    found = []
+    for halving in range(min(DEPTH, int(math.log2(n)) + 1)):
+        edges = np.linspace(0, n, 2**halving + 1).astype(int).tolist()
+        plain = list(pairwise(edges))
+        found += plain
+        if halving and np.median(np.diff(edges)) > 1:
+            shift = math.ceil(n / 2**halving / 2)
+            found += [(begin + shift, end + shift) for begin, end in plain[:-1]]
+    return found
+
+
+def quantiles(x: torch.Tensor) -> torch.Tensor:
+    """The quantiles [B, C, k] of intervals [B, C, m], k = 1 + (m - 1) // 4."""
+    m = x.shape[2]
+    if m == 1:
+        return x
+    count = 1 + (m - 1) // EACH
+    ordered = x.sort(dim=2).values
+    place = np.array([0.5]) if count == 1 else np.linspace(0, 1, count)
+    place = place * (m - 1)
+    low = np.floor(place).astype(int)
+    high = np.minimum(low + 1, m - 1)
+    share = torch.as_tensor(place - low, dtype=x.dtype, device=x.device)
+    found = ordered[:, :, low.tolist()] * (1 - share) + ordered[:, :, high.tolist()] * share
+    if count == 1:
+        return found
+    less = torch.as_tensor(np.arange(count) % 2, dtype=x.dtype, device=x.device)
+    return found - less * x.mean(dim=2, keepdim=True)

@@ -1,0 +1,143 @@
+"""Random convolutions under a ridge whose leave-one-out predictions make probabilities: Hydra and MiniRocket.
+
+Among the best there is for whole series (`--labels`), and for classes rather than values. The same map serves other
+features: the quantiles of QUANT (`intervals`), or the window as it is (`steps`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones import Hyper, InputSpec, register
+from backbones.fitted import CELLS, Fitted, loss_of, outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.intervals import IntervalQuantiles
+from backbones.kernels import NONE, Hydra, Kernels, MiniRocket
+from backbones.preval import Spectrum, moments, solve, values
+from backbones.trees import Resized
+
+HYPER = {
+    "features": {
+        "default": "hydra+minirocket",
+        "choices": ["hydra+minirocket", "hydra", "minirocket", "intervals", "steps"],
+        "help": "what the map sees: banks of kernels, the quantiles of QUANT, or the window",
+    },
+    "most": {"default": 0, "min": 0, "max": 100000, "help": "features of MiniRocket; 0: by the windows"},
+}
+SPACE = {"model_args.features": ["hydra+minirocket", "hydra", "minirocket"]}
+
+FEW, MANY = 1000, 10_000  # features of MiniRocket where there are many windows, and where there are few
+LARGE = 2500  # windows from which there are many
+MOST = 4096  # of windows or of features: a map is solved for in the smaller number of them
+
+log = logging.getLogger("tsrun")
+
+
+class Banks(Resized):
+    """The features of several banks beside each other, standardised; where zeros say nothing, zeros stay."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, banks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.banks = nn.ModuleList(banks)
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts, begin = [], 0
+        for bank in self.banks:
+            z = bank(x)
+            mean, scale = (
+                part if len(part) == 1 else part[begin : begin + z.shape[1]] for part in (self.mean, self.scale)
+            )
+            begin += z.shape[1]
+            parts.append((z - mean) / scale * (z.square() / NONE).clamp(0, 1) if _sparse(bank) else (z - mean) / scale)
+        return torch.cat(parts, dim=1)
+
+    def fit(self, train: Labelled, seed: int, features: int) -> None:
+        """Draw kernels, and learn how to standardise."""
+        generator = np.random.default_rng(seed)
+        means, scales = [], []
+        for bank in self.banks:
+            if isinstance(bank, Kernels):
+                bank.fit(train, generator, features)
+            z = torch.from_numpy(train.table(bank))
+            mean, scale = moments(z)
+            if _sparse(bank):
+                scale = z.std(0, correction=0) + (z == 0).float().mean(0) ** 4 + 1e-8
+            means.append(mean)
+            scales.append(scale)
+        self.resize("mean", torch.cat(means))
+        self.resize("scale", torch.cat(scales))
+
+
+def _sparse(bank: nn.Module) -> bool:
+    return isinstance(bank, Kernels) and bank.sparse
+
+
+@register
+class RocketRidge(Fitted):
+    """`y = W z(x) + b` with z the standardised features."""
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        sizes = inputs.channels, inputs.length
+        made = {"hydra": Hydra, "minirocket": MiniRocket, "intervals": IntervalQuantiles, "steps": _Steps}
+        self.banks = Banks([made[name](*sizes) for name in hyper.features.split("+")])
+        self.map = _Map(self.outputs)
+
+    def answer(self, x: torch.Tensor) -> torch.Tensor:
+        said = self.map(self.banks(x))
+        return said if self.target.channel is None else said + self.last(x)
+
+    def fit_windows(self, data: Fitting) -> dict[str, Any]:
+        """Draw, solve, choose the strength by leaving one out."""
+        if data.goes_on:
+            log.info("rocket: fitted to the new windows alone, under the kernels that it has")
+        train = data.train
+        few = len(train) >= LARGE
+        if not data.goes_on:
+            self.banks.fit(
+                train.sample(MOST, data.seed, "rocket's kernels"), data.seed, self.hyper.most or (FEW if few else MANY)
+            )
+        width = len(self.banks.mean)
+        train = train.sample(MOST if width > MOST else max(CELLS // width, 1), data.seed, self.who)
+        y = train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
+        spectrum = Spectrum.of(torch.from_numpy(train.table(self.banks)))
+        found = values(spectrum, y) if self.target.kind == "value" else solve(spectrum, y, self.target.kind)
+        self.map.resize("weight", found.weight.T)
+        self.map.resize("bias", found.offset)
+        loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
+        told = {"windows": len(train), "of": len(data.train), "features": width, "strength": found.strength}
+        return told | {"loo_loss": found.loss, "val_loss": loss}
+
+
+class _Steps(nn.Module):
+    """The window as it is."""
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+class _Map(Resized):
+    """A linear map of as many features as were fitted."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(outputs, 1))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        weight = self.weight if self.weight.shape[1] == z.shape[1] else self.weight.expand(-1, z.shape[1])
+        return nn.functional.linear(z, weight, self.bias)
