@@ -18,12 +18,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from config import RunConfig
 from errors import UsageError
 from metrics import clean_json
 
 OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
+LEAST_DIGITS, MOST_DIGITS = 8, 17  # of a number in a CSV: those of a float32, those of a float64
 LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file systems take
 
 
@@ -225,3 +228,22 @@ def tensorboard_writer(folder: Path) -> OnEpoch:
         writer.flush()
 
     return write
+
+
+def shortest(value: Any) -> str:
+    """A number as the shortest text that gives it back, whatever its float type: 20.1, 1235166321."""
+    return str(value).removesuffix(".0")
+
+
+def digits(values: np.ndarray, deviation: float) -> int:
+    """Significant digits that show all that predictions made in float32 carry, for `f"{value:.{n}g}"`.
+
+    Parameters
+    ----------
+    values : in the unit of the data.
+    deviation : by which they were divided when the model made them; float32 tells 1e-7 of it apart.
+    """
+    largest = np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape)).max(initial=0.0)
+    if not (largest > 0 and deviation > 0):
+        return LEAST_DIGITS
+    return int(np.clip(np.ceil(np.log10(largest / deviation)) + LEAST_DIGITS, LEAST_DIGITS, MOST_DIGITS))

@@ -22,6 +22,7 @@ from config import exact, inside
 from data import Series
 from errors import DataError, UsageError
 from registry import Namespace
+from rundir import shortest
 from scaler import Scaler
 from sources.synthetic import demand_series
 from tasks import multiclass, register
@@ -248,7 +249,7 @@ class Classify(LabelTask):
         known = np.isfinite(truth)
         shown = np.where(known, truth, 0).astype(int)
         return (
-            ("" if not k else t, f"{p:.7g}", int(p >= calibration["tau"]))
+            ("" if not k else t, shortest(p), int(p >= calibration["tau"]))
             for k, t, p in zip(known, shown, pred, strict=True)
         )
 

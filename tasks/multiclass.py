@@ -13,7 +13,7 @@ import numpy as np
 
 import metrics
 from errors import DataError
-from rundir import write_csv
+from rundir import shortest, write_csv
 from tasks.label_task import MOST_CELLS, MOST_WINDOWS, flatten
 from tasks.predictions import EvalContext, Predictions, Predictor
 from windows import Index
@@ -67,7 +67,7 @@ def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predict
                 known = np.isfinite(part.truth[:, :, 0]).all(axis=1)
                 true = np.where(known, names[np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1)], "").tolist()
             for r, t, y, guess, p in zip(row, time, true, predicted, part.pred[:, :, 0], strict=True):
-                yield eval_context.series.rows[r], t, y, guess, *(f"{value:.7g}" for value in p)
+                yield eval_context.series.rows[r], t, y, guess, *map(shortest, p)
 
     write_csv(path, ["row", "time", "y_true", "y_pred", *(f"p {name}" for name in eval_context.names)], lines())
 

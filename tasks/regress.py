@@ -15,6 +15,7 @@ from backbones import TargetSpec
 from data import Series
 from errors import UsageError
 from registry import Namespace
+from rundir import digits, shortest
 from scaler import Scaler
 from sources.synthetic import room_series
 from tasks import register
@@ -132,7 +133,8 @@ class Regress(LabelTask):
         pred: np.ndarray,
         calibration: Mapping[str, Any],
     ) -> Iterable[Sequence[Any]]:
-        return (("" if not np.isfinite(t) else f"{t:.7g}", f"{p:.7g}") for t, p in zip(truth, pred, strict=True))
+        n = digits(pred, min(self.fitted["std"]))
+        return (("" if not np.isfinite(t) else shortest(t), f"{p:.{n}g}") for t, p in zip(truth, pred, strict=True))
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         import viz

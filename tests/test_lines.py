@@ -635,12 +635,11 @@ def test_missing_values_are_counted_and_their_windows_are_those_of_numpy(tmp_pat
         for t in range(CONTEXT, WIDE)
         if not any(r == row and t - CONTEXT <= step <= t for row, step in gaps)
     }
+    whole -= {(3, 10), (7, 20)}  # a label that is made up is not scored; it may be input
     lined = scored(done.directory)
     assert {(int(line["row"]), int(line["time"])) for line in lined} == whole and len(lined) == len(whole)
-    told = {(int(line["row"]), int(line["time"])): int(line["y_true"]) for line in lined}
     if policy != "drop":
-        assert told[3, 10] == (table[3, 9] > 0 if policy == "ffill" else 0)
-        assert told[7, 20] == (table[7, 19] > 0 if policy == "ffill" else 0)
+        assert {(3, 11), (7, 21)} <= whole
 
 
 # ---- inference

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import rundir
 from config import RunConfig
 from errors import UsageError
 from rundir import RunDir, run_name, write_csv, write_json
@@ -124,3 +126,20 @@ def test_json_holds_null_and_never_nan(tmp_path):
 def test_locks_and_partials_are_hidden(tmp_path):
     with RunDir(str(tmp_path), "r"):
         assert all(path.name.startswith(".") for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_number_is_written_with_the_digits_it_carries(kind):
+    random = np.random.default_rng(0)
+    for value in (random.normal(size=50) * 10.0 ** random.integers(-9, 12, 50)).astype(kind):
+        assert kind(rundir.shortest(value)) == value
+    assert rundir.shortest(kind(20.1)) == "20.1" and rundir.shortest(kind(123456)) == "123456"
+    assert rundir.shortest(np.float64(1235166321)) == "1235166321"
+
+
+def test_a_prediction_is_written_as_finely_as_its_model_can_tell():
+    values = np.array([1235166321.25, 1235166655.5, np.nan])
+    figures = rundir.digits(values, 1e5)
+    assert [abs(float(f"{v:.{figures}g}") - v) < 0.01 for v in values[:2]] == [True, True] and figures == 13
+    assert rundir.digits(np.array([0.5, -3.0]), 2.0) == 9 and rundir.digits(np.zeros(3), 1.0) == 8
+    assert rundir.digits(np.array([1e300]), 1e-3) == 17

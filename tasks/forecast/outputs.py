@@ -11,7 +11,7 @@ import numpy as np
 
 from config import exact
 from data import Series
-from rundir import write_csv
+from rundir import digits, write_csv
 from tasks.forecast.levels import Levels
 from tasks.predictions import EvalContext, Predictions
 from windows import Index
@@ -61,8 +61,9 @@ class ForecastOutputs:
             for k, name in enumerate(names):
                 columns = [point[n, k], *shown[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
                 values = [self.unscaled(part, k) for part in columns]
+                figures = digits(values[0], self.std[k])
                 for h, date in enumerate(dates):
-                    yield *row_id, date, name, *(f"{value[h]:.7g}" for value in values)
+                    yield *row_id, date, name, *(f"{value[h]:.{figures}g}" for value in values)
 
     def write_scored(self, path: Path, calibration: Mapping[str, Any], scored: Predictions) -> None:
         """Write preds.npz: pred, truth, low, high [n, K, H] in the units of the channels; `row` [n], `channel` [K];
@@ -74,7 +75,7 @@ class ForecastOutputs:
         band = self.levels.band(scored.pred, calibration, len(names), self.size(index))
         parts |= {} if band is None else {"low": band[0], "high": band[1]}
         mean, std = (np.asarray(part)[:, None] for part in (self.mean, self.std))
-        arrays = {name: (part * std + mean).astype(np.float32) for name, part in parts.items()}
+        arrays = {name: part * std + mean for name, part in parts.items()}
         rows, at = index.rows(), index.targets()
         arrays["time"] = at - series.offsets[rows] if series.time is None else series.time[at]
         arrays |= {"row": np.array(series.rows)[rows], "channel": np.array(names)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rundir import write_csv, write_json
+from rundir import shortest, write_csv, write_json
 from tasks.nilm.features import MAINS, seconds_of
 from tasks.nilm.metrics import f1_curve, nilm_kpis
 from tasks.nilm.states import filter_runs, stitch
@@ -113,10 +113,10 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
             over = (watts[:, part].sum(axis=0) > mains[part]).astype(int)
             for i, time in enumerate(times, start=begin):
                 row_id = [series.rows[line.rows[i]]] if row else []
-                cells = [*row_id, time, f"{mains[i]:.7g}", over[i - begin]]
+                cells = [*row_id, time, shortest(mains[i]), over[i - begin]]
                 for k in range(len(eval_context.names)):
-                    cells += [f"{line.score[k, i]:.4f}", int(on[k, i]), f"{watts[k, i]:.5g}"]
-                    cells += [] if truth is None else [f"{truth[0][k, i]:.0f}", f"{truth[1][k, i]:.5g}"]
+                    cells += [shortest(line.score[k, i]), int(on[k, i]), shortest(watts[k, i])]
+                    cells += [] if truth is None else [shortest(part[k, i]) for part in truth]
                 yield cells
 
     write_csv(path, header, lines())

@@ -20,7 +20,6 @@ OPEN: set[str] = {
     "n-18-kilowatts-and-counters",
     "n-21-another-house-other-columns",
     "t-01-integer-ids-crash",
-    "t-04-seven-digits-in-forecast-csv",
     "t-05-float32-loses-large-values",
     "t-12-class-codes-are-binarised",
     "t-16-thousands-read-as-decimals",

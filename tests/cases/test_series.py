@@ -74,3 +74,16 @@ def test_the_point_forecast_is_the_median(case):
     done = case("t-26").go(0)
     told, kept = summary(done), np.load(done.directory / "preds.npz")
     assert 0.4 < (kept["truth"] > kept["pred"]).mean() < 0.6 and told["mse"] == pytest.approx(0.45, abs=0.02)
+
+
+def test_a_meter_of_a_milliard_is_forecast_to_the_watt_hour(case):
+    folder = case("t-04")
+    assert folder.go(0).code == 0
+    done = folder.go(1)
+    assert done.code == 0, done.err
+    lines = (done.directory / "forecast.csv").read_text().splitlines()[1:]
+    assert not any("e" in cell for line in lines for cell in line.split(",")[3:])
+    value = pd.read_csv(done.directory / "forecast.csv")["value"].to_numpy()
+    last = pd.read_csv(folder.folder / "meter.csv").iloc[-1, 1]
+    steps = np.diff(np.append(last, value))
+    assert ((steps > 100) & (steps < 900)).all() and len(np.unique(value)) == 6
