@@ -93,11 +93,17 @@ class Sensors:
 
     def take(self, message: bytes) -> list[dict[str, Any]]:
         """The answers to the steps that a message closes. ValueError with the reason for a malformed one."""
-        return [self._answer(step) for step in self.aligner.take(parse(message, self.model.sensors))]
+        return self._answers(self.aligner.take(parse(message, self.model.sensors)))
 
     def end(self) -> list[dict[str, Any]]:
         """The answers to the steps that are still open."""
-        return [self._answer(step) for step in self.aligner.end()]
+        return self._answers(self.aligner.end())
+
+    def _answers(self, steps: list[Step]) -> list[dict[str, Any]]:
+        for text in self.aligner.told:
+            self.tally.note(text)
+        self.aligner.told.clear()
+        return [self._answer(step) for step in steps]
 
     def _answer(self, step: Step) -> dict[str, Any]:
         if self.before is not None and step.number != self.before + 1:
@@ -123,8 +129,9 @@ class Sensors:
         self.age.clear()
 
     def _describe(self) -> str:
+        ahead = f", {self.aligner.ahead} ahead of all others" if self.aligner.ahead else ""
         return (
-            f"{self.tally.taken} messages, {self.aligner.late} of them late; "
+            f"{self.tally.taken} messages, {self.aligner.late} of them late{ahead}; "
             f"{self.steps} steps, {self.answered} answered, "
             f"{self.with_held} with a sensor held, {self.with_missing} with one missing"
         )

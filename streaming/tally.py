@@ -39,6 +39,7 @@ class Tally:
     thing: str = "sample"  # the times are for one of these
     taken: int = 0
     malformed: int = 0
+    noted: int = 0
     spent: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED))  # seconds
     describe: Callable[[], str] = str
 
@@ -50,6 +51,15 @@ class Tally:
             report(f"warning: {self.unit} {number}: {text}; left out")
         if self.malformed == MOST_REPORTED:
             report(f"warning: further malformed {self.unit}s are counted, not reported")
+
+    def note(self, text: str) -> None:
+        """Report what became of a message that is none of the malformed ones: the first few, then at every doubling."""
+        self.noted += 1
+        doublings, rest = divmod(self.noted, MOST_REPORTED)
+        if self.noted <= MOST_REPORTED:
+            report(f"warning: {text}")
+        elif not rest and not doublings & (doublings - 1):
+            report(f"warning: {text}; {self.noted} such warnings so far, {doublings * MOST_REPORTED // 2} not shown")
 
     def __str__(self) -> str:
         text = f"{self.describe()}; {self.malformed} malformed {self.unit}s"

@@ -26,7 +26,6 @@ from backbones.model import build_model
 from checkpoint import Checkpoint
 from errors import CheckpointError
 from scaler import Scaler
-from streaming import steps
 from streaming.sensors import SensorModel, Sensors, sensors_of
 from streaming.steps import Aligner, Reading, parse, seconds
 from streaming.tally import Tally
@@ -223,23 +222,84 @@ def test_a_step_of_a_tenth_begins_where_it_should() -> None:
 
 def test_silence_is_answered_for_a_while_and_then_passed_over() -> None:
     aligner = Aligner(1, 10.0, 0.0, hold=2)
-    found = closed(aligner, [("a", 5, 1), ("a", 75, 2)])
-    assert found == [(0, {"a": 1.0}), (1, {}), (2, {}), (7, {"a": 2.0})]
+    found = closed(aligner, [("a", 5, 1), ("a", 15, 2), ("a", 85, 3), ("a", 95, 4)])
+    assert found == [(0, {"a": 1.0}), (1, {"a": 2.0}), (2, {}), (3, {}), (8, {"a": 3.0}), (9, {"a": 4.0})]
 
 
-def test_one_clock_that_leaps_is_not_believed_and_two_are() -> None:
-    aligner = Aligner(2, 10.0, 0.0, hold=0)
-    for name in ("a", "b"):
-        assert aligner.take(Reading(name, 5.0, np.zeros(1))) == []
-    far = 10.0 * (steps.LEAP + 5)
-    for _ in range(3):
-        with pytest.raises(ValueError, match="a is 105 steps ahead of all others"):
-            aligner.take(Reading("a", far, np.zeros(1)))
-    (step,) = aligner.take(Reading("b", 15, np.zeros(1)))  # on it goes, and what a said is forgotten
-    assert step.number == 0
-    with pytest.raises(ValueError, match="ahead"):
-        aligner.take(Reading("b", far + 10, np.zeros(1)))
-    assert [step.number for step in aligner.take(Reading("a", far + 20, np.zeros(1)))] == [1]
+def plain(count: int, begin: int = 0) -> list[tuple[str, float, float]]:
+    """Two sensors, a message each a step of ten seconds; the value says which."""
+    return [(name, 10.0 * t + k + 1, 2.0 * t + k) for t in range(begin, begin + count) for k, name in enumerate("ab")]
+
+
+def looped(readings: list[tuple[str, float, float]]) -> list[tuple[int, dict[str, float]]]:
+    """The steps of readings without a gap."""
+    wanted: dict[int, dict[str, float]] = {}
+    for name, time, value in readings:
+        wanted.setdefault(math.floor(time / 10), {})[name] = value
+    return list(wanted.items())
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 8, 19, 20])
+@pytest.mark.parametrize("off", [86400.0, 500.0, 60.0, -60.0, -3600.0, -86400.0])
+@pytest.mark.parametrize("instead", [False, True])
+def test_one_wrong_clock_costs_one_message_wherever_it_comes(place: int, off: float, instead: bool) -> None:
+    readings = plain(10)
+    name, time, value = readings[min(place, 19)]
+    wrong = (name, time + off, -1.0)
+    aligner = Aligner(2, 10.0, 1.0, hold=3)
+    given = [*readings[:place], wrong, *readings[place + instead :]]
+    assert closed(aligner, given) == looped(readings[:place] + readings[place + instead :])
+    assert aligner.late + aligner.ahead == 1
+    (told,) = aligner.told
+    assert told.startswith(f"{name} at {wrong[1]:.15g} s is ") and told.endswith("; left out")
+
+
+@pytest.mark.parametrize("by", [-3600.0, -86400.0, 3600.0, 1000.0])
+def test_the_clocks_may_be_set_and_no_message_is_lost(by: float) -> None:
+    before, after = plain(8), [(name, time + by, value) for name, time, value in plain(8, begin=8)]
+    aligner = Aligner(2, 10.0, 1.0, hold=0)
+    assert closed(aligner, before + after) == looped(before) + looped(after)
+    (told,) = aligner.told
+    steps = int(abs(by)) // 10
+    how = f"{steps + 1} steps ahead" if by > 0 else f"set back by {steps} steps"
+    assert told == f"the clocks of the sensors are {how}: a new window begins"
+    assert aligner.late == aligner.ahead == 0
+
+
+def test_one_of_two_clocks_that_stays_wrong_is_told_message_by_message() -> None:
+    aligner = Aligner(2, 10.0, 1.0, hold=3)
+    wrong = [(name, time + 3600 * (name == "b"), value) for name, time, value in plain(5, begin=5)]
+    found = closed(aligner, plain(5) + wrong)
+    assert found == looped(plain(5)) + [(step, {"a": value["a"]}) for step, value in looped(plain(5, begin=5))]
+    assert aligner.ahead == 5 == len(aligner.told)
+
+
+def test_messages_of_the_start_may_come_in_another_order() -> None:
+    readings = plain(6)
+    readings[0:3] = [readings[2], readings[1], readings[0]]
+    aligner = Aligner(2, 10.0, 15.0, hold=0)
+    assert dict(closed(aligner, readings)) == dict(looped(plain(6))) and not aligner.told
+
+
+def test_the_few_messages_of_a_short_stream_are_answered() -> None:
+    for given in ([("a", 5, 1)], [("a", 5, 1), ("b", 6, 2)], [("a", 9e5, 0), ("a", 5, 1), ("b", 6, 2)]):
+        aligner = Aligner(2, 10.0, 1.0, hold=3)
+        assert closed(aligner, given) == [(0, {name: value for name, time, value in given if time < 9e5})]
+
+
+def test_the_same_message_may_come_twice() -> None:
+    readings = [reading for reading in plain(6) for _ in range(2)]
+    aligner = Aligner(2, 10.0, 1.0, hold=3)
+    assert closed(aligner, readings) == looped(plain(6)) and not aligner.told
+
+
+def test_warnings_are_told_at_once_and_then_at_every_doubling(capfd: pytest.CaptureFixture[str]) -> None:
+    tally = Tally("message")
+    said = []
+    for number in range(1, 45):
+        tally.note(f"a at {number} s is late; left out")
+        said += [number] * bool(capfd.readouterr().err)
+    assert said == [1, 2, 3, 4, 5, 10, 20, 40]
 
 
 # ---- answers
@@ -404,13 +464,13 @@ def test_pushed_messages_of_two_senders_are_answered(ckpt: Path) -> None:
                     for message in messages(values):
                         if message["sensor"] == name:
                             source.send_json(message)
-                while not sink.poll(100):  # in the end both clocks are far ahead: time has gone on
+                while not sink.poll(100):  # in the end both clocks are far ahead: time has gone on, and a new window
                     for name, source in sources.items():
                         source.send_json({"sensor": name, "time": START + 2e6, "values": [0] * SENSORS[name]})
                 answers = [json.loads(sink.recv()) for _ in range(60)]
             process.send_signal(signal.SIGTERM)
             said = process.communicate(timeout=60)[1].decode()
-    assert process.returncode == 143 and " 0 of them late; " in said and "steps ahead of all others" in said
+    assert process.returncode == 143 and " 0 of them late; " in said and "steps ahead: a new window" in said
     agree(stored, values, answers)
 
 

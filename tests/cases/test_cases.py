@@ -13,7 +13,6 @@ from .conftest import CASES
 OPEN: set[str] = {
     "e-label-columns-by-place",
     "e-onnx-nan-becomes-number",
-    "e-stream-first-message-clock",
     "n-08-hint-turns-1900-into-1.9",
     "n-09-class-ids",
     "n-13-hints-that-do-not-work",

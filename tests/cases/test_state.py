@@ -38,6 +38,21 @@ def test_an_agents_edit_of_the_state_is_told(case):
     assert "DataError: val_mse of epoch 1: '0.3' is not a number" in done.stderr
 
 
+def test_one_wrong_clock_costs_one_message_also_the_first(case, capfd):
+    place = case("e-stream-first-message-clock")
+    place.make()
+    directory = place.go(0).directory
+    answered = {}
+    for name in ("plain", "later", "first", "back"):
+        command = ["--ckpt", str(directory), "--step", "10s"]
+        with (place.folder / f"{name}.jsonl").open() as lines:
+            done = forkserver.run(ROOT / "tools" / "stream.py", *command, cwd=place.folder, stdin=lines)
+        answered[name] = sum(json.loads(line)["labels"] is not None for line in done.stdout.splitlines())
+        warned = [line for line in done.stderr.splitlines() if line.startswith("warning")]
+        assert len(warned) == (name != "plain"), done.stderr
+    assert answered == {"plain": 21, "later": 21, "first": 21, "back": 12}
+
+
 @pytest.mark.slow
 def test_the_configuration_of_a_federation_says_what_the_homes_did(case):
     pytest.importorskip("flwr", reason="Flower is not installed")
