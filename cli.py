@@ -18,6 +18,7 @@ from config import GROUPS, VERSION, Flag, RunConfig, check_all, convert, core_fl
 from errors import ADDRESS_FORMS, UsageError, is_address, nearest
 from experiments import config_file
 from experiments.literals import words_of
+from sources.kinds import idle, kind_of
 
 PROG = "python run.py"
 DESCRIPTION = "Learn from time series: CSV files in; a directory with the model, its scores and its plots out."
@@ -244,7 +245,8 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
         problems += found
     for name in ("optimizer_args", "scheduler_args"):
         core[name] = {key: typed(value) for key, value in core[name].items()}
-    problems += _check_together(core, given)
+    problems += _check_together(core)
+    problems += _check_kind(core | options, given)
     refuse(problems, hint=f"{PROG} --help lists the flags" if any("unknown flag" in p for p in problems) else "")
     return RunConfig(**core, options=options, given=given)
 
@@ -255,9 +257,11 @@ def _with_defaults(raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any
     if task not in tasks.names():
         return dict(raw)
     flags = {flag.name: flag for flag in core_flags()}
-    for name in tasks.table(task, "UNUSED"):
+    unused = tasks.table(task, "UNUSED")
+    for name in unused:
         if name in raw and not _is_default(flags[name], raw[name]):  # config.yaml of a run lists every flag
-            problems.append(f"--{name.replace('_', '-')} does not apply to --task {task}")
+            instead = unused[name] and f": {unused[name]}"
+            problems.append(f"--{name.replace('_', '-')} does not apply to --task {task}{instead}")
     preset: dict[str, Any] = {}
     for flag, presets in tasks.table(task, "PRESETS").items():
         preset |= presets.get(str({**preset, **raw}.get(flag)), {})
@@ -293,10 +297,10 @@ def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str
     return {key: values[key] for key in values if key in given}, problems
 
 
-def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
+def _check_source(core: Mapping[str, Any]) -> list[str]:
     """Where the data come from: files, a database, or --demo."""
     problems = []
-    for name in ("csv", "npz", "db", "columns"):
+    for name in ("csv", "npz", "db"):
         if core["demo"] and core[name]:
             problems.append(f"--demo makes its own data: leave --{name} out")
     if core["csv"] and core["db"]:
@@ -305,22 +309,21 @@ def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
         problems.append("--npz holds all of the data: leave --csv and --db out")
     if not any(core[name] for name in ("demo", "csv", "npz", "db")):
         problems.append("--csv FILE... (or --npz FILE, --db URL, or --demo) is required")
-    for name in ("labels", "time_col"):
-        if core["npz"] and core[name]:
-            problems.append(f"--{name.replace('_', '-')} belongs to --csv: an .npz has arrays for it, or none")
     if core["db"] and not is_address(core["db"]) and not core["db"].startswith("embedded:"):
         problems.append(f"--db takes {ADDRESS_FORMS}")
     if core["db_query"] and not core["db"]:
         problems.append("--db-query needs --db")
-    if core["time_col"] and core["db"]:
-        problems.append("--time-col belongs to --csv: the first column of a query is the time")
-    for name in ("id_col", "resample", "tz"):
-        timed = core["time_col"] or core["db"] or "dataset" in given
-        if core[name] and name in given and not timed and core["mode"] == "train":
-            problems.append(f"--{name.replace('_', '-')} needs --time-col")
-    if core["columns"] and core["csv"] and not core["time_col"] and core["mode"] == "train":
-        problems.append("--columns needs --time-col: of wide files each is a channel, and --csv names those to read")
     return problems
+
+
+def _check_kind(values: Mapping[str, Any], given: frozenset[str]) -> list[str]:
+    """Flags that do nothing for this kind of data. Of files that a checkpoint is applied to, it knows the kind."""
+    if values["task"] not in tasks.names():
+        return []
+    flags = tasks.every_flag(values["task"])
+    if values["mode"] != "train" and kind_of(flags, values) == "wide":
+        return []
+    return idle(flags, values, tasks.usual(values["task"]), given)
 
 
 def _check_stage(core: Mapping[str, Any]) -> list[str]:
@@ -339,11 +342,11 @@ def _check_stage(core: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
+def _check_together(core: Mapping[str, Any]) -> list[str]:
     problems = []
     if not core["mode"]:
         problems.append("--mode is required: train, finetune, infer")
-    problems += _check_source(core, given)
+    problems += _check_source(core)
     if core["split_sizes"] and len(core["split_sizes"]) != 3:
         problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
     if core["split_sizes"] and core["split_mode"] == "group":

@@ -42,6 +42,10 @@ class Flag:
     within: str = ""  # an interval such as "(0,1)" or "[1,)"
     number_too: str = ""  # with choices: a number in this interval is taken as well
     binds: bool = False  # part of what a checkpoint means: a flag that contradicts it is an error
+    names: bool = False  # of name=item pairs: the names bind, the items are those of some files
+    reads: tuple[str, ...] = ()  # the kinds of data it does something for, see sources/kinds.py; () for all
+    makes: str = ""  # with a value, data are of this kind
+    instead: str = ""  # what does the same for other kinds
     local: bool = False  # a place on this machine: it may differ between machines that share a search
     trains: bool = True  # False: the weights that training ends with do not depend on it
     alias: str = ""  # another name on the command line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from config import RunConfig
 
 if TYPE_CHECKING:
     from readers.clock import Clock
+
+log = logging.getLogger("tsrun")
 
 
 @dataclass(frozen=True)
@@ -157,3 +160,9 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     """
     reader = readers.load("npz") if config.npz else readers.reader_of(config.csv)
     return reader.series(config, columns, known)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Log notes; those that begin with `warning` are told under --quiet, too."""
+    for note in notes:
+        log.log(logging.WARNING if note.startswith("warning") else logging.INFO, note)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import data
 import splits
 import windows
 from backbones import ForecastSpec
@@ -24,7 +25,8 @@ from errors import DataError
 from hardware import device_for
 from scaler import Scaler
 from splits import Split
-from tasks.base import DerivedFeatures, Task
+from tasks.base import Task
+from tasks.derived import DerivedFeatures
 from tasks.predictions import EvalContext
 from tasks.targets import Course, Targets
 from windows import Index, Readable, Windows
@@ -171,8 +173,7 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
     timings: dict[str, float] = {}
     with timed(timings, "load"):
         series = task.demo(config.seed) if config.demo else task.read(config, columns)
-    for note in series.notes:
-        log.log(logging.WARNING if note.startswith("warning") else logging.INFO, note)
+    data.tell(series.notes)
     return series, timings
 
 

@@ -27,7 +27,7 @@ from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split
 from finetune import choose_parameters, modules_of
 from hardware import Precision, peak_memory
 from rundir import OnEpoch, tensorboard_writer, write_csv
-from scaler import Scaler
+from scaler import Scaler, far_warning
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
@@ -85,6 +85,7 @@ class Learner:
     ) -> None:
         self.run_data, self.split, self.device, self.start = run_data, split, device, start
         self.on_epoch = on_epoch
+        self.warnings: list[str] = []
         self.config: RunConfig = run_data.config
         self.task = copy.copy(task)
         self._fit_task(alone)
@@ -93,7 +94,7 @@ class Learner:
         self.scaler, self.known_scaler = self._scalers()
         self.forecast = self._forecast_spec()
         self.precision = Precision.choose(self.config.amp, device)
-        self.warnings = self.precision.warnings()
+        self.warnings += self.precision.warnings()
         torch.manual_seed(self.config.seed)
         self.model = self._new_model() if start is None else restore.model_of(start)
         self.parameters = choose_parameters(self.model, self.config, start, self.frozen)
@@ -123,6 +124,10 @@ class Learner:
         if fresh.constant:
             log.warning("warning: constant in training, so without information: %s", ", ".join(fresh.constant))
         if self.start is not None and not self.config.refit_scaler:
+            far = self.start.scaler.far(fresh) if fresh.channels == self.start.scaler.channels else ""
+            if far:
+                self.warnings.append(far_warning(far, " --refit-scaler fits the scaler to these"))
+                log.warning("warning: %s", self.warnings[-1])
             return self.start.scaler, self.start.known_scaler
         names = run_data.series.known
         known = Scaler.fit(run_data.series.values[run_data.covariates], seen, names) if names else None

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
+import data
 import dataset
 import optim
 import restore
 import splits
 import tasks
 from checkpoint import Checkpoint
-from config import RunConfig
+from config import RunConfig, refuse
 from data import Series
 from dataset import RunData
 from errors import CheckpointError, DivergedError
@@ -32,6 +33,7 @@ from learner import Learner
 from metrics import clean_json
 from predictor import Inference
 from rundir import OnEpoch, RunDir, run_name, write_json
+from sources.kinds import idle
 from splits import Split
 from tasks.base import Task
 
@@ -92,7 +94,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
         fixed["stage"] = stages.stage_of(config, task, argv)
     else:
         adapt.check(config, start)
-    series, timings, config = _read(config, fixed, task, None if start is None else start.input_channels)
+    series, timings, config = _read(config, fixed, task, start)
     if start is None:
         return _to_train_on(config, task, series, timings), task, None
     if config.mode == "infer":
@@ -105,11 +107,16 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
 
 
 def _read(
-    config: RunConfig, fixed: Mapping[str, Any], task: Task, columns: Sequence[str] | None
+    config: RunConfig, fixed: Mapping[str, Any], task: Task, start: Checkpoint | None
 ) -> tuple[Series, dict[str, float], RunConfig]:
     """The series, the seconds that reading took, and the configuration, which nothing changes after this."""
     config = replace(config, **fixed)
-    series, timings = dataset.load(config, task, columns)
+    refuse(idle(tasks.every_flag(config.task), vars(config) | config.options, tasks.usual(config.task), config.given))
+    series, timings = dataset.load(config, task, None if start is None else start.input_channels)
+    if start is not None:
+        read = len(series.notes)
+        series = task.match(series, config, restore.same_place(start, config, series))
+        data.tell(series.notes[read:])
     config = replace(config, **dataset.window_of(config, series))
     assert config.context_len is not None
     return series, timings, replace(config, **task.finalize_config(config, config.context_len))

@@ -20,6 +20,7 @@ from dataset import DeviceData, RunData
 from errors import DataError, UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References
 from hardware import Precision, Runner, compile_model
+from scaler import Scaler, far_warning
 from splits import Split
 from tasks.base import Task
 from tasks.predictions import Predictions
@@ -97,6 +98,14 @@ class Inference:
             return "includes files of training" if self.some_known else "files that were no part of training"
         return SELECTION[self.split]
 
+    def _far(self) -> list[str]:
+        """A warning where the inputs are far from those of training; all of them, scored or not."""
+        run_data, scaler = self.run_data, self.start.scaler
+        total = int(run_data.series.offsets[-1])
+        seen = self.index.covered(total) | run_data.ahead.covered(total)
+        far = scaler.far(Scaler.fit(run_data.columns(), seen, scaler.channels))
+        return [far_warning(far)] if far else []
+
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, model and bytes of data."""
         spec = self.start.model
@@ -109,6 +118,9 @@ class Inference:
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Predict, score where the label is known, write all files into `folder`; returns the summary's content."""
         precision = Precision.choose(self.config.amp, self.device)
+        far = self._far()
+        for told in far:
+            log.warning("warning: %s", told)
         model = restore.model_of(self.start).to(self.device).eval()
         device_data = self.device_data()
         runner, warning = compile_model(model, self.config.compile, partial(self._try_out, device_data, precision))
@@ -128,7 +140,7 @@ class Inference:
             judge.write([] if past is None else [past], ahead)
             if self.config.plots:
                 judge.draw(past, ahead, references, self.index_of)
-        self._describe(judge, argv, precision, precision.warnings() + [warning] * bool(warning))
+        self._describe(judge, argv, precision, precision.warnings() + [warning] * bool(warning) + far)
         return content
 
     def device_data(self) -> DeviceData:

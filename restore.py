@@ -22,7 +22,7 @@ from checkpoint import Checkpoint
 from config import RunConfig, core_flags
 from data import Series
 from dataset import RunData
-from errors import CheckpointError, UsageError
+from errors import CheckpointError, UsageError, without_password
 from readers.files import sha256_of
 from scaler import Scaler
 from splits import Split
@@ -69,7 +69,8 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     if config.columns and sorted(config.columns) != sorted(model.input_channels):
         what = f"--columns {' '.join(config.columns)}, but it was trained on {', '.join(model.input_channels)}"
         raise CheckpointError(what, where=where, hint="without --columns the checkpoint's channels are read by name")
-    fixed = [flag.name for flag in (*core_flags(), *tasks.flags(config.task)) if flag.binds]
+    flags = (*core_flags(), *tasks.flags(config.task))
+    fixed = [flag.name for flag in flags if flag.binds and not (flag.names and flag.name in config.given)]
     taken = [*fixed, *(name for name in LAYOUT_FLAGS if name not in config.given)]
     if config.mode == "infer":
         taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
@@ -77,6 +78,13 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     if changed.get("resample") in ("W", "1W") and model.freq:  # such weeks once began on Sunday
         changed["resample"] = model.freq
     return changed
+
+
+def same_place(model: Checkpoint, config: RunConfig, series: Series) -> bool:
+    """Whether a series comes from the files, or the database, that a checkpoint was trained on."""
+    if config.demo or config.db:
+        return bool(config.demo or without_password(config.db) == model.setting("db"))
+    return bool(series.hashes) and set(series.hashes) <= set(model.sources)
 
 
 def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+MOST_SHIFT, MOST_SPREAD = 4.0, 30.0  # deviations, and a factor on them, from which on new data are far from training
+MOST_TOLD = 3
 PART = 1 << 20  # steps read at once
 
 
@@ -49,6 +51,30 @@ class Scaler:
             scaled[c] /= self.std[c]
         return scaled
 
+    def far(self, found: Scaler) -> str:
+        """Which channels of new data are far from those that this scaler was fitted on; "" for none.
+
+        Parameters
+        ----------
+        found : the scaler of the same C channels of the new data.
+
+        Returns
+        -------
+        At most three channels, the farthest first: by how many deviations their mean is off, or their spread.
+        """
+        shift = (found.mean - self.mean) / self.std
+        alike = np.isin(self.channels, found.constant) | (found.std == 0)
+        spread = np.where(alike, 1.0, found.std / self.std)
+        off = np.maximum(np.abs(shift) / MOST_SHIFT, np.abs(np.log(spread)) / np.log(MOST_SPREAD))
+        told = []
+        for c in np.argsort(-off)[:MOST_TOLD]:
+            if off[c] >= 1:
+                how = f"is {abs(shift[c]):.3g} deviations {'above' if shift[c] > 0 else 'below'} the mean of training"
+                if abs(shift[c]) < MOST_SHIFT:
+                    how = f"has {spread[c]:.2g} times the deviation of training"
+                told.append(f"{self.channels[c]} {how}")
+        return "; ".join(told)
+
     def plain(self) -> dict[str, Any]:
         """The fields [C] as lists, for a checkpoint: {"mean", "std", "channels"}."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist(), "channels": list(self.channels)}
@@ -57,6 +83,11 @@ class Scaler:
     def of(cls, plain: Mapping[str, Any]) -> Scaler:
         """The inverse of `plain`, from a checkpoint: lists [C] as arrays float64 [C]."""
         return cls(np.asarray(plain["mean"]), np.asarray(plain["std"]), tuple(plain["channels"]))
+
+
+def far_warning(far: str, cure: str = "") -> str:
+    """What to tell of inputs that are `far`, see `Scaler.far`."""
+    return f"the inputs are far from those that the checkpoint was trained on: {far}; are the units the same?{cure}"
 
 
 def usable(mean: np.ndarray, std: np.ndarray) -> np.ndarray:

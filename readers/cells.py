@@ -27,7 +27,7 @@ MOST_NUMBERED = 8  # channels that a message lists
 class Parsed:
     """What the cells of n lines say.
 
-    keys : the columns of the times and ids as pandas has them. columns : C names. values : float32 [C, n].
+    keys : the columns of the times and ids as pandas has them. columns : C names. values : float [C, n].
     notes : on columns that are left out.
     """
 
@@ -37,7 +37,14 @@ class Parsed:
     notes: tuple[str, ...]
 
 
-def parse(text: LongText, names: Sequence[str], keys: Sequence[str], columns: Sequence[str], asked: bool) -> Parsed:
+def parse(
+    text: LongText,
+    names: Sequence[str],
+    keys: Sequence[str],
+    columns: Sequence[str],
+    asked: bool,
+    number: type[np.floating] = np.float32,
+) -> Parsed:
     """The cells of some columns.
 
     Parameters
@@ -47,6 +54,7 @@ def parse(text: LongText, names: Sequence[str], keys: Sequence[str], columns: Se
     keys : the column of the times, then maybe that of the ids.
     columns : those of numbers.
     asked : whether the user named these; otherwise those of text are left out.
+    number : the type of their values.
 
     Raises
     ------
@@ -59,13 +67,13 @@ def parse(text: LongText, names: Sequence[str], keys: Sequence[str], columns: Se
     options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1])}
     kinds = dict.fromkeys(keys[1:], "category")
     try:
-        frame = text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, np.float32), **options)
+        frame = text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, number), **options)
     except pandas.errors.ParserError as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
     except ValueError:  # a cell that the parser does not accept as a number
         frame = text.frame(names, [*keys, *columns], dtype=kinds, **options)
     odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf"} - set(keys)
-    values = np.full((len(columns), len(frame)), np.nan, np.float32)
+    values = np.full((len(columns), len(frame)), np.nan, number)
     for channel, name in enumerate(columns):
         if name not in odd:
             values[channel] = frame[name]
@@ -106,7 +114,7 @@ def _read_again(
     wrong: dict[str, _Words] = {}
     for name, words in _words(text, names, odd):
         if None not in words.numbers:
-            numbers[name] = np.array(words.numbers, np.float32)[words.codes]
+            numbers[name] = np.array(words.numbers)[words.codes]
         elif not asked and not any(map(text.dialect.is_like_number, words.kinds)):
             left[name] = words
         else:

@@ -25,18 +25,22 @@ MOST_NAMES = 30  # columns that a hint lists
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns to read by name: the time's, the row ids' (or ""), and the channels' (None: all others)."""
+    """The columns to read by name: the time's, the row ids' (or ""), and the channels' (None: all others).
+
+    number : the type of their values.
+    """
 
     time: str
     id: str
     columns: tuple[str, ...] | None
+    number: type[np.floating] = np.float32
 
 
 @dataclass(frozen=True, eq=False)
 class LongFile:
     """What was read of one file: n lines below the header, and C channels of them.
 
-    values : float32 [C, n], NaN where missing. columns : the channels' names.
+    values : float [C, n], NaN where missing. columns : the channels' names.
     at : [C], the numbers of the channels' columns in the file, from 0.
     ids : text [n], the row of each line; None where no column of ids was asked for.
     locate : gives `path:line` of a line of the table, counted from 0 below the header.
@@ -110,7 +114,7 @@ def _read_table(
     needed, more = _needed(names, wanted, text)
     keys = 1 + bool(wanted.id)
     text.check_widths(len(names))
-    parsed = parse(text, names, needed[:keys], needed[keys:], asked=wanted.columns is not None)
+    parsed = parse(text, names, needed[:keys], needed[keys:], wanted.columns is not None, wanted.number)
     stamps = parsed_stamps(parsed.keys[wanted.time])
     if stamps is None:
         stamps = read_stamps(_read_text(text, names, wanted.time), text.locate)

@@ -24,12 +24,14 @@ class Readings:
     """A meter's readings: times int64 ns [m], in order, and finite watts float32 [m].
 
     `held`: the meter reports when its value changes, times are whole seconds, each another one, and a value holds until
-    the next. Otherwise readings are samples, of which several may have one time.
+    the next. `counts`: a register; `watts` are the watt hours that it shows, float64, each at another time.
+    Otherwise readings are samples, of which several may have one time.
     """
 
     times: np.ndarray
     watts: np.ndarray
     held: bool = False
+    counts: bool = False
 
     @property
     def twice(self) -> int:
@@ -118,11 +120,16 @@ def moment(text: str, tz: str, flag: str) -> int:
     raise UsageError(f"{text!r} is not a date and time", where=flag, hint=hint)
 
 
-def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readings:
-    """Readings in order of time, without missing and infinite ones.
+UNITS = {"W": (1.0, False), "kW": (1000.0, False), "Wh": (1.0, True), "kWh": (1000.0, True)}  # factor, a register
 
-    Held ones count from the second that they round to, a half to the even one; of several in one second the last.
+
+def readings(times: np.ndarray, watts: np.ndarray, held: bool = False, unit: str = "W") -> Readings:
+    """Readings in order of time, without missing and infinite ones. `unit` is one of UNITS.
+
+    Held ones count from the second that they round to, a half to the even one; of several in one second, or of a
+    register at one time, the last.
     """
+    factor, counts = UNITS[unit]
     known = np.isfinite(watts)
     if not known.all():
         times, watts = times[known], watts[known]
@@ -131,9 +138,13 @@ def readings(times: np.ndarray, watts: np.ndarray, held: bool = False) -> Readin
         times, watts = times[order], watts[order]
     if held:
         times = np.rint(times / SECOND).astype(np.int64) * SECOND
+    if held or counts:
         last = np.append(times[1:] != times[:-1], True)[: len(times)]
         times, watts = times[last], watts[last]
-    return Readings(times, watts.astype(np.float32, copy=False), held)
+    if counts:
+        return Readings(times, watts * factor, counts=True)
+    scaled = watts if factor == 1 else watts * factor
+    return Readings(times, scaled.astype(np.float32, copy=False), held)
 
 
 # ---- one meter
@@ -144,8 +155,11 @@ def on_grid(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
 
     Samples: the mean of those within a step; a step without any has the reading before (of several at one time the
     mean), unless the next one, or the end of the grid, is more than `longest` ns after that. Held values: the mean over
-    the seconds of a step that have one; a value holds until the next, and for `longest` ns at most.
+    the seconds of a step that have one; a value holds until the next, and for `longest` ns at most. Registers: what
+    they rose by within a step, of which all must lie between readings at most `longest` ns apart that do not fall.
     """
+    if meter.counts:
+        return _counted(meter, grid, longest)
     return _held(meter, grid, longest) if meter.held else _sampled(meter, grid, longest)
 
 
@@ -170,6 +184,23 @@ def _sampled(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
     return power
 
 
+def _counted(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
+    power = np.full(grid.steps, np.nan, np.float32)
+    if len(meter.times) < 2:
+        return power
+    rise = np.diff(meter.watts)
+    unknown = np.append((rise < 0) | (np.diff(meter.times) > longest), True)  # from a reading on, until the next
+    used = np.concatenate([[0.0], np.cumsum(np.maximum(rise, 0))])
+    edges = grid.first + np.arange(grid.steps + 1, dtype=np.int64) * grid.step
+    shown = np.interp(edges - meter.times[0], meter.times - meter.times[0], used)
+    first = np.searchsorted(meter.times, edges[:-1], "right") - 1  # the reading before the step, the one before its end
+    last = np.searchsorted(meter.times, edges[1:], "left") - 1
+    before = np.concatenate([[0], np.cumsum(unknown)])
+    known = (first >= 0) & (before[last + 1] == before[np.maximum(first, 0)])
+    power[known] = np.diff(shown)[known] * (3600 * SECOND / grid.step)
+    return power
+
+
 def _held(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
     each = grid.step // SECOND
     power = np.full(grid.steps, np.nan, np.float32)
@@ -188,15 +219,22 @@ def _held(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
 # ---- all houses
 
 
-def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted: Plan, notes: Sequence[str]) -> Series:
-    """All houses as rows of one Series in W.
+def gather(
+    houses: Sequence[House],
+    columns: Mapping[str, Sequence[str | None]],
+    wanted: Plan,
+    notes: Sequence[str],
+    optional: bool = False,
+) -> Series:
+    """All houses, each with its meters, as rows of one Series in W.
 
     Parameters
     ----------
-    houses : each with its meters.
-    columns : the column of each device in each house, [name][house]. Channel 0 is "mains", then these.
+    columns : the column of each device in each house, [name][house]; None where a house lacks the device, whose values
+        are then missing. Channel 0 is "mains", then these.
     wanted : step, range and filling.
     notes : what is already known, for the Series.
+    optional : whether all houses may lack readings of a device.
 
     Raises
     ------
@@ -205,11 +243,11 @@ def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted
     """
     if MAINS in columns:
         raise UsageError(f"a device cannot be named {MAINS}", where="--device-cols")
-    parts, times, names, sources, empty = [], [], [], [], []
-    all_notes = list(notes)
+    parts, times, names, sources, empty, all_notes = [], [], [], [], [], list(notes)
     for number, house in enumerate(houses):
-        needed = [*house.mains, *(of[number] for of in columns.values())]
-        meters, files = house.load(list(dict.fromkeys(needed)))
+        devices = [of[number] for of in columns.values()]
+        needed = dict.fromkeys([*house.mains, *(column for column in devices if column is not None)])
+        meters, files = house.load(list(needed))
         sources += files
         mains = [meters[column] for column in house.mains]
         grid, span, cut = _extent(mains, wanted)
@@ -218,19 +256,18 @@ def gather(houses: Sequence[House], columns: Mapping[str, Sequence[str]], wanted
             continue
         power = np.empty((1 + len(columns), grid.steps), np.float32)
         power[0] = sum(on_grid(meter, grid, wanted.longest) for meter in mains)
-        for channel, of in enumerate(columns.values(), start=1):
-            power[channel] = on_grid(meters[of[number]], grid, wanted.longest)
+        for channel, column in enumerate(devices, start=1):
+            power[channel] = np.nan if column is None else on_grid(meters[column], grid, wanted.longest)
         all_notes += [f"{house.name}: {text}" for text in (cut, _twice(mains[0])) if text]
         all_notes += _notes(house.name, power, [MAINS, *columns], grid, wanted)
         parts.append(power)
         times.append(grid.times)
         names.append(house.name)
     if not parts:
-        what = f"no data in the range: {'; '.join(empty)}"
-        raise DataError(what, where=_flags(wanted) or houses[0].where)
+        raise DataError(f"no data in the range: {'; '.join(empty)}", where=_flags(wanted) or houses[0].where)
     all_notes += [f"warning: left out, with no data in the range: {'; '.join(empty)}"] if empty else []
     values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    _check_devices(values, list(columns), houses, wanted)
+    _check_readings(values, [] if optional else list(columns), houses, wanted)
     return Series(
         values=values,
         offsets=np.cumsum([0, *map(len, times)], dtype=np.int64),
@@ -267,6 +304,8 @@ def _extent(mains: Sequence[Readings], wanted: Plan) -> tuple[Grid | None, str, 
     late = any(meter.times[0] - begin > (1 - SLACK) * meter.spacing for meter in mains if meter.spacing < step)
     reaches = [(meter, wanted.longest if meter.held else meter.spacing) for meter in mains]
     early = any(end - meter.times[-1] > (1 + SLACK) * reach for meter, reach in reaches if reach < step)
+    if any(meter.counts for meter in mains):  # what they rose by is known between readings alone
+        late, early = begin < first, end > last
     cut = " and ".join(["begin within the first step"] * late + ["end within the last one"] * early)
     begin, end = begin + late * step, end - early * step
     if wanted.start is not None:
@@ -277,8 +316,9 @@ def _extent(mains: Sequence[Readings], wanted: Plan) -> tuple[Grid | None, str, 
     return (Grid(begin, step, (end - begin) // step) if begin < end else None), span, told
 
 
-def _check_devices(values: np.ndarray, names: Sequence[str], houses: Sequence[House], wanted: Plan) -> None:
-    for name, power in zip(names, values[1:], strict=True):
+def _check_readings(values: np.ndarray, names: Sequence[str], houses: Sequence[House], wanted: Plan) -> None:
+    """DataError where one of these devices, or the mains, have no reading at all."""
+    for name, power in zip(names, values[1:], strict=False):
         if np.isnan(power).all():
             what = f"device {name!r} has no reading while the mains have"
             hint = "leave it out, or choose another range" if _flags(wanted) else "leave it out"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
 from readers.rows import check_doubled, check_order, join, oldest_first, set_zone
 from sources.appliances import appliance
-from sources.grids import SECOND, House, Readings, gather, plan, readings
+from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
 
 MAX_FILL = 60.0  # seconds without a sample that are filled
 HOURLY = 3605.0  # seconds: a meter that reports changes reports once an hour too, so a longer silence is a fault
@@ -66,6 +67,7 @@ def read_layout(
     paths: Sequence[Path | str],
     *,
     devices: Sequence[str] | Mapping[str, str] | None = None,
+    optional: bool = False,
     sample: float = 8,
     start: str = "",
     end: str = "",
@@ -80,6 +82,7 @@ def read_layout(
     paths : a file `CLEAN_HouseN.csv` per house for refit, a folder per house for the others.
     devices : names, or columns (`Appliance1`, `channel_5`, an item's number), or {name of the channel: either};
         None for all devices that every house has.
+    optional : a house may lack a device, whose values are then missing; one that no house has is an error.
     sample : seconds of a step, whole.
     start, end : the range, end excluded; in `tz`, where they have no offset. Only whole steps within it are used.
     tz : the zone in which times are shown.
@@ -91,17 +94,43 @@ def read_layout(
     UsageError : an unknown data set, a step or time that is not valid.
     DataError : files that do not have the layout, an unknown device, a range without data.
     """
+    houses = houses_of(name, paths)
+    longest = max_fill if max_fill is not None else HOURLY if name in HELD else MAX_FILL
+    wanted = plan(sample, start, end, longest, tz)
+    columns, notes = _select(houses, devices, optional)
+    return gather(houses, columns, wanted, notes, optional)
+
+
+def houses_of(name: str, paths: Sequence[Path | str]) -> list[House]:
+    """The houses of a published data set, whose meters are not read yet.
+
+    Parameters
+    ----------
+    name, paths : as for `read_layout`.
+
+    Raises
+    ------
+    UsageError : an unknown data set, or no path.
+    DataError : files that do not have the layout, or are the same house.
+    """
     if name not in LAYOUTS:
         raise UsageError(f"no data set {name!r}", where="--dataset", hint=nearest(name, LAYOUTS) or ", ".join(LAYOUTS))
     if not paths:
         raise UsageError("no file or folder given", where="--csv")
-    longest = max_fill if max_fill is not None else HOURLY if name in HELD else MAX_FILL
-    wanted = plan(sample, start, end, longest, tz)
     houses = [LAYOUTS[name](Path(path)) for path in paths]
     if len({house.name for house in houses}) < len(houses):
         raise DataError("two of the files are the same house", where=", ".join(map(str, paths)))
-    columns, notes = _select(houses, devices)
-    return gather(houses, columns, wanted, notes)
+    return houses
+
+
+def located(houses: Sequence[House], items: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Of the items that each device may go by, the first that is one device of some house: {device: item}."""
+    found = {}
+    for device, words in items.items():
+        for word in reversed(words):
+            if any(len(_meant(house, word)) == 1 for house in houses):
+                found[device] = word
+    return found
 
 
 def read_meter(
@@ -118,6 +147,9 @@ def read_meter(
     decimal: str = ".",
     max_fill: float = MAX_FILL,
     sort: bool = False,
+    optional: bool = False,
+    unit: str = "W",
+    device_unit: str = "",
 ) -> Series:
     """Long tables of meters, a file per house, as rows of one Series in W: channel "mains", then the devices by name.
 
@@ -130,7 +162,8 @@ def read_meter(
     time_col, mains_col : columns of times and mains. device_cols : {name of the channel: column}.
     tz : the zone of times without an offset, in which all are shown; "" leaves them as they are.
     sort : sorts lines by time; otherwise times that go back are an error.
-    sample, start, end, max_fill : as for `read_layout`.
+    sample, start, end, max_fill, optional : as for `read_layout`.
+    unit, device_unit : of the mains and of the devices: W, kW, or Wh and kWh of registers; "" for that of the mains.
 
     Raises
     ------
@@ -139,8 +172,12 @@ def read_meter(
     if not paths:
         raise UsageError("no file given", where="--csv")
     dialect = Dialect(sep, decimal, "yes", "no")
-    cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])))
-    files = [read_file(Path(path), cells, dialect) for path in paths]
+    units = dict.fromkeys(device_cols.values(), device_unit or unit) | {mains_col: unit}
+    precise = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
+    number = np.float64 if precise else np.float32
+    cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])), number)
+    anywhere = set().union(*(read_header(Path(path), sep) for path in paths)) if optional else set()
+    files = [_read_there(Path(path), cells, dialect, anywhere - {mains_col}) for path in paths]
     rows, turned = oldest_first(join(files))
     rows, notes = set_zone(rows, tz)
     notes = [*turned, *notes]
@@ -151,17 +188,33 @@ def read_meter(
     wanted = plan(sample, start, end, max_fill, rows.tz)
     houses = []
     for row, (begin, stop) in enumerate(rows.spans()):
-        load = partial(_cut, rows.times[begin:stop], rows.values[:, begin:stop], files[row])
+        load = partial(_cut, rows.times[begin:stop], rows.values[:, begin:stop], files[row], units)
         houses.append(House(rows.names[row], str(files[row].path), (mains_col,), {}, load))
     notes += list(dict.fromkeys(note for file in files for note in file.notes))
-    return gather(houses, {name: [column] * len(houses) for name, column in device_cols.items()}, wanted, notes)
+    columns = {name: [column] * len(houses) for name, column in device_cols.items()}
+    return gather(houses, columns, wanted, notes, optional)
+
+
+def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container[str]) -> LongFile:
+    """A file with all wanted columns; those of the `optional` ones that it lacks are missing values."""
+    asked = cells.columns or ()
+    names = read_header(path, dialect.sep) if any(name in optional for name in asked) else asked
+    there = tuple(name for name in asked if name in names or name not in optional)
+    file = read_file(path, replace(cells, columns=there), dialect)
+    if there == asked:
+        return file
+    values = np.full((len(asked), file.lines), np.nan, file.values.dtype)
+    values[[asked.index(name) for name in there]] = file.values
+    at = tuple(file.at[there.index(name)] if name in there else -1 for name in asked)
+    return replace(file, columns=asked, at=at, values=values)
 
 
 def _cut(
-    times: np.ndarray, values: np.ndarray, file: LongFile, columns: Sequence[str]
+    times: np.ndarray, values: np.ndarray, file: LongFile, units: Mapping[str, str], columns: Sequence[str]
 ) -> tuple[dict[str, Readings], list[Source]]:
-    """Columns of a long file as readings, at times that may differ from those in the file."""
-    meters = {column: readings(times, values[file.columns.index(column)]) for column in columns}
+    """Columns of a long file as readings, at times that may differ from those in the file; W without a unit."""
+    numbers = {column: values[file.columns.index(column)] for column in columns}
+    meters = {column: readings(times, one, unit=units.get(column, "W")) for column, one in numbers.items()}
     return meters, [file.source]
 
 
@@ -169,9 +222,12 @@ def _cut(
 
 
 def _select(
-    houses: Sequence[House], devices: Sequence[str] | Mapping[str, str] | None
-) -> tuple[dict[str, list[str]], list[str]]:
-    """The column of each device in each house, and notes. DataError for one that a house does not have."""
+    houses: Sequence[House], devices: Sequence[str] | Mapping[str, str] | None, optional: bool
+) -> tuple[dict[str, list[str | None]], list[str]]:
+    """The column of each device in each house, and notes; None where a house does not have an optional one.
+
+    DataError for one that a house does not have, or an optional one that none has.
+    """
     if devices is None:
         first, *others = [[names[0] for names in house.devices.values()] for house in houses]
         common = [name for name in first if all(name in other for other in others)]
@@ -182,25 +238,34 @@ def _select(
         notes = [f"left out, not in every house: {', '.join(left)}"] if left else []
         return {name: [_column(house, name) for house in houses] for name in common}, notes
     asked = devices if isinstance(devices, Mapping) else {name: name for name in devices}
-    return {name: [_column(house, text) for house in houses] for name, text in asked.items()}, []
+    columns: dict[str, list[str | None]] = {}
+    for name, text in asked.items():
+        lenient = optional and any(_meant(house, text) for house in houses)
+        columns[name] = [None if lenient and not _meant(house, text) else _column(house, text) for house in houses]
+    return columns, []
 
 
 def _column(house: House, text: str) -> str:
     """The column that `text` names: itself, its name in any spelling, or the only one of the same appliance."""
+    found = _meant(house, text)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        what = f"{text!r} could be {', '.join(f'{house.devices[column][0]} ({column})' for column in found)}"
+        raise DataError(what, where=house.where, hint=f"--device-cols {text}={found[0]} chooses one")
+    known = [word for column, names in house.devices.items() for word in (*names, column)]
+    hint = "; ".join(part for part in (nearest(text, known), f"its devices: {_listed(house)}") if part)
+    raise DataError(f"no device {text!r}", where=house.where, hint=hint)
+
+
+def _meant(house: House, text: str) -> list[str]:
+    """The columns that `text` may name: of that name, else of one spelled alike, else of the same appliance."""
     named = house.devices.items()
     plain, kind = _plain(text), appliance(text)
     exact = [column for column, names in named if text == column or text in names]
     alike = [column for column, names in named if plain in map(_plain, (column, *names))]
     kin = [column for column, names in named if kind and kind in map(appliance, names)]
-    for found in (exact, alike, kin):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            what = f"{text!r} could be {', '.join(f'{house.devices[column][0]} ({column})' for column in found)}"
-            raise DataError(what, where=house.where, hint="choose one of these columns")
-    known = [word for column, names in house.devices.items() for word in (*names, column)]
-    hint = "; ".join(part for part in (nearest(text, known), f"its devices: {_listed(house)}") if part)
-    raise DataError(f"no device {text!r}", where=house.where, hint=hint)
+    return exact or alike or kin
 
 
 def _plain(name: str) -> str:
@@ -243,7 +308,7 @@ def _refit(path: Path) -> House:
 
 def _load_refit(path: Path, columns: Sequence[str]) -> tuple[dict[str, Readings], list[Source]]:
     file = read_file(path, Wanted("Unix", "", tuple(columns)), _COMMA)
-    return _cut(file.stamps.times, file.values, file, columns)
+    return _cut(file.stamps.times, file.values, file, {}, columns)
 
 
 def _channels(folder: Path) -> House:

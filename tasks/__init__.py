@@ -3,7 +3,8 @@
 A task's file (`task.py` where it is a folder) holds literal tables, read without importing it, and one class under
 `@register`; `tasks/base.py` describes what the class must offer. The tables: `FLAGS`, the flags of the task; and if
 needed `DEFAULTS`, other defaults for flags that every task has; `PRESETS` {flag: {value: {flag: default}}},
-defaults that come with a value of a flag; `UNUSED`, flags of every task that this one does not use.
+defaults that come with a value of a flag; `UNUSED` {flag: what does the same here}, flags of every task that this one
+does not use.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Flag, table_flags
+from config import Flag, core_flags, table_flags
 from registry import Namespace, Registry
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ register, names, table = _registry.register, _registry.names, _registry.table
 def flags(name: str) -> tuple[Flag, ...]:
     """The flags of this task alone, from the FLAGS table."""
     return table_flags(table(name, "FLAGS"), group=name)
+
+
+def every_flag(name: str) -> tuple[Flag, ...]:
+    """The flags that may be given with this task: those of every task, and its own."""
+    return (*core_flags(), *flags(name))
+
+
+def usual(name: str) -> dict[str, Any]:
+    """{flag: what it is where it is not given}, of every flag that may be given with this task."""
+    defaults: dict[str, Any] = {flag.name: flag.default for flag in every_flag(name)}
+    return defaults | table(name, "DEFAULTS")
 
 
 def build(name: str, options: Mapping[str, Any]) -> Task:

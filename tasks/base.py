@@ -9,9 +9,9 @@ the task (0/1 and probabilities, the label's unit, standardised channels); the K
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,25 +23,12 @@ from errors import UsageError
 from registry import Namespace
 from scaler import Scaler
 from sources import reading
+from tasks.derived import DerivedFeatures
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets, label_targets
-from windows import Index, Readable, Windows
+from windows import Index, Windows
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-class DerivedFeatures(Protocol):
-    """Inputs computed from a series as windows are read, since all of them at once would be a multiple of it."""
-
-    channels: tuple[str, ...]
-
-    def columns(self) -> Iterable[np.ndarray]:
-        """Each input unscaled, [total], one after the other."""
-        ...
-
-    def read(self, scaler: Scaler, device: torch.device) -> Readable:
-        """The inputs [C, total], scaled, as windows read them on a device."""
-        ...
 
 
 class Task(ABC):
@@ -168,6 +155,13 @@ class Task(ABC):
         DataError : for files that cannot be read.
         """
         return reading.read(config, columns)
+
+    def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
+        """What `read` returned for a checkpoint, without what only the files of training have where it was looked for.
+
+        `same_place`: whether these are those files. UsageError where the settings must say what the files cannot.
+        """
+        return series
 
     def targets(self, series: Series, config: RunConfig) -> Targets | None:
         """What the outputs of a window are learned from, or None where the data do not have it.

@@ -118,8 +118,8 @@ def test_columns_of_a_target_alone(station, tmp_path):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        ("--csv a.csv", "--columns needs --time-col"),
-        ("--demo", "leave --columns out"),
+        ("--csv a.csv", "--columns belongs to --csv with --time-col"),
+        ("--demo", "--columns belongs to"),
         ("--csv weather.csv --time-col date", "no column 'tmim'; did you mean tmin?"),
     ],
 )

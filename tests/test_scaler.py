@@ -98,3 +98,22 @@ def test_a_scaler_comes_back_from_plain_text():
     assert again.channels == found.channels
     assert (again.mean == found.mean).all() and (again.std == found.std).all()
     assert np.array_equal(again.apply(values), found.apply(values), equal_nan=True)
+
+
+def scaler_of(*channels) -> Scaler:
+    values = [np.asarray(channel, np.float32) for channel in channels]
+    return Scaler.fit(values, np.ones(len(values[0]), bool), [f"c{number}" for number in range(len(values))])
+
+
+def test_inputs_far_from_those_of_training_are_named_by_how_far():
+    noise = np.random.default_rng(2).normal(size=(2, 5000))
+    noise = (noise - noise.mean(axis=1, keepdims=True)) / noise.std(axis=1, keepdims=True)
+    known = scaler_of(20 + 5 * noise[0], 3 * noise[1])
+    assert known.far(scaler_of(22 + 6 * noise[1], 2 * noise[0] - 1)) == ""
+    kelvin = known.far(scaler_of(293 + 5 * noise[0], 3 * noise[1]))
+    assert kelvin == "c0 is 54.6 deviations above the mean of training"
+    milli = known.far(scaler_of(20 + 5 * noise[0], 0.003 * noise[1]))
+    assert milli == "c1 has 0.001 times the deviation of training"
+    both = known.far(scaler_of(-2000 + 5 * noise[0], 3000 * noise[1]))
+    assert both.startswith("c0 is 404 deviations below the mean of training; c1 has 1e+03 times")
+    assert known.far(scaler_of(np.full(5000, 21.0), 3 * noise[1])) == ""  # an hour in which nothing changes

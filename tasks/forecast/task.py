@@ -56,6 +56,7 @@ FLAGS = {
         "metavar": "COL",
     },
     "known_future": {
+        "reads": ("long", "query"),
         "default": (),
         "type": "str",
         "many": "+",
@@ -123,7 +124,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ettm": {"split_sizes": (34560, 11520, 11520)},
     },
 }
-UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels")
+UNUSED = {  # flag: what does the same here
+    "label_src_ch": "--features S or MS with --target names what is forecast",
+    "drop_label_from_x": "--features S leaves the other channels out",
+    "label_offset": "--horizon says how far",
+    "labels": "",
+}
 
 LONGEST_NAME = 40  # of targets, within a run's name
 

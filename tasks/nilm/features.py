@@ -89,7 +89,9 @@ class MeterFeatures:
         for name in self.channels:
             values = self._column(name.removeprefix(LOG))
             if name.startswith(LOG):
-                values = np.divide(values, KNEE, out=None if values.base is self.series.values else values)
+                values = np.divide(
+                    values, KNEE, out=None if np.may_share_memory(values, self.series.values) else values
+                )
                 np.arcsinh(values, out=values)
             yield values
             del values  # before the next one is computed

@@ -21,6 +21,7 @@ from metrics import best_threshold
 
 LEAST_ACTIVATIONS = 12  # in validation: with fewer, the tau of the best F1 is overfitted to them
 TOLERANCE = 60.0  # seconds between a switch-on and its prediction
+NOT_KNOWN = "the device is not in these data"
 JOULES = 3.6e6  # of a kWh
 FORMULAS = {
     "precision": "tp / (tp + fp) over steps; predicted on where score >= tau, after a duration filter if there is one",
@@ -123,7 +124,7 @@ def state_metrics(
     return {
         "steps": len(truth),
         **{"tp": tp, "fp": fp, "fn": fn, "tn": tn},
-        **_ratios(tp, fp, fn, "the device is never on", "it is never predicted on"),
+        **_ratios(tp, fp, fn, "the device is never on" if len(truth) else NOT_KNOWN, "it is never predicted on"),
         "events": event_metrics(on, predicted, step_seconds, tolerance, when),
     }
 
@@ -234,7 +235,7 @@ def power_metrics(watts: np.ndarray, estimate: np.ndarray, step_seconds: float) 
     y, error = watts[known], (estimate - watts)[known]
     if not len(y):
         names = ("mae", "rmse", "sae", "nde", "energy_kwh", "estimated_kwh", "energy_error_kwh", "energy_error_share")
-        return {**dict.fromkeys(names), "undefined": dict.fromkeys(names, "the power is never known")}
+        return {**dict.fromkeys(names), "undefined": dict.fromkeys(names, NOT_KNOWN)}
     total, square, surplus = float(y.sum()), float((y**2).sum()), float(error.sum())
     kwh = step_seconds / JOULES
     undefined = {} if total > 0 else dict.fromkeys(("sae", "energy_error_share"), "the device uses no energy")

@@ -48,7 +48,10 @@ def draw(
     house = line.rows == row
     days = series.clock.wall(series.time[line.at[house]]) // DAY
     found, kwh = energy_by_day((line.watts * on)[:, house], days, seconds)
-    true_kwh = None if line.true_watts is None else energy_by_day(line.true_watts[:, house], days, seconds)[1]
+    true_kwh = None
+    if line.true_watts is not None:
+        true_kwh = energy_by_day(line.true_watts[:, house], days, seconds)[1]
+        true_kwh[np.isnan(line.true_watts[:, house]).all(axis=1)] = np.nan
     viz.energy(found.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title)
 
 

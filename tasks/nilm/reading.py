@@ -1,63 +1,161 @@
-"""Reads the houses of nilm: from long CSVs, published layouts, or a DEDDIAG database."""
+"""Reads the houses of nilm: from long CSVs, published layouts, or a DEDDIAG database.
+
+A checkpoint binds the names of devices. In which column, or under which item, a house has a device is a matter of that
+house: `--device-cols kettle=Appliance9` names it, in inference and finetuning as in training.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from config import RunConfig
 from data import Series
-from errors import UsageError
+from errors import CheckpointError, UsageError
 from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
-from tasks.nilm.features import coarser, devices_of, header, step_seconds
+from tasks.nilm.features import coarser, header, step_seconds
 
 
-def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | None) -> Series:
+@dataclass(frozen=True)
+class Wanted:
+    """The devices to read.
+
+    items : {name: the columns or items that it may be in, the likeliest first}.
+    known : the devices of a checkpoint, in order; None in training, where `items` are all.
+    flag : the flag that names them.
+    given : whether it was given; otherwise the items are those of the checkpoint's own files.
+    """
+
+    items: Mapping[str, tuple[str, ...]]
+    known: tuple[str, ...] | None
+    flag: str
+    given: bool
+
+    @property
+    def optional(self) -> bool:
+        """Whether a house may lack some of the devices."""
+        return self.known is not None
+
+
+def devices_wanted(options: Namespace, config: RunConfig, columns: Sequence[str] | None) -> Wanted:
+    """The devices that the flags name, or a checkpoint with these `columns`.
+
+    CheckpointError where --device-cols names one that the checkpoint does not have.
+    """
+    name, words = ("devices", options.devices) if config.db else ("device_cols", options.device_cols)
+    flag, given = "--" + name.replace("_", "-"), name in config.given
+    items = {text.partition("=")[0]: text.rpartition("=")[2] for text in words}
+    if columns is None:
+        return Wanted({device: (item,) for device, item in items.items()}, None, flag, given)
+    known = tuple(columns[1:])  # the first is the meter
+    if not given:
+        own = {device: tuple(dict.fromkeys((device, items.get(device, device)))) for device in known}
+        return Wanted(own, known, flag, given)
+    if not config.db:
+        _refuse_strays(items, known, flag, config.ckpt)
+    return Wanted({device: (item,) for device, item in items.items()}, known, flag, given)
+
+
+def _refuse_strays(names: Iterable[str], known: Sequence[str], flag: str, ckpt: str) -> None:
+    strays = [name for name in names if name not in known]
+    if strays:
+        what = f"{flag} names {', '.join(strays)}, which the checkpoint does not know: it has {', '.join(known)}"
+        hint = f"{flag} {known[0]}={strays[0]} says that {strays[0]} is the {known[0]}"
+        raise CheckpointError(what, where=ckpt, hint=hint)
+
+
+def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | None) -> tuple[Series, tuple[str, ...]]:
     """Houses as rows of one Series: channel 0 is the meter, the others are devices, all in watts.
 
     Parameters
     ----------
     options : the task's flags.
     config : the settings that name files or a database.
-    columns : the channels that a checkpoint wants; None for those of the flags.
+    columns : the channels of a checkpoint; None for those of the flags.
+
+    Returns
+    -------
+    (series, borrowed). With `columns` the devices are the checkpoint's, in its order; of one that a house does not
+    have, all values are missing, and where no house has any, there is the meter alone. `borrowed` are the devices that
+    were found where the checkpoint's own files had them, under no name of theirs: other files may have others there.
 
     Raises
     ------
     UsageError : flags that are missing or contradict each other.
     DataError : data that cannot be read.
+    CheckpointError : a device that the checkpoint does not have.
     """
-    if config.columns:
-        flags = "--mains and --devices" if config.db else "--mains-col and --device-cols"
-        raise UsageError("is for the other tasks", where="--columns", hint=f"{flags} name what nilm reads")
     seconds = step_seconds(config.resample)
-    columns_of = {text.partition("=")[0]: text.rpartition("=")[2] for text in options.device_cols}
-    wanted = columns_of if columns is None else {name: columns_of.get(name, name) for name in devices_of(columns)}
+    wanted = devices_wanted(options, config, columns)
     common: dict[str, Any] = {"sample": seconds, "start": options.start, "end": options.end}
     if config.db:
-        series = _read_database(options, config, seconds)
+        series, found = _read_database(options, config, seconds, wanted)
     elif options.dataset:
-        devices = wanted or None if columns is None else wanted
-        series = layouts.read_layout(
-            options.dataset,
-            config.csv,
-            devices=devices,
-            tz=config.tz or "UTC",
-            max_fill=_held(options) if options.dataset in layouts.HELD else options.max_ffill,
-            **common,
-        )
+        series, found = _read_layout(options, config, wanted, common)
     else:
-        series = _read_csv(options, config, wanted, common)
-    if columns is None and series.n_channels < 2:
-        raise UsageError("names no device", where="--device-cols")
-    return series
+        series, found = _read_csv(options, config, wanted, common)
+    if wanted.known is not None:
+        borrowed = tuple(name for name, item in found.items() if item != name and not wanted.given)
+        return _as_known(series, wanted.known, config), borrowed
+    if series.n_channels < 2:
+        raise UsageError("names no device", where=wanted.flag)
+    return series, ()
 
 
-def _read_database(options: Namespace, config: RunConfig, seconds: int) -> Series:
+def _as_known(series: Series, known: Sequence[str], config: RunConfig) -> Series:
+    """A series with the devices of a checkpoint in its order, NaN for those that it lacks; the meter alone for none."""
+    there = [name for name in known if name in series.channels]
+    if not there and config.mode != "infer":
+        what = f"none of the checkpoint's devices is in these data: {', '.join(known)}"
+        flag = "--devices" if config.db else "--device-cols"
+        raise UsageError(what, where=config.ckpt, hint=f"{flag} {known[0]}=NAME says where the {known[0]} is")
+    if not there or list(series.channels[1:]) == list(known):
+        channels = series.channels if there else series.channels[:1]
+        return replace(series, values=series.values[: len(channels)], channels=channels)
+    values = np.full((1 + len(known), series.values.shape[1]), np.nan, np.float32)
+    for channel, name in enumerate((series.channels[0], *known)):
+        if name in series.channels:
+            values[channel] = series.values[series.channels.index(name)]
+    lacking = ", ".join(name for name in known if name not in there)
+    notes = (*series.notes, f"warning: not in these data, so predicted without a score: {lacking}") if lacking else ()
+    return replace(series, values=values, channels=(series.channels[0], *known), notes=notes or series.notes)
+
+
+def without(series: Series, borrowed: Sequence[str], options: Namespace, config: RunConfig) -> Series:
+    """A series without the readings of devices that were looked for where other files had them.
+
+    UsageError in finetuning, which needs to know: the model would learn one device from another.
+    """
+    name, words = ("devices", options.devices) if config.db else ("device_cols", options.device_cols)
+    flag = "--" + name.replace("_", "-")
+    were = [word for word in words if word.partition("=")[0] in borrowed]
+    hint = f"{flag} {' '.join(were)} if they are the same here"
+    if config.mode != "infer":
+        what = f"these are not the files of training: which columns are {', '.join(borrowed)} here?"
+        raise UsageError(what, where=flag, hint=hint)
+    kept = [channel for channel in series.channels if channel not in borrowed]
+    what = f"not scored, since these are not the files of training: {', '.join(borrowed)}; {hint}"
+    notes = (*series.notes, f"warning: {what}")
+    if len(kept) == 1 or np.isnan(series.values[[series.channels.index(channel) for channel in kept[1:]]]).all():
+        return replace(series, values=series.values[:1], channels=series.channels[:1], notes=notes)
+    values = series.values.copy()
+    for channel in borrowed:
+        values[series.channels.index(channel)] = np.nan
+    return replace(series, values=values, notes=notes)
+
+
+def _read_database(
+    options: Namespace, config: RunConfig, seconds: int, wanted: Wanted
+) -> tuple[Series, dict[str, str]]:
     if config.db_query:
         raise UsageError("is for the other tasks: nilm reads the tables of DEDDIAG", where="--db-query")
-    for flag, given in (("--mains", options.mains), ("--devices", options.devices)):
+    lenient = config.mode == "infer" and not wanted.given
+    for flag, given in (("--mains", options.mains), ("--devices", options.devices or lenient)):
         if not given:
             raise UsageError("is needed with --db", where=flag)
     from sources import deddiag  # psycopg is an extra
@@ -72,11 +170,15 @@ def _read_database(options: Namespace, config: RunConfig, seconds: int) -> Serie
         start=options.start,
         end=options.end,
         timeout=config.db_timeout,
-        alone=config.mode == "infer",
+        alone=lenient,
         tz=config.tz or "UTC",
         gap=round(_held(options)),
     )
-    return coarser(house, seconds)
+    house = replace(house, channels=("mains", *house.channels[1:]))
+    if wanted.known is not None and wanted.given:
+        _refuse_strays(house.channels[1:], wanted.known, "--devices", config.ckpt)
+    items = {name: item for name, _, item in (word.rpartition("=") for word in options.devices) if name}
+    return coarser(house, seconds), {name: items.get(name, name) for name in house.channels[1:]}
 
 
 def _held(options: Namespace) -> float:
@@ -84,23 +186,52 @@ def _held(options: Namespace) -> float:
     return float(layouts.HOURLY if options.max_ffill == layouts.MAX_FILL else options.max_ffill)
 
 
-def _read_csv(options: Namespace, config: RunConfig, devices: Mapping[str, str], common: Mapping[str, Any]) -> Series:
+def _read_layout(
+    options: Namespace, config: RunConfig, wanted: Wanted, common: Mapping[str, Any]
+) -> tuple[Series, dict[str, str]]:
+    if wanted.given or not wanted.optional:
+        found = {device: items[0] for device, items in wanted.items.items()}
+    else:
+        found = layouts.located(layouts.houses_of(options.dataset, config.csv), wanted.items)
+    series = layouts.read_layout(
+        options.dataset,
+        config.csv,
+        devices=None if not found and not wanted.optional else found,
+        optional=wanted.optional,
+        tz=config.tz or "UTC",
+        max_fill=_held(options) if options.dataset in layouts.HELD else options.max_ffill,
+        **common,
+    )
+    return series, found
+
+
+def _read_csv(
+    options: Namespace, config: RunConfig, wanted: Wanted, common: Mapping[str, Any]
+) -> tuple[Series, dict[str, str]]:
     if not config.time_col:
         raise UsageError("is needed: meters are long CSVs", where="--time-col")
-    if not devices:
+    if not wanted.items:
         raise UsageError("names no device", where="--device-cols")
     paths = expand_paths(config.csv)
-    if config.mode == "infer" and not set(devices.values()) & header(paths[0], config.sep):
-        devices = {}  # a meter alone: the devices are to be predicted
-    return layouts.read_meter(
+    there = set().union(*(header(path, config.sep) for path in paths)) if wanted.optional else set()
+    found = {}
+    for device, items in wanted.items.items():
+        present = [item for item in items if item in there]
+        if present or wanted.given or not wanted.optional:
+            found[device] = (present or items)[0]
+    series = layouts.read_meter(
         paths,
         time_col=config.time_col,
         mains_col=options.mains_col,
-        device_cols=devices,
+        device_cols=found,
+        optional=wanted.optional,
         sep=config.sep,
         decimal=config.decimal,
         max_fill=options.max_ffill,
         sort=options.sort,
+        unit=options.mains_unit,
+        device_unit=options.device_unit,
         tz=config.tz,
         **common,
     )
+    return series, found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,9 @@ from tasks.nilm.states import UNKNOWN
 from tasks.targets import Targets, spans
 from windows import Index, Windows, read
 
+MOST_WEIGHT = 1e4  # of the rare class, before the root: a device that is never on must not outweigh the others
+PEAK = 0.999  # quantile of a device's power when on, above which watts are clipped in targets
+
 
 @dataclass(frozen=True)
 class DeviceTargets(Targets):
@@ -21,16 +26,28 @@ class DeviceTargets(Targets):
 
     values : float32 [K, total], the watts as they were read.
     states : int8 [K, total], from the rules of `on_states`.
+    offsets : int64 [N + 1], where each house begins and ends.
+    absent : bool [K, N], the devices that a house does not have: they are unknown there, and no window is left out.
     """
 
     states: np.ndarray
+    offsets: np.ndarray
+    absent: np.ndarray
 
     def usable(self) -> np.ndarray:
-        """Mask [total] of the steps at which all devices are known; one at a time, since a mask of all is large too."""
+        """Mask [total] of the steps at which all devices of the house are known; one device at a time, to save memory.
+
+        In a house without any device no step is.
+        """
         usable = np.ones(self.values.shape[1], bool)
-        for watts, states in zip(self.values, self.states, strict=True):
-            usable &= ~np.isnan(watts)
-            usable &= states != UNKNOWN
+        for watts, states, absent in zip(self.values, self.states, self.absent, strict=True):
+            known = ~np.isnan(watts)
+            known &= states != UNKNOWN
+            for row in np.flatnonzero(absent):
+                known[self.offsets[row] : self.offsets[row + 1]] = True
+            usable &= known
+        for row in np.flatnonzero(self.absent.all(axis=0)):
+            usable[self.offsets[row] : self.offsets[row + 1]] = False
         return usable
 
     def at(self, index: Index) -> np.ndarray:
@@ -59,7 +76,7 @@ class DeviceSample:
     steps: np.ndarray
 
     def on_rates(self) -> list[float]:
-        """The share of the known time that each device is on; NaN where none is known."""
+        """The share of the known time that each device is on; NaN where it is never known."""
         states = self.targets.states
         return [_mean(states[k], self.steps & (states[k] != UNKNOWN)) for k in range(len(states))]
 
@@ -73,6 +90,32 @@ class DeviceSample:
         if not self.steps.any():
             return []
         return self.on_rates() + [_mean(watts, self.steps & ~np.isnan(watts)) for watts in self.targets.values]
+
+
+def constants_of(sample: DeviceSample, kept: Mapping[str, Any] | None) -> dict[str, list[float]]:
+    """Of each device the share of time on and the weight of it, and the power when on: its mean, and a peak to clip at.
+
+    Parameters
+    ----------
+    sample : the labels of training, of K devices.
+    kept : constants of a checkpoint, whose units of power stay, as does what is known of devices that the data lack.
+
+    Returns
+    -------
+    {name: [K]}.
+    """
+    rate, on_mean, peak = np.array(sample.on_rates()), [], []
+    for k in range(len(rate)):
+        drawn = sample.drawn(k)
+        mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
+        on_mean.append(mean if mean > 0 else 1.0)
+        peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
+    weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
+    if kept is None:
+        return {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
+    fresh = {"base_rate": np.where(np.isnan(rate), kept["base_rate"], rate).tolist()}
+    fresh["pos_weight"] = np.where(np.isnan(weight), kept["pos_weight"], weight).tolist()
+    return fresh | {key: kept[key] for key in ("on_mean", "peak")}
 
 
 def _mean(values: np.ndarray, known: np.ndarray) -> float:
@@ -97,7 +140,8 @@ class DeviceTargetReader:
         return read(self._states, starts, length).to(torch.float32), read(self._watts, starts, length).clamp(min=0)
 
     def encoded(self, states: torch.Tensor, watts: torch.Tensor) -> torch.Tensor:
-        """States and watts [B, K, L] as the loss sees them: [B, 2K, L]."""
+        """States and watts [B, K, L] as the loss sees them: [B, 2K, L], NaN where a house does not have the device."""
+        states = torch.where(states == UNKNOWN, torch.nan, states)
         return torch.cat([states, torch.minimum(watts, self._peak) / self._mean], dim=1)
 
 
@@ -126,6 +170,9 @@ class Overlaid(Windows):
         more_states, more_watts = self.devices.drawn(others, length)
         chosen = torch.rand(watts.shape[:2]).to(self.device) < self.chance
         chosen &= ~(states.any(dim=2) & more_states.any(dim=2))
-        more_watts = more_watts * chosen[:, :, None]
+        chosen &= ~(watts + more_watts).isnan().any(dim=2)  # a house that does not have the device
+        more_watts = torch.where(chosen[:, :, None], more_watts, 0)
         x = self.meter.read(starts, length, more_watts.sum(dim=1))
-        return x, self.devices.encoded(torch.maximum(states, more_states * chosen[:, :, None]), watts + more_watts)
+        return x, self.devices.encoded(
+            torch.maximum(states, torch.where(chosen[:, :, None], more_states, 0)), watts + more_watts
+        )

@@ -8,13 +8,13 @@ device count where its state is on: this gate halves the error of watts alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import losses
 from config import RunConfig
 from data import Series
 from errors import DataError, UsageError, nearest
@@ -25,11 +25,13 @@ from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
+from tasks.nilm.loss import loss_of
 from tasks.nilm.metrics import best_tau
-from tasks.nilm.reading import read_houses
+from tasks.nilm.reading import read_houses, without
 from tasks.nilm.states import UNKNOWN, on_states, steps_of
-from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid
+from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
 from tasks.nilm.timeline import Timeline, by_mains, kpis, write_devices, write_timeline
+from tasks.nilm.units import doubts
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
@@ -42,48 +44,96 @@ FLAGS = {
         "binds": True,
         "help": "learn states (on or off), power (watts), or both",
     },
-    "mains_col": {"default": "mains", "group": "Data", "help": "column of the mains meter", "metavar": "COL"},
+    "mains_col": {
+        "reads": ("long",),
+        "instead": "--mains names the item of a database",
+        "default": "mains",
+        "group": "Data",
+        "help": "column of the mains meter",
+        "metavar": "COL",
+    },
+    "mains_unit": {
+        "default": "W",
+        "choices": ("W", "kW", "Wh", "kWh"),
+        "reads": ("long",),
+        "instead": "published layouts and DEDDIAG's tables are in W",
+        "group": "Data",
+        "help": "unit of the meters; Wh and kWh are registers that only rise, whose rise is the power",
+    },
+    "device_unit": {
+        "default": "",
+        "choices": ("W", "kW", "Wh", "kWh"),
+        "reads": ("long",),
+        "group": "Data",
+        "help": "unit of the devices, where it is another than --mains-unit",
+    },
     "device_cols": {
+        "reads": ("long", "layout"),
+        "instead": "--devices names the items of a database",
         "default": (),
         "type": "str",
         "many": "+",
         "group": "Data",
         "binds": True,
+        "names": True,
         "help": "columns of the devices, or name=column; with --dataset names or columns (default there: all)",
         "metavar": "COL",
     },
     "dataset": {
+        "makes": "layout",
         "default": "",
         "choices": ("refit", "ukdale", "redd", "deddiag-tsv"),
         "group": "Data",
         "help": "published layout of --csv: files (refit) or folders (the others), one per house",
     },
-    "house": {"default": 0, "within": "[0,)", "group": "Data", "help": "DEDDIAG house (--db)"},
-    "mains": {"default": "", "group": "Data", "help": "DEDDIAG meter: item id or name (--db)"},
+    "house": {"reads": ("tables",), "default": 0, "within": "[0,)", "group": "Data", "help": "DEDDIAG house (--db)"},
+    "mains": {
+        "reads": ("tables",),
+        "instead": "--mains-col names the column of a CSV",
+        "default": "",
+        "group": "Data",
+        "help": "DEDDIAG meter: item id or name (--db)",
+    },
     "devices": {
+        "reads": ("tables",),
+        "instead": "--device-cols names the columns of a CSV",
         "default": (),
         "type": "str",
         "many": "+",
         "group": "Data",
         "binds": True,
+        "names": True,
         "help": "DEDDIAG devices: ids or names, or name=item (--db)",
     },
-    "db_schema": {"default": "public", "group": "Data", "help": "schema of the DEDDIAG tables"},
+    "db_schema": {"reads": ("tables",), "default": "public", "group": "Data", "help": "schema of the DEDDIAG tables"},
     "db_reader": {
+        "reads": ("tables",),
         "default": "raw",
         "choices": ("raw", "function"),
         "group": "Data",
         "help": "how to read DEDDIAG: fill the grid from raw readings, or call get_measurements in the database",
     },
-    "start": {"default": "", "group": "Data", "help": "start of the range"},
-    "end": {"default": "", "group": "Data", "help": "end of the range (exclusive)"},
+    "start": {"reads": ("long", "layout", "tables"), "default": "", "group": "Data", "help": "start of the range"},
+    "end": {
+        "reads": ("long", "layout", "tables"),
+        "default": "",
+        "group": "Data",
+        "help": "end of the range (exclusive)",
+    },
     "max_ffill": {
+        "reads": ("long", "layout", "tables"),
         "default": 60.0,
         "within": "[0,)",
         "group": "Data",
         "help": "seconds to repeat the last reading in a gap; no window crosses a longer gap",
     },
-    "sort": {"default": False, "group": "Data", "help": "sort rows by time (default: unsorted times are an error)"},
+    "sort": {
+        "reads": ("long",),
+        "instead": "elsewhere readings are sorted as they are read",
+        "default": False,
+        "group": "Data",
+        "help": "sort rows by time (default: unsorted times are an error)",
+    },
     "drop_flatlines": {
         "default": False,
         "group": "Data",
@@ -124,13 +174,22 @@ DEFAULTS = {
     "batch_size": 16,
     "lr": 0.002,
 }
-UNUSED = ("label_src_ch", "drop_label_from_x", "label_offset", "labels", "id_col", "nan", "npz")
+UNUSED = {  # flag: what does the same here
+    "label_src_ch": "--device-cols names what is predicted",
+    "drop_label_from_x": "",
+    "label_offset": "",
+    "labels": "",
+    "groups": "each file is a house, and --val-groups and --test-groups name houses",
+    "header": "",
+    "index": "",
+    "columns": "--mains-col and --device-cols name what nilm reads",
+    "id_col": "each file is a house",
+    "nan": "--max-ffill says how long a reading holds",
+    "npz": "",
+}
 
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
 MOST_OVERLAP = 10  # windows over a step that are averaged
-MOST_WEIGHT = 1e4  # of the rare class, before the root: a device that is never on must not outweigh the others
-WHILE_ON = 0.1  # weight of the error while a device is on, beside the gated error at all steps
-PEAK = 0.999  # quantile of a device's power when on, above which watts are clipped in targets
 
 
 @register
@@ -150,6 +209,7 @@ class Nilm(Task):
         self.features = () if "none" in options.nilm_features else tuple(options.nilm_features)
         given = {"on_w": options.on_w, "min_on": options.min_on, "min_off": options.min_off}
         self.rules = {flag: _numbers(flag, pairs) for flag, pairs in given.items()}
+        self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
     def name_part(self) -> list[str]:
@@ -185,16 +245,21 @@ class Nilm(Task):
         return [*flags.split(), "--val-ratio", "0.3", "--test-ratio", "0"]
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
-        return read_houses(self.options, config, columns)
+        series, self.borrowed = read_houses(self.options, config, columns)
+        on_w = {name: self._rule(name, series.channels[1:])[0] for name in series.channels[1:]}
+        return replace(series, notes=(*series.notes, *doubts(series, on_w)))
+
+    def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
+        return series if same_place or not self.borrowed else without(series, self.borrowed, self.options, config)
 
     def absent(self, wanted: Sequence[str], outputs: Sequence[str], config: RunConfig, series: Series) -> int:
         return 0 if set(outputs) & set(series.channels) else len(outputs)
 
     def targets(self, series: Series, config: RunConfig) -> DeviceTargets:
-        """States and watts of every device. DataError for a device without any reading."""
+        """States and watts of every device. DataError where training has no reading of one, or any run none of all."""
         names, watts = series.channels[1:], series.values[1:]
         unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
-        if unknown:
+        if unknown and (config.mode == "train" or len(unknown) == len(names)):
             raise DataError(f"no readings of {', '.join(unknown)}", where="--device-cols")
         rules = [self._rule(name, names) for name in names]
         on_w, least_on, least_off = np.array(rules).T
@@ -205,7 +270,8 @@ class Nilm(Task):
             states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
             if self.options.drop_flatlines:
                 states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
-        return DeviceTargets(watts, tuple(names), per_row=False, states=states)
+        absent = np.stack([np.logical_and.reduceat(np.isnan(power), series.offsets[:-1]) for power in watts])
+        return DeviceTargets(watts, tuple(names), per_row=False, states=states, offsets=series.offsets, absent=absent)
 
     def _rule(self, name: str, names: Sequence[str]) -> tuple[float, float, float]:
         for flag, pairs in self.rules.items():
@@ -242,48 +308,15 @@ class Nilm(Task):
         self, truth: DeviceSample, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Shares of time on, and the power when on: its mean, and a peak to clip at."""
-        rate, on_mean, peak = np.array(truth.on_rates()), [], []
-        for k in range(len(names)):
-            drawn = truth.drawn(k)
-            mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
-            on_mean.append(mean if mean > 0 else 1.0)
-            peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
-        weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
         on_w = [self._rule(name, names)[0] for name in names]
-        fresh = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
-        same = {} if kept is None else {key: kept[key] for key in ("on_mean", "peak")}
-        return fresh | {"on_w": on_w} | same
+        return constants_of(truth, kept) | {"on_w": on_w}
 
     def truth(self, raw: Any) -> Any:
         return raw
 
     def loss(self, device: torch.device) -> Loss:
-        """States: BCE, the positive term times the root of its weight. Watts: L1 in units of the mean power when on.
-
-        For both, the gated watts, which show the gate what a mistake costs, and with a small weight the watts alone
-        while a device is on: the many more off steps would teach the model to predict nothing.
-        """
         weight = torch.tensor(self.fitted["pos_weight"], device=device).sqrt()
-        absolute = losses.regression_loss("l1")
-
-        def while_on(power: torch.Tensor, watts: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-            """The mean over the devices of each one's error at the steps at which it is on."""
-            error = ((power - watts).abs() * states).sum(dim=(0, 2))
-            return (error / states.sum(dim=(0, 2)).clamp(min=1)).mean()
-
-        def of_states(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return losses.bce_soft_f1(logits, y, 1.0, weight)
-
-        def of_both(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            (logits, power), (states, watts) = outputs.chunk(2, dim=1), y.chunk(2, dim=1)
-            gated = absolute(torch.sigmoid(logits) * torch.relu(power), watts)
-            return of_states(logits, states) + gated + WHILE_ON * while_on(power, watts, states)
-
-        return {
-            "state": lambda outputs, y: of_states(outputs, y.chunk(2, dim=1)[0]),
-            "power": lambda outputs, y: absolute(outputs, y.chunk(2, dim=1)[1]),
-            "both": of_both,
-        }[self.target]
+        return loss_of(self.target, weight)
 
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
         mean = torch.tensor(self.fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
@@ -308,10 +341,10 @@ class Nilm(Task):
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         """Over windows, at 0.5: fast enough for every epoch; the summary uses the timeline."""
         (states, watts), (score, estimate) = np.split(truth, 2, axis=1), np.split(pred, 2, axis=1)
-        true, on = states == 1, score >= 0.5
+        true, on = states == 1, (score >= 0.5) & ~np.isnan(states)
         hits, mass = (part.sum(axis=(0, 2)) for part in (true & on, true.astype(np.int32) + on))
         f1 = [2 * h / m for h, m, any_on in zip(hits, mass, true.any(axis=(0, 2)), strict=True) if any_on]
-        mae = float(np.mean(np.abs(estimate * on - watts), dtype=np.float64))
+        mae = float(np.nanmean(np.abs(estimate * on - watts), dtype=np.float64))
         return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": mae}
 
     def choose_thresholds(

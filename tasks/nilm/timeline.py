@@ -116,7 +116,8 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
                 cells = [*row_id, time, shortest(mains[i]), over[i - begin]]
                 for k in range(len(eval_context.names)):
                     cells += [shortest(line.score[k, i]), int(on[k, i]), shortest(watts[k, i])]
-                    cells += [] if truth is None else [shortest(part[k, i]) for part in truth]
+                    true = () if truth is None else (part[k, i] for part in truth)
+                    cells += ["" if np.isnan(value) else shortest(value) for value in true]  # a device it lacks
                 yield cells
 
     write_csv(path, header, lines())

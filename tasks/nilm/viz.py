@@ -264,6 +264,8 @@ def _sums(name: str, estimate: np.ndarray, truth: np.ndarray | None) -> str:
     if truth is None:
         return f"{name}: estimated {estimated:.3g} kWh"
     true = float(truth.sum())
+    if np.isnan(true):
+        return f"{name}: estimated {estimated:.3g} kWh, true not known"
     share = f" ({100 * (estimated / true - 1):+.0f} %)" if true > 0 else ""
     return f"{name}: true {true:.3g} kWh, estimated {estimated:.3g} kWh{share}"
 

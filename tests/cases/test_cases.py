@@ -16,8 +16,6 @@ OPEN: set[str] = {
     "n-08-hint-turns-1900-into-1.9",
     "n-09-class-ids",
     "n-13-hints-that-do-not-work",
-    "n-18-kilowatts-and-counters",
-    "n-21-another-house-other-columns",
     "t-01-integer-ids-crash",
     "t-05-float32-loses-large-values",
     "t-12-class-codes-are-binarised",

@@ -93,3 +93,41 @@ def test_a_pooler_serves_one_run_after_the_other(case, postgres, shared):
         dry = [case.go(re.sub(r"--db \S+", f"--db {address}", command)) for command in case.commands]
     assert [(done.code, done.err) for done in dry if done.code] == []
     assert dry[0].out == dry[1].out
+
+
+def test_what_binds_is_the_name_of_a_device_and_not_its_column(case):
+    case = case("n-21")
+    good(case, 0)
+    right = good(case, 1)
+    lines, kettle = timeline(right), strict(right / "kpis.json")["devices"]["kettle"]
+    true, said = (column(lines, f"kettle {what}") == 1 for what in ("true on", "state"))
+    assert kettle["f1"] == pytest.approx(2 * (true & said).sum() / (true.sum() + said.sum())) and kettle["f1"] > 0.9
+    truth = np.loadtxt(case.folder / "house3.csv", delimiter=",", skiprows=1)[: len(lines), 3]  # Appliance9
+    assert np.array_equal(column(lines, "kettle true watts"), truth)
+    assert kettle["energy_kwh"] == pytest.approx(truth.sum() * 10 / 3.6e6) == pytest.approx(4.8, abs=0.05)
+    without = case.go(2)
+    assert without.code == 0 and "unscored" in strict(without.directory / "summary.json")
+    assert "--device-cols kettle=Appliance8 if they are the same here" in without.err
+
+
+def test_kilowatts_and_registers_are_told_and_converted(case):
+    case = case("n-18")
+    case.make()
+    kilowatts = case.go(0)
+    assert kilowatts.code == 0
+    assert (
+        "heater never reaches its threshold of 10 W: 2 W at most: is it in kilowatts? --mains-unit kW" in kilowatts.err
+    )
+    rising = case.go(1, "--epochs 1")
+    assert "mains only rises, from 12345 to 12377.9; so does heater: is it a register? --mains-unit kWh" in rising.err
+    heater = np.loadtxt(case.folder / "w.csv", delimiter=",", skiprows=1)[:, 2]
+    for number, unit in ((0, "kW"), (1, "kWh")):
+        folder = good(case, number, f"--mains-unit {unit} --desc {unit} --epochs 1")
+        lines, found = timeline(folder), strict(folder / "kpis.json")["devices"]["heater"]
+        truth = heater[-len(lines) - (unit == "kWh") :][: len(lines)]  # a register is known between readings alone
+        assert found["energy_kwh"] == pytest.approx(truth.sum() * 10 / 3.6e6, rel=1e-3)
+        if unit == "kW":
+            assert column(lines, "heater true watts") == pytest.approx(truth)
+            model = folder
+    done = case.go(f"--mode infer --ckpt {model} --csv kw.csv --mains-unit W --out out --no-plots --reference off")
+    assert "the inputs are far from those that the checkpoint was trained on" in done.err
