@@ -45,6 +45,7 @@ class Series:
     offsets : int64 [N + 1]; row r is `values[:, offsets[r] : offsets[r + 1]]`.
     channels : C names. rows : N names.
     labels : float32 [N, K], given labels of whole rows, or None. label_names : their K names.
+    label_words : K tuples, () for a column of numbers: the words, sorted, that its values 0, 1, ... stand for.
     groups : str [N], or None; rows of one group stay in one split.
     sources : the files read.
     notes : what the reader noticed, one line each; a likely mistake starts with `warning:`.
@@ -64,6 +65,7 @@ class Series:
     rows: tuple[str, ...]
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
+    label_words: tuple[tuple[str, ...], ...] = ()
     groups: np.ndarray | None = None
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ class Series:
         assert self.values.dtype == np.float32 and self.values.shape == (len(self.channels), self.offsets[-1])
         assert self.offsets.dtype == np.int64 and self.offsets.shape == (len(self.rows) + 1,)
         assert self.labels is None or self.labels.shape == (len(self.rows), len(self.label_names))
+        assert not self.label_words or len(self.label_words) == len(self.label_names)
         assert self.groups is None or self.groups.shape == (len(self.rows),)
         assert not self.modalities or sum(count for _, count in self.modalities) == len(self.channels)
         assert self.filled is None or self.filled.shape == self.values.shape

@@ -90,6 +90,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
     start = None if config.mode == "train" else restore.open_checkpoint(config.ckpt)
     fixed = {} if start is None else restore.settings_of(start, config)
     task = tasks.build(config.task, fixed.get("options", config.options))
+    task.start = start
     if start is None:
         fixed["stage"] = stages.stage_of(config, task, argv)
     else:
@@ -97,6 +98,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
     series, timings, config = _read(config, fixed, task, start)
     if start is None:
         return _to_train_on(config, task, series, timings), task, None
+    series = restore.in_order(start, config, series)
     if config.mode == "infer":
         return _to_predict(config, task, series, timings, start), task, start
     if not config.adapt_modality:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +311,44 @@ def _check_longer(last: Checkpoint, config: RunConfig) -> None:
 # --- against new data ------------------------------------------------------------------------------------------------
 
 
+def in_order(model: Checkpoint, config: RunConfig, series: Series) -> Series:
+    """Wide files in the order of a checkpoint's channels, found by name.
+
+    Files of which none is named as one of training are other recordings of the same channels, and keep their order.
+
+    Parameters
+    ----------
+    model : the checkpoint.
+    config : names it in messages.
+    series : the new data; channels of long files and recordings are read by name, and are in order.
+
+    Raises
+    ------
+    CheckpointError : some files have names of training's channels, but not all, and not in their places.
+    """
+    wanted, have = list(model.input_channels), list(series.channels)
+    if series.clock is not None or series.modalities or wanted == have:
+        return series
+    if config.drop_label_from_x and len(have) == len(wanted) - 1:
+        wanted = [name for name in wanted if name not in model.outputs]
+    if sorted(have) == sorted(wanted):
+        order = [have.index(name) for name in wanted]
+        log.info("the channels are put into the checkpoint's order: %s", ", ".join(wanted))
+        sources = tuple(series.sources[c] for c in order) if len(series.sources) == len(have) else series.sources
+        filled = None if series.filled is None else series.filled[order]
+        return replace(series, values=series.values[order], channels=tuple(wanted), sources=sources, filled=filled)
+    if len(have) != len(wanted):
+        return series  # `check_series` says so
+    if any(name in wanted and wanted.index(name) != c for c, name in enumerate(have)):
+        lines = f"\n  the checkpoint has {', '.join(wanted)}\n  these data have {', '.join(have)}"
+        hint = "channels are matched by their files' names: rename the files, or give them in the checkpoint's order"
+        raise CheckpointError(f"other channels than the checkpoint's{lines}", where=config.ckpt, hint=hint)
+    if len(have) > 1:
+        pairs = ", ".join(f"{name} is {other}" for name, other in zip(have, wanted, strict=True))
+        log.warning("warning: the channels are taken in the order of the files: %s", pairs)
+    return series
+
+
 def check_series(
     model: Checkpoint, config: RunConfig, series: Series, derived: Sequence[str] = (), lacking: int = 0
 ) -> None:
@@ -344,9 +382,7 @@ def check_series(
 
 def check_run_data(model: Checkpoint, run_data: RunData) -> None:
     """CheckpointError when the model predicts another kind or number of labels than the data have."""
-    wanted, where = list(model.scaler.channels), run_data.config.ckpt
-    if list(run_data.channels) != wanted and sorted(run_data.channels) == sorted(wanted):
-        log.warning("warning: the channels come in another order than the checkpoint's: %s", ", ".join(wanted))
+    where = run_data.config.ckpt
     if run_data.per_row != model.per_row:
         kind = "one label a row (--labels)" if model.per_row else "a channel's next value"
         raise CheckpointError(f"predicts {kind}; these data have the other kind of label", where=where)

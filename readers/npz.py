@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from readers.sidecars import attach
 
 READS = {"endings": [".npz"]}
 LABELS, GROUPS, NAMES = "labels", "groups", "_names"
+BY_MODEL = "the model was trained on"
 
 
 @register
@@ -48,7 +50,7 @@ class NpzReader(Reader):
             config.npz,
             columns=columns,
             free=config.adapt_modality,
-            wanted_by="--columns names" if columns is config.columns else "the model was trained on",
+            wanted_by="--columns names" if columns is config.columns else BY_MODEL,
             groups=config.groups,
             nan=config.nan,
             sep=config.sep,
@@ -74,7 +76,7 @@ def read_npz(
     *,
     columns: Sequence[str] | None = None,
     free: Sequence[str] = (),
-    wanted_by: str = "the model was trained on",
+    wanted_by: str = BY_MODEL,
     groups: str = "",
     nan: str = "error",
     sep: str = ",",
@@ -102,22 +104,20 @@ def read_npz(
     (file,) = expand_paths([str(path)], flag="--npz", cap=1)
     with _Archive(file) as archive:
         n, steps = archive.recordings()
-        chosen = _choose(archive, columns, free, wanted_by)
+        chosen, spare = _choose(archive, columns, free, wanted_by)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
         values, filled, notes = _values(archive, chosen, offsets, nan)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
         array = "" if beside else groups
-        labels, label_names = archive.labels(n)
         series = Series(
             values=values,
             offsets=offsets,
             channels=tuple(name for m in chosen for name in m.channels),
             rows=tuple(map(str, range(n))),
-            labels=labels,
-            label_names=label_names,
+            **archive.labels(n),
             groups=archive.groups(array or GROUPS, n, asked=bool(array)),
             sources=(Source(str(file), sha256_of(file), file.stat().st_size, (n, steps)),),
-            notes=(*notes, *archive.ignored(array)),
+            notes=(*spare, *notes, *archive.ignored(array)),
             modalities=tuple((m.name, len(m.features)) for m in chosen),
             filled=filled,
         )
@@ -237,20 +237,35 @@ class _Archive:
             raise DataError(f"names must differ: {abridge(twice) or 'one is empty'}", where=f"{self.path}:{name}")
         return text
 
-    def labels(self, n: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """Labels float32 [N, K] and their names; None where there are none."""
+    def labels(self, n: int) -> dict[str, Any]:
+        """Labels, their names, and the words that they stand for, as fields of a Series; {} where there are none.
+
+        `labels_names` are the names of K columns, or of the classes 0, 1, ... that one column holds.
+        """
         if LABELS not in self.shapes:
-            return None, ()
-        found = self.numbers(LABELS)
-        where = f"{self.path}:{LABELS}"
-        if found.ndim not in (1, 2) or len(found) != n or not found.size:
-            raise DataError(f"has shape {found.shape} for {n} recordings: it should be ({n}, K)", where=where)
-        table = found.reshape(n, -1).astype(np.float32)
+            return {}
+        shape, where = self.shapes[LABELS], f"{self.path}:{LABELS}"
+        if len(shape) not in (1, 2) or shape[0] != n or not min(shape):
+            raise DataError(f"has shape {shape} for {n} recordings: it should be ({n}, K)", where=where)
+        found = self.array(LABELS)
+        table = (found if found.dtype.kind in "US" else self.numbers(LABELS)).reshape(n, -1)
+        if table.dtype.kind in "US":
+            text = np.char.decode(table, "utf-8") if table.dtype.kind == "S" else table
+            columns = [np.unique(column, return_inverse=True) for column in text.T]
+            words = tuple(tuple(map(str, kinds)) for kinds, _ in columns)
+            table = np.stack([codes for _, codes in columns], axis=1)
+        else:
+            words = ()
+        table = table.astype(np.float32)
         if not np.isfinite(table).all():
             row = int(np.argmin(np.isfinite(table).all(axis=1)))
             raise DataError("a label is not a finite number", where=f"{where}[{row}]")
-        plain = ("label",) if table.shape[1] == 1 else tuple(f"label{k}" for k in range(table.shape[1]))
-        return table, self.names(LABELS, table.shape[1]) or plain
+        count = table.shape[1]
+        plain = ("label",) if count == 1 else tuple(f"label{k}" for k in range(count))
+        named = self.shapes.get(LABELS + NAMES, (count,))
+        if count == 1 and not words and named > (1,) and np.isin(table, np.arange(named[0])).all():
+            return {"labels": table, "label_names": plain, "label_words": (self.names(LABELS, named[0]),)}
+        return {"labels": table, "label_names": self.names(LABELS, count) or plain, "label_words": words}
 
     def groups(self, name: str, n: int, *, asked: bool) -> np.ndarray | None:
         """The group of each recording as text [N]."""
@@ -274,15 +289,17 @@ class _Archive:
         return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []
 
 
-def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], wanted_by: str) -> list[_Modality]:
-    """The modalities and channels to read."""
+def _choose(
+    archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], wanted_by: str
+) -> tuple[list[_Modality], list[str]]:
+    """The modalities and channels to read, and a note on what the file has beyond those of a model."""
     every = {}
     for name in archive.modalities:
         count = archive.shapes[name][2]
         features = archive.names(name, count) or tuple(map(str, range(count)))
         every[name] = _Modality(name, features, np.arange(count))
     if columns is None:
-        return list(every.values())
+        return list(every.values()), []
     wanted: dict[str, list[str]] = {}
     for column in columns:
         modality, _, feature = column.partition(".")
@@ -292,21 +309,30 @@ def _choose(archive: _Archive, columns: Sequence[str] | None, free: Sequence[str
         close = nearest(absent[0], every)
         what = f"lacks {abridge(absent)}, which {wanted_by}"
         raise DataError(what, where=str(archive.path), hint=close or f"its modalities: {', '.join(every)}")
-    return [
+    chosen = [
         every[name] if name in free else _pick(every[name], features, archive.path, wanted_by)
         for name, features in wanted.items()
     ]
+    spare = [channel for found in every.values() if found.name not in wanted for channel in found.channels]
+    for found in chosen:
+        spare += [name for name in every[found.name].channels if name not in found.channels]
+    note = f"warning: {archive.path}: left out are channels that {wanted_by.replace('trained', 'not trained')}: "
+    return chosen, [note + abridge(spare)] * bool(spare and wanted_by == BY_MODEL)
 
 
 def _pick(found: _Modality, wanted: Sequence[str], path: Path, wanted_by: str) -> _Modality:
     """The wanted features of a modality, in their order."""
     at: Mapping[str, int] = {feature: k for k, feature in enumerate(found.features)}
     absent = [feature for feature in wanted if feature not in at]
+    hint = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
     if absent:
         what = f"has {len(at)} features and lacks {abridge(absent)} of the {len(wanted)} that {wanted_by}"
-        adapt = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
-        close = nearest(absent[0], at)
-        raise DataError(what, where=f"{path}:{found.name}", hint=close or adapt)
+        raise DataError(what, where=f"{path}:{found.name}", hint=nearest(absent[0], at) or hint)
+    counted = list(map(str, range(len(at))))
+    first = list(wanted) == counted[: len(wanted)] and len(wanted) < len(at)
+    if list(found.features) == counted and first and wanted_by == BY_MODEL:
+        what = f"has {len(at)} features without names, and the model was trained on {len(wanted)}: which, is not known"
+        raise DataError(what, where=f"{path}:{found.name}", hint=hint)
     return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
 
 

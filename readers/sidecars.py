@@ -47,35 +47,69 @@ def attach(series: Series, labels: Path | str, groups: Path | str, *, named: boo
     DataError : a file that cannot be read, lines that do not fit the rows, a label that is not a finite number.
     """
     if labels:
-        given, names, notes = read_labels(Path(labels), series.rows, named, dialect)
-        series = replace(series, labels=given, label_names=names, notes=(*series.notes, *notes))
+        found = read_labels(Path(labels), series.rows, named, dialect)
+        series = replace(series, labels=found.values, label_names=found.names, label_words=found.words)
+        series = replace(series, notes=(*series.notes, *found.notes))
     if groups:
         of, notes = read_groups(Path(groups), series.rows, named, dialect)
         series = replace(series, groups=of, notes=(*series.notes, *notes))
     return series
 
 
-def read_labels(
-    path: Path, rows: Sequence[str], named: bool, dialect: Dialect
-) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    """Labels float32 [N, K], their K names, and notes; for the arguments and errors see `attach`."""
+@dataclass(frozen=True)
+class Labels:
+    """Labels of N rows: values float32 [N, K], K names, and the words that values stand for, as `Series` has them."""
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def read_labels(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) -> Labels:
+    """The labels in a file, a line per row; for the arguments and errors see `attach`.
+
+    A column without a number is one of words; a word where all others are numbers is an error.
+    """
     cells, notes = read_cells(path, dialect)
     dialect = dialect_of(path, dialect)
-    header = reader_of([path]).named_columns or has_names(cells[0], dialect)
+    header = reader_of([path]).named_columns or _labels_have_names(cells, rows, named, dialect)
     index = len(cells[0]) > 1 and _has_ids(cells, header, rows if named else (), dialect)
     found = _match(path, cells, Layout(header, index, len(cells[0]) - index), rows, named)
-    labels = np.empty((len(rows), found.layout.columns), np.float32)
-    for row, (values, line) in enumerate(zip(found.cells, found.lines, strict=True)):
-        for number, cell in enumerate(values):
-            value = dialect.number(cell)
-            column = 1 + number + index
-            if value is None:
-                raise text_error(path, line, column, cell, found.layout, dialect)
-            if not np.isfinite(value):
-                raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
-            labels[row, number] = value
-    plain = ["label"] if labels.shape[1] == 1 else [f"label{k}" for k in range(labels.shape[1])]
-    return labels, tuple(found.names or plain), notes + found.notes
+    count = found.layout.columns
+    columns = [_label_column(path, found, number, dialect) for number in range(count)]
+    plain = ["label"] if count == 1 else [f"label{k}" for k in range(count)]
+    values = np.stack([column for column, _ in columns], axis=1)
+    words = tuple(words for _, words in columns)
+    return Labels(values, tuple(found.names or plain), words if any(words) else (), (*notes, *found.notes))
+
+
+def _labels_have_names(cells: list[list[str]], rows: Sequence[str], named: bool, dialect: Dialect) -> bool:
+    """Whether a file of labels begins with names: labels may be words, and names numbers, as the codes of classes are.
+
+    Then the number of lines decides.
+    """
+    first = [cell.strip() for cell in cells[0]]
+    texts, more = has_names(first, dialect), len(cells) == len(rows) + 1
+    if texts and len(cells) > 1 and any(map(dialect.is_number, cells[1][1:] or cells[1])):
+        return True
+    apart = len(first) > 1 and len(set(first)) == len(first)
+    return more and (texts or apart) and not (named and first[0] in rows)
+
+
+def _label_column(path: Path, found: _Lines, number: int, dialect: Dialect) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The labels float32 [N] of one column, and the words that they stand for. DataError at a cell that is neither."""
+    cells = [line[number].strip() for line in found.cells]
+    column = 1 + number + found.layout.index
+    numbers = [dialect.number(cell) for cell in cells]
+    worded = not any(number is not None and np.isfinite(number) for number in numbers)
+    for cell, value, line in zip(cells, numbers, found.lines, strict=True):
+        if value is None and not worded:
+            raise text_error(path, line, column, cell, found.layout, dialect)
+        if value is not None and not np.isfinite(value):
+            raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
+    words, codes = np.unique(cells, return_inverse=True)
+    return (codes if worded else np.array(numbers)).astype(np.float32), tuple(words.tolist()) if worded else ()
 
 
 def read_groups(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:

@@ -17,15 +17,17 @@ import numpy as np
 import torch
 
 from backbones import ForecastSpec, TargetSpec
+from checkpoint import Checkpoint
 from config import RunConfig
 from data import Series
 from errors import UsageError
 from registry import Namespace
 from scaler import Scaler
 from sources import reading
+from tasks import given_labels
 from tasks.derived import DerivedFeatures
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
-from tasks.targets import Targets, label_targets
+from tasks.targets import Targets
 from windows import Index, Windows
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -58,6 +60,7 @@ class Task(ABC):
     row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
     fitted: dict[str, Any]  # constants learned from training; there once the task is fitted
+    start: Checkpoint | None = None  # what the run starts from: labels are matched with its outputs by name
 
     def __init__(self, options: Namespace) -> None:
         self.options = options
@@ -151,8 +154,7 @@ class Task(ABC):
 
         Raises
         ------
-        UsageError : for flags that do not fit the task or the data.
-        DataError : for files that cannot be read.
+        UsageError, DataError : for flags that do not fit the task or the data, and files that cannot be read.
         """
         return reading.read(config, columns)
 
@@ -168,11 +170,9 @@ class Task(ABC):
 
         The default is a label: given per row (`--labels`, values [K, N]), or a channel's value along time ([K, total]).
 
-        Raises
-        ------
-        UsageError, DataError : where the settings name a target that the data do not have.
+        It raises UsageError, DataError or CheckpointError for a target that the data lack, or labels of other names.
         """
-        return label_targets(series, config)
+        return given_labels.numbers(series, self.start, config)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         """Numbers of the channels that the model sees, in order.

@@ -18,28 +18,31 @@ import torch
 import losses
 import metrics
 from backbones import TargetSpec
-from config import exact, inside
+from config import RunConfig, exact, inside
 from data import Series
 from errors import DataError, UsageError
 from registry import Namespace
 from rundir import shortest
 from scaler import Scaler
 from sources.synthetic import demand_series
-from tasks import multiclass, register
+from tasks import given_labels, multiclass, register
 from tasks.base import Loss
+from tasks.given_labels import TwoValued
 from tasks.label_task import LabelTask, per_output
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from tasks.targets import Targets
 from windows import Index
 
 log = logging.getLogger("tsrun")
 
 FLAGS = {
     "bin_rule": {
-        "default": "nonzero",
-        "choices": ("nonzero", "gt", "lt", "quantile"),
+        "default": "auto",
+        "choices": ("auto", "nonzero", "gt", "lt", "quantile"),
         "group": "Labels",
         "binds": True,
-        "help": "when the label is true: if not 0, above or below --bin-thr, or above the training quantile --bin-thr",
+        "help": "when the label is true: if not 0, above or below --bin-thr, or above the training quantile --bin-thr; "
+        "auto takes several codes or words of --labels as classes, and else nonzero",
     },
     "bin_thr": {"default": 0.0, "group": "Labels", "binds": True, "help": "threshold of --bin-rule"},
     "thresh_default": {
@@ -81,6 +84,7 @@ class Classify(LabelTask):
 
     def __init__(self, options: Namespace) -> None:
         super().__init__(options)
+        self.two_values: list[TwoValued | None] = []  # of each label, where it has two
         if options.bin_rule == "quantile" and not inside(options.bin_thr, "(0,1)"):
             raise UsageError(f"a quantile is in (0, 1), got {options.bin_thr}", where="--bin-thr")
 
@@ -89,6 +93,18 @@ class Classify(LabelTask):
         shown = weight if isinstance(weight, str) else exact(weight)
         return [f"alpha{exact(self.options.alpha)}", f"pw{shown}"]
 
+    @property
+    def rule(self) -> str:
+        """How a number is made true or false."""
+        return "nonzero" if self.options.bin_rule == "auto" else str(self.options.bin_rule)
+
+    def targets(self, series: Series, config: RunConfig) -> Targets | None:
+        """Given labels as 0 and 1, one of them a class; with a rule that was chosen, and along time, numbers."""
+        if series.labels is None or self.options.bin_rule != "auto":
+            return super().targets(series, config)
+        found, self.two_values = given_labels.truths(series, self.start)
+        return found
+
     def demo(self, seed: int) -> Series:
         return demand_series(rows=400, columns=120, channels=4, seed=seed)
 
@@ -96,7 +112,7 @@ class Classify(LabelTask):
         self, truth: np.ndarray, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         options = self.options
-        if options.bin_rule != "quantile":
+        if self.rule != "quantile":
             cut = [options.bin_thr] * len(names)
         elif kept is not None:
             cut = list(kept["threshold"])
@@ -105,11 +121,13 @@ class Classify(LabelTask):
         labels = self._binarise(truth, cut)
         rate = labels.mean(axis=(0, 2), dtype=np.float64)
         exclusive = multiclass.one_of_many(labels) if kept is None else kept.get("exclusive", False)
+        two = [None if found is None else [found.false, found.true] for found in self.two_values]
         return {
             "threshold": [float(c) for c in cut],
             "base_rate": rate.tolist(),
             "pos_weight": self._pos_weight(rate),
             "exclusive": exclusive,
+            **({"two_values": two} if any(two) else {}),
         }
 
     def _pos_weight(self, rate: np.ndarray) -> list[float]:
@@ -150,7 +168,7 @@ class Classify(LabelTask):
         ]
         raise DataError(
             f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),
-            where=f"--bin-rule {self.options.bin_rule} --bin-thr {self.options.bin_thr:g}",
+            where=f"--bin-rule {self.rule} --bin-thr {self.options.bin_thr:g}",
             hint="another threshold, --seed or --split-mode; a class that never occurs cannot be learned",
         )
 
@@ -162,10 +180,10 @@ class Classify(LabelTask):
         cut = np.asarray(threshold, np.float32)[:, None]
         known = np.isfinite(raw)
         value = np.where(known, raw, 0)
-        if self.options.bin_rule == "nonzero":
+        if self.rule == "nonzero":
             true = value != 0
         else:
-            true = value < cut if self.options.bin_rule == "lt" else value > cut
+            true = value < cut if self.rule == "lt" else value > cut
         return np.where(known, true, np.nan).astype(np.float32)
 
     def loss(self, device: torch.device) -> Loss:

@@ -120,13 +120,13 @@ def rescaled(value: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -
     return value * scale + shift
 
 
-def label_targets(series: Series, config: RunConfig) -> Targets | None:
-    """The label of a window: given per row (`--labels`), or a channel's value along time; None where there is none.
+def channel_target(series: Series, config: RunConfig) -> Targets:
+    """The label of a window as a channel's value along time, values [1, total].
 
-    A model that drops the label channel from its input can infer on files that do not have it.
+    Raises
+    ------
+    UsageError : there is no such channel.
     """
-    if series.labels is not None:
-        return Targets(np.ascontiguousarray(series.labels.T), series.label_names, per_row=True)
     if config.label_src_ch >= series.n_channels:
         raise UsageError(
             f"there is no channel {config.label_src_ch}: {series.n_channels} given, counted from 0",

@@ -315,7 +315,7 @@ def test_a_korean_description_is_a_name(box):
         ("--model-args hidden=5", "--model-args {'hidden': 5} (the checkpoint has {'hidden': 4})"),
         ("--context-len 9", "--context-len 9 (the checkpoint has 8)"),
         ("--label-offset 2", "--label-offset 2 (the checkpoint has 1)"),
-        ("--bin-rule gt", "--bin-rule gt (the checkpoint has nonzero)"),
+        ("--bin-rule gt", "--bin-rule gt (the checkpoint has auto)"),
     ],
 )
 def test_a_checkpoint_of_another_kind(box, trained, mode, flags, told):

@@ -94,6 +94,22 @@ def test_a_modality_that_the_model_wants_and_the_file_lacks(file):
     assert read(file(), columns=["visual.cup"], free=["visual"]).channels == ("visual.0", "visual.1", "visual.2")
 
 
+def test_features_that_the_model_does_not_know_are_told_and_never_cut_off(file):
+    names = np.array(["cup", "pan", "book"])
+    (note,) = [note for note in read(file(visual_names=names), columns=["visual.pan"]).notes if "left out" in note]
+    assert note.startswith("warning:") and note.endswith("audio.0, audio.1, visual.cup and 1 more")
+    text = refused(file(), columns=["visual.0", "visual.1"])
+    assert "has 3 features without names, and the model was trained on 2" in text and "--adapt-modality visual" in text
+
+
+def test_labels_may_be_words_or_codes_with_names(file):
+    found = read(file(labels=np.array(["b", "a", "c"] * 4)))
+    assert found.labels[:3, 0].tolist() == [1, 0, 2] and found.label_words == (("a", "b", "c"),)
+    found = read(file(labels=np.array([1, 0, 2] * 4), labels_names=np.array(["sit", "run", "lie"])))
+    assert found.labels[:3, 0].tolist() == [1, 0, 2] and found.label_words == (("sit", "run", "lie"),)
+    assert found.label_names == ("label",)
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [

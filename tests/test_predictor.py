@@ -153,7 +153,6 @@ def test_a_time_split_is_made_again(home):
     [
         ("data/new.csv data/new.csv", "files that were no part of training"),
         ("data/new.csv data/b.csv", "includes files of training"),
-        ("data/b.csv data/a.csv", "includes files of training"),
     ],
 )
 def test_other_files_are_called_what_they_are(home, files, selection):
@@ -162,6 +161,12 @@ def test_other_files_are_called_what_they_are(home, files, selection):
     assert (content["selection"], content["n"]) == (selection, ROWS * PER_ROW)
     assert (said["files_of_training"], said["overlap"]) == (False, 0)
     assert "not the files of training" not in done.err
+
+
+def test_files_of_training_in_another_order_are_put_in_order(home):
+    one, two = (inferred(home, "regress", f"--csv data/{a}.csv data/{b}.csv") for a, b in ("ab", "ba"))
+    assert preds(one) == preds(two)
+    assert strict(two / "manifest.json")["split"]["files_of_training"]
 
 
 def test_a_split_of_other_files_is_a_warning(home):

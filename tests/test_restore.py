@@ -122,6 +122,29 @@ def test_another_number_of_channels_is_refused_with_their_names():
 
 
 @pytest.mark.parametrize(
+    ("have", "order"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["b", "a"], ["a", "b"]),
+        (["x", "y"], ["x", "y"]),  # other recordings of the same channels
+        (["a", "x"], ["a", "x"]),  # a is in its place
+        (["a"], ["a"]),
+    ],
+)
+def test_wide_files_are_put_in_the_order_of_the_checkpoint(have, order):
+    given = series(have)
+    found = restore.in_order(made(), RunConfig(), given)
+    assert list(found.channels) == order
+    assert all((found.values[order.index(name)] == given.values[have.index(name)]).all() for name in have)
+
+
+@pytest.mark.parametrize("have", [["x", "a"], ["b", "x"]])
+def test_a_file_of_training_in_another_place_is_refused(have):
+    with pytest.raises(CheckpointError, match=rf"the checkpoint has a, b\n  these data have {', '.join(have)}"):
+        restore.in_order(made(), RunConfig(), series(have))
+
+
+@pytest.mark.parametrize(
     ("then", "now", "text"),
     [
         ("h", None, "was trained on steps of h, these data have steps without times"),

@@ -48,3 +48,26 @@ def test_every_labelled_row_is_predicted_however_long_it_is(case):
     went_well(run.go(0, "--overwrite"))
     lines = preds(went_well(run.go(1)).directory)
     assert {line["row"] for line in lines} == {f"p{number:03}" for number in range(150)} and len(lines) == 150
+
+
+def test_a_column_of_codes_is_classes(case):
+    found = strict(went_well(case("t-12").go(0)).directory / "metrics.json")
+    assert found["classes"] == [str(code) for code in range(6)] and "accuracy" in found["headline"]
+
+
+def test_codes_and_one_hot_columns_are_the_same_classes(case):
+    run = case("n-09")
+    codes, hot = (strict(went_well(run.go(number)).directory / "metrics.json") for number in (0, 1))
+    assert codes["headline"] == hot["headline"] and codes["classes"] == ["0", "1", "2", "3"]
+
+
+def test_labels_are_found_by_name_in_any_order(case):
+    run = case("e-label")
+    run.make()
+    done = [
+        went_well(run.go(number, "" if "train" in words else "--quiet")) for number, words in enumerate(run.commands)
+    ]
+    train, same, reverse, finetuned, numbers, other = (d.directory for d in done)
+    assert preds(same) == preds(reverse)
+    assert strict(finetuned / "metrics.json")["classes"] == strict(train / "metrics.json")["classes"]
+    assert strict(other / "summary.json")["mae"] < 2 * strict(numbers / "summary.json")["mae"]
