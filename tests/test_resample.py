@@ -1,4 +1,4 @@
-"""readers/resample.py, and the clocks and hints around it: steps of the calendar, partial steps, jitter, newest first."""
+"""readers/resample.py, clocks and their hints: steps of the calendar, partial steps, jitter, newest first."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_hint_for_a_missing_step_makes_it_one(series, freq, better, missing)
 
 def test_the_hint_for_a_missing_month_on_the_15th(series):
     times = monthly(lambda *_: 15)
-    with pytest.raises(DataError, match="where the usual step is MS-15\n.*--resample MS-15 makes"):
+    with pytest.raises(DataError, match=r"where the usual step is MS-15\n.*--resample MS-15 makes"):
         series([*times[:20], *times[21:]])
     found = series([*times[:20], *times[21:]], resample="MS-15", nan="drop")
     assert found.clock.show(found.time) == times and np.isnan(found.values[0]).nonzero()[0].tolist() == [20]
@@ -101,7 +101,7 @@ def months(n):
 def test_months_of_four_and_five_weeks(series, begin):
     weeks = np.cumsum([0, *([4, 4, 5] * 8)[begin : begin + 20]])
     times = [str((pd.Timestamp("2023-01-28") + pd.Timedelta(7 * int(w), "D")).date()) for w in weeks]
-    with pytest.raises(DataError, match="4-4-5.*--resample 91D averages"):
+    with pytest.raises(DataError, match=r"4-4-5.*--resample 91D averages"):
         series(times)
     assert series(times, resample="91D").clock.freq == "91D"
 
@@ -156,7 +156,7 @@ def test_a_week_begins_on_monday():
 def test_first_and_last_steps_that_lines_cover_in_part_are_left_out(series, first, last, freq, step, left):
     clock = Clock(freq)
     if freq == "MS-15":
-        times = pd.DatetimeIndex([time for time in monthly(lambda *_: 15, "2024-01", 23)])
+        times = pd.DatetimeIndex(list(monthly(lambda *_: 15, "2024-01", 23)))
     else:
         times = pd.date_range(first, last, freq=clock.offset())
     found = series(times.astype(str), resample=step, nan="drop")
