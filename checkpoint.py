@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 
@@ -25,6 +25,8 @@ from scaler import Scaler
 SCHEMA = 1
 _MARK = b"tsrun sha256 "
 _COMMENT = len(_MARK) + 64
+_HEAD = 2  # bytes by which a zip archive is known
+_SLICE = 1 << 20  # bytes
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
 ENCODER = "attention_encoder.pt"  # the first part of a backbone, trained by itself
@@ -160,17 +162,49 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     ------
     OSError : the disk is full, or the directory cannot be written.
     """
-    buffer = io.BytesIO()
-    torch.save({"schema": SCHEMA, **content}, buffer)
-    archive = buffer.getvalue()
-    assert archive[-2:] == b"\0\0", "torch wrote an archive that has a comment already"
-    body = archive[:-2] + struct.pack("<H", _COMMENT)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(body + _MARK + hashlib.sha256(body).hexdigest().encode())
+    with part.open("w+b") as file:  # never whole in memory, where it would be a copy of the weights
+        writer = _Writer(file)
+        try:
+            torch.save({"schema": SCHEMA, **content}, cast("BinaryIO", writer))
+        except RuntimeError as error:
+            raise writer.error or error from None
+        file.seek(-2, os.SEEK_END)
+        assert file.read() == b"\0\0", "torch wrote an archive that has a comment already"
+        file.seek(-2, os.SEEK_END)
+        file.write(struct.pack("<H", _COMMENT))
+        checksum = _checksum(file, file.tell())
+        file.seek(0, os.SEEK_END)
+        file.write(_MARK + checksum)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+class _Writer(io.RawIOBase):
+    """Hands bytes on to a file, and keeps the OSError of a full disk, of which torch makes another error."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write `data`; returns its length."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+
+def _checksum(file: BinaryIO, size: int) -> bytes:
+    """SHA-256 of the first `size` bytes of a file, in hexadecimal, read in slices."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (block := file.read(min(size, _SLICE))):
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest().encode()
 
 
 def find(path: str) -> Path:
@@ -213,16 +247,13 @@ def read(path: Path) -> dict[str, Any]:
     """
     where = str(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            _verify(file, where)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror}", where=where) from None
-    body, comment = data[:-_COMMENT], data[-_COMMENT:]
-    if not data.startswith(b"PK") or not comment.startswith(_MARK):
-        raise CheckpointError("not a whole checkpoint of this toolkit", where=where, hint=_damaged(data))
-    if hashlib.sha256(body).hexdigest().encode() != comment[len(_MARK) :]:
-        raise CheckpointError("the file was damaged: its checksum does not match", where=where)
-    try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         text = f"contains something other than plain data; it was not executed: {str(error).splitlines()[0]}"
         raise CheckpointError(text, where=where) from None
@@ -233,6 +264,20 @@ def read(path: Path) -> dict[str, Any]:
             f"schema {content['schema']} is newer than this toolkit's {SCHEMA}", where=where, hint="update the toolkit"
         )
     return content
+
+
+def _verify(file: BinaryIO, where: str) -> None:
+    """Leave a file at its beginning. CheckpointError unless it is whole and as `save` wrote it."""
+    size = file.seek(0, os.SEEK_END) - _COMMENT
+    file.seek(max(size, 0))
+    comment = file.read()
+    file.seek(0)
+    head = file.read(_HEAD)
+    if not head.startswith(b"PK") or not comment.startswith(_MARK):
+        raise CheckpointError("not a whole checkpoint of this toolkit", where=where, hint=_damaged(head))
+    if _checksum(file, size) != comment[len(_MARK) :]:
+        raise CheckpointError("the file was damaged: its checksum does not match", where=where)
+    file.seek(0)
 
 
 def read_fields(path: Path, kind: type) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -159,3 +161,15 @@ def test_a_meters_checkpoint_of_schema_1_still_predicts(tmp_path, columns):
         [1 / (1 + np.exp(-y[0])) for y in said], abs=1e-4
     )
     assert ("true on" in " ".join(found[0])) == ("," in columns)
+
+
+def test_a_disk_that_is_full_while_torch_writes_is_told_as_such(tmp_path):
+    """torch makes a RuntimeError of it, which would look like a bug of ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OSError) as error:
+            checkpoint.save(tmp_path / "model.pt", {"state": {"weight": torch.ones(1 << 19)}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.value.errno == errno.EFBIG and not (tmp_path / "model.pt").exists()

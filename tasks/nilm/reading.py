@@ -18,7 +18,7 @@ from errors import CheckpointError, UsageError
 from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
-from tasks.nilm.features import coarser, header, step_seconds
+from tasks.nilm.features import coarser, devices_of, header, step_seconds
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def devices_wanted(options: Namespace, config: RunConfig, columns: Sequence[str]
     items = {text.partition("=")[0]: text.rpartition("=")[2] for text in words}
     if columns is None:
         return Wanted({device: (item,) for device, item in items.items()}, None, flag, given)
-    known = tuple(columns[1:])  # the first is the meter
+    known = tuple(devices_of(columns))  # beside the meter, and its features in the oldest checkpoints
     if not given:
         own = {device: tuple(dict.fromkeys((device, items.get(device, device)))) for device in known}
         return Wanted(own, known, flag, given)
