@@ -71,11 +71,15 @@ class Evaluator:
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
         """Predictions [n, K, H] for all n windows of `index`, with the truth unless `label_known` is False."""
         if id(index) not in self._made:
-            data, task = self.device_data, self.device_data.task
-            outputs = predict(self.runner, data.windows(index), self.precision, self.batch_size)
-            truth = data.run_data.truth(task, index) if label_known else None
-            self._made[id(index)] = Predictions(index, task.decode(outputs), truth)
+            outputs = predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
+            self.give(index, outputs, label_known=label_known)
         return self._made[id(index)]
+
+    def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> None:
+        """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere."""
+        data, task = self.device_data, self.device_data.task
+        truth = data.run_data.truth(task, index) if label_known else None
+        self._made[id(index)] = Predictions(index, task.decode(outputs), truth)
 
 
 # --- references ------------------------------------------------------------------------------------------------------

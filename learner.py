@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ class Learner:
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
+        self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
 
     # --- before training ---------------------------------------------------------------------------------------------
 
@@ -157,7 +159,8 @@ class Learner:
         """What a backbone that answers by itself is asked for; None for the others."""
         if not backbone_class(self.config.backbone).answers:
             return None
-        return self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
+        asked = self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
+        return None if asked is None else replace(asked, whole=self.run_data.per_row)
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""
@@ -250,7 +253,10 @@ class Learner:
         train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
         loss = self.config.options.get("loss", "")
         goes_on = self.start is not None and not self.config.reinit
-        return self.model.backbone.fit_windows(Fitting(train, val, self.config.seed, loss, goes_on))
+        refit = len(self.split.test) > 0 and self.config.eval_split in (None, "", "test")
+        told = self.model.backbone.fit_windows(Fitting(train, val, self.config.seed, loss, goes_on, refit))
+        self.held_out = told.pop("held_out", None)
+        return told
 
     def _fit_stretches(self) -> dict[str, Any]:
         """Fit a closed form that forecasts."""
@@ -323,7 +329,7 @@ class Learner:
             self.model.load_state_dict(weights)
             scored = self.evaluator().score(self.split.val)
             # For weights that were fitted on validation too, nothing is left to choose on.
-            val = None if self.solution.get("refit") else scored
+            val = None if self.solution.get("refit") or self.solution.get("thin") else scored
             self.calibration = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
             trivial = References(self.device_data, self.names, train=None)
             self.references = trivial.choose_thresholds(scored, self.references)
@@ -333,7 +339,10 @@ class Learner:
         """Scores windows with the present weights of the model, in float32 as inference does on any machine."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
-        return Evaluator(self.device_data, self.model, Precision(self.device), size)
+        made = Evaluator(self.device_data, self.model, Precision(self.device), size)
+        if self.held_out is not None:
+            made.give(self.split.val, self.held_out[:, :, None])
+        return made
 
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
         self.snapshot(weights, training).save(self.folder / (checkpoint.BEST if kind == "best" else checkpoint.LAST))

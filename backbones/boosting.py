@@ -1,7 +1,7 @@
 """Gradient boosting on the window and its summaries: scikit-learn's histogram boosting, its trees kept as tensors.
 
 The loss is unweighted log-loss, or the absolute error (squared with `--loss mse`). The number of iterations is read off
-validation where it has at least 20 rows or groups, or the target is a value; else it is fixed, since thin validation
+validation where it has at least 50 rows or groups, or the target is a value; else it is fixed, since thin validation
 would choose it by chance. Finetuning goes on with more trees.
 """
 
@@ -37,7 +37,7 @@ SPACE = {
 }
 
 LARGE, LEAF, PARTS = 8000, 40, 200  # windows from which a leaf has LEAF; below, n / PARTS
-WITNESSES = 20  # rows or groups of validation from which it may choose the iterations of labels
+WITNESSES = 50  # rows or groups of validation from which it may choose the iterations of labels
 
 
 @register
@@ -66,7 +66,8 @@ class Boosting(Fitted):
         if not data.goes_on:
             self.features.fit(train)
         tables = [part.table(self.features) for part in (train, data.val)]
-        reads = self.target.kind == "value" or data.val.witnesses >= WITNESSES
+        reads = self.hyper.trees > self.hyper.fixed
+        reads &= self.target.kind == "value" or data.val.witnesses >= WITNESSES
         booster = Booster(self.target.kind, data.loss, self._settings(data, len(train), reads), data.goes_on)
         found = {}
         for change in self._ways(data.goes_on):

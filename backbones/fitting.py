@@ -71,6 +71,8 @@ class Fitting:
     seed : fixes everything that is random.
     loss : of values, "l1", "mse" or "huber"; empty for other kinds.
     goes_on : the backbone knows something already (finetuning), and is to learn these windows too.
+    refit : validation may be learned from in the end: there is a test part to judge on. A backbone that does so returns
+        as "held_out" what it says of validation's windows where it had not seen them, [n, K].
     """
 
     train: Labelled
@@ -78,3 +80,20 @@ class Fitting:
     seed: int
     loss: str = ""
     goes_on: bool = False
+    refit: bool = False
+
+
+def joined(one: Labelled, other: Labelled) -> Labelled:
+    """The windows of both, those of `one` first."""
+    n = len(one)
+
+    def read(numbers: torch.Tensor) -> torch.Tensor:
+        first, second = numbers < n, numbers >= n
+        parts = [
+            part.read(chosen) for part, chosen in ((one, numbers[first]), (other, numbers[second] - n)) if len(chosen)
+        ]
+        order = torch.cat([first.nonzero().view(-1), second.nonzero().view(-1)])
+        whole = torch.cat(parts)
+        return whole[order.argsort().to(whole.device)]
+
+    return Labelled(read, torch.cat([one.y, other.y]), np.concatenate([one.groups, other.groups]))

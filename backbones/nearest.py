@@ -20,6 +20,7 @@ from backbones.trees import Resized
 HYPER = {"most": {"default": 2000, "min": 2, "max": 100000, "help": "windows that are kept, at most"}}
 
 SHARPNESS = np.logspace(-1.5, 2.5, 33)  # of c, over the typical distance to the nearest
+FEW = 5  # groups below which the windows of one may say each other's targets
 FAR = 1e6  # a distance to what is not there
 
 
@@ -89,7 +90,7 @@ class Nearest(Fitted):
         self.kept.resize("y", y)
         self.rate.copy_(y.mean(0))
         distance = self.kept.distances(self.kept.x)
-        same = groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
+        same = groups if len(np.unique(groups)) >= FEW else np.arange(len(groups))
         distance = distance.masked_fill(torch.from_numpy(same[:, None] == same).to(distance.device), FAR)
         typical = float(distance.amin(1).median().clamp(1e-9, FAR / 10))
         found = [

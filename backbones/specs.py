@@ -61,6 +61,7 @@ class TargetSpec:
     outputs : K.
     channel : the input channel whose later value is the target; None where the target is no input.
     scale, shift : the target's units from those of that channel, `y = x * scale + shift`.
+    whole : the target belongs to the whole row, not to the steps after the window.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class TargetSpec:
     channel: int | None = None
     scale: float = 1.0
     shift: float = 0.0
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

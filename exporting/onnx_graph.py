@@ -114,7 +114,7 @@ def rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _gains(values: np.ndarray, axis: int) -> bool:
     """Whether int8, the scales and the node that joins them take fewer bytes."""
-    node = 160
+    node = 200
     return values.dtype == np.float32 and values.size + 4 * values.shape[axis] + node < values.nbytes
 
 

@@ -34,6 +34,7 @@ SMALL = {
     "extra_trees": "trees=10",
     "quant": "trees=10",
     "rocket": "most=500",
+    "auto": "members=ridge,nearest",
 }
 KINDS = {"classify": "label", "regress": "value"}  # of the targets in the tasks' own samples
 

@@ -160,7 +160,7 @@ def test_labels_of_whole_series_and_rolling_folds(name, tmp_path, write_csv):
     words += f" --model-args {SMALL[name]}" if name in SMALL else ""
     run = good(tmp_path, f"--mode train --task classify --csv a.csv --labels y.csv --test-ratio 0.3 {words}")
     content = strict(run / "metrics.json")
-    assert content["accuracy"] > 0.5 and content["fit"]["windows"] == 30 and content["epochs"] == 0
+    assert content["accuracy"] > 0.5 and content["fit"]["windows"] >= 30 and content["epochs"] == 0
     folds = "--split-mode rolling --folds 2 --val-ratio 0.2 --context-len 6"
     good(tmp_path, f"--mode train --task classify --csv a.csv --bin-rule gt {folds} {words}")
     if "value" not in kinds:

@@ -1,0 +1,84 @@
+"""The weights of members that were fitted to windows, from what they say of windows that they did not see.
+
+Scores are what `Fitted.answer` gives, [n, K]: values, logits of labels, log-probabilities of classes. Probabilities are
+pooled in log-odds: the weighted mean of scores, brought back to probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from backbones.fitted import LEAST, loss_of
+
+STEPS = 25  # of greedy selection
+POWERS = np.exp(np.linspace(np.log(0.25), np.log(4.0), 33))
+TEMPERATURE, ROWS = 0.1, 50  # of the softmax of losses; rows at which losses count half
+WITNESSES = 20  # groups of validation at which greedy selection counts as much as the prior
+
+
+def pooled(scores: torch.Tensor, weight: torch.Tensor, kind: str) -> torch.Tensor:
+    """Scores [m, n, K] of members under weights [m]: one score [n, K]."""
+    mean = torch.einsum("i,ink->nk", weight, scores)
+    return mean.log_softmax(1) if kind == "class" else mean
+
+
+def greedy(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> torch.Tensor:
+    """The weights [m] by greedy selection with replacement (Caruana et al. 2004): each step adds what helps most."""
+    counts = torch.zeros(len(scores), dtype=scores.dtype)
+    total = torch.zeros_like(scores[0])
+    for step in range(1, STEPS + 1):
+        one = torch.ones(1, dtype=scores.dtype)
+        losses = [loss_of(pooled(((total + each) / step)[None], one, kind), y, kind, loss) for each in scores]
+        best = int(np.argmin(losses))
+        counts[best] += 1
+        total = total + scores[best]
+    return counts / STEPS
+
+
+def by_loss(losses: Sequence[float], prior: torch.Tensor, n: int) -> torch.Tensor:
+    """Prior weights [m] times exp(-(loss - least) / .1), the losses counting the more, the more rows n there are."""
+    gap = torch.tensor(losses, dtype=prior.dtype)
+    heavy = prior * torch.exp(-(gap - gap.min()) / TEMPERATURE * n / (n + ROWS))
+    return heavy / heavy.sum()
+
+
+def power(scores: torch.Tensor, y: torch.Tensor, kind: str) -> float:
+    """The a under which p^a, brought back to probabilities, has the least summed log-loss plus (log a)^2."""
+    losses = [len(y) * loss_of(raised(scores, float(a), kind), y, kind, "") + np.log(a) ** 2 for a in POWERS]
+    return float(POWERS[int(np.argmin(losses))])
+
+
+def raised(scores: torch.Tensor, a: torch.Tensor | float, kind: str) -> torch.Tensor:
+    """Scores of probabilities raised to a power; values stay."""
+    if kind == "value":
+        return scores
+    return (scores * a).log_softmax(-1) if kind == "class" else scores * a
+
+
+def mixed(scores: torch.Tensor, share: torch.Tensor | float, rate: torch.Tensor, kind: str) -> torch.Tensor:
+    """Scores of probabilities mixed with the base rate [K]: a `share` of it; values stay."""
+    if kind == "value":
+        return scores
+    if kind == "class":
+        return ((1 - share) * scores.softmax(-1) + share * rate).clamp_min(LEAST).log()
+    return ((1 - share) * scores.sigmoid() + share * rate).clamp(LEAST, 1 - LEAST).logit()
+
+
+def folds(y: torch.Tensor, groups: np.ndarray, kind: str, count: int, seed: int) -> np.ndarray:
+    """The fold of each window [n]: each has its share of every class or quantile; groups stay together, if there are
+    enough for the folds."""
+    draw = np.random.default_rng(seed)
+    groups = groups if len(np.unique(groups)) >= count else np.arange(len(groups))
+    units, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    sort = y.numpy()[first]
+    rank = np.lexsort((draw.permutation(len(units)), *(sort.T[::-1])))
+    if kind == "value":  # neighbours in the order of the target, shuffled among themselves
+        blocks = [draw.permutation(rank[at : at + count]) for at in range(0, len(rank), count)]
+        rank = np.concatenate(blocks)
+    fold = np.empty(len(units), np.int64)
+    fold[rank] = np.arange(len(units)) % min(count, len(units))
+    found: np.ndarray = fold[member]
+    return found

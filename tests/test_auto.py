@@ -1,0 +1,267 @@
+"""`--backbone auto`: the parts against brute force and plain loops, the whole on made data."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import backbones
+from backbones import ModelSpec, TargetSpec
+from backbones.auto import FOLDS, SHAPES
+from backbones.fitted import loss_of, outputs_on
+from backbones.fitting import Fitting, Labelled, joined
+from backbones.model import build_model
+from backbones.weighing import STEPS, by_loss, folds, greedy, mixed, pooled, power, raised
+from errors import UsageError
+
+from .runs import good, preds, strict
+from .test_fitted import windows
+
+
+def scores_of(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three members' logits [3, n, 1] of a label [n, 1]: two that know different halves of it, and one that errs."""
+    draw = torch.Generator().manual_seed(seed)
+    parts = torch.randn(3, n, 1, generator=draw)
+    y = (parts[0] + parts[1] + 0.5 * torch.randn(n, 1, generator=draw) > 0).float()
+    return parts * torch.tensor([1.0, 1.5, 1.0])[:, None, None], y
+
+
+def test_greedy_is_near_the_best_weights_of_all():
+    """Every weight in steps of 1/25, of three members."""
+    scores, y = scores_of(300)
+    found = greedy(scores, y, "label", "")
+    best = min(
+        loss_of(pooled(scores, torch.tensor([a, b, STEPS - a - b]) / STEPS, "label"), y, "label", "")
+        for a, b in product(range(STEPS + 1), repeat=2)
+        if a + b <= STEPS
+    )
+    assert float(found.sum()) == pytest.approx(1)
+    assert loss_of(pooled(scores, found, "label"), y, "label", "") <= best * 1.005
+
+
+def test_pooling_is_the_weighted_geometric_mean():
+    p = torch.tensor([[[0.7, 0.2, 0.1]], [[0.3, 0.3, 0.4]]], dtype=torch.float64)
+    weight = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    plain = p[0] ** 0.25 * p[1] ** 0.75
+    assert torch.allclose(pooled(p.log(), weight, "class").exp(), plain / plain.sum(1, keepdim=True))
+    q = torch.tensor([[[0.9]], [[0.4]]], dtype=torch.float64)
+    odds = (q[0] / (1 - q[0])) ** 0.25 * (q[1] / (1 - q[1])) ** 0.75
+    assert torch.allclose(pooled(q.logit(), weight, "label").sigmoid(), odds / (1 + odds))
+
+
+def test_a_power_undoes_a_known_distortion():
+    draw = torch.Generator().manual_seed(0)
+    truth = torch.randn(5000, 1, generator=draw) * 2
+    y = (torch.rand(5000, 1, generator=draw) < truth.sigmoid()).float()
+    assert power(truth / 2, y, "label") == pytest.approx(2, rel=0.12)
+    assert power(truth * 3, y, "label") == pytest.approx(1 / 3, rel=0.12)
+    assert power(torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]]), "label") < 2.5  # two rows are no proof
+
+
+def test_the_base_rate_is_mixed_in():
+    rate = torch.tensor([0.1])
+    assert float(mixed(torch.tensor([[20.0]]), 0.25, rate, "label").sigmoid()) == pytest.approx(0.75 + 0.025, abs=1e-5)
+    classes = torch.tensor([[0.9, 0.1]])
+    found = mixed(classes.log(), 0.5, torch.tensor([0.5, 0.5]), "class").exp()
+    assert torch.allclose(found, torch.tensor([[0.7, 0.3]]))
+    assert torch.equal(raised(mixed(classes, 0.5, rate, "value"), 3.0, "value"), classes)
+
+
+def test_a_prior_counts_where_rows_are_few():
+    prior = torch.tensor([0.5, 0.5])
+    few, many = by_loss([0.3, 0.5], prior, 5), by_loss([0.3, 0.5], prior, 5000)
+    assert 0.5 < float(few[0]) < 0.6 and float(many[0]) > 0.85
+
+
+@pytest.mark.parametrize("kind", ["class", "label", "value"])
+def test_folds_share_out_every_class_and_keep_groups_together(kind):
+    draw = np.random.default_rng(0)
+    sort = draw.integers(0, 3, 90)
+    y = torch.eye(3)[sort] if kind == "class" else torch.from_numpy(sort[:, None].astype(np.float32))
+    fold = folds(y, np.arange(90), kind, 5, seed=1)
+    assert sorted(np.bincount(fold)) == [18] * 5
+    for one in range(3):
+        counts = np.bincount(fold[sort == one], minlength=5)
+        assert counts.max() - counts.min() <= 1
+    groups = np.arange(90) // 3
+    fold = folds(y, groups, kind, 5, seed=1)
+    assert all(len(set(fold[groups == g])) == 1 for g in range(30))
+    assert len(np.unique(folds(y, np.zeros(90, int), kind, 5, seed=1))) == 5  # one group is no group
+
+
+def test_windows_of_two_parts():
+    one, other = windows("label", 20), windows("label", 10, 1)
+    both = joined(one, other)
+    numbers = torch.tensor([25, 3, 29, 0, 20])
+    wanted = torch.stack([(one.read if n < 20 else other.read)(torch.tensor([n % 20]))[0] for n in numbers.tolist()])
+    assert torch.equal(both.read(numbers), wanted) and len(both) == 30
+    assert torch.equal(both.read(torch.tensor([2])), one.read(torch.tensor([2])))
+
+
+def whole_series(n: int, seed: int) -> Labelled:
+    """Three classes of slow, quick and no waves, at any phase."""
+    draw = np.random.default_rng(seed)
+    sort = np.arange(n) % 3
+    time = np.arange(24) + draw.uniform(0, 24, n)[:, None]
+    x = np.where(sort[:, None] == 2, 0, np.sin(time * np.array([0.3, 0.9, 0.0])[sort][:, None])) + 0.5 * draw.normal(
+        size=(n, 24)
+    )
+    held = torch.from_numpy(x[:, None].astype(np.float32))
+    return Labelled(lambda numbers: held[numbers], torch.eye(3)[sort], np.arange(n))
+
+
+def blend_of(kind: str, *, whole: bool, channels: int, length: int, outputs: int = 3, members: str = ""):
+    sizes = {"channels": channels, "length": length, "outputs": outputs, "horizon": 1, "head": "pool"}
+    target = TargetSpec(kind, outputs, whole=whole)
+    return build_model(ModelSpec(backbone="auto", args={"members": members} if members else {}, target=target, **sizes))
+
+
+def test_whole_series_against_a_plain_loop():
+    """Two members: out-of-fold predictions, powers, base rate, weights, refit and pooling, written out again."""
+    train, new = whole_series(45, 0), whole_series(30, 1)
+    model = blend_of("class", whole=True, channels=1, length=24, members="nearest,logistic").eval()
+    told = model.backbone.fit_windows(Fitting(train, whole_series(9, 2), seed=3))
+    fold = folds(train.y, train.groups, "class", FOLDS, 3)
+    target, refitted, out = TargetSpec("class", 3, whole=True), [], []
+    for name in ("nearest", "logistic"):
+
+        def fresh(name: str = name):
+            spec = ModelSpec(backbone=name, target=target, channels=1, length=24, outputs=3, horizon=1, head="pool")
+            return build_model(spec).backbone
+
+        rows = np.zeros((45, 3))
+        for k in range(FOLDS):
+            member = fresh()
+            member.fit_windows(Fitting(train.part(np.flatnonzero(fold != k)), train.part(np.flatnonzero(fold == k)), 3))
+            rows[fold == k] = np.exp(outputs_on(train.part(np.flatnonzero(fold == k)), member.answer).double().numpy())
+        out.append(rows / rows.sum(1, keepdims=True))
+        member = fresh()
+        member.fit_windows(Fitting(train, train, 3))
+        refitted.append(np.exp(outputs_on(new, member.answer).double().numpy()))
+    truth, rate = train.y.numpy().argmax(1), train.y.numpy().mean(0)
+    grid = np.exp(np.linspace(np.log(0.25), np.log(4), 33))
+
+    def softened(p: np.ndarray, a: float) -> np.ndarray:
+        q = p**a
+        return q / q.sum(1, keepdims=True)
+
+    def loss(p: np.ndarray) -> float:
+        return -np.log(np.maximum(p[np.arange(45), truth], 1e-300)).mean()
+
+    powers = [min(grid, key=lambda a, p=p: 45 * loss(softened(p, a)) + np.log(a) ** 2) for p in out]
+    share = 1 / 47
+    ready = [(1 - share) * softened(p, a) + share * rate for p, a in zip(out, powers, strict=True)]
+
+    def blended(parts: list[np.ndarray], weight: np.ndarray) -> np.ndarray:
+        q = np.exp(sum(w * np.log(p) for w, p in zip(weight, parts, strict=True)))
+        return q / q.sum(1, keepdims=True)
+
+    counts = np.zeros(2)
+    for _ in range(25):
+        tried = [blended(ready, (counts + np.eye(2)[i]) / (counts.sum() + 1)) for i in range(2)]
+        counts[int(np.argmin([loss(p) for p in tried]))] += 1
+    losses = np.array([loss(p) for p in ready])
+    soft = 0.5 * np.exp(-(losses - losses.min()) / 0.1 * 45 / 95)
+    weight = (counts / 25 + soft / soft.sum()) / 2
+    assert np.abs(model.backbone.weight.detach().numpy() - weight).max() < 1e-4
+    final = [(1 - share) * softened(p, a) + share * rate for p, a in zip(refitted, powers, strict=True)]
+    found = outputs_on(new, model.backbone.answer).softmax(1).numpy()
+    assert np.abs(found - blended(final, weight)).max() < 1e-4
+    assert list(told["members"]) == ["nearest", "logistic"] and told["thin"]
+    assert [told["members"][name]["loss"] for name in told["members"]] == pytest.approx(losses, abs=1e-4)
+
+
+def test_windows_are_weighed_by_the_rows_of_validation():
+    """Of one row the prior decides, of many greedy selection."""
+    train, val = windows("label", 200, outputs=1), windows("label", 80, 1, outputs=1)
+    one = Labelled(val.read, val.y, np.zeros(80, int))
+    found = {}
+    for name, part in (("one", one), ("many", val)):
+        model = blend_of("label", whole=False, channels=2, length=12, outputs=1, members="ridge,nearest").eval()
+        model.backbone.fit_windows(Fitting(train, part, 1))
+        found[name] = model.backbone.weight.detach()
+    assert float((found["one"] - 0.5).abs().max()) < 0.05 < float((found["many"] - 0.5).abs().max())
+
+
+def test_what_it_says_of_validation_was_made_without_it():
+    """Permuting validation's labels changes what is held out for them no more than refitting on others does."""
+    train, val = whole_series(30, 0), whole_series(12, 1)
+    model = blend_of("class", whole=True, channels=1, length=24, members="nearest").eval()
+    told = model.backbone.fit_windows(Fitting(train, val, 1, refit=True))
+    seen = outputs_on(val, model.backbone.answer).softmax(1)[torch.arange(12), val.y.argmax(1)]
+    held = told["held_out"].softmax(1)[torch.arange(12), val.y.argmax(1)]
+    assert told["windows"] == 42 and float(seen.mean()) > float(held.mean())
+
+
+def test_members_that_cannot_be_blended():
+    for members, hint in (("gru", "ridge"), ("bosting", "did you mean boosting")):
+        with pytest.raises(UsageError, match="cannot be blended") as refused:
+            blend_of("label", whole=False, channels=1, length=9, members=members)
+        assert hint in refused.value.hint
+    with pytest.raises(UsageError, match="cannot be blended"):
+        blend_of("value", whole=False, channels=1, length=9, members="logistic")
+
+
+def test_the_pools_hold_what_can_be_built():
+    for name, args, share in SHAPES:
+        assert share > 0 and set(args) <= set(backbones.hyper(name))
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """60 series of three classes, and a run of the default pool on them that the tests below share."""
+    folder = tmp_path_factory.mktemp("auto")
+    part = whole_series(60, 0)
+    np.savetxt(folder / "a.csv", part.read(torch.arange(60))[:, 0].numpy(), delimiter=",", fmt="%.4f")
+    np.savetxt(folder / "y.csv", part.y.numpy(), delimiter=",", fmt="%d")
+    words = (
+        "--mode train --task classify --csv a.csv --labels y.csv --test-ratio 0.3 --reference off --quiet --no-plots"
+    )
+    return folder, good(folder, words, "--backbone auto")
+
+
+def test_a_run_on_whole_series(series):
+    folder, run = series
+    content = strict(run / "metrics.json")
+    fit = content["fit"]
+    assert content["accuracy"] > 0.8 and len(fit["members"]) == 7 and fit["fitted_to"] == "training and validation"
+    assert sum(member["weight"] for member in fit["members"].values()) == pytest.approx(1)
+    assert content["calibration"]["chosen_on"] == "default" and fit["thin"]
+    again = good(folder, f"--mode infer --csv a.csv --labels y.csv --ckpt {run} --eval-split test --quiet --no-plots")
+    assert [line["y_pred"] for line in preds(again)] == [line["y_pred"] for line in preds(run)]
+
+
+def test_nothing_of_the_test_part_is_seen(series):
+    """Other labels in the test part: the same checkpoint, tensor by tensor."""
+    folder, run = series
+    from checkpoint import BEST, Checkpoint
+
+    first = Checkpoint.load(run / BEST)
+    tested = {int(line["row"]) for line in preds(run)}
+    y = np.loadtxt(folder / "y.csv", delimiter=",", dtype=int)
+    rows = sorted(tested)
+    y[rows] = np.roll(y[rows], 1, axis=1)
+    np.savetxt(folder / "z.csv", y, delimiter=",", fmt="%d")
+    words = (
+        "--mode train --task classify --csv a.csv --labels z.csv --test-ratio 0.3 --reference off --quiet --no-plots"
+    )
+    other = good(folder, words, "--backbone auto --desc other")
+    found = Checkpoint.load(other / BEST)
+    assert found.state.keys() == first.state.keys()
+    assert all(torch.equal(found.state[key], first.state[key]) for key in first.state)
+    assert json.dumps(found.calibration) == json.dumps(first.calibration)
+
+
+def test_finetuning_may_keep_the_members(series):
+    folder, run = series
+    from checkpoint import BEST, Checkpoint
+
+    words = f"--mode finetune --csv a.csv --labels y.csv --ckpt {run} --reference off --quiet --no-plots"
+    kept = good(folder, words, "--freeze backbone.members --desc kept")
+    first, found = (Checkpoint.load(folder / each / BEST).state for each in (run, kept))
+    same = {key for key in first if torch.equal(first[key], found[key])}
+    assert {key for key in first if ".members." in key} <= same and "backbone.weight" not in same
