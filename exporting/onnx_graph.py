@@ -30,7 +30,7 @@ def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str
 
     References to our source files are removed. Raises whatever the exporter raises.
     """
-    batch = torch.export.Dim("batch", min=1)
+    batch = torch.export.Dim("batch", min=0)
     program = torch.onnx.export(
         module,
         tuple(example.values()),

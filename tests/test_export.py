@@ -239,6 +239,7 @@ def test_a_torch_program_runs_where_our_code_is_not(classifier, tmp_path, capsys
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy")[:, 0, 0], said, atol=1e-5)
+    without_an_answer(torch.export.load(path).module(), [torch.from_numpy(x)])
     with zipfile.ZipFile(path) as archive:
         held = b"".join(archive.read(name) for name in archive.namelist())
     assert str(ROOT).encode() not in held
@@ -428,7 +429,25 @@ def test_every_backbone_goes_into_a_graph(number, tmp_path, monkeypatch):
         args = f"members={','.join(members)}"
     run = good(tmp_path, *words, "--backbone", name, *(["--model-args", args] if args else []))
     trial = building.check_of(run / "model.pt.best", [])
-    data, _ = building.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
+    data, exact = building.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
     whole = onnx_graph.quantised(data)
-    trial.difference(onnx_graph.opened(whole, trial.names), exact=False)
+    small = onnx_graph.opened(whole, trial.names)
+    trial.difference(small, exact=False)
     assert len(whole) <= len(data)
+    for model in (trial.deployed, exact, small):
+        without_an_answer(model, trial.sample)
+
+
+def without_an_answer(model, sample):
+    """A window with a missing value has none, the others have theirs, and no windows have none."""
+    few = [part[:3].clone() for part in sample]
+    whole = model(*few)
+    assert torch.isfinite(whole).all()
+    for part in few:
+        spoilt = [other.clone() for other in few]
+        place = next(k for k, other in enumerate(few) if other is part)
+        for value in (float("nan"), float("inf")):
+            spoilt[place][1, -1, part.shape[2] // 2] = value
+            answer = model(*spoilt)
+            assert torch.isnan(answer[1]).all() and torch.allclose(answer[[0, 2]], whole[[0, 2]], atol=1e-5)
+    assert model(*(part[:0] for part in few)).shape == (0, *whole.shape[1:])

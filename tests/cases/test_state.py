@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import signal
 import subprocess
@@ -153,3 +154,19 @@ def test_an_interrupted_run_is_not_resumed_with_other_labels_or_groups(case):
         place.make(*changed)
         done = place.go(f"{words} --resume")
         assert done.code == 4 and f"the files have changed since the run was interrupted: {said}" in done.err
+
+
+@pytest.mark.slow
+def test_a_window_with_a_missing_value_has_no_answer_in_any_exported_form(case):
+    pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
+    place = case("e-onnx-nan-becomes-number")
+    place.make()
+    assert place.go(0).code == 0
+    for form in ("onnx", "torch"):
+        words = ["--ckpt", "artifacts/g", "--format", form]
+        done = forkserver.run(ROOT / "tools" / "export.py", *words, cwd=place.folder)
+        assert done.returncode == 0, done.stderr
+    asked = forkserver.run(place.folder / "ask.py", cwd=place.folder).stdout.split("\n")
+    answers = [[float(word) for word in re.findall(r"nan|\d\.\d+", line)] for line in asked[:2]]
+    assert [math.isnan(value) for value in answers[0]] == [True, False, False]
+    assert answers[0][1:] == pytest.approx(answers[1][1:], abs=1e-5) and math.isnan(answers[1][0])
