@@ -296,18 +296,19 @@ def _windows_before_target(
     return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(given)
 
 
-def check_windows(run_data: RunData) -> None:
+def check_windows(run_data: RunData, task: Task) -> None:
     """Refuse data without a single window: DataError with the reason."""
     config, series = run_data.config, run_data.series
     assert config.context_len is not None
     windows.check_length(series.lengths, config.context_len, run_data.index.span - config.context_len, series.n_rows)
     if not len(run_data.index):
         longest = _longest_stretch(series, run_data.keep)
+        where, hint = task.gap_hint(series, config, run_data.index.span)
         raise DataError(
             f"every window holds a missing value: the longest stretch has {longest} steps without one, "
             f"a window {run_data.index.span} ({series.n_rows} rows of up to {series.lengths.max()} steps)",
-            where=f"--nan {config.nan}",
-            hint="--nan ffill or zero, or a smaller --context-len",
+            where=where,
+            hint=hint,
         )
 
 

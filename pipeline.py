@@ -127,7 +127,7 @@ def _read(
 def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
     run_data = dataset.open_run_data(config, task, series, timings)
     run_data.beside = restore.files_beside(config)
-    dataset.check_windows(run_data)
+    dataset.check_windows(run_data, task)
     return run_data
 
 

@@ -62,7 +62,7 @@ class Inference:
             if run_data.targets is None and not run_data.per_row and not task.target_in_context:
                 what = f"no row ends with a whole context: {self.config.context_len} steps without a missing value"
                 raise DataError(what, where="--csv")
-            dataset.check_windows(run_data)
+            dataset.check_windows(run_data, task)
         if run_data.series.known and not len(run_data.ahead):
             log.warning(
                 "warning: nothing is forecast past the end: %s must be given for the %d steps after it, in lines that "

@@ -48,6 +48,7 @@ class Backbone(nn.Module):
     answers : under the head "pool", it gives the outputs itself.
     variants : further classes that `build` may give, for other heads.
     kinds : of those that answer, the kinds of target that it serves, of "value", "label" and "class".
+    separate : it forecasts each channel from that channel alone.
     reads_known : it reads `known` itself; for other backbones the head adds the effect of covariates.
     reads_modalities : it needs `inputs.modalities`.
     closed_form : it offers `fit` (forecasts) or `fit_windows` (answers), which is called instead of training epochs.
@@ -69,6 +70,7 @@ class Backbone(nn.Module):
     answers: bool = False
     variants: tuple[type, ...] = ()
     kinds: tuple[str, ...] = KINDS
+    separate: bool = False
     reads_known: bool = False
     reads_modalities: bool = False
     closed_form: bool = False

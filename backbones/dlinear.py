@@ -49,6 +49,7 @@ def averaged(weight: torch.Tensor, kernel: int) -> torch.Tensor:
 class DLinear(Backbone):
     """Two linear maps from a window to what follows."""
 
+    separate = True
     forecasts = True
     heads = ("forecast",)
     forecast: ForecastSpec

@@ -46,6 +46,7 @@ POSITION_SCALE = 0.02  # positions start uniform within it, as the published one
 class PatchTST(Backbone):
     """The encoder, and where a forecast is asked for the map to it."""
 
+    separate = True
     forecasts = True
     pool = "mean"
     causal = False

@@ -44,6 +44,7 @@ STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(0, 6.5, 0.5)
 class Ridge(LinearForecaster):
     """One matrix for all channels."""
 
+    separate = True
     heads = ("forecast", "pool")
     answers = True
     variants = (WindowRidge,)

@@ -83,6 +83,8 @@ class Fold:
 class RidgeEnsemble(Blend, LinearForecaster):
     """One matrix for each channel, or one for all if there are more than 32."""
 
+    separate = True
+
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         assert inputs.forecast is not None
         wanted = len(inputs.forecast.targets)

@@ -36,6 +36,7 @@ def bands(kernel: torch.Tensor, period: int) -> torch.Tensor:
 class SparseTSF(Backbone):
     """A convolution within a period and a linear map from period to period."""
 
+    separate = True
     forecasts = True
     heads = ("forecast",)
     forecast: ForecastSpec

@@ -163,13 +163,14 @@ def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
     return replace(rows, tz="UTC"), [note]
 
 
-def check_order(rows: Rows, *, averaged: bool) -> None:
+def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
     """Refuse rows whose times do not go forward.
 
     Parameters
     ----------
     rows : N rows of times, int64 [total].
     averaged : whether --resample averages the lines of one time, so that a time may occur twice.
+    sorts : whether --sort is a flag of the task, which then has none for the ids of rows.
 
     Raises
     ------
@@ -186,7 +187,9 @@ def check_order(rows: Rows, *, averaged: bool) -> None:
         what, hint = f"time {rows.show(at)} occurs twice", "--resample 1h, or another step, averages such lines"
     else:
         what, hint = f"times go back, from {rows.show(at - 1)} to {rows.show(at)}", "sort the lines by time"
-    if rows.of[0].ids is None:
+    if sorts:
+        hint = "--sort sorts the lines by time"
+    elif rows.of[0].ids is None:
         hint += "; --id-col names the column that distinguishes several series of a file"
     change = _clock_change(rows, at, _usual(np.diff(rows.times[start:end])))
     raise DataError(what, where=rows.locate(at), hint=change or hint)

@@ -184,7 +184,7 @@ def read_meter(
     if sort:
         check_doubled(rows)
     else:
-        check_order(rows, averaged=True)
+        check_order(rows, averaged=True, sorts=True)
     wanted = plan(sample, start, end, max_fill, rows.tz)
     houses = []
     for row, (begin, stop) in enumerate(rows.spans()):

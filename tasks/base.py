@@ -197,6 +197,11 @@ class Task(ABC):
             )
         return keep
 
+    def gap_hint(self, series: Series, config: RunConfig, span: int) -> tuple[str, str]:
+        """Where to look, and what to do, when each window of `span` steps holds a missing value."""
+        fills = " or ".join(policy for policy in ("ffill", "zero") if policy != config.nan)
+        return f"--nan {config.nan}", f"--nan {fills}, or a smaller --context-len"
+
     def derived_features(self, series: Series) -> DerivedFeatures | None:
         """Inputs computed from values [C, total] of a series as windows are read; None: the channels of `inputs`."""
         return None

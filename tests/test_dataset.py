@@ -20,6 +20,8 @@ from readers.clock import Clock
 from scaler import Scaler
 from tasks.base import Task
 
+from .runs import built
+
 CPU = torch.device("cpu")
 HOUR = 3600 * 10**9
 
@@ -173,24 +175,24 @@ def test_the_context_may_follow_from_the_data(settings, length):
 def test_rows_that_are_too_short_are_an_error_with_the_sum():
     run_data, _ = opened("regress", series_of([6, 5]), 5, label_offset=3)
     with pytest.raises(DataError, match=r"rows have 6 steps, a window needs 5 \+ 3 = 8") as caught:
-        dataset.check_windows(run_data)
+        dataset.check_windows(run_data, built("regress"))
     assert caught.value.where == "--context-len" and "transposed" not in caught.value.hint
 
 
 def test_a_file_that_lies_on_its_side_is_suspected():
     run_data, _ = opened("regress", series_of([2] * 20), 5)
     with pytest.raises(DataError) as caught:
-        dataset.check_windows(run_data)
+        dataset.check_windows(run_data, built("regress"))
     assert "the file has 20 rows, is it transposed?" in caught.value.hint
 
 
 def test_gaps_everywhere_are_an_error_with_the_longest_stretch():
     """Steps 4 and 12 lack the label: 4 known steps before, 7 between, 3 after them; another channel lacks step 1."""
     series = series_of([16], gaps=[(0, 4), (1, 1), (0, 12)])
-    dataset.check_windows(opened("regress", series, 6)[0])
+    dataset.check_windows(opened("regress", series, 6)[0], built("regress"))
     run_data, _ = opened("regress", series, 7, nan="drop")
     with pytest.raises(DataError, match="longest stretch has 7 steps without one, a window 8 ") as caught:
-        dataset.check_windows(run_data)
+        dataset.check_windows(run_data, built("regress"))
     assert caught.value.where == "--nan drop" and "--nan ffill" in caught.value.hint
 
 
@@ -198,7 +200,7 @@ def test_a_stretch_without_a_gap_ends_where_its_row_does():
     """Both rows lack their middle: four known steps at the end of the first touch four at the start of the second."""
     run_data, _ = opened("regress", series_of([9, 9], gaps=[(0, 4), (0, 13)]), 4)
     with pytest.raises(DataError, match="longest stretch has 4 steps without one, a window 5 "):
-        dataset.check_windows(run_data)
+        dataset.check_windows(run_data, built("regress"))
 
 
 # ---- splits, and what training sees

@@ -340,7 +340,7 @@ def meter_of(*paths):
 def test_times_that_go_back_are_an_error_or_sorted(tmp_path):
     lines = ["2020-05-05 12:00:20,2,2,0", "2020-05-05 12:00:00,0,0,0", "2020-05-05 12:00:10,1,1,0"]
     path = long_csv(tmp_path, lines)
-    fails(DataError, meter_of(path), "times go back", "house.csv:3")
+    fails(DataError, meter_of(path), "times go back", "house.csv:3", "--sort sorts the lines by time")
     assert meter(path, sort=True).values[0].tolist() == [0, 1, 2]
 
 

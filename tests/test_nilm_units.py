@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from data import Series
+from readers.clock import Clock
 from sources.grids import SECOND, Grid, on_grid, readings
 from sources.layouts import read_meter
-from tasks.nilm.units import doubts
+from tasks.nilm.units import doubts, gap_hint
 
 RULES = {"kettle": 2000.0, "lamp": 10.0}
 
@@ -96,3 +97,17 @@ def test_each_column_has_its_unit_and_energy_is_kept(tmp_path):
     np.testing.assert_allclose(found.values[0], watts[:-1], atol=1)
     np.testing.assert_array_equal(found.values[1], lamp[:-1])
     assert read_meter([tmp_path / "m.csv"], sample=10, unit="kW", **columns).values[1].max() == 60_000
+
+
+@pytest.mark.parametrize(("span", "seconds"), [(5, 30), (10, 30), (11, 40), (15, 40), (16, 60), (24, 60), (25, None)])
+def test_the_hint_for_gaps_names_the_shortest_limit_that_leaves_a_window(span, seconds):
+    """Ten seconds a step; gaps of 2, 3 and 5 steps part stretches of 4, 4, 2 and 4, after one of 3 at the beginning."""
+    mains = np.ones(27, np.float32)
+    for gap in (slice(0, 3), slice(7, 9), slice(13, 16), slice(18, 23)):
+        mains[gap] = np.nan
+    time = np.arange(27) * 10 * SECOND
+    house = Series(mains[None], np.array([0, 27]), ("mains",), ("h",), time=time, clock=Clock("10s", ""))
+    want = "a smaller --window"
+    if seconds is not None:
+        want = f"--max-ffill {seconds} fills gaps of up to {seconds} s, or {want}"
+    assert gap_hint(house, span) == want

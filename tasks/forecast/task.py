@@ -29,6 +29,7 @@ from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
+from tasks.forecast.features import check_target, tell_unused
 from tasks.forecast.levels import Levels, by_series, calibrated, sizes, usual, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import ridge, seasonal
@@ -170,8 +171,14 @@ class Forecast(Task):
         return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """Note the context's length: a longer period is of no use to a forecast from the context."""
+        """Note the context's length: a longer period is of no use to a forecast from the context.
+
+        UsageError for targets that --features M would not look at.
+        """
         self.longest_period = context_len
+        preset = PRESETS["dataset"].get(self.options.dataset, {})
+        if config.mode == "train" and self.options.target != preset.get("target"):
+            check_target(self.options.features, self.options.target, asked="features" in config.given)
         return {}
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
@@ -220,6 +227,9 @@ class Forecast(Task):
         assert targets is not None
         every = [name for name in series.channels if name not in series.known]
         number = {name: c for c, name in enumerate(series.channels)}
+        others = [name for name in every if name not in targets.names]
+        if self.options.features == "MS" and others and config.mode != "infer":
+            tell_unused(config.backbone, others)
         return [number[name] for name in (targets.names if self.options.features == "S" else every)]
 
     def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec:

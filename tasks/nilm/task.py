@@ -31,7 +31,7 @@ from tasks.nilm.reading import read_houses, without
 from tasks.nilm.states import UNKNOWN, on_states, steps_of
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
 from tasks.nilm.timeline import Timeline, by_mains, kpis, write_devices, write_timeline
-from tasks.nilm.units import doubts
+from tasks.nilm.units import doubts, gap_hint
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
@@ -287,6 +287,9 @@ class Nilm(Task):
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         return [0]
+
+    def gap_hint(self, series: Series, config: RunConfig, span: int) -> tuple[str, str]:
+        return f"--max-ffill {self.options.max_ffill:g}", gap_hint(series, span)
 
     def derived_features(self, series: Series) -> MeterFeatures:
         return MeterFeatures(series, self.features)

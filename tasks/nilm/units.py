@@ -1,4 +1,4 @@
-"""What the size of readings says about their unit: kilowatts, registers and currents that pass for watts."""
+"""What readings say about the flags to read them with: their unit, and how far apart they may be."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from data import Series
 from sources.appliances import appliance
+from tasks.nilm.features import seconds_of
 
 LEAST_RISES = 20  # of a meter that only rises
 MOST_FALLS = 0.001  # of the rises: a register that starts again
@@ -67,3 +68,53 @@ def _only_rises(power: np.ndarray, offsets: np.ndarray) -> bool:
         change = np.diff(part[~np.isnan(part)])
         rises, falls = rises + int((change > 0).sum()), falls + int((change < 0).sum())
     return rises >= LEAST_RISES and falls <= MOST_FALLS * rises
+
+
+def gap_hint(series: Series, span: int) -> str:
+    """What to do when each window of `span` steps touches a gap: the shortest limit of gaps that leaves a window.
+
+    Parameters
+    ----------
+    series : N houses; devices that a house does not have at all make no gap.
+    span : steps.
+    """
+    holes = np.zeros(series.values.shape[1], bool)
+    for power in series.values:
+        gone = np.isnan(power)
+        for begin, end in pairwise(series.offsets.tolist()):
+            if not gone[begin:end].all():
+                holes[begin:end] |= gone[begin:end]
+    lengths = sorted(
+        {length for row in pairwise(series.offsets.tolist()) for length, _ in _stretches(holes[slice(*row)])}
+    )
+    low, high = 0, len(lengths)
+    while low < high:
+        middle = (low + high) // 2
+        if _longest(holes, series.offsets, lengths[middle]) >= span:
+            high = middle
+        else:
+            low = middle + 1
+    if low == len(lengths):
+        return "a smaller --window"
+    seconds = (lengths[low] + 1) * seconds_of(series)
+    return f"--max-ffill {seconds:g} fills gaps of up to {seconds:g} s, or a smaller --window"
+
+
+def _stretches(holes: np.ndarray) -> list[tuple[int, int]]:
+    """Lengths and first steps of the gaps between readings of a row [n]; none at its ends."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], holes.view(np.int8), [0]])))
+    runs = zip((edges[1::2] - edges[::2]).tolist(), edges[::2].tolist(), strict=True)
+    return [(length, first) for length, first in runs if first > 0 and first + length < len(holes)]
+
+
+def _longest(holes: np.ndarray, offsets: np.ndarray, filled: int) -> int:
+    """Steps of the longest stretch of a row without a gap of more than `filled` steps."""
+    longest = 0
+    for begin, end in pairwise(offsets.tolist()):
+        row = holes[begin:end].copy()
+        for length, first in _stretches(row):
+            if length <= filled:
+                row[first : first + length] = False
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], (~row).view(np.int8), [0]])))
+        longest = max(longest, int((edges[1::2] - edges[::2]).max(initial=0)))
+    return longest

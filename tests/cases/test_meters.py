@@ -131,3 +131,22 @@ def test_kilowatts_and_registers_are_told_and_converted(case):
             model = folder
     done = case.go(f"--mode infer --ckpt {model} --csv kw.csv --mains-unit W --out out --no-plots --reference off")
     assert "the inputs are far from those that the checkpoint was trained on" in done.err
+
+
+def test_a_hint_can_be_followed(case, postgres):
+    case = case("n-13")
+    case.make()
+    gaps = case.go(0)
+    (limit,) = re.findall(r"hint: (--max-ffill \d+) fills", gaps.err)
+    assert gaps.code == 3 and 62 <= float(limit.split()[1]) <= 80 and "--nan" not in gaps.err
+    followed = case.go(0, limit)
+    assert followed.code == 0, followed.err
+    text = case.go(2)
+    assert text.code == 3 and "text 'unavailable' where a number is expected" in text.err
+    for flag in re.findall(r"--[a-z-]+", text.err):
+        assert flag in case.go("--help").out
+    address = case.go(4)
+    assert address.code == 3 and "no connection" in address.err and "USER:PASSWORD" not in address.err
+    table = case.go(re.sub(r"--db \S+", f"--db '{postgres}'", case.commands[5]))
+    assert table.code == 3 and 'relation "nosuch" does not exist' in table.err
+    assert "--db-schema" not in table.err and "FROM schema.table" in table.err

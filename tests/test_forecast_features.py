@@ -1,0 +1,59 @@
+"""tasks/forecast/features.py: a target or a channel that nothing looks at is not left without a word."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import backbones
+from backbones import ForecastSpec, ModelSpec
+from backbones.model import build_model, check_head
+from errors import UsageError
+from tasks.forecast.features import MIXING
+
+from .runs import go
+
+
+def mixing(name: str) -> bool | None:
+    """Whether a forecast of channel 0 depends on channel 1, found by its gradient; None where it does not forecast."""
+    try:
+        check_head(name, "forecast")
+        sizes = {"channels": 2, "length": 48, "outputs": 1, "horizon": 6, "forecast": ForecastSpec(6, (0,), 1, 0, 0)}
+        model = build_model(ModelSpec(backbone=name, head="forecast", args={}, **sizes))
+    except UsageError:
+        return None
+    generator = torch.Generator().manual_seed(1)
+    for value in (*model.parameters(), *model.buffers()):
+        if value.is_floating_point() and not value.any():  # closed forms begin with weights of 0
+            value.data.normal_(0, 0.1, generator=generator)
+    x = torch.randn(3, 2, 48, generator=generator).requires_grad_()
+    (grad,) = torch.autograd.grad(model.eval()(x).sum(), x)
+    return bool(grad[:, 1].any())
+
+
+@pytest.mark.parametrize("name", backbones.names())
+def test_a_backbone_says_whether_it_forecasts_a_channel_from_itself_alone(name):
+    found = mixing(name)
+    assert found is None or found != backbones.backbone_class(name).separate
+    assert name not in MIXING or found
+
+
+def test_a_target_without_features_is_an_error_that_names_what_looks_at_it(tmp_path):
+    line = "--mode train --task forecast --demo --context-len 24 --horizon 6 --dry-run --target north"
+    done = go(tmp_path, line)
+    assert done.code == 2 and "error: --target: does nothing with --features M" in done.err
+    asked = go(tmp_path, line, "--features M")
+    assert asked.code == 0 and "warning: --target does nothing with --features M" in asked.err
+    for features in ("S", "MS"):
+        assert f"--features {features}" in done.err
+        assert go(tmp_path, line, f"--features {features}").code == 0
+
+
+def test_what_does_not_use_the_other_channels_is_told_with_what_does(tmp_path):
+    line = "--mode train --task forecast --demo --context-len 24 --horizon 6 --dry-run --target north --features MS"
+    told = go(tmp_path, line).err
+    assert "--backbone ridge_ensemble and the reference ridge forecast a channel from itself alone, without" in told
+    assert "south, west; --backbone itransformer and --backbone informer learn from all channels" in told
+    other = go(tmp_path, line, "--backbone itransformer").err
+    assert "warning: --features" not in other and "the reference ridge forecasts a channel from itself alone" in other
+    assert "itself alone" not in go(tmp_path, line.replace("MS", "S")).err
