@@ -41,10 +41,11 @@ class Source:
 class Series:
     """N rows (series, engines, houses) of any length over C channels, one row after the other: `total` steps in all.
 
-    values : float32 [C, total], NaN where missing, in the units of the source.
+    values : float32 [C, total], NaN where missing, in the units of the source; float64 where rounding would hide how
+        they differ, see readers/precision.py.
     offsets : int64 [N + 1]; row r is `values[:, offsets[r] : offsets[r + 1]]`.
     channels : C names. rows : N names.
-    labels : float32 [N, K], given labels of whole rows, or None. label_names : their K names.
+    labels : float [N, K], given labels of whole rows, or None. label_names : their K names.
     label_words : K tuples, () for a column of numbers: the words, sorted, that its values 0, 1, ... stand for.
     groups : str [N], or None; rows of one group stay in one split.
     sources : the files read.
@@ -52,7 +53,7 @@ class Series:
     time : int64 [total], the steps' times in ns since 1970, or None; see readers/clock.py.
     clock : step and zone of `time`; None where `time` is.
     known : names of F channels whose future values are known.
-    after : float32 [F, N, A], their values in the A steps after each row, NaN where not given; or None.
+    after : float [F, N, A], their values in the A steps after each row, NaN where not given; or None.
     modalities : (name, number of channels) of each group of adjacent channels, in order; () where all are one group.
     filled : mask [C, total] of the values that `--nan` made up, which may be input and are never scored; or None.
 
@@ -77,7 +78,8 @@ class Series:
     filled: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        assert self.values.dtype == np.float32 and self.values.shape == (len(self.channels), self.offsets[-1])
+        assert self.values.dtype in (np.float32, np.float64)
+        assert self.values.shape == (len(self.channels), self.offsets[-1])
         assert self.offsets.dtype == np.int64 and self.offsets.shape == (len(self.rows) + 1,)
         assert self.labels is None or self.labels.shape == (len(self.rows), len(self.label_names))
         assert not self.label_words or len(self.label_words) == len(self.label_names)

@@ -23,6 +23,7 @@ from config import RunConfig
 from data import Series
 from errors import DataError
 from hardware import device_for
+from readers.precision import check_distinct
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
@@ -91,7 +92,7 @@ class RunData:
         return dict(Counter(owner[c] for c in self.keep))
 
     def values(self) -> np.ndarray:
-        """The model's input, unscaled: float32 [C, total]. Without `derived` features only."""
+        """The model's input, unscaled: float [C, total]. Without `derived` features only."""
         whole = len(self.keep) == self.series.n_channels
         return self.series.values if whole else self.series.values[self.keep]
 
@@ -178,20 +179,13 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
 
 
 def window_of(config: RunConfig, series: Series) -> dict[str, Any]:
-    """The context's length L and the stride of windows, as settings.
+    """The context's length L and the stride of windows, as settings, from those so far.
 
     L is --context-len, or without it the demo's length or that of the shortest row. Labels of whole rows whose lengths
     differ belong to one window each, which begins where its row does: that is what the rows have in common.
-
-    Parameters
-    ----------
-    config : the settings so far.
-    series : N rows.
     """
-    if config.context_len is not None:
-        return {"context_len": config.context_len, "stride": config.stride}
-    if config.demo:
-        return {"context_len": DEMO_CONTEXT, "stride": config.stride}
+    if config.context_len is not None or config.demo:
+        return {"context_len": config.context_len or DEMO_CONTEXT, "stride": config.stride}
     shortest, longest = int(series.lengths.min()), int(series.lengths.max())
     if series.labels is None or shortest == longest or "stride" in config.given:
         return {"context_len": shortest, "stride": config.stride}
@@ -376,8 +370,12 @@ class DeviceData:
         train: Index | None = None,
     ) -> None:
         self.run_data, self.task, self.scaler, self.train = run_data, task, scaler, train
-        self.scaled = np.zeros((0, 0), np.float32) if run_data.derived is not None else scaler.apply(run_data.values())
-        data_device = device_for(2 * max(self.scaled.nbytes, run_data.series.values.nbytes), device)
+        self.scaled, series = np.zeros((0, 0), np.float32), run_data.series
+        if run_data.derived is None:
+            values = run_data.values()
+            self.scaled = scaler.apply(values)
+            check_distinct(values, self.scaled, series.offsets, run_data.channels, series.rows)
+        data_device = device_for(2 * max(self.scaled.nbytes, series.values.nbytes), device)
         self.inputs = self._inputs(data_device)
         self.targets = self._targets(data_device)
         self.known: torch.Tensor | None = None

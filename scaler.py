@@ -41,7 +41,7 @@ class Scaler:
         moments = np.array(list(map(partial(_moments, seen), values)))  # frees each channel before it takes the next
         mean, std, constant = moments.T
         constant_names = tuple(name for name, same in zip(channels, constant, strict=True) if same)
-        return cls(mean, usable(mean, std), tuple(channels), constant_names)
+        return cls(mean, np.where(constant, 1.0, usable(mean, std)), tuple(channels), constant_names)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Values [C, T] in the data's units -> scaled, float32 [C, T]: the one copy that a run makes of its data."""
@@ -92,7 +92,7 @@ def far_warning(far: str, cure: str = "") -> str:
 
 def usable(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """Deviations [C] to divide by: `std`, but 1 where a channel is constant up to rounding."""
-    return np.where(std > 1e-12 * np.abs(mean), std, 1.0)
+    return np.where(std > 1e-15 * np.abs(mean), std, 1.0)
 
 
 def _moments(seen: np.ndarray, channel: np.ndarray) -> tuple[float, float, bool]:

@@ -1,6 +1,6 @@
 """Parsed tables kept on disk, so that a large file is parsed once and not at each run.
 
-An entry is one file: a line with the format and a checksum, a line of JSON, the raw float32 values. It says which
+An entry is one file: a line with the format and a checksum, a line of JSON, the raw values. It says which
 state of the source it was made from; an entry that does not match is replaced after reading the source again. The
 cache never fails a run: an error in writing is a note.
 """
@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = "tsrun-table-1"
+FORMAT = "tsrun-table-2"
 LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry is found
 MOST_BYTES = 4 << 30  # of all entries together
+_KINDS = {"float32": np.float32, "float64": np.float64}
 RACY_NS = 2_000_000_000  # a file this young may change again without a change of its time stamps
 
 
@@ -77,7 +78,7 @@ def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
 
     Returns
     -------
-    (facts, values float32 [N, T]); None where there is no valid entry. It never raises.
+    (facts, values float32 or float64 [N, T]); None where there is no valid entry. It never raises.
     """
     try:
         with wanted.entry.open("rb") as file:
@@ -86,7 +87,7 @@ def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
             head = json.loads(line)
             if form.decode() != FORMAT or head["state"] != wanted.state:
                 return None
-            values = np.empty(head["shape"], np.float32)
+            values = np.empty(head["shape"], _KINDS[head["dtype"]])
             whole = file.readinto(values.data.cast("B")) == values.nbytes and not file.read(1)
         if not whole or _checksum(line, values) != checksum:
             return None
@@ -104,7 +105,7 @@ def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
     ----------
     wanted : the key.
     facts : plain values, for JSON.
-    values : float32 [N, T].
+    values : float32 or float64 [N, T].
 
     Returns
     -------
@@ -112,7 +113,10 @@ def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
     """
     if wanted.young or values.nbytes > MOST_BYTES:
         return ""
-    head = json.dumps({"state": wanted.state, "shape": values.shape, "facts": facts}).encode() + b"\n"
+    head = (
+        json.dumps({"state": wanted.state, "dtype": str(values.dtype), "shape": values.shape, "facts": facts}).encode()
+        + b"\n"
+    )
     try:
         wanted.entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=wanted.entry.parent, suffix=".part", delete=False) as file:

@@ -43,7 +43,7 @@ def parse(
     keys: Sequence[str],
     columns: Sequence[str],
     asked: bool,
-    number: type[np.floating] = np.float32,
+    number: type[np.floating] = np.float64,
 ) -> Parsed:
     """The cells of some columns.
 
@@ -65,7 +65,7 @@ def parse(
     # A list for each column costs time a column, and only ids need it: the id NA is no missing value.
     missing: Any = [*MISSING, " "] if len(keys) == 1 else {name: [*MISSING, " "] for name in columns}
     options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1])}
-    kinds = dict.fromkeys(keys[1:], "category")
+    kinds: dict[str, Any] = dict.fromkeys(keys[1:], object)
     try:
         frame = text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, number), **options)
     except pandas.errors.ParserError as error:

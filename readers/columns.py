@@ -33,7 +33,7 @@ class Wanted:
     time: str
     id: str
     columns: tuple[str, ...] | None
-    number: type[np.floating] = np.float32
+    number: type[np.floating] = np.float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +189,12 @@ def _read_text(text: LongText, names: Sequence[str], name: str) -> np.ndarray:
 
 
 def _ids(column: Any, text: LongText) -> np.ndarray:
-    """The ids [n] of a column of categories. DataError where one is missing."""
-    kinds = column.cat.categories.str.strip().to_numpy(object)
-    ids: np.ndarray = kinds[column.cat.codes.to_numpy()]
-    if "" in kinds:
+    """The ids [n] of a column of text, as text: 007 is not 7. DataError where one is missing."""
+    import pandas
+
+    codes, kinds = pandas.factorize(column.to_numpy(object))
+    names = np.array([kind.strip() for kind in kinds], object)
+    ids: np.ndarray = names[codes]
+    if "" in names:
         raise DataError("the id is missing", where=text.locate(int(np.argmax(ids == ""))))
     return ids

@@ -15,6 +15,7 @@ from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, merge_notes
+from readers.precision import narrowed
 from readers.resample import average
 from readers.rows import Rows, check_lengths, check_order, common_clock, join, oldest_first, set_zone, span
 from readers.sidecars import attach
@@ -96,8 +97,9 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     clock = target or common_clock(rows)
     rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
     gaps, filled = _fill(rows, channels, nan)
+    values = narrowed(rows.values, rows.offsets)
     return Series(
-        values=rows.values,
+        values=values,
         offsets=rows.offsets,
         channels=channels,
         rows=rows.names,
@@ -106,7 +108,7 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
         time=rows.times,
         clock=clock,
         known=tuple(known),
-        after=after,
+        after=None if after is None else after.astype(values.dtype),
         filled=filled,
     )
 
@@ -167,7 +169,7 @@ def _known(known: Sequence[str], channels: Sequence[str]) -> list[int]:
 
 
 def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
-    """The rows without their future lines, and what those hold of the channels `ahead`: float32 [F, N, A].
+    """The rows without their future lines, and what those hold of the channels `ahead`: float [F, N, A].
 
     They begin, after a row's last line with a value of another channel, at the first with one of these.
     """
@@ -185,7 +187,7 @@ def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
         begin = last + 1 + int(np.argmax(future)) if future.any() else end
         keep[begin:end] = False
         tails.append(rows.values[list(ahead), begin:end])
-    after = np.full((len(ahead), len(tails), max(tail.shape[1] for tail in tails)), np.nan, np.float32)
+    after = np.full((len(ahead), len(tails), max(tail.shape[1] for tail in tails)), np.nan)
     for row, tail in enumerate(tails):
         after[:, row, : tail.shape[1]] = np.where(np.isinf(tail), np.nan, tail)
     counts = np.add.reduceat(keep, rows.offsets[:-1], dtype=np.int64)

@@ -27,6 +27,7 @@ from readers.dialect import Dialect
 from readers.files import sha256_of
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, expand_paths
+from readers.precision import narrowed
 from readers.sidecars import attach
 
 READS = {"endings": [".npz"]}
@@ -133,8 +134,11 @@ def _values(
     notes: list[str] = []
     masks: list[np.ndarray] = []
     for modality in chosen:  # one at a time: a modality is held twice, never the whole file
-        part = values[begin : begin + len(modality.features)]
-        part[:] = archive.numbers(modality.name).reshape(total, -1).T[modality.chosen]
+        found = archive.numbers(modality.name).reshape(total, -1).T[modality.chosen]
+        found = narrowed(found.astype(np.float64, copy=False), offsets) if found.dtype != np.float32 else found
+        values = values.astype(np.promote_types(values.dtype, found.dtype), copy=False)
+        part = values[begin : begin + len(found)]
+        part[:] = found
         gaps, made_up = _fill(part, offsets, modality, nan, archive.path)
         notes += gaps
         masks.append(np.broadcast_to(False, part.shape) if made_up is None else made_up)
@@ -256,7 +260,7 @@ class _Archive:
             table = np.stack([codes for _, codes in columns], axis=1)
         else:
             words = ()
-        table = table.astype(np.float32)
+        table = narrowed(table.T.astype(np.float64), np.array([0, n])).T
         if not np.isfinite(table).all():
             row = int(np.argmin(np.isfinite(table).all(axis=1)))
             raise DataError("a label is not a finite number", where=f"{where}[{row}]")

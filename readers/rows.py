@@ -26,7 +26,7 @@ _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """N rows one after the other: values float32 [C, total], times int64 [total], offsets int64 [N+1].
+    """N rows one after the other: values float [C, total], times int64 [total], offsets int64 [N+1].
 
     `of` [N] is the file of each row, `records` [total] the line in it; None where steps are resampled, not lines.
     """
@@ -71,7 +71,7 @@ def join(files: Sequence[LongFile]) -> Rows:
 
     Returns
     -------
-    Rows with values float32 [C, total] and times as they were written: local where they have no offset.
+    Rows with values float [C, total] and times as they were written: local where they have no offset.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from readers.dialect import Dialect, Layout, text_error, width_error
 from readers.files import dialect_of, read_cells
 from readers.guess import has_names, is_id_word
 from readers.paths import abridge
+from readers.precision import narrowed
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def attach(series: Series, labels: Path | str, groups: Path | str, *, named: boo
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of N rows: values float32 [N, K], K names, and the words that values stand for, as `Series` has them."""
+    """Labels of N rows: values float [N, K], K names, and the words that values stand for, as `Series` has them."""
 
     values: np.ndarray
     names: tuple[str, ...]
@@ -98,7 +99,7 @@ def _labels_have_names(cells: list[list[str]], rows: Sequence[str], named: bool,
 
 
 def _label_column(path: Path, found: _Lines, number: int, dialect: Dialect) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The labels float32 [N] of one column, and the words that they stand for. DataError at a cell that is neither."""
+    """The labels float [N] of one column, and the words that they stand for. DataError at a cell that is neither."""
     cells = [line[number].strip() for line in found.cells]
     column = 1 + number + found.layout.index
     numbers = [dialect.number(cell) for cell in cells]
@@ -109,7 +110,9 @@ def _label_column(path: Path, found: _Lines, number: int, dialect: Dialect) -> t
         if value is not None and not np.isfinite(value):
             raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
     words, codes = np.unique(cells, return_inverse=True)
-    return (codes if worded else np.array(numbers)).astype(np.float32), tuple(words.tolist()) if worded else ()
+    if worded:
+        return codes.astype(np.float32), tuple(words.tolist())
+    return narrowed(np.array([numbers], np.float64), np.array([0, len(cells)]))[0], ()
 
 
 def read_groups(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:

@@ -1,4 +1,4 @@
-"""One table of numbers as CSV text, rows = series and columns = time, parsed into one float32 array.
+"""One table of numbers as CSV text, rows = series and columns = time, parsed into one array.
 
 The text is read in blocks of whole lines. A block goes to pandas' C parser as one long column, which avoids its cost
 per column; two threads do this, since the parser releases the GIL. What that parser does not accept (quotes, odd
@@ -24,12 +24,14 @@ from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, text_error, wi
 from readers.files import decode, dialect_of, open_table, text_start, unix_lines
 from readers.guess import sniff
 from readers.missing import count_gaps
+from readers.precision import hides, judged
 
 BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 WORKERS = 2
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
+Judged = tuple[np.ndarray, list[str], tuple[bool, float]]  # and what `judged` says of the values
 
 
 @dataclass(frozen=True)
@@ -70,20 +72,29 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
 
     Returns
     -------
-    values float32 [N, T], NaN where missing; and the facts.
+    values [N, T], NaN where missing, float32 or where that would hide how they differ float64; and the facts.
 
     Raises
     ------
     DataError : the file cannot be opened or has no data, a row has another length, a cell holds text.
     """
     dialect = dialect_of(path, dialect)
+    found = _read_as(np.float32, path, dialect) or _read_as(np.float64, path, dialect)
+    assert found is not None
+    return found
+
+
+def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts] | None:
+    """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
         blocks = _blocks(table.text, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
-        rows = _Rows(layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0])))
+        rows = _Rows(
+            number, layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
+        )
         unnamed = True
         if layout.header:
             line, more, rest = start[0].partition(b"\n")
@@ -91,6 +102,8 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
             names = dialect.split([decode(line)], path)[0]
             unnamed = len(names) < layout.width or not names[-1].strip()
         ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path)
+    if ids is None:
+        return None
     values = rows.values
     if unnamed and layout.columns > 1 and np.isnan(values[:, -1]).all():
         values = _without_last(values)  # each line ends in a separator
@@ -136,42 +149,53 @@ def _blocks(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
 class _Rows:
     """Rows [N, T] that arrive in blocks, in one array of about their final size: they are never held twice."""
 
-    def __init__(self, columns: int, expected: int) -> None:
-        self._array = np.empty((expected, columns), np.float32)
+    def __init__(self, number: type[np.floating], columns: int, expected: int) -> None:
+        self.number = number
+        self._array = np.empty((expected, columns), number)
         self._count = 0
+        self._lost = 0.0  # the most that rounding changed in a value
 
-    def add(self, block: np.ndarray) -> None:
+    def add(self, block: np.ndarray, lost: float) -> None:
+        """Add values [n, T], of which rounding to float32 changes one by `lost`."""
         end = self._count + len(block)
+        self._lost = max(self._lost, lost)
         if end > len(self._array):
-            spare = np.empty((end // 2 + 1, self._array.shape[1]), np.float32)
-            self._array = np.concatenate([self._array[: self._count], block, spare])
+            spare = np.empty((end // 2 + 1, self._array.shape[1]), self._array.dtype)
+            self._array = np.concatenate([self._array[: self._count], block.astype(self._array.dtype), spare])
         else:
             self._array[self._count : end] = block
         self._count = end
+
+    def holds(self) -> bool:
+        """Whether the type of the array shows how all its values differ."""
+        return self._array.dtype == np.float64 or not hides(self._lost, self.values.reshape(-1))
 
     @property
     def values(self) -> np.ndarray:
         return self._array[: self._count]
 
 
-def _parse(blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialect, path: Path) -> list[str]:
-    """Add the values of all blocks to `rows`; returns the row ids."""
+def _parse(blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialect, path: Path) -> list[str] | None:
+    """Add the values of all blocks to `rows`; returns the row ids, or None where they need a wider type."""
     ids: list[str] = []
     line = 1 + layout.header
     fast = functools.partial(_parse_column, layout=layout, dialect=dialect)
     for block, parsed in _in_threads(fast, blocks):
-        values, names = parsed or _parse_cells(block, line, layout, dialect, path)
-        rows.add(values)
+        values, names, verdict = parsed or (*_parse_cells(block, line, layout, dialect, path), None)
+        hidden, lost = judged(values) if verdict is None else verdict
+        if hidden and rows.number == np.float32:
+            return None
+        rows.add(values, lost)
         ids += names
         line += len(values)
-    return ids
+    return ids if rows.holds() else None
 
 
 def _in_threads(
-    work: Callable[[bytes], Parsed | None], blocks: Iterable[bytes]
-) -> Iterator[tuple[bytes, Parsed | None]]:
+    work: Callable[[bytes], Judged | None], blocks: Iterable[bytes]
+) -> Iterator[tuple[bytes, Judged | None]]:
     """Each block and what `work` makes of it, in order. Only a few wait at a time, so that memory stays small."""
-    waiting: deque[tuple[bytes, Future[Parsed | None]]] = deque()
+    waiting: deque[tuple[bytes, Future[Judged | None]]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
         for block in blocks:
             waiting.append((block, pool.submit(work, block)))
@@ -182,8 +206,8 @@ def _in_threads(
             yield ready, future.result()
 
 
-def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | None:
-    """A block of whole lines by the fast parser; None where that parser may be wrong about it."""
+def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | None:
+    """A block of whole lines by the fast parser, judged; None where that parser may be wrong about it."""
     if len(block) < SMALL or b'"' in block or b"\r" in block:
         return None
     sep, text = dialect.sep.encode(), block + b"\n"
@@ -204,7 +228,7 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | No
             sep="\x1f",  # a control character that no file holds: every cell is a line of one column
             lineterminator=dialect.sep,
             skip_blank_lines=False,
-            dtype=np.float32,
+            dtype=np.float64,
             decimal=dialect.decimal,
             na_values=list(MISSING),
             keep_default_na=False,
@@ -215,7 +239,10 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Parsed | No
     except ValueError:
         return None
     values = column.to_numpy().reshape(-1)
-    return (values.reshape(n_rows, layout.columns), ids) if values.size == n_rows * layout.columns else None
+    if values.size != n_rows * layout.columns:
+        return None
+    table = values.reshape(n_rows, layout.columns)
+    return table, ids, judged(table)
 
 
 def _even_rows(text: bytes, sep: bytes, width: int) -> int:
@@ -229,7 +256,7 @@ def _even_rows(text: bytes, sep: bytes, width: int) -> int:
 def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path) -> Parsed:
     """As `_parse_column`, cell by cell. Raises DataError with `file:line:column` for a cell that is not a number."""
     rows = dialect.split(decode(block).split("\n"), path, first_line)
-    values = np.empty((len(rows), layout.columns), np.float32)
+    values = np.empty((len(rows), layout.columns))
     for number, cells in enumerate(rows):
         if len(cells) != layout.width:
             raise width_error(path, first_line + number, found=len(cells), expected=layout.width)
@@ -246,10 +273,10 @@ def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect
 
 
 def _plain_numbers(cells: list[str], dialect: Dialect) -> np.ndarray:
-    """The cells [T] as float32 where all are plain numbers, else ValueError. Python would read `1_0` as 10."""
+    """The cells [T] where all are plain numbers, else ValueError. Python would read `1_0` as 10."""
     if dialect.decimal != "." or any("_" in cell for cell in cells):
         raise ValueError
-    return np.array(cells, np.float32)
+    return np.array(cells, np.float64)
 
 
 def _looks_like_ids(values: np.ndarray) -> bool:

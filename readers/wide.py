@@ -86,12 +86,13 @@ def _read_all(paths: Sequence[Path], dialect: Dialect) -> tuple[np.ndarray, list
     facts = [first]
     values = table.reshape(1, -1)
     if len(paths) > 1:
-        values = np.empty((len(paths), table.size), np.float32)
+        values = np.empty((len(paths), table.size), table.dtype)
         values[0] = table.reshape(-1)
     for channel, path in enumerate(paths[1:], start=1):
         table, found = _read(path, dialect)
         facts.append(found)
         if found.shape == first.shape:
+            values = values.astype(np.promote_types(values.dtype, table.dtype), copy=False)
             values[channel] = table.reshape(-1)
     if len({found.shape for found in facts}) > 1:
         raise _shape_error(paths, facts)

@@ -177,7 +177,7 @@ class Classify(LabelTask):
 
     def _binarise(self, raw: np.ndarray, threshold: Sequence[float]) -> np.ndarray:
         """1 where the rule holds, 0 where not, NaN where the label is unknown; float32."""
-        cut = np.asarray(threshold, np.float32)[:, None]
+        cut = np.asarray(threshold, raw.dtype)[:, None]
         known = np.isfinite(raw)
         value = np.where(known, raw, 0)
         if self.rule == "nonzero":

@@ -50,7 +50,7 @@ class LabelTask(Task):
         targets = eval_context.targets
         assert targets is not None
         predictors: dict[str, Predictor] = {
-            name: partial(_constant, np.asarray(constant, np.float32))
+            name: partial(_constant, np.asarray(constant, self.truth(targets.values[:, :1]).dtype))
             for name, constant in self.constant_predictions().items()
         }
         if not targets.per_row:
@@ -74,7 +74,7 @@ class LabelTask(Task):
 
         def predict(index: Index) -> np.ndarray:
             starts = index.starts()
-            out = np.empty((len(starts), len(models), 1), np.float32)
+            out = np.empty((len(starts), len(models), 1), np.promote_types(y.dtype, np.float32))
             step = max(CHUNK // width, 1)
             for begin in range(0, len(starts), step):
                 part = flatten(inputs, starts[begin : begin + step], index.length)

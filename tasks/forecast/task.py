@@ -246,7 +246,7 @@ class Forecast(Task):
             return same | {"levels": kept.get("levels", list(self.levels.asked))}
         value = truth.flat()[0].astype(np.float64)
         mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
-        mean, std = mean.tolist(), np.where(spread > 1e-12 * np.abs(mean), spread, 1).tolist()
+        mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
         scaled = (_standardised(piece, mean, std) for piece in truth.pieces())
         period = period_of_pieces(scaled, self.longest_period)
         levels = list(with_median(self.levels.asked))

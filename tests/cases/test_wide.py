@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 from collections import Counter
 
+import numpy as np
+import pytest
+
 from ..runs import Done, preds, strict
 
 
@@ -71,3 +74,20 @@ def test_labels_are_found_by_name_in_any_order(case):
     assert preds(same) == preds(reverse)
     assert strict(finetuned / "metrics.json")["classes"] == strict(train / "metrics.json")["classes"]
     assert strict(other / "summary.json")["mae"] < 2 * strict(numbers / "summary.json")["mae"]
+
+
+def test_whole_numbers_are_ids_as_text(case):
+    done = went_well(case("t-01").go(0))
+    assert strict(done.directory / "manifest.json")["data"]["rows"] == 3
+
+
+def test_a_large_level_changes_no_error(case):
+    run = case("t-05")
+    big, small, inferred = (went_well(run.go(number)).directory for number in range(3))
+    with np.load(big / "preds.npz") as one, np.load(small / "preds.npz") as other:
+        assert np.abs(one["pred"] - one["truth"]).mean() == pytest.approx(
+            np.abs(other["pred"] - other["truth"]).mean(), rel=1e-3
+        )
+    assert strict(big / "summary.json")["mase"] == pytest.approx(strict(small / "summary.json")["mase"], rel=1e-3)
+    with (inferred / "forecast.csv").open(newline="") as file:
+        assert len({line["value"] for line in csv.DictReader(file)}) > 20

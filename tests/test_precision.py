@@ -1,0 +1,134 @@
+"""readers/precision.py, and what stands on it: values of any level are learned from and predicted as without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from errors import DataError
+from readers.precision import check_distinct, loses, narrowed
+from scaler import Scaler
+
+from .runs import go, good, strict
+
+NOISE = np.random.default_rng(0).normal(size=(3, 400))
+ONE_ROW = np.array([0, 400])
+
+
+@pytest.mark.parametrize(
+    ("values", "lost"),
+    [
+        (NOISE, False),
+        (NOISE + 273.15, False),
+        (NOISE * 1e-6 + 1e-3, False),
+        (np.round(NOISE * 100) + 1_500_000, False),  # float32 holds these exactly
+        (np.round(NOISE * 100) + 1_500_000_000, True),
+        (NOISE + 1e9, True),
+        (NOISE * 1e-2 + 10, False),
+        (NOISE * 1e-6 + 10, True),
+        (np.full((1, 400), 0.1), False),  # constant: nothing to lose
+        (np.full((1, 400), 1e9 + 1), False),
+        (np.where(NOISE > 3, np.nan, NOISE + 1e9), True),
+        (np.full((1, 400), np.nan), False),
+        (10.0 ** np.arange(-3, 5).repeat(50)[None], False),  # many sizes: none is lost beside the others
+    ],
+)
+def test_values_stay_float64_where_rounding_shows(values, lost):
+    found = narrowed(values, ONE_ROW)
+    assert found.dtype == (np.float64 if lost else np.float32)
+    np.testing.assert_array_equal(found, values if lost else values.astype(np.float32))
+
+
+def test_a_row_of_another_level_is_seen_among_many():
+    rows = np.concatenate([NOISE[0], NOISE[1] + 1e9, NOISE[2] * 1e6])
+    assert loses(rows, np.array([0, 400, 800, 1200]))
+    assert not loses(rows, np.array([0, 1200]))  # as one row it is a step of 1e9, and noise
+
+
+def test_the_deviation_of_a_large_level_is_that_of_its_values():
+    found = Scaler.fit(NOISE + 1e9, np.ones(400, bool), ["a", "b", "c"])
+    assert found.std == pytest.approx(NOISE.std(axis=1), rel=1e-6) and found.constant == ()
+    scaled = found.apply(NOISE + 1e9)
+    plain = Scaler.fit(NOISE, np.ones(400, bool), ["a", "b", "c"]).apply(NOISE)
+    assert scaled == pytest.approx(plain, abs=1e-6)
+    flat = Scaler.fit(np.full((1, 400), 1e9 + 0.1), np.ones(400, bool), ["a"])
+    assert flat.constant == ("a",) and flat.std[0] == 1
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    return Scaler.fit(values, np.ones(values.shape[1], bool), ["a"]).apply(values)
+
+
+def test_what_cannot_be_told_apart_is_refused_with_the_reason():
+    values = np.array([[1e16, 1e16 + 2, 1e16 + 4, 1e16 + 2]])
+    with pytest.raises(DataError, match=r"a varies by 4 around 1e[+]16, less than numbers of 16 digits hold"):
+        check_distinct(values, scaled(values), np.array([0, 4]), ["a"], ["r"])
+    values = np.concatenate([NOISE[0], NOISE[1] + 1e9])[None]
+    with pytest.raises(DataError, match=r"covers 1e[+]09 over all rows, and beside that the values of r, s"):
+        check_distinct(values, scaled(values), np.array([0, 400, 800]), ["a"], ["r", "s"])
+    for fine in (NOISE[:1] + 1e9, np.concatenate([NOISE[0], NOISE[1] + 1e4])[None], np.full((1, 400), 7.0)):
+        check_distinct(fine, scaled(fine), np.array([0, 400, *[800] * (fine.size > 400)]), ["a"], ["r", "s"])
+
+
+# ---- through the command line: an offset changes no error
+
+STEPS = 240
+QUICK = "--no-plots --quiet --overwrite"
+
+
+def laid(folder: Path, offset: float, form: str) -> str:
+    """Two series of load and temperature, as files of a form; the flags that read them."""
+    random, hours = np.random.default_rng(3), np.arange(STEPS)
+    load = np.round(100 * np.sin(hours / 4) + random.normal(0, 20, (2, STEPS)), 2)
+    level = load + offset
+    if form == "wide":
+        np.savetxt(folder / "x.csv", level, delimiter=",", fmt="%.2f")
+        return "--csv x.csv"
+    if form == "npz":
+        np.savez(folder / "x.npz", load=level[:, :, None])
+        return "--npz x.npz"
+    times = np.datetime64("2024-01-01T00") + hours.astype("timedelta64[h]")
+    lines = [
+        f"{time},{name},{value:.2f}" for n, name in enumerate("ab") for time, value in zip(times, level[n], strict=True)
+    ]
+    (folder / "x.csv").write_text("\n".join(["time,id,load", *lines]) + "\n")
+    return "--csv x.csv --time-col time --id-col id"
+
+
+@pytest.mark.parametrize("form", ["wide", "long", "npz"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--task forecast --context-len 24 --horizon 6",
+        "--task regress --context-len 12 --backbone linear --epochs 2 --split-mode holdout --reference off",
+    ],
+    ids=["forecast", "regress"],
+)
+def test_a_level_of_1e9_changes_no_error(tmp_path, form, words):
+    found = []
+    for offset in (0, 1e9):
+        read = laid(tmp_path, offset, form)
+        folder = good(tmp_path, f"--mode train {words} {read} {QUICK} --desc at{offset:g}")
+        inferred = good(tmp_path, f"--mode infer {words.split(' --')[0]} {read} {QUICK} --ckpt {folder}")
+        found.append([strict(each / "summary.json")["mae"] for each in (folder, inferred)])
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_labels_of_a_large_level_keep_their_differences(tmp_path):
+    read, found = laid(tmp_path, 0, "wide"), []
+    np.savetxt(tmp_path / "x.csv", NOISE.repeat(20, axis=0)[:, :20] + np.arange(60)[:, None], delimiter=",", fmt="%.3f")
+    for offset in (0, 1e9):
+        (tmp_path / "y.csv").write_text("\n".join(f"{offset + k / 4:.2f}" for k in range(60)) + "\n")
+        words = f"--mode train --task regress {read} --labels y.csv --backbone linear --epochs 5 {QUICK}"
+        summary = strict(good(tmp_path, words) / "summary.json")
+        found.append([summary["mae"], *(one["mae"] for one in summary["references"].values())])
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_series_of_far_apart_levels_are_refused(tmp_path):
+    level = np.round(NOISE[:2, :STEPS] * 20, 2) + np.array([[0], [1e9]])
+    np.savetxt(tmp_path / "x.csv", level, delimiter=",", fmt="%.2f")
+    done = go(tmp_path, f"--mode train --task forecast --csv x.csv --context-len 24 --horizon 6 {QUICK}")
+    assert done.code == 3 and "cannot be told apart" in done.err and "a run for rows of like level" in done.err
