@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 ECE_BINS = 15
+FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
 FORECAST_BLOCK = 256  # windows whose errors are held in float64 at once
 
 
@@ -330,22 +331,54 @@ def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> flo
     return total / len(levels)
 
 
-def conformal_margin(truth: np.ndarray, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
+def conformal_margin(
+    truth: np.ndarray, low: np.ndarray, high: np.ndarray, coverage: float, alike: float = 1.0
+) -> np.ndarray:
     """By how much intervals must widen (or, if negative, may shrink) to reach the coverage, float32 `[K, H]`.
 
     Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each channel
-    and step; the largest where n is too small for that rank. All inputs are `[n, K, H]`; n counts the windows whose
-    truth is not NaN, and a channel and step without any has the largest margin of its channel.
+    and step; the largest where n is too small for that rank. Where `alike` windows tell as much as one (see `alike`),
+    n / alike takes the place of n. All inputs are `[n, K, H]`; n counts the windows whose truth is not NaN, and a
+    channel and step without any has the largest margin of its channel.
     """
     margin = np.empty(truth.shape[1:], np.float32)
     for k in range(truth.shape[1]):  # one channel at a time, which limits the copies
         score = np.maximum(low[:, k] - truth[:, k], truth[:, k] - high[:, k])
         n = (~np.isnan(score)).sum(axis=0)
-        rank = np.maximum(np.minimum(np.ceil((n + 1) * coverage).astype(int), n) - 1, 0)
+        rank = np.maximum(np.minimum(np.ceil((n + alike) * coverage).astype(int), n) - 1, 0)
         score = np.partition(score, np.unique(rank), axis=0)  # NaN comes last
         margin[k] = np.take_along_axis(score, rank[None], axis=0)[0]
         margin[k, n == 0] = np.nanmax(margin[k], initial=0)
     return margin
+
+
+def alike(score: np.ndarray, rows: np.ndarray) -> float:
+    """How many neighbouring windows tell as much as one independent one: 1 + 2 sum of the scores' autocorrelations.
+
+    The sum goes up to the first lag without a positive one (Geyer 1992, Practical Markov chain Monte Carlo, section 3).
+
+    Parameters
+    ----------
+    score : `[n, K, H]` of windows in order; NaN does not count.
+    rows : `[n]`, the series of each; windows of different series are not neighbours.
+    """
+    flat = score.reshape(len(score), -1)
+    columns = np.linspace(0, flat.shape[1] - 1, min(flat.shape[1], FEW_COLUMNS)).round().astype(int)
+    sample = flat[:, columns].astype(np.float64)
+    known = ~np.isnan(sample)
+    count = known.sum(axis=0)
+    sample = np.where(known, sample - np.where(known, sample, 0).sum(axis=0) / np.maximum(count, 1), 0)
+    power = (sample**2).sum() / max(known.sum(), 1)
+    total = 1.0
+    for lag in range(1, len(sample) // 2):
+        pair = (rows[lag:] == rows[:-lag])[:, None] & known[lag:] & known[:-lag]
+        if not pair.any() or not power > 0:
+            break
+        agreement = (sample[lag:] * sample[:-lag])[pair].mean() / power
+        if agreement <= 0:
+            break
+        total += 2 * float(agreement)
+    return total
 
 
 def interval_metrics(

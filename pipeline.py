@@ -168,6 +168,7 @@ def _tell_left_out(run_data: RunData, split: Split | None = None) -> None:
         found["predicted past their end"] = rows(
             run_data.ahead, every, need=index.length, gap=partial(_last_gap, run_data)
         )
+    found["scored in full"] = _made_up(run_data)
     run_data.left_out.update({f"not {what}": left for what, left in found.items() if left})
     for what, left in run_data.left_out.items():
         more = left["rows"] - len(left["names"])
@@ -175,6 +176,19 @@ def _tell_left_out(run_data: RunData, split: Split | None = None) -> None:
         log.warning(
             "warning: %d of %d rows %s: %s; %s", left["rows"], series.n_rows, f"are {what}", listed, left["why"]
         )
+
+
+def _made_up(run_data: RunData) -> dict[str, Any]:
+    """The rows in which `--nan` made up values of the target; {} where it made up none."""
+    targets, series = run_data.targets, run_data.series
+    if targets is None or targets.filled is None or not targets.filled.any():
+        return {}
+    row = np.repeat(np.arange(series.n_rows), series.lengths)
+    counts = np.bincount(row, targets.filled.sum(axis=0), minlength=series.n_rows).astype(int)
+    of, rows = len(targets.names) * series.lengths, np.flatnonzero(counts)
+    few = [f"{series.rows[r]} ({counts[r]:,} of {of[r]:,} values)" for r in rows[: splits.FEW]]
+    why = f"what --nan {run_data.config.nan} made up may be input and is never scored"
+    return {"rows": len(rows), "names": few, "why": why}
 
 
 def _says(why: str) -> Callable[[int], str]:
@@ -332,6 +346,7 @@ def _table(content: Mapping[str, Any], directory: Path) -> str:
     if "unscored" not in content:
         lines.append(" " * 20 + "".join(f"{name:>12}" for name in names))
         lines += [f"{label:<20}" + "".join(f"{_number(row.get(name)):>12}" for name in names) for label, row in rows]
+    lines += [part["in_words"] for part in content.values() if isinstance(part, dict) and "in_words" in part]
     for name, fold in content.get("folds", {}).items():
         lines.append(f"{name} over {len(fold['values'])} folds: {_number(fold['mean'])} ± {_number(fold['std'])}")
     return "\n".join([*lines, str(directory)])

@@ -59,13 +59,13 @@ def test_margins_are_in_proportion_to_the_scale_of_a_series():
     pred, reference = np.zeros_like(truth), usual(scale)
     assert reference == [37.0] and sizes(scale, np.array([0, 3, 4]), reference)[:, 0].tolist() == [1 / 37, 1, 1]
     size = sizes(scale, rows, reference)
-    margin = calibrated(truth, (pred, pred), 0.9, size)
+    margin, independent = calibrated(truth, (pred, pred), 0.9, rows, size)
+    assert independent > 900
     band = Levels((), ()).band(pred, {"margin": margin}, 1, size)
     told = by_series(truth, band, rows, "abcde")
     assert all(0.87 < share < 0.93 for share in told["of"].values()) and list(told["of"]) == ["a", "b", "c"]
-    alike = by_series(
-        truth, Levels((), ()).band(pred, {"margin": calibrated(truth, (pred, pred), 0.9, None)}, 1, None), rows, "abcde"
-    )
+    margin, _ = calibrated(truth, (pred, pred), 0.9, rows, None)
+    alike = by_series(truth, Levels((), ()).band(pred, {"margin": margin}, 1, None), rows, "abcde")
     assert alike["of"]["a"] == 1 and alike["of"]["c"] < 0.75 and alike["least"] == alike["of"]["c"]
 
 

@@ -360,3 +360,29 @@ def test_class_metrics_are_scikit_learns():
     assert found["confusion"] == confusion_matrix(y, pred, labels=range(5)).tolist()
     assert found["f1"][3] == 0 and found["f1"][4] is None
     assert metrics.class_metrics([], [], 2)["accuracy"] is None
+
+
+@pytest.mark.parametrize(("reach", "expected"), [(1, 1), (10, 10)])
+def test_windows_that_overlap_count_for_less(reach, expected):
+    """Means of `reach` independent draws have the autocorrelations 1 - lag / reach, which sum to `reach`."""
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(40_000 + reach, 2, 3))
+    total = np.cumsum(np.concatenate([np.zeros((1, 2, 3)), draws]), axis=0)
+    score = (total[reach:] - total[:-reach])[:40_000]
+    rows = np.repeat(np.arange(4), 10_000)
+    assert metrics.alike(score, rows) == pytest.approx(expected, rel=0.1)
+    gappy = np.where(rng.random(score.shape) < 0.2, np.nan, score)
+    assert metrics.alike(gappy, rows) == pytest.approx(expected, rel=0.15)
+    assert metrics.alike(np.zeros((5, 1, 1)), np.zeros(5)) == 1
+    assert metrics.alike(score, np.arange(40_000)) == 1  # a series each: no neighbours
+
+
+def test_margins_of_dependent_windows_are_wider_and_cover_better():
+    """Runs of 20 alike errors: a tenth of the independent ones is too few for what their number says."""
+    covered = {1.0: [], 20.0: []}
+    for seed in range(300):
+        errors = np.abs(np.random.default_rng(seed).normal(size=12)).repeat(20)[:, None, None].astype(np.float32)
+        for alike, found in covered.items():
+            margin = metrics.conformal_margin(errors[:-20], 0 * errors[:-20], 0 * errors[:-20], 0.8, alike)
+            found.append(errors[-1] <= margin)
+    assert np.mean(covered[1.0]) < 0.77 and np.mean(covered[20.0]) == pytest.approx(0.83, abs=0.04)  # 10 of 12

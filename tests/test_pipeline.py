@@ -522,3 +522,21 @@ def test_a_dry_run_counts_and_writes_nothing(box):
 def test_a_dry_run_of_folds_is_of_the_last(box):
     done = go(box, TRAIN, "--split-mode rolling --folds 2 --val-ratio 0.25 --dry-run --json")
     assert json.loads(done.out)["windows"] == {"train": 10 * (18 - 4), "val": 10 * 6, "test": 0}
+
+
+@pytest.mark.parametrize(
+    "task", ["regress --backbone gru", "classify --backbone gru --bin-rule gt", "forecast --horizon 2"]
+)
+def test_what_nan_made_up_is_told_in_every_task(tmp_path, task):
+    values = np.random.default_rng(0).normal(size=(2, 200)).round(3).astype(str)
+    values[0, [20, 21, 90, 180]] = ""
+    times = np.datetime64("2024-01-01T00") + np.arange(200)
+    lines = [f"{t},{a},{b}" for t, a, b in zip(times, *values, strict=True)]
+    (tmp_path / "gaps.csv").write_text("time,a,b\n" + "\n".join(lines) + "\n")
+    line = f"--mode train --task {task} --csv gaps.csv --time-col time --nan ffill --context-len 12 --epochs 1"
+    done = go(tmp_path, line, "--split-mode holdout --test-ratio 0.2 --reference off --no-plots")
+    assert done.code == 0, done.err
+    of = 400 if task.startswith("forecast") else 200
+    assert f"are not scored in full: gaps (4 of {of} values); what --nan ffill made up" in done.err
+    manifest = strict(done.directory / "manifest.json")
+    assert manifest["data"]["left_out"]["not scored in full"]["rows"] == 1

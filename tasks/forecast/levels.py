@@ -98,14 +98,26 @@ def sizes(scale: np.ndarray, rows: np.ndarray, reference: Sequence[float]) -> np
     return fair
 
 
-def calibrated(truth: np.ndarray, ends: Band, coverage: float, size: np.ndarray | None) -> torch.Tensor:
+def calibrated(
+    truth: np.ndarray, ends: Band, coverage: float, rows: np.ndarray, size: np.ndarray | None
+) -> tuple[torch.Tensor, float]:
     """Split-conformal margins [K, H] for a series of the usual scale, in proportion to which others are scored.
 
-    truth and the two `ends` are [n, K, H], `size` as in `Levels.band`.
+    Parameters
+    ----------
+    truth, ends : [n, K, H]; NaN in truth does not count.
+    coverage : the share of truths that the intervals should contain.
+    rows : the series of each window [n].
+    size : as in `Levels.band`.
+
+    Returns
+    -------
+    (margins, how many independent windows the n are worth).
     """
     own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
-    low, high = ends
-    return torch.from_numpy(metrics.conformal_margin(truth / own, low / own, high / own, coverage))
+    y, low, high = truth / own, ends[0] / own, ends[1] / own
+    each = metrics.alike(np.maximum(low - y, y - high), rows)
+    return torch.from_numpy(metrics.conformal_margin(y, low, high, coverage, each)), len(y) / each
 
 
 def by_series(truth: np.ndarray, band: Band, rows: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
@@ -126,3 +138,27 @@ def by_series(truth: np.ndarray, band: Band, rows: np.ndarray, names: Sequence[s
     told = {"least": values[0], "median": float(np.median(values)), "most": values[-1]}
     worst = sorted(found, key=lambda name: found[name])[:WORST]
     return told | {"of": found if len(found) <= FEW_SERIES else {name: found[name] for name in worst}}
+
+
+def covers(interval: Mapping[str, Any]) -> str:
+    """The coverage of intervals beside what it should be, in words: for the table."""
+    if interval["coverage"] is None:
+        return ""
+    words = f"{_percent(interval['nominal'])} intervals cover {100 * interval['coverage']:.1f} %"
+    series = interval["by_series"]
+    if len(series["of"]) > 1:
+        words += f" ({100 * series['least']:.1f} to {100 * series['most']:.1f} % of each series)"
+    return f"{words}; their margins come from validation, as the choice of the model does"
+
+
+def legend(calibration: Mapping[str, Any], interval: Mapping[str, Any]) -> str:
+    """What the legend of a plot says of the band: its nominal coverage, and what it covers where that is known."""
+    if "margin" not in calibration:
+        return ""
+    covered = interval.get("coverage")
+    told = "" if covered is None else f", covers {100 * covered:.0f} %"
+    return f"{_percent(calibration['coverage'])} interval{told}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"

@@ -30,7 +30,7 @@ from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.forecast.features import check_target, tell_unused
-from tasks.forecast.levels import Levels, by_series, calibrated, sizes, usual, with_median
+from tasks.forecast.levels import Levels, by_series, calibrated, covers, legend, sizes, usual, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import ridge, seasonal
 from tasks.forecast.scale import described, scales
@@ -90,7 +90,7 @@ FLAGS = {
         "within": "(0,1)",
         "group": "Labels",
         "binds": True,
-        "help": "levels to forecast, rising, such as 0.1 0.5 0.9; the level nearest to 0.5 is the point forecast",
+        "help": "levels to forecast, rising, such as 0.1 0.9; the point forecast is the median, given or not",
     },
     "interval": {
         "default": 0.9,
@@ -316,20 +316,21 @@ class Forecast(Task):
     ) -> dict[str, Any]:
         """Split-conformal margins [K, H], by step and channel (Vovk et al. 2005; with quantile levels: Romano et al.
         2019, equation 8), of several series in proportion to the scale of each. Neighbouring windows are not
-        exchangeable, so the coverage on test is reported.
+        exchangeable: they count for less (`metrics.alike`), and the coverage on test is reported.
         """
         if val is None:
             return {}
         assert eval_context is not None
         truth, pred = val.judged()
-        ends = self.levels.ends(pred, len(names))
-        chosen = {"coverage": self.coverage, "chosen_on": "val", "windows": len(truth)}
-        if eval_context.series.n_rows == 1:
-            return {"margin": calibrated(truth, ends, self.coverage, None)} | chosen
-        scale = self._scales(eval_context)
-        reference = usual(scale)
-        margin = calibrated(truth, ends, self.coverage, sizes(scale, val.index.rows(), reference))
-        return {"margin": margin, "scale": reference} | chosen
+        rows, reference = val.index.rows(), {}
+        size = None
+        if eval_context.series.n_rows > 1:
+            scale = self._scales(eval_context)
+            reference = {"scale": usual(scale)}
+            size = sizes(scale, rows, reference["scale"])
+        margin, independent = calibrated(truth, self.levels.ends(pred, len(names)), self.coverage, rows, size)
+        counts = {"windows": len(truth), "independent_windows": round(independent, 1)}
+        return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", **counts, **reference}
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
@@ -362,6 +363,11 @@ class Forecast(Task):
             found["interval"] = metrics.interval_metrics(truth, *band, names, fitted["std"])
             found["interval"]["nominal"] = calibration["coverage"]
             found["interval"]["by_series"] = by_series(truth, band, rows, eval_context.series.rows)
+            found["interval"]["in_words"] = covers(found["interval"])
+        unknown = float(np.isnan(truth).mean())
+        if unknown:
+            words = f"{100 * unknown:.3g} % of the values to forecast were made up to fill gaps: they are not scored"
+            found["made_up"] = {"share": unknown, "in_words": words}
         return found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
@@ -399,13 +405,13 @@ class Forecast(Task):
 
         drawn = shown.ahead or shown.scored
         assert drawn is not None
-        interval = f"{100 * calibration['coverage']:.0f} % interval" if "margin" in calibration else ""
-        viz.forecast(
-            self._outputs(eval_context, calibration).panels(calibration, drawn), folder / "forecast.png", interval
-        )
-        if shown.scored is None or shown.scored.truth is None:
+        known = shown.scored is not None and shown.scored.truth is not None
+        report = self.evaluate(shown.scored, calibration, eval_context) if shown.scored is not None and known else {}
+        panels = self._outputs(eval_context, calibration).panels(calibration, drawn)
+        viz.forecast(panels, folder / "forecast.png", legend(calibration, report.get("interval", {})))
+        if not report:
             return
-        reports = {shown.name: self.evaluate(shown.scored, {}, eval_context)}
+        reports = {shown.name: report}
         reports |= {name: report for name, report in shown.beside.items() if name not in reports}
         curves = {name: np.array(report["per_step"]["mse"]) for name, report in reports.items() if "per_step" in report}
         freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""

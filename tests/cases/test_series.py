@@ -87,3 +87,11 @@ def test_a_meter_of_a_milliard_is_forecast_to_the_watt_hour(case):
     last = pd.read_csv(folder.folder / "meter.csv").iloc[-1, 1]
     steps = np.diff(np.append(last, value))
     assert ((steps > 100) & (steps < 900)).all() and len(np.unique(value)) == 6
+
+
+def test_coverage_stands_under_the_table_and_made_up_values_are_told(case):
+    done = case("t-21").go(0)
+    told = summary(done)
+    assert f"90 % intervals cover {100 * told['interval']['coverage']:.1f} %" in done.out
+    assert "% of the values to forecast were made up to fill gaps: they are not scored" in done.out
+    assert 0.25 < told["made_up"]["share"] < 0.4
