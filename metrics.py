@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 ECE_BINS = 15
 FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
+MOST_WINDOWS = 20_000  # for that
 FORECAST_BLOCK = 256  # windows whose errors are held in float64 at once
 
 
@@ -352,7 +353,7 @@ def conformal_margin(
     return margin
 
 
-def alike(score: np.ndarray, rows: np.ndarray) -> float:
+def alike(score: np.ndarray, when: np.ndarray) -> float:
     """How many neighbouring windows tell as much as one independent one: 1 + 2 sum of the scores' autocorrelations.
 
     The sum goes up to the first lag without a positive one (Geyer 1992, Practical Markov chain Monte Carlo, section 3).
@@ -360,9 +361,9 @@ def alike(score: np.ndarray, rows: np.ndarray) -> float:
     Parameters
     ----------
     score : `[n, K, H]` of windows in order; NaN does not count.
-    rows : `[n]`, the series of each; windows of different series are not neighbours.
+    when : rising int64 `[n]`, the places of the windows: those of neighbours differ by 1.
     """
-    flat = score.reshape(len(score), -1)
+    flat, when = score[-MOST_WINDOWS:].reshape(min(len(score), MOST_WINDOWS), -1), when[-MOST_WINDOWS:]
     columns = np.linspace(0, flat.shape[1] - 1, min(flat.shape[1], FEW_COLUMNS)).round().astype(int)
     sample = flat[:, columns].astype(np.float64)
     known = ~np.isnan(sample)
@@ -371,10 +372,13 @@ def alike(score: np.ndarray, rows: np.ndarray) -> float:
     power = (sample**2).sum() / max(known.sum(), 1)
     total = 1.0
     for lag in range(1, len(sample) // 2):
-        pair = (rows[lag:] == rows[:-lag])[:, None] & known[lag:] & known[:-lag]
+        second = np.minimum(np.searchsorted(when, when + lag), len(when) - 1)
+        first = np.flatnonzero(when[second] == when + lag)
+        second = second[first]
+        pair = known[first] & known[second]
         if not pair.any() or not power > 0:
             break
-        agreement = (sample[lag:] * sample[:-lag])[pair].mean() / power
+        agreement = (sample[first] * sample[second])[pair].mean() / power
         if agreement <= 0:
             break
         total += 2 * float(agreement)

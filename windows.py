@@ -16,6 +16,7 @@ import torch
 from errors import DataError
 
 AHEAD = 1 << 17  # windows of an epoch that are located at once
+FAR = 1 << 40  # between the places of windows of two rows
 BLOCK = 1 << 20  # windows whose positions are held: 16 MB at most, however many windows there are
 
 
@@ -69,6 +70,11 @@ class Index:
     def targets(self) -> np.ndarray:
         """Where every window's target begins, int64 [n]: a position on the flat axis; for whole-row targets the row."""
         return self.rows() if self.shift is None else self.starts() + self.shift
+
+    def places(self) -> np.ndarray:
+        """Where every window is in time, int64 [n]: a stride apart they differ by 1, rows are far apart."""
+        places: np.ndarray = self.starts() // self.stride + self.rows() * FAR
+        return places
 
     @property
     def span(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import metrics
 import tasks
 from tasks.forecast.levels import Levels, by_series, calibrated, sizes, usual, with_median
 
@@ -59,12 +60,13 @@ def test_margins_are_in_proportion_to_the_scale_of_a_series():
     pred, reference = np.zeros_like(truth), usual(scale)
     assert reference == [37.0] and sizes(scale, np.array([0, 3, 4]), reference)[:, 0].tolist() == [1 / 37, 1, 1]
     size = sizes(scale, rows, reference)
-    margin, independent = calibrated(truth, (pred, pred), 0.9, rows, size)
+    when = np.arange(1200)
+    margin, independent = calibrated(truth, (pred, pred), 0.9, when, size)
     assert independent > 900
     band = Levels((), ()).band(pred, {"margin": margin}, 1, size)
     told = by_series(truth, band, rows, "abcde")
     assert all(0.87 < share < 0.93 for share in told["of"].values()) and list(told["of"]) == ["a", "b", "c"]
-    margin, _ = calibrated(truth, (pred, pred), 0.9, rows, None)
+    margin = torch.from_numpy(metrics.conformal_margin(truth, pred, pred, 0.9))
     alike = by_series(truth, Levels((), ()).band(pred, {"margin": margin}, 1, None), rows, "abcde")
     assert alike["of"]["a"] == 1 and alike["of"]["c"] < 0.75 and alike["least"] == alike["of"]["c"]
 

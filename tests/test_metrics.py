@@ -369,12 +369,14 @@ def test_windows_that_overlap_count_for_less(reach, expected):
     draws = rng.normal(size=(40_000 + reach, 2, 3))
     total = np.cumsum(np.concatenate([np.zeros((1, 2, 3)), draws]), axis=0)
     score = (total[reach:] - total[:-reach])[:40_000]
-    rows = np.repeat(np.arange(4), 10_000)
-    assert metrics.alike(score, rows) == pytest.approx(expected, rel=0.1)
+    when = np.arange(40_000) + np.repeat(np.arange(4), 10_000) * 10**6  # four series
+    assert metrics.alike(score, when) == pytest.approx(expected, rel=0.1)
     gappy = np.where(rng.random(score.shape) < 0.2, np.nan, score)
-    assert metrics.alike(gappy, rows) == pytest.approx(expected, rel=0.15)
-    assert metrics.alike(np.zeros((5, 1, 1)), np.zeros(5)) == 1
-    assert metrics.alike(score, np.arange(40_000)) == 1  # a series each: no neighbours
+    assert metrics.alike(gappy, when) == pytest.approx(expected, rel=0.15)
+    kept = np.flatnonzero(rng.random(40_000) < 0.7)  # windows that a gap took away
+    assert metrics.alike(score[kept], when[kept]) == pytest.approx(expected, rel=0.15)
+    assert metrics.alike(np.zeros((5, 1, 1)), np.arange(5)) == 1
+    assert metrics.alike(score, 10**6 * np.arange(40_000)) == 1  # none is beside another
 
 
 def test_margins_of_dependent_windows_are_wider_and_cover_better():

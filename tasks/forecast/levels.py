@@ -99,7 +99,7 @@ def sizes(scale: np.ndarray, rows: np.ndarray, reference: Sequence[float]) -> np
 
 
 def calibrated(
-    truth: np.ndarray, ends: Band, coverage: float, rows: np.ndarray, size: np.ndarray | None
+    truth: np.ndarray, ends: Band, coverage: float, when: np.ndarray, size: np.ndarray | None
 ) -> tuple[torch.Tensor, float]:
     """Split-conformal margins [K, H] for a series of the usual scale, in proportion to which others are scored.
 
@@ -107,7 +107,7 @@ def calibrated(
     ----------
     truth, ends : [n, K, H]; NaN in truth does not count.
     coverage : the share of truths that the intervals should contain.
-    rows : the series of each window [n].
+    when : the places of the windows [n], see `metrics.alike`.
     size : as in `Levels.band`.
 
     Returns
@@ -116,7 +116,7 @@ def calibrated(
     """
     own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
     y, low, high = truth / own, ends[0] / own, ends[1] / own
-    each = metrics.alike(np.maximum(low - y, y - high), rows)
+    each = metrics.alike(np.maximum(low - y, y - high), when)
     return torch.from_numpy(metrics.conformal_margin(y, low, high, coverage, each)), len(y) / each
 
 

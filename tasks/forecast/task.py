@@ -322,13 +322,13 @@ class Forecast(Task):
             return {}
         assert eval_context is not None
         truth, pred = val.judged()
-        rows, reference = val.index.rows(), {}
+        rows, when, reference = val.index.rows(), val.index.places(), {}
         size = None
         if eval_context.series.n_rows > 1:
             scale = self._scales(eval_context)
             reference = {"scale": usual(scale)}
             size = sizes(scale, rows, reference["scale"])
-        margin, independent = calibrated(truth, self.levels.ends(pred, len(names)), self.coverage, rows, size)
+        margin, independent = calibrated(truth, self.levels.ends(pred, len(names)), self.coverage, when, size)
         counts = {"windows": len(truth), "independent_windows": round(independent, 1)}
         return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", **counts, **reference}
 
