@@ -20,6 +20,8 @@ import tasks
 from sources.synthetic import write_wide
 from tasks.base import Task
 
+from .hints import wrong
+
 
 @dataclass(frozen=True)
 class Done:
@@ -56,7 +58,16 @@ def go(folder: Path, *words: object) -> Done:
     argv = shlex.split(" ".join(map(str, words)))
     with standing_in(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run.main(argv)
-    return Done(code, out.getvalue(), err.getvalue(), folder)
+    done = Done(code, out.getvalue(), err.getvalue(), folder)
+    check_hint(argv, done.err)
+    return done
+
+
+def check_hint(argv: list[str], err: str) -> None:
+    """What a hint names can be typed with the task of the command that it answers."""
+    task = argv[argv.index("--task") + 1] if "--task" in argv[:-1] else ""
+    hints = [line for line in err.splitlines() if line.startswith("  hint: ")]
+    assert not [one for hint in hints for one in wrong(hint, task if task in tasks.names() else "")], hints
 
 
 def good(folder: Path, *words: object) -> Path:
