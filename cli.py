@@ -245,7 +245,7 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
         problems += found
     for name in ("optimizer_args", "scheduler_args"):
         core[name] = {key: typed(value) for key, value in core[name].items()}
-    problems += _check_together(core)
+    problems += _check_together(core, given)
     problems += _check_kind(core | options, given)
     refuse(problems, hint=f"{PROG} --help lists the flags" if any("unknown flag" in p for p in problems) else "")
     return RunConfig(**core, options=options, given=given)
@@ -297,7 +297,7 @@ def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str
     return {key: values[key] for key in values if key in given}, problems
 
 
-def _check_source(core: Mapping[str, Any]) -> list[str]:
+def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     """Where the data come from: files, a database, or --demo."""
     problems = []
     for name in ("csv", "npz", "db"):
@@ -311,6 +311,10 @@ def _check_source(core: Mapping[str, Any]) -> list[str]:
         problems.append("--csv FILE... (or --npz FILE, --db URL, or --demo) is required")
     if core["db"] and not is_address(core["db"]) and not core["db"].startswith("embedded:"):
         problems.append(f"--db takes {ADDRESS_FORMS}")
+    usual = {flag.name: flag.default for flag in core_flags()}
+    for name in ("label_src_ch", "drop_label_from_x", "label_offset"):
+        if core["labels"] and name in given and core[name] != usual[name]:
+            problems.append(f"--{name.replace('_', '-')} does nothing with --labels, whose file gives the labels")
     if core["db_query"] and not core["db"]:
         problems.append("--db-query needs --db")
     return problems
@@ -342,11 +346,11 @@ def _check_stage(core: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _check_together(core: Mapping[str, Any]) -> list[str]:
+def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     problems = []
     if not core["mode"]:
         problems.append("--mode is required: train, finetune, infer")
-    problems += _check_source(core)
+    problems += _check_source(core, given)
     if core["split_sizes"] and len(core["split_sizes"]) != 3:
         problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
     if core["split_sizes"] and core["split_mode"] == "group":

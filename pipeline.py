@@ -21,6 +21,7 @@ import optim
 import restore
 import splits
 import tasks
+from backbones import backbone_class, hyper
 from checkpoint import Checkpoint
 from config import RunConfig, refuse
 from data import Series
@@ -33,7 +34,7 @@ from learner import Learner
 from metrics import clean_json
 from predictor import Inference
 from rundir import OnEpoch, RunDir, run_name, write_json
-from sources.kinds import idle
+from sources.kinds import idle, idle_training
 from splits import Split
 from tasks.base import Task
 
@@ -254,6 +255,7 @@ def learn(
     """
     optim.check(config, device)
     run_data, task, start = open_data(config, argv)
+    _tell_idle(run_data.config)
     folds = dataset.make_splits(run_data)
     _tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
@@ -299,6 +301,13 @@ def _finished(directory: RunDir, run_data: RunData) -> bool:
     if any(longer):
         directory.reopen(finished)
     return finished and not any(longer)
+
+
+def _tell_idle(config: RunConfig) -> None:
+    """Tell which given flags a closed form has no use for; a blend may hold members that are trained."""
+    if backbone_class(config.backbone).closed_form and "members" not in hyper(config.backbone):
+        told = idle_training(config.backbone, vars(config), tasks.usual(config.task), config.given)
+        data.tell([told] if told else [])
 
 
 def _name(run_data: RunData, task: Task) -> str:

@@ -33,6 +33,10 @@ READS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("groups", "nan"), (*_TABLES, "npz")),
     **dict.fromkeys(("header", "index"), ("wide",)),
 }
+BY_STEPS = (  # flags for backbones that are trained by steps
+    "epochs", "batch_size", "lr", "weight_decay", "optimizer", "optimizer_args", "scheduler", "scheduler_args",
+    "patience", "clip",
+)  # fmt: skip
 INSTEAD = {"columns": "--csv names the wide files to read"}
 
 
@@ -91,3 +95,11 @@ def _uses(reads: Sequence[str]) -> list[str]:
     both = {"long": ("wide", "--csv"), "wide": ("long", ""), "query": ("tables", "--db"), "tables": ("query", "")}
     uses = (both[kind][1] if kind in both and both[kind][0] in reads else KINDS[kind] for kind in reads)
     return [use for use in uses if use]
+
+
+def idle_training(backbone: str, values: Mapping[str, Any], usual: Mapping[str, Any], given: Container[str]) -> str:
+    """A warning of the given flags that say how to train by steps, for a backbone that is solved; "" without any."""
+    names = [name for name in BY_STEPS if name in given and values[name] != usual[name]]
+    flags = ", ".join("--" + name.replace("_", "-") for name in names)
+    do = "does" if len(names) == 1 else "do"
+    return f"warning: {flags} {do} nothing: {backbone} is solved at once; --backbone gru is trained" if names else ""

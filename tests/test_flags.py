@@ -13,6 +13,7 @@ import tasks
 from errors import TsrunError, UsageError
 from sources.kinds import KINDS, READS
 
+from .runs import go
 from .test_layouts import refit
 
 VALUES = {  # a value that is not the default, for the flags that want one of their own
@@ -156,3 +157,18 @@ def test_a_flag_at_its_default_does_no_harm(task):
         value = usual[flag.name]
         if (flag.reads or flag.name in READS) and flag.kind is not bool and value not in ("", ()):
             cli.parse([*words(task, kind), flag.option, str(value)])
+
+
+@pytest.mark.parametrize("more", ["--label-src-ch 1", "--drop-label-from-x", "--label-offset 2"])
+def test_a_channel_for_the_label_is_none_beside_labels(more):
+    line = f"--mode train --task classify --csv a.csv --labels y.csv {more}"
+    with pytest.raises(UsageError, match=f"{more.split()[0]} does nothing with --labels"):
+        cli.parse(line.split())
+    cli.parse([*line.split()[:8], "--label-src-ch", "0", "--label-offset", "1"])
+
+
+def test_flags_of_training_are_told_where_nothing_is_trained_by_steps(tmp_path):
+    line = "--mode train --task forecast --demo --context-len 24 --horizon 6 --dry-run --lr 0.1 --epochs 3"
+    told = go(tmp_path, line).err
+    assert "warning: --epochs, --lr do nothing: ridge_ensemble is solved at once; --backbone gru is trained" in told
+    assert "do nothing" not in go(tmp_path, line, "--backbone dlinear").err
