@@ -1,7 +1,7 @@
 """Times as text, read into stamps: int64 nanoseconds since 1970 (see readers/clock.py).
 
-Dates are never guessed: ISO 8601 first, then day and month before the year where only one order fits every cell,
-then nothing.
+Dates are never guessed: ISO 8601 first, then another order of day, month and year if it is known or only one fits every
+cell (readers/written.py), then numbers that count steps, then nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from errors import DataError, UsageError, nearest
+from readers import written
 from readers.clock import DAY, Clock, fixed_offset, offset_text
 from readers.dialect import MISSING
 
@@ -24,7 +25,8 @@ ISO_HINT = "write times as 2016-07-01 00:00:00 or 2016-07-01 00:00:00+02:00, or 
 _EPOCH = re.compile(r"\d{9,}(\.\d*)?")
 _UNITS = (("seconds", 10**8, 10**10, 10**9), ("milliseconds", 10**12, 10**13, 10**6))  # name, least, below, ns
 _COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])")  # YYYYMMDDHH, or seconds
-_DAY_MONTH = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}(?:( )\d{1,2}:\d\d(:\d\d)?)?")
+_COUNT = re.compile(r"[+-]?\d{1,8}(\.\d{1,6})?")
+_UTC = re.compile(r" (?:UTC|GMT)$")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
 _RELATIVE = ("now", "today")  # to pandas these are the time of reading
@@ -32,11 +34,15 @@ _RELATIVE = ("now", "today")  # to pandas these are the time of reading
 
 @dataclass(frozen=True)
 class Stamps:
-    """A column of times. `zones` are the offsets written in it, none where the times are naive."""
+    """A column of times. `zones` are the offsets written in it, none where the times are naive.
+
+    counted : the cells count steps, such as cycles, and `times` are their numbers, in units of the last decimal.
+    """
 
     times: np.ndarray  # int64 ns [n], local time where naive, else UTC
     zones: frozenset[str]
     note: str = ""
+    counted: bool = False
 
 
 def check_zone(tz: str) -> None:
@@ -82,12 +88,13 @@ def parsed_stamps(column: Any) -> Stamps | None:
     return Stamps(times.asi8, frozenset([zone] if zone else []))
 
 
-def read_stamps(cells: np.ndarray, locate: Locate) -> Stamps:
+def read_stamps(cells: np.ndarray, locate: Locate, order: str = "") -> Stamps:
     """The times of text cells.
 
     Parameters
     ----------
     cells : text [n].
+    order : that of day, month and year, where it is known: one of written.ORDERS.
     locate : gives the location of a cell by its number, for the error.
 
     Returns
@@ -103,13 +110,17 @@ def read_stamps(cells: np.ndarray, locate: Locate) -> Stamps:
     text = pandas.Series(cells, dtype=object).str.strip()
     if _EPOCH.fullmatch(text[0]):
         return _epoch(text, locate)
+    text, late = written.plain(text.str.replace(_UTC, "+00:00", regex=True))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
     bad = utc.isna() | (utc.year < 1678) | (utc.year > 2261) | text.isin(_RELATIVE).to_numpy()
-    if bad[0] and (match := _DAY_MONTH.fullmatch(text[0])):
-        return _day_month(text, match, locate)
+    if bad.any() and text.str.fullmatch(_COUNT).all():
+        return _counted(text)
+    if bad.any() and (forms := written.formats(text[0], order)):
+        times, note = written.read(text, forms, bool(order), locate, lambda at: _not_a_time(text, at, locate))
+        return Stamps(times + late, frozenset(), note)
     if bad.any():
         raise _not_a_time(text, int(np.argmax(bad)), locate)
-    times = utc.as_unit("ns").asi8
+    times = utc.as_unit("ns").asi8 + late
     zoned = text.str.contains(_ZONED).to_numpy()
     if not zoned.any():
         return Stamps(times, frozenset())
@@ -172,26 +183,11 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np
     return utc
 
 
-def _day_month(text: Any, match: re.Match[str], locate: Locate) -> Stamps:
-    """Times such as 01.07.2016 00:00, where day before month or month before day fits every cell, not both."""
-    import pandas
-
-    mark, clock, seconds = match.groups()
-    clock = (" %H:%M:%S" if seconds else " %H:%M") if clock else ""
-    orders = {"day before month": f"%d{mark}%m{mark}%Y{clock}", "month before day": f"%m{mark}%d{mark}%Y{clock}"}
-    found = {
-        order: pandas.DatetimeIndex(pandas.to_datetime(text, format=form, errors="coerce"))
-        for order, form in orders.items()
-    }
-    fits = [order for order, times in found.items() if not times.hasnans]
-    if len(fits) == 2:
-        what = f"time {text[0]!r} could be day before month or month before day, and so could all the others"
-        raise DataError(what, where=locate(0), hint=ISO_HINT)
-    if not fits:
-        raise _not_a_time(text, max(int(np.argmax(times.isna())) for times in found.values()), locate)
-    other = next(times for order, times in found.items() if order != fits[0])
-    note = f"times read as {fits[0]}: {text[int(np.argmax(other.isna()))]!r} fits no other order"
-    return Stamps(found[fits[0]].as_unit("ns").asi8, frozenset(), note)
+def _counted(text: Any) -> Stamps:
+    """Numbers of steps, such as cycles or seconds since a start."""
+    decimals = int(text.str.extract(r"\.(\d+)$")[0].str.len().fillna(0).max())
+    numbers = np.rint(text.astype(float).to_numpy() * 10**decimals).astype(np.int64)
+    return Stamps(numbers, frozenset(), "the time column counts steps: there are no dates", counted=True)
 
 
 def _epoch(text: Any, locate: Locate) -> Stamps:

@@ -1,0 +1,140 @@
+"""Dates as people write them, 31.12.2016 or 12/31/16 1:30 PM or 31-Dec-2016, read into wall times.
+
+The order of day, month and year is that of --date-order, or the only one that fits every cell: it is never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from errors import DataError
+from readers.clock import DAY
+
+ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
+_DATE = re.compile(
+    r"""(?P<first>\d{1,4}|[A-Za-z]{3,9}) (?P<mark>[ ./-]|,[ ]) (?P<second>\d{1,2}|[A-Za-z]{3,9}) (?P<other>[ ./-]|,[ ])
+        (?P<third>\d{4}|\d{1,2})""",
+    re.VERBOSE,
+)
+_CLOCK = re.compile(
+    r"""(?P<gap>[ T]|,[ ]) \d{1,2} (?P<colon>[:.]) \d\d (?P<seconds>(?P=colon) \d\d (?P<part>\.\d+)?)?
+        (?P<half>[ ]?[ap]\.?m\.?)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_HALF = re.compile(r"(?<=\d) ?[ap]\.?m\.?$", re.IGNORECASE)
+_MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?$)")
+_REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
+
+
+def formats(cell: str, order: str) -> dict[str, str]:
+    """The ways in which a cell may be a date and time that is not ISO 8601.
+
+    Parameters
+    ----------
+    cell : its text, without spaces around.
+    order : dmy, mdy or ymd where the order is known; "" where it is not.
+
+    Returns
+    -------
+    {one of ORDERS: a format of strptime}; {} for what is no such date.
+    """
+    date = _DATE.match(cell)
+    rest = cell[date.end() :] if date else ""
+    clock = _CLOCK.fullmatch(rest)
+    if not date or (rest and not clock):
+        return {}
+    made = {}
+    for name in [order] if order else ORDERS:
+        parts = _parts(date, name)
+        if parts:
+            made[name] = f"{parts[0]}{date['mark']}{parts[1]}{date['other']}{parts[2]}{_clock_format(clock)}"
+    return made
+
+
+def _parts(date: re.Match[str], order: str) -> tuple[str, ...]:
+    """The three codes of strptime for a date in an order; () where it cannot be in it."""
+    cells = (date["first"], date["second"], date["third"])
+    codes = []
+    for cell, part in zip(cells, order, strict=True):
+        if part == "m" and cell.isalpha():
+            codes.append("%b")
+        elif cell.isalpha() or (part == "y" and len(cell) not in (2, 4)) or (part != "y" and len(cell) > 2):
+            return ()
+        else:
+            codes.append("%Y" if len(cell) == 4 else f"%{part}")
+    return tuple(codes)
+
+
+def _clock_format(clock: re.Match[str] | None) -> str:
+    if clock is None:
+        return ""
+    colon = clock["colon"]
+    seconds = f"{colon}%S{'.%f' if clock['part'] else ''}" if clock["seconds"] else ""
+    return f"{clock['gap']}{'%I' if clock['half'] else '%H'}{colon}%M{seconds}{' %p' if clock['half'] else ''}"
+
+
+def plain(text: Any) -> tuple[Any, np.ndarray]:
+    """Cells with `AM` and `PM` for any spelling of these, `Jan` for January, 24:00 as the 00:00 of the day after.
+
+    Parameters
+    ----------
+    text : a pandas column of n cells.
+
+    Returns
+    -------
+    The cells, and what to add to their times: int64 ns [n].
+    """
+    late = text.str.contains(_MIDNIGHT).to_numpy(bool)
+    if late.any():
+        text = text.str.replace(_MIDNIGHT, "00", regex=True)
+    if _HALF.search(text[0]):
+        text = text.str.replace(_HALF, lambda half: f" {half[0].strip()[0].upper()}M", regex=True)
+    if _REST_OF_MONTH.search(text[0]) or "May" in text[0]:
+        text = text.str.replace(_REST_OF_MONTH, "", regex=True)
+    return text, late * DAY
+
+
+def read(
+    text: Any, known: dict[str, str], asked: bool, locate: Callable[[int], str], not_a_time: Callable[[int], DataError]
+) -> tuple[np.ndarray, str]:
+    """Cells as wall times.
+
+    Parameters
+    ----------
+    text : a pandas column of n cells, as `plain` returns them.
+    known : the `formats` of the first cell.
+    asked : whether --date-order gave the order.
+    locate : gives the location of a cell by its number.
+    not_a_time : the error for the cell of a number.
+
+    Returns
+    -------
+    (wall times int64 ns [n], the note on the order or "").
+
+    Raises
+    ------
+    DataError : at the first cell that fits no order, and where several fit all cells.
+    """
+    import pandas
+
+    found = {
+        order: pandas.DatetimeIndex(pandas.to_datetime(text, format=form, errors="coerce"))
+        for order, form in known.items()
+    }
+    fits = [order for order, times in found.items() if not times.hasnans]
+    if not fits:
+        raise not_a_time(max(int(np.argmax(times.isna())) for times in found.values()))
+    if len(fits) > 1:
+        what = f"time {text[0]!r} could be {' or '.join(ORDERS[order] for order in fits)}, and so could all the others"
+        raise DataError(what, where=locate(0), hint=" or ".join(f"--date-order {order}" for order in fits))
+    order = fits[0]
+    others = [times for name, times in found.items() if name != order]
+    note = ""
+    if not asked and others:
+        misfit = max(int(np.argmax(times.isna())) for times in others)
+        note = f"times read as {ORDERS[order]}: {text[misfit]!r} fits no other order"
+    return found[order].as_unit("ns").asi8, note
