@@ -125,6 +125,15 @@ class RunConfig:
     index: str = _flag("auto", "Data", "whether the first column is a row id", choices=("auto", "yes", "no"))
     sep: str = _flag(",", "Data", "field separator")
     decimal: str = _flag(".", "Data", "decimal mark", choices=(".", ","))
+    thousands: str = _flag(
+        "", "Data", "mark between groups of three digits, as in 1,234", choices=(",", ".", "'", "space", "none")
+    )
+    date_order: str = _flag(
+        "", "Data", "order of day, month and year in dates such as 01/02/2024", choices=("dmy", "mdy", "ymd")
+    )
+    na: tuple[str, ...] = _flag(
+        (), "Data", "further marks of missing values: -9999, n.a. (always: empty cells, NA, nan, null)", metavar="MARK"
+    )
     nan: str = _flag("error", "Data", "how to handle missing values", choices=("error", "drop", "ffill", "zero"))
 
     context_len: int | None = _flag(

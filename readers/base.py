@@ -69,7 +69,9 @@ class Reader(ABC):
         ----------
         asked : what the flags say about CSV files.
         """
-        return replace(asked, sep=",", decimal=".", header="yes" if self.named_columns else asked.header)
+        return replace(
+            asked, sep=",", decimal=".", thousands="none", header="yes" if self.named_columns else asked.header
+        )
 
     def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
         """The files that a configuration names, as one Series: wide tables, or long ones with --time-col.
@@ -88,7 +90,8 @@ class Reader(ABC):
         from readers.wide import read_wide
 
         paths = expand_paths(config.csv)
-        common = {name: vars(config)[name] for name in ("sep", "decimal", "nan", "labels", "groups")}
+        shared = ("sep", "decimal", "na", "thousands", "date_order", "nan", "labels", "groups")
+        common = {name: vars(config)[name] for name in shared}
         if not config.time_col:
             return read_wide(paths, header=config.header, index=config.index, **common)
         return read_long(

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from errors import DataError
-from readers.dialect import MISSING
+from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
+from readers.marks import check_thousands, may_hide_thousands, missing_hint, number_hint
+from readers.missing import suspect
 from readers.paths import abridge
 
 AT_ONCE = 64  # columns held as text at a time
+MOST_TRIED = 100  # kinds of cells that are tried with other marks
 SHOWN = 24  # letters of a cell that a note shows
 MOST_NUMBERED = 8  # channels that a message lists
 
@@ -63,7 +66,8 @@ def parse(
     import pandas
 
     # A list for each column costs time a column, and only ids need it: the id NA is no missing value.
-    missing: Any = [*MISSING, " "] if len(keys) == 1 else {name: [*MISSING, " "] for name in columns}
+    marks = [*MISSING, " ", *text.dialect.na]
+    missing: Any = marks if len(keys) == 1 else dict.fromkeys(columns, tuple(marks))
     options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1])}
     kinds: dict[str, Any] = dict.fromkeys(keys[1:], object)
     try:
@@ -72,12 +76,13 @@ def parse(
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
     except ValueError:  # a cell that the parser does not accept as a number
         frame = text.frame(names, [*keys, *columns], dtype=kinds, **options)
-    odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf"} - set(keys)
+    odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
     values = np.full((len(columns), len(frame)), np.nan, number)
     for channel, name in enumerate(columns):
         if name not in odd:
             values[channel] = frame[name]
     odd |= _truths(text, names, columns, values)
+    _check_thousands(text, names, columns, values)
     numbers, left, wrong = _read_again(text, names, [name for name in columns if name in odd], asked)
     for name, found in numbers.items():
         values[columns.index(name)] = found
@@ -87,7 +92,17 @@ def parse(
         raise _not_a_number(text, names, name, wrong.get(name) or left[name], [k for k in kept if k not in wrong])
     if left:
         values = values[[name not in left for name in columns]]
-    return Parsed(frame[list(keys)], tuple(kept), values, _left_out(left, kept, columns))
+    notes = [suspect(given, f"column {name}", "lines") for name, given in zip(kept, values, strict=True)]
+    return Parsed(frame[list(keys)], tuple(kept), values, (*_left_out(left, kept, columns), *filter(None, notes)))
+
+
+def _check_thousands(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:
+    """DataError at a column whose decimal mark may be one of thousands."""
+    if text.dialect.thousands or not text.written:
+        return
+    odd = [name for name, given in zip(columns, values, strict=True) if may_hide_thousands(given)]
+    for name, words in _words(text, names, odd):
+        check_thousands(words.kinds, text.dialect, f"{text.path}, column {name!r}")
 
 
 def _truths(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> set[str]:
@@ -115,7 +130,7 @@ def _read_again(
     for name, words in _words(text, names, odd):
         if None not in words.numbers:
             numbers[name] = np.array(words.numbers)[words.codes]
-        elif not asked and not any(map(text.dialect.is_like_number, words.kinds)):
+        elif not asked and not _some_number(words, text.dialect):
             left[name] = words
         else:
             wrong[name] = words
@@ -143,6 +158,12 @@ def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iter
             yield name, _Words(kinds, list(map(text.dialect.number, kinds)), codes)
 
 
+def _some_number(words: _Words, dialect: Dialect) -> bool:
+    """Whether some cells of a column are numbers, or would be with another flag."""
+    known = any(number is not None and number == number for number in words.numbers)
+    return known or any(number_hint([kind], dialect) for kind in words.kinds[:MOST_TRIED])
+
+
 def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
     """The note on columns of text; where the numbers of channels shift with them, it gives these."""
     if not left:
@@ -165,13 +186,15 @@ def _not_a_number(text: LongText, names: Sequence[str], name: str, words: _Words
     """The error for the first cell of a column that is not a number; `good` are the columns without one."""
     kind = words.numbers.index(None)
     cell = words.kinds[kind]
-    if text.dialect.swapped.is_number(cell):
-        hint = f"--decimal '{text.dialect.swapped.decimal}'"
+    if number_hint([cell], text.dialect):
+        odd = [each for each, number in zip(words.kinds, words.numbers, strict=True) if number is None]
+        plain = [each for each in words.kinds if text.dialect.is_number(each)]
+        hint = number_hint([*odd, *plain], text.dialect) or number_hint([cell], text.dialect)
     elif good:
         some = shlex.join(good) if len(good) <= MOST_NUMBERED else "NAME..."
-        hint = f"a missing value is an empty cell, NA, nan or null; --columns {some} leaves the column out"
+        hint = f"{missing_hint(cell)}; --columns {some} leaves the column out"
     else:
-        hint = "a missing value is an empty cell, NA, nan or null"
+        hint = missing_hint(cell)
     line = text.locate(int(np.argmax(words.codes == kind)))
     what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"
     return DataError(what, where=f"{line}:{names.index(name) + 1}", hint=hint)

@@ -83,7 +83,9 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     return _read_table(text, wanted, locate, table.sha256, table.bytes, table.notes)
 
 
-def read_answer(text: bytes, path: Path, id_col: str, columns: tuple[str, ...] | None) -> LongFile:
+def read_answer(
+    text: bytes, path: Path, id_col: str, columns: tuple[str, ...] | None, na: Sequence[str] = ()
+) -> LongFile:
     """The answer to a query, read as a long file.
 
     Parameters
@@ -92,13 +94,14 @@ def read_answer(text: bytes, path: Path, id_col: str, columns: tuple[str, ...] |
     path : the file of the query; a location in a message is this file and the row of the answer, counted from 1.
     id_col : the column of the row ids; "" for none.
     columns : the channels wanted; None for all others.
+    na : marks of missing values.
 
     Raises
     ------
     DataError : as in `read_file`.
     UsageError : the id is the column of the time.
     """
-    answer = Answer(text.rstrip(b"\n"), path, Dialect(",", ".", "yes", "no"))
+    answer = Answer(text.rstrip(b"\n"), path, Dialect(",", ".", "yes", "no", tuple(na), "none"))
     time = answer.header()[0]
     if time == id_col:
         raise UsageError("the first column of a query is the time", where=f"--id-col {id_col}")
@@ -117,7 +120,7 @@ def _read_table(
     parsed = parse(text, names, needed[:keys], needed[keys:], wanted.columns is not None, wanted.number)
     stamps = parsed_stamps(parsed.keys[wanted.time])
     if stamps is None:
-        stamps = read_stamps(_read_text(text, names, wanted.time), text.locate)
+        stamps = read_stamps(_read_text(text, names, wanted.time), text.locate, text.dialect.dates)
     ids = _ids(parsed.keys[wanted.id], text) if wanted.id else None
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(

@@ -6,7 +6,8 @@ import csv
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from errors import DataError, UsageError
@@ -17,14 +18,32 @@ _MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 
 
+THOUSANDS = {",": ",", ".": ".", "'": "'", "space": " "}  # what may separate thousands, by name
+
+
+@lru_cache
+def _groups(mark: str) -> re.Pattern[str]:
+    return re.compile(rf"[+-]?\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+")
+
+
 @dataclass(frozen=True)
 class Dialect:
-    """What the flags say about a file: `header` and `index` are auto, yes or no. UsageError for what cannot be."""
+    """What the flags say about a file. UsageError for what cannot be.
+
+    sep, decimal : what separates cells, and whole numbers from fractions.
+    header, index : whether there is a header, and whether there are row ids: auto, yes or no.
+    na : marks of missing values beside MISSING, text or numbers.
+    thousands : what separates groups of three digits: one of THOUSANDS or its name; none for certainly nothing.
+    dates : the order of day, month and year, such as dmy; "" where the cells must show it.
+    """
 
     sep: str = ","
     decimal: str = "."
     header: str = "auto"
     index: str = "auto"
+    na: tuple[str, ...] = ()
+    thousands: str = ""
+    dates: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sep", {"\\t": "\t", "tab": "\t"}.get(self.sep, self.sep))
@@ -32,7 +51,11 @@ class Dialect:
             raise UsageError(f"{self.sep!r} cannot separate cells", where="--sep", hint="one of ',' ';' '|' '\\t' ' '")
         if self.decimal not in (".", ","):
             raise UsageError(f"{self.decimal!r} cannot be the decimal mark", where="--decimal", hint="'.' or ','")
-        if self.decimal == self.sep:
+        object.__setattr__(self, "na", tuple(mark.strip() for mark in self.na))
+        object.__setattr__(self, "thousands", THOUSANDS.get(self.thousands, self.thousands))
+        if self.thousands == self.decimal:
+            object.__setattr__(self, "decimal", "," if self.decimal == "." else ".")
+        elif self.decimal == self.sep:
             raise UsageError("the same as --sep", where="--decimal", hint="--sep ';' --decimal ','")
         for flag, value in (("header", self.header), ("index", self.index)):
             if value not in ("auto", "yes", "no"):
@@ -41,11 +64,30 @@ class Dialect:
     def number(self, cell: str) -> float | None:
         """The cell's value: NaN where it is missing, None where it is text."""
         text = cell.strip()
-        if text.casefold() in _MISSING_FOLDED:
+        if self.thousands == " ":
+            text = text.replace("\u202f", " ").replace("\xa0", " ")
+        if text.casefold() in _MISSING_FOLDED or text in self.na:
             return float("nan")
+        if self.grouped:
+            whole, mark, rest = text.partition(self.decimal)
+            if self.thousands in whole and not _groups(self.thousands).fullmatch(whole):
+                return None
+            text = whole.replace(self.thousands, "") + mark + rest
         if self.decimal == ",":
             text = text.replace(".", "?").replace(",", ".")
-        return float(text) if _NUMBER.fullmatch(text) else None
+        value = float(text) if _NUMBER.fullmatch(text) else None
+        return float("nan") if value in self.na_numbers else value
+
+    @property
+    def grouped(self) -> bool:
+        """Whether numbers may have marks between groups of three digits."""
+        return self.thousands not in ("", "none")
+
+    @cached_property
+    def na_numbers(self) -> frozenset[float | None]:
+        """The marks of missing values that are numbers."""
+        plain = replace(self, na=())
+        return frozenset(plain.number(mark) for mark in self.na) - {None}
 
     def is_text(self, cell: str) -> bool:
         """Whether the cell holds text: neither a number nor a missing value."""
@@ -63,7 +105,7 @@ class Dialect:
     @property
     def swapped(self) -> Dialect:
         """A dialect with the other decimal mark."""
-        return Dialect(";", "," if self.decimal == "." else ".")
+        return Dialect(";", "," if self.decimal == "." else ".", na=self.na)
 
     def split(self, lines: Sequence[str], path: Path, first_line: int = 1) -> list[list[str]]:
         """The cells of each line, without quotes.
@@ -127,28 +169,6 @@ def width_error(path: Path, line: int, *, found: int, expected: int) -> DataErro
     """
     what = f"row has {found} field{'s' * (found != 1)}, expected {expected} as in the first row"
     return DataError(what, where=f"{path}:{line}")
-
-
-def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
-    """The error for a cell that should be a number, with the flag that may help.
-
-    Parameters
-    ----------
-    path : the file.
-    line, column : the cell's location in it, both from 1.
-    cell : its text.
-    layout, dialect : how the table was understood.
-    """
-    if line == 1:
-        hint = "--header yes if row 1 holds column names"
-    elif column == 1:
-        hint = "--index yes if column 1 holds row ids"
-    elif dialect.swapped.is_number(cell):
-        hint = f"--decimal '{dialect.swapped.decimal}'"
-    else:
-        hint = "a missing value is an empty cell, NA, nan or null"
-    what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
-    return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
 
 
 def check_dialect(line: str, dialect: Dialect, path: Path) -> None:

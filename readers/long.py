@@ -12,6 +12,7 @@ from data import Series
 from errors import DataError, UsageError, nearest
 from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_file
+from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, merge_notes
@@ -33,6 +34,9 @@ def read_long(
     tz: str = "",
     sep: str = ",",
     decimal: str = ".",
+    na: Sequence[str] = (),
+    thousands: str = "",
+    date_order: str = "",
     nan: str = "error",
     labels: Path | str = "",
     groups: Path | str = "",
@@ -49,7 +53,7 @@ def read_long(
         has a value become `after`.
     resample : a step such as 1h; values are averaged over it. "" leaves the lines as they are.
     tz : the zone of times without an offset, in which all are shown. "" where that is unknown.
-    sep, decimal : how a CSV is written.
+    sep, decimal, na, thousands, date_order : how a CSV is written, see `Dialect`.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
 
@@ -58,7 +62,7 @@ def read_long(
     UsageError : an option that does not exist, or options that contradict each other.
     DataError : a file, line, cell, time or step that is not in order, and a missing value under `nan` error.
     """
-    dialect = Dialect(sep, decimal, "yes", "no")
+    dialect = Dialect(sep, decimal, "yes", "no", tuple(na), thousands, date_order)
     if not paths:
         raise UsageError("no file given", where="--csv")
     if time_col == id_col:
@@ -87,14 +91,12 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     channels = files[0].columns
     ahead = _known(known, channels)
     rows, turned = oldest_first(join(files))
-    rows, notes = set_zone(rows, tz)
-    check_order(rows, averaged=target is not None)
-    if target:
-        target = replace(target, tz=rows.tz)
-        rows, means = average(rows, target)
-        notes += means
-    check_lengths(rows)
-    clock = target or common_clock(rows)
+    notes: list[str] = []
+    clock = None
+    if steps_counted(rows, resample=resample, tz=tz):
+        check_lengths(rows)
+    else:
+        rows, clock, notes = _on_clock(rows, target, tz)
     rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
     gaps, filled = _fill(rows, channels, nan)
     values = narrowed(rows.values, rows.offsets)
@@ -105,12 +107,24 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
         rows=rows.names,
         sources=tuple(file.source for file in files),
         notes=(*merge_notes((file.path, file.notes) for file in files), *turned, *notes, *gaps),
-        time=rows.times,
+        time=None if clock is None else rows.times,
         clock=clock,
         known=tuple(known),
         after=None if after is None else after.astype(values.dtype),
         filled=filled,
     )
+
+
+def _on_clock(rows: Rows, target: Clock | None, tz: str) -> tuple[Rows, Clock, list[str]]:
+    """The rows in order and on a clock, that of --resample or else their own; and notes."""
+    rows, notes = set_zone(rows, tz)
+    check_order(rows, averaged=target is not None)
+    if target:
+        target = replace(target, tz=rows.tz)
+        rows, means = average(rows, target)
+        notes += means
+    check_lengths(rows)
+    return rows, target or common_clock(rows), notes
 
 
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect) -> list[LongFile]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class LongText:
     text: bytes
     path: Path
     dialect: Dialect
+    written: ClassVar[bool] = True  # by people and devices, who choose marks, not by this program
 
     @cached_property
     def quoted(self) -> bool:
@@ -125,6 +126,8 @@ class LongText:
 
 class Answer(LongText):
     """The answer to a query, as CSV text; `path` is the file with the query."""
+
+    written = False
 
     def locate(self, record: int) -> str:
         """`path, row N` of a row of the answer."""

@@ -8,6 +8,9 @@ from errors import DataError, UsageError
 
 POLICIES = ("error", "drop", "ffill", "zero")
 HINT = "--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0"
+MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)  # for missing values
+HUGE = 1e20  # as netCDF writes for a missing value
+LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
@@ -45,6 +48,42 @@ def counted(missing: int, infinite: int) -> str:
     missing, infinite : numbers of values.
     """
     return f"{missing:,} missing and {infinite:,} infinite values"
+
+
+def suspect(values: np.ndarray, where: str, what: str) -> str:
+    """The note on a number that is repeated and far from all others, and is one that devices write for a missing value.
+
+    Parameters
+    ----------
+    values : of any shape. where : what holds them, such as a column. what : what they are, for their count.
+
+    Returns
+    -------
+    The note; "" where there is no such number.
+    """
+    known = values[np.isfinite(values)]
+    if known.size < LEAST:
+        return ""
+    for mark, ahead in ((known.min(), 1), (known.max(), -1)):
+        if not _is_mark(float(mark)) or (count := int((known == mark).sum())) < TWICE:
+            continue
+        others = known[known != mark]
+        if not others.size:
+            continue
+        near = float(others.min() if ahead > 0 else others.max())
+        low, high = np.quantile(others, (0.25, 0.75))
+        if abs(near - float(mark)) > high - low:
+            text = f"{float(mark):.7g}"
+            question = f"a mark for missing values? --na {text}"
+            return f"warning: {where} holds {text} in {count:,} {what}, and the next value is {near:.7g}: {question}"
+    return ""
+
+
+def _is_mark(value: float) -> bool:
+    """Whether devices write a number for a missing value: -999, 9999, -99.9, -200, the ends of integers, 1e20."""
+    digits = f"{abs(value):.7g}".replace(".", "")
+    nines = len(digits) > (1 if value < 0 else 2) and len(set(digits)) == 1 and digits[0] in "789"
+    return nines or value in MARKS or abs(value) >= HUGE
 
 
 def gap_error(value: np.floating, what: str, where: str) -> DataError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from readers import register
 from readers.base import Reader, TableText
 from readers.dialect import Dialect
 from readers.files import sha256_of
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, suspect
 from readers.paths import abridge, expand_paths
 from readers.precision import narrowed
 from readers.sidecars import attach
@@ -53,6 +53,7 @@ class NpzReader(Reader):
             free=config.adapt_modality,
             wanted_by="--columns names" if columns is config.columns else BY_MODEL,
             groups=config.groups,
+            na=config.na,
             nan=config.nan,
             sep=config.sep,
             decimal=config.decimal,
@@ -79,6 +80,7 @@ def read_npz(
     free: Sequence[str] = (),
     wanted_by: str = BY_MODEL,
     groups: str = "",
+    na: Sequence[str] = (),
     nan: str = "error",
     sep: str = ",",
     decimal: str = ".",
@@ -92,6 +94,7 @@ def read_npz(
     wanted_by : who names `columns`, for the error.
     free : modalities of which all channels of the file are read, whatever `columns` says of them.
     groups : the array of groups, or a file with a line per recording; "" for the array `groups`, if there is one.
+    na : marks of missing values, of which the numbers count.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     sep, decimal : how a CSV of groups is written.
 
@@ -107,7 +110,7 @@ def read_npz(
         n, steps = archive.recordings()
         chosen, spare = _choose(archive, columns, free, wanted_by)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
-        values, filled, notes = _values(archive, chosen, offsets, nan)
+        values, filled, notes = _values(archive, chosen, offsets, nan, Dialect(na=tuple(na)).na_numbers)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
         array = "" if beside else groups
         series = Series(
@@ -126,7 +129,7 @@ def read_npz(
 
 
 def _values(
-    archive: _Archive, chosen: Sequence[_Modality], offsets: np.ndarray, nan: str
+    archive: _Archive, chosen: Sequence[_Modality], offsets: np.ndarray, nan: str, marks: Iterable[float | None]
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Values [C, N * T] of the chosen features, which of them are made up, and notes."""
     begin, total = 0, int(offsets[-1])
@@ -135,7 +138,12 @@ def _values(
     masks: list[np.ndarray] = []
     for modality in chosen:  # one at a time: a modality is held twice, never the whole file
         found = archive.numbers(modality.name).reshape(total, -1).T[modality.chosen]
-        found = narrowed(found.astype(np.float64, copy=False), offsets) if found.dtype != np.float32 else found
+        found = found.astype(np.float64, copy=False) if found.dtype != np.float32 else found
+        for mark in marks:
+            found[found == found.dtype.type(mark)] = np.nan
+        told = [suspect(given, channel, "steps") for channel, given in zip(modality.channels, found, strict=True)]
+        notes += filter(None, told)
+        found = narrowed(found, offsets)
         values = values.astype(np.promote_types(values.dtype, found.dtype), copy=False)
         part = values[begin : begin + len(found)]
         part[:] = found

@@ -272,10 +272,10 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
     if _usual(steps) >= DAY:
         steps = np.diff(Clock("D", rows.tz).wall(times))
     usual = _usual(steps)
-    heads = [infer_clock(times[:size], rows.tz) for size in HEADS]
+    heads = (infer_clock(times[:size], rows.tz) for size in HEADS)
+    named = next((head for head in heads if head and head.named), None)
     if usual == DAY and _no_weekend(Clock("D", rows.tz).wall(times)):
-        heads = [Clock("B", rows.tz)]
-    named = next((head for head in heads if head and head.calendar and head.named), None)
+        named = Clock("B", rows.tz)
     clock = named or Clock(fixed_freq(usual), rows.tz)
     if named:
         odd = clock.extend(int(times[0]), len(steps)) != times[1:]

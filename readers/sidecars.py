@@ -15,9 +15,10 @@ import numpy as np
 from data import Series
 from errors import DataError
 from readers import reader_of
-from readers.dialect import Dialect, Layout, text_error, width_error
+from readers.dialect import Dialect, Layout, width_error
 from readers.files import dialect_of, read_cells
 from readers.guess import has_names, is_id_word
+from readers.marks import text_error
 from readers.paths import abridge
 from readers.precision import narrowed
 

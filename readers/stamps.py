@@ -29,7 +29,6 @@ _COUNT = re.compile(r"[+-]?\d{1,8}(\.\d{1,6})?")
 _UTC = re.compile(r" (?:UTC|GMT)$")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
-_RELATIVE = ("now", "today")  # to pandas these are the time of reading
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def parsed_stamps(column: Any) -> Stamps | None:
         times = pandas.DatetimeIndex(column).as_unit("ns")
     except pandas.errors.OutOfBoundsDatetime:
         return None
-    if (np.abs(times.asi8 - time.time_ns()) < DAY).any():  # the cell may be one of _RELATIVE
+    if (np.abs(times.asi8 - time.time_ns()) < DAY).any():  # the cell may be one of written.RELATIVE
         return None
     zone = times.tz and offset_text(int(times.tz.utcoffset(None).total_seconds()) * 10**9)
     return Stamps(times.asi8, frozenset([zone] if zone else []))
@@ -112,10 +111,11 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "") -> Stamps:
         return _epoch(text, locate)
     text, late = written.plain(text.str.replace(_UTC, "+00:00", regex=True))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
-    bad = utc.isna() | (utc.year < 1678) | (utc.year > 2261) | text.isin(_RELATIVE).to_numpy()
+    bad = utc.isna() | (utc.year < 1678) | (utc.year > 2261) | text.isin(written.RELATIVE).to_numpy()
     if bad.any() and text.str.fullmatch(_COUNT).all():
         return _counted(text)
-    if bad.any() and (forms := written.formats(text[0], order)):
+    forms = written.formats(text[0], order) if bad.any() else {}
+    if (bad[0] and forms) or (forms and written.fit(text, forms)):
         times, note = written.read(text, forms, bool(order), locate, lambda at: _not_a_time(text, at, locate))
         return Stamps(times + late, frozenset(), note)
     if bad.any():

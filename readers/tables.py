@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, text_error, width_error
-from readers.files import decode, dialect_of, open_table, text_start, unix_lines
+from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
+from readers.files import decode, dialect_of, open_table, read_cells, text_start, unix_lines
 from readers.guess import sniff
-from readers.missing import count_gaps
+from readers.marks import check_thousands, may_hide_thousands, text_error
+from readers.missing import count_gaps, suspect
 from readers.precision import hides, judged
 
 BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
@@ -112,7 +113,11 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
         notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
     missing, infinite = count_gaps(values)
     shape = (len(values), layout.columns)
-    all_notes = (*table.notes, *notes)
+    if not dialect.thousands and may_hide_thousands(values):
+        cells, _ = read_cells(path, dialect)
+        check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
+    odd = suspect(values, "the table", "cells")
+    all_notes = (*table.notes, *notes, *([odd] if odd else []))
     return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes)
 
 
@@ -208,7 +213,7 @@ def _in_threads(
 
 def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | None:
     """A block of whole lines by the fast parser, judged; None where that parser may be wrong about it."""
-    if len(block) < SMALL or b'"' in block or b"\r" in block:
+    if len(block) < SMALL or dialect.grouped or b'"' in block or b"\r" in block:
         return None
     sep, text = dialect.sep.encode(), block + b"\n"
     n_rows = _even_rows(text, sep, layout.width)
@@ -230,7 +235,7 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | No
             skip_blank_lines=False,
             dtype=np.float64,
             decimal=dialect.decimal,
-            na_values=list(MISSING),
+            na_values=[*MISSING, *dialect.na],
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,
             engine="c",
@@ -274,7 +279,7 @@ def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect
 
 def _plain_numbers(cells: list[str], dialect: Dialect) -> np.ndarray:
     """The cells [T] where all are plain numbers, else ValueError. Python would read `1_0` as 10."""
-    if dialect.decimal != "." or any("_" in cell for cell in cells):
+    if dialect.decimal != "." or dialect.na or dialect.grouped or any("_" in cell for cell in cells):
         raise ValueError
     return np.array(cells, np.float64)
 

@@ -15,6 +15,7 @@ from errors import DataError
 from readers.clock import DAY
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
+RELATIVE = ("now", "today")  # to pandas these are the time of reading
 _DATE = re.compile(
     r"""(?P<first>\d{1,4}|[A-Za-z]{3,9}) (?P<mark>[ ./-]|,[ ]) (?P<second>\d{1,2}|[A-Za-z]{3,9}) (?P<other>[ ./-]|,[ ])
         (?P<third>\d{4}|\d{1,2})""",
@@ -50,7 +51,8 @@ def formats(cell: str, order: str) -> dict[str, str]:
     made = {}
     for name in [order] if order else ORDERS:
         parts = _parts(date, name)
-        if parts:
+        # Two digits of a year come first only where that is said: any date would be possible.
+        if parts and (order or parts[0] != "%y"):
             made[name] = f"{parts[0]}{date['mark']}{parts[1]}{date['other']}{parts[2]}{_clock_format(clock)}"
     return made
 
@@ -98,6 +100,21 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     return text, late * DAY
 
 
+def fit(text: Any, known: dict[str, str]) -> bool:
+    """Whether all cells, as `plain` returns them, have one of the `formats` of the first."""
+    return any(not times.hasnans for times in _tried(text, known).values())
+
+
+def _tried(text: Any, known: dict[str, str]) -> dict[str, Any]:
+    import pandas
+
+    text = text.mask(text.isin(RELATIVE))
+    return {
+        order: pandas.DatetimeIndex(pandas.to_datetime(text, format=form, errors="coerce"))
+        for order, form in known.items()
+    }
+
+
 def read(
     text: Any, known: dict[str, str], asked: bool, locate: Callable[[int], str], not_a_time: Callable[[int], DataError]
 ) -> tuple[np.ndarray, str]:
@@ -119,12 +136,7 @@ def read(
     ------
     DataError : at the first cell that fits no order, and where several fit all cells.
     """
-    import pandas
-
-    found = {
-        order: pandas.DatetimeIndex(pandas.to_datetime(text, format=form, errors="coerce"))
-        for order, form in known.items()
-    }
+    found = _tried(text, known)
     fits = [order for order, times in found.items() if not times.hasnans]
     if not fits:
         raise not_a_time(max(int(np.argmax(times.isna())) for times in found.values()))

@@ -145,6 +145,9 @@ def read_meter(
     tz: str = "",
     sep: str = ",",
     decimal: str = ".",
+    na: Sequence[str] = (),
+    thousands: str = "",
+    date_order: str = "",
     max_fill: float = MAX_FILL,
     sort: bool = False,
     optional: bool = False,
@@ -158,7 +161,7 @@ def read_meter(
 
     Parameters
     ----------
-    paths : the files. sep, decimal : how a CSV is written.
+    paths : the files. sep, decimal, na, thousands, date_order : how a CSV is written, see `Dialect`.
     time_col, mains_col : columns of times and mains. device_cols : {name of the channel: column}.
     tz : the zone of times without an offset, in which all are shown; "" leaves them as they are.
     sort : sorts lines by time; otherwise times that go back are an error.
@@ -171,7 +174,7 @@ def read_meter(
     """
     if not paths:
         raise UsageError("no file given", where="--csv")
-    dialect = Dialect(sep, decimal, "yes", "no")
+    dialect = Dialect(sep, decimal, "yes", "no", tuple(na), thousands, date_order)
     units = dict.fromkeys(device_cols.values(), device_unit or unit) | {mains_col: unit}
     precise = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
     number = np.float64 if precise else np.float32

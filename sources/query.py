@@ -47,7 +47,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     query = _query(file)
     check_options((config.id_col,), columns, config.resample, config.tz, config.nan)
     text, server = _ask(config, file, query)
-    table = read_answer(text, file, config.id_col, None if columns is None else tuple(columns))
+    table = read_answer(text, file, config.id_col, None if columns is None else tuple(columns), config.na)
     series = join_files([table], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)
     named = bool(config.id_col) or series.n_rows > 1

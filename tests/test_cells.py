@@ -141,6 +141,7 @@ def test_columns_of_an_npz(tmp_path):
 
 
 def test_columns_in_nilm_names_the_flags_that_do_it(tmp_path):
+    (tmp_path / "a.csv").write_text("t,mains,b\n2024-01-01,1,1\n")
     done = go(tmp_path, "--mode train --task nilm --csv a.csv --time-col t --device-cols b --columns b")
     assert done.code == 2 and "--mains-col and --device-cols name what nilm reads" in done.err
 

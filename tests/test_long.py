@@ -370,7 +370,7 @@ def test_days_and_months_are_taken_only_where_they_can_be_nothing_else(put):
     assert long.clock == Clock("15min") and long.clock.show(long.time[-1:]) == ["2016-07-13 11:45:00"]
     assert "month before day" in long.notes[0]
     message = refused(DataError, "a.csv:2: time '01.07.2016 00:00' could be", paths=[put(table(german[:12]))])
-    assert "2016-07-01 00:00:00" in message
+    assert "--date-order dmy or --date-order mdy" in message
     mixed = [*german, "07.31.2016 00:00"]
     refused(DataError, "a.csv:33: '07.31.2016 00:00' is not a date", paths=[put(table(mixed))])
 
@@ -399,12 +399,12 @@ def test_cells_that_are_no_time(put, cell, part):
 @pytest.mark.parametrize(
     ("times", "part"),
     [
-        (["1", "2", "3"], "a.csv:2: '1' is not a date and time"),
+        (["1", "2", "x"], "a.csv:2: '1' is not a date and time"),
         (["2016070100", "2016070101", "2016070102"], "a.csv:2: time '2016070100' could be"),
         (["201607010000", "201607010100", "201607010200"], "a.csv:2: '201607010000' is no"),
         (["1467331200", "1467331201", "12"], "a.csv:4: '12' is no"),
         (["1467331200", "", "1467331202"], "a.csv:3: the time is missing"),
-        (["1.7.16", "2.7.16", "3.7.16"], "a.csv:2: '1.7.16' is no"),
+        (["1.7", "2.7", "x"], "a.csv:2: '1.7' is no"),
         (["00:00", "01:00", "02:00"], "a.csv:2: '00:00' is no"),
     ],
 )

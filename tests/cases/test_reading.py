@@ -60,3 +60,36 @@ def test_the_hint_for_month_ends_can_be_followed(case):
 def test_weeks_are_whole_and_begin_on_monday(case):
     done = case("t-24").go(0)
     assert done.code == 3 and "resampled to 20 steps of W-MON" in done.err and "nothing to learn" in done.err
+
+
+def test_thousands_are_not_taken_for_decimals(case):
+    sales = case("t-16")
+    words = "--mode train --task forecast --csv sales.csv --time-col date --sep ';' --context-len 10 --horizon 3"
+    assert "hint: --thousands ','\n" in sales.go(words).err
+    done = sales.go(words, "--decimal ','")
+    assert done.code == 3 and "--thousands ',' if it is, --thousands none if these are decimals" in done.err
+    assert sales.go(words, "--thousands ','").code == 0
+    frame = pd.read_csv(sales.folder / "sales.csv", sep=";", thousands=",")
+    series = read_long([sales.folder / "sales.csv"], time_col="date", sep=";", thousands=",")
+    np.testing.assert_array_equal(series.values[0], frame["eur"])
+
+
+def test_a_mark_of_missing_values_is_told(case):
+    station = case("t-28")
+    done = station.go(0)
+    told = "column temp holds -9999 in 57 lines, and the next value is 3.4: a mark for missing values? --na -9999"
+    assert done.code == 0 and told in done.err
+    done = station.go(0, "--na -9999 --nan ffill --overwrite")
+    assert done.code == 0 and "-9999" not in done.err and "57 missing and 0 infinite values" in done.err
+
+
+def test_a_point_of_thousands_under_a_decimal_comma(case):
+    meter = case("n-08")
+    words = (
+        "--mode train --task nilm --csv meter.csv --time-col time --mains-col mains --device-cols heater --sep ';' "
+        "--resample 15min --window 24 --backbone gru --nilm-features none --epochs 1 --reference off --no-plots"
+    )
+    done = meter.go(words, "--decimal ,")
+    assert done.code == 3 and "hint: --thousands .\n" in done.err
+    done = meter.go(words, "--decimal , --thousands .")
+    assert done.code == 0 and strict(done.directory / "summary.json")["devices"]["heater"]["energy_kwh"] > 1

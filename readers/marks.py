@@ -1,0 +1,134 @@
+"""Marks within numbers: which flag would read cells that are text, and whether a decimal mark is one of thousands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from errors import DataError
+from readers.dialect import THOUSANDS, Dialect, Layout
+
+FIRST = 256  # values that are looked at before all are
+
+
+def number_hint(cells: Sequence[str], dialect: Dialect) -> str:
+    """The flag with which all of some cells are numbers, or the two between which only the user can decide.
+
+    Parameters
+    ----------
+    cells : text, of which some is no number.
+    dialect : what a number is.
+
+    Returns
+    -------
+    A hint; "" where no flag makes all of them numbers.
+    """
+    if _fits(cells, dialect):
+        return ""
+    texts = [cell for cell in cells if dialect.is_text(cell)]
+    marks = [name for name, mark in THOUSANDS.items() if any(mark in cell.strip() for cell in texts)]
+    by_thousands = [name for name in marks if _fits(cells, Dialect(";", dialect.decimal, thousands=name))]
+    by_decimal = _fits(cells, dialect.swapped)
+    if not by_thousands:
+        return f"--decimal '{dialect.swapped.decimal}'" if by_decimal else ""
+    thousands = f"--thousands {_typed(by_thousands[0])}"
+    # Another decimal mark than the usual one was asked for, and so the usual one is none.
+    if not by_decimal or dialect.decimal != "." or _counts_on(cells):
+        return thousands
+    if any(re.match(r"[+-]?0\d*[.,]", cell.strip()) for cell in cells):
+        return f"--decimal '{dialect.swapped.decimal}'"
+    return f"{thousands} if {texts[0].strip()} is above 999, --decimal '{dialect.swapped.decimal}' if it is not"
+
+
+def _typed(mark: str) -> str:
+    """A mark as one types it."""
+    return mark if mark.isalpha() or mark == "." else f"'{mark}'" if mark != "'" else '"\'"'
+
+
+def _fits(cells: Sequence[str], dialect: Dialect) -> bool:
+    return not any(map(dialect.is_text, cells))
+
+
+def _counts_on(cells: Sequence[str]) -> bool:
+    """Whether there are whole numbers of three digits, after which those with a mark of thousands go on."""
+    return any(re.fullmatch(r"[+-]?[1-9]\d\d", cell.strip()) for cell in cells)
+
+
+def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
+    """The error for a cell that should be a number, with the flag that may help.
+
+    Parameters
+    ----------
+    path : the file.
+    line, column : the cell's location in it, both from 1.
+    cell : its text.
+    layout, dialect : how the table was understood.
+    """
+    if line == 1:
+        hint = "--header yes if row 1 holds column names"
+    elif column == 1:
+        hint = "--index yes if column 1 holds row ids"
+    else:
+        hint = number_hint([cell], dialect) or missing_hint(cell)
+    what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
+    return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
+
+
+def missing_hint(cell: str) -> str:
+    """The hint for text that no flag makes a number: it may be a mark of missing values.
+
+    Parameters
+    ----------
+    cell : the text.
+    """
+    return f"--na {shlex.quote(cell.strip())} if this marks a missing value, as an empty cell, NA, nan and null do"
+
+
+def may_hide_thousands(values: np.ndarray) -> bool:
+    """Whether numbers are such as a mark of thousands makes that is read as a decimal one: 998, then 1.005.
+
+    Parameters
+    ----------
+    values : of any shape.
+    """
+    flat = values.reshape(-1)
+    return _such(flat[:FIRST], whole=False) and _such(flat, whole=True)
+
+
+def _such(values: np.ndarray, whole: bool) -> bool:
+    values = np.abs(values[np.isfinite(values)].astype(np.float64))
+    broken = values[values != np.trunc(values)]
+    if ((broken < 1) | (broken >= 1000)).any() or (np.abs(broken * 1000 - np.rint(broken * 1000)) > 0.05).any():
+        return False
+    others = values[values == np.trunc(values)]
+    if (others >= 1000).any():
+        return False
+    return not whole or (len(broken) > 0 and bool((others >= 100).any()))
+
+
+def check_thousands(cells: Sequence[str], dialect: Dialect, where: str) -> None:
+    """Refuse numbers of which every one with a decimal mark has three digits behind it, beside whole ones above 100.
+
+    Parameters
+    ----------
+    cells : text of a column of which `may_hide_thousands` holds.
+    dialect : how the file is read.
+    where : the file and the column, for the message.
+
+    Raises
+    ------
+    DataError : the mark is likely to be one of thousands; the message names the flags that decide.
+    """
+    grouped = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(dialect.decimal)}\d{{3}})+")
+    texts = [cell.strip() for cell in cells]
+    marked = [cell for cell in texts if dialect.decimal in cell]
+    if not marked or not all(map(grouped.fullmatch, marked)) or not _counts_on(texts):
+        return
+    plain = next(cell for cell in texts if re.fullmatch(r"[+-]?[1-9]\d\d", cell))
+    what = f"{marked[0]!r} beside {plain!r} may be {marked[0].replace(dialect.decimal, '')}, with a mark of thousands"
+    hint = f"--thousands {_typed(dialect.decimal)} if it is, --thousands none if these are decimals"
+    raise DataError(what, where=where, hint=hint)

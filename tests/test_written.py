@@ -1,0 +1,125 @@
+"""readers/written.py, counts.py and the flag --date-order: dates as people write them, and columns that count steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError, UsageError
+from readers.long import read_long
+
+from .runs import go, good, strict
+
+WRITINGS = {  # of strftime; those whose order the cells must show, and those that have but one
+    "%d.%m.%Y %H:%M": "dmy", "%m/%d/%Y %I:%M %p": "mdy", "%d/%m/%y %H:%M:%S": "dmy", "%m-%d-%Y": "mdy",
+    "%m/%d/%Y %I:%M:%S%p": "mdy", "%d.%m.%Y, %H.%M": "dmy",
+}  # fmt: skip
+CLEAR = (
+    "%Y/%m/%d %H:%M",
+    "%Y-%m-%d %I:%M %p",
+    "%d-%b-%Y",
+    "%b %d, %Y %I:%M %p",
+    "%d %B %Y %H:%M",
+    "%Y.%m.%d",
+    "%Y%m%d",
+)
+
+
+@pytest.fixture
+def read(put):
+    def of(cells, **options):
+        lines = [f'"{cell}",{k}' for k, cell in enumerate(cells)]
+        return read_long([put("\n".join(["t,x", *lines]))], time_col="t", **options)
+
+    return of
+
+
+def axis(form, start="2024-01-08"):
+    return pd.date_range(start, periods=20, freq="5h" if "%M" in form else "D")
+
+
+@pytest.mark.parametrize("form", [*WRITINGS, *CLEAR])
+def test_dates_as_people_write_them(read, form):
+    times = axis(form, start="2024-01-10 15:00" if "%M" in form else "2024-01-10")
+    found = read(times.strftime(form))
+    np.testing.assert_array_equal(found.time, times.as_unit("ns").asi8)
+    unpadded = [cell.lstrip("0").replace("/0", "/").replace(" 0", " ") for cell in times.strftime(form)]
+    if "%Y%m" not in form:
+        np.testing.assert_array_equal(read(unpadded).time, times.as_unit("ns").asi8)
+
+
+@pytest.mark.parametrize(("form", "order"), WRITINGS.items())
+def test_days_below_13_need_the_flag_and_the_flag_decides(read, form, order):
+    times = pd.date_range("2024-02-01", periods=10, freq="h" if "%M" in form else "D")
+    cells = times.strftime(form)
+    with pytest.raises(DataError, match="--date-order dmy or --date-order mdy"):
+        read(cells)
+    np.testing.assert_array_equal(read(cells, date_order=order).time, times.as_unit("ns").asi8)
+    with pytest.raises(DataError):  # the other order: not even, or not there
+        assert not np.array_equal(read(cells, date_order={"dmy": "mdy", "mdy": "dmy"}[order]).time, times.asi8)
+        raise DataError("read in the other order")
+
+
+def test_a_date_that_is_not_in_the_order_asked_for(read):
+    with pytest.raises(DataError, match="a.csv:2: '01/13/2024' is not a date and time"):
+        read(["01/13/2024", "01/14/2024", "01/15/2024"], date_order="dmy")
+    assert read(["2024-01-02", "2024-01-03", "2024-01-04"], date_order="dmy").clock.freq == "D"
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M"])
+def test_midnight_may_be_the_end_of_a_day(read, form):
+    times = pd.date_range("2024-01-30 01:00", periods=72, freq="h")
+    cells = [
+        time.strftime(form) if time.hour else (time - pd.Timedelta("1D")).strftime(form).replace("00:00", "24:00")
+        for time in times
+    ]
+    np.testing.assert_array_equal(read(cells).time, times.as_unit("ns").asi8)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "GMT"])
+def test_times_that_say_utc(read, zone):
+    times = pd.date_range("2024-01-30", periods=5, freq="h")
+    found = read([f"{time} {zone}" for time in times])
+    assert found.clock.tz == "UTC" and found.time.tolist() == times.as_unit("ns").asi8.tolist()
+
+
+# ---- columns that count steps
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 1), (1, 1), (100, 1), (5, 5), (0.0, 0.25)])
+def test_a_column_that_counts_steps_has_no_dates(read, start, step):
+    found = read([start + k * step for k in range(30)])
+    assert found.time is None and found.clock is None and found.values[0].tolist() == list(range(30))
+    assert (
+        found.notes == ("a.csv: the time column counts steps: there are no dates",) or "counts steps" in found.notes[0]
+    )
+    turned = read([start + k * step for k in range(30)][::-1])
+    assert turned.values[0].tolist() == list(range(29, -1, -1))
+
+
+def test_counts_that_are_not_even(read, put):
+    with pytest.raises(
+        DataError, match=r"a.csv:7: the time column goes on by 2, where its usual step is 1\n.*a line for"
+    ):
+        read([1, 2, 3, 4, 5, 7, 8])
+    with pytest.raises(DataError, match=r"a.csv:5: .* goes on by -2, where its usual step is 1\n.*--id-col"):
+        read([1, 2, 3, 1, 2, 3])
+    with pytest.raises(UsageError, match="--resample: the time column of .* counts steps"):
+        read([1, 2, 3], resample="2D")
+    text = "unit,cycle,x\n" + "\n".join(f"{unit},{cycle},{cycle}" for unit in "ab" for cycle in (1, 2, 3, 4))
+    found = read_long([put(text)], time_col="cycle", id_col="unit")
+    assert found.rows == ("a", "b") and found.lengths.tolist() == [4, 4]
+    with pytest.raises(DataError, match=r"a.csv:7: .* goes on by 2, where"):
+        read_long([put(text.replace("b,2,2\n", ""))], time_col="cycle", id_col="unit")
+
+
+@pytest.mark.parametrize("task", ["forecast --horizon 2", "regress", "classify --bin-rule gt --bin-thr 0"])
+def test_cycles_train_and_infer_in_every_task(tmp_path, task):
+    values = np.random.default_rng(0).normal(size=(2, 60)).round(3)
+    lines = [f"{unit},{k + 1},{value}" for unit in range(2) for k, value in enumerate(values[unit])]
+    (tmp_path / "a.csv").write_text("\n".join(["unit,cycle,x", *lines]))
+    words = f"--mode train --task {task} --csv a.csv --time-col cycle --id-col unit --context-len 5 --backbone linear"
+    run = good(tmp_path, f"{words} --split-mode holdout --epochs 1 --no-plots --reference off --tag a")
+    assert any("counts steps" in note for note in strict(run / "manifest.json")["data"]["notes"])
+    assert go(tmp_path, f"--mode infer --csv a.csv --ckpt {run} --no-plots --tag b").code == 0
