@@ -62,7 +62,7 @@ def test_days_below_13_need_the_flag_and_the_flag_decides(read, form, order):
 
 
 def test_a_date_that_is_not_in_the_order_asked_for(read):
-    with pytest.raises(DataError, match="a.csv:2: '01/13/2024' is not a date and time"):
+    with pytest.raises(DataError, match=r"a.csv:2: '01/13/2024' is not a date and time"):
         read(["01/13/2024", "01/14/2024", "01/15/2024"], date_order="dmy")
     assert read(["2024-01-02", "2024-01-03", "2024-01-04"], date_order="dmy").clock.freq == "D"
 
@@ -105,7 +105,7 @@ def test_counts_that_are_not_even(read, put):
         read([1, 2, 3, 4, 5, 7, 8])
     with pytest.raises(DataError, match=r"a.csv:5: .* goes on by -2, where its usual step is 1\n.*--id-col"):
         read([1, 2, 3, 1, 2, 3])
-    with pytest.raises(UsageError, match="--resample: the time column of .* counts steps"):
+    with pytest.raises(UsageError, match=r"--resample: the time column of .* counts steps"):
         read([1, 2, 3], resample="2D")
     text = "unit,cycle,x\n" + "\n".join(f"{unit},{cycle},{cycle}" for unit in "ab" for cycle in (1, 2, 3, 4))
     found = read_long([put(text)], time_col="cycle", id_col="unit")
@@ -117,7 +117,7 @@ def test_counts_that_are_not_even(read, put):
 @pytest.mark.parametrize("task", ["forecast --horizon 2", "regress", "classify --bin-rule gt --bin-thr 0"])
 def test_cycles_train_and_infer_in_every_task(tmp_path, task):
     values = np.random.default_rng(0).normal(size=(2, 60)).round(3)
-    lines = [f"{unit},{k + 1},{value}" for unit in range(2) for k, value in enumerate(values[unit])]
+    lines = [f"{unit},{k + 1},{value}" for unit, row in zip("ab", values, strict=True) for k, value in enumerate(row)]
     (tmp_path / "a.csv").write_text("\n".join(["unit,cycle,x", *lines]))
     words = f"--mode train --task {task} --csv a.csv --time-col cycle --id-col unit --context-len 5 --backbone linear"
     run = good(tmp_path, f"{words} --split-mode holdout --epochs 1 --no-plots --reference off --tag a")
