@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from config import RunConfig
 from errors import DataError, UsageError
 
 SNIFF_ROWS = SNIFF_CELLS = 100  # how much of the first lines is looked at to find header, ids and separator
@@ -60,6 +61,11 @@ class Dialect:
         for flag, value in (("header", self.header), ("index", self.index)):
             if value not in ("auto", "yes", "no"):
                 raise UsageError(f"{value!r} is not one of auto, yes, no", where=f"--{flag}")
+
+    @classmethod
+    def of_long(cls, config: RunConfig) -> Dialect:
+        """How the flags say that long files are written: with names of columns, and without row ids."""
+        return cls(config.sep, config.decimal, "yes", "no", config.na, config.thousands, config.date_order)
 
     def number(self, cell: str) -> float | None:
         """The cell's value: NaN where it is missing, None where it is text."""

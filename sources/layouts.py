@@ -24,7 +24,7 @@ from errors import DataError, UsageError, nearest
 from readers.columns import LongFile, Wanted, read_file
 from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
-from readers.rows import check_doubled, check_order, join, oldest_first, set_zone
+from readers.rows import Rows, check_doubled, check_order, join, oldest_first, set_zone
 from sources.appliances import appliance
 from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
 
@@ -143,11 +143,7 @@ def read_meter(
     start: str = "",
     end: str = "",
     tz: str = "",
-    sep: str = ",",
-    decimal: str = ".",
-    na: Sequence[str] = (),
-    thousands: str = "",
-    date_order: str = "",
+    dialect: Dialect = _COMMA,
     max_fill: float = MAX_FILL,
     sort: bool = False,
     optional: bool = False,
@@ -161,7 +157,7 @@ def read_meter(
 
     Parameters
     ----------
-    paths : the files. sep, decimal, na, thousands, date_order : how a CSV is written, see `Dialect`.
+    paths : the files. dialect : how a CSV is written.
     time_col, mains_col : columns of times and mains. device_cols : {name of the channel: column}.
     tz : the zone of times without an offset, in which all are shown; "" leaves them as they are.
     sort : sorts lines by time; otherwise times that go back are an error.
@@ -174,20 +170,13 @@ def read_meter(
     """
     if not paths:
         raise UsageError("no file given", where="--csv")
-    dialect = Dialect(sep, decimal, "yes", "no", tuple(na), thousands, date_order)
     units = dict.fromkeys(device_cols.values(), device_unit or unit) | {mains_col: unit}
     precise = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
     number = np.float64 if precise else np.float32
     cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])), number)
-    anywhere = set().union(*(read_header(Path(path), sep) for path in paths)) if optional else set()
+    anywhere = set().union(*(read_header(Path(path), dialect.sep) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {mains_col}) for path in paths]
-    rows, turned = oldest_first(join(files))
-    rows, notes = set_zone(rows, tz)
-    notes = [*turned, *notes]
-    if sort:
-        check_doubled(rows)
-    else:
-        check_order(rows, averaged=True, sorts=True)
+    rows, notes = _in_order(files, tz, sort)
     wanted = plan(sample, start, end, max_fill, rows.tz)
     houses = []
     for row, (begin, stop) in enumerate(rows.spans()):
@@ -210,6 +199,20 @@ def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container
     values[[asked.index(name) for name in there]] = file.values
     at = tuple(file.at[there.index(name)] if name in there else -1 for name in asked)
     return replace(file, columns=asked, at=at, values=values)
+
+
+def _in_order(files: Sequence[LongFile], tz: str, sort: bool) -> tuple[Rows, list[str]]:
+    """The files as rows in their zone, checked for their order unless they are to be sorted; and notes."""
+    if any(file.stamps.counted for file in files):
+        what = "meters need times, and this column counts steps"
+        raise DataError(what, where="--time-col", hint="--time-col names a column of dates and times")
+    rows, turned = oldest_first(join(files))
+    rows, notes = set_zone(rows, tz)
+    if sort:
+        check_doubled(rows)
+    else:
+        check_order(rows, averaged=True, sorts=True)
+    return rows, [*turned, *notes]
 
 
 def _cut(

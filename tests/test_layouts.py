@@ -12,6 +12,7 @@ import pytest
 
 from errors import DataError, UsageError
 from readers.clock import Clock
+from readers.dialect import Dialect
 from sources import appliances
 from sources.grids import Grid, on_grid, readings
 from sources.layouts import read_layout, read_meter
@@ -315,7 +316,7 @@ def test_several_files_are_several_houses_and_other_dialects_are_read(tmp_path):
     second = [f"2021-05-05 12:00:{s:02d};{s},5;1;2" for s in range(0, 40, 10)]
     head = "when;total;fridge;tv"
     paths = [long_csv(tmp_path, first, "a.csv", head), long_csv(tmp_path, second, "b.csv", head)]
-    series = meter(*paths, sep=";", decimal=",", tz="Europe/Berlin", device_cols={"cold": "fridge", "tv": "tv"})
+    series = meter(*paths, dialect=Dialect(";", ","), tz="Europe/Berlin", device_cols={"cold": "fridge", "tv": "tv"})
     assert series.rows == ("a", "b") and series.lengths.tolist() == [6, 4]
     assert series.values[0, 5:7].tolist() == [50.5, 0.5]
     assert series.clock.show(series.time[[0, 6]]) == ["2020-05-05 12:00:00+02:00", "2021-05-05 12:00:00+02:00"]

@@ -15,6 +15,7 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, UsageError
+from readers.dialect import Dialect
 from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
@@ -225,11 +226,7 @@ def _read_csv(
         mains_col=options.mains_col,
         device_cols=found,
         optional=wanted.optional,
-        sep=config.sep,
-        decimal=config.decimal,
-        na=config.na,
-        thousands=config.thousands,
-        date_order=config.date_order,
+        dialect=Dialect.of_long(config),
         max_fill=options.max_ffill,
         sort=options.sort,
         unit=options.mains_unit,
