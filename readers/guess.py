@@ -17,6 +17,7 @@ from readers.dialect import Dialect, Layout, check_dialect, width_error
 SAMPLE = 40  # lines under the first that are looked at
 CELLS = 50  # cells of each of them
 LEAST_LADDER = 5  # numbers in even steps that are no chance
+UNIX = 1e8  # numbers from here on that rise evenly are seconds since 1970, or parts of them
 LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
 
 # What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
@@ -26,7 +27,10 @@ _KEYS = (
     "person product article country region state city county site plant node cell batch lot run trial sample case "
     "vehicle car truck well turbine building room account asset serial file filename recording ",
 )
-_TIMES = " date dates datetime time times timestamp ts ds day month year week hour minute period "
+_TIMES = (
+    " date dates datetime time times timestamp ts ds t day days month year years week hour hours minute second seconds "
+    "period cycle cycles step steps timestep tick frame iteration epoch "
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _CLOCK = r"(?:[T ]\s*\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
@@ -223,17 +227,20 @@ def _find_index(
             raise _time_error(corner, firsts, path)
         return True, note
     numbers = _plain(firsts, dialect)
-    if header and corner and numbers and f" {_last_word(corner)} " in _TIMES:
+    if numbers and _are_times(corner, firsts, numbers):
         raise _time_error(corner, firsts, path)
     if header and is_id_word(corner):
         return True, note
-    if not numbers or not _whole(firsts) or len(set(firsts)) < len(firsts):
+    if not numbers or not _whole(firsts) or (header and _is_step(corner, header[1:], dialect)):
         return False, []
-    if header and _is_step(corner, header[1:], dialect):
+    rest = [_plain(row[1:], dialect) for row in body]
+    if len(set(firsts)) < len(firsts):
+        if _whole_alone(firsts, rest):
+            raise _whole_error(firsts, path)
         return False, []
     if header and dialect.is_text(corner) and _steps_named(header[1:], dialect):
         return True, note
-    if _stands_out(numbers, [_plain(row[1:], dialect) for row in body]):
+    if _stands_out(numbers, rest):
         shown = ", ".join(firsts[:3])
         what = f"the first column ({shown}, ...) may be row ids or the first step of every series"
         raise DataError(what, where=str(path), hint="--index yes if it holds row ids, --index no if it is data")
@@ -249,6 +256,27 @@ def _time_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:
     return DataError(
         what, where=str(path), hint=f"{step} if each line is a step of time, --index yes if it is a series"
     )
+
+
+def _are_times(corner: str, firsts: Sequence[str], numbers: Sequence[float]) -> bool:
+    """Whether numbers in column 1 are times: by its name, or as dates in digits or seconds since 1970 that rise."""
+    dates = all(map(_DATE.fullmatch, firsts)) and len(firsts[0]) == 8
+    return f" {_last_word(corner)} " in _TIMES or (
+        len(numbers) >= 3 and _rises(numbers) and (dates or (min(numbers) >= UNIX and _evenly(numbers)))
+    )
+
+
+def _whole_alone(firsts: Sequence[str], rest: Sequence[Sequence[float]]) -> bool:
+    """Whether column 1 alone holds whole numbers, and few of them: classes, as in the UCR archive."""
+    decimals = [any(number % 1 for number in column) for column in zip(*rest, strict=False)]
+    return len(firsts) >= LEAST_LADDER and len(set(firsts)) > 1 and len(decimals) > 2 and all(decimals)
+
+
+def _whole_error(firsts: Sequence[str], path: Path) -> DataError:
+    shown = ", ".join(sorted(set(firsts))[:5])
+    what = f"the first column alone holds whole numbers, and some more than once ({shown}): classes, ids or data"
+    hint = "--index no if it is the first step, --index yes if not; classes go into a file of their own for --labels"
+    return DataError(what, where=str(path), hint=hint)
 
 
 def _quoted(word: str) -> str:

@@ -301,13 +301,17 @@ def test_what_could_be_data_is_data(put, text):
         ("01.02.2020,1,5\n02.02.2020,2,6\n", "--index yes if it is a series"),
         ("timestamp,a,b\n1577836800,1,5\n1577836860,2,6\n", "--time-col timestamp"),
         ("year,a,b\n1990,1,5\n1991,2,6\n", "--time-col year"),
+        ("cycle,s1,s2\n1,1,5\n2,2,6\n", "--time-col cycle"),
+        ("x,s1,s2\n1577836800,1,5\n1577836860,2,6\n1577836920,2,1\n", "--time-col x"),
+        ("20200101,1,5\n20200102,2,6\n20200103,2,1\n", "--index yes if it is a series"),
+        ("".join(f"{1 + k % 3},.5,1.{k},{k * 7 % 5}.1\n" for k in range(8)), "--index no if it is the first step"),
     ],
 )
 def test_a_guess_that_is_not_certain_stops_and_names_the_flags(put, text, flags):
     path = put(text)
     message = refused(DataError, "a.csv", flags, paths=[path])
     flag = "header" if "--header" in flags else "index"
-    answers = [read(path, **{flag: word}) for word in ("yes", "no") if word == "yes" or "time" not in message]
+    answers = [read(path, **{flag: word}) for word in ("yes", "no") if word == "yes" or "--time-col" not in message]
     assert all(flag not in note for found in answers for note in found.notes)
 
 
