@@ -166,7 +166,8 @@ class Inference:
         return trivial.judge(scored, dict.fromkeys(trivial.predictors, default) | self.start.references)
 
     def _describe(self, judge: Judge, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
-        seen = 0 if self.made is None else len(np.intersect1d(self.index.targets(), self.made.train.targets()))
+        known = [] if self.made is None else self.made.train.targets()
+        seen = int(np.isin(self.index.targets(), known).sum())
         split = {
             "scored": self.split,
             "windows": len(self.index),

@@ -59,7 +59,7 @@ def _spread(every: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
     """At most so many of some series, spread evenly over them in an order that their values alone decide."""
     if len(every) <= most:
         return list(every)
-    ordered = sorted(every, key=lambda z: (len(z), float(np.nansum(z, dtype=np.float64))))
+    ordered = sorted(every, key=lambda z: (len(z), float(np.add.reduce(z, dtype=np.float64, where=np.isfinite(z)))))
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
 
 

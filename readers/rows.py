@@ -247,8 +247,11 @@ def common_clock(rows: Rows) -> Clock:
     if (steps == steps[0]).all() and steps[0] % DAY:
         return Clock(fixed_freq(int(steps[0])), rows.tz)
     clocks = []
+    known: dict[bytes, Clock | None] = {}  # mostly rows have the same times
     for start, end in rows.spans():
-        clock = infer_clock(rows.times[start:end], rows.tz)
+        times = rows.times[start:end]
+        key = times.tobytes()
+        clock = known[key] = known[key] if key in known else infer_clock(times, rows.tz)
         if clock is None:
             raise _odd_step(rows, start, end)
         clocks.append(clock)

@@ -132,6 +132,7 @@ UNUSED = {  # flag: what does the same here
     "labels": "",
 }
 
+AT_ONCE = 256  # windows
 LONGEST_NAME = 40  # of targets, within a run's name
 
 
@@ -423,8 +424,10 @@ def _standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) 
     """Raw values [..., K, H] on the scale of training, float32."""
     shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
     scaled = np.empty(raw.shape, np.float32)
-    for at in np.ndindex(raw.shape[:-2]):  # one window at a time: float64 of all of them would not fit
-        scaled[at] = (raw[at] - shift) / scale
+    windows, made = (part.reshape(-1, *raw.shape[-2:]) for part in (raw, scaled))
+    for begin in range(0, len(windows), AT_ONCE):  # float64 of all of them would not fit
+        at = slice(begin, begin + AT_ONCE)
+        made[at] = (windows[at] - shift) / scale
     return scaled
 
 
