@@ -166,7 +166,7 @@ class Inference:
         return trivial.judge(scored, dict.fromkeys(trivial.predictors, default) | self.start.references)
 
     def _describe(self, judge: Judge, argv: Sequence[str], precision: Precision, warnings: list[str]) -> None:
-        known = [] if self.made is None else self.made.train.targets()
+        known = np.zeros(0, np.int64) if self.made is None else self.made.train.targets()
         seen = int(np.isin(self.index.targets(), known).sum())
         split = {
             "scored": self.split,

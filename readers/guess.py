@@ -151,7 +151,7 @@ def _find_header(
             return True, [note]
         if not apart and not any(_evenly(row) and _rises(row) for _, row in below):
             return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
-    if _no_chance(numbers) and not any(_rises(row) for _, row in below):
+    if _no_chance(numbers) and not any(_rises(row) or _no_chance(row) for _, row in below):
         what = f"the first line ({shown}) rises as names of steps do, and may be data as well"
         raise DataError(what, where=f"{path}:1", hint="--header yes if it names the columns, --header no if it is data")
     return False, []

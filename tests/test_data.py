@@ -275,6 +275,7 @@ def test_years_dates_and_counts_are_headers_and_numbers_may_be_ids(put, text, ro
     "text",
     [
         "a,2019,2020\nb,2021,2022\n",  # each row could be a header: none is
+        "9,8,7,6,5,4\n3,2,1,0,0,0\n7,6,5,4,3,2\n",  # cycles that are left, in every row
         "p1,1,2,3\np2,4,9,1\n",  # the first cell is an id like the others
         "t0,t1,t2\n1,9,9\n2,8,8\n3,7,7\n4,6,6\n5,9,5\n6,1,1\n",  # column 1 is a step by its name
         "3,1,2\n1,2,9\n2,5,1\n5,6,3\n4,4,4\n",

@@ -291,11 +291,12 @@ def test_the_manifest_says_how_the_run_came_about(lines, key):
     assert {"python", "torch", "numpy"} <= set(manifest["versions"]) and manifest["device"]
     assert manifest["timings"] and all(seconds >= 0 for seconds in manifest["timings"].values())
     channels = {"A": 1, "B": 3, "C": 31, "D": 1, "E": 31, "F": 1, "G": 31, "H": 2}[key]
-    assert len(manifest["data"]["files"]) == channels
-    for file in manifest["data"]["files"]:
+    files = manifest["data"]["files"]
+    for file in files:
         content = (done.folder / file["path"]).read_bytes()
         assert file["sha256"] == hashlib.sha256(content).hexdigest() and file["bytes"] == len(content)
-        assert file["shape"] == [ROWS, COLUMNS]
+    assert [file["shape"] for file in files[:channels]] == [[ROWS, COLUMNS]] * channels
+    assert [Path(file["path"]).name for file in files[channels:]] == ["model.pt.best"] * (key in "EFG")
     if key in "ABCDEH":
         assert manifest["split"]["overlap"] == 0
         assert manifest["model"]["parameters"] == sum(

@@ -102,7 +102,7 @@ READ = """
 import json, sys
 import data
 from config import RunConfig
-wide = data.read(RunConfig(csv=("x.lines",), labels="y.lines"))
+wide = data.read(RunConfig(csv=("x.lines",), index="yes", labels="y.lines"))
 long = data.read(RunConfig(csv=("x.lines",), time_col="id"), columns=["b"])
 print(json.dumps([wide.rows, wide.channels, wide.values.tolist(), wide.labels.tolist()]))
 print(json.dumps([long.rows, long.channels, long.values.tolist(), long.clock.freq]))

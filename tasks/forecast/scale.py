@@ -14,6 +14,7 @@ import numpy as np
 from tasks.predictions import EvalContext
 
 MOST_NAMED = 10  # series listed in a summary
+AT_ONCE = 256  # windows
 
 
 def naive_errors(values: np.ndarray, known: np.ndarray, offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -70,3 +71,14 @@ def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, la
         "series": len(scored),
         "undefined": {"series": len(without), "first": without[:MOST_NAMED]},
     }
+
+
+def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels."""
+    shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
+    scaled = np.empty(raw.shape, np.float32)
+    windows, made = (part.reshape(-1, *raw.shape[-2:]) for part in (raw, scaled))
+    for begin in range(0, len(windows), AT_ONCE):  # float64 of all of them would not fit
+        at = slice(begin, begin + AT_ONCE)
+        made[at] = (windows[at] - shift) / scale
+    return scaled

@@ -33,7 +33,7 @@ from tasks.forecast.features import check_target, tell_unused
 from tasks.forecast.levels import Levels, by_series, calibrated, covers, legend, sizes, usual, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import ridge, seasonal
-from tasks.forecast.scale import described, scales
+from tasks.forecast.scale import described, scales, standardised
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
 from windows import Index
@@ -132,7 +132,6 @@ UNUSED = {  # flag: what does the same here
     "labels": "",
 }
 
-AT_ONCE = 256  # windows
 LONGEST_NAME = 40  # of targets, within a run's name
 
 
@@ -248,7 +247,7 @@ class Forecast(Task):
         value = truth.flat()[0].astype(np.float64)
         mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
-        scaled = (_standardised(piece, mean, std) for piece in truth.pieces())
+        scaled = (standardised(piece, mean, std) for piece in truth.pieces())
         period = period_of_pieces(scaled, self.longest_period)
         levels = list(with_median(self.levels.asked))
         return {"mean": mean, "std": std, "period": int(period), "levels": levels}
@@ -264,7 +263,7 @@ class Forecast(Task):
 
     def truth(self, raw: np.ndarray | Course) -> np.ndarray:
         raw = raw.flat() if isinstance(raw, Course) else raw
-        return _standardised(raw, self.fitted["mean"], self.fitted["std"])
+        return standardised(raw, self.fitted["mean"], self.fitted["std"])
 
     def loss(self, device: torch.device) -> Loss:
         if self.levels.values:
@@ -418,17 +417,6 @@ class Forecast(Task):
         freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""
         step = f"1 {freq}" if freq[:1].isalpha() else freq
         viz.error_by_step(curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step)
-
-
-def _standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """Raw values [..., K, H] on the scale of training, float32."""
-    shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
-    scaled = np.empty(raw.shape, np.float32)
-    windows, made = (part.reshape(-1, *raw.shape[-2:]) for part in (raw, scaled))
-    for begin in range(0, len(windows), AT_ONCE):  # float64 of all of them would not fit
-        at = slice(begin, begin + AT_ONCE)
-        made[at] = (windows[at] - shift) / scale
-    return scaled
 
 
 def _check(options: Namespace) -> None:
