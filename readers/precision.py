@@ -81,7 +81,7 @@ def judged(table: np.ndarray) -> tuple[bool, float]:
 
 def hides(lost: float, values: np.ndarray) -> bool:
     """Whether rounding by at most `lost` would hide how values [n] differ, NaN left out."""
-    span = float(np.fmax.reduce(values) - np.fmin.reduce(values)) if lost else 0.0
+    span = float(np.fmax.reduce(values)) - float(np.fmin.reduce(values)) if lost else 0.0
     return lost > NEVER * span > 0 and lost > LOST * spread(values)
 
 

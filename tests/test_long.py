@@ -115,6 +115,13 @@ def test_ids_over_several_files(put):
     refused(DataError, "4.csv:3: the id is missing", paths=[fourth], id_col="id")
 
 
+@pytest.mark.parametrize("ids", [("7", "12"), ("007", "7"), ("1.0", "2.0"), ("NA", "nan"), ("true", "false")])
+def test_ids_that_look_like_something_else_are_text(put, ids):
+    lines = [f"{time},{name},{k}" for k, name in enumerate(ids) for time in hours("2024-01-01", 4)]
+    series = read(put("t,id,x\n" + "\n".join(lines) + "\n"), time_col="t", id_col="id")
+    assert series.rows == ids and series.lengths.tolist() == [4, 4]
+
+
 def test_ids_keep_their_text(put):
     path = put(table(hours("2024", 3) * 3, [*["007"] * 3, *["NA"] * 3, *["1.0"] * 3], range(9), head="t,id,x"))
     assert read(path, id_col="id").rows == ("007", "NA", "1.0")
