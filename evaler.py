@@ -205,10 +205,20 @@ class Judge:
             "seconds": round(case.seconds, 3),
             "parameters": case.parameters,
             **({"left_out": self.run_data.left_out} if self.run_data.left_out else {}),
+            **self._better(scores, references),
             **more,
         }
         write_json(self.folder / task.summary, content)
         return content
+
+    def _better(self, scores: Mapping[str, Any], references: Mapping[str, Any]) -> dict[str, Any]:
+        """{"better": the best reference that beats the model on these windows, and the backbone to take} or {}."""
+        monitor, sign = self.task.monitor, 1 if self.task.direction == "max" else -1
+        known = {name: sign * row[monitor] for name, row in references.items() if row.get(monitor) is not None}
+        mine, best = scores.get(monitor), max(known, key=lambda name: known[name], default="")
+        if not self.task.learners or mine is None or not best or known[best] <= sign * mine:
+            return {}
+        return {"better": {"reference": best, "take": self.task.learners.get(best, self.task.learners[""])}}
 
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""

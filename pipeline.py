@@ -358,7 +358,19 @@ def _table(content: Mapping[str, Any], directory: Path) -> str:
     lines += [part["in_words"] for part in content.values() if isinstance(part, dict) and "in_words" in part]
     for name, fold in content.get("folds", {}).items():
         lines.append(f"{name} over {len(fold['values'])} folds: {_number(fold['mean'])} ± {_number(fold['std'])}")
+    lines += _verdict(content)
     return "\n".join([*lines, str(directory)])
+
+
+def _verdict(content: Mapping[str, Any]) -> list[str]:
+    """A line that says so where a reference beats the model, and what to take."""
+    if "better" not in content:
+        return []
+    reference, take = content["better"]["reference"], content["better"]["take"]
+    name, monitor = content["backbone"], content["monitor"]["name"]
+    mine, best = (_number(value) for value in (content[monitor], content["references"][reference][monitor]))
+    advice = f": --backbone {take}" if take != name else ""
+    return [f"{reference} is better than {name} here ({monitor} {best} against {mine}){advice}"]
 
 
 def _caption(content: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) ->
     prior = signed.mean(0)
     centred = signed - prior
     right = spectrum.scores.T.double() @ centred if right is None else right
-    truth = y.argmax(1)
+    truth = _doubted(y.double(), y.shape[1])
     best: tuple[float, float, float] | None = None
     for strength in spectrum.strengths:
         predicted = spectrum.leave_one_out(centred, right, strength)
@@ -135,17 +135,18 @@ def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> S
     signed = 2 * y.double() - 1
     centred = signed - signed.mean(0)
     prior = ((y.double().sum(0) + 0.5) / (len(y) + 1)).logit()
+    truth = _doubted(y.double(), 2)
     right = spectrum.scores.T.double() @ centred if right is None else right
     best: tuple[float, float, float, float] | None = None
     for strength in spectrum.strengths:
         predicted = 2 * spectrum.leave_one_out(centred, right, strength)
 
         def loss(scale: float, predicted: torch.Tensor = predicted) -> float:
-            return float(nn.functional.binary_cross_entropy_with_logits(scale * predicted + prior, y.double()))
+            return float(nn.functional.binary_cross_entropy_with_logits(scale * predicted + prior, truth))
 
         scale, found = _least(loss)
         offset = float(prior)
-        refined = platt(predicted[:, 0], y[:, 0], scale, offset)
+        refined = platt(predicted[:, 0], truth[:, 0], scale, offset)
         # The mean without a window leans away from its target: on a fit of nothing else a negative scale looks perfect.
         if len(y) >= TWO_NUMBERS and refined[0] > 0:
             scale, offset, found = refined
@@ -154,6 +155,12 @@ def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> S
     assert best is not None
     found, strength, scale, offset = best
     return Solved(2 * scale * spectrum.weight(right, strength), torch.tensor([offset]).double(), strength, found)
+
+
+def _doubted(y: torch.Tensor, classes: int) -> torch.Tensor:
+    """Targets of 0 and 1 less sure by one row in n + 2: a few rows that are all right do not make certain."""
+    doubt = 1 / (len(y) + 2)
+    return (1 - doubt) * y + doubt / classes
 
 
 def _least(loss: Callable[[float], float]) -> tuple[float, float]:

@@ -52,20 +52,22 @@ class Banks(Resized):
         self.register_buffer("scale", torch.ones(1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.standardised([bank(x) for bank in self.banks])
+
+    def standardised(self, found: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What the banks gave, each [B, F], standardised beside each other."""
         parts, begin = [], 0
-        for bank in self.banks:
-            z = bank(x)
-            mean, scale = (
-                part if len(part) == 1 else part[begin : begin + z.shape[1]] for part in (self.mean, self.scale)
-            )
+        for bank, z in zip(self.banks, found, strict=True):
+            whole = self.mean.to(z.device), self.scale.to(z.device)
+            mean, scale = (part if len(part) == 1 else part[begin : begin + z.shape[1]] for part in whole)
             begin += z.shape[1]
             parts.append((z - mean) / scale * (z.square() / NONE).clamp(0, 1) if _sparse(bank) else (z - mean) / scale)
         return torch.cat(parts, dim=1)
 
-    def fit(self, train: Labelled, seed: int, features: int) -> None:
-        """Draw kernels, and learn how to standardise."""
+    def fit(self, train: Labelled, seed: int, features: int) -> torch.Tensor:
+        """Draw kernels, and learn how to standardise; returns the features of these windows, on the host."""
         generator = np.random.default_rng(seed)
-        means, scales = [], []
+        tables, means, scales = [], [], []
         for bank in self.banks:
             if isinstance(bank, Kernels):
                 bank.fit(train, generator, features)
@@ -73,10 +75,12 @@ class Banks(Resized):
             mean, scale = moments(z)
             if _sparse(bank):
                 scale = z.std(0, correction=0) + (z == 0).float().mean(0) ** 4 + 1e-8
+            tables.append(z)
             means.append(mean)
             scales.append(scale)
         self.resize("mean", torch.cat(means))
         self.resize("scale", torch.cat(scales))
+        return self.standardised(tables)
 
 
 def _sparse(bank: nn.Module) -> bool:
@@ -102,16 +106,17 @@ class RocketRidge(Fitted):
         """Draw, solve, choose the strength by leaving one out."""
         if data.goes_on:
             log.info("rocket: fitted to the new windows alone, under the kernels that it has")
-        train = data.train
-        few = len(train) >= LARGE
+        table = None
         if not data.goes_on:
-            self.banks.fit(
-                train.sample(MOST, data.seed, "rocket's kernels"), data.seed, self.hyper.most or (FEW if few else MANY)
-            )
+            first = data.train.sample(MOST, data.seed, "rocket's kernels")
+            features = self.hyper.most or (FEW if len(data.train) >= LARGE else MANY)
+            table = self.banks.fit(first, data.seed, features)
         width = len(self.banks.mean)
-        train = train.sample(MOST if width > MOST else max(CELLS // width, 1), data.seed, self.who)
+        train = data.train.sample(MOST if width > MOST else max(CELLS // width, 1), data.seed, self.who)
+        if table is None or len(table) < len(train):
+            table = torch.from_numpy(train.table(self.banks))
         y = train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
-        spectrum = Spectrum.of(torch.from_numpy(train.table(self.banks)))
+        spectrum = Spectrum.of(table)
         found = values(spectrum, y) if self.target.kind == "value" else solve(spectrum, y, self.target.kind)
         self.map.resize("weight", found.weight.T)
         self.map.resize("bias", found.offset)

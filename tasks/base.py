@@ -59,6 +59,7 @@ class Task(ABC):
     headline: tuple[str, ...]  # the metrics of the summary that come first in tables
     row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
+    learners: Mapping[str, str] = {}  # the backbone to take where a reference is better; "": where any other is
     fitted: dict[str, Any]  # constants learned from training; there once the task is fitted
     start: Checkpoint | None = None  # what the run starts from: labels are matched with its outputs by name
 

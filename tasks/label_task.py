@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ class LabelTask(Task):
 
     columns: tuple[str, ...]  # of preds.csv, after row and time
     fitted_references: tuple[str, ...] = ("gradient_boosting",)
+    learners: Mapping[str, str] = MappingProxyType(
+        {"gradient_boosting": "boosting", "logistic_last": "logistic", "logistic_window": "logistic", "": "auto"}
+    )
 
     @abstractmethod
     def constant_predictions(self) -> dict[str, np.ndarray]:
