@@ -66,7 +66,8 @@ class SensorModel:
             outputs = self.model(torch.cat(list(self.contexts), dim=2))
         predicted = self.task.decode(outputs)[0, :, 0].tolist()
         if self.tau is None:
-            return {name: {"value": short(value)} for name, value in zip(self.names, predicted, strict=True)}
+            each = zip(self.names, predicted, self.task.fitted["std"], strict=True)
+            return {name: {"value": short(value, deviation)} for name, value, deviation in each}
         cut = [max(predicted)] * len(predicted) if self.exclusive else self.tau  # of classes the likeliest is on
         return {name: {"p": short(p), "on": p >= tau} for name, p, tau in zip(self.names, predicted, cut, strict=True)}
 

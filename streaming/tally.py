@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from rundir import digits
+
 MOST_REPORTED = 5  # malformed lines that are reported one by one
 TIMED = 100_000  # the times in the summary are those of the last so many samples
 
@@ -26,9 +28,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def short(value: float) -> float:
-    """A float32 as the float with its seven significant digits, and no more."""
-    return float(f"{value:.7g}")
+def short(value: float, deviation: float = 1.0) -> float:
+    """A number that a model made in float32, with the digits it carries and no more.
+
+    `deviation` is what the model's output was multiplied by: beside it a level may be large (see `rundir.digits`).
+    """
+    return float(f"{value:.{digits(np.array([value]), deviation)}g}")
 
 
 @dataclass

@@ -292,6 +292,8 @@ class Forecast(Task):
         described = dict(calibration)
         if "margin" in described:
             described["margin"] = (described["margin"] * torch.tensor(self.fitted["std"])[:, None]).tolist()
+        if "scale" in described:
+            described["scale"] = (np.asarray(described["scale"]) * self.fitted["std"]).tolist()
         return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": described}
 
     # --- evaluation --------------------------------------------------------------------------------------------------
