@@ -248,7 +248,7 @@ def forecast_metrics(
     -------
     n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
     `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
-    are 0).
+    are 0). None where no truth is known.
     """
     if truth.shape != pred.shape or truth.ndim != 3:
         raise ValueError(f"truth {truth.shape} and pred {pred.shape} must both be [n, K, H]")
@@ -265,24 +265,25 @@ def forecast_metrics(
         absolute += error.sum(axis=0)
         size = np.abs(y * scale + centre) + np.abs(p * scale + centre)
         relative += np.divide(200 * scale * error, size, out=np.zeros_like(error), where=size > 0).sum(axis=0)
-    original = _errors(square * scale**2, absolute * scale, count, names)
+    original: dict[str, Any] = _errors(square * scale**2, absolute * scale, count, names)
     original["smape"] = _ratio(relative, count)
     for k, name in enumerate(names):
         original["per_channel"][name]["smape"] = _ratio(relative[k], count[k])
     return {"n": n, **_errors(square, absolute, count, names), "original": original}
 
 
-def _ratio(total: np.ndarray, count: np.ndarray) -> float:
-    """The mean of what was summed and counted `[...]`; NaN where nothing was."""
-    return float(total.sum() / count.sum()) if count.sum() else math.nan
+def _ratio(total: np.ndarray, count: np.ndarray) -> float | None:
+    """The mean of what was summed and counted `[...]`; None where nothing was."""
+    return float(total.sum() / count.sum()) if count.sum() else None
 
 
 def _errors(square: np.ndarray, absolute: np.ndarray, count: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Sums of squared and absolute errors `[K, H]` as figures: over all, by channel, by step ahead."""
 
-    def three(part: Any) -> dict[str, float]:
+    def three(part: Any) -> dict[str, float | None]:
         mse = _ratio(square[part], count[part])
-        return {"mse": mse, "mae": _ratio(absolute[part], count[part]), "rmse": math.sqrt(mse)}
+        mae, rmse = _ratio(absolute[part], count[part]), None if mse is None else math.sqrt(mse)
+        return {"mse": mse, "mae": mae, "rmse": rmse}
 
     steps = [three((slice(None), h)) for h in range(count.shape[1])]
     return three(...) | {

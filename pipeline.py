@@ -355,7 +355,8 @@ def _table(content: Mapping[str, Any], directory: Path) -> str:
     if "unscored" not in content:
         lines.append(" " * 20 + "".join(f"{name:>12}" for name in names))
         lines += [f"{label:<20}" + "".join(f"{_number(row.get(name)):>12}" for name in names) for label, row in rows]
-    lines += [part["in_words"] for part in content.values() if isinstance(part, dict) and "in_words" in part]
+    parts = (part for part in content.values() if isinstance(part, dict))
+    lines += [part["in_words"] for part in parts if part.get("in_words")]
     for name, fold in content.get("folds", {}).items():
         lines.append(f"{name} over {len(fold['values'])} folds: {_number(fold['mean'])} ± {_number(fold['std'])}")
     lines += _verdict(content)

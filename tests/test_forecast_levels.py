@@ -8,7 +8,7 @@ import torch
 
 import metrics
 import tasks
-from tasks.forecast.levels import Levels, by_series, calibrated, sizes, usual, with_median
+from tasks.forecast.levels import Levels, by_series, calibrated, covers, legend, sizes, usual, with_median
 
 
 def ramp(levels: int, outputs: int = 2) -> np.ndarray:
@@ -76,3 +76,12 @@ def test_of_very_many_series_the_worst_are_listed():
     low = np.where(np.arange(1500) == 700, 1.0, -1.0)[:, None, None]
     told = by_series(truth, (low, low + 2), np.arange(1500), [str(r) for r in range(1500)])
     assert told["of"]["700"] == 0 and len(told["of"]) == 10 and told["median"] == 1
+
+
+def test_what_intervals_cover_stands_under_the_table_and_in_the_legend():
+    told = {"coverage": 0.8386, "nominal": 0.9, "by_series": {"least": 0.8, "most": 0.95, "of": {"a": 0.8, "b": 0.95}}}
+    assert covers(told).startswith("90 % intervals cover 83.9 % (80.0 to 95.0 % of each series);")
+    assert "each" not in covers(told | {"by_series": {"of": {"a": 0.8386}}}) and covers({"coverage": None}) == ""
+    calibration = {"margin": torch.zeros(1, 1), "coverage": 0.9}
+    assert legend(calibration, told) == "90 % interval, covers 84 %" and legend(calibration, {}) == "90 % interval"
+    assert legend({}, {}) == ""

@@ -295,7 +295,8 @@ def test_what_is_not_known_is_not_scored():
     covered = metrics.interval_metrics(gappy, pred - 0.5, pred + 0.5, "abc", [1] * 3)["coverage"]
     assert covered == pytest.approx((abs(y - p) <= 0.5).mean(), abs=1e-6)
     nothing = np.full_like(truth, np.nan)
-    assert math.isnan(metrics.forecast_metrics(nothing, pred, "abc", mean=[0] * 3, std=[1] * 3)["mse"])
+    lost = metrics.forecast_metrics(nothing, pred, "abc", mean=[0] * 3, std=[1] * 3)
+    assert lost["mse"] is None and lost["per_step"]["rmse"] == [None] * 5 and lost["original"]["smape"] is None
     assert metrics.pinball(nothing, pred, [0.5]) is None
 
 

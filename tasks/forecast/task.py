@@ -415,7 +415,9 @@ class Forecast(Task):
             return
         reports = {shown.name: report}
         reports |= {name: report for name, report in shown.beside.items() if name not in reports}
-        curves = {name: np.array(report["per_step"]["mse"]) for name, report in reports.items() if "per_step" in report}
+        curves = {
+            name: np.array(report["per_step"]["mse"], float) for name, report in reports.items() if "per_step" in report
+        }
         freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""
         step = f"1 {freq}" if freq[:1].isalpha() else freq
         viz.error_by_step(curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step)
