@@ -167,3 +167,16 @@ def test_stitched_windows_are_means_over_what_covers_a_step(stride):
     for part in np.array_split(random.permutation(len(starts)), 3):
         stitcher.add(windows[part], starts[part])
     np.testing.assert_allclose(stitcher.mean(), wanted, rtol=1e-5)
+
+
+def test_an_outage_with_a_gap_in_it_does_not_come_back():
+    """A standby of 60 W returns; a meter that hangs at 900 W does not, although a step of it is missing."""
+    mains = np.random.default_rng(0).uniform(100, 800, 3000).astype(np.float32)
+    mains[100:160] = mains[500:560] = 60
+    mains[2000:2200] = 900
+    mains[2100] = np.nan
+    assert states.resting_level(mains[:2500], 60, 1800) < 200
+    frozen = states.flat_lines(mains, 60, 1800, states.resting_level(mains[:2500], 60, 1800))
+    assert frozen.sum() == 199 and not frozen[100:160].any()
+    mains[2300:2340] = 900  # once more, on its own: now it is a level that comes back
+    assert states.resting_level(mains[:2500], 60, 1800) == 900

@@ -76,13 +76,18 @@ def resting_level(mains: np.ndarray, step_seconds: float, at_least: float) -> fl
 
     Loads fluctuate in proportion to their size, so a meter that counts whole watts is constant at low power only. This
     power is the larger of the base load, which is the 10 % quantile, and the highest level at which the meter was
-    constant for `at_least` seconds in two or more separate spans: a standby comes back, an outage does not.
+    constant for `at_least` seconds in two or more separate spans: a standby comes back, an outage does not. Spans with
+    nothing but a gap between them are one.
     """
     known = mains[~np.isnan(mains)]
     if not len(known):
         return 0.0
     starts, lengths = runs(mains)
-    levels = np.sort(mains[starts[lengths >= max(2, steps_of(at_least, step_seconds))]].astype(np.float64))
+    reading = ~np.isnan(mains[starts])
+    held, lengths = mains[starts[reading]].astype(np.float64), lengths[reading]
+    span = np.cumsum(np.append(True, held[1:] != held[:-1]))
+    long = lengths >= max(2, steps_of(at_least, step_seconds))
+    levels = np.sort(held[long][np.unique(span[long], return_index=True)[1]])
     again = levels[1:] - levels[:-1] <= SAME_HOLD * levels[1:]
     return float(max(np.quantile(known, BASE_SHARE), levels[1:][again].max(initial=0.0)))
 
