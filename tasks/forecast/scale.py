@@ -6,6 +6,7 @@ accuracy, equation 7), and what the margins of intervals are in proportion to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels."""
     shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
     scaled = np.empty(raw.shape, np.float32)
-    windows, made = (part.reshape(-1, *raw.shape[-2:]) for part in (raw, scaled))
+    count = math.prod(raw.shape[:-2])  # not -1: there may be no step
+    windows, made = (part.reshape(count, *raw.shape[-2:]) for part in (raw, scaled))
     for begin in range(0, len(windows), AT_ONCE):  # float64 of all of them would not fit
         at = slice(begin, begin + AT_ONCE)
         made[at] = (windows[at] - shift) / scale
