@@ -23,6 +23,14 @@ from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 MOST_NAMES = 30  # columns that a hint lists
 
 
+class NoColumn(DataError):
+    """A table lacks the column `name`, which was asked for."""
+
+    def __init__(self, name: str, what: str, *, where: str, hint: str) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.name = name
+
+
 @dataclass(frozen=True)
 class Wanted:
     """The columns to read by name: the time's, the row ids' (or ""), and the channels' (None: all others).
@@ -172,14 +180,14 @@ def _needed(names: Sequence[str], wanted: Wanted, text: LongText) -> tuple[list[
     return needed, notes
 
 
-def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> DataError:
+def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> NoColumn:
     meant = nearest(name, names)
     what = f"no column {name!r}{'' if where == str(path) else f' in {path}'}{f'; {meant}' if meant else ''}"
     for sep in ";,\t|":
         if len(names) == 1 and name in names[0].split(sep):
-            return DataError(what, where=where, hint=f"--sep {sep!r}")
+            return NoColumn(name, what, where=where, hint=f"--sep {sep!r}")
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return DataError(what, where=where, hint=f"its columns: {', '.join(names[:MOST_NAMES])}{more}")
+    return NoColumn(name, what, where=where, hint=f"its columns: {', '.join(names[:MOST_NAMES])}{more}")
 
 
 # ---- times and ids

@@ -9,7 +9,7 @@ import pandas as pd
 
 from readers.long import read_long
 
-from ..runs import strict
+from ..runs import preds, strict
 
 
 def test_text_nobody_asked_for_is_left_out_and_columns_exists(case):
@@ -93,3 +93,17 @@ def test_a_point_of_thousands_under_a_decimal_comma(case):
     assert done.code == 3 and "hint: --thousands .\n" in done.err
     done = meter.go(words, "--decimal , --thousands .")
     assert done.code == 0 and strict(done.directory / "summary.json")["devices"]["heater"]["energy_kwh"] > 1
+
+
+def test_a_long_file_without_the_label_is_predicted(case):
+    machine = case("t-23")
+    assert machine.go(0).code == 0
+    done = machine.go(1)
+    assert done.code == 0, done.err
+    assert "there is no column 'vib', the label: predictions only" in done.err
+    (line,) = preds(done.directory)  # as for wide files: the step after the last one
+    assert line["y_true"] == "" and line["time"] == "300" and float(line["y_pred"])
+    # With the label beside it, the same prediction.
+    frame = pd.read_csv(machine.folder / "now.csv").assign(vib=1.5)
+    frame.to_csv(machine.folder / "now.csv", index=False)
+    assert preds(machine.go(1, "--overwrite").directory)[-1] == line
