@@ -96,7 +96,10 @@ class RunConfig:
     )
     db_timeout: float = _flag(300.0, "Data", "seconds a database statement may take (0: no limit)", within="[0,)")
     time_col: str = _flag(
-        "", "Data", "time column: the CSVs are long, one row per step and one column per channel", metavar="COL"
+        "",
+        "Data",
+        "time column (DATE+TIME for two): the CSVs are long, one row per step and one column per channel",
+        metavar="COL",
     )
     id_col: str = _flag(
         "", "Data", "column with the series id in a long CSV or query (default: one series per file)", metavar="COL"

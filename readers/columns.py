@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from data import Source
 from errors import DataError, UsageError, nearest
 from readers.cells import parse
 from readers.dialect import Dialect
-from readers.files import dialect_of, open_table, read_whole
-from readers.longtext import Answer, LongText
+from readers.files import dialect_of, open_table, read_whole, text_start
+from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
+from readers.written import joined
 
 MOST_NAMES = 30  # columns that a hint lists
 
@@ -35,6 +37,7 @@ class NoColumn(DataError):
 class Wanted:
     """The columns to read by name: the time's, the row ids' (or ""), and the channels' (None: all others).
 
+    time : one column, or those of the date and the time as `date+time`.
     number : the type of their values.
     """
 
@@ -42,6 +45,11 @@ class Wanted:
     id: str
     columns: tuple[str, ...] | None
     number: type[np.floating] = np.float64
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that the header must name: of the time, which may be several, and of the ids."""
+        return [*self.time.split("+"), *[self.id] * bool(self.id)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +94,26 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     """
     dialect = dialect_of(path, dialect)
     with open_table(path) as table:
-        text = LongText(read_whole(table.text, path), path, dialect)
-    locate = partial(_locate, path, dialect, b'"' in text.text)
-    return _read_table(text, wanted, locate, table.sha256, table.bytes, table.notes)
+        text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
+    locate = partial(_locate, path, dialect, wanted.keys, None if text.quoted else text.numbering)
+    return _read_table(text, wanted, locate, table.sha256, table.bytes, [*table.notes, *notes])
+
+
+def read_names(path: Path, dialect: Dialect, keys: Sequence[str]) -> list[str]:
+    """The names of a long file's columns.
+
+    Parameters
+    ----------
+    path, dialect, keys : as for `table_of`.
+
+    Raises
+    ------
+    DataError : the file cannot be read or has no header.
+    """
+    dialect = dialect_of(path, dialect)
+    with open_table(path) as table:
+        head = b"".join(itertools.islice(table.text, MOST_ABOVE))
+    return table_of(text_start(head, path), path, dialect, keys)[0].header()
 
 
 def read_answer(
@@ -123,12 +148,14 @@ def _read_table(
     """The columns wanted of a table's text; `locate` is kept, so it should not hold the text."""
     names = text.header()
     needed, more = _needed(names, wanted, text)
-    keys = 1 + bool(wanted.id)
+    times = _time_columns(names, wanted)
+    keys = len(times) + bool(wanted.id)
     text.check_widths(len(names))
     parsed = parse(text, names, needed[:keys], needed[keys:], wanted.columns is not None, wanted.number)
-    stamps = parsed_stamps(parsed.keys[wanted.time])
+    stamps = parsed_stamps(parsed.keys[times[0]]) if len(times) == 1 else None
     if stamps is None:
-        stamps = read_stamps(_read_text(text, names, wanted.time), text.locate, text.dialect.dates)
+        cells = joined([_read_text(text, names, name) for name in times])
+        stamps = read_stamps(cells, text.locate, text.dialect.dates)
     ids = _ids(parsed.keys[wanted.id], text) if wanted.id else None
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(
@@ -144,12 +171,12 @@ def _read_table(
     )
 
 
-def _locate(path: Path, dialect: Dialect, quoted: bool, record: int) -> str:
+def _locate(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Numbering | None, record: int) -> str:
     """`path:line` of a line of the table. Quoted cells may span lines of the file, which is then read again."""
-    if not quoted:
-        return f"{path}:{record + 2}"
+    if numbering is not None:
+        return f"{path}:{numbering.line(record + 2)}"
     with open_table(path) as table:
-        return LongText(read_whole(table.text, path), path, dialect).locate(record)
+        return table_of(read_whole(table.text, path), path, dialect, keys)[0].locate(record)
 
 
 # ---- columns
@@ -157,8 +184,9 @@ def _locate(path: Path, dialect: Dialect, quoted: bool, record: int) -> str:
 
 def _needed(names: Sequence[str], wanted: Wanted, text: LongText) -> tuple[list[str], list[str]]:
     """The names of all columns to read, the time first, and notes. DataError for one that is missing or ambiguous."""
-    keys = [wanted.time] + [wanted.id] * bool(wanted.id)
-    for name, flag in zip(keys, ("--time-col", "--id-col"), strict=False):
+    times = _time_columns(names, wanted)
+    keys = times + [wanted.id] * bool(wanted.id)
+    for name, flag in zip(keys, ["--time-col"] * len(times) + ["--id-col"], strict=False):
         if name not in names:
             raise _no_column(name, names, text.path, where=f"{flag} {name}")
     notes = []
@@ -178,6 +206,11 @@ def _needed(names: Sequence[str], wanted: Wanted, text: LongText) -> tuple[list[
         if counts[name] > 1:
             raise DataError(f"{counts[name]} columns are named {name!r}", where=str(text.path))
     return needed, notes
+
+
+def _time_columns(names: Sequence[str], wanted: Wanted) -> list[str]:
+    """The column of the time, or those whose names a plus sign joins."""
+    return [wanted.time] if wanted.time in names else wanted.time.split("+")
 
 
 def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> NoColumn:

@@ -18,14 +18,32 @@ from errors import DataError
 from readers.dialect import Dialect, width_error
 from readers.files import decode
 
+MOST_ABOVE = 50  # lines among which the header is looked for
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Where the lines of a table are in its file: `first` is the line of the header, `out` are lines left out below."""
+
+    first: int = 1
+    out: tuple[int, ...] = ()
+
+    def line(self, number: int) -> int:
+        """The line of the file, counted from 1, that is the line of that number of the table with its header."""
+        number += self.first - 1
+        for out in self.out:
+            number += out <= number
+        return number
+
 
 @dataclass(frozen=True)
 class LongText:
-    """A table's text, as `read_whole` gives it."""
+    """A table's text, as `read_whole` gives it, without what stands above the header and without comments."""
 
     text: bytes
     path: Path
     dialect: Dialect
+    numbering: Numbering = Numbering()
     written: ClassVar[bool] = True  # by people and devices, who choose marks, not by this program
 
     @cached_property
@@ -106,15 +124,16 @@ class LongText:
         line = 1
         try:
             for cells in reader:
-                yield line, cells
+                yield self.numbering.line(line), cells
                 line = reader.line_num + 1
         except csv.Error as error:
             raise DataError(str(error), where=f"{self.path}:{line}") from None
 
     def locate(self, record: int) -> str:
         """`path:line` of a line of the table, counted from 0 below the header."""
-        line = next(itertools.islice(self.lines(), record + 1, None))[0] if self.quoted else record + 2
-        return f"{self.path}:{line}"
+        if self.quoted:
+            return f"{self.path}:{next(itertools.islice(self.lines(), record + 1, None))[0]}"
+        return f"{self.path}:{self.numbering.line(record + 2)}"
 
     def cells(self, record: int) -> list[str]:
         """The cells of a line of the table, counted from 0 below the header."""
@@ -132,3 +151,43 @@ class Answer(LongText):
     def locate(self, record: int) -> str:
         """`path, row N` of a row of the answer."""
         return f"{self.path}, row {record + 1}"
+
+
+def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> tuple[LongText, list[str]]:
+    """The table in a file's text, below the line that names its columns, without lines that begin with a hash sign.
+
+    Parameters
+    ----------
+    text : the file, as `read_whole` gives it.
+    path, dialect : the file, and how it is written.
+    keys : columns that the header must name.
+
+    Returns
+    -------
+    (table, notes on what was left out).
+    """
+    head = text.split(b"\n", MOST_ABOVE)[:MOST_ABOVE]
+    above = next((number for number, line in enumerate(head) if _names(line, dialect, path, keys)), 0)
+    notes = []
+    if above:
+        notes.append(f"line{'s' * (above > 1)} {'1 to ' * (above > 1)}{above} above the header left out")
+    body = text[sum(len(line) + 1 for line in head[:above]) :]
+    start = len(body) - len(body.lstrip(b"# ")) if body.startswith(b"#") and above < len(head) else 0
+    body = body[start:] if start and _names(body.split(b"\n", 1)[0], dialect, path, keys) else body
+    if b"\n#" not in body:
+        return LongText(body, path, dialect, Numbering(1 + above)), notes
+    lines = body.split(b"\n")
+    out = [number for number, line in enumerate(lines) if number and line.startswith(b"#")]
+    kept = b"\n".join(line for number, line in enumerate(lines) if not number or not line.startswith(b"#"))
+    notes.append(f"{len(out)} line{'s' * (len(out) > 1)} that begin{'s' * (len(out) == 1)} with # left out")
+    return LongText(kept, path, dialect, Numbering(1 + above, tuple(number + 1 + above for number in out))), notes
+
+
+def _names(line: bytes, dialect: Dialect, path: Path, keys: Sequence[str]) -> bool:
+    """Whether a line has the names `keys` among its cells, behind a hash sign or not."""
+    plain = decode(line).rstrip("\r")
+    try:
+        cells = [dialect.split([form], path)[0] for form in (plain, plain.lstrip("# "))]
+    except DataError:  # a quote that is not closed
+        return False
+    return any({cell.strip() for cell in each}.issuperset(keys) for each in cells)

@@ -6,7 +6,7 @@ The order of day, month and year is that of --date-order, or the only one that f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ _CLOCK = re.compile(
 )
 _HALF = re.compile(r"(?<=\d) ?[ap]\.?m\.?$", re.IGNORECASE)
 _MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?$)")
+_HOUR = re.compile(r"\d{1,2}")
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
 
 
@@ -77,6 +78,32 @@ def _clock_format(clock: re.Match[str] | None) -> str:
     colon = clock["colon"]
     seconds = f"{colon}%S{'.%f' if clock['part'] else ''}" if clock["seconds"] else ""
     return f"{clock['gap']}{'%I' if clock['half'] else '%H'}{colon}%M{seconds}{' %p' if clock['half'] else ''}"
+
+
+def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """The cells of one column of times, or of several joined: date and time, date and hour, year, month, day (hour).
+
+    Parameters
+    ----------
+    columns : text [n] each.
+
+    Returns
+    -------
+    Text [n].
+    """
+    if len(columns) == 1:
+        return columns[0]
+    import pandas
+
+    parts = [pandas.Series(column, dtype=object).str.strip() for column in columns]
+    if len(parts) > 2 and len(parts[0][0]) == 4:
+        padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
+        text = padded[0].str.cat(padded[1:3], sep="-")
+        parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
+    if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
+        parts[1] = parts[1].str.zfill(2) + ":00"
+    cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
+    return cells
 
 
 def plain(text: Any) -> tuple[Any, np.ndarray]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from data import Series, Source
 from errors import DataError, UsageError, nearest
-from readers.columns import LongFile, Wanted, read_file
+from readers.columns import LongFile, Wanted, read_file, read_names
 from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
 from readers.rows import Rows, check_doubled, check_order, join, oldest_first, set_zone
@@ -174,7 +174,7 @@ def read_meter(
     precise = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
     number = np.float64 if precise else np.float32
     cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])), number)
-    anywhere = set().union(*(read_header(Path(path), dialect.sep) for path in paths)) if optional else set()
+    anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {mains_col}) for path in paths]
     rows, notes = _in_order(files, tz, sort)
     wanted = plan(sample, start, end, max_fill, rows.tz)
@@ -190,7 +190,7 @@ def read_meter(
 def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container[str]) -> LongFile:
     """A file with all wanted columns; those of the `optional` ones that it lacks are missing values."""
     asked = cells.columns or ()
-    names = read_header(path, dialect.sep) if any(name in optional for name in asked) else asked
+    names = read_names(path, dialect, cells.keys) if any(name in optional for name in asked) else asked
     there = tuple(name for name in asked if name in names or name not in optional)
     file = read_file(path, replace(cells, columns=there), dialect)
     if there == asked:
