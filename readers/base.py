@@ -90,7 +90,7 @@ class Reader(ABC):
         from readers.wide import read_wide
 
         paths = expand_paths(config.csv)
-        shared = ("sep", "decimal", "na", "thousands", "date_order", "nan", "labels", "groups")
+        shared = ("sep", "decimal", "na", "thousands", "nan", "labels", "groups")
         common = {name: vars(config)[name] for name in shared}
         if not config.time_col:
             return read_wide(paths, header=config.header, index=config.index, **common)
@@ -102,6 +102,7 @@ class Reader(ABC):
             known=known,
             resample=config.resample,
             tz=config.tz,
+            date_order=config.date_order,
             **common,
         )
 

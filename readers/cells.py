@@ -89,7 +89,8 @@ def parse(
     kept = [name for name in columns if name not in left]
     if wrong or not kept:
         name = next(iter(wrong or left))
-        raise _not_a_number(text, names, name, wrong.get(name) or left[name], [k for k in kept if k not in wrong])
+        good = [] if asked else [k for k in kept if k not in wrong]  # what is asked for cannot be left out
+        raise _not_a_number(text, names, name, wrong.get(name) or left[name], good)
     if left:
         values = values[[name not in left for name in columns]]
     notes = [suspect(given, f"column {name}", "lines") for name, given in zip(kept, values, strict=True)]

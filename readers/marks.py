@@ -30,7 +30,8 @@ def number_hint(cells: Sequence[str], dialect: Dialect) -> str:
     if _fits(cells, dialect):
         return ""
     texts = [cell for cell in cells if dialect.is_text(cell)]
-    marks = [name for name, mark in THOUSANDS.items() if any(mark in cell.strip() for cell in texts)]
+    tried = {} if dialect.thousands == "none" else THOUSANDS
+    marks = [name for name, mark in tried.items() if any(mark in cell.strip() for cell in texts)]
     by_thousands = [name for name in marks if _fits(cells, Dialect(";", dialect.decimal, thousands=name))]
     by_decimal = _fits(cells, dialect.swapped)
     if not by_thousands:

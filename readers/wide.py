@@ -30,7 +30,6 @@ def read_wide(
     decimal: str = ".",
     na: Sequence[str] = (),
     thousands: str = "",
-    date_order: str = "",
     nan: str = "error",
     labels: Path | str = "",
     groups: Path | str = "",
@@ -44,7 +43,7 @@ def read_wide(
     ----------
     paths : the files, in the order of the channels.
     header, index : whether a CSV has a first line of names and a first column of row ids: auto, yes or no.
-    sep, decimal, na, thousands : how a CSV is written, see `Dialect`. date_order : "", since there are no dates.
+    sep, decimal, na, thousands : how a CSV is written, see `Dialect`.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
 
@@ -54,8 +53,6 @@ def read_wide(
     DataError : a file that cannot be read or is damaged, a cell that is not a number, files that do not fit together,
         and a missing value under `nan` error.
     """
-    if date_order:
-        raise UsageError("belongs to long files, which have dates", where="--date-order", hint="--time-col names them")
     dialect = Dialect(sep, decimal, header, index, tuple(na), thousands)
     check_policy(nan)
     files = [Path(path) for path in paths]

@@ -30,7 +30,9 @@ READS: dict[str, tuple[str, ...]] = {
     "columns": ("long", "query", "npz"),
     **dict.fromkeys(("resample", "tz"), _TIMED),
     **dict.fromkeys(("labels", "sep", "decimal"), _TABLES),
-    **dict.fromkeys(("groups", "nan"), (*_TABLES, "npz")),
+    **dict.fromkeys(("groups", "nan", "na"), (*_TABLES, "npz")),
+    "thousands": ("wide", "long"),
+    "date_order": ("long",),
     **dict.fromkeys(("header", "index"), ("wide",)),
 }
 BY_STEPS = (  # flags for backbones that are trained by steps
