@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import data
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from readers.columns import NoColumn
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
@@ -33,3 +35,24 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     from sources import query  # psycopg is an extra
 
     return query.read(config, columns, known)
+
+
+def read_labelled(config: RunConfig, columns: Sequence[str] | None) -> Series:
+    """As `read`, for a label that is a channel: inference may lack it where the model does not see it.
+
+    Parameters
+    ----------
+    config, columns : as for `read`; the label is the channel number `label_src_ch` of a checkpoint's `columns`.
+
+    Raises
+    ------
+    UsageError, DataError : as `read`.
+    """
+    label = columns[config.label_src_ch] if columns and config.drop_label_from_x else ""
+    try:
+        return read(config, columns)
+    except NoColumn as error:
+        if config.mode != "infer" or error.name != label:
+            raise
+    found = read(config, [name for name in columns or () if name != label])
+    return replace(found, notes=(*found.notes, f"there is no column {label!r}, the label: predictions only"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from data import Series
 from errors import UsageError
-from readers.columns import NoColumn
 from registry import Namespace
 from scaler import Scaler
 from sources import reading
@@ -159,15 +157,7 @@ class Task(ABC):
         ------
         UsageError, DataError : for flags that do not fit the task or the data, and files that cannot be read.
         """
-        label = columns[config.label_src_ch] if columns and config.drop_label_from_x else ""
-        try:
-            return reading.read(config, columns)
-        except NoColumn as error:
-            if config.mode != "infer" or error.name != label:
-                raise
-        # The model does not see the label, and what it predicts is not known yet.
-        found = reading.read(config, [name for name in columns or () if name != label])
-        return replace(found, notes=(*found.notes, f"there is no column {label!r}, the label: predictions only"))
+        return reading.read_labelled(config, columns)
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
         """What `read` returned for a checkpoint, without what only the files of training have where it was looked for.
