@@ -16,8 +16,8 @@ import numpy as np
 from errors import DataError
 from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
-from readers.marks import check_thousands, may_hide_thousands, missing_hint, number_hint
-from readers.missing import suspect
+from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
+from readers.missing import suspects
 from readers.paths import abridge
 
 AT_ONCE = 64  # columns held as text at a time
@@ -93,15 +93,15 @@ def parse(
         raise _not_a_number(text, names, name, wrong.get(name) or left[name], good)
     if left:
         values = values[[name not in left for name in columns]]
-    notes = [suspect(given, f"column {name}", "lines") for name, given in zip(kept, values, strict=True)]
-    return Parsed(frame[list(keys)], tuple(kept), values, (*_left_out(left, kept, columns), *filter(None, notes)))
+    notes = suspects(values, [f"column {name}" for name in kept], "lines")
+    return Parsed(frame[list(keys)], tuple(kept), values, (*_left_out(left, kept, columns), *notes))
 
 
 def _check_thousands(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:
     """DataError at a column whose decimal mark may be one of thousands."""
     if text.dialect.thousands or not text.written:
         return
-    odd = [name for name, given in zip(columns, values, strict=True) if may_hide_thousands(given)]
+    odd = [columns[c] for c in np.flatnonzero(may_begin_so(values)).tolist() if may_hide_thousands(values[c])]
     for name, words in _words(text, names, odd):
         check_thousands(words.kinds, text.dialect, f"{text.path}, column {name!r}")
 

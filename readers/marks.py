@@ -89,6 +89,22 @@ def missing_hint(cell: str) -> str:
     return f"--na {shlex.quote(cell.strip())} if this marks a missing value, as an empty cell, NA, nan and null do"
 
 
+def may_begin_so(values: np.ndarray) -> np.ndarray:
+    """Mask [C] of the channels whose first values are such as `may_hide_thousands` looks for.
+
+    Parameters
+    ----------
+    values : [C, n].
+    """
+    head = np.abs(values[:, :FIRST].astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        broken = head != np.trunc(head)
+        thousandths = np.abs(head * 1000 - np.rint(head * 1000)) > 0.05
+        wrong = np.where(broken, (head < 1) | (head >= 1000) | thousandths, head >= 1000)
+    mask: np.ndarray = ~(wrong & np.isfinite(head)).any(axis=1)
+    return mask
+
+
 def may_hide_thousands(values: np.ndarray) -> bool:
     """Whether numbers are such as a mark of thousands makes that is read as a decimal one: 998, then 1.005.
 
@@ -96,19 +112,15 @@ def may_hide_thousands(values: np.ndarray) -> bool:
     ----------
     values : of any shape.
     """
-    flat = values.reshape(-1)
-    return _such(flat[:FIRST], whole=False) and _such(flat, whole=True)
-
-
-def _such(values: np.ndarray, whole: bool) -> bool:
-    values = np.abs(values[np.isfinite(values)].astype(np.float64))
-    broken = values[values != np.trunc(values)]
-    if ((broken < 1) | (broken >= 1000)).any() or (np.abs(broken * 1000 - np.rint(broken * 1000)) > 0.05).any():
+    flat = values.reshape(1, -1)
+    if not may_begin_so(flat)[0]:
         return False
-    others = values[values == np.trunc(values)]
-    if (others >= 1000).any():
+    known = np.abs(flat[np.isfinite(flat)].astype(np.float64))
+    whole = known == np.trunc(known)
+    broken = known[~whole]
+    if not len(broken) or (known >= 1000).any() or (broken < 1).any() or not (known[whole] >= 100).any():
         return False
-    return not whole or (len(broken) > 0 and bool((others >= 100).any()))
+    return bool((np.abs(broken * 1000 - np.rint(broken * 1000)) <= 0.05).all())
 
 
 def check_thousands(cells: Sequence[str], dialect: Dialect, where: str) -> None:

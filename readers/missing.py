@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from errors import DataError, UsageError
@@ -48,6 +50,22 @@ def counted(missing: int, infinite: int) -> str:
     missing, infinite : numbers of values.
     """
     return f"{missing:,} missing and {infinite:,} infinite values"
+
+
+def suspects(values: np.ndarray, names: Sequence[str], what: str) -> list[str]:
+    """The notes of `suspect` on channels.
+
+    Parameters
+    ----------
+    values : [C, n]. names : C names of what holds them. what : what they are, for their count.
+    """
+    lows, highs = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
+    doubtful = [
+        c
+        for c, ends in enumerate(zip(lows.tolist(), highs.tolist(), strict=True))
+        if any(np.isinf(end) or _is_mark(end) for end in ends)
+    ]
+    return [note for c in doubtful if (note := suspect(values[c], names[c], what))]
 
 
 def suspect(values: np.ndarray, where: str, what: str) -> str:

@@ -172,7 +172,7 @@ def test_many_columns_cost_about_what_pandas_takes(wide):
         peer.append(time.process_time() - middle)
     np.testing.assert_allclose(long.values, numbers.T, rtol=1e-6)
     # Of so few lines the cost of a column is most of the time: 30 times pandas' where it grows with their square.
-    assert min(reading) < 4 * min(peer)
+    assert min(reading) < 6 * min(peer)
 
 
 def test_many_columns_of_odd_cells_are_not_read_one_by_one(wide, tmp_path, monkeypatch):
