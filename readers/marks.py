@@ -101,8 +101,7 @@ def may_begin_so(values: np.ndarray) -> np.ndarray:
         broken = head != np.trunc(head)
         thousandths = np.abs(head * 1000 - np.rint(head * 1000)) > 0.05
         wrong = np.where(broken, (head < 1) | (head >= 1000) | thousandths, head >= 1000)
-    mask: np.ndarray = ~(wrong & np.isfinite(head)).any(axis=1)
-    return mask
+    return np.asarray(~(wrong & np.isfinite(head)).any(axis=1))
 
 
 def may_hide_thousands(values: np.ndarray) -> bool:
