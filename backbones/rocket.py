@@ -34,6 +34,7 @@ SPACE = {"model_args.features": ["hydra+minirocket", "hydra", "minirocket"]}
 
 FEW, MANY = 1000, 10_000  # features of MiniRocket where there are many windows, and where there are few
 LARGE = 2500  # windows from which there are many
+FAR = 10.0  # deviations: what hardly varied in training may be anywhere later, and must not decide alone
 MOST = 4096  # of windows or of features: a map is solved for in the smaller number of them
 
 log = logging.getLogger("tsrun")
@@ -61,7 +62,8 @@ class Banks(Resized):
             whole = self.mean.to(z.device), self.scale.to(z.device)
             mean, scale = (part if len(part) == 1 else part[begin : begin + z.shape[1]] for part in whole)
             begin += z.shape[1]
-            parts.append((z - mean) / scale * (z.square() / NONE).clamp(0, 1) if _sparse(bank) else (z - mean) / scale)
+            standard = ((z - mean) / scale).clamp(-FAR, FAR)
+            parts.append(standard * (z.square() / NONE).clamp(0, 1) if _sparse(bank) else standard)
         return torch.cat(parts, dim=1)
 
     def fit(self, train: Labelled, seed: int, features: int) -> torch.Tensor:

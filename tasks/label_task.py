@@ -22,6 +22,7 @@ from windows import Index
 
 MOST_CELLS = 4_000_000  # numbers that gradient boosting is fitted on: it takes seconds for data of any size
 MOST_WINDOWS = 20_000
+LEAVES = 20  # of gradient boosting, which on a few windows would else be a constant
 CHUNK = 1 << 22  # numbers of flattened windows made at once
 
 
@@ -74,6 +75,7 @@ class LabelTask(Task):
         models = []
         for k in range(y.shape[1]):
             model = self.estimator(eval_context.seed)
+            model.set_params(min_samples_leaf=min(model.min_samples_leaf, max(2, n // LEAVES)))
             models.append(model.fit(x, y[:, k, 0]) if len(np.unique(y[:, k, 0])) > 1 else None)
 
         def predict(index: Index) -> np.ndarray:

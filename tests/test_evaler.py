@@ -86,6 +86,16 @@ def test_references_are_what_their_names_say():
     assert found["gradient_boosting"]["pr_auc"] == pytest.approx(expected)
 
 
+def test_gradient_boosting_learns_from_a_few_windows():
+    """Leaves of twenty would leave it a constant."""
+    device_data, split = device_data_of(rows=4, steps=13)
+    val = Evaluator(device_data, Last(), Precision(CPU), 64).score(split.val)
+    said = References(device_data, ["a"], split.train).predictors["gradient_boosting"](split.train)
+    truth = device_data.run_data.truth(device_data.task, split.train)
+    assert len(split.train) < 40 and len(np.unique(said)) > 2 and len(val.pred)
+    assert said[truth > 0.5].mean() > said[truth < 0.5].mean() + 0.3
+
+
 def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
     device_data, split = device_data_of()
     seen = []

@@ -171,6 +171,25 @@ def test_labels_of_whole_series_and_rolling_folds(name, tmp_path, write_csv):
     )
 
 
+@pytest.mark.parametrize("features", ["hydra+minirocket", "intervals", "steps"])
+def test_what_hardly_varied_in_training_does_not_decide_alone(features):
+    """A channel that is still in training and moves later: probabilities stay near those of the other channel."""
+    train, val, new = (windows("label", n, seed, outputs=1) for n, seed in ((200, 0), (60, 1), (200, 2)))
+    spec = {"channels": 3, "length": LENGTH, "outputs": 1, "horizon": 1, "head": "pool"}
+    model = build_model(
+        ModelSpec(backbone="rocket", args={"features": features}, target=TargetSpec("label", 1), **spec)
+    ).eval()
+
+    def beside(on: Labelled, size: float) -> Labelled:
+        """With a third channel of noise of this size."""
+        noise = size * torch.randn(len(on), 1, LENGTH, generator=torch.Generator().manual_seed(len(on)))
+        held = torch.cat([on.read(torch.arange(len(on))), noise], dim=1)
+        return Labelled(lambda numbers: held[numbers], on.y, on.groups)
+
+    model.backbone.fit_windows(Fitting(beside(train, 1e-5), beside(val, 1e-5), 1))
+    assert loss(model, beside(new, 5.0), "label") < 3.0
+
+
 def test_sizes_that_a_forecast_takes_are_refused_for_windows():
     with pytest.raises(UsageError, match="lookback is for forecasts"):
         build_model(
