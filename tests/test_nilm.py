@@ -354,14 +354,24 @@ def test_a_database_gives_what_the_same_readings_in_a_file_give(tmp_path, postgr
     with psycopg.connect(postgres) as connection:  # another house, which has a meter only
         connection.execute("INSERT INTO nilm_test.houses (id) VALUES (4)")
         connection.execute("INSERT INTO nilm_test.items (id, name, category, house) VALUES (9, 'Total', 'Other', 4)")
-        connection.execute(
-            "INSERT INTO nilm_test.measurements SELECT 9, time, value FROM nilm_test.measurements WHERE item_id = 1"
-        )
+        connection.execute("INSERT INTO nilm_test.houses (id) VALUES (5)")  # and one whose kettle is another item
+        connection.execute("INSERT INTO nilm_test.items (id, name, category, house) VALUES (11, 'All', 'Other', 5)")
+        connection.execute("INSERT INTO nilm_test.items (id, name, category, house) VALUES (12, 'Kocher', 'Other', 5)")
+        for item, of in ((9, 1), (11, 1), (12, 2)):
+            table = "nilm_test.measurements"
+            copied = f"INSERT INTO {table} SELECT %s, time, value FROM {table} WHERE item_id = %s"
+            connection.execute(copied, (item, of))
     alone = loaded.replace("--house 3 --mains 1 --eval-split test", "--house 4 --mains 9 --desc alone")
     alone = good(tmp_path, alone, "--ckpt", two.relative_to(tmp_path))
     assert "unscored" in strict(alone / "summary.json") and "kettle true on" not in rows(alone / "timeline.csv")[0]
     lines = {line["time"]: line["kettle p"] for line in rows(alone / "timeline.csv")}
     assert len(lines) > len(second)
+    other = loaded.replace("--house 3 --mains 1 --eval-split test", "--house 5 --mains 11 --desc other")
+    named = good(tmp_path, other, "--devices kettle=12 --ckpt", two.relative_to(tmp_path))
+    whole = good(tmp_path, loaded.replace("--eval-split test", "--desc whole"), "--ckpt", two.relative_to(tmp_path))
+    assert strict(named / "summary.json")["devices"] == strict(whole / "summary.json")["devices"]
+    stray = go(tmp_path, other, "--devices 12 --ckpt", two.relative_to(tmp_path))
+    assert stray.code == 4 and "--devices kettle=Kocher says that Kocher is the kettle" in stray.err
 
 
 @pytest.mark.slow
