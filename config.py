@@ -107,7 +107,8 @@ class RunConfig:
     columns: tuple[str, ...] = _flag(
         (),
         "Data",
-        "channels to read, in this order: columns of long files or a query, or MODALITY.NAME of an .npz (default: all)",
+        "channels to read, in this order: columns (or name=column) of long files or a query, or MODALITY.NAME of an "
+        ".npz (default: all)",
         metavar="NAME",
     )
     resample: str = _flag("", "Data", "resample long data to a regular step by averaging: 1h, 15min, D, ...")

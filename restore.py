@@ -66,7 +66,9 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     where = config.ckpt
     if config.task != model.task:
         raise CheckpointError(f"is of task {model.task}, not {config.task}", where=where)
-    if config.columns and sorted(config.columns) != sorted(model.input_channels):
+    named = {word.partition("=")[0] for word in config.columns}
+    renames = any("=" in word for word in config.columns)  # some of them, and the others have their own names
+    if config.columns and (named - set(model.input_channels) if renames else named != set(model.input_channels)):
         what = f"--columns {' '.join(config.columns)}, but it was trained on {', '.join(model.input_channels)}"
         raise CheckpointError(what, where=where, hint="without --columns the checkpoint's channels are read by name")
     flags = (*core_flags(), *tasks.flags(config.task))

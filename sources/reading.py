@@ -18,14 +18,25 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     Parameters
     ----------
     config : the run's settings.
-    columns : names of the channels wanted, in order; None for those of --columns, or all.
+    columns : names of the channels wanted, in order; None for those of --columns, or all. `name=column` of --columns
+        says in which column a channel is.
     known : names of the channels whose future values are known.
 
     Raises
     ------
     UsageError, DataError : as `data.read`, and --db without --db-query.
     """
-    columns = (config.columns or None) if columns is None else columns
+    items = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
+    if not items:
+        return _read(config, (config.columns or None) if columns is None else columns, known)
+    names = [word.partition("=")[0] for word in config.columns] if columns is None else list(columns)
+    series = _read(config, [items.get(name, name) for name in names], [items.get(name, name) for name in known])
+    own = {column: name for name, column in items.items()}
+    channels, ahead = (tuple(own.get(name, name) for name in part) for part in (series.channels, series.known))
+    return replace(series, channels=channels, known=ahead)
+
+
+def _read(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
     if not config.db:
         return data.read(config, columns, known)
     if not config.db_query:

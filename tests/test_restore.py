@@ -19,6 +19,8 @@ from errors import CheckpointError
 from readers.clock import Clock
 from scaler import Scaler
 
+from .runs import go, good, strict
+
 WORDS = "--mode train --task classify --csv a.csv b.csv --context-len 4 --backbone linear --bin-thr 2"
 
 
@@ -170,3 +172,31 @@ def test_one_label_a_row_is_no_target_of_a_model_of_steps():
     more = {"labels": np.zeros((1, 1), np.float32), "label_names": ("y",)}
     with pytest.raises(CheckpointError, match="predicts a channel's next value"):
         restore.label_known(made(), series(**more), lacking=0)
+
+
+def lay(folder, name, *channels):
+    hours = np.arange(200)
+    times = (np.datetime64("2024-01-01") + hours.astype("timedelta64[h]")).astype(str)
+    values = [np.round(10 + 3 * np.sin(hours / 4 + k), 4) for k in range(len(channels))]
+    lines = [",".join(map(str, line)) for line in zip(times, *values, strict=True)]
+    (folder / name).write_text(",".join(["time", *channels]) + "\n" + "\n".join(lines) + "\n")
+
+
+def test_channels_bind_by_name_and_other_files_may_have_them_in_other_columns(tmp_path):
+    lay(tmp_path, "a.csv", "load", "wind")
+    lay(tmp_path, "b.csv", "power", "wind")
+    line = "--task forecast --time-col time --no-plots --reference off"
+    train = (
+        "--mode train --csv a.csv --context-len 24 --horizon 6 --features MS --target load --backbone gru --epochs 1"
+    )
+    run = good(tmp_path, train, line, "--backbone gru").relative_to(tmp_path)
+    same = good(tmp_path, f"--mode infer --ckpt {run} --csv a.csv --desc a", line)
+    other = good(tmp_path, f"--mode infer --ckpt {run} --csv b.csv --columns load=power --desc b", line)
+    assert strict(same / "summary.json")["mse"] == strict(other / "summary.json")["mse"]
+    assert (same / "forecast.csv").read_text().replace("a,", "") == (other / "forecast.csv").read_text().replace(
+        "b,", ""
+    )
+    stray = go(tmp_path, f"--mode infer --ckpt {run} --csv b.csv --columns lod=power", line)
+    assert stray.code == 4 and "trained on load, wind" in stray.err
+    tuned = f"--mode finetune --ckpt {run} --csv b.csv --columns load=power wind --epochs 1 --desc tuned"
+    assert Checkpoint.load(good(tmp_path, tuned, line) / "model.pt").input_channels == ["load", "wind"]

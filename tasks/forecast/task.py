@@ -202,7 +202,7 @@ class Forecast(Task):
             raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
         if columns is None and options.features == "S" and options.target:
             for name in options.target if config.columns else ():
-                if name not in config.columns:
+                if name not in [word.partition("=")[0] for word in config.columns]:
                     raise UsageError(f"{name!r} is not among --columns", where="--target", hint=_listed(config.columns))
             columns = [*options.target, *options.known_future]
         return reading.read(config, columns, options.known_future)
