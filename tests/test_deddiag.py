@@ -70,7 +70,7 @@ def dump(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows(dump, postgres):
     """What the tool says that it loaded, into a schema whose name is no plain word."""
-    return deddiag_db.load(dump, postgres, schema=SCHEMA)
+    return deddiag_db.load(dump, postgres, schema=SCHEMA, replace=True)  # may be there: other modules run in between
 
 
 @pytest.fixture
