@@ -169,7 +169,6 @@ def test_the_order_of_rows_and_files_changes_no_figure(tmp_path, seed, data):
 # --- level -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="readers give float32, whose steps at 1e9 are 64", strict=False)
 @few
 @given(seed=st.integers(0, 10**6), level=st.sampled_from([1e9, -1e9, 1e6]))
 def test_a_constant_added_to_a_channel_changes_no_error(tmp_path, seed, level):
@@ -180,7 +179,7 @@ def test_a_constant_added_to_a_channel_changes_no_error(tmp_path, seed, level):
         table, sites={site: {name: v + level for name, v in channels.items()} for site, channels in table.sites.items()}
     )
     found = forecast(tmp_path, table.header, lifted.lines())
-    relative = ("mape", "wape")  # relative to the level
+    relative = ("mape", "wape", ".interval.")  # to the level; and counts, which one value beside a margin changes
     keep = [name for name in straight if not any(word in name for word in relative)]
     same({n: straight[n] for n in keep}, {n: found[n] for n in keep}, rel=1e-3)
 
