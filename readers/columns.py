@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import numpy as np
 from data import Source
 from errors import DataError, UsageError, nearest
 from readers.cells import parse
+from readers.clock import DAY
 from readers.dialect import Dialect
 from readers.files import dialect_of, open_table, read_whole, text_start
 from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
@@ -23,6 +26,8 @@ from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.written import joined
 
 MOST_NAMES = 30  # columns that a hint lists
+HOURS = ("hour", "hours", "hr", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]\.?m\.?)?", re.IGNORECASE)
 
 
 class NoColumn(DataError):
@@ -156,6 +161,8 @@ def _read_table(
     if stamps is None:
         cells = joined([_read_text(text, names, name) for name in times])
         stamps = read_stamps(cells, text.locate, text.dialect.dates)
+    if needed[:keys] == [wanted.time]:
+        _check_dates(stamps, names, wanted.time, text)
     ids = _ids(parsed.keys[wanted.id], text) if wanted.id else None
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(
@@ -230,6 +237,18 @@ def _read_text(text: LongText, names: Sequence[str], name: str) -> np.ndarray:
     """The cells [n] of one column as text."""
     cells: np.ndarray = text.frame(names, [name], dtype=object, na_filter=False)[name].to_numpy()
     return cells
+
+
+def _check_dates(stamps: Stamps, names: Sequence[str], time: str, text: LongText) -> None:
+    """DataError where dates come again and again, with the times of day in another column: no step is a day."""
+    if stamps.counted or (stamps.times % DAY).any() or len(np.unique(stamps.times)) == len(stamps.times):
+        return
+    for name, cell in zip(names, text.cells(0), strict=False):
+        hour = cell.strip().isdecimal() and name.casefold() in HOURS
+        if name and name != time and (hour or _TIME_OF_DAY.fullmatch(cell.strip())):
+            what = f"the dates of {time!r} come several times, and {name!r} holds times of day"
+            hint = f"--time-col {shlex.quote(f'{time}+{name}')} reads both as one time"
+            raise DataError(what, where=str(text.path), hint=hint)
 
 
 def _ids(column: Any, text: LongText) -> np.ndarray:

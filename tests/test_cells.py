@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,21 +156,6 @@ def wide(tmp_path_factory):
     path = tmp_path_factory.mktemp("wide") / "wide.csv"
     frame.to_csv(path, index=False)
     return path, numbers
-
-
-def test_many_columns_cost_about_what_pandas_takes(wide):
-    path, numbers = wide
-    reading, peer = [], []
-    for _ in range(3):
-        started = time.process_time()
-        long = read_long([path], time_col="time")
-        middle = time.process_time()
-        pd.read_csv(path)
-        reading.append(middle - started)
-        peer.append(time.process_time() - middle)
-    np.testing.assert_allclose(long.values, numbers.T, rtol=1e-6)
-    # Of so few lines the cost of a column is most of the time: 30 times pandas' where it grows with their square.
-    assert min(reading) < 6 * min(peer)
 
 
 def test_many_columns_of_odd_cells_are_not_read_one_by_one(wide, tmp_path, monkeypatch):

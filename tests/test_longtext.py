@@ -83,3 +83,13 @@ def test_meters_with_a_preamble_and_two_columns_of_time(tmp_path):
     words = "--mode train --task nilm --csv m.csv --time-col day+clock --date-order dmy --sep ';' --device-cols lamp"
     run = good(tmp_path, f"{words} --resample 1min --window 20 --backbone gru --epochs 1 --reference off --no-plots")
     assert strict(run / "manifest.json")["data"]["steps"] == 1000
+
+
+@pytest.mark.parametrize("hours", [("00:00", "12:00"), ("0", "12"), ("12:00 AM", "12:00 PM")])
+def test_dates_without_their_times_of_day_are_no_steps(put, hours):
+    """Averaging the lines of a date, which is what repeated times ask for otherwise, would lose the hours."""
+    lines = [f"2024-01-{day:02d},{hour},{day}" for day in range(1, 29) for hour in hours]
+    path = put("\n".join(["day,hour,load", *lines, ""]))
+    with pytest.raises(DataError, match=r"'hour' holds times of day\n.*--time-col day\+hour"):
+        read_long([path], time_col="day")
+    assert read_long([path], time_col="day+hour").values.shape == (1, 56)
