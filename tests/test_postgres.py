@@ -30,14 +30,14 @@ SECRET = "hush:9f-Zq"
 CODED = "hush%3A9f-Zq"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def admin(postgres):
     """A connection that may do anything, one statement a transaction."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         yield connection
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come back to this module, and a role is made once
 def ann(postgres, admin) -> str:
     """The address, without a password, of a user who needs one and may read the table `plant`."""
     folder = Path(admin.execute("SHOW data_directory").fetchone()[0])
