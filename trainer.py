@@ -182,7 +182,7 @@ class Trainer:
         progress.epoch, progress.step = progress.epoch + 1, 0
         self._total.zero_()
         progress.history.append(line)
-        self._keep_if_best(line[f"val_{self.validation.monitor}"])
+        self._keep_if_best(line[f"val_{self.validation.monitor}"], line["val_loss"])
         self.schedule.after_epoch(line[f"val_{self.validation.monitor}"])
         if self.on_epoch is not None:
             self.on_epoch(line)
@@ -202,12 +202,17 @@ class Trainer:
         scores = self.validation.val_metrics(outputs)
         return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
 
-    def _keep_if_best(self, value: float | None) -> None:
+    def _keep_if_best(self, value: float | None, loss: float) -> None:
+        """Of epochs that the monitor calls equal, as where it is perfect, the one with the lower validation loss."""
         progress = self.progress
         value = None if value is None or math.isnan(value) else value  # a NaN is never best
         first = not self.best_state  # there must be a best state, even where the monitor is undefined
         sign = 1 if self.validation.direction == "max" else -1
-        better = value is not None and (progress.best is None or sign * value > sign * progress.best)
+        better = value is not None and (
+            progress.best is None
+            or sign * value > sign * progress.best
+            or (value == progress.best and loss < progress.history[progress.best_epoch - 1]["val_loss"])
+        )
         progress.stale += 1
         if better or first:
             progress.best, progress.best_epoch = value, progress.epoch

@@ -14,7 +14,7 @@ For labels, classes and values of windows the same name is a ridge regression on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import groupby, product
 from typing import Any
 
 import numpy as np
@@ -111,15 +111,17 @@ class Ridge(LinearForecaster):
         horizon = self.forecast.horizon
         val_gram, scored = gram(val, self.length + horizon), count(val, self.length + horizon)
         best: tuple[float, dict[str, Any], np.ndarray] | None = None
-        lookback = 0
-        for one in candidates:
-            if one["lookback"] != lookback:
-                lookback, span = one["lookback"], one["lookback"] + horizon
-                train_gram, n = gram(train, span), count(train, span)
-            weight = squares(train_gram, n, horizon, one["centre"]).fit(np.full(lookback, one["strength"]))
-            # The newest rows of the widest Gram matrix: every look-back is scored on the same targets.
-            error = squares(val_gram[-span:, -span:], scored, horizon, one["centre"]).error(weight)
-            if best is None or error < best[0]:
-                best = error, one, uncentred(weight, one["centre"])
+        for lookback, group in groupby(candidates, lambda one: one["lookback"]):
+            span = lookback + horizon
+            train_gram, n = gram(train, span), count(train, span)
+            for centre, alike in groupby(group, lambda one: one["centre"]):
+                fitted = squares(train_gram, n, horizon, centre)
+                # The newest rows of the widest Gram matrix: every look-back is scored on the same targets.
+                judged = squares(val_gram[-span:, -span:], scored, horizon, centre)
+                for one in alike:
+                    weight = fitted.fit(np.full(lookback, one["strength"]))
+                    error = judged.error(weight)
+                    if best is None or error < best[0]:
+                        best = error, one, uncentred(weight, centre)
         assert best is not None
         return best

@@ -135,6 +135,16 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run():
     assert not torch.equal(trainer.best_state["map.weight"], trainer.last_state["map.weight"])
 
 
+def test_of_epochs_with_equal_monitors_the_lower_loss_is_best():
+    """On small validation parts many epochs are perfect by the monitor: the earliest of them has learned the least."""
+    values = iter([2.0, 1.0, 1.0, 1.0, 2.0])
+    trainer, _ = make(monkey=lambda outputs: {"mse": next(values)}, epochs=5)
+    progress = trainer.run()
+    losses = [line["val_loss"] for line in progress.history]
+    assert losses[1] != losses[2] != losses[3]
+    assert progress.best == 1.0 and progress.best_epoch == 2 + int(np.argmin(losses[1:4]))
+
+
 def test_an_undefined_monitor_still_leaves_a_checkpoint():
     trainer, _ = make(monkey=lambda outputs: {"mse": None}, epochs=2)
     progress = trainer.run()

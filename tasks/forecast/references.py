@@ -10,6 +10,7 @@ from tasks.predictions import Predictor
 from windows import Index, Windows
 
 BATCH = 256  # windows predicted at once
+LONGEST = 720  # steps that the reference ridge looks back: its cost grows with their third power
 
 
 def seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
@@ -21,19 +22,21 @@ def seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
 
 
 def ridge(seen: np.ndarray, train: Index, val: Index, horizon: int) -> Predictor:
-    """A ridge regression on the past of the targets, as long as the model's context."""
-    inputs = torch.from_numpy(seen)
+    """A ridge regression on the past of the targets, as long as the model's context, but at most `LONGEST` steps."""
+    inputs, length = torch.from_numpy(seen), min(train.length, LONGEST)
     forecast = ForecastSpec(horizon, tuple(range(len(seen))))
-    model = backbone_class("ridge")(
-        InputSpec(channels=len(seen), length=train.length, forecast=forecast), Hyper("ridge")
-    )
-    train_x, val_x = ([inputs[:, begin:end] for begin, end in index.pieces()] for index in (train, val))
-    model.fit(train_x, val_x, both=[])
+    model = backbone_class("ridge")(InputSpec(channels=len(seen), length=length, forecast=forecast), Hyper("ridge"))
+    later = (
+        train.length - length
+    )  # where the first context of a stretch begins for this model: the targets are the same
+    train_x = [inputs[:, begin:end] for begin, end in train.pieces()]
+    model.fit(train_x, [inputs[:, begin + later : end] for begin, end in val.pieces()], both=[])
 
     def predict(index: Index) -> np.ndarray:
         windows = Windows(inputs, inputs, index)
         with torch.no_grad():
-            parts = [model(windows.contexts(at))[:count].numpy() for at, count in windows.in_order(BATCH)]
+            found = ((windows.contexts(at)[..., -length:], count) for at, count in windows.in_order(BATCH))
+            parts = [model(x)[:count].numpy() for x, count in found]
         return np.concatenate(parts)
 
     return predict

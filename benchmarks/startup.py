@@ -1,0 +1,84 @@
+"""What a command costs before and after its work: `python benchmarks/startup.py`, in CPU seconds on one thread.
+
+Each line is a fresh process, the least of a few: importing torch, the help, a file that is missing, a tiny run of every
+task without pictures, and DLinear on ETTh1 where that file is there. Beside it stands what it was of importing torch,
+and which modules that take long were imported. `--root` measures another checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ETT = ROOT.parent / "shared" / "data" / "ett" / "ETTh1.csv"
+COSTLY = ("torch", "pandas", "sklearn", "matplotlib", "torch._dynamo")
+TINY = "--mode train --demo --epochs 1 --reference off --no-plots --quiet --overwrite"
+DLINEAR = "--mode train --task forecast --time-col date --preset etth --features M --context-len 96 --horizon 96"
+LIMITS = {"missing file": 0.4, "DLinear, 3 epochs": 2.4}  # times importing torch
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import run
+try:
+    code = run.main(sys.argv[3:])
+except SystemExit as end:
+    code = end.code
+print(*(name for name in sys.argv[2].split() if name in sys.modules), file=sys.stderr)
+"""
+
+
+def commands(out: str) -> dict[str, str]:
+    """{what it is: the words after `run.py`}."""
+    found = {
+        "--help": "--help",
+        "missing file": "--mode train --task regress --csv not_there.csv --context-len 31",
+        "forecast, closed form": f"{TINY} --task forecast --backbone ridge --context-len 24 --horizon 4 --out {out}",
+        "forecast, net": f"{TINY} --task forecast --backbone dlinear --context-len 24 --horizon 4 --out {out}",
+        "regress": f"{TINY} --task regress --backbone gru --out {out}",
+        "classify": f"{TINY} --task classify --backbone gru --out {out}",
+        "nilm": f"{TINY} --task nilm --backbone gru --out {out}",
+    }
+    if ETT.is_file():
+        more = "--backbone dlinear --epochs 3 --no-plots --reference off --quiet --overwrite"
+        found["DLinear, 3 epochs"] = f"{DLINEAR} --csv {ETT} {more} --out {out}"
+    return found
+
+
+def measured(words: list[str], repeat: int) -> tuple[float, str]:
+    """The least CPU seconds of a command, and the last line that it wrote to stderr."""
+    least, told = float("inf"), ""
+    for _ in range(repeat):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        told = done.stderr.strip().rpartition("\n")[2]
+    return least, told
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", default=str(ROOT), help="the checkout to measure (this one)")
+    parser.add_argument("--repeat", type=int, default=3)
+    given = parser.parse_args()
+    torch, _ = measured(["-c", "import torch"], given.repeat)
+    print(f"{'':<24}{'CPU-s':>8}{'of torch':>10}  imported\n{'import torch':<24}{torch:>8.2f}{1:>10.2f}")
+    over = []
+    with tempfile.TemporaryDirectory() as out:
+        for name, words in commands(out).items():
+            spent, told = measured(["-c", CODE, given.root, " ".join(COSTLY), *words.split()], given.repeat)
+            print(f"{name:<24}{spent:>8.2f}{spent / torch:>10.2f}  {told}", flush=True)
+            over += [name] * (spent > LIMITS.get(name, float("inf")) * torch)
+    print(f"over the limit: {', '.join(over)}" if over else "within the limits")
+    return int(bool(over))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
