@@ -46,7 +46,10 @@ NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
 
 
 # Flags that came after studies were named. At their default they are left out: a study of before them has not changed.
-LATER = ("columns",)
+LATER = ("columns", "na", "thousands", "date_order", "mains_unit", "device_unit")
+
+# Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.
+THEN = {"bin_rule": {"auto": "nonzero"}}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -182,6 +185,7 @@ def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
         flag.name for flag in later if (tuple(flat[flag.name]) if flag.many else flat[flag.name]) == flag.default
     }
     settings = {key: value for key, value in flat.items() if key not in left_out}
+    settings |= {name: words.get(settings[name], settings[name]) for name, words in THEN.items() if name in settings}
     return {"space": {name: dimension.plain() for name, dimension in space.items()}, "settings": settings}
 
 

@@ -20,8 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import errors  # not `nearest` of it: that is a backbone's module here
 from backbones.specs import ForecastSpec, InputSpec, MemberSpec, ModelSpec, TargetSpec
-from errors import UsageError, nearest
+from errors import UsageError
 from registry import Namespace, Registry
 
 if TYPE_CHECKING:
@@ -83,5 +84,5 @@ class Hyper(Namespace):
             if key not in table:
                 known = f"{name} has {', '.join(table) or 'none'}"
                 what = f"{name} has no hyperparameter {key!r}"
-                raise UsageError(what, where="--model-args", hint=nearest(key, table) or known)
+                raise UsageError(what, where="--model-args", hint=errors.nearest(key, table) or known)
         super().__init__({key: row["default"] for key, row in table.items()} | dict(given))

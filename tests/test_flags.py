@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,14 @@ VALUES = {  # a value that is not the default, for the flags that want one of th
     "index": "no", "sep": ";", "decimal": ",", "nan": "zero", "device_cols": "lamp=b", "mains_col": "c",
     "mains_unit": "kW", "device_unit": "kWh", "start": "2024-01-01 03:00", "end": "2024-01-01 05:00",
     "max_ffill": "200", "db_timeout": "7", "house": "3", "devices": "35", "db_schema": "power", "db_reader": "function",
-    "known_future": "y", "mains": "59", "labels": "labels.csv", "groups": "groups.csv",
+    "known_future": "y", "mains": "59", "labels": "labels.csv", "groups": "groups.csv", "na": "5", "thousands": "'",
+    "date_order": "dmy",
 }  # fmt: skip
+INSTEAD = {  # files in which these have something to do
+    "sort": {"house.csv": "turned.csv"},
+    "date_order": {"long.csv": "days.csv", "house.csv": "days_house.csv"},
+    "thousands": {"a.csv": "marked.csv", "long.csv": "marked_long.csv", "house.csv": "marked_house.csv"},
+}
 # Flags of the group Data that name the data, or say what is learned from any kind of them.
 ANYWHERE = {
     "demo", "csv", "npz", "db", "db_query", "label_src_ch", "drop_label_from_x", "features", "target", "dataset",
@@ -82,6 +89,15 @@ def files(tmp_path_factory) -> Path:
     power = [f"{t},{i % 7 + 100},{i % 11},{i % 50}".replace("T", " ") for i, t in enumerate(at)]
     (folder / "house.csv").write_text("time,a,b,c\n" + "\n".join(power) + "\n")
     (folder / "turned.csv").write_text("time,a,b,c\n" + "\n".join([power[5], *power[:5], *power[6:]]) + "\n")
+    for name, table in (("", lines), ("_house", power)):
+        head = "time,a,b,c\n" if name else "time,site,x,y\n"
+        few = [line for line in table if line.startswith("2024-01-01")]
+        days = [re.sub(r"2024-01-(\d\d)", r"\1/01/2024", line) for line in few]
+        (folder / f"days{name}.csv").write_text(head + "\n".join(days) + "\n")
+        marked = [re.sub(r",(\d+)$", r",1'23\1", line) if len(line.rpartition(",")[2]) == 1 else line for line in few]
+        (folder / f"marked{name or '_long'}.csv").write_text(head + "\n".join(marked) + "\n")
+    told = (folder / "a.csv").read_text()
+    (folder / "marked.csv").write_text(re.sub(r",(\d)$", r",1'23\1", told, flags=re.MULTILINE))
     house = refit(folder, steps=100)
     told = house.read_text().splitlines()
     house.write_text("\n".join([*told[:40], *told[55:]]) + "\n")
@@ -135,8 +151,7 @@ def test_a_flag_that_is_taken_changes_what_is_read(task, kind, flag, files, monk
     if flag.name in ("time_col", "dataset"):
         pytest.skip("names the kind itself")
     base = words(task, kind)
-    if flag.name == "sort":
-        base = [word.replace("house.csv", "turned.csv") for word in base]
+    base = [INSTEAD.get(flag.name, {}).get(word, word) for word in base]
     if task != "nilm" and flag.name != "nan":
         base += ["--nan", "zero"]
     assert read(files, base, monkeypatch) != read(files, [*base, *given(flag, kind)], monkeypatch)
