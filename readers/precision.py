@@ -14,6 +14,7 @@ LOST = 1e-4  # of the spread of a row's values: rounding by more than this shows
 NEVER = 1e-6  # of their range: so little is lost whatever their spread is
 MOST_ROWS = 500  # whose spread is looked at, those that lose most
 MOST_STEPS = 4096  # of a row
+CHANGED = 0.1  # of the usual change from step to step: with larger steps a counter that rises moves in jumps
 BLURRED = 0.05  # of the range of a row's values: with larger steps they are hardly told apart
 FEW = 0.1  # of the steps: so many may be blurred with a warning
 EXACT = 1e-13  # of a channel's level: float64 tells no smaller differences apart that are of use
@@ -102,6 +103,13 @@ def spread(values: np.ndarray) -> float:
     return float(high - low) or float(np.nanmax(values) - np.nanmin(values))
 
 
+def usual_change(values: np.ndarray) -> float:
+    """The median of the changes from one value [n] to the next that are none of 0 and NaN; infinite without any."""
+    changes = np.abs(np.diff(values))
+    changes = changes[changes > 0]
+    return float(np.median(changes)) if len(changes) else np.inf
+
+
 def check_distinct(
     values: np.ndarray, scaled: np.ndarray, offsets: np.ndarray, channels: Sequence[str], rows: Sequence[str]
 ) -> None:
@@ -131,6 +139,9 @@ def check_distinct(
         step = np.spacing(np.fmax(np.abs(bottom), np.abs(top)))
         scale = float(np.nanmax(top) - np.nanmin(bottom)) / span if span else 1.0
         blurred = (high > low) & (step > BLURRED * scale * (high - low))
+        for row in np.flatnonzero(~blurred & (high > low) & (step > LOST * scale * (high - low))):
+            part = raw[starts[row] : starts[row] + lengths[row]]
+            blurred[row] = step[row] > CHANGED * scale * usual_change(part)
         if blurred.any():
             _tell_blurred(name, [rows[row] for row in kept[blurred]], lengths[blurred].sum() / lengths.sum(), span)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ _CLOCK = re.compile(
 _HALF = re.compile(r"(?<=\d) ?[ap]\.?m\.?$", re.IGNORECASE)
 _MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?$)")
 _HOUR = re.compile(r"\d{1,2}")
+_QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
+_WEEK = re.compile(r"(\d{4})-?W(\d\d)", re.IGNORECASE)
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
 
 
@@ -109,6 +112,8 @@ def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
 def plain(text: Any) -> tuple[Any, np.ndarray]:
     """Cells with `AM` and `PM` for any spelling of these, `Jan` for January, 24:00 as the 00:00 of the day after.
 
+    Quarters (`1990Q1`) and ISO weeks (`2020-W05`) become the day on which they begin.
+
     Parameters
     ----------
     text : a pandas column of n cells.
@@ -117,6 +122,10 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     -------
     The cells, and what to add to their times: int64 ns [n].
     """
+    if _QUARTER.fullmatch(text[0]):
+        text = text.str.replace(_QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02d}-01", regex=True)
+    if _WEEK.fullmatch(text[0]):
+        text = text.str.replace(_WEEK, _monday, regex=True)
     late = text.str.contains(_MIDNIGHT).to_numpy(bool)
     if late.any():
         text = text.str.replace(_MIDNIGHT, "00", regex=True)
@@ -125,6 +134,14 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     if _REST_OF_MONTH.search(text[0]) or "May" in text[0]:
         text = text.str.replace(_REST_OF_MONTH, "", regex=True)
     return text, late * DAY
+
+
+def _monday(week: re.Match[str]) -> str:
+    """The day on which an ISO week begins; the cell as it is where the year does not have the week."""
+    try:
+        return date.fromisocalendar(int(week[1]), int(week[2]), 1).isoformat()
+    except ValueError:
+        return week[0]
 
 
 def fit(text: Any, known: dict[str, str]) -> bool:

@@ -72,6 +72,15 @@ def test_what_cannot_be_told_apart_is_refused_with_the_reason():
         check_distinct(fine, scaled(fine), np.array([0, 400, *[800] * (fine.size > 400)]), ["a"], ["r", "s"])
 
 
+def test_counters_of_far_apart_levels_would_rise_in_jumps():
+    """Their range is 30 steps of float32 beside the other's level, the change of an hour a tenth of one."""
+    rising = np.concatenate([1.5e9 + 5 * np.arange(400), 3.1e9 + 5 * np.arange(400)])[None]
+    with pytest.raises(DataError, match="beside that the values of r, s cannot be told apart"):
+        check_distinct(rising, scaled(rising), np.array([0, 400, 800]), ["a"], ["r", "s"])
+    near = np.concatenate([1.5e9 + 5 * np.arange(400), 1.5e9 + 1e4 + 5 * np.arange(400)])[None]
+    check_distinct(near, scaled(near), np.array([0, 400, 800]), ["a"], ["r", "s"])
+
+
 # ---- through the command line: an offset changes no error
 
 STEPS = 240

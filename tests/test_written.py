@@ -123,3 +123,23 @@ def test_cycles_train_and_infer_in_every_task(tmp_path, task):
     run = good(tmp_path, f"{words} --split-mode holdout --epochs 1 --no-plots --reference off --tag a")
     assert any("counts steps" in note for note in strict(run / "manifest.json")["data"]["notes"])
     assert go(tmp_path, f"--mode infer --csv a.csv --ckpt {run} --no-plots --tag b").code == 0
+
+
+@pytest.mark.parametrize(
+    ("begin", "freq", "spelled", "clock"),
+    [
+        ("1990-01-01", "QS", lambda t: f"{t.year}Q{t.quarter}", "QS-JAN"),
+        ("1990-07-01", "QS", lambda t: f"{t.year}-q{t.quarter}", "QS-JAN"),
+        ("2019-12-02", "W-MON", lambda t: "{}-W{:02d}".format(*t.isocalendar()[:2]), "7D"),  # 2020 has 53 weeks
+        ("2019-12-02", "W-MON", lambda t: "{}W{:02d}".format(*t.isocalendar()[:2]), "7D"),
+    ],
+)
+def test_quarters_and_weeks_by_their_number(read, begin, freq, spelled, clock):
+    times = pd.date_range(begin, periods=70, freq=freq)
+    series = read([spelled(time) for time in times])
+    assert np.array_equal(series.time, times.as_unit("ns").asi8) and series.clock.freq == clock
+
+
+def test_a_week_that_the_year_does_not_have(read):
+    with pytest.raises(DataError, match="'2021-W53' is not a date and time"):
+        read([f"2021-W{week}" for week in range(40, 55)])
