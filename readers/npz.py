@@ -133,7 +133,7 @@ def _values(
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Values [C, N * T] of the chosen features, which of them are made up, and notes."""
     begin, total = 0, int(offsets[-1])
-    values = np.empty((sum(len(m.features) for m in chosen), total), np.float32)
+    values = np.zeros((sum(len(m.features) for m in chosen), total), np.float32)
     notes: list[str] = []
     masks: list[np.ndarray] = []
     for modality in chosen:  # one at a time: a modality is held twice, never the whole file
