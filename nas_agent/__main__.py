@@ -18,9 +18,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# `python -m` looks in the working directory first: a config.py there must not be imported in place of ours.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from cli import Parser, numeric
 from errors import TsrunError, UsageError, report
 from metrics import clean_json

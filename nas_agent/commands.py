@@ -100,7 +100,7 @@ def _claim(folder: Path, proposal: Any, *, lease: float, begun: bool) -> claims.
         return made
     base = base_of(study, folder)
     claims.check_budget(view, study)  # before the dry run of the proposal, which takes seconds
-    config = proposals.checked(base, proposal)
+    config = proposals.checked(base, proposal, folder)
 
     def prepare(run_id: str) -> None:
         _put(config_of(folder, run_id), config)

@@ -45,14 +45,20 @@ def read_base(path: Path) -> Plain:
     return plain | {"data": plain["data"] | {"csv": str(csv.resolve())}}
 
 
-def checked(base: Plain, proposal: Any) -> Plain:
+def checked(base: Plain, proposal: Any, study: Path) -> Plain:
     """The configuration that `proposal` makes of `base`.
+
+    Parameters
+    ----------
+    base, proposal : see `merged`.
+    study : the study's folder, out of which no path of a proposal may lead.
 
     Raises
     ------
     UsageError : it is not a valid one; the message lists all problems.
     """
     made = merged(base, proposal)
+    _stay_inside(study, made["model"], proposal.get("model", {}))
     epochs, most = made["training"].get("max_epochs"), base["training"]["max_epochs"]
     if isinstance(epochs, int) and epochs > most:
         what = f"training['max_epochs'] {epochs} is more than the {most} of the study"
@@ -87,6 +93,18 @@ def merged(base: Plain, proposal: Any) -> Plain:
         "model": _model(base["model"], proposal.get("model", {})),
         "training": _training(base["training"], proposal.get("training", {})),
     }
+
+
+def _stay_inside(study: Path, model: Plain, given: Mapping[str, Any]) -> None:
+    """UsageError for a path that leads out of the study, links resolved: the same whether anything is there or not."""
+    name = config_file.backbone_of({"model": model})
+    table = backbones.hyper(name) if name in backbones.names() else {}
+    for key, row in table.items():
+        if not row.get("paths") or key not in given:
+            continue
+        for path in str(given[key]).split(","):
+            if not Path(path.strip()).expanduser().resolve().is_relative_to(study.resolve()):
+                raise UsageError(f"{key} leads out of the study", where="proposal", hint="take runs of this study")
 
 
 def _sections() -> str:

@@ -214,6 +214,24 @@ def test_what_is_not_an_agents_to_change(proposal, said):
     assert re.search(said, str(caught.value))
 
 
+def test_no_path_of_a_proposal_leads_out_of_the_study(tmp_path, monkeypatch):
+    """And the answer does not tell whether anything is there."""
+    monkeypatch.setattr(proposals.runner, "dry_run", lambda text: "")
+    study, outside = tmp_path / "study", tmp_path / "outside"
+    (study / "runs" / "run_0000").mkdir(parents=True)
+    (outside / "run").mkdir(parents=True)
+    (study / "runs" / "link").symlink_to(outside)
+    monkeypatch.chdir(study)
+    told = set()
+    for path in ("../outside/run", "../outside/nope", "runs/link/run", str(outside), "~", "runs/run_0000,../outside"):
+        with pytest.raises(UsageError) as caught:
+            proposals.checked(plain_base(), {"model": {"backbone": "ensemble", "members": path}}, study)
+        told.add(str(caught.value))
+    assert len(told) == 1 and "members leads out of the study" in told.pop()
+    for path in ("runs/run_0000", str(study / "runs" / "run_0000"), "runs/run_0000, runs/run_0001"):
+        proposals.checked(plain_base(), {"model": {"backbone": "ensemble", "members": path}}, study)
+
+
 def test_what_a_proposal_makes_of_the_base():
     base = plain_base()
     assert proposals.merged(base, {}) == base

@@ -68,3 +68,19 @@ print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code, mode], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == str(there), done.stderr
+
+
+TOOLS = ("deddiag_db", "export", "federate", "report", "stream", "synth")
+ENTRIES = [["run.py"], ["search.py"], ["-m", "nas_agent"], *([f"tools/{name}.py"] for name in TOOLS)]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda words: words[-1])
+def test_no_module_of_the_working_folder_is_taken_for_ours(entry, tmp_path):
+    """Whoever puts an errors.py into a folder of data must not run code in the command of another."""
+    for path in ROOT.glob("*.py"):
+        (tmp_path / path.name).write_text("import os\nos._exit(99)\n")
+    words = [str(ROOT / word) if word.endswith(".py") else word for word in entry]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} if "-m" in words else dict(os.environ)
+    argv = [sys.executable, *words, "--help"]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
