@@ -146,9 +146,7 @@ class MiniRocket(Kernels):
 
     def bias(self, dilation: int) -> torch.Tensor:
         """The biases [84, n] of the dilation with this number."""
-        found = getattr(self, f"bias_{dilation}")
-        assert isinstance(found, torch.Tensor)
-        return found
+        return self.get_buffer(f"bias_{dilation}")
 
     def fit(self, train: Labelled, generator: np.random.Generator, features: int) -> None:
         each = max(features // KERNELS, 1)

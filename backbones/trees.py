@@ -41,16 +41,21 @@ NOTHING = Tree(_LEAF, _LEAF, np.zeros(1, np.int64), np.zeros(1), np.zeros((1, 1)
 class Resized(nn.Module):
     """A module whose tensors are as large as what was fitted: they take their sizes from a loaded state."""
 
+    def tensors(self) -> dict[str, torch.Tensor | None]:
+        """The parameters and buffers of this module alone, by name."""
+        return {**self._parameters, **self._buffers}
+
     def resize(self, name: str, value: torch.Tensor) -> None:
         """Replace the parameter or buffer `name`, on the device where it was."""
-        old = getattr(self, name)
+        old = self.tensors()[name]
+        assert old is not None, name
         fresh = value.detach().clone().to(old.device, old.dtype)
         setattr(self, name, nn.Parameter(fresh, old.requires_grad) if isinstance(old, nn.Parameter) else fresh)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name in [*self._parameters, *self._buffers]:
+        for name, old in self.tensors().items():
             kept = state.get(prefix + name)
-            if kept is not None and getattr(self, name) is not None:
+            if kept is not None and old is not None:
                 self.resize(name, kept)
         super()._load_from_state_dict(state, prefix, *rest)
 
@@ -101,7 +106,8 @@ class Forest(Resized):
         if keep:
             shift = len(self.child)
             tensors["child"], tensors["root"] = tensors["child"] + shift, tensors["root"] + shift
-            tensors = {name: torch.cat([getattr(self, name).detach().cpu(), part]) for name, part in tensors.items()}
+            before = {name: part.detach().cpu() for name, part in self.tensors().items() if part is not None}
+            tensors = {name: torch.cat([before[name], part]) for name, part in tensors.items()}
             width = np.pad(width, (0, max(len(self.width) - len(width), 0)))
             width[: len(self.width)] += self.width.cpu().numpy()
         tensors["width"] = torch.from_numpy(width)
