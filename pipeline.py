@@ -34,7 +34,7 @@ from learner import Learner
 from metrics import clean_json
 from predictor import Inference
 from rundir import OnEpoch, RunDir, run_name, write_json
-from sources.kinds import idle, idle_training
+from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
 from tasks.base import Task
 
@@ -223,6 +223,7 @@ def open_inference(config: RunConfig, argv: Sequence[str], device: torch.device)
 
 def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple[dict[str, Any], Path]:
     """Predict with a checkpoint. Returns the content of the summary and the directory of the run."""
+    _tell_idle(config)
     inference = open_inference(config, argv, device)
     _tell_left_out(inference.run_data)
     name = _name(inference.run_data, inference.task)
@@ -304,10 +305,15 @@ def _finished(directory: RunDir, run_data: RunData) -> bool:
 
 
 def _tell_idle(config: RunConfig) -> None:
-    """Tell which given flags a closed form has no use for; a blend may hold members that are trained."""
-    if backbone_class(config.backbone).closed_form and "members" not in hyper(config.backbone):
-        told = idle_training(config.backbone, vars(config), tasks.usual(config.task), config.given)
-        data.tell([told] if told else [])
+    """Tell which given flags inference or a closed form has no use for; a blend may hold members that are trained."""
+    usual, why, names = tasks.usual(config.task), "", list(BY_STEPS)
+    if config.mode == "infer":
+        why = "inference trains nothing"
+        names.remove("batch_size")
+    elif backbone_class(config.backbone).closed_form and "members" not in hyper(config.backbone):
+        why = f"{config.backbone} is solved at once; --backbone gru is trained"
+    told = idle_training(why, vars(config), usual, config.given, names) if why else ""
+    data.tell([told] if told else [])
 
 
 def _name(run_data: RunData, task: Task) -> str:

@@ -17,7 +17,7 @@ from backbones.blend import RunBlend, Weights
 from backbones.stacking import choose_pull, stacked_weights
 
 HYPER = {
-    "members": {"default": "", "paths": True, "help": "directories of trained runs, separated by commas"},
+    "members": {"default": "", "local": True, "help": "directories of trained runs, separated by commas"},
     "shrink": {"default": -1.0, "min": -1.0, "help": "pull towards equal weights; -1: chosen on validation"},
 }
 

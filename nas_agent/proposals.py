@@ -100,7 +100,7 @@ def _stay_inside(study: Path, model: Plain, given: Mapping[str, Any]) -> None:
     name = config_file.backbone_of({"model": model})
     table = backbones.hyper(name) if name in backbones.names() else {}
     for key, row in table.items():
-        if not row.get("paths") or key not in given:
+        if not row.get("local") or key not in given:
             continue
         for path in str(given[key]).split(","):
             if not Path(path.strip()).expanduser().resolve().is_relative_to(study.resolve()):

@@ -99,9 +99,14 @@ def _uses(reads: Sequence[str]) -> list[str]:
     return [use for use in uses if use]
 
 
-def idle_training(backbone: str, values: Mapping[str, Any], usual: Mapping[str, Any], given: Container[str]) -> str:
-    """A warning of the given flags that say how to train by steps, for a backbone that is solved; "" without any."""
-    names = [name for name in BY_STEPS if name in given and values[name] != usual[name]]
-    flags = ", ".join("--" + name.replace("_", "-") for name in names)
-    do = "does" if len(names) == 1 else "do"
-    return f"warning: {flags} {do} nothing: {backbone} is solved at once; --backbone gru is trained" if names else ""
+def idle_training(
+    why: str,
+    values: Mapping[str, Any],
+    usual: Mapping[str, Any],
+    given: Container[str],
+    names: Iterable[str] = BY_STEPS,
+) -> str:
+    """A warning of the given flags among `names` that say how to train by steps; "" without any."""
+    idle = [name for name in names if name in given and values[name] != usual[name]]
+    flags = ", ".join("--" + name.replace("_", "-") for name in idle)
+    return f"warning: {flags} {'does' if len(idle) == 1 else 'do'} nothing: {why}" if idle else ""

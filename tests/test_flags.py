@@ -187,3 +187,12 @@ def test_flags_of_training_are_told_where_nothing_is_trained_by_steps(tmp_path):
     told = go(tmp_path, line).err
     assert "warning: --epochs, --lr do nothing: ridge_ensemble is solved at once; --backbone gru is trained" in told
     assert "do nothing" not in go(tmp_path, line, "--backbone dlinear").err
+
+
+def test_flags_of_training_are_told_in_inference(tmp_path):
+    line = "--mode train --task regress --demo --backbone linear --epochs 1 --no-plots --reference off --tag a"
+    assert go(tmp_path, line).code == 0
+    infer = "--mode infer --demo --ckpt artifacts/a --no-plots --reference off"
+    done = go(tmp_path, f"{infer} --lr 0.1 --epochs 3 --batch-size 64")
+    assert done.code == 0 and "warning: --epochs, --lr do nothing: inference trains nothing" in done.err
+    assert "do nothing" not in go(tmp_path, f"{infer} --overwrite").err
