@@ -50,7 +50,7 @@ def _serve(client: socket.socket, server: socket.socket, greeting: bytes) -> Non
             break
         client.sendall(b"N")
     client.sendall(greeting)
-    while True:
+    while -1 not in (client.fileno(), server.fileno()):  # closed by the end of a test
         for one in select.select([client, server], [], [])[0]:
             part = one.recv(1 << 16)
             left = one is client and (not part or part.endswith(LEAVE))
