@@ -88,7 +88,7 @@ def _read_all(paths: Sequence[Path], dialect: Dialect) -> tuple[np.ndarray, list
     facts = [first]
     values = table.reshape(1, -1)
     if len(paths) > 1:
-        values = np.empty((len(paths), table.size), table.dtype)
+        values = np.zeros((len(paths), table.size), table.dtype)
         values[0] = table.reshape(-1)
     for channel, path in enumerate(paths[1:], start=1):
         table, found = _read(path, dialect)
