@@ -83,18 +83,19 @@ def task_with(constants):
     return task
 
 
+def targets_of(series: Series, states: np.ndarray) -> DeviceTargets:
+    """The targets of two devices, which every house of the series has."""
+    absent = np.zeros((2, series.n_rows), bool)
+    return DeviceTargets(
+        series.values[1:], ("a", "b"), per_row=False, states=states, offsets=series.offsets, absent=absent
+    )
+
+
 def test_targets_are_states_and_watts_in_units_of_the_mean_up_to_the_peak():
     series = house()
     states = (series.values[1:] > 300).astype(np.int8)
     states[1, 40:50] = UNKNOWN
-    targets = DeviceTargets(
-        series.values[1:],
-        ("a", "b"),
-        per_row=False,
-        states=states,
-        offsets=series.offsets,
-        absent=np.zeros((2, 2), bool),
-    )
+    targets = targets_of(series, states)
     fitted = {"peak": [800.0, 500.0], "on_mean": [200.0, 100.0]}
     y = targets.read(task_with(fitted), torch.device("cpu")).read(torch.tensor([10, 2500]), 25).numpy()
     for window, start in zip(y, (10, 2500), strict=True):
@@ -110,14 +111,7 @@ def test_targets_are_states_and_watts_in_units_of_the_mean_up_to_the_peak():
 def test_what_is_learned_of_a_device_is_that_of_its_known_steps():
     series = house()
     states = np.where(np.isnan(series.values[1:]), UNKNOWN, series.values[1:] > 300).astype(np.int8)
-    targets = DeviceTargets(
-        series.values[1:],
-        ("a", "b"),
-        per_row=False,
-        states=states,
-        offsets=series.offsets,
-        absent=np.zeros((2, 2), bool),
-    )
+    targets = targets_of(series, states)
     steps = np.arange(5000) < 3500
     sample = targets.during(steps)
     for k in range(2):
@@ -155,14 +149,7 @@ def test_overlaid_windows_are_those_of_a_plain_loop():
     series = Series(
         np.stack([mains, *watts]), offsets, ("m", "a", "b"), ("r",), time=time, clock=Clock(fixed_freq(SECOND))
     )
-    targets = DeviceTargets(
-        series.values[1:],
-        ("a", "b"),
-        per_row=False,
-        states=(watts > 0).astype(np.int8),
-        offsets=offsets,
-        absent=np.zeros((2, 1), bool),
-    )
+    targets = targets_of(series, (watts > 0).astype(np.int8))
     views, cpu = MeterFeatures(series, ("above",)), torch.device("cpu")
     scaler = Scaler.fit(views.columns(), np.ones(steps, bool), views.channels)
     targets = targets.read(task_with({"peak": [1000.0, 300.0], "on_mean": [500.0, 250.0]}), cpu)
