@@ -178,9 +178,10 @@ def _without_compiler(kind: type[Optimizer]) -> type[Optimizer]:
     that breaks the compiler's graph before and after, and turns gradients off: here it only turns them off. A torch
     without these wrappers gives the class as it is.
     """
-    for method in vars(Optimizer).values():
-        if getattr(method, "__globals__", {}).get("__name__") == "torch._compile":
-            method.__wrapped__.__dict__.setdefault("__dynamo_disable", method.__wrapped__)
+    for method in filter(inspect.isfunction, vars(Optimizer).values()):
+        if method.__globals__["__name__"] == "torch._compile":
+            plain = vars(method)["__wrapped__"]
+            vars(plain).setdefault("__dynamo_disable", plain)
     step = inspect.unwrap(kind.step)
     return type(kind.__name__, (kind,), {"step": torch.no_grad()(step)}) if step is not kind.step else kind
 
