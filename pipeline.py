@@ -306,10 +306,10 @@ def _finished(directory: RunDir, run_data: RunData) -> bool:
 
 def _tell_idle(config: RunConfig) -> None:
     """Tell which given flags inference or a closed form has no use for; a blend may hold members that are trained."""
-    usual, why, names = tasks.usual(config.task), "", list(BY_STEPS)
+    usual, why, names = tasks.usual(config.task), "", BY_STEPS
     if config.mode == "infer":
         why = "inference trains nothing"
-        names.remove("batch_size")
+        names = tuple(name for name in BY_STEPS if name != "batch_size")  # it predicts in batches, too
     elif backbone_class(config.backbone).closed_form and "members" not in hyper(config.backbone):
         why = f"{config.backbone} is solved at once; --backbone gru is trained"
     told = idle_training(why, vars(config), usual, config.given, names) if why else ""

@@ -87,7 +87,7 @@ class Boosting(Fitted):
         return told | ({"says": "change" if change else "level"} if len(found) > 1 else {})
 
     def _ways(self, goes_on: bool) -> list[bool]:
-        """Whether the trees say the change from the target's last value; settled once they say something."""
+        """Whether the trees predict the change from the target's last value; fixed once the first trees are fitted."""
         if self.target.kind != "value" or self.target.channel is None:
             return [False]
         return [bool(self.change)] if goes_on else [False, True]

@@ -3,7 +3,7 @@
 `x [B, C, T] -> [B, F]`. Per channel the summaries are the last value; over the last w steps, w in 3, 6, 12, 24 and T:
 mean, standard deviation, minimum, maximum, least-squares slope, and the last value less the mean; weighted means whose
 weights decay by 1 - alpha a step, alpha in .1, .3 and .6; the share of steps above the channel's minimum in training,
-and the steps since the last such one (T where there is none). The cost is linear in T.
+and the steps since the last step above it (T if there is none). The cost is linear in T.
 
 Sums and comparisons alone, no matrix product: autocast leaves them in float32, so that a threshold means the same in
 training, in use and in an exported graph.

@@ -111,5 +111,5 @@ class Nearest(Fitted):
 
 
 def _least(distance: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
-    """The least distance [B] to a window `among` [n] those kept; FAR where there is none."""
+    """The least distance [B] to the kept windows that the mask `among` [n] selects; FAR if it selects none."""
     return distance.masked_fill(~among, FAR).amin(1)

@@ -19,7 +19,7 @@ from torch import nn
 STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(-4, 3.1, 0.5))  # times the mean eigenvalue
 FLOOR = 1e-9  # under 1 - h: with p far above n a larger one hides that the fit is perfect
 SCALES = torch.logspace(-2, 2, 81, dtype=torch.float64)  # tried before the best is refined
-TWO_NUMBERS = 200  # windows from which a label's logit gets an offset of its own beside its scale
+TWO_NUMBERS = 200  # windows from which a label's logit gets an offset as well as a scale
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ READS: dict[str, tuple[str, ...]] = {
     "date_order": ("long",),
     **dict.fromkeys(("header", "index"), ("wide",)),
 }
-BY_STEPS = (  # flags for backbones that are trained by steps
+BY_STEPS: tuple[str, ...] = (  # flags for backbones that are trained by steps
     "epochs", "batch_size", "lr", "weight_decay", "optimizer", "optimizer_args", "scheduler", "scheduler_args",
     "patience", "clip",
 )  # fmt: skip
