@@ -44,6 +44,7 @@ class Flag:
     binds: bool = False  # part of what a checkpoint means: a flag that contradicts it is an error
     names: bool = False  # of name=item pairs: the names bind, the items are those of some files
     reads: tuple[str, ...] = ()  # the kinds of data it does something for, see sources/kinds.py; () for all
+    channels: bool = False  # its words are names of channels
     makes: str = ""  # with a value, data are of this kind
     instead: str = ""  # what does the same for other kinds
     local: bool = False  # a place on this machine: it may differ between machines that share a search

@@ -9,7 +9,7 @@ import difflib
 import errno
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # A database address. It does not match where it is unclear which part is the password.
 _HOST = r"(?:\[[^\]\s@]*\]|[^\s:@/?,\[]*)(?::\d*)?"
@@ -99,6 +99,29 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the known word closest to `word`, or an empty string when none is close."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]}?" if match else ""
+
+
+def no_channel(name: str, channels: Sequence[str], option: str) -> DataError:
+    """The error for a channel that is not there.
+
+    Parameters
+    ----------
+    name : what was asked for.
+    channels : what there is.
+    option : the flag that asks for it.
+    """
+    hint = " ".join(filter(None, [nearest(name, channels), listed(channels)]))
+    return DataError(f"there is no channel {name!r}", where=option, hint=hint)
+
+
+def listed(channels: Sequence[str]) -> str:
+    """Channels for a hint: the first of them.
+
+    Parameters
+    ----------
+    channels : their names.
+    """
+    return f"the channels are {', '.join(channels[:8])}{', ...' if len(channels) > 8 else ''}"
 
 
 def is_address(text: str) -> bool:

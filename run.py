@@ -28,9 +28,10 @@ def main(argv: Sequence[str]) -> int:
         import cli
 
         config = cli.parse(argv)
-        from readers.paths import look
+        import tasks
+        from sources.early import look
 
-        look(config)
+        look(config, tasks.every_flag(config.task))
         import pipeline  # imports torch, so only once arguments and files are known to be good
 
         try:

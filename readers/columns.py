@@ -104,6 +104,22 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     return _read_table(text, wanted, locate, table.sha256, table.bytes, [*table.notes, *notes])
 
 
+def check_columns(path: Path, wanted: Wanted, dialect: Dialect) -> list[str]:
+    """The names of a long file's columns, with the wanted ones among them.
+
+    Parameters
+    ----------
+    path, wanted, dialect : as for `read_file`.
+
+    Raises
+    ------
+    DataError : a column that is missing, or a file without a header.
+    """
+    names = read_names(path, dialect, wanted.keys)
+    _check_named(names, wanted, path)
+    return names
+
+
 def read_names(path: Path, dialect: Dialect, keys: Sequence[str]) -> list[str]:
     """The names of a long file's columns.
 
@@ -152,7 +168,7 @@ def _read_table(
 ) -> LongFile:
     """The columns wanted of a table's text; `locate` is kept, so it should not hold the text."""
     names = text.header()
-    needed, more = _needed(names, wanted, text)
+    needed, more = _needed(names, wanted, text.path)
     times = _time_columns(names, wanted)
     keys = len(times) + bool(wanted.id)
     text.check_widths(len(names))
@@ -189,13 +205,9 @@ def _locate(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Number
 # ---- columns
 
 
-def _needed(names: Sequence[str], wanted: Wanted, text: LongText) -> tuple[list[str], list[str]]:
+def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str], list[str]]:
     """The names of all columns to read, the time first, and notes. DataError for one that is missing or ambiguous."""
-    times = _time_columns(names, wanted)
-    keys = times + [wanted.id] * bool(wanted.id)
-    for name, flag in zip(keys, ["--time-col"] * len(times) + ["--id-col"], strict=False):
-        if name not in names:
-            raise _no_column(name, names, text.path, where=f"{flag} {name}")
+    keys = _check_named(names, wanted, path)
     notes = []
     columns = wanted.columns
     if columns is None:
@@ -203,16 +215,25 @@ def _needed(names: Sequence[str], wanted: Wanted, text: LongText) -> tuple[list[
         nameless = [str(number) for number, name in enumerate(names, 1) if not name]
         notes = [f"warning: column {', '.join(nameless)} has no name and is left out"] if nameless else []
     counts = Counter(names)
-    for name in columns:
-        if name not in counts:
-            raise _no_column(name, names, text.path, where=str(text.path))
     if not columns:
-        raise DataError("has no column besides the time and the id", where=str(text.path))
+        raise DataError("has no column besides the time and the id", where=str(path))
     needed = [*keys, *columns]
     for name in needed:
         if counts[name] > 1:
-            raise DataError(f"{counts[name]} columns are named {name!r}", where=str(text.path))
+            raise DataError(f"{counts[name]} columns are named {name!r}", where=str(path))
     return needed, notes
+
+
+def _check_named(names: Sequence[str], wanted: Wanted, path: Path) -> list[str]:
+    """The names of the time and the ids. DataError for one, or a channel, that the header does not have."""
+    times = _time_columns(names, wanted)
+    keys = times + [wanted.id] * bool(wanted.id)
+    flags = [f"--time-col {name}" for name in times] + [f"--id-col {wanted.id}"]
+    known = set(names)
+    for name, where in [*zip(keys, flags, strict=False), *((name, str(path)) for name in wanted.columns or ())]:
+        if name not in known:
+            raise _no_column(name, names, path, where=where)
+    return keys
 
 
 def _time_columns(names: Sequence[str], wanted: Wanted) -> list[str]:

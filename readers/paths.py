@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from config import RunConfig
 from errors import DataError, UsageError, nearest
 
 MOST_HINTS = 20  # missing files for which the nearest name is looked up, which takes a moment in a large folder
@@ -49,18 +48,6 @@ def expand_paths(patterns: Sequence[str], *, flag: str = "--csv", cap: int = 10_
         lines = "".join(f"\n  {name}{hint}" for name, hint in itertools.zip_longest(missing, hints, fillvalue=""))
         raise DataError(f"{len(missing)} of {len(missing) + len(found)} files not found:{lines}", where=flag)
     return found
-
-
-def look(config: RunConfig) -> None:
-    """Whether the files that a configuration names are there: asked before torch is imported, which takes a second.
-
-    Raises
-    ------
-    DataError : a file is missing.
-    UsageError : more files than a run may name.
-    """
-    expand_paths(config.csv)
-    expand_paths([config.npz] if config.npz else [], flag="--npz")
 
 
 def abridge(names: Sequence[object]) -> str:

@@ -54,6 +54,24 @@ def test_a_run_imports_what_it_uses(words, allowed, tmp_path):
     assert code == 0 and modules - allowed == set()
 
 
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        ("--csv b.csv --time-col time", set()),
+        ("--csv a.csv --time-col tiem", {"numpy"}),
+        ("--csv a.csv --time-col time --id-col pwoer", {"numpy"}),
+        ("--csv a.csv --time-col time --columns power wnid", {"numpy"}),
+        ("--csv a.csv --time-col time --features MS --target pwoer", {"numpy"}),
+        ("--csv a.csv --time-col time --known-future wnid", {"numpy"}),
+    ],
+    ids=["file", "time", "id", "columns", "target", "known ahead"],
+)
+def test_a_misspelt_file_or_column_is_told_before_torch_is_imported(words, allowed, tmp_path):
+    (tmp_path / "a.csv").write_text("time,power,wind\n2024-01-01,1,2\n2024-01-02,2,3\n")
+    code, modules = imported(f"--mode train --task forecast --context-len 4 --horizon 2 {words}", tmp_path)
+    assert code == 3 and modules <= allowed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "there"), [("off", False), ("default", True)])
 def test_only_a_compiled_run_imports_the_compiler(mode, there):

@@ -23,7 +23,7 @@ from backbones import ForecastSpec
 from backbones.period import period_of_pieces
 from config import RunConfig, exact
 from data import Series
-from errors import DataError, UsageError, nearest
+from errors import DataError, UsageError, listed, nearest, no_channel
 from registry import Namespace
 from sources import datasets, reading
 from sources.synthetic import load_series
@@ -53,6 +53,7 @@ FLAGS = {
         "many": "+",
         "group": "Data",
         "binds": True,
+        "channels": True,
         "help": "channels to forecast with --features S or MS",
         "metavar": "COL",
     },
@@ -63,6 +64,7 @@ FLAGS = {
         "many": "+",
         "group": "Data",
         "binds": True,
+        "channels": True,
         "help": "columns known ahead of time: also inputs over the horizon, never forecast",
         "metavar": "COL",
     },
@@ -203,7 +205,7 @@ class Forecast(Task):
         if columns is None and options.features == "S" and options.target:
             for name in options.target if config.columns else ():
                 if name not in [word.partition("=")[0] for word in config.columns]:
-                    raise UsageError(f"{name!r} is not among --columns", where="--target", hint=_listed(config.columns))
+                    raise UsageError(f"{name!r} is not among --columns", where="--target", hint=listed(config.columns))
             columns = [*options.target, *options.known_future]
         return reading.read(config, columns, options.known_future)
 
@@ -212,11 +214,10 @@ class Forecast(Task):
         free = [name for name in series.channels if name not in series.known]
         names = free if features == "M" else list(wanted) or free
         if features != "M" and not wanted and len(free) > 1:
-            raise UsageError(f"--features {features} needs a target", where="--target", hint=_listed(free))
+            raise UsageError(f"--features {features} needs a target", where="--target", hint=listed(free))
         for name in names:
             if name not in free:
-                hint = " ".join(filter(None, [nearest(name, free), _listed(free)]))
-                raise DataError(f"there is no channel {name!r}", where="--target", hint=hint)
+                raise no_channel(name, free, "--target")
         number = {name: c for c, name in enumerate(series.channels)}
         numbers = [number[name] for name in names]
         whole = slice(None) if numbers == list(range(series.n_channels)) else numbers  # a view where that is possible
@@ -437,7 +438,3 @@ def _check(options: Namespace) -> None:
     both = set(options.known_future) & set(options.target)
     if both:
         raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"the channels are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
