@@ -243,8 +243,9 @@ class Judge:
         split = self.run_data.config.plot_split or self.case.split
         same = scored is None or split == self.case.split
         drawn = scored if same else self.evaluator.score(index_of(split))
-        title = f"{self.case.run} ({split})"
-        shown = PlotInputs(self.run_data.config.backbone, title, drawn, ahead, references if same else {})
+        name, title, past = self.run_data.config.backbone, f"{self.case.run} ({split})", "after the last row"
+        beside = references if same else {}
+        shown = PlotInputs(name, title, f"{self.case.run} ({past})", drawn, ahead, beside)
         self.task.plots(self.folder, self.eval_context, self.calibration, shown)
 
     def describe(

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 ECE_BINS = 15
 FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
 MOST_WINDOWS = 20_000  # for that
+AT_THRESHOLD = ("precision", "recall", "f1", "accuracy")
 FORECAST_BLOCK = 256  # windows whose errors are held in float64 at once
 
 
@@ -148,16 +149,21 @@ def classification_report(y: ArrayLike, score: ArrayLike, default_threshold: flo
 
     Returns
     -------
-    {"default", "best_tau": `binary_metrics` at each, **`ranking_metrics`, "n", "positives", "prevalence"}.
+    {"precision", "recall", "f1", "accuracy" at tau, "best_tau": tau, "at_tau", "default": `binary_metrics` at each,
+    **`ranking_metrics`, "n", "positives", "prevalence"}; `undefined` has the reasons of all but those of "default".
     """
     truth, _ = _checked(y, score)
     n, positives = len(truth), int(truth.sum())
     ranking = ranking_metrics(y, score)
     if not n:
         ranking["undefined"]["prevalence"] = "no samples"
+    at_tau = binary_metrics(y, score, tau)
+    ranking["undefined"] |= at_tau["undefined"]
     return {
+        **{name: at_tau[name] for name in AT_THRESHOLD},
+        "best_tau": at_tau["threshold"],
+        "at_tau": at_tau,
         "default": binary_metrics(y, score, default_threshold),
-        "best_tau": binary_metrics(y, score, tau),
         **ranking,
         "n": n,
         "positives": positives,
@@ -174,22 +180,29 @@ def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]
 
     Returns
     -------
-    n; accuracy; macro_f1, the mean of 2 tp / (2 tp + fp + fn) over the classes that are true or predicted
-    somewhere; f1 of each class (None where it is neither); confusion `[classes][classes]`, counts by true (rows)
-    and predicted class.
+    n; accuracy; precision, recall and f1 as means over the classes that are true or predicted somewhere, 0 where a
+    class has none (macro_f1 is f1 again); per_class {"precision", "recall", "f1"}: of each class, None where it is
+    neither; confusion `[classes][classes]`, counts by true (rows) and predicted class.
     """
     y, pred = np.asarray(y, np.int64), np.asarray(pred, np.int64)
     if y.shape != pred.shape or y.ndim != 1:
         raise ValueError(f"y {y.shape} and pred {pred.shape} must both be [n]")
     counts = np.bincount(y * classes + pred, minlength=classes * classes).reshape(classes, classes)
-    hits, mass = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
-    f1 = [2 * int(hit) / int(all_) if all_ else None for hit, all_ in zip(hits, mass, strict=True)]
-    known = [value for value in f1 if value is not None]
+    hits, said, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    there = said + true > 0
+    parts = {"precision": (hits, said), "recall": (hits, true), "f1": (2 * hits, said + true)}
+    shares = {name: part / np.maximum(whole, 1) for name, (part, whole) in parts.items()}
+    means = {name: float(share[there].mean()) if there.any() else None for name, share in shares.items()}
+    each = {
+        name: [float(value) if known else None for value, known in zip(share, there, strict=True)]
+        for name, share in shares.items()
+    }
     return {
         "n": len(y),
         "accuracy": int(hits.sum()) / len(y) if len(y) else None,
-        "macro_f1": float(np.mean(known)) if known else None,
-        "f1": f1,
+        "macro_f1": means["f1"],
+        **means,
+        "per_class": each,
         "confusion": counts.tolist(),
     }
 

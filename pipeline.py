@@ -258,6 +258,8 @@ def learn(
     run_data, task, start = open_data(config, argv)
     _tell_idle(run_data.config)
     folds = dataset.make_splits(run_data)
+    if config.split_mode == "rolling" and len(folds) == 1:
+        log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
     _tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
     out = place or config.out

@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap, to_rgba
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import ArrayLike
 
 AnyPath: TypeAlias = str | os.PathLike[str]
@@ -30,10 +28,8 @@ BLACK, GREY, BLUE, SKY = "#000000", "#6E6E6E", "#0072B2", "#56B4E9"
 ORANGE, GREEN, VERMILLION = "#E69F00", "#009E73", "#D55E00"
 DPI = 120
 CURVE_POINTS = 4000  # several per column of pixels: a thinned curve looks like the full one
-SCATTER_POINTS = 2000  # with more of them points cover each other, and counts per cell are clearer
 PAPER = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}  # under text on data
 STEPS = [1, 2, 5, 10]  # between ticks
-COUNTS = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256)))  # one sample must differ from the background
 
 
 def save(figure: Figure, path: AnyPath) -> None:
@@ -72,6 +68,12 @@ def dress(ax: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def over(figure: Figure, title: str, width: int = 90) -> None:
+    """The title over a figure of several panels, if there is one."""
+    if title:
+        figure.suptitle(wrap(title, width), fontsize=10.5, x=0.01, ha="left", parse_math=False)
+
+
 def legend(ax: Axes, **where: Any) -> None:
     """Add the legend: inside at `loc`, or without it above the axes, where it covers no data, in `ncols` columns."""
     if "loc" not in where:
@@ -85,16 +87,14 @@ def note(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, wrap(text, 48), transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=11)
 
 
-def _curve_axes(y: np.ndarray, xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes, bool]:
-    """A figure for a curve over two rates, and whether `y` holds the two classes that define it."""
-    figure = new_figure()
-    ax = figure.subplots()
+def _has_curve(ax: Axes, y: np.ndarray, xlabel: str, ylabel: str, title: str) -> bool:
+    """Dress axes for a curve over two rates; whether `y` holds the two classes that define it."""
     dress(ax, xlabel, ylabel, title)
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
     both = bool(0 < y.sum() < len(y))
     if not both:
         note(ax, f"one class only: all {len(y):,} labels are {int(y[0])}" if len(y) else "no samples")
-    return figure, ax, both
+    return both
 
 
 def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,19 +106,24 @@ def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[keep], y[keep]
 
 
-def roc_figure(y: ArrayLike, score: ArrayLike, title: str = "") -> Figure:
+def roc_panel(ax: Axes, y: ArrayLike, score: ArrayLike, title: str = "") -> None:
     """True positive rate against false positive rate over all thresholds; the diagonal is chance."""
     y, score = np.asarray(y), np.asarray(score)
     labels = ("false positive rate (share of negatives)", "true positive rate (share of positives)")
-    figure, ax, both = _curve_axes(y, *labels, title)
-    if not both:
-        return figure
+    if not _has_curve(ax, y, *labels, title):
+        return
     import sklearn.metrics as skm  # a second, for these two curves alone
 
     fpr, tpr, _ = skm.roc_curve(y, score)
     ax.plot(*_thin(fpr, tpr), color=BLUE, linewidth=2, label=f"model, area {skm.roc_auc_score(y, score):.3f}")
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="chance, area 0.500")
     legend(ax, loc="lower right")
+
+
+def roc_figure(y: ArrayLike, score: ArrayLike, title: str = "") -> Figure:
+    """The panel as a figure."""
+    figure = new_figure()
+    roc_panel(figure.subplots(), y, score, title)
     return figure
 
 
@@ -127,13 +132,12 @@ def roc_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "") ->
     save(roc_figure(y, score, title), path)
 
 
-def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None = None) -> Figure:
+def pr_panel(ax: Axes, y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None = None) -> None:
     """Precision against recall as steps (no interpolation, as average precision has it), the base rate, and tau."""
     y, score = np.asarray(y), np.asarray(score)
     labels = ("recall (share of positives found)", "precision (share of alarms that are right)")
-    figure, ax, both = _curve_axes(y, *labels, title)
-    if not both:
-        return figure
+    if not _has_curve(ax, y, *labels, title):
+        return
     import sklearn.metrics as skm  # a second, for these two curves alone
 
     precision, recall, _ = skm.precision_recall_curve(y, score)
@@ -150,6 +154,12 @@ def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None
         text = f"precision {at[1]:.2f}, recall {at[0]:.2f}" if alarm.any() else "no alarm"
         ax.plot(*at, "D", color=VERMILLION, markersize=8, markeredgecolor="white", label=f"τ = {tau:.3g}: {text}")
     legend(ax, loc="best")
+
+
+def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None = None) -> Figure:
+    """The panel as a figure."""
+    figure = new_figure()
+    pr_panel(figure.subplots(), y, score, title, tau)
     return figure
 
 
@@ -160,23 +170,21 @@ def pr_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "", tau
 
 def _score_range(score: np.ndarray, marks: Sequence[float]) -> tuple[float, float]:
     """[0, 1] for scores that use half of it; else their range, with the marks where that at most doubles it."""
-    low, high = _pad(score.min(), score.max())
+    low, high = pad(score.min(), score.max())
     near = [mark for mark in marks if low - (high - low) <= mark <= high + (high - low)]
     if near:
-        low, high = min(low, _pad(min(near), high)[0]), max(high, _pad(low, max(near))[1])
+        low, high = min(low, pad(min(near), high)[0]), max(high, pad(low, max(near))[1])
     return (0.0, 1.0) if high - low > 0.5 else (max(low, 0.0), min(high, 1.0))
 
 
-def hist_figure(y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] | None = None) -> Figure:
+def hist_panel(ax: Axes, y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] | None = None) -> None:
     """The scores of each class as a density of area 1, so that a rare class is as visible as a common one."""
     y, score = np.asarray(y), np.asarray(score, np.float64)
     marks = dict(thresholds or {})
-    figure = new_figure()
-    ax = figure.subplots()
     dress(ax, "predicted probability of the positive class", "density (each class has area 1)")
     if not len(y):
         note(ax, "no samples")
-        return figure
+        return
     low, high = _score_range(score, list(marks.values()))
     edges = np.linspace(low, high, int(np.clip(2 * len(y) ** 0.5, 10, 40)) + 1)
     looks = (("negative", 0, SKY, "", "-"), ("positive", 1, VERMILLION, "////", "--"))
@@ -190,12 +198,23 @@ def hist_figure(y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] 
         ax.axvline(value, color=BLACK, linewidth=1.5, linestyle=line, label=f"{name} = {value:.3g}{where}")
     ax.set_xlim(low, high)
     legend(ax, ncols=2)
+
+
+def hist_figure(
+    y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] | None = None, title: str = ""
+) -> Figure:
+    """The panel as a figure."""
+    figure = new_figure()
+    over(figure, title, 64)
+    hist_panel(figure.subplots(), y, score, thresholds)
     return figure
 
 
-def hist_score(y: ArrayLike, score: ArrayLike, path: AnyPath, thresholds: Mapping[str, float] | None = None) -> None:
+def hist_score(
+    y: ArrayLike, score: ArrayLike, path: AnyPath, thresholds: Mapping[str, float] | None = None, title: str = ""
+) -> None:
     """The distribution of `score [n]` in each class of `y [n]`, with named thresholds as vertical lines."""
-    save(hist_figure(y, score, thresholds), path)
+    save(hist_figure(y, score, thresholds, title), path)
 
 
 def _percent(share: float) -> str:
@@ -205,39 +224,46 @@ def _percent(share: float) -> str:
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
-def confusion_figure(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any]) -> Figure:
-    """Two 2 x 2 matrices, truth down and prediction across; a cell holds its count and its share of the row."""
-    figure = new_figure(6.6, 3.4)
-    panels = zip(figure.subplots(1, 2), (counts_default, counts_tau), ("default threshold", "best τ"), strict=True)
-    for ax, counts, name in panels:
-        table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]], np.int64)
-        rows = table.sum(axis=1, keepdims=True)
-        share = np.divide(table, rows, out=np.zeros((2, 2)), where=rows > 0)
-        ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25)  # never so dark that 80 and 100 % look the same
-        for (i, j), count in np.ndenumerate(table):
-            part = _percent(share[i, j]) if rows[i, 0] else "no samples"
-            colour = "white" if share[i, j] > 0.8 else BLACK
-            ax.text(j, i, f"{count:,}\n{part}", ha="center", va="center", color=colour, fontsize=11)
-        dress(ax, "predicted", "true")
-        value = f" = {counts['threshold']:.3g}" if counts.get("threshold") is not None else ""
-        ax.set_title(name + value, fontsize=10.5)
-        ax.grid(visible=False)
-        ax.set_xticks([0, 1], ["negative", "positive"])
-        ax.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
+def matrix_panel(ax: Axes, counts: Mapping[str, Any], name: str) -> None:
+    """A 2 x 2 matrix, truth down and prediction across; a cell holds its count and its share of the row."""
+    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]], np.int64)
+    rows = table.sum(axis=1, keepdims=True)
+    share = np.divide(table, rows, out=np.zeros((2, 2)), where=rows > 0)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1.25)  # never so dark that 80 and 100 % look the same
+    for (i, j), count in np.ndenumerate(table):
+        part = _percent(share[i, j]) if rows[i, 0] else "no samples"
+        colour = "white" if share[i, j] > 0.8 else BLACK
+        ax.text(j, i, f"{count:,}\n{part}", ha="center", va="center", color=colour, fontsize=11)
+    dress(ax, "predicted", "true")
+    value = f" = {counts['threshold']:.3g}" if counts.get("threshold") is not None else ""
+    ax.set_title(name + value, fontsize=10.5, parse_math=False)
+    ax.grid(visible=False)
+    ax.set_xticks([0, 1], ["negative", "positive"])
+    ax.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
+
+
+def confusion_figure(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], title: str = "") -> Figure:
+    """Two matrices, at the default threshold and at tau."""
+    figure = new_figure(6.6, 3.7 if title else 3.4)
+    over(figure, title, 72)
+    left, right = figure.subplots(1, 2)
+    matrix_panel(left, counts_default, "default threshold")
+    matrix_panel(right, counts_tau, "best τ")
     figure.supxlabel("count, and share of the row", fontsize=8.5, color=GREY)
     return figure
 
 
-def confusion(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], path: AnyPath) -> None:
+def confusion(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], path: AnyPath, title: str = "") -> None:
     """Confusion matrices at the default threshold and at tau; each mapping has tp, fp, fn, tn and maybe threshold."""
-    save(confusion_figure(counts_default, counts_tau), path)
+    save(confusion_figure(counts_default, counts_tau, title), path)
 
 
-def confusion_classes_figure(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
+def confusion_classes_figure(counts: Sequence[Sequence[int]], names: Sequence[str], title: str = "") -> Figure:
     """Counts of true (rows) by predicted class, coloured by their share of the row."""
     table = np.asarray(counts, np.int64)
     size = len(names)
     figure = new_figure(max(2.4 + 0.75 * size, 6.0), max(1.9 + 0.6 * size, 4.0))
+    over(figure, title, 72)
     ax = figure.subplots()
     rows = table.sum(axis=1, keepdims=True)
     share = np.divide(table, rows, out=np.zeros(table.shape), where=rows > 0)
@@ -257,9 +283,9 @@ def confusion_classes_figure(counts: Sequence[Sequence[int]], names: Sequence[st
     return figure
 
 
-def confusion_classes(counts: Sequence[Sequence[int]], names: Sequence[str], path: AnyPath) -> None:
+def confusion_classes(counts: Sequence[Sequence[int]], names: Sequence[str], path: AnyPath, title: str = "") -> None:
     """The confusion matrix of K classes; `counts [K][K]` by true and predicted."""
-    save(confusion_classes_figure(counts, names), path)
+    save(confusion_classes_figure(counts, names, title), path)
 
 
 def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
@@ -337,111 +363,7 @@ def learning_curve(
     save(learning_figure(history, monitor, direction, loss), path)
 
 
-def _finite(y: ArrayLike, pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    y, pred = np.ravel(np.asarray(y, np.float64)), np.ravel(np.asarray(pred, np.float64))
-    keep = np.isfinite(y) & np.isfinite(pred)
-    return y[keep], pred[keep]
-
-
-def _pad(low: float, high: float) -> tuple[float, float]:
+def pad(low: float, high: float) -> tuple[float, float]:
     """[low, high] with a margin, also where it is one point."""
     margin = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
-
-
-def _span(values: np.ndarray) -> tuple[float, float]:
-    """The range to show: all values but far outliers, beyond the 1-99 % range by more than twice its width."""
-    low, high = np.quantile(values, (0.01, 0.99))
-    fence = 2 * (high - low)
-    inside = values[(values >= low - fence) & (values <= high + fence)]
-    return _pad(float(inside.min()), float(inside.max()))
-
-
-def _with_unit(label: str, unit: str) -> str:
-    return f"{label} ({unit})" if unit else label
-
-
-def _bands(y: np.ndarray, residual: np.ndarray, bins: int = 15) -> tuple[np.ndarray, np.ndarray]:
-    """Median truth `[b]` and 10, 50, 90 % residual `[3, b]` in up to `bins` bins of equal count."""
-    edges = np.unique(np.quantile(y, np.linspace(0, 1, bins + 1)))
-    bin_of = np.searchsorted(edges[1:-1], y, side="right")
-    order = np.argsort(bin_of, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(bin_of[order])) + 1)
-    centre = np.array([np.median(y[part]) for part in parts])
-    return centre, np.array([np.quantile(residual[part], (0.1, 0.5, 0.9)) for part in parts]).T
-
-
-def residuals_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
-    """Left, the residuals (prediction - truth) as a histogram; right, their median and 10-90 % against the truth."""
-    y, pred = _finite(y, pred)
-    figure = new_figure(8.4, 4.0)
-    left, right = figure.subplots(1, 2)
-    dress(left, _with_unit("residual: prediction − truth", unit), "samples")
-    dress(right, _with_unit("truth", unit), _with_unit("residual", unit))
-    if not len(y):
-        note(left, "no finite samples")
-        return figure
-    residual = pred - y
-    low, high = _span(residual)
-    outside = int(((residual < low) | (residual > high)).sum())
-    bins = 2 * int(np.clip(len(y) ** 0.5, 8, 60) / 2) + 1  # odd: a constant residual is in the middle of one
-    counts, edges = np.histogram(residual, np.linspace(low, high, bins + 1))
-    left.stairs(counts, edges, fill=True, facecolor=SKY, edgecolor=BLUE, linewidth=0.8)
-    left.locator_params(axis="y", integer=True)
-    left.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    lower, middle, upper = np.quantile(residual, (0.1, 0.5, 0.9))
-    left.axvline(lower, color=BLACK, linewidth=1.3, linestyle="--", label=f"10 %: {lower:.3g}")
-    left.axvline(middle, color=BLACK, linewidth=1.8, label=f"median {middle:.3g}")
-    left.axvline(upper, color=BLACK, linewidth=1.3, linestyle="-.", label=f"90 %: {upper:.3g}")
-    if outside:
-        left.plot([], [], linestyle="", label=f"{outside:,} beyond the axis")
-    legend(left, ncols=2)
-    centre, (lower, middle, upper) = _bands(y, residual)
-    bars = (middle - lower, upper - middle)
-    label = "median, 10 to 90 %"
-    right.errorbar(centre, middle, bars, fmt="o", color=BLUE, markersize=5, elinewidth=1.5, capsize=3, label=label)
-    right.axhline(0, color=GREY, linewidth=1.2, linestyle="--", zorder=0)
-    legend(right)
-    return figure
-
-
-def residuals(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "") -> None:
-    """How the residuals of `pred` (shape of `y`, in `unit`) spread, and how that depends on the truth."""
-    save(residuals_figure(y, pred, unit), path)
-
-
-def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "") -> Figure:
-    """Prediction against truth on equal axes: points when few, counts per hexagon when many; the identity dashed."""
-    y, pred = _finite(y, pred)
-    figure = new_figure()
-    ax = figure.subplots()
-    dress(ax, _with_unit("truth", unit), _with_unit("prediction", unit))
-    if not len(y):
-        note(ax, "no finite samples")
-        return figure
-    low, high = _span(np.concatenate([y, pred]))
-    outside = int(((np.minimum(y, pred) < low) | (np.maximum(y, pred) > high)).sum())
-    if len(y) > SCATTER_POINTS:
-        extent = (low, high, low, high)
-        cells = ax.hexbin(y, pred, gridsize=50, extent=extent, bins="log", mincnt=1, cmap=COUNTS, linewidths=0.1)
-        cells.set_clim(1, max(10, float(np.max(np.asarray(cells.get_array())))))
-        figure.colorbar(cells, ax=ax, label="samples per cell", shrink=0.85)
-    else:
-        ax.scatter(y, pred, s=16, color=BLUE, alpha=0.7 if len(y) < 300 else 0.4, edgecolors="none")
-    ax.plot([low, high], [low, high], color="white", linewidth=3, alpha=0.5)  # makes the next line visible
-    ax.plot([low, high], [low, high], color=VERMILLION, linewidth=1.6, linestyle="--", label="prediction = truth")
-    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    ax.locator_params(nbins=6, steps=STEPS)  # the same marks on both axes
-    facts = [f"MAE {np.abs(pred - y).mean():.4g}", f"n = {len(y):,}"]
-    if np.ptp(y) > 0:
-        facts.insert(0, f"R² {1 - np.sum((y - pred) ** 2) / np.sum((y - y.mean()) ** 2):.3f}")
-    if outside:
-        facts.append(f"{outside:,} beyond the axes")
-    ax.text(0.03, 0.97, "\n".join(facts), transform=ax.transAxes, va="top", fontsize=9, bbox=PAPER)
-    legend(ax, loc="lower right")
-    return figure
-
-
-def scatter(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "") -> None:
-    """`pred` against `y` (one shape, in `unit`), with R2 and MAE."""
-    save(scatter_figure(y, pred, unit), path)

@@ -230,9 +230,10 @@ class Classify(LabelTask):
             report = metrics.classification_report(
                 truth[:, k].ravel(), pred[:, k].ravel(), self.options.thresh_default, tau
             )
-            reports.append(report | {"f1_at_tau": report["best_tau"]["f1"], "f1_at_default": report["default"]["f1"]})
-        averaged = ("pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", "brier", "ece", "prevalence")
-        found = per_output(eval_context.names, reports, averaged[:-1] if self.exclusive else averaged)
+            reports.append(report | {"f1_at_tau": report["f1"], "f1_at_default": report["default"]["f1"]})
+        averaged = ["pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", *metrics.AT_THRESHOLD[:3], "brier", "ece"]
+        averaged += [] if self.exclusive else ["prevalence"]
+        found = per_output(eval_context.names, reports, averaged)
         if self.exclusive:
             return found | multiclass.report(truth, pred, eval_context.names)
         if len(reports) > 1:
@@ -285,27 +286,36 @@ class Classify(LabelTask):
         multiclass.write_classes(folder / "preds.csv", eval_context, [*scored, *([] if ahead is None else [ahead])])
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
-        import viz
-
         if shown.scored is None or shown.scored.truth is None:
             return
-        truth, pred, title = shown.scored.truth, shown.scored.pred, shown.title
-        y, score, tau = truth.ravel(), pred.ravel(), calibration["tau"]
-        marks = {"default": self.options.thresh_default} | ({"tau": tau[0]} if len(tau) == 1 else {})
-        viz.roc_curve(y, score, folder / "roc_curve.png", title)
-        viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=marks.get("tau"))
-        viz.hist_score(y, score, folder / "hist_score.png", thresholds=marks)
-        if self.exclusive:
-            found = multiclass.report(truth, pred, eval_context.names)
-            viz.confusion_classes(found["confusion"], eval_context.names, folder / "confusion.png")
+        truth, pred, names = shown.scored.truth, shown.scored.pred, eval_context.names
+        if len(names) == 1:
+            self._draw_one(folder, truth.ravel(), pred.ravel(), calibration["tau"][0], shown.title)
             return
-        counts = [self._counts(truth, pred, cut) for cut in ([self.options.thresh_default] * len(tau), tau)]
-        viz.confusion(counts[0], counts[1], folder / "confusion.png")
+        from tasks import label_viz
 
-    @staticmethod
-    def _counts(truth: np.ndarray, pred: np.ndarray, cut: Sequence[float]) -> dict[str, Any]:
-        """Confusion counts summed over the labels, each at the threshold in `cut` [K]."""
-        found = [metrics.binary_metrics(truth[:, k].ravel(), pred[:, k].ravel(), c) for k, c in enumerate(cut)]
-        return {key: sum(f[key] for f in found) for key in ("tp", "fp", "fn", "tn")} | {
-            "threshold": float(np.mean(cut))
-        }
+        marks: list[dict[str, float]] = [{} for _ in names]
+        if not self.exclusive:
+            marks = [{"default": self.options.thresh_default, "tau": tau} for tau in calibration["tau"]]
+        label_viz.curves(folder, truth[:, :, 0], pred[:, :, 0], names, marks, shown.title)
+        if self.exclusive:
+            import viz
+
+            found = multiclass.report(truth, pred, names)
+            viz.confusion_classes(found["confusion"], names, folder / "confusion.png", shown.title)
+            return
+        counts = [
+            metrics.binary_metrics(truth[:, k, 0], pred[:, k, 0], tau) for k, tau in enumerate(calibration["tau"])
+        ]
+        label_viz.matrices(folder, counts, names, shown.title)
+
+    def _draw_one(self, folder: Path, y: np.ndarray, score: np.ndarray, tau: float, title: str) -> None:
+        """The pictures of one label: y and score are [n]."""
+        import viz
+
+        default = self.options.thresh_default
+        viz.roc_curve(y, score, folder / "roc_curve.png", title)
+        viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=tau)
+        viz.hist_score(y, score, folder / "hist_score.png", {"default": default, "tau": tau}, title)
+        counts = [metrics.binary_metrics(y, score, cut) for cut in (default, tau)]
+        viz.confusion(counts[0], counts[1], folder / "confusion.png", title)

@@ -34,7 +34,8 @@ class PlotInputs:
     """What a task draws: scored windows, or if there are none the forecasts past the end."""
 
     name: str  # of the model
-    title: str
+    title: str  # names the run and the split of `scored`
+    title_ahead: str
     scored: Predictions | None
     ahead: Predictions | None
     beside: Mapping[str, Any]  # the metrics of the references on the same windows

@@ -137,10 +137,10 @@ class Regress(LabelTask):
         return (("" if not np.isfinite(t) else shortest(t), f"{p:.{n}g}") for t, p in zip(truth, pred, strict=True))
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
-        import viz
+        from tasks import regress_viz
 
         if shown.scored is None or shown.scored.truth is None:
             return
         truth, pred = shown.scored.truth.ravel(), shown.scored.pred.ravel()
-        viz.residuals(truth, pred, folder / "residuals.png")
-        viz.scatter(truth, pred, folder / "scatter.png")
+        regress_viz.residuals(truth, pred, folder / "residuals.png", title=shown.title)
+        regress_viz.scatter(truth, pred, folder / "scatter.png", title=shown.title)

@@ -216,8 +216,7 @@ def rescore(lined: list[dict[str, str]], default: float = 0.5) -> dict[str, floa
 
 def check_scores(summary: dict, lined: list[dict[str, str]]) -> None:
     for name, value in rescore(lined).items():
-        told = summary[name] if name in summary else summary["best_tau"][name]
-        assert told == pytest.approx(value, abs=1e-6), name
+        assert summary[name] == pytest.approx(value, abs=1e-6), name
 
 
 @pytest.mark.parametrize("key", "ABCEFGH")
@@ -230,6 +229,19 @@ def test_scikit_learn_finds_the_same_metrics_in_the_predictions(lines, key):
     y, score = numbers(lined, "y_true"), numbers(lined, "y_score")
     best = max(sk.f1_score(y, score >= cut) for cut in np.unique(score))
     assert summary["f1_at_tau"] == pytest.approx(best, abs=1e-6)
+
+
+def test_the_scores_at_tau_stand_at_the_top_level(lines):
+    summary = strict(lines["A"].directory / "metrics.json")
+    assert summary["best_tau"] == summary["at_tau"]["threshold"] == summary["calibration"]["tau"][0]
+    for name in ("precision", "recall", "f1", "accuracy"):
+        assert summary[name] == summary["at_tau"][name]
+    assert summary["f1"] == summary["f1_at_tau"]
+
+
+def test_rolling_with_one_fold_says_that_it_is_a_holdout(lines):
+    assert "rolling with one fold is the split of --split-mode holdout" in lines["H"].err
+    assert "rolling with one fold" not in lines["A"].err
 
 
 def test_scikit_learn_finds_the_same_errors_in_the_regression(lines):

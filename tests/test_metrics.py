@@ -152,19 +152,23 @@ def test_report_holds_both_thresholds_and_adds_up_over_halves() -> None:
     y, score = sample(300)
     whole = classification_report(y, score, 0.5, 0.31)
     halves = [classification_report(y[part], score[part], 0.5, 0.31) for part in (slice(150), slice(150, None))]
-    for at in ("default", "best_tau"):
+    for at in ("default", "at_tau"):
         for count in ("tp", "fp", "fn", "tn"):
             assert whole[at][count] == sum(half[at][count] for half in halves)
     for total in ("n", "positives"):
         assert whole[total] == sum(half[total] for half in halves)
     assert whole["brier"] == pytest.approx(sum(half["brier"] for half in halves) / 2)
-    assert whole["best_tau"] == binary_metrics(y, score, 0.31) and whole["default"]["threshold"] == 0.5
+    at_tau = binary_metrics(y, score, 0.31)
+    assert whole["at_tau"] == at_tau and whole["default"]["threshold"] == 0.5 and whole["best_tau"] == 0.31
+    for name in ("precision", "recall", "f1", "accuracy"):
+        assert whole[name] == at_tau[name]
     assert whole["prevalence"] == y.mean() and whole["roc_auc"] == ranking_metrics(y, score)["roc_auc"]
 
 
 def test_an_empty_report_is_valid_json() -> None:
     report = classification_report([], [], 0.5, 0.5)
     assert report["n"] == 0 and report["prevalence"] is None and report["undefined"]["prevalence"] == "no samples"
+    assert report["precision"] is None and report["undefined"]["precision"] == "no positive prediction"
     json.dumps(report, allow_nan=False)
     json.dumps(classification_report(*sample(50), 0.5, 0.4), allow_nan=False)
 
@@ -350,7 +354,7 @@ def test_interval_coverage_and_width():
 
 
 def test_class_metrics_are_scikit_learns():
-    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
     random = np.random.default_rng(0)
     y, pred = random.integers(0, 4, 200), random.integers(0, 4, 200)
@@ -359,7 +363,12 @@ def test_class_metrics_are_scikit_learns():
     assert found["accuracy"] == pytest.approx(accuracy_score(y, pred))
     assert found["macro_f1"] == pytest.approx(f1_score(y, pred, average="macro"))
     assert found["confusion"] == confusion_matrix(y, pred, labels=range(5)).tolist()
-    assert found["f1"][3] == 0 and found["f1"][4] is None
+    assert found["per_class"]["f1"][3] == 0 and found["per_class"]["f1"][4] is None
+    for name, score in {"precision": precision_score, "recall": recall_score, "f1": f1_score}.items():
+        assert found[name] == pytest.approx(score(y, pred, average="macro", zero_division=0))
+        each = score(y, pred, average=None, labels=range(4), zero_division=0)
+        assert found["per_class"][name][:4] == pytest.approx(each)
+    assert found["macro_f1"] == found["f1"]
     assert metrics.class_metrics([], [], 2)["accuracy"] is None
 
 

@@ -227,6 +227,34 @@ def test_runs_of_one_name_are_told_apart_and_counted_once(tmp_path: Path) -> Non
     assert [run.label for run in runs] == [str(tmp_path / "a/r"), str(tmp_path / "a/r.1")]
 
 
+def test_names_that_read_alike_are_numbered_and_long_ones_keep_their_end(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", run="r\x01")
+    make_run(tmp_path / "b", run="r\x02")
+    long = "train_classify_ctx31_ch31_alpha0.50_pwglobal_llm_ts_seed777_splitgroup_" + "x" * 60
+    for end in ("one", "two"):
+        make_run(tmp_path / end, run=f"{long}_{end}")
+    runs = report.gather([tmp_path])
+    assert [run.label for run in runs][:2] == ["r?", "r? (2)"]
+    shown = [label.get_text().replace("\n", "") for label in report.figure_of(runs).axes[0].get_yticklabels()]
+    assert len(set(shown)) == 4 and any(label.endswith("_one") for label in shown)
+
+
+def test_precision_recall_and_accuracy_are_columns_of_new_and_old_files(tmp_path: Path) -> None:
+    make_run(tmp_path / "new", precision=0.5, recall=0.25, f1=1 / 3, accuracy=0.9, best_tau=0.3)
+    make_run(tmp_path / "old", best_tau={"threshold": 0.3, "precision": 0.6, "recall": 0.2, "accuracy": 0.8})
+    make_run(tmp_path / "zz", **REGRESS)
+    rows = report.table_of(report.gather([tmp_path]))
+    assert [[row[name] for name in report.BESIDE] for row in rows] == [[0.5, 0.25, 0.9], [0.6, 0.2, 0.8], [None] * 3]
+    only = report.table_of(report.gather([tmp_path / "zz"]))
+    assert not set(report.BESIDE) & only[0].keys()
+
+
+def test_folds_as_a_run_writes_them(tmp_path: Path) -> None:
+    make_run(tmp_path / "r", folds={"pr_auc": {"mean": 0.4, "std": 0.1, "values": [0.3, None, 0.5]}})
+    (row,) = report.table_of(report.gather([tmp_path]))
+    assert row["pr_auc fold mean"] == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize("as_mapping", [False, True])
 def test_folds_show_their_mean_and_spread(as_mapping: bool, tmp_path: Path) -> None:
     values = [0.38, 0.41, 0.47]

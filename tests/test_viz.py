@@ -14,6 +14,7 @@ import sklearn.metrics as skm
 from matplotlib.figure import Figure
 
 import viz
+from tasks import regress_viz
 
 RNG = np.random.default_rng(0)
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,8 +44,6 @@ def words(figure: Figure) -> str:
 
 
 Y, SCORE = labelled(400)
-TRUTH = RNG.gamma(2, 20, 500)
-PRED = 0.8 * TRUTH + RNG.normal(size=500) * 4
 ONE = np.zeros(20, np.int64)
 NONE = np.zeros(0)
 DRAWN: dict[str, Callable[[Path], None]] = {
@@ -65,14 +64,6 @@ DRAWN: dict[str, Callable[[Path], None]] = {
     "learning": lambda path: viz.learning_curve(history(9), path, "val_pr_auc"),
     "learning, one epoch": lambda path: viz.learning_curve(history(1), path, "val_pr_auc"),
     "learning, empty": lambda path: viz.learning_curve([], path, "val_pr_auc"),
-    "residuals": lambda path: viz.residuals(TRUTH, PRED, path, "kW"),
-    "residuals, one": lambda path: viz.residuals([1.0], [2.0], path, "$"),
-    "residuals, constant": lambda path: viz.residuals(np.ones(9), np.ones(9), path),
-    "residuals, empty": lambda path: viz.residuals(NONE, NONE, path),
-    "scatter": lambda path: viz.scatter(TRUTH, PRED, path, "kW"),
-    "scatter, constant": lambda path: viz.scatter(np.ones(9), np.ones(9), path, "$ per $m"),
-    "scatter, empty": lambda path: viz.scatter(NONE, NONE, path),
-    "scatter, many": lambda path: viz.scatter(np.tile(TRUTH, 6), np.tile(PRED, 6), path),
 }
 
 
@@ -90,21 +81,11 @@ def test_every_picture_is_a_png_of_sane_size_with_something_on_it(name: str, san
         viz.pr_figure(Y, SCORE),
         viz.hist_figure(Y, SCORE),
         viz.confusion_figure(COUNTS, COUNTS),
-        viz.residuals_figure(TRUTH, PRED, "kW"),
-        viz.residuals_figure(NONE, NONE, "kW"),
-        viz.scatter_figure(TRUTH, PRED, "kW"),
     ],
 )
 def test_every_axis_is_labelled(figure: Figure) -> None:
     for ax in figure.axes:
         assert ax.get_xlabel() and ax.get_ylabel()
-
-
-def test_units_stand_on_the_axes() -> None:
-    left, right = viz.residuals_figure(TRUTH, PRED, "kW").axes
-    assert left.get_xlabel().endswith("(kW)") and right.get_xlabel() == "truth (kW)"
-    assert right.get_ylabel() == "residual (kW)"
-    assert viz.scatter_figure(TRUTH, PRED).axes[0].get_xlabel() == "truth"
 
 
 def test_roc_draws_what_sklearn_computes() -> None:
@@ -156,6 +137,17 @@ def test_hist_of_a_narrow_score_zooms_in_and_says_what_it_leaves_out() -> None:
     assert "default = 0.5 (beyond the axis)" in words(figure) and "tau = 0.04\n" in words(figure) + "\n"
 
 
+def test_the_title_stands_over_every_picture() -> None:
+    title = "train_classify_x (val)"
+    for figure in (
+        viz.hist_figure(Y, SCORE, None, title),
+        viz.confusion_figure(COUNTS, COUNTS, title),
+        viz.confusion_classes_figure([[1, 0], [0, 1]], ["a", "b"], title),
+    ):
+        assert figure.get_suptitle().replace("\n", "") == title
+    assert viz.hist_figure(Y, SCORE).get_suptitle() == ""
+
+
 def test_confusion_of_classes_shows_counts_and_row_shares() -> None:
     figure = viz.confusion_classes_figure([[30, 10, 0], [0, 5, 0], [0, 0, 0]], ["none", "one", "two"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["30\n75.0%", "10\n25.0%", "5\n100.0%"]
@@ -192,44 +184,6 @@ def test_learning_curve_with_gaps_a_wide_range_or_a_loss_as_monitor() -> None:
     single = viz.learning_figure(history(5), "val_loss", "min")
     assert len(single.axes) == 1 and np.allclose(line(single, "best"), [[5, 0.5]])
     assert "no epoch" in words(viz.learning_figure([], "val_loss"))
-
-
-def test_residuals_mark_median_and_deciles_and_their_trend() -> None:
-    figure = viz.residuals_figure(TRUTH, PRED, "kW")
-    residual = PRED - TRUTH
-    for label, q in (("10 %", 0.1), ("median", 0.5), ("90 %", 0.9)):
-        assert np.allclose(line(figure, label)[:, 0], np.quantile(residual, q))
-    centre, (lower, middle, upper) = viz._bands(TRUTH, residual)
-    edges = np.quantile(TRUTH, np.linspace(0, 1, 16))
-    place = np.clip(np.searchsorted(edges, TRUTH, side="right") - 1, 0, 14)
-    for k in range(15):
-        assert centre[k] == np.median(TRUTH[place == k])
-        assert [lower[k], middle[k], upper[k]] == pytest.approx(np.quantile(residual[place == k], (0.1, 0.5, 0.9)))
-    bars = figure.axes[1].containers[0]
-    assert np.allclose(np.asarray(bars[0].get_xydata()), np.column_stack([centre, middle]))
-
-
-def test_far_outliers_are_left_out_of_the_axes_but_counted() -> None:
-    pred = PRED.copy()
-    pred[:3] = 1e6, -1e6, np.nan
-    assert "2 beyond the axis" in words(viz.residuals_figure(TRUTH, pred))
-    figure = viz.scatter_figure(TRUTH, pred)
-    assert "2 beyond the axes" in words(figure) and "n = 499" in words(figure)
-    assert figure.axes[0].get_xlim()[1] < 1000
-
-
-@pytest.mark.parametrize("copies", [1, 6])
-def test_scatter_has_every_sample_equal_axes_and_the_right_numbers(copies: int) -> None:
-    y, pred = np.tile(TRUTH, copies), np.tile(PRED, copies)
-    figure = viz.scatter_figure(y, pred, "kW")
-    ax = figure.axes[0]
-    assert ax.get_xlim() == ax.get_ylim() and ax.get_aspect() == 1
-    assert f"R² {skm.r2_score(y, pred):.3f}\nMAE {skm.mean_absolute_error(y, pred):.4g}" in words(figure)
-    drawn = ax.collections[0]
-    if copies == 1:
-        assert np.allclose(np.asarray(drawn.get_offsets()), np.column_stack([y, pred]))
-    else:
-        assert np.asarray(drawn.get_array()).sum() == len(y)
 
 
 @pytest.mark.parametrize("text", ["one_two-three four/five" * 9, "x" * 300, "short", ""])
@@ -276,8 +230,8 @@ def test_a_million_samples_take_two_seconds_at_most(tmp_path: Path) -> None:
         lambda: viz.roc_curve(y, score, tmp_path / "a.png", "t"),
         lambda: viz.pr_curve(y, score, tmp_path / "a.png", "t", tau=0.5),
         lambda: viz.hist_score(y, score, tmp_path / "a.png", {"tau": 0.5}),
-        lambda: viz.residuals(truth, pred, tmp_path / "a.png", "kW"),
-        lambda: viz.scatter(truth, pred, tmp_path / "a.png", "kW"),
+        lambda: regress_viz.residuals(truth, pred, tmp_path / "a.png", "kW"),
+        lambda: regress_viz.scatter(truth, pred, tmp_path / "a.png", "kW"),
     ]
     for plot in plots:
         start = time.process_time()

@@ -34,6 +34,7 @@ from errors import DataError, UsageError
 from run import guarded
 
 METRICS = ("metrics.json", "summary.json")
+BESIDE = ("precision", "recall", "accuracy")  # shown where a run has them, though they are not in its headline
 SHOWN = 50  # runs in one panel of the dot plot; the table has them all
 REFERENCE_LOOKS = tuple(zip("s^DvPX<>", (viz.ORANGE, viz.GREEN, viz.VERMILLION, viz.SKY) * 2, strict=True))
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -71,6 +72,10 @@ class Run:
         """The monitored metric."""
         return number(self.metrics.get(self.monitor, self.section("headline").get(self.monitor)))
 
+    def score(self, name: str) -> float | None:
+        """A metric at the top level, or, in files of version 0.6 and before, in the object at the best threshold."""
+        return number(self.metrics.get(name, self.section("best_tau").get(name)))
+
     @property
     def references(self) -> dict[str, float]:
         """The monitored metric of each reference that has it, best first."""
@@ -82,8 +87,10 @@ class Run:
         return [(name, each) for name, each in self.section("references").items() if isinstance(each, dict)]
 
     def folds(self, metric: str) -> list[float]:
-        """`metric` in each fold, where the metrics file has `folds` (a list or a mapping of metrics)."""
+        """`metric` in each fold: of `folds` {metric: {"values"}}, or of a list or mapping of the metrics of each."""
         folds = self.metrics.get("folds")
+        if isinstance(folds, dict) and isinstance(folds.get(metric), dict) and "values" in folds[metric]:
+            return [value for value in map(number, folds[metric]["values"]) if value is not None]
         each = list(folds.values()) if isinstance(folds, dict) else folds if isinstance(folds, list) else []
         runs = [Run(self.path, self.label, fold) for fold in each if isinstance(fold, dict)]
         values = [number(run.metrics.get(metric, run.section("headline").get(metric))) for run in runs]
@@ -145,25 +152,45 @@ def gather(roots: Sequence[Path]) -> list[Run]:
             "no run to report", where=" ".join(map(str, roots)), hint="give run directories, or a directory with runs"
         )
     names = [str(metrics.get("run") or path.resolve().name) for path, metrics in found.values()]
-    return [
-        Run(path, str(path) if names.count(name) > 1 else name, metrics)
-        for name, (path, metrics) in zip(names, found.values(), strict=True)
+    labels = [
+        str(path) if names.count(name) > 1 else name for name, (path, _) in zip(names, found.values(), strict=True)
     ]
+    return [Run(path, label, metrics) for label, (path, metrics) in zip(_apart(labels), found.values(), strict=True)]
+
+
+def _apart(labels: Sequence[str]) -> list[str]:
+    """The labels as they are shown, with (2), (3) behind those that would read alike."""
+    shown: list[str] = []
+    for label in map(cell, labels):
+        number, other = 1, label
+        while other in shown:
+            number += 1
+            other = f"{label} ({number})"
+        shown.append(other)
+    return shown
+
+
+def shortened(label: str, width: int = 84) -> str:
+    """A label of at most `width` characters, cut in the middle: names of runs differ at their end."""
+    begin = width // 3
+    return label if len(label) <= width else f"{label[:begin]}…{label[begin + 1 - width :]}"
 
 
 def table_of(runs: Sequence[Run]) -> list[Row]:
     """One row a run, all with the same columns in the same order; None where a run has no such value."""
     headline = list(dict.fromkeys(name for run in runs for name in run.section("headline")))
+    beside = [name for name in BESIDE if name not in headline and any(run.score(name) is not None for run in runs)]
     folded = [name for name in headline if any(run.folds(name) for run in runs)]
-    return [_row(run, headline, folded) for run in runs]
+    return [_row(run, headline, beside, folded) for run in runs]
 
 
-def _row(run: Run, headline: Sequence[str], folded: Sequence[str]) -> Row:
+def _row(run: Run, headline: Sequence[str], beside: Sequence[str], folded: Sequence[str]) -> Row:
     given = run.metrics.get
     best = next(iter(run.references.items()), (None, None))
     row: Row = {"run": run.label, "task": run.task}
     row |= {key: given(key) for key in ("backbone", "context", "seed", "split", "selection")}
-    row |= {name: number(run.section("headline").get(name)) for name in headline}
+    row |= {name: number(run.section("headline").get(name, run.score(name))) for name in headline}
+    row |= {name: run.score(name) for name in beside}
     for name in folded:
         values = run.folds(name)
         row[f"{name} fold mean"] = statistics.fmean(values) if values else None
@@ -232,7 +259,8 @@ def _panel(ax: Axes, task: str, monitor: str, members: Sequence[tuple[float, Run
             mean, spread = statistics.fmean(folds), statistics.stdev(folds)
             ax.plot([mean - spread, mean + spread], [place, place], **bar)
             bar.pop("label", None)  # once in the legend
-    ax.set_yticks(range(len(runs)), [viz.wrap(cell(run.label), 44, 2) for run in runs], fontsize=8, parse_math=False)
+    names = _apart([shortened(run.label) for run in runs])
+    ax.set_yticks(range(len(runs)), [viz.wrap(name, 44, 4) for name in names], fontsize=8, parse_math=False)
     ax.set_ylim(len(runs) - 0.3, -0.6)
     ax.locator_params(axis="x", nbins=7)
     viz.legend(ax, ncols=4)

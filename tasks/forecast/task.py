@@ -411,7 +411,8 @@ class Forecast(Task):
         known = shown.scored is not None and shown.scored.truth is not None
         report = self.evaluate(shown.scored, calibration, eval_context) if shown.scored is not None and known else {}
         panels = self._outputs(eval_context, calibration).panels(calibration, drawn)
-        viz.forecast(panels, folder / "forecast.png", legend(calibration, report.get("interval", {})))
+        title = shown.title if shown.ahead is None else shown.title_ahead
+        viz.forecast(panels, folder / "forecast.png", legend(calibration, report.get("interval", {})), title)
         if not report:
             return
         reports = {shown.name: report}

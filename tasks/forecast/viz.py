@@ -124,7 +124,7 @@ def _window(ax: Axes, panel: Panel, interval: str) -> None:
         note(ax, "no finite context or prediction")
 
 
-def forecast_figure(panels: Sequence[Panel], interval: str = "") -> Figure:
+def forecast_figure(panels: Sequence[Panel], interval: str = "", title: str = "") -> Figure:
     """One to six windows, each the end of its context and its horizon; `interval` names the band from low to high."""
     assert 1 <= len(panels) <= 6
     columns = min(len(panels), 2)
@@ -140,13 +140,13 @@ def forecast_figure(panels: Sequence[Panel], interval: str = "") -> Figure:
     for ax in axes[len(panels) :]:
         ax.remove()
     figure.align_ylabels()
-    _legend_above(figure)
+    _legend_above(figure, title)
     return figure
 
 
-def forecast(panels: Sequence[Panel], path: AnyPath, interval: str = "") -> None:
+def forecast(panels: Sequence[Panel], path: AnyPath, interval: str = "", title: str = "") -> None:
     """Forecast windows beside their truth, where it is known, and a named interval, where there is one."""
-    save(forecast_figure(panels, interval), path)
+    save(forecast_figure(panels, interval, title), path)
 
 
 def _three(value: float) -> str:
