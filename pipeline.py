@@ -39,6 +39,7 @@ from splits import Split
 from tasks.base import Task
 
 log = logging.getLogger("tsrun")
+MOST_LISTED = 8  # numbers of a list that a dry run shows
 
 
 def run(config: RunConfig, argv: Sequence[str]) -> None:
@@ -402,6 +403,13 @@ def _outline(content: Mapping[str, Any], indent: str = "") -> str:
         if isinstance(value, dict):
             lines += [f"{indent}{key}", _outline(value, indent + "  ")]
         else:
-            readable = f"{value / 2**20:,.1f} MiB" if key.endswith("_bytes") else value
+            readable = f"{value / 2**20:,.1f} MiB" if key.endswith("_bytes") else _readable(value)
             lines.append(f"{indent}{key.removesuffix('_bytes').replace('_', ' '):<22}{readable}")
     return "\n".join(lines)
+
+
+def _readable(value: Any) -> str:
+    """A number or text as it is; of many numbers their count and range."""
+    if not isinstance(value, list) or len(value) <= MOST_LISTED:
+        return str(value)
+    return f"{len(value):,} of {min(value):.4g} to {max(value):.4g}"

@@ -519,6 +519,20 @@ def test_a_dry_run_counts_and_writes_nothing(box):
     assert not (box / "artifacts").exists()
 
 
+def test_a_dry_run_of_many_channels_shows_the_range_of_their_means(tmp_path):
+    values = np.outer(np.arange(60), np.arange(1, 13)) % 7
+    names = [f"c{c}" for c in range(12)]
+    lines = [",".join(names), *(",".join(map(str, row)) for row in values)]
+    text = [f"2024-01-01T{i // 60:02}:{i % 60:02}" for i in range(60)]
+    (tmp_path / "many.csv").write_text(
+        "\n".join(f"{a},{b}" for a, b in zip(["time", *text], lines, strict=True)) + "\n"
+    )
+    words = "--mode train --task forecast --csv many.csv --time-col time --context-len 4 --horizon 2 --dry-run"
+    shown = next(line for line in go(tmp_path, words).out.splitlines() if line.startswith("  train") and " of " in line)
+    means = json.loads(go(tmp_path, words, "--json").out)["label_mean"]["train"]
+    assert shown.split(None, 1)[1] == f"12 of {min(means):.4g} to {max(means):.4g}" and len(means) == 12
+
+
 def test_a_dry_run_of_folds_is_of_the_last(box):
     done = go(box, TRAIN, "--split-mode rolling --folds 2 --val-ratio 0.25 --dry-run --json")
     assert json.loads(done.out)["windows"] == {"train": 10 * (18 - 4), "val": 10 * 6, "test": 0}

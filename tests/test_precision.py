@@ -141,3 +141,18 @@ def test_series_of_far_apart_levels_are_refused(tmp_path):
     np.savetxt(tmp_path / "x.csv", level, delimiter=",", fmt="%.2f")
     done = go(tmp_path, f"--mode train --task forecast --csv x.csv --context-len 24 --horizon 6 {QUICK}")
     assert done.code == 3 and "cannot be told apart" in done.err and "a run for rows of like level" in done.err
+
+
+def test_channels_judged_together_are_kept_as_one_by_one():
+    """Noise of six sizes on levels from 0 to 1e12, in rows of unequal length, some empty, with what is missing."""
+    random = np.random.default_rng(0)
+    exact = 0
+    for _ in range(200):
+        offsets = np.concatenate([[0], np.cumsum(random.integers(0, 30, random.integers(1, 5)))])
+        levels = random.choice([0, 1e3, 1e6, 1e9, 1e12], 3)[:, None]
+        values = random.normal(size=(3, offsets[-1])) * 10.0 ** random.integers(-3, 4) + levels
+        values[random.random(values.shape) < 0.1] = random.choice([np.nan, np.inf, 1e300])
+        kept = narrowed(values, offsets).dtype == np.float64
+        assert kept == (offsets[-1] > 0 and any(loses(channel, offsets) for channel in values))
+        exact += kept
+    assert 20 < exact < 180

@@ -15,7 +15,7 @@ import numpy as np
 from tasks.predictions import EvalContext
 
 MOST_NAMED = 10  # series listed in a summary
-AT_ONCE = 256  # windows
+AT_ONCE = 1 << 16  # values scaled at once
 
 
 def naive_errors(values: np.ndarray, known: np.ndarray, offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -76,11 +76,14 @@ def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, la
 
 def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels."""
-    shift, scale = (np.asarray(part)[:, None] for part in (mean, std))
+    shift, scale = (np.asarray(part, np.float64) for part in (mean, std))
     scaled = np.empty(raw.shape, np.float32)
-    count = math.prod(raw.shape[:-2])  # not -1: there may be no step
-    windows, made = (part.reshape(count, *raw.shape[-2:]) for part in (raw, scaled))
-    for begin in range(0, len(windows), AT_ONCE):  # float64 of all of them would not fit
-        at = slice(begin, begin + AT_ONCE)
-        made[at] = (windows[at] - shift) / scale
+    steps = raw.shape[-1]
+    count = math.prod(raw.shape[:-1])  # not -1: there may be no step
+    lines, made = (part.reshape(count, steps) for part in (raw, scaled))
+    block = max(AT_ONCE // max(steps, 1), 1)
+    for begin in range(0, count, block):  # float64 of a block stays in the cache, of all of them it would not fit
+        at = slice(begin, begin + block)
+        channel = np.arange(count)[at] % len(shift)
+        made[at] = (lines[at] - shift[channel, None]) / scale[channel, None]
     return scaled
