@@ -11,6 +11,7 @@ import numpy as np
 
 import readers
 from config import RunConfig
+from scaler import Scaler
 
 if TYPE_CHECKING:
     from readers.clock import Clock
@@ -147,6 +148,33 @@ class Series:
             return None
         times = self.time[self.offsets[row] : self.offsets[row + 1]]
         return np.concatenate([times, self.clock.extend(int(times[-1]), more)]) if more else times
+
+
+def known_ahead(series: Series, marks: int, horizon: int, scaler: Scaler | None) -> np.ndarray:
+    """What is known ahead, float32 [M, total + N * H]: time features, then covariates; each row has H steps more.
+
+    Parameters
+    ----------
+    marks : how many time features, 0 or those of the clock.
+    horizon : H.
+    scaler : of the F channels of `series.known`; None for none of them.
+    """
+    which = [] if scaler is None else [series.channels.index(name) for name in series.known]
+    known = np.full((marks + len(which), int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32)
+    past = None if scaler is None else scaler.apply(series.values[which])
+    future = None if scaler is None or series.after is None else series.after[:, :, :horizon]
+    for row in range(series.n_rows):
+        begin, end = series.offsets[row], series.offsets[row + 1]
+        part = known[:, begin + row * horizon : end + (row + 1) * horizon]
+        if marks:
+            times = series.times(row, horizon)
+            assert times is not None and series.clock is not None
+            part[:marks] = series.clock.features(times)
+        if past is not None:
+            part[marks:, : end - begin] = past[:, begin:end]
+        if scaler is not None and future is not None:
+            part[marks:, end - begin :][:, : future.shape[2]] = scaler.apply(future[:, row])
+    return known
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +19,7 @@ import splits
 import windows
 from backbones import ForecastSpec
 from backbones.fitting import Labelled
+from backbones.histories import Histories
 from config import RunConfig
 from data import Series
 from errors import DataError
@@ -28,6 +29,7 @@ from scaler import Scaler
 from splits import Split
 from tasks.base import Task
 from tasks.derived import DerivedFeatures
+from tasks.histories import Past
 from tasks.predictions import EvalContext
 from tasks.targets import Course, Targets
 from windows import Index, Readable, Windows
@@ -380,7 +382,8 @@ class DeviceData:
         self.targets = self._targets(data_device)
         self.known: torch.Tensor | None = None
         if forecast is not None and forecast.marks + forecast.covariates:
-            self.known = torch.from_numpy(_known_ahead(run_data, forecast, known_scaler)).to(data_device)
+            ahead = data.known_ahead(run_data.series, forecast.marks, forecast.horizon, known_scaler)
+            self.known = torch.from_numpy(ahead).to(data_device)
 
     def _inputs(self, data_device: torch.device) -> torch.Tensor | Readable:
         derived = self.run_data.derived
@@ -409,6 +412,23 @@ class DeviceData:
         rows = np.arange(series.n_rows) if series.groups is None else np.unique(series.groups, return_inverse=True)[1]
         return Labelled(lambda numbers: over.contexts(over.locate(numbers.to(device))), y.cpu(), rows[index.rows()])
 
+    def known_of(self, index: Index) -> list[torch.Tensor] | None:
+        """`known` over each of the pieces of `index`: [M, n] each; None where nothing is known ahead."""
+        if self.known is None:
+            return None
+        shifted = ((row * index.horizon, piece) for row, piece in zip(index.row.tolist(), index.pieces(), strict=True))
+        return [self.known[:, begin + by : end + by].cpu() for by, (begin, end) in shifted]
+
+    def histories(self, index: Index) -> Histories:
+        """All that comes before the targets of the n windows of `index`, in their rows."""
+        return self._past.of(index, self.windows(index))
+
+    @cached_property
+    def _past(self) -> Past:
+        which, targets = list(self.run_data.target_channels), self.run_data.targets
+        assert targets is not None
+        return Past(self.run_data.series, targets.values, self.scaler.mean[which], self.scaler.std[which])
+
     def eval_context(self, names: Sequence[str]) -> EvalContext:
         """What a task may look at when it evaluates, draws and writes; `names` are those of the K outputs."""
         run_data = self.run_data
@@ -423,25 +443,3 @@ class DeviceData:
             scaler=self.scaler.plain(),
             train=self.train,
         )
-
-
-def _known_ahead(run_data: RunData, forecast: ForecastSpec, scaler: Scaler | None) -> np.ndarray:
-    """What is known ahead, float32 [M, total + N * H]: time features, then covariates; each row has H steps more."""
-    series, horizon = run_data.series, forecast.horizon
-    known = np.full(
-        (forecast.marks + forecast.covariates, int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32
-    )
-    past = None if scaler is None else scaler.apply(series.values[run_data.covariates])
-    future = None if scaler is None or series.after is None else series.after[:, :, :horizon]
-    for row in range(series.n_rows):
-        begin, end = series.offsets[row], series.offsets[row + 1]
-        part = known[:, begin + row * horizon : end + (row + 1) * horizon]
-        if forecast.marks:
-            times = series.times(row, horizon)
-            assert times is not None and series.clock is not None
-            part[: forecast.marks] = series.clock.features(times)
-        if past is not None:
-            part[forecast.marks :, : end - begin] = past[:, begin:end]
-        if scaler is not None and future is not None:
-            part[forecast.marks :, end - begin :][:, : future.shape[2]] = scaler.apply(future[:, row])
-    return known

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import splits
+from backbones.model import ByHistory
 from dataset import DeviceData, RunData
 from errors import without_password
 from hardware import Precision, Runner, begin_step, device_name
@@ -62,16 +63,28 @@ class Evaluator:
     runner : the model, or what it was compiled to.
     precision : of the forward pass.
     batch_size : windows predicted at a time.
+    by_history : forecasts from all that comes before the windows, in place of `runner`; see Forecaster.
     """
 
-    def __init__(self, device_data: DeviceData, runner: Runner, precision: Precision, batch_size: int) -> None:
+    def __init__(
+        self,
+        device_data: DeviceData,
+        runner: Runner,
+        precision: Precision,
+        batch_size: int,
+        by_history: ByHistory | None = None,
+    ) -> None:
+        self.by_history = by_history
         self.device_data, self.runner, self.precision, self.batch_size = device_data, runner, precision, batch_size
         self._made: dict[int, Predictions] = {}
 
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
         """Predictions [n, K, H] for all n windows of `index`, with the truth unless `label_known` is False."""
         if id(index) not in self._made:
-            outputs = predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
+            if self.by_history is not None:
+                outputs = self.by_history(self.device_data.histories(index))
+            else:
+                outputs = predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
             self.give(index, outputs, label_known=label_known)
         return self._made[id(index)]
 

@@ -40,7 +40,7 @@ def choose_parameters(
     only = config.train_only or [f"backbone.{model.backbone.module_of(name)}" for name in config.adapt_modality]
     if only:
         frozen |= set(names) - _matching(only, names, "--train-only")
-    if len(frozen) == len(names):
+    if frozen and len(frozen) == len(names):
         raise UsageError("nothing is left to train", where="--freeze / --train-only")
     _check_stages(model.backbone, names, frozen)
     for name, parameter in model.named_parameters():

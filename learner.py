@@ -18,7 +18,9 @@ import checkpoint
 import restore
 import windows
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
+from backbones.base import Stretches
 from backbones.fitting import Fitting
+from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model, build_model, check_head
 from checkpoint import Checkpoint
 from config import RunConfig
@@ -239,8 +241,7 @@ class Learner:
         """Fit a closed form, or to windows, instead of training epochs."""
         started = time.perf_counter()
         with self.run_data.timed("train"):
-            answers = self.model.backbone.answers and self.forecast is None
-            self.solution = self._fit_windows() if answers else self._fit_stretches()
+            self.solution = self._fit()
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
@@ -248,32 +249,33 @@ class Learner:
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
-    def _fit_windows(self) -> dict[str, Any]:
-        """Fit a backbone that answers by itself."""
-        train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
-        loss = self.config.options.get("loss", "")
-        goes_on = self.start is not None and not self.config.reinit
+    def _fit(self) -> dict[str, Any]:
+        """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
+        backbone, parts, seed = self.model.backbone, (self.split.train, self.split.val), self.config.seed
         refit = len(self.split.test) > 0 and self.config.eval_split in (None, "", "test")
-        told = self.model.backbone.fit_windows(Fitting(train, val, self.config.seed, loss, goes_on, refit))
+        if backbone.answers and self.forecast is None:
+            loss, goes_on = self.config.options.get("loss", ""), self.start is not None and not self.config.reinit
+            train, val = map(self.device_data.labelled, parts)
+            told = backbone.fit_windows(Fitting(train, val, seed, loss, goes_on, refit))
+            if "held_out" in told:
+                told["held_out"] = told["held_out"][:, :, None]
+        elif backbone.reads_history:
+            past, later = map(self.device_data.histories, parts)
+            told = backbone.fit_histories(HistoryFitting(past, later, self._stretches, seed, refit))
+        else:
+            told = backbone.fit(*self._stretches())
         self.held_out = told.pop("held_out", None)
         return told
 
-    def _fit_stretches(self) -> dict[str, Any]:
-        """Fit a closed form that forecasts."""
+    def _stretches(self) -> tuple[Stretches, Stretches, Stretches, Stretches | None]:
+        """The arguments of `Backbone.fit`."""
         train, val = self.split.train.pieces(), self.split.val.pieces()
         both = windows.merged(train + val, self.run_data.series.offsets)
         assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
         inputs = self.device_data.inputs.cpu()
         train_x, val_x, both_x = ([inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both))
-        known = self._known_of_val() if self.model.backbone.reads_known else None
-        return self.model.backbone.fit(train_x, val_x, both_x, known)
-
-    def _known_of_val(self) -> list[torch.Tensor] | None:
-        if self.device_data.known is None:
-            return None
-        val = self.split.val
-        shifted = ((row * val.horizon, piece) for row, piece in zip(val.row.tolist(), val.pieces(), strict=True))
-        return [self.device_data.known[:, begin + by : end + by].cpu() for by, (begin, end) in shifted]
+        known = self.device_data.known_of(self.split.val) if self.model.backbone.reads_known else None
+        return train_x, val_x, both_x, known
 
     def _train(self) -> Progress:
         split, config = self.split, self.config
@@ -339,9 +341,9 @@ class Learner:
         """Scores windows with the present weights of the model, in float32 as inference does on any machine."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
-        made = Evaluator(self.device_data, self.model, Precision(self.device), size)
+        made = Evaluator(self.device_data, self.model, Precision(self.device), size, self.model.by_history)
         if self.held_out is not None:
-            made.give(self.split.val, self.held_out[:, :, None])
+            made.give(self.split.val, self.held_out)
         return made
 
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:

@@ -123,8 +123,9 @@ class Inference:
             log.warning("warning: %s", told)
         model = restore.model_of(self.start).to(self.device).eval()
         device_data = self.device_data()
-        runner, warning = compile_model(model, self.config.compile, partial(self._try_out, device_data, precision))
-        evaluator = Evaluator(device_data, runner, precision, self.config.batch_size)
+        mode = "off" if model.by_history is not None else self.config.compile  # nothing of such a model is compiled
+        runner, warning = compile_model(model, mode, partial(self._try_out, device_data, precision))
+        evaluator = Evaluator(device_data, runner, precision, self.config.batch_size, model.by_history)
         labelled, timed = self.run_data.targets is not None, self.run_data.timed
         with timed("predict"):
             past = evaluator.score(self.index, label_known=labelled) if len(self.index) else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import checkpoint
 import tasks
-from backbones import MemberSpec
+from backbones import MemberSpec, backbone_class
 from backbones.base import Backbone
 from backbones.blend import RunBlend
 from backbones.model import Forecaster, Model, build_model
@@ -187,6 +187,9 @@ def _check_member(member: Checkpoint, run_data: RunData, split: Split, where: st
         raise CheckpointError("forecasts another horizon or other channels", where=where)
     if forecast.targets != run_data.target_channels:
         raise CheckpointError("forecasts other targets", where=where)
+    if backbone_class(member.model.backbone).reads_history:
+        what = f"{member.model.backbone} forecasts from whole series, and an ensemble shows its members the look-back"
+        raise CheckpointError(what, where=where)
     if member.model.length > index.length:
         what = f"looks back {member.model.length} steps, more than --context-len {index.length}"
         raise CheckpointError(what, where=where)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 
 from backbones import HEADS, KINDS, ForecastSpec, Hyper, InputSpec
 from backbones.fitting import Fitting
+from backbones.histories import Histories, HistoryFitting, Stretches
 from errors import nearest
 
+__all__ = ["Backbone", "Stretches", "check_contract"]
 METHODS = (property, classmethod, staticmethod)
-Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
 
 
 class Backbone(nn.Module):
@@ -30,6 +29,10 @@ class Backbone(nn.Module):
 
     **Answers.** A backbone with `answers = True` has no head under "pool": `forward(x) -> y [B, K, 1]`, as
     `inputs.target` wants them. What it knows is set by `fit_windows`, from windows and their targets.
+
+    **Histories.** A backbone with `reads_history = True` forecasts from all of a series before the target, not from the
+    look-back alone (backbones/histories.py): `from_histories(histories) -> y [n, outputs, H]`, in the units of x, is
+    called instead of `forward`, which takes the look-back for the history. What it knows is set by `fit_histories`.
 
     Parameters
     ----------
@@ -51,7 +54,9 @@ class Backbone(nn.Module):
     separate : it forecasts each channel from that channel alone.
     reads_known : it reads `known` itself; for other backbones the head adds the effect of covariates.
     reads_modalities : it needs `inputs.modalities`.
-    closed_form : it offers `fit` (forecasts) or `fit_windows` (answers), which is called instead of training epochs.
+    reads_history : it forecasts from whole histories.
+    closed_form : it offers `fit` (forecasts), `fit_windows` (answers) or `fit_histories`, which is called instead of
+        training epochs.
     takes_pretrained_dir : it offers `load_pretrained`.
     blends_runs : it is made of trained runs, `inputs.members`.
     stages : the names of two submodules that can be trained one after the other. The first maps each step by itself,
@@ -73,6 +78,7 @@ class Backbone(nn.Module):
     separate: bool = False
     reads_known: bool = False
     reads_modalities: bool = False
+    reads_history: bool = False
     closed_form: bool = False
     takes_pretrained_dir: bool = False
     blends_runs: bool = False
@@ -130,6 +136,36 @@ class Backbone(nn.Module):
         """
         raise AssertionError(f"{type(self).__name__} is not fitted to windows")
 
+    def fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
+        """Set what a backbone that reads histories knows.
+
+        Parameters
+        ----------
+        data : histories of training, on which it is fitted, and of validation, on which it may choose.
+
+        Returns
+        -------
+        What was chosen, in plain values, for the summary.
+
+        Raises
+        ------
+        DataError : where there is too little to fit or to choose on.
+        """
+        raise AssertionError(f"{type(self).__name__} is not fitted to histories")
+
+    def from_histories(self, histories: Histories) -> torch.Tensor:
+        """Forecast from whole histories (`reads_history = True`).
+
+        Parameters
+        ----------
+        histories : n origins, in any series: those of training, or others.
+
+        Returns
+        -------
+        y [n, outputs, H] float32, in the units of x.
+        """
+        raise AssertionError(f"{type(self).__name__} reads no histories")
+
     @classmethod
     def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> Backbone:
         """The backbone with the architecture and the weights of a model directory (`takes_pretrained_dir = True`).
@@ -174,8 +210,9 @@ def check_contract(cls: type) -> None:
     owners += [owner for variant in cls.variants for owner in variant.__mro__ if issubclass(owner, Backbone)]
     owners = [owner for owner in owners if owner is not Backbone]
     flags = {
-        "closed_form": (cls.closed_form, ("fit", "fit_windows")),
+        "closed_form": (cls.closed_form, ("fit", "fit_windows", "fit_histories")),
         "answers": (cls.answers, ("fit_windows",)),
+        "reads_history": (cls.reads_history, ("from_histories",)),
         "takes_pretrained_dir": (cls.takes_pretrained_dir, ("load_pretrained",)),
     }
     for flag, (value, methods) in flags.items():

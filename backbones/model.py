@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -9,9 +10,11 @@ from torch import nn
 
 from backbones import Hyper, ModelSpec, backbone_class, names
 from backbones.base import Backbone
+from backbones.histories import Histories
 from backbones.layers import standardise
 from errors import UsageError
 
+ByHistory = Callable[[Histories], torch.Tensor]  # `Backbone.from_histories`
 EFFECT_WIDTH = 32  # hidden width of the map from the covariates of a step to their effect on its forecast
 
 
@@ -22,6 +25,8 @@ class Model(nn.Module):
     head "step": every token gives K numbers for each of the steps it stands for; H = T.
     A backbone that answers by itself has no head.
     """
+
+    by_history: ByHistory | None = None  # see Forecaster
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
         super().__init__()
@@ -48,6 +53,8 @@ class Forecaster(nn.Module):
     A backbone that forecasts by itself does so. Any other gets each window standardised (RevIN without its affine part,
     Kim et al. 2022, section 3.1); a linear map of its pooled tokens gives a standardised forecast, which the mean and
     scale of the window bring back. Covariates of a future step add to the forecast of that step.
+
+    `by_history` forecasts whole histories, for a backbone that reads them; None for others.
     """
 
     owner: torch.Tensor
@@ -56,6 +63,7 @@ class Forecaster(nn.Module):
         super().__init__()
         assert spec.forecast is not None, "a forecaster without a forecast to make"
         self.backbone, self.spec, self.forecast = backbone, spec, spec.forecast
+        self.by_history: ByHistory | None = backbone.from_histories if backbone.reads_history else None
         outputs, covariates = self.forecast.outputs, self.forecast.covariates
         if not backbone.forecasts:
             self.head = nn.Linear(backbone.dim, outputs * self.forecast.horizon)

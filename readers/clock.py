@@ -18,6 +18,9 @@ DAY = 86_400_000_000_000  # ns
 _FIXED = {"h": DAY // 24, "min": DAY // 1440, "s": DAY // 86_400, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAYS = {"D": 1, "B": 1, "W": 7, "MS": 28, "ME": 28, "BMS": 28, "BME": 28, "WOM": 28}  # the shortest a step can be
 _DAYS |= {"QS": 90, "QE": 90, "BQS": 90, "BQE": 90, "YS": 365, "YE": 365, "BYS": 365, "BYE": 365}
+_CYCLES: dict[str, tuple[int, ...]] = {"D": (7, 365), "B": (5, 261), "W": (52,)}  # in steps of one unit
+_CYCLES |= dict.fromkeys(("MS", "ME", "BMS", "BME", "WOM"), (12,)) | dict.fromkeys(("QS", "QE", "BQS", "BQE"), (4,))
+_CYCLES |= dict.fromkeys(("YS", "YE", "BYS", "BYE"), ())
 # Where none is given. Steps have the name of their beginning, also weeks, which pandas names by their end.
 _ANCHOR = {"W": "-MON", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}
 _ANCHOR |= {"QE": "-DEC", "BQE": "-DEC", "YE": "-DEC", "BYE": "-DEC"}
@@ -65,6 +68,20 @@ class Clock:
     def named(self) -> bool:
         """Whether the calendar has a name for the steps: business days, months, years, not so many days."""
         return self.calendar and _split(self.freq)[1] != "D"
+
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """The cycles of the calendar in steps, the shortest first: of hours 24 and 168, of months 12, of years none.
+
+        Those that are whole steps, and at least two; the year counts 365 days, 52 weeks or 261 business days.
+        """
+        count, unit, _ = _split(self.freq)
+        if unit in _FIXED:
+            longest = (_FIXED["min"], _FIXED["h"]) if self.step < _FIXED["min"] else (DAY, 7 * DAY)
+            found = [cycle // self.step for cycle in longest if cycle % self.step == 0]
+        else:
+            found = [cycle // count for cycle in _CYCLES[unit] if cycle % count == 0 or cycle > 12]
+        return tuple(cycle for cycle in found if cycle > 1)
 
     def extend(self, last: int, steps: int) -> np.ndarray:
         """The `steps` stamps after the stamp `last`: int64 ns [H] for H steps."""

@@ -121,7 +121,10 @@ def test_what_a_class_says_of_itself_is_checked_where_it_is_registered():
         ({"casual": True}, "Made.casual: a backbone has no such attribute. did you mean causal?"),
         ({"head": ("pool",)}, "Made.head: .* did you mean heads?"),
         ({"heads": "forecast"}, "Made.heads must be of type tuple"),
-        ({"fit": lambda self: {}}, r"Made.closed_form must be True exactly if there is a fit\(\) or fit_windows\(\)"),
+        (
+            {"fit": lambda self: {}},
+            r"Made.closed_form must be True exactly if there is a fit\(\) or fit_w",
+        ),
         ({"closed_form": True, "answers": True, "fit": len}, r"answers must be True exactly if there is a fit_windows"),
         ({"takes_pretrained_dir": True}, r"pretrained_dir must be True exactly if there is a load_pretrained\(\)"),
     ):
@@ -141,6 +144,8 @@ def test_what_a_backbone_does_not_offer_says_so():
     for asked, message in (
         (lambda: backbone.fit([], [], []), "GRU has no closed form"),
         (lambda: backbone.fit_windows(None), "GRU is not fitted to windows"),
+        (lambda: backbone.fit_histories(None), "GRU is not fitted to histories"),
+        (lambda: backbone.from_histories(None), "GRU reads no histories"),
         (lambda: backbone.module_of("sound"), "GRU reads no modalities"),
         (lambda: type(backbone).load_pretrained(InputSpec(channels=1, length=9), Hyper("gru"), "x"), "no directory"),
     ):

@@ -19,6 +19,7 @@ import backbones
 import tasks
 from backbones import ModelSpec
 from backbones.model import build_model
+from errors import UsageError
 from exporting import export as building
 from exporting import formats
 from exporting.check import Shift
@@ -428,6 +429,10 @@ def test_every_backbone_goes_into_a_graph(number, tmp_path, monkeypatch):
         members = [str(good(tmp_path, *words, "--backbone", part)) for part in ("linear", "gru")]
         args = f"members={','.join(members)}"
     run = good(tmp_path, *words, "--backbone", name, *(["--model-args", args] if args else []))
+    if backbones.backbone_class(name).reads_history:
+        with pytest.raises(UsageError, match="an exported model sees the look-back alone"):
+            building.check_of(run / "model.pt.best", [])
+        return
     trial = building.check_of(run / "model.pt.best", [])
     data, exact = building.build("onnx", trial)  # which exports as `torch` does, first, and checks what comes out
     whole = onnx_graph.quantised(data)

@@ -1,0 +1,231 @@
+"""What a backbone sees that forecasts from all of a series up to its end, not from the look-back alone.
+
+Classical forecasters need the whole history: a trend, a season and a level are estimated from every step before the
+target. A backbone that sets `Backbone.reads_history = True` (`HistoryForecaster` in `backbones/local_forecaster.py`
+does, for those that treat each series by itself) offers
+
+- `fit_histories(data: HistoryFitting)`, called instead of `fit`: windows of training and of validation as Histories,
+  with their truths, and what `fit` would have got, so that a blend can fit members of either kind;
+- `from_histories(histories) -> [n, outputs, H]`, called instead of `forward` wherever windows are predicted: backtests,
+  validation, test, inference in known and in new series, past the end.
+
+Each of the n origins is a window of the run; its history is the window's row from its first measured step up to the
+window's target, [begin, origin), and never beyond: steps at and after the origin stand in `values` and must not be
+read, nor may the forecast of one origin depend on which other origins are asked for. Origins inside what was fitted
+are allowed: `data.train` has every training window, `part` picks the origins of a backtest, `labels` says what came.
+
+**What it costs.** `values` is one float64 copy of the targets, whatever the number of origins. `stacks` lays histories
+that begin at one step into one line of a matrix, so that a recursion over its columns passes all origins of a series at
+once: exponential smoothing costs one pass a series, not one a window. What is estimated anew at every origin (a slope,
+seasonal indices) should come from running sums, or from a bounded number of last steps (`Stack.last`): n times that
+number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
+CELLS = 1 << 21  # numbers of a stack
+UNEVEN = 2  # how many times as long as its shortest series the longest of a stack may be
+
+
+@dataclass(frozen=True)
+class Stack:
+    """S series side by side, and n origins in them.
+
+    Parameters
+    ----------
+    y : float64 [S, T], each series from its first step on; after its last known step it repeats that.
+    series, end : int64 [n], the series of each origin, and how many of its steps are known there, from 1 to T.
+    """
+
+    y: np.ndarray
+    series: np.ndarray
+    end: np.ndarray
+
+    def __len__(self) -> int:
+        """n."""
+        return len(self.series)
+
+    def last(self, steps: int) -> np.ndarray:
+        """The last `steps` known steps at each origin, [n, steps], the newest last; NaN before the first step."""
+        at = self.end[:, None] + np.arange(-steps, 0)
+        return np.where(at >= 0, self.y[self.series[:, None], np.maximum(at, 0)], np.nan)
+
+
+@dataclass(frozen=True)
+class Histories:
+    """n origins of forecasts, and what each may look at.
+
+    Parameters
+    ----------
+    values : float64 [K, total], the targets of all rows, one row after the other, without gaps. In units of the model's
+        scale, but counted from the data's own zero: ratios and logarithms mean something. Constant where nothing was
+        measured.
+    level : float64 [K]; `values - level` is what the model's inputs and outputs are in.
+    begin : int64 [K, n], where each history begins: a position in `values`.
+    origin : int64 [n], the first step to forecast. Only `values[k, begin[k, i] : origin[i]]` may be read.
+    horizon : H.
+    periods : of the calendar, in steps, the shortest first; () where there are no dates.
+    seen : numbers int64 [B], from 0 to n - 1 -> the model's inputs at these origins, on their device: x [B, C, L], and
+        known [B, M, L + H] where anything is known ahead. For members that look at windows.
+    labels : numbers int64 [B] -> y [B, K, H] float32, what came, in the model's units. Only where it is known.
+    """
+
+    values: np.ndarray
+    level: np.ndarray
+    begin: np.ndarray
+    origin: np.ndarray
+    horizon: int
+    periods: tuple[int, ...]
+    seen: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+    labels: Callable[[torch.Tensor], torch.Tensor]
+
+    def __len__(self) -> int:
+        """n."""
+        return len(self.origin)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Known steps of each target at each origin, int64 [K, n]."""
+        found: np.ndarray = self.origin - self.begin
+        return found
+
+    def part(self, numbers: np.ndarray) -> Histories:
+        """The origins with these numbers."""
+        where = torch.from_numpy(np.ascontiguousarray(numbers, np.int64))
+        return replace(
+            self,
+            begin=self.begin[:, numbers],
+            origin=self.origin[numbers],
+            seen=lambda n: self.seen(where[n.cpu()]),
+            labels=lambda n: self.labels(where[n.cpu()]),
+        )
+
+    def pieces(self, beyond: int = 0) -> list[np.ndarray]:
+        """Each series once, as far as its last origin and `beyond` steps more: float64 [1, m] each."""
+        return [self.values[k : k + 1, begin : end + beyond] for k, begin, end in self._series()[1]]
+
+    def stacks(self, most: int = CELLS) -> Iterator[tuple[np.ndarray, Stack]]:
+        """All K * n histories, those of about the same length together.
+
+        Parameters
+        ----------
+        most : numbers that a stack may hold, unless one series alone has more.
+
+        Yields
+        ------
+        (which histories they are, int64: k * n + i for target k and origin i; their Stack).
+        """
+        number, series = self._series()
+        size = np.array([end - begin for _, begin, end in series])
+        order = np.argsort(size, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        size, place, known = size[order], rank[number], (self.origin - self.begin).ravel()
+        by_place = np.argsort(place, kind="stable")
+        first = 0
+        while first < len(size):
+            after = int(np.searchsorted(size, UNEVEN * size[first], side="right"))
+            after = min(after, first + max(most // int(size[after - 1]), 1))
+            chosen = [series[i] for i in order[first:after]]
+            low, high = np.searchsorted(place[by_place], [first, after])
+            which = np.sort(by_place[low:high])
+            yield which, Stack(self._laid(chosen), place[which] - first, known[which])
+            first = after
+
+    def _series(self) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+        """Of each history the number of its series, [K * n], and the series as (target, begin, last origin)."""
+        targets, total = len(self.begin), self.values.shape[1] + 1
+        key = (self.begin + np.arange(targets)[:, None] * total).ravel()
+        found, number = np.unique(key, return_inverse=True)
+        last = np.zeros(len(found), np.int64)
+        np.maximum.at(last, number, np.tile(self.origin, targets))
+        return number, list(zip((found // total).tolist(), (found % total).tolist(), last.tolist(), strict=True))
+
+    def _laid(self, series: Sequence[tuple[int, int, int]]) -> np.ndarray:
+        """Series as lines of one matrix."""
+        target, begin, end = np.array(series).T
+        at = begin[:, None] + np.arange((end - begin).max())
+        laid: np.ndarray = self.values[target[:, None], np.minimum(at, end[:, None] - 1)]
+        return laid
+
+
+@dataclass(frozen=True)
+class HistoryFitting:
+    """What `Backbone.fit_histories` gets.
+
+    Parameters
+    ----------
+    train, val : the windows of both parts; the targets of those of `train` lie in training.
+    stretches : the arguments of `Backbone.fit`, for members that are fitted to stretches.
+    seed : fixes everything that is random.
+    refit : validation may be learned from in the end: there is a test part to judge on. A backbone that does so returns
+        as "held_out" what it forecast of validation's windows when it had not seen them, [n, outputs, H].
+    """
+
+    train: Histories
+    val: Histories
+    stretches: Callable[[], tuple[Stretches, Stretches, Stretches, Stretches | None]]
+    seed: int
+    refit: bool = False
+
+
+def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values with their gaps closed, and where the gaps were.
+
+    A gap within a row is filled by a straight line between its neighbours. A history whose last step is measured has
+    both of them, so nothing comes from beyond an origin.
+
+    Parameters
+    ----------
+    values : float [K, total], NaN where missing.
+    offsets : int64 [N + 1], where each row begins and ends.
+
+    Returns
+    -------
+    (float64 [K, total]; int64 [K, total], where the last measured step at or before each is, -1 for none in the row;
+    int64 [K, N], each row's first measured step, where it ends for none).
+    """
+    filled, total = np.array(values, np.float64), values.shape[1]
+    known = np.isfinite(filled)
+    row_start = np.repeat(offsets[:-1], np.diff(offsets))
+    at = np.arange(total)
+    latest = np.maximum.accumulate(np.where(known, at, -1), axis=1)
+    latest = np.where(latest >= row_start, latest, -1)
+    following = np.minimum.accumulate(np.where(known, at, total)[:, ::-1], axis=1)[:, ::-1]
+    padded = np.pad(following, ((0, 0), (0, 1)), constant_values=total)
+    first = np.minimum(padded[:, offsets[:-1]], offsets[1:])
+    for channel, there in zip(filled, known, strict=True):
+        if there.any() and not there.all():
+            channel[~there] = np.interp(at[~there], at[there], channel[there])
+    return np.nan_to_num(filled), latest, first
+
+
+def begins(latest: np.ndarray, first: np.ndarray, row: np.ndarray, origin: np.ndarray, longest: int) -> np.ndarray:
+    """Where the history of each origin begins: at its row's first measured step, or after the last gap of more than
+    `longest` steps, which no line should bridge.
+
+    Parameters
+    ----------
+    latest, first : from `closed`.
+    row, origin : int64 [n].
+
+    Returns
+    -------
+    int64 [K, n].
+    """
+    targets, total = latest.shape
+    begin: np.ndarray = first[:, row].copy()
+    for k in range(targets):
+        measured = np.flatnonzero(latest[k] == np.arange(total))
+        starts = measured[1:][np.diff(measured) > longest + 1]
+        if len(starts):
+            before = np.searchsorted(starts, origin, side="left") - 1
+            begin[k] = np.maximum(begin[k], np.where(before >= 0, starts[before], 0))
+    return begin

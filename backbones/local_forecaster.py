@@ -1,0 +1,112 @@
+"""Backbones that forecast each series from its own history, by a rule that is estimated anew at every origin.
+
+Nothing is learned from one series for another but the period: `fit_histories` takes the calendar's, or finds it in
+training (backbones/season.py). Each of K targets in each row is a series by itself.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbones import ForecastSpec, Hyper, InputSpec
+from backbones.base import Backbone
+from backbones.histories import CELLS, Histories, HistoryFitting, Stack
+from backbones.season import periods_of
+from errors import UsageError
+
+
+class LocalForecaster(Backbone):
+    """A subclass has a `local`.
+
+    Parameters
+    ----------
+    period : steps of the season; 0: the calendar's, or what training shows.
+
+    In the state: `period [2]`, the season's steps and those of a second, longer season, 1 for none; `level [K]`, where
+    the data's zero is.
+    """
+
+    forecasts = True
+    reads_history = True
+    reads_known = True
+    closed_form = True
+    separate = True
+    heads = ("forecast",)
+    forecast: ForecastSpec
+    period: torch.Tensor
+    level: torch.Tensor
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper, period: int = 0) -> None:
+        super().__init__(inputs, hyper)
+        spec, name = self.forecast, type(self).__module__.rpartition(".")[2]
+        if spec.levels != 1:
+            raise UsageError(
+                "forecasts one value a step and has no quantiles",
+                where=f"--quantiles with --backbone {name}",
+                hint="leave the flag out: intervals come with every forecast",
+            )
+        if spec.covariates:
+            raise UsageError(
+                f"{name} sees the past of the targets alone",
+                where="--known-future",
+                hint="leave the flag out, or take another backbone",
+            )
+        self.given = period
+        self.register_buffer("period", torch.tensor([max(period, 1), 1]))
+        self.register_buffer("level", torch.zeros(len(spec.targets), dtype=torch.float64))
+
+    @abstractmethod
+    def local(self, stack: Stack) -> np.ndarray:
+        """The forecasts [n, H] at the n origins of a stack, each from its own history, in the stack's units."""
+
+    @property
+    def season(self) -> int:
+        """Steps of the season; 1 for none."""
+        return int(self.period[0])
+
+    @property
+    def second(self) -> int:
+        """Steps of a second, longer season; 1 for none."""
+        return int(self.period[1])
+
+    def fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
+        """Take the periods, and where the data's zero is. Returns the periods."""
+        found = (self.given, 1) if self.given else periods_of(data.train)
+        self.period.copy_(torch.tensor(found))
+        self.level.copy_(torch.from_numpy(data.train.level))
+        return {"period": found[0]} | ({"second_period": found[1]} if found[1] > 1 else {})
+
+    @torch.no_grad()
+    def from_histories(self, histories: Histories) -> torch.Tensor:
+        """All origins of all series, in stacks."""
+        targets, n = histories.begin.shape
+        made = np.empty((targets * n, histories.horizon))
+        for which, stack in self.stacks(histories):
+            made[which] = self.local(stack)
+        made = made.reshape(targets, n, -1) - histories.level[:, None, None]
+        return torch.from_numpy(made.transpose(1, 0, 2).astype(np.float32))
+
+    def stacks(self, histories: Histories) -> Iterator[tuple[np.ndarray, Stack]]:
+        """The histories in stacks that are as large as `local` can take."""
+        return histories.stacks(CELLS)
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        past = x[:, list(self.forecast.targets)]
+        batch, targets, length = past.shape
+        values = past.double().cpu().numpy() + self.level.cpu().numpy()[:, None]
+        histories = Histories(
+            values.transpose(1, 0, 2).reshape(targets, -1),
+            self.level.cpu().numpy(),
+            np.tile(np.arange(batch) * length, (targets, 1)),
+            np.arange(1, batch + 1) * length,
+            self.forecast.horizon,
+            (),
+            seen=lambda numbers: (x[numbers],),
+            labels=lambda numbers: x[numbers, :, :0],
+        )
+        return self.from_histories(histories).to(x.device)

@@ -1,0 +1,46 @@
+"""The whole past of the targets of a run, and the histories of its windows (backbones/histories.py)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from backbones.histories import Histories, begins, closed
+from data import Series
+from windows import Index, Windows
+
+
+class Past:
+    """The targets of a run in units of the model's scale, without gaps; made once, for any number of origins.
+
+    Parameters
+    ----------
+    series : gives rows and clock.
+    raw : [K, total], the targets in the data's units.
+    mean, std : [K], of the model's scale.
+    """
+
+    def __init__(self, series: Series, raw: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
+        self.values, self._latest, self._first = closed(raw / std[:, None], series.offsets)
+        self.level: np.ndarray = mean / std
+        self.periods = () if series.clock is None else series.clock.periods
+
+    def of(self, index: Index, windows: Windows | None = None) -> Histories:
+        """The histories of the n windows of `index`; with `windows` over them, what the model sees there too."""
+        assert index.shift == index.length, "the target begins where the history ends"
+        row, origin = index.rows(), index.starts() + index.length
+
+        def over(numbers: torch.Tensor) -> tuple[Windows, torch.Tensor]:
+            assert windows is not None, "histories without windows"
+            return windows, windows.locate(numbers.to(windows.device))
+
+        def seen(numbers: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            there, positions = over(numbers)
+            return there.seen(positions)
+
+        def labels(numbers: torch.Tensor) -> torch.Tensor:
+            there, positions = over(numbers)
+            return there.labels(positions)
+
+        begin = begins(self._latest, self._first, row, origin, index.length)
+        return Histories(self.values, self.level, begin, origin, index.horizon, self.periods, seen, labels)
