@@ -440,6 +440,7 @@ class DeviceData:
             names=names,
             per_row=run_data.per_row,
             seed=run_data.config.seed,
+            labelled=self.labelled,
             scaler=self.scaler.plain(),
             train=self.train,
         )

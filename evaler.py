@@ -23,6 +23,7 @@ from hardware import Precision, Runner, begin_step, device_name
 from rundir import write_config, write_json
 from splits import Split
 from tasks.predictions import PlotInputs, Predictions, Predictor
+from tasks.references import Reference
 from windows import Index, Windows
 
 SELECTION = {
@@ -134,6 +135,7 @@ class References:
         """{name: metrics} of each predictor on the windows that the model is scored on."""
         found: dict[str, Any] = {
             name: self.task.evaluate(_by(make, scored), calibrations[name], self.eval_context)
+            | (make.told if isinstance(make, Reference) else {})
             for name, make in self.predictors.items()
         }
         skipped = {"skipped": "needs the training windows, which inference does not have"}
@@ -225,13 +227,21 @@ class Judge:
         return content
 
     def _better(self, scores: Mapping[str, Any], references: Mapping[str, Any]) -> dict[str, Any]:
-        """{"better": the best reference that beats the model on these windows, and the backbone to take} or {}."""
-        monitor, sign = self.task.monitor, 1 if self.task.direction == "max" else -1
-        known = {name: sign * row[monitor] for name, row in references.items() if row.get(monitor) is not None}
-        mine, best = scores.get(monitor), max(known, key=lambda name: known[name], default="")
-        if not self.task.learners or mine is None or not best or known[best] <= sign * mine:
+        """{"better": the best reference that beats the model on these windows, and the backbone to take} or {}.
+
+        A reference that sees the label, where the model does not, comes last, and no backbone can be taken for it.
+        """
+        task, monitor, sign = self.task, self.task.monitor, 1 if self.task.direction == "max" else -1
+        mine = scores.get(monitor)
+        known = {name: row[monitor] for name, row in references.items() if row.get(monitor) is not None}
+        if not task.learners or mine is None:
             return {}
-        return {"better": {"reference": best, "take": self.task.learners.get(best, self.task.learners[""])}}
+        beaten = sorted((-sign * value, name) for name, value in known.items() if sign * value > sign * mine)
+        hidden = task.see_label if self.run_data.config.drop_label_from_x else ()
+        for _, best in sorted(beaten, key=lambda one: one[1] in hidden):
+            take = "" if best in hidden else task.learners.get(best, task.learners[""])
+            return {"better": {"reference": best, "take": take}}
+        return {}
 
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""

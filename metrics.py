@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 ECE_BINS = 15
 FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
 MOST_WINDOWS = 20_000  # for that
-AT_THRESHOLD = ("precision", "recall", "f1", "accuracy")
+AT_THRESHOLD = ("precision", "recall", "f1", "accuracy", "balanced_accuracy")
 FORECAST_BLOCK = 256  # windows whose errors are held in float64 at once
 
 
@@ -46,7 +46,8 @@ def binary_metrics(y: ArrayLike, score: ArrayLike, threshold: float) -> dict[str
     Returns
     -------
     threshold, tp, fp, fn, tn, precision = tp / (tp + fp), recall = tp / (tp + fn),
-    f1 = 2 tp / (2 tp + fp + fn), accuracy = (tp + tn) / n, and `undefined`: {name: why it is None}.
+    f1 = 2 tp / (2 tp + fp + fn), accuracy = (tp + tn) / n, balanced_accuracy, the mean share of right ones of the true
+    and of the false (of one alone where the other is not there), and `undefined`: {name: why it is None}.
     """
     truth, score = _checked(y, score)
     threshold = float(threshold)
@@ -61,6 +62,9 @@ def binary_metrics(y: ArrayLike, score: ArrayLike, threshold: float) -> dict[str
     }
     values = {name: part / whole if whole else None for name, (part, whole, _) in ratios.items()}
     undefined = {name: reason for name, (_, whole, reason) in ratios.items() if not whole}
+    sides = [right / whole for right, whole in ((tp, tp + fn), (tn, tn + fp)) if whole]
+    values["balanced_accuracy"] = sum(sides) / len(sides) if sides else None
+    undefined |= {} if sides else {"balanced_accuracy": "no samples"}
     return {"threshold": threshold, "tp": tp, "fp": fp, "fn": fn, "tn": tn, **values, "undefined": undefined}
 
 
@@ -171,6 +175,20 @@ def classification_report(y: ArrayLike, score: ArrayLike, default_threshold: flo
     }
 
 
+def log_loss(y: ArrayLike, probability: ArrayLike) -> float | None:
+    """The mean of -log p of what is true, p at least 1e-6; None without samples.
+
+    Parameters
+    ----------
+    y : of one label `[n]`, 0 or 1; of classes `[n, K]`, one of them 1.
+    probability : of the same shape.
+    """
+    truth, p = np.asarray(y, np.float64), np.asarray(probability, np.float64)
+    if truth.ndim == 1:
+        truth, p = np.stack([truth, 1 - truth], 1), np.stack([p, 1 - p], 1)
+    return float(-(truth * np.log(p.clip(1e-6))).sum(1).mean()) if len(truth) else None
+
+
 def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]:
     """Metrics of one class out of many.
 
@@ -180,9 +198,10 @@ def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]
 
     Returns
     -------
-    n; accuracy; precision, recall and f1 as means over the classes that are true or predicted somewhere, 0 where a
-    class has none (macro_f1 is f1 again); per_class {"precision", "recall", "f1"}: of each class, None where it is
-    neither; confusion `[classes][classes]`, counts by true (rows) and predicted class.
+    n; accuracy; balanced_accuracy, the mean recall of the classes that are true somewhere; precision, recall and f1 as
+    means over the classes that are true or predicted somewhere, 0 where a class has none (macro_f1 is f1 again);
+    per_class {"precision", "recall", "f1"}: of each class, None where it is neither; confusion
+    `[classes][classes]`, counts by true (rows) and predicted class.
     """
     y, pred = np.asarray(y, np.int64), np.asarray(pred, np.int64)
     if y.shape != pred.shape or y.ndim != 1:
@@ -200,6 +219,7 @@ def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]
     return {
         "n": len(y),
         "accuracy": int(hits.sum()) / len(y) if len(y) else None,
+        "balanced_accuracy": float(shares["recall"][true > 0].mean()) if len(y) else None,
         "macro_f1": means["f1"],
         **means,
         "per_class": each,

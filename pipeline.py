@@ -362,8 +362,12 @@ def _table(content: Mapping[str, Any], directory: Path) -> str:
     rows += sorted(scored, key=lambda row: row[1][monitor], reverse=content["monitor"]["direction"] == "max")
     lines = [_caption(content)]
     if "unscored" not in content:
-        lines.append(" " * 20 + "".join(f"{name:>12}" for name in names))
-        lines += [f"{label:<20}" + "".join(f"{_number(row.get(name)):>12}" for name in names) for label, row in rows]
+        wide = {name: max(12, len(name) + 2) for name in names}
+        lines.append(" " * 20 + "".join(f"{name:>{width}}" for name, width in wide.items()))
+        lines += [
+            f"{label:<20}" + "".join(f"{_number(row.get(name)):>{width}}" for name, width in wide.items())
+            for label, row in rows
+        ]
     parts = (part for part in content.values() if isinstance(part, dict))
     lines += [part["in_words"] for part in parts if part.get("in_words")]
     for name, fold in content.get("folds", {}).items():
@@ -380,6 +384,7 @@ def _verdict(content: Mapping[str, Any]) -> list[str]:
     name, monitor = content["backbone"], content["monitor"]["name"]
     mine, best = (_number(value) for value in (content[monitor], content["references"][reference][monitor]))
     advice = f": --backbone {take}" if take != name else ""
+    advice = advice if take else ": it sees the label, which the model does not"
     return [f"{reference} is better than {name} here ({monitor} {best} against {mine}){advice}"]
 
 

@@ -33,6 +33,11 @@ class Labelled:
         return len(self.y)
 
     @property
+    def device(self) -> torch.device:
+        """Where the windows are read to."""
+        return self.read(torch.arange(1)).device
+
+    @property
     def witnesses(self) -> int:
         """How many groups there are."""
         return len(np.unique(self.groups))

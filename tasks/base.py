@@ -59,6 +59,7 @@ class Task(ABC):
     headline: tuple[str, ...]  # the metrics of the summary that come first in tables
     row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
+    see_label: tuple[str, ...] = ()  # those of `references` that see the label itself, along time
     learners: Mapping[str, str] = {}  # the backbone to take where a reference is better; "": where any other is
     fitted: dict[str, Any]  # constants learned from training; there once the task is fitted
     start: Checkpoint | None = None  # what the run starts from: labels are matched with its outputs by name
@@ -212,16 +213,7 @@ class Task(ABC):
         return windows
 
     def judged_stride(self, config: RunConfig) -> int:
-        """The stride of the windows that are judged: validation, test, and all of inference.
-
-        Parameters
-        ----------
-        config : the settings.
-
-        Returns
-        -------
-        Steps from one window to the next.
-        """
+        """The steps from one window to the next of those that are judged: validation, test, and all of inference."""
         return config.stride
 
     def outputs(self, names: Sequence[str]) -> int:

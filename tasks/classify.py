@@ -7,7 +7,7 @@ Labels given per row of which exactly one is true are classes: softmax, cross-en
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from tasks import given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
 from tasks.label_task import LabelTask, per_output
-from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from tasks.predictions import EvalContext, PlotInputs, Predictions
+from tasks.references import Reference, logistic
 from tasks.targets import Targets
 from windows import Index
 
@@ -67,6 +68,17 @@ FLAGS = {
 }
 
 FRAMES = {"logistic_last": 1, "logistic_window": 0}  # logistic regressions, and how many steps they see; 0: all
+AVERAGED = (
+    "pr_auc",
+    "roc_auc",
+    "f1_at_tau",
+    "f1_at_default",
+    "precision",
+    "recall",
+    "f1",
+    "brier",
+    "ece",
+)  # over labels
 MOST_POS_WEIGHT = 100.0  # a handful of positives must not outweigh everything else
 
 
@@ -78,7 +90,15 @@ class Classify(LabelTask):
     monitor, direction = "pr_auc", "max"
     summary = "metrics.json"
     columns = ("y_true", "y_score", "y_pred@tau")
-    headline: tuple[str, ...] = ("pr_auc", "f1_at_tau", "roc_auc", "brier", "ece")
+    headline: tuple[str, ...] = (
+        "pr_auc",
+        "f1_at_tau",
+        "roc_auc",
+        "brier",
+        "ece",
+        "accuracy",
+        "balanced_accuracy",
+    )
     row_kind = "probability"
     exclusive = False  # the labels are classes
 
@@ -143,9 +163,6 @@ class Classify(LabelTask):
         if self.exclusive:
             log.info("one label of each row is true: classes under softmax, without --alpha and --pos-weight")
             self.headline, self.monitor = multiclass.HEADLINE, "macro_f1"
-        if len(self.fitted["base_rate"]) > 1:
-            self.headline = self.headline if self.exclusive else (*Classify.headline, "accuracy")
-            self.fitted_references = (*Classify.fitted_references, *FRAMES)
 
     def target_spec(self, names: Sequence[str], channel: int | None, scaler: Scaler) -> TargetSpec:
         return TargetSpec("class" if self.exclusive else "label", len(names))
@@ -226,16 +243,15 @@ class Classify(LabelTask):
         truth, pred = scored.judged()
         reports = []
         for k in range(len(eval_context.names)):
-            tau = calibration["tau"][k]
-            report = metrics.classification_report(
-                truth[:, k].ravel(), pred[:, k].ravel(), self.options.thresh_default, tau
-            )
-            reports.append(report | {"f1_at_tau": report["f1"], "f1_at_default": report["default"]["f1"]})
-        averaged = ["pr_auc", "roc_auc", "f1_at_tau", "f1_at_default", *metrics.AT_THRESHOLD[:3], "brier", "ece"]
-        averaged += [] if self.exclusive else ["prevalence"]
+            y, score, tau = truth[:, k].ravel(), pred[:, k].ravel(), calibration["tau"][k]
+            report = metrics.classification_report(y, score, self.options.thresh_default, tau)
+            report |= {"f1_at_tau": report["f1"], "f1_at_default": report["default"]["f1"]}
+            reports.append(report | {"log_loss": metrics.log_loss(y, score)})
+        averaged = [*AVERAGED, *(() if self.exclusive else ("prevalence", "balanced_accuracy", "log_loss"))]
         found = per_output(eval_context.names, reports, averaged)
         if self.exclusive:
-            return found | multiclass.report(truth, pred, eval_context.names)
+            loss = metrics.log_loss(truth[:, :, 0], pred[:, :, 0])
+            return found | multiclass.report(truth, pred, eval_context.names) | {"log_loss": loss}
         if len(reports) > 1:
             accuracy = multiclass.accuracy(truth, pred, calibration["tau"], exclusive=False) if len(truth) else None
             found["accuracy"] = accuracy
@@ -246,14 +262,20 @@ class Classify(LabelTask):
         likely = np.arange(len(rate)) == rate.argmax() if self.exclusive else rate > 0.5
         return {"base_rate": rate, "majority": likely.astype(np.float32)}
 
-    def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        predictors = super().references(eval_context, train, val)
-        if train is not None and len(eval_context.names) > 1:
-            truth = self.truth(eval_context.raw(train))
-            for name, frames in FRAMES.items():
+    def to_fit(self, eval_context: EvalContext) -> dict[str, Callable[[Index], Reference]]:
+        """Logistic regressions too, for whole series and for several labels."""
+
+        def of(name: str, frames: int) -> Callable[[Index], Reference]:
+            def fit(train: Index) -> Reference:
+                truth = self.truth(eval_context.raw(train))
                 steps = frames or train.length
-                predictors[name] = multiclass.logistic(eval_context, train, truth, steps, exclusive=self.exclusive)
-        return predictors
+                return logistic(eval_context, train, truth, name, steps, exclusive=self.exclusive)
+
+            return fit
+
+        several, found = len(eval_context.names) > 1, super().to_fit(eval_context)
+        frames = {name: steps for name, steps in FRAMES.items() if several or (eval_context.per_row and not steps)}
+        return found | {name: of(name, steps) for name, steps in frames.items()}
 
     def estimator(self, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier

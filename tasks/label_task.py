@@ -1,12 +1,12 @@
 """The base of the tasks whose target is a label: one number for each window and output, or for each row.
 
-Their references are constants, persistence and gradient boosting; their predictions are a table, a line a window.
+Their references are constants, persistence and what references.py fits; their predictions are a table, a line a window.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,24 +15,27 @@ from typing import Any
 import numpy as np
 
 from rundir import write_csv
+from scaler import Scaler
 from tasks.base import Task
 from tasks.predictions import EvalContext, Predictions, Predictor
+from tasks.references import Reference, gradient_boosting, interval_trees
 from tasks.targets import Targets
 from windows import Index
-
-MOST_CELLS = 4_000_000  # numbers that gradient boosting is fitted on: it takes seconds for data of any size
-MOST_WINDOWS = 20_000
-LEAVES = 20  # of gradient boosting, which on a few windows would else be a constant
-CHUNK = 1 << 22  # numbers of flattened windows made at once
 
 
 class LabelTask(Task):
     """A task with H = 1."""
 
     columns: tuple[str, ...]  # of preds.csv, after row and time
-    fitted_references: tuple[str, ...] = ("gradient_boosting",)
+    see_label: tuple[str, ...] = ("persistence",)
     learners: Mapping[str, str] = MappingProxyType(
-        {"gradient_boosting": "boosting", "logistic_last": "logistic", "logistic_window": "logistic", "": "auto"}
+        {
+            "gradient_boosting": "boosting",
+            "interval_trees": "quant",
+            "logistic_last": "logistic",
+            "logistic_window": "logistic",
+            "": "auto",
+        }
     )
 
     @abstractmethod
@@ -60,35 +63,24 @@ class LabelTask(Task):
         }
         if not targets.per_row:
             predictors["persistence"] = lambda index: self.truth(_last_seen(targets, index))
-        if train is not None:
-            predictors["gradient_boosting"] = self._boosting(eval_context, train)
-        return predictors
+        fitted = self.to_fit(eval_context)
+        self.fitted_references = tuple(fitted)
+        return predictors | ({} if train is None else {name: fit(train) for name, fit in fitted.items()})
 
-    def _boosting(self, eval_context: EvalContext, train: Index) -> Predictor:
-        """Fit one histogram gradient boosting an output on a bounded sample of the flattened training windows."""
-        inputs = eval_context.scaled
-        width = inputs.shape[0] * train.length
-        n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
-        chosen = np.sort(np.random.default_rng(eval_context.seed).choice(len(train), n, replace=False))
-        x = flatten(inputs, train.starts()[chosen], train.length)
-        y = self.truth(eval_context.raw(train))[chosen]
-        models = []
-        for k in range(y.shape[1]):
-            model = self.estimator(eval_context.seed)
-            model.set_params(min_samples_leaf=min(model.min_samples_leaf, max(2, n // LEAVES)))
-            models.append(model.fit(x, y[:, k, 0]) if len(np.unique(y[:, k, 0])) > 1 else None)
+    def to_fit(self, eval_context: EvalContext) -> dict[str, Callable[[Index], Reference]]:
+        """The references that are fitted to the windows of training, by name."""
 
-        def predict(index: Index) -> np.ndarray:
-            starts = index.starts()
-            out = np.empty((len(starts), len(models), 1), np.promote_types(y.dtype, np.float32))
-            step = max(CHUNK // width, 1)
-            for begin in range(0, len(starts), step):
-                part = flatten(inputs, starts[begin : begin + step], index.length)
-                for k, model in enumerate(models):
-                    out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else self.predict_with(model, part)
-            return out
+        def boosted(train: Index) -> Reference:
+            truth = self.truth(eval_context.raw(train))
+            return gradient_boosting(eval_context, train, truth, self.estimator, self.predict_with)
 
-        return predict
+        def grown(train: Index) -> Reference:
+            target = self.target_spec(eval_context.names, None, Scaler(np.zeros(0), np.ones(0), ()))
+            assert target is not None
+            return interval_trees(eval_context, train, target, self.decode)
+
+        whole = {"interval_trees": grown} if eval_context.per_row else {}
+        return {"gradient_boosting": boosted, **whole}
 
     def write(
         self,
@@ -139,11 +131,4 @@ def _last_seen(targets: Targets, index: Index) -> np.ndarray:
     """The label at the last step of the context as the prediction of the target: the forecast of no change."""
     value = targets.values[:, index.starts() + index.length - 1]
     table: np.ndarray = np.nan_to_num(value).T[:, :, None]
-    return table
-
-
-def flatten(inputs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """The windows of `inputs` [C, total] at `starts` [n], flattened: [n, C * L]."""
-    windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts]
-    table: np.ndarray = windows.transpose(1, 0, 2).reshape(len(starts), -1)
     return table

@@ -1,4 +1,4 @@
-"""Several labels per row: exclusive classes (softmax), and the metrics and references for them.
+"""Several labels per row: exclusive classes (softmax), and the metrics and files for them.
 
 K labels are classes if exactly one of them is true in every row of training; else each is true or not by itself.
 """
@@ -14,11 +14,9 @@ import numpy as np
 import metrics
 from errors import DataError
 from rundir import shortest, write_csv
-from tasks.label_task import MOST_CELLS, MOST_WINDOWS, flatten
-from tasks.predictions import EvalContext, Predictions, Predictor
-from windows import Index
+from tasks.predictions import EvalContext, Predictions
 
-HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece")
+HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece", "balanced_accuracy")
 
 
 def one_of_many(truth: np.ndarray) -> bool:
@@ -70,31 +68,3 @@ def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predict
                 yield eval_context.series.rows[r], t, y, guess, *map(shortest, p)
 
     write_csv(path, ["row", "time", "y_true", "y_pred", *(f"p {name}" for name in eval_context.names)], lines())
-
-
-def logistic(eval_context: EvalContext, train: Index, truth: np.ndarray, frames: int, *, exclusive: bool) -> Predictor:
-    """Logistic regression on the last `frames` steps of a window, fitted on a bounded sample of training.
-
-    truth [n, K, 1] are the training windows' labels: of classes one multinomial model, else a model a label.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    inputs = eval_context.scaled
-    width = inputs.shape[0] * frames
-    n = min(len(train), MOST_WINDOWS, max(MOST_CELLS // width, 1))
-    chosen = np.sort(np.random.default_rng(eval_context.seed).choice(len(train), n, replace=False))
-    x, y = flatten(inputs, train.starts()[chosen] + train.length - frames, frames), truth[chosen, :, 0]
-    columns = [y.argmax(axis=1)] if exclusive else list(y.T)
-    models = [LogisticRegression(max_iter=300).fit(x, t) if len(np.unique(t)) > 1 else None for t in columns]
-
-    def predict(index: Index) -> np.ndarray:
-        out = np.zeros((len(index), y.shape[1], 1), np.float32)
-        part = flatten(inputs, index.starts() + index.length - frames, frames)
-        for k, model in enumerate(models):
-            if exclusive and model is not None:
-                out[:, model.classes_.astype(int), 0] = model.predict_proba(part)
-            else:
-                out[:, k, 0] = y[0, k] if model is None else model.predict_proba(part)[:, 1]
-        return out
-
-    return predict

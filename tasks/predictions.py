@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backbones.fitting import Labelled
 from data import Series
 from tasks.targets import Targets
 from windows import Index
@@ -52,6 +53,7 @@ class EvalContext:
     names: Sequence[str]
     per_row: bool
     seed: int
+    labelled: Callable[[Index], Labelled]  # the windows as the model sees them
     scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
     train: Index | None = None  # the windows of training; None where these are not the data of training
 

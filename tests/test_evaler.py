@@ -17,7 +17,9 @@ from dataset import DeviceData
 from evaler import Evaluator, References, predict
 from hardware import Precision
 from scaler import Scaler
-from tasks import label_task
+from tasks import references
+
+from .runs import good, strict
 
 CPU = torch.device("cpu")
 OPTIONS = {flag.name: flag.default for flag in tasks.flags("classify")}
@@ -103,12 +105,35 @@ def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
     monkeypatch.setattr(
         HistGradientBoostingClassifier, "fit", lambda self, x, y: seen.append(x.shape) or fit(self, x, y)
     )
-    monkeypatch.setattr(label_task, "MOST_CELLS", 1200)
-    monkeypatch.setattr(label_task, "CHUNK", 50)  # several chunks of windows
+    monkeypatch.setattr(references, "affordable", lambda *sizes: (100, 1))
+    monkeypatch.setattr(references, "CHUNK", 50)  # several chunks of windows
     val = Evaluator(device_data, Last(), Precision(CPU), 64).score(split.val)
     trivial = References(device_data, ["a"], split.train)
     found = trivial.judge(val, trivial.choose_thresholds(val, {}))
-    assert seen == [(100, 12)] and found["gradient_boosting"]["n"] == len(split.val)
+    told = found["gradient_boosting"]
+    assert seen == [(100, 12)] and told["n"] == len(split.val)
+    assert (told["windows"], told["of"]) == (100, len(split.train)) and "windows" not in found["persistence"]
+
+
+def test_coarse_steps_are_means_that_end_where_the_window_ends():
+    draw = np.random.default_rng(0)
+    inputs, starts = draw.normal(size=(2, 30)).astype(np.float32), np.array([0, 3, 20])
+    found = references.flatten(inputs, starts, 10, coarse=4)
+    cuts = [(0, 2), (2, 6), (6, 10)]
+    plain = [[inputs[c, s + a : s + b].mean() for c in range(2) for a, b in cuts] for s in starts]
+    np.testing.assert_allclose(found, plain, rtol=1e-5)
+    assert references.flatten(inputs, starts, 10).shape == (3, 20)
+
+
+def test_what_boosting_sees_is_everything_that_takes_seconds():
+    """(windows, channels, steps, outputs): what was measured to take ten seconds or less is neither sampled nor coarse.
+    Ten classes of long series are coarse, and a hundred million numbers a sample."""
+    for sizes in ((250_000, 1, 31, 1), (20_000, 4, 31, 1), (60, 1, 300, 3), (16, 2, 100, 2)):
+        assert references.affordable(*sizes) == (sizes[0], 1)
+    windows, coarse = references.affordable(375, 1, 720, 10)
+    assert windows == 375 and 1 < coarse < 20
+    windows, coarse = references.affordable(1_000_000, 4, 31, 1)
+    assert 100_000 < windows < 300_000 and coarse == 1
 
 
 def test_without_training_windows_the_reason_is_given():
@@ -130,3 +155,23 @@ def test_the_scaler_sees_the_training_contexts_alone():
     assert np.allclose(
         device_data.scaled, (values - device_data.scaler.mean[:, None]) / device_data.scaler.std[:, None], atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("task", "columns"), [("classify", 1), ("classify", 2), ("classify", 3), ("regress", 1)])
+def test_whole_series_have_forests_and_logistic_regressions_beside_them(tmp_path, task, columns):
+    """Bumps at one of three places, one column of labels each; of one column two places. The references find them."""
+    draw = np.random.default_rng(0)
+    place = np.arange(60) % max(columns, 2)
+    x = 0.3 * draw.normal(size=(60, 30))
+    for row, at in zip(x, place, strict=True):
+        row[3 + 8 * at : 8 + 8 * at] += 3
+    labels = place[:, None] if columns == 1 else np.eye(columns, dtype=int)[place]
+    np.savetxt(tmp_path / "a.csv", x, delimiter=",", fmt="%.4f")
+    np.savetxt(tmp_path / "y.csv", labels, delimiter=",", fmt="%d")
+    words = f"--mode train --task {task} --csv a.csv --labels y.csv --test-ratio 0.3 --backbone linear --epochs 1"
+    summary = "summary.json" if task == "regress" else "metrics.json"
+    found = strict(good(tmp_path, words, "--quiet --no-plots") / summary)["references"]
+    wanted = {"gradient_boosting", "interval_trees"} | ({"logistic_window"} if task == "classify" else set())
+    assert wanted <= set(found) and "persistence" not in found
+    for name in wanted:
+        assert found[name]["mae"] < 0.3 if task == "regress" else found[name]["balanced_accuracy"] > 0.8

@@ -14,8 +14,10 @@ import metrics
 from metrics import (
     best_threshold,
     binary_metrics,
+    class_metrics,
     classification_report,
     clean_json,
+    log_loss,
     ranking_metrics,
     regression_metrics,
 )
@@ -49,7 +51,8 @@ def test_what_is_undefined_is_none_with_a_reason() -> None:
     assert silent["recall"] == 0 and silent["f1"] == 0 and silent["accuracy"] == 0.5
     negative = binary_metrics([0, 0], [0.1, 0.2], 0.5)
     assert set(negative["undefined"]) == {"precision", "recall", "f1"} and negative["accuracy"] == 1
-    assert set(binary_metrics([], [], 0.5)["undefined"]) == {"precision", "recall", "f1", "accuracy"}
+    undefined = {"precision", "recall", "f1", "accuracy", "balanced_accuracy"}
+    assert set(binary_metrics([], [], 0.5)["undefined"]) == undefined
 
 
 def test_threshold_is_compared_in_the_type_of_the_score() -> None:
@@ -398,3 +401,18 @@ def test_margins_of_dependent_windows_are_wider_and_cover_better():
             margin = metrics.conformal_margin(errors[:-20], 0 * errors[:-20], 0 * errors[:-20], 0.8, alike)
             found.append(errors[-1] <= margin)
     assert np.mean(covered[1.0]) < 0.77 and np.mean(covered[20.0]) == pytest.approx(0.83, abs=0.04)  # 10 of 12
+
+
+def test_balanced_accuracy_and_log_loss_are_scikit_learns() -> None:
+    draw = np.random.default_rng(0)
+    y, p = draw.integers(0, 2, 60), draw.random(60)
+    found = binary_metrics(y, p, 0.4)["balanced_accuracy"]
+    assert found == pytest.approx(skm.balanced_accuracy_score(y, p >= 0.4))
+    assert log_loss(y, p) == pytest.approx(skm.log_loss(y, p))
+    assert binary_metrics([0, 0], [0.1, 0.9], 0.5)["balanced_accuracy"] == 0.5 and log_loss([], []) is None
+    true, said, shares = draw.integers(0, 3, 80), draw.integers(0, 4, 80), draw.dirichlet([1, 1, 1, 1], 80)
+    found = class_metrics(true, said, 4)["balanced_accuracy"]
+    recalls = [(said[true == k] == k).mean() for k in range(3)]
+    assert found == pytest.approx(np.mean(recalls))
+    expected = skm.log_loss(true, shares, labels=range(4))
+    assert log_loss(np.eye(4)[true], shares) == pytest.approx(expected)

@@ -1,0 +1,186 @@
+"""Reference predictors that are fitted to the training windows in seconds: what a model must beat.
+
+They see every window, unless that would take more than about ten seconds: then a sample, or coarser steps, which is
+said in one line and stands beside their figures.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from backbones import ModelSpec, TargetSpec
+from backbones.fitted import outputs_on
+from backbones.fitting import Fitting
+from backbones.model import build_model
+from tasks.predictions import EvalContext
+from windows import Index
+
+SECONDS = 10.0
+# CPU-seconds of a hundred iterations of histogram boosting: a number of the table, and a column under 31 leaves.
+PER_NUMBER, PER_COLUMN = 0.36e-6, 6.2e-3
+LEAVES = 20  # in the windows of a tree, at least: on a few windows it would else be a constant
+MOST_NUMBERS = 4_000_000  # that a logistic regression or a forest is fitted on
+MOST_WINDOWS, MOST_GROWN = 20_000, 5_000  # of a logistic regression, and of a forest
+CHUNK = 1 << 22  # numbers of flattened windows made at once
+
+log = logging.getLogger("tsrun")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A fitted predictor: `predict` gives [n, K, H] for an index; it saw `windows` of the `of` there are."""
+
+    predict: Callable[[Index], np.ndarray]
+    windows: int
+    of: int
+    coarse: int = 1  # neighbouring steps that it sees as their mean
+
+    def __call__(self, index: Index) -> np.ndarray:
+        return self.predict(index)
+
+    @property
+    def told(self) -> dict[str, int]:
+        """What stands beside its figures where it did not see everything."""
+        found = {"windows": self.windows, "of": self.of} if self.windows < self.of else {}
+        return found | ({"steps_averaged": self.coarse} if self.coarse > 1 else {})
+
+
+def gradient_boosting(
+    eval_context: EvalContext,
+    train: Index,
+    truth: np.ndarray,
+    estimator: Callable[[int], Any],
+    predict_with: Callable[[Any, np.ndarray], np.ndarray],
+) -> Reference:
+    """Histogram gradient boosting of flattened windows, one model an output.
+
+    Parameters
+    ----------
+    truth : of the training windows, [n, K, 1].
+    estimator : the unfitted model of a seed.
+    predict_with : (fitted model, flattened windows [n, F]) -> predictions [n].
+    """
+    inputs, outputs = eval_context.scaled, truth.shape[1]
+    windows, coarse = affordable(len(train), inputs.shape[0], train.length, outputs)
+    chosen = _sample(len(train), windows, eval_context.seed)
+    x, y = flatten(inputs, train.starts()[chosen], train.length, coarse), truth[chosen]
+    models = []
+    for k in range(outputs):
+        model = estimator(eval_context.seed)
+        model.set_params(min_samples_leaf=min(model.min_samples_leaf, max(2, windows // LEAVES)))
+        models.append(model.fit(x, y[:, k, 0]) if len(np.unique(y[:, k, 0])) > 1 else None)
+
+    def predict(index: Index) -> np.ndarray:
+        starts = index.starts()
+        out = np.empty((len(starts), outputs, 1), np.promote_types(y.dtype, np.float32))
+        step = max(CHUNK // (inputs.shape[0] * index.length), 1)
+        for begin in range(0, len(starts), step):
+            part = flatten(inputs, starts[begin : begin + step], index.length, coarse)
+            for k, model in enumerate(models):
+                out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else predict_with(model, part)
+        return out
+
+    return _tell("gradient_boosting", Reference(predict, windows, len(train), coarse))
+
+
+def affordable(windows: int, channels: int, length: int, outputs: int) -> tuple[int, int]:
+    """How many windows boosting takes in about `SECONDS`, and of how many neighbouring steps it gets the mean.
+
+    The cost of columns does not shrink with the windows: half of the time is theirs at most.
+    """
+    leaves = min(windows / max(2, min(20, windows // LEAVES)), 31) / 31
+    column = PER_COLUMN * leaves * outputs
+    coarse = min(math.ceil(channels * length * column / (SECONDS / 2)), length)
+    columns = channels * math.ceil(length / coarse)
+    rest = max(SECONDS - columns * column, SECONDS / 2)
+    return min(windows, max(int(rest / (PER_NUMBER * outputs * columns)), LEAVES)), coarse
+
+
+def logistic(
+    eval_context: EvalContext, train: Index, truth: np.ndarray, name: str, frames: int, *, exclusive: bool
+) -> Reference:
+    """Logistic regression on the last `frames` steps of a window: of classes one multinomial model, else one a label.
+
+    `truth [n, K, 1]` are the training windows' labels.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = eval_context.scaled
+    n = min(len(train), MOST_WINDOWS, max(MOST_NUMBERS // (inputs.shape[0] * frames), 1))
+    chosen = _sample(len(train), n, eval_context.seed)
+    x, y = flatten(inputs, train.starts()[chosen] + train.length - frames, frames), truth[chosen, :, 0]
+    columns = [y.argmax(axis=1)] if exclusive else list(y.T)
+    models = [LogisticRegression(max_iter=300).fit(x, t) if len(np.unique(t)) > 1 else None for t in columns]
+
+    def predict(index: Index) -> np.ndarray:
+        out = np.zeros((len(index), y.shape[1], 1), np.float32)
+        part = flatten(inputs, index.starts() + index.length - frames, frames)
+        for k, model in enumerate(models):
+            if exclusive and model is not None:
+                out[:, model.classes_.astype(int), 0] = model.predict_proba(part)
+            else:
+                out[:, k, 0] = y[0, k] if model is None else model.predict_proba(part)[:, 1]
+        return out
+
+    return _tell(name, Reference(predict, n, len(train)))
+
+
+def interval_trees(
+    eval_context: EvalContext, train: Index, target: TargetSpec, decode: Callable[[Any], np.ndarray]
+) -> Reference:
+    """Extremely randomised trees on the quantiles of intervals, for whole series: the backbone `quant` by itself.
+
+    `decode` brings outputs [n, K, 1] into the task's units.
+    """
+    channels, outputs = eval_context.scaled.shape[0], target.outputs
+    spec = ModelSpec(
+        backbone="quant",
+        channels=channels,
+        length=train.length,
+        outputs=outputs,
+        horizon=1,
+        head="pool",
+        target=replace(target, whole=True),
+    )
+    n = min(len(train), MOST_GROWN)
+    windows = eval_context.labelled(train).part(_sample(len(train), n, eval_context.seed))
+    forest = build_model(spec).eval().to(windows.device)
+    forest.backbone.fit_windows(Fitting(windows, windows.part(np.arange(1)), eval_context.seed))
+
+    def predict(index: Index) -> np.ndarray:
+        return decode(outputs_on(eval_context.labelled(index), forest))
+
+    return _tell("interval_trees", Reference(predict, n, len(train)))
+
+
+def flatten(inputs: np.ndarray, starts: np.ndarray, length: int, coarse: int = 1) -> np.ndarray:
+    """The windows of `inputs` [C, total] at `starts` [n], flattened: [n, C * L]; of `coarse` steps their mean.
+
+    Where L is no multiple of `coarse`, the first mean is of fewer steps.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts].transpose(1, 0, 2)
+    if coarse > 1:
+        cuts = (np.arange(0, length, coarse) - -length % coarse).clip(0)
+        windows = (np.add.reduceat(windows, cuts, axis=2) / np.diff([*cuts, length])).astype(np.float32)
+    table: np.ndarray = windows.reshape(len(starts), -1)
+    return table
+
+
+def _sample(count: int, most: int, seed: int) -> np.ndarray:
+    """The numbers of all windows, or of a random sample of `most`, in order."""
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def _tell(name: str, reference: Reference) -> Reference:
+    """Say in one line what a reference did not see."""
+    if reference.windows < reference.of:
+        log.info("%s: fitted to a sample of %s of %s windows", name, f"{reference.windows:,}", f"{reference.of:,}")
+    if reference.coarse > 1:
+        log.info("%s: sees the means of %d neighbouring steps", name, reference.coarse)
+    return reference
