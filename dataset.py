@@ -137,8 +137,9 @@ class RunData:
         """
         assert self.targets is not None
         if task.autoregressive:
-            targets, offsets = self.targets, self.series.offsets
-            return Course(targets.values, self.seen(task, index), offsets, targets.filled)
+            targets, clock = self.targets, self.series.clock
+            calendar = () if clock is None else clock.periods
+            return Course(targets.values, self.seen(task, index), self.series.offsets, targets.filled, calendar)
         if index.horizon == 1:
             return self.truth_raw(index)
         return self.targets.during(index.targeted(int(self.series.offsets[-1])))

@@ -141,10 +141,11 @@ class Learner:
         """What a forecasting head is asked for; time features only for a backbone that reads them."""
         if self.start is not None:
             return self.start.model.forecast
-        run_data = self.run_data
+        run_data, clock = self.run_data, self.run_data.series.clock
         reads = backbone_class(self.config.backbone).reads_known
-        marks = len(run_data.series.clock.marks) if reads and run_data.series.clock is not None else 0
-        return self.task.forecast_spec(run_data.target_channels, marks, len(run_data.covariates))
+        marks = len(clock.marks) if reads and clock is not None else 0
+        asked = self.task.forecast_spec(run_data.target_channels, marks, len(run_data.covariates))
+        return asked if asked is None or clock is None else replace(asked, periods=clock.periods)
 
     def _new_model(self) -> Model | Forecaster:
         target = self._target_spec()

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from backbones.seasons import beyond_chance
+
 LATEST_STEPS = 100_000  # of a longer series only these are read
 MOST_CHANNELS = 16  # read, spread evenly over the table
 LEAST_STEPS = 48
@@ -40,11 +42,28 @@ def find_period(values: np.ndarray, longest: int | None = None) -> int:
     return period_of_pieces([values], longest)
 
 
-def period_of_pieces(pieces: Iterable[np.ndarray], longest: int | None = None) -> int:
+def period_of_pieces(pieces: Iterable[np.ndarray], longest: int | None = None, calendar: Sequence[int] = ()) -> int:
     """`find_period` of some pieces, each `[C, n]`, whose channels have a say if they are half as long as the longest.
 
-    No step of one piece is compared with one of another. The order of pieces and channels does not matter.
+    No step of one piece is compared with one of another. The order of pieces and channels does not matter. Of the
+    `calendar`'s cycles, the shortest first, one counts where the data show no other period: the shortest that shows at
+    all. A period that the data show is that of the calendar where it can be told from it no better, or where the
+    calendar's holds it a whole number of times and shows beside it.
     """
+    pieces = list(pieces)
+    found = _found_in(pieces, longest)
+    steps = max((piece.shape[1] for piece in pieces), default=0)
+    allowed = [cycle for cycle in calendar if longest is None or cycle <= longest]
+    same = [cycle for cycle in allowed if abs(cycle - found) * steps <= found**2 and found > 1]
+    if same:
+        return min(same, key=lambda cycle: abs(cycle - found))
+    wider = (cycle for cycle in allowed if cycle > found and abs(cycle / round(cycle / found) - found) <= 0.5)
+    shown = (cycle for cycle in wider if beyond_chance(pieces, cycle, within=found if cycle % found == 0 else 1))
+    return next(shown, found)
+
+
+def _found_in(pieces: Iterable[np.ndarray], longest: int | None) -> int:
+    """The period that pieces show, without a calendar; 1: none."""
     every = [channel for piece in pieces for channel in piece]
     n = max(map(len, every), default=0)
     chosen = _spread([z for z in every if 2 * len(z) >= n], MOST_CHANNELS)
@@ -81,15 +100,21 @@ def _period_of(z: np.ndarray, longest: int | None) -> int:
         return 1
     amplitude = np.abs(np.fft.rfft(steps))
     lines = _lines(amplitude**2)
-    slowest = max(LEAST_CYCLES, -(-n // longest) if longest is not None else 0)
-    lines[:slowest] = False
-    if not lines.any():
-        return 1
+    lines[:LEAST_CYCLES] = False
     amplitude[1:] /= 2 * np.sin(np.pi * np.arange(1, len(amplitude)) / n)  # of the series again
-    top = int(np.where(lines, amplitude, 0).argmax())
-    cycles = _cycles(steps, top)
+    if longest is not None:
+        lines[: int(n / (longest + 0.5) - 0.5)] = False  # bins that hold no cycle short enough
+    while lines.any():
+        top = int(np.where(lines, amplitude, 0).argmax())
+        cycles = _cycles(steps, top)
+        if longest is None or round(n / cycles) <= longest:
+            break
+        lines[top] = False  # the skirt of a longer cycle, or itself
+    else:
+        return 1
     strong = lines & (amplitude**2 >= LEAST_SHARE * amplitude[top] ** 2)
-    while multiple := _longer(strong, cycles, slowest):
+    fits = LEAST_CYCLES if longest is None else max(LEAST_CYCLES, n / (longest + 0.5))
+    while multiple := _longer(strong, cycles, fits):
         cycles /= multiple
     return round(n / cycles)
 
@@ -123,12 +148,15 @@ def _period_in_common(short: Sequence[np.ndarray], longest: int | None) -> int:
     return int(lags[peak & high][0])
 
 
-def _longer(strong: np.ndarray, cycles: float, slowest: int) -> int:
-    """The multiple of a period that a strong line shows: a harmonic of the multiple and not of the period; 0: none."""
+def _longer(strong: np.ndarray, cycles: float, slowest: float) -> int:
+    """The multiple of a period that a strong line shows: a harmonic of the multiple and not of the period; 0: none.
+
+    Of the multiple the series must have `slowest` cycles.
+    """
     for multiple in MULTIPLES:
         harmonics = [k for k in range(1, HARMONICS * multiple) if math.gcd(k, multiple) == 1]
         bins = [round(cycles * k / multiple) for k in harmonics]
-        if cycles / multiple >= slowest and any(strong[i] for i in bins if i < len(strong)):
+        if cycles / multiple > slowest and any(strong[i] for i in bins if i < len(strong)):
             return multiple
     return 0
 

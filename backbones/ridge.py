@@ -96,7 +96,7 @@ class Ridge(LinearForecaster):
                 where="ridge",
                 hint="shorten --horizon or the look-back, or give longer series",
             )
-        period = period_of_pieces(train, max(self.length // 2, 1))
+        period = period_of_pieces(train, max(self.length // 2, 1), self.forecast.periods)
         centres = {"last": 1, "mean": period, "none": 0}
         auto = ["last", "mean"] if period > 1 else ["last"]
         norms = auto if self.hyper.norm == "auto" else [self.hyper.norm]

@@ -10,11 +10,13 @@ cycle) and in what a weight is pulled towards and how strongly:
 - by channel: to what some of these members found for all channels.
 
 The weights come from folds: members are fitted on the first half, on three quarters and on all of training, and scored
-on the quarter that follows, and on validation. In each channel the weight of a member is exp(-(s - min s) / 0.03),
-where s is the mean of its log MSE over the folds: a fold that is hard for all members does not decide alone.
+on the quarter that follows, and on validation. In each channel the weight of a member is exp(-(s - min s) / T),
+where s is the mean of its log MSE over the folds: a fold that is hard for all members does not decide alone. One whose
+MSE on validation is above twice the least there has no say.
 
 A penalty counts per window. It mainly guards against new windows that differ from those of training, and that
-difference does not shrink as training grows.
+difference does not shrink as training grows. Where windows are few, their errors tell members apart less well: T rises
+from 0.03 to 0.2, weaker penalties are tried too, and half of training is too little to be a fold.
 """
 
 from __future__ import annotations
@@ -45,12 +47,17 @@ AGING = 7  # cycles
 AGED = tuple(s / 6e4 for s in (1e3, 1e4, 1e5))
 PLAIN = tuple(s / 6e4 for s in (1e4, 1e5))
 FOLDED = tuple(s / 6e4 for s in (1e4, 1e5))
+WEAK = tuple(s / 6e4 for s in (30, 180))  # tried beside them where training has fewer than MANY windows
+MANY = 10_000
 FOLD = 10 / 6e4  # of the map between cycles
 BY_CHANNEL = tuple(s / 6e4 for s in (7e4, 7e5))
 BY_CHANNEL_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels correct
 MOST_MATRICES = 32  # channels, beyond which one matrix serves all
 SHARES = (1 / 2, 3 / 4)  # of training, that the folds before validation are fitted on
-TEMPERATURE = 0.03  # in log MSE
+LEAST_HALF = 300  # windows in the first half of training, below which it is no fold
+TEMPERATURE = 0.03  # in log MSE, where windows are many
+HIGHEST_TEMPERATURE, FEW = 0.2, 300  # windows up to which it is that high; it falls with the root of their number
+WORST = float(np.log(2))  # log MSE on validation above the least there, from which a member has no say
 EXACT = 1e-9  # of the worst member's MSE: no error at all
 LEAST_WEIGHT = 0.01  # of the heaviest member's; lighter ones are dropped
 
@@ -102,11 +109,12 @@ class RidgeEnsemble(Blend, LinearForecaster):
         lookbacks = _lookbacks(pieces, self.length, horizon)
         context = lookbacks[-1]
         folds = _folds(pieces, [piece[:, self.length - context :] for piece in self.pieces(val)], context, horizon)
-        period = period_of_pieces(pieces, max(self.length // 2, 1))
+        period = period_of_pieces(pieces, max(self.length // 2, 1), self.forecast.periods)
         groups = len(self.weight)
-        members = _members(lookbacks, period, by_channel=groups > 1)
+        windows = count(pieces, context + horizon)
+        members = _members(lookbacks, period, by_channel=groups > 1, weak=WEAK if windows < MANY else ())
         scores = [_score(fold, members, horizon, period, groups) for fold in folds]
-        weights = _weigh({one: [score[one] for score in scores] for one in members})
+        weights = _weigh({one: [score[one] for score in scores] for one in members}, _temperature(windows))
         self.set_weight(_sum(self.pieces(both) if self.hyper.refit else pieces, weights, horizon, period))
         heaviest = max(weights, key=lambda one: weights[one].mean())
         return weights, {
@@ -136,9 +144,10 @@ def _lookbacks(train: Pieces, length: int, horizon: int) -> list[int]:
 
 def _folds(train: Pieces, val: Pieces, context: int, horizon: int) -> list[Fold]:
     """The folds inside training that have windows, and validation. A piece of `val` starts `context` steps early."""
-    folds = [Fold(_first(train, share), _after(train, share, context), context) for share in SHARES]
-    folds.append(Fold(train, val, context))
     width = context + horizon
+    shares = SHARES if count(_first(train, SHARES[0]), width) >= LEAST_HALF else SHARES[1:]
+    folds = [Fold(_first(train, share), _after(train, share, context), context) for share in shares]
+    folds.append(Fold(train, val, context))
     folds = [fold for fold in folds if count(fold.fit, width) and count(fold.score, width)]
     if not folds:
         raise DataError(
@@ -160,13 +169,13 @@ def _after(pieces: Pieces, share: float, context: int) -> Pieces:
     return [piece[:, max(start - context, 0) : end] for piece, (start, end) in zip(pieces, ends, strict=True)]
 
 
-def _members(lookbacks: Sequence[int], period: int, by_channel: bool) -> list[Member]:
-    """Every member that the look-backs allow; folded ones need two cycles of a period."""
+def _members(lookbacks: Sequence[int], period: int, by_channel: bool, weak: tuple[float, ...] = ()) -> list[Member]:
+    """Every member that the look-backs allow, `weak` strengths too; folded ones need two cycles of a period."""
     members = []
     for lookback in lookbacks:
-        kinds = [("aged", s) for s in AGED] + [("plain", s) for s in PLAIN]
+        kinds = [("aged", s) for s in weak + AGED] + [("plain", s) for s in weak + PLAIN]
         if period > 1 and lookback >= 2 * period:
-            kinds += [("folded", s) for s in FOLDED]
+            kinds += [("folded", s) for s in weak + FOLDED]
         for centre in sorted({1, min(_cycle(period), lookback)}):
             members += [Member(lookback, centre, *kind) for kind in kinds]
             members += [
@@ -278,13 +287,23 @@ def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int, gro
     return mse
 
 
-def _weigh(mse: Mapping[Member, Sequence[np.ndarray]]) -> dict[Member, np.ndarray]:
-    """Weights `[groups]` that sum to 1 over the members, from the MSE in each fold; without those that have none."""
+def _temperature(windows: int) -> float:
+    """The T of the weights, from the number of training windows."""
+    return float(np.clip(HIGHEST_TEMPERATURE * np.sqrt(FEW / max(windows, 1)), TEMPERATURE, HIGHEST_TEMPERATURE))
+
+
+def _weigh(mse: Mapping[Member, Sequence[np.ndarray]], temperature: float = TEMPERATURE) -> dict[Member, np.ndarray]:
+    """Weights `[groups]` that sum to 1 over the members, from the MSE in each fold; without those that have none.
+
+    The last fold is validation.
+    """
     found = np.array(list(mse.values()))  # [members, folds, groups]
     # Rounding must not decide where many members forecast without error, such as a constant channel.
     least = np.maximum(EXACT * found.max(axis=0), np.finfo(np.float64).tiny)
-    score = np.log(np.maximum(found, least)).mean(axis=1)
-    heavy = np.exp((score.min(axis=0) - score) / TEMPERATURE)
+    logs = np.log(np.maximum(found, least))
+    heard = logs[:, -1] <= logs[:, -1].min(axis=0) + WORST
+    score = np.where(heard, logs.mean(axis=1), np.inf)
+    heavy = np.exp((score.min(axis=0) - score) / temperature)
     heavy[heavy < LEAST_WEIGHT] = 0
     heavy /= heavy.sum(axis=0)
     return {one: weight for one, weight in zip(mse, heavy, strict=True) if weight.any()}

@@ -19,6 +19,7 @@ class ForecastSpec:
     marks : time features, the first rows of `known [B, marks + covariates, T + H]`.
     covariates : columns that are known over the horizon too, the rows after them.
     central : the number of the level that is the point forecast; -1: the middle one.
+    periods : the calendar's cycles in steps, the shortest first; () where steps have no dates.
     """
 
     horizon: int
@@ -27,6 +28,7 @@ class ForecastSpec:
     marks: int = 0
     covariates: int = 0
     central: int = -1
+    periods: tuple[int, ...] = ()
 
     @property
     def point(self) -> int:
@@ -40,14 +42,14 @@ class ForecastSpec:
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values, for a checkpoint."""
-        central = {} if self.central < 0 else {"central": self.central}
-        kept = {name: value for name, value in asdict(self).items() if name != "central"}
-        return kept | {"targets": list(self.targets)} | central
+        unset = {name for name, unused in (("central", self.central < 0), ("periods", not self.periods)) if unused}
+        kept = {name: value for name, value in asdict(self).items() if name not in unset}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> ForecastSpec:
         """The inverse of `plain`."""
-        return cls(**{**plain, "targets": tuple(plain["targets"])})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,14 @@ class Course:
     seen : mask [total] of the steps that training sees.
     offsets : int64 [N + 1], where each row begins and ends.
     filled : mask [K, total] of the values that are made up; None: no such.
+    calendar : the calendar's cycles in steps, as `Clock.periods`.
     """
 
     values: np.ndarray
     seen: np.ndarray
     offsets: np.ndarray
     filled: np.ndarray | None = None
+    calendar: tuple[int, ...] = ()
 
     def flat(self) -> np.ndarray:
         """Every step that is seen, [1, K, steps]."""

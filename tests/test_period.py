@@ -105,6 +105,43 @@ def test_beijing_has_days_and_not_years(shared):
     assert find_period(table, longest=360) == 24
 
 
+@pytest.mark.parametrize(("period", "n"), [(12, 100), (12, 83), (52, 280), (7, 120)])
+def test_a_period_of_exactly_half_the_look_back_counts(period, n):
+    """`longest` steps are allowed, also where the line lies between two bins of the spectrum."""
+    z = 3 * np.sin(2 * np.pi * np.arange(n) / period) + 0.1 * rng().normal(size=n)
+    assert find_period(z[None], longest=period) == period
+    assert find_period(z[None], longest=period - 2) == 1
+    year = 20 * np.sin(2 * np.pi * np.arange(2000) / 365)  # a stronger one that is too long does not hide it
+    week = year + np.sin(2 * np.pi * np.arange(2000) / 7) + 0.1 * rng().normal(size=2000)
+    assert find_period(week[None], longest=7) == 7
+
+
+def monthly(n: int, size: float, seed: int = 0) -> np.ndarray:
+    """A trend, a walk and a year's season of some `size`, `[1, n]`."""
+    draw = rng(seed)
+    season = size * draw.normal(size=12)[np.arange(n) % 12]
+    return (0.3 * np.arange(n) + 0.5 * draw.normal(size=n).cumsum() + season + draw.normal(size=n))[None]
+
+
+def test_the_calendar_tells_what_a_spectrum_cannot():
+    for seed in range(5):
+        z = monthly(82, 2.5, seed)
+        assert period_of_pieces([z], 12, calendar=(12,)) == 12
+        assert period_of_pieces([z], 11, calendar=(12,)) in (1, 2, 3, 4, 6)  # too long for the look-back
+        assert period_of_pieces([monthly(82, 0, seed)], 12, calendar=(12,)) == 1
+    assert 12 not in [period_of_pieces([monthly(82, 2.5, seed)], 12) for seed in (3,)]
+    week = rng().normal(size=(1, 60)) + 2 * rng(1).normal(size=7)[np.arange(60) % 7]
+    assert period_of_pieces([week], 28, calendar=(7, 365)) == 7
+
+
+def test_the_calendar_hides_nothing_that_the_data_show():
+    tide = np.sin(2 * np.pi * np.arange(4000) / 24.84)
+    lunar = np.stack([tide + 0.1 * rng(s).normal(size=4000) for s in range(3)])
+    assert period_of_pieces([lunar], 96, calendar=(24, 168)) == 25
+    eleven = cycle(40 * 11, 11, 0)
+    assert period_of_pieces([eleven[None]], 24, calendar=(12,)) == 11
+
+
 def holes(z: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Holes of 5 to 19 steps in z [n] until a share is gone."""
     draw, gappy = rng(seed), z.copy()

@@ -112,8 +112,17 @@ def test_short_training_has_fewer_folds_or_shorter_look_backs():
     assert ridge_ensemble._lookbacks([z], 1, 1) == [1]
     assert [len(f.fit[0][0]) for f in ridge_ensemble._folds([z], [z], 168, 96)] == [300, 400]
     assert [len(f.fit[0][0]) for f in ridge_ensemble._folds([z[:, :300]], [z], 168, 96)] == [300]
-    assert [len(f.fit[0][0]) for f in ridge_ensemble._folds([z], [z[:, :90]], 48, 24)] == [200, 300, 400]
-    assert [len(f.fit[0][0]) for f in ridge_ensemble._folds([z], [z[:, :60]], 48, 24)] == [200, 300]
+    assert [len(f.fit[0][0]) for f in ridge_ensemble._folds([z], [z[:, :90]], 48, 24)] == [300, 400]
+    assert [len(f.fit[0][0]) for f in ridge_ensemble._folds([z], [z[:, :60]], 48, 24)] == [300]
+
+
+def test_half_of_training_is_a_fold_where_it_has_enough_windows():
+    enough = 2 * (ridge_ensemble.LEAST_HALF + 71)
+    for steps, expected in ((enough, 3), (enough - 2, 2)):
+        z = walk(1, steps)
+        assert len(ridge_ensemble._folds([z], [z[:, :90]], 48, 24)) == expected
+    few = [walk(1, 120, seed) for seed in range(40)]  # of many short series there are enough together
+    assert len(ridge_ensemble._folds(few, few, 24, 12)) == 3
 
 
 def test_scores_are_errors_of_windows_that_are_made():
@@ -150,6 +159,28 @@ def test_weights_fall_with_the_mean_log_error():
     )
 
 
+def test_few_windows_tell_members_apart_less():
+    assert [ridge_ensemble._temperature(n) for n in (0, 50, 300, 1200, 60_000)] == [0.2, 0.2, 0.2, 0.1, 0.03]
+    a, b = Member(8, 1, "plain", 1.0), Member(8, 1, "plain", 2.0)
+    found = ridge_ensemble._weigh({a: [np.array([1.0])], b: [np.array([np.exp(0.2)])]}, temperature=0.2)
+    assert found[b][0] / found[a][0] == pytest.approx(np.exp(-1))
+
+
+def test_what_validation_finds_twice_as_bad_has_no_say():
+    a, b, c = (Member(8, 1, "plain", s) for s in (1.0, 2.0, 3.0))
+    folds = {a: [0.1, 2.1], b: [1.0, 1.0], c: [1.0, 1.9]}  # a is far better on the fold inside training
+    found = ridge_ensemble._weigh({one: [np.array([v]) for v in mse] for one, mse in folds.items()}, temperature=1.0)
+    assert set(found) == {b, c}
+
+
+def test_few_windows_bring_weaker_penalties():
+    _, few = small(walk(1, 400))
+    members = ridge_ensemble._members([10, 20, 30, 40], 12, by_channel=False)
+    weak = ridge_ensemble._members([10, 20, 30, 40], 12, by_channel=False, weak=ridge_ensemble.WEAK)
+    assert few["candidates"] == len(weak) > len(members) and set(members) < set(weak)
+    assert min(one.strength for one in weak) < min(one.strength for one in members) / 10
+
+
 def test_each_channel_weighs_for_itself():
     a, b, c = (Member(8, 1, "plain", s) for s in (1.0, 2.0, 3.0))
     found = ridge_ensemble._weigh({a: [np.array([1.0, 9.0])], b: [np.array([9.0, 1.0])], c: [np.array([9.0, 9.0])]})
@@ -177,12 +208,13 @@ def test_the_matrix_is_the_sum_of_its_members_forecasts(channels):
     z = walk(channels, 400)
     model, found = small(z)
     assert found["period"] == 12 and found["lookbacks"] == [10, 20, 30, 40]
-    members = ridge_ensemble._members([10, 20, 30, 40], 12, by_channel=channels > 1)
+    members = ridge_ensemble._members([10, 20, 30, 40], 12, by_channel=channels > 1, weak=ridge_ensemble.WEAK)
     assert found["candidates"] == len(members)
     context = 40
     folds = ridge_ensemble._folds([z[:, :300]], [z[:, 260:400]], context, 7)
     scores = [ridge_ensemble._score(fold, members, 7, 12, channels) for fold in folds]
-    weights = ridge_ensemble._weigh({one: [score[one] for score in scores] for one in members})
+    temperature = ridge_ensemble._temperature(channels * (300 - 46))
+    weights = ridge_ensemble._weigh({one: [score[one] for score in scores] for one in members}, temperature)
     assert found["members"] == len(weights)
     x = np.random.default_rng(5).normal(size=(6, channels, 40))
     expected = np.zeros((6, channels, 7))
@@ -233,21 +265,21 @@ def test_what_follows_training_and_validation_changes_nothing():
 
 def test_validation_weighs_and_does_not_train():
     """A fold is fitted on what lies before the windows that it scores; the members on training alone."""
-    z = walk(2, 400)
+    z = walk(2, 800)
     members = ridge_ensemble._members([20, 40], 12, by_channel=True)
     scores = []
-    for changed in (400, 300, 225):
+    for changed in (800, 700, 525):
         other = z.copy()
         other[:, changed:] = np.random.default_rng(7).normal(size=other[:, changed:].shape)
-        folds = ridge_ensemble._folds([other[:, :300]], [other[:, 260:]], 40, 7)
+        folds = ridge_ensemble._folds([other[:, :700]], [other[:, 660:]], 40, 7)
         scores.append([ridge_ensemble._score(fold, members, 7, 12, 2) for fold in folds])
     untouched, no_validation, half = scores
     for other, same in ((no_validation, [True, True, False]), (half, [True, False, False])):
         assert [all(np.array_equal(untouched[i][one], other[i][one]) for one in members) for i in range(3)] == same
     weights = dict.fromkeys(members, np.full(2, 1 / len(members)))
-    blend = ridge_ensemble._sum([z[:, :300]], weights, **SETTINGS)
-    z[:, 300:] = 99
-    assert np.array_equal(blend, ridge_ensemble._sum([z[:, :300]], weights, **SETTINGS))
+    blend = ridge_ensemble._sum([z[:, :700]], weights, **SETTINGS)
+    z[:, 700:] = 99
+    assert np.array_equal(blend, ridge_ensemble._sum([z[:, :700]], weights, **SETTINGS))
 
 
 def test_refit_uses_both_parts_and_says_so():

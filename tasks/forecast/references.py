@@ -21,10 +21,13 @@ def seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
     return values
 
 
-def ridge(seen: np.ndarray, train: Index, val: Index, horizon: int) -> Predictor:
-    """A ridge regression on the past of the targets, as long as the model's context, but at most `LONGEST` steps."""
+def ridge(seen: np.ndarray, train: Index, val: Index, horizon: int, periods: tuple[int, ...] = ()) -> Predictor:
+    """A ridge regression on the past of the targets, as long as the model's context, but at most `LONGEST` steps.
+
+    `periods` are the calendar's cycles.
+    """
     inputs, length = torch.from_numpy(seen), min(train.length, LONGEST)
-    forecast = ForecastSpec(horizon, tuple(range(len(seen))))
+    forecast = ForecastSpec(horizon, tuple(range(len(seen))), periods=periods)
     model = backbone_class("ridge")(InputSpec(channels=len(seen), length=length, forecast=forecast), Hyper("ridge"))
     later = (
         train.length - length

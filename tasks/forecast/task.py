@@ -249,7 +249,7 @@ class Forecast(Task):
         mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
         scaled = (standardised(piece, mean, std) for piece in truth.pieces())
-        period = period_of_pieces(scaled, self.longest_period)
+        period = period_of_pieces(scaled, self.longest_period, truth.calendar)
         levels = list(with_median(self.levels.asked))
         return {"mean": mean, "std": std, "period": int(period), "levels": levels}
 
@@ -380,7 +380,8 @@ class Forecast(Task):
         if period > 1:
             predictors["seasonal_naive"] = lambda index: seasonal(seen, index, min(period, index.length))
         if train is not None and val is not None:
-            predictors["ridge"] = ridge(seen, train, val, self.horizon)
+            clock = eval_context.series.clock
+            predictors["ridge"] = ridge(seen, train, val, self.horizon, () if clock is None else clock.periods)
         return predictors
 
     # --- files -------------------------------------------------------------------------------------------------------

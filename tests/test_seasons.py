@@ -1,0 +1,66 @@
+"""backbones/seasons.py: what passes for a season, and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from backbones import seasons
+from backbones.seasons import beyond_chance
+
+
+def drawn(kind: str, n: int, seed: int, period: int = 12) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    noise, t = draw.normal(size=n), np.arange(n)
+    return {
+        "noise": noise,
+        "walk": noise.cumsum(),
+        "trend": noise + 0.3 * t,
+        "phases": noise + 2 * draw.normal(size=period)[t % period],
+        "wave": noise + np.sin(2 * np.pi * t / period) + 0.05 * noise.cumsum(),
+    }[kind][None]
+
+
+def test_the_test_of_phases_is_an_analysis_of_variance():
+    z = np.random.default_rng(0).uniform(size=97)  # whose changes have none so far off that it is clipped
+    steps = np.diff(z)
+    _, expected = stats.f_oneway(*(steps[phase::12] for phase in range(12)))
+    assert seasons._chance([z[None]], lambda one: seasons._of_phases(one, 12, 1)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["noise", "walk", "trend"])
+def test_false_alarms_are_rare(kind):
+    assert sum(beyond_chance([drawn(kind, 100, seed)], 12) for seed in range(100)) <= 5
+
+
+@pytest.mark.parametrize("kind", ["phases", "wave"])
+def test_seasons_are_found_across_holes_and_in_rows(kind):
+    for seed in range(4):
+        z = drawn(kind, 120, seed)
+        assert beyond_chance([z], 12)
+        z[:, 50:56] = np.nan
+        assert beyond_chance([z], 12)
+    assert beyond_chance([drawn(kind, 40, seed) for seed in range(12)], 12)
+
+
+def test_a_longer_season_must_show_beside_a_shorter_one():
+    t = np.arange(240)
+    noise = np.random.default_rng(0).normal(size=240)
+    half = noise + 3 * np.random.default_rng(1).normal(size=6)[t % 6]
+    assert beyond_chance([half[None]], 6) and not beyond_chance([half[None]], 12, within=6)
+    assert beyond_chance([(half + 2 * (t % 12 == 3))[None]], 12, within=6)
+
+
+def test_rows_that_move_together_are_few_witnesses():
+    alarms = 0
+    for seed in range(20):
+        walk = drawn("walk", 60, seed)
+        alarms += beyond_chance([np.repeat(walk, 30, axis=0)], 12)
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize("z", [np.zeros((1, 0)), np.ones((2, 90)), np.full((1, 90), np.nan), np.arange(20.0)[None]])
+def test_nothing_is_no_season(z):
+    assert not beyond_chance([z], 12)
+    assert not beyond_chance([], 12)
