@@ -78,7 +78,7 @@ def _of_phases(z: np.ndarray, period: int, within: int) -> _Squares | None:
     clipped = np.clip(steps, middle - reach, middle + reach) if reach else steps
     fine, coarse = (_left(clipped, phase % length, length) for length in (period, within))
     rest = len(clipped) - period
-    return _Squares(coarse - fine, fine, period - within, rest).of_size(np.var(clipped)) if rest > 0 else None
+    return _Squares(coarse - fine, fine, period - within, rest).of_size(float(np.var(clipped))) if rest > 0 else None
 
 
 def _left(values: np.ndarray, group: np.ndarray, groups: int) -> float:

@@ -49,7 +49,10 @@ class ForecastSpec:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> ForecastSpec:
         """The inverse of `plain`."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+        kept: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
+        }
+        return cls(**kept)
 
 
 @dataclass(frozen=True)
