@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from backbones.seasons import beyond_chance
+from backbones.seasonality import beyond_chance
 
 LATEST_STEPS = 100_000  # of a longer series only these are read
 MOST_CHANNELS = 16  # read, spread evenly over the table

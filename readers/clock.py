@@ -24,8 +24,6 @@ _CYCLES |= dict.fromkeys(("YS", "YE", "BYS", "BYE"), ())
 # Where none is given. Steps have the name of their beginning, also weeks, which pandas names by their end.
 _ANCHOR = {"W": "-MON", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}
 _ANCHOR |= {"QE": "-DEC", "BQE": "-DEC", "YE": "-DEC", "BYE": "-DEC"}
-_MONTHS_OF = {"M": 1, "WOM": 1, "Q": 3, "Y": 12}  # in a step
-_LEAST_OF_HOUR = 12  # steps in an hour from which it is a cycle
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # Units as pandas had them before 2.2, and those of today as it had them then.
 _OLD = {"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
@@ -107,23 +105,6 @@ class Clock:
     def marks(self) -> tuple[str, ...]:
         """Names of the calendar features that change from step to step: [M]."""
         return tuple(name for (name, _), below in zip(_MARKS, _MARK_BELOW, strict=True) if self.step < below)
-
-    @property
-    def periods(self) -> tuple[int, ...]:
-        """The calendar's cycles in steps, the shortest first: of steps below a day the day and the week, where they are
-        short the hour too; of days and weeks the week and the year; of business days the week; of months the year.
-        """
-        count, unit, _ = _split(self.freq)
-        if unit in _FIXED:
-            step = self.step
-            cycles = [cycle / step for cycle in (_FIXED["h"], DAY, 7 * DAY)]
-            cycles = cycles if cycles[0] >= _LEAST_OF_HOUR else cycles[1:]
-        elif unit in ("D", "W"):
-            days = count * _DAYS[unit]
-            cycles = [7 / days, round(365 / days)]
-        else:
-            cycles = [(5 if unit == "B" else 12 / _MONTHS_OF[unit.strip("BSE")]) / count]
-        return tuple(int(cycle) for cycle in cycles if cycle >= 2 and cycle == int(cycle))
 
     def features(self, times: np.ndarray) -> np.ndarray:
         """Calendar features of stamps [n], in local time: float32 [M, n] from -0.5 (the first) to 0.5 (the last).

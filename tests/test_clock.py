@@ -55,16 +55,6 @@ def test_frequencies_have_one_spelling(expected, spellings):
     assert len({Clock(given) for given in spellings.split()}) == 1
 
 
-@pytest.mark.parametrize(
-    ("freq", "expected"),
-    [("5min", (12, 288, 2016)), ("15min", (96, 672)), ("h", (24, 168)), ("6h", (4, 28)), ("7h", (24,)), ("D", (7, 365)),
-     ("B", (5,)), ("W-SUN", (52,)), ("2W", (26,)), ("MS", (12,)), ("MS-15", (12,)), ("QE", (4,)), ("3MS", (4,)),
-     ("6MS", (2,)), ("YS", ()), ("5MS", ())],
-)  # fmt: skip
-def test_cycles_of_the_calendar(freq, expected):
-    assert Clock(freq).periods == expected
-
-
 @pytest.mark.parametrize("text", ["", "x", "0h", "-1h", "1.5h", "m", "bh", "h-SUN", "1 h 2", "hour"])
 def test_what_is_no_frequency(text):
     with pytest.raises(ValueError, match="not a frequency"):

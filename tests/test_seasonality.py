@@ -1,4 +1,4 @@
-"""backbones/seasons.py: what passes for a season, and what does not."""
+"""backbones/seasonality.py: what passes for a season, and what does not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from backbones import seasons
-from backbones.seasons import beyond_chance
+from backbones import seasonality
+from backbones.seasonality import beyond_chance
 
 
 def drawn(kind: str, n: int, seed: int, period: int = 12) -> np.ndarray:
@@ -26,7 +26,9 @@ def test_the_test_of_phases_is_an_analysis_of_variance():
     z = np.random.default_rng(0).uniform(size=97)  # whose changes have none so far off that it is clipped
     steps = np.diff(z)
     _, expected = stats.f_oneway(*(steps[phase::12] for phase in range(12)))
-    assert seasons._chance([z[None]], lambda one: seasons._of_phases(one, 12, 1)) == pytest.approx(expected, rel=1e-6)
+    assert seasonality._chance([z[None]], lambda one: seasonality._of_phases(one, 12, 1)) == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("kind", ["noise", "walk", "trend"])
