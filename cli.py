@@ -16,14 +16,14 @@ import backbones
 import tasks
 from config import GROUPS, VERSION, Flag, RunConfig, check_all, convert, core_flags, refuse, table_flags, typed
 from errors import ADDRESS_FORMS, UsageError, is_address, nearest
-from experiments import config_file
+from experiments import as_run, config_file
 from experiments.literals import words_of
 from sources.kinds import idle, kind_of
 
 PROG = "python run.py"
 DESCRIPTION = "Learn from time series: CSV files in; a directory with the model, its scores and its plots out."
 AROUND = (  # the flags that may be given beside an experiment's file
-    "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run",
+    "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run", "dataset",
 )  # fmt: skip
 
 
@@ -164,10 +164,15 @@ def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
         problems.append(f"--{name.replace('_', '-')} does not go with --config {path}: {allowed}")
     if "tag" not in given:
         problems.append("--tag NAME is required: the directory of the experiment, such as run_0000")
-    refuse(problems)
-    written = config_file.parse(path)
-    made = _assemble(config_file.settings(written) | given, problems)
-    return replace(made, experiment=written.text, config_file=path)
+    written, found = config_file.read(path)
+    named = str(given.get("dataset", ""))
+    dataset = as_run.dataset_of(written, named)
+    if not (problems or found):
+        as_run.check_table(written, dataset)
+    refuse([*problems, *found, *as_run.data_problems(written, dataset)])
+    made = _assemble(as_run.settings(written, dataset) | given, problems)
+    notes = tuple(as_run.told(written, named))
+    return replace(made, experiment=written.text, config_file=path, notes=notes)
 
 
 def _task_of(ckpt: str) -> dict[str, Any]:

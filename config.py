@@ -236,6 +236,7 @@ class RunConfig:
     )
     plots: bool = _flag(True, "Reporting", "draw plots", trains=False)
 
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what a config file leaves out, and what is taken for it
     experiment: str = ""  # text of the config.py that this run comes from, see experiments/
     config_file: str = field(default="", compare=False)  # path of the file that flags or an experiment come from
     options: dict[str, Any] = field(default_factory=dict)

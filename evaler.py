@@ -298,7 +298,7 @@ class Judge:
                 "channels": list(series.channels),
                 "steps": int(series.offsets[-1]),
                 "files": [*(source.plain() for source in series.sources), *self.run_data.beside],
-                "notes": list(series.notes),
+                "notes": [*self.run_data.config.notes, *series.notes],
                 "left_out": self.run_data.left_out,
             },
             "split": dict(split),

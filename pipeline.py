@@ -57,6 +57,7 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     log.handlers = [logging.StreamHandler(sys.stderr)]
     log.setLevel(logging.WARNING if config.quiet else logging.INFO)
     log.propagate = False
+    data.tell(config.notes)
     device = pick_device(config.device, config.threads)
     content, directory = (infer if config.mode == "infer" else learn)(config, argv, device)
     if config.json:

@@ -121,7 +121,8 @@ class RunDir:
             self._acquire()
 
     def _prepare(self) -> None:
-        if self._free_name and self.final.exists() and not self._overwrite and not self._resume:
+        taken = self.final.exists() and not self._is_empty()  # a script may have made the folder beforehand
+        if self._free_name and taken and not self._overwrite and not self._resume:
             hint = "another --tag, or --overwrite to replace it"
             raise UsageError("a run with this name already exists", where=str(self.final), hint=hint)
         if self.resumable() and not self._resume and not self._overwrite:
@@ -140,7 +141,7 @@ class RunDir:
 
     def complete(self) -> bool:
         """Whether `--resume` finds the run finished, with nothing left to resume."""
-        return self._resume and self.final.is_dir() and not self.resumable()
+        return self._resume and self.final.is_dir() and not self._is_empty() and not self.resumable()
 
     def states(self, finished: bool) -> list[Path]:
         """The checkpoints that tell with which settings the parts of the run were trained: folds, and stages."""
@@ -165,11 +166,14 @@ class RunDir:
     def commit(self) -> None:
         """Make the run appear under its name; an older run moves to NAME.1, NAME.2, ... or is deleted (overwrite)."""
         if self.final.exists():
-            if self._overwrite:
+            if self._overwrite or self._is_empty():
                 shutil.rmtree(self.final)
             else:
                 self.final.rename(self._free(self.final))
         self.path.rename(self.final)
+
+    def _is_empty(self) -> bool:
+        return self.final.is_dir() and not any(self.final.iterdir())
 
     def set_aside(self, ending: str) -> Path:
         """Keep an unfinished run to look at, under NAME.ending; returns the path."""

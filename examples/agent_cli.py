@@ -28,11 +28,12 @@ def propose(seen: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     """A change of the base. A model would read seen["recent"] and seen["best"]; this one picks suggestions."""
     model, learning = seen["space"]["model"], seen["space"]["training"]["optimizer_params"]
     keys = rng.sample([key for key in model if "suggest" in model[key]], 2)
+    changes = {key: rng.choice(model[key]["suggest"]) for key in keys}
+    sizes = {**seen["base"]["model"], **changes}
+    if sizes.get("d_model", 512) % sizes.get("n_heads", 8):  # such a model cannot be built, and would be refused
+        changes.pop("n_heads", None)
     rate = rng.choice(learning["lr"]["suggest"])
-    return {
-        "model": {key: rng.choice(model[key]["suggest"]) for key in keys},
-        "training": {"optimizer_params": {"lr": rate}},
-    }
+    return {"model": changes, "training": {"optimizer_params": {"lr": rate}}}
 
 
 def main() -> None:

@@ -10,8 +10,8 @@
                 "max_epochs": 20, "patience": 5}
 
 `parse` reads such a file, or a YAML file of the same keys, without executing it, and reports every mistake with its
-line. `settings` turns it into flags, `to_text` writes such a file. Torch is only imported to check the names of an
-optimizer, a loss and a scheduler.
+line. `to_text` writes such a file; experiments/as_run.py turns one into flags. Torch is only imported to check what the
+names of an optimizer, a loss and a scheduler stand for.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import backbones
-from config import Flag, RunConfig, convert, core_flags, table_flags
+from config import Flag, RunConfig, convert, core_flags, refuse, table_flags
 from errors import UsageError, nearest
-from experiments.literals import Dotted, Node, from_python, from_yaml, words_of
+from experiments.literals import Broken, Dotted, Node, from_python, from_yaml, words_of
 
 SECTIONS = ("seed", "data", "model", "training")
 DATA: dict[str, dict[str, Any]] = {
@@ -56,11 +56,11 @@ TRAINING: dict[str, dict[str, Any]] = {
 }
 CLASSES = {"optimizer_class": "optim", "criterion_class": "nn", "scheduler_class": "optim.lr_scheduler"}
 PARAMS = ("optimizer_params", "scheduler_params")
-NEEDED = {"data": ("csv",), "model": (), "training": ("optimizer_class", "criterion_class", *TRAINING)}
+NEEDED = {"training": ("optimizer_class", "criterion_class", *TRAINING)}
+USUAL = {"seed": 42, "data": {}}  # of a file that has only `model` and `training`
+PUBLISHED = "etth1"  # the table of a file that names none
 EXAMPLES = {"optim": "optim.Adam", "nn": "nn.MSELoss", "optim.lr_scheduler": "optim.lr_scheduler.StepLR"}
 KINDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
-ETT = b"date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
-PRESETS = {17420: "etth", 69680: "ettm"}  # rows of the published sets: those of hours, those of quarters
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,13 @@ class Experiment:
     tree: Node
 
     def plain(self) -> dict[str, Any]:
-        """{seed, data, model, training} in plain values, from which `to_text` makes the same file."""
+        """The sections in plain values, from which `to_text` makes the same file."""
         made: dict[str, Any] = self.tree.plain()
         return made
+
+    def whole(self) -> dict[str, Any]:
+        """{seed, data, model, training} in plain values, with the usual ones of those that are left out."""
+        return {**USUAL, **self.plain()}
 
     def at(self, *path: str) -> str:
         """FILE:LINE of a key, or of the innermost part of its path that is in the file."""
@@ -100,26 +104,42 @@ def is_one(path: str) -> bool:
 
 def parse(path: str | Path) -> Experiment:
     """The experiment in a file; UsageError with FILE:LINE for every mistake in it."""
+    return _checked(*read(path))
+
+
+def parse_text(text: str, file: str = "config.py") -> Experiment:
+    """`parse` for the text of a file; `file` is the name in messages, and its ending tells Python from YAML."""
+    return _checked(*read_text(text, file))
+
+
+def _checked(experiment: Experiment, problems: list[str]) -> Experiment:
+    refuse(problems)
+    return experiment
+
+
+def read(path: str | Path) -> tuple[Experiment, list[str]]:
+    """The experiment in a file, and its mistakes, FILE:LINE: TEXT. UsageError for a file that cannot be read at all."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read the config file: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
         raise UsageError("is not UTF-8 text", where=str(path)) from None
-    return parse_text(text, str(path))
+    return read_text(text, str(path))
 
 
-def parse_text(text: str, file: str = "config.py") -> Experiment:
-    """`parse` for the text of a file; `file` is the name in messages, and its ending tells Python from YAML."""
-    is_yaml = file.endswith((".yaml", ".yml"))
-    tree = from_yaml(text, file) if is_yaml else from_python(text, file)
+def read_text(text: str, file: str) -> tuple[Experiment, list[str]]:
+    """`read` for the text of a file."""
+    is_yaml, refused = file.endswith((".yaml", ".yml")), list[UsageError]()
+    tree = from_yaml(text, file) if is_yaml else from_python(text, file, refused)
     check = _Check(file, tree)
     check.everything()
-    if len(check.problems) > 1:
-        raise UsageError(f"{len(check.problems)} problems:\n  " + "\n  ".join(check.problems))
-    if check.problems:
-        raise UsageError(check.problems[0])
-    return Experiment(file, to_text(tree.plain()) if is_yaml else text, tree)
+    whole = to_text(tree.plain()) if is_yaml and not check.problems else text
+    return Experiment(file, whole, tree), [*map(_in_one_line, refused), *check.problems]
+
+
+def _in_one_line(error: UsageError) -> str:
+    return f"{error.where}: {error.what}" + (f" ({error.hint})" if error.hint else "")
 
 
 class _Check:
@@ -135,14 +155,14 @@ class _Check:
     def everything(self) -> None:
         self.known(self.tree, SECTIONS, "")
         for name in SECTIONS:
-            if name not in self.tree.value:
+            if name not in self.tree.value and name not in USUAL:
                 self.say(self.tree.line, f"{name} is missing", "the sections are " + ", ".join(SECTIONS))
         self.value(self.tree, "seed", _core("seed"), "seed")
         for name, check in {"data": self.data, "model": self.model, "training": self.training}.items():
             section = self.tree.value.get(name, Node({}, 1))
             if isinstance(section.value, dict):
                 check(section)
-            else:
+            elif not isinstance(section.value, Broken):
                 self.say(section.line, f"{name} takes a dict, got {_shown(section)}")
 
     def known(self, section: Node, names: tuple[str, ...], title: str) -> None:
@@ -157,7 +177,7 @@ class _Check:
 
     def value(self, section: Node, key: str, flag: Flag, title: str) -> Any:
         """The value of a key; the default if it is not given, or is wrong, which is reported."""
-        if key not in section.value:
+        if key not in section.value or section.value[key].broken:
             return flag.default
         node = section.value[key]
         if flag.kind is str:
@@ -191,25 +211,50 @@ class _Check:
         flags = {flag.name: flag for flag in table_flags(backbones.hyper(backbone), backbone)}
         taken = tuple(name for name in flags if name not in DATA)
         self.known(Node(own, section.line), (*taken, "backbone"), "model")
-        for key in own.keys() & set(taken):
-            self.value(section, key, flags[key], f"model[{key!r}]")
+        before = len(self.problems)
+        given = {key: self.value(section, key, flags[key], f"model[{key!r}]") for key in own if key in taken}
+        if len(self.problems) == before and given.keys() == own.keys():
+            self.sizes(section, backbone, given)
+
+    def sizes(self, section: Node, backbone: str, given: Mapping[str, Any]) -> None:
+        """Check that the sizes of the model fit each other, by building it without memory, for one channel."""
+        import torch
+
+        from backbones.model import build_model
+
+        if backbones.backbone_class(backbone).blends_runs:
+            return  # its members are trained runs
+        data = self.tree.value.get("data", Node({}, 1))
+        data = data if isinstance(data.value, dict) else Node({}, 1)
+        flags = {flag.name: flag for flag in table_flags(DATA, "data")}
+        length, horizon = (_or_default(flags[key], data.value.get(key)) for key in ("seq_len", "pred_len"))
+        shape = {"channels": 1, "length": length, "outputs": 1, "horizon": horizon, "head": "forecast"}
+        ahead = backbones.ForecastSpec(horizon, (0,))
+        try:
+            with torch.device("meta"):
+                build_model(backbones.ModelSpec(backbone=backbone, args=given, forecast=ahead, **shape))
+        except UsageError as error:
+            self.say(section.line, f"model: {error.what}", error.hint)
 
     def training(self, section: Node) -> None:
-        before = len(self.problems)
         self.known(section, (*CLASSES, *PARAMS, *TRAINING), "training")
         for flag in table_flags(TRAINING, "training"):
             self.value(section, flag.name, flag, f"training[{flag.name!r}]")
+        before = len(self.problems)
         for key in PARAMS:
             self.params(section, key)
+        fit = len(self.problems) == before
         named = {key: self.class_name(section, key) for key in CLASSES if key in section.value}
-        if "scheduler_params" in section.value and not named.get("scheduler_class"):
+        scheduler = section.value.get("scheduler_class", Node(None, 1))
+        if "scheduler_params" in section.value and scheduler.value is None:
             self.say(section.value["scheduler_params"].line, "training['scheduler_params'] needs a scheduler_class")
-        if len(self.problems) == before and {"optimizer_class", "criterion_class"} <= named.keys():
-            self.classes(section, {key: name for key, name in named.items() if name})
+        self.classes(section, {key: name for key, name in named.items() if name}, fit)
 
     def params(self, section: Node, key: str) -> None:
         node = section.value.get(key, Node({}, 1))
         title = f"training[{key!r}]"
+        if node.broken:
+            return
         if not isinstance(node.value, dict):
             self.say(node.line, f"{title} takes a dict, got {_shown(node)}")
             return
@@ -224,6 +269,8 @@ class _Check:
     def class_name(self, section: Node, key: str) -> str:
         """The bare name of the class; empty without one, or if the value is no class of the right module."""
         node, module = section.value[key], CLASSES[key]
+        if node.broken:
+            return ""
         if node.value is None and key == "scheduler_class":
             return ""
         match = re.fullmatch(rf"(?:torch\.)?{re.escape(module)}\.(\w+)", str(node.value))
@@ -233,25 +280,28 @@ class _Check:
             return ""
         return match[1]
 
-    def classes(self, section: Node, named: Mapping[str, str]) -> None:
-        """Check that the classes exist and can train with these arguments."""
+    def classes(self, section: Node, named: Mapping[str, str], fit: bool) -> None:
+        """Check that the classes exist and, if their arguments are plain values (`fit`), can train with them."""
         import losses
         import optim
 
         known = {"optimizer_class": optim.classes("optimizer"), "scheduler_class": optim.classes("scheduler")}
         known["criterion_class"] = losses.classes()
-        before = len(self.problems)
-        for key, name in named.items():
-            if name not in known[key]:
-                hint = _suggestion(name, sorted(known[key]))
-                text = f"torch.{CLASSES[key]} has no {key.removesuffix('_class')} {name!r}"
-                self.say(section.value[key].line, text, hint)
-        if len(self.problems) > before:
-            return
-        try:
-            losses.regression_loss(named["criterion_class"])
-        except ValueError as error:
-            self.say(section.value["criterion_class"].line, str(error))
+        there = {key: name for key, name in named.items() if name in known[key]}
+        for key in named.keys() - there.keys():
+            hint = _suggestion(named[key], sorted(known[key]))
+            text = f"torch.{CLASSES[key]} has no {key.removesuffix('_class')} {named[key]!r}"
+            self.say(section.value[key].line, text, hint)
+        if "criterion_class" in there:
+            try:
+                losses.regression_loss(there["criterion_class"])
+            except ValueError as error:
+                self.say(section.value["criterion_class"].line, str(error))
+        if fit and "optimizer_class" in there and not (named.keys() - there.keys() - {"criterion_class"}):
+            self.steps(section, there)
+
+    def steps(self, section: Node, named: Mapping[str, str]) -> None:
+        """Check that the optimizer and the scheduler can make a step with their arguments."""
         try:
             _dry_run(named, section.plain())
         except UsageError as error:
@@ -268,7 +318,7 @@ def _dry_run(named: Mapping[str, str], training: Mapping[str, Any]) -> None:
     import optim
 
     name, params = named["optimizer_class"], training.get("optimizer_params", {})
-    config = RunConfig(optimizer=name, **_optimizer(name, params))
+    config = RunConfig(optimizer=name, **optimizer_flags(name, params))
     optim.check(config, torch.device("cpu"))
     if "weight_decay" in params and "weight_decay" not in inspect.signature(optim.optimizer_class(name)).parameters:
         raise UsageError(f"{name} has no argument 'weight_decay'", where="--optimizer-args")
@@ -277,7 +327,7 @@ def _dry_run(named: Mapping[str, str], training: Mapping[str, Any]) -> None:
         optim.check(replace(config, scheduler=named["scheduler_class"], scheduler_args=args), torch.device("cpu"))
 
 
-def _optimizer(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def optimizer_flags(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of an optimizer as flags; by default those of the class."""
     import optim
 
@@ -290,11 +340,20 @@ def _optimizer(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
 def _strict(flag: Flag, node: Node) -> Any:
     """A value of the flag's type; ValueError for any other, even if it could be converted."""
     listed = isinstance(node.value, (list, tuple)) and flag.many is not None
+    if node.broken or (listed and any(item.broken for item in node.value)):
+        return flag.default  # that has been reported
     for item in node.value if listed else [node]:
         right = (int, float) if flag.kind is float else (flag.kind,)
         if type(item.value) not in right:
             raise ValueError(f"takes {KINDS[flag.kind]}, got {_shown(item)}")
     return convert(flag, list(node.plain()) if listed else node.plain())
+
+
+def _or_default(flag: Flag, node: Node | None) -> Any:
+    try:
+        return flag.default if node is None else _strict(flag, node)
+    except ValueError:
+        return flag.default
 
 
 def _shown(node: Node) -> str:
@@ -312,78 +371,6 @@ def _core(name: str) -> Flag:
 def backbone_of(plain: Mapping[str, Any]) -> Any:
     """The backbone that a model section names."""
     return plain["model"].get("backbone", "informer") if isinstance(plain.get("model"), dict) else "informer"
-
-
-# --- as a run --------------------------------------------------------------------------------------------------------
-
-
-def settings(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as flags of `--mode train --task forecast`."""
-    plain = experiment.plain()
-    defaults = {flag.name: flag.default for flag in table_flags(DATA, "data")}
-    data, training, backbone = {**defaults, **plain["data"]}, plain["training"], backbone_of(plain)
-    args = {key: value for key, value in plain["model"].items() if key != "backbone"}
-    if "label_len" in backbones.hyper(backbone):
-        args["label_len"] = min(data["label_len"], data["seq_len"])
-    scheduler = (training.get("scheduler_class") or "none").rpartition(".")[2]
-    optimizer = training["optimizer_class"].rpartition(".")[2]
-    return {
-        "mode": "train",
-        "task": "forecast",
-        "csv": [data["csv"]],
-        "time_col": data["time_col"],
-        "features": data["features"],
-        "context_len": data["seq_len"],
-        "horizon": data["pred_len"],
-        "batch_size": data["batch_size"],
-        **({} if data["features"] == "M" else {"target": data["target"]}),
-        **_split(data, experiment),
-        "seed": plain["seed"],
-        "backbone": backbone,
-        "model_args": args,
-        "optimizer": optimizer,
-        **_optimizer(optimizer, training.get("optimizer_params", {})),
-        "scheduler": scheduler,
-        "scheduler_args": training.get("scheduler_params", {}),
-        "loss": training["criterion_class"].rpartition(".")[2],
-        "epochs": training["max_epochs"],
-        "patience": training["patience"],
-        "clip": 0.0,  # a loop in plain torch has none, and the file has no key for it
-        "plots": False,
-        "out": "runs",
-    }
-
-
-def _split(data: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """The split as flags: the given one, the published one for the ETT files, else 0.7, 0.1 and 0.2 in time.
-
-    UsageError if the table lacks a column. A table that cannot be read is reported later, by the reader.
-    """
-    header, rows = _table(data["csv"])
-    columns = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
-    targets = [data["target"]] if isinstance(data["target"], str) else list(data["target"])
-    for key, names in (("time_col", [data["time_col"]]), ("target", [] if data["features"] == "M" else targets)):
-        for name in names:
-            if header and name not in columns:
-                hint = nearest(name, columns) or f"its columns are {', '.join(columns[:12])}"
-                text = f"{data['csv']} has no column {name!r} (data[{key!r}])"
-                raise UsageError(text, where=experiment.at("data", key), hint=hint)
-    parts = data["split"]
-    if not parts:
-        known = header.strip() == ETT and rows in PRESETS
-        return {"preset": PRESETS[rows]} if known else {"val_ratio": 0.1, "test_ratio": 0.2}
-    if abs(sum(parts) - 1) <= 1e-6:
-        return {"val_ratio": parts[1], "test_ratio": parts[2]}
-    return {"split_sizes": [int(part) for part in parts]}
-
-
-def _table(path: str) -> tuple[bytes, int]:
-    """(first line of a file, number of non-empty lines after it); (b"", 0) if it cannot be read."""
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            return file.readline(), sum(1 for line in file if line.strip())
-    except OSError:
-        return b"", 0
 
 
 # --- written ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from errors import UsageError, nearest
 
 MODULES = ("torch", "torch.nn", "torch.optim", "torch.optim.lr_scheduler")  # what may be imported, by any name
+REFUSED = "(refused)"  # what a refused import binds: it has been reported, its uses are not
 HINT = "this file is parsed, never executed: imports of torch, torch.nn and torch.optim, and NAME = plain values"
 KINDS = {
     ast.Call: "a call",
@@ -46,15 +47,24 @@ class Dotted(str):
     """A dotted name, by its full path below torch: `optim.Adam`."""
 
 
+class Broken:
+    """In the place of a value that cannot be read; a problem says why."""
+
+
 @dataclass(frozen=True)
 class Node:
-    """A value and its line: a scalar, a Dotted, a list or tuple of Nodes, or a dict of them."""
+    """A value and its line: a scalar, a Dotted, a Broken, a list or tuple of Nodes, or a dict of them."""
 
     value: Any
     line: int
     written: str = (
         ""  # a number or a yes or no of YAML as it stands in the file: where text is wanted, 7 and NO are names
     )
+
+    @property
+    def broken(self) -> bool:
+        """Whether the value could not be read, which has been reported."""
+        return isinstance(self.value, Broken)
 
     def text(self) -> Node:
         """The value where text is wanted: what is written, also in the items of a list."""
@@ -71,10 +81,11 @@ class Node:
         return str(self.value) if isinstance(self.value, Dotted) else self.value
 
 
-def from_python(text: str, file: str) -> Node:
-    """The assignments of a Python file: a Node with a dict of Nodes."""
+def from_python(text: str, file: str, problems: list[UsageError]) -> Node:
+    """The assignments of a Python file: a Node with a dict of Nodes. What is not allowed goes to `problems`."""
+    reader = _Python(file, problems)
     try:
-        return _Python(file).read(ast.parse(text))
+        return reader.read(ast.parse(text))
     except SyntaxError as error:
         raise UsageError(f"not Python: {error.msg}", where=f"{file}:{error.lineno or 1}") from None
     except (RecursionError, MemoryError, ValueError) as error:  # nested without end; a zero byte
@@ -137,10 +148,10 @@ def from_yaml(text: str, file: str) -> Node:
 
 
 class _Python:
-    """Reads one file; `names` are what its imports bind."""
+    """Reads one file; `names` are what its imports bind. A value that it refuses is Broken, and the rest is read."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, problems: list[UsageError]) -> None:
+        self.file, self.problems = file, problems
         self.names: dict[str, str] = {}
         self.found: dict[str, Node] = {}
 
@@ -155,27 +166,43 @@ class _Python:
 
     def read(self, tree: ast.Module) -> Node:
         for statement in tree.body:
-            if isinstance(statement, (ast.Import, ast.ImportFrom)):
-                self.bind(statement)
-            elif isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
-                self.assign(statement)
-            elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
-                raise self.refusal(statement.value if isinstance(statement, ast.Expr) else statement)
+            try:
+                self.statement(statement)
+            except UsageError as error:
+                self.problems.append(error)
         return Node(self.found, 1)
+
+    def statement(self, statement: ast.stmt) -> None:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            self.bind(statement)
+        elif isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
+            self.assign(statement)
+        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            raise self.refusal(statement.value if isinstance(statement, ast.Expr) else statement)
 
     def assign(self, statement: ast.Assign) -> None:
         for target in statement.targets:
             assert isinstance(target, ast.Name)
             if target.id in self.found:
                 raise self.error(statement, f"{target.id} is set twice", hint="")
-            self.found[target.id] = Node(self.node(statement.value).value, statement.lineno)
+            self.found[target.id] = Node(self.read_node(statement.value).value, statement.lineno)
+
+    def read_node(self, node: ast.expr) -> Node:
+        """`node`, with Broken for what is refused."""
+        try:
+            return self.node(node)
+        except UsageError as error:
+            self.problems.append(error)
+            return Node(Broken(), node.lineno)
 
     def bind(self, statement: ast.Import | ast.ImportFrom) -> None:
         if isinstance(statement, ast.Import):
             for alias in statement.names:
+                self.names[alias.asname or alias.name.partition(".")[0]] = REFUSED  # until it is allowed
                 self.allow(statement, alias.name)
                 self.names[alias.asname or "torch"] = alias.name if alias.asname else "torch"
             return
+        self.names |= {alias.asname or alias.name: REFUSED for alias in statement.names}
         self.allow(statement, "." * statement.level + (statement.module or ""))
         for alias in statement.names:
             if alias.name == "*":
@@ -193,12 +220,13 @@ class _Python:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             return Node(self.signed(node), node.lineno)
         if isinstance(node, (ast.List, ast.Tuple)):
-            items = [self.node(item) for item in node.elts]
+            items = [self.read_node(item) for item in node.elts]
             return Node(items if isinstance(node, ast.List) else tuple(items), node.lineno)
         if isinstance(node, ast.Dict):
             return Node(self.table(node), node.lineno)
         if isinstance(node, (ast.Name, ast.Attribute)):
-            return Node(self.dotted(node), node.lineno)
+            name = self.dotted(node)
+            return Node(Broken() if name.startswith(REFUSED) else name, node.lineno)
         raise self.refusal(node)
 
     def constant(self, node: ast.Constant) -> Any:
@@ -218,12 +246,12 @@ class _Python:
         made: dict[str, Node] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
-                raise self.error(
-                    key or node, f"a key of a dict must be text, got {ast.unparse(key) if key else '**'}", hint=""
-                )
+                what = f"a key of a dict must be text, got {ast.unparse(key) if key else '**'}"
+                self.problems.append(self.error(key or node, what, hint=""))
+                continue
             if key.value in made:
-                raise self.error(key, f"the key {key.value!r} is there twice", hint="")
-            made[key.value] = Node(self.node(value).value, key.lineno)
+                self.problems.append(self.error(key, f"the key {key.value!r} is there twice", hint=""))
+            made[key.value] = Node(self.read_node(value).value, key.lineno)
         return made
 
     def dotted(self, node: ast.expr) -> Dotted:

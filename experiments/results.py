@@ -28,7 +28,7 @@ class Files:
         lines = learner.progress.history
         epochs = [
             {
-                "epoch": line["epoch"],
+                "epoch": line["epoch"] - 1,  # counted from 0, as a loop over epochs does
                 "train_mse": line.get("train_mse", line["train_loss"]),  # not measured where it is the loss
                 "val_mse": line["val_mse"],
                 "lr": line["lr"],
@@ -55,7 +55,7 @@ class Files:
         train = learner.task.val_metrics(*learner.evaluator().score(split.train).judged())
         how = {key: content[key] for key in ("split_mode", "split_sizes", "val_ratio", "test_ratio") if key in content}
         return {
-            "best_epoch": content["best_epoch"],
+            "best_epoch": max(content["best_epoch"] - 1, 0),
             "val_mse": content["validation"]["mse"],
             "test_mse": content["mse"],
             "train_mse": train["mse"],

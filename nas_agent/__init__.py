@@ -13,6 +13,7 @@ if sys.argv[0] == "-m":  # `python -m nas_agent` looks in the working directory 
 from nas_agent.claims import claim_run
 from nas_agent.files import get_run_dir, load_history, load_metrics, save_history, save_metrics, snapshot_config
 from nas_agent.history import build_history_summary
+from nas_agent.models import build_model, load_run
 from nas_agent.records import RunInfo
 from nas_agent.state import add_run, get_best_run, get_recent_runs, load_agent_state, save_agent_state
 
@@ -20,6 +21,7 @@ __all__ = [
     "RunInfo",
     "add_run",
     "build_history_summary",
+    "build_model",
     "claim_run",
     "get_best_run",
     "get_recent_runs",
@@ -27,6 +29,7 @@ __all__ = [
     "load_agent_state",
     "load_history",
     "load_metrics",
+    "load_run",
     "save_agent_state",
     "save_history",
     "save_metrics",

@@ -25,6 +25,7 @@ from nas_agent import commands
 from nas_agent.claims import LEASE
 from nas_agent.files import RUNS
 from nas_agent.finalize import finalize
+from nas_agent.records import MAX_RUNS
 from nas_agent.study import COMPLETE, FAILED, PRUNED
 from run import guarded
 
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="base configuration: an experiment, .py or .yaml"
     )
-    init.add_argument("--max-runs", type=int, required=True, metavar="N", help="budget of runs")
+    init.add_argument("--max-runs", type=int, default=MAX_RUNS, metavar="N", help="budget of runs (default: 100)")
     init.add_argument("--max-seconds", type=SECONDS, metavar="S", help="budget of seconds, from the first claim")
     init.add_argument("--max-failures", type=int, metavar="N", help="failed runs in a row that stop the study")
     init.add_argument("--run-seconds", type=SECONDS, metavar="S", help="most seconds for one run")

@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from errors import ResourceError, UsageError, nearest
-from nas_agent.files import RUNS
 from nas_agent.journal import Event, happened
 from nas_agent.records import AgentState, RunInfo, as_run_id
-from nas_agent.study import ATTEMPTS, COMPLETE, FAILED, PRUNED, RUNNING, Run, Study, ended, opened, shown, view_of
+from nas_agent.study import (
+    ATTEMPTS,
+    COMPLETE,
+    FAILED,
+    PRUNED,
+    RUNNING,
+    Run,
+    Study,
+    begins,
+    ended,
+    opened,
+    shown,
+    view_of,
+)
 
 LEASE = 3600.0  # seconds that a claim lasts without a sign of life, by default
 
@@ -27,8 +39,10 @@ class Claim:
     proposal: dict[str, Any] | None = None
 
 
-def claim_run(where: str | os.PathLike[str] | AgentState = RUNS, *, lease: float = LEASE) -> str:
+def claim_run(where: str | os.PathLike[str] | AgentState | None = None, *, lease: float = LEASE) -> str:
     """Reserve the id of one run in a study (its folder, its agent_state.json, or a state loaded from it).
+
+    Without a place it is the study that `load_agent_state()` finds.
 
     No other process gets the id, and all processes together get `max_runs`. A run whose process was lost (no report and
     no `beat` for `lease` seconds) has failed; its id is handed out again first, at most twice. `add_run` and
@@ -39,7 +53,7 @@ def claim_run(where: str | os.PathLike[str] | AgentState = RUNS, *, lease: float
     ResourceError : the budget of the study is spent, or the disk is full.
     """
     remembered = vars(where)["memory"].view if isinstance(where, AgentState) and "memory" in vars(where) else None
-    view = remembered or view_of(RUNS if isinstance(where, AgentState) else where)
+    view = remembered or view_of(None if isinstance(where, AgentState) else where)
     return (reclaim(view, lease=lease) or claim(view, lease=lease)).run_id
 
 
@@ -60,7 +74,7 @@ def claim(
         made = Claim(study.next_id(), 1, proposal)
         if prepare is not None:
             prepare(made.run_id)
-        journal.write([_claimed(made, lease, begun)], shown)
+        journal.write([*begins(study), _claimed(made, lease, begun)], shown)
         return made
 
 

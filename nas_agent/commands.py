@@ -13,10 +13,10 @@ from typing import Any
 from errors import DataError, TsrunError, UsageError
 from experiments import config_file
 from nas_agent import claims, proposals, runner
-from nas_agent.files import get_run_dir, load_history, load_metrics, replacing, write_durably
+from nas_agent.files import load_history, load_metrics, replacing, run_dir, write_durably
 from nas_agent.history import build_history_summary
 from nas_agent.journal import happened
-from nas_agent.records import RunInfo, check_count
+from nas_agent.records import MAX_RUNS, RunInfo, check_count
 from nas_agent.study import COMPLETE, FAILED, PRUNED, STATUSES, Run, Study, opened, shown, view_of
 
 Answer = dict[str, Any]
@@ -28,7 +28,7 @@ def init(
     folder: Path,
     config: Path,
     *,
-    max_runs: int,
+    max_runs: int = MAX_RUNS,
     max_seconds: float | None = None,
     max_failures: int | None = None,
     run_seconds: float | None = None,
@@ -114,7 +114,7 @@ def config_of(folder: Path, run_id: str) -> Path:
 
 
 def _claimed(folder: Path, made: claims.Claim) -> Answer:
-    config, place = config_of(folder, made.run_id), get_run_dir(made.run_id, folder)
+    config, place = config_of(folder, made.run_id), run_dir(made.run_id, folder)
     return {"run_id": made.run_id, "attempt": made.attempt, "config": str(config), "directory": str(place)}
 
 
@@ -163,7 +163,7 @@ def _run(folder: Path, made: claims.Claim, timeout: float | None) -> Answer:
 
 def _report_files(folder: Path, run_id: str, attempt: int | None) -> None:
     """Report what an experiment left in its directory; without a result the run has failed."""
-    view, place = view_of(folder), get_run_dir(run_id, folder)
+    view, place = view_of(folder), run_dir(run_id, folder)
     try:
         metrics, history = load_metrics(place), load_history(place)
         info = RunInfo(run_id, metrics.get("val_mse"), metrics.get("test_mse"), build_history_summary(history))
@@ -198,7 +198,7 @@ def report(
     elif status not in (COMPLETE, PRUNED, FAILED):
         raise UsageError(f"takes complete, pruned or failed, got {status!r}", where="status")
     elif status == COMPLETE and metrics is None:
-        place = get_run_dir(run_id, folder)
+        place = run_dir(run_id, folder)
         load_metrics(place)  # a runner that forgot to write gets an error, and may report again
         _report_files(folder, run_id, attempt)
     else:
@@ -217,7 +217,7 @@ def curve(folder: Path, run_id: str) -> Answer:
     """The learning curve of a run: its history.json, and in words."""
     study = study_in(folder)
     claims.known(study, run_id)
-    history = load_history(get_run_dir(run_id, folder))
+    history = load_history(run_dir(run_id, folder))
     return {"run_id": run_id, "summary": build_history_summary(history), **history}
 
 

@@ -80,7 +80,18 @@ def read_json(path: Path) -> Any:
 
 
 def get_run_dir(run_id: str | int, runs: str | os.PathLike[str] = RUNS) -> Path:
-    """`runs/run_0000` for run `run_0000` or 0. Creates nothing: `run.py --tag` and the savers below do."""
+    """The folder of run `run_0000` or 0, `runs/run_0000`, which is made if it is not there.
+
+    An empty folder does not keep `run.py --tag run_0000` from its name. UsageError if it cannot be made.
+    """
+    place = run_dir(run_id, runs)
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def run_dir(run_id: str | int, runs: str | os.PathLike[str] = RUNS) -> Path:
+    """`get_run_dir` that makes nothing."""
     return Path(runs) / as_run_id(run_id)
 
 
@@ -150,8 +161,8 @@ def _load(where: Where, name: str) -> dict[str, Any]:
 def _file(where: Where, name: str) -> Path:
     """The file of a run, by the directory, by the path of the file, or by the run id."""
     if isinstance(where, int):
-        return get_run_dir(where) / name
+        return run_dir(where) / name
     if isinstance(where, str) and run_number(where) is not None and not Path(where).is_dir():
-        return get_run_dir(where) / name
+        return run_dir(where) / name
     path = Path(where)
     return path if re.fullmatch(r"\.(json|py|ya?ml)", path.suffix) and not path.is_dir() else path / name

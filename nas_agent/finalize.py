@@ -10,7 +10,7 @@ from errors import TsrunError, UsageError
 from experiments import config_file
 from nas_agent import proposals, runner
 from nas_agent.commands import base_of, study_in
-from nas_agent.files import get_run_dir, load_metrics, write_whole
+from nas_agent.files import load_metrics, run_dir, write_whole
 from nas_agent.journal import happened
 from nas_agent.study import Run, opened, shown, view_of
 
@@ -58,7 +58,7 @@ def _closed(folder: Path) -> Run:
 
 def _confirmed(folder: Path, tag: str, config: dict[str, Any], timeout: float | None) -> dict[str, Any]:
     """The metrics of one final run, trained now unless it exists."""
-    file, place = folder / "configs" / f"{tag}.py", get_run_dir(tag, folder)
+    file, place = folder / "configs" / f"{tag}.py", run_dir(tag, folder)
     text = config_file.to_text(config).encode()
     if not (place / "metrics.json").is_file() or not file.is_file() or file.read_bytes() != text:
         write_whole(file, text)

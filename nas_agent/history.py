@@ -38,7 +38,7 @@ def _rows(history: Any) -> tuple[list[Mapping[str, Any]], Any]:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
-    found = [(row.get("epoch", place), row.get(key)) for place, row in enumerate(rows, 1)]
+    found = [(row.get("epoch", place), row.get(key)) for place, row in enumerate(rows)]
     points = [(epoch, _number(value, f"{key} of epoch {epoch}")) for epoch, value in found if value is not None]
     return [(epoch, value) for epoch, value in points if math.isfinite(value)]
 

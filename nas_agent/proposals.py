@@ -15,7 +15,8 @@ from typing import Any
 import backbones
 from errors import UsageError, nearest
 from experiments import config_file
-from nas_agent import runner
+from nas_agent import runner, spaces
+from sources import datasets
 
 Plain = dict[str, Any]
 SECTIONS = {"model": "the network", "training": "how it learns", "data": "of this, only batch_size"}
@@ -34,14 +35,18 @@ SUGGESTED: dict[str, list[str | None]] = {  # classes that need no arguments of 
 def read_base(path: Path) -> Plain:
     """The base configuration of a study, {seed, data, model, training}, with the full path of its table.
 
+    What the file leaves out is as in a run of it: seed 42, the published ETTh1.
+
     Raises
     ------
     UsageError : it is not an experiment; the message says what is wrong, and where.
     """
-    plain = config_file.parse(path).plain()
-    csv = Path(plain["data"]["csv"]).expanduser()
-    if not csv.is_file():
-        raise UsageError(f"there is no table {plain['data']['csv']!r}", where=f"{path}, data['csv']")
+    plain = config_file.parse(path).whole()
+    if "csv" not in plain["data"]:
+        csv = datasets.fetch(config_file.PUBLISHED)
+    elif not (csv := Path(plain["data"]["csv"]).expanduser()).is_file():
+        hint = "without data['csv'] it is the published ETTh1, which is downloaded"
+        raise UsageError(f"there is no table {plain['data']['csv']!r}", where=f"{path}, data['csv']", hint=hint)
     return plain | {"data": plain["data"] | {"csv": str(csv.resolve())}}
 
 
@@ -138,32 +143,39 @@ def _training(base: Plain, given: Mapping[str, Any]) -> Plain:
 def space(base: Plain) -> Plain:
     """What a proposal may hold: for each key the type, the range, the value of the base, and values to start with."""
     backbone, training = config_file.backbone_of(base), base["training"]
+    searched = spaces.Suggestions(backbone)
     table = {key: row for key, row in backbones.hyper(backbone).items() if key not in config_file.DATA}
     params, most = training.get("optimizer_params", {}), training["max_epochs"]
-    learning = {key: _leaf(row, params.get(key)) for key, row in OPTIMIZER.items()}
-    epochs = _leaf({"default": most, "min": 1, "max": most, "help": "at most that of the base"}, most)
-    patience = _leaf({"default": 0, "min": 0, "help": config_file.TRAINING["patience"]["help"]}, training["patience"])
-    size = _leaf({"min": 1, **config_file.DATA["batch_size"]}, base["data"].get("batch_size"))
+    learning = {key: _leaf(row, params.get(key), searched.of(key)) for key, row in OPTIMIZER.items()}
+    row = {"default": most, "min": 1, "max": most, "help": "at most that of the base"}
+    epochs = _leaf(row, most, searched.of("epochs"))
+    row = {"default": 0, "min": 0, "help": config_file.TRAINING["patience"]["help"]}
+    patience = _leaf(row, training["patience"], searched.of("patience"))
+    row = {"min": 1, **config_file.DATA["batch_size"]}
+    size = _leaf(row, base["data"].get("batch_size"), searched.of("batch_size"))
+    steps = {"scheduler_params": schedule} if (schedule := searched.schedule(most)) else {}
     return {
         "model": {"backbone": {"type": "str", "base": backbone, "choices": list(backbones.names())}}
-        | {key: _leaf(row, base["model"].get(key)) for key, row in table.items()},
-        "training": {key: _class(key, training.get(key)) for key in SUGGESTED}
-        | {"optimizer_params": learning, "max_epochs": epochs, "patience": patience},
+        | {key: _leaf(row, base["model"].get(key), searched.of(f"model_args.{key}")) for key, row in table.items()},
+        "training": {key: _class(key, training.get(key), searched.classes(key)) for key in SUGGESTED}
+        | {"optimizer_params": learning, "max_epochs": epochs, "patience": patience, **steps},
         "data": {"batch_size": size},
     }
 
 
-def _class(key: str, value: str | None) -> Plain:
-    names = SUGGESTED[key] if value in SUGGESTED[key] else [value, *SUGGESTED[key]]
+def _class(key: str, value: str | None, searched: list[str | None]) -> Plain:
+    names = list(dict.fromkeys([value, *(searched or SUGGESTED[key])]))
     text = f"a class of torch.{config_file.CLASSES[key]}; another class than in the base starts with its own arguments"
     return {"type": "str", "base": value, "help": text, "suggest": names}
 
 
-def _leaf(row: Mapping[str, Any], value: Any) -> Plain:
-    """One key of the space, from a row of a table of hyperparameters and the value of the base."""
+def _leaf(row: Mapping[str, Any], value: Any, searched: list[Any]) -> Plain:
+    """One key of the space, from a row of a table of hyperparameters, the value of the base, and what is searched."""
     value = row["default"] if value is None else value
     given = {key: row[key] for key in ("min", "max", "choices", "help") if key in row}
-    return {"type": type(row["default"]).__name__, "base": value, **given, "suggest": _near(row, value)}
+    fit = [item for item in searched if row.get("min", item) <= item <= row.get("max", item)]
+    suggest = sorted({value, *fit}) if fit else _near(row, value)
+    return {"type": type(row["default"]).__name__, "base": value, **given, "suggest": suggest}
 
 
 def _near(row: Mapping[str, Any], value: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from errors import DataError, UsageError
 from metrics import clean_json
 
+MAX_RUNS = 100  # of a study that sets no other number
 RUN_KEYS = ("run_id", "val_mse", "test_mse", "history_summary", "accepted")
 _RUN_ID = re.compile(r"run_(\d{4,9})")
 
@@ -105,7 +106,7 @@ class AgentState(_Record):
     runs: list[RunInfo]
 
     def __init__(
-        self, max_runs: int | None = None, best_run_id: str | None = None, runs: Iterable[Mapping[str, Any]] = ()
+        self, max_runs: int | None = MAX_RUNS, best_run_id: str | None = None, runs: Iterable[Mapping[str, Any]] = ()
     ) -> None:
         made = [RunInfo.of(run, f"runs[{place}]") for place, run in enumerate(runs)]
         super().__init__(max_runs=check_count(max_runs, "max_runs"), best_run_id=best_run_id, runs=made)

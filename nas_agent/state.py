@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from errors import UsageError
-from nas_agent.files import RUNS
 from nas_agent.journal import Event, happened
 from nas_agent.records import AgentState, RunInfo, best_of, run_name, run_number
-from nas_agent.study import COMPLETE, FAILED, RUNNING, Study, ended, opened, shown, view_of
+from nas_agent.study import COMPLETE, FAILED, RUNNING, Study, begins, ended, opened, shown, view_of
 
 log = logging.getLogger("nas_agent")
 State = AgentState | dict[str, Any]
@@ -38,8 +37,10 @@ def _runs(state: State) -> list[RunInfo]:
     return [run if isinstance(run, RunInfo) else RunInfo.of(run) for run in state.get("runs", [])]
 
 
-def load_agent_state(path: Where = RUNS) -> AgentState:
-    """The state in `path`, a study's folder or its agent_state.json; an empty one if there is none.
+def load_agent_state(path: Where | None = None) -> AgentState:
+    """The state in `path`, a study's folder or its agent_state.json; an empty one of 100 runs if there is none.
+
+    Without `path` it is `./agent_state.json` if that is there, else the one in the folder `runs`.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def save_agent_state(state: State, path: Where | None = None) -> None:
         raise UsageError("save_agent_state takes the state first", hint="save_agent_state(state, path)")
     memory = _memory(state)
     view = memory.view if path is None else view_of(path)
-    view = view_of(RUNS) if view is None else view
+    view = view_of(None) if view is None else view
     if view != memory.view:  # another study, of which nothing is known
         memory = _Memory(undecided=memory.undecided)
     mine = state if isinstance(state, AgentState) else AgentState.of(state, "the state")
@@ -126,8 +127,8 @@ def save_agent_state(state: State, path: Where | None = None) -> None:
 
 def _changes(state: AgentState, memory: _Memory, study: Study) -> list[Event]:
     """The events that make `study` hold what this process did; `study` goes along."""
-    events: list[Event] = []
-    if state.max_runs not in (memory.max_runs, study.settings.get("max_runs")):
+    events = begins(study, state.max_runs)
+    if not events and state.max_runs not in (memory.max_runs, study.settings.get("max_runs")):
         events.append(happened("study", max_runs=state.max_runs))
     for run in _runs(state):
         if dict(run) == memory.seen.get(run.run_id):

@@ -14,9 +14,9 @@ from typing import Any
 
 from errors import DataError
 from metrics import clean_json
-from nas_agent.files import as_json, read_json
+from nas_agent.files import RUNS, as_json, read_json
 from nas_agent.journal import VIEW, Event, Journal, happened
-from nas_agent.records import AgentState, RunInfo, best_of, run_name, run_number
+from nas_agent.records import MAX_RUNS, AgentState, RunInfo, best_of, run_name, run_number
 
 log = logging.getLogger("nas_agent")
 RUNNING, COMPLETE, PRUNED, FAILED = STATUSES = ("running", "complete", "pruned", "failed")
@@ -145,7 +145,8 @@ class Study:
         """What agent_state.json shows: the runs that have ended."""
         best = self.best
         infos = [run.info for run in self.done()]
-        return AgentState(self.settings.get("max_runs"), None if best is None else best.run_id, infos)
+        most = self.settings.get("max_runs", None if self.settings or self.runs else MAX_RUNS)
+        return AgentState(most, None if best is None else best.run_id, infos)
 
     def left(self, now: float) -> dict[str, float | None]:
         """What is left of each budget; None for a budget without a limit."""
@@ -176,8 +177,15 @@ def ended(info: RunInfo, status: str, **more: Any) -> Event:
     return happened("ended", run=dict(info), status=status, **more)
 
 
-def view_of(where: str | os.PathLike[str]) -> Path:
-    """agent_state.json of a study's folder, or the JSON file itself."""
+def begins(study: Study, max_runs: int | None = MAX_RUNS) -> list[Event]:
+    """The first event of a study that has none yet: its budget of runs."""
+    return [] if study.settings or study.runs else [happened("study", max_runs=max_runs)]
+
+
+def view_of(where: str | os.PathLike[str] | None) -> Path:
+    """agent_state.json of a study's folder, or the JSON file itself; None: the one here, else the one in `runs`."""
+    if where is None:
+        return Path(VIEW) if Path(VIEW).is_file() else Path(RUNS) / VIEW
     path = Path(where)
     return path if path.suffix == ".json" and not path.is_dir() else path / VIEW
 

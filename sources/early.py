@@ -29,7 +29,7 @@ def look(config: RunConfig, flags: Sequence[Flag]) -> None:
     DataError : a file or a column is missing.
     UsageError : more files than a run may name, or flags that do not say how the file is written.
     """
-    paths = expand_paths(config.csv)
+    paths = expand_paths(config.csv if "csv" in config.given else ())  # a published set is downloaded where it is read
     expand_paths([config.npz] if config.npz else [], flag="--npz")
     kind = kind_of(flags, vars(config) | dict(config.options))
     if kind == "long" and paths and reader_of(paths[:1]) is readers.load(readers.DEFAULT):  # other formats take long

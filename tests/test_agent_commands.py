@@ -142,6 +142,11 @@ def test_a_base_that_is_none(tmp_path, text, said):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_study_has_a_hundred_runs_unless_it_is_said(tmp_path):
+    lay_table(tmp_path)
+    assert ask(tmp_path, "init", "--config", "base.py")["max_runs"] == 100
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -149,7 +154,6 @@ def test_a_base_that_is_none(tmp_path, text, said):
         (["--max-runs", "x"], "invalid int value"),
         (["--max-runs", "3", "--max-seconds", "nan"], "--max-seconds: takes a finite number"),
         (["--max-runs", "3", "--run-seconds", "0"], "--run-seconds: must be above 0"),
-        ([], "--max-runs"),
     ],
 )
 def test_bounds_that_are_none(tmp_path, words, said):
@@ -288,8 +292,21 @@ def test_every_suggestion_is_within_its_range(study):
         for value in leaf["suggest"]:
             assert type(value).__name__ == leaf["type"]
             assert leaf.get("min", value) <= value <= leaf.get("max", value)
-    assert space["model"]["d_model"]["suggest"] == [4, 8, 16] and space["training"]["max_epochs"]["suggest"] == [1, 2]
-    assert None in space["training"]["scheduler_class"]["suggest"]
+    searched = backbones.space("informer")
+    assert space["model"]["d_model"]["suggest"] == [8, *searched["model_args.d_model"]]  # the base, and search.py's
+    assert space["training"]["max_epochs"]["suggest"] == [1, 2]  # those of search.py are more than the base's
+    assert space["training"]["optimizer_params"]["lr"]["suggest"] == pytest.approx([1e-5, 1e-4, 1e-3])
+    schedulers, schedule = (space["training"][key] for key in ("scheduler_class", "scheduler_params"))
+    assert None in schedulers["suggest"] and "optim.lr_scheduler.StepLR" in schedulers["suggest"]
+    assert schedule["step_size"]["when"] == {"scheduler_class": ["optim.lr_scheduler.StepLR"]}
+    assert set(schedule) == {"step_size", "gamma", "T_max"}
+
+
+def test_suggestions_for_a_backbone_without_a_space_are_near_the_base():
+    base = {"data": {}, "model": {"backbone": "patchtst"}, "training": {"max_epochs": 4, "patience": 2}}
+    space = proposals.space(base)
+    assert space["training"]["max_epochs"]["suggest"] == [2, 4] and "scheduler_params" not in space["training"]
+    assert all(leaf["base"] in leaf["suggest"] for key, leaf in space["model"].items() if key != "backbone")
 
 
 def test_a_proposal_that_is_no_json(study, put):

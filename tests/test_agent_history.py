@@ -100,8 +100,9 @@ def test_numbers_of_other_libraries_are_numbers():
 
 def test_a_run_is_found_by_its_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert str(get_run_dir("run_0007")) == str(get_run_dir(7)) == "runs/run_0007"
     assert not (tmp_path / "runs").exists()
+    assert str(get_run_dir("run_0007")) == str(get_run_dir(7)) == "runs/run_0007"
+    assert (tmp_path / "runs" / "run_0007").is_dir()
     save_metrics({"val_mse": 0.5}, "run_0007")
     assert load_metrics(7) == load_metrics(get_run_dir(7)) == {"val_mse": 0.5}
     assert load_metrics("runs/run_0007") == load_metrics("runs/run_0007/metrics.json")

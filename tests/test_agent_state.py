@@ -58,15 +58,41 @@ ADD = """
 """
 
 
+def test_a_state_in_the_working_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = {"run_id": "run_0000", "val_mse": 0.5, "test_mse": 0.6, "history_summary": "", "accepted": True}
+    old = {"max_runs": None, "best_run_id": "run_0000", "runs": [run]}
+    (tmp_path / "agent_state.json").write_text(json.dumps(old))
+    state = load_agent_state()
+    assert state.max_runs is None and [one.run_id for one in state.runs] == ["run_0000"]
+    assert claim_run() == "run_0001" and not (tmp_path / "runs").exists()
+    add_run(state, RunInfo("run_0001", 0.4, 0.5))
+    save_agent_state(state)
+    assert [one["run_id"] for one in shown(tmp_path)["runs"]] == ["run_0000", "run_0001"]
+
+
+def test_a_study_without_a_budget_stays_without(tmp_path, caplog):
+    """One that an older version began has no event with its budget, and its file says null."""
+    state = load_agent_state(tmp_path)
+    add_run(state, RunInfo("run_0000", 0.5))
+    save_agent_state(state)
+    journal = tmp_path / "runs.jsonl"
+    kept = [line for line in journal.read_text().splitlines() if '"event": "study"' not in line]
+    assert len(kept) == 1
+    journal.write_text(kept[0] + "\n")
+    (tmp_path / "agent_state.json").write_text(json.dumps(shown(tmp_path) | {"max_runs": None}, indent=2) + "\n")
+    assert load_agent_state(tmp_path).max_runs is None and not caplog.records
+
+
 def test_the_five_lines(tmp_path):
     """The script that the issue has in mind, with its own words."""
     path = tmp_path / "agent_state.json"
     state = load_agent_state(path)
-    assert state == {"max_runs": None, "best_run_id": None, "runs": []}
+    assert state == {"max_runs": 100, "best_run_id": None, "runs": []}
     add_run(state, RunInfo("run_0000", 0.5, 0.6, "3 epochs.", True))
     save_agent_state(state, path)
     run = {"run_id": "run_0000", "val_mse": 0.5, "test_mse": 0.6, "history_summary": "3 epochs.", "accepted": True}
-    assert shown(tmp_path) == {"max_runs": None, "best_run_id": "run_0000", "runs": [run]}
+    assert shown(tmp_path) == {"max_runs": 100, "best_run_id": "run_0000", "runs": [run]}
     again = load_agent_state(tmp_path)
     assert again == state and again.runs[0].val_mse == again["runs"][0]["val_mse"] == 0.5
     assert get_best_run(again).run_id == again.best_run_id == "run_0000"
@@ -75,7 +101,8 @@ def test_the_five_lines(tmp_path):
 
 def test_exactly_the_public_names():
     names = """load_agent_state save_agent_state add_run get_best_run get_recent_runs RunInfo save_metrics load_metrics
-        save_history load_history build_history_summary get_run_dir snapshot_config claim_run""".split()
+        save_history load_history build_history_summary get_run_dir snapshot_config claim_run
+        build_model load_run""".split()
     assert sorted(nas_agent.__all__) == sorted(names) and all(hasattr(nas_agent, name) for name in names)
 
 

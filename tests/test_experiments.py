@@ -19,7 +19,7 @@ import yaml
 import checkpoint
 import cli
 from errors import UsageError
-from experiments import config_file
+from experiments import as_run, config_file
 from rundir import RunDir
 
 from . import forkserver
@@ -147,12 +147,12 @@ def test_the_history_says_every_epoch(finished):
     history = strict(finished / "runs/run_0000/history.json")
     assert list(history) == ["best_epoch", "epochs"]
     assert [list(line) for line in history["epochs"]] == [["epoch", "train_mse", "val_mse", "lr"]] * 3
-    assert [line["epoch"] for line in history["epochs"]] == [1, 2, 3]
+    assert [line["epoch"] for line in history["epochs"]] == [0, 1, 2]  # as `for epoch in range(3)` counts
     rates = [0.003 * 0.5 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(3)]
     assert [line["lr"] for line in history["epochs"]] == pytest.approx(rates)
     values = [line["val_mse"] for line in history["epochs"]]
     metrics = metrics_of(finished)
-    assert history["best_epoch"] == metrics["best_epoch"] == 1 + int(np.argmin(values))
+    assert history["best_epoch"] == metrics["best_epoch"] == int(np.argmin(values))
     assert metrics["val_mse"] == pytest.approx(min(values), rel=1e-6)
 
 
@@ -309,7 +309,7 @@ def test_what_is_left_out_is_what_users_of_informer_expect(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     least = {"seed": 1, "data": {"csv": "a.csv"}, "model": {}, "training": SMALL["training"]}
     least["training"] = {k: v for k, v in least["training"].items() if not k.startswith("scheduler")}
-    flags = config_file.settings(config_file.parse_text(config_file.to_text(least)))
+    flags = as_run.settings(config_file.parse_text(config_file.to_text(least)))
     assert (flags["context_len"], flags["horizon"], flags["batch_size"]) == (96, 24, 32)
     assert flags["model_args"] == {"label_len": 48} and flags["backbone"] == "informer"
     assert flags["features"] == "S" and list(flags["target"]) == ["OT"] and flags["time_col"] == "date"
@@ -327,7 +327,7 @@ def test_what_is_left_out_is_what_users_of_informer_expect(tmp_path, monkeypatch
 def test_a_split_of_the_users_own(tmp_path, monkeypatch, split, flags):
     monkeypatch.chdir(tmp_path)
     text = config_file.to_text(changed("data", "split", split))
-    assert config_file.settings(config_file.parse_text(text)).items() >= flags.items()
+    assert as_run.settings(config_file.parse_text(text)).items() >= flags.items()
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_other_ways_to_name_a_class(imports, optimizer, loss):
     text = text.replace("optim.AdamW", optimizer).replace("nn.MSELoss", loss)
     text = text.replace(", 'betas': (0.9, 0.98)", "").replace("optim.lr_scheduler.CosineAnnealingLR", "None")
     text = text.replace("'scheduler_params': {'T_max': 4},", "")
-    got = config_file.settings(config_file.parse_text(text))
+    got = as_run.settings(config_file.parse_text(text))
     assert (got["optimizer"], got["loss"], got["scheduler"]) == ("SGD", "L1Loss", "none")
 
 
@@ -438,11 +438,9 @@ def test_other_ways_to_name_a_class(imports, optimizer, loss):
             "config.py:8: training['scheduler_params'] needs",
         ),
         # keys and values
-        ("seed = 42", "", "config.py:1: seed is missing"),
         ("seed", "sed", "there is no setting 'sed' (did you mean seed?)"),
         ("42", "-1", "config.py:3: seed must be 0 or more, got -1"),
         ("42", "True", "config.py:3: seed takes a whole number, got True"),
-        ('"csv": "ETTh1.csv", ', "", "config.py:4: data['csv'] is missing"),
         ('"csv"', '"csvv"', "config.py:4: data has no key 'csvv' (did you mean csv?)"),
         ('"batch_size": 32', '"device": "cuda"', "config.py:4: data has no key 'device'"),
         ('"seq_len": 96', '"seq_len": "96"', "config.py:4: data['seq_len'] takes a whole number, got '96'"),
@@ -472,6 +470,72 @@ def test_mistakes_are_named_with_their_line(tmp_path, monkeypatch, old, new, tex
     assert old in ISSUE
     assert text in problem(ISSUE.replace(old, new))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_with_model_and_training_alone_takes_the_published_table(tmp_path, shared):
+    """Seed 42, ETTh1, batches of 32: told at the start, and in the manifest."""
+    (tmp_path / "data" / "ett").mkdir(parents=True)
+    (tmp_path / "data" / "ett" / "ETTh1.csv").symlink_to(shared / "ett" / "ETTh1.csv")
+    (tmp_path / "config.py").write_text(config_file.to_text({key: LINEAR[key] for key in ("model", "training")}))
+    done = go(tmp_path, "--config config.py --tag a --dry-run --json")
+    windows = {"train": 8640 - 96 - 23, "val": 2880 - 23, "test": 2880 - 23}
+    assert done.code == 0 and json.loads(done.out)["windows"] == windows
+    told = "has no seed, data['csv'], data['batch_size']: seed 42, the published ETTh1 (--dataset etth1), batches of 32"
+    assert told in done.err
+    got = as_run.settings(config_file.parse(tmp_path / "config.py"))
+    assert (got["seed"], got["dataset"], got["batch_size"], got["target"]) == (42, "etth1", 32, ("OT",))
+
+
+def test_a_published_set_goes_with_a_file(tmp_path, table, shared, monkeypatch):
+    lay(tmp_path, table, changed("data", "split", [0.6, 0.2, 0.2]))
+    monkeypatch.chdir(tmp_path)
+    got = cli.parse("--config config.py --tag a --dataset etth2".split())
+    assert got.csv == ("data/ett/ETTh2.csv",) and got.options["target"] == ("OT",) and not got.split_sizes
+    assert got.notes == ("ett.csv is not read: --dataset etth2 is",)
+    (tmp_path / "config.py").write_text(config_file.to_text(changed("data", "csv", "gone.csv")))
+    missing = go(tmp_path, "--config config.py --tag a")
+    assert missing.code == 3 and "config.py:6: files not found: 'gone.csv'" in missing.err
+    assert "hint: --dataset etth1 takes the published ETTh1 in its place" in missing.err
+
+
+def test_a_missing_table_and_all_other_mistakes_come_at_once(tmp_path, table):
+    """Of the file's syntax, its keys, its classes, its sizes, its table, and of the command line."""
+    text = ISSUE.replace("import torch.nn as nn", "import torch.nn as nn\nimport os").replace(
+        "optim.Adam,", "optim.Adm,"
+    )
+    text = text.replace('"n_heads": 4', '"n_heads": 5').replace("nn.MSELoss", "nn.MSLoss").replace("42", "40 + 2")
+    done = go(lay(tmp_path, table, text), "--config config.py --epochs 3")
+    assert done.code == 2 and "8 problems:" in done.err
+    for said in (
+        "--epochs does not go with",
+        "--tag NAME is required",
+        "config.py:3: import of 'os'",
+        "config.py:4: arithmetic",
+        "config.py:5: files not found: 'ETTh1.csv'",
+        "config.py:6: model: d_model 256 does not split into 5 heads",
+        "has no optimizer 'Adm'",
+        "has no criterion 'MSLoss'",
+    ):
+        assert said in done.err
+    assert done.err.count("not known") == 0
+
+
+def test_what_a_refused_import_binds_is_reported_once():
+    assert problem(ISSUE.replace("import torch.nn as nn", "import torch.nn.functional as nn")).count("config.py:") == 1
+
+
+def test_both_columns_that_are_not_there_are_named(tmp_path, table):
+    two = changed("data", "target", "OTT") | {}
+    two["data"]["time_col"] = "day"
+    done = go(lay(tmp_path, table, two), "--config config.py --tag a")
+    assert done.code == 2 and "no column 'OTT'" in done.err and "no column 'day'" in done.err
+
+
+def test_an_empty_folder_of_that_name_is_free(tmp_path, table):
+    lay(tmp_path, table, LINEAR)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    assert go(tmp_path, "--config config.py --tag a").code == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
 
 
 def test_all_mistakes_come_at_once():

@@ -1,0 +1,147 @@
+"""An experiment as a run: its file turned into flags of `--mode train --task forecast`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import backbones
+from config import Flag, convert, table_flags
+from errors import DataError, nearest
+from experiments.config_file import DATA, PUBLISHED, USUAL, Experiment, backbone_of, optimizer_flags
+from experiments.literals import Node
+
+ETT = b"date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
+PRESETS = {17420: "etth", 69680: "ettm"}  # rows of the published sets: those of hours, those of quarters
+MISSING = f"--dataset {PUBLISHED} takes the published ETTh1 in its place, and downloads it"
+
+
+def dataset_of(experiment: Experiment, given: str) -> str:
+    """The published set that an experiment is about: the one of `--dataset`, or ETTh1 where its file names no table."""
+    return given or ("" if _data_of(experiment)["csv"] else PUBLISHED)
+
+
+def told(experiment: Experiment, dataset: str) -> list[str]:
+    """What is said of an experiment that leaves out the seed, the table or the batch size, or whose table is not read.
+
+    Parameters
+    ----------
+    experiment : its file.
+    dataset : of `--dataset`; empty if that was not given.
+    """
+    data = experiment.tree.value.get("data", Node({}, 1)).value
+    usual = {"seed": f"seed {USUAL['seed']}"} if "seed" not in experiment.tree.value else {}
+    if "csv" not in data and not dataset:
+        usual["data['csv']"] = f"the published ETTh1 (--dataset {PUBLISHED})"
+    if "batch_size" not in data:
+        usual["data['batch_size']"] = f"batches of {DATA['batch_size']['default']}"
+    notes = [f"{experiment.file} has no {', '.join(usual)}: {', '.join(usual.values())}"] if usual else []
+    if dataset and "csv" in data:
+        notes.append(f"{data['csv'].plain()} is not read: --dataset {dataset} is")
+    return notes
+
+
+def data_problems(experiment: Experiment, dataset: str) -> list[str]:
+    """A table that is missing, or that lacks a column, FILE:LINE: TEXT; [] where a published set is read."""
+    data = _data_of(experiment)
+    if dataset:
+        return []
+    if not Path(data["csv"]).expanduser().is_file():
+        return [f"{experiment.at('data', 'csv')}: {_no_file(data['csv'])} ({MISSING})"]
+    header, _ = _table(data["csv"])
+    columns = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
+    named = {"time_col": [data["time_col"]], "target": [] if data["features"] == "M" else data["target"]}
+    problems = []
+    for key, names in named.items():
+        for name in names:
+            if header and name not in columns:
+                hint = nearest(name, columns) or f"its columns are {', '.join(columns[:12])}"
+                where = experiment.at("data", key)
+                problems.append(f"{where}: {data['csv']} has no column {name!r} (data[{key!r}]) ({hint})")
+    return problems
+
+
+def check_table(experiment: Experiment, dataset: str) -> None:
+    """DataError where the table of an experiment is missing, which is no mistake of its file."""
+    csv = _data_of(experiment)["csv"]
+    if not dataset and not Path(csv).expanduser().is_file():
+        raise DataError(_no_file(csv), where=experiment.at("data", "csv"), hint=MISSING)
+
+
+def _no_file(csv: str) -> str:
+    return f"files not found: {csv!r}"
+
+
+def _data_of(experiment: Experiment) -> dict[str, Any]:
+    """The data section with its defaults; the default, too, in the place of a value that is a mistake."""
+    section = experiment.tree.value.get("data", Node({}, 1))
+    given = section.value if isinstance(section.value, dict) else {}
+    return {flag.name: _taken(flag, given.get(flag.name)) for flag in table_flags(DATA, "data")}
+
+
+def _taken(flag: Flag, node: Node | None) -> Any:
+    try:
+        return flag.default if node is None or node.broken else convert(flag, node.plain())
+    except ValueError:
+        return flag.default
+
+
+def settings(experiment: Experiment, dataset: str = "") -> dict[str, Any]:
+    """The experiment as flags of `--mode train --task forecast`; its table is `dataset` where that is given."""
+    plain, dataset = experiment.whole(), dataset_of(experiment, dataset)
+    data, training, backbone = _data_of(experiment), plain["training"], backbone_of(plain)
+    args = {key: value for key, value in plain["model"].items() if key != "backbone"}
+    if "label_len" in backbones.hyper(backbone):
+        args["label_len"] = min(data["label_len"], data["seq_len"])
+    scheduler = (training.get("scheduler_class") or "none").rpartition(".")[2]
+    optimizer = training["optimizer_class"].rpartition(".")[2]
+    return {
+        "mode": "train",
+        "task": "forecast",
+        **({"dataset": dataset} if dataset else {"csv": [data["csv"]]}),
+        "time_col": data["time_col"],
+        "features": data["features"],
+        "context_len": data["seq_len"],
+        "horizon": data["pred_len"],
+        "batch_size": data["batch_size"],
+        **({} if data["features"] == "M" else {"target": data["target"]}),
+        **_split(data, dataset),
+        "seed": plain["seed"],
+        "backbone": backbone,
+        "model_args": args,
+        "optimizer": optimizer,
+        **optimizer_flags(optimizer, training.get("optimizer_params", {})),
+        "scheduler": scheduler,
+        "scheduler_args": training.get("scheduler_params", {}),
+        "loss": training["criterion_class"].rpartition(".")[2],
+        "epochs": training["max_epochs"],
+        "patience": training["patience"],
+        "clip": 0.0,  # a loop in plain torch has none, and the file has no key for it
+        "plots": False,
+        "out": "runs",
+    }
+
+
+def _split(data: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """The split as flags: the given one, the published one for the ETT files, else 0.7, 0.1 and 0.2 in time."""
+    parts = data["split"]
+    if parts and abs(sum(parts) - 1) <= 1e-6:
+        shares = {"val_ratio": parts[1], "test_ratio": parts[2]}
+        return shares | ({"split_sizes": []} if dataset else {})  # in place of the published sizes
+    if parts:
+        return {"split_sizes": [int(part) for part in parts]}
+    if dataset:
+        return {}
+    header, rows = _table(data["csv"])
+    known = header.strip() == ETT and rows in PRESETS
+    return {"preset": PRESETS[rows]} if known else {"val_ratio": 0.1, "test_ratio": 0.2}
+
+
+def _table(path: str) -> tuple[bytes, int]:
+    """(first line of a file, number of non-empty lines after it); (b"", 0) if it cannot be read."""
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            return file.readline(), sum(1 for line in file if line.strip())
+    except OSError:
+        return b"", 0
