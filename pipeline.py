@@ -190,7 +190,9 @@ def _made_up(run_data: RunData) -> dict[str, Any]:
     counts = np.bincount(row, targets.filled.sum(axis=0), minlength=series.n_rows).astype(int)
     of, rows = len(targets.names) * series.lengths, np.flatnonzero(counts)
     few = [f"{series.rows[r]} ({counts[r]:,} of {of[r]:,} values)" for r in rows[: splits.FEW]]
-    why = f"what --nan {run_data.config.nan} made up may be input and is never scored"
+    policy = run_data.config.nan
+    made = "what stands for missing lines" if policy == "error" else f"what --nan {policy} made up"
+    why = f"{made} may be input and is never scored"
     return {"rows": len(rows), "names": few, "why": why}
 
 
@@ -262,6 +264,7 @@ def learn(
     folds = dataset.make_splits(run_data)
     if config.split_mode == "rolling" and len(folds) == 1:
         log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
+    data.tell(splits.told(folds[-1], run_data.series.n_rows))
     _tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
     out = place or config.out

@@ -77,6 +77,8 @@ class Inference:
             return None
         if "rows" in self.start.split:
             return splits.of_rows(self.run_data.judged, self.start.split, self.run_data.series.n_rows)
+        if "cuts" in self.start.split:
+            return splits.of_cuts(self.run_data.judged, self.run_data.series.offsets, self.start.split)
         return dataset.make_splits(self.run_data)[-1]
 
     def index_of(self, split: str) -> Index:

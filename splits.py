@@ -18,6 +18,7 @@ from windows import Index
 
 NAMES = ("train", "val", "test")
 FEW = 5  # rows that a message names
+FEW_WINDOWS = 8  # a part with fewer is sized in whole horizons
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,24 @@ class Split:
         assert name in NAMES, name
         index: Index = vars(self)[name]
         return index
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """How N rows are cut in time, int64 [N] each: steps of validation and of test, and where test ends.
+
+    `whole` [N] marks the rows with a part of whole horizons in place of a share.
+    """
+
+    val: np.ndarray
+    test: np.ndarray
+    end: np.ndarray
+    whole: np.ndarray | None = None
+
+    @property
+    def back(self) -> np.ndarray:
+        """Steps from one rolling fold to the next, [N]."""
+        return np.where(self.test > 0, self.test, self.val)
 
 
 def make(
@@ -83,7 +102,8 @@ def make(
     else:
         if index.shift is None:
             raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
-        built = [_by_time(index, offsets, val_ratio, test_ratio, gap, folds - 1 - k, sizes) for k in range(folds)]
+        parts = _parts(index, offsets, (val_ratio, test_ratio), folds, gap, sizes)
+        built = [_by_time(index, offsets, parts, gap, folds - 1 - k) for k in range(folds)]
         fold = [{"fold": k} if folds > 1 else {} for k in range(folds)]
         built = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(built)]
     for split in built:
@@ -154,34 +174,75 @@ def of_rows(index: Index, how: dict[str, Any], n_rows: int) -> Split:
     return Split(train, val, test, how)
 
 
-def _by_time(
+def _parts(
     index: Index,
     offsets: np.ndarray,
-    val_ratio: float,
-    test_ratio: float,
+    ratios: tuple[float, float],
+    folds: int,
     gap: int,
-    folds_back: int,
-    sizes: Sequence[int] = (),
-) -> Split:
-    """Cut every row at the same shares of its length, `folds_back` test (or val) parts before its end."""
+    sizes: Sequence[int],
+) -> Parts:
+    """How each of N rows is cut: by `sizes` of train, val and test, or the `ratios` of val and test.
+
+    Where a ratio would leave fewer than FEW_WINDOWS windows of a horizon, its part is of whole horizons, in the rows
+    that are long enough for that.
+    """
     length = np.diff(offsets)
-    n_val = np.maximum(np.round(val_ratio * length).astype(np.int64), 1)
-    n_test = np.maximum(np.round(test_ratio * length).astype(np.int64), 1) if test_ratio else 0 * length
     if sizes:
         if sum(sizes) > length.min():
             what = f"{' + '.join(map(str, sizes))} = {sum(sizes)} steps, and the shortest row has {length.min()}"
             raise DataError(what, where="--split-sizes")
-        n_val, n_test = (np.full_like(length, size) for size in sizes[1:])
-        length = np.full_like(length, sum(sizes))
-    end = length - folds_back * np.where(n_test > 0, n_test, n_val)
-    test_from = end - n_test
-    val_from = test_from - n_val
-    begin = offsets[:-1]
+        val, test = (np.full_like(length, size) for size in sizes[1:])
+        return Parts(val, test, np.full_like(length, sum(sizes)))
+    val, test = (np.maximum(np.round(ratio * length).astype(np.int64), 1) for ratio in ratios)
+    shares = Parts(val, test if ratios[1] else 0 * length, length)
+    if index.shift is None or index.shift < index.length or index.horizon == 1:
+        return shares  # the target is in the window, or one step, of which any share holds some
+    cut = _by_time(index, offsets, shares, gap, 0)
+    val, test = (
+        _whole(share, index.horizon) if share.any() and len(cut[name]) < FEW_WINDOWS else share
+        for share, name in ((shares.val, "val"), (shares.test, "test"))
+    )
+    more = Parts(val, test, length)
+    needed = index.span + more.val + more.test + (folds - 1) * more.back + (1 + (more.test > 0)) * gap
+    fits = (needed <= length) & ((more.val != shares.val) | (more.test != shares.test))
+    val, test = (np.where(fits, one, other) for one, other in ((more.val, shares.val), (more.test, shares.test)))
+    return Parts(val, test, length, fits)
+
+
+def _whole(share: np.ndarray, horizon: int) -> np.ndarray:
+    """The number of steps of whole horizons, one or more, that is nearest to a share [N]."""
+    steps: np.ndarray = np.maximum((share + horizon // 2) // horizon, 1) * horizon
+    return steps
+
+
+def _by_time(index: Index, offsets: np.ndarray, parts: Parts, gap: int, folds_back: int) -> Split:
+    """Cut every row into its parts, `folds_back` test (or val) parts before its end."""
+    end = parts.end - folds_back * parts.back
+    test_from = end - parts.test
+    cuts = {"val_from": test_from - parts.val, "test_from": test_from, "end": end}
+    how: dict[str, Any] = {"gap": gap, "cuts": {name: _one_or_all(values) for name, values in cuts.items()}}
+    if parts.whole is not None and parts.whole.any():
+        how["whole_horizons"] = int(parts.whole.sum())
+    return of_cuts(index, offsets, how)
+
+
+def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any]) -> Split:
+    """The split in time of an earlier run, by its cuts.
+
+    Parameters
+    ----------
+    index : all windows.
+    offsets : int64 [N + 1], where each row begins and ends.
+    how : the `how` of that split: the gap, and {"val_from", "test_from", "end"} within each row.
+    """
+    begin, gap = offsets[:-1], how["gap"]
+    cuts = {name: np.broadcast_to(np.asarray(cut, np.int64), begin.shape) for name, cut in how["cuts"].items()}
+    val_from, test_from, end = cuts["val_from"], cuts["test_from"], cuts["end"]
     train = index.with_target_in(begin, begin + np.maximum(val_from - gap, 0))
-    val = index.with_target_in(begin + np.maximum(val_from, 0), begin + np.maximum(test_from - gap * (n_test > 0), 0))
+    until = test_from - gap * (end > test_from)
+    val = index.with_target_in(begin + np.maximum(val_from, 0), begin + np.maximum(until, 0))
     test = index.with_target_in(begin + np.maximum(test_from, 0), begin + np.maximum(end, 0))
-    cuts = {"val_from": val_from, "test_from": test_from, "end": end}
-    how = {"gap": gap, "cuts": {name: _one_or_all(values) for name, values in cuts.items()}}
     return Split(train, val, test, how)
 
 
@@ -200,6 +261,16 @@ def _check_sizes(split: Split, tested: bool) -> None:
             where=f"--split-mode {split.how['mode']}",
             hint="longer parts (--val-ratio, --test-ratio, --split-sizes), fewer --folds, a shorter --gap or window",
         )
+
+
+def told(split: Split, n_rows: int) -> list[str]:
+    """What must be said of how a split was made: that parts are of whole horizons in some of the N rows."""
+    if "whole_horizons" not in split.how:
+        return []
+    sizes = ", ".join(f"{name} {len(split[name]):,}" for name in NAMES)
+    rows = "the series is" if n_rows == 1 else f"{split.how['whole_horizons']:,} of {n_rows:,} series are"
+    what = f"{rows} short: validation and test have whole horizons of {split.train.horizon} steps in place of shares"
+    return [f"{what} (windows: {sizes})"]
 
 
 def overlap(split: Split, total: int) -> int:

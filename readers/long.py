@@ -14,6 +14,7 @@ from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_file
 from readers.counts import steps_counted
 from readers.dialect import Dialect
+from readers.mending import mended
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
@@ -96,7 +97,7 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     if steps_counted(rows, resample=resample, tz=tz):
         check_lengths(rows)
     else:
-        rows, clock, notes = _on_clock(rows, target, tz)
+        rows, clock, notes = _on_clock(rows, target, tz, nan)
     rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
     gaps, filled = _fill(rows, channels, nan)
     values = narrowed(rows.values, rows.offsets)
@@ -115,16 +116,25 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     )
 
 
-def _on_clock(rows: Rows, target: Clock | None, tz: str) -> tuple[Rows, Clock, list[str]]:
+def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows, Clock, list[str]]:
     """The rows in order and on a clock, that of --resample or else their own; and notes."""
     rows, notes = set_zone(rows, tz)
-    check_order(rows, averaged=target is not None)
     if target:
+        check_order(rows, averaged=True)
         target = replace(target, tz=rows.tz)
         rows, means = average(rows, target)
-        notes += means
-    check_lengths(rows)
-    return rows, target or common_clock(rows), notes
+        check_lengths(rows)
+        return rows, target, notes + means
+    try:
+        check_order(rows, averaged=False)
+        check_lengths(rows)
+        return rows, common_clock(rows), notes
+    except DataError:
+        made = mended(rows, nan)
+        if made is None:
+            raise
+    check_lengths(made[0])
+    return made[0], common_clock(made[0]), notes + made[1]
 
 
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect) -> list[LongFile]:
@@ -211,6 +221,7 @@ def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
         times=rows.times[keep],
         offsets=np.concatenate([[0], np.cumsum(counts)]),
         records=None if rows.records is None else rows.records[keep],
+        made=None if rows.made is None else rows.made[keep],
     )
     return cut, after
 
@@ -222,7 +233,7 @@ def _fill(rows: Rows, channels: Sequence[str], policy: str) -> tuple[list[str], 
     """
     counts = count_gaps(rows.values)
     if not any(counts):
-        return [], None
+        return [], None if rows.made is None else np.repeat(rows.made[None], len(channels), axis=0)
     finite = np.isfinite(rows.values).all(axis=0)
     if policy == "error":
         at = int(np.argmin(finite))

@@ -29,6 +29,7 @@ class Rows:
     """N rows one after the other: values float [C, total], times int64 [total], offsets int64 [N+1].
 
     `of` [N] is the file of each row, `records` [total] the line in it; None where steps are resampled, not lines.
+    `made` [total] marks the steps that stand for a missing line; None where there are none.
     """
 
     values: np.ndarray
@@ -38,6 +39,7 @@ class Rows:
     of: tuple[LongFile, ...]
     records: np.ndarray | None
     tz: str = ""
+    made: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -191,7 +193,7 @@ def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
         hint = "--sort sorts the lines by time"
     elif rows.of[0].ids is None:
         hint += "; --id-col names the column that distinguishes several series of a file"
-    change = _clock_change(rows, at, _usual(np.diff(rows.times[start:end])))
+    change = clock_change(rows, at, usual_step(np.diff(rows.times[start:end])))
     raise DataError(what, where=rows.locate(at), hint=change or hint)
 
 
@@ -214,8 +216,8 @@ def _doubled(rows: Rows, steps: np.ndarray) -> bool:
     if rows.tz or not 0 < len(at) <= MOST_DOUBLED:
         return False
     spans = rows.spans()
-    usual = {row: _usual(np.diff(rows.times[slice(*spans[row])])) for row in {rows.row(k) for k in at.tolist()}}
-    return all(_clock_change(rows, k, usual[rows.row(k)]) for k in at.tolist())
+    usual = {row: usual_step(np.diff(rows.times[slice(*spans[row])])) for row in {rows.row(k) for k in at.tolist()}}
+    return all(clock_change(rows, k, usual[rows.row(k)]) for k in at.tolist())
 
 
 def check_lengths(rows: Rows) -> None:
@@ -272,12 +274,12 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
     """For a row that is not regular: the first step that is not the usual one."""
     times = rows.times[start:end]
     steps = np.diff(times)
-    if _usual(steps) >= DAY:
+    if usual_step(steps) >= DAY:
         steps = np.diff(Clock("D", rows.tz).wall(times))
-    usual = _usual(steps)
+    usual = usual_step(steps)
     heads = (infer_clock(times[:size], rows.tz) for size in HEADS)
     named = next((head for head in heads if head and head.named), None)
-    if usual == DAY and _no_weekend(Clock("D", rows.tz).wall(times)):
+    if usual == DAY and no_weekend(Clock("D", rows.tz).wall(times)):
         named = Clock("B", rows.tz)
     clock = named or Clock(fixed_freq(usual), rows.tz)
     if named:
@@ -293,11 +295,11 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
     long = next((Clock(freq) for low, high, freq in MONTHS if low <= days <= high), clock)
     better = span(clock.by_beginning if named else long)
     hint = f"--resample {better} makes the steps regular; a step without a line is then a missing value (--nan)"
-    change = _clock_change(rows, start + at + 1, usual)
+    change = clock_change(rows, start + at + 1, usual)
     return DataError(what, where=rows.locate(start + at + 1), hint=f"{change}; {hint}" if change else hint)
 
 
-def _no_weekend(wall: np.ndarray) -> bool:
+def no_weekend(wall: np.ndarray) -> bool:
     """Whether none of some days is a Saturday or a Sunday, though they are more than a week's."""
     return len(wall) > 5 and bool(((wall // DAY + 3) % 7 < 5).all())
 
@@ -315,13 +317,13 @@ def line_steps(rows: Rows) -> np.ndarray:
     return np.delete(np.diff(rows.times), rows.offsets[1:-1] - 1)
 
 
-def _usual(steps: np.ndarray) -> int:
+def usual_step(steps: np.ndarray) -> int:
     """The most common step forward."""
     kinds, counts = np.unique(steps[steps > 0], return_counts=True)
     return int(kinds[np.argmax(counts)]) if len(kinds) else 0
 
 
-def _clock_change(rows: Rows, at: int, usual: int) -> str:
+def clock_change(rows: Rows, at: int, usual: int) -> str:
     """A hint where the step to `at` is an hour off the usual one, in a night in which clocks may have been changed."""
     before = rows.times[at - 1]
     month = before.astype("datetime64[ns]").astype("datetime64[M]").astype(int) % 12 + 1

@@ -407,14 +407,14 @@ def broken(kind: str) -> pd.DataFrame:
         case "unsorted":
             frame = frame.iloc[[0, 1, 3, 2, *range(4, 200)]]
         case "duplicate":
-            frame.loc[7, "date"] = frame.loc[6, "date"]
+            frame.loc[7:17, "date"] = frame.loc[6, "date"]  # more than a few
         case "text":
             frame["a"] = frame["a"].astype(object)
             frame.loc[11, "a"] = "off"
         case "nan":
             frame.loc[5, "b"] = np.nan
         case "gap":
-            frame = frame.drop(index=[50, 51])
+            frame = frame.drop(index=range(50, 61))  # more than a few
         case "constant":
             frame["a"], frame["b"] = 1.0, 2.0
         case "short":

@@ -208,3 +208,31 @@ def test_names_that_cannot_be_a_split_are_told(named, kind, text):
     with pytest.raises(kind) as caught:
         make(index, offsets, groups=np.array(["mon", "mon", "tue", "tue", "wed", "wed"]), named=named)
     assert text in str(caught.value)
+
+
+def forecast_index(lengths, context, horizon):
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    usable = np.ones(offsets[-1], bool)
+    return offsets, windows.plan(offsets, usable, usable, length=context, offset=1, horizon=horizon)
+
+
+@pytest.mark.parametrize(
+    ("steps", "horizon", "val_from", "test_from"),
+    [(36, 3, 27, 30), (60, 12, 36, 48), (108, 12, 74, 86), (144, 12, 103, 115), (400, 12, 280, 320)],
+)
+def test_parts_of_short_series_are_of_whole_horizons(steps, horizon, val_from, test_from):
+    # By hand: shares of .1 and .2 hold share - H + 1 windows; a part with fewer than 8 has the nearest whole horizons.
+    offsets, index = forecast_index([steps], 12, horizon)
+    (split,) = make(index, offsets, mode="holdout", val_ratio=0.1, test_ratio=0.2)
+    cuts = {"val_from": val_from, "test_from": test_from, "end": steps}
+    assert split.how["cuts"] == cuts and all(len(split[name]) for name in splits.NAMES)
+    assert ("whole_horizons" in split.how) == (steps < 400) == bool(splits.told(split, 1))
+    assert splits.overlap(split, steps) == 0
+    again = splits.of_cuts(index, offsets, split.how)
+    assert all((again[name].starts() == split[name].starts()).all() for name in splits.NAMES)
+
+
+def test_many_short_series_keep_their_shares():
+    offsets, index = forecast_index([60, 70, 80, 90] * 4, 6, 5)  # val of 60 steps: 2 windows, but 16 series have 80
+    (split,) = make(index, offsets, mode="holdout", val_ratio=0.1, test_ratio=0.2)
+    assert "whole_horizons" not in split.how and split.how["cuts"]["test_from"][0] == 48

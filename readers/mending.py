@@ -1,0 +1,122 @@
+"""Rows that are regular but for a few lines that are missing or come twice, made regular."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from readers.clock import DAY, Clock, fixed_freq, infer_clock
+from readers.paths import abridge
+from readers.rows import HEADS, Rows, clock_change, no_weekend, usual_step
+
+MOST = 0.02  # of a row's lines may be missing, and as many come twice
+
+
+def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
+    """The rows on their clocks: lines of one time become their mean, and a step without a line gets one.
+
+    Parameters
+    ----------
+    rows : sorted, with values [C, total].
+    policy : of missing values, `--nan`. Under error a new step repeats the values before it, and counts as made up;
+        else it is missing, and treated as the policy says.
+
+    Returns
+    -------
+    The rows with values [C, total'], and notes; None where more than a few lines are not in order, or an hour may be
+    missing because clocks were changed.
+    """
+    starts = rows.offsets[:-1]
+    steps = np.diff(rows.times, prepend=rows.times[0])
+    steps[starts] = 1
+    if (steps < 0).any():
+        return None
+    axes = [_axis(rows, begin, end) for begin, end in rows.spans()]
+    if any(axis is None for axis in axes):
+        return None
+    known = [axis for axis in axes if axis is not None]
+    offsets = np.concatenate([[0], np.cumsum([len(axis) for axis in known])])
+    at = np.concatenate(
+        [
+            offsets[row] + np.searchsorted(axis, rows.times[begin:end])
+            for row, (axis, (begin, end)) in enumerate(zip(known, rows.spans(), strict=True))
+        ]
+    )
+    made = np.ones(offsets[-1], bool)
+    made[at] = False
+    values = np.full((len(rows.values), offsets[-1]), np.nan)
+    values[:, at] = rows.values
+    doubled = np.unique(at[np.flatnonzero(steps == 0)])
+    for step in doubled:
+        same = rows.values[:, at == step]
+        given = ~np.isnan(same)
+        count = given.sum(axis=1)
+        values[:, step] = np.where(count, np.where(given, same, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    if policy == "error":
+        values[:, made] = values[:, np.maximum.accumulate(np.where(made, 0, np.arange(len(made))))[made]]
+    regular = replace(
+        rows,
+        values=values.astype(rows.values.dtype, copy=False),
+        times=np.concatenate(known),
+        offsets=offsets,
+        records=None,
+        made=made if policy == "error" and made.any() else None,
+    )
+    return regular, _notes(regular, np.flatnonzero(made), doubled, policy)
+
+
+def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
+    """The regular times, int64 ns, on which those of a row lie; None where they are on none, or too few."""
+    times = np.unique(rows.times[begin:end])
+    most = int(MOST * (end - begin))
+    if end - begin - len(times) > most:
+        return None
+    steps = np.diff(rows.times[begin:end])
+    usual = usual_step(steps)
+    for k in np.flatnonzero(steps != usual).tolist():
+        if clock_change(rows, begin + k + 1, usual):
+            return None
+    for clock in _clocks(times, rows.tz):
+        axis: np.ndarray = np.append(times[0], clock.extend(int(times[0]), len(times) + most - 1))
+        axis = axis[axis <= times[-1]]
+        if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():
+            return axis
+    return None
+
+
+def _clocks(times: np.ndarray, tz: str) -> Iterator[Clock]:
+    """What the clock of different times may be, the likeliest first."""
+    if len(times) < min(HEADS):
+        return
+    whole = infer_clock(times, tz)
+    if whole is not None:
+        yield whole
+    wall = Clock("D", tz).wall(times)
+    days = usual_step(np.diff(wall))
+    if days % DAY == 0 and days:
+        if days == DAY and no_weekend(wall):
+            yield Clock("B", tz)
+        yield Clock(f"{days // DAY}D", tz)
+    else:
+        yield Clock(fixed_freq(usual_step(np.diff(times))), tz)
+    for size in HEADS:
+        for start in (0, (len(times) - size) // 2, len(times) - size):  # some are whole, where gaps are few
+            head = infer_clock(times[max(start, 0) :][:size], tz)
+            if head is not None and head.named:
+                yield head
+
+
+def _notes(rows: Rows, made: np.ndarray, doubled: np.ndarray, policy: str) -> list[str]:
+    """What was done, a line for each kind."""
+    show = [[f"{rows.names[rows.row(at)]} {rows.show(at)}" for at in part.tolist()] for part in (made, doubled)]
+    notes = []
+    if len(made):
+        done = "repeats the values before it, which is never scored" if policy == "error" else "counts as missing"
+        each = "a step without a line" if len(made) == 1 else f"each of {len(made):,} steps without a line"
+        notes.append(f"{each} {done}: {abridge(show[0])}")
+    if len(doubled):
+        each = "a time comes twice" if len(doubled) == 1 else f"{len(doubled):,} times come twice"
+        notes.append(f"{each}, and the mean of its lines is taken: {abridge(show[1])}")
+    return notes

@@ -1,0 +1,65 @@
+"""readers/mending.py: lines that are missing or come twice, against the regular table they were taken from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.long import read_long
+
+
+def written(path, frame):
+    frame.to_csv(path / "t.csv", index=False)
+    return [path / "t.csv"]
+
+
+def days(n, freq="D", start="2011-06-01"):
+    times = pd.date_range(start, periods=n, freq=freq)
+    return pd.DataFrame({"date": times.strftime("%Y-%m-%d %H:%M"), "y": np.arange(n) * 2.0, "z": -np.arange(n)})
+
+
+def test_a_calendar_without_leap_days_is_daily(tmp_path):
+    whole = days(800)
+    leap = int(np.flatnonzero(whole["date"].str.contains("02-29"))[0])
+    series = read_long(written(tmp_path, whole.drop(leap)), time_col="date")
+    assert series.clock.freq == "D" and series.values.shape == (2, 800)
+    wanted = whole[["y", "z"]].to_numpy().T
+    wanted[:, leap] = wanted[:, leap - 1]
+    np.testing.assert_array_equal(series.values, wanted)
+    assert np.argwhere(series.filled).tolist() == [[0, leap], [1, leap]]
+    assert "2012-02-29" in series.notes[0] and "never scored" in series.notes[0]
+
+
+@pytest.mark.parametrize("freq", ["h", "D", "MS", "B", "W-MON", "15min"])
+def test_a_few_lines_that_are_missing_or_double_are_made_regular(tmp_path, freq):
+    whole = days(300, freq, "2011-05-02")
+    double = whole.iloc[[7]].assign(y=20.0)  # beside 14: their mean is 17
+    torn = pd.concat([whole.drop([2, 50, 51, 298]), double]).sort_values("date")
+    series = read_long(written(tmp_path, torn), time_col="date", nan="drop")
+    wanted = whole[["y", "z"]].to_numpy().T.copy()
+    wanted[0, 7] = 17
+    wanted[:, [2, 50, 51, 298]] = np.nan
+    np.testing.assert_array_equal(series.values, wanted)
+    assert series.filled is None and "twice" in " ".join(series.notes)
+
+
+def test_series_of_one_table_are_mended_each_by_itself(tmp_path):
+    one, two = days(200).assign(id="a"), days(120, start="2012-01-01").assign(id="b")
+    series = read_long(written(tmp_path, pd.concat([one.drop(5), two.drop(90)])), time_col="date", id_col="id")
+    assert series.lengths.tolist() == [200, 120]
+    assert np.flatnonzero(series.filled[0]).tolist() == [5, 290]
+
+
+@pytest.mark.parametrize("dropped", [range(10, 14), range(10, 40, 2)])
+def test_more_than_a_few_are_refused(tmp_path, dropped):
+    with pytest.raises(DataError, match="usual step"):
+        read_long(written(tmp_path, days(150).drop(list(dropped))), time_col="date")
+
+
+def test_hours_in_which_clocks_may_have_been_changed_are_refused(tmp_path):
+    local = pd.date_range("2021-01-01", "2021-12-31 23:00", freq="h", tz="Europe/Berlin").tz_localize(None)
+    frame = pd.DataFrame({"date": local.strftime("%Y-%m-%d %H:%M"), "y": np.arange(len(local))})
+    with pytest.raises(DataError, match="daylight saving"):
+        read_long(written(tmp_path, frame), time_col="date")
