@@ -57,6 +57,13 @@ class Stack:
         at = self.end[:, None] + np.arange(-steps, 0)
         return np.where(at >= 0, self.y[self.series[:, None], np.maximum(at, 0)], np.nan)
 
+    def blocks(self, width: int, most: int = CELLS) -> Iterator[tuple[slice, Stack]]:
+        """The origins in parts for which a table `width` wide has at most `most` numbers: (which, the part)."""
+        step = max(most // max(width, 1), 1)
+        for begin in range(0, len(self), step):
+            part = slice(begin, begin + step)
+            yield part, Stack(self.y, self.series[part], self.end[part])
+
 
 @dataclass(frozen=True)
 class Histories:

@@ -1,13 +1,24 @@
-"""The seasons of series: which periods they have, from the calendar and from what training shows."""
+"""The seasons of series: which periods they have, whether one is there, and what each phase adds.
+
+All of it looks at the last cycles before an origin, a bounded number, so that n origins cost n times that.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from backbones.histories import Histories
+from backbones.histories import Histories, Stack
 from backbones.period import period_of_pieces
 
 LEAST_CYCLES = 2  # of a period, in the median series
+MOST_CYCLES = 12  # before an origin that are looked at
+CELLS = 1 << 21  # numbers that are held at once
+CLIP = 4.0  # deviations by the median, beyond which a change is cut
+FALSE_ALARM = 0.005
+SMOOTHED_FROM = 24  # steps of a season, from which its phases may be averaged with their neighbours
+REACHES = (0, 1, 2, 4, 6)  # neighbours on either side
 
 
 def periods_of(train: Histories) -> tuple[int, int]:
@@ -22,3 +33,148 @@ def periods_of(train: Histories) -> tuple[int, int]:
     if not fitting:
         return period_of_pieces(pieces), 1
     return fitting[0], fitting[1] if len(fitting) > 1 else 1
+
+
+def seasonal(stack: Stack, period: int) -> np.ndarray:
+    """Whether the changes from step to step differ by phase at each origin, mask [n].
+
+    The F test of phase means of first differences, each cut at 4 median deviations: a trend is a constant there, and a
+    random walk is noise, while an autocorrelation at the lag of the season calls most trends and walks seasonal. At
+    least two cycles; .5 % of series without a season pass.
+    """
+    found = np.zeros(len(stack), bool)
+    if period < 2:
+        return found
+    longest = min(MOST_CYCLES * period, stack.y.shape[1] - 1) // period * period
+    if longest < LEAST_CYCLES * period:
+        return found
+    for part, some in stack.blocks(longest + 1, CELLS):
+        found[part] = _phases_differ(np.diff(some.last(longest + 1), axis=1), period)
+    return found
+
+
+def _phases_differ(change: np.ndarray, period: int) -> np.ndarray:
+    """The test for changes [n, a multiple of the period], NaN before the first."""
+    known = np.isfinite(change)
+    count = known.sum(1)
+    middle = _median(change, count)
+    spread = 1.4826 * _median(np.abs(change - middle[:, None]), count)
+    spread = np.where(spread > 0, CLIP * spread, np.inf)[:, None]
+    cut = np.where(known, np.clip(np.nan_to_num(change) - middle[:, None], -spread, spread), 0.0)
+    by_phase = (len(change), -1, period)
+    each = known.reshape(by_phase).sum(1)
+    total = cut.reshape(by_phase).sum(1)
+    mean = cut.sum(1) / np.maximum(count, 1)
+    between = (total**2 / np.maximum(each, 1)).sum(1) - count * mean**2
+    within = (cut**2).sum(1) - (total**2 / np.maximum(each, 1)).sum(1)
+    enough = (count >= LEAST_CYCLES * period - 1) & (count > period)
+    freedom = np.maximum(count - period, 1)
+    noise = np.maximum(within / freedom, 1e-12 * (cut**2).sum(1) / np.maximum(count, 1))
+    moves = noise > 0
+    ratio = between / (period - 1) / np.where(moves, noise, 1.0)
+    sizes, which = np.unique(freedom, return_inverse=True)
+    limit = np.array([_limit(period - 1, int(size)) for size in sizes])[which]
+    passed: np.ndarray = enough & moves & (ratio > limit)
+    return passed
+
+
+@lru_cache(maxsize=4096)
+def _limit(above: int, below: int) -> float:
+    """The F that noise exceeds with the probability FALSE_ALARM."""
+    from scipy.special import fdtri  # a fifth of a second, which only what uses it should cost
+
+    return float(fdtri(above, below, 1 - FALSE_ALARM))
+
+
+def _median(values: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """The median of each line's `count` numbers, NaN left out; 0 where there are none."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    line = np.arange(len(values))
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[1] - 1)
+    middle: np.ndarray = np.where(count > 0, (ordered[line, low] + ordered[line, high]) / 2, 0.0)
+    return middle
+
+
+def indices(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray:
+    """What each phase adds, or where the mask `ratio` [n] is true, what it multiplies with: [n, period].
+
+    Column j is the phase of step `end + j`. The ratio (or difference) of each step to the centred moving average of one
+    period, averaged over the last cycles; from 24 phases on also over neighbours, as many as one cycle is best foretold
+    by the others with; shrunk towards no season by b / (b + v / c), with the variance b between phases, v within them,
+    and c cycles. No season where a history has not two cycles.
+    """
+    found = np.empty((len(stack), period))
+    for part, some in stack.blocks(min(MOST_CYCLES * period, stack.y.shape[1] + period), CELLS):
+        found[part] = _indices(some, period, ratio[part])
+    return found
+
+
+def _indices(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray:
+    nothing = np.broadcast_to(np.where(ratio, 1.0, 0.0)[:, None], (len(stack), period))
+    cycles = _detrended(stack, period, ratio)
+    if cycles is None:
+        return nothing
+    known = np.isfinite(cycles)
+    count = known.sum(1)
+    whole = count.min(1) >= 1
+    cycles = np.where(known, cycles, 0.0)
+    mean = cycles.sum(1) / np.maximum(count, 1)
+    off = np.where(known, cycles - mean[:, None], 0.0)
+    within = (off**2).sum((1, 2)) / np.maximum((count - 1).sum(1), 1)
+    if period >= SMOOTHED_FROM:
+        mean = _smoothed(mean, off, count)
+    centre = mean.mean(1, keepdims=True)
+    noise = within / np.maximum(count.mean(1), 1)
+    between = np.maximum(mean.var(1) - noise, 0.0)
+    trust = np.where(between > 0, between / np.maximum(between + noise, 1e-300), 0.0)
+    trust = np.where(count.max(1) > 1, trust, 0.5)[:, None]  # one cycle does not tell noise from season
+    centre = np.where(ratio[:, None] & (centre <= 0), 1.0, centre)
+    factor = np.maximum(1 + trust * (mean / np.where(ratio[:, None], centre, 1.0) - 1), 0.01)
+    made = np.where(ratio[:, None], factor, trust * (mean - centre))
+    result: np.ndarray = np.where(whole[:, None], made, nothing)
+    return result
+
+
+def _detrended(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray | None:
+    """Each origin's last cycles over (or less) their centred moving average: [n, cycles, period], NaN where unknown.
+
+    None where no series has two cycles. The average at a step reaches half a period on, so it stops that far before the
+    origin.
+    """
+    half, length = period // 2, stack.y.shape[1]
+    if length < 2 * half + period:
+        return None
+    total = np.cumsum(np.pad(stack.y, ((0, 0), (1, 0))), axis=1)
+    average = (total[:, period:] - total[:, :-period]) / period  # of the steps [t, t + period)
+    if period % 2 == 0:
+        average = (average[:, 1:] + average[:, :-1]) / 2
+    latest = stack.end - 1 - half
+    phase = np.arange(period)
+    newest = latest[:, None] - (latest[:, None] - stack.end[:, None] - phase) % period
+    most = min(MOST_CYCLES, (length - 2 * half) // period + 1)
+    at = newest[:, None] - period * np.arange(most)[:, None]
+    there = at >= half
+    where = stack.series[:, None, None], np.where(there, at, half)
+    y, level = stack.y[where], average[where[0], where[1] - half]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(ratio[:, None, None], y / level, y - level)
+    return np.where(there, found, np.nan)
+
+
+def _smoothed(mean: np.ndarray, off: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Phase means [n, m] averaged over neighbours, as widely as each cycle [n, c, m] is best foretold by the others."""
+    cycles = np.maximum(count.min(1), 1)[:, None, None]
+    best, least = mean, np.full(len(mean), np.inf)
+    for reach in REACHES:
+        smooth = _around(mean, reach)
+        # A cycle is mean + off; the mean of the others is mean - off / (c - 1).
+        error = (mean - smooth)[:, None] + off + _around(off, reach) / np.maximum(cycles - 1, 1)
+        score = (error**2 * (off != 0)).sum((1, 2))
+        better = (score < least) & ((cycles[:, 0, 0] > 1) | (reach == 0))
+        best, least = np.where(better[:, None], smooth, best), np.where(better, score, least)
+    return best
+
+
+def _around(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean of each phase [..., m] and `reach` neighbours on either side, the first after the last."""
+    return np.asarray(sum(np.roll(values, shift, axis=-1) for shift in range(-reach, reach + 1)) / (2 * reach + 1))

@@ -1,0 +1,63 @@
+"""Exponential smoothing of level, slope and season (ETS), a grid of parameters averaged by Akaike's criterion.
+
+The members are in `smoothing.py`; an origin costs no pass of its own. `season=multiplicative` has a season that grows
+with the level; `log=true` smooths logarithms, and its forecasts stay below three times the greatest value so far. Both
+are for histories above 0; others are smoothed as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backbones import Hyper, InputSpec, register
+from backbones.histories import Stack
+from backbones.local_forecaster import LocalForecaster
+from backbones.smoothing import smoothed
+
+HYPER = {
+    "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
+    "season": {
+        "default": "additive",
+        "choices": ["additive", "multiplicative"],
+        "help": "whether the season is added to the level or multiplies it",
+    },
+    "log": {"default": False, "help": "smooth logarithms"},
+}
+SPACE = {"model_args.season": ["additive", "multiplicative"], "model_args.log": [False, True]}
+
+MOST = 3.0  # times the greatest value so far, for forecasts from logarithms
+
+
+@register
+class ETS(LocalForecaster):
+    """One pass a series."""
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper, hyper.period)
+
+    def local(self, stack: Stack) -> np.ndarray:
+        multiplies = self.hyper.season == "multiplicative"
+        if not (multiplies or self.hyper.log):
+            return smoothed(stack, self.season, self.forecast.horizon)
+        made = np.empty((len(stack), self.forecast.horizon))
+        above = np.minimum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1] > 0
+        if above.any():
+            made[above] = self._above_zero(_some(stack, above), multiplies)
+        if not above.all():
+            made[~above] = smoothed(_some(stack, ~above), self.season, self.forecast.horizon)
+        return made
+
+    def _above_zero(self, stack: Stack, multiplies: bool) -> np.ndarray:
+        """The forecasts [n, H] where all of the histories is above 0."""
+        y = np.maximum(stack.y, 1e-300) if not self.hyper.log else np.log(np.maximum(stack.y, 1e-300))
+        made = smoothed(Stack(y, stack.series, stack.end), self.season, self.forecast.horizon, multiplies)
+        if not self.hyper.log:
+            return made
+        greatest = np.maximum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1]
+        capped: np.ndarray = np.exp(np.minimum(made, np.log(MOST * greatest)[:, None]))
+        return capped
+
+
+def _some(stack: Stack, which: np.ndarray) -> Stack:
+    """The origins of a mask [n]."""
+    return Stack(stack.y, stack.series[which], stack.end[which])

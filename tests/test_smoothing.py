@@ -1,0 +1,147 @@
+"""Exponential smoothing by a grid, and the theta method: against plain loops and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backbones import smoothing
+from backbones.histories import Stack
+from backbones.smoothing import PHIS, first_states, grid, smoothed
+from backbones.theta import ALPHAS, theta
+
+from .test_histories import fitted, histories, series
+
+
+def one(y: np.ndarray, *ends: int) -> Stack:
+    return Stack(y[None], np.zeros(len(ends), np.int64), np.array(ends))
+
+
+def plain_ets(y: np.ndarray, period: int, horizon: int, multiplies: bool) -> np.ndarray:
+    """Member by member, step by step, from the same first states."""
+    prefix = min(len(y), 3 * period if period > 1 else 10)
+    period = period if len(y) >= 2 * period else 1
+    level, slope, season = (part[0] for part in first_states(y[None, :prefix], period))
+    if multiplies:
+        season = np.maximum(1 + season / max(level + slope * (prefix - 1) / 2, 0.1 * y[:prefix].mean()), 0.05)
+    g, losses, made = grid(period), [], []
+    for i in range(len(g.alpha)):
+        phi = g.phi[i]
+        a, b = (level - slope, slope) if phi else (level, 0.0)
+        s = season.copy() if g.season[i] else np.full(period, 1.0 if multiplies else 0.0)
+        squares = 0.0
+        for t, value in enumerate(y):
+            p, base = t % period, a + phi * b
+            if multiplies:
+                e = value - base * s[p]
+                s[p] = np.clip(s[p] + g.gamma[i] * e / base, 0.05, 20)
+                a, b = base + g.alpha[i] * e / s[p], phi * b + g.beta[i] * e / s[p]
+            else:
+                e = value - base - s[p]
+                s[p] += g.gamma[i] * e
+                a, b = base + g.alpha[i] * e, phi * b + g.beta[i] * e
+            squares += e * e
+        line = [a + b * sum(phi**j for j in range(1, h + 1)) for h in range(1, horizon + 1)]
+        made.append([v * s[(len(y) + h) % period] if multiplies else v + s[(len(y) + h) % period]
+                     for h, v in enumerate(line)])  # fmt: skip
+        k = g.count[i]
+        losses.append(len(y) * np.log(squares / len(y)) + 2 * k + 2 * k * (k + 1) / max(len(y) - k - 1, 0.5))
+    weight = np.exp(-0.5 * (np.array(losses) - min(losses)))
+    return (weight / weight.sum()) @ np.array(made)
+
+
+@pytest.mark.parametrize("multiplies", [False, True])
+@pytest.mark.parametrize("period, ends", [(1, (4, 11, 25)), (4, (6, 9, 25)), (5, (40,))])
+def test_the_grid_equals_a_plain_loop(period, ends, multiplies):
+    y = series()[1][0]
+    made = smoothed(one(y, *ends), period, 7, multiplies and period > 1)
+    for row, end in zip(made, ends, strict=True):
+        expected = plain_ets(y[:end], period, 7, multiplies and period > 1 and end >= 2 * period)
+        np.testing.assert_allclose(row, expected, rtol=1e-8)
+
+
+def test_many_series_are_smoothed_as_each_alone(monkeypatch):
+    y = np.concatenate([row[:, :31] for row in series()])
+    where, ends = np.array([3, 0, 7, 3, 5]), np.array([31, 9, 20, 14, 31])
+    together = smoothed(Stack(y, where, ends), 4, 5)
+    monkeypatch.setattr(smoothing, "CELLS", 1)
+    apart = smoothed(Stack(y, where, ends), 4, 5)
+    np.testing.assert_allclose(together, apart, rtol=1e-9)
+    alone = [smoothed(one(y[s], e), 4, 5)[0] for s, e in zip(where, ends, strict=True)]
+    np.testing.assert_allclose(together, alone, rtol=1e-9)
+
+
+def test_the_grid_has_the_members_that_it_says():
+    plain, season = grid(1), grid(12)
+    assert len(plain.alpha) == 9 * (1 + 4 * 3) and len(season.alpha) == len(plain.alpha) + 9 * (1 + 3 * 3) * 8
+    assert (season.slope.sum(1) == (season.phi > 0)).all() and (season.slope @ np.array(PHIS) == season.phi).all()
+    assert season.count.max() == 3 + 3 + 12 and season.count.min() == 3
+
+
+def test_first_states_are_a_line_with_a_season():
+    t, season = np.arange(15), np.array([1.0, -2, 0, 3, -2])
+    level, slope, found = first_states((4 + 0.5 * t + season[t % 5])[None], 5)
+    np.testing.assert_allclose([level[0], slope[0], *found[0]], [4, 0.5, *season], rtol=1e-9, atol=1e-9)
+
+
+def test_a_line_with_a_season_goes_on():
+    y = 10 + 0.5 * np.arange(60) + np.tile([1.0, -2, 0, 3], 15)
+    past = histories([y[None]], least=40)
+    found = fitted("ets", past).from_histories(past) + 20
+    expected = [y[origin : origin + 6] for origin in past.origin]
+    np.testing.assert_allclose(found[:, 0], expected, atol=0.05)
+
+
+def test_a_season_that_grows_is_followed_by_factors_and_logarithms():
+    t = np.arange(72)
+    y = np.exp(2 + 0.02 * t) * np.tile([1.3, 0.8, 1.0, 0.9], 18)
+    past = histories([y[None]], least=60, step=3)
+    for args in ({"season": "multiplicative"}, {"log": True}):
+        found = fitted("ets", past, **args).from_histories(past) + 20
+        for i, origin in enumerate(past.origin):
+            np.testing.assert_allclose(found[i, 0], y[origin : origin + 6], rtol=0.03)
+
+
+def test_forecasts_from_logarithms_stay_below_three_times_the_greatest_value():
+    past = histories([np.exp(0.8 * np.arange(20.0))[None]], least=8)
+    found = fitted("ets", past, log=True).from_histories(past) + 20
+    greatest = np.exp(0.8 * (past.origin - 1))
+    assert (found.numpy()[:, 0] <= 3.0001 * greatest[:, None]).all() and found.max() > 2.5 * greatest.max()
+
+
+def plain_theta(y: np.ndarray, horizon: int) -> np.ndarray:
+    """Assimakopoulos and Nikolopoulos: a line and a doubled series, forecast apart, averaged."""
+    t, losses, made = np.arange(len(y)), [], []
+    b, a = np.polyfit(t, y, 1)
+    for alpha in ALPHAS:
+        rows = np.array([[(1 - alpha) ** j, y[j]] for j in range(len(y))])
+        errors0 = []
+        level = 0.0
+        for value in y:
+            errors0.append(value - level)
+            level += alpha * errors0[-1]
+        first = (rows[:, 0] @ errors0) / (rows[:, 0] @ rows[:, 0])
+        losses.append(((np.array(errors0) - rows[:, 0] * first) ** 2).sum())
+        level += (1 - alpha) ** len(y) * first
+        add = [(h - 1) + (1 - (1 - alpha) ** len(y)) / alpha for h in range(1, horizon + 1)]
+        made.append(level + b / 2 * np.array(add))
+    weight = np.array(losses) ** (-len(y) / 2)
+    return (weight / weight.sum()) @ np.array(made)
+
+
+@pytest.mark.parametrize("steps", [3, 8, 40])
+def test_theta_equals_a_plain_loop(steps):
+    y = series()[1][1, :steps]
+    padded = np.stack([np.concatenate([np.full(5, np.nan), y]), np.concatenate([y[:1], np.full(4, 7.0), y])])
+    np.testing.assert_allclose(theta(padded, 6)[0], plain_theta(y, 6), rtol=1e-8)
+
+
+def test_theta_takes_a_season_out_only_where_there_is_one():
+    rng = np.random.default_rng(0)
+    walk = 50 + rng.normal(size=80).cumsum()
+    past = histories([walk[None]], least=60)
+    np.testing.assert_allclose(
+        fitted("theta", past).from_histories(past)[:, 0] + 20,
+        [plain_theta(walk[:origin], 6) for origin in past.origin],
+        rtol=1e-5,
+    )
