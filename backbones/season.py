@@ -24,15 +24,15 @@ REACHES = (0, 1, 2, 4, 6)  # neighbours on either side
 def periods_of(train: Histories) -> tuple[int, int]:
     """The period of the season in steps, and that of a second, longer one; 1 where there is none.
 
-    The calendar's, as far as half of the series have two cycles of it; where there are no dates, or the calendar has no
-    cycle, what the series show.
+    What training shows, among it the calendar's; where it shows none, the calendar's all the same: most members see for
+    themselves whether a series has a season. Cycles of which half of the series have two.
     """
     pieces = train.pieces(train.horizon)
     half = float(np.median([piece.shape[1] for piece in pieces])) if pieces else 0.0
     fitting = [period for period in train.periods if LEAST_CYCLES * period <= half]
-    if not fitting:
-        return period_of_pieces(pieces), 1
-    return fitting[0], fitting[1] if len(fitting) > 1 else 1
+    found = period_of_pieces(pieces, int(half / LEAST_CYCLES) or 1, fitting)
+    first = found if found > 1 else min(fitting, default=1)
+    return first, min((period for period in fitting if period > first), default=1)
 
 
 def seasonal(stack: Stack, period: int) -> np.ndarray:

@@ -21,7 +21,6 @@ from backbones.season import indices, seasonal
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
 }
-SPACE = {"only": True}
 
 ALPHAS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
 CYCLES, STEPS = 20, 240  # before an origin that are looked at: so many cycles, and at least so many steps
