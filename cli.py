@@ -14,10 +14,22 @@ from typing import Any, NoReturn
 
 import backbones
 import tasks
-from config import GROUPS, VERSION, Flag, RunConfig, check_all, convert, core_flags, refuse, table_flags, typed
+from config import (
+    GROUPS,
+    MOST_LISTED,
+    VERSION,
+    Flag,
+    RunConfig,
+    check_all,
+    convert,
+    core_flags,
+    refuse,
+    table_flags,
+    typed,
+)
 from errors import ADDRESS_FORMS, UsageError, is_address, nearest
 from experiments import as_run, config_file
-from experiments.literals import words_of
+from experiments.literals import NotYaml, text_of, words_of
 from sources.kinds import idle, kind_of
 
 PROG = "python run.py"
@@ -177,13 +189,11 @@ def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
 
 def _task_of(ckpt: str) -> dict[str, Any]:
     """The task of a run's directory, from config.yaml or from an experiment's checkpoint; {} without either."""
-    import yaml
-
     place = Path(ckpt)
     file = (place if place.is_dir() else place.parent) / "config.yaml"
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        content = words_of(text_of(file, where=ckpt))
+    except (UsageError, NotYaml):
         return _task_within(place / "best_model.pth" if place.is_dir() else place)
     return {"task": content["task"]} if isinstance(content, dict) and "task" in content else {}
 
@@ -211,7 +221,8 @@ def _of_file(path: str, table: Mapping[str, Any], problems: list[str]) -> dict[s
     for key, value in read_yaml(path, "--config", "the config file").items():
         name = names.get(key, key)
         if name not in table:
-            problems.append(" ".join(filter(None, [f"{path}: unknown key {key!r}", nearest(key, [*table, *names])])))
+            close = nearest(key, [*table, *names]) if len(problems) < MOST_LISTED else ""
+            problems.append(" ".join(filter(None, [f"{path}: unknown key {key[:80]!r}", close])))
         elif name in found:
             problems.append(f"{path}: the setting {name!r} is there twice")
         else:
@@ -221,15 +232,11 @@ def _of_file(path: str, table: Mapping[str, Any], problems: list[str]) -> dict[s
 
 def read_yaml(path: str, option: str, what: str) -> dict[str, Any]:
     """The mapping in a YAML file: text as on a command line, `_` for `-` in its keys. UsageError for anything else."""
-    import yaml
-
     where = f"{option} {path}"
     try:
-        content = words_of(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"cannot read {what}: {error.strerror}", where=where) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"not a YAML file: {error}", where=where) from None
+        content = words_of(text_of(path, where=where, what=what))
+    except NotYaml as error:
+        raise UsageError(str(error), where=where) from None
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{what} must be a mapping of flags to values", where=where)
     return {str(key).replace("-", "_"): value for key, value in content.items()}

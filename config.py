@@ -12,6 +12,7 @@ import ast
 import math
 import re
 import typing
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -19,6 +20,8 @@ from typing import Any
 
 from errors import UsageError, nearest, without_password
 
+MOST_LISTED = 30  # problems in one message
+MOST_WHOLE = 10**15  # steps, windows, sizes: sums and products with the data's own stay within 64 bits
 VERSION = "0.6.0"  # of tsrun, see CHANGELOG.md
 MODES = ("train", "finetune", "infer")
 SPELLED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None, "null": None}
@@ -181,14 +184,14 @@ class RunConfig:
     scheduler_args: dict[str, Any] = _flag({}, "Training", "arguments of the scheduler (key=value)")
     patience: int = _flag(10, "Training", "epochs without improvement before stopping (0: never)", within="[0,)")
     clip: float = _flag(1.0, "Training", "largest gradient norm (0: no clipping)", within="[0,)")
-    seed: int = _flag(777, "Training", "seed of the split, the weights and the order of batches", within="[0,)")
+    seed: int = _flag(777, "Training", "seed of split, weights and the order of batches", within="[0,4294967295]")
 
     amp: bool = _flag(False, "Speed", "mixed precision where the hardware gains from it")
     compile: str = _flag(
         "off", "Speed", "torch.compile mode", choices=("off", "default", "reduce-overhead", "max-autotune")
     )
     device: str = _flag("auto", "Speed", "auto, cpu, cuda, cuda:1, mps")
-    threads: int = _flag(0, "Speed", "CPU threads (0: torch decides)", within="[0,)", trains=False)
+    threads: int = _flag(0, "Speed", "CPU threads (0: torch decides)", within="[0,4096]", trains=False)
 
     ckpt: str = _flag(
         "",
@@ -317,8 +320,10 @@ def typed(raw: Any) -> Any:
     if not isinstance(raw, str) or word.lower() in SPELLED:
         return SPELLED.get(word.lower(), raw)
     try:
-        value = ast.literal_eval(word)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(word)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # whatever text leads a parser to
         return raw
     if isinstance(value, (list, tuple)):
         return [typed(item) for item in value]
@@ -328,6 +333,8 @@ def typed(raw: Any) -> Any:
 def _scalar(flag: Flag, raw: Any) -> Any:
     if raw is None or isinstance(raw, (list, tuple, dict)):
         raise ValueError(f"takes one value, got {'null' if raw is None else raw!r}")
+    if "\0" in str(raw):
+        raise ValueError("holds a zero byte, which no text and no name has")
     if flag.choices and not flag.number_too:
         text = _chosen(str(raw), flag.choices)
         if text not in flag.choices and not (text == "" and flag.default == ""):
@@ -383,6 +390,8 @@ def _number(kind: type, raw: Any, within: str) -> Any:
         if value != int(value):
             raise ValueError(f"takes a whole number, got {raw!r}")
         value = int(raw) if isinstance(raw, (int, str)) and str(raw).lstrip("+-").isdigit() else int(value)
+        if abs(value) > MOST_WHOLE:
+            raise ValueError(f"takes a whole number of at most {MOST_WHOLE:,}, got {str(raw)[:40]!r}")
     if within and not inside(value, within):
         raise ValueError(f"must be {_bounds(within)}, got {raw}")
     return value
@@ -423,7 +432,8 @@ def refuse(problems: list[str], hint: str = "") -> None:
     if len(problems) == 1:
         raise UsageError(problems[0], hint=hint)
     if problems:
-        raise UsageError(f"{len(problems)} problems:\n  " + "\n  ".join(problems), hint=hint)
+        listed = [*problems[:MOST_LISTED], *["..."] * (len(problems) > MOST_LISTED)]
+        raise UsageError(f"{len(problems)} problems:\n  " + "\n  ".join(listed), hint=hint)
 
 
 def exact(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import backbones
@@ -11,6 +10,7 @@ from config import Flag, convert, table_flags
 from errors import DataError, nearest
 from experiments.config_file import DATA, PUBLISHED, USUAL, Experiment, backbone_of, optimizer_flags
 from experiments.literals import Node
+from readers.paths import at_home, is_file
 
 ETT = b"date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
 PRESETS = {17420: "etth", 69680: "ettm"}  # rows of the published sets: those of hours, those of quarters
@@ -47,7 +47,7 @@ def data_problems(experiment: Experiment, dataset: str) -> list[str]:
     data = _data_of(experiment)
     if dataset:
         return []
-    if not Path(data["csv"]).expanduser().is_file():
+    if not is_file(data["csv"]):
         return [f"{experiment.at('data', 'csv')}: {_no_file(data['csv'])} ({MISSING})"]
     header, _ = _table(data["csv"])
     columns = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
@@ -65,7 +65,7 @@ def data_problems(experiment: Experiment, dataset: str) -> list[str]:
 def check_table(experiment: Experiment, dataset: str) -> None:
     """DataError where the table of an experiment is missing, which is no mistake of its file."""
     csv = _data_of(experiment)["csv"]
-    if not dataset and not Path(csv).expanduser().is_file():
+    if not dataset and not is_file(csv):
         raise DataError(_no_file(csv), where=experiment.at("data", "csv"), hint=MISSING)
 
 
@@ -141,7 +141,7 @@ def _split(data: Mapping[str, Any], dataset: str) -> dict[str, Any]:
 def _table(path: str) -> tuple[bytes, int]:
     """(first line of a file, number of non-empty lines after it); (b"", 0) if it cannot be read."""
     try:
-        with Path(path).expanduser().open("rb") as file:
+        with at_home(path).open("rb") as file:
             return file.readline(), sum(1 for line in file if line.strip())
-    except OSError:
+    except (OSError, ValueError):
         return b"", 0

@@ -26,7 +26,7 @@ from typing import Any
 import backbones
 from config import Flag, RunConfig, convert, core_flags, refuse, table_flags
 from errors import UsageError, nearest
-from experiments.literals import Broken, Dotted, Node, from_python, from_yaml, words_of
+from experiments.literals import Broken, Dotted, Node, NotYaml, from_python, from_yaml, text_of, words_of
 
 SECTIONS = ("seed", "data", "model", "training")
 DATA: dict[str, dict[str, Any]] = {
@@ -92,11 +92,9 @@ def is_one(path: str) -> bool:
     """Whether a config file is an experiment: Python, or YAML with an experiment's sections and no flags of a run."""
     if path.endswith(".py"):
         return True
-    import yaml
-
     try:
-        content = words_of(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content = words_of(text_of(path, where=path))
+    except (UsageError, NotYaml):  # told by whoever reads it
         return False
     keys = content.keys() if isinstance(content, dict) else set()
     return bool(keys & {"data", "training"}) and not keys & {"task", "mode"}
@@ -119,13 +117,7 @@ def _checked(experiment: Experiment, problems: list[str]) -> Experiment:
 
 def read(path: str | Path) -> tuple[Experiment, list[str]]:
     """The experiment in a file, and its mistakes, FILE:LINE: TEXT. UsageError for a file that cannot be read at all."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read the config file: {error.strerror}", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise UsageError("is not UTF-8 text", where=str(path)) from None
-    return read_text(text, str(path))
+    return read_text(text_of(path, where=str(path)), str(path))
 
 
 def read_text(text: str, file: str) -> tuple[Experiment, list[str]]:

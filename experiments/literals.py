@@ -10,11 +10,17 @@ from __future__ import annotations
 import ast
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from errors import UsageError, nearest
+
+MOST_BYTES = 1 << 20  # of a file of settings
+MOST_DEPTH = 40  # of lists in lists; parsers are recursive, and some take the square of it in time
+MOST_NODES = 100_000  # of a YAML file with its aliases written out, which a few lines can make billions
 
 MODULES = ("torch", "torch.nn", "torch.optim", "torch.optim.lr_scheduler")  # what may be imported, by any name
 REFUSED = "(refused)"  # what a refused import binds: it has been reported, its uses are not
@@ -81,11 +87,38 @@ class Node:
         return str(self.value) if isinstance(self.value, Dotted) else self.value
 
 
+def text_of(path: str | Path, *, where: str, what: str = "the config file") -> str:
+    """The text of a file of settings, UTF-8 with or without a byte order mark.
+
+    Parameters
+    ----------
+    path : the file.
+    where, what : name it in messages.
+
+    Raises
+    ------
+    UsageError : a file that cannot be read, is no text, or is far larger than settings are.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {what}: {error.strerror}", where=where) from None
+    except ValueError as error:  # no UTF-8; a path with a zero byte
+        raise UsageError(f"is not UTF-8 text: {error}", where=where) from None
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"is larger than {MOST_BYTES >> 20} MiB, which no settings are", where=where)
+    return text
+
+
 def from_python(text: str, file: str, problems: list[UsageError]) -> Node:
     """The assignments of a Python file: a Node with a dict of Nodes. What is not allowed goes to `problems`."""
     reader = _Python(file, problems)
     try:
-        return reader.read(ast.parse(text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of spellings in the file
+            return reader.read(ast.parse(text))
     except SyntaxError as error:
         raise UsageError(f"not Python: {error.msg}", where=f"{file}:{error.lineno or 1}") from None
     except (RecursionError, MemoryError, ValueError) as error:  # nested without end; a zero byte
@@ -100,20 +133,90 @@ VALUES = WORDS | {
 }
 
 
+class NotYaml(Exception):
+    """A text that is not YAML, or more than settings need; the message tells why, `line` where, 0 if unknown."""
+
+    def __init__(self, what: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {what}" if line else what)
+        self.what, self.line = what, line
+
+
+class _Document:
+    """The nodes of a YAML text: the one place where YAML is parsed. NotYaml for whatever its library cannot read.
+
+    Everything is text, except for the unquoted scalars that match a pattern of {type: pattern}. Tags are refused, but
+    for those that say what a node is anyway.
+    """
+
+    def __init__(self, text: str, resolved: Mapping[str, str]) -> None:
+        _check_nesting(text)
+        self.resolved = resolved
+        try:
+            self.loader = _loader(text, resolved)
+            self.root = self.loader.get_single_node()
+            self._check(self.root, {}, set())
+        except Exception as error:  # yaml's own, and what its recursion and its conversions raise
+            raise _not_yaml(error) from None
+
+    def value(self, node: Any) -> Any:
+        """The plain value of a node. NotYaml where it cannot be made."""
+        try:
+            return self.loader.construct_document(node)
+        except Exception as error:
+            raise _not_yaml(error) from None
+
+    def _check(self, node: Any, sizes: dict[int, int], within: set[int]) -> int:
+        """How many nodes there are with every alias written out. NotYaml for too many, or a tag that is not allowed."""
+        if node is None or id(node) in sizes:
+            return sizes.get(id(node), 0)
+        line = node.start_mark.line + 1
+        if id(node) in within:
+            raise NotYaml("holds itself", line)
+        allowed = {"map", "seq"} if node.id != "scalar" else {"str", *self.resolved}
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in allowed:
+            raise NotYaml(f"the tag {node.tag} is not allowed here: plain values", line)
+        within.add(id(node))
+        below = [] if node.id == "scalar" else node.value
+        parts = [part for item in below for part in (item if isinstance(item, tuple) else (item,))]
+        sizes[id(node)] = 1 + sum(self._check(part, sizes, within) for part in parts)
+        within.discard(id(node))
+        if sizes[id(node)] > MOST_NODES:
+            raise NotYaml(f"more than {MOST_NODES:,} values", line)
+        return sizes[id(node)]
+
+
+def _check_nesting(text: str) -> None:
+    """NotYaml for lists in lists without end, before a parser sees them."""
+    depth = 0
+    for found in re.finditer(r"[\[\]{}]", text):
+        depth = depth + 1 if found[0] in "[{" else max(depth - 1, 0)
+        if depth > MOST_DEPTH:
+            raise NotYaml(f"more than {MOST_DEPTH} lists in lists", text.count("\n", 0, found.start()) + 1)
+    if run := re.search(rf"^ *(?:[-?:] +){{{MOST_DEPTH + 1}}}", text, re.MULTILINE):
+        raise NotYaml(f"more than {MOST_DEPTH} lists in lists", text.count("\n", 0, run.start()) + 1)
+
+
+def _not_yaml(error: Exception) -> NotYaml:
+    if isinstance(error, NotYaml):
+        return error
+    mark = getattr(error, "problem_mark", None)
+    text = getattr(error, "problem", None) or str(error) or type(error).__name__
+    return NotYaml("not plain YAML: " + " ".join(text.split())[:200], mark.line + 1 if mark else 0)
+
+
 def _loader(text: str, resolved: Mapping[str, str]) -> Any:
-    """A YAML loader that reads text, except for the unquoted scalars that match a pattern of {type: pattern}."""
+    """A YAML loader that resolves {type: pattern}; libyaml's parser, which is many times faster, where it is there."""
     import yaml
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # yaml has no types
         yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value if key.id == "scalar" and key.value != "<<"]
-            twice = [key for k, key in enumerate(keys) if key in keys[:k]]
-            if twice:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {twice[0]!r} is there twice", node.start_mark
-                )
+            seen: set[str] = set()
+            for key in (key.value for key, _ in node.value if key.id == "scalar" and key.value != "<<"):
+                if key in seen:
+                    raise NotYaml(f"the key {key!r} is there twice", node.start_mark.line + 1)
+                seen.add(key)
             return super().construct_mapping(node, deep)
 
     for kind, pattern in resolved.items():
@@ -124,24 +227,19 @@ def _loader(text: str, resolved: Mapping[str, str]) -> Any:
 def words_of(text: str) -> Any:
     """The content of a YAML file with every scalar as text, as on a command line: 007 and off stay what they are.
 
-    Only an unquoted `null`, `~` or nothing is None. Raises yaml.YAMLError.
+    Only an unquoted `null`, `~` or nothing is None. Raises NotYaml.
     """
-    return _loader(text, WORDS).get_single_data()
+    document = _Document(text, WORDS)
+    return None if document.root is None else document.value(document.root)
 
 
 def from_yaml(text: str, file: str) -> Node:
     """The mapping of a YAML file, as `from_python` gives it."""
-    import yaml
-
-    loader = _loader(text, VALUES)
     try:
-        root = loader.get_single_node()
-        made = _Yaml(file, loader).node(root) if root is not None else Node({}, 1)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"not plain YAML: {error.problem}", where=f"{file}:{line}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"not plain YAML: {error}", where=file) from None
+        document = _Document(text, VALUES)
+        made = _Yaml(file, document).node(document.root) if document.root is not None else Node({}, 1)
+    except NotYaml as error:
+        raise UsageError(error.what, where=f"{file}:{error.line or 1}") from None
     if not isinstance(made.value, dict):
         raise UsageError("not a mapping of names to values", where=f"{file}:{made.line}")
     return made
@@ -272,8 +370,8 @@ class _Python:
 class _Yaml:
     """Reads the nodes of one YAML document."""
 
-    def __init__(self, file: str, loader: Any) -> None:
-        self.file, self.loader = file, loader
+    def __init__(self, file: str, document: _Document) -> None:
+        self.file, self.document = file, document
         self.seen: set[int] = set()
 
     def error(self, line: int, text: str) -> UsageError:
@@ -285,13 +383,11 @@ class _Yaml:
         if id(node) in self.seen:
             raise self.error(line, "an alias (*name) is not allowed here: write the value out")
         self.seen.add(id(node))
-        if node.id != "scalar" and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            raise self.error(line, f"the tag {node.tag} is not allowed here: plain values")
         if node.id == "mapping":
             return Node(self.table(node), line)
         if node.id == "sequence":
             return Node([self.node(item) for item in node.value], line)
-        value = self.loader.construct_object(node)
+        value = self.document.value(node)
         if value is not None and not isinstance(value, (bool, int, float, str)):
             raise self.error(line, f"takes plain values, got {node.value!r}")
         if isinstance(value, float) and not math.isfinite(value):

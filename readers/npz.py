@@ -8,13 +8,15 @@ unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import math
+import warnings
 import zipfile
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -32,6 +34,7 @@ from readers.sidecars import attach
 
 READS = {"endings": [".npz"]}
 LABELS, GROUPS, NAMES = "labels", "groups", "_names"
+MOST_PACKED, HEADER = 1040, 1 << 16  # deflate makes at most 1,032 bytes of one; a small array is mostly header
 BY_MODEL = "the model was trained on"
 
 
@@ -154,17 +157,26 @@ def _values(
     return values, np.concatenate(masks) if any(mask.any() for mask in masks) else None, notes
 
 
+@contextlib.contextmanager
+def _reading(what: str, where: str) -> Iterator[None]:
+    """DataError for whatever numpy and zipfile raise during the block: bytes that lie can lead them anywhere."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        told = ": ".join(filter(None, [what, *reason.splitlines()[:1]]))
+        raise DataError(told[:300], where=where) from None
+
+
 class _Archive:
     """An open .npz, whose arrays are read on demand."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with _reading("is not an .npz archive", str(path)):
             opened = np.load(path, allow_pickle=False)
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-        except (ValueError, EOFError, zipfile.BadZipFile):
-            opened = None
         if not isinstance(opened, np.lib.npyio.NpzFile):
             raise DataError("is not an .npz archive", where=str(path), hint="numpy.savez_compressed writes one")
         self.file = opened
@@ -179,27 +191,48 @@ class _Archive:
     def _shape(self, name: str) -> tuple[int, ...]:
         """An array's shape by its header alone. DataError for what is not an array, or pickles Python objects."""
         where = f"{self.path}:{name}"
-        try:
-            assert self.file.zip is not None
-            with self.file.zip.open(f"{name}.npy") as entry:
-                version = np.lib.format.read_magic(entry)
-                read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-                shape, _, dtype = read(entry)
-        except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
-            raise DataError("is not an array", where=where) from None
+        with _reading("is not an array", where), self._entry(name) as entry:
+            version = np.lib.format.read_magic(entry)
+            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+            shape, _, dtype = read(entry)
+            begin = entry.tell()
         if dtype.hasobject:
             what = "holds Python objects, which only running a pickle would read: refused"
             hint = "save numbers as numbers and text as text: array.astype(float), array.astype(str)"
             raise DataError(what, where=where, hint=hint)
+        if min(shape, default=0) < 0 or begin + math.prod(shape) * dtype.itemsize != self._bytes(name):
+            raise DataError(f"the file is damaged: its size is not that of {shape} {dtype}", where=where)
         return shape
+
+    def _entry(self, name: str) -> IO[bytes]:
+        assert self.file.zip is not None
+        return self.file.zip.open(f"{name}.npy")
+
+    def _bytes(self, name: str) -> int:
+        """The size of an entry once it is unpacked. DataError where it packs more than zip files of numpy can."""
+        assert self.file.zip is not None
+        entry = self.file.zip.getinfo(f"{name}.npy")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            what, hint = "is packed in a way that numpy does not use", "numpy.savez_compressed writes one"
+            raise DataError(what, where=f"{self.path}:{name}", hint=hint)
+        if entry.file_size > MOST_PACKED * entry.compress_size + HEADER:
+            raise DataError("the file is damaged: it cannot hold so much", where=f"{self.path}:{name}")
+        return entry.file_size
 
     def array(self, name: str) -> np.ndarray:
         """One array; DataError where it is damaged."""
-        try:
+        with _reading("the file is damaged", f"{self.path}:{name}"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             found: np.ndarray = self.file[name]
-        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DataError(f"the file is damaged: {error}", where=f"{self.path}:{name}") from None
         return found
+
+    def words(self, name: str) -> np.ndarray:
+        """One array as text. DataError for text that is no Unicode."""
+        found = self.array(name)
+        with _reading("is not Unicode text", f"{self.path}:{name}"):
+            text = np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found.astype(str)
+            "".join(text.flat).encode()
+        return text
 
     def numbers(self, name: str) -> np.ndarray:
         """One array of numbers or truth values."""
@@ -243,7 +276,7 @@ class _Archive:
         if found.dtype.kind not in "US" or found.shape != (count,):
             what = f"has shape {found.shape} of {found.dtype}; it should be {count} names, as {of} has"
             raise DataError(what, where=f"{self.path}:{name}")
-        text = tuple(item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in found)
+        text = tuple(map(str, self.words(name)))
         twice = sorted({item for item in text if text.count(item) > 1})
         if twice or "" in text:
             raise DataError(f"names must differ: {abridge(twice) or 'one is empty'}", where=f"{self.path}:{name}")
@@ -262,8 +295,7 @@ class _Archive:
         found = self.array(LABELS)
         table = (found if found.dtype.kind in "US" else self.numbers(LABELS)).reshape(n, -1)
         if table.dtype.kind in "US":
-            text = np.char.decode(table, "utf-8") if table.dtype.kind == "S" else table
-            columns = [np.unique(column, return_inverse=True) for column in text.T]
+            columns = [np.unique(column, return_inverse=True) for column in self.words(LABELS).reshape(n, -1).T]
             words = tuple(tuple(map(str, kinds)) for kinds, _ in columns)
             table = np.stack([codes for _, codes in columns], axis=1)
         else:
@@ -290,8 +322,7 @@ class _Archive:
         if self.shapes[name] != (n,):
             what = f"has shape {self.shapes[name]} for {n} recordings: it should be ({n},)"
             raise DataError(what, where=f"{self.path}:{name}")
-        found = self.array(name)
-        return np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found.astype(str)
+        return self.words(name)
 
     def ignored(self, groups: str) -> list[str]:
         """A note on the arrays that are not used."""

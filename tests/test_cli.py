@@ -126,7 +126,7 @@ def test_config_file_mistakes(tmp_path):
     path.write_text("- a\n- b\n")
     assert "a mapping" in problems("--config", str(path))
     path.write_text("a: [1\n")
-    assert "not a YAML file" in problems("--config", str(path))
+    assert "not plain YAML" in problems("--config", str(path))
     path.write_text("mode: train\nlr: 1\nlr: 2\n")
     assert "the key 'lr' is there twice" in problems("--config", str(path))
     path.write_text("task: classify\nwindow: 9\ncontext_len: 8\nlabels: [a, b]\nseed: null\n")

@@ -547,7 +547,7 @@ def test_all_mistakes_come_at_once():
     ("old", "new", "text"),
     [
         ("seed: 3", "seed: !!python/object/apply:os.system ['touch hacked']", "config.yaml:1: the tag"),
-        ("seed: 3", "seed: !!python/name:os.system ''", "config.yaml:1: not plain YAML"),
+        ("seed: 3", "seed: !!python/name:os.system ''", "config.yaml:1: the tag"),
         ("seed: 3", "seed: &a [1]\nb: *a", "config.yaml:1: an alias"),
         ("seed: 3", "seed: .inf", "config.yaml:1: takes finite numbers"),
         ("seed: 3", "seed: 2020-01-01", "config.yaml:1: seed takes a whole number, got '2020-01-01'"),

@@ -142,7 +142,7 @@ def test_arguments_of_optimizers_hang_on_the_optimizer(put):
         ("lr: {choices: [[1]]}", "a list of single values"),
         ("only: perhaps", "takes true or false"),
         ("- lr", "a mapping of flags"),
-        ("lr: [1", "not a YAML file"),
+        ("lr: [1", "not plain YAML"),
         ("", "a mapping of flags"),
         ("only: true", "nothing to search"),
     ],
