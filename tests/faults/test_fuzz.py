@@ -1,0 +1,81 @@
+"""Rubbish at every door: refused with a message, or read. Never a traceback, never more than two seconds.
+
+`make fuzz` tries 10,000 cases a target, with another seed each time; a case that fails goes into FOUND.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from . import rubbish, targets
+
+CASES = int(os.environ.get("FUZZ", "0"))  # 0: a few, the same each time
+SLOW = {"whole_runs": 50, "checkpoint_types": 20, "agents": 10}  # by how much a try costs more than one of the others
+FOUND: list[tuple[str, Any]] = [
+    ("braces", "~nouser/x.csv"),
+    ("braces", "{" * 1200),
+    ("braces", "{" * 30_000 + "}" * 30_000),
+    ("braces", "{a,b" * 20_000),
+    ("braces", "{1.." + "9" * 900 + "}"),
+    ("braces", "{1.." + "9" * 5000 + "}"),
+    ("braces", "a" * 5000),
+    ("braces", "\0"),
+    ("npz", rubbish.marked(rubbish.archive(), rubbish.FLAG, 1)),  # encrypted
+    ("npz", rubbish.marked(rubbish.archive(), rubbish.METHOD, 77)),  # an unknown way of packing
+    ("npz", rubbish.marked(rubbish.archive(), 6, 200)),  # a zip of version 20.0
+    ("npz", rubbish.headed("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000, 9), }\n", b"", 8)),
+    ("npz", rubbish.headed("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2, 2), }\n", b"1234" * 4, 0)),
+    ("npz", rubbish.headed("{'descr': '<U1', 'fortran_order': False, 'shape': (1,), }\n", b"\0\xd8\0\0", 0)),
+    ("yaml_flags", "seed: 2020-13-45\n"),
+    ("yaml_flags", "lr: !!float x\n"),
+    ("yaml_flags", "lr: !!timestamp x\n"),
+    ("yaml_flags", "seed: " + "9" * 5000),
+    ("yaml_flags", "a: " + "[" * 2000),
+    ("yaml_flags", "- " * 2000),
+    ("yaml_flags", "a: &a [*a]\n"),
+    ("yaml_flags", "".join(f"a{k}: &a{k} [{f'*a{k - 1}, ' * 9 if k else 'x'}]\n" for k in range(12))),
+    ("yaml_flags", 'csv: "\\0"\n'),
+    ("yaml_flags", "\x07"),
+    ("yaml_flags", "".join(f"key{k}: 1\n" for k in range(9000))),
+    ("python_config", "a = " + "-" * 50_000 + "1"),
+    ("python_config", "a = " + "b." * 20_000 + "c"),
+    ("python_config", "a = " + "9" * 5000),
+    ("yaml_config", "seed: " + "9" * 5000),
+    ("yaml_config", "seed: !!int ''\n"),
+    ("whole_runs", ("classify", [("--seed", "4294967296")])),
+    ("whole_runs", ("regress", [("--gap", "1e300")])),
+    ("whole_runs", ("classify", [("--stride", "1e19")])),
+    ("whole_runs", ("regress", [("--threads", "18446744073709551616")])),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"), FOUND, ids=lambda value: value if isinstance(value, str) and value.isidentifier() else ""
+)
+def test_what_was_found_once_stays_mended(name, thing, tmp_path):
+    targets.attempt(name, thing, tmp_path)
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_rubbish_is_refused_or_read(name, tmp_path):
+    strategy, _ = targets.TARGETS[name]
+    accepted = []
+
+    @settings(
+        max_examples=max(CASES // SLOW.get(name, 1), 50) if CASES else max(60 // SLOW.get(name, 1), 6),
+        derandomize=not CASES,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink) if CASES else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(thing=strategy)
+    def attempts(thing: Any) -> None:
+        accepted.append(targets.attempt(name, thing, tmp_path))
+
+    attempts()
+    print(f"{name}: {len(accepted):,} tries, {sum(accepted):,} accepted")
