@@ -439,7 +439,7 @@ def test_other_ways_to_name_a_class(imports, optimizer, loss):
         ),
         # keys and values
         ("seed", "sed", "there is no setting 'sed' (did you mean seed?)"),
-        ("42", "-1", "config.py:3: seed must be 0 or more, got -1"),
+        ("42", "-1", "config.py:3: seed must be in [0, 4294967295], got -1"),
         ("42", "True", "config.py:3: seed takes a whole number, got True"),
         ('"csv"', '"csvv"', "config.py:4: data has no key 'csvv' (did you mean csv?)"),
         ('"batch_size": 32', '"device": "cuda"', "config.py:4: data has no key 'device'"),
