@@ -214,6 +214,9 @@ class RunConfig:
 
     backbone: str = _flag("llm_ts", NAMES, "model under the task's head", binds=True)
     model_args: dict[str, Any] = _flag({}, NAMES, "hyperparameters of the backbone (key=value)", binds=True)
+    wide: bool = _flag(
+        True, NAMES, "put a closed form on the window and its summaries under the head (classify, regress)", binds=True
+    )
     stage: str = _flag("", NAMES, "part of a backbone with training stages to train", choices=STAGES)
     encoder: str = _flag(
         "",

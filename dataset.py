@@ -402,9 +402,9 @@ class DeviceData:
             return self.inputs if everything else self.inputs[list(self.run_data.target_channels)]
         return targets.read(self.task, data_device)
 
-    def windows(self, index: Index) -> Windows:
-        """The n windows of `index` over these tensors: x [B, C, L], y [B, K, H] by batches."""
-        return Windows(self.inputs, self.targets, index, self.known)
+    def windows(self, index: Index, under: torch.Tensor | None = None) -> Windows:
+        """The n windows of `index` over these tensors: x [B, C, L], y [B, K, H] by batches; see `Windows.under`."""
+        return Windows(self.inputs, self.targets, index, self.known, under)
 
     def labelled(self, index: Index) -> Labelled:
         """The n windows of `index` and their targets, for a backbone that is fitted to them."""

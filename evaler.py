@@ -20,7 +20,7 @@ from backbones.model import ByHistory
 from dataset import DeviceData, RunData
 from errors import without_password
 from hardware import Precision, Runner, begin_step, device_name
-from rundir import write_config, write_json
+from rundir import write_config, write_csv, write_json
 from splits import Split
 from tasks.predictions import PlotInputs, Predictions, Predictor
 from tasks.references import Reference
@@ -247,6 +247,18 @@ class Judge:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""
         self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
 
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Write the epochs' lines as history.csv, and draw them; a closed form has none."""
+        if not history:
+            return
+        columns = list(history[0])
+        write_csv(self.folder / "history.csv", columns, ([line[c] for c in columns] for line in history))
+        if self.run_data.config.plots:
+            import viz  # imports matplotlib, which a run without pictures does not need
+
+            file = self.folder / "learning_curve.png"
+            viz.learning_curve(history, file, f"val_{self.task.monitor}", self.task.direction)
+
     def draw(
         self,
         scored: Predictions | None,
@@ -324,3 +336,20 @@ def label_means(truth: Any) -> list[float]:
     if not isinstance(truth, np.ndarray):
         return list(truth.means())
     return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if truth.size else []
+
+
+def sizes_of(split: Split, run_data: RunData, means: Mapping[str, list[float]], parameters: int) -> dict[str, Any]:
+    """Windows, label means and overlap of a split, and what training a model of so many parameters needs."""
+    config = run_data.config
+    batch = min(config.batch_size, len(split.train))
+    return {
+        "windows": {name: len(split[name]) for name in splits.NAMES},
+        "label_mean": dict(means),
+        "overlap": describe_split(split, run_data, means)["overlap"],
+        "parameters": parameters,
+        "memory": {
+            "data_bytes": 2 * run_data.series.values.nbytes,
+            "model_and_optimizer_bytes": 4 * 4 * parameters,
+            "batch_bytes": 4 * batch * len(run_data.channels) * (config.context_len or 0),
+        },
+    }

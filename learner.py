@@ -17,7 +17,7 @@ import torch
 import checkpoint
 import restore
 import windows
-from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
+from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class, wide
 from backbones.base import Stretches
 from backbones.fitting import Fitting
 from backbones.histories import HistoryFitting
@@ -26,30 +26,18 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split, label_means
+from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split, label_means, sizes_of
 from finetune import choose_parameters, modules_of
 from hardware import Precision, peak_memory
-from rundir import OnEpoch, tensorboard_writer, write_csv
+from rundir import OnEpoch, tensorboard_writer
 from scaler import Scaler, far_warning
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
-from trainer import Progress, Trainer, clone_state
+from trainer import OfTask, Progress, Trainer, clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")
-
-
-class _Validation:
-    """Loss and metrics for the trainer, on the data of this fold."""
-
-    def __init__(self, task: Task, truth: Callable[[], np.ndarray], device: torch.device) -> None:
-        self.monitor, self.direction = task.monitor, task.direction
-        self.loss = task.loss(device)
-        self._task, self._truth = task, truth
-
-    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
-        return self._task.val_metrics(self._truth(), self._task.decode(outputs))
 
 
 class Learner:
@@ -104,6 +92,7 @@ class Learner:
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
+        self.wide: dict[str, Any] = {}  # the same of one under a net
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
 
     # --- before training ---------------------------------------------------------------------------------------------
@@ -162,8 +151,20 @@ class Learner:
         """What a backbone that answers by itself is asked for; None for the others."""
         if not backbone_class(self.config.backbone).answers:
             return None
+        return self._asked()
+
+    def _asked(self) -> TargetSpec | None:
+        """The task's target, in the terms of a closed form."""
         asked = self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
         return None if asked is None else replace(asked, whole=self.run_data.per_row)
+
+    def _wide_spec(self) -> TargetSpec | None:
+        """What the closed form under a net is asked for; None where there is none."""
+        chosen, asked = backbone_class(self.config.backbone), self._asked() if self.config.wide else None
+        if asked is None or self.task.head != "pool" or chosen.answers or chosen.stages:
+            return None
+        few = wide.fits(len(self.run_data.channels), self.config.context_len or 0, asked.outputs)
+        return asked if few else None
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""
@@ -181,24 +182,13 @@ class Learner:
             modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
             part=self.part,
             members=members,
+            wide=self._wide_spec(),
         )
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, parameters, and the bytes that training needs."""
         count = sum(p.numel() for p in self.model.parameters())
-        batch = min(self.config.batch_size, len(self.split.train))
-        channels, length = len(self.run_data.channels), self.config.context_len or 0
-        return {
-            "windows": {name: len(self.split[name]) for name in NAMES},
-            "label_mean": self.label_means,
-            "overlap": describe_split(self.split, self.run_data, self.label_means)["overlap"],
-            "parameters": count,
-            "memory": {
-                "data_bytes": 2 * self.run_data.series.values.nbytes,
-                "model_and_optimizer_bytes": 4 * 4 * count,
-                "batch_bytes": 4 * batch * channels * length,
-            },
-        }
+        return sizes_of(self.split, self.run_data, self.label_means, count)
 
     # --- training ----------------------------------------------------------------------------------------------------
 
@@ -250,14 +240,18 @@ class Learner:
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
+    def _fitting(self, *, goes_on: bool = False, refit: bool = False) -> Fitting:
+        """The windows of training and validation, to fit a closed form to."""
+        train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
+        return Fitting(train, val, self.config.seed, self.config.options.get("loss", ""), goes_on, refit)
+
     def _fit(self) -> dict[str, Any]:
         """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
         backbone, parts, seed = self.model.backbone, (self.split.train, self.split.val), self.config.seed
         refit = len(self.split.test) > 0 and self.config.eval_split in (None, "", "test")
         if backbone.answers and self.forecast is None:
-            loss, goes_on = self.config.options.get("loss", ""), self.start is not None and not self.config.reinit
-            train, val = map(self.device_data.labelled, parts)
-            told = backbone.fit_windows(Fitting(train, val, seed, loss, goes_on, refit))
+            goes_on = self.start is not None and not self.config.reinit
+            told = backbone.fit_windows(self._fitting(goes_on=goes_on, refit=refit))
             if "held_out" in told:
                 told["held_out"] = told["held_out"][:, :, None]
         elif backbone.reads_history:
@@ -282,21 +276,18 @@ class Learner:
         split, config = self.split, self.config
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
-
-        def on_epoch(line: Mapping[str, Any]) -> None:
-            for listener in listeners:
-                listener(line)
-
+        train, val = self._stand()
         trainer = Trainer(
             self.model,
-            self.task.for_training(self.device_data.windows(split.train)),
-            self.device_data.windows(split.val),
-            _Validation(self.task, self._truth_of_val(), self.device),
+            self.task.for_training(self.device_data.windows(split.train, train)),
+            self.device_data.windows(split.val, val),
+            OfTask(self.task, self._truth_of_val(), self.device),
             config,
             self.precision,
             save=self._save,
-            on_epoch=on_epoch,
+            listeners=listeners,
             train_metrics=self.task.train_metrics(self.device),
+            judges_start=self.start is not None or train is not None,
         )
         if config.resume and (self.folder / checkpoint.LAST).is_file():
             self._resume(trainer)
@@ -310,6 +301,21 @@ class Learner:
         with self.run_data.timed("evaluate"):
             self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
+
+    def _stand(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
+        if not isinstance(self.model, Model) or self.model.wide is None:
+            return None, None
+        under, data, device = self.model.wide, self._fitting(), self.device_data.inputs.device
+        if self.start is not None and not self.config.refit_scaler:
+            return under.says_of(data.train).to(device), under.says_of(data.val).to(device)
+        with self.run_data.timed("closed form"):
+            asked = self._asked()
+            assert asked is not None
+            said, self.wide = under.fit(data, asked, self.task.lean(self.names))
+        if self.start is None:
+            self.model.silence_head()
+        return said.to(device), under.says_of(data.val).to(device)
 
     def _truth_of_val(self) -> Callable[[], np.ndarray]:
         """Kept over the epochs, unless overlapping windows would make it a multiple of the data."""
@@ -403,15 +409,15 @@ class Learner:
         references = self._compare(val, scored)
         more: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
         more |= {"fit": self.solution} if self.solution else {}
+        more |= {name: what for name, what in (("wide", self.wide), ("start", progress.start)) if what}
         more |= {"lengthened": progress.lengthened} if progress.lengthened else {}
         more |= {"validation": judge.evaluate(val)} if name != "val" else {}
         content = judge.summary(scored, references, **more)
         with self.run_data.timed("artifacts"):
             judge.write([scored], None)
-            self._write_history()
+            judge.write_history(progress.history)
             if self.config.plots:
                 judge.draw(scored, None, references, self.index_of)
-                self._draw_history()
         return judge, content
 
     def _compare(self, val: Predictions, scored: Predictions) -> dict[str, Any]:
@@ -421,20 +427,6 @@ class Learner:
         with self.run_data.timed("references"):
             trivial = References(self.device_data, self.names, self.split.train, self.split.val)
             return trivial.judge(scored, trivial.choose_thresholds(val, self.references))
-
-    def _draw_history(self) -> None:
-        history = self.progress.history
-        if history:
-            import viz  # imports matplotlib, which a run without pictures does not need
-
-            file = self.folder / "learning_curve.png"
-            viz.learning_curve(history, file, f"val_{self.task.monitor}", self.task.direction)
-
-    def _write_history(self) -> None:
-        history = self.progress.history
-        if history:  # a closed form has none
-            columns = list(history[0])
-            write_csv(self.folder / "history.csv", columns, ([line[c] for c in columns] for line in history))
 
     def _describe(self, judge: Judge, argv: Sequence[str]) -> None:
         model = {

@@ -260,6 +260,8 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool) -> bool:
     flags = [*core_flags(), *tasks.flags(config.task)]
     before = _plain({flag.name: flag.default for flag in flags} | tasks.table(config.task, "DEFAULTS") | last.config)
     now = _plain(config.flat())
+    if "wide" not in last.config and last.model.head == "pool" and last.model.target is None:
+        before["wide"] = False  # begun before there was such a thing
     checked = [flag.name for flag in flags if flag.trains or (finished and flag.name in SCORED)]
     changed = [name for name in checked if before[name] != now[name]]
     other = _other_files(last, run_data)

@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any, Protocol
@@ -42,6 +42,20 @@ class Validation(Protocol):
     def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
 
 
+class OfTask:
+    """The validation of a task: `truth` gives the targets [n, K, H] of the windows that are judged."""
+
+    def __init__(self, task: Any, truth: Callable[[], np.ndarray], device: torch.device) -> None:
+        self.monitor, self.direction = task.monitor, task.direction
+        self.loss = task.loss(device)
+        self._task, self._truth = task, truth
+
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
+        """The task's few metrics of outputs [n, K, H]."""
+        found: dict[str, float | None] = self._task.val_metrics(self._truth(), self._task.decode(outputs))
+        return found
+
+
 @dataclass
 class Progress:
     """How far training has come; all of it goes into the checkpoint, so that a killed run can continue."""
@@ -49,7 +63,9 @@ class Progress:
     epoch: int = 0  # epochs finished
     step: int = 0  # steps of the running epoch that are done
     best: float | None = None
-    best_epoch: int = 0
+    best_epoch: int = 0  # 0: before the first step
+    best_loss: float = math.inf  # of the best epoch, on validation
+    start: dict[str, Any] = field(default_factory=dict)  # what validation says before the first step, if it was asked
     stale: int = 0  # epochs since the best
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -67,8 +83,9 @@ class Trainer:
     config : epochs, batch size, patience and the optimizer's settings.
     precision : of the forward pass.
     save : `save(kind, state, training)` writes a checkpoint; kind is "best" (training is None) or "last".
-    on_epoch : gets every epoch's line of the history.
+    listeners : get every epoch's line of the history.
     train_metrics : functions `(outputs, y) -> scalar`, averaged over the steps of an epoch like the loss.
+    judges_start : the weights that training starts from are worth judging: they may be the best.
     """
 
     def __init__(
@@ -80,12 +97,14 @@ class Trainer:
         config: RunConfig,
         precision: Precision,
         save: Callable[[str, dict[str, torch.Tensor], dict[str, Any] | None], None],
-        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+        listeners: Sequence[Callable[[Mapping[str, Any]], None]] = (),
         train_metrics: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
+        *,
+        judges_start: bool = False,
     ) -> None:
         self.model, self.train, self.val, self.validation = model, train, val, validation
-        self.config, self.precision, self.save, self.on_epoch = config, precision, save, on_epoch
-        self.train_metrics = dict(train_metrics or {})
+        self.config, self.precision, self.save, self.listeners = config, precision, save, listeners
+        self.train_metrics, self.judges_start = dict(train_metrics or {}), judges_start
         self.steps, self.batch_size = steps(len(train), config.batch_size)
         self.optimizer = make_optimizer(model, config)
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
@@ -116,6 +135,8 @@ class Trainer:
         started, before = time.perf_counter(), self.progress.seconds
         try:
             with self._bar() as bar:
+                if self.judges_start and not self.best_state:
+                    self._judge_start(bar)
                 while not self._finished():
                     self._epoch(bar)
                     self.progress.seconds = before + time.perf_counter() - started
@@ -129,6 +150,12 @@ class Trainer:
     def _finished(self) -> bool:
         patience = self.config.patience
         return self.progress.epoch >= self.config.epochs or bool(patience and self.progress.stale >= patience)
+
+    def _judge_start(self, bar: tqdm) -> None:
+        """Validate the weights that training starts from."""
+        start = self.progress.start = self._validate()
+        self._keep_if_best(start[f"val_{self.validation.monitor}"], start["val_loss"])
+        self._report(bar, start | {"epoch": 0, "seconds": 0.0})
 
     def _epoch(self, bar: tqdm) -> None:
         """The steps of one epoch (from `progress.step` on, when it was interrupted)."""
@@ -184,8 +211,8 @@ class Trainer:
         progress.history.append(line)
         self._keep_if_best(line[f"val_{self.validation.monitor}"], line["val_loss"])
         self.schedule.after_epoch(line[f"val_{self.validation.monitor}"])
-        if self.on_epoch is not None:
-            self.on_epoch(line)
+        for listener in self.listeners:
+            listener(line)
         self._report(bar, line)
         self._flush("best")
         self._flush("last")
@@ -211,11 +238,11 @@ class Trainer:
         better = value is not None and (
             progress.best is None
             or sign * value > sign * progress.best
-            or (value == progress.best and loss < progress.history[progress.best_epoch - 1]["val_loss"])
+            or (value == progress.best and loss < progress.best_loss)
         )
         progress.stale += 1
         if better or first:
-            progress.best, progress.best_epoch = value, progress.epoch
+            progress.best, progress.best_epoch, progress.best_loss = value, progress.epoch, loss
             progress.stale = 0
             self.best_state = clone_state(self.model)
             self._unsaved_best = True
@@ -259,7 +286,8 @@ class Trainer:
         value = line[f"val_{self.validation.monitor}"]
         shown = "undefined" if value is None else f"{value:.4f}"
         best = " *" if self.progress.best_epoch == self.progress.epoch else ""
-        text = f"train {line['train_loss']:.4f}  val {line['val_loss']:.4f}  {self.validation.monitor} {shown}{best}"
+        train = f"train {line['train_loss']:.4f}  " if "train_loss" in line else ""
+        text = f"{train}val {line['val_loss']:.4f}  {self.validation.monitor} {shown}{best}"
         if bar.disable:
             log.info("epoch %d/%d  %s  %.1fs", line["epoch"], self.config.epochs, text, line["seconds"])
         else:
@@ -311,6 +339,8 @@ class Trainer:
         """Continue from what `state` returned, with the weights of that moment."""
         self.model.load_state_dict(weights)
         self.progress = Progress(**state["progress"])
+        if "best_loss" not in state["progress"] and self.progress.best_epoch:  # of an older version
+            self.progress.best_loss = self.progress.history[self.progress.best_epoch - 1]["val_loss"]
         self._total.copy_(state["total"])
         self.best_state = dict(state["best_state"])
         self.optimizer.load_state_dict(state["optimizer"])

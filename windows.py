@@ -284,6 +284,7 @@ class Windows:
     targets : [K, total], or [K, N] for whole-row targets, or a Readable.
     index : which windows there are, of L steps of context and H of target.
     known : [M, total + N * H], what is known ahead, each row followed by the H steps after it; None where nothing is.
+    under : [n, K, H], what is given with each window in place of `known`; None where nothing is.
     """
 
     def __init__(
@@ -292,8 +293,10 @@ class Windows:
         targets: torch.Tensor | Readable,
         index: Index,
         known: torch.Tensor | None = None,
+        under: torch.Tensor | None = None,
     ) -> None:
-        self.inputs, self.targets, self.index, self.known = inputs, targets, index, known
+        assert known is None or under is None
+        self.inputs, self.targets, self.index, self.known, self.under = inputs, targets, index, known, under
         self.device = inputs.device
         ends = np.cumsum(index.count)
         self._ends, self._before = self._tensor(ends), self._tensor(ends - index.count)
@@ -315,12 +318,15 @@ class Windows:
         return self.inputs.shape[0], self.index.length
 
     def locate(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Window numbers [B] -> positions [2 or 3, B]: where each context, each target and `known` begins."""
+        """Window numbers [B] -> positions [2 or 3, B]: where each context, each target and `known` begins; for `under`
+        the number itself."""
         if self._table is not None:
             return self._table.index_select(1, numbers)
         run = torch.searchsorted(self._ends, numbers, right=True)
         start = self._first[run] + (numbers - self._before[run]) * self.index.stride
         target = self._row[run] if self.index.shift is None else start + self.index.shift
+        if self.under is not None:
+            return torch.stack([start, target, numbers])
         if self.known is None:
             return torch.stack([start, target])
         return torch.stack([start, target, start + self._row[run] * self.index.horizon])
@@ -334,8 +340,11 @@ class Windows:
         return read(self.inputs, positions[0], self.index.length)
 
     def seen(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Positions of `locate` -> the model's inputs: x [B, C, L], and known [B, M, L + H] where there is `known`."""
+        """Positions of `locate` -> the model's inputs: x [B, C, L], and where there is `known` or `under`,
+        known [B, M, L + H] or under [B, K, H]."""
         x = self.contexts(positions)
+        if self.under is not None:
+            return x, self.under.index_select(0, positions[2])
         if self.known is None:
             return (x,)
         return x, read(self.known, positions[2], self.index.length + self.index.horizon)

@@ -11,6 +11,7 @@ import torch
 
 log = logging.getLogger("tsrun")
 CELLS = 1 << 23  # numbers of a table that are made at once, before they go to the host
+SURE, SURE_OF_EACH = 50, 10  # windows, and of each class, from which on a choice is made on validation
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class Labelled:
     def witnesses(self) -> int:
         """How many groups there are."""
         return len(np.unique(self.groups))
+
+    def plenty(self, kind: str) -> bool:
+        """Whether there are enough to choose by: windows, and of each class (of a label, on either side)."""
+        if kind == "value":
+            return len(self) >= SURE
+        true = self.y.sum(0)
+        fewest = true if kind == "class" else torch.minimum(true, len(self) - true)
+        return len(self) >= SURE and int(fewest.min()) >= SURE_OF_EACH
 
     @torch.no_grad()
     def table(self, features: Callable[[torch.Tensor], torch.Tensor], numbers: np.ndarray | None = None) -> np.ndarray:

@@ -12,6 +12,7 @@ from backbones import Hyper, ModelSpec, backbone_class, names
 from backbones.base import Backbone
 from backbones.histories import Histories
 from backbones.layers import standardise
+from backbones.wide import Wide
 from errors import UsageError
 
 ByHistory = Callable[[Histories], torch.Tensor]  # `Backbone.from_histories`
@@ -24,9 +25,14 @@ class Model(nn.Module):
     head "pool": the tokens become one vector (the last one, or their mean) and a linear map gives K x H numbers.
     head "step": every token gives K numbers for each of the steps it stands for; H = T.
     A backbone that answers by itself has no head.
+
+    With `spec.wide` the head "pool" stands on a closed form: its outputs are added to those of one linear map of the
+    window's features, which is solved before the first step. In training that map's outputs are given as `under`
+    [B, K, 1], since they stay the same.
     """
 
     by_history: ByHistory | None = None  # see Forecaster
+    wide: Wide | None
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
         super().__init__()
@@ -36,15 +42,23 @@ class Model(nn.Module):
         if not backbone.answers:
             each = spec.horizon if spec.head == "pool" else backbone.stride
             self.head = nn.Linear(backbone.dim, spec.outputs * each)
+        self.wide = None if spec.wide is None else Wide(spec.wide, spec.channels, spec.length)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, under: torch.Tensor | None = None) -> torch.Tensor:
         z = self.backbone(x)
         if self.backbone.answers:
             return z
         if self.kind == "pool":
-            return self.head(pooled(self.backbone, z)).unflatten(1, (self.outputs, self.horizon))
+            y = self.head(pooled(self.backbone, z)).unflatten(1, (self.outputs, self.horizon))
+            under = self.wide(x) if under is None and self.wide is not None else under
+            return y if under is None else y + under
         steps = self.head(z).unflatten(2, (self.outputs, self.backbone.stride))  # [B, T', K, stride]
         return steps.permute(0, 2, 1, 3).flatten(2)[..., -self.horizon :]
+
+    def silence_head(self) -> None:
+        """Let the head add nothing to the closed form before it has learned what is left."""
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
 
 class Forecaster(nn.Module):

@@ -9,7 +9,7 @@ least log-loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,12 +73,16 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Solved:
-    """A linear map [p, K] and offset [K] of standardised features to logits or values, and what was chosen."""
+    """A linear map [p, K] and offset [K] of standardised features to logits or values, and what was chosen.
+
+    `left_out` [n, K] is what is said of each window by the fit without it; `loss` is the loss of that.
+    """
 
     weight: torch.Tensor
     offset: torch.Tensor
     strength: float
     loss: float
+    left_out: torch.Tensor
 
 
 def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | None = None) -> Solved:
@@ -87,36 +91,56 @@ def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | 
     `right` [m, K] is V'X'Y of targets -1 and 1 where the spectrum knows more windows than y has.
     """
     if kind == "class":
-        return _classes(spectrum, y, right)
-    parts = []
-    for k in range(y.shape[1]):
-        one = None if right is None else right[:, k : k + 1]
-        parts.append(_label(spectrum, y[:, k : k + 1], one))
+        return least(_classes(spectrum, y, right))
+    columns = range(y.shape[1])
+    parts = [None if right is None else right[:, k : k + 1] for k in columns]
+    return beside([least(_label(spectrum, y[:, k : k + 1], parts[k])) for k in columns])
+
+
+def values(spectrum: Spectrum, y: torch.Tensor) -> Solved:
+    """The ridge regression of values y [n, K], of the strength that errs least where each window is left out."""
+    return least(_values(spectrum, y, spectrum.strengths))
+
+
+def candidates(spectrum: Spectrum, y: torch.Tensor, kind: str, strengths: Sequence[float] = ()) -> Iterator[Solved]:
+    """The maps of every strength: to values or classes y [n, K], or to one label [n, 1]."""
+    if kind == "value":
+        return _values(spectrum, y, strengths or spectrum.strengths)
+    return (_classes if kind == "class" else _label)(spectrum, y, None)
+
+
+def least(found: Iterable[Solved]) -> Solved:
+    """The first of those of least loss."""
+    return min(found, key=lambda one: one.loss)
+
+
+def beside(parts: Sequence[Solved]) -> Solved:
+    """Maps of one output each as one map."""
     return Solved(
         torch.cat([part.weight for part in parts], dim=1),
         torch.cat([part.offset for part in parts]),
         parts[0].strength,
         float(np.mean([part.loss for part in parts])),
+        torch.cat([part.left_out for part in parts], dim=1),
     )
 
 
-def values(spectrum: Spectrum, y: torch.Tensor) -> Solved:
-    """The ridge regression of values y [n, K], of the strength that errs least where each window is left out."""
+def _values(spectrum: Spectrum, y: torch.Tensor, strengths: Sequence[float]) -> Iterator[Solved]:
     mean = y.double().mean(0)
     centred = y.double() - mean
     right = spectrum.scores.T.double() @ centred
-    found = [(float((centred - spectrum.leave_one_out(centred, right, s)).abs().mean()), s) for s in spectrum.strengths]
-    loss, strength = min(found)
-    return Solved(spectrum.weight(right, strength), mean, strength, loss)
+    for strength in strengths:
+        predicted = spectrum.leave_one_out(centred, right, strength)
+        loss = float((centred - predicted).abs().mean())
+        yield Solved(spectrum.weight(right, strength), mean, strength, loss, predicted + mean)
 
 
-def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Solved:
+def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Iterator[Solved]:
     signed = 2 * y.double() - 1
     prior = signed.mean(0)
     centred = signed - prior
     right = spectrum.scores.T.double() @ centred if right is None else right
     truth = _doubted(y.double(), y.shape[1])
-    best: tuple[float, float, float] | None = None
     for strength in spectrum.strengths:
         predicted = spectrum.leave_one_out(centred, right, strength)
 
@@ -124,20 +148,17 @@ def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) ->
             return float(nn.functional.cross_entropy(scale * predicted + prior, truth))
 
         scale, found = _least(loss)
-        if best is None or found < best[0]:
-            best = found, strength, scale
-    assert best is not None
-    return Solved(best[2] * spectrum.weight(right, best[1]), prior, best[1], best[0])
+        weight = scale * spectrum.weight(right, strength)
+        yield Solved(weight, prior, strength, found, scale * predicted + prior)
 
 
-def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Solved:
+def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Iterator[Solved]:
     """One label y [n, 1]: two classes, whose logits differ by twice the prediction, and the log-odds of the label."""
     signed = 2 * y.double() - 1
     centred = signed - signed.mean(0)
     prior = ((y.double().sum(0) + 0.5) / (len(y) + 1)).logit()
     truth = _doubted(y.double(), 2)
     right = spectrum.scores.T.double() @ centred if right is None else right
-    best: tuple[float, float, float, float] | None = None
     for strength in spectrum.strengths:
         predicted = 2 * spectrum.leave_one_out(centred, right, strength)
 
@@ -150,11 +171,8 @@ def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> S
         # The mean without a window leans away from its target: on a fit of nothing else a negative scale looks perfect.
         if len(y) >= TWO_NUMBERS and refined[0] > 0:
             scale, offset, found = refined
-        if best is None or found < best[0]:
-            best = found, strength, scale, offset
-    assert best is not None
-    found, strength, scale, offset = best
-    return Solved(2 * scale * spectrum.weight(right, strength), torch.tensor([offset]).double(), strength, found)
+        weight = 2 * scale * spectrum.weight(right, strength)
+        yield Solved(weight, torch.tensor([offset]).double(), strength, found, scale * predicted + offset)
 
 
 def _doubted(y: torch.Tensor, classes: int) -> torch.Tensor:

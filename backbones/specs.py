@@ -115,6 +115,7 @@ class ModelSpec(InputSpec):
     outputs, horizon : K and H of the outputs `[B, K, H]`.
     head : "pool", "step" or "forecast" (`Backbone.heads`).
     args : hyperparameters that differ from the defaults of the backbone's HYPER.
+    wide : what the closed form under the head is asked for (wide.py); None: there is none.
     """
 
     backbone: str
@@ -122,6 +123,7 @@ class ModelSpec(InputSpec):
     horizon: int
     head: str
     args: Mapping[str, Any] = field(default_factory=dict)
+    wide: TargetSpec | None = None
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values: what a checkpoint keeps under "model"."""
@@ -130,6 +132,7 @@ class ModelSpec(InputSpec):
             "target": None if self.target is None else asdict(self.target),
             "modalities": self.modalities,
             "part": self.part,
+            "wide": None if self.wide is None else asdict(self.wide),
         }
         return {
             "backbone": self.backbone,
@@ -146,7 +149,8 @@ class ModelSpec(InputSpec):
     def of(cls, plain: Mapping[str, Any]) -> ModelSpec:
         """The inverse of `plain`: from "model" of a checkpoint, which has the members of a blend under "pretrained"."""
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
-        forecast, pretrained, target = plain.get("ahead"), plain.get("pretrained"), plain.get("target")
+        forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
+        target, wide = plain.get("target"), plain.get("wide")
         members = _members_of(pretrained) if pretrained is not None and "members" in pretrained else ()
         return cls(
             **kept,
@@ -154,6 +158,7 @@ class ModelSpec(InputSpec):
             target=None if target is None else TargetSpec(**target),
             modalities=plain.get("modalities"),
             part=plain.get("part"),
+            wide=None if wide is None else TargetSpec(**wide),
             pretrained=None if members else pretrained,
             members=members,
         )

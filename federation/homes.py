@@ -30,8 +30,9 @@ TASK = "classify"  # the task with an accuracy
 BY = ("groups", "files")
 DEFAULTS: dict[str, Any] = {
     "test_ratio": 0.2,
-    "split_mode": "holdout",
-}  # they are compared on test windows
+    "split_mode": "holdout",  # they are compared on test windows
+    "wide": False,  # weights are averaged, and the closed forms of two homes have other features
+}
 
 
 @dataclass(frozen=True)

@@ -324,6 +324,10 @@ class Task(ABC):
     def loss(self, device: torch.device) -> Loss:
         """A function (outputs [B, K, H], encoded truth [B, K, H]) -> scalar."""
 
+    def lean(self, names: Sequence[str]) -> list[float]:
+        """What the loss adds to each of the K outputs of a calibrated model, by the weights that it gives."""
+        return [0.0] * len(names)
+
     def train_metrics(self, device: torch.device) -> dict[str, Loss]:
         """Functions (outputs [B, K, H], encoded truth [B, K, H]) -> scalar, averaged over an epoch as `train_NAME`."""
         return {}

@@ -7,6 +7,7 @@ Labels given per row of which exactly one is true are classes: softmax, cross-en
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,10 @@ class Classify(LabelTask):
             return losses.cross_entropy
         weight = torch.tensor(self.fitted["pos_weight"], device=device)
         return lambda logits, y: losses.bce_soft_f1(logits, y, self.options.alpha, weight)
+
+    def lean(self, names: Sequence[str]) -> list[float]:
+        """The weight w of the true class turns a probability p into w p / (w p + 1 - p): log w more as a logit."""
+        return [0.0 if self.exclusive else math.log(weight) for weight in self.fitted["pos_weight"]]
 
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
         return outputs.softmax(dim=1) if self.exclusive else outputs.sigmoid()

@@ -454,7 +454,7 @@ size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (400 << 20), resource.RLIM_INFINITY))
 sys.exit(run.main(sys.argv[1:]))
 """
-    words = ONE.replace("a.csv", "big.csv").replace("hidden=4", "hidden=64").split()
+    words = ONE.replace("a.csv", "big.csv").replace("hidden=4", "hidden=64 --no-wide").split()
 
     def attempt(batch_size: int) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-c", script, *words, "--batch-size", str(batch_size)]

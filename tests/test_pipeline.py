@@ -431,7 +431,7 @@ def test_json_is_all_that_stdout_gets(box):
     assert done.out.count("\n") == 1
     summary = strict(box / "artifacts" / NAME / "summary.json")
     assert json.loads(done.out) == {**summary, "directory": f"artifacts/{NAME}"}
-    assert re.findall(r"^epoch (\d)/2", done.err, flags=re.MULTILINE) == ["1", "2"]
+    assert re.findall(r"^epoch (\d)/2", done.err, flags=re.MULTILINE) == ["0", "1", "2"]
     quiet = go(box, TRAIN, "--json --quiet --overwrite")
     assert quiet.err == "" and json.loads(quiet.out)["mae"] == summary["mae"]
 
@@ -561,7 +561,7 @@ def test_a_reference_that_is_better_is_said_in_words(tmp_path):
     walk = np.random.default_rng(0).normal(size=(20, 40)).cumsum(axis=1)
     lay(tmp_path, a=walk)
     words = "--mode train --task regress --csv data/a.csv --context-len 6 --no-plots --quiet"
-    done = go(tmp_path, words, "--backbone linear --epochs 1 --lr 1e-9")
+    done = go(tmp_path, words, "--backbone linear --epochs 1 --lr 1e-9 --no-wide")
     sentence, directory = done.out.splitlines()[-2:]
     found = re.fullmatch(r"(\w+) is better than linear here \(mae [\d.]+ against [\d.]+\): --backbone (\w+)", sentence)
     content = json.loads((tmp_path / directory / "summary.json").read_text())

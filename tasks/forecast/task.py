@@ -132,6 +132,7 @@ UNUSED = {  # flag: what does the same here
     "drop_label_from_x": "--features S leaves the other channels out",
     "label_offset": "--horizon says how far",
     "labels": "",
+    "wide": "",
 }
 
 LONGEST_NAME = 40  # of targets, within a run's name

@@ -179,6 +179,7 @@ UNUSED = {  # flag: what does the same here
     "drop_label_from_x": "",
     "label_offset": "",
     "labels": "",
+    "wide": "",
     "groups": "each file is a house, and --val-groups and --test-groups name houses",
     "header": "",
     "index": "",

@@ -1,0 +1,148 @@
+"""The closed form that a net stands on: one linear map of a window's features, to which the head's output is added.
+
+    y = head(z) + weight f(x) + bias
+
+with f the features of windows (features.py). The map is solved before the first step, by ridge regression for values
+(which predicts the change from the target's last value where that is better) and by PreVal for labels and classes; the
+net learns what is left. That must be what is left of windows which the map has not seen: where features are many beside
+windows, the map knows its own windows by heart and would leave nothing to learn. There each window of training stands
+on what the fit without it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from backbones.features import WindowFeatures
+from backbones.fitted import loss_of, outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.preval import Solved, Spectrum, beside, candidates, least, moments
+from backbones.specs import TargetSpec
+
+MOST = 4096  # features up to which a map is solved for
+MOST_CELLS = 1 << 17  # numbers in the map
+CELLS = 50_000_000  # numbers of the table of features that is solved from: 200 MB
+PLENTY = 10  # windows a feature from which a window more or less changes nothing
+FINER = 10.0 ** torch.arange(-7, 2.1, 0.5, dtype=torch.float64)  # strengths for values, times the mean eigenvalue
+
+
+def features_of(channels: int, length: int) -> WindowFeatures:
+    """The features of windows [B, C, L]: the steps themselves too, unless they are too many."""
+    return WindowFeatures(channels, length, flat=channels * length <= MOST // 2)
+
+
+def fits(channels: int, length: int, outputs: int) -> bool:
+    """Whether there are few enough features, and outputs, for such a map."""
+    size = features_of(channels, length).size
+    return size <= MOST and size * outputs <= MOST_CELLS
+
+
+class Wide(nn.Module):
+    """`x [B, C, L] -> [B, K, 1]`, in the units of the model's outputs.
+
+    Products and sums, no matrix product: autocast and int8 weights leave them in float32.
+
+    Parameters
+    ----------
+    target : what is asked for.
+    channels, length : C and L.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
+        super().__init__()
+        self.target, self.channels, self.length = target, channels, length
+        self.features = features_of(channels, length)
+        self.register_buffer("weight", torch.zeros(target.outputs, self.features.size))
+        self.register_buffer("bias", torch.zeros(target.outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._outputs(x)[:, :, None]
+
+    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.features(x)[:, None] * self.weight).sum(2) + self.bias
+
+    def says_of(self, windows: Labelled) -> torch.Tensor:
+        """The map's outputs for all windows, [n, K, 1] on the host."""
+        return outputs_on(windows, self._outputs)[:, :, None]
+
+    @torch.no_grad()
+    def fit(self, data: Fitting, target: TargetSpec, lean: Sequence[float]) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Solve the map.
+
+        Parameters
+        ----------
+        data : windows of training, and of validation, on which the strength is chosen where there are enough.
+        target : what is asked for, in the units of these data.
+        lean : what the loss adds to each of the K outputs of a calibrated model.
+
+        Returns
+        -------
+        (what each window of training stands on [n, K, 1], what was chosen).
+        """
+        self.target = target
+        train = data.train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
+        self.features.fit(train)
+        x = torch.from_numpy(train.table(self.features))
+        mean, scale = moments(x)
+        spectrum = Spectrum.of(x.sub_(mean).div_(scale))
+        found, says = self._choose(spectrum, train, data, (mean, scale))
+        raw = found.weight / scale[:, None].double()
+        bias = found.offset - mean.double() @ raw + torch.tensor(lean, dtype=torch.float64)
+        if says == "change":
+            raw[self._place_of_last()] += self.target.scale
+            bias += self.target.shift
+        self.weight.copy_(raw.T)
+        self.bias.copy_(bias)
+        told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
+        if len(train) < len(data.train) or len(train) >= PLENTY * self.features.size:
+            return self.says_of(data.train), told
+        left_out = found.left_out + torch.tensor(lean)
+        if says == "change":
+            left_out += outputs_on(train, self._last)
+        return left_out.float()[:, :, None], told
+
+    def _choose(
+        self, spectrum: Spectrum, train: Labelled, data: Fitting, standard: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[Solved, str]:
+        """The map of standardised features of least loss, and whether it says the level or the change."""
+        kind, val = self.target.kind, data.val
+        strengths = (FINER * spectrum.values.mean().clamp_min(1e-12)).tolist() if kind == "value" else ()
+        on_val = val if val.plenty(kind) else None
+        z = None if on_val is None else (torch.from_numpy(on_val.table(self.features)) - standard[0]) / standard[1]
+
+        def best(y: torch.Tensor, truth: torch.Tensor) -> Solved:
+            found: Iterable[Solved] = candidates(spectrum, y, kind, strengths)
+            return least(found if z is None else self._judged(found, z, truth, data.loss))
+
+        if kind == "label":
+            columns = range(self.target.outputs)
+            return beside([best(train.y[:, k : k + 1], val.y[:, k : k + 1]) for k in columns]), "level"
+        level = best(train.y, val.y)
+        if kind == "class" or self.target.channel is None:
+            return level, "level"
+        change = best(train.y - outputs_on(train, self._last), val.y - outputs_on(val, self._last))
+        return (change, "change") if change.loss < level.loss else (level, "level")
+
+    def _judged(self, found: Iterable[Solved], z: torch.Tensor, y: torch.Tensor, loss: str) -> Iterator[Solved]:
+        """The same with their loss on validation: standardised features z [n, F], truth y [n, K]."""
+        for one in found:
+            said = z @ one.weight.float() + one.offset.float()
+            yield replace(one, loss=loss_of(said, y, self.target.kind, loss))
+
+    def _last(self, x: torch.Tensor) -> torch.Tensor:
+        """The target's last value in windows [B, C, L], in the units of the outputs, [B, 1]."""
+        assert self.target.channel is not None
+        return x[:, self.target.channel, -1:] * self.target.scale + self.target.shift
+
+    def _place_of_last(self) -> int:
+        """The number of the feature that is the target's last value."""
+        assert self.target.channel is not None
+        return self.channels * self.length * self.features.flat + self.target.channel

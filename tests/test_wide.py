@@ -1,0 +1,206 @@
+"""The closed form under a net, against scikit-learn and refitting; and what a run makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from backbones import ModelSpec
+from backbones.fitted import outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.model import build_model
+from backbones.specs import TargetSpec
+from backbones.wide import Wide, fits
+from checkpoint import BEST, Checkpoint
+
+from .runs import go, good, lay, strict
+
+
+def windows(n: int, seed: int, channels: int = 2, length: int = 4) -> torch.Tensor:
+    return torch.randn(n, channels, length, generator=torch.Generator().manual_seed(seed))
+
+
+def labelled(x: torch.Tensor, y: torch.Tensor) -> Labelled:
+    return Labelled(lambda n: x[n], y, np.arange(len(x)))
+
+
+def table(wide: Wide, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features [n, F], their means and deviations."""
+    found = wide.features(x).double().numpy()
+    scale = found.std(axis=0)
+    return found, found.mean(axis=0), np.where(scale > 1e-6, scale, np.inf)
+
+
+def solved(n: int, val: int, target: TargetSpec, of) -> tuple[Wide, torch.Tensor, dict, torch.Tensor, torch.Tensor]:
+    """(wide, what training stands on, what was chosen, x and y of training) where `of` makes targets of windows."""
+    x, other = windows(n, 0), windows(val, 1)
+    wide = Wide(target, 2, 4)
+    y = of(x)
+    stood, told = wide.fit(Fitting(labelled(x, y), labelled(other, of(other)), 0, "mse"), target, [0.0])
+    return wide, stood, told, x, y
+
+
+def noisy(x: torch.Tensor) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(len(x))
+    return x[:, 0, :2].sum(1, keepdim=True) + 0.5 * torch.randn(len(x), 1, generator=draw)
+
+
+@pytest.mark.parametrize(("n", "val"), [(1200, 200), (40, 200), (40, 10)])
+def test_it_is_the_ridge_of_the_strength_that_was_chosen(n, val):
+    """And each of few windows stands on what the fit without it says."""
+    wide, stood, told, x, y = solved(n, val, TargetSpec("value", 1), noisy)
+    f, mean, scale = table(wide, x)
+    z = (f - mean) / scale
+    model = Ridge(alpha=told["strength"]).fit(z, y)
+    said = outputs_on(labelled(x, y), wide._outputs)
+    assert np.abs(said.numpy() - model.predict(z).reshape(-1, 1)).max() < 1e-3
+    if n == 1200:
+        assert torch.equal(stood[:, :, 0], said)
+        return
+    for i in (0, 7, n - 1):
+        rest = np.delete(np.arange(n), i)
+        one = Ridge(alpha=told["strength"]).fit(z[rest], y[rest]).predict(z[i : i + 1])
+        assert float(stood[i]) == pytest.approx(one.item(), abs=2e-3)
+
+
+def test_the_strength_is_that_of_least_loss_on_validation():
+    wide, _, told, x, y = solved(60, 300, TargetSpec("value", 1), noisy)
+    other, (f, mean, scale) = windows(300, 1), table(wide, x)
+    z, held = (f - mean) / scale, (table(wide, other)[0] - mean) / scale
+    losses = {
+        s: np.mean((Ridge(alpha=s).fit(z, y).predict(held).ravel() - noisy(other).numpy().ravel()) ** 2)
+        for s in told["strength"] * 10.0 ** np.arange(-1, 1.1, 0.5)
+    }
+    assert min(losses, key=losses.get) == pytest.approx(told["strength"])
+
+
+def test_the_change_from_the_last_value_is_said_where_that_is_better():
+    target = TargetSpec("value", 1, 1, 3.0, 0.5)  # the second channel's later value, in other units
+
+    def walk(x):
+        return 3 * x[:, 1, -1:] + 0.5 + 0.01 * torch.randn(len(x), 1, generator=torch.Generator().manual_seed(1))
+
+    wide, stood, told, x, y = solved(30, 60, target, walk)
+    assert told["says"] == "change"
+    other = windows(500, 5)
+    assert (wide._outputs(other) - (3 * other[:, 1, -1:] + 0.5)).abs().max() < 0.2
+    assert (stood[:, :, 0] - y).abs().max() < 0.2
+    wide, _, told, x, y = solved(200, 60, target, lambda x: x[:, 0, :1] + 0.5 * x[:, 0, 1:2])
+    assert told["says"] == "level"
+
+
+def test_labels_are_probabilities_that_the_weight_of_the_loss_leans():
+    x, other = windows(900, 0), windows(4000, 1)
+
+    def of(x):
+        draw = torch.Generator().manual_seed(len(x))
+        p = (2 * x[:, 0, -1:] - 1).sigmoid()
+        return torch.cat([torch.bernoulli(p, generator=draw), torch.bernoulli(1 - p, generator=draw)], dim=1)
+
+    target = TargetSpec("label", 2)
+    data = Fitting(labelled(x, of(x)), labelled(other[:300], of(other[:300])), 0)
+    plain, leaning = Wide(target, 2, 4), Wide(target, 2, 4)
+    plain.fit(data, target, [0.0, 0.0])
+    leaning.fit(data, target, [0.0, 1.5])
+    p = plain._outputs(other)
+    assert (p[:, 0].sigmoid() - (2 * other[:, 0, -1] - 1).sigmoid()).abs().mean() < 0.05
+    assert torch.allclose(leaning._outputs(other) - p, torch.tensor([0.0, 1.5]), atol=1e-4)
+
+
+def test_one_class_of_few_windows_each():
+    """With more features than windows, what training stands on is no better than it is on other windows."""
+    target, x, other = TargetSpec("class", 3), windows(30, 0), windows(600, 1)
+
+    def of(x):
+        return torch.nn.functional.one_hot(x[:, 0, :3].argmax(1), 3).float()
+
+    wide = Wide(target, 2, 4)
+    stood, _ = wide.fit(Fitting(labelled(x, of(x)), labelled(other[:9], of(other[:9])), 0), target, [0.0] * 3)
+    hits = (stood[:, :, 0].argmax(1) == of(x).argmax(1)).float().mean()
+    fair = (wide._outputs(other).argmax(1) == of(other).argmax(1)).float().mean()
+    assert abs(float(hits - fair)) < 0.25 and fair > 0.5
+
+
+def test_a_window_of_many_channels_has_no_such_map():
+    assert fits(31, 31, 1) and not fits(500, 31, 1) and not fits(4, 500, 1000)
+
+
+def net(**more):
+    wide = TargetSpec("label", 1)
+    return build_model(
+        ModelSpec(backbone="gru", channels=2, length=6, outputs=1, horizon=1, head="pool", wide=wide, **more)
+    )
+
+
+def test_the_model_adds_both_and_the_checkpoint_builds_it_again():
+    torch.manual_seed(0)
+    model, x = net().eval(), windows(5, 0, length=6)
+    model.wide.weight.normal_()
+    model.wide.bias.fill_(0.3)
+    both, alone = model(x), model(x, torch.zeros(5, 1, 1))
+    assert torch.allclose(both, alone + model.wide(x)) and torch.equal(model(x, model.wide(x)), both)
+    again = build_model(ModelSpec.of(model.spec.plain())).eval()
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(x), both)
+    model.silence_head()
+    assert torch.equal(model(x), model.wide(x))
+    assert not any(name.startswith("wide") for name, _ in model.named_parameters())
+
+
+def test_autocast_leaves_it_in_full_precision():
+    model, x = net().eval(), 100 * windows(5, 0, length=6)
+    model.wide.weight.normal_()
+    with torch.autocast("cpu", torch.bfloat16):
+        said = model.wide(x)
+    assert said.dtype == torch.float32 and torch.equal(said, model.wide(x))
+
+
+# ---- runs
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    """A walk of which the next value is near the last, beside noise."""
+    folder, rng = tmp_path_factory.mktemp("wide"), np.random.default_rng(0)
+    lay(folder, a=rng.normal(size=(16, 30)).cumsum(axis=1), b=rng.normal(size=(16, 30)))
+    return folder
+
+
+LINE = "--mode train --task regress --csv data/a.csv data/b.csv --context-len 6 --test-ratio 0.2 --no-plots --quiet"
+
+
+def test_a_net_cannot_end_below_its_closed_form_on_validation(box):
+    wild = good(box, LINE, "--backbone gru --epochs 2 --lr 100 --tag wild")
+    told = strict(wild / "summary.json")
+    assert told["best_epoch"] == 0 and told["best_val"] == told["start"]["val_mae"]
+    assert told["wide"]["says"] == "change"
+    quiet = strict(good(box, LINE, "--backbone linear --epochs 1 --lr 1e-12 --tag quiet") / "summary.json")
+    assert quiet["mae"] == pytest.approx(told["mae"], rel=1e-5)
+    alone = strict(good(box, LINE, "--backbone linear --epochs 1 --lr 1e-12 --no-wide --tag alone") / "summary.json")
+    assert alone["mae"] > 1.5 * told["mae"] and "wide" not in alone and "start" not in alone
+
+
+def test_finetuning_cannot_end_below_its_start_and_keeps_the_map(box):
+    first = good(box, LINE, "--backbone gru --epochs 2 --tag first")
+    line = LINE.replace("train", "finetune")
+    second = good(box, line, f"--ckpt {first} --epochs 2 --lr 100 --tag second")
+    one, two = (Checkpoint.load(place / BEST) for place in (first, second))
+    assert strict(second / "summary.json")["best_epoch"] == 0
+    assert all(torch.equal(one.state[name], value) for name, value in two.state.items())
+    other = good(box, line, f"--ckpt {first} --epochs 1 --refit-scaler --tag other")
+    assert "wide" in strict(other / "summary.json")
+    refused = go(box, line, f"--ckpt {first} --no-wide --tag refused")
+    assert refused.code == 4 and "contradicts the checkpoint" in refused.err
+
+
+def test_inference_repeats_what_training_scored(box):
+    for task, file in (("regress", "summary.json"), ("classify --bin-rule gt", "metrics.json")):
+        line = LINE.replace("regress", task)
+        name = task.split()[0]
+        trained = good(box, line, f"--backbone gru --epochs 1 --tag again_{name}")
+        words = f"--mode infer --ckpt {trained} --csv data/a.csv data/b.csv --eval-split test --no-plots --quiet"
+        again = good(box, words, f"--tag infer_{name}")
+        head = [strict(place / file)["headline"] for place in (trained, again)]
+        assert head[0] == pytest.approx(head[1], rel=1e-6)
