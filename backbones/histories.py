@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,6 +118,27 @@ class Histories:
     def pieces(self, beyond: int = 0) -> list[np.ndarray]:
         """Each series once, as far as its last origin and `beyond` steps more: float64 [1, m] each."""
         return [self.values[k : k + 1, begin : end + beyond] for k, begin, end in self._series()[1]]
+
+    def flat(self) -> Histories:
+        """The same K * n histories as those of one target, without what the model sees at them."""
+        shift = np.arange(len(self.begin))[:, None] * self.values.shape[1]
+        return self._flat((self.begin + shift).ravel(), (self.origin + shift).ravel())
+
+    def everywhere(self, least: int) -> Histories:
+        """Every origin of these series, flat, that has `least` known steps and is not after the series' last one."""
+        total = self.values.shape[1]
+        spans = [(k * total + begin, k * total + last + 1) for k, begin, last in self._series()[1]]
+        origins = [np.arange(begin + least, after) for begin, after in spans]
+        begins_at = [np.full(len(one), begin) for one, (begin, _) in zip(origins, spans, strict=True)]
+        return self._flat(np.concatenate(begins_at), np.concatenate(origins))
+
+    def _flat(self, begin: np.ndarray, origin: np.ndarray) -> Histories:
+        def nothing(_: torch.Tensor) -> Any:
+            raise AssertionError("flat histories are those of values, not of windows")
+
+        return Histories(
+            self.values.reshape(1, -1), np.zeros(1), begin[None], origin, self.horizon, self.periods, nothing, nothing
+        )
 
     def stacks(self, most: int = CELLS) -> Iterator[tuple[np.ndarray, Stack]]:
         """All K * n histories, those of about the same length together.

@@ -5,6 +5,7 @@ All of it looks at the last cycles before an origin, a bounded number, so that n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -178,3 +179,40 @@ def _smoothed(mean: np.ndarray, off: np.ndarray, count: np.ndarray) -> np.ndarra
 def _around(values: np.ndarray, reach: int) -> np.ndarray:
     """The mean of each phase [..., m] and `reach` neighbours on either side, the first after the last."""
     return np.asarray(sum(np.roll(values, shift, axis=-1) for shift in range(-reach, reach + 1)) / (2 * reach + 1))
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """The season at n origins, to be taken out of what came before and put back into what follows.
+
+    phases : float64 [n, m], what each phase adds or multiplies with; column j is step `end + j`.
+    ratio : mask [n] of where it multiplies.
+    """
+
+    phases: np.ndarray
+    ratio: np.ndarray
+
+    def without(self, past: np.ndarray) -> np.ndarray:
+        """The last steps [n, k] at the origins, the newest last, without their season."""
+        each, ratio = self._at(np.arange(-past.shape[1], 0)), self.ratio[:, None]
+        found: np.ndarray = np.where(ratio, past / np.where(ratio, each, 1.0), past - each)
+        return found
+
+    def put_back(self, ahead: np.ndarray) -> np.ndarray:
+        """Forecasts [n, H] with the season of their steps."""
+        each = self._at(np.arange(ahead.shape[1]))
+        found: np.ndarray = np.where(self.ratio[:, None], ahead * each, ahead + each)
+        return found
+
+    def _at(self, steps: np.ndarray) -> np.ndarray:
+        return self.phases[:, steps % self.phases.shape[1]]
+
+
+def adjustment(stack: Stack, period: int) -> Adjustment:
+    """The season at each origin of a stack where the test finds one, a factor where all of the history is above 0."""
+    has = seasonal(stack, period)
+    ratio = np.minimum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1] > 0
+    phases = np.broadcast_to(np.where(ratio, 1.0, 0.0)[:, None], (len(stack), period))
+    if has.any():
+        phases = np.where(has[:, None], indices(stack, period, ratio), phases)
+    return Adjustment(phases, ratio)

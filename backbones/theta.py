@@ -16,7 +16,7 @@ import numpy as np
 from backbones import Hyper, InputSpec, register
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import indices, seasonal
+from backbones.season import adjustment
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -42,16 +42,8 @@ class Theta(LocalForecaster):
         return made
 
     def _block(self, stack: Stack, longest: int) -> np.ndarray:
-        period, horizon, z = self.season, self.forecast.horizon, stack.last(longest)
-        has = seasonal(stack, period)
-        ratio = np.nanmin(z, axis=1) > 0
-        phases = np.broadcast_to(np.where(ratio, 1.0, 0.0)[:, None], (len(stack), period))
-        if has.any():
-            phases = np.where(has[:, None], indices(stack, period, ratio), phases)
-        past, ahead = phases[:, np.arange(-longest, 0) % period], phases[:, np.arange(horizon) % period]
-        line = theta(np.where(ratio[:, None], z / np.where(ratio[:, None], past, 1.0), z - past), horizon)
-        made: np.ndarray = np.where(ratio[:, None], line * ahead, line + ahead)
-        return made
+        season = adjustment(stack, self.season)
+        return season.put_back(theta(season.without(stack.last(longest)), self.forecast.horizon))
 
 
 def theta(z: np.ndarray, horizon: int) -> np.ndarray:

@@ -1,0 +1,119 @@
+"""One ridge regression for all series: the next H steps on the last ones, pooled over windows of every series.
+
+Each series counts in multiples of its own deviation, so that none outweighs the others; the map is linear and of
+centred windows, so a forecast needs neither. Candidates differ in look-back (a season and a step, or two seasons), in
+centring (the last value, or the mean of the last season) and in penalty; their maps are added up with weights of
+`error^-5` on validation. `adjusted=true` takes each series' season out first (season.py) and puts it back.
+
+Whatever the windows of the run are, a look-back is a few steps longer than the season. Where a history is shorter, its
+first value stands for what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones import Hyper, InputSpec, register
+from backbones.gram import count, gram, squares, uncentred
+from backbones.histories import HistoryFitting, Stack
+from backbones.local_forecaster import LocalForecaster
+from backbones.season import adjustment
+from backbones.trees import Resized
+
+HYPER = {
+    "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
+    "adjusted": {"default": False, "help": "take the season out of each series, and put it back"},
+}
+
+PENALTIES = (0.003, 0.03, 0.3, 3.0)  # a window
+TEMPERATURE = 0.2  # of the weights, in log error
+WITHOUT_SEASON = (2, 6)  # look-backs
+EXACT = 1e-3  # of the largest error: no error at all
+JUDGED = 4096  # origins of validation that candidates are judged on
+CELLS = 1 << 21
+
+
+@register
+class GlobalRidge(LocalForecaster, Resized):
+    """`weight [L, H]`, of the last L steps, the oldest first. Until it is fitted it repeats the last value."""
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper, hyper.period)
+        self.weight = nn.Parameter(torch.ones(1, self.forecast.horizon))
+
+    def fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
+        """Fit all candidates to every window of training, and mix them."""
+        told = super().fit_histories(data)
+        horizon = self.forecast.horizon
+        pieces = list(self._scaled(data))
+        maps = list(self._candidates(pieces))
+        if maps:
+            longest = max(len(one) for one in maps)
+            maps = [np.pad(one, ((longest - len(one), 0), (0, 0))) for one in maps]
+            error = np.array([self._error(data, one) for one in maps])
+            share = (np.maximum(error, EXACT * error.max() + 1e-300) / error.max()) ** (-1 / TEMPERATURE)
+            share = share / share.sum()
+            self.resize("weight", torch.from_numpy(np.tensordot(share, np.stack(maps), 1)))
+        windows = count(pieces, len(self.weight) + horizon)
+        return told | {"candidates": len(maps), "lookback": len(self.weight), "windows": windows}
+
+    def _scaled(self, data: HistoryFitting) -> Iterator[np.ndarray]:
+        """Each series of training over its own deviation, without its season where that is asked for: [1, n]."""
+        for piece in data.train.pieces(data.train.horizon):
+            stack = Stack(piece, np.zeros(1, np.int64), np.array([piece.shape[1]]))
+            if self.hyper.adjusted:
+                piece = adjustment(stack, self.season).without(piece)
+            spread = float(np.sqrt(np.mean(np.diff(piece) ** 2))) if piece.shape[1] > 1 else 0.0
+            if spread > 0:
+                yield (piece - piece.mean()) / spread
+
+    def _candidates(self, pieces: list[np.ndarray]) -> Iterator[np.ndarray]:
+        """The maps [L, H] of raw windows."""
+        horizon, m = self.forecast.horizon, self.season
+        lengths = {m + 1, 2 * m} if m > 2 else set(WITHOUT_SEASON)
+        for length in sorted(lengths):
+            n = count(pieces, length + horizon)
+            if not n:
+                continue
+            products = gram(pieces, length + horizon)
+            for centre in sorted({1, m} if m > 2 else {1}):
+                fitted = squares(products, n, horizon, centre)
+                for penalty in PENALTIES:
+                    yield uncentred(fitted.fit(np.full(length, penalty * n)), centre)
+
+    def _error(self, data: HistoryFitting, weight: np.ndarray) -> float:
+        """The mean squared error on validation, each origin over the variance of its last steps."""
+        chosen = np.linspace(0, len(data.val) - 1, min(JUDGED, len(data.val))).round().astype(int)
+        some = data.val.part(np.unique(chosen))
+        if not len(some):
+            return 1.0
+        truth = some.labels(torch.arange(len(some))).double().cpu().numpy() + some.level[:, None]
+        truth = truth.transpose(1, 0, 2).reshape(-1, some.horizon)
+        total, number = 0.0, 0
+        for which, stack in some.stacks(CELLS):
+            size = np.nanmean(np.diff(stack.last(len(weight) + 2), axis=1, prepend=np.nan) ** 2, axis=1)
+            good = np.isfinite(size) & (size > 0)
+            error = np.square(self._mapped(stack, weight) - truth[which]).mean(1)
+            total, number = total + float((error[good] / size[good]).sum()), number + int(good.sum())
+        return total / number if number else 1.0
+
+    def local(self, stack: Stack) -> np.ndarray:
+        return self._mapped(stack, self.weight.detach().cpu().numpy().astype(np.float64))
+
+    def _mapped(self, stack: Stack, weight: np.ndarray) -> np.ndarray:
+        """The forecasts [n, H] by a map [L, H]."""
+        made = np.empty((len(stack), self.forecast.horizon))
+        for part, some in stack.blocks(len(weight), CELLS):
+            past = some.last(len(weight))
+            past = np.where(np.isfinite(past), past, some.y[some.series, 0][:, None])
+            if not self.hyper.adjusted:
+                made[part] = past @ weight
+                continue
+            season = adjustment(some, self.season)
+            made[part] = season.put_back(season.without(past) @ weight)
+        return made

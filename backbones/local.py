@@ -1,0 +1,222 @@
+"""A closed form for each series by itself: a season's shape times its level, which ridge regression continues.
+
+After FLAIR (arXiv 2605.07222). The last cycles stand as the columns of a matrix [P, c], which is nearly of rank one.
+Its column sums are the level of a cycle, its shape the mean share of each phase over the last two cycles. The levels,
+without a second season of a whole number of cycles (the week in hourly data, 7 days), pass a Box-Cox transform and a
+ridge regression of their changes on trend and lags, which shrinks towards a random walk.
+
+    forecast of step h = level of cycle ceil(h / P) * second season * share of the phase
+
+Where the test of `season.seasonal` finds no season P is 1, and levels are the series itself. Estimated anew at every
+origin, all origins at once: a tenth of a millisecond to a millisecond each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backbones import Hyper, InputSpec, register
+from backbones.histories import Stack
+from backbones.local_forecaster import LocalForecaster
+from backbones.season import seasonal
+
+HYPER = {
+    "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
+}
+
+MOST_CYCLES, MOST_STEPS, LEAST_CYCLES = 60, 200, 3  # of history: with a season, and without
+SHAPED = 2  # cycles that the shape comes from
+PENALTIES = np.logspace(-4, 4, 25)
+POWERS = np.linspace(0.0, 1.0, 5)  # of Box and Cox
+MOST = 3.0  # times the greatest level so far, for a forecast
+CELLS = 1 << 20
+
+
+@register
+class Local(LocalForecaster):
+    """Each origin by itself."""
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper, hyper.period)
+
+    def local(self, stack: Stack) -> np.ndarray:
+        made = np.empty((len(stack), self.forecast.horizon))
+        folded = seasonal(stack, self.season) & (stack.end >= LEAST_CYCLES * self.season)
+        for period, which in ((self.season, folded), (1, ~folded)):
+            most = min(MOST_CYCLES if period > 1 else MOST_STEPS, stack.y.shape[1] // period)
+            chosen = np.flatnonzero(which)
+            some = Stack(stack.y, stack.series[which], stack.end[which])
+            for part, block in some.blocks(max(most, 1) * max(period, 8), CELLS):
+                made[chosen[part]] = self._block(block, period, max(most, 1))
+        return made
+
+    def _block(self, stack: Stack, period: int, most: int) -> np.ndarray:
+        """The forecasts [n, H] from at most `most` cycles."""
+        cycles = stack.last(most * period).reshape(len(stack), most, period)
+        known = np.isfinite(cycles).all(2)
+        cycles = np.where(known[:, :, None], cycles, np.nan)
+        if not known.any(1).all():  # less than one cycle is known
+            cycles[~known.any(1), -1] = stack.y[stack.series, stack.end - 1][~known.any(1), None]
+            known = np.isfinite(cycles).all(2)
+        least, spread = np.nanmin(cycles, axis=(1, 2)), np.nanstd(cycles, axis=(1, 2))
+        shift = np.where(least > 0, 0.0, spread - least + (spread == 0))
+        cycles = np.where(known[:, :, None], cycles + shift[:, None, None], 0.0)
+        sums = cycles.sum(2)
+        level = sums * _shrinkage(cycles, known)[:, None]
+        share = cycles[:, -SHAPED:] / np.where(sums > 0, sums, 1.0)[:, -SHAPED:, None]
+        shape = share.sum(1) / np.maximum(known[:, -SHAPED:].sum(1), 1)[:, None]
+        beyond = -(-self.forecast.horizon // period)
+        every = self.second // period if period > 1 and self.second % period == 0 else 1
+        ahead = continued(level, known, beyond, every)
+        made: np.ndarray = (ahead[:, :, None] * shape[:, None]).reshape(len(stack), -1)
+        return made[:, : self.forecast.horizon] - shift[:, None]
+
+
+def _shrinkage(cycles: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How much of the first singular value of cycles [n, c, P] is not noise, [n] (Gavish and Donoho 2017, equation 7).
+
+    The noise is what is left beside it.
+    """
+    n, most, period = cycles.shape
+    if period == 1:
+        return np.ones(n)
+    count = known.sum(1)
+    product = np.einsum("ncp,ndp->ncd" if most < period else "ncp,ncq->npq", cycles, cycles)
+    first = np.linalg.eigvalsh(product)[:, -1]
+    rest = np.maximum((cycles**2).sum((1, 2)) - first, 0.0)
+    noise = rest / np.maximum((period - 1) * (count - 1), 1)
+    long, aspect = np.maximum(period, count), np.minimum(period, count) / np.maximum(period, count)
+    square = first / np.where(noise > 0, noise * long, 1.0)
+    root = np.maximum((square - aspect - 1) ** 2 - 4 * aspect, 0.0)
+    found: np.ndarray = np.where((noise > 0) & (square > (1 + np.sqrt(aspect)) ** 2), np.sqrt(root) / square, 1.0)
+    return found
+
+
+def continued(level: np.ndarray, known: np.ndarray, steps: int, every: int = 1) -> np.ndarray:
+    """Positive levels [n, c], the newest last, by `steps` more: [n, steps].
+
+    Parameters
+    ----------
+    known : mask [n, c]; what is known is at the end of each line.
+    every : levels of a second season; 1 for none.
+    """
+    factor = np.ones((len(level), every)) if every < 2 else second_season(level, known, every)
+    past, ahead = np.arange(-level.shape[1], 0) % every, np.arange(steps) % every
+    level = np.where(known, level / factor[:, past], 0.0)
+    greatest = level.max(1)
+    unit = np.where(greatest > 0, greatest, 1.0)[:, None]
+    power = _power(level / unit, known)
+    z = np.where(known, _boxed(level / unit, power), 0.0)
+    last = z[:, -1:]
+    z = np.where(known, z - last, 0.0)
+    made = _unboxed(_recursive(z, known, steps, every) + last, power)
+    capped: np.ndarray = np.minimum(made, MOST) * unit * factor[:, ahead]
+    return capped
+
+
+def second_season(level: np.ndarray, known: np.ndarray, every: int) -> np.ndarray:
+    """Factors of a season of `every` levels [n, every]; column j is for the j-th level to come.
+
+    Phase means, with the weight c / (c + every) for c levels, against one wave or none, which Bayes's criterion
+    chooses. None where there are not two cycles of it.
+    """
+    most = level.shape[1]
+    phase = np.arange(-most, 0) % every
+    each = np.stack([known[:, phase == p].sum(1) for p in range(every)], axis=1)
+    total = np.stack([np.where(known, level, 0.0)[:, phase == p].sum(1) for p in range(every)], axis=1)
+    count = known.sum(1)
+    centre = (total.sum(1) / np.maximum(count, 1))[:, None]
+    mean = total / np.maximum(each, 1) / np.where(centre > 0, centre, 1.0)
+    angle = 2 * np.pi * np.arange(every) / every
+    wave = 1 + sum(2 * (mean * f).mean(1)[:, None] * f for f in (np.cos(angle), np.sin(angle)))
+    off = [
+        np.where(known, level / np.where(centre > 0, centre, 1.0) - one[:, phase], 0.0) for one in (wave, 0 * wave + 1)
+    ]
+    waved, flat = (count * np.log((part**2).sum(1) / np.maximum(count, 1) + 1e-12) for part in off)
+    prior = np.where((waved + 2 * np.log(np.maximum(count, 1)) < flat)[:, None], wave, 1.0)
+    weight = (count / (count + every))[:, None]
+    factor = np.maximum(weight * mean + (1 - weight) * prior, 0.05)
+    found: np.ndarray = np.where((each.min(1) >= 2)[:, None], factor / factor.mean(1, keepdims=True), 1.0)
+    return found
+
+
+def _power(level: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Box and Cox's power of each line [n], by likelihood; 1 where a level is 0."""
+    count = np.maximum(known.sum(1), 1)
+    logs = np.where(known, np.log(np.maximum(level, 1e-12)), 0.0).sum(1)
+    scores = []
+    for power in POWERS:
+        z = np.where(known, _boxed(level, np.full(len(level), power)), 0.0)
+        spread = np.where(known, z - (z.sum(1) / count)[:, None], 0.0)
+        scores.append(-0.5 * count * np.log((spread**2).sum(1) / count + 1e-12) + (power - 1) * logs)
+    lowest = np.where(known, level, np.inf).min(1)
+    found: np.ndarray = np.where(lowest > 1e-6, POWERS[np.argmax(scores, axis=0)], 1.0)
+    return found
+
+
+def _boxed(level: np.ndarray, power: np.ndarray) -> np.ndarray:
+    power = power[:, None]
+    safe = np.maximum(level, 1e-12)
+    boxed: np.ndarray = np.where(power > 0, (safe**power - 1) / np.where(power > 0, power, 1.0), np.log(safe))
+    return boxed
+
+
+def _unboxed(z: np.ndarray, power: np.ndarray) -> np.ndarray:
+    power = power[:, None]
+    base = np.maximum(z * power + 1, 0.0)
+    grown: np.ndarray = np.where(power > 0, base ** (1 / np.where(power > 0, power, 1.0)), np.exp(np.minimum(z, 50.0)))
+    return grown
+
+
+def _recursive(z: np.ndarray, known: np.ndarray, steps: int, every: int) -> np.ndarray:
+    """Levels z [n, c], of which the last is 0, by `steps` more, one after the other: [n, steps]."""
+    n, most = z.shape
+    lags = [1, every] if 1 < every < most else [1]
+    start = max(lags)
+    if most <= start + 1:
+        return np.zeros((n, steps))
+    count = np.maximum(known.sum(1), 1)[:, None]
+    time = 1 - np.arange(most - 1, -1, -1) / count  # 1 at the last
+    columns = [np.ones((n, most - start)), time[:, start:], -z[:, start - 1 : -1]]
+    columns += [z[:, start - lag : most - lag] for lag in lags[1:]]
+    rows = known[:, start:] & known[:, : most - start]
+    x = np.where(rows[:, :, None], np.stack(columns, axis=2), 0.0)
+    change = np.where(rows, z[:, start:] - z[:, start - 1 : -1], 0.0)
+    weight = ridge_to_nothing(x, change, rows.sum(1))
+    damping = _damping(change, rows)
+    course, t, stride = [z[:, most - 1 - i] for i in range(start - 1, -1, -1)], time[:, -1].copy(), 1 / count[:, 0]
+    for _ in range(steps):
+        stride = stride * damping
+        t = t + stride
+        step = weight[:, 0] + weight[:, 1] * t - weight[:, 2] * course[-1]
+        step = step + sum(weight[:, 3 + i] * course[-lag] for i, lag in enumerate(lags[1:]))
+        course.append(course[-1] + step)
+    return np.stack(course[start:], axis=1)
+
+
+def ridge_to_nothing(x: np.ndarray, y: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Ridge regressions [n, q] of y [n, r] on x [n, r, q], averaged over penalties by their leave-one-out errors."""
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    uy = np.einsum("nrq,nr->nq", u, y)
+    losses, weights = [], []
+    for penalty in PENALTIES:
+        kept = s**2 / (s**2 + penalty)
+        leverage = np.einsum("nrq,nq->nr", u**2, kept)
+        left = (y - np.einsum("nrq,nq->nr", u, kept * uy)) / np.maximum(1 - leverage, 1e-6)
+        losses.append((left**2).sum(1) / np.maximum(count, 1))
+        weights.append(np.einsum("nq,nqk->nk", s / (s**2 + penalty) * uy, vt))
+    loss = np.array(losses)
+    least = loss.min(0)
+    share = np.exp(-(loss - least) / np.where(least > 0, least, 1.0))
+    share /= share.sum(0)
+    mean: np.ndarray = np.einsum("pn,pnk->nk", share, np.array(weights))
+    return mean
+
+
+def _damping(change: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The autocorrelation of changes at lag 1, at least 0: what is left of a trend from one step to the next, [n]."""
+    count = np.maximum(known.sum(1), 1)
+    off = np.where(known, change - (change.sum(1) / count)[:, None], 0.0)
+    square = (off**2).sum(1)
+    found: np.ndarray = np.clip((off[:, 1:] * off[:, :-1]).sum(1) / np.where(square > 0, square, 1.0), 0.0, 1.0)
+    return found
