@@ -82,18 +82,39 @@ class Evaluator:
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
         """Predictions [n, K, H] for all n windows of `index`, with the truth unless `label_known` is False."""
         if id(index) not in self._made:
-            if self.by_history is not None:
-                outputs = self.by_history(self.device_data.histories(index))
-            else:
-                outputs = predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
-            self.give(index, outputs, label_known=label_known)
+            self.give(index, self.outputs(index), label_known=label_known)
         return self._made[id(index)]
+
+    def outputs(self, index: Index) -> torch.Tensor:
+        """The model's outputs [n, K, H] for all n windows of `index`."""
+        if self.by_history is not None:
+            return self.by_history(self.device_data.histories(index))
+        return predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
 
     def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> None:
         """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere."""
         data, task = self.device_data, self.device_data.task
         truth = data.run_data.truth(task, index) if label_known else None
         self._made[id(index)] = Predictions(index, task.decode(outputs), truth)
+
+
+def calibrated(evaluator: Evaluator, val: Index, lean: Sequence[float] | None) -> tuple[Predictions, dict[str, Any]]:
+    """Predictions for validation, and what the task then does to outputs so that probabilities are calibrated.
+
+    `lean` is what the loss added to each of the K outputs; None for a model that was not trained by such a loss, whose
+    probabilities are what it says.
+    """
+    data = evaluator.device_data
+    data.task.use({})
+    if lean is None:
+        return evaluator.score(val), {}
+    outputs = evaluator.outputs(val)
+    evaluator.give(val, outputs)
+    rows = val.witnesses(data.run_data.series.groups)
+    found = data.task.calibrated(outputs, evaluator.score(val), lean, rows)
+    data.task.use(found)
+    evaluator.give(val, outputs)
+    return evaluator.score(val), found
 
 
 # --- references ------------------------------------------------------------------------------------------------------

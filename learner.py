@@ -26,7 +26,7 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import SELECTION, Case, Evaluator, Judge, References, describe_split, label_means, sizes_of
+from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated, describe_split, label_means, sizes_of
 from finetune import choose_parameters, modules_of
 from hardware import Precision, peak_memory
 from rundir import OnEpoch, tensorboard_writer
@@ -336,10 +336,12 @@ class Learner:
         """Choose thresholds on validation, for each of the weights in `states`, and write the checkpoints with them."""
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
-            scored = self.evaluator().score(self.split.val)
+            lean = None if self.model.backbone.answers else self.task.lean(self.names)
+            scored, found = calibrated(self.evaluator(), self.split.val, lean)
             # For weights that were fitted on validation too, nothing is left to choose on.
             val = None if self.solution.get("refit") or self.solution.get("thin") else scored
-            self.calibration = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
+            chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
+            self.calibration = chosen | found
             trivial = References(self.device_data, self.names, train=None)
             self.references = trivial.choose_thresholds(scored, self.references)
             self._save(kind, weights, training if kind == "last" else None)

@@ -51,6 +51,7 @@ class Inference:
         self.names = start.outputs
         task.load_fitted(start.fitted)
         self.calibration = restore.calibration_of(start, task)
+        task.use(self.calibration)
         hashes = run_data.series.hashes
         demo = self.config.demo and start.config["demo"] and self.config.seed == start.config["seed"]
         self.known_files = demo or (bool(hashes) and hashes == start.sources)

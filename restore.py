@@ -120,6 +120,7 @@ def task_of(model: Checkpoint) -> Task:
     options = {flag.name: model.setting(flag.name, flag.default) for flag in tasks.flags(model.task)}
     task = tasks.build(model.task, options)
     task.load_fitted(model.fitted)
+    task.use(model.calibration)
     return task
 
 

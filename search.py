@@ -46,7 +46,7 @@ NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
 
 
 # Flags that came after studies were named. At their default they are left out: a study of before them has not changed.
-LATER = ("columns", "na", "thousands", "date_order", "mains_unit", "device_unit", "wide")
+LATER = ("columns", "na", "thousands", "date_order", "mains_unit", "device_unit", "wide", "calibration")
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.
 THEN = {"bin_rule": {"auto": "nonzero"}}

@@ -63,6 +63,11 @@ class Index:
         starts: np.ndarray = np.repeat(self.first, self.count) + offset * self.stride
         return starts
 
+    def witnesses(self, groups: np.ndarray | None) -> int:
+        """How many rows the windows come from, or groups of rows where `groups` [N] says which belong together."""
+        rows = np.unique(self.row)
+        return len(rows if groups is None else np.unique(groups[rows]))
+
     def rows(self) -> np.ndarray:
         """Every window's row, int64 [n]."""
         return np.repeat(self.row, self.count)

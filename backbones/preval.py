@@ -193,6 +193,11 @@ def _least(loss: Callable[[float], float]) -> tuple[float, float]:
     return scale, float(loss(scale))
 
 
+def scale_of(logits: torch.Tensor, y: torch.Tensor) -> float:
+    """The scale of logits [n, K] that makes the log-loss of classes, one-hot y [n, K], least."""
+    return _least(lambda scale: float(nn.functional.cross_entropy(scale * logits, y)))[0]
+
+
 def platt(logit: torch.Tensor, y: torch.Tensor, scale: float = 1.0, offset: float = 0.0) -> tuple[float, float, float]:
     """The scale and offset of logits [n] that make log-loss of y [n] least, by Newton's method; and that loss."""
     logit, y = logit.double(), y.double()

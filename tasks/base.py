@@ -101,16 +101,7 @@ class Task(ABC):
         return config.label_offset
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
-        """The settings of the target that the summary repeats.
-
-        Parameters
-        ----------
-        config : the settings.
-
-        Returns
-        -------
-        {name: plain value}.
-        """
+        """The settings of the target that the summary repeats, {name: plain value}."""
         return {"label_offset": config.label_offset}
 
     # --- data --------------------------------------------------------------------------------------------------------
@@ -335,6 +326,14 @@ class Task(ABC):
     @abstractmethod
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
         """The model's outputs [n, K, H] in the task's units, in their precision."""
+
+    def calibrated(self, outputs: torch.Tensor, val: Predictions, lean: Sequence[float], rows: int) -> dict[str, Any]:
+        """Numbers that make `units` say calibrated probabilities, from outputs [n, K, H] of validation's windows, which
+        come from so many rows or groups of rows; `lean` is that of the model. They are kept beside the thresholds."""
+        return {}
+
+    def use(self, calibration: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take what was chosen on validation: from here on `units` follows it."""
 
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
         """`units` of outputs [n, K, H] as an array of the same shape, float32."""

@@ -26,7 +26,7 @@ from registry import Namespace
 from rundir import shortest
 from scaler import Scaler
 from sources.synthetic import demand_series
-from tasks import given_labels, multiclass, register
+from tasks import calibrated, given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
 from tasks.label_task import LabelTask, per_output
@@ -65,6 +65,13 @@ FLAGS = {
         "number_too": "(0,)",
         "group": "Training",
         "help": "weight of the true class in BCE (global: false / true in training)",
+    },
+    "calibration": {
+        "default": "auto",
+        "choices": ("auto", "off"),
+        "group": "Labels",
+        "binds": True,
+        "help": "calibrate probabilities: undo the weight of the loss, and scale and shift by validation",
     },
 }
 
@@ -106,6 +113,7 @@ class Classify(LabelTask):
     def __init__(self, options: Namespace) -> None:
         super().__init__(options)
         self.two_values: list[TwoValued | None] = []  # of each label, where it has two
+        self.calibration: Mapping[str, Any] = {}  # what `units` follows
         if options.bin_rule == "quantile" and not inside(options.bin_thr, "(0,1)"):
             raise UsageError(f"a quantile is in (0, 1), got {options.bin_thr}", where="--bin-thr")
 
@@ -212,9 +220,19 @@ class Classify(LabelTask):
 
     def lean(self, names: Sequence[str]) -> list[float]:
         """The weight w of the true class turns a probability p into w p / (w p + 1 - p): log w more as a logit."""
-        return [0.0 if self.exclusive else math.log(weight) for weight in self.fitted["pos_weight"]]
+        plain = self.exclusive or not self.options.alpha
+        return [0.0 if plain else math.log(weight) for weight in self.fitted["pos_weight"]]
+
+    def calibrated(self, outputs: torch.Tensor, val: Predictions, lean: Sequence[float], rows: int) -> dict[str, Any]:
+        if self.options.calibration == "off" or val.truth is None:
+            return {}
+        return calibrated.fitted(outputs[:, :, 0], val.truth[:, :, 0], rows, lean, exclusive=self.exclusive)
+
+    def use(self, calibration: Mapping[str, Any]) -> None:
+        self.calibration = calibration
 
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
+        outputs = calibrated.applied(outputs, self.calibration)
         return outputs.softmax(dim=1) if self.exclusive else outputs.sigmoid()
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,6 +343,7 @@ class Classify(LabelTask):
         if not self.exclusive:
             marks = [{"default": self.options.thresh_default, "tau": tau} for tau in calibration["tau"]]
         label_viz.curves(folder, truth[:, :, 0], pred[:, :, 0], names, marks, shown.title)
+        label_viz.reliability(folder, truth[:, :, 0], pred[:, :, 0], names, shown.title)
         if self.exclusive:
             import viz
 
@@ -339,10 +358,12 @@ class Classify(LabelTask):
     def _draw_one(self, folder: Path, y: np.ndarray, score: np.ndarray, tau: float, title: str) -> None:
         """The pictures of one label: y and score are [n]."""
         import viz
+        from tasks import label_viz
 
         default = self.options.thresh_default
         viz.roc_curve(y, score, folder / "roc_curve.png", title)
         viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=tau)
         viz.hist_score(y, score, folder / "hist_score.png", {"default": default, "tau": tau}, title)
+        label_viz.reliability(folder, y[:, None], score[:, None], [""], title)
         counts = [metrics.binary_metrics(y, score, cut) for cut in (default, tau)]
         viz.confusion(counts[0], counts[1], folder / "confusion.png", title)

@@ -1,4 +1,7 @@
-"""The plots of several labels: a panel each, since one curve over labels of different rates is nobody's."""
+"""The plots of several labels: a panel each, since one curve over labels of different rates is nobody's.
+
+And the picture of calibration, of one label or several.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from matplotlib.figure import Figure
 
 import viz
 
+GROUPS, LEAST_IN_GROUP = 10, 5  # of windows, in a picture of reliability
+Z = 1.96  # of a 95 % interval
 MOST = 12  # labels in one picture; metrics.json has them all
 
 
@@ -73,3 +78,33 @@ def matrices(folder: Path, counts: Sequence[Mapping[str, Any]], names: Sequence[
 
     named = [f"{name}, τ = {found['threshold']:.3g}" for name, found in zip(names, counts, strict=True)]
     viz.save(panels_figure(named, matrix, title), folder / "confusion.png")
+
+
+def reliability(folder: Path, truth: np.ndarray, pred: np.ndarray, names: Sequence[str], title: str) -> None:
+    """Write reliability.png: how often each of K labels is true where the model says so; truth and pred are [n, K]."""
+
+    def panel(ax: Axes, k: int) -> None:
+        reliability_panel(ax, truth[:, k], pred[:, k])
+
+    viz.save(panels_figure(names, panel, title), folder / "reliability.png")
+
+
+def reliability_panel(ax: Axes, y: np.ndarray, p: np.ndarray) -> None:
+    """The share that is true against the mean probability, in up to ten groups of equal size, with 95 % intervals of
+    independent windows (Wilson's); below, how often each probability is said. A calibrated model is on the diagonal."""
+    ax.plot([0, 1], [0, 1], color=viz.GREY, linewidth=1, linestyle="--", label="calibrated")
+    if len(y):
+        order = np.argsort(p, kind="stable")
+        groups = [part for part in np.array_split(order, min(GROUPS, max(len(y) // LEAST_IN_GROUP, 1))) if len(part)]
+        n = np.array([len(part) for part in groups])
+        said, true = (np.array([values[part].mean() for part in groups]) for values in (p, y))
+        middle = (true + Z**2 / (2 * n)) / (1 + Z**2 / n)
+        half = Z / (1 + Z**2 / n) * np.sqrt(true * (1 - true) / n + Z**2 / (4 * n**2))
+        low, high = (np.maximum(part, 0) for part in (true - (middle - half), (middle + half) - true))
+        ax.errorbar(said, true, yerr=[low, high], color=viz.BLUE, marker="o", markersize=4, capsize=2, label="found")
+        counts, edges = np.histogram(p, bins=50, range=(0, 1))
+        ax.bar(edges[:-1], 0.15 * counts / counts.max(), width=0.02, align="edge", color=viz.BLUE, alpha=0.25)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    viz.dress(ax, "probability", "share that is true")
+    ax.legend(loc="upper left", fontsize=9, frameon=False)

@@ -1,0 +1,81 @@
+"""A classifier's outputs as calibrated probabilities: two numbers a label, which the checkpoint keeps.
+
+A loss that weighs the true class w times says q where the probability is p = q / (q + w (1 - q)): as a logit, log w
+too much. That is undone exactly. What else the loss did (soft F1, too many epochs) is measured on validation: the scale
+and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). On few
+series these two numbers do more harm than good, so there they are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbones.preval import platt, scale_of
+
+ROWS = 50  # series of validation from which two numbers are fitted
+OF_EACH = 10  # windows of validation on either side of a label
+
+log = logging.getLogger("tsrun")
+
+
+def fitted(
+    outputs: torch.Tensor, truth: np.ndarray, rows: int, lean: Sequence[float], *, exclusive: bool
+) -> dict[str, Any]:
+    """The scale and shift of the outputs of each label.
+
+    Parameters
+    ----------
+    outputs : [n, K] of the windows of validation.
+    truth : [n, K], 0 or 1.
+    rows : how many series, or groups of them, these windows come from.
+    lean : what the loss adds to each of the K outputs of a calibrated model.
+    exclusive : the labels are classes, of which one is true.
+
+    Returns
+    -------
+    {"scale", "shift": a number for each label, "probabilities": in words}.
+    """
+    logits = outputs.double().cpu() - torch.tensor(lean, dtype=torch.float64)
+    y = torch.from_numpy(truth).double()
+    scale, shift, sure = [1.0] * len(lean), [0.0] * len(lean), []
+    if rows >= ROWS and exclusive:
+        scale, sure = [scale_of(logits, y)] * len(lean), list(range(len(lean)))
+    elif rows >= ROWS:
+        true = y.sum(0)
+        sure = [k for k in range(len(lean)) if min(true[k], len(y) - true[k]) >= OF_EACH]
+        for k in sure:
+            a, b, _ = platt(logits[:, k], y[:, k])
+            scale[k], shift[k] = (a, b) if a > 0 else (1.0, 0.0)
+    shift = [b - a * part for a, b, part in zip(scale, shift, lean, strict=True)]
+    told = _in_words(lean, rows, len(sure), exclusive=exclusive)
+    log.info("probabilities: %s", told)
+    return {"scale": scale, "shift": shift, "probabilities": told}
+
+
+def _in_words(lean: Sequence[float], rows: int, sure: int, *, exclusive: bool) -> str:
+    parts = ["the weight of the true class is undone"] if any(lean) else []
+    if sure:
+        what = "scaled" if exclusive else "scaled and shifted"
+        some = "" if sure == len(lean) else f" for {sure} of {len(lean)} labels"
+        parts.append(f"logits are {what} by {rows:,} rows of validation{some}")
+    elif rows < ROWS:
+        parts.append(f"not fitted to validation, which has {rows} rows, fewer than {ROWS}")
+    else:
+        parts.append(f"not fitted to validation, which has fewer than {OF_EACH} windows of a class")
+    return "; ".join(parts)
+
+
+def applied(outputs: torch.Tensor, calibration: Mapping[str, Any]) -> torch.Tensor:
+    """Outputs [n, K, H], each label's scaled and shifted; as they are where a checkpoint keeps no such numbers."""
+    if "scale" not in calibration:
+        return outputs
+    scale, shift = (
+        torch.tensor(calibration[name], dtype=outputs.dtype, device=outputs.device)[:, None]
+        for name in ("scale", "shift")
+    )
+    return outputs * scale + shift
