@@ -413,12 +413,14 @@ class DeviceData:
         rows = np.arange(series.n_rows) if series.groups is None else np.unique(series.groups, return_inverse=True)[1]
         return Labelled(lambda numbers: over.contexts(over.locate(numbers.to(device))), y.cpu(), rows[index.rows()])
 
-    def known_of(self, index: Index) -> list[torch.Tensor] | None:
-        """`known` over each of the pieces of `index`: [M, n] each; None where nothing is known ahead."""
+    def known_of(self, pieces: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
+        """`known` over stretches [begin, end) of rows: [M, n] each; [] where nothing is known ahead."""
         if self.known is None:
-            return None
-        shifted = ((row * index.horizon, piece) for row, piece in zip(index.row.tolist(), index.pieces(), strict=True))
-        return [self.known[:, begin + by : end + by].cpu() for by, (begin, end) in shifted]
+            return []
+        offsets = self.run_data.series.offsets
+        rows = np.searchsorted(offsets, [begin for begin, _ in pieces], side="right") - 1
+        by = [int(row) * self.task.horizon for row in rows]
+        return [self.known[:, begin + more : end + more].cpu() for more, (begin, end) in zip(by, pieces, strict=True)]
 
     def histories(self, index: Index) -> Histories:
         """All that comes before the targets of the n windows of `index`, in their rows."""

@@ -18,7 +18,7 @@ import checkpoint
 import restore
 import windows
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class, wide
-from backbones.base import Stretches
+from backbones.base import KnownAhead, Stretches
 from backbones.fitting import Fitting
 from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model, build_model, check_head
@@ -131,7 +131,7 @@ class Learner:
         if self.start is not None:
             return self.start.model.forecast
         run_data, clock = self.run_data, self.run_data.series.clock
-        reads = backbone_class(self.config.backbone).reads_known
+        reads = backbone_class(self.config.backbone).reads_marks
         marks = len(clock.marks) if reads and clock is not None else 0
         asked = self.task.forecast_spec(run_data.target_channels, marks, len(run_data.covariates))
         return asked if asked is None or clock is None else replace(asked, periods=clock.periods)
@@ -262,15 +262,15 @@ class Learner:
         self.held_out = told.pop("held_out", None)
         return told
 
-    def _stretches(self) -> tuple[Stretches, Stretches, Stretches, Stretches | None]:
+    def _stretches(self) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         """The arguments of `Backbone.fit`."""
         train, val = self.split.train.pieces(), self.split.val.pieces()
         both = windows.merged(train + val, self.run_data.series.offsets)
         assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
         inputs = self.device_data.inputs.cpu()
         train_x, val_x, both_x = ([inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both))
-        known = self.device_data.known_of(self.split.val) if self.model.backbone.reads_known else None
-        return train_x, val_x, both_x, known
+        known = [self.device_data.known_of(pieces) for pieces in (train, val, both)]
+        return train_x, val_x, both_x, KnownAhead(*known) if self.device_data.known is not None else None
 
     def _train(self) -> Progress:
         split, config = self.split, self.config

@@ -9,10 +9,10 @@ from torch import nn
 
 from backbones import HEADS, KINDS, ForecastSpec, Hyper, InputSpec
 from backbones.fitting import Fitting
-from backbones.histories import Histories, HistoryFitting, Stretches
+from backbones.histories import Histories, HistoryFitting, KnownAhead, Stretches
 from errors import nearest
 
-__all__ = ["Backbone", "Stretches", "check_contract"]
+__all__ = ["Backbone", "KnownAhead", "Stretches", "check_contract"]
 METHODS = (property, classmethod, staticmethod)
 
 
@@ -53,6 +53,7 @@ class Backbone(nn.Module):
     kinds : of those that answer, the kinds of target that it serves, of "value", "label" and "class".
     separate : it forecasts each channel from that channel alone.
     reads_known : it reads `known` itself; for other backbones the head adds the effect of covariates.
+    reads_marks : it reads time features, which `known` then begins with.
     reads_modalities : it needs `inputs.modalities`.
     reads_history : it forecasts from whole histories.
     closed_form : it offers `fit` (forecasts), `fit_windows` (answers) or `fit_histories`, which is called instead of
@@ -77,6 +78,7 @@ class Backbone(nn.Module):
     kinds: tuple[str, ...] = KINDS
     separate: bool = False
     reads_known: bool = False
+    reads_marks: bool = False
     reads_modalities: bool = False
     reads_history: bool = False
     closed_form: bool = False
@@ -99,7 +101,7 @@ class Backbone(nn.Module):
         """The backbone for these inputs; a name that serves several heads may have a class for each."""
         return cls(inputs, hyper)
 
-    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None = None) -> dict[str, Any]:
+    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Set the weights of a closed form that forecasts.
 
         Parameters
@@ -107,7 +109,7 @@ class Backbone(nn.Module):
         train : contiguous stretches `[C, n]` of what the model sees; any window in one is a training window.
         val : stretches `[C, n]`, each from the T steps before its first target on.
         both : training and validation, joined where they touch.
-        known : for each of `val` a stretch `[marks + covariates, n]` of `known`; None where there are none of either.
+        known : what is known ahead in each of them; None where nothing is.
 
         Returns
         -------

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec
-from backbones.base import Backbone, Stretches
+from backbones.base import Backbone, KnownAhead, Stretches
 from backbones.model import build_model
 from errors import UsageError
 
@@ -39,7 +39,7 @@ class Blend(Backbone):
 
     @abstractmethod
     def weigh(
-        self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None
+        self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None
     ) -> tuple[Weights, dict[str, Any]]:
         """Choose the weights on validation and set them; the parameters are those of `Backbone.fit`.
 
@@ -49,7 +49,7 @@ class Blend(Backbone):
         """
 
     @torch.no_grad()
-    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: Stretches | None = None) -> dict[str, Any]:
+    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Choose the weights with the members in evaluation mode. Returns what `describe` and `weigh` report."""
         was_training = self.training
         self.eval()

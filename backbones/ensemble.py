@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, register
-from backbones.base import Stretches
+from backbones.base import KnownAhead, Stretches
 from backbones.blend import RunBlend, Weights
 from backbones.stacking import choose_pull, stacked_weights
 
@@ -31,6 +31,7 @@ class Ensemble(RunBlend):
 
     forecasts = True
     reads_known = True
+    reads_marks = True
     heads = ("forecast",)
     forecast: ForecastSpec
     owner: torch.Tensor
@@ -54,7 +55,7 @@ class Ensemble(RunBlend):
         train: Stretches,
         val: Stretches,
         both: Stretches,
-        known: Stretches | None,
+        known: KnownAhead | None,
     ) -> tuple[Weights, dict[str, Any]]:
         """Stack the members on every window of validation; reports the weights, the pull and each member's MSE."""
         grams = self._error_grams(val, known)
@@ -66,7 +67,7 @@ class Ensemble(RunBlend):
         weights = {name: np.array([weight]) for name, weight in zip(self.names, chosen, strict=True) if weight}
         return weights, {"weights": chosen, "pull": pull, "val_mse_of_members": errors}
 
-    def _error_grams(self, val: Stretches, known: Stretches | None) -> torch.Tensor:
+    def _error_grams(self, val: Stretches, known: KnownAhead | None) -> torch.Tensor:
         """Mean products of the members' errors in each of BLOCKS blocks of validation, float64 `[BLOCKS, m, m]`."""
         width, middle = self.length + self.forecast.horizon, self.forecast.point
         counts = [max(piece.shape[1] - width + 1, 0) for piece in val]
@@ -74,7 +75,7 @@ class Ensemble(RunBlend):
         grams = torch.zeros(BLOCKS, len(self.members), len(self.members), dtype=torch.float64)
         for p, piece in enumerate(val):
             windows = _windows(piece, width)
-            marks = None if known is None else _windows(known[p], width)
+            marks = None if known is None else _windows(known.val[p], width)
             for begin in range(0, counts[p], BATCH):
                 batch = windows[begin : begin + BATCH]
                 seen = None if marks is None else marks[begin : begin + BATCH]

@@ -7,7 +7,7 @@ windows, so the first row gives all of G in w^2 steps instead of m w^2. Sums ove
 any number of them costs one walk down the diagonals.
 
 Centring (subtracting the mean of the last k inputs from a whole window) is linear, z' = A z, so G' = A G A'.
-All of it is float64; weights are [L, H] with the oldest input first, until they become a module's.
+All of it is float64; weights are [L, H] with the oldest input first.
 """
 
 from __future__ import annotations
@@ -17,11 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
-
-from backbones import ForecastSpec, Hyper, InputSpec
-from backbones.base import Backbone, Stretches
-from errors import UsageError
 
 Pieces = Sequence[np.ndarray]  # contiguous sequences, each [C, n]
 
@@ -94,55 +89,3 @@ def uncentred(weight: np.ndarray, centre: int) -> np.ndarray:
     whole = weight.copy()
     whole[-centre:] += (1 - weight.sum(axis=0)) / centre
     return whole
-
-
-class LinearForecaster(Backbone):
-    """`x [B, C, T] -> [B, K, H]`, one multiplication of each target's window by `weight [1 or K, H, T]`.
-
-    One matrix for all targets or one each. Until it is fitted it repeats the last value.
-    """
-
-    forecasts = True
-    heads: tuple[str, ...] = ("forecast",)
-    closed_form = True
-    forecast: ForecastSpec
-    targets: torch.Tensor
-
-    def __init__(self, inputs: InputSpec, hyper: Hyper, matrices: int) -> None:
-        super().__init__(inputs, hyper)
-        spec = self.forecast
-        if spec.levels != 1:
-            raise UsageError(
-                "a closed form minimises squared errors and has no quantiles",
-                where="--quantiles with --backbone ridge or ridge_ensemble",
-                hint="leave the flag out: conformal intervals come with every forecast",
-            )
-        if spec.covariates:
-            raise UsageError(
-                "ridge and ridge_ensemble see the past of the targets alone",
-                where="--known-future",
-                hint="leave the flag out, or take another backbone",
-            )
-        self.length = inputs.length
-        self.everything = spec.targets == tuple(range(inputs.channels))
-        self.register_buffer("targets", torch.tensor(spec.targets), persistent=False)
-        self.weight = nn.Parameter(torch.zeros(matrices, spec.horizon, inputs.length))
-        with torch.no_grad():
-            self.weight[..., -1] = 1.0
-
-    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        past = x if self.everything else x.index_select(1, self.targets)
-        if len(self.weight) == 1:
-            return past @ self.weight[0].T
-        return torch.einsum("bkt,kht->bkh", past, self.weight)
-
-    def pieces(self, stretches: Stretches) -> list[np.ndarray]:
-        """The targets' channels of each stretch, in float64."""
-        rows = list(self.forecast.targets)
-        return [torch.as_tensor(one).cpu().double().numpy()[rows] for one in stretches]
-
-    def set_weight(self, weight: np.ndarray) -> None:
-        """Set a fitted `weight [1 or K, L, H]`, L <= T; inputs before its look-back get the weight 0."""
-        with torch.no_grad():
-            self.weight.zero_()
-            self.weight[..., self.length - weight.shape[1] :] = torch.from_numpy(weight).transpose(1, 2)

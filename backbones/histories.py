@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,14 @@ import torch
 Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
 CELLS = 1 << 21  # numbers of a stack
 UNEVEN = 2  # how many times as long as its shortest series the longest of a stack may be
+
+
+class KnownAhead(NamedTuple):
+    """What is known ahead in the stretches of `Backbone.fit`, `[marks + covariates, n]` for each of them."""
+
+    train: Stretches
+    val: Stretches
+    both: Stretches
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,7 @@ class HistoryFitting:
 
     train: Histories
     val: Histories
-    stretches: Callable[[], tuple[Stretches, Stretches, Stretches, Stretches | None]]
+    stretches: Callable[[], tuple[Stretches, Stretches, Stretches, KnownAhead | None]]
     seed: int
     refit: bool = False
 

@@ -257,6 +257,7 @@ class Informer(Backbone):
 
     forecasts = True
     reads_known = True
+    reads_marks = True
     pool = "mean"
     causal = False
 

@@ -38,6 +38,7 @@ class ITransformer(Backbone):
 
     forecasts = True
     reads_known = True
+    reads_marks = True
     pool = "last"
     causal = True
 

@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from backbones import Hyper, InputSpec, register
-from backbones.base import Backbone, Stretches
-from backbones.gram import LinearForecaster, Pieces, count, gram, squares, uncentred
+from backbones.base import Backbone
+from backbones.covariates import Own
+from backbones.gram import Pieces, count, gram, squares, uncentred
+from backbones.linear_forecaster import LinearForecaster
 from backbones.period import period_of_pieces
 from backbones.window_ridge import WindowRidge
 from errors import DataError, UsageError
@@ -42,9 +44,8 @@ STRENGTHS = tuple(float(strength) for strength in 10.0 ** np.arange(0, 6.5, 0.5)
 
 @register
 class Ridge(LinearForecaster):
-    """One matrix for all channels."""
+    """One matrix for all channels; beside covariates one each."""
 
-    separate = True
     heads = ("forecast", "pool")
     answers = True
     variants = (WindowRidge,)
@@ -62,27 +63,22 @@ class Ridge(LinearForecaster):
                 hint="lengthen --context-len, or lookback=0 to let validation choose",
             )
 
-    def fit(
-        self,
-        train: Stretches,
-        val: Stretches,
-        both: Stretches,
-        known: Stretches | None = None,
-    ) -> dict[str, Any]:
-        """Choose and fit. Returns the choice, its MSE on validation (None without any) and the number of candidates."""
-        fit_on, score_on = self.pieces(train), self.pieces(val)
-        candidates = list(self._candidates(fit_on))
-        scored = count(score_on, self.length + self.forecast.horizon)
+    def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
+        """Choose and fit. Tells the choice, its MSE on validation (None without any) and the number of candidates."""
+        candidates = list(self._candidates(train))
+        scored = count(val, self.length + self.forecast.horizon)
         if len(candidates) > 1 and not scored:
             raise DataError(
                 f"validation has no window of {self.length} + {self.forecast.horizon} steps to choose on",
                 where="ridge",
                 hint="enlarge validation, or give lookback, strength and norm",
             )
-        error, chosen, weight = self._best(candidates, fit_on, score_on)
+        error, chosen, weight = self._best(candidates, train, val)
         self.set_weight(weight[None])
         mse = error / (scored * self.forecast.horizon) if scored else None
-        return {**chosen, "val_mse": mse, "candidates": len(candidates)}
+        lookback, windows = chosen["lookback"], max(count(train, chosen["lookback"] + self.forecast.horizon), 1)
+        own = Own(lookback, chosen["centre"], np.full(lookback, chosen["strength"] / windows))
+        return {**chosen, "val_mse": mse, "candidates": len(candidates)}, own
 
     def _candidates(self, train: Pieces) -> Iterator[dict[str, Any]]:
         """Every setting to try, those of one look-back together."""

@@ -29,9 +29,10 @@ from typing import Any
 import numpy as np
 
 from backbones import Hyper, InputSpec, register
-from backbones.base import Stretches
-from backbones.blend import Blend, Weights
-from backbones.gram import LinearForecaster, Pieces, Squares, count, gram, squares, uncentred
+from backbones.blend import describe
+from backbones.covariates import Own
+from backbones.gram import Pieces, Squares, count, gram, squares, uncentred
+from backbones.linear_forecaster import MOST_MATRICES, LinearForecaster
 from backbones.period import period_of_pieces
 from errors import DataError
 
@@ -52,7 +53,6 @@ MANY = 10_000
 FOLD = 10 / 6e4  # of the map between cycles
 BY_CHANNEL = tuple(s / 6e4 for s in (7e4, 7e5))
 BY_CHANNEL_OF = (("aged", AGED[1]), ("folded", FOLDED[1]))  # the members that channels correct
-MOST_MATRICES = 32  # channels, beyond which one matrix serves all
 SHARES = (1 / 2, 3 / 4)  # of training, that the folds before validation are fitted on
 LEAST_HALF = 300  # windows in the first half of training, below which it is no fold
 TEMPERATURE = 0.03  # in log MSE, where windows are many
@@ -87,43 +87,37 @@ class Fold:
 
 
 @register
-class RidgeEnsemble(Blend, LinearForecaster):
+class RidgeEnsemble(LinearForecaster):
     """One matrix for each channel, or one for all if there are more than 32."""
-
-    separate = True
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         assert inputs.forecast is not None
         wanted = len(inputs.forecast.targets)
         super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_MATRICES else 1)
 
-    def weigh(
-        self,
-        train: Stretches,
-        val: Stretches,
-        both: Stretches,
-        known: Stretches | None,
-    ) -> tuple[Weights, dict[str, Any]]:
-        """Score, weigh and add up the members; reports their number, the period, and the MSE of the heaviest one."""
-        horizon, pieces = self.forecast.horizon, self.pieces(train)
-        lookbacks = _lookbacks(pieces, self.length, horizon)
+    def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
+        """Score, weigh and add up the members; tells their number, the period, and the MSE of the heaviest one."""
+        horizon = self.forecast.horizon
+        lookbacks = _lookbacks(train, self.length, horizon)
         context = lookbacks[-1]
-        folds = _folds(pieces, [piece[:, self.length - context :] for piece in self.pieces(val)], context, horizon)
-        period = period_of_pieces(pieces, max(self.length // 2, 1), self.forecast.periods)
+        folds = _folds(train, [piece[:, self.length - context :] for piece in val], context, horizon)
+        period = period_of_pieces(train, max(self.length // 2, 1), self.forecast.periods)
         groups = len(self.weight)
-        windows = count(pieces, context + horizon)
+        windows = count(train, context + horizon)
         members = _members(lookbacks, period, by_channel=groups > 1, weak=WEAK if windows < MANY else ())
         scores = [_score(fold, members, horizon, period, groups) for fold in folds]
         weights = _weigh({one: [score[one] for score in scores] for one in members}, _temperature(windows))
-        self.set_weight(_sum(self.pieces(both) if self.hyper.refit else pieces, weights, horizon, period))
+        self.set_weight(_sum(both if self.hyper.refit else train, weights, horizon, period))
         heaviest = max(weights, key=lambda one: weights[one].mean())
-        return weights, {
+        found = {
             "candidates": len(members),
             "period": period,
             "lookbacks": lookbacks,
             "fold_mse": [float(score[heaviest].mean()) for score in scores],
             "refit": self.hyper.refit,
         }
+        aged = Member(heaviest.lookback, heaviest.centre, "aged", AGED[1])
+        return describe(weights) | found, Own(aged.lookback, aged.centre, aged.strength * _ages(aged, period))
 
 
 def _lookbacks(train: Pieces, length: int, horizon: int) -> list[int]:

@@ -151,6 +151,7 @@ def test_forecast_is_a_plain_loop_over_targets_and_steps(norm):
     model.backbone.fit([torch.tensor(z, dtype=torch.float32)], [], [])
     x = torch.randn(4, 3, 24)
     weight = model.backbone.weight[0].detach()
+    assert torch.equal(model.backbone.weight[0], model.backbone.weight[1]) and not model.backbone.past.any()
     assert weight.shape == (5, 24) and not weight[:, :4].any() and weight[:, 4:].all()
     expected = [[[float(weight[h] @ x[b, c]) for h in range(5)] for c in (2, 0)] for b in range(4)]
     np.testing.assert_allclose(model(x).detach().numpy(), expected, atol=1e-5)
@@ -202,7 +203,6 @@ def test_constant_channels_go_on(value):
     ("arguments", "wanted", "where"),
     [
         ({}, {"levels": 3}, "--quantiles"),
-        ({}, {"covariates": 2}, "--known-future"),
         ({"lookback": 25}, {}, "--model-args lookback"),
     ],
 )

@@ -1,0 +1,141 @@
+"""What is known ahead (prices, holidays, a plan) and its effect on a target: a regression with errors that go on.
+
+    y[t] = sum_f sum_j b[f, j] u[f, t - j] + r[t]
+
+The responses b are the same at every step, so that few data are enough and any horizon costs nothing; a forecast is
+that of r, which a linear map of the past makes, and the effect of the steps ahead. Errors that go on hide an effect or
+feign one, so b is found from what is new at each step: y and u less what an autoregression of r says of them (Cochrane
+and Orcutt 1949, Journal of the American Statistical Association 44), or their changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import product
+
+import numpy as np
+
+from backbones.covariates import SHARE, gain_needed, part_of
+from backbones.gram import Pieces, count, gram, squares, uncentred
+
+INPUTS = 256  # responses of a target, at most: channels times lags
+LAGS = 24  # where the data have no period
+LONGEST_FILTER = 200  # steps of an autoregression
+CHANGES = np.array([1.0, -1.0])  # the filter of changes
+ROUNDS = 2
+STRENGTHS = (1e-3, 1e-1)  # of the penalty, as a share of the mean diagonal of X'X
+OWN_STRENGTH = 0.01  # per window, of the maps that responses are judged by
+MOST_STEPS, LOOKBACK = 48, 48  # that those maps forecast, and look back at least
+
+
+def effects(known: np.ndarray, impulse: np.ndarray) -> np.ndarray:
+    """The effect `[K, n]` of `known [F, n]` under responses `impulse [K, F, lags]`; before its first step it stood."""
+    found = np.zeros((len(impulse), known.shape[1]))
+    for f, j in product(range(impulse.shape[1]), range(impulse.shape[2])):
+        late = np.concatenate([np.repeat(known[f, :1], j), known[f]])[: known.shape[1]]
+        found += impulse[:, f, j, None] * late
+    return found
+
+
+def without(pieces: Pieces, known: Pieces, impulse: np.ndarray) -> list[np.ndarray]:
+    """Targets `[K, n]` less the effect of what was known."""
+    return [piece - effects(u, impulse) for piece, u in zip(pieces, known, strict=True)]
+
+
+def lags_of(channels: int, length: int) -> int:
+    """The lags of a response that a model of `channels` known ahead has room for, lag 0 among them."""
+    return max(min(INPUTS // channels, length, LAGS + 1), 1)
+
+
+def chosen_impulse(
+    train: tuple[Pieces, Pieces], val: tuple[Pieces, Pieces], lags: int, length: int, horizon: int, period: int
+) -> np.ndarray:
+    """The responses `[K, F, lags]` under which each target is forecast best on validation; 0 where none helps.
+
+    Parameters
+    ----------
+    train, val : targets `[K, n]`, and what is known `[F, n]` of the same steps; a piece of validation begins `length`
+        steps before its first target.
+    lags : of a response, at most.
+    length, horizon : T and H.
+    period : of the targets, in steps; 1: none.
+    """
+    spans = ((0.0, SHARE, 0), (SHARE, 1.0, length))
+    early, rest = ((part_of(train[0], *span), part_of(train[1], *span)) for span in spans)
+    folds = [(train, val)]
+    if count(early[0], length + horizon) and count(rest[0], length + horizon):
+        folds.append((early, rest))
+    windows = sum(count([piece[:1] for piece in judged[0]], length + horizon) for _, judged in folds)
+    shape = (len(train[0][0]), len(train[1][0]), lags)
+    none = [np.zeros(shape) for _ in folds]
+    judge = partial(_errors, folds, length=length, horizon=horizon, period=period)
+    best, least = none[0], judge(none)
+    needed = least * (1 - gain_needed(horizon, windows))
+    for found in zip(*(_candidates(*fit, lags, length, period) for fit, _ in folds), strict=True):
+        whole = [np.concatenate([one, np.zeros((*shape[:2], lags - one.shape[2]))], axis=2) for one in found]
+        error = judge(whole)
+        better = error < np.minimum(least, needed)
+        best, least = np.where(better[:, None, None], whole[0], best), np.where(better, error, least)
+    return best
+
+
+def _candidates(train: Pieces, known: Pieces, lags: int, length: int, period: int) -> Iterator[np.ndarray]:
+    """Responses `[K, F, lags]` by filter, lags and strength."""
+    steps, targets = max(min(piece.shape[1] for piece in train), 1), range(len(train[0]))
+    order = min(max(period, LAGS) + 1, length, LONGEST_FILTER, max(steps // 3, 1))
+    for size, strength in product(sorted({1, lags}), STRENGTHS):
+        found = np.stack([_regress([p[k] for p in train], known, CHANGES, size, strength) for k in targets])
+        yield found
+        for _ in range(ROUNDS):
+            rest = without(train, known, found)
+            filters = [_autoregression([p[k : k + 1] for p in rest], order) for k in targets]
+            found = np.stack([_regress([p[k] for p in train], known, filters[k], size, strength) for k in targets])
+        yield found
+
+
+def _autoregression(pieces: Pieces, order: int) -> np.ndarray:
+    """The filter `[order + 1]` that leaves what an autoregression does not know, the newest step first."""
+    n = count(pieces, order + 1)
+    sums = squares(gram(pieces, order + 1), n, 1, centre=0)
+    weight = sums.fit(np.full(order, OWN_STRENGTH * max(n, 1)))[:, 0]
+    return np.concatenate([[1.0], -weight[::-1]])
+
+
+def _regress(y: Sequence[np.ndarray], known: Pieces, filtered: np.ndarray, lags: int, strength: float) -> np.ndarray:
+    """The responses `[F, lags]` of one target, from what a filter leaves of it and of what is known."""
+    size = len(known[0]) * lags
+    xx, xy = np.zeros((size, size)), np.zeros(size)
+    for target, u in zip(y, known, strict=True):
+        if len(target) < len(filtered) + lags:
+            continue
+        new = np.convolve(target, filtered, "valid")[lags - 1 :]
+        inputs = np.stack([np.convolve(channel, filtered, "valid") for channel in u])
+        n = inputs.shape[1]
+        x = np.stack([inputs[:, lags - 1 - j : n - j] for j in range(lags)], axis=1).reshape(size, -1)
+        x, new = x - x.mean(axis=1, keepdims=True), new - new.mean()
+        xx, xy = xx + x @ x.T, xy + x @ new
+    penalty = strength * xx.trace() / size
+    found: np.ndarray = np.linalg.solve(xx + (penalty or 1.0) * np.eye(size), xy).reshape(-1, lags)
+    return found
+
+
+def _errors(
+    folds: Sequence[tuple[tuple[Pieces, Pieces], tuple[Pieces, Pieces]]],
+    impulses: Sequence[np.ndarray],
+    length: int,
+    horizon: int,
+    period: int,
+) -> np.ndarray:
+    """The squared error `[K]` over folds of a plain ridge regression of each target, less its effects, on its past."""
+    lookback, steps = min(length, max(2 * period, LOOKBACK)), min(horizon, MOST_STEPS)
+    width, total = lookback + steps, np.zeros(len(impulses[0]))
+    for (fit, judged), impulse in zip(folds, impulses, strict=True):
+        own, scored = without(*fit, impulse), without(*judged, impulse)
+        for k in range(len(total)):
+            one, late = ([piece[k : k + 1] for piece in part] for part in (own, scored))
+            late = [piece[:, length - lookback :] for piece in late]
+            n, m = count(one, width), count(late, width)
+            weight = squares(gram(one, width), n, steps, centre=1).fit(np.full(lookback, OWN_STRENGTH * max(n, 1)))
+            total[k] += squares(gram(late, width), m, steps, centre=0).error(uncentred(weight, 1))
+    return total

@@ -1,0 +1,182 @@
+"""Forecasters that are linear maps of the window: own past, other channels' past, what is known ahead."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backbones import ForecastSpec, Hyper, InputSpec, covariates, impulse
+from backbones.base import Backbone, KnownAhead, Stretches
+from backbones.covariates import Own
+from backbones.gram import Pieces, count
+from backbones.period import period_of_pieces
+from errors import UsageError
+
+MOST_MATRICES = 32  # targets, beyond which one map of the own and of the other channels' past serves all
+
+
+class LinearForecaster(Backbone):
+    """`x [B, C, T], known [B, marks + F, T + H] -> [B, K, H]`: `own past x weight + others' past x past + effects`.
+
+    `weight [1 or K, H, T]` is multiplied with the past of each target, less the effects of what is known ahead there.
+    `past [1 or K, H, others + F, lags]` is there where the model has other channels than its targets, or some known
+    ahead, and `impulse [K, F, lags]` (impulse.py) where it has the latter. Until it is fitted it repeats the last
+    value. Checkpoints from before there were covariates have the `weight` alone.
+    """
+
+    forecasts = True
+    heads: tuple[str, ...] = ("forecast",)
+    closed_form = True
+    reads_known = True
+    forecast: ForecastSpec
+    targets: torch.Tensor
+    past: nn.Parameter | None
+    impulse: nn.Parameter | None
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper, matrices: int) -> None:
+        super().__init__(inputs, hyper)
+        spec = self.forecast
+        if spec.levels != 1:
+            raise UsageError(
+                "a closed form minimises squared errors and has no quantiles",
+                where="--quantiles with --backbone ridge or ridge_ensemble",
+                hint="leave the flag out: conformal intervals come with every forecast",
+            )
+        self.length = inputs.length
+        self.others = covariates.numbers_of(spec.targets, inputs.channels)
+        self.everything = spec.targets == tuple(range(inputs.channels))
+        self.register_buffer("targets", torch.tensor(spec.targets), persistent=False)
+        beside, wanted = len(self.others) + spec.covariates, len(spec.targets)
+        if beside:
+            matrices = wanted if wanted <= MOST_MATRICES else 1
+        self.weight = nn.Parameter(torch.zeros(matrices, spec.horizon, inputs.length))
+        with torch.no_grad():
+            self.weight[..., -1] = 1.0
+        self.past = self.impulse = None
+        if beside:
+            self.lags = covariates.lags_of(beside, matrices, inputs.length)
+            self.past = nn.Parameter(torch.zeros(matrices, spec.horizon, beside, self.lags))
+        if spec.covariates:
+            lags = impulse.lags_of(spec.covariates, inputs.length)
+            self.impulse = nn.Parameter(torch.zeros(wanted, spec.covariates, lags))
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        own = x if self.everything else x.index_select(1, self.targets)
+        ahead = None
+        if self.impulse is not None:
+            assert known is not None, "covariates without their values"
+            known = known[:, self.forecast.marks :]
+            effects = F.conv1d(F.pad(known, (self.impulse.shape[2] - 1, 0), mode="replicate"), self.impulse.flip(2))
+            own, ahead = own - effects[..., : self.length], effects[..., self.length :]
+        y = own @ self.weight[0].T if len(self.weight) == 1 else torch.einsum("bkt,kht->bkh", own, self.weight)
+        if self.past is not None:
+            y = y + torch.einsum("bct,khct->bkh", self._beside(x, known)[..., -self.lags :], self.past)
+        return y if ahead is None else y + ahead
+
+    def _beside(self, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """What is seen beside the targets, [B, others + F, T]."""
+        parts = [x[:, list(self.others)]] if self.others else []
+        if self.forecast.covariates:
+            assert known is not None
+            parts.append(known[..., : self.length])
+        return torch.cat(parts, dim=1)
+
+    def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
+        """Take off the effects of what is known ahead, `solve` for the targets' own past, add the others' past."""
+        own = [self.pieces(part) for part in (train, val, both)]
+        ahead = [[], [], []] if known is None else [self._known(part) for part in (known.train, known.val, known.both)]
+        told: dict[str, Any] = {}
+        if self.impulse is not None:
+            own, told = self._less_effects(own, ahead)
+        found, reading = self.solve(*own)
+        if self.past is not None and count(own[1], self.length + self.forecast.horizon):
+            beside = [self._stacked(part, u) for part, u in zip((train, val, both), ahead, strict=True)]
+            at = 2 if found.get("refit") else 0
+            told |= {"others": self._add_past((own[at], beside[at]), (own[1], beside[1]), reading)}
+        return found | told
+
+    @abstractmethod
+    def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
+        """Set the `weight` from the targets alone, the parameters as in `fit`.
+
+        Returns
+        -------
+        (what was chosen, how a regression that sees other channels too should read the own past).
+        """
+
+    def _less_effects(
+        self, own: list[list[np.ndarray]], ahead: list[list[np.ndarray]]
+    ) -> tuple[list[list[np.ndarray]], dict[str, Any]]:
+        """Set the responses to what is known ahead. Returns the targets without their effects, and what was chosen."""
+        assert self.impulse is not None
+        period = period_of_pieces(own[0], max(self.length // 2, 1), self.forecast.periods)
+        lags = self.impulse.shape[2]
+        chosen = impulse.chosen_impulse(
+            (own[0], ahead[0]), (own[1], ahead[1]), lags, self.length, self.forecast.horizon, period
+        )
+        with torch.no_grad():
+            self.impulse.copy_(torch.from_numpy(chosen))
+        used = int((chosen != 0).any(axis=(1, 2)).sum())
+        less = [impulse.without(part, u, chosen) for part, u in zip(own, ahead, strict=True)]
+        return less, {"known_ahead": {"targets_that_respond": used, "lags": lags}}
+
+    def _add_past(self, train: tuple[Pieces, Pieces], val: tuple[Pieces, Pieces], reading: Own) -> list[dict[str, Any]]:
+        """Mix in the joint regression on the others' past. Returns how much of it each map has."""
+        assert self.past is not None
+        weight = self.weight.detach().double().numpy().transpose(0, 2, 1)
+        used = max(int(weight.any(axis=(0, 2)).nonzero()[0].size), reading.lookback)
+        lags = min(self.lags, reading.lookback)
+        chosen = covariates.strongest(*train, self.forecast.horizon, covariates.INPUTS)
+        if lags < self.length:
+            covariates.tell_cut(len(train[1][0]), len(chosen), lags, self.length)
+        train, val = ((own, [piece[chosen] for piece in beside]) for own, beside in (train, val))
+        late = tuple([piece[:, self.length - used :] for piece in part] for part in val)
+        made, past, told = covariates.with_others(
+            weight[:, -used:], reading, train, (late[0], late[1]), lags, self.forecast.horizon
+        )
+        self.set_weight(made)
+        with torch.no_grad():
+            self.past.zero_()
+            self.past[:, :, torch.from_numpy(chosen), self.lags - lags :] = (
+                torch.from_numpy(past).permute(0, 3, 2, 1).to(self.past.dtype)
+            )
+        return told
+
+    def pieces(self, stretches: Stretches) -> list[np.ndarray]:
+        """The targets' channels of each stretch, in float64."""
+        return self._rows(stretches, self.forecast.targets)
+
+    def _known(self, stretches: Stretches) -> list[np.ndarray]:
+        """What is known ahead in each stretch, without time features."""
+        return [torch.as_tensor(one).cpu().double().numpy()[self.forecast.marks :] for one in stretches]
+
+    def _stacked(self, stretches: Stretches, ahead: list[np.ndarray]) -> list[np.ndarray]:
+        """What is seen beside the targets in each stretch, [others + F, n]."""
+        others = self._rows(stretches, self.others)
+        return [np.concatenate(parts) for parts in zip(others, ahead, strict=True)] if ahead else others
+
+    def _rows(self, stretches: Stretches, rows: Sequence[int]) -> list[np.ndarray]:
+        return [torch.as_tensor(one).cpu().double().numpy()[list(rows)] for one in stretches]
+
+    def set_weight(self, weight: np.ndarray) -> None:
+        """Set a fitted `weight [1 or K, L, H]`, L <= T; inputs before its look-back get the weight 0."""
+        with torch.no_grad():
+            self.weight.zero_()
+            self.weight[..., self.length - weight.shape[1] :] = torch.from_numpy(weight).transpose(1, 2)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Give a state from before there were covariates maps of them that are 0."""
+        weight = state_dict.get(f"{prefix}weight")
+        if weight is not None and len(weight) == 1 < len(self.weight):
+            state_dict[f"{prefix}weight"] = weight.expand(len(self.weight), -1, -1)
+        for name in ("past", "impulse"):
+            value = getattr(self, name)
+            if value is not None:
+                state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(value))
+        super()._load_from_state_dict(state_dict, prefix, *args)
