@@ -413,15 +413,6 @@ class DeviceData:
         rows = np.arange(series.n_rows) if series.groups is None else np.unique(series.groups, return_inverse=True)[1]
         return Labelled(lambda numbers: over.contexts(over.locate(numbers.to(device))), y.cpu(), rows[index.rows()])
 
-    def known_of(self, pieces: Sequence[tuple[int, int]]) -> list[torch.Tensor]:
-        """`known` over stretches [begin, end) of rows: [M, n] each; [] where nothing is known ahead."""
-        if self.known is None:
-            return []
-        offsets = self.run_data.series.offsets
-        rows = np.searchsorted(offsets, [begin for begin, _ in pieces], side="right") - 1
-        by = [int(row) * self.task.horizon for row in rows]
-        return [self.known[:, begin + more : end + more].cpu() for more, (begin, end) in zip(by, pieces, strict=True)]
-
     def histories(self, index: Index) -> Histories:
         """All that comes before the targets of the n windows of `index`, in their rows."""
         return self._past.of(index, self.windows(index))
@@ -446,4 +437,5 @@ class DeviceData:
             labelled=self.labelled,
             scaler=self.scaler.plain(),
             train=self.train,
+            known=self.known,
         )

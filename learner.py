@@ -16,7 +16,6 @@ import torch
 
 import checkpoint
 import restore
-import windows
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class, wide
 from backbones.base import KnownAhead, Stretches
 from backbones.fitting import Fitting
@@ -34,6 +33,7 @@ from scaler import Scaler, far_warning
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
+from tasks.stretches import stretches
 from trainer import OfTask, Progress, Trainer, clone_state
 from windows import Index
 
@@ -264,13 +264,10 @@ class Learner:
 
     def _stretches(self) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         """The arguments of `Backbone.fit`."""
-        train, val = self.split.train.pieces(), self.split.val.pieces()
-        both = windows.merged(train + val, self.run_data.series.offsets)
         assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
-        inputs = self.device_data.inputs.cpu()
-        train_x, val_x, both_x = ([inputs[:, begin:end] for begin, end in pieces] for pieces in (train, val, both))
-        known = [self.device_data.known_of(pieces) for pieces in (train, val, both)]
-        return train_x, val_x, both_x, KnownAhead(*known) if self.device_data.known is not None else None
+        parts = self.split.train.pieces(), self.split.val.pieces()
+        offsets = self.run_data.series.offsets
+        return stretches(self.device_data.inputs, self.device_data.known, *parts, offsets, self.task.horizon)
 
     def _train(self) -> Progress:
         split, config = self.split, self.config

@@ -171,15 +171,21 @@ def _share(curves: np.ndarray, importance: np.ndarray) -> tuple[float, np.ndarra
 
 
 def _regressions(own: Own, fitted: Joint, length: int, lags: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """Joint regressions by how the others are read and how strongly they are held: their maps `[L + lags C, H]`."""
+    """Joint regressions by how the others are read and how strongly they are held: their maps `[L + lags C, H]`.
+
+    Either all changes to the level are read, or all as it is; then the own past, on which nothing need rest, is held no
+    more than the others.
+    """
     for change, strength in product((True, False), STRENGTHS):
-        sums = fitted.squares(own.lookback, own.centre, change)
+        centre = own.centre if change else 0
+        sums = fitted.squares(own.lookback, centre, change)
         others = np.full(len(sums.xx) - own.lookback, strength)
-        weight = sums.fit(fitted.n * np.concatenate([own.penalty, others]))
+        held = own.penalty if change else np.minimum(own.penalty, strength)
+        weight = sums.fit(fitted.n * np.concatenate([held, others]))
         past = weight[own.lookback :]
         past = unchanged(past, lags).reshape(past.shape) if change else past
         mine = np.zeros((length, weight.shape[1]))
-        mine[length - own.lookback :] = uncentred(weight[: own.lookback], own.centre)
+        mine[length - own.lookback :] = uncentred(weight[: own.lookback], centre)
         yield {"change": change, "strength": strength}, np.concatenate([mine, past])
 
 

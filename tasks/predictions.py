@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from backbones.fitting import Labelled
 from data import Series
@@ -56,6 +57,7 @@ class EvalContext:
     labelled: Callable[[Index], Labelled]  # the windows as the model sees them
     scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
     train: Index | None = None  # the windows of training; None where these are not the data of training
+    known: torch.Tensor | None = None  # [M, total + N * H], what is known ahead, covariates last; None: nothing
 
     def raw(self, index: Index) -> np.ndarray:
         """The label in the data's units, at the targets of an index of n windows: [n, K, H]."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import windows
+from data import Series
 from tasks.forecast import references
+from tasks.predictions import EvalContext, Predictor
 
 
 def index_of(total: int, length: int, horizon: int, part: slice) -> windows.Index:
@@ -14,6 +17,40 @@ def index_of(total: int, length: int, horizon: int, part: slice) -> windows.Inde
     whole = windows.plan(np.array([0, total]), usable, usable, length=length, horizon=horizon, offset=1)
     low, high = (np.array([at]) for at in (part.start, part.stop))
     return whole.with_target_in(low, high)
+
+
+def context_of(seen: np.ndarray, targets: tuple[int, ...] = (0,), known: np.ndarray | None = None) -> EvalContext:
+    """A table of one row as a task sees it; what is `known` [F, total + H] ahead is channels of the series too."""
+    covariates = [] if known is None else [f"u{i}" for i in range(len(known))]
+    channels = tuple([f"x{i}" for i in range(len(seen))] + covariates)
+    values = seen if known is None else np.concatenate([seen, known[:, : seen.shape[1]]])
+    offsets = np.array([0, seen.shape[1]])
+    series = Series(values=values, offsets=offsets, channels=channels, rows=("a",), known=tuple(covariates))
+    return EvalContext(
+        series, None, seen, targets, ("y",), False, 0, labelled=lambda index: None, scaler={},
+        known=None if known is None else torch.from_numpy(known),
+    )  # fmt: skip
+
+
+def error(predict: Predictor, seen: np.ndarray, target: int, test: windows.Index) -> float:
+    truth = np.stack([seen[target, at : at + test.horizon] for at in test.targets()])
+    return float(np.square(predict(test)[:, 0] - truth).mean())
+
+
+@pytest.mark.parametrize("sees", ["past", "ahead"])
+def test_the_reference_ridge_sees_other_channels_and_what_is_known_ahead(sees):
+    draw, total, horizon = np.random.default_rng(0), 900, 4
+    x = draw.normal(size=total + horizon).astype(np.float32)
+    y = (np.roll(x, 5) if sees == "past" else x) + 0.1 * draw.normal(size=total + horizon).astype(np.float32)
+    seen = np.stack([x, y])[:, :total] if sees == "past" else y[None, :total]
+    train, val, test = (
+        index_of(total, 16, horizon, part) for part in (slice(0, 600), slice(600, 750), slice(750, 900))
+    )
+    target = len(seen) - 1
+    context = context_of(seen, (target,), x[None] if sees == "ahead" else None)
+    alone = references.ridge(context_of(seen[target:]), train, val, horizon)
+    assert error(references.ridge(context, train, val, horizon), seen, target, test) < 0.03
+    assert error(alone, seen[target:], 0, test) > 0.7
 
 
 @pytest.mark.parametrize("length", [24, references.LONGEST + 80])
@@ -24,7 +61,7 @@ def test_the_reference_ridge_looks_back_as_far_as_the_model_and_no_further_than_
     train, val, test = (
         index_of(total, length, horizon, part) for part in (slice(0, 1800), slice(1800, 2100), slice(2100, 2400))
     )
-    predict = references.ridge(seen, train, val, horizon)
+    predict = references.ridge(context_of(seen), train, val, horizon)
     found = predict(test)
     assert found.shape == (len(test), 1, horizon) and len(test) == 2400 - 2100 - horizon + 1
     repeated = seen[0, 2100 - 1 : 2400 - horizon]

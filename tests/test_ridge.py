@@ -159,15 +159,17 @@ def test_forecast_is_a_plain_loop_over_targets_and_steps(norm):
         np.testing.assert_allclose((model(x + 10) - model(x)).detach().numpy(), 10, atol=1e-3)
 
 
-def test_only_the_targets_train_it():
+def test_other_channels_that_say_nothing_train_nothing():
     z = walk(3, 300)
     one, other = (made("ridge", 3, 24, 5, targets=(1,), **FREE) for _ in range(2))
+    z[[0, 2]] = np.random.default_rng(9).normal(size=(2, 300))
     changed = z.copy()
     changed[[0, 2]] = 7
     assert one.backbone.fit([z[:, :200]], [z[:, 176:]], [z]) == other.backbone.fit(
         [changed[:, :200]], [changed[:, 176:]], [changed]
     )
     assert torch.equal(one.backbone.weight, other.backbone.weight)
+    assert not one.backbone.past.any() and not other.backbone.past.any()
 
 
 def test_what_follows_training_changes_no_weight():

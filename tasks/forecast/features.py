@@ -9,7 +9,7 @@ from backbones import backbone_class
 from errors import UsageError
 
 log = logging.getLogger("tsrun")
-MIXING = ("itransformer", "informer")  # the backbones to name that forecast a channel from all
+MIXING = ("ridge_ensemble", "itransformer", "informer")  # the backbones to name that forecast a channel from all
 MOST_TOLD = 8
 
 
@@ -25,13 +25,12 @@ def check_target(features: str, target: Sequence[str], asked: bool) -> None:
 
 
 def tell_unused(backbone: str, others: Sequence[str]) -> None:
-    """Tell which parts of a run with --features MS do not learn from the channels that are not forecast."""
-    names = f"{', '.join(others[:MOST_TOLD])}{', ...' if len(others) > MOST_TOLD else ''}"
+    """Warn where a backbone does not learn from the channels that --features MS gives it and does not forecast."""
     if not backbone_class(backbone).separate:
-        log.info("--features MS: the reference ridge forecasts a channel from itself alone, without %s", names)
         return
+    names = f"{', '.join(others[:MOST_TOLD])}{', ...' if len(others) > MOST_TOLD else ''}"
     log.warning(
-        "warning: --features MS: --backbone %s and the reference ridge forecast a channel from itself alone, without "
-        "%s; %s learn from all channels",
+        "warning: --features MS: --backbone %s forecasts a channel from itself alone, without %s; %s learn from all "
+        "channels, as the reference ridge does",
         *(backbone, names, " and ".join(f"--backbone {name}" for name in MIXING)),
     )

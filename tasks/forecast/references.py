@@ -1,4 +1,4 @@
-"""The forecasts that a model is compared with. `seen` is float32 [K, total], the standardised targets."""
+"""The forecasts that a model is compared with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
-from tasks.predictions import Predictor
+from tasks.predictions import EvalContext, Predictor
+from tasks.stretches import stretches
 from windows import Index, Windows
 
 BATCH = 256  # windows predicted at once
@@ -21,25 +22,36 @@ def seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
     return values
 
 
-def ridge(seen: np.ndarray, train: Index, val: Index, horizon: int, periods: tuple[int, ...] = ()) -> Predictor:
-    """A ridge regression on the past of the targets, as long as the model's context, but at most `LONGEST` steps.
+def ridge(context: EvalContext, train: Index, val: Index, horizon: int) -> Predictor:
+    """The backbone `ridge`, which sees what a model may see, but looks back at most `LONGEST` steps.
 
-    `periods` are the calendar's cycles.
+    Parameters
+    ----------
+    context : the data.
+    train, val : the windows that it is fitted to, and chosen on.
+    horizon : H.
     """
-    inputs, length = torch.from_numpy(seen), min(train.length, LONGEST)
-    forecast = ForecastSpec(horizon, tuple(range(len(seen))), periods=periods)
-    model = backbone_class("ridge")(InputSpec(channels=len(seen), length=length, forecast=forecast), Hyper("ridge"))
-    later = (
-        train.length - length
-    )  # where the first context of a stretch begins for this model: the targets are the same
-    train_x = [inputs[:, begin:end] for begin, end in train.pieces()]
-    model.fit(train_x, [inputs[:, begin + later : end] for begin, end in val.pieces()], both=[])
+    series, inputs, length = context.series, torch.from_numpy(context.scaled), min(train.length, LONGEST)
+    known = None if context.known is None or not series.known else context.known[-len(series.known) :].cpu()
+    forecast = ForecastSpec(
+        horizon,
+        context.target_channels,
+        covariates=len(series.known),
+        periods=() if series.clock is None else series.clock.periods,
+    )
+    model = backbone_class("ridge")(InputSpec(channels=len(inputs), length=length, forecast=forecast), Hyper("ridge"))
+    # Where the first context of a stretch begins for this model: the targets are the same.
+    later = [(begin + train.length - length, end) for begin, end in val.pieces()]
+    model.fit(*stretches(inputs, known, train.pieces(), later, series.offsets, horizon))
 
     def predict(index: Index) -> np.ndarray:
-        windows = Windows(inputs, inputs, index)
+        over = Windows(inputs, inputs, index, known)
+        parts = []
         with torch.no_grad():
-            found = ((windows.contexts(at)[..., -length:], count) for at, count in windows.in_order(BATCH))
-            parts = [model(x)[:count].numpy() for x, count in found]
+            for at, count in over.in_order(BATCH):
+                x, *more = over.seen(at)
+                y = model(x[..., -length:], *(one[..., -length - horizon :] for one in more))
+                parts.append(y[:count].numpy())
         return np.concatenate(parts)
 
     return predict

@@ -381,8 +381,7 @@ class Forecast(Task):
         if period > 1:
             predictors["seasonal_naive"] = lambda index: seasonal(seen, index, min(period, index.length))
         if train is not None and val is not None:
-            clock = eval_context.series.clock
-            predictors["ridge"] = ridge(seen, train, val, self.horizon, () if clock is None else clock.periods)
+            predictors["ridge"] = ridge(eval_context, train, val, self.horizon)
         return predictors
 
     # --- files -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,39 @@
+"""Stretches of a series without a gap, as a closed form that forecasts is fitted to them (`Backbone.fit`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+import windows
+from backbones.base import KnownAhead, Stretches
+
+Pieces = Sequence[tuple[int, int]]  # [begin, end) on the flat axis, each within one row
+
+
+def stretches(
+    inputs: torch.Tensor, known: torch.Tensor | None, train: Pieces, val: Pieces, offsets: np.ndarray, horizon: int
+) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
+    """The arguments of `Backbone.fit`: training, validation, both, and what is known ahead in each.
+
+    Parameters
+    ----------
+    inputs : [C, total], what a model sees.
+    known : [M, total + N * H], what is known ahead, H steps more after each row; None: nothing.
+    train, val : what the windows of both parts cover.
+    offsets : int64 [N + 1], where each row begins and ends.
+    horizon : H.
+    """
+    parts = train, val, windows.merged([*train, *val], offsets)
+    one, two, three = ([inputs[:, begin:end].cpu() for begin, end in part] for part in parts)
+    if known is None:
+        return one, two, three, None
+    return one, two, three, KnownAhead(*(_ahead(known, part, offsets, horizon) for part in parts))
+
+
+def _ahead(known: torch.Tensor, pieces: Pieces, offsets: np.ndarray, horizon: int) -> list[torch.Tensor]:
+    begin, end = np.array(pieces, np.int64).reshape(-1, 2).T
+    more = horizon * (np.searchsorted(offsets, begin, side="right") - 1)
+    return [known[:, first:last].cpu() for first, last in zip(begin + more, end + more, strict=True)]

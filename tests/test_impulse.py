@@ -1,0 +1,67 @@
+"""backbones/impulse.py: the effect of what is known ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backbones import impulse
+
+LENGTH, HORIZON = 48, 12
+
+
+def drawn(kind: str, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(what goes on by itself [n], what is known ahead [2, n])."""
+    draw = np.random.default_rng(seed)
+    noise = 0.3 * draw.normal(size=n)
+    rest = {"white": noise, "walk": noise.cumsum(), "cycle": noise + 2 * np.sin(2 * np.pi * np.arange(n) / 12)}[kind]
+    return rest, np.stack([draw.random(n) < 0.15, draw.normal(size=n)]).astype(float)
+
+
+def chosen(y: np.ndarray, known: np.ndarray, lags: int = 4) -> np.ndarray:
+    n = y.shape[1]
+    cut, start = int(0.75 * n), int(0.75 * n) - LENGTH
+    train, val = ([part[:, :cut]] for part in (y, known)), ([part[:, start:]] for part in (y, known))
+    return impulse.chosen_impulse(tuple(train), tuple(val), lags, LENGTH, HORIZON, 12)
+
+
+def test_effects_are_a_plain_loop():
+    draw = np.random.default_rng(0)
+    known, responses = draw.normal(size=(2, 9)), draw.normal(size=(3, 2, 4))
+    expected = np.zeros((3, 9))
+    for k in range(3):
+        for t in range(9):
+            for f in range(2):
+                for j in range(4):
+                    expected[k, t] += responses[k, f, j] * known[f, max(t - j, 0)]
+    np.testing.assert_allclose(impulse.effects(known, responses), expected, atol=1e-12)
+    y = draw.normal(size=(3, 9))
+    np.testing.assert_allclose(impulse.without([y], [known], responses)[0], y - expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["white", "walk", "cycle"])
+def test_responses_are_found_whatever_goes_on_beside_them(kind):
+    rest, known = drawn(kind, 800)
+    true = np.array([[1.5, 0.7, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    y = rest + impulse.effects(known, true[None])[0]
+    quiet = drawn(kind, 800, seed=5)[0]
+    found = chosen(np.stack([y, quiet]), known)
+    np.testing.assert_allclose(found[0], true, atol=0.2)
+    assert not found[1].any()  # a target on which nothing acts
+
+
+@pytest.mark.parametrize("kind", ["white", "walk", "cycle"])
+def test_what_has_no_effect_gets_none(kind):
+    for seed in range(3):
+        rest, known = drawn(kind, 150, seed)
+        assert not chosen(rest[None], known).any()
+
+
+def test_a_constant_has_no_effect():
+    rest, known = drawn("walk", 300)
+    assert not chosen(rest[None], np.ones_like(known)).any()
+
+
+def test_room_for_lags():
+    assert impulse.lags_of(1, 500) == impulse.LAGS + 1 and impulse.lags_of(1, 6) == 6
+    assert impulse.lags_of(64, 500) == 4 and impulse.lags_of(5000, 500) == 1
