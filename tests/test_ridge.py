@@ -164,7 +164,7 @@ def test_other_channels_that_say_nothing_train_nothing():
     one, other = (made("ridge", 3, 24, 5, targets=(1,), **FREE) for _ in range(2))
     z[[0, 2]] = np.random.default_rng(9).normal(size=(2, 300))
     changed = z.copy()
-    changed[[0, 2]] = 7
+    changed[[0, 2]] = np.random.default_rng(8).normal(size=(2, 300))
     assert one.backbone.fit([z[:, :200]], [z[:, 176:]], [z]) == other.backbone.fit(
         [changed[:, :200]], [changed[:, 176:]], [changed]
     )
