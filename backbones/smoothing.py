@@ -9,7 +9,7 @@ and for a multiplicative one `e = y[t] - (l + phi b) s[t - m]`, with `e / s` in 
 
 One pass over a series serves all of its origins: each needs the states and the squared errors up to there. The first
 states come from a line with a season, by least squares, over the first PREFIX cycles, or over the whole history where
-that is shorter: such an origin has a pass of its own. S series of T steps cost S T times the grid (up to 837 members).
+that is shorter: such an origin has a pass of its own. S series of T steps cost S T times the grid (up to 810 members).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from backbones.histories import Stack
 
 ALPHAS = (0.02, 0.08, 0.2, 0.32, 0.44, 0.56, 0.7, 0.85, 0.99)
 BETAS = (0.0, 0.05, 0.2)  # of alpha
-BETA_WITHOUT_SEASON = 0.5
 PHIS = (0.9, 0.98, 1.0)
 GAMMAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)  # of 1 - alpha
 PREFIX, PREFIX_STEPS = 3, 10  # cycles, or steps where there is no season, that the first states come from
@@ -58,8 +57,7 @@ def grid(period: int) -> Grid:
     """The members for a season of `period` steps: those without a season, and with it if there is one."""
     rows = []
     for seasonal in (False, True) if period > 1 else (False,):
-        betas = BETAS if seasonal else (*BETAS, BETA_WITHOUT_SEASON)
-        trends = [(0.0, 0.0, False), *((beta, phi, True) for beta, phi in product(betas, PHIS))]
+        trends = [(0.0, 0.0, False), *((beta, phi, True) for beta, phi in product(BETAS, PHIS))]
         for alpha, (beta, phi, sloped), gamma in product(ALPHAS, trends, GAMMAS if seasonal else (0.0,)):
             count = 3 + sloped * (1 + (beta > 0) + (phi < 1)) + seasonal * (period - 1 + (gamma > 0))
             rows.append((alpha, alpha * beta, phi, gamma * (1 - alpha), count, seasonal, sloped))

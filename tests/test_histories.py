@@ -11,8 +11,9 @@ from backbones import ForecastSpec, ModelSpec, backbone_class
 from backbones.histories import Histories, HistoryFitting, begins, closed
 from backbones.model import build_model
 from readers.clock import Clock
+from tasks.forecast import references
 
-from .runs import good, strict
+from .runs import go, good, strict
 
 NAMES = [name for name in backbones.names() if backbone_class(name).reads_history]
 HORIZON = 6
@@ -275,3 +276,26 @@ def test_new_series_are_forecast_from_their_own_history(name, monthly_runs, tmp_
     lines = (again / "forecast.csv").read_text().splitlines()[1:]
     assert len(lines) == HORIZON and lines[0].startswith("2013-05-01,")
     assert all(20 < float(line.split(",")[2]) < 120 for line in lines)
+
+
+@pytest.mark.parametrize("name", ["seasonal_naive", "theta", "ets"])
+def test_a_reference_is_the_backbone_of_its_name(name, monthly_runs):
+    """Even where the look-back is too short for the season to be found in it."""
+    own, other = (strict(monthly_runs[one, False] / "summary.json") for one in (name, "drift"))
+    assert other["references"][name]["mse"] == pytest.approx(own["mse"], rel=1e-5)
+
+
+def test_the_season_of_references_is_the_calendars_where_the_look_back_hides_it(tmp_path):
+    monthly(tmp_path / "a.csv")
+    words = WORDS.replace("--context-len 12", "--context-len 5")
+    found = strict(good(tmp_path, words, "--backbone", "theta") / "summary.json")["references"]
+    assert found["seasonal_naive"]["mse"] < 0.3 * found["repeat_last"]["mse"]
+
+
+def test_large_tables_have_no_slow_references_and_that_is_told(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(references, "CLASSICAL", {"theta": 10**6, "ets": 100})
+    monthly(tmp_path / "a.csv")
+    told = go(tmp_path, WORDS, "--backbone", "drift")
+    content = strict(told.directory / "summary.json")
+    assert set(content["references"]) == {"repeat_last", "seasonal_naive", "theta", "ridge"}
+    assert "references: without ets, which take long on 288 steps" in told.err + told.out + caplog.text

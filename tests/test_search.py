@@ -397,7 +397,7 @@ def test_a_search_from_end_to_end(place):
     assert told["split"] == "test" and told["mse"] == content["best"]["score"]
     assert told["best_val"] == content["best"]["value"]  # the trial's weights, not others
     assert content["best"]["weights"] == "kept"
-    assert set(told["references"]) == {"repeat_last", "seasonal_naive", "ridge"}
+    assert set(told["references"]) == {"repeat_last", "seasonal_naive", "theta", "ets", "ridge"}
     assert (place / "out" / "study.png").read_bytes().startswith(b"\x89PNG")
     assert not list((place / "out").glob(".best")) and (place / "out" / "best" / "forecast.png").is_file()
     assert yaml.safe_load((place / "out" / "best" / "config.yaml").read_text())["out"] == "out"

@@ -73,7 +73,7 @@ def test_many_series_are_smoothed_as_each_alone(monkeypatch):
 
 def test_the_grid_has_the_members_that_it_says():
     plain, season = grid(1), grid(12)
-    assert len(plain.alpha) == 9 * (1 + 4 * 3) and len(season.alpha) == len(plain.alpha) + 9 * (1 + 3 * 3) * 8
+    assert len(plain.alpha) == 9 * (1 + 3 * 3) and len(season.alpha) == len(plain.alpha) + 9 * (1 + 3 * 3) * 8
     assert (season.slope.sum(1) == (season.phi > 0)).all() and (season.slope @ np.array(PHIS) == season.phi).all()
     assert season.count.max() == 3 + 3 + 12 and season.count.min() == 3
 

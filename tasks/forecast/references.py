@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
 import numpy as np
 import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
+from backbones.base import Backbone
+from tasks.histories import Past
 from tasks.predictions import EvalContext, Predictor
 from tasks.stretches import stretches
 from windows import Index, Windows
 
+log = logging.getLogger("tsrun")
 BATCH = 256  # windows predicted at once
+CLASSICAL = {"theta": 400_000, "ets": 60_000}  # steps of all series and targets, up to which they take seconds
+LEAST_CYCLES = 2  # of the calendar, in half of the series
 LONGEST = 720  # steps that the reference ridge looks back: its cost grows with their third power
 
 
-def seasonal(seen: np.ndarray, index: Index, period: int) -> np.ndarray:
-    """The last `period` steps of each context, repeated: [n, K, H]. Period 1 repeats the last value."""
-    ends = index.starts() + index.length
-    step = np.arange(index.horizon) % period - period
-    values: np.ndarray = seen[:, ends[:, None] + step].transpose(1, 0, 2)
-    return values
+def repeat_last(seen: np.ndarray, index: Index) -> np.ndarray:
+    """The last value of each context, repeated: [n, K, H]."""
+    last = seen[:, index.starts() + index.length - 1].T
+    return np.repeat(last[:, :, None], index.horizon, axis=2)
 
 
 def ridge(context: EvalContext, train: Index, val: Index, horizon: int) -> Predictor:
@@ -55,3 +63,41 @@ def ridge(context: EvalContext, train: Index, val: Index, horizon: int) -> Predi
         return np.concatenate(parts)
 
     return predict
+
+
+def season_of(eval_context: EvalContext, found: int, length: int) -> int:
+    """The period of the references: the one `found` in training, unless the calendar's shortest is longer than the
+    context of `length` steps and so could not be found, or none shows.
+    """
+    series = eval_context.series
+    shortest = min(series.clock.periods, default=1) if series.clock is not None else 1
+    fits = LEAST_CYCLES * shortest <= float(np.median(series.lengths))
+    return shortest if fits and (found == 1 or shortest > length) else found
+
+
+def classical(eval_context: EvalContext, season: int, horizon: int, fitted: Mapping[str, Any]) -> dict[str, Predictor]:
+    """Seasonal naive, theta and exponential smoothing, from the whole history of each series before a window.
+
+    Parameters
+    ----------
+    season : steps of the season; 1 for none, and no seasonal naive.
+    horizon : H.
+    fitted : "mean" and "std" [K] of the forecasts' units.
+    """
+    targets = eval_context.targets
+    assert targets is not None
+    outputs, steps = len(targets.values), targets.values.size
+    mean, std = (np.asarray(fitted[key], np.float64) for key in ("mean", "std"))
+    past = cache(lambda: Past(eval_context.series, targets.values, mean, std))
+    names = [*(["seasonal_naive"] if season > 1 else []), *(name for name, most in CLASSICAL.items() if steps <= most)]
+    left_out = [name for name, most in CLASSICAL.items() if steps > most]
+    if left_out:
+        log.info("references: without %s, which take long on %s steps", " and ".join(left_out), f"{steps:,}")
+    forecast = ForecastSpec(horizon, tuple(range(outputs)))
+    inputs = InputSpec(channels=outputs, length=1, forecast=forecast)
+
+    def predictor(model: Backbone) -> Predictor:
+        return lambda index: model.from_histories(past().of(index)).numpy()
+
+    period = season if season > 1 else 0
+    return {name: predictor(backbone_class(name)(inputs, Hyper(name, {"period": period}))) for name in names}

@@ -32,7 +32,7 @@ from tasks.base import Loss, Task
 from tasks.forecast.features import check_target, tell_unused
 from tasks.forecast.levels import Levels, by_series, calibrated, covers, legend, sizes, usual, with_median
 from tasks.forecast.outputs import ForecastOutputs
-from tasks.forecast.references import ridge, seasonal
+from tasks.forecast.references import classical, repeat_last, ridge, season_of
 from tasks.forecast.scale import described, scales, standardised
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
@@ -376,10 +376,9 @@ class Forecast(Task):
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         seen = eval_context.scaled[list(eval_context.target_channels)]
-        period = self.fitted["period"]
-        predictors: dict[str, Predictor] = {"repeat_last": lambda index: seasonal(seen, index, 1)}
-        if period > 1:
-            predictors["seasonal_naive"] = lambda index: seasonal(seen, index, min(period, index.length))
+        predictors: dict[str, Predictor] = {"repeat_last": partial(repeat_last, seen)}
+        season = season_of(eval_context, self.fitted["period"], self.longest_period or 1)
+        predictors |= classical(eval_context, season, self.horizon, self.fitted)
         if train is not None and val is not None:
             predictors["ridge"] = ridge(eval_context, train, val, self.horizon)
         return predictors
