@@ -2,7 +2,8 @@
 
 The members are in `smoothing.py`; an origin costs no pass of its own. `season=multiplicative` has a season that grows
 with the level; `log=true` smooths logarithms, and its forecasts stay below three times the greatest value so far. Both
-are for histories above 0; others are smoothed as they are.
+are for histories above 0; others are smoothed as they are. `second=true` takes a second, longer season out first, where
+a series has enough of it (the week in hourly data): on such data that is the larger part.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from backbones import Hyper, InputSpec, register
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
+from backbones.season import without_second
 from backbones.smoothing import smoothed
 
 HYPER = {
@@ -22,6 +24,7 @@ HYPER = {
         "help": "whether the season is added to the level or multiplies it",
     },
     "log": {"default": False, "help": "smooth logarithms"},
+    "second": {"default": False, "help": "take a second, longer season out first, the week in hourly data"},
 }
 SPACE = {"model_args.season": ["additive", "multiplicative"], "model_args.log": [False, True]}
 
@@ -36,6 +39,19 @@ class ETS(LocalForecaster):
         super().__init__(inputs, hyper, hyper.period)
 
     def local(self, stack: Stack) -> np.ndarray:
+        longer = self.second if self.hyper.second else 1
+        found = without_second(stack, longer, self.season, self.forecast.horizon) if longer > 1 else None
+        if found is None:
+            return self._one_season(stack)
+        rest, ahead, which = found
+        made = np.empty((len(stack), self.forecast.horizon))
+        made[which] = smoothed(rest, self.season, self.forecast.horizon) + ahead
+        if not which.all():
+            made[~which] = self._one_season(_some(stack, ~which))
+        return made
+
+    def _one_season(self, stack: Stack) -> np.ndarray:
+        """The forecasts [n, H] with the shorter season alone."""
         multiplies = self.hyper.season == "multiplicative"
         if not (multiplies or self.hyper.log):
             return smoothed(stack, self.season, self.forecast.horizon)

@@ -22,7 +22,7 @@ from backbones import Hyper, InputSpec, register
 from backbones.gram import count, gram, squares, uncentred
 from backbones.histories import HistoryFitting, Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import adjustment
+from backbones.season import Adjustment, adjustment
 from backbones.trees import Resized
 
 HYPER = {
@@ -54,11 +54,10 @@ class GlobalRidge(LocalForecaster, Resized):
         maps = list(self._candidates(pieces))
         if maps:
             longest = max(len(one) for one in maps)
-            maps = [np.pad(one, ((longest - len(one), 0), (0, 0))) for one in maps]
-            error = np.array([self._error(data, one) for one in maps])
-            share = (np.maximum(error, EXACT * error.max() + 1e-300) / error.max()) ** (-1 / TEMPERATURE)
-            share = share / share.sum()
-            self.resize("weight", torch.from_numpy(np.tensordot(share, np.stack(maps), 1)))
+            every = np.stack([np.pad(one, ((longest - len(one), 0), (0, 0))) for one in maps])
+            error = self._errors(data, every)
+            share = np.maximum(error / error.max(), EXACT) ** (-1 / TEMPERATURE)
+            self.resize("weight", torch.from_numpy(np.tensordot(share / share.sum(), every, 1)))
         windows = count(pieces, len(self.weight) + horizon)
         return told | {"candidates": len(maps), "lookback": len(self.weight), "windows": windows}
 
@@ -86,34 +85,43 @@ class GlobalRidge(LocalForecaster, Resized):
                 for penalty in PENALTIES:
                     yield uncentred(fitted.fit(np.full(length, penalty * n)), centre)
 
-    def _error(self, data: HistoryFitting, weight: np.ndarray) -> float:
-        """The mean squared error on validation, each origin over the variance of its last steps."""
+    def _errors(self, data: HistoryFitting, maps: np.ndarray) -> np.ndarray:
+        """The mean squared error of maps [c, L, H] on validation, each origin over the square of its own changes: [c].
+
+        All 1 where validation has no origin.
+        """
         chosen = np.linspace(0, len(data.val) - 1, min(JUDGED, len(data.val))).round().astype(int)
         some = data.val.part(np.unique(chosen))
-        if not len(some):
-            return 1.0
-        truth = some.labels(torch.arange(len(some))).double().cpu().numpy() + some.level[:, None]
-        truth = truth.transpose(1, 0, 2).reshape(-1, some.horizon)
-        total, number = 0.0, 0
-        for which, stack in some.stacks(CELLS):
-            size = np.nanmean(np.diff(stack.last(len(weight) + 2), axis=1, prepend=np.nan) ** 2, axis=1)
-            good = np.isfinite(size) & (size > 0)
-            error = np.square(self._mapped(stack, weight) - truth[which]).mean(1)
-            total, number = total + float((error[good] / size[good]).sum()), number + int(good.sum())
-        return total / number if number else 1.0
+        total, number = np.zeros(len(maps)), 0
+        truth = np.zeros((0, self.forecast.horizon))
+        if len(some):
+            there = some.labels(torch.arange(len(some))).double().cpu().numpy() + some.level[:, None]
+            truth = there.transpose(1, 0, 2).reshape(-1, some.horizon)
+        for which, stack in some.stacks(CELLS) if len(some) else ():
+            change = np.diff(stack.last(maps.shape[1] + 2), axis=1)
+            size = np.nansum(change**2, axis=1) / np.maximum(np.isfinite(change).sum(1), 1)
+            good = size > 0
+            past, season = self._past(stack, maps.shape[1])
+            for c, one in enumerate(maps):
+                said = past @ one if season is None else season.put_back(past @ one)
+                total[c] += (np.square(said - truth[which]).mean(1)[good] / size[good]).sum()
+            number += int(good.sum())
+        errors: np.ndarray = total / number if number and total.max() > 0 else np.ones(len(maps))
+        return errors
 
     def local(self, stack: Stack) -> np.ndarray:
-        return self._mapped(stack, self.weight.detach().cpu().numpy().astype(np.float64))
-
-    def _mapped(self, stack: Stack, weight: np.ndarray) -> np.ndarray:
-        """The forecasts [n, H] by a map [L, H]."""
+        weight = self.weight.detach().cpu().numpy().astype(np.float64)
         made = np.empty((len(stack), self.forecast.horizon))
         for part, some in stack.blocks(len(weight), CELLS):
-            past = some.last(len(weight))
-            past = np.where(np.isfinite(past), past, some.y[some.series, 0][:, None])
-            if not self.hyper.adjusted:
-                made[part] = past @ weight
-                continue
-            season = adjustment(some, self.season)
-            made[part] = season.put_back(season.without(past) @ weight)
+            past, season = self._past(some, len(weight))
+            made[part] = past @ weight if season is None else season.put_back(past @ weight)
         return made
+
+    def _past(self, stack: Stack, length: int) -> tuple[np.ndarray, Adjustment | None]:
+        """The last steps [n, L] at the origins, without their season where that is asked for, and the season."""
+        past = stack.last(length)
+        past = np.where(np.isfinite(past), past, stack.y[stack.series, 0][:, None])
+        if not self.hyper.adjusted:
+            return past, None
+        season = adjustment(stack, self.season)
+        return season.without(past), season

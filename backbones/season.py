@@ -25,15 +25,17 @@ REACHES = (0, 1, 2, 4, 6)  # neighbours on either side
 def periods_of(train: Histories) -> tuple[int, int]:
     """The period of the season in steps, and that of a second, longer one; 1 where there is none.
 
-    What training shows, among it the calendar's; where it shows none, the calendar's all the same: most members see for
-    themselves whether a series has a season. Cycles of which half of the series have two.
+    The shortest of the calendar's, of those of which half of the series have two cycles, and the next longer one, or
+    the one that training shows; where training shows a period that the calendar has not, that one first. A calendar's
+    cycle that does not show counts all the same: most members see for themselves whether a series has a season.
     """
     pieces = train.pieces(train.horizon)
     half = float(np.median([piece.shape[1] for piece in pieces])) if pieces else 0.0
     fitting = [period for period in train.periods if LEAST_CYCLES * period <= half]
     found = period_of_pieces(pieces, int(half / LEAST_CYCLES) or 1, fitting)
-    first = found if found > 1 else min(fitting, default=1)
-    return first, min((period for period in fitting if period > first), default=1)
+    first = min(fitting, default=1) if found in (1, *fitting) else found
+    longer = [period for period in fitting if period > first]
+    return first, found if found in longer else min(longer, default=1)
 
 
 def seasonal(stack: Stack, period: int) -> np.ndarray:
@@ -145,10 +147,7 @@ def _detrended(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray | Non
     half, length = period // 2, stack.y.shape[1]
     if length < 2 * half + period:
         return None
-    total = np.cumsum(np.pad(stack.y, ((0, 0), (1, 0))), axis=1)
-    average = (total[:, period:] - total[:, :-period]) / period  # of the steps [t, t + period)
-    if period % 2 == 0:
-        average = (average[:, 1:] + average[:, :-1]) / 2
+    average = _centred(stack.y, period)
     latest = stack.end - 1 - half
     phase = np.arange(period)
     newest = latest[:, None] - (latest[:, None] - stack.end[:, None] - phase) % period
@@ -160,6 +159,16 @@ def _detrended(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray | Non
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.where(ratio[:, None, None], y / level, y - level)
     return np.where(there, found, np.nan)
+
+
+def _centred(y: np.ndarray, period: int) -> np.ndarray:
+    """The centred moving average of one period of y [S, T]: [S, T - 2 (period // 2)], the first at period // 2."""
+    total = np.cumsum(np.pad(y, ((0, 0), (1, 0))), axis=1)
+    average = (total[:, period:] - total[:, :-period]) / period  # of the steps [t, t + period)
+    if period % 2 == 0:
+        average = (average[:, 1:] + average[:, :-1]) / 2
+    made: np.ndarray = average
+    return made
 
 
 def _smoothed(mean: np.ndarray, off: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -216,3 +225,61 @@ def adjustment(stack: Stack, period: int) -> Adjustment:
     if has.any():
         phases = np.where(has[:, None], indices(stack, period, ratio), phases)
     return Adjustment(phases, ratio)
+
+
+def without_second(stack: Stack, period: int, first: int, horizon: int) -> tuple[Stack, np.ndarray, np.ndarray] | None:
+    """Series less a long season that was known before each step, and that season ahead of each origin.
+
+    What a phase adds is the mean of its differences to the centred moving average in earlier cycles, with the weight
+    c / (c + 1) for c of them. So the season of a step comes from before it, one series serves all of its origins, and a
+    recursion may run over it as over the series itself.
+
+    Parameters
+    ----------
+    period : steps of the season.
+    first : of the shorter season; one that is no whole part of the long one is averaged out.
+    horizon : H.
+
+    Returns
+    -------
+    (the series from the first step on whose season is known, and the origins in them; the season ahead [n, H]; which
+    of the stack's origins have three short cycles there, mask [n]: the others are left out). None where none has.
+    """
+    half, reach = period // 2, first if period % first and 4 * first < period else 0
+    start = period + half + reach
+    which = stack.end >= start + 3 * first
+    if not which.any():
+        return None
+    off, known = _differences(stack.y, period, reach)
+    total, count = (_by_phase(part, period) for part in (off, known))
+    before = [np.pad(part[:, :-period], ((0, 0), (period, 0))) for part in (total, count)]
+    season = before[0] / (before[1] + 1)
+    series, end = stack.series[which, None], stack.end[which, None]
+    newest = end + np.arange(horizon) - period
+    late = np.maximum(newest - (end - 1 - half - reach), 0)  # steps whose average would reach beyond the origin
+    mate = newest - -(-late // period) * period
+    seen = mate >= half + reach
+    mate = np.where(seen, mate, 0)
+    ahead = np.where(seen, total[series, mate] / (count[series, mate] + 1), 0.0)
+    return Stack((stack.y - season)[:, start:], stack.series[which], stack.end[which] - start), ahead, which
+
+
+def _differences(y: np.ndarray, period: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of y [S, T] less the centred average of one period, over `reach` neighbours; 0 at the ends; and where."""
+    half, average = period // 2, _centred(y, period)
+    off, known = np.zeros(y.shape), np.zeros(y.shape)
+    found = y[:, half : half + average.shape[1]] - average
+    width = 2 * reach + 1
+    if found.shape[1] >= width:
+        total = np.cumsum(np.pad(found, ((0, 0), (1, 0))), axis=1)
+        smooth = (total[:, width:] - total[:, :-width]) / width
+        at = slice(half + reach, half + reach + smooth.shape[1])
+        off[:, at], known[:, at] = smooth, 1.0
+    return off, known
+
+
+def _by_phase(values: np.ndarray, period: int) -> np.ndarray:
+    """The sum of each step and those whole periods before it: [S, T]."""
+    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % period)))
+    summed: np.ndarray = padded.reshape(len(values), -1, period).cumsum(axis=1).reshape(len(values), -1)
+    return summed[:, : values.shape[1]]

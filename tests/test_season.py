@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backbones.histories import Stack
-from backbones.season import _smoothed, indices, periods_of, seasonal
+from backbones.season import _smoothed, indices, periods_of, seasonal, without_second
 
 from .test_histories import histories
 
@@ -108,3 +108,37 @@ def test_the_periods_are_those_of_the_calendar_as_far_as_series_are_long_enough(
     assert periods_of(histories(rows, periods=(365,))) == (1, 1)
     waves = [np.sin(2 * np.pi * np.arange(200) / 8)[None] + 0.1 * np.random.default_rng(7).normal(size=(1, 200))]
     assert periods_of(histories(waves, periods=())) == (8, 1)
+
+
+def plain_second(y: np.ndarray, step: int, end: int, period: int, reach: int) -> float:
+    """The season of a step as known at `end`: over cycles whose average ends before it."""
+    half, mates = period // 2, []
+    weights = np.full(2 * half + 1, 1 / period)
+    if period % 2 == 0:
+        weights[[0, -1]] /= 2
+
+    def off(t: int) -> float:
+        return y[t] - weights @ y[t - half : t + half + 1]
+
+    for t in range(step - period, half + reach - 1, -period):
+        if t + half + reach < end:
+            mates.append(np.mean([off(t + k) for k in range(-reach, reach + 1)]))
+    return sum(mates) / (len(mates) + 1)
+
+
+@pytest.mark.parametrize("period, first, reach", [(12, 4, 0), (21, 7, 0), (30, 7, 7), (15, 4, 0)])
+def test_a_second_season_is_taken_out_as_known_before_each_step(period, first, reach):
+    rng, horizon = np.random.default_rng(8), 2 * period + 3
+    y = rng.normal(size=(2, 5 * period)) + 3 * np.tile(rng.normal(size=period), 5)
+    ends = np.array([5 * period, 4 * period + 3, period])
+    found = without_second(Stack(y, np.array([0, 1, 1]), ends), period, first, horizon)
+    assert found is not None
+    rest, ahead, which = found
+    assert which.tolist() == [True, True, False] and ahead.shape == (2, horizon)
+    start = 5 * period - rest.y.shape[1]
+    for s, end, row in ((0, ends[0], ahead[0]), (1, ends[1], ahead[1])):
+        gone = [y[s, t] - plain_second(y[s], t, t, period, reach) for t in range(start, end)]
+        np.testing.assert_allclose(rest.y[s, : end - start], gone, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(row, [plain_second(y[s], end + h, end, period, reach) for h in range(horizon)])
+    assert rest.end.tolist() == [5 * period - start, 4 * period + 3 - start]
+    assert without_second(Stack(y, np.array([1]), np.array([period])), period, first, horizon) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from backbones import smoothing
 from backbones.histories import Stack
@@ -145,3 +146,14 @@ def test_theta_takes_a_season_out_only_where_there_is_one():
         [plain_theta(walk[:origin], 6) for origin in past.origin],
         rtol=1e-5,
     )
+
+
+def test_a_week_of_days_is_followed_where_it_is_asked_for():
+    rng, t = np.random.default_rng(3), np.arange(24 * 7)
+    week = np.where(t % 7 < 5, 1.0, -2.0) + np.where(t % 4 == 0, 1.0, 0.0)
+    past = histories([(20 + week + 0.1 * rng.normal(size=len(t)))[None]], least=120, periods=(4, 28))
+    assert fitted("ets", past).period.tolist() == [4, 28]
+    truth = past.labels(torch.arange(len(past)))
+    one, two = (fitted("ets", past, second=second) for second in (False, True))
+    errors = [(model.from_histories(past) - truth).square().mean() for model in (one, two)]
+    assert errors[1] < 0.3 * errors[0]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -75,20 +74,21 @@ def season_of(eval_context: EvalContext, found: int, length: int) -> int:
     return shortest if fits and (found == 1 or shortest > length) else found
 
 
-def classical(eval_context: EvalContext, season: int, horizon: int, fitted: Mapping[str, Any]) -> dict[str, Predictor]:
+def classical(
+    eval_context: EvalContext, season: int, horizon: int, mean: Sequence[float], std: Sequence[float]
+) -> dict[str, Predictor]:
     """Seasonal naive, theta and exponential smoothing, from the whole history of each series before a window.
 
     Parameters
     ----------
     season : steps of the season; 1 for none, and no seasonal naive.
     horizon : H.
-    fitted : "mean" and "std" [K] of the forecasts' units.
+    mean, std : [K], of the forecasts' units.
     """
     targets = eval_context.targets
     assert targets is not None
     outputs, steps = len(targets.values), targets.values.size
-    mean, std = (np.asarray(fitted[key], np.float64) for key in ("mean", "std"))
-    past = cache(lambda: Past(eval_context.series, targets.values, mean, std))
+    past = cache(lambda: Past(eval_context.series, targets.values, np.asarray(mean), np.asarray(std)))
     names = [*(["seasonal_naive"] if season > 1 else []), *(name for name, most in CLASSICAL.items() if steps <= most)]
     left_out = [name for name, most in CLASSICAL.items() if steps > most]
     if left_out:

@@ -378,7 +378,7 @@ class Forecast(Task):
         seen = eval_context.scaled[list(eval_context.target_channels)]
         predictors: dict[str, Predictor] = {"repeat_last": partial(repeat_last, seen)}
         season = season_of(eval_context, self.fitted["period"], self.longest_period or 1)
-        predictors |= classical(eval_context, season, self.horizon, self.fitted)
+        predictors |= classical(eval_context, season, self.horizon, self.fitted["mean"], self.fitted["std"])
         if train is not None and val is not None:
             predictors["ridge"] = ridge(eval_context, train, val, self.horizon)
         return predictors
