@@ -2,8 +2,9 @@
 
 The members are in `smoothing.py`; an origin costs no pass of its own. `season=multiplicative` has a season that grows
 with the level; `log=true` smooths logarithms, and its forecasts stay below three times the greatest value so far. Both
-are for histories above 0; others are smoothed as they are. `second=true` takes a second, longer season out first, where
-a series has enough of it (the week in hourly data): on such data that is the larger part.
+are for histories above 0; others are smoothed as they are. A season of more than 24 steps is taken out first where a
+test finds it (season.py), as theta does. `second=true` takes a second, longer season out first, where a series has
+enough of it (the week in hourly data): on such data that is the larger part.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from backbones import Hyper, InputSpec, register
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import without_second
+from backbones.season import adjustment, without_second
 from backbones.smoothing import smoothed
 
 HYPER = {
@@ -28,6 +29,9 @@ HYPER = {
 }
 SPACE = {"model_args.season": ["additive", "multiplicative"], "model_args.log": [False, True]}
 
+LONGEST = 24  # steps of a season that is smoothed; of a longer one each phase is seen too seldom
+STEPS = 400  # before an origin that are smoothed then
+CELLS = 1 << 20
 MOST = 3.0  # times the greatest value so far, for forecasts from logarithms
 
 
@@ -52,6 +56,8 @@ class ETS(LocalForecaster):
 
     def _one_season(self, stack: Stack) -> np.ndarray:
         """The forecasts [n, H] with the shorter season alone."""
+        if self.season > LONGEST:
+            return self._adjusted(stack)
         multiplies = self.hyper.season == "multiplicative"
         if not (multiplies or self.hyper.log):
             return smoothed(stack, self.season, self.forecast.horizon)
@@ -72,6 +78,25 @@ class ETS(LocalForecaster):
         greatest = np.maximum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1]
         capped: np.ndarray = np.exp(np.minimum(made, np.log(MOST * greatest)[:, None]))
         return capped
+
+    def _adjusted(self, stack: Stack) -> np.ndarray:
+        """The forecasts [n, H] where a season has too many phases to be states: taken out before, put back after."""
+        made = np.empty((len(stack), self.forecast.horizon))
+        longest = min(STEPS, stack.y.shape[1])
+        for part, some in stack.blocks(longest, CELLS):
+            season = adjustment(some, self.season, self.hyper.log or self.hyper.season == "multiplicative")
+            rest = season.without(some.last(longest))
+            count = np.minimum(some.end, longest)
+            at = np.minimum(np.arange(longest) + (longest - count)[:, None], longest - 1)
+            y = np.take_along_axis(rest, at, axis=1)
+            logs = season.ratio & self.hyper.log
+            y[logs] = np.log(y[logs])
+            line = smoothed(Stack(y, np.arange(len(some)), count), 1, self.forecast.horizon)
+            if logs.any():
+                greatest = y[logs].max(1, keepdims=True)
+                line[logs] = np.exp(np.minimum(line[logs], np.log(MOST) + greatest))
+            made[part] = season.put_back(line)
+        return made
 
 
 def _some(stack: Stack, which: np.ndarray) -> Stack:

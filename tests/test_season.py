@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backbones.histories import Stack
-from backbones.season import _smoothed, indices, periods_of, seasonal, without_second
+from backbones.season import _smoothed, _waves_show, adjustment, indices, periods_of, seasonal, without_second
 
 from .test_histories import histories
 
@@ -25,7 +25,7 @@ def noise(rng: np.random.Generator, kind: str, n: int, steps: int) -> np.ndarray
 @pytest.mark.parametrize("period, steps", [(4, 30), (12, 60), (12, 140), (24, 200)])
 def test_what_has_no_season_seldom_passes(kind, period, steps):
     y = noise(np.random.default_rng(period + steps), kind, 400, steps)
-    assert seasonal(at_the_end(y), period).mean() <= 0.04
+    assert seasonal(at_the_end(y), period).mean() <= 0.055
 
 
 @pytest.mark.parametrize("period, steps", [(4, 30), (12, 60), (12, 140), (24, 200)])
@@ -34,6 +34,43 @@ def test_a_season_on_a_trend_or_a_walk_is_seen(period, steps):
     wave = 3 * np.sin(2 * np.pi * t / period) + 2 * (t % period == 1)
     y = noise(rng, "walk", 100, steps) + 5 * wave
     assert seasonal(at_the_end(y), period).mean() > 0.95
+
+
+def test_a_smooth_season_in_much_noise_is_seen():
+    rng, t = np.random.default_rng(2), np.arange(160)
+    y = 20 * np.sin(2 * np.pi * t / 52) + 4 * rng.normal(size=(40, 160)) + 1.5 * rng.normal(size=(40, 160)).cumsum(1)
+    assert seasonal(at_the_end(y), 52).mean() > 0.95
+
+
+def plain_waves(y: np.ndarray, period: int) -> float:
+    """The F of two waves beside a line and three lags, by least squares."""
+    t = np.arange(3, len(y))
+    waves = [f(2 * np.pi * k * t / period) for k in (1, 2) for f in (np.sin, np.cos)]
+    plain = np.column_stack([np.ones(len(t)), t, y[2:-1], y[1:-2], y[:-3]])
+    left = [np.linalg.lstsq(x, y[3:])[1][0] for x in (plain, np.column_stack([plain, *waves]))]
+    return (left[0] - left[1]) / 4 / (left[1] / (len(t) - 9))
+
+
+def test_the_test_of_waves_equals_a_plain_f_test():
+    from scipy.stats import f
+
+    rng = np.random.default_rng(9)
+    y = rng.normal(size=(60, 61)).cumsum(1) + np.linspace(0, 3, 60)[:, None] * np.sin(2 * np.pi * np.arange(61) / 12)
+    y[::3, :20] = np.nan
+    known = [row[np.isfinite(row)] for row in y]
+    expected = [plain_waves(row, 12) > f.isf(0.005, 4, len(row) - 12) for row in known]
+    assert _waves_show(y, 12).tolist() == expected and 5 < sum(expected) < 55
+
+
+def test_an_adjustment_is_undone():
+    rng, season = np.random.default_rng(10), np.tile([1.5, 0.7, 0.8, 1.0], 12)
+    for level, factor in ((50, True), (0, False)):
+        y = (level + 1) * season[None] + 0.01 * rng.normal(size=(3, 48)) - (0 if factor else 3)
+        for asked in (True, False):
+            found = adjustment(at_the_end(y), 4, factors=asked)
+            assert (found.ratio == (factor and asked)).all()
+            assert found.without(y).std(1).max() < 0.2 * y.std(1).min()
+            np.testing.assert_allclose(found.put_back(found.without(y)), y, rtol=1e-9)
 
 
 def test_less_than_two_cycles_and_constants_have_none():

@@ -157,3 +157,13 @@ def test_a_week_of_days_is_followed_where_it_is_asked_for():
     one, two = (fitted("ets", past, second=second) for second in (False, True))
     errors = [(model.from_histories(past) - truth).square().mean() for model in (one, two)]
     assert errors[1] < 0.3 * errors[0]
+
+
+@pytest.mark.parametrize("args", [{}, {"log": True}, {"season": "multiplicative"}])
+def test_a_long_season_is_taken_out_and_put_back(args):
+    rng, t = np.random.default_rng(4), np.arange(150)
+    y = 100 + 20 * np.sin(2 * np.pi * t / 40) + rng.normal(size=(3, 150))
+    past = histories(list(y[:, None]), least=100, step=9, periods=(40,))
+    found = fitted("ets", past, **args).from_histories(past)
+    truth = past.labels(torch.arange(len(past)))
+    assert (found - truth).square().mean() < 0.05 * truth.var()
