@@ -368,7 +368,8 @@ def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]
     if core["split_sizes"] and core["split_mode"] == "group":
         problems.append("--split-sizes belongs to --split-mode holdout or rolling")
     whole = core["demo"] or core["labels"] or core["npz"]
-    if core["mode"] == "train" and core["context_len"] is None and not whole:
+    chosen = core["task"] in tasks.names() and "context_len" in tasks.table(core["task"], "CHOSEN")
+    if core["mode"] == "train" and core["context_len"] is None and not whole and not chosen:
         problems.append("--context-len is required")
     if core["mode"] in ("finetune", "infer") and not core["ckpt"]:
         problems.append(f"--mode {core['mode']} needs --ckpt")

@@ -91,11 +91,12 @@ class Evaluator:
             return self.by_history(self.device_data.histories(index))
         return predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
 
-    def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> None:
-        """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere."""
+    def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> Predictions:
+        """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere; returns them as predictions."""
         data, task = self.device_data, self.device_data.task
         truth = data.run_data.truth(task, index) if label_known else None
-        self._made[id(index)] = Predictions(index, task.decode(outputs), truth)
+        self._made[id(index)] = made = Predictions(index, task.decode(outputs), truth)
+        return made
 
 
 def calibrated(evaluator: Evaluator, val: Index, lean: Sequence[float] | None) -> tuple[Predictions, dict[str, Any]]:
@@ -267,6 +268,13 @@ class Judge:
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""
         self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
+
+    def draw_members(self, solution: Mapping[str, Any]) -> None:
+        """Draw the weights of a blend, of which `solution` has members and errors."""
+        if solution.get("members"):
+            from tasks.members import members  # imports matplotlib, which a run without pictures does not need
+
+            members(solution["members"], self.folder / "members.png", self.case.run)
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write the epochs' lines as history.csv, and draw them; a closed form has none."""

@@ -32,8 +32,9 @@ from rundir import OnEpoch, tensorboard_writer
 from scaler import Scaler, far_warning
 from splits import NAMES, Split
 from tasks.base import Task
+from tasks.histories import before
 from tasks.predictions import Predictions
-from tasks.stretches import stretches
+from tasks.stretches import Pieces, stretches
 from trainer import OfTask, Progress, Trainer, clone_state
 from windows import Index
 
@@ -93,6 +94,7 @@ class Learner:
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
         self.wide: dict[str, Any] = {}  # the same of one under a net
+        self.tried: tuple[Index, torch.Tensor] | None = None  # backtests and outputs there, where val holds fewer
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
 
     # --- before training ---------------------------------------------------------------------------------------------
@@ -249,6 +251,7 @@ class Learner:
         """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
         backbone, parts, seed = self.model.backbone, (self.split.train, self.split.val), self.config.seed
         refit = len(self.split.test) > 0 and self.config.eval_split in (None, "", "test")
+        laid = partial(self._laid, *(part.pieces() for part in parts))
         if backbone.answers and self.forecast is None:
             goes_on = self.start is not None and not self.config.reinit
             told = backbone.fit_windows(self._fitting(goes_on=goes_on, refit=refit))
@@ -256,18 +259,21 @@ class Learner:
                 told["held_out"] = told["held_out"][:, :, None]
         elif backbone.reads_history:
             past, later = map(self.device_data.histories, parts)
-            told = backbone.fit_histories(HistoryFitting(past, later, self._stretches, seed, refit))
+            index, val_from = self.split.before(self.run_data.index, self.run_data.series.offsets, refit)
+            earlier = before(index, val_from, self.device_data.histories(index), self._laid)
+            told = backbone.fit_histories(HistoryFitting(past, later, laid, seed, refit, earlier))
+            if numbers := told.pop("tried", ()):
+                self.tried = index.part(numbers[0]), numbers[1]
         else:
-            told = backbone.fit(*self._stretches())
+            told = backbone.fit(*laid())
         self.held_out = told.pop("held_out", None)
         return told
 
-    def _stretches(self) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
+    def _laid(self, train: Pieces, val: Pieces) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         """The arguments of `Backbone.fit`."""
-        assert isinstance(self.device_data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
-        parts = self.split.train.pieces(), self.split.val.pieces()
-        offsets = self.run_data.series.offsets
-        return stretches(self.device_data.inputs, self.device_data.known, *parts, offsets, self.task.horizon)
+        data = self.device_data
+        assert isinstance(data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
+        return stretches(data.inputs, data.known, train, val, self.run_data.series.offsets, self.task.horizon)
 
     def _train(self) -> Progress:
         split, config = self.split, self.config
@@ -333,12 +339,13 @@ class Learner:
         """Choose thresholds on validation, for each of the weights in `states`, and write the checkpoints with them."""
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
-            lean = None if self.model.backbone.answers else self.task.lean(self.names)
+            lean = None if self.model.backbone.closed_form else self.task.lean(self.names)
             scored, found = calibrated(self.evaluator(), self.split.val, lean)
             # For weights that were fitted on validation too, nothing is left to choose on.
-            val = None if self.solution.get("refit") or self.solution.get("thin") else scored
+            told = self.evaluator().give(*self.tried) if self.tried else scored  # the more of both
+            val = None if self.solution.get("refit") or self.solution.get("thin") else told
             chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
-            self.calibration = chosen | found
+            self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
             trivial = References(self.device_data, self.names, train=None)
             self.references = trivial.choose_thresholds(scored, self.references)
             self._save(kind, weights, training if kind == "last" else None)
@@ -417,6 +424,7 @@ class Learner:
             judge.write_history(progress.history)
             if self.config.plots:
                 judge.draw(scored, None, references, self.index_of)
+                judge.draw_members(self.solution)
         return judge, content
 
     def _compare(self, val: Predictions, scored: Predictions) -> dict[str, Any]:

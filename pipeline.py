@@ -21,7 +21,7 @@ import optim
 import restore
 import splits
 import tasks
-from backbones import backbone_class, hyper
+from backbones import backbone_class
 from checkpoint import Checkpoint
 from config import RunConfig, refuse
 from data import Series
@@ -122,6 +122,7 @@ def _read(
         read = len(series.notes)
         series = task.match(series, config, restore.same_place(start, config, series))
         data.tell(series.notes[read:])
+    config = replace(config, **(task.chosen(series, config) if start is None else {}))
     config = replace(config, **dataset.window_of(config, series))
     assert config.context_len is not None
     return series, timings, replace(config, **task.finalize_config(config, config.context_len))
@@ -317,7 +318,7 @@ def _tell_idle(config: RunConfig) -> None:
     if config.mode == "infer":
         why = "inference trains nothing"
         names = tuple(name for name in BY_STEPS if name != "batch_size")  # it predicts in batches, too
-    elif backbone_class(config.backbone).closed_form and "members" not in hyper(config.backbone):
+    elif backbone_class(config.backbone).closed_form and not backbone_class(config.backbone).blends_runs:
         why = f"{config.backbone} is solved at once; --backbone gru is trained"
     told = idle_training(why, vars(config), usual, config.given, names) if why else ""
     data.tell([told] if told else [])

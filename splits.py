@@ -40,6 +40,27 @@ class Split:
         index: Index = vars(self)[name]
         return index
 
+    def before(self, index: Index, offsets: np.ndarray, refit: bool) -> tuple[Index, np.ndarray]:
+        """What comes before the scored part, which is test with `refit`, else validation.
+
+        Parameters
+        ----------
+        index : all windows.
+        offsets : int64 [N + 1], where each row begins and ends.
+
+        Returns
+        -------
+        (the windows whose targets lie there, also those between training and validation; where validation begins in
+        each row, int64 [N]).
+        """
+        begin = offsets[:-1]
+        if "cuts" in self.how:
+            val_from, test_from = (begin + np.asarray(self.how["cuts"][name]) for name in ("val_from", "test_from"))
+            until = (test_from if refit else val_from) - self.how["gap"]
+            return index.with_target_in(begin, np.maximum(until, begin)), val_from
+        val, test = (np.isin(np.arange(len(begin)), self.how["rows"][name]) for name in ("val", "test"))
+        return index.of_rows(~test & (~val | refit)), np.where(val, begin, offsets[1:])
+
 
 @dataclass(frozen=True, eq=False)
 class Parts:

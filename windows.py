@@ -98,6 +98,11 @@ class Index:
         stop = np.clip(-(-(high[self.row] - (self.horizon - 1) - target) // self.stride), 0, self.count)
         return self._keep(self.first + skip * self.stride, np.maximum(stop - skip, 0), stop > skip)
 
+    def part(self, numbers: np.ndarray) -> Index:
+        """The windows with these numbers, in this order; each is a run of its own."""
+        starts = self.starts()[numbers]
+        return replace(self, first=starts, count=np.ones_like(starts), row=self.rows()[numbers])
+
     def _keep(self, first: np.ndarray, count: np.ndarray, mask: np.ndarray) -> Index:
         return replace(self, first=first[mask], count=count[mask], row=self.row[mask])
 

@@ -9,7 +9,8 @@ Which members, and how they are weighed, depends on the target alone, and was me
 - labels or values of whole series: members for shapes. One cut of a small set says nothing about them, so each is
   fitted five times and says what it thinks of the fifth that it did not see; on all of these out-of-fold predictions
   the probabilities of each are sharpened or softened, and weighed: half greedy, half by loss and prior. Then each is
-  fitted again to everything: to validation too, where there is a test part to judge on.
+  fitted again to everything: to validation too, where there is a test part to judge on;
+- the next steps of series: auto_forecast.py.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, backbone_class, register
+from backbones.auto_forecast import AutoForecast
+from backbones.base import Backbone
 from backbones.fitted import Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.weighing import WITNESSES, by_loss, folds, greedy, mixed, pooled, power, raised
@@ -60,6 +63,15 @@ log = logging.getLogger("tsrun")
 @register
 class Auto(Fitted):
     """Members in `members`; `weight`, `power` [m] and the `share` of the base `rate` [K] say how they are pooled."""
+
+    heads: tuple[str, ...] = ("pool", "forecast")
+    variants = (AutoForecast,)
+    reads_history = True
+    reads_known = True
+
+    @classmethod
+    def build(cls, inputs: InputSpec, hyper: Hyper) -> Backbone:
+        return cls(inputs, hyper) if inputs.forecast is None else AutoForecast(inputs, hyper)
 
     power: torch.Tensor
     share: torch.Tensor

@@ -21,7 +21,7 @@ CELLS = 100_000_000  # numbers of a table of features: 400 MB
 class Fitted(Backbone):
     """A subclass has `fit_windows`, and an `answer` that makes outputs [B, K] of windows."""
 
-    heads = ("pool",)
+    heads: tuple[str, ...] = ("pool",)
     pool = "last"
     causal = True
     answers = True

@@ -25,10 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from backbones.backtests import Before
 
 Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
 CELLS = 1 << 21  # numbers of a stack
@@ -204,6 +207,8 @@ class HistoryFitting:
     seed : fixes everything that is random.
     refit : validation may be learned from in the end: there is a test part to judge on. A backbone that does so returns
         as "held_out" what it forecast of validation's windows when it had not seen them, [n, outputs, H].
+    before : all that comes before the scored part, for a backbone that tries others there (backbones/backtests.py). It
+        returns as "tried" the numbers of origins in it, and what it forecast there without having seen what came.
     """
 
     train: Histories
@@ -211,6 +216,7 @@ class HistoryFitting:
     stretches: Callable[[], tuple[Stretches, Stretches, Stretches, KnownAhead | None]]
     seed: int
     refit: bool = False
+    before: Before | None = None
 
 
 def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

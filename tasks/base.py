@@ -73,17 +73,14 @@ class Task(ABC):
     def name_part(self) -> list[str]:
         """The parts of the run's name that stand for the task's options."""
 
+    def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
+        """{setting: value} of what the task chooses from the data of training where no flag says it."""
+        return {}
+
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """Settings that follow from the length of the context; called once, before windows are made.
+        """{setting: value} of what follows from the length of the context; called once, before windows are made.
 
-        Parameters
-        ----------
-        config : the settings so far.
-        context_len : L, in steps; a task may keep it.
-
-        Returns
-        -------
-        {flag: value} of the settings to change.
+        `config` has the settings so far, `context_len` is L, in steps; a task may keep it.
         """
         return {}
 

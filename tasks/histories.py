@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from backbones.backtests import Before, Laid
 from backbones.histories import Histories, begins, closed
 from data import Series
 from windows import Index, Windows
@@ -44,3 +45,21 @@ class Past:
 
         begin = begins(self._latest, self._first, row, origin, index.length)
         return Histories(self.values, self.level, begin, origin, index.horizon, self.periods, seen, labels)
+
+
+def before(index: Index, val_from: np.ndarray, histories: Histories, laid: Laid) -> Before:
+    """What comes before the scored part, for a backbone that tries others there.
+
+    Parameters
+    ----------
+    index, val_from : as `Split.before` returns them.
+    histories : of the windows of `index`.
+    laid : as in `Before`.
+    """
+
+    def within(low: np.ndarray, high: np.ndarray) -> tuple[list[tuple[int, int]], list[int]]:
+        chosen = index.with_target_in(low, high)
+        rows = chosen.rows() if chosen.stride > chosen.span else chosen.row
+        return chosen.pieces(), rows.tolist()
+
+    return Before(histories, index.rows(), val_from, within, laid)

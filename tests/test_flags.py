@@ -185,7 +185,7 @@ def test_a_channel_for_the_label_is_none_beside_labels(more):
 def test_flags_of_training_are_told_where_nothing_is_trained_by_steps(tmp_path):
     line = "--mode train --task forecast --demo --context-len 24 --horizon 6 --dry-run --lr 0.1 --epochs 3"
     told = go(tmp_path, line).err
-    assert "warning: --epochs, --lr do nothing: ridge_ensemble is solved at once; --backbone gru is trained" in told
+    assert "warning: --epochs, --lr do nothing: auto is solved at once; --backbone gru is trained" in told
     assert "do nothing" not in go(tmp_path, line, "--backbone dlinear").err
 
 

@@ -122,7 +122,7 @@ def test_the_default_backbone_needs_no_epochs(tmp_path):
     lay_hours(tmp_path, hours=900)
     folder = good(tmp_path, TRAIN, "--csv load.csv")
     content = strict(folder / "summary.json")
-    assert content["backbone"] == "ridge_ensemble" and content["fit"]
+    assert content["backbone"] == "auto" and content["fit"]
     assert not (folder / "history.csv").exists()
     again = good(
         tmp_path, "--mode infer --csv load.csv --eval-split test --no-plots --ckpt", folder.relative_to(tmp_path)

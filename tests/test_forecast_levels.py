@@ -8,7 +8,8 @@ import torch
 
 import metrics
 import tasks
-from tasks.forecast.levels import Levels, by_series, calibrated, covers, legend, sizes, usual, with_median
+from tasks.forecast.intervals import calibrated
+from tasks.forecast.levels import Levels, by_series, covers, legend, sizes, usual, with_median
 
 
 def ramp(levels: int, outputs: int = 2) -> np.ndarray:
@@ -61,9 +62,9 @@ def test_margins_are_in_proportion_to_the_scale_of_a_series():
     assert reference == [37.0] and sizes(scale, np.array([0, 3, 4]), reference)[:, 0].tolist() == [1 / 37, 1, 1]
     size = sizes(scale, rows, reference)
     when = np.arange(1200)
-    margin, independent = calibrated(truth, (pred, pred), 0.9, when, size)
+    margin, independent = calibrated(truth, (pred, pred), (0.9,), when, size)
     assert independent > 900
-    band = Levels((), ()).band(pred, {"margin": margin}, 1, size)
+    band = Levels((), ()).band(pred, {"margin": margin[0]}, 1, size)
     told = by_series(truth, band, rows, "abcde")
     assert all(0.87 < share < 0.93 for share in told["of"].values()) and list(told["of"]) == ["a", "b", "c"]
     margin = torch.from_numpy(metrics.conformal_margin(truth, pred, pred, 0.9))

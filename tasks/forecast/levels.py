@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-
-import metrics
 
 Band = tuple[np.ndarray, np.ndarray]
 CENTRAL = 0.5
+CHOSEN_ON = {
+    "val": "validation, as the choice of the model does",
+    "backtests": "backtests before the scored part, as the weights of the members do",
+}
 FEW_SERIES = 1000  # up to so many, the summary lists the coverage of each
 WORST = 10  # of more series, those that are listed
 
@@ -98,28 +99,6 @@ def sizes(scale: np.ndarray, rows: np.ndarray, reference: Sequence[float]) -> np
     return fair
 
 
-def calibrated(
-    truth: np.ndarray, ends: Band, coverage: float, when: np.ndarray, size: np.ndarray | None
-) -> tuple[torch.Tensor, float]:
-    """Split-conformal margins [K, H] for a series of the usual scale, in proportion to which others are scored.
-
-    Parameters
-    ----------
-    truth, ends : [n, K, H]; NaN in truth does not count.
-    coverage : the share of truths that the intervals should contain.
-    when : the places of the windows [n], see `metrics.alike`.
-    size : as in `Levels.band`.
-
-    Returns
-    -------
-    (margins, how many independent windows the n are worth).
-    """
-    own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
-    y, low, high = truth / own, ends[0] / own, ends[1] / own
-    each = metrics.alike(np.maximum(low - y, y - high), when)
-    return torch.from_numpy(metrics.conformal_margin(y, low, high, coverage, each)), len(y) / each
-
-
 def by_series(truth: np.ndarray, band: Band, rows: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """The coverage of each series among windows of `rows` [n]: all, or of very many the range and the worst ones.
 
@@ -148,7 +127,7 @@ def covers(interval: Mapping[str, Any]) -> str:
     series = interval["by_series"]
     if len(series["of"]) > 1:
         words += f" ({100 * series['least']:.1f} to {100 * series['most']:.1f} % of each series)"
-    return f"{words}; their margins come from validation, as the choice of the model does"
+    return f"{words}; their margins come from {CHOSEN_ON[interval.get('chosen_on', 'val')]}"
 
 
 def legend(calibration: Mapping[str, Any], interval: Mapping[str, Any]) -> str:

@@ -29,8 +29,9 @@ from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
+from tasks.forecast import intervals, lookback
 from tasks.forecast.features import check_target, tell_unused
-from tasks.forecast.levels import Levels, by_series, calibrated, covers, legend, sizes, usual, with_median
+from tasks.forecast.levels import Levels, by_series, covers, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import classical, repeat_last, ridge, season_of
 from tasks.forecast.scale import described, scales, standardised
@@ -110,7 +111,7 @@ DEFAULTS = {
     "split_mode": "holdout",
     "val_ratio": 0.1,
     "test_ratio": 0.2,
-    "backbone": "ridge_ensemble",
+    "backbone": "auto",
     "epochs": 10,
     "patience": 3,
     "batch_size": 128,
@@ -127,6 +128,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ettm": {"split_sizes": (34560, 11520, 11520)},
     },
 }
+CHOSEN = {"context_len": "periods of training", "horizon": "shorter for short series"}
 UNUSED = {  # flag: what does the same here
     "label_src_ch": "--features S or MS with --target names what is forecast",
     "drop_label_from_x": "--features S leaves the other channels out",
@@ -146,7 +148,7 @@ class Forecast(Task):
     autoregressive = True
     direction = "min"
     summary = "summary.json"
-    headline = ("mse", "mae", "mase")
+    headline = ("mse", "mae", "mase", "crps")
     fitted_references = ("ridge",)
 
     def __init__(self, options: Namespace) -> None:
@@ -172,6 +174,13 @@ class Forecast(Task):
             plain = re.fullmatch(r"[\w+=,-][\w.+=,-]*", name) and len(name.encode()) <= LONGEST_NAME
             parts.append(name if plain else f"{len(targets)}targets-{zlib.crc32(name.encode()):08x}")
         return parts + (["q" + "-".join(map(exact, levels))] if levels else [])
+
+    def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
+        """A horizon that fits into short series, and the look-back."""
+        found = lookback.settings(self.targets(series, config), series, config, self.horizon)
+        self.horizon = found.pop("horizon", self.horizon)
+        self.options = Namespace({**vars(self.options), "horizon": self.horizon})
+        return found | {"options": {**config.options, "horizon": self.horizon}}
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """Note the context's length: a longer period is of no use to a forecast from the context.
@@ -294,6 +303,7 @@ class Forecast(Task):
         described = dict(calibration)
         if "margin" in described:
             described["margin"] = (described["margin"] * torch.tensor(self.fitted["std"])[:, None]).tolist()
+            described.pop("deciles", None)
         if "scale" in described:
             described["scale"] = (np.asarray(described["scale"]) * self.fitted["std"]).tolist()
         return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": described}
@@ -320,21 +330,13 @@ class Forecast(Task):
     ) -> dict[str, Any]:
         """Split-conformal margins [K, H], by step and channel (Vovk et al. 2005; with quantile levels: Romano et al.
         2019, equation 8), of several series in proportion to the scale of each. Neighbouring windows are not
-        exchangeable: they count for less (`metrics.alike`), and the coverage on test is reported.
+        exchangeable: they count for less (`metrics.alike`), and the coverage on test is reported. See intervals.py.
         """
         if val is None:
             return {}
         assert eval_context is not None
-        truth, pred = val.judged()
-        rows, when, reference = val.index.rows(), val.index.places(), {}
-        size = None
-        if eval_context.series.n_rows > 1:
-            scale = self._scales(eval_context)
-            reference = {"scale": usual(scale)}
-            size = sizes(scale, rows, reference["scale"])
-        margin, independent = calibrated(truth, self.levels.ends(pred, len(names)), self.coverage, when, size)
-        counts = {"windows": len(truth), "independent_windows": round(independent, 1)}
-        return {"margin": margin, "coverage": self.coverage, "chosen_on": "val", **counts, **reference}
+        scale = self._scales(eval_context) if eval_context.series.n_rows > 1 else None
+        return intervals.chosen(val, self.levels, self.coverage, names, scale)
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
@@ -362,10 +364,14 @@ class Forecast(Task):
         found["mase_scale"] = described(eval_context, scale, rows, fitted["period"])
         if self.levels.asked:
             found["pinball"] = self._pinball(truth, pred)
-        band = self.levels.band(pred, calibration, outputs, self._sizes(eval_context, calibration, scored.index))
+        size = self._sizes(eval_context, calibration, scored.index)
+        score = intervals.crps(truth, pred, self.levels, calibration, size)
+        scores = None if score is None else metrics.scaled_errors(score, 0 * score, rows, scale)
+        found["crps"] = None if scores is None else metrics.known_mean(scores)
+        band = self.levels.band(pred, calibration, outputs, size)
         if band is not None:
             found["interval"] = metrics.interval_metrics(truth, *band, names, fitted["std"])
-            found["interval"]["nominal"] = calibration["coverage"]
+            found["interval"] |= {"nominal": calibration["coverage"], "chosen_on": calibration.get("chosen_on", "val")}
             found["interval"]["by_series"] = by_series(truth, band, rows, eval_context.series.rows)
             found["interval"]["in_words"] = covers(found["interval"])
         unknown = float(np.isnan(truth).mean())

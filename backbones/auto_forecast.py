@@ -1,0 +1,298 @@
+"""A blend of forecasters for any kind of table: the default of forecasts.
+
+Members that see the whole history of a series (classical rules, and regressions on windows of all series together) and
+two that see the look-back. Each is tried at origins inside what comes before the scored part (backtests.py); of its
+mean squared error, taken series by series in proportion to that of all members, comes its weight
+
+    w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
+                       z of few: the log error as far as there are backtests, the rest what is usual for the member.
+
+Then all are fitted again to everything before the scored part.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
+from backbones.backtests import Backtests, Before, planned
+from backbones.base import Backbone
+from backbones.histories import Histories, HistoryFitting
+from backbones.local_forecaster import LocalForecaster
+from errors import DataError, UsageError, nearest
+
+# Members: (backbone, its arguments, how its log error usually compares).
+Pool = tuple[tuple[str, dict[str, Any], float], ...]
+POOL: Pool = (
+    ("seasonal_naive", {"period": 1}, 0.23),
+    ("seasonal_naive", {}, 0.20),
+    ("seasonal_naive", {"second": True}, -0.11),
+    ("theta", {}, -0.08),
+    ("ets", {}, -0.07),
+    ("ets", {"season": "multiplicative"}, -0.08),
+    ("ets", {"log": True}, -0.09),
+    ("ets", {"second": True}, -0.11),
+    ("local", {}, 0.0),
+    ("global_ridge", {}, 0.01),
+    ("global_ridge", {"adjusted": True}, 0.01),
+    ("boosted_lags", {}, 0.02),
+    ("ridge", {}, 0.01),
+    ("ridge_ensemble", {}, 0.02),
+)
+MANY_SERIES = 15  # from which on series say enough about each other
+OWN = 0.25  # the say of a channel beside all
+FEW_APART, TRUST = 4, 1.5  # backtests without overlap; with so many the prior has that many times their say
+TEMPERATURE = 0.2
+TINY = 1e-300
+LEAST = 0.05  # of the heaviest weight; members below it have no say
+BATCH = 1024  # windows at once
+
+
+class AutoForecast(Backbone):
+    """Members in `members`; `weight` [m, K] says how much of each goes into the forecast of each target."""
+
+    forecasts = True
+    reads_history = True
+    reads_known = True
+    closed_form = True
+    heads = ("forecast",)
+    forecast: ForecastSpec
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        if self.forecast.levels != 1:
+            raise UsageError(
+                "a blend of forecasts has no quantiles",
+                where="--quantiles with --backbone auto",
+                hint="leave the flag out: intervals come with every forecast",
+            )
+        self.inputs = replace(inputs, members=())
+        self.entries = _pool(hyper.members)
+        self.members = nn.ModuleList(self._blank(i) for i in range(len(self.entries)))
+        count, targets = len(self.entries), len(self.forecast.targets)
+        self.weight = nn.Parameter(torch.full((count, targets), 1 / count))
+
+    def _blank(self, i: int, **more: Any) -> Backbone:
+        """A member that knows nothing yet."""
+        name, args, _ = self.entries[i]
+        kind, inputs = backbone_class(name), self.inputs
+        if kind.reads_history:  # it sees the past of the targets alone
+            inputs = replace(inputs, forecast=replace(self.forecast, marks=0, covariates=0))
+        return kind.build(inputs, Hyper(name, args | more))
+
+    # --- forecasts ---------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def from_histories(self, histories: Histories) -> torch.Tensor:
+        """The weighted mean of the members' forecasts [n, K, H]."""
+        made = torch.zeros(len(histories), len(self.forecast.targets), self.forecast.horizon)
+        for member, weight in zip(self.members, self.weight.detach().cpu(), strict=True):
+            if weight.any():
+                made += weight[None, :, None] * _forecast(member, histories)
+        return made
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """The same of windows, with the look-back for the history."""
+        parts = [
+            weight[None, :, None] * member(x, known)
+            for member, weight in zip(self.members, self.weight, strict=True)
+            if weight.any()
+        ]
+        return torch.stack(parts).sum(dim=0)
+
+    # --- what is learned ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
+        """Try the members, weigh them, fit them again. Returns members, weights and errors."""
+        with _one_thread():
+            return self._fit_histories(data)
+
+    def _fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
+        before = data.before
+        assert before is not None
+        targets = len(self.forecast.targets)
+        series = len(np.unique(before.rows)) * targets
+        tests = planned(before, series >= MANY_SERIES)
+        asked = before.histories.part(tests.numbers)
+        found, seconds = self._tried(before, tests, asked, data.seed)
+        truth = asked.labels(torch.arange(len(asked))).cpu()
+        error = _errors(found, truth, before.rows[tests.numbers])
+        weight = _weights(error, [usual for *_, usual in self.entries], len(tests.numbers) * targets / series, series)
+        self.weight.data.copy_(torch.from_numpy(weight))
+        blend = torch.einsum("mk,mbkh->bkh", torch.from_numpy(weight).float(), torch.nan_to_num(found))
+        held_out = None
+        if data.refit:  # by members that have not seen validation
+            self._fit(before, before.val_from, data.seed)
+            held_out = self.from_histories(data.val)
+            self.weight.data.copy_(torch.from_numpy(weight))
+        self._fit(before, before.end, data.seed)
+        told = {
+            self._label(i): {
+                "weight": float(weight[i].mean()),
+                "error": float(error[i].mean()) if np.isfinite(error[i]).all() else None,
+                "seconds": round(seconds[i], 2),
+            }
+            for i in range(len(self.entries))
+        }
+        found_in = {"tried": (tests.numbers, blend)} if tests.short else {}
+        return (
+            found_in
+            | {
+                "members": told,
+                "series": series,
+                "backtests": len(tests.numbers),
+                "fitted_to": "all that comes before the scored part",
+            }
+            | ({} if held_out is None else {"held_out": held_out})
+        )
+
+    def _fit(self, before: Before, cut: np.ndarray, seed: int) -> None:
+        """Fit all members that have a weight to what ends at `cut` [N]; those with too little to fit on lose it."""
+        for i in range(len(self.entries)):
+            if self.weight[i].any() and not self._fitted(i, before, cut, seed):
+                self.weight.data[i] = 0
+        self.weight.data /= self.weight.data.sum(dim=0)
+
+    def _fitted(self, i: int, before: Before, cut: np.ndarray, seed: int) -> bool:
+        """Fit a member; False where there is too little. What a ridge regression chose on, it is fitted to as well.
+
+        Rules that each series estimates for itself at every origin learn nothing but periods, from all that is there.
+        """
+        member = self._blank(i)
+        data = self._data(member, before, cut, seed)
+        if member.reads_history:
+            if not len(data.train):
+                return False
+            member.fit_histories(data)
+        else:
+            train, val, both, known = data.stretches()
+            try:
+                chosen = member.fit(train, val, both, known)
+                again = {key: chosen[key] for key in ("lookback", "strength", "norm") if key in chosen}
+                if again:
+                    member = self._blank(i, **again)
+                    member.fit(both, [], both, known if known is None else known._replace(train=known.both, val=[]))
+            except DataError:
+                return False
+        self.members[i] = member.to(self.weight.device)
+        return True
+
+    def _data(self, member: Backbone, before: Before, cut: np.ndarray, seed: int) -> HistoryFitting:
+        if _by_itself(member):
+            return before.fitting(before.end, seed, choose=False)
+        alone = self.forecast.covariates == 0 and len(self.forecast.targets) == self.inputs.channels
+        return before.fitting(cut, seed, scaled=alone)  # beside other inputs a map would depend on the scale
+
+    def _tried(self, before: Before, tests: Backtests, asked: Histories, seed: int) -> tuple[torch.Tensor, list[float]]:
+        """What each of M members forecast at each of b backtests, [M, b, K, H], NaN where it could not; and seconds."""
+        shape = (len(self.entries), len(asked), len(self.forecast.targets), self.forecast.horizon)
+        found, seconds = torch.full(shape, torch.nan), [0.0] * len(self.entries)
+        everything = [(np.arange(len(asked)), before.end)]
+        for i, member in enumerate(self.members):
+            begun = time.perf_counter()
+            for which, cut in everything if _by_itself(member) else tests.folds():
+                if self._fitted(i, before, cut, seed):
+                    found[i, torch.from_numpy(which)] = _forecast(self.members[i], asked.part(which))
+            seconds[i] = time.perf_counter() - begun
+            if any(torch.equal(found[i], found[j]) for j in range(i)):
+                found[i] = torch.nan  # no second season, or none at all
+        return found, seconds
+
+    def _label(self, i: int) -> str:
+        """The name of a member, with the arguments that set it apart."""
+        name, args, _ = self.entries[i]
+        return " ".join([name, *(f"{key}={value}" for key, value in args.items())])
+
+
+def _pool(given: str) -> Pool:
+    """The members: those that were named, or all."""
+    if not given:
+        return POOL
+    usual = {name: prior for name, args, prior in POOL if not args}
+    named = [name.strip() for name in given.split(",") if name.strip()]
+    able = list(dict.fromkeys(name for name, _, _ in POOL))
+    for name in named:
+        if name not in able:
+            hint = nearest(name, able) or f"for forecasts take {', '.join(able)}"
+            raise UsageError(f"{name!r} cannot be blended here", where="--model-args members", hint=hint)
+    return tuple((name, {}, usual.get(name, 0.0)) for name in named)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """In its block everything takes one thread: many small systems are solved, and threads that meet after each of them
+    wait for each other, a hundred times as long as they work where other programs run beside them.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _by_itself(member: nn.Module) -> bool:
+    """Whether a member is a rule that each series estimates for itself."""
+    return isinstance(member, LocalForecaster) and type(member).fit_histories is LocalForecaster.fit_histories
+
+
+def _forecast(member: nn.Module, histories: Histories) -> torch.Tensor:
+    """A member's forecasts [n, K, H] on the host, from histories or from the windows that end with them."""
+    assert isinstance(member, Backbone)
+    if member.reads_history:
+        return member.from_histories(histories).cpu()
+    parts = [member(*histories.seen(numbers)).cpu() for numbers in torch.arange(len(histories)).split(BATCH)]
+    return torch.cat(parts)
+
+
+def _errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray) -> np.ndarray:
+    """The squared error [M, K] of each member, of each series in proportion to that of all members, mean over series.
+
+    Where a member could not be fitted, it counts as halfway (in logs) between itself elsewhere and the mean of all;
+    infinite where it never could.
+    """
+    square = ((found - truth) ** 2).double().numpy().mean(axis=3)  # [M, b, K]
+    made = np.isfinite(square)
+    usual = np.where(made, square, 0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
+    elsewhere = np.where(made, square, 0).sum(axis=(1, 2)) / np.maximum(np.where(made, usual, 0).sum(axis=(1, 2)), TINY)
+    square = np.where(made, square, usual * np.sqrt(elsewhere)[:, None, None])
+    _, series = np.unique(rows, return_inverse=True)
+    own = np.stack([np.stack([np.bincount(series, of) for of in one.T], axis=1) for one in square])  # [M, rows, K]
+    able = made.any(axis=(1, 2))
+    share: np.ndarray = ((own + TINY) / (own[able].mean(axis=0) + TINY)).mean(axis=1)
+    share[~able] = np.inf
+    return share
+
+
+def _weights(error: np.ndarray, usual: Sequence[float], tests: float, series: int) -> np.ndarray:
+    """Weights [M, K] that sum to 1 over the members.
+
+    Parameters
+    ----------
+    error : [M, K]. usual : of each member, its log error as it usually compares.
+    tests : backtests of a series. series : their number.
+    """
+    own = np.log(error)
+    shared = np.log(error.mean(axis=1, keepdims=True))
+    z, temperature = OWN * own + (1 - OWN) * shared, TEMPERATURE
+    if series < MANY_SERIES:
+        apart = tests / 2 / FEW_APART  # neighbours share half of their steps
+        trust = apart**2 / (apart**2 + TRUST)
+        z = trust * (own + shared) / 2 + (1 - trust) * np.asarray(usual)[:, None]
+        temperature /= max(apart, 1.0)
+    heavy = np.exp((z.min(axis=0) - z) / temperature)
+    heavy[heavy < LEAST] = 0
+    weights: np.ndarray = heavy / heavy.sum(axis=0)
+    return weights

@@ -1,0 +1,161 @@
+"""Origins inside what comes before the scored part, at which forecasters are tried before any of them is relied on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from backbones.histories import Histories, HistoryFitting, KnownAhead, Stretches
+
+OF_MANY, OF_FEW, MOST = 4, 8, 60  # backtests of each series: of many, of few, and where validation has room for more
+AT_ONCE = 2  # backtests of a series for which a member is fitted once
+INNER = 0.2  # of what a member is fitted on, that it chooses its settings on
+
+Pieces = list[tuple[int, int]]  # [begin, end) on the flat axis
+Within = Callable[[np.ndarray, np.ndarray], tuple[Pieces, list[int]]]
+Laid = Callable[[Pieces, Pieces], tuple[Stretches, Stretches, Stretches, KnownAhead | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """What comes before the scored part: n origins in N rows.
+
+    Parameters
+    ----------
+    histories : the n origins, by row and in order of time; their targets end before the scored part.
+    rows : int64 [n], the row of each.
+    val_from : int64 [N], where validation begins in each row: a position on the flat time axis.
+    within : low, high int64 [N] -> what the windows cover whose targets lie in [low, high) of their row: pieces of the
+        flat axis, and the row of each.
+    laid : pieces of training and of validation -> the arguments of `Backbone.fit`.
+    """
+
+    histories: Histories
+    rows: np.ndarray
+    val_from: np.ndarray
+    within: Within
+    laid: Laid
+
+    @property
+    def horizon(self) -> int:
+        """H."""
+        return self.histories.horizon
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """The first origin of each row, int64 [N]; where validation begins in rows without any."""
+        found = self.val_from.copy()
+        np.minimum.at(found, self.rows, self.histories.origin)
+        return found
+
+    @cached_property
+    def end(self) -> np.ndarray:
+        """Where the last target of each row ends, int64 [N]; 0 in rows without any."""
+        found = np.zeros(len(self.val_from), np.int64)
+        np.maximum.at(found, self.rows, self.histories.origin + self.horizon)
+        return found
+
+    @cached_property
+    def _scales(self) -> dict[int, torch.Tensor]:
+        """The deviation of the inputs of each row that has a window, [C, 1]; of one row alone 1."""
+        pieces, rows = self.within(0 * self.end, self.end)
+        parts: dict[int, list[torch.Tensor]] = {}
+        for row, piece in zip(rows, self.laid(pieces, [])[0], strict=True):
+            parts.setdefault(row, []).append(torch.as_tensor(piece))
+        if len(parts) == 1:
+            return {row: torch.ones(1, 1) for row in parts}
+        spread = {row: torch.cat(pieces, dim=1).std(dim=1, correction=0)[:, None] for row, pieces in parts.items()}
+        return {row: torch.where(scale > 1e-6, scale, 1.0) for row, scale in spread.items()}
+
+    def _stretches(
+        self, inner: np.ndarray, cut: np.ndarray, scaled: bool
+    ) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
+        """The arguments of `Backbone.fit` for windows whose targets end at `cut` [N]; those from `inner` on choose."""
+        train, train_rows = self.within(0 * cut, inner)
+        val, val_rows = self.within(inner, cut)
+        early, late, _, known = self.laid(train, val)
+        whole, whole_rows = self.within(0 * cut, cut)
+        both, _, _, known_of_both = self.laid(whole, [])
+        if known is not None and known_of_both is not None:
+            known = known._replace(both=known_of_both.train)
+        if scaled:
+            early, late, both = (
+                [torch.as_tensor(piece) / self._scales[row] for piece, row in zip(part, rows, strict=True)]
+                for part, rows in ((early, train_rows), (late, val_rows), (both, whole_rows))
+            )
+        return early, late, both, known
+
+    def fitting(self, cut: np.ndarray, seed: int, *, choose: bool = True, scaled: bool = True) -> HistoryFitting:
+        """What a member is fitted to: windows whose targets end at `cut` [N] or before, with `choose` the latest
+        for its own choices.
+
+        A `scaled` stretch is divided by the deviation of its row, so that the largest rows do not decide alone.
+        """
+        held = np.maximum(self.horizon, (INNER * np.maximum(cut - self.first, 0)).astype(np.int64))
+        inner = cut - held if choose else cut
+        origin, end = self.histories.origin, self.histories.origin + self.horizon
+        train = np.flatnonzero(end <= inner[self.rows])
+        val = np.flatnonzero((origin >= inner[self.rows]) & (end <= cut[self.rows]))
+
+        stretches = partial(self._stretches, inner, cut, scaled)
+        return HistoryFitting(self.histories.part(train), self.histories.part(val), stretches, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Backtests:
+    """m origins, of those of `Before`, each with the number of its fold; a fold's members are fitted before its cut.
+
+    numbers, fold : int64 [m].
+    cuts : int64 [F, N].
+    short : validation holds fewer of them, so that they reach into training.
+    """
+
+    numbers: np.ndarray
+    fold: np.ndarray
+    cuts: np.ndarray
+    short: bool
+
+    def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(which of the m, their cut [N]) of each fold."""
+        for number, cut in enumerate(self.cuts):
+            yield np.flatnonzero(self.fold == number), cut
+
+
+def planned(before: Before, many: bool) -> Backtests:
+    """Backtests at a stride of half a horizon back from the end of each row; where validation is long, all over it."""
+    stride, horizon = max(before.horizon // 2, 1), before.horizon
+    room = int(np.median((before.end - before.val_from)[before.end > 0])) - horizon
+    least = OF_MANY if many else OF_FEW
+    count = min(max(room // stride + 1, least), MOST)
+    origin, rows = before.histories.origin, before.rows
+    last = before.end - horizon
+    numbers, fold = [], []
+    for back in range(count):
+        wanted = last - back * stride
+        at = _at_or_before(origin, rows, wanted)
+        numbers.append(at)
+        fold.append(np.full(len(at), 0 if count > OF_FEW else back // AT_ONCE))
+    every, kept = np.unique(np.concatenate(numbers), return_index=True)
+    fold_of = np.concatenate(fold)[kept]
+    cuts = np.stack([_cut(before, origin[every], rows[every], fold_of == f) for f in range(int(fold_of.max()) + 1)])
+    return Backtests(every, fold_of, cuts, count == least)
+
+
+def _at_or_before(origin: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Of each row the number of its latest origin at or before `wanted` [N]; none of rows without one."""
+    chosen = np.flatnonzero(origin <= wanted[rows])
+    if not len(chosen):
+        return chosen
+    last = np.append(np.flatnonzero(np.diff(rows[chosen])), len(chosen) - 1)
+    return chosen[last]
+
+
+def _cut(before: Before, origin: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Where the first of the chosen targets begins in each row; in other rows the end."""
+    cut = before.end.copy()
+    np.minimum.at(cut, rows[chosen], origin[chosen])
+    return cut

@@ -1,0 +1,131 @@
+"""Margins of intervals around forecasts, chosen on what came at other times; and how well all of them together fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import metrics
+from tasks.forecast.levels import Band, Levels, sizes, usual
+from tasks.predictions import Predictions
+
+CENTRAL_SHARES = (0.2, 0.4, 0.6, 0.8)  # coverages whose ends are, with the median, the deciles
+FEW_WINDOWS = 20  # independent ones, with fewer of which no quantile of errors is known
+FEW_SERIES = 15  # with fewer of which none is known from other series
+USUAL_GROWTH = 0.35  # of errors with the step ahead: half of it beside half of what is found
+
+
+def chosen(
+    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], scale: np.ndarray | None
+) -> dict[str, Any]:
+    """What a calibration holds: the margins [K, H] for `coverage`, of a point forecast also those of its deciles, and
+    how many windows they are from.
+
+    `scale` [N, K] is that of each of several series (scale.py); None for one.
+    """
+    truth, pred = val.judged()
+    rows, ends = val.index.rows(), levels.ends(pred, len(names))
+    reference = {} if scale is None else {"scale": usual(scale)}
+    size = None if scale is None else sizes(scale, rows, reference["scale"])
+    point = ends[0] is ends[1]
+    shares = (coverage, *(CENTRAL_SHARES if point else ()))
+    series = len(np.unique(rows)) * len(names) if point else FEW_SERIES
+    margins, independent = calibrated(truth, ends, shares, val.index.places(), size, series)
+    deciles = {"deciles": margins[1:]} if point else {}
+    counts = {"windows": len(truth), "independent_windows": round(independent, 1)}
+    return {"margin": margins[0], "coverage": coverage, "chosen_on": "val"} | deciles | counts | reference
+
+
+def calibrated(
+    truth: np.ndarray,
+    ends: Band,
+    coverages: Sequence[float],
+    when: np.ndarray,
+    size: np.ndarray | None,
+    series: int = FEW_SERIES,
+) -> tuple[torch.Tensor, float]:
+    """Margins [Q, K, H] for a series of the usual scale, in proportion to which others are scored.
+
+    Split-conformal; of few windows of few series a Student's t, whose scale grows with the step ahead.
+
+    Parameters
+    ----------
+    truth, ends : [n, K, H]; NaN in truth does not count.
+    coverages : the Q shares of truths that the intervals should contain.
+    when : the places of the windows [n], see `metrics.alike`.
+    size : as in `Levels.band`.
+    series : how many the windows are of; with fewer than FEW_SERIES, both ends are the forecast.
+
+    Returns
+    -------
+    (margins, how many independent windows the n are worth).
+    """
+    own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
+    y, low, high = truth / own, ends[0] / own, ends[1] / own
+    each = metrics.alike(np.maximum(low - y, y - high), when)
+    independent = len(y) / each
+    if independent < FEW_WINDOWS and series < FEW_SERIES:
+        apart = _apart(when, truth.shape[2])
+        return torch.from_numpy(by_growth(y - low, coverages, apart)), apart
+    found = [metrics.conformal_margin(y, low, high, coverage, each) for coverage in coverages]
+    return torch.from_numpy(np.stack(found)), independent
+
+
+def _apart(when: np.ndarray, horizon: int) -> float:
+    """How many windows without a common step the places [n] of windows have room for; those of several rows add up."""
+    steps = np.minimum(np.diff(np.sort(when)), horizon)
+    return 1 + float(steps.sum()) / horizon
+
+
+def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np.ndarray:
+    """Margins [Q, K, H] from few errors [n, K, H]: a deviation that grows as a power of the step ahead, times a t.
+
+    The power is halfway between that of the errors and a usual one; twice the windows that are `apart` are the degrees
+    of freedom.
+    """
+    from scipy.special import stdtrit
+
+    steps = np.arange(1, error.shape[2] + 1.0)
+    square = np.nanmean(np.square(error, dtype=np.float64), axis=0)  # [K, H]
+    power = np.full(len(square), USUAL_GROWTH)
+    for k, one in enumerate(square):
+        known = one > 0
+        if known.sum() > 1:
+            slope = np.polyfit(np.log(steps[known]), np.log(one[known]) / 2, 1)[0]
+            power[k] = np.clip((slope + USUAL_GROWTH) / 2, 0, 1)
+    growth = steps ** power[:, None]
+    deviation = np.sqrt(np.nanmean(square / growth**2, axis=1, keepdims=True)) * growth
+    shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2)
+    margins: np.ndarray = (shares[:, None, None] * deviation).astype(np.float32)
+    return margins
+
+
+def crps(
+    truth: np.ndarray, pred: np.ndarray, levels: Levels, calibration: Mapping[str, Any], size: np.ndarray | None
+) -> np.ndarray | None:
+    """The continuous ranked probability score at each window, channel and step, [n, K, H]; NaN where no truth is known.
+
+    Twice the mean pinball loss of the levels that were asked for; or else of the nine deciles: the forecast is the
+    median, and four intervals have the others as their ends. None where nothing was chosen to make these from.
+    """
+    outputs = truth.shape[1]
+    if levels.asked and pred.shape[1] != outputs:
+        shown = levels.shown(pred, outputs).reshape(len(truth), outputs, len(levels.asked), -1)
+        error = truth[:, :, None] - shown
+        level = np.array(levels.asked)[:, None]
+        both: np.ndarray = 2 * np.maximum(level * error, (level - 1) * error).mean(axis=2)
+        return both
+    if "deciles" not in calibration:
+        return None
+    error = np.abs(truth - levels.point(pred, outputs))
+    total = error.astype(np.float64)
+    for share, margin in zip(CENTRAL_SHARES, calibration["deciles"].numpy(), strict=True):
+        half = margin if size is None else margin * size[:, :, None]
+        below = (1 - share) / 2  # of the truths are below the lower end, and as many above the upper one
+        # Both ends together cost 2 * below * half where truth is between them, and its distance to the near one more.
+        total += 2 * (2 * below * half + np.maximum(error - half, 0))
+    score: np.ndarray = total / (2 * len(CENTRAL_SHARES) + 1)
+    return score

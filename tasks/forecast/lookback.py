@@ -1,0 +1,103 @@
+"""The look-back and the horizon of a forecast where they are not given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
+from backbones.period import period_of_pieces
+from config import RunConfig
+from data import Series
+from errors import DataError
+from splits import FEW_WINDOWS
+from tasks.targets import Targets
+
+log = logging.getLogger("tsrun")
+PERIODS = (3, 2, 1)  # of the season, that a look-back has
+LONG = 20  # times as long as a longer season of the calendar: that one is looked back on too
+MOST = 720  # steps
+LEAST = 4  # horizons in a series, with fewer of which a horizon that was not given is shortened
+PART = 6  # of a series, that it then is
+FACTORS = (1, 2, 4, 8)  # horizons, look-backs to try where there is no season
+
+
+def settings(targets: Targets, series: Series, config: RunConfig, horizon: int) -> dict[str, Any]:
+    """{"horizon", "context_len"}, as far as they are not given; told."""
+    found: dict[str, Any] = {}
+    if "horizon" not in config.given and LEAST * horizon > int(series.lengths.max()):
+        found["horizon"] = max(int(np.median(series.lengths)) // PART, 1)
+        log.warning(
+            "warning: the series are short for a horizon of %d steps: %d are forecast, a sixth of them; --horizon sets "
+            "another",
+            *(horizon, found["horizon"]),
+        )
+        horizon = found["horizon"]
+    if config.context_len is None:
+        length = _of_training(series.lengths, config, horizon)
+        spans = zip(series.offsets.tolist(), length.tolist(), strict=False)
+        pieces = [targets.values[:, begin : begin + n] for begin, n in spans]
+        calendar = () if series.clock is None else series.clock.periods
+        found["context_len"], why = look_back(pieces, int(np.median(length)), horizon, calendar)
+        log.info("look-back: %d steps, %s; --context-len sets another", found["context_len"], why)
+    return found
+
+
+def _of_training(lengths: np.ndarray, config: RunConfig, horizon: int) -> np.ndarray:
+    """About how many steps of each row are training's, int64 [N]: parts in time have at least a horizon."""
+    if config.split_mode == "group":
+        return lengths
+    ratios = [ratio for ratio in (config.val_ratio, config.test_ratio) if ratio]
+    left = lengths - sum(np.maximum(ratio * lengths, horizon) for ratio in ratios)
+    steps: np.ndarray = np.maximum(left, 1).astype(np.int64)
+    return steps
+
+
+def look_back(pieces: Sequence[np.ndarray], room: int, horizon: int, calendar: Sequence[int]) -> tuple[int, str]:
+    """The steps to look back, and why.
+
+    Parameters
+    ----------
+    pieces : the targets of training, each [K, n].
+    room : steps of training in the usual row.
+    horizon : H.
+    calendar : its cycles in steps, the shortest first.
+    """
+    most = max(min(room - horizon - min(horizon, FEW_WINDOWS) + 1, MOST), 1)
+    period = period_of_pieces(pieces, None, calendar)
+    seasons = [period] if period > 1 else []
+    seasons += [cycle for cycle in calendar if cycle > period and LONG * cycle <= room]
+    for season in reversed(seasons):
+        for count in PERIODS:
+            if count * season <= most:
+                many = f"{count} periods" if count > 1 else "a period"
+                return count * season, f"{many} of {season} steps"
+    return _preferred(pieces, most, horizon, room)
+
+
+def _preferred(pieces: Sequence[np.ndarray], most: int, horizon: int, room: int) -> tuple[int, str]:
+    """The look-back up to `most`, and a third of the `room`, with which a ridge regression errs least on the last fifth
+    of training.
+    """
+    most = max(min(most, room // 3), 1)
+    sizes = sorted({min(factor * horizon, most) for factor in FACTORS})
+    kept = [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in pieces]
+    longest, found = sizes[-1], sizes[0]
+    targets = tuple(range(len(kept[0]))) if kept else ()
+    spec = InputSpec(channels=len(targets), length=longest, forecast=ForecastSpec(horizon, targets))
+    parts = [(piece, piece.shape[1] * 4 // 5) for piece in kept]
+    fit = [piece[:, :cut] for piece, cut in parts]
+    judge = [piece[:, max(cut - longest, 0) :] for piece, cut in parts]
+    best = None
+    for size in sizes:
+        model = backbone_class("ridge").build(spec, Hyper("ridge", {"lookback": size, "norm": "last"}))
+        try:
+            error = model.fit(fit, judge, [])["val_mse"]
+        except DataError:
+            continue
+        if best is None or error < best:
+            best, found = error, size
+    return found, "the look-back that backtests in training prefer"

@@ -1,0 +1,167 @@
+"""`--backbone auto` for forecasts: short tables with the default command, and what must not change a forecast."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from backbones.auto_forecast import _errors, _weights
+from checkpoint import BEST, Checkpoint
+
+from .runs import good, strict
+
+QUIET = "--mode train --task forecast --csv t.csv --time-col date --quiet --no-plots --threads 1"
+
+
+def seasonal(n: int, period: int = 12, seed: int = 0, level: float = 100.0) -> np.ndarray:
+    rng, t = np.random.default_rng(seed), np.arange(n)
+    wave = np.sin(2 * np.pi * t / period) + 0.4 * np.cos(4 * np.pi * t / period)
+    return np.round(level * (1 + 0.003 * t + 0.2 * wave + 0.03 * rng.normal(size=n)), 4)
+
+
+def written(folder, freq: str, **series: np.ndarray) -> None:
+    """One file t.csv of series that end at different times; without an id where there is one."""
+    parts = []
+    for name, values in series.items():
+        dates = pd.date_range("2001-01-01", periods=len(values), freq=freq).strftime("%Y-%m-%d")
+        parts.append(pd.DataFrame({"date": dates, "id": name, "y": values}))
+    frame = pd.concat(parts)
+    (frame if len(series) > 1 else frame.drop(columns="id")).to_csv(folder / "t.csv", index=False)
+
+
+def ahead(run) -> dict[str, np.ndarray]:
+    """Of each series what forecast.csv says, [H, 3]: value, low, high."""
+    found: dict[str, list[list[float]]] = {}
+    with (run / "forecast.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            found.setdefault(line.get("row", ""), []).append([float(line[key]) for key in ("value", "low", "high")])
+    return {row: np.array(values) for row, values in found.items()}
+
+
+def predicted(folder, run) -> dict[str, np.ndarray]:
+    return ahead(good(folder, f"--mode infer --csv t.csv --ckpt {run} --quiet --no-plots --overwrite"))
+
+
+@pytest.mark.parametrize(
+    ("freq", "n", "horizon"),
+    [("MS", 36, 6), ("MS", 60, 10), ("MS", 108, 24), ("MS", 144, 24), ("W-MON", 120, 24), ("YS", 30, 5)],
+)
+def test_short_tables_are_forecast_with_the_default_command(tmp_path, freq, n, horizon):
+    values = seasonal(n, 52 if freq == "W-MON" else 12)
+    written(
+        tmp_path,
+        freq,
+        a=np.round(100 + np.cumsum(np.random.default_rng(1).normal(0.5, 1, n)), 3) if n == 30 else values,
+    )
+    content = strict(good(tmp_path, QUIET, "--backbone auto") / "summary.json")
+    assert content["horizon"] == horizon and content["context"] < n and content["n"] >= 1
+    assert all(np.isfinite(content[name]) for name in ("mse", "mase", "crps"))
+    assert content["calibration"]["chosen_on"] == "backtests"
+    assert sum(member["weight"] for member in content["fit"]["members"].values()) == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    """Two runs' worth of a table: a folder with four monthly series of very different levels, and a run on them."""
+    folder = tmp_path_factory.mktemp("panel")
+    levels = {"a": 40.0, "b": 300.0, "c": 1500.0, "d": 310_000.0}
+    table = {name: seasonal(70 + 9 * i, 12, i, level) for i, (name, level) in enumerate(levels.items())}
+    written(folder, "MS", **table)
+    run = good(folder, QUIET, "--id-col id --horizon 6 --backbone auto --save-preds")
+    return folder, table, run
+
+
+def test_series_of_very_different_levels_are_each_forecast_by_their_season(panel):
+    folder, table, run = panel
+    kept = np.load(run / "preds.npz")
+    for name, values in table.items():
+        own = kept["row"] == name
+        error = np.abs(kept["pred"] - kept["truth"])[own].mean()
+        assert error < 0.5 * np.abs(np.diff(values)).mean(), name  # repeat-last is at more than 1
+    assert strict(run / "summary.json")["interval"]["coverage"] > 0.75
+
+
+def test_scaling_the_series_scales_the_forecasts(panel, tmp_path):
+    folder, table, run = panel
+    written(tmp_path, "MS", **{name: values * 1024 for name, values in table.items()})
+    other = good(tmp_path, QUIET, "--id-col id --horizon 6 --backbone auto")
+    one, two = predicted(folder, run), predicted(tmp_path, other)
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name] / 1024, values, rtol=1e-3)
+
+
+def test_permuting_the_series_permutes_the_forecasts(panel, tmp_path):
+    folder, table, run = panel
+    written(tmp_path, "MS", **{name: table[name] for name in "cadb"})
+    one, two = (
+        predicted(folder, run),
+        predicted(tmp_path, good(tmp_path, QUIET, "--id-col id --horizon 6 --backbone auto")),
+    )
+    assert list(two) == list("cadb")
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, rtol=1e-3)
+
+
+def test_nothing_of_the_scored_part_is_seen(panel, tmp_path):
+    """Other values in the test part: the same checkpoint, tensor by tensor, and the same margins."""
+    folder, table, run = panel
+    first = Checkpoint.load(run / BEST)
+    cuts = first.split["cuts"]["test_from"]
+    other = {
+        name: np.append(values[:cut], values[cut:][::-1] * 1.3)
+        for (name, values), cut in zip(table.items(), cuts, strict=True)
+    }
+    written(tmp_path, "MS", **other)
+    found = Checkpoint.load(good(tmp_path, QUIET, "--id-col id --horizon 6 --backbone auto") / BEST)
+    assert found.state.keys() == first.state.keys()
+    assert all(torch.equal(found.state[key], first.state[key]) for key in first.state)
+    assert torch.equal(found.calibration["margin"], first.calibration["margin"])
+
+
+def test_new_series_are_forecast_from_their_own_history(panel, tmp_path):
+    folder, _, run = panel
+    fresh = seasonal(64, 12, 9, 70.0)
+    written(tmp_path, "MS", x=fresh, y=fresh * 50)
+    found = predicted(tmp_path, run)
+    t = np.arange(64, 70)
+    truth = 70.0 * (1 + 0.003 * t + 0.2 * (np.sin(2 * np.pi * t / 12) + 0.4 * np.cos(4 * np.pi * t / 12)))
+    np.testing.assert_allclose(found["x"][:, 0], truth, rtol=0.12)
+    np.testing.assert_allclose(found["y"][:, 0], 50 * found["x"][:, 0], rtol=3e-3)
+
+
+def test_a_walk_is_forecast_about_as_its_last_value(tmp_path):
+    walk = np.round(100 + np.cumsum(np.random.default_rng(3).normal(size=900)), 3)
+    written(tmp_path, "D", a=walk)
+    content = json.loads((good(tmp_path, QUIET, "--horizon 10 --backbone auto") / "summary.json").read_text())
+    assert content["mse"] < 1.03 * content["references"]["repeat_last"]["mse"]
+
+
+# ---- weights
+
+
+def test_errors_are_shares_of_the_mean_of_all_series_by_series():
+    truth = torch.zeros(4, 1, 2)
+    found = torch.tensor([1.0, 2.0])[:, None, None, None] * torch.ones(2, 4, 1, 2)
+    found[:, 2:] *= 1000  # a second series, a thousand times as large
+    share = _errors(found, truth, np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(share[:, 0], [1 / 2.5, 4 / 2.5])
+    found[1, :2] = torch.nan  # not fitted in the first series: as elsewhere, halfway to the mean of all
+    assert share[0, 0] < _errors(found, truth, np.array([0, 0, 1, 1]))[1, 0] < np.inf
+    found[1] = torch.nan
+    assert _errors(found, truth, np.array([0, 0, 1, 1]))[1, 0] == np.inf
+
+
+def test_weights_are_a_softmax_of_log_errors_of_many_and_of_the_prior_for_few():
+    error = np.array([[1.0], [0.8], [np.inf]])
+    many = _weights(error, [0.0, 0.0, 0.0], tests=4, series=40)
+    by_hand = np.array([1.0, 0.8**-5, 0.0])
+    np.testing.assert_allclose(many[:, 0], by_hand / by_hand.sum())
+    few = _weights(error, [0.0, 0.1, 0.0], tests=8, series=1)
+    by_hand = np.exp(-np.array([0.0, 0.4 * np.log(0.8) + 0.6 * 0.1]) / 0.2)
+    np.testing.assert_allclose(few[:2, 0], by_hand / by_hand.sum())
+    assert few[2, 0] == 0
