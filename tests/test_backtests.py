@@ -1,0 +1,72 @@
+"""backbones/backtests.py: which origins are tried, and what is fitted before them, by the definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import windows
+from backbones.backtests import MOST, OF_FEW, OF_MANY, Before, planned
+from tasks.histories import Past, before
+from tasks.stretches import stretches
+
+
+def before_of(lengths, val, context=6, horizon=4) -> Before:
+    """Rows of rising numbers, of which the last `val` steps before the scored part are validation's."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    usable = np.ones(offsets[-1], bool)
+    index = windows.plan(offsets, usable, usable, length=context, offset=1, horizon=horizon)
+    values = np.arange(offsets[-1], dtype=float)[None]
+
+    class Rows:
+        clock = None
+
+    Rows.offsets = offsets
+    inputs = torch.from_numpy(values).float()
+    histories = Past(Rows(), values, np.zeros(1), np.ones(1)).of(index, windows.Windows(inputs, inputs, index))
+
+    def laid(train, held):
+        return stretches(inputs, None, train, held, offsets, horizon)
+
+    return before(index, offsets[1:] - val, histories, laid)
+
+
+def test_backtests_of_a_short_series_go_back_by_half_a_horizon():
+    tests = planned(before_of([60], val=4), many=False)
+    assert tests.short and len(tests.numbers) == OF_FEW
+    origins = sorted(6 + tests.numbers)  # the first window's target begins at 6
+    assert origins == [56 - 2 * back for back in range(OF_FEW)][::-1]
+    for which, cut in tests.folds():
+        assert len(which) == 2 and cut.tolist() == [min(6 + tests.numbers[which])]
+
+
+def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():
+    many = before_of([60, 40, 9], val=4)
+    tests = planned(many, many=True)
+    assert np.bincount(many.rows[tests.numbers], minlength=3).tolist() == [
+        OF_MANY,
+        OF_MANY,
+        0,
+    ]  # nine steps hold no window
+    long = planned(before_of([2000], val=300), many=False)
+    assert not long.short and len(long.numbers) == min((300 - 4) // 2 + 1, MOST) and len(long.cuts) == 1
+
+
+@pytest.mark.parametrize("cut", [30, 47])
+def test_nothing_from_the_cut_on_is_fitted_to(cut):
+    held = before_of([60], val=10)
+    data = held.fitting(np.array([cut]), seed=0)
+    assert (data.train.origin + 4 <= cut).all() and (data.val.origin + 4 <= cut).all()
+    assert data.train.origin.max() + 4 <= data.val.origin.min()
+    train, val, both, known = data.stretches()
+    assert known is None and max(float(piece.max()) for piece in (*train, *val, *both)) == cut - 1
+    assert [float(piece.max()) for piece in both] == [cut - 1]
+
+
+def test_rows_count_by_their_own_deviation():
+    held = before_of([60, 60], val=10)
+    whole = held.fitting(held.end, seed=0).stretches()[2]
+    assert [float(piece.std(correction=0)) for piece in whole] == pytest.approx([1, 1], rel=1e-5)
+    plain = held.fitting(held.end, seed=0, scaled=False).stretches()[2]
+    assert float(plain[1].max()) == 119

@@ -1,0 +1,57 @@
+"""The look-back and the horizon that are chosen where they are not given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.forecast.lookback import look_back
+
+from .runs import go, good, strict
+
+
+def wave(n: int, period: int, seed: int = 0) -> np.ndarray:
+    t = np.arange(n)
+    return np.sin(2 * np.pi * t / period) + 0.1 * np.random.default_rng(seed).normal(size=n)
+
+
+@pytest.mark.parametrize(
+    ("n", "period", "horizon", "expected"),
+    [(400, 12, 12, 36), (300, 24, 24, 72), (90, 24, 24, 48), (66, 24, 24, 24)],
+)
+def test_as_many_periods_as_leave_windows_to_learn_from(n, period, horizon, expected):
+    length, why = look_back([wave(n, period)[None]], n, horizon, (period,))
+    assert length == expected and f"{period} steps" in why
+
+
+def test_a_longer_cycle_of_the_calendar_counts_in_a_long_series():
+    hours = wave(4000, 24) + 0.5 * wave(4000, 168, 1)
+    assert look_back([hours[None]], 4000, 24, (24, 168))[0] == 3 * 168
+    assert look_back([hours[None, :2000]], 2000, 24, (24, 168))[0] == 3 * 24
+
+
+def test_without_a_period_backtests_choose():
+    walk = np.cumsum(np.random.default_rng(1).normal(size=500))
+    length, why = look_back([walk[None]], 500, 10, ())
+    assert length in (10, 20, 40, 80) and "backtests" in why
+
+
+def test_the_choice_is_told_and_kept_by_the_checkpoint(tmp_path):
+    dates = pd.date_range("2020-01-01", periods=200, freq="D").strftime("%Y-%m-%d")
+    pd.DataFrame({"date": dates, "y": 50 + 10 * wave(200, 7)}).to_csv(tmp_path / "t.csv", index=False)
+    words = "--mode train --task forecast --csv t.csv --time-col date --horizon 7 --backbone ridge --no-plots"
+    done = go(tmp_path, words)
+    assert done.code == 0 and "look-back: 21 steps, 3 periods of 7 steps; --context-len sets another" in done.err
+    assert strict(done.directory / "summary.json")["context"] == 21 and "_ctx21_" in done.directory.name
+    again = good(tmp_path, f"--mode infer --csv t.csv --ckpt {done.directory} --no-plots --quiet")
+    assert strict(again / "summary.json")["context"] == 21
+
+
+def test_a_horizon_that_is_given_is_never_shortened(tmp_path):
+    dates = pd.date_range("2020-01-01", periods=40, freq="D").strftime("%Y-%m-%d")
+    pd.DataFrame({"date": dates, "y": wave(40, 7)}).to_csv(tmp_path / "t.csv", index=False)
+    words = "--mode train --task forecast --csv t.csv --time-col date --backbone ridge --no-plots --dry-run"
+    told = go(tmp_path, words)
+    assert told.code == 0 and "short for a horizon of 24 steps: 6 are forecast" in told.err and "_h6_" in told.out
+    assert "_h12_" in go(tmp_path, words, "--horizon 12 --context-len 2").out
