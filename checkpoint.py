@@ -30,6 +30,8 @@ _SLICE = 1 << 20  # bytes
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
 ENCODER = "attention_encoder.pt"  # the first part of a backbone, trained by itself
+REST = "gru_model.pt"  # what follows it
+PARTS = (ENCODER, REST)
 
 
 @dataclass(frozen=True)
@@ -212,13 +214,20 @@ def find(path: str) -> Path:
 
     Parameters
     ----------
-    path : a file, or a directory, of which it is the first of model.pt.best, model.pt and best_model.pth.
+    path : a file, or a directory, of which it is the first of model.pt.best, model.pt and best_model.pth. A file that
+        holds a part of a model stands for the whole model of its run, which lies beside it.
 
     Raises
     ------
     CheckpointError : there is no such file or directory, or the directory has no checkpoint.
     """
     given = Path(path)
+    if given.name in PARTS and given.is_file():
+        for name in (BEST, LAST):
+            if (given.parent / name).is_file():
+                return given.parent / name
+        hint = f"keep {BEST} of that run beside it" + " (--encoder takes it alone)" * (given.name == ENCODER)
+        raise CheckpointError("holds a part of a model, and the whole one is not beside it", where=path, hint=hint)
     if given.is_dir():
         for name in (BEST, LAST, EXPERIMENT):
             if (given / name).is_file():

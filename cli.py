@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 import backbones
 import tasks
 from config import (
+    BY_STAGE,
     GROUPS,
-    MOST_LISTED,
+    STAGES,
     VERSION,
     Flag,
     RunConfig,
@@ -29,6 +30,7 @@ from config import (
 )
 from errors import ADDRESS_FORMS, UsageError, is_address, nearest
 from experiments import as_run, config_file
+from experiments.flag_files import FlagFile
 from experiments.literals import NotYaml, text_of, words_of
 from sources.kinds import idle, kind_of
 
@@ -104,7 +106,8 @@ def _add(group: Any, owners: Mapping[str, Flag]) -> None:
     if flag.kind is bool:
         group.add_argument(*names, dest=flag.name, action=argparse.BooleanOptionalAction, help=text.replace("%", "%%"))
         return
-    group.add_argument(*names, dest=flag.name, nargs=flag.many, metavar=_metavar(owners), help=text.replace("%", "%%"))
+    many = "+" if flag.then else flag.many
+    group.add_argument(*names, dest=flag.name, nargs=many, metavar=_metavar(owners), help=text.replace("%", "%%"))
 
 
 def described(flag: Flag, owners: Mapping[str, Flag]) -> str:
@@ -154,18 +157,20 @@ def parse(argv: Sequence[str]) -> RunConfig:
     table = all_flags()
     options = [flag.option for owners in table.values() for flag in owners.values()]
     problems = [_unknown(word, options) for word in extra]
-    if "config" in given and config_file.is_one(given["config"]):
+    if "config" in given and config_file.is_one(given["config"], given):
         return _of_experiment(given, problems)
     path = given.pop("config", "")
-    raw = _of_file(path, table, problems) if path else {}
-    raw |= given
+    file = _of_file(path, table, given) if path else None
+    raw = {**file.flags, **given} if file is not None else dict(given)
+    problems += file.problems if file is not None else []
     if "task" not in raw and "ckpt" in raw:
         raw |= _task_of(str(raw["ckpt"]))
     for name in sorted(given):
         task, owners = raw.get("task"), table[name]
         if "" not in owners and task in tasks.names() and task not in owners:
             problems.append(f"--{name.replace('_', '-')} belongs to --task {' or '.join(owners)}")
-    return replace(_assemble(raw, problems), config_file=path)
+    notes = () if file is None else tuple(file.notes)
+    return replace(_assemble(raw, problems), config_file=path, notes=notes)
 
 
 def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
@@ -213,21 +218,12 @@ def _unknown(word: str, options: list[str]) -> str:
     return " ".join(filter(None, [f"unknown flag {name}", nearest(name, [*options, "--config", "--model"])]))
 
 
-def _of_file(path: str, table: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+def _of_file(path: str, table: Mapping[str, Any], given: Mapping[str, Any]) -> FlagFile:
     """The flags in a config file, by their names or by their other names on the command line."""
-    flags = [flag for owners in table.values() for flag in owners.values()]
-    names = {flag.alias.strip("-").replace("-", "_"): flag.name for flag in flags if flag.alias}
-    found: dict[str, Any] = {}
-    for key, value in read_yaml(path, "--config", "the config file").items():
-        name = names.get(key, key)
-        if name not in table:
-            close = nearest(key, [*table, *names]) if len(problems) < MOST_LISTED else ""
-            problems.append(" ".join(filter(None, [f"{path}: unknown key {key[:80]!r}", close])))
-        elif name in found:
-            problems.append(f"{path}: the setting {name!r} is there twice")
-        else:
-            found[name] = value
-    return found
+    content = read_yaml(path, "--config", "the config file")
+    file = FlagFile(path, text_of(path, where=f"--config {path}"), table, given)
+    file.read(content)
+    return file
 
 
 def read_yaml(path: str, option: str, what: str) -> dict[str, Any]:
@@ -242,7 +238,25 @@ def read_yaml(path: str, option: str, what: str) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
+def _followed(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """`--stage all encoder.epochs=30` as two flags: pairs that follow a value belong to another flag."""
+    found = dict(raw)
+    for flag in core_flags():
+        value = found.get(flag.name)
+        if flag.then and isinstance(value, list) and value:
+            more = [word for word in value if "=" in str(word)]
+            found[flag.name] = [word for word in value if word not in more]
+            if more:
+                before = found.get(flag.then, [])
+                found[flag.then] = [
+                    *([f"{k}={v}" for k, v in before.items()] if isinstance(before, dict) else before),
+                    *more,
+                ]
+    return found
+
+
 def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
+    raw = _followed(raw)
     given, raw = frozenset(raw), _with_defaults(raw, problems)
     core, found = check_all(core_flags(), raw)
     problems += found
@@ -255,6 +269,8 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
     if core["backbone"] in backbones.names():
         core["model_args"], found = _check_model_args(core["backbone"], core["model_args"])
         problems += found
+    core["stage_args"], found = _check_stage_args(core)
+    problems += found
     for name in ("optimizer_args", "scheduler_args"):
         core[name] = {key: typed(value) for key, value in core[name].items()}
     problems += _check_together(core, given)
@@ -297,13 +313,16 @@ def _check_name(core: Mapping[str, Any], key: str, known: Sequence[str], problem
 
 
 def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    flags = table_flags(backbones.hyper(backbone), group=backbone)
+    flags, other = table_flags(backbones.hyper(backbone), group=backbone), backbones.other_names(backbone)
     known = [flag.name for flag in flags]
     problems = []
     for key in given:
-        if key not in known:
+        if key in other and other[key] in given:
+            problems.append(f"--model-args {key} is another name of {other[key]}, which is given, too")
+        elif other.get(key, key) not in known:
             listed = f"--model-args {key}: {backbone} knows {', '.join(known) or 'no arguments'}"
-            problems.append(" ".join(filter(None, [listed, nearest(key, known)])))
+            problems.append(" ".join(filter(None, [listed, nearest(key, [*known, *other])])))
+    given = {other.get(key, key): value for key, value in given.items()}
     values, found = check_all(flags, given)
     problems += [f"--model-args {problem[2:]}" for problem in found]
     return {key: values[key] for key in values if key in given}, problems
@@ -358,6 +377,28 @@ def _check_stage(core: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _check_stage_args(core: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """({PART.FLAG: value} of `--stage-args`, problems)."""
+    parts = {"": STAGES[:2], "all": STAGES[:2]}.get(core["stage"], (core["stage"],))
+    flags = {flag.name: flag for flag in core_flags()}
+    found, problems = {}, []
+    for key, raw in core["stage_args"].items():
+        part, _, word = key.partition(".")
+        if part not in parts or core["stage"] == "end2end" or word not in BY_STAGE:
+            known = [f"{part}.{name}" for part in parts for name in BY_STAGE]
+            listed = f"--stage-args {key}: --stage {core['stage'] or 'all'} takes {', '.join(known[:3])}, ..."
+            problems.append(" ".join(filter(None, [listed, nearest(key, known)])))
+            continue
+        name = BY_STAGE[word]
+        try:
+            found[f"{part}.{name}"] = convert(flags[name], raw)
+        except ValueError as error:
+            problems.append(f"--stage-args {key} {error}")
+    if core["stage_args"] and core["mode"] == "finetune":
+        problems.append("--stage-args belongs to --mode train")
+    return found, problems
+
+
 def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     problems = []
     if not core["mode"]:
@@ -392,6 +433,8 @@ def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]
         problems.append("--gap belongs to --split-mode rolling or holdout")
     if core["tag"] and core["desc"]:
         problems.append("--desc and --tag exclude each other: --tag is the whole name")
+    if core["resume"] and "{date}" in core["tag"] + core["desc"]:
+        problems.append("--resume needs the name of the run that it goes on with, and {date} is another one each time")
     if core["resume"] and core["mode"] == "infer":
         problems.append("--resume belongs to --mode train or finetune")
     return problems

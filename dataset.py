@@ -187,7 +187,8 @@ def window_of(config: RunConfig, series: Series) -> dict[str, Any]:
     L is --context-len, or without it the demo's length or that of the shortest row. Labels of whole rows whose lengths
     differ belong to one window each, which begins where its row does: that is what the rows have in common.
     """
-    if config.context_len is not None or config.demo:
+    usual = bool(config.npz) and config.mode == "train" and "context_len" not in config.given  # rows are windows
+    if (config.context_len is not None and not usual) or config.demo:
         return {"context_len": config.context_len or DEMO_CONTEXT, "stride": config.stride}
     shortest, longest = int(series.lengths.min()), int(series.lengths.max())
     if series.labels is None or shortest == longest or "stride" in config.given:

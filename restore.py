@@ -77,6 +77,8 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     if config.mode == "infer":
         taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
     changed = _agreed(config, model.config, taken, where)
+    if config.npz and not config.columns:  # chosen in training: the file may have more features than these
+        changed["columns"] = tuple(model.setting("columns", ()))
     if changed.get("resample") in ("W", "1W") and model.freq:  # such weeks once began on Sunday
         changed["resample"] = model.freq
     return changed
@@ -126,7 +128,7 @@ def task_of(model: Checkpoint) -> Task:
 
 def calibration_of(model: Checkpoint, task: Task) -> dict[str, Any]:
     """What was chosen on validation; the defaults for a run that was stopped before it chose."""
-    return model.calibration or task.choose_thresholds(None, model.outputs)
+    return task.recalibrated(model.calibration or task.choose_thresholds(None, model.outputs), model.outputs)
 
 
 def model_of(model: Checkpoint) -> Model | Forecaster:
@@ -257,7 +259,8 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool) -> bool:
     ------
     CheckpointError : with all that differs; or more epochs cannot go on from where the run ended.
     """
-    config = run_data.config
+    stages = backbone_class(last.model.backbone).stages
+    config = run_data.config.for_part(last.model.part or stages[-1]) if stages else run_data.config
     flags = [*core_flags(), *tasks.flags(config.task)]
     before = _plain({flag.name: flag.default for flag in flags} | tasks.table(config.task, "DEFAULTS") | last.config)
     now = _plain(config.flat())

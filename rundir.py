@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,23 +27,32 @@ from metrics import clean_json
 
 OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
+DATE = "{date}"
 LEAST_DIGITS, MOST_DIGITS = 8, 17  # of a number in a CSV: those of a float32, those of a float64
 LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file systems take
 
 
 def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> str:
-    """`{mode}_{task}_ctx{L}_ch{C}..._{backbone}_seed{S}_split{mode}[_desc]` or the tag, known before the run starts."""
+    """`{mode}_{task}_ctx{L}_ch{C}..._{backbone}_seed{S}_split{mode}[_desc]` or the tag, known before the run starts.
+
+    `{date}` in the tag or the description is the date and time; as the whole tag it follows the usual name.
+    """
     assert config.context_len is not None
-    if config.tag:
-        return _short(_safe(config.tag, "--tag"), "--tag")
+    if config.tag and config.tag != DATE:
+        return _short(_safe(_dated(config.tag), "--tag"), "--tag")
     parts = [config.mode, config.task, f"ctx{config.context_len}", f"ch{channels}", *task_part, config.backbone]
     parts += [config.stage] if config.stage and config.mode == "train" else []
     parts += [] if config.wide else ["nowide"]
     parts += [f"adapt-{_safe(name, '--adapt-modality')}" for name in config.adapt_modality]
     parts += [f"seed{config.seed}", f"split{config.split_mode}"]
     if config.desc:
-        parts.append(_safe(config.desc, "--desc"))
+        parts.append(_safe(_dated(config.desc), "--desc"))
+    parts += [_dated(config.tag)] if config.tag else []
     return _short("_".join(parts), "--desc")
+
+
+def _dated(text: str) -> str:
+    return text.replace(DATE, time.strftime("%Y%m%d_%H%M%S"))
 
 
 def _short(name: str, flag: str) -> str:

@@ -46,7 +46,19 @@ NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
 
 
 # Flags that came after studies were named. At their default they are left out: a study of before them has not changed.
-LATER = ("columns", "na", "thousands", "date_order", "mains_unit", "device_unit", "wide", "calibration")
+LATER = (
+    "columns",
+    "na",
+    "thousands",
+    "date_order",
+    "mains_unit",
+    "device_unit",
+    "wide",
+    "calibration",
+    "stage_args",
+    "tau",
+    "nilm.pos_weight",
+)
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.
 THEN = {"bin_rule": {"auto": "nonzero"}}
@@ -180,13 +192,20 @@ def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:
     """What identifies a study: the settings that the value of a trial depends on, and the space."""
     left_out = {flag.name for flag in core_flags() if flag.group == "Speed" or flag.local or not flag.trains}
     flat = config.flat()
-    later = [flag for flag in (*core_flags(), *tasks.flags(config.task)) if flag.name in LATER]
-    left_out |= {
-        flag.name for flag in later if (tuple(flat[flag.name]) if flag.many else flat[flag.name]) == flag.default
-    }
+    later = [
+        flag
+        for flag in (*core_flags(), *tasks.flags(config.task))
+        if {flag.name, f"{config.task}.{flag.name}"} & {*LATER}
+    ]
+    left_out |= {flag.name for flag in later if _same(flat[flag.name], flag.default)}
     settings = {key: value for key, value in flat.items() if key not in left_out}
     settings |= {name: words.get(settings[name], settings[name]) for name, words in THEN.items() if name in settings}
     return {"space": {name: dimension.plain() for name, dimension in space.items()}, "settings": settings}
+
+
+def _same(kept: Any, default: Any) -> bool:
+    """Whether a setting of `flat()`, which has lists for tuples, is a flag's default."""
+    return bool((tuple(kept) if isinstance(kept, list) else kept) == default)
 
 
 def name_of(config: RunConfig, space: Space) -> str:

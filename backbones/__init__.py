@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from backbones.base import Backbone
 
 __all__ = ["ForecastSpec", "Hyper", "InputSpec", "MemberSpec", "ModelSpec", "backbone_class", "hyper", "names"]
-__all__ += ["HEADS", "KINDS", "TargetSpec", "register", "space"]
+__all__ += ["HEADS", "KINDS", "TargetSpec", "other_names", "register", "space"]
 
 HEADS = ("pool", "step", "forecast")
 KINDS = ("value", "label", "class")  # of TargetSpec
@@ -51,6 +51,12 @@ def register(cls: _Class) -> _Class:
 def hyper(name: str) -> dict[str, dict[str, Any]]:
     """The hyperparameters of backbone `name`: {key: {default, help, and where they apply min, max, choices}}."""
     return _registry.table(name, "HYPER")
+
+
+@cache
+def other_names(name: str) -> dict[str, str]:
+    """{other name: name} of the hyperparameters of backbone `name` that have another, as papers call them."""
+    return {str(row["alias"]): key for key, row in hyper(name).items() if "alias" in row}
 
 
 @cache
@@ -79,7 +85,8 @@ class Hyper(Namespace):
     """
 
     def __init__(self, name: str, given: Mapping[str, Any] | None = None) -> None:
-        given, table = given or {}, hyper(name)
+        other, table = other_names(name), hyper(name)
+        given = {other.get(key, key): value for key, value in (given or {}).items()}
         for key in given:
             if key not in table:
                 known = f"{name} has {', '.join(table) or 'none'}"

@@ -19,13 +19,30 @@ from backbones.layers import position_table
 
 HYPER = {
     "d_model": {"default": 128, "min": 2, "max": 4096, "help": "width, a multiple of heads"},
-    "heads": {"default": 4, "min": 1, "max": 64, "help": "attention heads at each resolution"},
+    "heads": {"default": 4, "min": 1, "max": 64, "alias": "num_heads", "help": "attention heads at each resolution"},
     "depth": {"default": 4, "min": 1, "max": 64, "help": "blocks"},
-    "scale": {"default": 4, "min": 2, "max": 512, "help": "steps that the coarse resolution averages"},
-    "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "on what a block adds"},
+    "scale": {
+        "default": 4,
+        "min": 2,
+        "max": 512,
+        "alias": "scale_factor",
+        "help": "steps that the coarse resolution averages",
+    },
+    "mlp_ratio": {
+        "default": 4.0,
+        "min": 0.25,
+        "max": 64.0,
+        "searched": False,
+        "help": "width of the feed-forward part, in d_model",
+    },
+    "dropout": {"default": 0.1, "min": 0.0, "max": 0.9, "help": "on what a block adds; in the reference inside it"},
+    "variant": {
+        "default": "house",
+        "choices": ["house", "reference"],
+        "searched": False,
+        "help": "the block of this house, or the one that was published (with scale=2, --nilm-features power)",
+    },
 }
-
-WIDEN = 4  # the feed-forward part's hidden width, in widths of the model
 
 
 class Attention(nn.Module):
@@ -44,14 +61,14 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """`x [B, T, d] -> [B, T, d]`."""
 
-    def __init__(self, dim: int, heads: int, scale: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, scale: int, widen: int, dropout: float) -> None:
         super().__init__()
         self.scale = scale
         self.norm = nn.LayerNorm(dim)
         self.fine, self.coarse = Attention(dim, heads), Attention(dim, heads)
         self.fuse = nn.Linear(2 * dim, dim)
         self.norm_fused = nn.LayerNorm(dim)
-        self.widen, self.narrow = nn.Linear(dim, WIDEN * dim), nn.Linear(WIDEN * dim, dim)
+        self.widen, self.narrow = nn.Linear(dim, widen), nn.Linear(widen, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -60,6 +77,55 @@ class Block(nn.Module):
         coarse = self.coarse(averages).repeat_interleave(self.scale, dim=1)[:, : h.shape[1]]
         x = x + self.dropout(self.fuse(torch.cat([self.fine(h), coarse], dim=2)))
         return x + self.dropout(self.narrow(F.gelu(self.widen(self.norm_fused(x)))))
+
+
+class ReferenceAttention(Attention):
+    """The same with dropout on the attention weights, and a map of what the heads found."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__(dim, heads)
+        self.project, self.dropout = nn.Linear(dim, dim), nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each [B, heads, T, width]
+        weights = self.dropout(torch.softmax(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5, dim=3))
+        return self.dropout(self.project((weights @ v).transpose(1, 2).flatten(2)))
+
+
+class ReferenceBlock(nn.Module):
+    """`x [B, T, d] -> [B, T, d]` as it was published.
+
+    Each resolution is normalised by itself. The coarse one averages whole groups of `scale` steps alone: the steps of a
+    rest at the end get the value of the last group, and a window that is shorter than a group gets zeros.
+    """
+
+    def __init__(self, dim: int, heads: int, scale: int, widen: int, dropout: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.norm_fine, self.norm_coarse, self.norm_fused = (nn.LayerNorm(dim) for _ in range(3))
+        self.fine, self.coarse = (ReferenceAttention(dim, heads, dropout) for _ in range(2))
+        self.fuse = nn.Linear(2 * dim, dim)
+        self.widen, self.narrow = nn.Linear(dim, widen), nn.Linear(widen, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        fused = self.fuse(torch.cat([self.fine(self.norm_fine(x)), self._coarse(self.norm_coarse(x))], dim=2))
+        x = x + fused
+        hidden = self.dropout(F.gelu(self.widen(self.norm_fused(x))))
+        return x + self.dropout(self.narrow(hidden))
+
+    def _coarse(self, h: torch.Tensor) -> torch.Tensor:
+        """Attention over averages, repeated for the steps that they stand for: [B, T, d] -> the same."""
+        steps = h.shape[1]
+        if steps < self.scale:
+            return torch.zeros_like(h)
+        averages = F.avg_pool1d(h.transpose(1, 2), self.scale).transpose(1, 2)
+        found = self.coarse(averages).repeat_interleave(self.scale, dim=1)
+        rest = steps - found.shape[1]
+        return torch.cat([found, found[:, -1:].expand(-1, rest, -1)], dim=1) if rest else found
+
+
+BLOCKS: dict[str, type[nn.Module]] = {"house": Block, "reference": ReferenceBlock}
 
 
 @register
@@ -77,7 +143,8 @@ class Multiscale(Backbone):
         check_heads(dim, hyper.heads)
         self.embed = nn.Linear(inputs.channels, dim)
         self.register_buffer("position", position_table(inputs.length, dim), persistent=False)
-        blocks = (Block(dim, hyper.heads, hyper.scale, hyper.dropout) for _ in range(hyper.depth))
+        sizes = (dim, hyper.heads, hyper.scale, max(round(hyper.mlp_ratio * dim), 1), hyper.dropout)
+        blocks = (BLOCKS[hyper.variant](*sizes) for _ in range(hyper.depth))
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(dim)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 import backbones
 from config import Flag, RunConfig, convert, core_flags, refuse, table_flags
 from errors import UsageError, nearest
+from experiments import flag_files
 from experiments.literals import Broken, Dotted, Node, NotYaml, from_python, from_yaml, text_of, words_of
 
 SECTIONS = ("seed", "data", "model", "training")
@@ -56,6 +57,7 @@ TRAINING: dict[str, dict[str, Any]] = {
 }
 CLASSES = {"optimizer_class": "optim", "criterion_class": "nn", "scheduler_class": "optim.lr_scheduler"}
 PARAMS = ("optimizer_params", "scheduler_params")
+OWN = {*CLASSES, *PARAMS, "max_epochs", "seq_len", "label_len", "pred_len"}  # keys that no other file has
 NEEDED = {"training": ("optimizer_class", "criterion_class", *TRAINING)}
 USUAL = {"seed": 42, "data": {}}  # of a file that has only `model` and `training`
 PUBLISHED = "etth1"  # the table of a file that names none
@@ -88,8 +90,15 @@ class Experiment:
         return f"{self.file}:{node.line}"
 
 
-def is_one(path: str) -> bool:
-    """Whether a config file is an experiment: Python, or YAML with an experiment's sections and no flags of a run."""
+def is_one(path: str, given: Iterable[str] = ()) -> bool:
+    """Whether a config file is an experiment: Python, or YAML with an experiment's sections and no flags of a run.
+
+    Parameters
+    ----------
+    path : the file.
+    given : flags of the command line; with --task or --mode a file in sections holds flags, unless it has a key of
+        experiments alone.
+    """
     if path.endswith(".py"):
         return True
     try:
@@ -97,7 +106,11 @@ def is_one(path: str) -> bool:
     except (UsageError, NotYaml):  # told by whoever reads it
         return False
     keys = content.keys() if isinstance(content, dict) else set()
-    return bool(keys & {"data", "training"}) and not keys & {"task", "mode"}
+    if not keys & {"data", "training"} or keys & {"task", "mode"}:
+        return False
+    inner = flag_files.keys_in(content)
+    flags = {"task", "mode"} & set(given) or inner & set(flag_files.OF_A_RUN)
+    return not flags or bool(inner & OWN)
 
 
 def parse(path: str | Path) -> Experiment:
@@ -201,6 +214,7 @@ class _Check:
             self.say(section.value["backbone"].line, f"there is no backbone {backbone!r}", hint)
             return
         flags = {flag.name: flag for flag in table_flags(backbones.hyper(backbone), backbone)}
+        flags |= {other: flags[key] for other, key in backbones.other_names(backbone).items()}
         taken = tuple(name for name in flags if name not in DATA)
         self.known(Node(own, section.line), (*taken, "backbone"), "model")
         before = len(self.problems)

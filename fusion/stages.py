@@ -21,6 +21,7 @@ import checkpoint
 from backbones import ModelSpec, backbone_class, names
 from backbones.model import Forecaster, Model
 from checkpoint import ENCODER as ENCODER_FILE
+from checkpoint import REST as REST_FILE
 from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import RunData
@@ -37,7 +38,6 @@ from trainer import Progress, Trainer
 from windows import Readable, read
 
 log = logging.getLogger("tsrun")
-REST_FILE = "gru_model.pt"
 BLOCK = 1 << 16  # steps encoded at once
 
 
@@ -53,6 +53,10 @@ def stage_of(config: RunConfig, task: Task, argv: Sequence[str]) -> str:
     """
     where, end_to_end = f"--stage {config.stage}", config.stage in ("", "end2end")
     if not backbone_class(config.backbone).stages:
+        if config.stage_args:
+            raise UsageError(
+                f"{config.backbone} has no stages", where="--stage-args", hint="--epochs, --batch-size, --lr"
+            )
         if not end_to_end:
             able = [name for name in names() if backbone_class(name).stages]
             raise UsageError(f"{config.backbone} has no stages; {' and '.join(able)} has", where=where)
@@ -121,19 +125,25 @@ def run(
     (the content of the summary, the learner of the last stage).
     """
     stage, path, spent = run_data.config.stage, folder / "encoder" / ENCODER_FILE, 0.0
+    first, second = backbone_class(run_data.config.backbone).stages or ("", "")
     learner: Learner
     if start is not None or stage in ("", "end2end"):
         learner = whole(run_data, task, split, device, start, on_epoch)
     elif stage == "encoder":
-        learner = EncoderLearner(run_data, task, split, device, on_epoch)
+        learner = EncoderLearner(_for_part(run_data, first), task, split, device, on_epoch)
     else:
         if stage == "gru":
             path = _find_encoder(run_data.config, argv)
         else:
-            spent = _first_of_two(run_data, task, split, device, path, name, argv)
-            log.info("stage 2 of 2: gru")
-        learner = RestLearner(run_data, task, split, device, path, spent=spent, on_epoch=on_epoch)
+            spent = _first_of_two(_for_part(run_data, first), task, split, device, path, name, argv)
+            log.info("stage 2 of 2: %s", second)
+        learner = RestLearner(_for_part(run_data, second), task, split, device, path, spent=spent, on_epoch=on_epoch)
     return learner.run(folder, name, argv), learner
+
+
+def _for_part(run_data: RunData, part: str) -> RunData:
+    """The same data with the settings of one stage."""
+    return replace(run_data, config=run_data.config.for_part(part))
 
 
 def _first_of_two(

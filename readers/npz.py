@@ -54,6 +54,7 @@ class NpzReader(Reader):
             config.npz,
             columns=columns,
             free=config.adapt_modality,
+            partly=bool(config.columns),
             wanted_by="--columns names" if columns is config.columns else BY_MODEL,
             groups=config.groups,
             na=config.na,
@@ -81,6 +82,7 @@ def read_npz(
     *,
     columns: Sequence[str] | None = None,
     free: Sequence[str] = (),
+    partly: bool = False,
     wanted_by: str = BY_MODEL,
     groups: str = "",
     na: Sequence[str] = (),
@@ -96,6 +98,7 @@ def read_npz(
     columns : the channels to read, in the order of a checkpoint; None for all in the order of the file.
     wanted_by : who names `columns`, for the error.
     free : modalities of which all channels of the file are read, whatever `columns` says of them.
+    partly : whether a modality may have more channels than `columns` has of it.
     groups : the array of groups, or a file with a line per recording; "" for the array `groups`, if there is one.
     na : marks of missing values, of which the numbers count.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
@@ -111,7 +114,7 @@ def read_npz(
     (file,) = expand_paths([str(path)], flag="--npz", cap=1)
     with _Archive(file) as archive:
         n, steps = archive.recordings()
-        chosen, spare = _choose(archive, columns, free, wanted_by)
+        chosen, spare = _choose(archive, columns, free, partly, wanted_by)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
         values, filled, notes = _values(archive, chosen, offsets, nan, Dialect(na=tuple(na)).na_numbers)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
@@ -333,7 +336,7 @@ class _Archive:
 
 
 def _choose(
-    archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], wanted_by: str
+    archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], partly: bool, wanted_by: str
 ) -> tuple[list[_Modality], list[str]]:
     """The modalities and channels to read, and a note on what the file has beyond those of a model."""
     every = {}
@@ -356,6 +359,8 @@ def _choose(
         every[name] if name in free else _pick(every[name], features, archive.path, wanted_by)
         for name, features in wanted.items()
     ]
+    if wanted_by == BY_MODEL and not partly:
+        _refuse_more(chosen, [every[found.name] for found in chosen], archive.path)
     spare = [channel for found in every.values() if found.name not in wanted for channel in found.channels]
     for found in chosen:
         spare += [name for name in every[found.name].channels if name not in found.channels]
@@ -370,13 +375,26 @@ def _pick(found: _Modality, wanted: Sequence[str], path: Path, wanted_by: str) -
     hint = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
     if absent:
         what = f"has {len(at)} features and lacks {abridge(absent)} of the {len(wanted)} that {wanted_by}"
-        raise DataError(what, where=f"{path}:{found.name}", hint=nearest(absent[0], at) or hint)
+        close = nearest(absent[0], at)
+        raise DataError(what, where=f"{path}:{found.name}", hint=f"{close} {hint}" if close else hint)
     counted = list(map(str, range(len(at))))
     first = list(wanted) == counted[: len(wanted)] and len(wanted) < len(at)
     if list(found.features) == counted and first and wanted_by == BY_MODEL:
         what = f"has {len(at)} features without names, and the model was trained on {len(wanted)}: which, is not known"
         raise DataError(what, where=f"{path}:{found.name}", hint=hint)
     return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
+
+
+def _refuse_more(chosen: Sequence[_Modality], there: Sequence[_Modality], path: Path) -> None:
+    """DataError where a modality has more features than the model knows: another sensor, or a part of this one?"""
+    for mine, every in zip(chosen, there, strict=True):
+        strange = [name for name in every.channels if name not in mine.channels]
+        if strange:
+            what = f"has {len(every.features)} features, and the model was trained on {len(mine.features)}"
+            hint = (
+                f"--mode finetune --adapt-modality {mine.name} adapts the model to them, --columns reads its own alone"
+            )
+            raise DataError(f"{what}: it does not know {abridge(strange)}", where=f"{path}:{mine.name}", hint=hint)
 
 
 def _fill(

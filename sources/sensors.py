@@ -8,6 +8,7 @@ activity (each confuses some with others), the position shows the zone, and the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,22 @@ STRAY = 0.25  # share of activities that happen in any zone
 MISTAKEN = 2.0  # share of steps, in units of the noise, at which a sensor takes an activity or zone for another
 MOST_SHIFT = 2  # steps by which a sensor may be late or early
 JOINTS, POSTURES = 17, 4
+SIZES = {"visual": len(OBJECTS), "audio": len(SOUNDS), "pose": 3 * JOINTS, "spatial": len(ZONES), "time": 10}
 
 
 def recordings(
-    samples_per_scenario: int = 200, noise: float = 0.1, seed: int = 7, objects: int = len(OBJECTS)
+    samples_per_scenario: int = 200, noise: float = 0.1, seed: int = 7, sizes: Mapping[str, int] | None = None
 ) -> dict[str, np.ndarray]:
-    """The arrays of an .npz (readers/npz.py): `visual` [N, 30, objects], `audio` [N, 30, 17], `pose` [N, 30, 51],
+    """The arrays of an .npz (readers/npz.py): `visual` [N, 30, 14], `audio` [N, 30, 17], `pose` [N, 30, 51],
     `spatial` [N, 30, 7], `time` [N, 30, 10], `labels` [N, 7], their names, and `scenario` [N].
 
     N = 10 * samples_per_scenario. `noise` is the deviation of what every sensor adds to its readings in [0, 1], and how
     often it is mistaken. Seen objects change in confidence and go missing, and each sensor is shifted in time.
+    `sizes` {modality: features} are others than these: fewer are the first of them; a camera recognises six more
+    objects; what is more shows nothing but noise.
     """
+    sizes = {**SIZES, **(sizes or {})}
+    objects = min(sizes["visual"], len(OBJECTS) + len(MORE_OBJECTS))
     random = np.random.default_rng(seed)
     scenario = np.repeat(np.arange(len(SCENARIOS)), samples_per_scenario)
     activity, zone, labels = _scripts(random, scenario)
@@ -80,8 +86,22 @@ def recordings(
     clock = ["hour_sin", "hour_cos", "weekend", *(f"day{day}" for day in range(7))]
     known = {"visual": names, "audio": SOUNDS, "pose": axes, "spatial": ZONES, "time": clock, "labels": ZONES}
     arrays |= {"time": _clock(random, scenario), "labels": labels.astype(np.float32)}
-    arrays |= {f"{name}_names": np.array(words) for name, words in known.items()}
+    words = {name: tuple(each) for name, each in known.items()}
+    for name, size in sizes.items():
+        arrays[name], words[name] = _sized(arrays[name], words[name], size, noise, (seed, list(SIZES).index(name)))
+    arrays |= {f"{name}_names": np.array(each) for name, each in words.items()}
     return arrays | {"scenario": np.array(list(SCENARIOS))[scenario]}
+
+
+def _sized(
+    values: np.ndarray, words: tuple[str, ...], size: int, noise: float, seed: tuple[int, int]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Values [N, T, d] and their names cut to `size` features, or with noise as the ones that are more."""
+    more = size - len(words)
+    if more <= 0:
+        return values[..., :size], words[:size]
+    extra = np.random.default_rng(seed).normal(0, noise, (*values.shape[:2], more)).astype(np.float32)
+    return np.concatenate([values, extra], axis=2), (*words, *(f"noise{k}" for k in range(more)))
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

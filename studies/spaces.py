@@ -88,10 +88,10 @@ def space_of(config: RunConfig, closed_form: bool, path: str = "") -> Space:
 def _by_rule(config: RunConfig, closed_form: bool) -> Space:
     """Ranges around the defaults of the backbone's arguments and around the run's own flags of training."""
     hyper = table_flags(backbones.hyper(config.backbone), group=config.backbone)
-    found = [_around(f"model_args.{flag.name}", flag, flag.default) for flag in hyper]
+    found = [_around(f"model_args.{flag.name}", flag, flag.default) for flag in hyper if flag.searched]
     if not closed_form:
         found += [_around(flag.name, flag, vars(config)[flag.name]) for flag in core_flags() if flag.name in TUNED]
-        own = [flag for flag in tasks.flags(config.task) if flag.group == TRAINING]
+        own = [flag for flag in tasks.flags(config.task) if flag.group == TRAINING and flag.searched]
         found += [_around(flag.name, flag, config.options[flag.name]) for flag in own]
     return {dimension.name: dimension for dimension in found if dimension is not None}
 
@@ -126,7 +126,7 @@ def _changed(space: Space, content: Mapping[str, Any], config: RunConfig, where:
     """`space` changed by a file: a list or a range replaces a dimension, a single value fixes it."""
     changed = {} if content.get(ONLY) else dict(space)
     known, problems = _known(config), []
-    for name, body in content.items():
+    for name, body in ((_named(key, config), value) for key, value in content.items()):
         try:
             if name == ONLY:
                 convert(Flag(ONLY, bool, False, "", ""), body)
@@ -145,6 +145,12 @@ def _known(config: RunConfig) -> dict[str, Flag]:
     arguments = table_flags(backbones.hyper(config.backbone), group=TRAINING)
     known = {flag.name: flag for flag in (*core_flags(), *tasks.flags(config.task))}
     return known | {f"model_args.{flag.name}": flag for flag in arguments}
+
+
+def _named(name: str, config: RunConfig) -> str:
+    """The name of a dimension, where it may be given by the other name of a hyperparameter."""
+    head, dot, key = name.partition(".")
+    return f"{head}{dot}{backbones.other_names(config.backbone).get(key, key)}" if head == "model_args" else name
 
 
 def _flag_of(name: str, known: Mapping[str, Flag]) -> Flag | None:

@@ -376,6 +376,10 @@ class Task(ABC):
         Plain values and tensors by name; lists have one value for each of the K outputs.
         """
 
+    def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        """What a checkpoint chose for its K outputs `names`, with what this run's flags say otherwise."""
+        return dict(calibration)
+
     @abstractmethod
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext

@@ -229,7 +229,8 @@ SOURCES = [ROOT / path for path in python_files(ROOT, ("tests", "artifacts"))]
 
 def options_in(path):
     """The options that a file gives to `add_argument`."""
-    return set(re.findall(r'[(]\s*"(--[a-z-]+)",\s', path.read_text(encoding="utf-8")))
+    listed = re.findall(r'[(]\s*((?:"--[a-z-]+",\s)+)', path.read_text(encoding="utf-8"))
+    return {name for names in listed for name in re.findall(r"--[a-z-]+", names)}
 
 
 def texts_in(path):

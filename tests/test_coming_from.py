@@ -22,8 +22,12 @@ from tools import report, synth
 
 from .conftest import ROOT
 from .runs import go, lay, standing_in
+from .test_layouts import ITEMS, deddiag
+from .test_nilm import lay_house
 
+TINY = "--epochs 1 --model-args hidden=4 --reference off"
 PAGE = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+Shorter = dict[str, str]  # what makes a command small, by its mode, or by its script
 TOOLS: dict[str, Callable[[list[str]], int]] = {
     "tools/report.py": report.main,
     "tools/synth.py": synth.main,
@@ -52,15 +56,17 @@ def tables() -> dict[str, list[Line]]:
     return found
 
 
-def typed(folder: Path, command: str, shorter: str) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of a command in this process; `shorter` makes a run small."""
+def typed(folder: Path, command: str, shorter: Shorter) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command in this process, with the words of `shorter` for its kind at the end."""
     if command.startswith("from "):
         with standing_in(folder):
             exec(command, {})
         return 0, "", ""
     _, script, *words = shlex.split(command)
+    mode = words[1 + words.index("--mode")] if "--mode" in words else script
+    words += shorter.get(mode, "").split()
     if script == "run.py":
-        done = go(folder, *map(shlex.quote, [*words, *shorter.split()]))
+        done = go(folder, *map(shlex.quote, words))
         return done.code, done.out, done.err
     out, err = io.StringIO(), io.StringIO()
     with standing_in(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -83,13 +89,16 @@ def check_where(folder: Path, run: Path, where: str) -> None:
                 value = value[part]
 
 
-def classifier(folder: Path) -> str:
+def classifier(folder: Path) -> Shorter:
     values = demand(24, 40, 4, seed=3)
     lay(folder, **{f"LP{k + 1}a": values[k] for k in range(4)})
-    return "--epochs 1 --compile off --model-args size=tiny layers=1 --reference off"
+    return {
+        "train": "--epochs 1 --compile off --model-args size=tiny layers=1 --reference off",
+        "finetune": "--epochs 1",
+    }
 
 
-def informer(folder: Path) -> str:
+def informer(folder: Path) -> Shorter:
     """A file of a small model, and a table of the size of ETTh1 with a checksum of its own."""
     training = {"optimizer_class": "optim.Adam", "criterion_class": "nn.MSELoss", "max_epochs": 1, "patience": 3}
     model = {"backbone": "dlinear"}
@@ -101,12 +110,38 @@ def informer(folder: Path) -> str:
     path = folder / "data" / "ett" / "ETTh1.csv"
     path.parent.mkdir(parents=True)
     path.write_text("date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n" + "\n".join(lines) + "\n")
-    return ""
+    return {}
 
 
-PREPARED: dict[str, Callable[[Path], str]] = {
+def sensors(folder: Path) -> Shorter:
+    few = "--epochs 2 --model-args width=8 heads=2 context=12 hidden=6 --reference off"
+    return {"train": few, "finetune": "--epochs 1 --reference off", "tools/synth.py": "--samples-per-scenario 8"}
+
+
+def states(folder: Path) -> Shorter:
+    """A house of two devices, the config file as the page has it, and a dump of DEDDIAG."""
+    frame = lay_house(folder).rename(columns={"light": "lamp"})
+    frame.to_csv(folder / "house.csv", index=False)
+    (folder / "config.yaml").write_text(
+        re.search(r"sections:\n\n((?:    .*\n)+)", PAGE)[1].replace("\n    ", "\n").lstrip()
+    )
+    on = [(at, 90 * (at // 60 % 2)) for at in range(0, 20_000, 60)]
+    (folder / "dumps").mkdir()
+    deddiag(folder / "dumps", {59: [(at, watts + 40) for at, watts in on], 35: on}, ITEMS[:2])
+    return {"run.py": TINY, "train": TINY}
+
+
+def watts(folder: Path) -> Shorter:
+    few = "--epochs 1 --model-args variant=reference d_model=8 heads=2 depth=1 --reference off"
+    return {"train": few, "tools/synth.py": "--samples 20"}
+
+
+PREPARED: dict[str, Callable[[Path], Shorter]] = {
     "The attention classifier": classifier,
+    "The meter's states (GRU, DEDDIAG)": states,
+    "The meter's watts (multi-scale attention)": watts,
     "Informer and the agent": informer,
+    "The sensors' encoder and GRU": sensors,
 }
 
 
@@ -128,8 +163,7 @@ def test_every_line_runs_and_leaves_what_it_says(system: str, tmp_path: Path) ->
     run = tmp_path
     for line in tables()[system]:
         for command in line.commands:
-            training = "--mode train" in command or "--config" in command
-            code, out, err = typed(tmp_path, command, shorter if training else "")
+            code, out, err = typed(tmp_path, command, shorter)
             assert code == 0, f"{command}\n{err}"
             run = tmp_path / out.strip().splitlines()[-1] if "run.py" in command else run
         for where in line.where:

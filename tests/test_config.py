@@ -32,6 +32,8 @@ def flag(kind=float, **more):
         (flag(float, many=2), ["0", "125"], (0.0, 125.0)),
         (flag(dict, many="+"), ["d-model=8", "x="], {"d_model": "8", "x": ""}),
         (flag(dict, many="+"), {"d_model": 8}, {"d_model": 8}),
+        (flag(dict, many="+", by_name=True), ["Washing-Machine 2=8"], {"Washing-Machine 2": "8"}),
+        (flag(dict, many="+", by_name=True), "0.4", {"": "0.4"}),
         (flag(int), None, None),
     ],
 )

@@ -47,13 +47,13 @@ LONG = {
 
 
 def words(task: str, kind: str) -> list[str]:
-    more = ["--resample", "10s"] if task == "nilm" and kind != "demo" else []
+    more = ["--resample", "10s"] if task == "nilm" and kind not in ("demo", "npz") else []
     place = LONG.get(task, LONG[""]) if kind == "long" else PLACES[kind]
     return ["--mode", "train", "--task", task, "--context-len", "4", *place.split(), *more]
 
 
 def kinds_of(task: str) -> list[str]:
-    own = ("demo", "tables", "layout", "long")
+    own = ("demo", "tables", "layout", "long", "npz")
     return [kind for kind in KINDS if (kind in own if task == "nilm" else kind not in ("tables", "layout"))]
 
 

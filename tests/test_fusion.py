@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import checkpoint
 import finetune
@@ -356,6 +358,128 @@ def test_plain_channels_have_no_modality_to_adapt(tmp_path):
     folder = good(tmp_path, f"--mode train {demo} --backbone linear")
     done = go(tmp_path, f"--mode finetune {demo} --ckpt {folder} --adapt-modality light")
     assert done.code == 2 and "was trained on plain channels, by linear: it has no modalities" in done.err
+
+
+# ---- a stage with settings of its own
+
+
+def test_each_stage_may_have_its_own_epochs_batches_and_rate(home):
+    words = "--stage all encoder.epochs=2 gru.epochs=4 encoder.batch=8 gru.learning_rate=0.02"
+    folder = good(home, TRAIN, QUIET, words)
+    lines = {part: preds_of(folder / part / "history.csv") for part in ("encoder", ".")}
+    assert [len(lines[part]) for part in lines] == [2, 4]
+    found = {part: checkpoint.read(folder / part / "model.pt")["config"] for part in lines}
+    assert [(found[p]["epochs"], found[p]["batch_size"], found[p]["lr"]) for p in lines] == [
+        (2, 8, 0.01),
+        (4, 16, 0.02),
+    ]
+    again = good(home, TRAIN, QUIET, words, "--resume")  # finished: nothing differs from what it was
+    assert again == folder and len(preds_of(folder / "history.csv")) == 4
+    with (folder / "config.yaml").open() as file:
+        kept = yaml.safe_load(file)
+    wanted = {"encoder.epochs": 2, "gru.epochs": 4, "encoder.batch_size": 8, "gru.lr": 0.02}
+    assert kept["stage_args"] == wanted and kept["stage"] == "all"
+    same = good(home, f"--config {folder / 'config.yaml'} --overwrite --out again")
+    assert len(preds_of(same / "encoder" / "history.csv")) == 2
+
+
+def preds_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--stage all encodr.epochs=3", "did you mean encoder.epochs?"),
+        ("--stage all encoder.width=3", "--stage-args encoder.width: --stage all takes encoder.epochs"),
+        ("--stage encoder gru.epochs=3", "--stage-args gru.epochs: --stage encoder takes encoder.epochs"),
+        ("--stage end2end encoder.epochs=3", "--stage-args encoder.epochs"),
+        ("--stage-args gru.epochs=0", "--stage-args gru.epochs must be 1 or more, got 0"),
+        ("--backbone gru --model-args hidden=4 --stage-args gru.epochs=2", "gru has no stages"),
+        ("--stage all encoder", "--stage takes one value"),
+    ],
+)
+def test_what_a_stage_may_not_have(home, words, text):
+    done = go(home, TRAIN.replace(SMALL, "") if "--backbone gru" in words else TRAIN, QUIET, words)
+    assert done.code == 2 and text in done.err
+
+
+def test_a_run_interrupted_between_its_stages_goes_on_with_their_settings(home, monkeypatch):
+    from fusion.stages import EncoderLearner
+    from learner import Learner
+
+    words = f"{TRAIN} {QUIET} --stage all encoder.epochs=2 gru.epochs=3"
+    run = Learner.run
+
+    def stop(self, *args):
+        if not isinstance(self, EncoderLearner):
+            raise KeyboardInterrupt
+        return run(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "run", stop)
+        assert go(home, words).code == 130
+    folder = good(home, words, "--resume")
+    assert [len(preds_of(folder / part / "history.csv")) for part in ("encoder", ".")] == [2, 3]
+
+
+# ---- the parts as checkpoints
+
+
+def test_the_files_of_the_stages_are_taken_where_a_checkpoint_is(home):
+    folder = good(home, TRAIN, QUIET)
+    found = {}
+    for name in ("gru_model.pt", "model.pt.best", "encoder/attention_encoder.pt", "encoder/model.pt.best"):
+        again = good(home, f"--mode infer --npz raw.npz --ckpt {folder / name} --no-plots --overwrite")
+        found[name] = strict(again / "metrics.json")["accuracy"]
+    assert found["gru_model.pt"] == found["model.pt.best"]
+    assert found["encoder/attention_encoder.pt"] == found["encoder/model.pt.best"]
+    tuned = good(home, f"--mode finetune --npz raw.npz --ckpt {folder / 'gru_model.pt'} {QUIET} --epochs 1")
+    assert (tuned / "model.pt.best").is_file()
+    (home / "alone").mkdir()
+    (home / "alone" / "gru_model.pt").write_bytes((folder / "gru_model.pt").read_bytes())
+    done = go(home, "--mode infer --task classify --npz raw.npz --ckpt alone/gru_model.pt")
+    assert done.code == 4 and "holds a part of a model" in done.err and "model.pt.best" in done.err
+
+
+# ---- a sensor with another number of features
+
+
+@pytest.mark.parametrize("light", [2, 4])
+@pytest.mark.parametrize("mode", ["infer", "finetune"])
+@pytest.mark.parametrize("named", [True, False])
+def test_another_number_of_features_is_an_error_that_names_adapt_modality(home, trained_once, light, mode, named):
+    made = recordings(light=3)
+    if light == 4:
+        made["light"] = np.concatenate([made["light"], made["light"][..., :1]], axis=2)
+        made["light_names"] = np.array(["window", "door", "lamp", "candle"])
+    else:
+        made["light"], made["light_names"] = made["light"][..., :2], made["light_names"][:2]
+    if not named:
+        del made["light_names"]
+    np.savez(home / "other.npz", **made)
+    more = QUIET + " --epochs 1" if mode == "finetune" else ""
+    done = go(home, f"--mode {mode} --npz other.npz --ckpt {trained_once[named]} {more}")
+    assert done.code == 3 and "--adapt-modality light" in done.err and f"has {light} features" in done.err
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """A run on features with names, and one on features without: {named: its folder}."""
+    folder, found = tmp_path_factory.mktemp("trained"), {}
+    for named in (True, False):
+        made = recordings()
+        np.savez(folder / "raw.npz", **(made if named else {k: v for k, v in made.items() if k != "light_names"}))
+        found[named] = good(folder, TRAIN.replace("--epochs 3", "--epochs 1"), QUIET, f"--desc {named}")
+    return found
+
+
+def test_features_that_training_left_out_by_columns_stay_left_out(home):
+    words = TRAIN.replace("fusion_gru " + SMALL, "gru --model-args hidden=4")
+    folder = good(home, words, QUIET, "--columns light.lamp sound.low sound.high")
+    again = good(home, f"--mode infer --npz raw.npz --ckpt {folder} --no-plots")
+    assert strict(again / "metrics.json")["channels"] == 3
 
 
 # ---- classes

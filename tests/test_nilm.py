@@ -64,7 +64,7 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline
     assert folder.name == "train_nilm_ctx60_ch3_both_tcn_seed777_splitholdout"
     names = {"config.yaml", "energy.png", "history.csv", "kpis.json", "learning_curve.png", "manifest.json", "model.pt"}
     names |= {"model.pt.best", "normalizer.json", "per_device_metrics.csv", "summary.json", "summary.png"}
-    assert {p.name for p in folder.iterdir()} == names | {"timeline.csv", "timelines.png"}
+    assert {p.name for p in folder.iterdir()} == names | {"timeline.csv", "timelines.png", "window.png"}
     lines, kpis = rows(folder / "timeline.csv"), strict(folder / "kpis.json")
     content = strict(folder / "summary.json")
     for name, found in kpis["devices"].items():
@@ -84,6 +84,46 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline
     assert scale["channels"][:2] == ["mains", "mains change"] and len(scale["mean"]) == 6
     device = rows(folder / "per_device_metrics.csv")
     assert [line["device"] for line in device] == ["kettle", "lamp"]
+
+
+def test_thresholds_and_rules_stand_in_the_figures_and_a_default_is_told(tmp_path):
+    lay_house(tmp_path)
+    done = go(tmp_path, QUICK, "--csv house.csv --on-w 30 kettle=500 --min-on lamp=20 --tau lamp=0.4")
+    assert done.code == 0, done.err
+    kpis, table = strict(done.directory / "kpis.json")["devices"], rows(done.directory / "per_device_metrics.csv")
+    assert [kpis[name]["on_w"] for name in ("kettle", "lamp")] == [500, 30] and kpis["lamp"]["min_on"] == 20
+    assert (kpis["lamp"]["tau"], kpis["lamp"]["tau_from"]) == (0.4, "given")
+    why = kpis["kettle"]["tau_from"]
+    assert why.startswith("default: validation holds") and table[0]["tau_from"] == why and table[0]["on_w"] == "500.0"
+    assert f"the tau of kettle is 0.5 by {why}; --tau kettle=best takes" in done.err and "tau of lamp" not in done.err
+    best = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv house.csv --no-plots --tau best")
+    found = strict(best.directory / "kpis.json")["devices"]
+    assert found["kettle"]["tau_from"] == "best F1 on validation" and found["kettle"]["tau"] != 0.5
+    again = go(tmp_path, QUICK, "--csv house.csv --tau best --desc best")
+    content = strict(again.directory / "summary.json")["calibration"]
+    assert content["tau"] == content["best"] and content["not_chosen"] == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "weights"), [("sqrt", [3, 2]), ("global", [9, 4]), ("none", [1, 1]), (2.5, [2.5, 2.5])]
+)
+def test_the_weight_of_the_on_state(asked, weights):
+    from tasks.nilm.loss import weight_of
+
+    assert weight_of(torch.tensor([9.0, 4.0]), asked).tolist() == weights
+
+
+def test_the_plain_ratio_is_off_to_on_and_stands_in_the_name(tmp_path):
+    frame = lay_house(tmp_path)
+    folder = good(
+        tmp_path, QUICK, "--csv house.csv --pos-weight global --split-sizes 1800,300,300 --min-on 0 --min-off 0"
+    )
+    assert folder.name == "train_nilm_ctx60_ch3_both_pwglobal_tcn_seed777_splitholdout"
+    on = frame["kettle"][:1800] > 0
+    ratio = checkpoint.read(folder / "model.pt")["fitted"]["pos_weight"][0]
+    assert ratio == pytest.approx((~on).sum() / on.sum(), rel=0.05)  # windows may leave out some steps at the end
+    done = go(tmp_path, QUICK, "--csv house.csv --nilm-target power --pos-weight global")
+    assert done.code == 2 and "learns watts alone" in done.err
 
 
 @pytest.mark.slow
@@ -149,7 +189,7 @@ def test_a_meter_alone_is_told_apart_and_not_scored(tmp_path):
     assert len(told) == 2400 and "kettle true on" not in told[0]
     assert np.allclose(column(told, "kettle p"), column(rows(both / "timeline.csv"), "kettle p"), atol=1e-4)
     assert "unscored" in strict(alone / "summary.json") and not (alone / "kpis.json").exists()
-    assert {p.name for p in alone.glob("*.png")} == {"timelines.png", "energy.png"}
+    assert {p.name for p in alone.glob("*.png")} == {"timelines.png", "energy.png", "window.png"}
     assert strict(both / "summary.json")["steps"] == 2400
 
 

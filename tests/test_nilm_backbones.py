@@ -281,7 +281,7 @@ def attention_loop(x: np.ndarray, weight: np.ndarray, heads: int) -> np.ndarray:
 def test_multiscale_block_equals_a_plain_loop(length, scale):
     dim, heads = 8, 2
     torch.manual_seed(0)
-    block = multiscale.Block(dim, heads, scale, dropout=0.5).double().eval()
+    block = multiscale.Block(dim, heads, scale, 4 * dim, dropout=0.5).double().eval()
     x = torch.randn(1, length, dim, dtype=torch.float64)
     weights = {key: value.numpy() for key, value in block.state_dict().items()}
 

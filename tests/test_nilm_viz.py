@@ -161,3 +161,15 @@ def test_the_busy_stretch_has_most_devices_running() -> None:
     found = viz.busy_stretch(on, 160)
     assert found.stop - found.start == 160 and found.start <= 700 and found.stop >= 760
     assert viz.busy_stretch(on, 5000) == slice(0, 1000)
+
+
+def test_a_window_has_mains_truth_and_prediction_in_one_axes() -> None:
+    times = np.datetime64("2024-01-01T00:00:00", "ns") + np.arange(50) * np.timedelta64(8, "s")
+    mains, truth = np.linspace(100, 900, 50), np.where(np.arange(50) > 20, 800.0, 0.0)
+    figure = viz.window_figure(times, mains, "kettle", truth, truth * 0.9, "run (test)")
+    (ax,) = figure.axes
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.lines}
+    assert list(lines) == ["mains", "kettle, truth", "kettle, prediction"]
+    assert np.array_equal(lines["kettle, truth"], truth) and np.array_equal(lines["mains"], mains)
+    assert ax.get_title(loc="left") == "run (test)" and ax.get_ylabel() == "W"
+    assert len(viz.window_figure(times, mains, "kettle", None, truth).axes[0].lines) == 2

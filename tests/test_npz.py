@@ -76,7 +76,7 @@ def test_groups_may_be_any_array_with_a_value_a_recording(file):
 
 def test_a_checkpoint_finds_its_channels_by_name_in_any_order(file):
     path = file(visual_names=np.array(["cup", "pan", "book"]))
-    found = read(path, columns=["audio.1", "visual.book", "visual.cup"])
+    found = read(path, columns=["audio.1", "visual.book", "visual.cup"], partly=True)
     assert found.channels == ("audio.1", "visual.book", "visual.cup") and found.modalities == (
         ("audio", 1),
         ("visual", 2),
@@ -91,12 +91,18 @@ def test_a_modality_that_the_model_wants_and_the_file_lacks(file):
     assert "lacks visal, which the model was trained on" in text and "did you mean visual?" in text
     text = refused(file(), columns=["visual.0", "visual.cup"])
     assert "has 3 features and lacks cup" in text and "--adapt-modality visual" in text
+    near = refused(file(visual_names=np.array(["cups", "pan", "book"])), columns=["visual.cup"])
+    assert "did you mean cups?" in near and "--adapt-modality visual" in near
     assert read(file(), columns=["visual.cup"], free=["visual"]).channels == ("visual.0", "visual.1", "visual.2")
 
 
 def test_features_that_the_model_does_not_know_are_told_and_never_cut_off(file):
     names = np.array(["cup", "pan", "book"])
-    (note,) = [note for note in read(file(visual_names=names), columns=["visual.pan"]).notes if "left out" in note]
+    text = refused(file(visual_names=names), columns=["visual.pan"])
+    assert "has 3 features, and the model was trained on 1: it does not know visual.cup, visual.book" in text
+    assert "--adapt-modality visual" in text
+    chosen = read(file(visual_names=names), columns=["visual.pan"], partly=True)
+    (note,) = [note for note in chosen.notes if "left out" in note]
     assert note.startswith("warning:") and note.endswith("audio.0, audio.1, visual.cup and 1 more")
     text = refused(file(), columns=["visual.0", "visual.1"])
     assert "has 3 features without names, and the model was trained on 2" in text and "--adapt-modality visual" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -25,6 +26,15 @@ def name_of(**settings):
 def test_the_name_can_be_known_beforehand():
     assert name_of() == "train_classify_ctx31_ch31_alpha0.50_pwglobal_llm_ts_seed777_splitgroup"
     assert name_of(desc="v2", backbone="gru", seed=1, split_mode="rolling").endswith("_gru_seed1_splitrolling_v2")
+
+
+def test_the_date_stands_in_a_name_where_it_is_asked_for():
+    usual, when = name_of(), r"2\d{3}[01]\d[0-3]\d_[0-2]\d[0-5]\d[0-5]\d"
+    assert re.fullmatch(rf"{usual}_{when}", name_of(tag="{date}"))
+    assert re.fullmatch(rf"mine_{when}", name_of(tag="mine_{date}"))
+    assert re.fullmatch(rf"{usual}_v2-{when}", name_of(desc="v2-{date}"))
+    with pytest.raises(UsageError, match="cannot be part of a directory's name"):
+        name_of(tag="{dat}")
 
 
 @pytest.mark.parametrize("desc", ["../../x", "a/b", "..", ".hidden", "a b", "x\n", "a\\b", "$(rm)"])

@@ -47,7 +47,7 @@ def test_labels_are_what_the_script_soiled_and_did_not_clean():
 
 
 def test_a_camera_that_knows_more_keeps_its_names(made):
-    more = sensors.recordings(5, 0.1, seed=3, objects=20)
+    more = sensors.recordings(5, 0.1, seed=3, sizes={"visual": 20})
     assert more["visual"].shape == (50, 30, 20)
     assert list(more["visual_names"][:14]) == list(made["visual_names"])
 
@@ -67,7 +67,26 @@ def test_the_command_writes_a_file_that_a_run_reads(tmp_path, capsys):
     assert np.array_equal(found.values[:14].reshape(14, 20, 30).transpose(1, 2, 0), want["visual"])
 
 
-@pytest.mark.parametrize("words", [["senors"], ["sensors", "--objects", "21"], ["sensors", "--noise", "-1"]])
+def test_every_modality_has_the_size_that_is_asked_for(tmp_path):
+    """Fewer features are the first ones, and more are noise."""
+    sizes = {"visual": 23, "audio": 5, "pose": 60, "spatial": 7, "time": 2}
+    other = sensors.recordings(5, 0.1, seed=3, sizes=sizes)
+    assert {name: other[name].shape for name in sizes} == {name: (50, 30, size) for name, size in sizes.items()}
+    assert all(len(other[f"{name}_names"]) == size for name, size in sizes.items())
+    assert list(other["visual_names"][19:]) == ["shoe", "noise0", "noise1", "noise2"]
+    usual = sensors.recordings(5, 0.1, seed=3)
+    smaller = sensors.recordings(5, 0.1, seed=3, sizes={"audio": 5, "time": 2, "spatial": 9})
+    assert np.array_equal(smaller["time"], usual["time"][..., :2]) and np.array_equal(smaller["pose"], usual["pose"])
+    assert np.array_equal(smaller["spatial"][..., :7], usual["spatial"])
+    noise = other["pose"][..., 51:]
+    assert abs(noise.std() - 0.1) < 0.01 and abs(noise.mean()) < 0.01
+    out = tmp_path / "raw.npz"
+    words = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
+    assert synth.main(["sensors", "--out", str(out), "--samples-per-scenario", "2", *words]) == 0
+    assert dict(read_npz(out, nan="error").modalities) == sizes
+
+
+@pytest.mark.parametrize("words", [["senors"], ["sensors", "--objects", "0"], ["sensors", "--noise", "-1"]])
 def test_bad_words_exit_with_2(words, capsys):
     assert synth.main(words) == 2 and "error: argument" in capsys.readouterr().err
 

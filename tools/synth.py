@@ -1,10 +1,12 @@
-"""Synthetic data by name: `python tools/synth.py sensors --out data/raw_features.npz`; see sources/sensors.py.
+"""Synthetic data by name, for `--npz`; see sources/sensors.py and sources/pulses.py.
 
     python tools/synth.py sensors --samples-per-scenario 200 --noise 0.1
-    python tools/synth.py sensors --objects 20 --seed 8 --out data/new_camera.npz
+    python tools/synth.py sensors --visual 20 --audio 32 --pose 33 --spatial 4 --time 10 --seed 8 --out data/new.npz
+    python tools/synth.py appliances --samples 1000 --steps 480 --seed 7
 
-Recordings of a home robot in ten scenarios. The same seed writes the same numbers. `--objects 20` is a camera that
-recognises six more kinds of objects, for `--adapt-modality visual`.
+`sensors`: recordings of a home robot in ten scenarios. `--visual 20` is a camera that recognises six more kinds of
+objects, for `--adapt-modality visual`; every modality's number of features can be set. `appliances`: windows of a
+meter and one appliance in it, as an .npz and as a CSV of the same name. The same seed writes the same numbers.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/synth.py` finds our modules
 
 from cli import Parser, numeric
-from errors import ResourceError
+from errors import ResourceError, UsageError
 from run import guarded
-from sources import sensors
+from sources import pulses, sensors
+
+PLACES = {"sensors": "data/raw_features.npz", "appliances": "data/appliances.npz"}
+OF_SENSORS = ("samples_per_scenario", "noise", *sensors.SIZES)
+OF_APPLIANCES = ("samples", "steps")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,32 +34,62 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(args: argparse.Namespace) -> None:
-    arrays = sensors.recordings(args.samples_per_scenario, args.noise, args.seed, args.objects)
+    strange = OF_APPLIANCES if args.kind == "sensors" else OF_SENSORS
+    wrong = [f"--{name.replace('_', '-')}" for name in strange if getattr(args, name) is not None]
+    if wrong:
+        other = "appliances" if args.kind == "sensors" else "sensors"
+        raise UsageError(f"{', '.join(wrong)} {'belongs' if len(wrong) == 1 else 'belong'} to {other}")
+    out = Path(args.out or PLACES[args.kind])
     try:
-        sensors.write(Path(args.out), arrays)
+        (_sensors if args.kind == "sensors" else _appliances)(args, out)
     except OSError as error:
-        raise ResourceError(f"cannot be written: {error.strerror}", where=f"--out {args.out}") from None
+        raise ResourceError(f"cannot be written: {error.strerror}", where=f"--out {out}") from None
+
+
+def _sensors(args: argparse.Namespace, out: Path) -> None:
+    sizes = {name: getattr(args, name) or size for name, size in sensors.SIZES.items()}
+    noise = 0.1 if args.noise is None else args.noise
+    arrays = sensors.recordings(args.samples_per_scenario or 200, noise, args.seed, sizes)
+    sensors.write(out, arrays)
     shapes = ", ".join(f"{name} {values.shape}" for name, values in arrays.items() if values.ndim == 3)
     labels = arrays["labels"]
-    print(f"wrote {args.out}: {shapes}")
+    print(f"wrote {out}: {shapes}")
     print(
         f"labels {labels.shape}: {labels.sum(axis=1).mean():.2f} of {labels.shape[1]} zones need cleaning, on average"
     )
 
 
+def _appliances(args: argparse.Namespace, out: Path) -> None:
+    arrays = pulses.windows(args.samples or 1000, args.steps or 480, args.seed)
+    sensors.write(out, arrays)
+    table = out.with_suffix(".csv")
+    pulses.write_csv(table, arrays)
+    shapes = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
+    print(f"wrote {out} and {table}: {shapes}")
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python tools/synth.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("kind", choices=["sensors"], help="what to generate")
-    parser.add_argument("--out", default="data/raw_features.npz", metavar="FILE", help="file to write (%(default)s)")
-    least, most = len(sensors.OBJECTS), len(sensors.OBJECTS) + len(sensors.MORE_OBJECTS)
-    numbers = (
-        ("--samples-per-scenario", "N", numeric(int, "[1,)"), 200, "recordings per scenario"),
-        ("--noise", "X", numeric(float, "[0,)"), 0.1, "noise of every sensor, on a scale of 1"),
-        ("--objects", "N", numeric(int, f"[1,{most}]"), least, "kinds of objects the camera recognises"),
-        ("--seed", "N", numeric(int, "[0,)"), 7, "the same seed gives the same numbers"),
+    parser.add_argument("kind", choices=list(PLACES), help="what to generate")
+    places = ", ".join(PLACES.values())
+    parser.add_argument("--out", metavar="FILE", help=f"file to write ({places})")
+    parser.add_argument(
+        "--seed", metavar="N", type=numeric(int, "[0,)"), default=7, help="the same seed gives the same numbers (7)"
     )
-    for option, metavar, kind, default, text in numbers:
-        parser.add_argument(option, metavar=metavar, type=kind, default=default, help=f"{text} (%(default)s)")
+    count, features = numeric(int, "[1,)"), numeric(int, "[1,10000]")
+    numbers = (
+        ("--samples-per-scenario", "sensors: recordings per scenario (200)", count),
+        ("--noise", "sensors: noise of every sensor, on a scale of 1 (0.1)", numeric(float, "[0,)")),
+        ("--visual", "--objects", "sensors: objects that the camera recognises (14)", features),
+        ("--audio", "sensors: sounds that are told apart (17)", features),
+        ("--pose", "sensors: coordinates of joints (51)", features),
+        ("--spatial", "sensors: zones of the position (7)", features),
+        ("--time", "sensors: features of the clock (10)", features),
+        ("--samples", "appliances: windows (1000)", count),
+        ("--steps", "appliances: steps of a window (480)", numeric(int, "[8,)")),
+    )
+    for *options, text, kind in numbers:
+        parser.add_argument(*map(str, options), metavar="N", type=kind, help=str(text))
     return parser
 
 

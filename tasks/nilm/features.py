@@ -22,6 +22,7 @@ from windows import read, stretches
 MAINS = "mains"
 CHANGE, ABOVE, HOUR = "mains change", "mains above minimum", ("hour sine", "hour cosine")
 LOG = "log "
+ALONE = "power"
 FEATURES = (MAINS, CHANGE, ABOVE, *HOUR, *(LOG + name for name in (MAINS, CHANGE, ABOVE)))
 BASE_SECONDS = 1800  # the least power over them counts as the load that always runs
 KNEE = 20.0  # W
@@ -71,9 +72,10 @@ def features(extra: Sequence[str]) -> tuple[str, ...]:
     The change of power is in watts per step, 0 after a gap; it is scaled like every input, since raw watts ruin a
     recurrent model. `above`: power above the minimum over half an hour, as far as no gap or end interrupts it, which
     separates a fridge from the base load; it looks ahead. `log`: the same on a scale that is linear below 20 W and
-    logarithmic above, so that a lamp is visible beside a kettle.
+    logarithmic above, so that a lamp is visible beside a kettle. `power`: without the change.
     """
-    plain = (MAINS, CHANGE, *((ABOVE,) if "above" in extra else ()))
+    change = () if ALONE in extra else (CHANGE,)
+    plain = (MAINS, *change, *((ABOVE,) if "above" in extra else ()))
     logs = tuple(LOG + name for name in plain) if "log" in extra else ()
     return (*plain, *logs, *(HOUR if "hour" in extra else ()))
 

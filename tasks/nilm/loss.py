@@ -11,6 +11,13 @@ OFF = -30.0  # the logit of a state that is off beyond doubt
 WHILE_ON = 0.1  # weight of the error while a device is on, beside the gated error at all steps
 
 
+def weight_of(ratio: torch.Tensor, asked: str | float) -> torch.Tensor:
+    """The weights [K] of the on state by `--pos-weight`, from the ratios [K] of off to on in training."""
+    if isinstance(asked, float):
+        return torch.full_like(ratio, asked)
+    return {"sqrt": ratio.sqrt(), "global": ratio, "none": torch.ones_like(ratio)}[asked]
+
+
 def loss_of(target: str, weight: torch.Tensor) -> Loss:
     """A function of outputs and truth, both [B, K, L] or, for both, [B, 2K, L]: states, then watts.
 

@@ -17,9 +17,16 @@ SHOWN_SECONDS = 6 * 3600
 
 
 def draw(
-    folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, tau: Sequence[float], title: str
+    folder: Path,
+    eval_context: EvalContext,
+    line: Timeline,
+    on: np.ndarray,
+    tau: Sequence[float],
+    length: int,
+    title: str,
 ) -> None:
-    """Write summary.png where the truth is known, timelines.png and energy.png."""
+    """Write summary.png where the truth is known, timelines.png, energy.png, and window.png of a window of `length`."""
+    _draw_window(folder, eval_context, line, on, length, title)
     series, names, seconds = eval_context.series, eval_context.names, seconds_of(eval_context.series)
     assert series.clock is not None and series.time is not None
     if line.on is not None:
@@ -53,6 +60,26 @@ def draw(
         true_kwh = energy_by_day(line.true_watts[:, house], days, seconds)[1]
         true_kwh[np.isnan(line.true_watts[:, house]).all(axis=1)] = np.nan
     viz.energy(found.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title)
+
+
+def _draw_window(
+    folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, length: int, title: str
+) -> None:
+    """Write window.png: the meter, the truth and the prediction of one device over one window, in one axes.
+
+    It is the window in which most is going on, and the device that uses most energy in it.
+    """
+    series = eval_context.series
+    assert series.clock is not None and series.time is not None
+    row, steps = busiest(line, on if line.on is None else line.on, length)
+    estimate = on_axis(line, line.watts * on, steps)
+    truth = None if line.true_watts is None else on_axis(line, line.true_watts, steps)
+    k = int(np.nansum(estimate if truth is None else truth, axis=1).argmax())
+    times = series.clock.wall(series.time[steps]).astype("datetime64[ns]")
+    place = f", {series.rows[row]}" if len(series.rows) > 1 else ""
+    shown = None if truth is None else truth[k]
+    where = f"{title}{place}"
+    viz.window(times, series.values[0, steps], eval_context.names[k], shown, estimate[k], folder / "window.png", where)
 
 
 def busiest(line: Timeline, states: np.ndarray, length: int) -> tuple[int, slice]:

@@ -14,12 +14,17 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
-from errors import CheckpointError, UsageError
+from errors import CheckpointError, DataError, UsageError, no_channel
+from readers.clock import Clock, fixed_freq
 from readers.dialect import Dialect
+from readers.npz import read_npz
 from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
-from tasks.nilm.features import coarser, devices_of, header, step_seconds
+from sources.synthetic import YEAR_2024
+from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
+
+APART = 3600 * 10**9  # ns between two windows of an .npz, which are no neighbours
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,9 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
     seconds = step_seconds(config.resample)
     wanted = devices_wanted(options, config, columns)
     common: dict[str, Any] = {"sample": seconds, "start": options.start, "end": options.end}
-    if config.db:
+    if config.npz:
+        series, found = _read_npz(options, config, seconds, wanted)
+    elif config.db:
         series, found = _read_database(options, config, seconds, wanted)
     elif options.dataset:
         series, found = _read_layout(options, config, wanted, common)
@@ -180,6 +187,48 @@ def _read_database(
         _refuse_strays(house.channels[1:], wanted.known, "--devices", config.ckpt)
     items = {name: item for name, _, item in (word.rpartition("=") for word in options.devices) if name}
     return coarser(house, seconds), {name: items.get(name, name) for name in house.channels[1:]}
+
+
+def _read_npz(options: Namespace, config: RunConfig, seconds: int, wanted: Wanted) -> tuple[Series, dict[str, str]]:
+    """Windows of an .npz, arrays [N, T, 1] in watts: each is a row of its own. The file has no times: they are made.
+
+    The devices are the arrays that flags or a checkpoint name, else all but the meter's.
+    """
+    whole = read_npz(config.npz, na=config.na, nan="drop")
+    wide = [name for name, count in whole.modalities if count != 1]
+    if wide:
+        what = f"{', '.join(wide)}: a meter has one value a step, (N, T, 1)"
+        raise DataError(what, where=config.npz)
+    names = [name for name, _ in whole.modalities]
+    mains = options.mains_col
+    if mains not in names:
+        raise no_channel(mains, names, "--mains-col")
+    there = {device: next((item for item in items if item in names), "") for device, items in wanted.items.items()}
+    found = {device: item for device, item in there.items() if item} or ({} if wanted.items else _others(names, mains))
+    missing = [wanted.items[device][0] for device, item in there.items() if not item]
+    if missing and (wanted.given or not wanted.optional):
+        raise no_channel(missing[0], names, wanted.flag)
+    order = [names.index(name) for name in (mains, *found.values())]
+    length, step = int(whole.lengths[0]), seconds * 10**9
+    begin = np.arange(whole.n_rows) * (length * step + APART) + YEAR_2024
+    time = (begin[:, None] + np.arange(length) * step).ravel().astype(np.int64)
+    note = f"{config.npz} has no times: a step is {seconds} s"
+    changed: dict[str, Any] = {
+        "values": np.ascontiguousarray(whole.values[order]),
+        "channels": (MAINS, *found),
+        "modalities": (),
+        "notes": (*whole.notes, note),
+        "time": time,
+        "clock": Clock(fixed_freq(step), config.tz or "UTC"),
+        "labels": None,
+        "label_names": (),
+        "label_words": (),
+    }
+    return replace(whole, **changed), found
+
+
+def _others(names: Sequence[str], mains: str) -> dict[str, str]:
+    return {name: name for name in names if name != mains}
 
 
 def _held(options: Namespace) -> float:

@@ -15,22 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from config import RunConfig
+from config import RunConfig, exact
 from data import Series
-from errors import DataError, UsageError, nearest
+from errors import DataError, UsageError
 from registry import Namespace
-from rundir import write_json
-from sources.appliances import rule
 from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
-from tasks.nilm.loss import loss_of
-from tasks.nilm.metrics import best_tau
+from tasks.nilm.loss import loss_of, weight_of
 from tasks.nilm.reading import read_houses, without
+from tasks.nilm.rules import Rules
 from tasks.nilm.states import UNKNOWN, on_states, steps_of
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
-from tasks.nilm.timeline import Timeline, by_mains, kpis, write_devices, write_timeline
+from tasks.nilm.taus import Taus, sources_of, tell
+from tasks.nilm.timeline import Timeline, by_mains, judged_stride, kpis, write_devices, write_scales, write_timeline
 from tasks.nilm.units import doubts, gap_hint
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
@@ -45,7 +44,7 @@ FLAGS = {
         "help": "learn states (on or off), power (watts), or both",
     },
     "mains_col": {
-        "reads": ("long",),
+        "reads": ("long", "npz"),
         "instead": "--mains names the item of a database",
         "default": "mains",
         "group": "Data",
@@ -68,7 +67,7 @@ FLAGS = {
         "help": "unit of the devices, where it is another than --mains-unit",
     },
     "device_cols": {
-        "reads": ("long", "layout"),
+        "reads": ("long", "layout", "npz"),
         "instead": "--devices names the items of a database",
         "default": (),
         "type": "str",
@@ -141,11 +140,12 @@ FLAGS = {
     },
     "nilm_features": {
         "default": ("above", "log"),
-        "choices": ("above", "log", "hour", "none"),
+        "choices": ("above", "log", "hour", "none", "power"),
         "many": "+",
         "group": "Data",
         "binds": True,
-        "help": "inputs beside power and its change: power above its half-hour minimum (looks ahead), logarithms, hour",
+        "help": "inputs beside power and its change: power above its half-hour minimum (looks ahead), logarithms, hour "
+        "(none: these two; power: power alone)",
     },
     "overlay": {
         "default": 0.3,
@@ -153,14 +153,46 @@ FLAGS = {
         "group": "Training",
         "help": "probability of mixing in a device trace from another training window (augmentation)",
     },
-    "on_w": {"default": {}, "many": "+", "group": "Labels", "binds": True, "help": "on threshold (device=watts)"},
-    "min_on": {"default": {}, "many": "+", "group": "Labels", "binds": True, "help": "shortest run (device=seconds)"},
+    "on_w": {
+        "default": {},
+        "many": "+",
+        "by_name": True,
+        "group": "Labels",
+        "binds": True,
+        "help": "on threshold (device=watts, or watts for all)",
+    },
+    "min_on": {
+        "default": {},
+        "many": "+",
+        "by_name": True,
+        "group": "Labels",
+        "binds": True,
+        "help": "shortest run (device=seconds)",
+    },
     "min_off": {
         "default": {},
         "many": "+",
+        "by_name": True,
         "group": "Labels",
         "binds": True,
         "help": "shortest break (device=seconds)",
+    },
+    "tau": {
+        "default": {},
+        "many": "+",
+        "by_name": True,
+        "trains": False,
+        "group": "Labels",
+        "help": "threshold of the probabilities, of one device (device=0.4) or all: best (by F1 on validation) or a "
+        "number (default: best where validation has twelve runs, else 0.5)",
+    },
+    "pos_weight": {
+        "default": "sqrt",
+        "choices": ("sqrt", "global", "none"),
+        "number_too": "(0,)",
+        "searched": False,
+        "group": "Training",
+        "help": "weight of the on state (global: off / on in training, sqrt: its root)",
     },
 }
 DEFAULTS = {
@@ -186,11 +218,9 @@ UNUSED = {  # flag: what does the same here
     "columns": "--mains-col and --device-cols name what nilm reads",
     "id_col": "each file is a house",
     "nan": "--max-ffill says how long a reading holds",
-    "npz": "",
 }
 
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
-MOST_OVERLAP = 10  # windows over a step that are averaged
 
 
 @register
@@ -208,22 +238,27 @@ class Nilm(Task):
         super().__init__(options)
         self.target: str = options.nilm_target
         self.features = () if "none" in options.nilm_features else tuple(options.nilm_features)
-        given = {"on_w": options.on_w, "min_on": options.min_on, "min_off": options.min_off}
-        self.rules = {flag: _numbers(flag, pairs) for flag, pairs in given.items()}
+        self.rules = Rules({"on_w": options.on_w, "min_on": options.min_on, "min_off": options.min_off})
+        self.taus = Taus(options.tau)
+        if self.target == "power" and options.pos_weight != "sqrt":
+            raise UsageError("weighs states, and --nilm-target power learns watts alone", where="--pos-weight")
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
     def name_part(self) -> list[str]:
-        return [self.target]
+        weight = self.options.pos_weight
+        shown = weight if isinstance(weight, str) else exact(weight)
+        return [self.target] if weight == "sqrt" else [self.target, f"pw{shown}"]
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
         self.horizon = context_len
+        whole = {"split_mode": "group"} if config.npz and "split_mode" not in config.given else {}  # a row is a window
         if config.mode == "infer":  # every window is evaluated, at the stride that training evaluated at
-            return {"stride": _judged_stride(config.stride, context_len)}
+            return {"stride": judged_stride(config.stride, context_len)}
         if "stride" in config.given:
-            return {}
-        return {"stride": USUAL_STRIDE if context_len == USUAL_WINDOW else max(context_len // 2, 1)}
+            return whole
+        return whole | {"stride": USUAL_STRIDE if context_len == USUAL_WINDOW else max(context_len // 2, 1)}
 
     def outputs(self, names: Sequence[str]) -> int:
         return len(names) * (2 if self.target == "both" else 1)
@@ -242,12 +277,12 @@ class Nilm(Task):
         times = np.datetime64("2024-01-01") + 8 * np.arange(200).astype("timedelta64[s]")
         lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
         (folder / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
-        flags = "--csv meter.csv --time-col time --device-cols tv --context-len 9 --stride 3"
-        return [*flags.split(), "--val-ratio", "0.3", "--test-ratio", "0"]
+        flags = "--csv meter.csv --time-col time --device-cols tv --window 9 --stride 3 --val-ratio .3 --test-ratio 0"
+        return flags.split()
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series, self.borrowed = read_houses(self.options, config, columns)
-        on_w = {name: self._rule(name, series.channels[1:])[0] for name in series.channels[1:]}
+        on_w = {name: self.rules.of(name, series.channels[1:])[0] for name in series.channels[1:]}
         return replace(series, notes=(*series.notes, *doubts(series, on_w)))
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
@@ -262,7 +297,7 @@ class Nilm(Task):
         unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
         if unknown and (config.mode == "train" or len(unknown) == len(names)):
             raise DataError(f"no readings of {', '.join(unknown)}", where="--device-cols")
-        rules = [self._rule(name, names) for name in names]
+        rules = [self.rules.of(name, names) for name in names]
         on_w, least_on, least_off = np.array(rules).T
         states = np.empty(watts.shape, np.int8)
         for row in range(series.n_rows):
@@ -273,18 +308,6 @@ class Nilm(Task):
                 states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
         absent = np.stack([np.logical_and.reduceat(np.isnan(power), series.offsets[:-1]) for power in watts])
         return DeviceTargets(watts, tuple(names), per_row=False, states=states, offsets=series.offsets, absent=absent)
-
-    def _rule(self, name: str, names: Sequence[str]) -> tuple[float, float, float]:
-        for flag, pairs in self.rules.items():
-            for stray in set(pairs) - set(names):
-                hint = " ".join(filter(None, [nearest(stray, names), f"the devices are {', '.join(names)}"]))
-                raise UsageError(f"there is no device {stray!r}", where=f"--{flag.replace('_', '-')}", hint=hint)
-        usual = rule(name)
-        chosen = (usual.on_w, usual.min_on, usual.min_off)
-        on_w, min_on, min_off = (
-            self.rules[flag].get(name, value) for flag, value in zip(self.rules, chosen, strict=True)
-        )
-        return on_w, min_on, min_off
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         return [0]
@@ -304,7 +327,7 @@ class Nilm(Task):
 
     def judged_stride(self, config: RunConfig) -> int:
         assert config.context_len is not None
-        return _judged_stride(config.stride, config.context_len)
+        return judged_stride(config.stride, config.context_len)
 
     # --- what is learned ---------------------------------------------------------------------------------------------
 
@@ -312,15 +335,15 @@ class Nilm(Task):
         self, truth: DeviceSample, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Shares of time on, and the power when on: its mean, and a peak to clip at."""
-        on_w = [self._rule(name, names)[0] for name in names]
+        on_w = [self.rules.of(name, names)[0] for name in names]
         return constants_of(truth, kept) | {"on_w": on_w}
 
     def truth(self, raw: Any) -> Any:
         return raw
 
     def loss(self, device: torch.device) -> Loss:
-        weight = torch.tensor(self.fitted["pos_weight"], device=device).sqrt()
-        return loss_of(self.target, weight)
+        ratio = torch.tensor(self.fitted["pos_weight"], device=device)
+        return loss_of(self.target, weight_of(ratio, self.options.pos_weight))
 
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
         mean = torch.tensor(self.fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
@@ -355,22 +378,25 @@ class Nilm(Task):
         self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
     ) -> dict[str, Any]:
         """tau by F1 on the timeline of validation; 0.5 where it has too few runs to choose on, or for watts alone."""
-        taus = [0.5] * len(names)
-        reasons: dict[str, str] = {}
-        if val is not None and self.target != "power":
-            line = Timeline.of(val)
-            assert line.on is not None
-            for k, name in enumerate(names):
-                if np.isin(line.score[k], (0, 1)).all():
-                    continue  # a rule without probabilities
-                taus[k], _, why = best_tau(line.on[k], line.score[k], rows=line.rows)
-                reasons |= {name: why} if why else {}
-        return {"tau": taus, "chosen_on": "default" if val is None else "val", "not_chosen": reasons}
+        usual = "half of the way to --on-w" if self.target == "power" else ""
+        return self.taus.choose(None if val is None else Timeline.of(val), names, usual)
+
+    def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        return self.taus.again(calibration, names)
+
+    def _kpis(
+        self, line: Timeline, on: np.ndarray, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> dict[str, Any]:
+        """All metrics, and with each device's the thresholds and rules that were applied."""
+        found, names = kpis(line, on, calibration["tau"], eval_context), eval_context.names
+        for name, how in zip(names, sources_of(calibration, names), strict=True):
+            found["devices"][name] |= {"tau_from": how} | self.rules.plain(name, names)
+        return found
 
     def _states(self, line: Timeline, calibration: Mapping[str, Any], eval_context: EvalContext) -> np.ndarray:
         """The predicted states [K, n], after the duration rules that the truth follows."""
         seconds = seconds_of(eval_context.series)
-        rules = [self._rule(name, eval_context.names)[1:] for name in eval_context.names]
+        rules = [self.rules.of(name, eval_context.names)[1:] for name in eval_context.names]
         least = [(steps_of(on, seconds), steps_of(off, seconds)) for on, off in rules]
         return line.states(calibration["tau"], least)
 
@@ -378,7 +404,7 @@ class Nilm(Task):
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
         line = Timeline.of(scored)
-        found = kpis(line, self._states(line, calibration, eval_context), calibration["tau"], eval_context)
+        found = self._kpis(line, self._states(line, calibration, eval_context), calibration, eval_context)
         return {"n": len(scored.pred), "steps": len(line.at)} | found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
@@ -404,13 +430,14 @@ class Nilm(Task):
         scored: Sequence[Predictions],
         ahead: Predictions | None,
     ) -> None:
-        write_json(folder / "normalizer.json", eval_context.scaler)
+        tell(calibration, eval_context.names)
+        write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
             line = Timeline.of(part)
             on = self._states(line, calibration, eval_context)
             write_timeline(folder / "timeline.csv", eval_context, line, on)
             if line.on is not None:
-                write_devices(folder, kpis(line, on, calibration["tau"], eval_context))
+                write_devices(folder, self._kpis(line, on, calibration, eval_context))
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is None:
@@ -419,22 +446,4 @@ class Nilm(Task):
 
         line = Timeline.of(shown.scored)
         on = self._states(line, calibration, eval_context)
-        plots.draw(folder, eval_context, line, on, calibration["tau"], shown.title)
-
-
-def _judged_stride(stride: int, context_len: int) -> int:
-    """At most ten windows over a step are averaged, however small the stride of training is."""
-    return max(stride, context_len // MOST_OVERLAP)
-
-
-def _numbers(flag: str, pairs: Mapping[str, str]) -> dict[str, float]:
-    """The values of pairs such as `fridge=50` as numbers. UsageError for what is not a number of 0 or more."""
-    found = {}
-    for name, text in pairs.items():
-        try:
-            found[name] = float(text)
-        except ValueError:
-            found[name] = -1.0
-        if not 0 <= found[name] < float("inf"):
-            raise UsageError(f"{name}={text}: takes a number of 0 or more", where=f"--{flag.replace('_', '-')}")
-    return found
+        plots.draw(folder, eval_context, line, on, calibration["tau"], shown.scored.index.length, shown.title)

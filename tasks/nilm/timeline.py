@@ -17,6 +17,7 @@ from tasks.nilm.targets import DeviceTargets
 from tasks.predictions import EvalContext, Predictions, Predictor
 from windows import Index
 
+MOST_OVERLAP = 10  # windows over a step that are averaged
 APART = 1 << 40  # steps between the times of two houses
 
 
@@ -123,6 +124,12 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
     write_csv(path, header, lines())
 
 
+def write_scales(folder: Path, eval_context: EvalContext, factor: Sequence[float]) -> None:
+    """Write normalizer.json: mean and deviation of each input, and by how many watts an output of 1 stands for [K]."""
+    outputs = {"outputs": list(eval_context.names), "output_factor": list(factor), "output_unit": "W"}
+    write_json(folder / "normalizer.json", {**eval_context.scaler, **outputs})
+
+
 def write_devices(folder: Path, found: Mapping[str, Any]) -> None:
     """Write kpis.json, and per_device_metrics.csv with a line for each device."""
     write_json(folder / "kpis.json", found)
@@ -150,3 +157,8 @@ def by_mains(eval_context: EvalContext, train: Index, mean: np.ndarray) -> Predi
         return np.concatenate([on, on * mean[None, :, None]], axis=1)
 
     return predict
+
+
+def judged_stride(stride: int, context_len: int) -> int:
+    """At most ten windows over a step are averaged, however small the stride of training is."""
+    return max(stride, context_len // MOST_OVERLAP)

@@ -16,7 +16,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from viz import BLACK, BLUE, GREY, SKY, VERMILLION, AnyPath, dress, new_figure, note, save, wrap
+from viz import BLACK, BLUE, GREY, SKY, VERMILLION, AnyPath, dress, legend, new_figure, note, save, wrap
 
 PALE = "#D0D0D0"
 RATIOS = (("precision", SKY, ""), ("recall", "#FFFFFF", "////"), ("f1", BLUE, ""))  # name, colour, hatch
@@ -181,6 +181,38 @@ def timelines(
 ) -> None:
     """A stretch of n steps: `mains [n]`, and truth and prediction of each device."""
     save(timelines_figure(times, mains, traces, zone, title), path)
+
+
+def window_figure(
+    times: np.ndarray, mains: np.ndarray, name: str, truth: np.ndarray | None, estimate: np.ndarray, title: str = ""
+) -> Figure:
+    """Mains, and the true (where known) and predicted watts of one device `[n]`, in one axes."""
+    figure = new_figure(9, 4)
+    ax = figure.subplots()
+    dress(ax, "time", "W", title)
+    ax.plot(times, mains, color=GREY, linewidth=1, label="mains")
+    if truth is not None:  # dashed, and over the prediction: where they agree, both are visible
+        ax.plot(times, truth, color=BLACK, linewidth=1.4, linestyle=(0, (3, 1)), label=f"{name}, truth", zorder=3)
+    ax.plot(times, estimate, color=BLUE, linewidth=2, label=f"{name}, prediction")
+    locator = AutoDateLocator(minticks=4, maxticks=9)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.set_ylim(bottom=0)
+    legend(ax, loc="best")
+    return figure
+
+
+def window(
+    times: np.ndarray,
+    mains: np.ndarray,
+    name: str,
+    truth: np.ndarray | None,
+    estimate: np.ndarray,
+    path: AnyPath,
+    title: str = "",
+) -> None:
+    """One window of n steps in one axes: `mains [n]`, and truth and prediction of the device `name`."""
+    save(window_figure(times, mains, name, truth, estimate, title), path)
 
 
 def _kinds(trace: Trace) -> list[str]:

@@ -1,0 +1,133 @@
+"""The threshold tau of each device: chosen on validation, given, or a default, and where it comes from."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from errors import UsageError
+from metrics import best_threshold
+from tasks.nilm.metrics import best_tau
+from tasks.nilm.rules import ALL, refuse_strays
+from tasks.nilm.timeline import Timeline
+
+log = logging.getLogger("tsrun")
+BEST, GIVEN = "best", "given"
+HALF = 0.5
+CHOSEN = "best F1 on validation"
+DEFAULT = "default: "  # and the reason
+RULE = "a rule without probabilities"
+
+
+class Taus:
+    """What `--tau` asks for: {device: "best" or a number}; nothing for a device whose tau is chosen where that is safe.
+
+    UsageError for anything but best and a number from 0 to 1.
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.given = {name: _asked(name, text) for name, text in given.items()}
+
+    def asked(self, name: str) -> float | str | None:
+        """ "best", a number, or None."""
+        return self.given.get(name, self.given.get(ALL))
+
+    def choose(self, line: Timeline | None, names: Sequence[str], usual: str = "") -> dict[str, Any]:
+        """The taus of devices, [K], by the timeline of validation.
+
+        Parameters
+        ----------
+        line : with the truth; None where there is none to choose on.
+        names : of the K devices.
+        usual : where a tau of a half comes from unless another is asked for; "" where it is chosen.
+
+        Returns
+        -------
+        {"tau": [K], "chosen_on", "not_chosen": {device: why}, "best": [K], "tau_from": [K]}. `best` has the tau of the
+        best F1, None where validation has no activation.
+        """
+        refuse_strays(self.given, names, "--tau")
+        found = [self._one(line, k, name, usual) for k, name in enumerate(names)]
+        told = zip(names, found, strict=True)
+        reasons = {name: how.removeprefix(DEFAULT) for name, (_, how, _) in told if how.startswith(DEFAULT)}
+        return {
+            "tau": [tau for tau, _, _ in found],
+            "chosen_on": "default" if line is None else "val",
+            "not_chosen": {} if line is None else reasons,
+            "best": [best for _, _, best in found],
+            "tau_from": [how for _, how, _ in found],
+        }
+
+    def _one(self, line: Timeline | None, k: int, name: str, usual: str) -> tuple[float, str, float | None]:
+        """(tau, where it comes from, the tau of the best F1 or None) of device k."""
+        asked = self.asked(name)
+        if line is None:
+            return *_taken(asked, None, False, usual or DEFAULT + "there is no validation part to choose it on"), None
+        assert line.on is not None
+        truth, score = line.on[k], line.score[k]
+        if np.isin(score, (0, 1)).all():
+            return HALF, RULE, None
+        known = ~(np.isnan(truth) | np.isnan(score))
+        optimum, f1 = best_threshold(truth[known], score[known])
+        best = None if f1 is None else optimum
+        why = best_tau(truth, score, rows=line.rows)[2]
+        return *_taken(asked, best, not why and not usual, usual or DEFAULT + why), best
+
+    def again(self, kept: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        """The taus of a checkpoint, with those that `--tau` now gives."""
+        if not self.given or "tau" not in kept:
+            return dict(kept)
+        refuse_strays(self.given, names, "--tau")
+        taus, how = list(kept["tau"]), list(sources_of(kept, names))
+        best = kept.get("best", [None] * len(names))
+        for k, name in enumerate(names):
+            if (asked := self.asked(name)) is not None:
+                known = best[k] is not None or how[k] == CHOSEN
+                tau = taus[k] if best[k] is None else best[k]
+                why = f"{DEFAULT}the checkpoint has none that was chosen on validation"
+                taus[k], how[k] = _taken(asked, tau if known else None, True, why)
+        return {**kept, "tau": taus, "tau_from": how}
+
+
+def _taken(asked: float | str | None, best: float | None, safe: bool, otherwise: str) -> tuple[float, str]:
+    """(tau, where it comes from)."""
+    if isinstance(asked, float):
+        return asked, GIVEN
+    if best is not None and (safe or asked == BEST):
+        return best, CHOSEN
+    return HALF, otherwise
+
+
+def sources_of(calibration: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Where each device's tau comes from, also in checkpoints that are older than this note."""
+    if "tau_from" in calibration:
+        return list(calibration["tau_from"])
+    reasons = calibration.get("not_chosen", {})
+    chosen = CHOSEN if calibration.get("chosen_on") == "val" else DEFAULT + "nothing was chosen"
+    return [DEFAULT + reasons[name] if name in reasons else chosen for name in names]
+
+
+def tell(calibration: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Log the devices whose tau is a default, and how to have it chosen where that is possible."""
+    known = calibration.get("best", [None] * len(names))
+    for name, tau, how, best in zip(names, calibration["tau"], sources_of(calibration, names), known, strict=True):
+        if how.startswith(DEFAULT):
+            hint = "" if best is None else f"; --tau {shlex.quote(f'{name}=best')} takes the one of the best F1"
+            log.warning("warning: the tau of %s is %g by %s%s", name, tau, how, hint)
+
+
+def _asked(name: str, text: Any) -> float | str:
+    if str(text) == BEST:
+        return BEST
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value <= 1:
+        shown = f"{name}={text}" if name else str(text)
+        raise UsageError(f"{shown}: takes best or a number from 0 to 1", where="--tau")
+    return value
