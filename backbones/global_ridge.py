@@ -63,13 +63,15 @@ class GlobalRidge(LocalForecaster, Resized):
 
     def _scaled(self, data: HistoryFitting) -> Iterator[np.ndarray]:
         """Each series of training over its own deviation, without its season where that is asked for: [1, n]."""
-        for piece in data.train.pieces(data.train.horizon):
-            stack = Stack(piece, np.zeros(1, np.int64), np.array([piece.shape[1]]))
+        for _, stack in data.train.ends(data.train.horizon).stacks(CELLS):
+            past = stack.last(stack.y.shape[1])
             if self.hyper.adjusted:
-                piece = adjustment(stack, self.season).without(piece)
-            spread = float(np.sqrt(np.mean(np.diff(piece) ** 2))) if piece.shape[1] > 1 else 0.0
-            if spread > 0:
-                yield (piece - piece.mean()) / spread
+                past = adjustment(stack, self.season).without(past)
+            for line, end in zip(past, stack.end, strict=True):
+                piece = line[len(line) - end :]
+                spread = float(np.sqrt(np.mean(np.diff(piece) ** 2))) if end > 1 else 0.0
+                if spread > 0:
+                    yield (piece - piece.mean())[None] / spread
 
     def _candidates(self, pieces: list[np.ndarray]) -> Iterator[np.ndarray]:
         """The maps [L, H] of raw windows."""

@@ -143,6 +143,12 @@ class Histories:
         begins_at = [np.full(len(one), begin) for one, (begin, _) in zip(origins, spans, strict=True)]
         return self._flat(np.concatenate(begins_at), np.concatenate(origins))
 
+    def ends(self, beyond: int) -> Histories:
+        """One origin for each series, flat: `beyond` steps after its last one."""
+        total = self.values.shape[1]
+        spans = np.array([(k * total + begin, k * total + last + beyond) for k, begin, last in self._series()[1]])
+        return self._flat(*spans.reshape(-1, 2).T)
+
     def _flat(self, begin: np.ndarray, origin: np.ndarray) -> Histories:
         def nothing(_: torch.Tensor) -> Any:
             raise AssertionError("flat histories are those of values, not of windows")

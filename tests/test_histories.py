@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import backbones
-from backbones import ForecastSpec, ModelSpec, backbone_class
+from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec, backbone_class
 from backbones.histories import Histories, HistoryFitting, begins, closed
 from backbones.model import build_model
+from errors import UsageError
 from readers.clock import Clock
 from tasks.forecast import references
 
@@ -202,6 +203,17 @@ def test_windows_alone_are_short_histories(name):
     torch.testing.assert_close(model(x), model.from_histories(ends), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_histories_cannot_give_is_refused(name):
+    inputs = {"channels": 1, "length": 8}
+    for spec, message in (
+        (ForecastSpec(6, (0,), levels=3), "has no quantiles"),
+        (ForecastSpec(6, (0,), covariates=1), f"{name} sees the past of the targets alone"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            backbone_class(name).build(InputSpec(**inputs, forecast=spec), Hyper(name))
+
+
 # Against plain loops
 
 
@@ -299,3 +311,9 @@ def test_large_tables_have_no_slow_references_and_that_is_told(tmp_path, monkeyp
     content = strict(told.directory / "summary.json")
     assert set(content["references"]) == {"repeat_last", "seasonal_naive", "theta", "ridge"}
     assert "references: without ets, which take long on 288 steps" in told.err + told.out + caplog.text
+
+
+def test_an_ensemble_refuses_a_run_that_sees_more_than_the_look_back(monthly_runs):
+    run = monthly_runs["drift", False]
+    told = go(run.parent.parent, WORDS, "--backbone", "ensemble", "--model-args", f"members={run}")
+    assert told.code == 4 and "drift forecasts from whole series" in told.err

@@ -79,6 +79,19 @@ def test_the_grid_has_the_members_that_it_says():
     assert season.count.max() == 3 + 3 + 12 and season.count.min() == 3
 
 
+def test_the_levels_of_a_textbook_example(monkeypatch):
+    """Exports of Algeria, Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, table 8.1."""
+    y = np.array([39.04, 46.24, 19.79, 24.68, 25.08, 22.60])
+    none = np.zeros(1)
+    alone = smoothing.Grid(none + 0.84, none, none, none, none + 2, np.zeros((1, 3)), none)
+    monkeypatch.setattr(smoothing, "grid", lambda _: alone)
+    monkeypatch.setattr(smoothing, "first_states", lambda y, _: (np.full(len(y), 39.54), 0 * y[:, 0], 0 * y[:, :1]))
+    levels = smoothed(one(y, *range(1, 7)), 1, 2)
+    np.testing.assert_allclose(
+        levels, np.repeat([[39.12], [45.10], [23.84], [24.55], [25.00], [22.99]], 2, 1), atol=0.01
+    )
+
+
 def test_first_states_are_a_line_with_a_season():
     t, season = np.arange(15), np.array([1.0, -2, 0, 3, -2])
     level, slope, found = first_states((4 + 0.5 * t + season[t % 5])[None], 5)
