@@ -21,6 +21,7 @@ FALSE_ALARM = 0.005  # of each of two tests
 LAGS, WAVES = 3, 2
 SMOOTHED_FROM = 24  # steps of a season, from which its phases may be averaged with their neighbours
 REACHES = (0, 1, 2, 4, 6)  # neighbours on either side
+DOUBT = 0.5  # cycles of no season at all that stand against those of a long one
 
 
 def periods_of(train: Histories) -> tuple[int, int]:
@@ -283,8 +284,8 @@ def without_second(stack: Stack, period: int, first: int, horizon: int) -> tuple
     """Series less a long season that was known before each step, and that season ahead of each origin.
 
     What a phase adds is the mean of its differences to the centred moving average in earlier cycles, with the weight
-    c / (c + 1) for c of them. So the season of a step comes from before it, one series serves all of its origins, and a
-    recursion may run over it as over the series itself.
+    c / (c + .5) for c of them. So the season of a step comes from before it, one series serves all of its origins, and
+    a recursion may run over it as over the series itself.
 
     Parameters
     ----------
@@ -305,14 +306,14 @@ def without_second(stack: Stack, period: int, first: int, horizon: int) -> tuple
     off, known = _differences(stack.y, period, reach)
     total, count = (_by_phase(part, period) for part in (off, known))
     before = [np.pad(part[:, :-period], ((0, 0), (period, 0))) for part in (total, count)]
-    season = before[0] / (before[1] + 1)
+    season = before[0] / (before[1] + DOUBT)
     series, end = stack.series[which, None], stack.end[which, None]
     newest = end + np.arange(horizon) - period
     late = np.maximum(newest - (end - 1 - half - reach), 0)  # steps whose average would reach beyond the origin
     mate = newest - -(-late // period) * period
     seen = mate >= half + reach
     mate = np.where(seen, mate, 0)
-    ahead = np.where(seen, total[series, mate] / (count[series, mate] + 1), 0.0)
+    ahead = np.where(seen, total[series, mate] / (count[series, mate] + DOUBT), 0.0)
     return Stack((stack.y - season)[:, start:], stack.series[which], stack.end[which] - start), ahead, which
 
 

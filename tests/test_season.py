@@ -160,7 +160,7 @@ def plain_second(y: np.ndarray, step: int, end: int, period: int, reach: int) ->
     for t in range(step - period, half + reach - 1, -period):
         if t + half + reach < end:
             mates.append(np.mean([off(t + k) for k in range(-reach, reach + 1)]))
-    return sum(mates) / (len(mates) + 1)
+    return sum(mates) / (len(mates) + 0.5)
 
 
 @pytest.mark.parametrize("period, first, reach", [(12, 4, 0), (21, 7, 0), (30, 7, 7), (15, 4, 0)])
