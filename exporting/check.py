@@ -93,6 +93,10 @@ class ExportCheck:
     def __init__(self, inference: Inference) -> None:
         self.inference, self.task = inference, inference.task
         self.deployed = Deployed(inference).eval()
+        if self.deployed.model.by_history is not None:
+            what = "forecasts from whole series, and an exported model sees the look-back alone"
+            hint = "export a run of --backbone ridge_ensemble"
+            raise UsageError(what, where=f"--backbone {inference.start.model.backbone}", hint=hint)
         self.split = self._split()
         self.index = inference.index_of(self.split)
         self.labelled = inference.run_data.targets is not None and len(self.index) > 0

@@ -12,7 +12,6 @@ from typing import Any
 
 import checkpoint
 import cli
-from backbones import backbone_class
 from checkpoint import Checkpoint
 from config import core_flags
 from errors import UsageError
@@ -47,10 +46,6 @@ def export(ckpt: str, form: str, out: str, words: Sequence[str]) -> tuple[dict[s
 def check_of(ckpt: Path, words: Sequence[str]) -> ExportCheck:
     """A checkpoint on the data that `words` name, or on the data of its run."""
     start = Checkpoint.load(ckpt)
-    if backbone_class(start.model.backbone).reads_history:
-        what = "forecasts from whole series, and an exported model sees the look-back alone"
-        hint = "export a run of --backbone ridge_ensemble"
-        raise UsageError(what, where=f"--backbone {start.model.backbone}", hint=hint)
     config = cli.parse([*_words_of_run(start, words), *words, "--mode", "infer", "--ckpt", str(ckpt)])
     return ExportCheck(open_inference(config, words, CPU))
 

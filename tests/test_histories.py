@@ -9,6 +9,7 @@ import torch
 import backbones
 from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec, backbone_class
 from backbones.histories import Histories, HistoryFitting, begins, closed
+from backbones.local_forecaster import LocalForecaster
 from backbones.model import build_model
 from errors import UsageError
 from readers.clock import Clock
@@ -16,7 +17,7 @@ from tasks.forecast import references
 
 from .runs import go, good, strict
 
-NAMES = [name for name in backbones.names() if backbone_class(name).reads_history]
+NAMES = [name for name in backbones.names() if issubclass(backbone_class(name), LocalForecaster)]
 HORIZON = 6
 LENGTHS = (40, 70, 31, 70)
 
