@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -151,8 +153,33 @@ def test_nothing_at_or_after_an_origin_is_read(name):
         values = past.values.copy()
         values[:, past.origin[i] :] = 1e6
         other = past.part(np.array([i]))
-        altered = Histories(values, *(getattr(other, key) for key in list(vars(other))[1:]))
+        altered = replace(other, values=values)
         torch.testing.assert_close(model.from_histories(altered)[0], expected[i], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("periods", [(4, 12), (26,)])
+@pytest.mark.parametrize(
+    "name, args",
+    [
+        ("ets", {"second": True}),
+        ("theta", {}),
+        ("local", {}),
+        ("global_ridge", {"adjusted": True}),
+        ("boosted_lags", {}),
+    ],
+)
+def test_nothing_beyond_is_read_with_long_and_with_two_seasons(name, args, periods):
+    rng, t = np.random.default_rng(1), np.arange(110)
+    y = 50 + 5 * np.sin(2 * np.pi * t / periods[-1]) + 2 * np.sin(2 * np.pi * t / periods[0])
+    past = histories(list(y + 0.5 * rng.normal(size=(2, 1, 110))), least=60, step=13, periods=periods)
+    model = fitted(name, past, **args)
+    assert model.period.tolist() == [periods[0], periods[1] if len(periods) > 1 else 1]
+    expected = model.from_histories(past)
+    for i in (0, 4):
+        values = past.values.copy()
+        values[:, past.origin[i] :] = -1e5
+        altered = replace(past.part(np.array([i])), values=values)
+        torch.testing.assert_close(model.from_histories(altered)[0], expected[i], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
