@@ -1,9 +1,9 @@
 """RunConfig: every setting of a run, frozen, typed and strict; all its problems are reported at once.
 
-A setting is described once, by a `Flag`: in the fields below for what every task shares, in the literal table
-`FLAGS` of a task's file for what is its own, in `HYPER` of a backbone's file for `--model-args`. The command line
-(cli.py), the YAML file and the checks are all made from these descriptions. Nothing here imports torch or numpy,
-so that a wrong flag is answered at once.
+A setting is described once, by a `Flag` (settings/flags.py): in the fields below for what every task shares, in the
+literal table `FLAGS` of a task's file for what is its own, in `HYPER` of a backbone's file for `--model-args`. The
+command line (cli.py), the YAML file and the checks are all made from these descriptions. Nothing here imports torch or
+numpy, so that a wrong flag is answered at once.
 """
 
 from __future__ import annotations
