@@ -145,8 +145,12 @@ class RunConfig:
     )
     plot_split: str = _flag("", "Split", "split to draw (default: the scored one)", choices=SPLITS, trains=False)
 
-    epochs: int = _flag(30, "Training", "passes over the training windows", within="[1,)")
-    batch_size: int = _flag(512, "Training", "windows per step, at most", within="[1,)")
+    epochs: int = _flag(
+        30, "Training", "passes over the training windows (classify, regress: more where they are few)", within="[1,)"
+    )
+    batch_size: int = _flag(
+        512, "Training", "windows per step, at most (classify, regress: fewer where they are few)", within="[1,)"
+    )
     lr: float = _flag(1e-3, "Training", "peak learning rate", within="(0,)")
     weight_decay: float = _flag(0.01, "Training", "decoupled weight decay", within="[0,)")
     optimizer: str = _flag("adamw", "Training", "adamw, adam, sgd, or a class of torch.optim")

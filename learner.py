@@ -16,9 +16,10 @@ import torch
 
 import checkpoint
 import restore
+import tasks
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class, wide
 from backbones.base import KnownAhead, Stretches
-from backbones.fitting import Fitting
+from backbones.fitting import Fitting, thin
 from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model, build_model, check_head
 from checkpoint import Checkpoint
@@ -95,6 +96,7 @@ class Learner:
         self.solution: dict[str, Any] = {}  # what a closed form chose
         self.wide: dict[str, Any] = {}  # the same of one under a net
         self.tried: tuple[Index, torch.Tensor] | None = None  # backtests and outputs there, where val holds fewer
+        self.thin: dict[str, Any] = {}  # how thin validation is
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
 
     # --- before training ---------------------------------------------------------------------------------------------
@@ -189,8 +191,7 @@ class Learner:
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, parameters, and the bytes that training needs."""
-        count = sum(p.numel() for p in self.model.parameters())
-        return sizes_of(self.split, self.run_data, self.label_means, count)
+        return sizes_of(self.split, self.run_data, self.label_means, sum(p.numel() for p in self.model.parameters()))
 
     # --- training ----------------------------------------------------------------------------------------------------
 
@@ -280,6 +281,8 @@ class Learner:
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
         train, val = self._stand()
+        asked = self._asked() if config.patience == tasks.usual(config.task)["patience"] else None
+        self.thin = {} if asked is None else thin(self._fitting().val, asked.kind, self.label_means["train"])
         trainer = Trainer(
             self.model,
             self.task.for_training(self.device_data.windows(split.train, train)),
@@ -291,16 +294,13 @@ class Learner:
             listeners=listeners,
             train_metrics=self.task.train_metrics(self.device),
             judges_start=self.start is not None or train is not None,
+            averages=bool(self.thin),
         )
         if config.resume and (self.folder / checkpoint.LAST).is_file():
             self._resume(trainer)
         with self.run_data.timed("train"):
             progress = trainer.run()
         self.warnings += trainer.warnings
-        for epochs in progress.lengthened:
-            what = f"begun with --epochs {epochs} and gone on with: not what one run of {config.epochs} epochs gives"
-            self.warnings.append(what)
-            log.warning("warning: %s", what)
         with self.run_data.timed("evaluate"):
             self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
@@ -313,8 +313,7 @@ class Learner:
         if self.start is not None and not self.config.refit_scaler:
             return under.says_of(data.train).to(device), under.says_of(data.val).to(device)
         with self.run_data.timed("closed form"):
-            asked = self._asked()
-            assert asked is not None
+            asked = self._asked() or under.target
             said, self.wide = under.fit(data, asked, self.task.lean(self.names))
         if self.start is None:
             self.model.silence_head()
@@ -343,7 +342,8 @@ class Learner:
             scored, found = calibrated(self.evaluator(), self.split.val, lean)
             # For weights that were fitted on validation too, nothing is left to choose on.
             told = self.evaluator().give(*self.tried) if self.tried else scored  # the more of both
-            val = None if self.solution.get("refit") or self.solution.get("thin") else told
+            none = self.solution.get("refit") or self.solution.get("thin") or self.thin.get("default_threshold")
+            val = None if none else told
             chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
             self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
             trivial = References(self.device_data, self.names, train=None)
@@ -416,6 +416,7 @@ class Learner:
         more: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
         more |= {"fit": self.solution} if self.solution else {}
         more |= {name: what for name, what in (("wide", self.wide), ("start", progress.start)) if what}
+        more |= {"thin": self.thin | {"averaged": progress.averaged}} if self.thin else {}
         more |= {"lengthened": progress.lengthened} if progress.lengthened else {}
         more |= {"validation": judge.evaluate(val)} if name != "val" else {}
         content = judge.summary(scored, references, **more)

@@ -23,7 +23,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from config import RunConfig
 from errors import UsageError, nearest
+from windows import steps
 
+STEPS_AN_EPOCH, STEPS = 20, 1000  # at least so many where batch size and epochs are not given
+LEAST_BATCH, MOST_EPOCHS = 4, 200  # for them
 WARMUP = 0.05  # share of the steps over which the learning rate rises
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adamw": torch.optim.AdamW,
@@ -144,6 +147,20 @@ def _as_usage_error(where: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UsageError(f"cannot be used: {str(error).splitlines()[0]}", where=where) from None
+
+
+def fitting(config: RunConfig, windows: int) -> dict[str, Any]:
+    """The batch size and the number of epochs that suit so many training windows, where they are not given.
+
+    On a few hundred windows the usual batch would be one step an epoch, and thirty epochs thirty steps.
+    """
+    batch, epochs = config.batch_size, config.epochs
+    if "batch_size" not in config.given:
+        batch = min(batch, max(windows // STEPS_AN_EPOCH, LEAST_BATCH))
+    if "epochs" not in config.given:
+        count, _ = steps(windows, batch)
+        epochs = max(epochs, min(-(-STEPS // count), MOST_EPOCHS))
+    return {"batch_size": batch, "epochs": epochs}
 
 
 # --- made for a model ------------------------------------------------------------------------------------------------

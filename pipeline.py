@@ -37,6 +37,7 @@ from rundir import OnEpoch, RunDir, run_name, write_json
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
 from tasks.base import Task
+from windows import steps
 
 log = logging.getLogger("tsrun")
 MOST_LISTED = 8  # numbers of a list that a dry run shows
@@ -266,6 +267,7 @@ def learn(
     if config.split_mode == "rolling" and len(folds) == 1:
         log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
     data.tell(splits.told(folds[-1], run_data.series.n_rows))
+    _fit_size(run_data, task, len(folds[-1].train))
     _tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
     out = place or config.out
@@ -293,6 +295,24 @@ def learn(
             content["metrics"] = written.write(learner, directory.path, content)
         directory.commit()
     return content, final
+
+
+def _fit_size(run_data: RunData, task: Task, windows: int) -> None:
+    """Let batch size and epochs suit the number of training windows, where they are not given; say so."""
+    config = run_data.config
+    if not task.fits_size or backbone_class(config.backbone).closed_form:
+        return
+    found = optim.fitting(config, windows)
+    if found == {name: vars(config)[name] for name in found}:
+        return
+    run_data.config = replace(config, **found)
+    count, size = steps(windows, found["batch_size"])
+    data.tell(
+        [
+            f"{windows:,} training windows: {found['epochs']} epochs of {count} steps, with {size} windows a step "
+            "(--batch-size and --epochs set them)"
+        ]
+    )
 
 
 def _finished(directory: RunDir, run_data: RunData) -> bool:

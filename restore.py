@@ -307,7 +307,11 @@ def _check_longer(last: Checkpoint, config: RunConfig) -> None:
     reason = ""
     if last.training is None:
         reason = "left no state of training to go on from"
-    elif config.patience and last.training["progress"]["stale"] >= config.patience:
+    elif (
+        config.patience
+        and last.training["progress"]["stale"] >= config.patience
+        and not last.training["progress"].get("averaged")
+    ):
         ended = last.training["progress"]["epoch"]
         reason = f"ended in epoch {ended} by --patience {config.patience}: more epochs change nothing"
     elif "total_steps" in (last.training["schedule"]["scheduler"] or {}):

@@ -69,6 +69,7 @@ class Progress:
     stale: int = 0  # epochs since the best
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    averaged: list[int] = field(default_factory=list)  # the epochs whose weights are averaged so far
     lengthened: list[int] = field(default_factory=list)  # each --epochs that the run was begun with before it got more
 
 
@@ -86,6 +87,7 @@ class Trainer:
     listeners : get every epoch's line of the history.
     train_metrics : functions `(outputs, y) -> scalar`, averaged over the steps of an epoch like the loss.
     judges_start : the weights that training starts from are worth judging: they may be the best.
+    averages : validation is too thin to choose an epoch by: the mean of the last third's weights is taken.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Trainer:
         train_metrics: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
         *,
         judges_start: bool = False,
+        averages: bool = False,
     ) -> None:
         self.model, self.train, self.val, self.validation = model, train, val, validation
         self.config, self.precision, self.save, self.listeners = config, precision, save, listeners
@@ -110,7 +113,10 @@ class Trainer:
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
         self.scaler = precision.scaler()
         self.progress = Progress()
+        self.averages = averages
         self.best_state: dict[str, torch.Tensor] = {}
+        self.start_state: dict[str, torch.Tensor] = {}
+        self.mean_state: dict[str, torch.Tensor] = {}
         self.last_state: dict[str, torch.Tensor] = {}
         self.runner: Runner = model
         self.warnings: list[str] = []
@@ -145,17 +151,44 @@ class Trainer:
             for number, handler in previous.items():
                 signal.signal(number, handler)
         self.last_state = clone_state(self.model)
+        if self.progress.averaged:
+            self._judge_mean()
+        for epochs in self.progress.lengthened:
+            more = f"and gone on with: not what one run of {self.config.epochs} epochs gives"
+            self.warnings.append(f"begun with --epochs {epochs} {more}")
+            log.warning("warning: %s", self.warnings[-1])
         return self.progress
 
     def _finished(self) -> bool:
-        patience = self.config.patience
+        patience = 0 if self.averages else self.config.patience
         return self.progress.epoch >= self.config.epochs or bool(patience and self.progress.stale >= patience)
 
     def _judge_start(self, bar: tqdm) -> None:
         """Validate the weights that training starts from."""
         start = self.progress.start = self._validate()
-        self._keep_if_best(start[f"val_{self.validation.monitor}"], start["val_loss"])
+        self._weigh(0, start)
+        self.start_state = self.best_state
         self._report(bar, start | {"epoch": 0, "seconds": 0.0})
+
+    def _add_to_mean(self) -> None:
+        """The running mean of the weights of the last third of the epochs."""
+        first, epoch = self.config.epochs - max(self.config.epochs // 3, 1) + 1, self.progress.epoch
+        if not self.averages or epoch < first:
+            return
+        done = self.progress.averaged = [n for n in self.progress.averaged if n >= first] + [epoch]
+        for name, value in clone_state(self.model).items():
+            mean = self.mean_state.get(name, value)
+            self.mean_state[name] = mean.lerp(value, 1 / len(done)) if value.is_floating_point() else value
+
+    def _judge_mean(self) -> None:
+        """Take the mean weights, unless validation finds those of the start better."""
+        self.model.load_state_dict(self.mean_state)
+        found, start = self._validate(), self.progress.start
+        self.progress.best, self.best_state, self._unsaved_best = None, {}, True
+        if start:
+            self._weigh(0, start, self.start_state)
+        self._weigh(self.progress.epoch, found, self.mean_state)
+        self.model.load_state_dict(self.last_state)
 
     def _epoch(self, bar: tqdm) -> None:
         """The steps of one epoch (from `progress.step` on, when it was interrupted)."""
@@ -209,7 +242,8 @@ class Trainer:
         progress.epoch, progress.step = progress.epoch + 1, 0
         self._total.zero_()
         progress.history.append(line)
-        self._keep_if_best(line[f"val_{self.validation.monitor}"], line["val_loss"])
+        self._weigh(progress.epoch, line)
+        self._add_to_mean()
         self.schedule.after_epoch(line[f"val_{self.validation.monitor}"])
         for listener in self.listeners:
             listener(line)
@@ -229,9 +263,10 @@ class Trainer:
         scores = self.validation.val_metrics(outputs)
         return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
 
-    def _keep_if_best(self, value: float | None, loss: float) -> None:
-        """Of epochs that the monitor calls equal, as where it is perfect, the one with the lower validation loss."""
-        progress = self.progress
+    def _weigh(self, epoch: int, line: Mapping[str, Any], state: dict[str, torch.Tensor] | None = None) -> None:
+        """Keep weights (the model's own where none are given) if they are the best so far: of those that the monitor
+        calls equal, as where it is perfect, the ones with the lower validation loss."""
+        progress, value, loss = self.progress, line[f"val_{self.validation.monitor}"], line["val_loss"]
         value = None if value is None or math.isnan(value) else value  # a NaN is never best
         first = not self.best_state  # there must be a best state, even where the monitor is undefined
         sign = 1 if self.validation.direction == "max" else -1
@@ -242,9 +277,9 @@ class Trainer:
         )
         progress.stale += 1
         if better or first:
-            progress.best, progress.best_epoch, progress.best_loss = value, progress.epoch, loss
+            progress.best, progress.best_epoch, progress.best_loss = value, epoch, loss
             progress.stale = 0
-            self.best_state = clone_state(self.model)
+            self.best_state = clone_state(self.model) if state is None else state
             self._unsaved_best = True
 
     # --- before and around the steps ---------------------------------------------------------------------------------
@@ -329,6 +364,8 @@ class Trainer:
             "progress": asdict(self.progress),
             "total": self._total.cpu(),
             "best_state": self.best_state,
+            "start_state": self.start_state,
+            "mean_state": self.mean_state,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
@@ -343,6 +380,7 @@ class Trainer:
             self.progress.best_loss = self.progress.history[self.progress.best_epoch - 1]["val_loss"]
         self._total.copy_(state["total"])
         self.best_state = dict(state["best_state"])
+        self.start_state, self.mean_state = (dict(state.get(name, {})) for name in ("start_state", "mean_state"))
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.restore(state["schedule"])
         if self.scaler is not None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 log = logging.getLogger("tsrun")
 CELLS = 1 << 23  # numbers of a table that are made at once, before they go to the host
+RARE = 0.1  # share of a label
 SURE, SURE_OF_EACH = 50, 10  # windows, and of each class, from which on a choice is made on validation
 
 
@@ -95,6 +97,30 @@ class Fitting:
     loss: str = ""
     goes_on: bool = False
     refit: bool = False
+
+
+def thin(val: Labelled, kind: str, rates: Sequence[float]) -> dict[str, Any]:
+    """How thin validation is, where an epoch or a threshold that is chosen on it would be noise; {} where it is not.
+
+    Parameters
+    ----------
+    val : its windows.
+    kind : of their targets, as in TargetSpec.
+    rates : of labels and classes, the share in training that is true. The best threshold of a rare one is far from .5,
+        and a few cases on validation tell more than that.
+
+    Returns
+    -------
+    {"windows", "default_threshold": whether tau is better not chosen}, which is said in one line.
+    """
+    if val.plenty(kind):
+        return {}
+    rare = kind == "label" and len(val) >= SURE and any(min(rate, 1 - rate) < RARE for rate in rates)
+    default = kind != "value" and not rare
+    few = f"{len(val)} windows" + ("" if len(val) < SURE else f", fewer than {SURE_OF_EACH} of a class")
+    more = ", and tau is not chosen on them" if default else ""
+    log.info("validation has %s: the weights of the last third of the epochs are averaged%s", few, more)
+    return {"windows": len(val), "default_threshold": default}
 
 
 def joined(one: Labelled, other: Labelled) -> Labelled:

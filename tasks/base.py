@@ -57,6 +57,7 @@ class Task(ABC):
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
     headline: tuple[str, ...]  # the metrics of the summary that come first in tables
+    fits_size: bool = False  # batch size and epochs suit the number of windows, where they are not given
     row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
     see_label: tuple[str, ...] = ()  # those of `references` that see the label itself, along time

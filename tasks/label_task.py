@@ -26,6 +26,7 @@ from windows import Index
 class LabelTask(Task):
     """A task with H = 1."""
 
+    fits_size = True
     columns: tuple[str, ...]  # of preds.csv, after row and time
     see_label: tuple[str, ...] = ("persistence",)
     learners: Mapping[str, str] = MappingProxyType(

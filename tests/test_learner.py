@@ -25,7 +25,7 @@ from .runs import strict
 
 CPU = torch.device("cpu")
 QUICK = {"backbone": "linear", "epochs": 3, "batch_size": 16, "plots": False, "reference": "off", "quiet": True}
-QUICK["wide"] = False  # what the tests compute again is the net alone
+QUICK |= {"wide": False, "patience": 9}  # the net alone, of the best epoch on a few windows
 
 
 class Stopped(Exception):

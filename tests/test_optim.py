@@ -48,6 +48,24 @@ def small() -> nn.Module:
     return model
 
 
+@pytest.mark.parametrize(
+    ("windows", "given", "wanted"),
+    [
+        (100_000, {}, (512, 30)),
+        (10_000, {}, (500, 50)),
+        (400, {}, (20, 50)),
+        (20, {}, (4, 200)),
+        (400, {"epochs": 3}, (20, 3)),
+        (400, {"batch_size": 400}, (400, 200)),
+        (400, {"batch_size": 64, "epochs": 2}, (64, 2)),
+    ],
+)
+def test_batch_and_epochs_suit_the_number_of_windows_where_they_are_not_given(windows, given, wanted):
+    """Twenty steps an epoch and a thousand in all, with batches of 4 to 512 and at most 200 epochs."""
+    config = RunConfig(**given, given=frozenset(given))
+    assert tuple(optim.fitting(config, windows)[name] for name in ("batch_size", "epochs")) == wanted
+
+
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in NOT_HERE])
 def test_a_class_is_that_class_on_all_parameters_with_the_users_words(name):
     mine, plain = small(), small()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import cli
 import pipeline
@@ -284,7 +285,7 @@ def test_a_finished_run_is_not_the_answer_to_another_command(labelled):
         ("--labels z.csv", "--labels y.csv (now z.csv); the files have changed since the run was finished: z.csv"),
         ("--groups ''", "--groups g.csv (now '')"),
         ("--eval-split train", "--eval-split '' (now train)"),
-        ("--batch-size 4", "--batch-size 512 (now 4)"),
+        ("--batch-size 7", "--batch-size 4 (now 7)"),
     ):
         done = go(labelled, LABELLED, "--config c.yaml --resume --json", words)
         assert (done.code, done.out) == (4, "") and said in done.err, words
@@ -572,3 +573,18 @@ def test_a_reference_that_is_better_is_said_in_words(tmp_path):
     mine = json.loads((tmp_path / again.out.splitlines()[-1] / "summary.json").read_text())
     best = min(row["mae"] for row in mine["references"].values())
     assert ("better" in mine) is (best < mine["mae"]) is ("is better than" in again.out)
+
+
+def test_batch_and_epochs_suit_few_windows_in_tasks_of_labels_alone(tmp_path):
+    """Seven training rows of 16 windows: a twentieth of them a step, and a thousand steps or 200 epochs."""
+    lay(tmp_path, a=np.random.default_rng(0).normal(size=(9, 20)))
+    words = "--csv data/a.csv --context-len 4 --backbone linear --no-plots --reference off"
+    done = go(tmp_path, f"--mode train --task regress {words}")
+    assert done.code == 0 and "112 training windows: 44 epochs of 23 steps, with 5 windows a step" in done.err, done.err
+    kept = yaml.safe_load((done.directory / "config.yaml").read_text())
+    assert (kept["batch_size"], kept["epochs"]) == (5, 44)
+    again = go(tmp_path, f"--config {done.directory}/config.yaml --overwrite")
+    assert again.code == 0 and again.out.splitlines()[2] == done.out.splitlines()[2]
+    told = go(tmp_path, f"--mode train --task regress {words} --epochs 1 --batch-size 512 --overwrite")
+    assert told.code == 0 and "training windows:" not in told.err
+    assert "training windows:" not in go(tmp_path, f"--mode train --task forecast --horizon 2 {words} --epochs 1").err

@@ -17,7 +17,9 @@ from .runs import go, good, lay, numbers, preds, strict
 
 ROWS, STEPS, CONTEXT = 15, 20, 4
 QUICK = "--backbone linear --epochs 2 --reference off --no-plots --quiet"
-TRAIN = f"--mode train --no-wide --csv data/a.csv data/b.csv --context-len {CONTEXT} --test-ratio 0.2 {QUICK}"
+TRAIN = (
+    f"--mode train --no-wide --patience 9 --csv data/a.csv data/b.csv --context-len {CONTEXT} --test-ratio 0.2 {QUICK}"
+)
 PER_ROW = STEPS - CONTEXT  # windows with a label
 
 

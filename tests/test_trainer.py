@@ -145,6 +145,46 @@ def test_of_epochs_with_equal_monitors_the_lower_loss_is_best():
     assert progress.best == 1.0 and progress.best_epoch == 2 + int(np.argmin(losses[1:4]))
 
 
+def averaging(**settings):
+    """(trainer, the weights after each epoch): one that averages the last third."""
+    trainer, _ = make(**settings)
+    trainer.averages, kept = True, []
+    trainer.listeners = [lambda line: kept.append(trainer.model.map.weight.detach().clone())]
+    return trainer, kept
+
+
+def test_where_validation_is_thin_the_last_third_is_averaged():
+    trainer, kept = averaging(epochs=7, patience=1, lr=0.05)
+    progress = trainer.run()
+    assert (progress.epoch, progress.averaged, progress.best_epoch) == (7, [6, 7], 7)
+    assert torch.allclose(trainer.best_state["map.weight"], (kept[5] + kept[6]) / 2)
+    assert torch.equal(trainer.last_state["map.weight"], kept[6])
+
+
+def test_the_mean_is_not_taken_where_the_start_is_better():
+    trainer, _ = averaging(epochs=3, lr=50.0)
+    trainer.judges_start = True
+    before = trainer.model.map.weight.detach().clone()
+    progress = trainer.run()
+    assert progress.best_epoch == 0 and progress.best == progress.start["val_mse"]
+    assert torch.equal(trainer.best_state["map.weight"], before)
+
+
+def test_a_stopped_average_goes_on_bit_for_bit():
+    whole, _ = averaging(epochs=6, lr=0.05)
+    whole.run()
+    first, _ = averaging(epochs=6, lr=0.05)
+    first.listeners = [lambda line: first._on_signal(signal.SIGTERM, None) if line["epoch"] == 5 else None]
+    with pytest.raises(Interrupted):
+        first.run()
+    weights, state = copy.deepcopy(first.model.state_dict()), copy.deepcopy(first.state())
+    second, _ = averaging(epochs=6, lr=0.05)
+    second.restore(weights, state)
+    second.run()
+    assert second.progress.averaged == [5, 6]
+    assert all(torch.equal(value, second.best_state[name]) for name, value in whole.best_state.items())
+
+
 def test_an_undefined_monitor_still_leaves_a_checkpoint():
     trainer, _ = make(monkey=lambda outputs: {"mse": None}, epochs=2)
     progress = trainer.run()
