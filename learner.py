@@ -17,11 +17,13 @@ import torch
 import checkpoint
 import restore
 import tasks
-from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class, wide
+from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
 from backbones.base import KnownAhead, Stretches
 from backbones.fitting import Fitting, thin
 from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model, build_model, check_head
+from backbones.standing import Standing
+from backbones.wide import fits
 from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import DeviceData, RunData
@@ -94,7 +96,7 @@ class Learner:
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
-        self.wide: dict[str, Any] = {}  # the same of one under a net
+        self.standing: Standing | None = None  # a net on its closed form
         self.tried: tuple[Index, torch.Tensor] | None = None  # backtests and outputs there, where val holds fewer
         self.thin: dict[str, Any] = {}  # how thin validation is
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
@@ -141,7 +143,7 @@ class Learner:
         return asked if asked is None or clock is None else replace(asked, periods=clock.periods)
 
     def _new_model(self) -> Model | Forecaster:
-        target = self._target_spec()
+        target = self._asked() if backbone_class(self.config.backbone).answers else None
         check_head(self.config.backbone, self.task.head, "" if target is None else target.kind)
         members = None
         if backbone_class(self.config.backbone).blends_runs:
@@ -150,12 +152,6 @@ class Learner:
         if members is not None:
             members.load_into(model.backbone)
         return model
-
-    def _target_spec(self) -> TargetSpec | None:
-        """What a backbone that answers by itself is asked for; None for the others."""
-        if not backbone_class(self.config.backbone).answers:
-            return None
-        return self._asked()
 
     def _asked(self) -> TargetSpec | None:
         """The task's target, in the terms of a closed form."""
@@ -167,7 +163,7 @@ class Learner:
         chosen, asked = backbone_class(self.config.backbone), self._asked() if self.config.wide else None
         if asked is None or self.task.head != "pool" or chosen.answers or chosen.stages:
             return None
-        few = wide.fits(len(self.run_data.channels), self.config.context_len or 0, asked.outputs)
+        few = fits(len(self.run_data.channels), self.config.context_len or 0, asked.outputs)
         return asked if few else None
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
@@ -182,7 +178,7 @@ class Learner:
             head=self.task.head,
             args=dict(self.config.model_args),
             forecast=self.forecast,
-            target=self._target_spec(),
+            target=self._asked() if backbone_class(self.config.backbone).answers else None,
             modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
             part=self.part,
             members=members,
@@ -293,13 +289,15 @@ class Learner:
             save=self._save,
             listeners=listeners,
             train_metrics=self.task.train_metrics(self.device),
-            judges_start=self.start is not None or train is not None,
+            judges_start=self.start is not None or bool(self.standing and not self.standing.aside),
             averages=bool(self.thin),
         )
         if config.resume and (self.folder / checkpoint.LAST).is_file():
             self._resume(trainer)
         with self.run_data.timed("train"):
             progress = trainer.run()
+        if self.standing is not None and self.standing.aside:
+            self._join(trainer, self.standing)
         self.warnings += trainer.warnings
         with self.run_data.timed("evaluate"):
             self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
@@ -309,15 +307,18 @@ class Learner:
         """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
         if not isinstance(self.model, Model) or self.model.wide is None:
             return None, None
-        under, data, device = self.model.wide, self._fitting(), self.device_data.inputs.device
-        if self.start is not None and not self.config.refit_scaler:
-            return under.says_of(data.train).to(device), under.says_of(data.val).to(device)
+        fresh, device = self.start is None, self.device_data.inputs.device
+        self.standing = Standing(self.model, self._fitting(), self.task.lean(self.names))
         with self.run_data.timed("closed form"):
-            asked = self._asked() or under.target
-            said, self.wide = under.fit(data, asked, self.task.lean(self.names))
-        if self.start is None:
-            self.model.silence_head()
-        return said.to(device), under.says_of(data.val).to(device)
+            train, val = self.standing.under(self._asked() if fresh or self.config.refit_scaler else None, fresh=fresh)
+        return train.to(device), val.to(device)
+
+    def _join(self, trainer: Trainer, standing: Standing) -> None:
+        """Weigh a net that has learned beside its closed form."""
+        some = standing.join(trainer.best_state, lambda: self.evaluator().outputs(self.split.val)[:, :, 0].cpu())
+        trainer.best_state, progress = clone_state(self.model), trainer.progress
+        progress.best = self.task.val_metrics(*self.evaluator().score(self.split.val).judged())[self.task.monitor]
+        progress.best_epoch *= some
 
     def _truth_of_val(self) -> Callable[[], np.ndarray]:
         """Kept over the epochs, unless overlapping windows would make it a multiple of the data."""
@@ -408,16 +409,15 @@ class Learner:
         """Score, compare, write, draw. Returns the judge and the content of the summary."""
         name, progress = self.scored_split(), self.progress
         selection = "fitted on train and val" if self.solution.get("refit") else SELECTION[name]
-        count = sum(p.numel() for p in self.model.parameters())
-        case = Case(run, name, selection, count, progress.seconds)
+        case = Case(run, name, selection, sum(p.numel() for p in self.model.parameters()), progress.seconds)
         judge = Judge(self.evaluator(), self.names, self.calibration, self.folder, case)
         val, scored = (judge.evaluator.score(index) for index in (self.split.val, self.index_of(name)))
         references = self._compare(val, scored)
         more: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
-        more |= {"fit": self.solution} if self.solution else {}
-        more |= {name: what for name, what in (("wide", self.wide), ("start", progress.start)) if what}
+        wide = self.standing.told if self.standing else {}
+        told = {"fit": self.solution, "wide": wide, "start": progress.start, "lengthened": progress.lengthened}
+        more |= {key: what for key, what in told.items() if what}
         more |= {"thin": self.thin | {"averaged": progress.averaged}} if self.thin else {}
-        more |= {"lengthened": progress.lengthened} if progress.lengthened else {}
         more |= {"validation": judge.evaluate(val)} if name != "val" else {}
         content = judge.summary(scored, references, **more)
         with self.run_data.timed("artifacts"):

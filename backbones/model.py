@@ -55,10 +55,11 @@ class Model(nn.Module):
         steps = self.head(z).unflatten(2, (self.outputs, self.backbone.stride))  # [B, T', K, stride]
         return steps.permute(0, 2, 1, 3).flatten(2)[..., -self.horizon :]
 
-    def silence_head(self) -> None:
-        """Let the head add nothing to the closed form before it has learned what is left."""
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+    @torch.no_grad()
+    def take_of_head(self, share: float) -> None:
+        """Take a share of what the head says: none, before it has learned what the closed form leaves."""
+        for part in self.head.parameters():
+            part.mul_(share)
 
 
 class Forecaster(nn.Module):

@@ -69,6 +69,12 @@ class Wide(nn.Module):
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         return (self.features(x)[:, None] * self.weight).sum(2) + self.bias
 
+    @torch.no_grad()
+    def take(self, share: float, more: Sequence[float]) -> None:
+        """Take a share of the map, and add so much to each of its K outputs."""
+        self.weight *= share
+        self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))
+
     def says_of(self, windows: Labelled) -> torch.Tensor:
         """The map's outputs for all windows, [n, K, 1] on the host."""
         return outputs_on(windows, self._outputs)[:, :, None]

@@ -12,6 +12,7 @@ from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.model import build_model
 from backbones.specs import TargetSpec
+from backbones.standing import SHARES, Standing
 from backbones.wide import Wide, fits
 from checkpoint import BEST, Checkpoint
 
@@ -144,7 +145,7 @@ def test_the_model_adds_both_and_the_checkpoint_builds_it_again():
     again = build_model(ModelSpec.of(model.spec.plain())).eval()
     again.load_state_dict(model.state_dict())
     assert torch.equal(again(x), both)
-    model.silence_head()
+    model.take_of_head(0.0)
     assert torch.equal(model(x), model.wide(x))
     assert not any(name.startswith("wide") for name, _ in model.named_parameters())
 
@@ -155,6 +156,43 @@ def test_autocast_leaves_it_in_full_precision():
     with torch.autocast("cpu", torch.bfloat16):
         said = model.wide(x)
     assert said.dtype == torch.float32 and torch.equal(said, model.wide(x))
+
+
+def few(n: int, seed: int) -> Labelled:
+    """Classes that the first steps of windows show."""
+    x = windows(n, seed, length=6)
+    return labelled(x, (x[:, 0, :1] > 0).float())
+
+
+def test_a_net_of_few_windows_learns_alone_and_joins_its_closed_form_by_validation():
+    torch.manual_seed(0)
+    model, target, lean = net().eval(), TargetSpec("label", 1), [0.7]
+    standing = Standing(model, Fitting(few(20, 0), few(12, 1), 0), lean)
+    train, val = standing.under(target, fresh=True)
+    x = standing.data.val.read(torch.arange(12))
+    assert not train.any() and not val.any() and standing.aside and not model.wide(x).any()
+    alone, state = model(x).detach(), {name: value.clone() for name, value in model.state_dict().items()}
+    standing.join(state, lambda: model(x).detach()[:, :, 0])
+    closed = Wide(target, 2, 6)
+    closed.load_state_dict(standing.aside)
+    y = standing.data.val.y[:, :, None]
+
+    def loss(of_map, of_net):
+        z = of_map * (closed(x) - 0.7) + of_net * (alone - 0.7)
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(z, y))
+
+    of_map, of_net = standing.told["shares"].values()
+    assert loss(of_map, of_net) == pytest.approx(min(loss(*one) for one in SHARES))
+    wanted = of_map * (closed(x) - 0.7) + of_net * (alone - 0.7) + 0.7
+    assert torch.allclose(model(x), wanted, atol=1e-5)
+
+
+def test_with_windows_enough_it_learns_what_is_left():
+    model, target = net().eval(), TargetSpec("label", 1)
+    standing = Standing(model, Fitting(few(200, 0), few(60, 1), 0), [0.0])
+    train, val = standing.under(target, fresh=True)
+    x = standing.data.val.read(torch.arange(60))
+    assert not standing.aside and train.any() and torch.allclose(model(x), val, atol=1e-6)
 
 
 # ---- runs
@@ -204,3 +242,18 @@ def test_inference_repeats_what_training_scored(box):
         again = good(box, words, f"--tag infer_{name}")
         head = [strict(place / file)["headline"] for place in (trained, again)]
         assert head[0] == pytest.approx(head[1], rel=1e-6)
+
+
+def test_whole_series_have_both(box, tmp_path):
+    """Twelve rows of 30 steps: inference says what training scored, and resuming for longer finds the map again."""
+    values = np.loadtxt(box / "data/a.csv", delimiter=",")
+    lay(tmp_path, a=values)
+    (tmp_path / "labels.csv").write_text("label\n" + "\n".join("ab"[row % 2] for row in range(len(values))) + "\n")
+    line = "--mode train --task classify --csv data/a.csv --labels labels.csv --backbone gru --no-plots --quiet"
+    first = good(tmp_path, line, "--epochs 2 --tag both")
+    told = strict(first / "metrics.json")
+    assert set(told["wide"]["shares"]) == {"closed_form", "net"} and told["thin"]["averaged"] == [2]
+    words = f"--mode infer --ckpt {first} --csv data/a.csv --labels labels.csv --eval-split val --no-plots --tag i"
+    assert strict(good(tmp_path, words) / "metrics.json")["headline"] == pytest.approx(told["headline"], rel=1e-6)
+    longer = strict(good(tmp_path, line, "--epochs 3 --resume --tag both") / "metrics.json")
+    assert longer["epochs"] == 3 and longer["wide"]["features"] == told["wide"]["features"]
