@@ -23,7 +23,6 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from config import RunConfig
 from errors import UsageError, nearest
-from windows import steps
 
 STEPS_AN_EPOCH, STEPS = 20, 1000  # at least so many where batch size and epochs are not given
 LEAST_BATCH, MOST_EPOCHS = 4, 200  # for them
@@ -158,8 +157,8 @@ def fitting(config: RunConfig, windows: int) -> dict[str, Any]:
     if "batch_size" not in config.given:
         batch = min(batch, max(windows // STEPS_AN_EPOCH, LEAST_BATCH))
     if "epochs" not in config.given:
-        count, _ = steps(windows, batch)
-        epochs = max(epochs, min(-(-STEPS // count), MOST_EPOCHS))
+        steps = max(-(-windows // batch), 1)
+        epochs = max(epochs, min(-(-STEPS // steps), MOST_EPOCHS))
     return {"batch_size": batch, "epochs": epochs}
 
 
