@@ -45,7 +45,7 @@ POOL: Pool = (
     ("global_ridge", {"adjusted": True}, 0.01),
     ("boosted_lags", {}, 0.02),
     ("ridge", {}, 0.01),
-    ("ridge_ensemble", {}, 0.02),
+    ("ridge_ensemble", {"refit": True}, 0.02),
 )
 MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
@@ -178,9 +178,9 @@ class AutoForecast(Backbone):
             try:
                 chosen = member.fit(train, val, both, known)
                 again = {key: chosen[key] for key in ("lookback", "strength", "norm") if key in chosen}
-                if again:
+                if again and self._alone:  # the say of other inputs is chosen on validation
                     member = self._blank(i, **again)
-                    member.fit(both, [], both, known if known is None else known._replace(train=known.both, val=[]))
+                    member.fit(both, [], both, known)
             except DataError:
                 return False
         self.members[i] = member.to(self.weight.device)
@@ -189,8 +189,12 @@ class AutoForecast(Backbone):
     def _data(self, member: Backbone, before: Before, cut: np.ndarray, seed: int) -> HistoryFitting:
         if _by_itself(member):
             return before.fitting(before.end, seed, choose=False)
-        alone = self.forecast.covariates == 0 and len(self.forecast.targets) == self.inputs.channels
-        return before.fitting(cut, seed, scaled=alone)  # beside other inputs a map would depend on the scale
+        return before.fitting(cut, seed, scaled=self._alone)  # beside other inputs a map would depend on the scale
+
+    @property
+    def _alone(self) -> bool:
+        """Whether nothing but the targets is seen."""
+        return self.forecast.covariates == 0 and len(self.forecast.targets) == self.inputs.channels
 
     def _tried(self, before: Before, tests: Backtests, asked: Histories, seed: int) -> tuple[torch.Tensor, list[float]]:
         """What each of M members forecast at each of b backtests, [M, b, K, H], NaN where it could not; and seconds."""
@@ -217,14 +221,16 @@ def _pool(given: str) -> Pool:
     """The members: those that were named, or all."""
     if not given:
         return POOL
-    usual = {name: prior for name, args, prior in POOL if not args}
+    usual: dict[str, tuple[dict[str, Any], float]] = {}
+    for name, args, prior in sorted(POOL, key=lambda entry: bool(entry[1])):
+        usual.setdefault(name, (args, prior))
     named = [name.strip() for name in given.split(",") if name.strip()]
     able = list(dict.fromkeys(name for name, _, _ in POOL))
     for name in named:
         if name not in able:
             hint = nearest(name, able) or f"for forecasts take {', '.join(able)}"
             raise UsageError(f"{name!r} cannot be blended here", where="--model-args members", hint=hint)
-    return tuple((name, {}, usual.get(name, 0.0)) for name in named)
+    return tuple((name, *usual[name]) for name in named)
 
 
 @contextmanager

@@ -141,6 +141,17 @@ def test_a_walk_is_forecast_about_as_its_last_value(tmp_path):
     assert content["mse"] < 1.03 * content["references"]["repeat_last"]["mse"]
 
 
+def test_other_channels_are_seen_by_the_members_that_can(tmp_path):
+    """y is z eight steps before: nothing that sees y alone can forecast it."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=300)
+    y = np.roll(z, 8) + 0.05 * rng.normal(size=300)
+    dates = pd.date_range("2020-01-01", periods=300, freq="D").strftime("%Y-%m-%d")
+    pd.DataFrame({"date": dates, "y": y, "z": z}).round(4).to_csv(tmp_path / "t.csv", index=False)
+    words = "--horizon 4 --context-len 16 --features MS --target y"
+    assert strict(good(tmp_path, QUIET, words) / "summary.json")["mse"] < 0.15
+
+
 # ---- weights
 
 
