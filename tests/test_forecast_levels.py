@@ -59,8 +59,8 @@ def test_margins_are_in_proportion_to_the_scale_of_a_series():
     rows = np.repeat(np.arange(3), 400)
     truth = (rng.normal(size=(1200, 1, 2)) * scale[rows][:, :, None]).astype(np.float32)
     pred, reference = np.zeros_like(truth), usual(scale)
-    assert reference == [37.0] and sizes(scale, np.array([0, 3, 4]), reference)[:, 0].tolist() == [1 / 37, 1, 1]
-    size = sizes(scale, rows, reference)
+    assert reference == [37.0] and sizes(scale[[0, 3, 4]], reference)[:, 0].tolist() == [1 / 37, 1, 1]
+    size = sizes(scale[rows], reference)
     when = np.arange(1200)
     margin, independent = calibrated(truth, (pred, pred), (0.9,), when, size)
     assert independent > 900

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.forecast.scale import naive_errors
-from tasks.targets import Course
+import windows
+from tasks.forecast.scale import naive_errors, sizes_at
+from tasks.targets import Course, Targets
 
 OFFSETS = np.array([0, 40, 55, 57, 100])
 
@@ -43,3 +44,24 @@ def test_the_pieces_of_a_course_are_its_rows_with_their_gaps():
     assert np.isnan(first[:, 17:22]).all() and np.isnan(first[1, 1:3]).all() and np.isfinite(first[0, :17]).all()
     assert second.tolist() == values[:, 60:80].tolist()
     assert Course(values, seen, OFFSETS).flat().shape == (1, 2, 42)
+
+
+def test_margins_follow_what_the_latest_steps_are_like():
+    """A series whose changes are twice as large in its later half: by hand, the mean of both at each window."""
+    changes = np.concatenate([np.tile([1.0, -1.0], 30), np.tile([2.0, -2.0], 30)])
+    values = np.cumsum(changes)[None]
+    offsets = np.array([0, 120])
+    usable = np.ones(120, bool)
+    index = windows.plan(offsets, usable, usable, length=10, offset=1, horizon=2)
+
+    class Context:
+        targets = Targets(values, ("y",), per_row=False)
+
+        class series:
+            pass
+
+    Context.series.offsets = offsets
+    found = sizes_at(Context, np.array([[1.5]]), index, lag=1, std=[1.0])
+    last = index.starts() + 10
+    assert found[last == 40].item() == (1.5 + 1.0) / 2 and found[last == 110].item() == (1.5 + 2.0) / 2
+    assert found[last == 64].item() == (1.5 + 1.5) / 2  # of the last eight changes half are large

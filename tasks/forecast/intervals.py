@@ -19,17 +19,17 @@ USUAL_GROWTH = 0.35  # of errors with the step ahead: half of it beside half of 
 
 
 def chosen(
-    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], scale: np.ndarray | None
+    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], at: np.ndarray | None
 ) -> dict[str, Any]:
     """What a calibration holds: the margins [K, H] for `coverage`, of a point forecast also those of its deciles, and
     how many windows they are from.
 
-    `scale` [N, K] is that of each of several series (scale.py); None for one.
+    `at` [n, K] is the scale of each of several series at each window (`scale.sizes_at`); None for one.
     """
     truth, pred = val.judged()
     rows, ends = val.index.rows(), levels.ends(pred, len(names))
-    reference = {} if scale is None else {"scale": usual(scale)}
-    size = None if scale is None else sizes(scale, rows, reference["scale"])
+    reference = {} if at is None else {"scale": usual(at)}
+    size = None if at is None else sizes(at, reference["scale"])
     point = ends[0] is ends[1]
     shares = (coverage, *(CENTRAL_SHARES if point else ()))
     series = len(np.unique(rows)) * len(names) if point else FEW_SERIES

@@ -92,10 +92,10 @@ def usual(scale: np.ndarray) -> list[float]:
     return [1.0 if np.isnan(column).all() else float(np.nanmean(column)) for column in known.T]
 
 
-def sizes(scale: np.ndarray, rows: np.ndarray, reference: Sequence[float]) -> np.ndarray:
-    """The scale [N, K] of the series of windows `rows` [n] over the usual one [K]: [n, K]; 1 where it has none."""
+def sizes(scale: np.ndarray, reference: Sequence[float]) -> np.ndarray:
+    """The scale [n, K] at each of n windows over the usual one [K]: [n, K]; 1 where there is none."""
     size = scale / np.asarray(reference)
-    fair: np.ndarray = np.where(size > 0, size, 1.0)[rows]
+    fair: np.ndarray = np.where(size > 0, size, 1.0)
     return fair
 
 

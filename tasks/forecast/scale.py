@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from tasks.predictions import EvalContext
+from windows import Index
 
 MOST_NAMED = 10  # series listed in a summary
 AT_ONCE = 1 << 16  # values scaled at once
+LATEST_CYCLES, LATEST_STEPS = 3, 8  # before an origin
 
 
 def naive_errors(values: np.ndarray, known: np.ndarray, offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -59,6 +61,31 @@ def scales(eval_context: EvalContext, lag: int, std: Sequence[float]) -> np.ndar
         found = np.where(np.isnan(found), naive_errors(targets.values, known, offsets, lag), found)
     scaled: np.ndarray = found / np.asarray(std)
     return scaled
+
+
+def sizes_at(eval_context: EvalContext, scale: np.ndarray, index: Index, lag: int, std: Sequence[float]) -> np.ndarray:
+    """How far the errors of windows reach: half the scale [N, K] of their series, half that of its latest steps [n, K].
+
+    Those are the last LATEST cycles (or steps) before each window's target, so that what grows has wider margins.
+    """
+    targets, offsets = eval_context.targets, eval_context.series.offsets
+    assert targets is not None
+    rows = index.rows()
+    last = index.starts() + index.length
+    first = np.maximum(last - max(LATEST_CYCLES * lag, LATEST_STEPS), offsets[rows] + lag)
+    found = np.empty((len(rows), len(scale[0])))
+    for k, values in enumerate(targets.values):
+        off = np.zeros(len(values))
+        off[lag:] = np.abs(values[lag:].astype(np.float64) - values[:-lag])
+        known = np.isfinite(off)
+        total = np.concatenate([[0], np.cumsum(np.where(known, off, 0))])
+        count = np.concatenate([[0], np.cumsum(known)])
+        steps = count[np.maximum(last, first)] - count[first]
+        sums = total[np.maximum(last, first)] - total[first]
+        found[:, k] = np.divide(sums, steps, out=np.full(len(rows), np.nan), where=steps > 0) / std[k]
+    usual = scale[rows]
+    mixed: np.ndarray = np.where(np.isfinite(found), (usual + found) / 2, usual)
+    return mixed
 
 
 def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, lag: int) -> dict[str, Any]:

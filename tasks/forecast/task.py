@@ -34,7 +34,7 @@ from tasks.forecast.features import check_target, tell_unused
 from tasks.forecast.levels import Levels, by_series, covers, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import classical, repeat_last, ridge, season_of
-from tasks.forecast.scale import described, scales, standardised
+from tasks.forecast.scale import described, scales, sizes_at, standardised
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
 from windows import Index
@@ -335,8 +335,8 @@ class Forecast(Task):
         if val is None:
             return {}
         assert eval_context is not None
-        scale = self._scales(eval_context) if eval_context.series.n_rows > 1 else None
-        return intervals.chosen(val, self.levels, self.coverage, names, scale)
+        at = self._sizes_at(eval_context, val.index) if eval_context.series.n_rows > 1 else None
+        return intervals.chosen(val, self.levels, self.coverage, names, at)
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
@@ -346,7 +346,10 @@ class Forecast(Task):
         """How large the margins of each window's series are [n, K]; None for a model of one series: all alike."""
         if "scale" not in calibration:
             return None
-        return sizes(self._scales(eval_context), index.rows(), calibration["scale"])
+        return sizes(self._sizes_at(eval_context, index), calibration["scale"])
+
+    def _sizes_at(self, eval_context: EvalContext, index: Index) -> np.ndarray:
+        return sizes_at(eval_context, self._scales(eval_context), index, self.fitted["period"], self.fitted["std"])
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
