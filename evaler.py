@@ -270,11 +270,12 @@ class Judge:
         self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
 
     def draw_members(self, solution: Mapping[str, Any]) -> None:
-        """Draw the weights of a blend, of which `solution` has members and errors."""
+        """Draw the weights of a blend, of which `solution` has members and errors, or losses."""
         if solution.get("members"):
             from tasks.members import members  # imports matplotlib, which a run without pictures does not need
 
-            members(solution["members"], self.folder / "members.png", self.case.run)
+            file = "blend.png" if "loss" in solution else "members.png"
+            members(solution["members"], self.folder / file, self.case.run)
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write the epochs' lines as history.csv, and draw them; a closed form has none."""

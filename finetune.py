@@ -96,13 +96,20 @@ def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
 
 
 def _matching(globs: Sequence[str], names: Sequence[str], flag: str) -> set[str]:
-    """Names that match a glob, whole or by their dotted beginning; UsageError for a glob that matches none."""
+    """Names that match a glob, whole or by their dotted beginning; UsageError for a glob that matches none.
+
+    What has no head of its own may have one in its backbone: `head` means that, then.
+    """
     found: set[str] = set()
     for glob in globs:
-        hits = [n for n in names if fnmatch.fnmatchcase(n, glob) or fnmatch.fnmatchcase(n, glob + ".*")]
+        hits = _hits(glob, names) or _hits(f"backbone.{glob}", names)
         if not hits:
             parts = sorted({n.rpartition(".")[0] for n in names} | set(names))
             hint = nearest(glob, parts) or f"parameters are {', '.join(names[:6])}, ..."
             raise UsageError(f"{glob!r} matches no parameter", where=flag, hint=hint)
         found |= set(hits)
     return found
+
+
+def _hits(glob: str, names: Sequence[str]) -> list[str]:
+    return [n for n in names if fnmatch.fnmatchcase(n, glob) or fnmatch.fnmatchcase(n, glob + ".*")]

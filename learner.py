@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -176,7 +177,7 @@ class Learner:
             outputs=self.task.outputs(self.names),
             horizon=self.task.horizon,
             head=self.task.head,
-            args=dict(self.config.model_args),
+            args=backbone_class(self.config.backbone).in_time(self.config.model_args, self.config.budget),
             forecast=self.forecast,
             target=self._asked() if backbone_class(self.config.backbone).answers else None,
             modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
@@ -192,21 +193,16 @@ class Learner:
     # --- training ----------------------------------------------------------------------------------------------------
 
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
-        """Train, evaluate and write everything into a directory.
+        """Train, evaluate and write everything into a directory; raises what `Trainer.run` does.
 
         Parameters
         ----------
         folder : the directory, which exists.
-        run : the name of the run.
-        argv : the command line, for the manifest.
+        run, argv : the name of the run and the command line, for the manifest.
 
         Returns
         -------
         The content of the summary file.
-
-        Raises
-        ------
-        DivergedError, Interrupted, ResourceError : see `Trainer.run`.
         """
         self.open(folder)
         if self.model.backbone.stages:
@@ -242,16 +238,19 @@ class Learner:
     def _fitting(self, *, goes_on: bool = False, refit: bool = False) -> Fitting:
         """The windows of training and validation, to fit a closed form to."""
         train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
-        return Fitting(train, val, self.config.seed, self.config.options.get("loss", ""), goes_on, refit)
+        loss, seconds = self.config.options.get("loss", ""), self.config.budget or math.inf
+        return Fitting(train, val, self.config.seed, loss, goes_on, refit, seconds=seconds)
 
     def _fit(self) -> dict[str, Any]:
         """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
         backbone, parts, seed = self.model.backbone, (self.split.train, self.split.val), self.config.seed
-        refit = len(self.split.test) > 0 and self.config.eval_split in (None, "", "test")
+        refit = len(self.split.test) > 0 and self.config.eval_split in ("", "test")
         laid = partial(self._laid, *(part.pieces() for part in parts))
         if backbone.answers and self.forecast is None:
-            goes_on = self.start is not None and not self.config.reinit
-            told = backbone.fit_windows(self._fitting(goes_on=goes_on, refit=refit))
+            refit = refit and (self.run_data.per_row or self.config.split_mode == "group")  # rows are exchangeable
+            data = self._fitting(goes_on=self.start is not None and not self.config.reinit, refit=refit)
+            done = restore.finished_members(self.folder, self.run_data, self.model)
+            told = backbone.fit_windows(replace(data, done=done, keep=self._keep))
             if "held_out" in told:
                 told["held_out"] = told["held_out"][:, :, None]
         elif backbone.reads_history:
@@ -265,6 +264,9 @@ class Learner:
             told = backbone.fit(*laid())
         self.held_out = told.pop("held_out", None)
         return told
+
+    def _keep(self, members: Mapping[str, torch.Tensor]) -> None:
+        self._save("last", self.model.state_dict(), {"members": dict(members)})
 
     def _laid(self, train: Pieces, val: Pieces) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         """The arguments of `Backbone.fit`."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import checkpoint
 import tasks
 from backbones import MemberSpec, backbone_class
@@ -279,6 +281,32 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool) -> bool:
     if told:
         raise CheckpointError("; ".join(told), where="--resume", hint="--overwrite starts again")
     return False
+
+
+def finished_members(folder: Path, run_data: RunData, model: Model | Forecaster) -> dict[str, torch.Tensor]:
+    """What the members of a blend said that an interrupted run had finished; their weights are loaded into the model.
+
+    Parameters
+    ----------
+    folder : of the run that is resumed; there is nothing to load where it is not.
+    run_data, model : what the command asks for now.
+
+    Returns
+    -------
+    {member: what it said of windows that it had not seen [n, K]}.
+
+    Raises
+    ------
+    CheckpointError : the interrupted run had other settings or files.
+    """
+    if not run_data.config.resume or not (folder / checkpoint.LAST).is_file():
+        return {}
+    last = Checkpoint.load(folder / checkpoint.LAST)
+    check_resumed(last, run_data, finished=False)
+    members = (last.training or {}).get("members", {})
+    if members:
+        model.load_state_dict(last.state)
+    return dict(members)
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import math
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -25,11 +24,11 @@ import tasks
 from config import VERSION, RunConfig, core_flags
 from errors import Interrupted, UsageError
 from run import SMALLER, guarded
+from settings.flags import seconds
 from studies.spaces import Space, space_of
 from studies.trials import Workers, dry_run
 
 log = logging.getLogger("tsrun.search")
-UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 CONTINUES = "the same command continues"
 NOT_AFTER = (
     "--out",
@@ -58,6 +57,7 @@ LATER = (
     "stage_args",
     "tau",
     "nilm.pos_weight",
+    "budget",
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.
@@ -182,10 +182,13 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
 
 
 def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|m|h|d)?", text)
-    if match is None or not float(match[1]):
-        raise argparse.ArgumentTypeError(f"takes a duration such as 90s, 20min, 2h or 1d, got {text!r}")
-    return float(match[1]) * UNITS[match[2] or ""]
+    try:
+        found = seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not found:
+        raise argparse.ArgumentTypeError("takes a duration above 0")
+    return found
 
 
 def asked_of(config: RunConfig, space: Space) -> dict[str, Any]:

@@ -1,68 +1,65 @@
 """A blend of learners that are fitted in seconds: the obvious choice, at least as good as the best of them.
 
-Which members, and how they are weighed, depends on the target alone, and was measured on data kept apart:
+Which members (pools.py), and how they are weighed, depends on the target alone, and was measured on data kept apart:
 
-- a label of the next steps: two logistic regressions, boosting and extremely randomised trees. Their weights are those
-  that greedy selection finds on validation and those of a prior, the more of the former the more rows or groups
-  validation has;
-- a value of the next steps: ridge, boosting and trees, greedy selection alone;
+- a label of the next steps: two logistic regressions, boosting and, where rows are many, extremely randomised trees.
+  Their weights are those that greedy selection finds on validation and those of a prior, the more of the former the
+  more rows or groups validation has;
+- a value of the next steps: ridge, boosting and trees, greedy selection alone; where there is a test part to judge on,
+  all are then fitted again to training and validation;
 - labels or values of whole series: members for shapes. One cut of a small set says nothing about them, so each is
   fitted five times and says what it thinks of the fifth that it did not see; on all of these out-of-fold predictions
   the probabilities of each are sharpened or softened, and weighed: half greedy, half by loss and prior. Then each is
-  fitted again to everything: to validation too, where there is a test part to judge on;
+  fitted to everything: to validation too, where there is a test part;
 - the next steps of series: auto_forecast.py.
+
+With `--budget` nets join where the time allows, and get the weight that they earn.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from backbones import Hyper, InputSpec, backbone_class, register
+from backbones import Hyper, InputSpec, register
 from backbones.auto_forecast import AutoForecast
 from backbones.base import Backbone
-from backbones.fitted import Fitted, loss_of, outputs_on
-from backbones.fitting import Fitting, Labelled, joined
+from backbones.by_steps import Net, TooShort
+from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
+from backbones.fitting import Fitting, joined
+from backbones.pools import MANY, NETS, OF_MANY, blank, label, pool_of
 from backbones.weighing import WITNESSES, by_loss, folds, greedy, mixed, pooled, power, raised
-from errors import UsageError, nearest
 
-HYPER = {"members": {"default": "", "help": "the backbones to blend, separated by commas; empty: by the target"}}
+HYPER = {
+    "members": {
+        "default": "",
+        "help": "the backbones to blend, separated by commas; with a + before each: beside those by the target",
+    }
+}
 SPACE = {"only": True}
-
-# Members: (backbone, its arguments, weight before anything was seen).
-Pool = tuple[tuple[str, dict[str, Any], float], ...]
-LABELS: Pool = (
-    ("logistic", {"summaries": False}, 0.13),
-    ("logistic", {}, 0.27),
-    ("boosting", {}, 0.27),
-    ("extra_trees", {}, 0.33),
-)
-VALUES: Pool = (("ridge", {}, 1.0), ("boosting", {}, 1.0), ("extra_trees", {}, 1.0))
-SHAPES: Pool = (
-    ("quant", {}, 0.30),
-    ("rocket", {}, 0.25),
-    ("rocket", {"features": "intervals"}, 0.12),
-    ("extra_trees", {"summaries": False, "leaf": 1, "share": 0.1}, 0.10),
-    ("rocket", {"features": "hydra"}, 0.08),
-    ("nearest", {}, 0.05),
-    ("rocket", {"features": "steps"}, 0.04),
-)
-SHAPE_VALUES: Pool = (("quant", {}, 0.4), ("extra_trees", {}, 0.2), ("ridge", {}, 0.2), ("boosting", {}, 0.2))
-
 FOLDS = 5
-SURE = 50  # windows of validation below which a threshold is not chosen on it
 
 log = logging.getLogger("tsrun")
 
 
+class Weights(nn.Module):
+    """`weight` [m] of the members: the head of a blend."""
+
+    def __init__(self, prior: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(prior / prior.sum())
+
+
 @register
 class Auto(Fitted):
-    """Members in `members`; `weight`, `power` [m] and the `share` of the base `rate` [K] say how they are pooled."""
+    """Members in `members`; the weights, `power` [m] and the `share` of the base `rate` [K] say how they are pooled."""
 
     heads: tuple[str, ...] = ("pool", "forecast")
     variants = (AutoForecast,)
@@ -79,42 +76,36 @@ class Auto(Fitted):
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
-        self.entries = self._pool(hyper.members)
-        self.members = nn.ModuleList(self._blank(name, args) for name, args, _ in self.entries)
-        prior = torch.tensor([share for _, _, share in self.entries])
-        self.weight = nn.Parameter(prior / prior.sum())
+        self.inputs = InputSpec(channels=self.channels, length=self.length, target=self.target)
+        self.entries = pool_of(hyper.members, self.target)
+        self.labels = [label(entry) for entry in self.entries]
+        self.members = nn.ModuleList(blank(entry, self.inputs) for entry in self.entries)
+        self.head = Weights(torch.tensor([share for _, _, share in self.entries]))
         self.register_buffer("power", torch.ones(len(self.entries)))
         self.register_buffer("share", torch.zeros(()))
         self.register_buffer("rate", torch.full((self.outputs,), 0.5))
 
-    def _pool(self, given: str) -> Pool:
-        """The members: those that were given, or those that suit the target."""
-        value = self.target.kind == "value"
-        if not given:
-            pools = {False: (LABELS, VALUES), True: (SHAPES, SHAPE_VALUES)}
-            return pools[self.target.whole][value]
-        named = [name.strip() for name in given.split(",") if name.strip()]
-        able = ["boosting", "extra_trees", "logistic", "nearest", "quant", "ridge", "rocket"]
-        for name in named:
-            if name not in able or self.target.kind not in backbone_class(name).kinds:
-                hint = nearest(name, able) or f"for this target take {', '.join(able)}"
-                raise UsageError(f"{name!r} cannot be blended here", where="--model-args members", hint=hint)
-        return tuple((name, {}, 1.0) for name in named)
+    @classmethod
+    def in_time(cls, args: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        return {"members": NETS, **args} if seconds else dict(args)
 
-    def _blank(self, name: str, args: dict[str, Any]) -> Fitted:
-        """A member that knows nothing yet."""
-        inputs = InputSpec(channels=self.channels, length=self.length, target=self.target)
-        made = backbone_class(name).build(inputs, Hyper(name, args))
-        assert isinstance(made, Fitted)
-        return made
+    @property
+    def weight(self) -> torch.Tensor:
+        """Of the members [m], on the host."""
+        return self.head.weight.detach().cpu()
 
     def answer(self, x: torch.Tensor) -> torch.Tensor:
-        scores = torch.stack([member(x)[:, :, 0] for member in self.members])
-        return pooled(self._prepared(scores), self.weight, self.target.kind)
+        heavy = torch.ones(len(self.members), dtype=torch.bool)
+        if not torch.compiler.is_compiling():  # who has no weight need not be asked
+            heavy = self.weight > 0
+        members = [member for member, asked in zip(self.members, heavy.tolist(), strict=True) if asked]
+        scores = torch.stack([member(x)[:, :, 0] for member in members])
+        return pooled(self._prepared(scores, heavy), self.head.weight[heavy.to(x.device)], self.target.kind)
 
-    def _prepared(self, scores: torch.Tensor) -> torch.Tensor:
-        """Scores [m, B, K] as they are pooled."""
-        sharp = raised(scores, self.power[:, None, None], self.target.kind)
+    def _prepared(self, scores: torch.Tensor, heavy: torch.Tensor) -> torch.Tensor:
+        """Scores [m, B, K] of the members that the mask says, as they are pooled."""
+        power = self.power[heavy.to(self.power.device)]
+        sharp = raised(scores, power[:, None, None], self.target.kind)
         return mixed(sharp, self.share, self.rate, self.target.kind)
 
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
@@ -124,88 +115,149 @@ class Auto(Fitted):
 
     def _on_validation(self, data: Fitting) -> dict[str, Any]:
         """Members fitted to training, weights chosen on validation."""
-        found = []
-        for i, member in enumerate(self.members):
-            begun = time.perf_counter()
-            assert isinstance(member, Fitted)
+
+        def fit(i: int, seconds: float) -> torch.Tensor:
+            member = self._member(i)
             if any(part.requires_grad for part in member.parameters()):  # else it was frozen, and stays
-                member.fit_windows(data)
-            found.append(outputs_on(data.val, member.answer))
-            self._tell(i, found[-1], data.val.y, data.loss, begun)
+                member.fit_windows(replace(data, seconds=seconds))
+            return outputs_on(data.val, member.answer)
+
+        scores, heavy = self._each(fit, data, data.val.y, len(data.train))
         self.rate.copy_(data.train.y.mean(0))
-        scores = self._prepared(torch.stack(found).to(self.rate.device)).cpu()
-        chosen = greedy(scores, data.val.y, self.target.kind, data.loss)
+        ready = self._prepared(scores.to(self.rate.device), heavy).cpu()
+        chosen = greedy(ready, data.val.y, self.target.kind, data.loss)
         trust = 1.0 if self.target.kind == "value" else data.val.witnesses / (data.val.witnesses + WITNESSES)
-        self.weight.data.copy_(trust * chosen + (1 - trust) * self.weight.detach().cpu())
-        return self._told(scores, data.val.y, data, len(data.train))
+        self._weigh(heavy, trust * chosen + (1 - trust) * self._prior(heavy))
+        told = self._told(ready, heavy, data.val.y, data, len(data.train))
+        if not self._refitted(data):
+            return told
+        held_out = pooled(ready, self.weight[heavy], self.target.kind)
+        whole = joined(data.train, data.val)
+        for member, weight in zip(self.members, self.weight.tolist(), strict=True):
+            if weight > 0 and isinstance(member, Fitted) and not isinstance(member, Net):
+                member.fit_windows(replace(data, train=whole, settled=True))
+        return told | {"held_out": held_out, "fitted_to": "training and validation"}
 
     def _by_folds(self, data: Fitting) -> dict[str, Any]:
-        """Members weighed by out-of-fold predictions, then fitted to everything."""
+        """Members weighed by out-of-fold predictions, and fitted to everything."""
         whole = joined(data.train, data.val) if data.refit else data.train
         kind, n = self.target.kind, len(whole)
         fold = folds(whole.y, whole.groups, kind, FOLDS, data.seed)
-        scores = torch.stack([self._out_of_fold(i, whole, fold, data) for i in range(len(self.entries))])
-        everything = Fitting(whole, data.val, data.seed, data.loss)
-        for member in self.members:
-            assert isinstance(member, Fitted)
-            member.fit_windows(everything)
+        everything = replace(data, train=whole)
+        scores, heavy = self._each(
+            lambda i, seconds: self._out_of_fold(i, fold, replace(everything, seconds=seconds)), data, whole.y, n
+        )
         self.rate.copy_(whole.y.mean(0))
         if kind != "value":
             self.share.fill_(1 / (n + 2))
-            self.power.copy_(torch.tensor([power(one, whole.y, kind) for one in scores]))
-        scores = self._prepared(scores.to(self.rate.device)).cpu()
-        losses = [loss_of(one, whole.y, kind, data.loss) for one in scores]
-        chosen = greedy(scores, whole.y, kind, data.loss)
-        self.weight.data.copy_((chosen + by_loss(losses, self.weight.detach().cpu(), n)) / 2)
-        told = self._told(scores, whole.y, data, n)
+            self.power[heavy.to(self.power.device)] = torch.tensor(
+                [power(one, whole.y, kind) for one in scores], device=self.power.device
+            )
+        ready = self._prepared(scores.to(self.rate.device), heavy).cpu()
+        losses = [loss_of(one, whole.y, kind, data.loss) for one in ready]
+        chosen = greedy(ready, whole.y, kind, data.loss)
+        self._weigh(heavy, (chosen + by_loss(losses, self._prior(heavy), n)) / 2)
+        told = self._told(ready, heavy, whole.y, data, n)
         if not data.refit:
             return told
-        blended = pooled(scores, self.weight.detach().cpu(), kind)
+        blended = pooled(ready, self.weight[heavy], kind)
         return told | {"held_out": blended[-len(data.val) :], "fitted_to": "training and validation"}
 
-    def _out_of_fold(self, i: int, whole: Labelled, fold: np.ndarray, data: Fitting) -> torch.Tensor:
-        """What a member says of each window when it has not seen its fold: [n, K]."""
-        begun = time.perf_counter()
-        name, args, _ = self.entries[i]
+    def _each(self, fit: Any, data: Fitting, y: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What each member says [m', n, K] of windows that it has not seen, and a mask [m] of those that did.
+
+        `fit(i, seconds)` fits member i; those that an interrupted run had finished are not fitted again.
+        """
+        begun, again, done = time.perf_counter(), 0.0, dict(data.done)
+        heavy = torch.zeros(len(self.entries), dtype=torch.bool)
+        for i, name in enumerate(self.labels):
+            started = time.perf_counter()
+            left = data.seconds - (started - begun) - again
+            why = self._left_out(i, data, left, len(done))
+            try:
+                if not why and name not in done:
+                    done[name] = fit(i, left)
+            except TooShort as short:
+                why = f"{short}, and {max(left, 0):.0f} s of --budget are left"
+            if why:
+                log.info("auto: %d of %d, %s: left out, %s", i + 1, len(self.entries), name, why)
+                continue
+            heavy[i] = True
+            loss = loss_of(done[name], y, self.target.kind, data.loss)
+            spent = "as it was" if name in data.done else f"{time.perf_counter() - started:.1f} s"
+            log.info("auto: %d of %d, %s: loss %.4f, %s", i + 1, len(self.entries), name, loss, spent)
+            if self._refitted(data) and not isinstance(self.members[i], Net):
+                again += time.perf_counter() - started  # what fitting it to everything will take
+            if data.keep is not None and name not in data.done:
+                data.keep(done)
+        return torch.stack([done[name] for name, there in zip(self.labels, heavy, strict=True) if there]), heavy
+
+    def _refitted(self, data: Fitting) -> bool:
+        """Whether members that validation has weighed are fitted again to training and validation: for values."""
+        return data.refit and self.target.kind == "value" and not self.target.whole and not data.goes_on
+
+    def _left_out(self, i: int, data: Fitting, left: float, before: int) -> str:
+        """Why a member is left out, or nothing; one of them is always there."""
+        if not before or self.labels[i] in data.done:
+            return ""
+        if left <= 0:
+            return "--budget is spent"
+        rows = data.train.witnesses
+        if self.labels[i] == OF_MANY and self.target.kind == "label" and not self.hyper.members and rows < MANY:
+            return f"it is for {MANY} rows or groups of training, and there are {rows}"
+        return ""
+
+    def _prior(self, heavy: torch.Tensor) -> torch.Tensor:
+        """The weights before the choice, among the members that the mask says."""
+        prior = self.weight[heavy]
+        return prior / prior.sum() if prior.sum() > 0 else torch.full_like(prior, 1 / len(prior))
+
+    def _weigh(self, heavy: torch.Tensor, weight: torch.Tensor) -> None:
+        whole = torch.zeros(len(self.entries))
+        whole[heavy] = weight.float()
+        self.head.weight.data.copy_(whole)
+
+    def _member(self, i: int) -> Fitted:
+        member = self.members[i]
+        assert isinstance(member, Fitted)
+        return member
+
+    def _out_of_fold(self, i: int, fold: np.ndarray, data: Fitting) -> torch.Tensor:
+        """What a member says of each window when it has not seen its fold: [n, K]; then it is fitted to all of them."""
+        whole, member = data.train, self._member(i)
+        # No fold may choose on what it is judged by: a net would look there for its best moment.
+        alone = replace(data, seconds=data.seconds / (FOLDS + 1), settled=isinstance(member, Net))
         scores = torch.empty(whole.y.shape)
+        described = isinstance(member, Described) and len(whole) * member.width <= CELLS
+        table = member.prepare(whole, data.seed) if described and isinstance(member, Described) else None
         for one in np.unique(fold):
             inside, outside = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
-            member = self._blank(name, args).to(self.rate.device).eval()
-            rest = whole.part(outside)
-            member.fit_windows(Fitting(whole.part(inside), rest, data.seed, data.loss))
-            scores[torch.from_numpy(outside)] = outputs_on(rest, member.answer)
-        self._tell(i, scores, whole.y, data.loss, begun)
+            part = replace(alone, train=whole.part(inside), val=whole.part(outside))
+            if isinstance(member, Described) and table is not None:
+                member.solve(table[inside], part.train, part)
+                said = member.say(torch.from_numpy(table[outside]).to(self.rate.device)).detach().cpu()
+            else:
+                fresh = blank(self.entries[i], self.inputs).to(self.rate.device).eval()
+                fresh.fit_windows(part)
+                said = outputs_on(part.val, fresh.answer)
+            scores[torch.from_numpy(outside)] = said
+        if isinstance(member, Described) and table is not None:
+            member.solve(table, whole, data)
+        else:
+            member.fit_windows(alone)
         return scores
 
-    def _tell(self, i: int, scores: torch.Tensor, y: torch.Tensor, loss: str, begun: float) -> None:
-        found = loss_of(scores, y, self.target.kind, loss)
-        spent = time.perf_counter() - begun
-        log.info("auto: %d of %d, %s: loss %.4f, %.1f s", i + 1, len(self.entries), self._label(i), found, spent)
-
-    def _label(self, i: int) -> str:
-        """The name of a member, with the arguments that set it apart."""
-        name, args, _ = self.entries[i]
-        return " ".join([name, *(f"{key}={value}" for key, value in args.items())])
-
-    def _told(self, scores: torch.Tensor, y: torch.Tensor, data: Fitting, n: int) -> dict[str, Any]:
-        """Members, weights and losses for the summary."""
-        kind = self.target.kind
+    def _told(
+        self, scores: torch.Tensor, heavy: torch.Tensor, y: torch.Tensor, data: Fitting, n: int
+    ) -> dict[str, Any]:
+        """Members, weights and losses for the summary; scores [m', n, K] are those of the members in the mask [m]."""
+        kind, names = self.target.kind, [name for name, there in zip(self.labels, heavy, strict=True) if there]
         members = {
-            self._label(i): {"weight": float(weight), "loss": loss_of(scores[i], y, kind, data.loss)}
-            for i, weight in enumerate(self.weight.detach().cpu())
+            name: {"weight": float(weight), "loss": loss_of(one, y, kind, data.loss)}
+            for name, weight, one in zip(names, self.weight[heavy], scores, strict=True)
         }
-        blend = loss_of(pooled(scores, self.weight.detach().cpu(), kind), y, kind, data.loss)
-        thin = kind != "value" and (len(data.val) < SURE or self._rare(data.val.y) < 10)
-        return {
-            "windows": n,
-            "of": len(data.train),
-            "members": members,
-            "loss": blend,
-            "thin": self.target.whole and thin,
-        }
-
-    @staticmethod
-    def _rare(y: torch.Tensor) -> int:
-        """The fewest windows that a label has on either side."""
-        true = y.sum(0)
-        return int(torch.minimum(true, len(y) - true).min())
+        blend = loss_of(pooled(scores, self.weight[heavy], kind), y, kind, data.loss)
+        found = {"windows": n, "of": len(data.train), "members": members, "loss": blend}
+        left_out = [name for name in self.labels if name not in names]
+        thin = self.target.whole and kind != "value" and not data.val.plenty(kind)
+        return found | {"thin": thin} | ({"left_out": left_out} if left_out else {})

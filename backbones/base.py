@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -100,6 +101,11 @@ class Backbone(nn.Module):
     def build(cls, inputs: InputSpec, hyper: Hyper) -> Backbone:
         """The backbone for these inputs; a name that serves several heads may have a class for each."""
         return cls(inputs, hyper)
+
+    @classmethod
+    def in_time(cls, args: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Hyperparameters with which it makes use of so many seconds (0: not said); most backbones make none."""
+        return dict(args)
 
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Set the weights of a closed form that forecasts.

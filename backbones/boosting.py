@@ -66,11 +66,11 @@ class Boosting(Fitted):
         if not data.goes_on:
             self.features.fit(train)
         tables = [part.table(self.features) for part in (train, data.val)]
-        reads = self.hyper.trees > self.hyper.fixed
+        reads = self.hyper.trees > self.hyper.fixed and not data.settled
         reads &= self.target.kind == "value" or data.val.witnesses >= WITNESSES
         booster = Booster(self.target.kind, data.loss, self._settings(data, len(train), reads), data.goes_on)
         found = {}
-        for change in self._ways(data.goes_on):
+        for change in self._ways(data.goes_on or data.settled):
             pair = [
                 Table(x, part.y, self._start(part, change, data.goes_on))
                 for x, part in zip(tables, (train, data.val), strict=True)
@@ -100,13 +100,19 @@ class Boosting(Fitted):
             return outputs_on(windows, self.last).numpy()
         return np.zeros(windows.y.shape, np.float32)
 
-    def _settings(self, data: Fitting, n: int, reads: bool) -> dict[str, Any]:
-        """Those of scikit-learn; with many classes, an iteration has as many trees, and fewer iterations do."""
-        hyper = self.hyper
+    def _iterations(self, data: Fitting, reads: bool) -> int:
+        """As many as there are, once settled; with many classes, an iteration has as many trees, and fewer do."""
+        if data.settled:
+            return len(self.forest.root) // self.outputs
+        hyper, trees = self.hyper, self.outputs if self.target.kind == "class" else 1
         most = hyper.trees if reads else min(hyper.fixed, hyper.trees)
-        trees = self.outputs if self.target.kind == "class" else 1
+        return max(most * 2 // max(trees, 2), min(most, hyper.fixed))
+
+    def _settings(self, data: Fitting, n: int, reads: bool) -> dict[str, Any]:
+        """Those of scikit-learn."""
+        hyper = self.hyper
         return {
-            "max_iter": max(most * 2 // max(trees, 2), min(most, hyper.fixed)),
+            "max_iter": self._iterations(data, reads),
             "learning_rate": hyper.rate,
             "max_leaf_nodes": hyper.leaves,
             "min_samples_leaf": hyper.leaf or (LEAF if n >= LARGE else max(5, n // PARTS)),

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from backbones import Hyper, InputSpec, register
 from backbones.features import WindowFeatures
-from backbones.fitting import Fitting
+from backbones.fitting import Labelled
 from backbones.forests import ForestBackbone
 
 HYPER = {
@@ -33,21 +31,25 @@ SPACE = {
 class ExtraTrees(ForestBackbone):
     """The mean of the trees, as logits where a probability is asked for."""
 
+    features: WindowFeatures
+
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         self.features = WindowFeatures(inputs.channels, inputs.length, summaries=hyper.summaries)
 
-    def describe(self, x: torch.Tensor) -> torch.Tensor:
-        return self.features(x)
+    @property
+    def width(self) -> int:
+        """F, the number of features."""
+        return self.features.size
 
-    def fit_windows(self, data: Fitting) -> dict[str, Any]:
-        """Grow a forest on training; validation chooses nothing."""
-        train = self.sampled(data.train, self.features.size, data.seed)
-        if not data.goes_on:
-            self.features.fit(train)
-        settings = {
+    def learn(self, train: Labelled) -> None:
+        """Learn the channels' minima."""
+        self.features.fit(train)
+
+    def settings(self, windows: int) -> dict[str, Any]:
+        """scikit-learn's settings, whatever the windows."""
+        return {
             "n_estimators": self.hyper.trees,
             "min_samples_leaf": self.hyper.leaf,
             "max_features": self.hyper.share,
         }
-        return self.grow(train, data, settings)

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from backbones import Hyper, InputSpec, TargetSpec
 from backbones.base import Backbone
-from backbones.fitting import Labelled
+from backbones.fitting import Fitting, Labelled
 
 LEAST = 1e-6  # a probability that is never gone below
 CELLS = 100_000_000  # numbers of a table of features: 400 MB
@@ -62,6 +64,42 @@ class Fitted(Backbone):
     def sampled(self, train: Labelled, width: int, seed: int) -> Labelled:
         """Training windows as far as a table of `width` columns fits into memory: all, or a sample, which is said."""
         return train.sample(max(CELLS // width, 1), seed, self.who)
+
+
+class Described(Fitted):
+    """A learner on features that know nothing of the targets: made once, they serve many fits (out of fold).
+
+    A subclass makes the features (`prepare`, `describe`), fits to them (`solve`) and answers by them (`say`).
+    """
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """F, the number of features, or about it where `prepare` decides."""
+
+    @abstractmethod
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
+        """The features [B, F] of windows [B, C, T]."""
+
+    @abstractmethod
+    def say(self, features: torch.Tensor) -> torch.Tensor:
+        """The outputs [B, K] for features [B, F]; of a value whose last is seen, its change from that."""
+
+    @abstractmethod
+    def prepare(self, windows: Labelled, seed: int) -> np.ndarray:
+        """Learn what the features need from windows, and return those of all n of them: float32 [n, F], on the host."""
+
+    @abstractmethod
+    def solve(self, table: np.ndarray, train: Labelled, data: Fitting) -> dict[str, Any]:
+        """Fit to the features [n, F] of `train`, which `prepare` gave; `data` has the seed, the loss and `goes_on`."""
+
+    def answer(self, x: torch.Tensor) -> torch.Tensor:
+        said = self.say(self.describe(x))
+        return said if self.target.channel is None else said + self.last(x)
+
+    def rest(self, train: Labelled) -> torch.Tensor:
+        """What is to be said of windows [n, K]: their targets, or what these are more than the last value."""
+        return train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
 
 
 def classes_of(y: torch.Tensor) -> np.ndarray:

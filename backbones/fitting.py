@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,11 @@ class Fitting:
     goes_on : the backbone knows something already (finetuning), and is to learn these windows too.
     refit : validation may be learned from in the end: there is a test part to judge on. A backbone that does so returns
         as "held_out" what it says of validation's windows where it had not seen them, [n, K].
+    settled : the backbone has been fitted before, and what validation chose then holds: it is part of training now.
+    seconds : how long fitting may take.
+    done : what an interrupted run had kept last: what each member said of windows that it had not seen, [n, K] by name;
+        the weights of these members are there already.
+    keep : called after each member with the same of all that are finished; it saves them with the weights.
     """
 
     train: Labelled
@@ -97,6 +103,10 @@ class Fitting:
     loss: str = ""
     goes_on: bool = False
     refit: bool = False
+    settled: bool = False
+    seconds: float = math.inf
+    done: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    keep: Callable[[Mapping[str, torch.Tensor]], None] | None = None
 
 
 def thin(val: Labelled, kind: str, rates: Sequence[float]) -> dict[str, Any]:

@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from backbones import Hyper, InputSpec
-from backbones.fitted import Fitted, classes_of, loss_of, outputs_on
+from backbones.fitted import Described, classes_of, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.trees import Forest, of_forest
 
 
-class ForestBackbone(Fitted):
-    """A subclass gives features (`describe`) and scikit-learn's settings."""
+class ForestBackbone(Described):
+    """A subclass gives features (`features`, `describe`) and scikit-learn's settings."""
 
     seen: torch.Tensor
+    features: nn.Module
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
@@ -29,25 +31,37 @@ class ForestBackbone(Fitted):
         self.register_buffer("seen", torch.zeros((), dtype=torch.float64))  # windows that the forest was grown on
 
     @abstractmethod
+    def settings(self, windows: int) -> dict[str, Any]:
+        """scikit-learn's settings for so many windows; a criterion must suit the kind of target."""
+
+    def learn(self, train: Labelled) -> None:
+        """Learn what the features need; most need nothing."""
+
     def describe(self, x: torch.Tensor) -> torch.Tensor:
-        """The features [B, F] of windows [B, C, T]."""
+        found: torch.Tensor = self.features(x)
+        return found
 
-    def answer(self, x: torch.Tensor) -> torch.Tensor:
-        said = self.as_outputs(self.forest(self.describe(x)))
-        return said if self.target.channel is None else said + self.last(x)
+    def say(self, features: torch.Tensor) -> torch.Tensor:
+        return self.as_outputs(self.forest(features))
 
-    def grow(self, train: Labelled, data: Fitting, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Grow a forest on the windows of `train`; with `data.goes_on` beside the one that stands.
+    def prepare(self, windows: Labelled, seed: int) -> np.ndarray:
+        self.learn(windows)
+        return windows.table(self.describe)
 
-        `settings` are scikit-learn's; the criterion, where one is given, must suit the kind of target.
-        """
+    def fit_windows(self, data: Fitting) -> dict[str, Any]:
+        """Grow a forest on training; validation chooses nothing."""
+        train = self.sampled(data.train, self.width, data.seed)
+        table = train.table(self.describe) if data.goes_on else self.prepare(train, data.seed)
+        loss = {"of": len(data.train)} | self.solve(table, train, data)
+        return loss | {"val_loss": loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)}
+
+    def solve(self, table: np.ndarray, train: Labelled, data: Fitting) -> dict[str, Any]:
+        """Grow a forest; with `data.goes_on` beside the one that stands."""
         from backbones.scikit import limited
 
-        table, y = train.table(self.describe), train.y
-        if self.target.channel is not None:
-            y = y - outputs_on(train, self.last)
+        y = self.rest(train)
         with limited():
-            model, values = self._fitted(table, y, data.seed, settings)
+            model, values = self._fitted(table, y, data.seed, self.settings(len(train)))
         n, before = len(train), float(self.seen) if data.goes_on else 0.0
         rate = y.double().mean(0).numpy()
         mixed = 1 / (n + 2) if self.target.kind != "value" else 0.0
@@ -57,8 +71,7 @@ class ForestBackbone(Fitted):
             self.forest.value.data.mul_(1 - share)
         self.forest.plant(planted, keep=before > 0)
         self.seen.fill_(n + before)
-        loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
-        return {"windows": n, "of": len(data.train), "trees": len(self.forest.root), "val_loss": loss}
+        return {"windows": n, "trees": len(self.forest.root)}
 
     def _fitted(
         self, table: np.ndarray, y: torch.Tensor, seed: int, settings: Mapping[str, Any]

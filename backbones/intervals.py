@@ -53,7 +53,8 @@ class IntervalQuantiles(nn.Module):
             first = sum((padded[:, :, k : k + first.shape[2]] for k in range(SMOOTH)), torch.zeros_like(first)) / SMOOTH
         assert isinstance(self.wave, torch.Tensor)
         # In float64, which autocast leaves alone; a graph has no Fourier transform that every runtime knows.
-        spectrum = torch.matmul(x.double()[None], self.wave.transpose(1, 2)[:, None]).square().sum(0).sqrt()
+        parts = torch.matmul(x.double().flatten(0, 1), self.wave.transpose(1, 2))  # [2, B * C, n]
+        spectrum = parts.square().sum(0).sqrt().unflatten(0, x.shape[:2])
         return [x, first, second, spectrum.to(x.dtype)]
 
 

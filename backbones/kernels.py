@@ -26,7 +26,7 @@ KERNELS, MOST_DILATIONS = 84, 32  # of MiniRocket
 BAND = 1e-3  # of a convolution's value, x being standardised
 NONE = 1e-2  # a sum of Hydra's below which a feature counts as absent, more and more so towards 0
 GOLDEN = (math.sqrt(5) + 1) / 2
-AT_ONCE = 1 << 24  # values of convolutions that are made at once
+AT_ONCE = 1 << 20  # values of convolutions that are made at once: they stay in the processor's cache
 
 
 class Kernels(Resized):
@@ -105,13 +105,15 @@ class Hydra(Kernels):
         for bank, kernels in enumerate(self.weight):
             out = convolve(sources[bank % 2], kernels, self.dilations[bank // 2])
             out = out.unflatten(1, (self.each, PER_GROUP))
-            best, worst = (
-                (1 - out.amax(2, keepdim=True).sub(out) / BAND),
-                (1 - out.sub(out.amin(2, keepdim=True)) / BAND),
-            )
-            best, worst = (part.clamp_min(0) / part.clamp_min(0).sum(2, keepdim=True) for part in (best, worst))
-            found += [(out * best).sum(3).flatten(1), worst.sum(3).flatten(1)]
+            best, worst = _near(out - out.amax(2, keepdim=True)), _near(out.amin(2, keepdim=True) - out)
+            found += [best.mul_(out).sum(3).flatten(1), worst.sum(3).flatten(1)]
         return torch.cat(found, dim=1).clamp_min(0).sqrt()
+
+
+def _near(lead: torch.Tensor) -> torch.Tensor:
+    """The share of each of 8 kernels in being first, from their distances to the first, at most 0 [B, groups, 8, T]."""
+    share = lead.mul_(1 / BAND).add_(1).clamp_min_(0)
+    return share.div_(share.sum(2, keepdim=True))
 
 
 class MiniRocket(Kernels):

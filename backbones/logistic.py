@@ -58,6 +58,8 @@ class Logistic(Fitted):
             self.scale.copy_(scale)
         x = (x - self.mean.cpu()) / self.scale.cpu()
         c = self.hyper.c or (0.01 if self.hyper.summaries else 1.0)
+        if not data.goes_on:
+            self.map.weight.data.zero_()
         weight, bias = self._solve(x, train.y, c)
         self.map.weight.data.copy_(weight)
         self.map.bias.data.copy_(bias)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from backbones import Hyper, InputSpec, register
-from backbones.fitting import Fitting
 from backbones.forests import ForestBackbone
 from backbones.intervals import IntervalQuantiles
 
@@ -34,23 +31,24 @@ DRAWN = 12000  # windows that a tree is grown on, where there are more
 class Quant(ForestBackbone):
     """The mean of the trees, as logits where a probability is asked for."""
 
+    features: IntervalQuantiles
+
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         self.features = IntervalQuantiles(inputs.channels, inputs.length)
 
-    def describe(self, x: torch.Tensor) -> torch.Tensor:
-        return self.features(x)
+    @property
+    def width(self) -> int:
+        """F, the number of features."""
+        return self.features.size
 
-    def fit_windows(self, data: Fitting) -> dict[str, Any]:
-        """Grow a forest on training; validation chooses nothing."""
-        train = self.sampled(data.train, self.features.size, data.seed)
-        settings = {
+    def settings(self, windows: int) -> dict[str, Any]:
+        """scikit-learn's settings for so many windows."""
+        found = {
             "n_estimators": self.hyper.trees,
-            "min_samples_leaf": self.hyper.leaf or 1 + min(len(train), DRAWN) // LEAVES,
+            "min_samples_leaf": self.hyper.leaf or 1 + min(windows, DRAWN) // LEAVES,
             "max_features": self.hyper.share,
         }
-        if len(train) > DRAWN:
-            settings |= {"bootstrap": True, "max_samples": DRAWN}
-        if self.target.kind != "value":
-            settings["criterion"] = "entropy"
-        return self.grow(train, data, settings)
+        if windows > DRAWN:
+            found |= {"bootstrap": True, "max_samples": DRAWN}
+        return found | ({} if self.target.kind == "value" else {"criterion": "entropy"})

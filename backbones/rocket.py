@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, register
-from backbones.fitted import CELLS, Fitted, loss_of, outputs_on
+from backbones.fitted import CELLS, Described, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.intervals import IntervalQuantiles
 from backbones.kernels import NONE, Hydra, Kernels, MiniRocket
@@ -90,41 +90,59 @@ def _sparse(bank: nn.Module) -> bool:
 
 
 @register
-class RocketRidge(Fitted):
+class RocketRidge(Described):
     """`y = W z(x) + b` with z the standardised features."""
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         sizes = inputs.channels, inputs.length
         made = {"hydra": Hydra, "minirocket": MiniRocket, "intervals": IntervalQuantiles, "steps": _Steps}
-        self.banks = Banks([made[name](*sizes) for name in hyper.features.split("+")])
+        banks: list[Any] = [made[name](*sizes) for name in hyper.features.split("+")]
+        self.wide = sum((hyper.most or MANY) if isinstance(bank, MiniRocket) else int(bank.size) for bank in banks)
+        self.banks = Banks(banks)
         self.map = _Map(self.outputs)
 
-    def answer(self, x: torch.Tensor) -> torch.Tensor:
-        said = self.map(self.banks(x))
-        return said if self.target.channel is None else said + self.last(x)
+    @property
+    def width(self) -> int:
+        """F; MiniRocket has what it is asked for, about."""
+        return self.wide
+
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.banks(x)
+        return found
+
+    def say(self, features: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.map(features)
+        return found
+
+    def prepare(self, windows: Labelled, seed: int) -> np.ndarray:
+        """Draw kernels, and learn how to standardise."""
+        features = self.hyper.most or (FEW if len(windows) >= LARGE else MANY)
+        return self.banks.fit(windows, seed, features).numpy()
 
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Draw, solve, choose the strength by leaving one out."""
+        table = None
         if data.goes_on:
             log.info("rocket: fitted to the new windows alone, under the kernels that it has")
-        table = None
-        if not data.goes_on:
-            first = data.train.sample(MOST, data.seed, "rocket's kernels")
-            features = self.hyper.most or (FEW if len(data.train) >= LARGE else MANY)
-            table = self.banks.fit(first, data.seed, features)
+        else:
+            table = self.prepare(data.train.sample(MOST, data.seed, "rocket's kernels"), data.seed)
         width = len(self.banks.mean)
         train = data.train.sample(MOST if width > MOST else max(CELLS // width, 1), data.seed, self.who)
         if table is None or len(table) < len(train):
-            table = torch.from_numpy(train.table(self.banks))
-        y = train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
-        spectrum = Spectrum.of(table)
+            table = train.table(self.banks)
+        told = self.solve(table, train, data)
+        loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
+        return told | {"of": len(data.train), "val_loss": loss}
+
+    def solve(self, table: np.ndarray, train: Labelled, data: Fitting) -> dict[str, Any]:
+        """Solve for the map, its strength chosen by leaving one out."""
+        spectrum, y = Spectrum.of(torch.from_numpy(table)), self.rest(train)
         found = values(spectrum, y) if self.target.kind == "value" else solve(spectrum, y, self.target.kind)
         self.map.resize("weight", found.weight.T)
         self.map.resize("bias", found.offset)
-        loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
-        told = {"windows": len(train), "of": len(data.train), "features": width, "strength": found.strength}
-        return told | {"loo_loss": found.loss, "val_loss": loss}
+        told = {"windows": len(train), "features": table.shape[1], "strength": found.strength}
+        return told | {"loo_loss": found.loss}
 
 
 class _Steps(nn.Module):
@@ -132,6 +150,7 @@ class _Steps(nn.Module):
 
     def __init__(self, channels: int, length: int) -> None:
         super().__init__()
+        self.size = channels * length
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1)

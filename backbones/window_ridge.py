@@ -34,6 +34,7 @@ class WindowRidge(Fitted):
     count: torch.Tensor
     sums: torch.Tensor
     gram: torch.Tensor
+    chosen: torch.Tensor
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
@@ -50,6 +51,7 @@ class WindowRidge(Fitted):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("sums", torch.zeros(kept, dtype=torch.float64))
         self.register_buffer("gram", torch.zeros(kept, kept, dtype=torch.float64))
+        self.register_buffer("chosen", torch.zeros(2, dtype=torch.float64))  # of values: strength, whether the change
 
     @property
     def who(self) -> str:
@@ -104,10 +106,14 @@ class WindowRidge(Fitted):
         values = values.clamp_min(0)
         x = torch.from_numpy(data.val.table(self.features))
         x = ((x - mean[:cut].float()) / scale.float()) @ vectors.float()
-        given = self.hyper.strength
+        given = float(self.chosen[0]) if data.settled else self.hyper.strength
         strengths = [given] if given else (FINER * values.mean().clamp_min(1e-12)).tolist()
+        bases = self._bases(scale)
+        if data.settled:
+            name = [*bases][int(self.chosen[1])]
+            bases = {name: bases[name]}
         best: tuple[float, torch.Tensor, dict[str, Any]] | None = None
-        for name, base in self._bases(scale).items():
+        for name, base in bases.items():
             right = vectors.T @ (xy - xx @ base)
             for strength in strengths:
                 turned = right / (values + strength)[:, None] + vectors.T @ base
@@ -115,6 +121,7 @@ class WindowRidge(Fitted):
                 if best is None or loss < best[0]:
                     best = loss, vectors @ turned, {"strength": strength, "says": name, "val_loss": loss}
         assert best is not None
+        self.chosen.copy_(torch.tensor([best[2]["strength"], best[2]["says"] == "change"]))
         return best[1], mean[cut:], best[2]
 
     def _bases(self, scale: torch.Tensor) -> dict[str, torch.Tensor]:

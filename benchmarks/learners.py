@@ -1,11 +1,12 @@
 """What learns windows and whole series best for its CPU-seconds, each set by several backbones, beside the references.
 
-    python benchmarks/learners.py [--sets demo rooms ...] [--backbones auto ridge ...] [--seeds 777] [--out DIR]
+    python benchmarks/learners.py [--sets demo rooms ...] [--backbones auto ridge ...] [--seeds 777 1 2] [--budget 5min]
 
-The demos need nothing; the other sets need `../shared/data` and are left out, which is said, where it is absent. A cell
-is one `run.py` command, on one thread, that is not repeated once it is finished. Test is scored once. Prints a
-Markdown table: the metric on validation and test (for engines: on the engines of the test files), the CPU-seconds of
-the whole command, and the best reference on the same test windows.
+The demos and the six small sets of whole series (shapes.py) need nothing; the other sets need `../shared/data` and are
+left out, which is said, where it is absent. A cell is one `run.py` command, on one thread, that is not repeated once it
+is finished. Test is scored once. Prints a Markdown table, means over the seeds: the metric on validation and test (for
+engines: on the engines of the test files), log-loss, the CPU-seconds of the whole command, and on the same test windows
+flat gradient boosting and the best reference that sees no more than the model.
 """
 
 from __future__ import annotations
@@ -23,8 +24,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import shapes  # noqa: E402
+from benchmarks.shapes import SHAPES  # noqa: E402
+
 DATA = ROOT.parent / "shared" / "data"
-COMMON = "--mode train --test-ratio 0.2 --no-plots --quiet --json --threads 1 --overwrite"
+COMMON = "--mode train --no-plots --quiet --json --threads 1 --overwrite"
+TESTED = "--test-ratio 0.2"
 AIR = " ".join(f"{DATA}/beijing_pm25/ch{n}.csv" for n in ("0_pm", "1_DEWP", "2_TEMP", "3_PRES", "4_Iws"))
 ROOM = " ".join(
     f"{DATA}/occupancy_detection/ch{n}.csv" for n in ("0_Occupancy", "1_Temperature", "2_Humidity", "4_CO2")
@@ -34,11 +41,12 @@ ENGINE = ("rul", *(f"s{n}" for n in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 2
 
 @dataclass(frozen=True)
 class Set:
-    """A data set: the flags that name and window it, a file that must be there, and the files of a later inference."""
+    """A data set: the flags that name, window and split it, a folder that must be there, files of a later inference."""
 
     words: str
     needs: str = ""
     judged: str = ""
+    metric: str = ""  # the monitor, or this
 
 
 def engines(part: str) -> str:
@@ -46,18 +54,36 @@ def engines(part: str) -> str:
     return " ".join(f"{DATA}/cmapss_fd001/{part}_{name}.csv" for name in ENGINE)
 
 
-SETS: Mapping[str, Set] = {
-    "demo": Set("--task classify --csv {out}/demo/LP1a.csv {out}/demo/LP2a.csv {out}/demo/LP3a.csv {out}/demo/LP4a.csv "
-                "--context-len 31"),
-    "rooms": Set("--task regress --demo --loss l1"),
-    "carparts": Set(f"--task classify --csv {DATA}/carparts/carparts.csv --context-len 31", "carparts"),
-    "air": Set(f"--task classify --csv {AIR} --bin-rule gt --bin-thr 150 --label-offset 12 --context-len 48",
-               "beijing_pm25"),
-    "occupancy": Set(f"--task classify --csv {ROOM} --drop-label-from-x --label-offset 60 --context-len 31",
-                     "occupancy_detection"),
-    "engines": Set(f"--task regress --header no --csv {engines('train')} --drop-label-from-x --target-clip 0 125 "
-                   "--loss l1 --context-len 31", "cmapss_fd001", engines("test")),
-}  # fmt: skip
+DEMO = " ".join(f"{{out}}/demo/LP{n}a.csv" for n in (1, 2, 3, 4))
+WINDOWS = {
+    "demo": Set(f"{TESTED} --task classify --csv {DEMO} --context-len 31"),
+    "rooms": Set(f"{TESTED} --task regress --demo --loss l1"),
+    "carparts": Set(f"{TESTED} --task classify --csv {DATA}/carparts/carparts.csv --context-len 31", "carparts"),
+    "air": Set(
+        f"{TESTED} --task classify --csv {AIR} --bin-rule gt --bin-thr 150 --label-offset 12 --context-len 48",
+        "beijing_pm25",
+    ),
+    "occupancy": Set(
+        f"{TESTED} --task classify --csv {ROOM} --drop-label-from-x --label-offset 60 --context-len 31",
+        "occupancy_detection",
+    ),
+    "engines": Set(
+        f"--task regress --header no --csv {engines('train')} --drop-label-from-x --target-clip 0 125 "
+        "--loss l1 --context-len 31",
+        "cmapss_fd001",
+        engines("test"),
+    ),
+}
+
+
+def whole(name: str) -> Set:
+    """A set of whole series, which `shapes.write` makes for each seed."""
+    stem = f"{{out}}/{name}_{{seed}}"
+    files = f"--csv {stem}.csv --labels {stem}_labels.csv --groups {stem}_groups.csv --test-groups test"
+    return Set(f"--task classify {files}", metric="accuracy")
+
+
+SETS: Mapping[str, Set] = {**WINDOWS, **{name: whole(name) for name in SHAPES}}
 
 
 def run(words: Sequence[str]) -> dict[str, Any]:
@@ -72,54 +98,69 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     return content | {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
-def cell(name: str, backbone: str, seed: int, out: Path) -> dict[str, Any]:
-    """{"val", "test", "cpu", "reference"} of one backbone on one set; kept in a file of `out`."""
-    kept = out / f"{name}_{backbone}_{seed}.json"
+def cell(name: str, backbone: str, seed: int, budget: str, out: Path) -> dict[str, Any]:
+    """What one backbone gets on one set, see `measured`; kept in a file of `out`."""
+    kept = out / f"{name}_{backbone}_{seed}{f'_{budget}' if budget else ''}.json"
     if not kept.is_file():
-        one = SETS[name]
-        words = f"{COMMON} {one.words.format(out=out)} --backbone {backbone} --seed {seed} --out {out} --desc {name}"
-        made = run(words.split())
-        monitor, largest = made["monitor"]["name"], made["monitor"]["direction"] == "max"
-        found = {"monitor": monitor, "val": made["validation"][monitor], "test": made[monitor], "cpu": made["cpu"]}
-        scored = [row[monitor] for row in made["references"].values() if row.get(monitor) is not None]
-        found["reference"] = (max if largest else min)(scored)
-        if one.judged:
-            task = one.words.split()[1]
-            words = (
-                f"--mode infer --task {task} --header no --csv {one.judged} --ckpt {made['directory']} --eval-split all"
-            )
-            found["test"] = run([*words.split(), "--no-plots", "--quiet", "--json", "--overwrite", "--out", str(out)])[
-                monitor
-            ]
-            found["reference"] = None  # boosting needs the windows of training
+        if name in SHAPES:
+            shapes.write(out, name, seed)
+        words = f"{COMMON} {SETS[name].words} --backbone {backbone} --seed {seed} --out {out} --desc {name}{budget}"
+        words += f" --budget {budget}" if budget else ""
+        made = run(words.format(out=out, seed=seed).split())
+        found = measured(made, SETS[name].metric or made["monitor"]["name"], "--drop-label-from-x" in words)
+        if SETS[name].judged:
+            found |= judged(SETS[name], made, out)
         kept.write_text(json.dumps(found))
     content: dict[str, Any] = json.loads(kept.read_text())
     return content
 
 
-def rows(sets: Sequence[str], names: Sequence[str], seeds: Sequence[int], out: Path) -> Iterator[str]:
+def measured(made: Mapping[str, Any], metric: str, hidden: bool) -> dict[str, Any]:
+    """{metric, val, test, loss, cpu, flat, reference} of a summary; `hidden`: none that sees the label counts."""
+    best = min if metric == "mae" else max
+    beside = {name: row[metric] for name, row in made["references"].items() if row.get(metric) is not None}
+    flat = beside.get("gradient_boosting")
+    if hidden:
+        beside.pop("persistence", None)
+    val = made.get("validation", made)
+    found = {"metric": metric, "val": val[metric], "test": made[metric], "loss": made.get("log_loss")}
+    return found | {"cpu": made["cpu"], "flat": flat, "reference": best(beside.values())}
+
+
+def judged(one: Set, made: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """The same on other files; the references need the windows of training."""
+    task = one.words.split("--task ")[1].split()[0]
+    words = f"--mode infer --task {task} --header no --csv {one.judged} --ckpt {made['directory']} --eval-split all"
+    again = run([*words.split(), "--no-plots", "--quiet", "--json", "--overwrite", "--out", str(out)])
+    return {"test": again[one.metric or made["monitor"]["name"]], "flat": None, "reference": None}
+
+
+def rows(sets: Sequence[str], names: Sequence[str], seeds: Sequence[int], budget: str, out: Path) -> Iterator[str]:
     """The lines of the table, means over the seeds."""
-    yield "| set | backbone | metric | val | test | best reference, test | CPU-s |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| set | backbone | metric | val | test | log-loss | flat boosting, test | best reference, test | CPU-s |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name in sets:
         if SETS[name].needs and not (DATA / SETS[name].needs).is_dir():
-            yield f"| {name} | left out: {DATA / SETS[name].needs} is not there | | | | | |"
+            yield f"| {name} | left out: {DATA / SETS[name].needs} is not there | | | | | | | |"
             continue
         for backbone in names:
-            found = [cell(name, backbone, seed, out) for seed in seeds]
-            mean = {
-                key: statistics.mean(one[key] for one in found) if found[0][key] is not None else None
-                for key in ("val", "test", "reference", "cpu")
-            }
-            shown = ["" if mean[key] is None else f"{mean[key]:.4g}" for key in ("val", "test", "reference")]
-            yield f"| {name} | `{backbone}` | {found[0]['monitor']} | {' | '.join(shown)} | {mean['cpu']:.0f} |"
+            found = [cell(name, backbone, seed, budget, out) for seed in seeds]
+            shown = [_mean(found, key) for key in ("val", "test", "loss", "flat", "reference")]
+            cpu = statistics.mean(one["cpu"] for one in found)
+            yield f"| {name} | `{backbone}` | {found[0]['metric']} | {' | '.join(shown)} | {cpu:.0f} |"
+
+
+def _mean(found: Sequence[Mapping[str, Any]], key: str) -> str:
+    known = [one[key] for one in found if one[key] is not None]
+    return f"{statistics.mean(known):.4g}" if known else ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=["demo", "rooms"])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=["demo", "rooms", *SHAPES])
     parser.add_argument("--backbones", nargs="+", default=["ridge", "auto"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[777])
+    parser.add_argument("--budget", default="", help="of each run, such as 5min: nets join auto")
     parser.add_argument("--out", type=Path, default=Path("artifacts/learners"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -127,7 +168,7 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-m", "sources.synthetic", "--out", options.out.resolve() / "demo"], cwd=ROOT, check=True
         )
-    for line in rows(options.sets, options.backbones, options.seeds, options.out):
+    for line in rows(options.sets, options.backbones, options.seeds, options.budget, options.out):
         print(line, flush=True)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from errors import nearest
 
 MOST_WHOLE = 10**15  # steps, windows, sizes: sums and products with the data's own stay within 64 bits
+UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}  # of time, in seconds
 SPELLED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None, "null": None}
 
 
@@ -41,6 +42,7 @@ class Flag:
     searched: bool = True  # False: a search leaves it at its default, unless it is told to vary it
     alias: str = ""  # another name on the command line
     then: str = ""  # another flag, whose key=value pairs may follow the value
+    duration: bool = False  # of seconds, or 5min, 2h
     metavar: str = ""  # placeholder of the value in the help, where the type is too vague
 
     @property
@@ -133,6 +135,8 @@ def _scalar(flag: Flag, raw: Any) -> Any:
         return str(raw)
     if flag.kind is bool:
         return _boolean(raw)
+    if flag.duration:
+        return seconds(str(raw))
     if flag.kind is str and not flag.number_too:
         return str(raw)
     try:
@@ -141,6 +145,14 @@ def _scalar(flag: Flag, raw: Any) -> Any:
         if flag.number_too:
             raise ValueError(f"{_not_in_choices(str(raw), flag.choices)}, or a number ({error})") from None
         raise
+
+
+def seconds(text: str) -> float:
+    """The seconds that 90, 90s, 20min, 2h or 1d means; ValueError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|m|h|d)?", text)
+    if match is None:
+        raise ValueError(f"takes a duration such as 90s, 20min, 2h or 1d, got {text!r}")
+    return float(match[1]) * UNITS[match[2] or ""]
 
 
 def _chosen(text: str, choices: Iterable[str]) -> str:

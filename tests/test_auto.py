@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 import torch
 
 import backbones
-from backbones import ModelSpec, TargetSpec
-from backbones.auto import FOLDS, SHAPES
+from backbones import ModelSpec, TargetSpec, by_steps
+from backbones.auto import FOLDS
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.model import build_model
+from backbones.pools import LABELS, SHAPE_VALUES, SHAPES, VALUES
 from backbones.weighing import STEPS, by_loss, folds, greedy, mixed, pooled, power, raised
+from backbones.window_ridge import WindowRidge
 from errors import UsageError
 
-from .runs import good, preds, strict
+from .runs import go, good, preds, strict
 from .test_fitted import windows
 
 
@@ -167,7 +170,7 @@ def test_whole_series_against_a_plain_loop():
     losses = np.array([loss(p) for p in ready])
     soft = 0.5 * np.exp(-(losses - losses.min()) / 0.1 * 45 / 95)
     weight = (counts / 25 + soft / soft.sum()) / 2
-    assert np.abs(model.backbone.weight.detach().numpy() - weight).max() < 1e-4
+    assert np.abs(model.backbone.weight.numpy() - weight).max() < 1e-4
     final = [(1 - share) * softened(p, a) + share * rate for p, a in zip(refitted, powers, strict=True)]
     found = outputs_on(new, model.backbone.answer).softmax(1).numpy()
     assert np.abs(found - blended(final, weight)).max() < 1e-4
@@ -183,7 +186,7 @@ def test_windows_are_weighed_by_the_rows_of_validation():
     for name, part in (("one", one), ("many", val)):
         model = blend_of("label", whole=False, channels=2, length=12, outputs=1, members="ridge,nearest").eval()
         model.backbone.fit_windows(Fitting(train, part, 1))
-        found[name] = model.backbone.weight.detach()
+        found[name] = model.backbone.weight
     assert float((found["one"] - 0.5).abs().max()) < 0.05 < float((found["many"] - 0.5).abs().max())
 
 
@@ -198,7 +201,7 @@ def test_what_it_says_of_validation_was_made_without_it():
 
 
 def test_members_that_cannot_be_blended():
-    for members, hint in (("gru", "ridge"), ("bosting", "did you mean boosting")):
+    for members, hint in (("auto", "ridge"), ("fusion_gru", "ridge"), ("bosting", "did you mean boosting")):
         with pytest.raises(UsageError, match="cannot be blended") as refused:
             blend_of("label", whole=False, channels=1, length=9, members=members)
         assert hint in refused.value.hint
@@ -206,8 +209,76 @@ def test_members_that_cannot_be_blended():
         blend_of("value", whole=False, channels=1, length=9, members="logistic")
 
 
+def fitted_blend(members: str, data: Fitting, **more):
+    model = blend_of("label", whole=False, channels=2, length=12, outputs=1, members=members).eval()
+    return model, model.backbone.fit_windows(replace(data, **more))
+
+
+def test_a_net_joins_and_has_the_weight_that_it_earns(monkeypatch):
+    monkeypatch.setattr(by_steps, "STEPS", 30)
+    monkeypatch.setattr(by_steps, "EPOCHS", 1)
+    data = Fitting(windows("label", 200, outputs=1), windows("label", 80, 1, outputs=1), 1)
+    model, told = fitted_blend("ridge,gru", data)
+    assert list(told["members"]) == ["ridge", "gru"] and "left_out" not in told
+    again, same = fitted_blend("ridge,gru", data)
+    assert told == same
+    state = model.state_dict()
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())
+    fresh = blend_of("label", whole=False, channels=2, length=12, outputs=1, members="ridge,gru").eval()
+    fresh.load_state_dict(state)
+    x = data.val.read(torch.arange(5))
+    assert torch.equal(fresh(x), model(x))
+
+
+def test_a_budget_that_is_too_small_for_a_member_says_so(caplog):
+    data = Fitting(windows("label", 200, outputs=1), windows("label", 80, 1, outputs=1), 1)
+    with caplog.at_level("INFO", "tsrun"):
+        model, told = fitted_blend("ridge,gru,nearest", data, seconds=1e-9)
+    assert told["left_out"] == ["gru", "nearest"] and caplog.text.count("left out, --budget is spent") == 2
+    assert model.backbone.weight.tolist() == [1, 0, 0]
+    with pytest.raises(by_steps.TooShort, match="200 steps would take"):
+        by_steps._affordable(1000, 0.1, 5)
+    assert by_steps._affordable(1000, 0.1, 60) == 500 and by_steps._affordable(1000, 0.1, 100) == 1000
+
+
+def test_finished_members_are_not_fitted_again(monkeypatch):
+    """Interrupted in the second member: the first keeps its weights, and the whole is as if nothing had happened."""
+    data = Fitting(windows("label", 200, outputs=1), windows("label", 80, 1, outputs=1), 1)
+    whole, told = fitted_blend("ridge,nearest", data)
+    kept = {}
+    model = blend_of("label", whole=False, channels=2, length=12, outputs=1, members="ridge,nearest").eval()
+
+    def keep(members):
+        kept.update(members)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.backbone.fit_windows(replace(data, keep=keep))
+    assert list(kept) == ["ridge"]
+    monkeypatch.setattr(WindowRidge, "fit_windows", lambda *_: pytest.fail("fitted again"))
+    assert model.backbone.fit_windows(replace(data, done=kept)) == told
+    state = whole.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_windows_with_a_value_are_learned_again_with_those_of_validation():
+    """The weights and what validation chose stay; what is held out was said before."""
+    train, val = windows("value", 200, outputs=1), windows("value", 80, 1, outputs=1)
+    found = []
+    for refit in (False, True):
+        model = blend_of("value", whole=False, channels=2, length=12, outputs=1, members="ridge,nearest").eval()
+        found.append((model.backbone, model.backbone.fit_windows(Fitting(train, val, 1, "l1", refit=refit))))
+    (plain, before), (again, after) = found
+    assert torch.equal(plain.weight, again.weight) and before["members"] == after["members"]
+    assert torch.equal(plain.members[0].chosen, again.members[0].chosen)
+    held_out = outputs_on(val, plain.answer)
+    assert torch.allclose(after["held_out"], held_out, atol=1e-5)
+    seen = loss_of(outputs_on(val, again.answer), val.y, "value", "l1")
+    assert seen < loss_of(held_out, val.y, "value", "l1")
+
+
 def test_the_pools_hold_what_can_be_built():
-    for name, args, share in SHAPES:
+    for name, args, share in (*LABELS, *VALUES, *SHAPES, *SHAPE_VALUES):
         assert share > 0 and set(args) <= set(backbones.hyper(name))
 
 
@@ -256,12 +327,73 @@ def test_nothing_of_the_test_part_is_seen(series):
     assert json.dumps(found.calibration) == json.dumps(first.calibration)
 
 
+@pytest.mark.parametrize("task", ["classify", "regress"])
+def test_nothing_of_other_rows_for_test_is_seen(tmp_path, task):
+    """Other values in the test rows, both inputs and labels: the same checkpoint, tensor by tensor, though the members
+    are fitted again to training and validation."""
+    from checkpoint import BEST, Checkpoint
+
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(15, 30))
+    words = f"--mode train --task {task} --bin-rule gt --csv a.csv --context-len 9 --test-ratio 0.3 --reference off"
+    words = words.replace(" --bin-rule gt", "") if task == "regress" else words
+    words += " --quiet --no-plots --backbone auto --model-args members=ridge,nearest"
+    found = []
+    for name in ("one", "other"):
+        np.savetxt(tmp_path / "a.csv", x, delimiter=",", fmt="%.5f")
+        run = good(tmp_path, words, f"--desc {name}")
+        found.append(Checkpoint.load(run / BEST))
+        tested = sorted({int(line["row"]) for line in preds(run)})
+        x[tested] = 5 * draw.normal(size=(len(tested), 30)) + 3
+    one, other = found
+    assert len(tested) > 2 and one.state.keys() == other.state.keys()
+    assert all(torch.equal(one.state[key], other.state[key]) for key in one.state)
+    assert one.calibration == other.calibration and one.fitted == other.fitted
+
+
 def test_finetuning_may_keep_the_members(series):
     folder, run = series
     from checkpoint import BEST, Checkpoint
 
     words = f"--mode finetune --csv a.csv --labels y.csv --ckpt {run} --reference off --quiet --no-plots"
-    kept = good(folder, words, "--freeze backbone.members --desc kept")
+    kept = good(folder, words, "--train-only head --desc kept")
     first, found = (Checkpoint.load(folder / each / BEST).state for each in (run, kept))
     same = {key for key in first if torch.equal(first[key], found[key])}
-    assert {key for key in first if ".members." in key} <= same and "backbone.weight" not in same
+    assert {key for key in first if ".members." in key} <= same and "backbone.head.weight" not in same
+
+
+def test_a_killed_run_goes_on_after_its_finished_members(tmp_path, monkeypatch):
+    """Stopped in the third of four members: the same checkpoint as a run that nothing stopped, the first two kept."""
+    from backbones.boosting import Boosting
+    from checkpoint import BEST, Checkpoint
+
+    draw = np.random.default_rng(0)
+    np.savetxt(tmp_path / "a.csv", draw.gamma(1.0, size=(12, 30)) * (draw.random((12, 30)) < 0.5), delimiter=",")
+    words = "--mode train --task classify --csv a.csv --context-len 9 --reference off --no-plots --backbone auto"
+    whole = Checkpoint.load(good(tmp_path, words, "--out whole") / BEST)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Boosting, "fit_windows", stop)
+        assert go(tmp_path, words).code == 130
+    done = go(tmp_path, words, "--resume")
+    assert done.code == 0 and done.err.count("as it was") == 2
+    found = Checkpoint.load(done.directory / BEST)
+    assert all(torch.equal(value, found.state[name]) for name, value in whole.state.items())
+    assert found.calibration == whole.calibration
+
+
+def test_what_a_budget_adds_is_in_the_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(by_steps, "STEPS", 20)
+    monkeypatch.setattr(by_steps, "EPOCHS", 1)
+    draw = np.random.default_rng(0)
+    np.savetxt(tmp_path / "a.csv", draw.normal(size=(12, 30)).cumsum(axis=1), delimiter=",")
+    words = "--mode train --task regress --csv a.csv --context-len 9 --reference off --backbone auto --budget 10min"
+    run = good(tmp_path, words, "--quiet")
+    fit = strict(run / "summary.json")["fit"]
+    assert list(fit["members"]) == ["ridge", "boosting", "extra_trees", "gru", "llm_ts size=tiny"]
+    assert (run / "blend.png").is_file()
+    again = good(tmp_path, f"--mode infer --csv a.csv --ckpt {run} --eval-split val --quiet --no-plots")
+    assert strict(again / "summary.json")["mae"] == pytest.approx(strict(run / "summary.json")["mae"], abs=1e-6)

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from config import Flag, check_all, convert, core_flags, exact, inside, table_flags
+from settings.flags import seconds
 
 
 def flag(kind=float, **more):
@@ -106,3 +107,12 @@ def test_a_table_becomes_flags():
     assert (hidden.kind, hidden.within, clip.kind, size.choices) == (int, "[1,4096]", float, ("small", "base"))
     with pytest.raises(ValueError, match="must be in"):
         convert(hidden, 0)
+
+
+def test_a_duration_is_seconds():
+    assert [seconds(text) for text in ("90", "1.5min", "2h", "1d", "0")] == [90, 90, 7200, 86400, 0]
+    budget = flag(duration=True)
+    assert convert(budget, "5min") == 300 and convert(budget, 30) == 30
+    for wrong in ("soon", "-3", "5 weeks", "inf"):
+        with pytest.raises(ValueError, match="takes a duration such as 90s"):
+            convert(budget, wrong)

@@ -93,6 +93,15 @@ def test_a_seed_fixes_every_byte(name):
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in SERVED if pair[0] != "auto"])
+def test_fitted_again_it_has_forgotten_what_it_knew(name, kind):
+    """Byte for byte what a fresh one knows: `auto` fits its members again to training and validation."""
+    before, train, val = (windows(kind, n, seed) for n, seed in ((60, 3), (60, 0), (30, 1)))
+    again = fitted(name, kind, before, val)
+    again.backbone.fit_windows(Fitting(train, val, 1, "l1" if kind == "value" else ""))
+    assert state(again) == state(fitted(name, kind, train, val))
+
+
 @pytest.mark.parametrize(("name", "kind"), SERVED)
 def test_finetuning_learns_what_changed(name, kind):
     """New windows in which the channels have changed places; before, the old map is worse there than a constant."""

@@ -1,0 +1,96 @@
+"""Which learners `auto` blends, by the target: measured on data kept apart.
+
+A member is (backbone, its arguments, its weight before anything was seen); the cheapest come first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backbones import Hyper, InputSpec, backbone_class, names
+from backbones.by_steps import Net
+from backbones.fitted import Fitted
+from backbones.specs import TargetSpec
+from errors import UsageError, nearest
+
+Member = tuple[str, dict[str, Any], float]
+Pool = tuple[Member, ...]
+
+LABELS: Pool = (
+    ("logistic", {"summaries": False}, 0.13),
+    ("logistic", {}, 0.27),
+    ("boosting", {}, 0.27),
+    ("extra_trees", {}, 0.33),
+)
+VALUES: Pool = (("ridge", {}, 1.0), ("boosting", {}, 1.0), ("extra_trees", {}, 1.0))
+SHAPES: Pool = (
+    ("nearest", {}, 0.05),
+    ("rocket", {"features": "steps"}, 0.04),
+    ("extra_trees", {"summaries": False, "leaf": 1, "share": 0.1}, 0.10),
+    ("rocket", {"features": "intervals"}, 0.12),
+    ("rocket", {"features": "hydra"}, 0.08),
+    ("quant", {}, 0.30),
+    ("rocket", {}, 0.25),
+)
+SHAPE_VALUES: Pool = (  # none of them chooses anything on validation, of which folds have none
+    ("rocket", {"features": "steps"}, 0.2),
+    ("extra_trees", {}, 0.2),
+    ("boosting", {"trees": 100}, 0.2),
+    ("quant", {}, 0.4),
+)
+NETS = "+gru,+llm_ts"  # where there is time for them
+SIZES: dict[str, dict[str, Any]] = {"llm_ts": {"size": "tiny"}}  # what a member is by default, for its time
+# Fewer rows or groups than these in training: without the forest of many, which has its weight from large sets.
+MANY = 40
+OF_MANY = "extra_trees"
+
+
+def pool_of(given: str, target: TargetSpec) -> Pool:
+    """The members: those that suit the target, those given by name, or with a `+` before each name both.
+
+    UsageError for a backbone that cannot be a member.
+    """
+    named = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    added = [name.removeprefix("+") for name in named if name.startswith("+")]
+    for name in (each.removeprefix("+") for each in named):
+        _check(name, target)
+    if len(added) < len(named):
+        return tuple((name.removeprefix("+"), SIZES.get(name.removeprefix("+"), {}), 1.0) for name in named)
+    value = target.kind == "value"
+    usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES))[target.whole][value]
+    # What was not measured with the others has no weight before it has earned one.
+    return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added))
+
+
+def _check(name: str, target: TargetSpec) -> None:
+    if name in names() and _serves(name, target):
+        return
+    able = [other for other in names() if _serves(other, target)]
+    hint = nearest(name, able) or f"for this target take {', '.join(able)}"
+    raise UsageError(f"{name!r} cannot be blended here", where="--model-args members", hint=hint)
+
+
+def _serves(name: str, target: TargetSpec) -> bool:
+    if name == "auto":
+        return False
+    chosen = backbone_class(name)
+    if chosen.blends_runs or chosen.stages or chosen.reads_modalities:
+        return False
+    return "pool" in chosen.heads and target.kind in chosen.kinds
+
+
+def blank(member: Member, inputs: InputSpec) -> Fitted:
+    """A member that knows nothing yet."""
+    name, args, _ = member
+    chosen = backbone_class(name)
+    if not chosen.answers:
+        return Net(inputs, name, args)
+    made = chosen.build(inputs, Hyper(name, args))
+    assert isinstance(made, Fitted)
+    return made
+
+
+def label(member: Member) -> str:
+    """The name of a member, with the arguments that set it apart."""
+    name, args, _ = member
+    return " ".join([name, *(f"{key}={value}" for key, value in args.items())])
