@@ -95,18 +95,18 @@ class Auto(Fitted):
         return self.head.weight.detach().cpu()
 
     def answer(self, x: torch.Tensor) -> torch.Tensor:
-        heavy = torch.ones(len(self.members), dtype=torch.bool)
+        members, power = list(self.members), self.power
+        weight: torch.Tensor = self.head.weight
         if not torch.compiler.is_compiling():  # who has no weight need not be asked
             heavy = self.weight > 0
-        members = [member for member, asked in zip(self.members, heavy.tolist(), strict=True) if asked]
+            members = [member for member, asked in zip(members, heavy.tolist(), strict=True) if asked]
+            power, weight = power[heavy.to(x.device)], weight[heavy.to(x.device)]
         scores = torch.stack([member(x)[:, :, 0] for member in members])
-        return pooled(self._prepared(scores, heavy), self.head.weight[heavy.to(x.device)], self.target.kind)
+        return pooled(self._prepared(scores, power), weight, self.target.kind)
 
-    def _prepared(self, scores: torch.Tensor, heavy: torch.Tensor) -> torch.Tensor:
-        """Scores [m, B, K] of the members that the mask says, as they are pooled."""
-        power = self.power[heavy.to(self.power.device)]
-        sharp = raised(scores, power[:, None, None], self.target.kind)
-        return mixed(sharp, self.share, self.rate, self.target.kind)
+    def _prepared(self, scores: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+        """Scores [m, B, K] of members as they are pooled, by their powers [m]."""
+        return mixed(raised(scores, power[:, None, None], self.target.kind), self.share, self.rate, self.target.kind)
 
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Fit the members, weigh them; what they say of windows that they did not see is returned as "held_out"."""
@@ -124,7 +124,7 @@ class Auto(Fitted):
 
         scores, heavy = self._each(fit, data, data.val.y, len(data.train))
         self.rate.copy_(data.train.y.mean(0))
-        ready = self._prepared(scores.to(self.rate.device), heavy).cpu()
+        ready = self._ready(scores, heavy)
         chosen = greedy(ready, data.val.y, self.target.kind, data.loss)
         trust = 1.0 if self.target.kind == "value" else data.val.witnesses / (data.val.witnesses + WITNESSES)
         self._weigh(heavy, trust * chosen + (1 - trust) * self._prior(heavy))
@@ -153,7 +153,7 @@ class Auto(Fitted):
             self.power[heavy.to(self.power.device)] = torch.tensor(
                 [power(one, whole.y, kind) for one in scores], device=self.power.device
             )
-        ready = self._prepared(scores.to(self.rate.device), heavy).cpu()
+        ready = self._ready(scores, heavy)
         losses = [loss_of(one, whole.y, kind, data.loss) for one in ready]
         chosen = greedy(ready, whole.y, kind, data.loss)
         self._weigh(heavy, (chosen + by_loss(losses, self._prior(heavy), n)) / 2)
@@ -211,6 +211,10 @@ class Auto(Fitted):
         """The weights before the choice, among the members that the mask says."""
         prior = self.weight[heavy]
         return prior / prior.sum() if prior.sum() > 0 else torch.full_like(prior, 1 / len(prior))
+
+    def _ready(self, scores: torch.Tensor, heavy: torch.Tensor) -> torch.Tensor:
+        """Scores [m', n, K] of the members that the mask says as they are pooled, on the host."""
+        return self._prepared(scores.to(self.rate.device), self.power[heavy.to(self.power.device)]).cpu()
 
     def _weigh(self, heavy: torch.Tensor, weight: torch.Tensor) -> None:
         whole = torch.zeros(len(self.entries))
