@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -238,7 +237,7 @@ class Learner:
     def _fitting(self, *, goes_on: bool = False, refit: bool = False) -> Fitting:
         """The windows of training and validation, to fit a closed form to."""
         train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
-        loss, seconds = self.config.options.get("loss", ""), self.config.budget or math.inf
+        loss, seconds = self.config.options.get("loss", ""), self.config.budget or float("inf")
         return Fitting(train, val, self.config.seed, loss, goes_on, refit, seconds=seconds)
 
     def _fit(self) -> dict[str, Any]:
@@ -331,8 +330,7 @@ class Learner:
         """Continue the run of this name, of which settings and data are the same, but for more epochs."""
         last = Checkpoint.load(self.folder / checkpoint.LAST)
         restore.check_resumed(last, self.run_data, finished=False)
-        assert last.training is not None, "the last checkpoint of an interrupted run"
-        trainer.restore(last.state, last.training)
+        trainer.restore(last.state, last.training or {})  # there is one, in the last checkpoint of an interrupted run
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
         if last.config["epochs"] < self.config.epochs:
             trainer.progress.lengthened.append(last.config["epochs"])

@@ -153,7 +153,7 @@ class Net(Fitted):
         if data.goes_on:
             return self.net.wide.says_of(data.train)
         part = replace(data, val=data.train.part(np.zeros(1, np.int64))) if data.settled else data
-        self.net.silence_head()
+        self.net.take_of_head(0.0)
         return self.net.wide.fit(part, self.target, [0.0] * self.outputs)[0]
 
     def _loss(self, data: Fitting, numbers: torch.Tensor, under: torch.Tensor | None) -> torch.Tensor:
