@@ -13,7 +13,7 @@ RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 	$(BIN)/pip install -q -r requirements.txt
 	touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-pretrained.txt requirements-tensorboard.txt \
+.venv/dev: .venv/run requirements-dev.txt requirements-pretrained.txt requirements-chronos.txt requirements-tensorboard.txt \
 		requirements-postgres.txt requirements-stream.txt requirements-search.txt requirements-agent.txt \
 		requirements-export.txt requirements-federate.txt requirements-parquet.txt requirements-xlsx.txt
 	$(BIN)/pip install -q -r requirements-dev.txt

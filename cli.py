@@ -381,6 +381,7 @@ def _check_stage_args(core: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     """({PART.FLAG: value} of `--stage-args`, problems)."""
     parts = {"": STAGES[:2], "all": STAGES[:2]}.get(core["stage"], (core["stage"],))
     flags = {flag.name: flag for flag in core_flags()}
+    flags["epochs"] = replace(flags["epochs"], within="[1,)")  # no stage is trained already
     found, problems = {}, []
     for key, raw in core["stage_args"].items():
         part, _, word = key.partition(".")

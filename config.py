@@ -146,7 +146,7 @@ class RunConfig:
     plot_split: str = _flag("", "Split", "split to draw (default: the scored one)", choices=SPLITS, trains=False)
 
     epochs: int = _flag(
-        30, "Training", "passes over the training windows (classify, regress: more where they are few)", within="[1,)"
+        30, "Training", "passes over the training windows (classify, regress: more where they are few)", within="[0,)"
     )
     batch_size: int = _flag(
         512, "Training", "windows per step, at most (classify, regress: fewer where they are few)", within="[1,)"

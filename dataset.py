@@ -414,6 +414,12 @@ class DeviceData:
         rows = np.arange(series.n_rows) if series.groups is None else np.unique(series.groups, return_inverse=True)[1]
         return Labelled(lambda numbers: over.contexts(over.locate(numbers.to(device))), y.cpu(), rows[index.rows()])
 
+    def keep_known(self, forecast: ForecastSpec) -> ForecastSpec:
+        """Of what is known ahead, keep the last rows, as many as a fitted model reads; returns what it is asked for."""
+        rows = forecast.marks + forecast.covariates
+        self.known = None if self.known is None or not rows else self.known[-rows:]
+        return forecast
+
     def histories(self, index: Index) -> Histories:
         """All that comes before the targets of the n windows of `index`, in their rows."""
         return self._past.of(index, self.windows(index))

@@ -32,6 +32,7 @@ def choose_parameters(
     ------
     UsageError : a pattern that matches nothing, nothing left to train, or a first stage trained under a frozen second.
     """
+    trains_in_epochs(model, config)
     names = [name for name, _ in model.named_parameters()]
     fresh = _matching(config.reinit, names, "--reinit")
     if fresh and start is not None:
@@ -50,6 +51,18 @@ def choose_parameters(
         "frozen": [n for n in names if n in frozen],
         "trained": [n for n in names if n not in frozen],
     }
+
+
+def trains_in_epochs(model: Model | Forecaster, config: RunConfig) -> bool:
+    """Whether a model is trained in epochs: not one that is solved, nor with --epochs 0 one of a directory.
+
+    UsageError where a model would stay untrained.
+    """
+    if config.epochs or model.backbone.closed_form:
+        return not model.backbone.closed_form
+    if not model.backbone.needs_pretrained_dir:
+        raise UsageError("a new model would stay untrained", where="--epochs 0", hint="--epochs 1, or more")
+    return False
 
 
 def _reinitialise(model: Model | Forecaster, fresh: set[str], start: Checkpoint) -> None:

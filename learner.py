@@ -29,7 +29,7 @@ from config import RunConfig
 from dataset import DeviceData, RunData
 from errors import UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated, describe_split, label_means, sizes_of
-from finetune import choose_parameters, modules_of
+from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
 from rundir import OnEpoch, tensorboard_writer
 from scaler import Scaler, far_warning
@@ -137,8 +137,7 @@ class Learner:
         if self.start is not None:
             return self.start.model.forecast
         run_data, clock = self.run_data, self.run_data.series.clock
-        reads = backbone_class(self.config.backbone).reads_marks
-        marks = len(clock.marks) if reads and clock is not None else 0
+        marks = len(clock.marks) if clock and backbone_class(self.config.backbone).reads_marks else 0
         asked = self.task.forecast_spec(run_data.target_channels, marks, len(run_data.covariates))
         return asked if asked is None or clock is None else replace(asked, periods=clock.periods)
 
@@ -208,7 +207,7 @@ class Learner:
             sizes = modules_of(self.model).items()
             parts = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
             log.info("parameters: %s", ", ".join(parts))
-        self.progress = self._solve() if self.model.backbone.closed_form else self._train()
+        self.progress = self._train() if trains_in_epochs(self.model, self.config) else self._solve()
         with self.run_data.timed("evaluate"):
             judge, content = self._judge(run)
         self._describe(judge, argv)
@@ -223,10 +222,10 @@ class Learner:
         self.model.to(self.device)
 
     def _solve(self) -> Progress:
-        """Fit a closed form, or to windows, instead of training epochs."""
+        """Fit a closed form, or to windows, instead of training epochs; with none the weights stay as they are."""
         started = time.perf_counter()
         with self.run_data.timed("train"):
-            self.solution = self._fit()
+            self.solution = self._fit() if self.model.backbone.closed_form else {}
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator().score(self.split.val)
@@ -261,6 +260,8 @@ class Learner:
                 self.tried = index.part(numbers[0]), numbers[1]
         else:
             told = backbone.fit(*laid())
+            if isinstance(self.model, Forecaster):
+                self.forecast = self.device_data.keep_known(self.model.as_fitted())
         self.held_out = told.pop("held_out", None)
         return told
 
@@ -269,9 +270,8 @@ class Learner:
 
     def _laid(self, train: Pieces, val: Pieces) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         """The arguments of `Backbone.fit`."""
-        data = self.device_data
-        assert isinstance(data.inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
-        return stretches(data.inputs, data.known, train, val, self.run_data.series.offsets, self.task.horizon)
+        data, offsets = self.device_data, self.run_data.series.offsets
+        return stretches(data.inputs, data.known, train, val, offsets, self.task.horizon)
 
     def _train(self) -> Progress:
         split, config = self.split, self.config

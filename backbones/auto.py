@@ -65,6 +65,7 @@ class Auto(Fitted):
     variants = (AutoForecast,)
     reads_history = True
     reads_known = True
+    reads_marks = True
 
     @classmethod
     def build(cls, inputs: InputSpec, hyper: Hyper) -> Backbone:

@@ -62,6 +62,7 @@ class AutoForecast(Backbone):
     forecasts = True
     reads_history = True
     reads_known = True
+    reads_marks = True
     closed_form = True
     heads = ("forecast",)
     forecast: ForecastSpec
@@ -180,7 +181,7 @@ class AutoForecast(Backbone):
                 again = {key: chosen[key] for key in ("lookback", "strength", "norm") if key in chosen}
                 if again and self._alone:  # the say of other inputs is chosen on validation
                     member = self._blank(i, **again)
-                    member.fit(both, [], both, known)
+                    member.fit(both, [], both, known and known._replace(train=known.both, val=[]))
             except DataError:
                 return False
         self.members[i] = member.to(self.weight.device)

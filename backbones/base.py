@@ -60,6 +60,7 @@ class Backbone(nn.Module):
     closed_form : it offers `fit` (forecasts), `fit_windows` (answers) or `fit_histories`, which is called instead of
         training epochs.
     takes_pretrained_dir : it offers `load_pretrained`.
+    needs_pretrained_dir : it is not built without a directory, and forecasts with its weights as they are.
     blends_runs : it is made of trained runs, `inputs.members`.
     stages : the names of two submodules that can be trained one after the other. The first maps each step by itself,
         `[B, C, T] -> [B, width, T]`; with `inputs.part` it is built alone, with tokens made from its outputs.
@@ -84,6 +85,7 @@ class Backbone(nn.Module):
     reads_history: bool = False
     closed_form: bool = False
     takes_pretrained_dir: bool = False
+    needs_pretrained_dir: bool = False
     blends_runs: bool = False
     stages: tuple[str, ...] = ()
     adapters: str = ""

@@ -82,6 +82,7 @@ def with_others(
     weight : `[G, L, H]`, of the own past as it is, one map for all targets or one each.
     own : how the joint regression reads the own past, at most L steps.
     train, val : the targets `[K, n]` and the others `[C, n]`; a piece of `val` begins L steps before its first target.
+        Without any, the last part of training alone says how much of the others is taken in.
     lags : the others' last steps, at most `own.lookback`.
 
     Returns
@@ -89,6 +90,8 @@ def with_others(
     (weight `[G, L, H]`, past `[G, lags, C, H]`, and for each map how much of the joint regression is in it).
     """
     shared = len(weight) < len(train[0][0])
+    if not val[0]:
+        val = [train[0][0][:, :0]], [train[1][0][:, :0]]
 
     def sums(part: tuple[Pieces, Pieces], lookback: int) -> list[Joint]:
         found = joint(*part, lookback, lags, horizon)
@@ -130,20 +133,22 @@ def _blend(
     """
     size, (length, horizon) = last.fitted.cross.shape[1] * last.fitted.cross.shape[2], weight.shape
     alone = np.concatenate([weight, np.zeros((size, horizon))])
-    pairs = [(last.judged, length, alone, _regressions(own, last.fitted, length, lags))]
+    whole_maps = list(_regressions(own, last.fitted, length, lags))
+    pairs = [(last.judged, length, alone, whole_maps)] if last.judged.n else []
     if inner.fitted.n and inner.judged.n:
         plain = np.zeros((own.lookback + size, horizon))
         sums = inner.fitted.squares(own.lookback, own.centre, change=False)
         xx, xy = sums.xx[: own.lookback, : own.lookback], sums.xy[: own.lookback]
         fit = Squares(sums.n, xx, xy, sums.yy).fit(sums.n * own.penalty)
         plain[: own.lookback] = uncentred(fit, own.centre)
-        pairs.append((inner.judged, own.lookback, plain, _regressions(own, inner.fitted, own.lookback, lags)))
+        pairs.append((inner.judged, own.lookback, plain, list(_regressions(own, inner.fitted, own.lookback, lags))))
+    if not pairs:
+        return weight, np.zeros((lags, size // lags, horizon)), {"share": 0.0}
     windows = np.array([judged.n for judged, *_ in pairs])
     scores = [judged.squares(steps, 0, change=False) for judged, steps, _, _ in pairs]
     bases = [base for _, _, base, _ in pairs]
     least, best, told = 1 - gain_needed(horizon, int(windows.sum())), alone, {"share": 0.0}
-    for made in zip(*(regressions for *_, regressions in pairs), strict=True):
-        (settings, whole), *_ = made
+    for (settings, whole), *made in zip(whole_maps, *(regressions for *_, regressions in pairs), strict=True):
         curves = np.array([_errors(*one) for one in zip(scores, bases, (m for _, m in made), strict=True)])
         share, errors = _share(curves, windows / windows.sum())
         if errors.max() < 1 and windows @ errors / windows.sum() < least:

@@ -41,12 +41,14 @@ class Ensemble(RunBlend):
         self.length = inputs.length
         forecasts = [spec.forecast for spec in self.specs]
         self.marked = [one is not None and one.marks + one.covariates > 0 for one in forecasts]
+        # A member that learned without the calendar sees what is known ahead from the covariates on.
+        self.begins = [0 if one is not None and one.marks else self.forecast.marks for one in forecasts]
         owner = torch.tensor(self.forecast.targets).repeat_interleave(self.forecast.levels)
         self.register_buffer("owner", owner, persistent=False)  # the channel that each output continues
 
     def member_output(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         newest = self.lengths[i] + self.forecast.horizon
-        marks = known[:, :, -newest:] if known is not None and self.marked[i] else None
+        marks = known[:, self.begins[i] :, -newest:] if known is not None and self.marked[i] else None
         scale, shift = (part[i].index_select(1, self.owner) for part in (self.scale, self.shift))
         return (self.members[i](self.seen(i, x), marks) - shift) / scale
 

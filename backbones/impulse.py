@@ -26,15 +26,17 @@ CHANGES = np.array([1.0, -1.0])  # the filter of changes
 ROUNDS = 2
 STRENGTHS = (1e-3, 1e-1)  # of the penalty, as a share of the mean diagonal of X'X
 OWN_STRENGTH = 0.01  # per window, of the maps that responses are judged by
-MOST_STEPS, LOOKBACK = 48, 48  # that those maps forecast, and look back at least
+MOST_STEPS, LOOKBACK = 48, 512  # that those maps forecast, and look back, at most
+FEW_TARGETS = 8  # that those maps look back so far for; for twice as many they look back half as far
+MOST_PIECES = 1000
 
 
 def effects(known: np.ndarray, impulse: np.ndarray) -> np.ndarray:
     """The effect `[K, n]` of `known [F, n]` under responses `impulse [K, F, lags]`; before its first step it stood."""
     found = np.zeros((len(impulse), known.shape[1]))
-    for f, j in product(range(impulse.shape[1]), range(impulse.shape[2])):
-        late = np.concatenate([np.repeat(known[f, :1], j), known[f]])[: known.shape[1]]
-        found += impulse[:, f, j, None] * late
+    for j in range(impulse.shape[2]):
+        late = np.concatenate([np.repeat(known[:, :1], j, axis=1), known], axis=1)[:, : known.shape[1]]
+        found += impulse[:, :, j] @ late
     return found
 
 
@@ -51,7 +53,9 @@ def lags_of(channels: int, length: int) -> int:
 def chosen_impulse(
     train: tuple[Pieces, Pieces], val: tuple[Pieces, Pieces], lags: int, length: int, horizon: int, period: int
 ) -> np.ndarray:
-    """The responses `[K, F, lags]` under which each target is forecast best on validation; 0 where none helps.
+    """The responses `[K, F, lags]` under which each target is forecast best; 0 where none helps.
+
+    On validation and on the last part of training together, and not worse on either.
 
     Parameters
     ----------
@@ -61,6 +65,7 @@ def chosen_impulse(
     length, horizon : T and H.
     period : of the targets, in steps; 1: none.
     """
+    train, val = _some(train), _some(val)
     spans = ((0.0, SHARE, 0), (SHARE, 1.0, length))
     early, rest = ((part_of(train[0], *span), part_of(train[1], *span)) for span in spans)
     folds = [(train, val)]
@@ -69,15 +74,23 @@ def chosen_impulse(
     windows = sum(count([piece[:1] for piece in judged[0]], length + horizon) for _, judged in folds)
     shape = (len(train[0][0]), len(train[1][0]), lags)
     none = [np.zeros(shape) for _ in folds]
-    judge = partial(_errors, folds, length=length, horizon=horizon, period=period)
-    best, least = none[0], judge(none)
+    judge = partial(_errors, folds, length=length, horizon=horizon)
+    best, alone = none[0], judge(none)
+    least = alone.sum(axis=0)
     needed = least * (1 - gain_needed(horizon, windows))
     for found in zip(*(_candidates(*fit, lags, length, period) for fit, _ in folds), strict=True):
         whole = [np.concatenate([one, np.zeros((*shape[:2], lags - one.shape[2]))], axis=2) for one in found]
-        error = judge(whole)
-        better = error < np.minimum(least, needed)
+        errors = judge(whole)
+        error = errors.sum(axis=0)
+        better = (error < np.minimum(least, needed)) & (errors <= alone).all(axis=0)
         best, least = np.where(better[:, None, None], whole[0], best), np.where(better, error, least)
     return best
+
+
+def _some(part: tuple[Pieces, Pieces]) -> tuple[Pieces, Pieces]:
+    """At most MOST_PIECES of the pieces of a part, spread evenly."""
+    chosen = np.linspace(0, len(part[0]) - 1, min(len(part[0]), MOST_PIECES)).round().astype(int)
+    return [part[0][i] for i in chosen], [part[1][i] for i in chosen]
 
 
 def _candidates(train: Pieces, known: Pieces, lags: int, length: int, period: int) -> Iterator[np.ndarray]:
@@ -110,7 +123,8 @@ def _regress(y: Sequence[np.ndarray], known: Pieces, filtered: np.ndarray, lags:
         if len(target) < len(filtered) + lags:
             continue
         new = np.convolve(target, filtered, "valid")[lags - 1 :]
-        inputs = np.stack([np.convolve(channel, filtered, "valid") for channel in u])
+        order = len(filtered) - 1
+        inputs = sum(tap * u[:, order - i : u.shape[1] - i] for i, tap in enumerate(filtered))
         n = inputs.shape[1]
         x = np.stack([inputs[:, lags - 1 - j : n - j] for j in range(lags)], axis=1).reshape(size, -1)
         x, new = x - x.mean(axis=1, keepdims=True), new - new.mean()
@@ -125,17 +139,17 @@ def _errors(
     impulses: Sequence[np.ndarray],
     length: int,
     horizon: int,
-    period: int,
 ) -> np.ndarray:
-    """The squared error `[K]` over folds of a plain ridge regression of each target, less its effects, on its past."""
-    lookback, steps = min(length, max(2 * period, LOOKBACK)), min(horizon, MOST_STEPS)
-    width, total = lookback + steps, np.zeros(len(impulses[0]))
-    for (fit, judged), impulse in zip(folds, impulses, strict=True):
+    """The squared error `[folds, K]` of a plain ridge regression of each target, less its effects, on its past."""
+    total, steps = np.zeros((len(folds), len(impulses[0]))), min(horizon, MOST_STEPS)
+    lookback = min(length, max(LOOKBACK // max(total.shape[1] // FEW_TARGETS, 1), MOST_STEPS))
+    width = lookback + steps
+    for at, ((fit, judged), impulse) in enumerate(zip(folds, impulses, strict=True)):
         own, scored = without(*fit, impulse), without(*judged, impulse)
-        for k in range(len(total)):
+        for k in range(total.shape[1]):
             one, late = ([piece[k : k + 1] for piece in part] for part in (own, scored))
             late = [piece[:, length - lookback :] for piece in late]
             n, m = count(one, width), count(late, width)
             weight = squares(gram(one, width), n, steps, centre=1).fit(np.full(lookback, OWN_STRENGTH * max(n, 1)))
-            total[k] += squares(gram(late, width), m, steps, centre=0).error(uncentred(weight, 1))
+            total[at, k] = squares(gram(late, width), m, steps, centre=0).error(uncentred(weight, 1))
     return total

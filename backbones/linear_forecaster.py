@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backbones import ForecastSpec, Hyper, InputSpec, covariates, impulse
+from backbones import ForecastSpec, Hyper, InputSpec, calendar_inputs, covariates, impulse
 from backbones.base import Backbone, KnownAhead, Stretches
 from backbones.covariates import Own
-from backbones.gram import Pieces, count
+from backbones.gram import Pieces
 from backbones.period import period_of_pieces
 from errors import UsageError
 
@@ -26,18 +27,21 @@ class LinearForecaster(Backbone):
 
     `weight [1 or K, H, T]` is multiplied with the past of each target, less the effects of what is known ahead there.
     `past [1 or K, H, others + F, lags]` is there where the model has other channels than its targets, or some known
-    ahead, and `impulse [K, F, lags]` (impulse.py) where it has the latter. Until it is fitted it repeats the last
-    value. Checkpoints from before there were covariates have the `weight` alone.
+    ahead, `impulse [K, F, lags]` (impulse.py) where it has the latter, and `calendar [K, inputs]` where steps have
+    dates. Until it is fitted it repeats the last value. Where the calendar does not help, a fitted model goes on
+    without it (`forecast.marks` is 0 then). Checkpoints from before there were covariates have the `weight` alone.
     """
 
     forecasts = True
     heads: tuple[str, ...] = ("forecast",)
     closed_form = True
     reads_known = True
+    reads_marks = True
     forecast: ForecastSpec
     targets: torch.Tensor
     past: nn.Parameter | None
     impulse: nn.Parameter | None
+    calendar: nn.Parameter | None
 
     def __init__(self, inputs: InputSpec, hyper: Hyper, matrices: int) -> None:
         super().__init__(inputs, hyper)
@@ -58,7 +62,9 @@ class LinearForecaster(Backbone):
         self.weight = nn.Parameter(torch.zeros(matrices, spec.horizon, inputs.length))
         with torch.no_grad():
             self.weight[..., -1] = 1.0
-        self.past = self.impulse = None
+        self.past = self.impulse = self.calendar = None
+        if spec.marks:
+            self.calendar = nn.Parameter(torch.zeros(wanted, calendar_inputs.width(spec.marks)))
         if beside:
             self.lags = covariates.lags_of(beside, matrices, inputs.length)
             self.past = nn.Parameter(torch.zeros(matrices, spec.horizon, beside, self.lags))
@@ -68,34 +74,48 @@ class LinearForecaster(Backbone):
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         own = x if self.everything else x.index_select(1, self.targets)
-        ahead = None
-        if self.impulse is not None:
-            assert known is not None, "covariates without their values"
-            known = known[:, self.forecast.marks :]
-            effects = F.conv1d(F.pad(known, (self.impulse.shape[2] - 1, 0), mode="replicate"), self.impulse.flip(2))
-            own, ahead = own - effects[..., : self.length], effects[..., self.length :]
+        effects = None if known is None else self._effects(known)
+        if effects is not None:
+            own = own - effects[..., : self.length]
         y = own @ self.weight[0].T if len(self.weight) == 1 else torch.einsum("bkt,kht->bkh", own, self.weight)
         if self.past is not None:
             y = y + torch.einsum("bct,khct->bkh", self._beside(x, known)[..., -self.lags :], self.past)
-        return y if ahead is None else y + ahead
+        return y if effects is None else y + effects[..., self.length :]
+
+    def _effects(self, known: torch.Tensor) -> torch.Tensor | None:
+        """The effects of calendar and covariates, `[B, marks + F, T + H] -> [B, K, T + H]`; None: nothing has any."""
+        found = None
+        if self.calendar is not None:
+            inputs = calendar_inputs.inputs(known[:, : self.forecast.marks])
+            found = torch.einsum("kd,bdt->bkt", self.calendar, inputs)
+        if self.impulse is not None:
+            ahead = F.pad(known[:, -self.forecast.covariates :], (self.impulse.shape[2] - 1, 0), mode="replicate")
+            responses = F.conv1d(ahead, self.impulse.flip(2))
+            found = responses if found is None else found + responses
+        return found
 
     def _beside(self, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         """What is seen beside the targets, [B, others + F, T]."""
         parts = [x[:, list(self.others)]] if self.others else []
         if self.forecast.covariates:
             assert known is not None
-            parts.append(known[..., : self.length])
+            parts.append(known[:, -self.forecast.covariates :, : self.length])
         return torch.cat(parts, dim=1)
 
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Take off the effects of what is known ahead, `solve` for the targets' own past, add the others' past."""
         own = [self.pieces(part) for part in (train, val, both)]
-        ahead = [[], [], []] if known is None else [self._known(part) for part in (known.train, known.val, known.both)]
+        days, ahead = ([self._known(part, calendar) for part in known or ((), (), ())] for calendar in (True, False))
         told: dict[str, Any] = {}
-        if self.impulse is not None:
-            own, told = self._less_effects(own, ahead)
+        if self.calendar is not None:
+            if known is not None and own[0]:
+                own, told["calendar"] = self._less_effects(own, days, self.calendar[..., None])
+            if not self.calendar.any():
+                self.calendar, self.forecast = None, replace(self.forecast, marks=0)
+        if self.impulse is not None and own[0]:
+            own, told["known_ahead"] = self._less_effects(own, ahead, self.impulse)
         found, reading = self.solve(*own)
-        if self.past is not None and count(own[1], self.length + self.forecast.horizon):
+        if self.past is not None:
             beside = [self._stacked(part, u) for part, u in zip((train, val, both), ahead, strict=True)]
             at = 2 if found.get("refit") else 0
             told |= {"others": self._add_past((own[at], beside[at]), (own[1], beside[1]), reading)}
@@ -111,20 +131,19 @@ class LinearForecaster(Backbone):
         """
 
     def _less_effects(
-        self, own: list[list[np.ndarray]], ahead: list[list[np.ndarray]]
+        self, own: list[list[np.ndarray]], ahead: list[list[np.ndarray]], responses: torch.Tensor
     ) -> tuple[list[list[np.ndarray]], dict[str, Any]]:
-        """Set the responses to what is known ahead. Returns the targets without their effects, and what was chosen."""
-        assert self.impulse is not None
+        """Set `responses [K, F, lags]` to what is known ahead. Returns the targets without their effects, and facts."""
         period = period_of_pieces(own[0], max(self.length // 2, 1), self.forecast.periods)
-        lags = self.impulse.shape[2]
+        lags = responses.shape[2]
         chosen = impulse.chosen_impulse(
             (own[0], ahead[0]), (own[1], ahead[1]), lags, self.length, self.forecast.horizon, period
         )
         with torch.no_grad():
-            self.impulse.copy_(torch.from_numpy(chosen))
+            responses.copy_(torch.from_numpy(chosen))
         used = int((chosen != 0).any(axis=(1, 2)).sum())
         less = [impulse.without(part, u, chosen) for part, u in zip(own, ahead, strict=True)]
-        return less, {"known_ahead": {"targets_that_respond": used, "lags": lags}}
+        return less, {"targets_that_respond": used, "lags": lags}
 
     def _add_past(self, train: tuple[Pieces, Pieces], val: tuple[Pieces, Pieces], reading: Own) -> list[dict[str, Any]]:
         """Mix in the joint regression on the others' past. Returns how much of it each map has."""
@@ -152,9 +171,12 @@ class LinearForecaster(Backbone):
         """The targets' channels of each stretch, in float64."""
         return self._rows(stretches, self.forecast.targets)
 
-    def _known(self, stretches: Stretches) -> list[np.ndarray]:
-        """What is known ahead in each stretch, without time features."""
-        return [torch.as_tensor(one).cpu().double().numpy()[self.forecast.marks :] for one in stretches]
+    def _known(self, stretches: Stretches, calendar: bool) -> list[np.ndarray]:
+        """What is known ahead in each stretch: the inputs of the calendar, or the covariates."""
+        marks, known = self.forecast.marks, [torch.as_tensor(one).cpu() for one in stretches]
+        if not calendar:
+            return [one[marks:].double().numpy() for one in known]
+        return [calendar_inputs.inputs(one[None, :marks])[0].double().numpy() for one in known] if marks else []
 
     def _stacked(self, stretches: Stretches, ahead: list[np.ndarray]) -> list[np.ndarray]:
         """What is seen beside the targets in each stretch, [others + F, n]."""
@@ -175,7 +197,7 @@ class LinearForecaster(Backbone):
         weight = state_dict.get(f"{prefix}weight")
         if weight is not None and len(weight) == 1 < len(self.weight):
             state_dict[f"{prefix}weight"] = weight.expand(len(self.weight), -1, -1)
-        for name in ("past", "impulse"):
+        for name in ("past", "impulse", "calendar"):
             value = getattr(self, name)
             if value is not None:
                 state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(value))

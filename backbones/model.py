@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from backbones import Hyper, ModelSpec, backbone_class, names
+from backbones import ForecastSpec, Hyper, ModelSpec, backbone_class, names
 from backbones.base import Backbone
 from backbones.histories import Histories
 from backbones.layers import standardise
@@ -97,6 +97,13 @@ class Forecaster(nn.Module):
             future = known[:, self.forecast.marks :, -self.forecast.horizon :]
             y = y + self.effect(future.transpose(1, 2)).transpose(1, 2)
         return y
+
+    def as_fitted(self) -> ForecastSpec:
+        """Go on with what the fitted backbone forecasts from: it may do without time features. Returns that."""
+        assert self.backbone.forecast is not None
+        self.forecast = self.backbone.forecast
+        self.spec = replace(self.spec, forecast=self.forecast)
+        return self.forecast
 
     def _from_tokens(self, x: torch.Tensor) -> torch.Tensor:
         standard, mean, scale = standardise(x)

@@ -19,6 +19,7 @@ class ForecastSpec:
     marks : time features, the first rows of `known [B, marks + covariates, T + H]`.
     covariates : columns that are known over the horizon too, the rows after them.
     central : the number of the level that is the point forecast; -1: the middle one.
+    quantiles : the levels, where they are asked for; () for a point forecast.
     periods : the calendar's cycles in steps, the shortest first; () where steps have no dates.
     """
 
@@ -29,6 +30,7 @@ class ForecastSpec:
     covariates: int = 0
     central: int = -1
     periods: tuple[int, ...] = ()
+    quantiles: tuple[float, ...] = ()
 
     @property
     def point(self) -> int:
@@ -42,7 +44,8 @@ class ForecastSpec:
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values, for a checkpoint."""
-        unset = {name for name, unused in (("central", self.central < 0), ("periods", not self.periods)) if unused}
+        unused = {"central": self.central < 0, "periods": not self.periods, "quantiles": not self.quantiles}
+        unset = {name for name in unused if unused[name]}
         kept = {name: value for name, value in asdict(self).items() if name not in unset}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 

@@ -14,7 +14,12 @@ Pieces = Sequence[tuple[int, int]]  # [begin, end) on the flat axis, each within
 
 
 def stretches(
-    inputs: torch.Tensor, known: torch.Tensor | None, train: Pieces, val: Pieces, offsets: np.ndarray, horizon: int
+    inputs: torch.Tensor | windows.Readable,
+    known: torch.Tensor | None,
+    train: Pieces,
+    val: Pieces,
+    offsets: np.ndarray,
+    horizon: int,
 ) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
     """The arguments of `Backbone.fit`: training, validation, both, and what is known ahead in each.
 
@@ -26,6 +31,7 @@ def stretches(
     offsets : int64 [N + 1], where each row begins and ends.
     horizon : H.
     """
+    assert isinstance(inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
     parts = train, val, windows.merged([*train, *val], offsets)
     one, two, three = ([inputs[:, begin:end].cpu() for begin, end in part] for part in parts)
     if known is None:

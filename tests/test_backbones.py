@@ -34,8 +34,8 @@ NAMES = backbones.names()
 CLASSES = {name: backbones.backbone_class(name) for name in NAMES}
 HEADS = {name: chosen.heads for name, chosen in CLASSES.items()}
 TOKENS = [name for name in NAMES if "pool" in HEADS[name] and not CLASSES[name].answers]
-# One made of trained runs is not built from sizes alone, and its own tests build it.
-BUILT = [name for name in NAMES if not CLASSES[name].blends_runs]
+# One made of trained runs, or of a directory, is not built from sizes alone, and its own tests build it.
+BUILT = [name for name in NAMES if not (CLASSES[name].blends_runs or CLASSES[name].needs_pretrained_dir)]
 SERVED = [(name, head) for name in BUILT for head in HEADS[name]]
 # A closed form has no weights to descend on: `fit` sets them, and its own tests hold it to that.
 TRAINED = [(name, head) for name, head in SERVED if not CLASSES[name].closed_form]
@@ -764,7 +764,7 @@ def test_what_a_directory_fixes(kind, args, message, tmp_path):
 
 
 def test_other_backbones_take_no_directory(tmp_path):
-    with pytest.raises(UsageError, match="--pretrained-dir serves llm_ts and ttm"):
+    with pytest.raises(UsageError, match="--pretrained-dir serves chronos2 and llm_ts and ttm"):
         make("gru", pretrained_dir=str(tmp_path))
 
 

@@ -87,6 +87,10 @@ def test_train_then_infer_on_the_same_split(backbone, task, tmp_path, monkeypatc
         assert run.main(["--mode", "train", *words, *more]) == 2
         assert "these targets are of the kind" in capsys.readouterr().err
         return
+    if chosen.needs_pretrained_dir:
+        assert run.main(["--mode", "train", *words, *more]) == 2
+        assert "--pretrained-dir DIR" in capsys.readouterr().err
+        return
     args = SMALL.get(backbone, "").split() if (backbone, head) != ("auto", "forecast") else []  # other members
     if chosen.blends_runs:
         parts = [[*words[:-1], "linear"], [*words[:-1], "gru"]]

@@ -11,6 +11,7 @@ import torch
 from backbones import ForecastSpec, ModelSpec, impulse
 from backbones.base import KnownAhead
 from backbones.model import build_model
+from readers.clock import Clock
 
 from .test_ridge import walk
 
@@ -169,3 +170,46 @@ def test_checkpoints_from_before_covariates_load_and_predict_the_same():
         expected = torch.einsum("bkt,kht->bkh", x[:, [2, 0]], old.expand(2, -1, -1))
         torch.testing.assert_close(model(x), expected)
         assert model.state_dict()["backbone.past"].shape == (2, HORIZON, 1, LENGTH)
+
+
+# The calendar
+
+
+@cache
+def weekends() -> tuple[np.ndarray, np.ndarray]:
+    """(hours [1, 1600] whose days differ at weekends, which a look-back of 40 does not see coming; their marks)."""
+    times = np.arange(1600) * 3_600_000_000_000 + 4 * 86_400_000_000_000  # from a Monday on
+    hour, day = np.arange(1600) % 24, np.arange(1600) // 24 % 7
+    noise = 0.2 * np.random.default_rng(0).normal(size=1600)
+    return (np.sin(2 * np.pi * hour / 24) + 2 * (day >= 5) * (hour > 7) + noise)[None], Clock("h").features(times)
+
+
+def dated(name: str, z: np.ndarray, marks: np.ndarray):
+    """A model of hours, fitted on 1100 and chosen on 200."""
+    forecast = ForecastSpec(HORIZON, (0,), marks=len(marks), periods=(24, 168))
+    sizes = {"channels": 1, "length": LENGTH, "outputs": 1, "horizon": HORIZON}
+    model = build_model(ModelSpec(backbone=name, head="forecast", forecast=forecast, **sizes)).eval()
+    seen, known = ([[v[:, :1100]], [v[:, 1100 - LENGTH : 1300]], [v[:, :1300]]] for v in (z, marks))
+    model.backbone.fit(*seen, known=KnownAhead(*known))
+    return model
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weekends_are_seen_coming(name):
+    z, marks = weekends()
+    model, plain = dated(name, z, marks), dated(name, z, np.zeros((0, 1600), np.float32))
+    assert model.as_fitted().marks == 4
+    assert mse(*forecasts(model, z, marks, begin=1300)) < 0.5 * mse(*forecasts(plain, z, begin=1300))
+    again = build_model(model.spec)
+    again.load_state_dict(model.state_dict())
+    assert np.array_equal(*(forecasts(one.eval(), z, marks, begin=1300)[0] for one in (model, again)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_calendar_that_does_not_help_is_left_out(name):
+    z, (_, marks) = np.random.default_rng(2).normal(size=(1, 1600)).cumsum(axis=1) / 4, weekends()
+    model, plain = dated(name, z, marks), dated(name, z, np.zeros((0, 1600), np.float32))
+    assert model.as_fitted() == model.spec.forecast and model.spec.forecast.marks == 0
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    assert torch.equal(model.backbone.weight, plain.backbone.weight)
+    np.testing.assert_array_equal(forecasts(model, z)[0], forecasts(plain, z)[0])

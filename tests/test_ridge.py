@@ -146,14 +146,13 @@ def test_choice_is_that_of_scikit_learn_on_windows_that_are_made():
 
 @pytest.mark.parametrize("norm", ["last", "mean", "none"])
 def test_forecast_is_a_plain_loop_over_targets_and_steps(norm):
-    z = walk(3, 300)
-    model = made("ridge", 3, 24, 5, targets=(2, 0), lookback=20, strength=3.0, norm=norm)
+    z = walk(2, 300)
+    model = made("ridge", 2, 24, 5, targets=(1, 0), lookback=20, strength=3.0, norm=norm)
     model.backbone.fit([torch.tensor(z, dtype=torch.float32)], [], [])
-    x = torch.randn(4, 3, 24)
+    x = torch.randn(4, 2, 24)
     weight = model.backbone.weight[0].detach()
-    assert torch.equal(model.backbone.weight[0], model.backbone.weight[1]) and not model.backbone.past.any()
     assert weight.shape == (5, 24) and not weight[:, :4].any() and weight[:, 4:].all()
-    expected = [[[float(weight[h] @ x[b, c]) for h in range(5)] for c in (2, 0)] for b in range(4)]
+    expected = [[[float(weight[h] @ x[b, c]) for h in range(5)] for c in (1, 0)] for b in range(4)]
     np.testing.assert_allclose(model(x).detach().numpy(), expected, atol=1e-5)
     if norm != "none":  # a level that is added comes out again
         np.testing.assert_allclose((model(x + 10) - model(x)).detach().numpy(), 10, atol=1e-3)

@@ -11,6 +11,7 @@ import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.base import Backbone
+from data import known_ahead
 from tasks.histories import Past
 from tasks.predictions import EvalContext, Predictor
 from tasks.stretches import stretches
@@ -39,20 +40,22 @@ def ridge(context: EvalContext, train: Index, val: Index, horizon: int) -> Predi
     horizon : H.
     """
     series, inputs, length = context.series, torch.from_numpy(context.scaled), min(train.length, LONGEST)
-    known = None if context.known is None or not series.known else context.known[-len(series.known) :].cpu()
-    forecast = ForecastSpec(
-        horizon,
-        context.target_channels,
-        covariates=len(series.known),
-        periods=() if series.clock is None else series.clock.periods,
-    )
+    clock = series.clock
+    marks, periods = (0, ()) if clock is None else (len(clock.marks), clock.periods)
+    parts = [torch.from_numpy(known_ahead(series, marks, horizon, None))] if marks else []
+    parts += [] if context.known is None or not series.known else [context.known[-len(series.known) :].cpu()]
+    known = torch.cat(parts) if parts else None
+    forecast = ForecastSpec(horizon, context.target_channels, 1, marks, len(series.known), periods=periods)
     model = backbone_class("ridge")(InputSpec(channels=len(inputs), length=length, forecast=forecast), Hyper("ridge"))
     # Where the first context of a stretch begins for this model: the targets are the same.
     later = [(begin + train.length - length, end) for begin, end in val.pieces()]
     model.fit(*stretches(inputs, known, train.pieces(), later, series.offsets, horizon))
+    assert model.forecast is not None
+    rows = model.forecast.marks + model.forecast.covariates
+    kept = None if known is None or not rows else known[-rows:]  # it may do without the calendar
 
     def predict(index: Index) -> np.ndarray:
-        over = Windows(inputs, inputs, index, known)
+        over = Windows(inputs, inputs, index, kept)
         parts = []
         with torch.no_grad():
             for at, count in over.in_order(BATCH):

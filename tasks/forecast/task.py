@@ -243,9 +243,9 @@ class Forecast(Task):
         return [number[name] for name in (targets.names if self.options.features == "S" else every)]
 
     def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
-        levels = self.levels.values
-        central = self.levels.middle if levels else -1
-        return ForecastSpec(self.horizon, tuple(target_channels), max(len(levels), 1), marks, covariates, central)
+        levels, central = tuple(self.levels.values), self.levels.middle if self.levels.values else -1
+        each = max(len(levels), 1)
+        return ForecastSpec(self.horizon, tuple(target_channels), each, marks, covariates, central, (), levels)
 
     # --- what is learned from training -------------------------------------------------------------------------------
 
