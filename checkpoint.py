@@ -11,14 +11,18 @@ import hashlib
 import io
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
 
+import backbones
+import tasks
 from backbones import ModelSpec
+from backbones.specs import fits
+from config import Flag, check_all, table_flags
 from errors import CheckpointError
 from scaler import Scaler
 
@@ -27,6 +31,13 @@ _MARK = b"tsrun sha256 "
 _COMMENT = len(_MARK) + 64
 _HEAD = 2  # bytes by which a zip archive is known
 _SLICE = 1 << 20  # bytes
+# What each field of a Checkpoint is, see `backbones.specs.fits`.
+KINDS = {
+    "config": "table", "model": "table", "state": "table", "scaler": "table", "known_scaler": "table?",
+    "clock": "table?", "input_channels": "words", "outputs": "words", "per_row": "flag", "fitted": "table",
+    "calibration": "table", "references": "table", "split": "table?", "sources": "words?", "beside": "table?",
+    "training": "table?", "adapted": "table?",
+}  # fmt: skip
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
 ENCODER = "attention_encoder.pt"  # the first part of a backbone, trained by itself
@@ -145,11 +156,95 @@ class Checkpoint:
         CheckpointError : where a part is missing.
         """
         known = _fields_in(content, cls, "not a checkpoint of this toolkit", where)
-        made: dict[str, Any] = {"model": ModelSpec.of(content["model"]), "scaler": Scaler.of(content["scaler"])}
-        if known.get("known_scaler") is not None:
-            made["known_scaler"] = Scaler.of(content["known_scaler"])
+        if problem := next(_problems(known), ""):
+            raise CheckpointError(f"the file is damaged: {problem}", where=where)
+        try:
+            made: dict[str, Any] = {"model": ModelSpec.of(content["model"]), "scaler": Scaler.of(content["scaler"])}
+            if known.get("known_scaler") is not None:
+                made["known_scaler"] = Scaler.of(content["known_scaler"])
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"the file is damaged: its model cannot be read: {error!r}", where=where) from None
         made |= {"split": dict(content.get("split") or {}), "sources": tuple(content.get("sources") or ())}
         return cls(**known | made)
+
+
+# --- the kinds of what a file holds ----------------------------------------------------------------------------------
+
+
+def _problems(content: Mapping[str, Any]) -> Iterator[str]:
+    """What is not of its kind in the fields of a checkpoint: a right checksum says nothing of who wrote it."""
+    wrong = [name for name, kind in KINDS.items() if name in content and not fits(content[name], kind)]
+    if wrong:
+        yield f"{wrong[0]} is not what it should be"
+        return
+    config, model, outputs = content["config"], content["model"], content["outputs"]
+    if config.get("task") not in tasks.names():
+        yield f"there is no task {str(config.get('task'))[:40]!r}"
+        return
+    yield from _problems_of_model(model)
+    yield from _problems_of_settings(tasks.every_flag(config["task"]), config)
+    if config.get("context_len") != model.get("length"):
+        yield "the context is not the length of the model's windows"
+    clock = content.get("clock")
+    if clock is not None and not all(isinstance(clock.get(name), str) for name in ("freq", "tz")):
+        yield "its clock has no step"
+    for what, each in (("fitted", content["fitted"]), ("calibration", content["calibration"])):
+        yield from _problems_of_table(each, tasks.table(config["task"], what.upper()), what, len(outputs), model)
+    for name, tensor in content["state"].items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            yield "its weights are no tensors"
+            return
+        if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
+            yield f"the weights {name} are not numbers"
+
+
+def _problems_of_model(model: Mapping[str, Any]) -> Iterator[str]:
+    name = model.get("backbone")
+    if name not in backbones.names():
+        yield f"there is no backbone {str(name)[:40]!r}"
+        return
+    hyper = table_flags(backbones.hyper(name), group=name)
+    args = model["args"] if fits(model.get("args"), "table") else {"": "nothing"}
+    yield from _problems_of_settings(hyper, args)
+    unknown = args.keys() - {flag.name for flag in hyper}
+    if unknown:
+        yield f"{name} has no argument {sorted(map(str, unknown))[0]!r}"
+
+
+def _problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> Iterator[str]:
+    """Settings lie in a checkpoint as they were converted, so that a number is no text and a list no single value."""
+    for flag in flags:
+        value = given.get(flag.name, flag.default)
+        single = {int: int, float: int | float, bool: bool, dict: dict, str: str}.get(flag.kind, list)
+        whole = list | tuple if flag.many is not None and flag.kind is not dict else single
+        if value is None and flag.default is None:
+            continue
+        if type(value) is tuple and not value:  # the default of a list
+            continue
+        if not isinstance(value, whole) and not (flag.number_too and isinstance(value, int | float)):
+            yield f"its setting {flag.option} is not what it should be"
+        elif flag.kind is dict and not flag.name.endswith("_args") and not all(map(_single, value.values())):
+            yield f"its setting {flag.option} has values that are none"
+    yield from check_all(flags, given)[1]
+
+
+def _single(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _problems_of_table(
+    found: Mapping[str, Any], kinds: Mapping[str, str], what: str, outputs: int, model: Mapping[str, Any]
+) -> Iterator[str]:
+    """Of constants and thresholds; a run stopped before it chose has no thresholds. "steps" is a tensor [K, H]."""
+    for name, kind in kinds.items():
+        value = found.get(name)
+        if kind == "steps" and isinstance(value, torch.Tensor):
+            if value.shape != (outputs, model.get("horizon")) or not value.is_floating_point():
+                yield f"{what} has no {name} for each step"
+        elif kind == "steps" and value is None:
+            continue
+        elif (found or what == "fitted") and not fits(found.get(name), kind, outputs):
+            yield f"{what} has no {name} for each output"
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from config import RunConfig, core_flags
 from data import Series
 from dataset import RunData
 from errors import CheckpointError, UsageError, without_password
+from hardware import is_out_of_memory
 from readers.files import sha256_of
 from scaler import Scaler
 from splits import Split
@@ -34,6 +35,7 @@ log = logging.getLogger("tsrun")
 SPLIT_FLAGS = (
     "split_mode", "val_ratio", "test_ratio", "val_groups", "test_groups", "split_sizes", "gap", "seed", "stride",
 )  # fmt: skip
+LARGE = 10**9  # inputs times outputs of a model
 SCORED = ("eval_split", "reference")  # what the figures of a finished run depend on, beside its training
 LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of training were laid out
 
@@ -135,12 +137,25 @@ def calibration_of(model: Checkpoint, task: Task) -> dict[str, Any]:
 
 def model_of(model: Checkpoint) -> Model | Forecaster:
     """The checkpoint's model with its weights, on the CPU. Raises CheckpointError where they do not fit."""
-    built = build_model(model.model)
     try:
+        _check_sizes(model)
+        built = build_model(model.model)
         built.load_state_dict(model.state)
-    except RuntimeError as error:
+    except (RuntimeError, UsageError) as error:
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(f"weights and model do not fit: {error}", where=model.model.backbone) from None
+    if not all(bool(torch.isfinite(weight).all()) for weight in built.parameters()):
+        raise CheckpointError("the weights are not finite", where=model.model.backbone)
     return built
+
+
+def _check_sizes(model: Checkpoint) -> None:
+    """RuntimeError where the weights are far from what the model would need: found out before it takes the memory."""
+    spec = model.model
+    if spec.channels * spec.length * spec.outputs * spec.horizon > LARGE:
+        with torch.device("meta"):
+            build_model(spec).load_state_dict(model.state)
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,13 @@ class Scaler:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Scaler:
-        """The inverse of `plain`, from a checkpoint: lists [C] as arrays float64 [C]."""
-        return cls(np.asarray(plain["mean"]), np.asarray(plain["std"]), tuple(plain["channels"]))
+        """The inverse of `plain`, from a checkpoint: lists [C] as arrays float64 [C]. ValueError for what is none."""
+        mean, std = (np.asarray(plain[name], np.float64) for name in ("mean", "std"))
+        channels = tuple(plain["channels"])
+        right = mean.shape == std.shape == (len(channels),) and all(isinstance(name, str) for name in channels)
+        if not right or not (np.isfinite(mean) & np.isfinite(std) & (std > 0)).all():
+            raise ValueError("a scaler has a mean and a deviation above 0 for each channel")
+        return cls(mean, std, channels)
 
 
 def far_warning(far: str, cure: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from errors import DataError, UsageError, nearest
+from errors import CheckpointError, DataError, UsageError, nearest
 from windows import Index
 
 NAMES = ("train", "val", "test")
@@ -256,10 +256,19 @@ def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any]) -> Split:
     index : all windows.
     offsets : int64 [N + 1], where each row begins and ends.
     how : the `how` of that split: the gap, and {"val_from", "test_from", "end"} within each row.
+
+    Raises
+    ------
+    CheckpointError : cuts that are none, or that are those of other rows.
     """
-    begin, gap = offsets[:-1], how["gap"]
-    cuts = {name: np.broadcast_to(np.asarray(cut, np.int64), begin.shape) for name, cut in how["cuts"].items()}
-    val_from, test_from, end = cuts["val_from"], cuts["test_from"], cuts["end"]
+    begin = offsets[:-1]
+    try:
+        gap = int(how["gap"])
+        cuts = {name: np.broadcast_to(np.asarray(cut, np.int64), begin.shape) for name, cut in how["cuts"].items()}
+        val_from, test_from, end = cuts["val_from"], cuts["test_from"], cuts["end"]
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        what = f"its split does not fit these rows: {error}"
+        raise CheckpointError(what, where="--ckpt", hint="--split-mode and the shares make a new one") from None
     train = index.with_target_in(begin, begin + np.maximum(val_from - gap, 0))
     until = test_from - gap * (end > test_from)
     val = index.with_target_in(begin + np.maximum(val_from, 0), begin + np.maximum(until, 0))

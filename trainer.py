@@ -22,7 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from config import RunConfig
-from errors import DivergedError, Interrupted, ResourceError
+from errors import CheckpointError, DivergedError, Interrupted, ResourceError
 from evaler import predict
 from hardware import Precision, Runner, begin_step, compile_model, is_out_of_memory, largest_batch, untouched
 from optim import Schedule, make_optimizer
@@ -373,7 +373,14 @@ class Trainer:
         }
 
     def restore(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-        """Continue from what `state` returned, with the weights of that moment."""
+        """Continue from what `state` returned, with the weights of that moment; CheckpointError if they do not fit."""
+        try:
+            self._take(weights, state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            what = f"its state of training does not fit this run: {str(error).partition(chr(10))[0]}"
+            raise CheckpointError(what, where="--resume", hint="--overwrite starts again") from None
+
+    def _take(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(weights)
         self.progress = Progress(**state["progress"])
         if "best_loss" not in state["progress"] and self.progress.best_epoch:  # of an older version

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+MOST = 1 << 40  # no number of channels, length or horizon is larger
+# The kinds of a model's plain values, see `fits`.
+MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
+MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
+MODEL |= {"part": "text?"}
+FORECAST = {"horizon": "size", "levels": "size?", "marks": "number?", "covariates": "number?", "central": "number?"}
+TARGET = {"kind": "text", "outputs": "size", "channel": "number?", "scale": "number?", "shift": "number?"}
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,13 @@ class ModelSpec(InputSpec):
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> ModelSpec:
-        """The inverse of `plain`: from "model" of a checkpoint, which has the members of a blend under "pretrained"."""
+        """The inverse of `plain`: from "model" of a checkpoint, which has the members of a blend under "pretrained".
+
+        Raises ValueError for what is not of its kind.
+        """
+        _check(plain, MODEL, "model")
+        _check(plain.get("ahead") or {"horizon": 1}, FORECAST, "forecast")
+        _check(plain.get("target") or {"kind": "", "outputs": 1}, TARGET, "target")
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
         forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
         target, wide = plain.get("target"), plain.get("wide")
@@ -190,3 +205,43 @@ def _plain_members(members: tuple[MemberSpec, ...]) -> dict[str, Any]:
 def _members_of(plain: Mapping[str, Any]) -> tuple[MemberSpec, ...]:
     rows = zip(plain["members"], plain["scales"], plain["shifts"], strict=True)
     return tuple(MemberSpec(ModelSpec.of(model), tuple(scale), tuple(shift)) for model, scale, shift in rows)
+
+
+def _check(plain: Mapping[str, Any], kinds: Mapping[str, str], what: str) -> None:
+    for name, kind in kinds.items():
+        given = kind.rstrip("?") if kinds is FORECAST and name in plain else kind  # there, a default is left out
+        if not fits(plain.get(name), given):
+            raise ValueError(f"the {name} of its {what} is {str(plain.get(name))[:40]!r}")
+
+
+def fits(value: Any, kind: str, count: int = -1) -> bool:
+    """Whether a plain value is of a kind.
+
+    Parameters
+    ----------
+    value : None fits a kind that ends with "?".
+    kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "K" (a list of
+        `count` numbers), "each" (of `count` values), "nested" (numbers in lists in lists, infinite and missing too).
+    count : K.
+    """
+    if value is None:
+        return kind.endswith("?")
+    kind = kind.rstrip("?")
+    if kind == "table":
+        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    if kind == "words":
+        return isinstance(value, list) and all(isinstance(word, str) for word in value)
+    if kind in ("flag", "text"):
+        return isinstance(value, {"flag": bool, "text": str}[kind])
+    if kind == "size":
+        return isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST
+    if kind == "each":
+        return isinstance(value, list) and len(value) == count
+    if kind == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind == "K":
+        return isinstance(value, list) and len(value) == count and all(fits(one, "number") for one in value)
+    assert kind == "nested", kind
+    if isinstance(value, list):
+        return all(fits(one, "nested?") for one in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)  # a margin may be infinite

@@ -24,6 +24,7 @@ from tasks.label_task import LabelTask, per_output
 from tasks.predictions import EvalContext, PlotInputs, Predictions
 from tasks.targets import rescaled
 
+FITTED = {"mean": "K", "std": "K", "median": "K"}
 FLAGS = {
     "target_clip": {
         "default": None,

@@ -39,6 +39,8 @@ from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
 from windows import Index
 
+FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "nested?"}
+CALIBRATION = {"margin": "steps", "coverage": "number?", "scale": "nested?"}
 FLAGS = {
     "horizon": {"default": 24, "within": "[1,)", "group": "Windows", "binds": True, "help": "steps to forecast (H)"},
     "features": {

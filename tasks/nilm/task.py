@@ -35,6 +35,8 @@ from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
 
+FITTED = {"base_rate": "K", "pos_weight": "K", "on_mean": "K", "peak": "K", "on_w": "K"}
+CALIBRATION = {"tau": "K", "chosen_on": "text?", "not_chosen": "table?"}
 FLAGS = {
     "nilm_target": {
         "default": "both",

@@ -7,10 +7,12 @@ of errors.py; anything else that is raised, and two seconds of CPU, is a fault.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+import checkpoint
 import cli
 import data
 import run
@@ -27,10 +30,11 @@ from readers.npz import read_npz
 from readers.paths import expand_paths
 from streaming import meter, steps
 
-from . import rubbish
+from ..conftest import ROOT
+from . import checkpoints, rubbish
 
 MOST_SECONDS = 2.0  # of CPU for one try, whatever else the machine does
-SECONDS = {"whole_runs": 20.0}  # with imports, and a training
+SECONDS = {"whole_runs": 20.0, "checkpoint_types": 20.0}  # with imports, and a training
 Door = Callable[[Any, Path], object]
 TARGETS: dict[str, tuple[st.SearchStrategy[Any], Door]] = {}
 
@@ -176,3 +180,55 @@ def meter_lines(line: bytes, folder: Path) -> bool:
         return False
     assert not abs(sample.watts) > meter.MOST_WATTS
     return True
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------
+
+FIXTURES = ROOT / "tests" / "fixtures"
+STORED = {task: checkpoint.read(FIXTURES / f"schema1_{task}.pt") for task in ("classify", "regress", "nilm")}
+
+
+@target(rubbish.spoiled((FIXTURES / "schema1_regress.pt").read_bytes()))
+def checkpoint_bytes(content: bytes, folder: Path) -> None:
+    (folder / "model.pt").write_bytes(content)
+    checkpoint.Checkpoint.load(folder / "model.pt")
+
+
+@functools.cache
+def of_forecast() -> dict[str, Any]:
+    """The content of a checkpoint of a forecast, fresh from training."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = "".join(f"2024-01-01 {k:02d}:00,{k % 5},{k % 3}\n" for k in range(24))
+        (Path(folder) / "t.csv").write_text("time,load,wind\n" + table)
+        words = f"--mode train --task forecast --csv {folder}/t.csv --time-col time --context-len 4 --horizon 2 --tag f"
+        more = (
+            f"--split-mode holdout --backbone linear --epochs 1 --no-plots --quiet --reference off --out {folder}/out"
+        )
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert run.main(f"{words} {more}".split()) == 0
+        return checkpoint.read(Path(folder) / "out" / "f" / "model.pt.best")
+
+
+def _spoiled(task: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    content = of_forecast() if task == "forecast" else STORED[task]
+    return st.tuples(st.just(task), checkpoints.spoiled(content))
+
+
+contents = st.sampled_from([*sorted(STORED), "forecast"]).flatmap(_spoiled)
+
+
+@target(contents)
+def checkpoint_types(given: tuple[str, dict[str, Any]], folder: Path) -> bool:
+    """A right checksum and wrong types: refused, or predictions that are numbers."""
+    task, content = given
+    checkpoint.save(folder / "model.pt", content)
+    (folder / "a.csv").write_text("1,0,2,3,0,1,4,2,0\n2,0,1,0,3,1,1,0,5\n")
+    lines = [f"2024-01-01 00:0{k // 6}:{k % 6}0,{k % 5 * 400},{k % 3 * 900}\n" for k in range(30)]
+    (folder / "house.csv").write_text("time,mains,kettle\n" + "".join(lines))
+    hours = "".join(f"2024-01-01 {k:02d}:00,{k % 5},{k % 3}\n" for k in range(24))
+    (folder / "t.csv").write_text("time,load,wind\n" + hours)
+    files = {"nilm": "house.csv --time-col time", "forecast": "t.csv --time-col time"}
+    words = f"--mode infer --task {task} --csv {files.get(task, 'a.csv')} --ckpt model.pt --no-plots --quiet"
+    code = run.main([*words.split(), "--reference", "off", "--overwrite"])
+    assert code in (0, 2, 3, 4, 6), code
+    return code == 0

@@ -9,12 +9,27 @@ import os
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from . import rubbish, targets
+from . import checkpoints, rubbish, targets
 
 CASES = int(os.environ.get("FUZZ", "0"))  # 0: a few, the same each time
 SLOW = {"whole_runs": 50, "checkpoint_types": 20, "agents": 10}  # by how much a try costs more than one of the others
+LIES: list[tuple[tuple[Any, ...], Any]] = [
+    (("config",), None),
+    (("config", "model_args"), ["x=1"]),
+    (("config", "resample"), None),
+    (("state", "head.weight"), torch.full((1, 4), float("nan"))),
+    (("model", "backbone"), "../../x"),
+    (("model", "length"), 10**9),
+    (("model", "outputs"), 10**9),
+    (("model", "pretrained"), torch.zeros(2)),
+    (("scaler", "std"), [0.0]),
+    (("fitted", "mean"), ["x"]),
+    (("split",), 3),
+    (("outputs",), [None]),
+]
 FOUND: list[tuple[str, Any]] = [
     ("braces", "~nouser/x.csv"),
     ("braces", "{" * 1200),
@@ -30,6 +45,7 @@ FOUND: list[tuple[str, Any]] = [
     ("npz", rubbish.headed("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000, 9), }\n", b"", 8)),
     ("npz", rubbish.headed("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2, 2), }\n", b"1234" * 4, 0)),
     ("npz", rubbish.headed("{'descr': '<U1', 'fortran_order': False, 'shape': (1,), }\n", b"\0\xd8\0\0", 0)),
+    *[("checkpoint_types", ("regress", checkpoints.replaced(targets.STORED["regress"], [change]))) for change in LIES],
     ("yaml_flags", "seed: 2020-13-45\n"),
     ("yaml_flags", "lr: !!float x\n"),
     ("yaml_flags", "lr: !!timestamp x\n"),
