@@ -223,7 +223,7 @@ def _problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> It
             continue
         if not isinstance(value, whole) and not (flag.number_too and isinstance(value, int | float)):
             yield f"its setting {flag.option} is not what it should be"
-        elif flag.kind is dict and not flag.name.endswith("_args") and not all(map(_single, value.values())):
+        elif isinstance(value, dict) and not flag.name.endswith("_args") and not all(map(_single, value.values())):
             yield f"its setting {flag.option} has values that are none"
     yield from check_all(flags, given)[1]
 

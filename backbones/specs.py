@@ -12,7 +12,15 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
 MODEL |= {"part": "text?"}
-FORECAST = {"horizon": "size", "levels": "size?", "marks": "number?", "covariates": "number?", "central": "number?"}
+FORECAST = {
+    "horizon": "size",
+    "targets": "places",
+    "periods": "places?",
+    "levels": "size?",
+    "marks": "number?",
+    "covariates": "number?",
+    "central": "number?",
+}
 TARGET = {"kind": "text", "outputs": "size", "channel": "number?", "scale": "number?", "shift": "number?"}
 
 
@@ -164,7 +172,7 @@ class ModelSpec(InputSpec):
         Raises ValueError for what is not of its kind.
         """
         _check(plain, MODEL, "model")
-        _check(plain.get("ahead") or {"horizon": 1}, FORECAST, "forecast")
+        _check(plain.get("ahead") or {"horizon": 1, "targets": []}, FORECAST, "forecast")
         _check(plain.get("target") or {"kind": "", "outputs": 1}, TARGET, "target")
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
         forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
@@ -220,7 +228,7 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     Parameters
     ----------
     value : None fits a kind that ends with "?".
-    kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "K" (a list of
+    kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "places", "K" (a list of
         `count` numbers), "each" (of `count` values), "nested" (numbers in lists in lists, infinite and missing too).
     count : K.
     """
@@ -235,6 +243,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
         return isinstance(value, {"flag": bool, "text": str}[kind])
     if kind == "size":
         return isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST
+    if kind == "places":
+        return isinstance(value, list) and all(type(one) is int and 0 <= one < MOST for one in value)
     if kind == "each":
         return isinstance(value, list) and len(value) == count
     if kind == "number":
