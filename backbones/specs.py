@@ -228,8 +228,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     Parameters
     ----------
     value : None fits a kind that ends with "?".
-    kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "places", "K" (a list of
-        `count` numbers), "each" (of `count` values), "nested" (numbers in lists in lists, infinite and missing too).
+    kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "places" (whole
+        numbers), "K" (`count` numbers), "each" (`count` values), "nested" (numbers in lists in lists, or missing).
     count : K.
     """
     if value is None:
