@@ -162,6 +162,9 @@ class RunConfig:
     patience: int = _flag(10, "Training", "epochs without improvement before stopping (0: never)", within="[0,)")
     clip: float = _flag(1.0, "Training", "largest gradient norm (0: no clipping)", within="[0,)")
     budget: float = _flag(0.0, "Training", "time in which auto tries nets too, such as 5min", duration=True)
+    divergence_check: bool = _flag(
+        True, "Training", "stop where the loss or the weights grow a millionfold", trains=False
+    )
     seed: int = _flag(777, "Training", "seed of split, weights and the order of batches", within="[0,4294967295]")
 
     amp: bool = _flag(False, "Speed", "mixed precision where the hardware gains from it")

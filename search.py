@@ -7,6 +7,12 @@ on one study. The same command continues a study that was stopped.
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import hashlib
 import json
@@ -58,6 +64,7 @@ LATER = (
     "tau",
     "nilm.pos_weight",
     "budget",
+    "divergence_check",
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.

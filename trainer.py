@@ -29,6 +29,7 @@ from optim import Schedule, make_optimizer
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
+GROWTH = 1e6  # of the loss since training began, or of weights that began at about 1
 FLUSH_SECONDS = 5.0  # the shortest time between two writes of a state: a kill costs at most this much work
 
 
@@ -124,6 +125,7 @@ class Trainer:
         self._flushed = {"best": -math.inf, "last": -math.inf}
         self._unsaved_best = False
         self._signum = 0
+        self._first = math.inf  # the loss of a batch before the first step
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
@@ -260,8 +262,20 @@ class Trainer:
         loss = float(self.validation.loss(outputs, y.to(outputs.device)))
         if not math.isfinite(loss):
             self._diverged("the validation loss", loss)
+        if self.config.divergence_check:
+            self._check_growth(loss)
         scores = self.validation.val_metrics(outputs)
         return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
+
+    def _check_growth(self, loss: float) -> None:
+        """DivergedError where the validation loss, or the weights, grew a millionfold: finite is not trained."""
+        history = self.progress.history
+        begun = history[0]["val_loss"] if history else self._first
+        if loss > GROWTH * max(begun, 1.0):
+            self._diverged("the validation loss", loss)
+        weights = [p.detach().abs().mean() for p in self.model.parameters() if p.requires_grad and p.numel()]
+        if weights and float(torch.stack(weights).min()) > GROWTH:
+            self._diverged("the weights' mean size", float(torch.stack(weights).mean()))
 
     def _weigh(self, epoch: int, line: Mapping[str, Any], state: dict[str, torch.Tensor] | None = None) -> None:
         """Keep weights (the model's own where none are given) if they are the best so far: of those that the monitor
@@ -290,7 +304,7 @@ class Trainer:
 
         def try_out(runner: Runner, size: int = self.batch_size) -> None:
             numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
-            self._loss_and_gradients(runner, self.train.locate(numbers))
+            self._first = float(self._loss_and_gradients(runner, self.train.locate(numbers))[0])
 
         warning, short = "", False
         try:
@@ -344,8 +358,9 @@ class Trainer:
     def _diverged(self, what: str, value: float) -> None:
         self._flush("best", force=True)
         raise DivergedError(
-            f"{what} became {value} in epoch {self.progress.epoch + 1}",
-            hint="a smaller --lr, or --clip 1; --no-amp if the values are very large",
+            f"{what} became {value:.3g} in epoch {self.progress.epoch + 1}",
+            hint="a smaller --lr, or --clip 1; --no-amp if the values are very large"
+            + ("; --no-divergence-check goes on" if math.isfinite(value) else ""),
         )
 
     def _flush(self, kind: str, force: bool = False) -> None:

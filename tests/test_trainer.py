@@ -248,6 +248,30 @@ def test_out_of_memory_names_a_batch_size_that_fits(monkeypatch):
     assert caught.value.hint == "--batch-size 13 fits" and caught.value.exit_code == 6  # 52, halved twice
 
 
+@pytest.mark.parametrize("factor", [1e5, 1e7])
+def test_a_loss_that_grows_a_millionfold_is_divergence_though_it_is_finite(factor):
+    """The first call is the try before training, the last of an epoch validates."""
+    for check in (True, False):
+        grown = {call: lambda: factor for call in range(6, 60)}
+        trainer, _ = make(at=grown, lr=1e-9, divergence_check=check)
+        if check and factor > 1e6:
+            with pytest.raises(DivergedError, match="the validation loss became") as caught:
+                trainer.run()
+            assert caught.value.exit_code == 5 and "--no-divergence-check" in caught.value.hint
+        else:
+            assert trainer.run().epoch == 4
+
+
+def test_weights_that_grow_a_millionfold_are_divergence():
+    trainer, _ = make(lr=1e-9)
+    with torch.no_grad():
+        for weight in trainer.model.parameters():
+            weight.fill_(3e6)
+    trainer.progress.history.append({"val_loss": 1e30, "epoch": 1})  # so that the loss is no sign
+    with pytest.raises(DivergedError, match="weights"):
+        trainer._check_growth(1.0)
+
+
 def test_the_learning_rate_rises_then_follows_a_cosine():
     total = 200
     assert [lr_factor(s, total, "cosine") for s in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
