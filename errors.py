@@ -17,6 +17,11 @@ _ADDRESS = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^\s:@/?]*)(?::[^\s@/?]*)?@)?"
     rf"(?P<host>{_HOST}(?:,{_HOST})*)(?P<path>(?:/[^\s@?]*)?)(?P<args>(?:\?\w+=[^\s@&]*(?:&\w+=[^\s@&]*)*)?)"
 )
+# Any other address: the part before @ ends at the last one; secrets among its arguments.
+_USER = r"(?P<user>[^\s:@/?#'\"]*)"
+_OTHER = re.compile(rf"(?P<scheme>(?!postgres(?:ql)?:)\b[A-Za-z][\w+.-]*://){_USER}:(?!\d*(?:[/?#]|$))[^\s'\"]*@")
+_SECRET = r"password|passwd|pwd|secret|token|signature|credential|key|sig"
+_TOKENS = re.compile(rf"(?P<name>[?&][\w.-]*(?:{_SECRET})[\w.-]*=)[^&\s'\"#]+", re.IGNORECASE)
 _ADDRESSES = re.compile(r"postgres(?:ql)?:/+[^\s'\"]*")
 _REST = re.compile(r"[^@\n]*@[^\s'\"]*")  # of an address whose password holds a space or a quote
 _SECRETS = re.compile(r"(?<=[?&])\w*(?:password|secret)\w*=[^&]*&?", re.IGNORECASE)
@@ -95,6 +100,36 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+LIMITS = {  # what the system has no more of: the message, and where to look
+    errno.ENOSPC: ("the disk is full", ""),
+    errno.EDQUOT: ("the disk is full: your quota is used up", "quota -s shows it"),
+    errno.EFBIG: (
+        "the disk is full: a file would pass the largest size",
+        "ulimit -f shows the limit",
+    ),
+    errno.EMFILE: ("too many files are open", "ulimit -n shows the limit; a run needs about 20"),
+    errno.ENFILE: ("too many files are open on this machine", ""),
+    errno.ENOMEM: ("out of memory", ""),
+    errno.EAGAIN: ("no further process can be started", "ulimit -u shows the limit"),
+}
+
+
+def trouble(error: OSError) -> TsrunError | None:
+    """What the system refused, as a message: a limit, or a file; None for anything else, which is a bug of ours.
+
+    Parameters
+    ----------
+    error : as the system gave it.
+    """
+    where = "" if error.filename is None else str(error.filename)
+    if error.errno in LIMITS:
+        what, hint = LIMITS[error.errno]
+        return ResourceError(what, where=where, hint=hint)
+    if where:
+        return DataError(f"cannot be used: {error.strerror or error}", where=where)
+    return None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the known word closest to `word`, or an empty string when none is close."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -133,8 +168,10 @@ def is_address(text: str) -> bool:
 
 
 def without_password(text: str) -> str:
-    """`text` without the passwords of the database addresses in it; a malformed address is hidden altogether."""
+    """`text` without the passwords of the addresses in it; a malformed one of a database is hidden altogether."""
     shown, at = [], 0
+    if "://" in text:  # of any other kind
+        text = _TOKENS.sub(r"\g<name>...", _OTHER.sub(r"\g<scheme>\g<user>@", text))
     while found := _ADDRESSES.search(text, at):
         end = found.end()
         unclear = _ADDRESS.fullmatch(found[0]) is None and "@" not in found[0]

@@ -6,14 +6,22 @@ with `guarded`, too.
 
 from __future__ import annotations
 
-import atexit
-import gc
+import os
 import signal
-import sys
-from collections.abc import Callable, Sequence
-from types import FrameType
 
-from errors import Interrupted, ResourceError, TsrunError, is_disk_full, report
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+import atexit
+import contextlib
+import gc
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import TextIO
+
+from errors import Interrupted, ResourceError, TsrunError, is_disk_full, report, trouble
 
 # New objects after which Python looks for cycles among them, and how often among older ones. Importing makes a million
 # objects that live to the end: with Python's own 700, half the time of a short run goes into looking through them.
@@ -37,9 +45,9 @@ def main(argv: Sequence[str]) -> int:
         try:
             pipeline.run(config, argv)
         except OSError as error:
-            if not is_disk_full(error):
-                raise
-            raise _full(error, f"--out {config.out}") from None
+            if error.filename is None and is_disk_full(error):
+                error.filename = f"--out {config.out}"
+            raise
 
     return guarded(body, out_of_memory=SMALLER)
 
@@ -70,6 +78,18 @@ def guarded(
     atexit.unregister(gc.freeze)  # once, however many commands a process runs
     atexit.register(gc.freeze)  # what is left at the end goes with the process, unsearched
     try:
+        with _streams():
+            return _ended(body, show, interrupted, out_of_memory)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ended(
+    body: Callable[[], int | None], show: Callable[[TsrunError], int], interrupted: str, out_of_memory: str
+) -> int:
+    """Run `body`; what ends it becomes a message and an exit code."""
+    try:
         return body() or 0
     except TsrunError as error:
         if isinstance(error, Interrupted):
@@ -78,24 +98,77 @@ def guarded(
     except KeyboardInterrupt:
         return show(Interrupted(signal.SIGINT, "stopped by Ctrl-C", hint=interrupted))
     except OSError as error:
-        if not is_disk_full(error):
+        known = trouble(error)
+        if known is None:
             raise
-        return show(_full(error))
+        return show(known)
     except (MemoryError, RuntimeError) as error:
+        if "can't start new thread" in str(error):
+            hint = "OMP_NUM_THREADS=1 and --threads 1 take few; ulimit -u and -v show the limits"
+            return show(ResourceError("no further thread can be started", hint=hint))
         if not _out_of_memory(error):
             raise
         return show(ResourceError("out of memory", hint=out_of_memory))
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Standard output and error that never end a command: closed, of another encoding, or read by nobody.
+
+    What a run has done is not undone because its result cannot be printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes this number, which a file of ours would get
+    before = sys.stdout, sys.stderr
+    if before[0] is sys.__stdout__:
+        sys.stdout = _Printer.on(1, before[0])
+    if before[1] is sys.__stderr__:
+        sys.stderr = _Printer.on(2, before[1])
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+class _Printer(io.TextIOWrapper):
+    """Text to a file descriptor, as long as it takes any."""
+
+    @classmethod
+    def on(cls, number: int, stream: TextIO | None) -> TextIO:
+        """A stream in place of Python's own, which is None where it was closed."""
+        if stream is not None:
+            stream.flush()
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        file = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
+        return cls(file, encoding, errors="backslashreplace", line_buffering=True)
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """From now on what is printed goes nowhere, also what still waits in the buffer."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        if self.fileno() == 1 and not isinstance(error, BrokenPipeError):
+            print(f"warning: the result could not be printed: {error.strerror}", file=sys.stderr)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise Interrupted(signum, "stopped by SIGTERM")
-
-
-def _full(error: OSError, place: str = "") -> ResourceError:
-    return ResourceError("the disk is full", where=str(error.filename or place))
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 import unicodedata
@@ -29,6 +30,7 @@ OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the his
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
 DATE = "{date}"
 LEAST_DIGITS, MOST_DIGITS = 8, 17  # of a number in a CSV: those of a float32, those of a float64
+FORMULA = "=+-@\t\r"  # text that begins so is run by spreadsheets
 LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file systems take
 
 
@@ -39,6 +41,8 @@ def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> s
     """
     assert config.context_len is not None
     if config.tag and config.tag != DATE:
+        if config.tag[0] in FORMULA:
+            raise UsageError(f"{config.tag[:40]!r} begins as a formula of a spreadsheet does", where="--tag")
         return _short(_safe(_dated(config.tag), "--tag"), "--tag")
     parts = [config.mode, config.task, f"ctx{config.context_len}", f"ch{channels}", *task_part, config.backbone]
     parts += [config.stage] if config.stage and config.mode == "train" else []
@@ -95,7 +99,7 @@ class RunDir:
     def __enter__(self) -> RunDir:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.out / f".{self.name}.lock", os.O_CREAT | os.O_RDWR, 0o666)
+            self._lock = os.open(self.out / f".{self.name}.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
             self._acquire()
         except OSError as error:
             raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {self.out}") from None
@@ -132,6 +136,11 @@ class RunDir:
             self._acquire()
 
     def _prepare(self) -> None:
+        for place in (self.final, self.path):
+            if place.is_symlink() or (place.exists() and not place.is_dir()):
+                kind = "a link" if place.is_symlink() else "a file"
+                hint = f"rm {shlex.quote(str(place))} removes it"
+                raise UsageError(f"is {kind}, where the run would be a folder", where=str(place), hint=hint)
         taken = self.final.exists() and not self._is_empty()  # a script may have made the folder beforehand
         if self._free_name and taken and not self._overwrite and not self._resume:
             hint = "another --tag, or --overwrite to replace it"
@@ -206,7 +215,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Plain JSON, two spaces; null where a number is undefined, never NaN. The file is complete or absent."""
     text = json.dumps(clean_json(dict(content)), indent=2, ensure_ascii=False, allow_nan=False)
     part = path.with_name(path.name + ".part")
-    part.write_text(text + "\n", encoding="utf-8")
+    part.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # names of files that are no text
     part.replace(path)
 
 
@@ -220,10 +229,21 @@ def write_config(path: Path, config: RunConfig) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Comma-separated, with a header; floats as Python writes them."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerow(map(_cell, header))
+        writer.writerows(map(_cell, row) for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would run gets a quote in front, which the spreadsheet takes for "this is text"."""
+    if not isinstance(value, str) or not value or value[0] not in FORMULA:
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def tensorboard_writer(folder: Path) -> OnEpoch:

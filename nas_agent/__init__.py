@@ -4,11 +4,14 @@
 the Model Context Protocol; see docs/agents.md.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 if sys.argv[0] == "-m":  # `python -m nas_agent` looks in the working directory first: no errors.py there is ours
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # while the rest is imported
 
 from nas_agent.claims import claim_run
 from nas_agent.files import get_run_dir, load_history, load_metrics, save_history, save_metrics, snapshot_config

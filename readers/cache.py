@@ -8,6 +8,7 @@ cache never fails a run: an error in writing is a note.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ FORMAT = "tsrun-table-2"
 LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry is found
 MOST_BYTES = 4 << 30  # of all entries together
 _KINDS = {"float32": np.float32, "float64": np.float64}
+ABANDONED = 3600  # seconds after which nobody writes an entry any more
 RACY_NS = 2_000_000_000  # a file this young may change again without a change of its time stamps
 
 
@@ -119,11 +121,13 @@ def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
     )
     try:
         wanted.entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(wanted.entry.parent)
         with tempfile.NamedTemporaryFile(dir=wanted.entry.parent, suffix=".part", delete=False) as file:
             try:
+                fcntl.flock(file, fcntl.LOCK_EX)  # it ends with this process, however that ends
                 file.write(FORMAT.encode() + b" " + _checksum(head, values) + b"\n" + head)
                 file.write(values.data.cast("B"))
-                file.close()
+                file.flush()
                 Path(file.name).replace(wanted.entry)
             except OSError:
                 Path(file.name).unlink(missing_ok=True)
@@ -138,6 +142,16 @@ def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
 
 def _checksum(head: bytes, values: np.ndarray) -> bytes:
     return b"%08x" % zlib.crc32(values.data.cast("B"), zlib.crc32(head))
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what writers left that were killed: half entries of over an hour that no process holds."""
+    for path in directory.glob("*.part"):
+        with contextlib.suppress(OSError):  # another process may have removed it, or still writes it
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                with path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
 
 
 def _trim(directory: Path) -> None:

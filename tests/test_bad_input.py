@@ -503,21 +503,17 @@ def test_two_jobs_with_one_name(box):
     assert good(box, ONE, "--overwrite").name == NAME and not partial.exists()
 
 
-@pytest.mark.parametrize("stands", ["a run", "a folder of the user's", "a file"])
+@pytest.mark.parametrize("stands", ["a run", "a folder of the user's"])
 def test_what_stands_under_the_name_moves_aside(box, stands):
     place = box / "artifacts" / NAME
     if stands == "a run":
         good(box, ONE)
     else:
         place.parent.mkdir()
-    if stands == "a file":
-        place.write_text("mine")
-    else:
-        place.mkdir(exist_ok=True)
-        (place / "mine.txt").write_text("mine")
+    place.mkdir(exist_ok=True)
+    (place / "mine.txt").write_text("mine")
     good(box, ONE)
-    kept = place.with_name(f"{NAME}.1")
-    assert (kept if stands == "a file" else kept / "mine.txt").read_text() == "mine"
+    assert (place.with_name(f"{NAME}.1") / "mine.txt").read_text() == "mine"
     assert (place / "metrics.json").is_file()
 
 

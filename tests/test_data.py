@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import itertools
@@ -770,6 +771,21 @@ def test_a_full_disk_leaves_no_part_behind(big, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", full)
     assert any("No space left" in note for note in read(big[0]).notes)
     assert not entries(tmp_path)
+
+
+def test_what_a_killed_writer_left_is_swept_once_it_is_old(big, tmp_path):
+    """Not what is young, nor what another process still writes."""
+    path, _ = big
+    (tmp_path / "cache").mkdir()
+    old, young, held = (tmp_path / "cache" / f"{name}.part" for name in ("old", "young", "held"))
+    for part in (old, young, held):
+        part.write_bytes(b"half")
+    for part in (old, held):
+        os.utime(part, (0, 0))
+    with held.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        read(path)
+        assert not old.exists() and young.exists() and held.exists()
 
 
 def test_small_files_and_off_are_not_cached(big, parses, tmp_path, monkeypatch):

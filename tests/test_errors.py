@@ -52,6 +52,11 @@ def test_the_nearest_known_word_is_suggested(word, suggestion):
         ("host=db dbname=power password=geheim user=ann", "host=db dbname=power user=ann"),
         ("password='ge he\\'im' host=db", "host=db"),
         ("service=plant sslpassword=geheim", "service=plant"),
+        ("mysql://ann:geheim@db/power", "mysql://ann@db/power"),
+        ("https://ann:ge@heim/x@host:8080/a?b=1", "https://ann@host:8080/a?b=1"),
+        ("s3://key:geheim@bucket/x", "s3://key@bucket/x"),
+        ("https://host:8080/x?token=geheim&b=1", "https://host:8080/x?token=...&b=1"),
+        ("https://host/x?X-Amz-Signature=geheim", "https://host/x?X-Amz-Signature=..."),
     ],
 )
 def test_a_password_is_never_shown(address, shown):
@@ -67,6 +72,8 @@ def test_a_password_is_never_shown(address, shown):
         "--db takes postgresql://USER@HOST/NAME or embedded:DIR; in a password, @ is written %40",
         "from postgresql://ann@db/power to postgresql://bob@db/power by way of c@d.org",
         "no password=given in the middle",
+        "see https://host:8080/a and mail ann@host",
+        "tcp://*:5555 and tcp://sink:5556",
         "the password is that of the address",
     ],
 )

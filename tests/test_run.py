@@ -61,10 +61,23 @@ def test_interrupts_hint_at_what_goes_on(capsys):
     assert code == 143 and "a hint of its own" in err and "the same command" not in err
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_full_disk(number, capsys):
+@pytest.mark.parametrize("number", errors.LIMITS)
+def test_a_limit_of_the_system_is_exit_6(number, capsys):
     code, err = ended_by(OSError(number, os.strerror(number), "cache/x.npy"), capsys)
-    assert (code, err) == (6, "error: cache/x.npy: the disk is full\n")
+    assert code == 6 and err.startswith(f"error: cache/x.npy: {errors.LIMITS[number][0]}\n")
+
+
+def test_no_further_thread_is_exit_6(capsys):
+    code, err = ended_by(RuntimeError("can't start new thread"), capsys)
+    assert code == 6 and "OMP_NUM_THREADS=1" in err
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.ENAMETOOLONG, errno.EROFS, errno.ENOENT, errno.ELOOP, errno.EIO]
+)
+def test_a_file_that_the_system_refuses_is_a_message(number, capsys):
+    code, err = ended_by(OSError(number, os.strerror(number), "out/x"), capsys)
+    assert code == 3 and err == f"error: out/x: cannot be used: {os.strerror(number)}\n"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +63,45 @@ def test_a_run_appears_when_it_is_whole(tmp_path):
         run.commit()
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
     assert (tmp_path / "r" / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize("where", ["r", ".r.partial", ".r.lock"])
+@pytest.mark.parametrize("what", ["link", "dangling link", "file"])
+def test_links_and_files_in_the_way_are_refused_before_training(tmp_path, where, what):
+    """Through a link a run would overwrite what is not its own."""
+    (tmp_path / "mine").mkdir()
+    place = tmp_path / where
+    if what == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path / ("mine" if what == "link" else "nowhere"))
+    if (where, what) == (".r.lock", "file"):  # left by a job that was killed: nobody holds it
+        with RunDir(str(tmp_path), "r"):
+            return
+    for overwrite in (False, True):
+        with pytest.raises(UsageError), RunDir(str(tmp_path), "r", overwrite=overwrite):
+            pytest.fail("it began")
+    assert os.path.lexists(place) and list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize("tag", ["=1+1", "+1", "-x", "@sum"])
+def test_a_runs_name_is_no_formula(tag):
+    with pytest.raises(UsageError, match="begins as a formula"):
+        name_of(tag=tag)
+
+
+def test_a_spreadsheet_shows_text_and_runs_none_of_it(tmp_path):
+    texts = ["=cmd|' /C calc'!A0", "+1+1", "-x", "@SUM(A1)", "\t=1", "a=b", "'=1", ""]
+    write_csv(
+        tmp_path / "a.csv",
+        ["=x", "n"],
+        [[text, number] for text, number in zip(texts, ["-1.5", "+2", "-1e3", *range(5)], strict=True)],
+    )
+    with (tmp_path / "a.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["'=x", "n"]
+    assert [row[0] for row in rows] == [f"'{text}" if text[:1] in tuple("=+-@\t") and text else text for text in texts]
+    assert [row[1] for row in rows] == ["-1.5", "+2", "-1e3", *map(str, range(5))]  # numbers stay numbers
 
 
 def test_a_failed_run_leaves_nothing(tmp_path):

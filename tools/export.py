@@ -10,6 +10,12 @@ Before it is written it is compared with the checkpoint, on the files of the run
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import logging
 import sys

@@ -15,11 +15,15 @@ On several machines, do the same with `--serve HOST:PORT` on one, and on each ot
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import importlib.util
 import logging
-import os
-import signal
 import subprocess
 import sys
 import threading

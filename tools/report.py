@@ -9,12 +9,17 @@ or `manifest.json`; any other directory is searched for runs, except hidden ones
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import base64
 import csv
 import io
 import json
 import math
-import os
 import statistics
 import sys
 from collections.abc import Iterator, Sequence

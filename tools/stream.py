@@ -19,6 +19,12 @@ connects SUB to a publisher and binds XPUB; streaming/sockets.py describes the h
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import contextlib
 import json

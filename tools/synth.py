@@ -11,6 +11,12 @@ meter and one appliance in it, as an .npz and as a CSV of the same name. The sam
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is imported: there is nothing to clean up yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import sys
 from collections.abc import Sequence
