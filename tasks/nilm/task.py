@@ -279,8 +279,23 @@ class Nilm(Task):
         power = np.round(50 * (np.random.default_rng(5).random(200) < 0.5), 1)
         times = np.datetime64("2024-01-01") + 8 * np.arange(200).astype("timedelta64[s]")
         lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
-        (folder / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
-        return "--csv meter.csv --time-col time --device-cols tv --window 9 --stride 3 --test-ratio 0".split()
+        (folder / "m.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        return [
+            "--csv",
+            "m.csv",
+            "--time-col",
+            "time",
+            "--device-cols",
+            "tv",
+            "--window",
+            "9",
+            "--stride",
+            "3",
+            "--val-ratio",
+            ".3",
+            "--test-ratio",
+            "0",
+        ]
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series, self.borrowed = read_houses(self.options, config, columns)
