@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, cast
 import torch
 
 import backbones
-import tasks
 from backbones import ModelSpec
 from backbones.specs import fits
 from config import Flag, check_all, table_flags
@@ -177,19 +176,13 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
     if wrong:
         yield f"{wrong[0]} is not what it should be"
         return
-    config, model, outputs = content["config"], content["model"], content["outputs"]
-    if config.get("task") not in tasks.names():
-        yield f"there is no task {str(config.get('task'))[:40]!r}"
-        return
+    config, model = content["config"], content["model"]
     yield from _problems_of_model(model)
-    yield from _problems_of_settings(tasks.every_flag(config["task"]), config)
     if config.get("context_len") != model.get("length"):
         yield "the context is not the length of the model's windows"
     clock = content.get("clock")
     if clock is not None and not all(isinstance(clock.get(name), str) for name in ("freq", "tz")):
         yield "its clock has no step"
-    for what, each in (("fitted", content["fitted"]), ("calibration", content["calibration"])):
-        yield from _problems_of_table(each, tasks.table(config["task"], what.upper()), what, len(outputs), model)
     for name, tensor in content["state"].items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             yield "its weights are no tensors"
@@ -205,14 +198,20 @@ def _problems_of_model(model: Mapping[str, Any]) -> Iterator[str]:
         return
     hyper = table_flags(backbones.hyper(name), group=name)
     args = model["args"] if fits(model.get("args"), "table") else {"": "nothing"}
-    yield from _problems_of_settings(hyper, args)
+    yield from problems_of_settings(hyper, args)
     unknown = args.keys() - {flag.name for flag in hyper}
     if unknown:
         yield f"{name} has no argument {sorted(map(str, unknown))[0]!r}"
 
 
-def _problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> Iterator[str]:
-    """Settings lie in a checkpoint as they were converted, so that a number is no text and a list no single value."""
+def problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> Iterator[str]:
+    """What is not of its kind among settings: they lie in a checkpoint as they were converted, numbers as numbers.
+
+    Parameters
+    ----------
+    flags : what the settings should be.
+    given : {name: value}; a setting that is newer than the file is not there.
+    """
     for flag in flags:
         value = given.get(flag.name, flag.default)
         single = {int: int, float: int | float, bool: bool, dict: dict, str: str}.get(flag.kind, list)
@@ -230,21 +229,6 @@ def _problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> It
 
 def _single(value: Any) -> bool:
     return isinstance(value, str | int | float)
-
-
-def _problems_of_table(
-    found: Mapping[str, Any], kinds: Mapping[str, str], what: str, outputs: int, model: Mapping[str, Any]
-) -> Iterator[str]:
-    """Of constants and thresholds; a run stopped before it chose has no thresholds. "steps" is a tensor [K, H]."""
-    for name, kind in kinds.items():
-        value = found.get(name)
-        if kind == "steps" and isinstance(value, torch.Tensor):
-            if value.shape != (outputs, model.get("horizon")) or not value.is_floating_point():
-                yield f"{what} has no {name} for each step"
-        elif kind == "steps" and value is None:
-            continue
-        elif (found or what == "fitted") and not fits(found.get(name), kind, outputs):
-            yield f"{what} has no {name} for each output"
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

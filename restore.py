@@ -30,6 +30,7 @@ from readers.files import sha256_of
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
+from tasks.constants import check_task
 
 log = logging.getLogger("tsrun")
 SPLIT_FLAGS = (
@@ -42,7 +43,9 @@ LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of trai
 
 def open_checkpoint(path: str) -> Checkpoint:
     """The checkpoint that `--ckpt PATH` means. Raises CheckpointError."""
-    return Checkpoint.load(checkpoint.find(path))
+    model = Checkpoint.load(checkpoint.find(path))
+    check_task(model, path)
+    return model
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -123,6 +126,7 @@ def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], wh
 
 def task_of(model: Checkpoint) -> Task:
     """The checkpoint's task, fitted, with the options of its run."""
+    check_task(model)
     options = {flag.name: model.setting(flag.name, flag.default) for flag in tasks.flags(model.task)}
     task = tasks.build(model.task, options)
     task.load_fitted(model.fitted)

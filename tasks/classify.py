@@ -38,7 +38,6 @@ from windows import Index
 log = logging.getLogger("tsrun")
 
 FITTED = {"threshold": "K", "base_rate": "K", "pos_weight": "K", "exclusive": "flag?"}
-CALIBRATION = {"tau": "K", "chosen_on": "text?", "f1_on_val": "each?"}
 FLAGS = {
     "bin_rule": {
         "default": "auto",

@@ -36,7 +36,6 @@ from tasks.targets import Targets
 from windows import Index, Windows
 
 FITTED = {"base_rate": "K", "pos_weight": "K", "on_mean": "K", "peak": "K", "on_w": "K"}
-CALIBRATION = {"tau": "K", "chosen_on": "text?", "not_chosen": "table?"}
 FLAGS = {
     "nilm_target": {
         "default": "both",
@@ -250,8 +249,8 @@ class Nilm(Task):
 
     def name_part(self) -> list[str]:
         weight = self.options.pos_weight
-        shown = "" if weight == "sqrt" else f"pw{weight if isinstance(weight, str) else exact(weight)}"
-        return [self.target, shown] if shown else [self.target]
+        shown = weight if isinstance(weight, str) else exact(weight)
+        return [self.target] if weight == "sqrt" else [self.target, f"pw{shown}"]
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
@@ -279,23 +278,9 @@ class Nilm(Task):
         power = np.round(50 * (np.random.default_rng(5).random(200) < 0.5), 1)
         times = np.datetime64("2024-01-01") + 8 * np.arange(200).astype("timedelta64[s]")
         lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
-        (folder / "m.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
-        return [
-            "--csv",
-            "m.csv",
-            "--time-col",
-            "time",
-            "--device-cols",
-            "tv",
-            "--window",
-            "9",
-            "--stride",
-            "3",
-            "--val-ratio",
-            ".3",
-            "--test-ratio",
-            "0",
-        ]
+        (folder / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        flags = "--csv meter.csv --time-col time --device-cols tv --window 9 --stride 3 --val-ratio .3 --test-ratio 0"
+        return flags.split()
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series, self.borrowed = read_houses(self.options, config, columns)

@@ -1,0 +1,54 @@
+"""Whether the constants, thresholds and settings in a checkpoint are those of its task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+import tasks
+from backbones.specs import fits
+from checkpoint import Checkpoint, problems_of_settings
+from errors import CheckpointError
+
+# The kinds of what most tasks choose on validation, see `backbones.specs.fits`.
+CHOSEN = {"tau": "K", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "table?"}
+
+
+def check_task(model: Checkpoint, where: str = "--ckpt") -> None:
+    """Refuse a checkpoint whose settings or constants are not those of a task, whatever its checksum says.
+
+    Parameters
+    ----------
+    model : the checkpoint.
+    where : names it in the message.
+
+    Raises
+    ------
+    CheckpointError : with what is wrong.
+    """
+    name = model.config.get("task")
+    if name not in tasks.names():
+        raise CheckpointError(f"the file is damaged: there is no task {str(name)[:40]!r}", where=where)
+    problems = list(problems_of_settings(tasks.every_flag(name), model.config))
+    for what, found in (("fitted", model.fitted), ("calibration", model.calibration)):
+        kinds = tasks.table(name, what.upper()) or (CHOSEN if what == "calibration" else {})
+        problems += _problems_of_table(found, kinds, what, model)
+    if problems:
+        raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)
+
+
+def _problems_of_table(
+    found: Mapping[str, Any], kinds: Mapping[str, str], what: str, model: Checkpoint
+) -> Iterator[str]:
+    """Of constants and thresholds; a run stopped before it chose has no thresholds. "steps" is a tensor [K, H]."""
+    for name, kind in kinds.items():
+        value = found.get(name)
+        if kind == "steps" and isinstance(value, torch.Tensor):
+            if value.shape != (len(model.outputs), model.model.horizon) or not value.is_floating_point():
+                yield f"{what} has no {name} for each step"
+        elif kind == "steps" and value is None:
+            continue
+        elif (found or what == "fitted") and not fits(found.get(name), kind, len(model.outputs)):
+            yield f"{what} has no {name} for each output"
