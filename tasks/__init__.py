@@ -4,8 +4,8 @@ A task's file (`task.py` where it is a folder) holds literal tables, read withou
 `@register`; `tasks/base.py` describes what the class must offer. The tables: `FLAGS`, the flags of the task; and if
 needed `DEFAULTS`, other defaults for flags that every task has; `PRESETS` {flag: {value: {flag: default}}},
 defaults that come with a value of a flag; `UNUSED` {flag: what does the same here}, flags of every task that this one
-does not use; `CHOSEN` {flag: how}, what `Task.chosen` chooses from the data where it is not given; `FITTED` and
-`CALIBRATION` {name: kind}, of the constants and thresholds that a checkpoint must hold (default: tau).
+does not use; `CHOSEN` {flag: how}, what `Task.chosen` chooses from the data where it is not given; `FITTED`
+{name: kind}, of the constants that a checkpoint must hold.
 """
 
 from __future__ import annotations

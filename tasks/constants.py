@@ -12,8 +12,9 @@ from backbones.specs import fits
 from checkpoint import Checkpoint, problems_of_settings
 from errors import CheckpointError
 
-# The kinds of what most tasks choose on validation, see `backbones.specs.fits`.
-CHOSEN = {"tau": "K", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "table?"}
+# The kinds of what tasks choose on validation, see `backbones.specs.fits`.
+CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "table?"}
+CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?"}
 
 
 def check_task(model: Checkpoint, where: str = "--ckpt") -> None:
@@ -33,8 +34,10 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> None:
         raise CheckpointError(f"the file is damaged: there is no task {str(name)[:40]!r}", where=where)
     problems = list(problems_of_settings(tasks.every_flag(name), model.config))
     for what, found in (("fitted", model.fitted), ("calibration", model.calibration)):
-        kinds = tasks.table(name, what.upper()) or (CHOSEN if what == "calibration" else {})
+        kinds = tasks.table(name, "FITTED") if what == "fitted" else CHOSEN
         problems += _problems_of_table(found, kinds, what, model)
+    if model.calibration and not model.calibration.keys() & {"tau", "margin"}:
+        problems.append("calibration holds neither thresholds nor margins")
     if problems:
         raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)
 

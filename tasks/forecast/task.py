@@ -40,7 +40,6 @@ from tasks.targets import Course, Targets, rescaled
 from windows import Index
 
 FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "nested?"}
-CALIBRATION = {"margin": "steps", "coverage": "number?", "scale": "nested?"}
 FLAGS = {
     "horizon": {"default": 24, "within": "[1,)", "group": "Windows", "binds": True, "help": "steps to forecast (H)"},
     "features": {
@@ -254,8 +253,7 @@ class Forecast(Task):
     def learn_constants(self, truth: Course, names: Sequence[str], kept: Mapping[str, Any] | None) -> dict[str, Any]:
         """Mean, deviation and period of the targets in training, and the quantile levels to learn."""
         if kept is not None:
-            same = {key: kept[key] for key in ("mean", "std", "period")}
-            return same | {"levels": kept.get("levels", list(self.levels.asked))}
+            return {"levels": list(self.levels.asked)} | {key: kept[key] for key in FITTED if key in kept}
         value = truth.flat()[0].astype(np.float64)
         mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
