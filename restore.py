@@ -18,7 +18,7 @@ import tasks
 from backbones import MemberSpec, backbone_class
 from backbones.base import Backbone
 from backbones.blend import RunBlend
-from backbones.model import Forecaster, Model, build_model
+from backbones.model import Forecaster, Model, build_model, check_sizes
 from backbones.pretrained_files import WEIGHT_FILES
 from checkpoint import Checkpoint
 from config import RunConfig, core_flags
@@ -36,16 +36,13 @@ log = logging.getLogger("tsrun")
 SPLIT_FLAGS = (
     "split_mode", "val_ratio", "test_ratio", "val_groups", "test_groups", "split_sizes", "gap", "seed", "stride",
 )  # fmt: skip
-LARGE = 10**9  # inputs times outputs of a model
 SCORED = ("eval_split", "reference")  # what the figures of a finished run depend on, beside its training
 LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of training were laid out
 
 
 def open_checkpoint(path: str) -> Checkpoint:
     """The checkpoint that `--ckpt PATH` means. Raises CheckpointError."""
-    model = Checkpoint.load(checkpoint.find(path))
-    check_task(model, path)
-    return model
+    return check_task(Checkpoint.load(checkpoint.find(path)), path)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -126,8 +123,7 @@ def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], wh
 
 def task_of(model: Checkpoint) -> Task:
     """The checkpoint's task, fitted, with the options of its run."""
-    check_task(model)
-    options = {flag.name: model.setting(flag.name, flag.default) for flag in tasks.flags(model.task)}
+    options = {flag.name: model.setting(flag.name, flag.default) for flag in tasks.flags(check_task(model).task)}
     task = tasks.build(model.task, options)
     task.load_fitted(model.fitted)
     task.use(model.calibration)
@@ -142,7 +138,7 @@ def calibration_of(model: Checkpoint, task: Task) -> dict[str, Any]:
 def model_of(model: Checkpoint) -> Model | Forecaster:
     """The checkpoint's model with its weights, on the CPU. Raises CheckpointError where they do not fit."""
     try:
-        _check_sizes(model)
+        check_sizes(model.model, model.state)
         built = build_model(model.model)
         built.load_state_dict(model.state)
     except (RuntimeError, UsageError) as error:
@@ -152,14 +148,6 @@ def model_of(model: Checkpoint) -> Model | Forecaster:
     if not all(bool(torch.isfinite(weight).all()) for weight in built.parameters()):
         raise CheckpointError("the weights are not finite", where=model.model.backbone)
     return built
-
-
-def _check_sizes(model: Checkpoint) -> None:
-    """RuntimeError where the weights are far from what the model would need: found out before it takes the memory."""
-    spec = model.model
-    if spec.channels * spec.length * spec.outputs * spec.horizon > LARGE:
-        with torch.device("meta"):
-            build_model(spec).load_state_dict(model.state)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -16,6 +16,7 @@ from backbones.wide import Wide
 from errors import UsageError
 
 ByHistory = Callable[[Histories], torch.Tensor]  # `Backbone.from_histories`
+LARGE = 10**9  # inputs times outputs
 EFFECT_WIDTH = 32  # hidden width of the map from the covariates of a step to their effect on its forecast
 
 
@@ -142,6 +143,23 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
         raise UsageError(f"--pretrained-dir serves {' and '.join(able)}", where=f"--backbone {spec.backbone}")
     spec = replace(spec, pretrained=backbone.pretrained)
     return Forecaster(backbone, spec) if spec.head == "forecast" else Model(backbone, spec)
+
+
+def check_sizes(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> None:
+    """Whether weights are those of a large model, found out before it takes the memory.
+
+    Parameters
+    ----------
+    spec : the model.
+    state : the weights by name.
+
+    Raises
+    ------
+    RuntimeError : as torch raises it for weights of other names or shapes.
+    """
+    if spec.channels * spec.length * spec.outputs * spec.horizon > LARGE:
+        with torch.device("meta"):
+            build_model(spec).load_state_dict(state)
 
 
 def check_head(name: str, head: str, kind: str = "") -> None:

@@ -17,13 +17,17 @@ CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen":
 CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?"}
 
 
-def check_task(model: Checkpoint, where: str = "--ckpt") -> None:
+def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     """Refuse a checkpoint whose settings or constants are not those of a task, whatever its checksum says.
 
     Parameters
     ----------
     model : the checkpoint.
     where : names it in the message.
+
+    Returns
+    -------
+    The checkpoint.
 
     Raises
     ------
@@ -40,6 +44,7 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> None:
         problems.append("calibration holds neither thresholds nor margins")
     if problems:
         raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)
+    return model
 
 
 def _problems_of_table(

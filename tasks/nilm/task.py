@@ -248,9 +248,8 @@ class Nilm(Task):
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
     def name_part(self) -> list[str]:
-        weight = self.options.pos_weight
-        shown = weight if isinstance(weight, str) else exact(weight)
-        return [self.target] if weight == "sqrt" else [self.target, f"pw{shown}"]
+        weight = given if isinstance(given := self.options.pos_weight, str) else exact(given)
+        return [self.target] if weight == "sqrt" else [self.target, f"pw{weight}"]
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
