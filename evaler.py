@@ -271,7 +271,7 @@ class Judge:
 
     def draw_members(self, solution: Mapping[str, Any]) -> None:
         """Draw the weights of a blend, of which `solution` has members and errors, or losses."""
-        if solution.get("members"):
+        if isinstance(solution.get("members"), Mapping):  # ridge_ensemble has a number there
             from tasks.members import members  # imports matplotlib, which a run without pictures does not need
 
             file = "blend.png" if "loss" in solution else "members.png"

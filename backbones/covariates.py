@@ -23,7 +23,7 @@ log = logging.getLogger("tsrun")
 INPUTS = 1024  # of other channels, for one target; with more targets each has fewer
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # of the penalty on other channels, per window
 SHARE = 3 / 4  # of training that the fold inside it is fitted on
-LEAST_GAIN, MOST_GAIN = 0.01, 0.35  # of the squared error, that is asked for
+LEAST_GAIN, MOST_GAIN = 0.03, 0.35  # of the squared error, that is asked for
 
 
 @dataclass(frozen=True)

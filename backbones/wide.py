@@ -7,6 +7,9 @@ with f the features of windows (features.py). The map is solved before the first
 net learns what is left. That must be what is left of windows which the map has not seen: where features are many beside
 windows, the map knows its own windows by heart and would leave nothing to learn. There each window of training stands
 on what the fit without it says.
+
+A feature beyond the range that it has in training counts as the end of that range: a line says nothing there that was
+ever seen, and a net does not go on for ever either. (The last value to which a change is added goes as far as it goes.)
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ MOST = 4096  # features up to which a map is solved for
 MOST_CELLS = 1 << 17  # numbers in the map
 CELLS = 50_000_000  # numbers of the table of features that is solved from: 200 MB
 PLENTY = 10  # windows a feature from which a window more or less changes nothing
+FARTHEST = torch.finfo(torch.float32).max
 FINER = 10.0 ** torch.arange(-7, 2.1, 0.5, dtype=torch.float64)  # strengths for values, times the mean eigenvalue
 
 
@@ -55,6 +59,8 @@ class Wide(nn.Module):
 
     weight: torch.Tensor
     bias: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
 
     def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
         super().__init__()
@@ -62,12 +68,19 @@ class Wide(nn.Module):
         self.features = features_of(channels, length)
         self.register_buffer("weight", torch.zeros(target.outputs, self.features.size))
         self.register_buffer("bias", torch.zeros(target.outputs))
+        self.register_buffer("low", torch.full((self.features.size,), -FARTHEST))
+        self.register_buffer("high", torch.full((self.features.size,), FARTHEST))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._outputs(x)[:, :, None]
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.features(x)[:, None] * self.weight).sum(2) + self.bias
+        return (self._features(x)[:, None] * self.weight).sum(2) + self.bias
+
+    def _features(self, x: torch.Tensor) -> torch.Tensor:
+        """The features within their ranges, [B, F]."""
+        found = self.features(x)
+        return torch.minimum(torch.maximum(found, self.low), self.high)
 
     @torch.no_grad()
     def take(self, share: float, more: Sequence[float]) -> None:
@@ -97,6 +110,8 @@ class Wide(nn.Module):
         train = data.train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
         self.features.fit(train)
         x = torch.from_numpy(train.table(self.features))
+        self.low.copy_(x.amin(0))
+        self.high.copy_(x.amax(0))
         mean, scale = moments(x)
         spectrum = Spectrum.of(x.sub_(mean).div_(scale))
         found, says = self._choose(spectrum, train, data, (mean, scale))
@@ -104,6 +119,7 @@ class Wide(nn.Module):
         bias = found.offset - mean.double() @ raw + torch.tensor(lean, dtype=torch.float64)
         if says == "change":
             raw[self._place_of_last()] += self.target.scale
+            self.low[self._place_of_last()], self.high[self._place_of_last()] = -FARTHEST, FARTHEST
             bias += self.target.shift
         self.weight.copy_(raw.T)
         self.bias.copy_(bias)
@@ -122,7 +138,7 @@ class Wide(nn.Module):
         kind, val = self.target.kind, data.val
         strengths = (FINER * spectrum.values.mean().clamp_min(1e-12)).tolist() if kind == "value" else ()
         on_val = val if val.plenty(kind) else None
-        z = None if on_val is None else (torch.from_numpy(on_val.table(self.features)) - standard[0]) / standard[1]
+        z = None if on_val is None else (torch.from_numpy(on_val.table(self._features)) - standard[0]) / standard[1]
 
         def best(y: torch.Tensor, truth: torch.Tensor) -> Solved:
             found: Iterable[Solved] = candidates(spectrum, y, kind, strengths)

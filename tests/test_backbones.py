@@ -80,7 +80,8 @@ def test_registry_holds_the_six():
 @pytest.mark.parametrize("name", NAMES)
 def test_hyper_defaults_keep_their_own_bounds(name):
     for spec in backbones.hyper(name).values():
-        assert set(spec) <= {"default", "min", "max", "choices", "local", "help"} and spec["help"]
+        known = {"default", "min", "max", "choices", "local", "help", "alias", "searched"}
+        assert set(spec) <= known and spec["help"]
         assert spec["default"] in spec.get("choices", [spec["default"]])
         bounds = [spec[bound] for bound in ("min", "default", "max") if bound in spec]
         if len(bounds) > 1:

@@ -110,7 +110,7 @@ def laid(folder: Path, offset: float, form: str) -> str:
 @pytest.mark.parametrize(
     "words",
     [
-        "--task forecast --context-len 24 --horizon 6",
+        "--task forecast --context-len 24 --horizon 6 --backbone ridge",
         "--task regress --context-len 12 --backbone linear --epochs 2 --split-mode holdout --reference off",
     ],
     ids=["forecast", "regress"],

@@ -13,6 +13,7 @@ from .conftest import ROOT
 
 COSTLY = {"torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "yaml", "tqdm", "torch._dynamo", "optuna"}
 SOME = {"torch", "numpy", "yaml", "tqdm"}  # what every run takes: yaml writes its config, tqdm shows its progress
+DATED = SOME | {"scipy"}  # scipy.special: whether dates show a season, and how wide intervals are
 LABELS = SOME | {"sklearn", "scipy", "pandas"}  # sklearn.metrics, and what that imports
 CODE = """
 import sys, run
@@ -36,11 +37,11 @@ def imported(words: str, folder: Path) -> tuple[int, set[str]]:
 @pytest.mark.parametrize(
     ("words", "allowed"),
     [
-        (f"{SHORT} --backbone ridge --no-plots", SOME),
-        (f"{SHORT} --backbone dlinear --no-plots", SOME),
+        (f"{SHORT} --backbone ridge --no-plots", DATED),
+        (f"{SHORT} --backbone dlinear --no-plots", DATED),
         (
             f"{SHORT} --backbone dlinear --no-plots --optimizer SGD --scheduler StepLR --scheduler-args step_size=1",
-            SOME,
+            DATED,
         ),
         (f"{DEMO} --task regress --backbone gru --no-plots", SOME),
         (f"{DEMO} --task regress --backbone gru", SOME | {"matplotlib"}),

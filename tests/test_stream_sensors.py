@@ -65,10 +65,10 @@ def made(
     constants = (
         constants | {"exclusive": exclusive}
         if task == "classify"
-        else {"mean": [20.0] * outputs, "std": [2.0] * outputs}
+        else {name: [value] * outputs for name, value in (("mean", 20.0), ("std", 2.0), ("median", 20.0))}
     )
     stored = {
-        "config": {"task": task, "npz": "raw.npz"},
+        "config": {"task": task, "npz": "raw.npz", "context_len": spec.length},
         "model": spec.plain(),
         "state": model.state_dict(),
         "scaler": Scaler(np.arange(5) / 10, np.arange(1, 6) / 2, tuple(channels)).plain(),

@@ -69,12 +69,22 @@ def test_it_is_the_ridge_of_the_strength_that_was_chosen(n, val):
 def test_the_strength_is_that_of_least_loss_on_validation():
     wide, _, told, x, y = solved(60, 300, TargetSpec("value", 1), noisy)
     other, (f, mean, scale) = windows(300, 1), table(wide, x)
-    z, held = (f - mean) / scale, (table(wide, other)[0] - mean) / scale
+    within = np.clip(table(wide, other)[0], f.min(0), f.max(0))
+    z, held = (f - mean) / scale, (within - mean) / scale
     losses = {
         s: np.mean((Ridge(alpha=s).fit(z, y).predict(held).ravel() - noisy(other).numpy().ravel()) ** 2)
         for s in told["strength"] * 10.0 ** np.arange(-1, 1.1, 0.5)
     }
     assert min(losses, key=losses.get) == pytest.approx(told["strength"])
+
+
+def test_a_window_beyond_all_of_training_says_no_more_than_the_ends_of_its_features():
+    wide, _, told, x, y = solved(1200, 200, TargetSpec("value", 1), noisy)
+    f, mean, scale = table(wide, x)
+    model = Ridge(alpha=told["strength"]).fit((f - mean) / scale, y)
+    far = torch.cat([x[:3] * 1e6, x[:3] * -1e6])
+    ends = (np.clip(table(wide, far)[0], f.min(0), f.max(0)) - mean) / scale
+    assert np.abs(wide._outputs(far).numpy() - model.predict(ends).reshape(-1, 1)).max() < 1e-3
 
 
 def test_the_change_from_the_last_value_is_said_where_that_is_better():
