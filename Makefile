@@ -1,4 +1,5 @@
-# `make demo` shows the toolkit, `make check` is the inner loop, `make test` is what CI runs.
+# `make demo` shows the toolkit, `make check` is the inner loop, `make test` is what CI runs,
+# `make fuzz` tries 10,000 pieces of rubbish at every door.
 PYTHON ?= python3
 BIN := .venv/bin
 # The published TinyTimeMixer, which ours is held against; its test is skipped where it does not install.
@@ -6,7 +7,7 @@ PEER := granite-tsfm==0.3.11
 DEMO := --task classify --csv './data/demo/LP{1..4}a.csv' --context-len 31
 RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 
-.PHONY: demo lint fast check test clean
+.PHONY: demo lint fast check test fuzz clean
 
 .venv/run: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -37,6 +38,9 @@ check: lint fast
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+fuzz: .venv/dev
+	FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests/faults/test_fuzz.py
 
 clean:
 	rm -rf .venv data/demo .pytest_cache .mypy_cache .ruff_cache
