@@ -143,7 +143,7 @@ class _Printer(io.TextIOWrapper):
         """A stream in place of Python's own, which is None where it was closed."""
         if stream is not None:
             stream.flush()
-        encoding = getattr(stream, "encoding", None) or "utf-8"
+        encoding = (stream and stream.encoding) or "utf-8"
         file = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
         return cls(file, encoding, errors="backslashreplace", line_buffering=True)
 

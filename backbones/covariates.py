@@ -175,7 +175,7 @@ def _share(curves: np.ndarray, importance: np.ndarray) -> tuple[float, np.ndarra
     return share, curves[:, 0] + share * slope + share**2 * bend
 
 
-def _regressions(own: Own, fitted: Joint, length: int, lags: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+def _regressions(own: Own, joint: Joint, length: int, lags: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """Joint regressions by how the others are read and how strongly they are held: their maps `[L + lags C, H]`.
 
     Either all changes to the level are read, or all as it is; then the own past, on which nothing need rest, is held no
@@ -183,10 +183,10 @@ def _regressions(own: Own, fitted: Joint, length: int, lags: int) -> Iterator[tu
     """
     for change, strength in product((True, False), STRENGTHS):
         centre = own.centre if change else 0
-        sums = fitted.squares(own.lookback, centre, change)
+        sums = joint.squares(own.lookback, centre, change)
         others = np.full(len(sums.xx) - own.lookback, strength)
         held = own.penalty if change else np.minimum(own.penalty, strength)
-        weight = sums.fit(fitted.n * np.concatenate([held, others]))
+        weight = sums.fit(joint.n * np.concatenate([held, others]))
         past = weight[own.lookback :]
         past = unchanged(past, lags).reshape(past.shape) if change else past
         mine = np.zeros((length, weight.shape[1]))

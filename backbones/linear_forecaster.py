@@ -197,8 +197,7 @@ class LinearForecaster(Backbone):
         weight = state_dict.get(f"{prefix}weight")
         if weight is not None and len(weight) == 1 < len(self.weight):
             state_dict[f"{prefix}weight"] = weight.expand(len(self.weight), -1, -1)
-        for name in ("past", "impulse", "calendar"):
-            value = getattr(self, name)
+        for name, value in (("past", self.past), ("impulse", self.impulse), ("calendar", self.calendar)):
             if value is not None:
                 state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(value))
         super()._load_from_state_dict(state_dict, prefix, *args)

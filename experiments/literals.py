@@ -199,8 +199,11 @@ def _check_nesting(text: str) -> None:
 def _not_yaml(error: Exception) -> NotYaml:
     if isinstance(error, NotYaml):
         return error
-    mark = getattr(error, "problem_mark", None)
-    text = getattr(error, "problem", None) or str(error) or type(error).__name__
+    import yaml
+
+    marked = error if isinstance(error, yaml.MarkedYAMLError) else None
+    mark = marked and marked.problem_mark
+    text = (marked and marked.problem) or str(error) or type(error).__name__
     return NotYaml("not plain YAML: " + " ".join(text.split())[:200], mark.line + 1 if mark else 0)
 
 
@@ -208,7 +211,9 @@ def _loader(text: str, resolved: Mapping[str, str]) -> Any:
     """A YAML loader that resolves {type: pattern}; libyaml's parser, which is many times faster, where it is there."""
     import yaml
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # yaml has no types
+    base = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+    class Loader(base):  # type: ignore[misc, valid-type]  # yaml has no types
         yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:

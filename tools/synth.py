@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(args: argparse.Namespace) -> None:
     strange = OF_APPLIANCES if args.kind == "sensors" else OF_SENSORS
-    wrong = [f"--{name.replace('_', '-')}" for name in strange if getattr(args, name) is not None]
+    wrong = [f"--{name.replace('_', '-')}" for name in strange if vars(args)[name] is not None]
     if wrong:
         other = "appliances" if args.kind == "sensors" else "sensors"
         raise UsageError(f"{', '.join(wrong)} {'belongs' if len(wrong) == 1 else 'belong'} to {other}")
@@ -53,7 +53,7 @@ def _write(args: argparse.Namespace) -> None:
 
 
 def _sensors(args: argparse.Namespace, out: Path) -> None:
-    sizes = {name: getattr(args, name) or size for name, size in sensors.SIZES.items()}
+    sizes = {name: vars(args)[name] or size for name, size in sensors.SIZES.items()}
     noise = 0.1 if args.noise is None else args.noise
     arrays = sensors.recordings(args.samples_per_scenario or 200, noise, args.seed, sizes)
     sensors.write(out, arrays)
