@@ -348,7 +348,7 @@ class Learner:
             chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
             self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
             trivial = References(self.device_data, self.names, train=None)
-            self.references = trivial.choose_thresholds(scored, self.references)
+            self.references = trivial.choose_thresholds(scored, self.references, self.config.reference == "off")
             self._save(kind, weights, training if kind == "last" else None)
 
     def evaluator(self) -> Evaluator:

@@ -16,7 +16,7 @@ FALSE_ALARM = 0.005  # of each test
 LEAST_CYCLES = 2  # of the season, in a series that has a say
 FARTHEST = 4.0  # median absolute deviations from the median, to which changes are clipped
 LAGS, WAVES = 3, 2
-MOST_SERIES = 256
+MOST_SERIES, MOST_CHANNELS = 256, 64
 
 
 class _Squares(NamedTuple):
@@ -46,11 +46,20 @@ def beyond_chance(pieces: Iterable[np.ndarray], period: int, within: int = 1) ->
     False, too, where no piece has two cycles. The channels of a piece count as one, and N pieces as sqrt(N): what
     belongs to one table often moves together.
     """
-    series = [np.asarray(piece, np.float64) for piece in list(pieces)[:MOST_SERIES]]
+    series = [_some(np.asarray(piece, np.float64)) for piece in list(pieces)[:MOST_SERIES]]
     tests: list[Callable[[np.ndarray], _Squares | None]] = [lambda z: _of_phases(z, period, within)]
     if within == 1:
         tests.append(lambda z: _of_waves(z, period))
     return any(_chance(series, test) < FALSE_ALARM for test in tests)
+
+
+def _some(piece: np.ndarray) -> np.ndarray:
+    """At most so many channels `[C, n]`, spread evenly in an order that their values alone decide."""
+    if len(piece) <= MOST_CHANNELS:
+        return piece
+    order = np.argsort(np.nan_to_num(piece).sum(axis=1), kind="stable")
+    chosen: np.ndarray = piece[order[np.linspace(0, len(piece) - 1, MOST_CHANNELS).round().astype(int)]]
+    return chosen
 
 
 def _chance(series: list[np.ndarray], test: Callable[[np.ndarray], _Squares | None]) -> float:

@@ -60,6 +60,7 @@ class Task(ABC):
     fits_size: bool = False  # batch size and epochs suit the number of windows, where they are not given
     row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
+    slow_references: tuple[str, ...] = ()  # those that take long, and are left alone where none is asked for
     see_label: tuple[str, ...] = ()  # those of `references` that see the label itself, along time
     learners: Mapping[str, str] = {}  # the backbone to take where a reference is better; "": where any other is
     fitted: dict[str, Any]  # constants learned from training; there once the task is fitted

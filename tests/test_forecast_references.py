@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+import checkpoint
 import windows
 from data import Series
 from tasks.forecast import references
 from tasks.predictions import EvalContext, Predictor
+
+from .runs import good, strict
 
 
 def index_of(total: int, length: int, horizon: int, part: slice) -> windows.Index:
@@ -72,3 +75,12 @@ def test_the_reference_ridge_looks_back_as_far_as_the_model_and_no_further_than_
     first = 2100 - used  # of the steps that the first window of test may use
     seen[0, 2100 - length : first] += 5  # the map is fitted: only what it reads can change a forecast
     assert np.array_equal(predict(test)[0], found[0])
+
+
+def test_a_run_without_references_does_not_run_the_slow_ones_and_inference_still_shows_them(tmp_path):
+    words = "--task forecast --demo --context-len 48 --horizon 12 --no-plots"
+    trained = good(tmp_path, f"--mode train {words} --backbone ridge --reference off")
+    kept = checkpoint.Checkpoint.load(trained / "model.pt.best").references
+    assert "repeat_last" in kept and not {"theta", "ets"} & set(kept)
+    shown = good(tmp_path, f"--mode infer --demo --ckpt {trained} --no-plots --tag later")
+    assert strict(shown / "summary.json")["references"]["theta"]["mse"] > 0

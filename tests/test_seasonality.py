@@ -66,3 +66,13 @@ def test_rows_that_move_together_are_few_witnesses():
 def test_nothing_is_no_season(z):
     assert not beyond_chance([z], 12)
     assert not beyond_chance([], 12)
+
+
+def test_of_many_channels_some_speak_for_all_whatever_their_order():
+    random = np.random.default_rng(0)
+    week = np.sin(2 * np.pi * np.arange(120) / 7)
+    many = np.stack([0.5 * week + random.normal(0, 1, 120) + k for k in range(300)])
+    orders = [random.permutation(300) for _ in range(3)]
+    chosen = [seasonality._some(many[order]) for order in orders]
+    assert all(len(one) == seasonality.MOST_CHANNELS and np.array_equal(one, chosen[0]) for one in chosen)
+    assert beyond_chance([many], 7) and not beyond_chance([many - 0.5 * week], 7)

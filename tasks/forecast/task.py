@@ -150,6 +150,7 @@ class Forecast(Task):
     summary = "summary.json"
     headline = ("mse", "mae", "mase", "crps")
     fitted_references = ("ridge",)
+    slow_references = ("theta", "ets")
 
     def __init__(self, options: Namespace) -> None:
         super().__init__(options)
