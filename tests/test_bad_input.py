@@ -448,7 +448,7 @@ def test_out_of_memory_names_a_batch_size_that_fits(box):
     script = f"""
 import resource, sys
 sys.path.insert(0, {str(ROOT)!r})
-import torch, run, pipeline, tasks.classify, backbones.gru
+import torch, run, pipeline, tasks.classify, backbones.gru, sklearn.metrics, scipy.optimize, matplotlib.figure
 torch.set_num_threads(1)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (400 << 20), resource.RLIM_INFINITY))
