@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from backbones.seasonality import beyond_chance
+from backbones.seasonality import beyond_chance, spread
 
 LATEST_STEPS = 100_000  # of a longer series only these are read
 MOST_CHANNELS = 16  # read, spread evenly over the table
@@ -66,20 +66,12 @@ def _found_in(pieces: Iterable[np.ndarray], longest: int | None) -> int:
     """The period that pieces show, without a calendar; 1: none."""
     every = [channel for piece in pieces for channel in piece]
     n = max(map(len, every), default=0)
-    chosen = _spread([z for z in every if 2 * len(z) >= n], MOST_CHANNELS)
+    chosen = spread([z for z in every if 2 * len(z) >= n], MOST_CHANNELS)
     found = [_period_of(np.asarray(z[-LATEST_STEPS:], dtype=np.float64), longest) for z in chosen]
     periodic = Counter(period for period in found if period > 1)
     if periodic and 3 * sum(periodic.values()) >= len(found):
         return max(periodic, key=lambda period: (periodic[period], -period))
-    return 1 if n > FEW_STEPS else _period_in_common(_spread(every, MOST_SHORT), longest)
-
-
-def _spread(every: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
-    """At most so many of some series, spread evenly over them in an order that their values alone decide."""
-    if len(every) <= most:
-        return list(every)
-    ordered = sorted(every, key=lambda z: (len(z), float(np.add.reduce(z, dtype=np.float64, where=np.isfinite(z)))))
-    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
+    return 1 if n > FEW_STEPS else _period_in_common(spread(every, MOST_SHORT), longest)
 
 
 def _changes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

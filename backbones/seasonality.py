@@ -7,7 +7,7 @@ length beside a line and the last three values, which finds a smooth season in m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,20 @@ class _Squares(NamedTuple):
         return self._replace(explained=self.explained / size, left=self.left / size) if size > 0 else None
 
 
+def spread(every: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
+    """At most so many of some series, spread evenly over them in an order that their values alone decide.
+
+    Parameters
+    ----------
+    every : series `[n]`, NaN where a step is missing.
+    most : of them.
+    """
+    if len(every) <= most:
+        return list(every)
+    ordered = sorted(every, key=lambda z: (len(z), float(np.add.reduce(z, dtype=np.float64, where=np.isfinite(z)))))
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
+
+
 def beyond_chance(pieces: Iterable[np.ndarray], period: int, within: int = 1) -> bool:
     """Whether a season of `period` steps explains more than one of `within`, which divides it.
 
@@ -46,23 +60,14 @@ def beyond_chance(pieces: Iterable[np.ndarray], period: int, within: int = 1) ->
     False, too, where no piece has two cycles. The channels of a piece count as one, and N pieces as sqrt(N): what
     belongs to one table often moves together.
     """
-    series = [_some(np.asarray(piece, np.float64)) for piece in list(pieces)[:MOST_SERIES]]
+    series = [spread(list(np.asarray(piece, np.float64)), MOST_CHANNELS) for piece in list(pieces)[:MOST_SERIES]]
     tests: list[Callable[[np.ndarray], _Squares | None]] = [lambda z: _of_phases(z, period, within)]
     if within == 1:
         tests.append(lambda z: _of_waves(z, period))
     return any(_chance(series, test) < FALSE_ALARM for test in tests)
 
 
-def _some(piece: np.ndarray) -> np.ndarray:
-    """At most so many channels `[C, n]`, spread evenly in an order that their values alone decide."""
-    if len(piece) <= MOST_CHANNELS:
-        return piece
-    order = np.argsort(np.nan_to_num(piece).sum(axis=1), kind="stable")
-    chosen: np.ndarray = piece[order[np.linspace(0, len(piece) - 1, MOST_CHANNELS).round().astype(int)]]
-    return chosen
-
-
-def _chance(series: list[np.ndarray], test: Callable[[np.ndarray], _Squares | None]) -> float:
+def _chance(series: Sequence[Sequence[np.ndarray]], test: Callable[[np.ndarray], _Squares | None]) -> float:
     """How probable it is that series without a season explain so much."""
     found = [[sums for z in piece if (sums := test(z)) is not None] for piece in series]
     pooled = [np.mean(sums, axis=0) for sums in found if sums]

@@ -73,6 +73,6 @@ def test_of_many_channels_some_speak_for_all_whatever_their_order():
     week = np.sin(2 * np.pi * np.arange(120) / 7)
     many = np.stack([0.5 * week + random.normal(0, 1, 120) + k for k in range(300)])
     orders = [random.permutation(300) for _ in range(3)]
-    chosen = [seasonality._some(many[order]) for order in orders]
+    chosen = [seasonality.spread(many[order], seasonality.MOST_CHANNELS) for order in orders]
     assert all(len(one) == seasonality.MOST_CHANNELS and np.array_equal(one, chosen[0]) for one in chosen)
     assert beyond_chance([many], 7) and not beyond_chance([many - 0.5 * week], 7)
