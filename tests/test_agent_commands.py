@@ -429,6 +429,10 @@ RUN = """
 """
 
 
+@pytest.mark.fault(
+    "SIGTERM and SIGINT in an agent's run",
+    "exit 143 and 130; the training ends with it, and `claim` gives the run to the next",
+)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a child that dies with its parent is Linux's")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

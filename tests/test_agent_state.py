@@ -270,6 +270,10 @@ def test_eight_processes_and_a_reader(tmp_path):
     assert sorted(p.name for p in tmp_path.glob("[!.]*")) == ["agent_state.json", "runs.jsonl"]
 
 
+@pytest.mark.fault(
+    "a writer of an agent's state that is killed",
+    "what was reported is there; a line that was cut is set aside and told",
+)
 @pytest.mark.slow
 def test_killed_processes_lose_nothing_that_was_reported(tmp_path):
     """Four writers are killed at any moment, twice; what they had reported is there, and the file is whole."""
@@ -300,6 +304,7 @@ def two_runs(folder):
         save_agent_state(add_run(state, RunInfo(k, 0.5 - k / 10)))
 
 
+@pytest.mark.fault("a writer of an agent's state that is killed")
 def test_a_torn_last_line_is_repaired_and_reported(tmp_path, caplog):
     two_runs(tmp_path)
     whole = (tmp_path / "runs.jsonl").read_bytes()
@@ -338,6 +343,7 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
         load_agent_state(tmp_path)
 
 
+@pytest.mark.fault("a full disk")
 @pytest.mark.parametrize("left", [0, 10, 100, 200])
 def test_a_full_disk(tmp_path, left):
     """No file may grow beyond what is there now (and a little): ResourceError, and all is as it was."""

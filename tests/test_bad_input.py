@@ -392,6 +392,9 @@ def flipped(whole: bytes, at: int) -> bytes:
     return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
 
 
+@pytest.mark.fault("a checkpoint that is cut off")
+@pytest.mark.fault("a checkpoint with flipped bits")
+@pytest.mark.fault("a malicious checkpoint")
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("mode", ["infer", "finetune"])
 def test_a_damaged_or_malicious_checkpoint_is_refused_unread(box, trained, mode, damage):
@@ -441,6 +444,7 @@ def test_inference_asked_for_a_split_that_training_did_not_have(box, trained):
 # ---- the machine
 
 
+@pytest.mark.fault("a limit of memory", "exit 6 with a batch size that was tried and fits")
 @pytest.mark.slow
 def test_out_of_memory_names_a_batch_size_that_fits(box):
     """For real: the process may take 400 MB more than it has before the run. What is proposed is then tried."""
@@ -470,6 +474,7 @@ sys.exit(run.main(sys.argv[1:]))
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.fault("two jobs with one name", "the second says so and ends with exit 2; the first is not disturbed")
 @pytest.mark.slow
 def test_two_jobs_with_one_name(box):
     words = ONE.replace("--epochs 1", "--epochs 100000 --patience 0")
@@ -517,6 +522,7 @@ def test_what_stands_under_the_name_moves_aside(box, stands):
     assert (place / "metrics.json").is_file()
 
 
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_at_the_first_checkpoint(box, monkeypatch):
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -528,6 +534,7 @@ def test_a_full_disk_at_the_first_checkpoint(box, monkeypatch):
     assert list((box / "artifacts").iterdir()) == []
 
 
+@pytest.mark.fault("a full disk")
 @pytest.mark.slow
 def test_a_full_disk_after_training_loses_no_training(box, monkeypatch):
     """The run waits, hidden, and goes on when there is room."""
@@ -558,6 +565,10 @@ def in_a_small_disk(box: Path, size: str, *words: str) -> subprocess.CompletedPr
     return done
 
 
+@pytest.mark.fault(
+    "a full disk",
+    "exit 6, and which disk; a model that is trained waits, and `--resume` goes on when there is room",
+)
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare on this machine")
 @pytest.mark.parametrize(
@@ -576,6 +587,7 @@ def test_a_disk_that_is_really_full(box, size, left):
     assert not {name for name in found if name.endswith(".part")}
 
 
+@pytest.mark.fault("a loss that is NaN")
 def test_a_run_that_diverges_keeps_its_best_and_says_where(box):
     """Loss and exit code of a NaN: whoever sees 5 finds the best checkpoint under the name that the message gives."""
     done = go(box, ONE, "--lr 1e30 --clip 0 --optimizer sgd --epochs 5")

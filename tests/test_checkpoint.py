@@ -36,6 +36,7 @@ def test_it_comes_back_and_plain_torch_reads_it_too(saved):
     assert sorted(p.name for p in saved.parent.iterdir()) == ["model.pt"]
 
 
+@pytest.mark.fault("a checkpoint with flipped bits", "exit 4: its checksum is wrong")
 @pytest.mark.parametrize("seed", range(40))
 def test_any_flipped_bit_is_noticed(saved, seed):
     rng = np.random.default_rng(seed)
@@ -46,6 +47,7 @@ def test_any_flipped_bit_is_noticed(saved, seed):
         checkpoint.read(saved)
 
 
+@pytest.mark.fault("a checkpoint that is cut off", "exit 4: it is not whole")
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 def test_a_truncated_file_is_refused(saved, share):
     data = saved.read_bytes()
@@ -62,6 +64,7 @@ class _Evil:
         return os.system, (f"touch {self.path}",)
 
 
+@pytest.mark.fault("a malicious checkpoint", "exit 4; none of its code runs, whatever its checksum says")
 @pytest.mark.parametrize("signed", [False, True])
 def test_code_in_a_checkpoint_never_runs(tmp_path, signed):
     """Neither in a plain pickle, nor in a torch archive that bears a valid checksum."""
@@ -78,6 +81,10 @@ def test_code_in_a_checkpoint_never_runs(tmp_path, signed):
         assert trace.exists()
 
 
+@pytest.mark.fault(
+    "a checkpoint of another schema",
+    "older ones load; newer ones are exit 4 with the version that is needed",
+)
 def test_a_newer_schema_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
     checkpoint.save(tmp_path / "model.pt", CONTENT)
@@ -112,6 +119,7 @@ def test_a_missing_checkpoint_names_its_neighbours(tmp_path, saved):
         checkpoint.find(str(tmp_path))
 
 
+@pytest.mark.fault("a checkpoint of another schema")
 @pytest.mark.parametrize("task", ["classify", "regress"])
 def test_checkpoints_of_schema_1_still_predict(tmp_path, task):
     """A linear model on 4 steps, saved when schema 1 was new: its predictions follow from its numbers by hand."""

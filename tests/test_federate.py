@@ -446,6 +446,10 @@ def test_no_head_is_on_the_wire_and_another_schema_is_refused(data: Path, tmp_pa
             assert all(any(head in message for message in wires[mode]) for head in heads)
 
 
+@pytest.mark.fault(
+    "a home of a federation that is gone",
+    "the round goes on with those that remain; the home and its end are reported",
+)
 @pytest.mark.slow
 def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data: Path, tmp_path: Path) -> None:
     importlib.import_module("flwr.client")  # on a busy machine `join` would import it for longer than 300 rounds take
@@ -479,6 +483,7 @@ def test_too_few_homes_end_it_with_a_reason(data: Path, tmp_path: Path) -> None:
         assert server.returncode == 6 and "1 home(s) joined within 2 s, a federation needs 2" in told
 
 
+@pytest.mark.fault("SIGTERM and SIGINT in a federation", "exit 143 and 130; no process and no half run is left")
 @pytest.mark.slow
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_nothing_is_left_running(data: Path, tmp_path: Path, signum: int, status: int) -> None:

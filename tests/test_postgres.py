@@ -179,6 +179,10 @@ def test_the_source_says_what_was_asked_and_of_whom(ask, postgres, tmp_path):
 # ---- mistakes in the answer
 
 
+@pytest.mark.fault(
+    "a database's rows out of order",
+    "exit 3 with the row; times that are repeated or go back are never sorted in silence",
+)
 @pytest.mark.parametrize(
     ("times", "parts"),
     [
@@ -257,6 +261,10 @@ def test_the_query_file(refused, ask, tmp_path, postgres):
     assert ask("-- a comment; with a mark\n" + text).channels == ("größe; %s",)
 
 
+@pytest.mark.fault(
+    "a database that is slow",
+    "the query is stopped after `--db-timeout` seconds: exit 3 with the flag to raise",
+)
 def test_a_statement_that_takes_too_long_is_stopped(refused):
     began = time.perf_counter()
     query = "SELECT now() AS t, 1 AS x FROM pg_sleep(30)"
@@ -264,6 +272,7 @@ def test_a_statement_that_takes_too_long_is_stopped(refused):
     assert time.perf_counter() - began < 10
 
 
+@pytest.mark.fault("a database that goes away in the middle", "exit 3 with what the database said; no run is left")
 def test_a_connection_that_is_cut(refused, admin):
     def cut():
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%pg_sleep(29)%'"
@@ -346,6 +355,7 @@ def test_a_bad_escape_is_no_address():
     assert not is_address("postgresql://ann:p%zz@host/db") and not is_address("postgresql://ann:p%00@host/db")
 
 
+@pytest.mark.fault("a password in a URL")
 @pytest.mark.parametrize(
     "words",
     [
@@ -392,6 +402,7 @@ TASKS = {
 COMMON = "--split-mode holdout --test-ratio 0.2 --epochs 1 --no-plots --reference off"
 
 
+@pytest.mark.fault("a password in a URL")
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_on_a_query_is_the_run_on_its_csv(task, ann, tmp_path):
     plant().to_csv(tmp_path / "plant.csv", index=False)

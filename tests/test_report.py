@@ -145,6 +145,7 @@ def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     assert embedded == [path.read_bytes() for path in (tmp_path / "report.png", run / "plot0.png", run / "plot1.png")]
 
 
+@pytest.mark.fault("script in names", "text in every page, and no code for a terminal")
 @pytest.mark.slow
 def test_names_are_text_and_never_markup_or_terminal_codes(tmp_path: Path) -> None:
     evil = "<script>alert('1')</script> & $\\frac \x1b[31m\n\ud800"

@@ -67,6 +67,7 @@ def test_a_limit_of_the_system_is_exit_6(number, capsys):
     assert code == 6 and err.startswith(f"error: cache/x.npy: {errors.LIMITS[number][0]}\n")
 
 
+@pytest.mark.fault("no further thread", "exit 6 with the setting that needs fewer")
 def test_no_further_thread_is_exit_6(capsys):
     code, err = ended_by(RuntimeError("can't start new thread"), capsys)
     assert code == 6 and "OMP_NUM_THREADS=1" in err
@@ -80,6 +81,7 @@ def test_a_file_that_the_system_refuses_is_a_message(number, capsys):
     assert code == 3 and err == f"error: out/x: cannot be used: {os.strerror(number)}\n"
 
 
+@pytest.mark.fault("CUDA out of memory", "exit 6 with what to lower")
 @pytest.mark.parametrize(
     "error",
     [

@@ -80,6 +80,10 @@ def until(condition, seconds: float = 60):
 # --- several processes, one study ------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(
+    "a search's worker that is killed",
+    "its trial is repeated with the same values, a bounded number of times; no trial is lost",
+)
 @pytest.mark.slow
 def test_two_processes_share_twenty_trials_and_one_that_is_killed_loses_none(place, postgres):
     """Read from the tables of the database by SQL, not by what the search says of itself."""
@@ -187,6 +191,7 @@ def chosen(queue: studies.Queue, trial) -> dict:
     return queue.suggest(trial, {"lr": Dimension("lr", (), 1e-4, 1e-1, True), "k": Dimension("k", (1, 2, 3))})
 
 
+@pytest.mark.fault("a search's worker that is killed")
 def test_a_crash_is_repeated_with_its_values_a_bounded_number_of_times(queue):
     first = queue.take()
     values = chosen(queue, first)

@@ -223,6 +223,8 @@ def test_handlers_are_put_back():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.fault("a loss that is NaN", "exit 5; the best weights so far are kept in NAME.diverged")
+@pytest.mark.fault("a loss that is infinite", "exit 5; the best weights so far are kept in NAME.diverged")
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_divergence_stops_with_the_best_checkpoint_intact(bad):
     trainer, saved = make(at={14: lambda: bad}, epochs=9)  # in the third epoch
@@ -248,6 +250,7 @@ def test_out_of_memory_names_a_batch_size_that_fits(monkeypatch):
     assert caught.value.hint == "--batch-size 13 fits" and caught.value.exit_code == 6  # 52, halved twice
 
 
+@pytest.mark.fault("a loss or weights that grow without end", "exit 5 at a millionfold, unless `--no-divergence-check`")
 @pytest.mark.parametrize("factor", [1e5, 1e7])
 def test_a_loss_that_grows_a_millionfold_is_divergence_though_it_is_finite(factor):
     """The first call is the try before training, the last of an epoch validates."""
@@ -262,6 +265,7 @@ def test_a_loss_that_grows_a_millionfold_is_divergence_though_it_is_finite(facto
             assert trainer.run().epoch == 4
 
 
+@pytest.mark.fault("a loss or weights that grow without end")
 def test_weights_that_grow_a_millionfold_are_divergence():
     trainer, _ = make(lr=1e-9)
     with torch.no_grad():
@@ -383,6 +387,14 @@ def whole(tmp_path_factory):
     return weights(folder / "artifacts" / NAME)
 
 
+@pytest.mark.fault(
+    "SIGKILL while a model is trained",
+    "`--resume` goes on from the last epoch to the same weights, bit for bit; other settings are refused",
+)
+@pytest.mark.fault(
+    "SIGTERM and SIGINT while a model is trained",
+    "exit 143 and 130 with the command that goes on; `--resume` leads to the same weights, bit for bit",
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_run_resumes_to_the_same_weights(files, whole, number):

@@ -69,6 +69,10 @@ FOUND: list[tuple[str, Any]] = [
 ]
 
 
+@pytest.mark.fault(
+    "a checkpoint with wrong types",
+    "exit 4, though its checksum is right; what is accepted predicts numbers",
+)
 @pytest.mark.parametrize(
     ("name", "thing"), FOUND, ids=lambda value: value if isinstance(value, str) and value.isidentifier() else ""
 )
@@ -76,6 +80,11 @@ def test_what_was_found_once_stays_mended(name, thing, tmp_path):
     targets.attempt(name, thing, tmp_path)
 
 
+@pytest.mark.fault("a checkpoint with wrong types")
+@pytest.mark.fault(
+    "rubbish in tables, archives, settings, names, messages, proposals",
+    "refused with a message within two seconds of CPU, or read; what is read is the same the second time",
+)
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_rubbish_is_refused_or_read(name, tmp_path):
     strategy, _ = targets.TARGETS[name]

@@ -32,6 +32,7 @@ def in_a_shell(box: Path, script: str, *words: str, **settings: str) -> subproce
     return subprocess.run(argv, cwd=box, env=environment, capture_output=True, text=True, errors="replace")
 
 
+@pytest.mark.fault("a closed stdout", "exit 0, and the run is in place")
 @pytest.mark.parametrize(
     "script",
     ['"$@" >&-', '"$@" >/dev/full', 'set -o pipefail; "$@" | true', '"$@" >&- 2>&-'],
@@ -44,6 +45,13 @@ def test_a_result_that_cannot_be_printed_is_no_lost_run(box, script):
     assert (box / "artifacts" / NAME / "metrics.json").is_file()
 
 
+@pytest.mark.fault("a path with spaces", "taken as it is")
+@pytest.mark.fault("a path with quotes", "taken as it is")
+@pytest.mark.fault("a path in Korean", "taken as it is")
+@pytest.mark.fault(
+    "LANG=C",
+    "exit 0; letters that the terminal does not have are escaped on it, and whole in the files",
+)
 def test_an_ascii_terminal_and_korean_paths(box):
     (box / "a.csv").rename(box / "수요 '예측'.csv")
     words = ["--csv", "수요 '예측'.csv", "--out", "결과"]
@@ -52,6 +60,7 @@ def test_an_ascii_terminal_and_korean_paths(box):
     assert (box / "결과" / NAME / "metrics.json").is_file()
 
 
+@pytest.mark.fault("a name that is no text", "taken as it is")
 def test_names_that_are_no_text(box):
     """A file system takes any bytes."""
     name = os.fsdecode(b"\xff\xfe.csv")
@@ -60,6 +69,8 @@ def test_names_that_are_no_text(box):
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
+@pytest.mark.fault("a limit of file sizes", "exit 6 with the limit to raise")
+@pytest.mark.fault("too few file descriptors", "six are enough, or exit 6 with the limit to raise")
 @pytest.mark.parametrize(("limit", "text"), [("-f 2", "largest size"), ("-n 6", "files are open")])
 def test_a_limit_of_the_shell_is_exit_6(box, limit, text):
     done = in_a_shell(box, f'ulimit {limit}; "$@"')
@@ -67,6 +78,8 @@ def test_a_limit_of_the_shell_is_exit_6(box, limit, text):
     assert done.returncode == 0 or text in done.stderr
 
 
+@pytest.mark.fault("no HOME", "exit 0; nothing is kept between runs")
+@pytest.mark.fault("no terminal", "exit 0")
 def test_no_home_and_no_terminal(box):
     done = in_a_shell(box, 'unset HOME TSRUN_CACHE; "$@" </dev/null')
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
@@ -75,6 +88,7 @@ def test_no_home_and_no_terminal(box):
 TOOLS = ("deddiag_db", "export", "federate", "report", "stream", "synth")
 
 
+@pytest.mark.fault("SIGTERM and SIGINT while a command imports", "exit 143 and 130, and not a word of Python's")
 @pytest.mark.parametrize("entry", ["run.py", "search.py", "nas_agent", *(f"tools/{name}.py" for name in TOOLS)])
 def test_ctrl_c_while_a_command_imports_is_130(entry, tmp_path):
     """It comes when the first module of ours is asked for; before its first lines it is Python alone that starts."""
@@ -94,6 +108,7 @@ runpy.run_path(os.path.join({str(ROOT)!r}, entry), run_name="__main__") if "." i
     assert (done.returncode, done.stderr) == (130, "")
 
 
+@pytest.mark.fault("an output that vanishes", "exit 3 with what the system says")
 def test_a_folder_that_vanishes_is_told(box):
     """The output is taken away while the run is under way."""
     script = "import shutil, sys, pipeline, run\nstart = pipeline._learn_fold\n"
