@@ -1,5 +1,5 @@
 # `make demo` shows the toolkit, `make check` is the inner loop, `make test` is what CI runs,
-# `make fuzz` tries 10,000 pieces of rubbish at every door.
+# `make fuzz` tries 10,000 pieces of rubbish at every door, and kills a run fifty times at each place.
 PYTHON ?= python3
 BIN := .venv/bin
 # The published TinyTimeMixer, which ours is held against; its test is skipped where it does not install.
@@ -40,7 +40,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 fuzz: .venv/dev
-	FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests/faults/test_fuzz.py
+	FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests/faults/test_fuzz.py tests/faults/test_kills.py
 
 clean:
 	rm -rf .venv data/demo .pytest_cache .mypy_cache .ruff_cache

@@ -154,6 +154,8 @@ class RunDir:
         if self.path.is_dir() and not (self.resumable() and self._resume):
             shutil.rmtree(self.path)
         self.path.mkdir(exist_ok=True)
+        for half in self.path.rglob("*.part*"):  # what a process was writing when it was killed
+            half.unlink()
 
     def resumable(self) -> bool:
         """Whether the partial directory holds a state to resume from."""

@@ -129,7 +129,7 @@ def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
                 file.write(values.data.cast("B"))
                 file.flush()
                 Path(file.name).replace(wanted.entry)
-            except OSError:
+            except BaseException:  # a full disk, Ctrl-C
                 Path(file.name).unlink(missing_ok=True)
                 raise
         _trim(wanted.entry.parent)

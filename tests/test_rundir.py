@@ -127,6 +127,18 @@ def test_finished_runs_move_aside_or_are_replaced(tmp_path):
     assert (tmp_path / "r" / "f").read_text() == "d" and not (tmp_path / "r.3").exists()
 
 
+def test_what_a_killed_process_had_half_written_is_no_part_of_the_run(tmp_path):
+    partial = tmp_path / ".r.partial"
+    (partial / "fold_0").mkdir(parents=True)
+    halves = [
+        partial / name for name in ("model.pt.part", ".plot.png.7.part", "preds.part.npz", "fold_0/model.pt.part")
+    ]
+    for path in [partial / "model.pt", *halves]:
+        path.write_bytes(b"half")
+    with RunDir(str(tmp_path), "r", resume=True) as run:
+        assert {path.name for path in run.path.rglob("*")} == {"model.pt", "fold_0"}
+
+
 def test_an_interrupted_run_is_not_lost_by_accident(tmp_path):
     with pytest.raises(KeyboardInterrupt), RunDir(str(tmp_path), "r") as run:
         (run.path / "model.pt").write_text("state")

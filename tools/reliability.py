@@ -96,13 +96,7 @@ a formula in names
 a password in a URL""".splitlines()
 # Those that no test proves yet.
 PENDING = set(
-    """SIGKILL while files are read
-SIGKILL while a checkpoint is written
-SIGKILL while artifacts are written
-SIGTERM and SIGINT while files are read
-SIGTERM and SIGINT while predictions are judged
-SIGTERM and SIGINT while plots are drawn
-SIGTERM and SIGINT in a search
+    """SIGTERM and SIGINT in a search
 a quota
 a cache that several jobs share
 a home of a federation that is late
