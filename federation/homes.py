@@ -197,8 +197,8 @@ def difference(schema: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return f"{len(value)} ({', '.join(map(str, value[:6]))}{', ...' if len(value) > 6 else ''})"
-    return str(value)
+        return f"{len(value)} ({', '.join(str(item)[:40] for item in value[:6])}{', ...' if len(value) > 6 else ''})"
+    return str(value)[:200]
 
 
 def first_sums(home: Home) -> dict[str, list[float]]:
@@ -208,7 +208,7 @@ def first_sums(home: Home) -> dict[str, list[float]]:
 
 
 def second_sums(home: Home, mean: Sequence[float]) -> dict[str, list[float]]:
-    """Of each channel the sum of squared differences from the common mean [C]; a sum of squares would lose digits."""
+    """Of each channel the sum of squared differences from a common centre [C]; a sum of squares would lose digits."""
     steps = _seen(home)
     return {"square": np.nansum((steps - np.asarray(mean)[:, None]) ** 2, axis=1).tolist()}
 
@@ -223,6 +223,15 @@ def common_mean(sums: Sequence[Mapping[str, Sequence[float]]]) -> np.ndarray:
     count = np.sum([np.asarray(t["count"]) for t in sums], axis=0)
     mean: np.ndarray = np.sum([np.asarray(t["sum"]) for t in sums], axis=0) / np.maximum(count, 1)
     return mean
+
+
+def recentred(
+    first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]], centre: np.ndarray, mean: np.ndarray
+) -> dict[str, list[float]]:
+    """A home's `second_sums` from another `mean` [C], from those from a `centre` [C] that is near: by Steiner."""
+    count, total, square = (np.asarray(part) for part in (first["count"], first["sum"], second["square"]))
+    own = total / np.maximum(count, 1)
+    return {"square": np.maximum(square + count * ((own - mean) ** 2 - (own - centre) ** 2), 0.0).tolist()}
 
 
 def common_scaler(

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What commands import sooner or later. Nothing that starts threads: a fork would not have them.
 PRELOAD = """pipeline learner predictor run search torch._dynamo torch.distributed pandas sklearn.ensemble
     sklearn.linear_model matplotlib.backends.backend_agg tools.report tools.export tools.stream nas_agent.__main__"""
-PRELOAD_WHERE_INSTALLED = "optuna psycopg zmq onnx onnxscript federation.flower mcp.server.mcpserver"
+PRELOAD_WHERE_INSTALLED = "optuna psycopg zmq onnx onnxscript federation.home_client mcp.server.mcpserver"
 # These are read when an interpreter starts: with others than the server's, a process is not a fork.
 READ_AT_START = ("PYTHON", "LC_", "LANG", "OMP_", "LD_")
 PR_SET_CHILD_SUBREAPER = 36

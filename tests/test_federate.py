@@ -36,7 +36,9 @@ from .conftest import ROOT
 from .runs import good, preds, strict
 
 pytest.importorskip("flwr", reason="Flower is not installed")
-from federation import flower, home_model
+from flwr.common import EvaluateRes, FitIns, FitRes
+
+from federation import flower, home_client, home_model
 
 SCRIPT = ROOT / "tools" / "federate.py"
 HOMES = ("attic", "barn", "cellar")
@@ -120,11 +122,11 @@ def test_averages_are_weighted_by_windows() -> None:
 def sent(value: float, windows: int) -> Any:
     """What a home sends after a round: one weight."""
     parameters, names = flower.pack({"backbone.w": np.array([value], np.float32)})
-    return flower.FitRes(flower.OK, parameters, windows, names)
+    return FitRes(flower.OK, parameters, windows, names)
 
 
 def scored(loss: float, windows: int) -> Any:
-    return flower.EvaluateRes(flower.OK, loss, windows, {})
+    return EvaluateRes(flower.OK, loss, windows, {})
 
 
 def test_what_is_not_finite_is_left_out_of_the_round_and_the_best_is_on_disk(
@@ -132,7 +134,8 @@ def test_what_is_not_finite_is_left_out_of_the_round_and_the_best_is_on_disk(
 ) -> None:
     """One NaN would make the average NaN for every home (flwrlabs/flower 1060)."""
     exchange = flower.Exchange(["fedper"], 4, 1, 3, 1.0, tmp_path)
-    exchange.names = {home: home for home in HOMES}
+    exchange.members.names = {home: home for home in HOMES}
+    exchange.members.windows = {"attic": 30, "barn": 10, "cellar": 60}
     exchange.scaler = Scaler(np.zeros(1), np.ones(1), ("a",))
     exchange.current = {"backbone.w": np.zeros(1, np.float32)}
     attic, barn, cellar = (SimpleNamespace(cid=home) for home in HOMES)
@@ -166,17 +169,17 @@ def test_everyone_starts_from_the_first_weights_that_are_finite(tmp_path: Path) 
         given = SimpleNamespace(parameters=sent(value, 1).parameters)
         present.append((home, SimpleNamespace(get_parameters=lambda *_, given=given, **__: given)))
     assert exchange._first_weights("fedper", present, 1) == {"backbone.w": np.array([3.0], np.float32)}
-    with pytest.raises(ResourceError, match="no home has finite weights"):
+    with pytest.raises(ResourceError, match="no home has weights for fedper"):
         exchange._first_weights("fedper", present[:1], 1)
 
 
 def test_a_home_refuses_an_average_that_is_not_finite(data: Path, tmp_path: Path) -> None:
-    client = flower.HomeClient(homes_of(data)["barn"], tmp_path)
+    client = home_client.HomeClient(homes_of(data)["barn"], tmp_path)
     order = asked()
     weights = {name: np.full_like(value, np.nan) for name, value in client._model(order).weights().items()}
     parameters, names = flower.pack(weights)
     with pytest.raises(DivergedError, match="the average that the server sent is not finite"):
-        client.fit(flower.FitIns(parameters, order | names))
+        client.fit(FitIns(parameters, order | names))
 
 
 def asked() -> dict[str, Any]:
@@ -247,9 +250,9 @@ def test_mistakes_are_told_before_anything_starts(
 
 
 @contextmanager
-def part(*argv: object, **more: Any) -> Iterator[subprocess.Popen[str]]:
+def part(*argv: object, script: Path = SCRIPT, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """A part of a federation as its own process, killed at the end if it is still there."""
-    command = [sys.executable, str(SCRIPT), *map(str, argv)]
+    command = [sys.executable, str(script), *map(str, argv)]
     process = forkserver.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
     try:
         yield process
@@ -428,7 +431,7 @@ def test_no_head_is_on_the_wire_and_another_schema_is_refused(data: Path, tmp_pa
     content = strict(tmp_path / "server.json")
     assert content["homes"] == list(HOMES[:2]) and list(content["refused"]) == ["cellar"] and not content["lost"]
     sent = shapes_sent(up)
-    count = 1 + 2 * rounds  # where to start from, and each home after each round
+    count = 2 + 2 * rounds  # where to start from, and each home after each round
     assert len(sent) == 2 * count
     border = sent[count][0]
     wires = {"fedper": up[:border] + [m for m in down if b"fedper" in m], "shared": up[border:] + down}
@@ -453,7 +456,7 @@ def test_no_head_is_on_the_wire_and_another_schema_is_refused(data: Path, tmp_pa
 @pytest.mark.slow
 def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data: Path, tmp_path: Path) -> None:
     importlib.import_module("flwr.client")  # on a busy machine `join` would import it for longer than 300 rounds take
-    client = flower.HomeClient(homes_of(data, HomeSplit(), "--model-args", "hidden=4")["attic"], tmp_path)
+    client = home_client.HomeClient(homes_of(data, HomeSplit(), "--model-args", "hidden=4")["attic"], tmp_path)
     with part("--rounds", 300, "--modes", "fedper", "--", *words(data, "--out", tmp_path / "out")) as process:
         await_line(process, "fedper round 2/300")
         children = family(process.pid)
@@ -461,7 +464,7 @@ def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data:
         (victim,) = [pid for pid, command in children.items() if "--home barn" in command]
         os.kill(victim, signal.SIGKILL)
         with pytest.raises(CheckpointError, match=r"home 'attic' was refused: model_args .* 4}, where"):
-            flower.join(address, client, wait=5)
+            home_client.join(address, client, wait=5)
         out, told = process.communicate(timeout=60)
         assert process.returncode == 0 and "attic: refused: model_args" in told
         assert "barn: ended by SIGKILL" in told and "fedper round 300/300: 2 homes" in told
@@ -473,12 +476,12 @@ def test_a_home_that_dies_and_one_of_another_schema_do_not_stop_the_others(data:
 @pytest.mark.slow
 def test_too_few_homes_end_it_with_a_reason(data: Path, tmp_path: Path) -> None:
     address = f"127.0.0.1:{federate._free_port()}"
-    client = flower.HomeClient(homes_of(data)["barn"], tmp_path)
+    client = home_client.HomeClient(homes_of(data)["barn"], tmp_path)
     with pytest.raises(ResourceError, match="no server answers: Connection refused"):
-        flower.join(address, client, wait=0.1)
+        home_client.join(address, client, wait=0.1)
     with part("--serve", address, "--clients", 2, "--wait", 2, "--place", tmp_path) as server:
         with pytest.raises(ResourceError, match="the server is gone"):
-            flower.join(address, client, wait=30)
+            home_client.join(address, client, wait=30)
         told = server.communicate(timeout=60)[1]
         assert server.returncode == 6 and "1 home(s) joined within 2 s, a federation needs 2" in told
 

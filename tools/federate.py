@@ -88,12 +88,42 @@ def make_parser() -> argparse.ArgumentParser:
         default=600.0,
         help="seconds a home may take for a round (default: 600)",
     )
+    parser.add_argument(
+        "--strategy",
+        default="fedavg",
+        choices=("fedavg", "fedmedian", "fedtrimmedavg"),
+        help="Flower's average of weights; the last two bear homes that send plausible rubbish (default: fedavg)",
+    )
+    parser.add_argument(
+        "--norm-factor",
+        type=seconds("(1,)"),
+        default=10.0,
+        help="leave a home out of a round whose change of weights is so many medians long (default: 10)",
+    )
     roles = parser.add_argument_group("one part alone, for several machines")
     roles.add_argument(
-        "--serve", default="", metavar="HOST:PORT", help="only the server; --clients is the number of homes"
+        "--serve",
+        default="",
+        metavar="HOST:PORT",
+        help="only the server (PORT alone: this machine); --clients is the number of homes",
     )
     roles.add_argument("--home", default="", help="only this home (without --join it learns alone)")
     roles.add_argument("--join", default="", metavar="HOST:PORT", help="the server that the home joins")
+    roles.add_argument(
+        "--token-file",
+        default="",
+        metavar="FILE",
+        help="a text of 16 characters or more that server and homes share; --serve needs it for other machines",
+    )
+    roles.add_argument("--ssl-ca-certfile", default="", metavar="FILE", help="TLS of the server: the CA's certificate")
+    roles.add_argument("--ssl-certfile", default="", metavar="FILE", help="TLS of the server: its certificate")
+    roles.add_argument("--ssl-keyfile", default="", metavar="FILE", help="TLS of the server: its private key")
+    roles.add_argument(
+        "--root-certificates",
+        default="",
+        metavar="FILE",
+        help="TLS of a home: the CA's certificate by which it knows the server",
+    )
     roles.add_argument("--place", default="federated", metavar="DIR", help="folder of the server's or home's files")
     parser.add_argument("--leashed", action="store_true", help=argparse.SUPPRESS)  # end when standard input does
     return parser
@@ -104,6 +134,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, li
     words = list(argv)
     cut = words.index("--") if "--" in words else len(words)
     args, theirs = make_parser().parse_args(words[:cut]), words[cut + 1 :]
+    _check_roles(args)
     if args.serve and args.home:
         raise UsageError("exclude each other", where="--serve and --home")
     if args.serve:
@@ -123,27 +154,51 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, li
     return args, replace(config, epochs=args.rounds * args.epochs, patience=0, amp=False, compile="off"), theirs
 
 
+def _check_roles(args: argparse.Namespace) -> None:
+    """UsageError for a flag of TLS without the part that it is for."""
+    for flag in ("ssl_ca_certfile", "ssl_certfile", "ssl_keyfile", "root_certificates"):
+        part = "join" if flag == "root_certificates" else "serve"
+        if getattr(args, flag) and not getattr(args, part):
+            raise UsageError(f"needs --{part}", where=f"--{flag.replace('_', '-')}")
+
+
 # ---- server and homes, each a process
 
 
 def serve(args: argparse.Namespace) -> None:
     """The server's process."""
-    flower = _flower()
+    from federation import trust
+
+    tls = args.ssl_ca_certfile, args.ssl_certfile, args.ssl_keyfile
+    where, flower = trust.listening(args.serve, args.token_file, *tls), _flower()
     modes = [mode for mode in args.modes if mode != "local"]
     directory = Path(args.place)
     directory.mkdir(parents=True, exist_ok=True)
-    exchange = flower.Exchange(modes, args.rounds, args.epochs, int(args.clients[0]), args.wait, directory)
-    flower.serve(args.serve, exchange, args.round_timeout)
+    exchange = flower.Exchange(
+        modes,
+        args.rounds,
+        args.epochs,
+        int(args.clients[0]),
+        args.wait,
+        directory,
+        token=where.token,
+        strategy=args.strategy,
+        norm_factor=args.norm_factor,
+    )
+    flower.serve(where, exchange, args.round_timeout)
 
 
 def take_part(args: argparse.Namespace, config: RunConfig) -> None:
     """The process of a home: the rounds with the others, then alone, then tests and files."""
-    flower = _flower()
+    from federation import trust
+
+    token, root = trust.read_token(args.token_file), trust.root_certificates(args.root_certificates)
+    client_of = _home_client()
     if args.leashed:  # the process that started this one has printed the warnings about the data
         logging.getLogger("tsrun").setLevel(logging.ERROR)
-    client = flower.HomeClient(_homes(args, config, [args.home])[args.home], Path(args.place))
+    client = client_of.HomeClient(_homes(args, config, [args.home])[args.home], Path(args.place), token)
     if args.join:
-        flower.join(args.join, client, args.wait)
+        client_of.join(args.join, client, args.wait, root)
     models = dict(client.models)
     if "local" in args.modes:
         client.alone.fit_alone(args.rounds * args.epochs)
@@ -163,6 +218,13 @@ def _flower() -> Any:
     from federation import flower
 
     return flower
+
+
+def _home_client() -> Any:
+    _check_flower()
+    from federation import home_client
+
+    return home_client
 
 
 def _leash() -> None:
@@ -212,13 +274,15 @@ def _homes(args: argparse.Namespace, config: RunConfig, wanted: Sequence[str]) -
 def _run_all(args: argparse.Namespace, words: Sequence[str], homes: Sequence[str], directory: Path) -> dict[str, int]:
     """Start server and homes and wait for them: {home: exit code}, negative for a signal."""
     shared = ["--rounds", args.rounds, "--epochs", args.epochs, "--wait", args.wait, "--modes", *args.modes]
+    shared += ["--token-file", args.token_file] if args.token_file else []
     split = ["--homes-by", args.homes_by, "--blocks", args.blocks, "--gap-rows", args.gap_rows, "--place", directory]
     with _crew() as start:
         server, joining = None, []
         if set(args.modes) - {"local"}:
             address = f"127.0.0.1:{_free_port()}"
             timeout = ["--round-timeout", args.round_timeout, "--place", directory]
-            server = start("--serve", address, "--clients", len(homes), *shared, *timeout)
+            averaging = ["--strategy", args.strategy, "--norm-factor", args.norm_factor]
+            server = start("--serve", address, "--clients", len(homes), *shared, *timeout, *averaging)
             joining = ["--join", address]
         parts = {home: start("--home", home, *joining, *shared, *split, "--", *words) for home in homes}
         return _wait(server, parts)

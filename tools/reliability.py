@@ -99,8 +99,6 @@ PENDING = set(
     """SIGTERM and SIGINT in a search
 a quota
 a cache that several jobs share
-a home of a federation that is late
-a hostile home of a federation
 an output that is read-only
 a clock that is set back
 a name of 255 characters""".splitlines()
