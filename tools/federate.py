@@ -100,6 +100,13 @@ def make_parser() -> argparse.ArgumentParser:
         default=10.0,
         help="leave a home out of a round whose change of weights is so many medians long (default: 10)",
     )
+    _add_roles(parser)
+    parser.add_argument("--leashed", action="store_true", help=argparse.SUPPRESS)  # end when standard input does
+    return parser
+
+
+def _add_roles(parser: argparse.ArgumentParser) -> None:
+    """The flags of one part alone."""
     roles = parser.add_argument_group("one part alone, for several machines")
     roles.add_argument(
         "--serve",
@@ -125,8 +132,6 @@ def make_parser() -> argparse.ArgumentParser:
         help="TLS of a home: the CA's certificate by which it knows the server",
     )
     roles.add_argument("--place", default="federated", metavar="DIR", help="folder of the server's or home's files")
-    parser.add_argument("--leashed", action="store_true", help=argparse.SUPPRESS)  # end when standard input does
-    return parser
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, RunConfig | None, list[str]]:
