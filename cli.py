@@ -6,148 +6,29 @@ sees every problem at once. Nothing heavy is imported until the arguments are kn
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import backbones
 import tasks
-from config import (
-    BY_STAGE,
-    GROUPS,
-    STAGES,
-    VERSION,
-    Flag,
-    RunConfig,
-    check_all,
-    convert,
-    core_flags,
-    refuse,
-    table_flags,
-    typed,
-)
-from errors import ADDRESS_FORMS, UsageError, is_address, nearest
+from commandline.flags import PROG
+from commandline.flags import Parser as Parser
+from commandline.flags import all_flags as all_flags
+from commandline.flags import defaults as defaults
+from commandline.flags import make_parser as make_parser
+from commandline.flags import numeric as numeric
+from commandline.together import check_kind, check_model_args, check_name, check_stage_args, check_together
+from config import Flag, RunConfig, check_all, convert, core_flags, refuse, typed
+from errors import UsageError, nearest
 from experiments import as_run, config_file
 from experiments.flag_files import FlagFile
 from experiments.literals import NotYaml, text_of, words_of
-from sources.kinds import idle, kind_of
 
-PROG = "python run.py"
-DESCRIPTION = "Learn from time series: CSV files in; a directory with the model, its scores and its plots out."
 AROUND = (  # the flags that may be given beside an experiment's file
     "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run", "dataset",
 )  # fmt: skip
-
-
-class Parser(argparse.ArgumentParser):
-    """The parser of every command: a mistake is a UsageError, which `run.guarded` turns into a message and a code."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help lists the flags")
-
-
-def numeric(kind: type, within: str) -> Callable[[str], Any]:
-    """The `type` of a command's argument: a number in an interval such as "[1,)"."""
-    flag = Flag("", kind, None, "", "", within=within)
-
-    def converted(text: str) -> Any:
-        try:
-            return convert(flag, text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted
-
-
-class _Formatter(argparse.HelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=110)
-
-    def _format_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any) -> str:  # noqa: ARG002
-        return "usage: python run.py --mode {train,finetune,infer} --task TASK --csv FILE ... [flags]\n\n"
-
-
-def all_flags() -> dict[str, dict[str, Flag]]:
-    """{name: {task: flag}}; the task "" means every task. Tasks may share a name, each with its own default."""
-    table: dict[str, dict[str, Flag]] = {flag.name: {"": flag} for flag in core_flags()}
-    for task in tasks.names():
-        for flag in tasks.flags(task):
-            owners = table.setdefault(flag.name, {})
-            assert "" not in owners, f"{task}: {flag.option} is a flag of every task already"
-            owners[task] = flag
-    return table
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """The parser with every flag of every task, grouped; values stay text."""
-    parser = Parser(
-        prog=PROG,
-        description=DESCRIPTION,
-        allow_abbrev=False,
-        formatter_class=_Formatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    parser.add_argument("--version", action="version", version=f"tsrun {VERSION}", help="print the version and exit")
-    parser.add_argument(
-        "--config", metavar="FILE", help="YAML file with defaults; flags override it; or an experiment, .py or .yaml"
-    )
-    groups = {title: parser.add_argument_group(title) for title in GROUPS}
-    for owners in all_flags().values():
-        _add(groups[next(iter(owners.values())).group], owners)
-    return parser
-
-
-def _add(group: Any, owners: Mapping[str, Flag]) -> None:
-    flag = next(iter(owners.values()))
-    text = "; ".join(f"{described(own, owners)}{_default_of(own)}{_owner(task)}" for task, own in owners.items())
-    names = [flag.option, *filter(None, [flag.alias])]
-    if flag.kind is bool:
-        group.add_argument(*names, dest=flag.name, action=argparse.BooleanOptionalAction, help=text.replace("%", "%%"))
-        return
-    many = "+" if flag.then else flag.many
-    group.add_argument(*names, dest=flag.name, nargs=many, metavar=_metavar(owners), help=text.replace("%", "%%"))
-
-
-def described(flag: Flag, owners: Mapping[str, Flag]) -> str:
-    """The help of a flag, with the choices where the other tasks that have the flag offer others."""
-    return f"{flag.help}: {', '.join(flag.choices)}" if flag.choices and not _alike(owners) else flag.help
-
-
-def _alike(owners: Mapping[str, Flag]) -> bool:
-    return len({flag.choices for flag in owners.values()}) == 1
-
-
-def _metavar(owners: Mapping[str, Flag]) -> str:
-    flag = next(iter(owners.values()))
-    choices = {"task": tasks.names(), "backbone": backbones.names()}.get(flag.name, flag.choices)
-    if choices and _alike(owners):
-        return "{" + ",".join([*choices, *["FLOAT"] * bool(flag.number_too)]) + "}"
-    return flag.metavar or {int: "INT", float: "FLOAT", dict: "K=V"}.get(flag.kind, "TEXT")
-
-
-def _default_of(flag: Flag) -> str:
-    parts = [f"{task or 'default'}: {value}" for task, value in defaults(flag).items()]
-    return f" ({', '.join(parts)})" if parts else ""
-
-
-def defaults(flag: Flag) -> dict[str, str]:
-    """{task: a flag's default as it would be typed}: "" is that of every task, beside the tasks that have another."""
-    own = "" if flag.kind in (bool, dict) else _typed(flag.default)
-    shown = {"": repr(own) if flag.name == "sep" else own} if own else {}
-    tables = {task: tasks.table(task, "DEFAULTS") for task in tasks.names()}
-    return shown | {task: _typed(table[flag.name]) for task, table in tables.items() if flag.name in table}
-
-
-def _typed(value: Any) -> str:
-    if value is None:
-        return ""
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _owner(task: str) -> str:
-    return f" [{task}]" if task else ""
 
 
 def parse(argv: Sequence[str]) -> RunConfig:
@@ -260,21 +141,21 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
     given, raw = frozenset(raw), _with_defaults(raw, problems)
     core, found = check_all(core_flags(), raw)
     problems += found
-    _check_name(core, "task", tasks.names(), problems)
-    _check_name(core, "backbone", backbones.names(), problems)
+    check_name(core, "task", tasks.names(), problems)
+    check_name(core, "backbone", backbones.names(), problems)
     options: dict[str, Any] = {}
     if core["task"] in tasks.names():
         options, found = check_all(tasks.flags(core["task"]), raw)
         problems += found
     if core["backbone"] in backbones.names():
-        core["model_args"], found = _check_model_args(core["backbone"], core["model_args"])
+        core["model_args"], found = check_model_args(core["backbone"], core["model_args"])
         problems += found
-    core["stage_args"], found = _check_stage_args(core)
+    core["stage_args"], found = check_stage_args(core)
     problems += found
     for name in ("optimizer_args", "scheduler_args"):
         core[name] = {key: typed(value) for key, value in core[name].items()}
-    problems += _check_together(core, given)
-    problems += _check_kind(core | options, given)
+    problems += check_together(core, given)
+    problems += check_kind(core | options, given)
     refuse(problems, hint=f"{PROG} --help lists the flags" if any("unknown flag" in p for p in problems) else "")
     return RunConfig(**core, options=options, given=given)
 
@@ -301,141 +182,3 @@ def _is_default(flag: Flag, raw: Any) -> bool:
         return bool(convert(flag, raw) == flag.default)
     except ValueError:
         return False
-
-
-def _check_name(core: Mapping[str, Any], key: str, known: Sequence[str], problems: list[str]) -> None:
-    value = core[key]
-    if not value:
-        problems.append(f"--{key} is required: {', '.join(known)}")
-    elif value not in known:
-        listed = f"--{key} {value!r} is not one of {', '.join(known)}"
-        problems.append(" ".join(filter(None, [listed, nearest(value, known)])))
-
-
-def _check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    flags, other = table_flags(backbones.hyper(backbone), group=backbone), backbones.other_names(backbone)
-    known = [flag.name for flag in flags]
-    problems = []
-    for key in given:
-        if key in other and other[key] in given:
-            problems.append(f"--model-args {key} is another name of {other[key]}, which is given, too")
-        elif other.get(key, key) not in known:
-            listed = f"--model-args {key}: {backbone} knows {', '.join(known) or 'no arguments'}"
-            problems.append(" ".join(filter(None, [listed, nearest(key, [*known, *other])])))
-    given = {other.get(key, key): value for key, value in given.items()}
-    values, found = check_all(flags, given)
-    problems += [f"--model-args {problem[2:]}" for problem in found]
-    return {key: values[key] for key in values if key in given}, problems
-
-
-def _check_source(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
-    """Where the data come from: files, a database, or --demo."""
-    problems = []
-    for name in ("csv", "npz", "db"):
-        if core["demo"] and core[name]:
-            problems.append(f"--demo makes its own data: leave --{name} out")
-    if core["csv"] and core["db"]:
-        problems.append("--csv and --db: the data come from files or from a database")
-    if core["npz"] and (core["csv"] or core["db"]):
-        problems.append("--npz holds all of the data: leave --csv and --db out")
-    if not any(core[name] for name in ("demo", "csv", "npz", "db")):
-        problems.append("--csv FILE... (or --npz FILE, --db URL, or --demo) is required")
-    if core["db"] and not is_address(core["db"]) and not core["db"].startswith("embedded:"):
-        problems.append(f"--db takes {ADDRESS_FORMS}")
-    usual = {flag.name: flag.default for flag in core_flags()}
-    for name in ("label_src_ch", "drop_label_from_x", "label_offset"):
-        if core["labels"] and name in given and core[name] != usual[name]:
-            problems.append(f"--{name.replace('_', '-')} does nothing with --labels, whose file gives the labels")
-    if core["db_query"] and not core["db"]:
-        problems.append("--db-query needs --db")
-    return problems
-
-
-def _check_kind(values: Mapping[str, Any], given: frozenset[str]) -> list[str]:
-    """Flags that do nothing for this kind of data. Of files that a checkpoint is applied to, it knows the kind."""
-    if values["task"] not in tasks.names():
-        return []
-    flags = tasks.every_flag(values["task"])
-    if values["mode"] != "train" and kind_of(flags, values) == "wide":
-        return []
-    return idle(flags, values, tasks.usual(values["task"]), given)
-
-
-def _check_stage(core: Mapping[str, Any]) -> list[str]:
-    """Training in stages, and adapting to a changed sensor. Inference ignores the stage in a config.yaml."""
-    problems = []
-    if core["encoder"] and core["mode"] != "infer" and (core["stage"] != "gru" or core["mode"] != "train"):
-        problems.append("--encoder belongs to --mode train --stage gru")
-    if core["stage"] and core["mode"] == "finetune":
-        problems.append(
-            f"--stage {core['stage']} belongs to --mode train: a GRU that is kept cannot read a retrained encoder; "
-            "choose what finetuning changes by --adapt-modality, --freeze or --train-only"
-        )
-    for name in ("freeze", "train_only", "reinit", "refit_scaler"):
-        if core["adapt_modality"] and core[name]:
-            problems.append(f"--adapt-modality already chooses what trains: leave --{name.replace('_', '-')} out")
-    return problems
-
-
-def _check_stage_args(core: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """({PART.FLAG: value} of `--stage-args`, problems)."""
-    parts = {"": STAGES[:2], "all": STAGES[:2]}.get(core["stage"], (core["stage"],))
-    flags = {flag.name: flag for flag in core_flags()}
-    flags["epochs"] = replace(flags["epochs"], within="[1,)")  # no stage is trained already
-    found, problems = {}, []
-    for key, raw in core["stage_args"].items():
-        part, _, word = key.partition(".")
-        if part not in parts or core["stage"] == "end2end" or word not in BY_STAGE:
-            known = [f"{part}.{name}" for part in parts for name in BY_STAGE]
-            listed = f"--stage-args {key}: --stage {core['stage'] or 'all'} takes {', '.join(known[:3])}, ..."
-            problems.append(" ".join(filter(None, [listed, nearest(key, known)])))
-            continue
-        name = BY_STAGE[word]
-        try:
-            found[f"{part}.{name}"] = convert(flags[name], raw)
-        except ValueError as error:
-            problems.append(f"--stage-args {key} {error}")
-    if core["stage_args"] and core["mode"] == "finetune":
-        problems.append("--stage-args belongs to --mode train")
-    return found, problems
-
-
-def _check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
-    problems = []
-    if not core["mode"]:
-        problems.append("--mode is required: train, finetune, infer")
-    problems += _check_source(core, given)
-    if core["split_sizes"] and len(core["split_sizes"]) != 3:
-        problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
-    if core["split_sizes"] and core["split_mode"] == "group":
-        problems.append("--split-sizes belongs to --split-mode holdout or rolling")
-    whole = core["demo"] or core["labels"] or core["npz"]
-    chosen = core["task"] in tasks.names() and "context_len" in tasks.table(core["task"], "CHOSEN")
-    if core["mode"] == "train" and core["context_len"] is None and not whole and not chosen:
-        problems.append("--context-len is required")
-    if core["mode"] in ("finetune", "infer") and not core["ckpt"]:
-        problems.append(f"--mode {core['mode']} needs --ckpt")
-    if core["mode"] == "train" and core["ckpt"]:
-        problems.append("--ckpt belongs to --mode finetune or infer")
-    for name in ("freeze", "train_only", "reinit", "refit_scaler", "adapt_modality"):
-        if core[name] and core["mode"] != "finetune":
-            problems.append(f"--{name.replace('_', '-')} belongs to --mode finetune")
-    problems += _check_stage(core)
-    if core["pretrained_dir"] and core["mode"] != "train":
-        problems.append("--pretrained-dir belongs to --mode train: a checkpoint holds its weights")
-    if core["val_ratio"] + core["test_ratio"] >= 1:
-        problems.append("--val-ratio plus --test-ratio must be below 1: nothing would be left to train on")
-    for name in ("val_groups", "test_groups"):
-        if core[name] and core["split_mode"] != "group":
-            problems.append(f"--{name.replace('_', '-')} belongs to --split-mode group")
-    if core["folds"] > 1 and core["split_mode"] != "rolling":
-        problems.append("--folds belongs to --split-mode rolling")
-    if core["gap"] and core["split_mode"] == "group":
-        problems.append("--gap belongs to --split-mode rolling or holdout")
-    if core["tag"] and core["desc"]:
-        problems.append("--desc and --tag exclude each other: --tag is the whole name")
-    if core["resume"] and "{date}" in core["tag"] + core["desc"]:
-        problems.append("--resume needs the name of the run that it goes on with, and {date} is another one each time")
-    if core["resume"] and core["mode"] == "infer":
-        problems.append("--resume belongs to --mode train or finetune")
-    return problems

@@ -23,7 +23,7 @@ FLOORS = [
     {"readers"},
     {"sources", "splits", "hardware"},
     {"tasks"},
-    {"dataset"},
+    {"dataset", "commandline"},
     {"restore", "evaler"},
     {"finetune", "trainer"},
     {"learner", "predictor"},

@@ -1,0 +1,1 @@
+"""What the command line is made of: the flags and their help, and what goes together."""
