@@ -22,7 +22,7 @@ import backbones
 from backbones import ModelSpec
 from backbones.specs import fits
 from config import Flag, check_all, table_flags
-from errors import CheckpointError
+from errors import CheckpointError, is_out_of_memory, refused
 from scaler import Scaler
 
 SCHEMA = 1
@@ -341,8 +341,10 @@ def read(path: Path) -> dict[str, Any]:
     except CheckpointError:
         raise
     except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror}", where=where) from None
+        raise refused(error, CheckpointError, "cannot be read", where) from None
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         text = f"contains something other than plain data; it was not executed: {str(error).splitlines()[0]}"
         raise CheckpointError(text, where=where) from None
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):

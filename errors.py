@@ -130,6 +130,30 @@ def trouble(error: OSError) -> TsrunError | None:
     return None
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python ran out of memory, on whichever device."""
+    told = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in told)
+    )
+
+
+def refused(error: OSError, kind: type[TsrunError], what: str, where: str) -> TsrunError:
+    """A place that a user named and the system refuses: exit 6 at a limit, such as a full disk, else another error.
+
+    Parameters
+    ----------
+    error : as the system gave it.
+    kind : of the other error.
+    what : cannot be done, such as "cannot be written".
+    where : the place.
+    """
+    if error.errno in LIMITS:
+        text, hint = LIMITS[error.errno]
+        return ResourceError(text, where=where, hint=hint)
+    return kind(f"{what}: {error.strerror or error}", where=where)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the known word closest to `word`, or an empty string when none is close."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

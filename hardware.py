@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from backbones.base import Backbone
-from errors import ResourceError, UsageError
+from errors import ResourceError, UsageError, is_out_of_memory
 
 log = logging.getLogger("tsrun")
 Runner = Callable[..., torch.Tensor]  # what the model sees -> outputs [B, K, H]
@@ -168,13 +168,6 @@ def untouched(model: nn.Module) -> Iterator[None]:
             for name, value in model.named_buffers():
                 value.copy_(buffers[name])
         model.zero_grad(set_to_none=True)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory, on whichever device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
 
 
 def largest_batch(batch_size: int, try_out: Callable[[int], None]) -> int:

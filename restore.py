@@ -24,8 +24,7 @@ from checkpoint import Checkpoint
 from config import RunConfig, core_flags
 from data import Series
 from dataset import RunData
-from errors import CheckpointError, UsageError, without_password
-from hardware import is_out_of_memory
+from errors import CheckpointError, UsageError, is_out_of_memory, without_password
 from readers.files import sha256_of
 from scaler import Scaler
 from splits import Split

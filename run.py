@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
-from errors import Interrupted, ResourceError, TsrunError, is_disk_full, report, trouble
+from errors import Interrupted, ResourceError, TsrunError, is_disk_full, is_out_of_memory, report, trouble
 
 # New objects after which Python looks for cycles among them, and how often among older ones. Importing makes a million
 # objects that live to the end: with Python's own 700, half the time of a short run goes into looking through them.
@@ -106,7 +106,7 @@ def _ended(
         if "can't start new thread" in str(error):
             hint = "OMP_NUM_THREADS=1 and --threads 1 take few; ulimit -u and -v show the limits"
             return show(ResourceError("no further thread can be started", hint=hint))
-        if not _out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return show(ResourceError("out of memory", hint=out_of_memory))
 
@@ -169,16 +169,6 @@ class _Printer(io.TextIOWrapper):
 
 def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise Interrupted(signum, "stopped by SIGTERM")
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    if "torch" not in sys.modules:  # then it was not torch that ran out
-        return False
-    from hardware import is_out_of_memory
-
-    return is_out_of_memory(error)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from config import RunConfig
-from errors import UsageError
+from errors import UsageError, refused
 from metrics import clean_json
 
 OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
@@ -102,7 +102,7 @@ class RunDir:
             self._lock = os.open(self.out / f".{self.name}.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
             self._acquire()
         except OSError as error:
-            raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {self.out}") from None
+            raise refused(error, UsageError, "cannot be written", f"--out {self.out}") from None
         try:
             self._prepare()
         except BaseException:

@@ -22,9 +22,9 @@ from torch import nn
 from tqdm import tqdm
 
 from config import RunConfig
-from errors import CheckpointError, DivergedError, Interrupted, ResourceError
+from errors import CheckpointError, DivergedError, Interrupted, ResourceError, is_out_of_memory
 from evaler import predict
-from hardware import Precision, Runner, begin_step, compile_model, is_out_of_memory, largest_batch, untouched
+from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
 from optim import Schedule, make_optimizer
 from windows import Windows, steps
 
@@ -392,6 +392,8 @@ class Trainer:
         try:
             self._take(weights, state)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
             what = f"its state of training does not fit this run: {str(error).partition(chr(10))[0]}"
             raise CheckpointError(what, where="--resume", hint="--overwrite starts again") from None
 

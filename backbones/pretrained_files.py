@@ -37,7 +37,7 @@ from backbones.layers import (
     patch_count,
     standardise,
 )
-from errors import CheckpointError, UsageError, nearest
+from errors import CheckpointError, UsageError, is_out_of_memory, nearest
 
 Built = TypeVar("Built", bound=nn.Module)
 INSTALL = "pip install -r requirements-pretrained.txt"
@@ -94,6 +94,8 @@ def _read_pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that is damaged or tries to run code can fail in any way
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError(f"does not contain plain tensors: {type(error).__name__}", where=str(path)) from error
 
 

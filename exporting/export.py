@@ -14,7 +14,7 @@ import checkpoint
 import cli
 from checkpoint import Checkpoint
 from config import core_flags
-from errors import UsageError
+from errors import UsageError, is_out_of_memory, refused
 from exporting.check import CPU, KNOWN, ExportCheck, Run, X, latencies
 from exporting.formats import FORMS, Y, onnx_tools, quietly
 from metrics import clean_json
@@ -62,6 +62,8 @@ def build(form: str, check: ExportCheck) -> tuple[bytes, Run]:
             run = spec.open(data, check.names)
             run(*check.one)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = next(iter(str(error).strip().splitlines()), "")
         what = f"does not export: {type(error).__name__}: {reason}"
         raise UsageError(what, where=f"--backbone {check.inference.config.backbone} --format {form}") from error
@@ -148,7 +150,7 @@ def _check_place(path: Path, ckpt: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {path}") from None
+        raise refused(error, UsageError, "cannot be written", f"--out {path}") from None
 
 
 def _write(path: Path, data: bytes, card: Mapping[str, Any]) -> None:
@@ -165,7 +167,7 @@ def _write(path: Path, data: bytes, card: Mapping[str, Any]) -> None:
         for place, part in parts.items():
             part.replace(place)
     except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {path}") from None
+        raise refused(error, UsageError, "cannot be written", f"--out {path}") from None
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)

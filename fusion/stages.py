@@ -25,7 +25,7 @@ from checkpoint import REST as REST_FILE
 from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import RunData
-from errors import CheckpointError, UsageError
+from errors import CheckpointError, UsageError, is_out_of_memory
 from evaler import Judge
 from fusion import adapt
 from hardware import device_for
@@ -248,7 +248,9 @@ class RestLearner(Learner):
         model = super()._new_model()
         try:
             model.get_submodule(self.first).load_state_dict(self.encoder.state)
-        except RuntimeError:
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             had, have = (dict(args) or "defaults" for args in (self.encoder.model.args, self.config.model_args))
             hint = "the same --model-args for both stages"
             raise CheckpointError(

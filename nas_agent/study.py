@@ -45,7 +45,8 @@ class Run:
         return self.status == FAILED and self.lost and self.attempt < ATTEMPTS
 
     def stale(self, now: float) -> bool:
-        return self.status == RUNNING and now - self.beat > self.lease
+        """Whether there is no sign of life; one from the future was given before the clock was set back."""
+        return self.status == RUNNING and abs(now - self.beat) > self.lease
 
 
 @dataclass
@@ -152,7 +153,7 @@ class Study:
         """What is left of each budget; None for a budget without a limit."""
         used = {
             "runs": len(self.runs),
-            "seconds": 0.0 if self.started is None else round(now - self.started, 1),
+            "seconds": 0.0 if self.started is None else round(max(now - self.started, 0.0), 1),
             "failures": self.failures,
         }
         bounds = {name: self.settings.get(f"max_{name}") for name in used}

@@ -148,7 +148,7 @@ def _sweep(directory: Path) -> None:
     """Remove what writers left that were killed: half entries of over an hour that no process holds."""
     for path in directory.glob("*.part"):
         with contextlib.suppress(OSError):  # another process may have removed it, or still writes it
-            if time.time() - path.stat().st_mtime > ABANDONED:
+            if abs(time.time() - path.stat().st_mtime) > ABANDONED:  # the clock may have been set back since
                 with path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import DataError
+from errors import DataError, refused
 from readers import reader_of
 from readers.dialect import Dialect
 from readers.paths import merge_notes
@@ -87,7 +87,7 @@ def open_table(path: Path) -> Iterator[OpenTable]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", where=where) from None
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from None
+        raise refused(error, DataError, "cannot be read", where) from None
 
 
 def dialect_of(path: Path, asked: Dialect) -> Dialect:

@@ -7,7 +7,6 @@ addresses name one commit of the authors' repository, so that the files cannot c
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import http.client
 import urllib.error
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from errors import DataError, UsageError, nearest
+from errors import DataError, UsageError, nearest, refused
 from readers.files import sha256_of
 
 _ETT = (
@@ -69,9 +68,7 @@ def _download(url: str, path: Path, sha256: str) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DataError(f"cannot be written: {error.strerror}", where=str(error.filename or path)) from None
+        raise refused(error, DataError, "cannot be written", str(error.filename or path)) from None
 
 
 def _blocks(url: str, path: Path) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from data import Series
+from errors import UsageError, refused, report
 from readers.clock import Clock, fixed_freq
 
 SEASON = 12  # steps
@@ -243,7 +244,7 @@ def _whole(least: int) -> Callable[[str], int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the files and print their names. Returns 0; a bad argument exits with 2, a full or closed disk with 6."""
+    """Write the files and print their names. Returns 0; 2 for a bad argument, 6 for a full disk."""
     parser = _parser()
     args = parser.parse_args(argv)
     if args.name.count("{}") != 1 or "/" in args.name:
@@ -256,8 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         write_wide(values, paths)
     except OSError as error:
-        print(f"error: {error.filename or args.out}: {error.strerror}", file=sys.stderr)
-        return 6
+        return report(refused(error, UsageError, "cannot be written", f"--out {args.out}"))
     shown = str(paths[0]) if len(paths) == 1 else f"{paths[0]} .. {paths[-1].name}"
     size = f"{args.files} file{'s' * (args.files > 1)} of {args.rows} x {args.columns}"
     print(f"wrote {shown}: {size}, demand nonzero in {(values[0] > 0).mean():.1%}")

@@ -6,6 +6,7 @@ Error messages do not show it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import sqlite3
@@ -16,7 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import ADDRESS_FORMS, DataError, UsageError, is_address, without_password
+from errors import (
+    ADDRESS_FORMS,
+    LIMITS,
+    DataError,
+    ResourceError,
+    TsrunError,
+    UsageError,
+    is_address,
+    refused,
+    without_password,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -73,9 +84,9 @@ def store_at(storage: str) -> Store:
         with sqlite3.connect(path) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
     except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=f"--storage {path}") from None
+        raise refused(error, UsageError, "cannot be written", f"--storage {path}") from None
     except sqlite3.Error as error:
-        raise DataError(str(error), where=f"--storage {path}", hint="a SQLite file, or one that is not there") from None
+        raise _of_sqlite(error, f"--storage {path}", "a SQLite file, or one that is not there") from None
     return Store(path, path=Path(path))
 
 
@@ -137,14 +148,20 @@ def _postgres_error() -> type[Exception]:
     return psycopg.Error
 
 
-def _refused(error: BaseException, store: Store) -> DataError:
+def _of_sqlite(error: BaseException, where: str, hint: str = "") -> TsrunError:
+    if "disk is full" in str(error):
+        return ResourceError(LIMITS[errno.ENOSPC][0], where=where)
+    return DataError(str(error), where=where, hint=hint)
+
+
+def _refused(error: BaseException, store: Store) -> TsrunError:
     """The message of the database, unwrapped from Optuna and SQLAlchemy."""
     said: BaseException | None = error
     while said is not None and not isinstance(said, sqlite3.Error) and not hasattr(said, "sqlstate"):
         said = getattr(said, "orig", None) or said.__cause__
     where = f"--storage {store.shown}"
     if said is None or isinstance(said, sqlite3.Error):
-        return DataError(str(said or error), where=where)
-    from sources.postgres import CONNECT_TIMEOUT, refused
+        return _of_sqlite(said or error, where)
+    from sources import postgres
 
-    return refused(said, where, CONNECT_TIMEOUT)  # type: ignore[arg-type]
+    return postgres.refused(said, where, postgres.CONNECT_TIMEOUT)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import ResourceError, TsrunError, UsageError
+from errors import ResourceError, TsrunError, UsageError, is_out_of_memory
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -168,8 +168,6 @@ def _leave_with_parent() -> None:
 
 
 def _failure(error: BaseException) -> Failure:
-    from hardware import is_out_of_memory
-
     if is_out_of_memory(error):
         return Failure("out of memory", ResourceError.exit_code)
     if isinstance(error, TsrunError):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import RunConfig
-from errors import TsrunError, UsageError
+from errors import TsrunError, UsageError, refused
 from rundir import write_csv, write_json
 from studies.queue import FACTS, Queue
 from studies.searcher import place_of, trial_words
@@ -56,7 +56,7 @@ class Results:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"cannot be written: {error.strerror}", where=f"--out {self.out}") from None
+            raise refused(error, UsageError, "cannot be written", f"--out {self.out}") from None
         other = self.summary().get("study", self.study)
         if other != self.study:
             raise UsageError(f"holds the study {other}", where=f"--out {self.out}", hint="another --out for this one")

@@ -100,6 +100,19 @@ def test_a_beat_keeps_a_claim(tmp_path):
     assert reclaim(view).attempt == 2
 
 
+@pytest.mark.fault(
+    "a clock that is set back", "a run lost before is found lost; no budget grows; half cache entries are swept"
+)
+def test_a_clock_that_is_set_back_keeps_no_lost_run_and_adds_nothing_to_a_budget(tmp_path, monkeypatch):
+    view, now = bounded(tmp_path, max_seconds=100), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 86_400)
+    lost = claim(view, lease=60)
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert (reclaim(view).run_id, reclaim(view)) == (lost.run_id, None)  # once: the second process is alive
+    with opened(view) as (_, study):
+        assert study.left(now)["seconds"] == 100
+
+
 def test_a_late_report_counts_until_the_run_is_claimed_again(tmp_path):
     view = view_of(tmp_path)
     made = claim(view, {"model": {"d_model": 8}}, lease=0.05)

@@ -777,19 +777,21 @@ def test_a_full_disk_leaves_no_part_behind(big, tmp_path, monkeypatch):
     "SIGKILL while the cache is written",
     "what it left is not read, and is swept when it is older than an hour and its writer is gone",
 )
+@pytest.mark.fault("a clock that is set back")
 def test_what_a_killed_writer_left_is_swept_once_it_is_old(big, tmp_path):
     """Not what is young, nor what another process still writes."""
     path, _ = big
     (tmp_path / "cache").mkdir()
-    old, young, held = (tmp_path / "cache" / f"{name}.part" for name in ("old", "young", "held"))
-    for part in (old, young, held):
+    old, young, held, future = (tmp_path / "cache" / f"{name}.part" for name in ("old", "young", "held", "future"))
+    for part in (old, young, held, future):
         part.write_bytes(b"half")
+    os.utime(future, (2**33, 2**33))  # before the clock was set back
     for part in (old, held):
         os.utime(part, (0, 0))
     with held.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         read(path)
-        assert not old.exists() and young.exists() and held.exists()
+        assert not old.exists() and not future.exists() and young.exists() and held.exists()
 
 
 def test_small_files_and_off_are_not_cached(big, parses, tmp_path, monkeypatch):

@@ -152,6 +152,28 @@ def test_two_processes_share_twenty_trials_and_one_that_is_killed_loses_none(pla
     )
 
 
+@pytest.mark.fault(
+    "SIGTERM and SIGINT in a search",
+    "exit 143 and 130; the same command goes on with the trials that are left",
+)
+@pytest.mark.slow
+def test_a_signal_ends_a_search_and_the_same_command_goes_on(place):
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)):
+        process = begin(place, "--trials", 3, "--out", "s", run=[*RUN, "--epochs", "1", "--reference", "off"])
+        try:
+            if number:
+                while "trial " not in (line := process.stderr.readline()):
+                    assert line, "it ended before its first trial did"
+                process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+            process.communicate()
+        assert process.returncode == code and "Traceback" not in err, err
+        assert number is None or (err.count("error: ") == 1 and "continues" in err), err
+    assert len([line for line in lines_of(place / "s") if line["state"] == "done"]) == 3
+
+
 TAKE_ALL = """
 import sys
 from studies import queue as studies, stores

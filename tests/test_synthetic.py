@@ -88,7 +88,7 @@ def test_bad_arguments_exit_with_2(capsys, flags, part):
 
 def test_a_disk_that_refuses_is_a_plain_message(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert synthetic.main(["--out", f"{tmp_path}/file/below", "--rows", "2", "--columns", "3"]) == 6
+    assert synthetic.main(["--out", f"{tmp_path}/file/below", "--rows", "2", "--columns", "3"]) == 2
     assert "Not a directory" in capsys.readouterr().err
 
 

@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 
 import viz
 from cli import Parser
-from errors import DataError, UsageError
+from errors import DataError, UsageError, refused
 from run import guarded
 
 METRICS = ("metrics.json", "summary.json")
@@ -371,7 +371,7 @@ def write_report(runs: Sequence[Run], out: Path) -> str:
         viz.save(figure_of(runs), target["png"])
         write_text(target["html"], as_html(runs, rows, target["png"]))
     except OSError as error:
-        raise UsageError(f"cannot write the report: {error}", where=f"--out {out}") from error
+        raise refused(error, UsageError, "cannot be written", f"--out {out}") from None
     print("wrote " + ", ".join(map(str, target.values())), file=sys.stderr)
     return as_text(rows)
 

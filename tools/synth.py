@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/synth.py` finds our modules
 
 from cli import Parser, numeric
-from errors import ResourceError, UsageError
+from errors import UsageError, refused
 from run import guarded
 from sources import pulses, sensors
 
@@ -35,7 +35,7 @@ OF_APPLIANCES = ("samples", "steps")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file and print what is in it. Returns 0, 2 for a bad argument, 6 for a disk that fails."""
+    """Write the file and print what is in it. Returns 0, 2 for a bad argument, 6 for a disk that is full."""
     return guarded(lambda: _write(_parser().parse_args(argv)))
 
 
@@ -49,7 +49,7 @@ def _write(args: argparse.Namespace) -> None:
     try:
         (_sensors if args.kind == "sensors" else _appliances)(args, out)
     except OSError as error:
-        raise ResourceError(f"cannot be written: {error.strerror}", where=f"--out {out}") from None
+        raise refused(error, UsageError, "cannot be written", f"--out {out}") from None
 
 
 def _sensors(args: argparse.Namespace, out: Path) -> None:
