@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import DataError, UsageError
+from errors import DataError, ResourceError, UsageError
 from sources import datasets
 
 CONTENT = b"date,OT\n2016-07-01 00:00:00,30.5\n" * 5000
@@ -108,14 +108,14 @@ def test_a_folder_that_cannot_be_made(address, monkeypatch, tmp_path):
         datasets.fetch("etth1", tmp_path / "data/ett")
 
 
-def test_a_full_disk_is_left_to_be_told_as_one(address, monkeypatch, tmp_path):
+def test_a_full_disk_is_told_as_one(address, monkeypatch, tmp_path):
     publish(monkeypatch, f"{address}/whole")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ResourceError, match="the disk is full"):
         datasets.fetch("etth1", tmp_path)
     assert not list(tmp_path.glob("*"))
 
