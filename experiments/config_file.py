@@ -249,7 +249,9 @@ class _Check:
         before = len(self.problems)
         for key in PARAMS:
             self.params(section, key)
-        fit = len(self.problems) == before
+        fit = len(self.problems) == before and not any(
+            section.value[key].unsound for key in PARAMS if key in section.value
+        )
         named = {key: self.class_name(section, key) for key in CLASSES if key in section.value}
         scheduler = section.value.get("scheduler_class", Node(None, 1))
         if "scheduler_params" in section.value and scheduler.value is None:

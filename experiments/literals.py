@@ -72,6 +72,13 @@ class Node:
         """Whether the value could not be read, which has been reported."""
         return isinstance(self.value, Broken)
 
+    @property
+    def unsound(self) -> bool:
+        """Whether any part of the value is broken."""
+        parts = self.value.values() if isinstance(self.value, dict) else self.value
+        inside = isinstance(self.value, dict | list | tuple) and any(part.unsound for part in parts)
+        return self.broken or inside
+
     def text(self) -> Node:
         """The value where text is wanted: what is written, also in the items of a list."""
         if isinstance(self.value, list):

@@ -75,7 +75,7 @@ def parse(
     except pandas.errors.ParserError as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
     except ValueError:  # a cell that the parser does not accept as a number
-        frame = text.frame(names, [*keys, *columns], dtype=kinds, **options)
+        frame = text.cells_of(names, [*keys, *columns], dtype=kinds, **options)
     odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
     values = np.full((len(columns), len(frame)), np.nan, number)
     for channel, name in enumerate(columns):
@@ -153,7 +153,7 @@ def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iter
 
     for begin in range(0, len(columns), AT_ONCE):
         part = columns[begin : begin + AT_ONCE]
-        frame = text.frame(names, part, dtype=object, na_filter=False)
+        frame = text.cells_of(names, part, dtype=object, na_filter=False)
         for name in part:
             codes, kinds = pandas.factorize(frame[name].to_numpy(object))
             yield name, _Words(kinds, list(map(text.dialect.number, kinds)), codes)

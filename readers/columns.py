@@ -256,7 +256,7 @@ def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> No
 
 def _read_text(text: LongText, names: Sequence[str], name: str) -> np.ndarray:
     """The cells [n] of one column as text."""
-    cells: np.ndarray = text.frame(names, [name], dtype=object, na_filter=False)[name].to_numpy()
+    cells: np.ndarray = text.cells_of(names, [name], dtype=object, na_filter=False)[name].to_numpy()
     return cells
 
 

@@ -78,11 +78,22 @@ class LongText:
             codes = np.frombuffer(marks, np.uint8)
             quotes = codes == ord('"')
             marks = codes[~(quotes | np.logical_xor.accumulate(quotes))].tobytes()
-        if marks == (sep * (width - 1) + b"\n") * (len(marks) // width):
+        if marks == (sep * (width - 1) + b"\n") * (len(marks) // width) and not self._has_stray_quotes():
             return
         for line, cells in self.lines():  # a quote within a cell may have confused the count
             if len(cells) != width:
                 raise width_error(self.path, line, found=len(cells) or 1, expected=width)
+
+    def _has_stray_quotes(self) -> bool:
+        """Whether a quote opens within a cell, where it is a character like others, or is never closed."""
+        if b'"' not in self.text:
+            return False
+        codes = np.frombuffer(self.text, np.uint8)
+        at = np.flatnonzero(codes == ord('"'))
+        opening = at[::2]
+        before = codes[opening[opening > 0] - 1]
+        starts = np.frombuffer(self.dialect.sep.encode() + b' \t\n\r"', np.uint8)
+        return bool(len(at) % 2 or not np.isin(before, starts).all())
 
     def frame(self, names: Sequence[str], wanted: Sequence[str], **options: Any) -> Any:
         """Some columns as pandas' C parser reads them, in the order of the file.
@@ -116,6 +127,13 @@ class LongText:
                 engine="c",
                 **options,
             )
+
+    def cells_of(self, names: Sequence[str], wanted: Sequence[str], **options: Any) -> Any:
+        """As `frame`, of columns that can hold anything: DataError where the table cannot be read at all."""
+        try:
+            return self.frame(names, wanted, **options)
+        except ValueError as error:
+            raise DataError(f"cannot be read as CSV: {error}", where=str(self.path)) from None
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Each line of the table, with the header: the number of its first line in the file, and its cells."""

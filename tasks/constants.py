@@ -14,7 +14,7 @@ from errors import CheckpointError
 
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
 CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "table?"}
-CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?"}
+CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?", "tau_from": "words?", "best": "some?"}
 
 
 def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
@@ -37,10 +37,14 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     if name not in tasks.names():
         raise CheckpointError(f"the file is damaged: there is no task {str(name)[:40]!r}", where=where)
     problems = list(problems_of_settings(tasks.every_flag(name), model.config))
+    constants = tasks.table(name, "FITTED")
     for what, found in (("fitted", model.fitted), ("calibration", model.calibration)):
-        kinds = tasks.table(name, "FITTED") if what == "fitted" else CHOSEN
+        kinds = constants if what == "fitted" else CHOSEN
         problems += _problems_of_table(found, kinds, what, model)
-    if model.calibration and not model.calibration.keys() & {"tau", "margin"}:
+    needed = (
+        "tau" if "base_rate" in constants else "margin"
+    )  # of what is on or off, probabilities; of values, intervals
+    if model.calibration and model.calibration.get(needed) is None:
         problems.append("calibration holds neither thresholds nor margins")
     if problems:
         raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)

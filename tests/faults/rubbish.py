@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import cli
 
+MOST = 100_000  # characters of what is repeated
 # --- by any means ----------------------------------------------------------------------------------------------------
 
 
@@ -37,7 +38,11 @@ def spoiled_text(whole: str) -> st.SearchStrategy[str]:
 def from_words(words: list[str], most: int = 40) -> st.SearchStrategy[str]:
     """Texts made of the words of a language, with anything between, some of them repeated a thousand times."""
     word = st.one_of(st.sampled_from(words), st.sampled_from(words), st.text(max_size=5))
-    many = st.builds(lambda text, count: text * count, st.sampled_from(words), st.sampled_from([60, 1200, 5000]))
+    many = st.builds(
+        lambda text, count: text * min(count, MOST // len(text)),
+        st.sampled_from(words),
+        st.sampled_from([60, 1200, 5000]),
+    )
     few = st.lists(word, max_size=most).map("".join)
     return st.one_of(few, few, few, st.tuples(few, many, few).map("".join))
 
