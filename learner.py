@@ -18,9 +18,7 @@ import checkpoint
 import restore
 import tasks
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
-from backbones.base import KnownAhead, Stretches
-from backbones.fitting import Fitting, thin
-from backbones.histories import HistoryFitting
+from backbones.fitting import thin
 from backbones.model import Forecaster, Model, build_model, check_head
 from backbones.standing import Standing
 from backbones.wide import fits
@@ -33,11 +31,10 @@ from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
 from rundir import OnEpoch, tensorboard_writer
 from scaler import Scaler, far_warning
+from solving.closed import ClosedForm
 from splits import NAMES, Split
 from tasks.base import Task
-from tasks.histories import before
 from tasks.predictions import Predictions
-from tasks.stretches import Pieces, stretches
 from trainer import OfTask, Progress, Trainer, clone_state
 from windows import Index
 
@@ -233,45 +230,21 @@ class Learner:
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
-    def _fitting(self, *, goes_on: bool = False, refit: bool = False) -> Fitting:
-        """The windows of training and validation, to fit a closed form to."""
-        train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
-        loss, seconds = self.config.options.get("loss", ""), self.config.budget or float("inf")
-        return Fitting(train, val, self.config.seed, loss, goes_on, refit, seconds=seconds)
+    def _closed(self) -> ClosedForm:
+        """What fits closed forms to this fold's windows."""
+        return ClosedForm(self.run_data, self.device_data, self.split, self.folder)
 
     def _fit(self) -> dict[str, Any]:
         """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
-        backbone, parts, seed = self.model.backbone, (self.split.train, self.split.val), self.config.seed
-        refit = len(self.split.test) > 0 and self.config.eval_split in ("", "test")
-        laid = partial(self._laid, *(part.pieces() for part in parts))
-        if backbone.answers and self.forecast is None:
-            refit = refit and (self.run_data.per_row or self.config.split_mode == "group")  # rows are exchangeable
-            data = self._fitting(goes_on=self.start is not None and not self.config.reinit, refit=refit)
-            done = restore.finished_members(self.folder, self.run_data, self.model)
-            told = backbone.fit_windows(replace(data, done=done, keep=self._keep))
-            if "held_out" in told:
-                told["held_out"] = told["held_out"][:, :, None]
-        elif backbone.reads_history:
-            past, later = map(self.device_data.histories, parts)
-            index, val_from = self.split.before(self.run_data.index, self.run_data.series.offsets, refit)
-            earlier = before(index, val_from, self.device_data.histories(index), self._laid)
-            told = backbone.fit_histories(HistoryFitting(past, later, laid, seed, refit, earlier))
-            if numbers := told.pop("tried", ()):
-                self.tried = index.part(numbers[0]), numbers[1]
-        else:
-            told = backbone.fit(*laid())
-            if isinstance(self.model, Forecaster):
-                self.forecast = self.device_data.keep_known(self.model.as_fitted())
-        self.held_out = told.pop("held_out", None)
+        goes_on = self.start is not None and not self.config.reinit
+        told = self._closed().fit(self.model, self._keep, goes_on=goes_on)
+        if isinstance(self.model, Forecaster) and not self.model.backbone.reads_history:
+            self.forecast = self.device_data.keep_known(self.model.as_fitted())
+        self.tried, self.held_out = told.pop("tried", None), told.pop("held_out", None)
         return told
 
     def _keep(self, members: Mapping[str, torch.Tensor]) -> None:
         self._save("last", self.model.state_dict(), {"members": dict(members)})
-
-    def _laid(self, train: Pieces, val: Pieces) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
-        """The arguments of `Backbone.fit`."""
-        data, offsets = self.device_data, self.run_data.series.offsets
-        return stretches(data.inputs, data.known, train, val, offsets, self.task.horizon)
 
     def _train(self) -> Progress:
         split, config = self.split, self.config
@@ -279,7 +252,7 @@ class Learner:
         listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
         train, val = self._stand()
         asked = self._asked() if config.patience == tasks.usual(config.task)["patience"] else None
-        self.thin = {} if asked is None else thin(self._fitting().val, asked.kind, self.label_means["train"])
+        self.thin = {} if asked is None else thin(self._closed().windows().val, asked.kind, self.label_means["train"])
         trainer = Trainer(
             self.model,
             self.task.for_training(self.device_data.windows(split.train, train)),
@@ -309,7 +282,7 @@ class Learner:
         if not isinstance(self.model, Model) or self.model.wide is None:
             return None, None
         fresh, device = self.start is None, self.device_data.inputs.device
-        self.standing = Standing(self.model, self._fitting(), self.task.lean(self.names))
+        self.standing = Standing(self.model, self._closed().windows(), self.task.lean(self.names))
         with self.run_data.timed("closed form"):
             train, val = self.standing.under(self._asked() if fresh or self.config.refit_scaler else None, fresh=fresh)
         return train.to(device), val.to(device)

@@ -35,12 +35,12 @@ from metrics import clean_json
 from predictor import Inference
 from rundir import OnEpoch, RunDir, run_name, write_json
 from sources.kinds import BY_STEPS, idle, idle_training
-from splits import Split
 from tasks.base import Task
+from telling.left_out import tell_left_out
+from telling.result import outline, table
 from windows import steps
 
 log = logging.getLogger("tsrun")
-MOST_LISTED = 8  # numbers of a list that a dry run shows
 
 
 def run(config: RunConfig, argv: Sequence[str]) -> None:
@@ -64,9 +64,9 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     if config.json:
         text = json.dumps(clean_json({**content, "directory": str(directory)}), allow_nan=False)
     elif "headline" in content:
-        text = _table(content, directory)
+        text = table(content, directory)
     else:
-        text = _outline(content)
+        text = outline(content)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -147,76 +147,6 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
     return run_data
 
 
-# --- what is left out -------------------------------------------------------------------------------------------------
-
-
-def _tell_left_out(run_data: RunData, split: Split | None = None) -> None:
-    """Warn of rows that are not used at all, not learned from, not scored or not predicted; `left_out` keeps it.
-
-    Rows of another part of a split by rows are not left out. In inference, without `split`, what comes after each row
-    is predicted too.
-    """
-    series, index = run_data.series, run_data.index if split is not None else run_data.judged
-    rows = partial(splits.left_out, names=series.rows, lengths=series.lengths)
-    every = np.ones(series.n_rows, bool)
-    found: dict[str, dict[str, Any]] = {}
-    if run_data.targets is not None:
-        gap = _says("each of their windows holds a missing value")
-        found["used" if split is not None else "scored"] = rows(index, every, need=index.span, gap=gap)
-    if split is not None and split.how["mode"] != "group":
-        used, last = np.isin(np.arange(series.n_rows), index.row), split.test if len(split.test) else split.val
-        gap = _says("none of their windows has its target in that part of the row")
-        found["learned from"] = rows(split.train, used, need=0, gap=gap)
-        found["scored"] = rows(last, used, need=0, gap=gap)
-    before = index.shift is not None and index.shift >= index.length  # else the target is in the window, or the row's
-    if split is None and before and (len(run_data.ahead) or not series.known):
-        found["predicted past their end"] = rows(
-            run_data.ahead, every, need=index.length, gap=partial(_last_gap, run_data)
-        )
-    found["scored in full"] = _made_up(run_data)
-    run_data.left_out.update({f"not {what}": left for what, left in found.items() if left})
-    for what, left in run_data.left_out.items():
-        more = left["rows"] - len(left["names"])
-        listed = ", ".join(left["names"]) + (f" and {more:,} more" if more else "")
-        log.warning(
-            "warning: %d of %d rows %s: %s; %s", left["rows"], series.n_rows, f"are {what}", listed, left["why"]
-        )
-
-
-def _made_up(run_data: RunData) -> dict[str, Any]:
-    """The rows in which `--nan` made up values of the target; {} where it made up none."""
-    targets, series = run_data.targets, run_data.series
-    if targets is None or targets.filled is None or not targets.filled.any():
-        return {}
-    row = np.repeat(np.arange(series.n_rows), series.lengths)
-    counts = np.bincount(row, targets.filled.sum(axis=0), minlength=series.n_rows).astype(int)
-    of, rows = len(targets.names) * series.lengths, np.flatnonzero(counts)
-    few = [f"{series.rows[r]} ({counts[r]:,} of {of[r]:,} values)" for r in rows[: splits.FEW]]
-    policy = run_data.config.nan
-    made = "what stands for missing lines" if policy == "error" else f"what --nan {policy} made up"
-    why = f"{made} may be input and is never scored"
-    return {"rows": len(rows), "names": few, "why": why}
-
-
-def _says(why: str) -> Callable[[int], str]:
-    return lambda _: why
-
-
-def _last_gap(run_data: RunData, row: int) -> str:
-    """Why the end of a row is no context: where its last missing value is."""
-    series, (begin, end) = run_data.series, run_data.series.offsets[row : row + 2]
-    channels = [*run_data.keep, *run_data.covariates]
-    gaps = [np.flatnonzero(np.isnan(series.values[c, begin:end])) for c in channels]
-    last = [int(gap[-1]) if len(gap) else -1 for gap in gaps]
-    if max(last) < 0:
-        return f"{', '.join(series.known)} must be given after their end"
-    at, channel = max(last), series.channels[channels[last.index(max(last))]]
-    when = f"step {at}"
-    if series.time is not None and series.clock is not None:
-        when = series.clock.show(series.time[begin + at : begin + at + 1])[0]
-    return f"of the last {run_data.index.length:,} steps of {series.rows[row]}, {channel} is missing at {when}"
-
-
 # --- inference -------------------------------------------------------------------------------------------------------
 
 
@@ -231,7 +161,7 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     """Predict with a checkpoint. Returns the content of the summary and the directory of the run."""
     _tell_idle(config)
     inference = open_inference(config, argv, device)
-    _tell_left_out(inference.run_data)
+    tell_left_out(inference.run_data)
     name = _name(inference.run_data, inference.task)
     if config.dry_run:
         return {"dry_run": name} | inference.sizes(), Path(config.out) / name
@@ -268,7 +198,7 @@ def learn(
         log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
     data.tell(splits.told(folds[-1], run_data.series.n_rows))
     _fit_size(run_data, task, len(folds[-1].train))
-    _tell_left_out(run_data, folds[-1])
+    tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)
     out = place or config.out
     final = Path(out) / name
@@ -374,72 +304,3 @@ def _join(contents: Sequence[Mapping[str, Any]], task: Task, folder: Path) -> di
     joined = {**contents[-1], "folds": spread, "best_val": None if None in best else float(np.mean(best))}
     write_json(folder / task.summary, joined)
     return joined
-
-
-# --- what is printed -------------------------------------------------------------------------------------------------
-
-
-def _table(content: Mapping[str, Any], directory: Path) -> str:
-    """The result as a small table: the model first, then its references, best first."""
-    monitor, names = content["monitor"]["name"], list(content["headline"])
-    rows = [(content["backbone"], content["headline"])]
-    scored = [(name, r) for name, r in content["references"].items() if r.get(monitor) is not None]
-    rows += sorted(scored, key=lambda row: row[1][monitor], reverse=content["monitor"]["direction"] == "max")
-    lines = [_caption(content)]
-    if "unscored" not in content:
-        wide = {name: max(12, len(name) + 2) for name in names}
-        lines.append(" " * 20 + "".join(f"{name:>{width}}" for name, width in wide.items()))
-        lines += [
-            f"{label:<20}" + "".join(f"{_number(row.get(name)):>{width}}" for name, width in wide.items())
-            for label, row in rows
-        ]
-    parts = (part for part in content.values() if isinstance(part, dict))
-    lines += [part["in_words"] for part in parts if part.get("in_words")]
-    for name, fold in content.get("folds", {}).items():
-        lines.append(f"{name} over {len(fold['values'])} folds: {_number(fold['mean'])} ± {_number(fold['std'])}")
-    lines += _verdict(content)
-    return "\n".join([*lines, str(directory)])
-
-
-def _verdict(content: Mapping[str, Any]) -> list[str]:
-    """A line that says so where a reference beats the model, and what to take."""
-    if "better" not in content:
-        return []
-    reference, take = content["better"]["reference"], content["better"]["take"]
-    name, monitor = content["backbone"], content["monitor"]["name"]
-    mine, best = (_number(value) for value in (content[monitor], content["references"][reference][monitor]))
-    advice = f": --backbone {take}" if take != name else ""
-    advice = advice if take else ": it sees the label, which the model does not"
-    return [f"{reference} is better than {name} here ({monitor} {best} against {mine}){advice}"]
-
-
-def _caption(content: Mapping[str, Any]) -> str:
-    if "unscored" in content:
-        return f"predicted, not scored: {content['unscored']}"
-    positive = content.get("prevalence")
-    rate = f", {100 * positive:.1f} % positive" if positive is not None else ""
-    took = f"{content['parameters']:,} parameters, {content['seconds']:.1f} s"
-    return f"{content['split']}: {content['n']:,} windows{rate} ({content['selection']}; {took})"
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
-
-
-def _outline(content: Mapping[str, Any], indent: str = "") -> str:
-    """Nested numbers as indented lines: what `--dry-run` prints."""
-    lines = []
-    for key, value in content.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{key}", _outline(value, indent + "  ")]
-        else:
-            readable = f"{value / 2**20:,.1f} MiB" if key.endswith("_bytes") else _readable(value)
-            lines.append(f"{indent}{key.removesuffix('_bytes').replace('_', ' '):<22}{readable}")
-    return "\n".join(lines)
-
-
-def _readable(value: Any) -> str:
-    """A number or text as it is; of many numbers their count and range."""
-    if not isinstance(value, list) or len(value) <= MOST_LISTED:
-        return str(value)
-    return f"{len(value):,} of {min(value):.4g} to {max(value):.4g}"

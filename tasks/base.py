@@ -8,7 +8,7 @@ the task (0/1 and probabilities, the label's unit, standardised channels); the K
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,15 @@ from scaler import Scaler
 from sources import reading
 from tasks import given_labels
 from tasks.derived import DerivedFeatures
-from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from tasks.judging import Judging
+from tasks.predictions import Predictions
 from tasks.targets import Targets
-from windows import Index, Windows
+from windows import Windows
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-class Task(ABC):
+class Task(Judging):
     """What a model predicts, and how predictions are evaluated.
 
     A task is built from its options and fitted to the targets of training; a fitted task holds its constants in
@@ -284,10 +285,10 @@ class Task(ABC):
         {name: plain value}; lists have one value for each of the K outputs.
         """
 
-    def on_fitted(self) -> None:  # noqa: B027
+    def on_fitted(self) -> None:
         """Called once the constants are known, to set what depends on them, such as the monitor."""
 
-    def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:  # noqa: B027
+    def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:
         """Refuse splits that nothing can be learned from or chosen on; most tasks accept any.
 
         Parameters
@@ -331,7 +332,7 @@ class Task(ABC):
         come from so many rows or groups of rows; `lean` is that of the model. They are kept beside the thresholds."""
         return {}
 
-    def use(self, calibration: Mapping[str, Any]) -> None:  # noqa: B027
+    def use(self, calibration: Mapping[str, Any]) -> None:
         """Take what was chosen on validation: from here on `units` follows it."""
 
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
@@ -355,94 +356,3 @@ class Task(ABC):
         {"rows": what each row of `inverse_transform`'s result is, "calibration": in the data's units}.
         """
         return {"rows": [{"name": name, "what": self.row_kind} for name in names], "calibration": dict(calibration)}
-
-    # --- evaluation --------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
-        """The few metrics to follow over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
-
-    @abstractmethod
-    def choose_thresholds(
-        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
-    ) -> dict[str, Any]:
-        """Choose on validation: thresholds of probabilities, margins of intervals.
-
-        Parameters
-        ----------
-        val : predictions [n, K, H] with their truth; None for the defaults.
-        names : the K outputs. eval_context : the data that `val` belongs to.
-
-        Returns
-        -------
-        Plain values and tensors by name; lists have one value for each of the K outputs.
-        """
-
-    def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        """What a checkpoint chose for its K outputs `names`, with what this run's flags say otherwise."""
-        return dict(calibration)
-
-    @abstractmethod
-    def evaluate(
-        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
-    ) -> dict[str, Any]:
-        """Every metric of the summary.
-
-        Parameters
-        ----------
-        scored : predictions [n, K, H] whose truth is known.
-        calibration : what `choose_thresholds` returned.
-        eval_context : the data, for times and names.
-
-        Returns
-        -------
-        Plain values by name, "n", the monitor and all of `headline` among them; None where one is undefined.
-        """
-
-    @abstractmethod
-    def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        """The reference predictors that a model is compared with, by name.
-
-        Parameters
-        ----------
-        eval_context : the data that they read.
-        train, val : windows to fit on; None in inference, where those of `fitted_references` are left out.
-
-        Returns
-        -------
-        {name: function from an Index to predictions [n, K, H] in the task's units}.
-        """
-
-    # --- files -------------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def write(
-        self,
-        folder: Path,
-        eval_context: EvalContext,
-        calibration: Mapping[str, Any],
-        scored: Sequence[Predictions],
-        ahead: Predictions | None,
-    ) -> None:
-        """Write the predictions as files.
-
-        Parameters
-        ----------
-        folder : the run's.
-        eval_context : the data, for times and names.
-        calibration : what `choose_thresholds` returned.
-        scored : predictions [n, K, H] of windows whose target is in the data.
-        ahead : predictions of the last context of every row, the target not yet seen; None where there are none.
-        """
-
-    @abstractmethod
-    def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
-        """Write the task's pictures.
-
-        Parameters
-        ----------
-        folder : the run's.
-        eval_context : the data, for times and names.
-        calibration : what `choose_thresholds` returned.
-        shown : predictions [n, K, H] to draw, and the figures of the references.
-        """

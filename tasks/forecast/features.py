@@ -1,12 +1,14 @@
-"""What --features says of a run's channels, and what does not listen to it."""
+"""What --features says of a run's channels, what does not listen to it, and options that contradict each other."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 
+import losses
 from backbones import backbone_class
-from errors import UsageError
+from errors import UsageError, nearest
+from registry import Namespace
 
 log = logging.getLogger("tsrun")
 MIXING = ("ridge_ensemble", "itransformer", "informer")  # the backbones to name that forecast a channel from all
@@ -34,3 +36,19 @@ def tell_unused(backbone: str, others: Sequence[str]) -> None:
         "channels, as the reference ridge does",
         *(backbone, names, " and ".join(f"--backbone {name}" for name in MIXING)),
     )
+
+
+def check_options(options: Namespace) -> None:
+    """UsageError for options that contradict each other."""
+    levels = list(options.quantiles)
+    if levels != sorted(set(levels)):
+        raise UsageError(f"takes rising levels, got {' '.join(map(str, levels))}", where="--quantiles")
+    try:
+        losses.regression_loss(options.loss)
+    except ValueError as error:
+        known = losses.regression_names()
+        hint = "" if options.loss in known else nearest(options.loss, known)
+        raise UsageError(str(error), where=f"--loss {options.loss}", hint=hint) from None
+    both = set(options.known_future) & set(options.target)
+    if both:
+        raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")

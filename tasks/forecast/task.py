@@ -23,18 +23,19 @@ from backbones import ForecastSpec
 from backbones.period import period_of_pieces
 from config import RunConfig, exact
 from data import Series
-from errors import DataError, UsageError, listed, nearest, no_channel
+from errors import DataError, UsageError, listed, no_channel
 from registry import Namespace
 from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.forecast import intervals, lookback
-from tasks.forecast.features import check_target, tell_unused
-from tasks.forecast.levels import Levels, by_series, covers, legend, sizes, with_median
+from tasks.forecast.features import check_options, check_target, tell_unused
+from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import classical, repeat_last, ridge, season_of
-from tasks.forecast.scale import described, scales, sizes_at, standardised
+from tasks.forecast.scale import scales, sizes_at, standardised
+from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
 from windows import Index
@@ -159,7 +160,7 @@ class Forecast(Task):
         asked = tuple(options.quantiles)
         self.levels = Levels(asked, asked)
         self.monitor = "pinball" if options.quantiles else "mse"
-        _check(options)
+        check_options(options)
 
     @property
     def coverage(self) -> float:
@@ -318,12 +319,8 @@ class Forecast(Task):
             "mae": metrics.known_mean(abs(error)),
         }
         if self.levels.asked:
-            found["pinball"] = self._pinball(truth, pred)
+            found["pinball"] = pinball(truth, pred, self.levels)
         return found
-
-    def _pinball(self, truth: np.ndarray, pred: np.ndarray) -> float | None:
-        """The mean over the levels that were asked for."""
-        return metrics.pinball(truth, self.levels.shown(pred, truth.shape[1]), self.levels.asked)
 
     def choose_thresholds(
         self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
@@ -354,34 +351,10 @@ class Forecast(Task):
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
-        truth, pred = scored.judged()
-        outputs, fitted = len(eval_context.names), self.fitted
-        point = self.levels.point(pred, outputs)
-        names, rows = eval_context.names, scored.index.rows()
-        found = metrics.forecast_metrics(truth, point, names, mean=fitted["mean"], std=fitted["std"])
-        scale = self._scales(eval_context)
-        scaled = metrics.scaled_errors(truth, point, rows, scale)
-        found["mase"] = metrics.known_mean(scaled)
-        for k, name in enumerate(names):
-            found["original"]["per_channel"][name]["mase"] = metrics.known_mean(scaled[:, k])
-        found["mase_scale"] = described(eval_context, scale, rows, fitted["period"])
-        if self.levels.asked:
-            found["pinball"] = self._pinball(truth, pred)
         size = self._sizes(eval_context, calibration, scored.index)
-        score = intervals.crps(truth, pred, self.levels, calibration, size)
-        scores = None if score is None else metrics.scaled_errors(score, 0 * score, rows, scale)
-        found["crps"] = None if scores is None else metrics.known_mean(scores)
-        band = self.levels.band(pred, calibration, outputs, size)
-        if band is not None:
-            found["interval"] = metrics.interval_metrics(truth, *band, names, fitted["std"])
-            found["interval"] |= {"nominal": calibration["coverage"], "chosen_on": calibration.get("chosen_on", "val")}
-            found["interval"]["by_series"] = by_series(truth, band, rows, eval_context.series.rows)
-            found["interval"]["in_words"] = covers(found["interval"])
-        unknown = float(np.isnan(truth).mean())
-        if unknown:
-            words = f"{100 * unknown:.3g} % of the values to forecast were made up to fill gaps: they are not scored"
-            found["made_up"] = {"share": unknown, "in_words": words}
-        return found
+        scale, period = self._scales(eval_context), self.fitted["period"]
+        judged = Scored(scored, self.levels, calibration, eval_context, scale, size)
+        return judged.report(self.fitted["mean"], self.fitted["std"], period)
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         seen = eval_context.scaled[list(eval_context.target_channels)]
@@ -432,19 +405,3 @@ class Forecast(Task):
         freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""
         step = f"1 {freq}" if freq[:1].isalpha() else freq
         viz.error_by_step(curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step)
-
-
-def _check(options: Namespace) -> None:
-    """UsageError for options that contradict each other."""
-    levels = list(options.quantiles)
-    if levels != sorted(set(levels)):
-        raise UsageError(f"takes rising levels, got {' '.join(map(str, levels))}", where="--quantiles")
-    try:
-        losses.regression_loss(options.loss)
-    except ValueError as error:
-        known = losses.regression_names()
-        hint = "" if options.loss in known else nearest(options.loss, known)
-        raise UsageError(str(error), where=f"--loss {options.loss}", hint=hint) from None
-    both = set(options.known_future) & set(options.target)
-    if both:
-        raise UsageError(f"{', '.join(sorted(both))} is a target too", where="--known-future")

@@ -1,0 +1,91 @@
+"""Closed forms, trees and rules: fitted to the windows, histories or stretches of a fold in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import restore
+from backbones.base import KnownAhead, Stretches
+from backbones.fitting import Fitting
+from backbones.histories import HistoryFitting
+from backbones.model import Forecaster, Model
+from dataset import DeviceData, RunData
+from splits import Split
+from tasks.histories import before
+from tasks.stretches import Pieces, stretches
+
+Keep = Callable[[Mapping[str, torch.Tensor]], None]
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """The data of one fold, as backbones without epochs want them.
+
+    run_data, device_data, split : of the fold.
+    folder : of the run, where an interrupted one may have left members of a blend.
+    """
+
+    run_data: RunData
+    device_data: DeviceData
+    split: Split
+    folder: Path
+
+    def windows(self, *, goes_on: bool = False, refit: bool = False) -> Fitting:
+        """The windows of training and validation and their targets; the flags are those of `Fitting`."""
+        config = self.run_data.config
+        train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
+        loss, seconds = config.options.get("loss", ""), config.budget or float("inf")
+        return Fitting(train, val, config.seed, loss, goes_on, refit, seconds=seconds)
+
+    def fit(self, model: Model | Forecaster, keep: Keep, *, goes_on: bool) -> dict[str, Any]:
+        """Fit the backbone of a model to windows, to histories or to stretches, as it wants them.
+
+        Parameters
+        ----------
+        model : on the device of the data.
+        keep : saves what members of a blend that are finished said, [n, K] by name.
+        goes_on : it knows something already (finetuning).
+
+        Returns
+        -------
+        What was chosen, for the summary. "held_out" [n, K, H] are outputs for validation by a model that had not seen
+        it; "tried" (windows, outputs there) are backtests, where validation holds fewer windows.
+        """
+        backbone, config, split = model.backbone, self.run_data.config, self.split
+        refit = len(split.test) > 0 and config.eval_split in ("", "test")
+        if backbone.answers and not isinstance(model, Forecaster):
+            refit = refit and (self.run_data.per_row or config.split_mode == "group")  # rows are exchangeable
+            done = restore.finished_members(self.folder, self.run_data, model)
+            told = backbone.fit_windows(replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep))
+            if "held_out" in told:
+                told["held_out"] = told["held_out"][:, :, None]
+            return told
+        if backbone.reads_history:
+            told = backbone.fit_histories(self.histories(refit=refit))
+            if numbers := told.pop("tried", ()):
+                told["tried"] = self._before(refit=refit)[0].part(numbers[0]), numbers[1]
+            return told
+        return backbone.fit(*self.laid())
+
+    def histories(self, *, refit: bool) -> HistoryFitting:
+        """The histories of training and validation, and all that comes before the scored part."""
+        index, val_from = self._before(refit=refit)
+        past, later = map(self.device_data.histories, (self.split.train, self.split.val))
+        earlier = before(index, val_from, self.device_data.histories(index), self._laid)
+        return HistoryFitting(past, later, self.laid, self.run_data.config.seed, refit, earlier)
+
+    def _before(self, *, refit: bool) -> Any:
+        return self.split.before(self.run_data.index, self.run_data.series.offsets, refit)
+
+    def laid(self) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
+        """The stretches of training and validation: the arguments of `Backbone.fit`."""
+        return self._laid(self.split.train.pieces(), self.split.val.pieces())
+
+    def _laid(self, train: Pieces, val: Pieces) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
+        data, offsets = self.device_data, self.run_data.series.offsets
+        return stretches(data.inputs, data.known, train, val, offsets, data.task.horizon)

@@ -1,0 +1,111 @@
+"""The part of a task's contract that judges and writes: what is chosen on validation, metrics, references, files.
+
+`truth` and `pred` are arrays `[n, K, H]` in the units of the task, as in base.py.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
+from windows import Index
+
+
+class Judging(ABC):
+    """How the predictions of a task are evaluated, compared, drawn and written."""
+
+    # --- evaluation --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
+        """The few metrics to follow over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
+
+    @abstractmethod
+    def choose_thresholds(
+        self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
+    ) -> dict[str, Any]:
+        """Choose on validation: thresholds of probabilities, margins of intervals.
+
+        Parameters
+        ----------
+        val : predictions [n, K, H] with their truth; None for the defaults.
+        names : the K outputs. eval_context : the data that `val` belongs to.
+
+        Returns
+        -------
+        Plain values and tensors by name; lists have one value for each of the K outputs.
+        """
+
+    def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        """What a checkpoint chose for its K outputs `names`, with what this run's flags say otherwise."""
+        return dict(calibration)
+
+    @abstractmethod
+    def evaluate(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> dict[str, Any]:
+        """Every metric of the summary.
+
+        Parameters
+        ----------
+        scored : predictions [n, K, H] whose truth is known.
+        calibration : what `choose_thresholds` returned.
+        eval_context : the data, for times and names.
+
+        Returns
+        -------
+        Plain values by name, "n", the monitor and all of `headline` among them; None where one is undefined.
+        """
+
+    @abstractmethod
+    def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
+        """The reference predictors that a model is compared with, by name.
+
+        Parameters
+        ----------
+        eval_context : the data that they read.
+        train, val : windows to fit on; None in inference, where those of `fitted_references` are left out.
+
+        Returns
+        -------
+        {name: function from an Index to predictions [n, K, H] in the task's units}.
+        """
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def write(
+        self,
+        folder: Path,
+        eval_context: EvalContext,
+        calibration: Mapping[str, Any],
+        scored: Sequence[Predictions],
+        ahead: Predictions | None,
+    ) -> None:
+        """Write the predictions as files.
+
+        Parameters
+        ----------
+        folder : the run's.
+        eval_context : the data, for times and names.
+        calibration : what `choose_thresholds` returned.
+        scored : predictions [n, K, H] of windows whose target is in the data.
+        ahead : predictions of the last context of every row, the target not yet seen; None where there are none.
+        """
+
+    @abstractmethod
+    def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
+        """Write the task's pictures.
+
+        Parameters
+        ----------
+        folder : the run's.
+        eval_context : the data, for times and names.
+        calibration : what `choose_thresholds` returned.
+        shown : predictions [n, K, H] to draw, and the figures of the references.
+        """
