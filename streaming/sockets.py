@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from errors import DataError, ResourceError, UsageError
+from settings.addresses import LOOPBACK, is_loopback
+from streaming.tally import report
 
 QUEUE = 100_000  # messages that wait for a slow peer
 LINGER_MS = 2000  # to send what is still queued at the end
 WAKE_MS = 200  # between checks for signals: one just before a wait would else be noticed with the next message only
 HELLO = b"hello."
 SUBSCRIBED = 1  # the first byte of a subscription
+TCP = "tcp://"
 CHUNK = 1 << 16  # bytes of standard input read at once
 
 
@@ -53,7 +56,7 @@ def connected(
 
     Parameters
     ----------
-    source, target : - or tcp://HOST:PORT.
+    source, target : - or tcp://HOST:PORT; without a host this machine alone is listened to.
     pattern : "pull" or "sub".
     ready : the text that answers the handshake of a subscriber.
 
@@ -62,7 +65,7 @@ def connected(
     UsageError : an address that is none, or tcp:// without pyzmq.
     """
     for flag, address in (("--input", source), ("--output", target)):
-        if address != "-" and not address.startswith("tcp://"):
+        if address != "-" and not address.startswith(TCP):
             raise UsageError(f"{address!r} is neither - nor tcp://HOST:PORT", where=flag)
     if source == target == "-":
         yield from_stdin(), to_stdout
@@ -93,11 +96,24 @@ def _socket(context: Any, kind: int, address: str, flag: str) -> Any:
     socket.set_hwm(QUEUE)
     if kind == zmq.SUB:
         socket.subscribe(b"")
+    binds = kind in (zmq.PULL, zmq.XPUB)
     try:
-        (socket.bind if kind in (zmq.PULL, zmq.XPUB) else socket.connect)(address)
+        (socket.bind if binds else socket.connect)(_listening(address, flag) if binds else address)
     except zmq.ZMQError as error:
         raise UsageError(f"no socket there: {error.strerror}", where=f"{flag} {address}") from None
     return socket
+
+
+def _listening(address: str, flag: str) -> str:
+    """Where to bind: without a host, or with *, for this machine alone. Any other host is told of, once."""
+    host, _, port = address.removeprefix(TCP).rpartition(":")
+    if host in ("", "*"):
+        address = f"{TCP}{LOOPBACK}:{port}"
+        if host:
+            report(f"{flag} {TCP}*:{port} listens to this machine alone; {TCP}0.0.0.0:{port} to whoever reaches it")
+    elif not is_loopback(host):
+        report(f"warning: {flag} {address}: whoever reaches it takes part, a stream has no authentication")
+    return address
 
 
 def _received(socket: Any) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ from data import Series
 from errors import CheckpointError, UsageError
 from scaler import Scaler
 from sources.synthetic import appliance_series
+from streaming import sockets
 from tools import stream
 from tools.stream import Sample, Streamer
 
@@ -249,6 +250,25 @@ def test_addresses_and_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="needs pyzmq") as caught, stream.connected("tcp://*:5555", "-", "pull"):
         pass
     assert "requirements-stream.txt" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("given", "bound", "told"),
+    [
+        ("tcp://:5555", "tcp://127.0.0.1:5555", ""),
+        ("tcp://*:5555", "tcp://127.0.0.1:5555", "tcp://0.0.0.0:5555 to whoever reaches it"),
+        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555", ""),
+        ("tcp://[::1]:5555", "tcp://[::1]:5555", ""),
+        ("tcp://0.0.0.0:5555", "tcp://0.0.0.0:5555", "warning: --input tcp://0.0.0.0:5555: whoever reaches it"),
+        ("tcp://eth0:5555", "tcp://eth0:5555", "warning: --input tcp://eth0:5555: whoever reaches it"),
+    ],
+)
+def test_a_stream_listens_to_this_machine_unless_told_otherwise(
+    given: str, bound: str, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert sockets._listening(given, "--input") == bound
+    said = capfd.readouterr().err
+    assert told in said and bool(told) == bool(said)
 
 
 @pytest.fixture(scope="module")

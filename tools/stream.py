@@ -1,7 +1,7 @@
 """Answers of a model to a stream: to the samples of a meter, or to the messages of several sensors.
 
     meter | python tools/stream.py --ckpt artifacts/RUN
-    python tools/stream.py --ckpt artifacts/RUN --step 30s --input tcp://*:5555 --output tcp://sink:5556
+    python tools/stream.py --ckpt artifacts/RUN --step 30s --input tcp://:5555 --output tcp://sink:5556
 
 A meter (a run of task nilm): a sample is a line, `watts`, or `time,watts`, or {"time": ..., "mains": ...}. The answer
 is a line, too: {"time" (as given, else the number of the sample), "mains", "devices": {name: {"p", "on", "watts"}}}.
@@ -149,7 +149,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--ckpt", required=True, metavar="DIR", help="run of task nilm with a recurrent backbone, or run on --npz"
     )
-    parser.add_argument("--input", default="-", metavar="PLACE", help="- (standard input) or tcp://HOST:PORT")
+    parser.add_argument(
+        "--input",
+        default="-",
+        metavar="PLACE",
+        help="- (standard input) or tcp://HOST:PORT; tcp://:PORT is of this machine alone",
+    )
     parser.add_argument("--output", default="-", metavar="PLACE", help="- (standard output) or tcp://HOST:PORT")
     parser.add_argument(
         "--pattern",
