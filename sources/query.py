@@ -71,9 +71,9 @@ def _query(file: Path) -> str:
 
 def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
     """The answer as CSV with a header, and the server."""
-    import psycopg
-
     with connect(config.db, timeout=config.db_timeout) as connection:
+        import psycopg  # an extra: without it `connect` has said what to install
+
         statement = _HEAD + query + _TAIL
         try:
             with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
