@@ -156,7 +156,7 @@ def _check_place(path: Path, ckpt: Path) -> None:
 def _write(path: Path, data: bytes, card: Mapping[str, Any]) -> None:
     """Write the model and its card, both complete or neither."""
     text = json.dumps(clean_json(dict(card)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    wanted = {_card_of(path): text.encode(), path: data}
+    wanted = {_card_of(path): text.encode("utf-8", "backslashreplace"), path: data}
     parts = {place: place.with_name(f".{place.name}.{os.getpid()}.part") for place in wanted}
     try:
         for place, part in parts.items():

@@ -64,7 +64,7 @@ def write_durably(path: Path, data: bytes) -> None:
 def as_json(content: Mapping[str, Any]) -> bytes:
     """Plain JSON, two spaces; null where a number is undefined, never NaN."""
     text = json.dumps(clean_json(dict(content)), indent=2, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode()
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def read_json(path: Path) -> Any:

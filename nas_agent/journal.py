@@ -94,7 +94,8 @@ class Journal:
         self._append([event])
 
     def _append(self, events: Sequence[Event]) -> None:
-        data = b"".join(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n" for event in events)
+        lines = (json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n" for event in events)
+        data = "".join(lines).encode("utf-8", "backslashreplace")  # half a character is in no file
         if not data:
             return
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

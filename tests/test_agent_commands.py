@@ -435,7 +435,7 @@ RUN = """
 )
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a child that dies with its parent is Linux's")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_runner_leaves_no_process_and_its_run_is_taken_up(study, number):
     made = claimed(study)
     process = script(RUN, made.run_id, cwd=study)
@@ -443,8 +443,9 @@ def test_a_stopped_runner_leaves_no_process_and_its_run_is_taken_up(study, numbe
     os.kill(process.pid, number)
     out, _ = process.communicate(timeout=30)
     wait_for(lambda: not alive(child))
-    if number == signal.SIGTERM:
-        assert process.returncode == 143 and json.loads(out)["error"]["what"] == "stopped by SIGTERM"
+    stopped = {signal.SIGTERM: (143, "stopped by SIGTERM"), signal.SIGINT: (130, "stopped by Ctrl-C")}
+    if number in stopped:
+        assert (process.returncode, json.loads(out)["error"]["what"]) == stopped[number]
     else:
         assert process.returncode == -9 and out == ""
         time.sleep(0.6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,16 +89,24 @@ def test_no_home_and_no_terminal(box):
 TOOLS = ("deddiag_db", "export", "federate", "report", "stream", "synth")
 
 
+ENTRIES = ["run.py", "search.py", "nas_agent", *(f"tools/{name}.py" for name in TOOLS)]
+
+
 @pytest.mark.fault("SIGTERM and SIGINT while a command imports", "exit 143 and 130, and not a word of Python's")
-@pytest.mark.parametrize("entry", ["run.py", "search.py", "nas_agent", *(f"tools/{name}.py" for name in TOOLS)])
-def test_ctrl_c_while_a_command_imports_is_130(entry, tmp_path):
-    """It comes when the first module of ours is asked for; before its first lines it is Python alone that starts."""
+@pytest.mark.parametrize(
+    ("entry", "number"), [*((entry, signal.SIGINT) for entry in ENTRIES), ("run.py", signal.SIGTERM)]
+)
+def test_a_signal_while_a_command_imports_is_130_or_143(entry, number, tmp_path):
+    """It comes when the first module of ours is asked for; before its first lines it is Python alone that starts.
+
+    SIGTERM ends the process as it ends any; a shell calls that 143.
+    """
     code = f"""
 import os, runpy, signal, sys
 class Hook:
     def find_spec(self, name, *rest):
         if name in ("errors", "nas_agent.claims"):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), {int(number)})
 sys.meta_path.insert(0, Hook())
 sys.path.insert(0, {str(ROOT)!r})
 sys.argv = ["-m"]
@@ -105,7 +114,7 @@ entry = {entry!r}
 runpy.run_path(os.path.join({str(ROOT)!r}, entry), run_name="__main__") if "." in entry else __import__(entry)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (130, "")
+    assert (done.returncode, done.stderr) == (130 if number == signal.SIGINT else -number, "")
 
 
 @pytest.mark.fault("an output that vanishes", "exit 3 with what the system says")
@@ -116,3 +125,34 @@ def test_a_folder_that_vanishes_is_told(box):
     script += "pipeline._learn_fold = lose\nsys.exit(run.main(sys.argv[1:]))"
     done = forkserver.run("-c", script, *RUN.split(), cwd=box, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 3 and "Traceback" not in done.stderr, done.stderr
+
+
+SHARE = """
+import hashlib, sys
+import cli, data
+from readers import cache
+cache.LEAST_BYTES = cache.RACY_NS = 0
+parsed = []
+store = cache.store
+cache.store = lambda *given: parsed.append(1) or store(*given)
+series = data.read(cli.parse(["--mode=train", "--task=regress", "--csv=a.csv", "--context-len=2"]))
+print(hashlib.sha256(series.values).hexdigest(), len(parsed), *series.notes)
+"""
+
+
+@pytest.mark.fault(
+    "a cache that several jobs share",
+    "each reads the same numbers, whoever wrote them; one entry is left, and it is whole",
+)
+def test_eight_jobs_at_once_on_one_cache(box):
+    settings = os.environ | {"PYTHONPATH": str(ROOT), "TSRUN_CACHE": "cache", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", SHARE]
+    pipe = subprocess.PIPE
+    jobs = [forkserver.Popen(words, cwd=box, env=settings, stdout=pipe, stderr=pipe, text=True) for _ in range(8)]
+    said = [job.communicate(timeout=120) for job in jobs]
+    assert [job.returncode for job in jobs] == [0] * 8, said
+    numbers, wrote = ({out.split()[k] for out, _ in said} for k in range(2))
+    assert len(numbers) == 1 and "1" in wrote and "no cache" not in str(said)
+    assert [path.suffix for path in (box / "cache").iterdir()] == [".table"]
+    again = forkserver.run("-c", SHARE, cwd=box, env=settings)
+    assert again.stdout.split()[:2] == [*numbers, "0"], again.stderr  # from the cache
