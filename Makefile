@@ -9,15 +9,15 @@ RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 
 .PHONY: demo lint fast check test fuzz clean
 
-.venv/run: requirements.txt
+.venv/run: requirements.txt requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -r requirements.txt
+	$(BIN)/pip install -q -r requirements.txt -c requirements.lock
 	touch $@
 
 .venv/dev: .venv/run requirements-dev.txt requirements-pretrained.txt requirements-chronos.txt requirements-tensorboard.txt \
 		requirements-postgres.txt requirements-stream.txt requirements-search.txt requirements-agent.txt \
 		requirements-export.txt requirements-federate.txt requirements-parquet.txt requirements-xlsx.txt
-	$(BIN)/pip install -q -r requirements-dev.txt
+	$(BIN)/pip install -q -r requirements-dev.txt -c requirements.lock
 	-$(BIN)/pip install -q --no-deps $(PEER)
 	touch $@
 
@@ -43,4 +43,4 @@ fuzz: .venv/dev
 	FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests/faults/test_fuzz.py tests/faults/test_kills.py
 
 clean:
-	rm -rf .venv data/demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build *.egg-info data/demo .pytest_cache .mypy_cache .ruff_cache

@@ -21,7 +21,7 @@ import torch
 import backbones
 from backbones import ModelSpec
 from backbones.specs import fits
-from config import Flag, check_all, table_flags
+from config import VERSION, Flag, check_all, table_flags
 from errors import CheckpointError, is_out_of_memory, refused
 from scaler import Scaler
 
@@ -67,7 +67,7 @@ class Checkpoint:
     beside : {flag: sha256 of each file} of the other files that training read, such as labels; None in older files.
     training : optimizer, schedule, random states and position, to resume from; None in the best checkpoint.
     adapted : what became of each feature of a modality that was adapted, None where none was.
-    schema : version of the file's layout.
+    schema : version of the file's layout; the version of the toolkit stands beside it, in `tsrun`.
     """
 
     config: dict[str, Any]
@@ -237,7 +237,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     Parameters
     ----------
     path : the file.
-    content : plain values and tensors by name; the schema's version is added.
+    content : plain values and tensors by name; the versions of the schema and of the toolkit are added.
 
     Raises
     ------
@@ -247,7 +247,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     with part.open("w+b") as file:  # never whole in memory, where it would be a copy of the weights
         writer = _Writer(file)
         try:
-            torch.save({"schema": SCHEMA, **content}, cast("BinaryIO", writer))
+            torch.save({"schema": SCHEMA, "tsrun": VERSION, **content}, cast("BinaryIO", writer))
         except RuntimeError as error:
             raise writer.error or error from None
         file.seek(-2, os.SEEK_END)

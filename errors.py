@@ -36,6 +36,18 @@ ADDRESS_FORMS = (
     "of the first, @ : / ? % are written %40 %3A %2F %3F %25"
 )
 
+COMMANDS = {  # `tsrun WORD`, and the script of a checkout that it is
+    "search": "search.py",
+    "report": "tools/report.py",
+    "export": "tools/export.py",
+    "stream": "tools/stream.py",
+    "federate": "tools/federate.py",
+    "synth": "tools/synth.py",
+    "deddiag": "tools/deddiag_db.py",
+    "agent": "-m nas_agent",
+    "demo-data": "-m sources.synthetic",
+}
+
 
 class TsrunError(Exception):
     """An error with a message: `what` happened, `where` (flag, file:row:column, shape), a `hint`."""
@@ -53,8 +65,18 @@ class TsrunError(Exception):
 
 def report(error: TsrunError) -> int:
     """Print an error on stderr, as every command does, and return its exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {as_typed(str(error))}", file=sys.stderr)
     return error.exit_code
+
+
+def as_typed(text: str) -> str:
+    """`text` with its commands as they are typed here: `tsrun ...` in place of `python run.py ...` where that is how
+    this process was started."""
+    started = sys.argv[0].replace("\\", "/").removesuffix(".exe")
+    if not f"/{started}".endswith(("/tsrun", "/tsrun/__main__.py")):
+        return text
+    words = {script: f"tsrun {word}" for word, script in COMMANDS.items()} | {"run.py": "tsrun"}
+    return re.sub(rf"\bpython ({'|'.join(map(re.escape, words))})(?![\w.])", lambda found: words[found[1]], text)
 
 
 class UsageError(TsrunError):

@@ -17,8 +17,9 @@ import torch
 
 import splits
 from backbones.model import ByHistory
+from config import VERSION
 from dataset import DeviceData, RunData
-from errors import without_password
+from errors import as_typed, without_password
 from hardware import Precision, Runner, begin_step, device_name
 from rundir import write_config, write_csv, write_json
 from splits import Split
@@ -327,8 +328,9 @@ class Judge:
         write_config(self.folder / "config.yaml", self.run_data.config)
         series = self.run_data.series
         content = {
-            "command": "python run.py " + shlex.join(map(without_password, argv)),
+            "command": as_typed("python run.py " + shlex.join(map(without_password, argv))),
             "versions": {
+                "tsrun": VERSION,
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "numpy": np.__version__,

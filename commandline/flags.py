@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import backbones
 import tasks
 from config import GROUPS, VERSION, Flag, convert, core_flags
-from errors import UsageError
+from errors import UsageError, as_typed
 
 PROG = "python run.py"
 DESCRIPTION = "Learn from time series: CSV files in; a directory with the model, its scores and its plots out."
@@ -20,6 +20,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"{self.prog} --help lists the flags")
+
+    def format_help(self) -> str:
+        return as_typed(super().format_help())
 
 
 def numeric(kind: type, within: str) -> Callable[[str], Any]:

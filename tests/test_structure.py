@@ -33,7 +33,7 @@ FLOORS = [
     {"studies", "federation", "streaming", "exporting"},
     {"run"},
     {"search", "tools", "nas_agent", "examples"},
-    {"benchmarks"},
+    {"benchmarks", "tsrun"},
 ]
 BESIDE = {("data", "readers")}  # by the door, readers/__init__.py, which imports nothing above the registry
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
