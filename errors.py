@@ -17,9 +17,9 @@ _ADDRESS = re.compile(
     r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^\s:@/?]*)(?::[^\s@/?]*)?@)?"
     rf"(?P<host>{_HOST}(?:,{_HOST})*)(?P<path>(?:/[^\s@?]*)?)(?P<args>(?:\?\w+=[^\s@&]*(?:&\w+=[^\s@&]*)*)?)"
 )
-# Any other address: the part before @ ends at the last one; secrets among its arguments.
+# Any other address, also as a path spells it (s3:/): the part before @ ends at the last one; secrets in its arguments.
 _USER = r"(?P<user>[^\s:@/?#'\"]*)"
-_OTHER = re.compile(rf"(?P<scheme>(?!postgres(?:ql)?:)\b[A-Za-z][\w+.-]*://){_USER}:(?!\d*(?:[/?#]|$))[^\s'\"]*@")
+_OTHER = re.compile(rf"(?P<scheme>(?!postgres(?:ql)?:)\b[A-Za-z][\w+.-]*:/+){_USER}:(?!\d*(?:[/?#]|$))[^\s'\"]*@")
 _SECRET = r"password|passwd|pwd|secret|token|signature|credential|key|sig"
 _TOKENS = re.compile(rf"(?P<name>[?&][\w.-]*(?:{_SECRET})[\w.-]*=)[^&\s'\"#]+", re.IGNORECASE)
 _ADDRESSES = re.compile(r"postgres(?:ql)?:/+[^\s'\"]*")
@@ -216,7 +216,7 @@ def is_address(text: str) -> bool:
 def without_password(text: str) -> str:
     """`text` without the passwords of the addresses in it; a malformed one of a database is hidden altogether."""
     shown, at = [], 0
-    if "://" in text:  # of any other kind
+    if ":/" in text:  # of any other kind
         text = _TOKENS.sub(r"\g<name>...", _OTHER.sub(r"\g<scheme>\g<user>@", text))
     while found := _ADDRESSES.search(text, at):
         end = found.end()

@@ -57,6 +57,8 @@ def test_the_nearest_known_word_is_suggested(word, suggestion):
         ("https://ann:ge@heim/x@host:8080/a?b=1", "https://ann@host:8080/a?b=1"),
         ("s3://key:geheim@bucket/x", "s3://key@bucket/x"),
         ("https://host:8080/x?token=geheim&b=1", "https://host:8080/x?token=...&b=1"),
+        ("mqtt:/host/x?api_key=geheim", "mqtt:/host/x?api_key=..."),
+        ("s3:/key:geheim@bucket/x", "s3:/key@bucket/x"),
         ("https://host/x?X-Amz-Signature=geheim", "https://host/x?X-Amz-Signature=..."),
     ],
 )

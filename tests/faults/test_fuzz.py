@@ -12,10 +12,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from . import checkpoints, rubbish, targets
+from . import checkpoints, rubbish, strangers, targets
 
 CASES = int(os.environ.get("FUZZ", "0"))  # 0: a few, the same each time
-SLOW = {"whole_runs": 50, "checkpoint_types": 20, "agents": 10}  # by how much a try costs more than one of the others
+SLOW = {"whole_runs": 50, "checkpoint_types": 20, "agents": 10, "agents_calls": 5}  # times a usual try
 LIES: list[tuple[tuple[Any, ...], Any]] = [
     (("config",), None),
     (("config", "model_args"), ["x=1"]),
@@ -66,6 +66,7 @@ FOUND: list[tuple[str, Any]] = [
     ("python_config", "a = " + "9" * 5000),
     ("python_config", rubbish.EXPERIMENT.replace('"lr": ', '"lr":A')),
     ("long_csv", b'time,load\n2"024-01-01 00:00,a,1\n2024-01-01 01:00,a,2\n'),
+    ("passwords", ("--groups", f"mqtt://host:99999/x?api_key={strangers.SECRET}")),
     ("yaml_config", "seed: " + "9" * 5000),
     ("yaml_config", "seed: !!int ''\n"),
     ("whole_runs", ("classify", [("--seed", "4294967296")])),
