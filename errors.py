@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -77,6 +78,19 @@ def as_typed(text: str) -> str:
         return text
     words = {script: f"tsrun {word}" for word, script in COMMANDS.items()} | {"run.py": "tsrun"}
     return re.sub(rf"\bpython ({'|'.join(map(re.escape, words))})(?![\w.])", lambda found: words[found[1]], text)
+
+
+def report_json(error: TsrunError) -> int:
+    """The same, and on stdout one JSON object with the parts of the message: what a program that asked for JSON reads.
+
+    Parameters
+    ----------
+    error : its message goes to stderr all the same.
+    """
+    parts = {"what": error.what, "where": error.where, "hint": error.hint, "message": str(error)}
+    plain: dict[str, object] = {"kind": type(error).__name__, "exit_code": error.exit_code}
+    print(json.dumps({"error": plain | {name: without_password(text) for name, text in parts.items()}}), flush=True)
+    return report(error)
 
 
 class UsageError(TsrunError):

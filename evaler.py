@@ -234,6 +234,7 @@ class Judge:
             "selection": case.selection,
             "monitor": {"name": task.monitor, "direction": task.direction},
             "headline": {name: None if scored is None else scores[name] for name in task.headline},
+            "shown": task.shown(self.eval_context.names, self.calibration.get("coverage")),
             **(scores if scored is not None else {"unscored": "no label is known for these windows"}),
             "calibration": {key: v for key, v in self.calibration.items() if not isinstance(v, torch.Tensor)},
             "references": dict(references),
@@ -271,6 +272,13 @@ class Judge:
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""
         self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
+
+    def first_values(self, scored: Predictions | None, ahead: Predictions | None) -> list[str]:
+        """The first predictions [n, K, H] as lines of text; the parameters are as in `draw`."""
+        part = ahead or scored
+        if part is None:
+            return []
+        return self.task.first_values(self.eval_context, self.calibration, part, ahead=part is ahead)
 
     def draw_members(self, solution: Mapping[str, Any]) -> None:
         """Draw the weights of a blend, of which `solution` has members and errors, or losses."""

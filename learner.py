@@ -394,12 +394,17 @@ class Learner:
         more |= {"validation": judge.evaluate(val)} if name != "val" else {}
         content = judge.summary(scored, references, **more)
         with self.run_data.timed("artifacts"):
-            judge.write([scored], None)
+            judge.write([scored], self._ahead(judge))
             judge.write_history(progress.history)
             if self.config.plots:
                 judge.draw(scored, None, references, self.index_of)
                 judge.draw_members(self.solution)
         return judge, content
+
+    def _ahead(self, judge: Judge) -> Predictions | None:
+        """How the rows of a task that continues them go on after their end; None for other tasks."""
+        ahead = self.run_data.ahead
+        return judge.evaluator.score(ahead, label_known=False) if self.task.autoregressive and len(ahead) else None
 
     def _compare(self, val: Predictions, scored: Predictions) -> dict[str, Any]:
         """The reference predictors' metrics on the scored windows."""

@@ -36,6 +36,7 @@ from predictor import Inference
 from rundir import OnEpoch, RunDir, run_name, write_json
 from sources.kinds import BY_STEPS, idle, idle_training
 from tasks.base import Task
+from telling import read
 from telling.left_out import tell_left_out
 from telling.result import outline, table
 from windows import steps
@@ -64,7 +65,9 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     if config.json:
         text = json.dumps(clean_json({**content, "directory": str(directory)}), allow_nan=False)
     elif "headline" in content:
-        text = table(content, directory)
+        task = tasks.class_of(config.task)
+        opens = ("index.html", task.summary, *task.opens)
+        text = table(content, directory, opens)
     else:
         text = outline(content)
     sys.stdout.write(text + "\n")
@@ -161,6 +164,7 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
     """Predict with a checkpoint. Returns the content of the summary and the directory of the run."""
     _tell_idle(config)
     inference = open_inference(config, argv, device)
+    data.tell([read.to_predict(inference.run_data, inference.split, len(inference.index))])
     tell_left_out(inference.run_data)
     name = _name(inference.run_data, inference.task)
     if config.dry_run:
@@ -196,7 +200,7 @@ def learn(
     folds = dataset.make_splits(run_data)
     if config.split_mode == "rolling" and len(folds) == 1:
         log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
-    data.tell(splits.told(folds[-1], run_data.series.n_rows))
+    data.tell([read.of_split(run_data, folds[-1]), *splits.told(folds[-1], run_data.series.n_rows)])
     _fit_size(run_data, task, len(folds[-1].train))
     tell_left_out(run_data, folds[-1])
     name = _name(run_data, task)

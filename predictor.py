@@ -144,6 +144,7 @@ class Inference:
             judge.write([] if past is None else [past], ahead)
             if self.config.plots:
                 judge.draw(past, ahead, references, self.index_of)
+            content["first"] = judge.first_values(past, ahead)
         self._describe(judge, argv, precision, precision.warnings() + [warning] * bool(warning) + far)
         return content
 

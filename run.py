@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
-from errors import Interrupted, ResourceError, TsrunError, is_disk_full, is_out_of_memory, report, trouble
+from errors import Interrupted, ResourceError, TsrunError, is_disk_full, is_out_of_memory, report, report_json, trouble
 
 # New objects after which Python looks for cycles among them, and how often among older ones. Importing makes a million
 # objects that live to the end: with Python's own 700, half the time of a short run goes into looking through them.
@@ -32,10 +32,14 @@ SMALLER = "fewer channels or rows, a larger --stride, a smaller --batch-size"
 def main(argv: Sequence[str]) -> int:
     """Run one command line; the exit code (0 done, 2 usage, 3 data, 4 checkpoint, 5 diverged, 6 resource, 130/143)."""
 
+    as_json = [word for word in argv if word in ("--json", "--no-json")][-1:] == ["--json"]
+
     def body() -> None:
+        nonlocal as_json
         import cli
 
         config = cli.parse(argv)
+        as_json = config.json
         import tasks
         from sources.early import look
 
@@ -49,7 +53,10 @@ def main(argv: Sequence[str]) -> int:
                 error.filename = f"--out {config.out}"
             raise
 
-    return guarded(body, out_of_memory=SMALLER)
+    def show(error: TsrunError) -> int:
+        return report_json(error) if as_json else report(error)
+
+    return guarded(body, show=show, out_of_memory=SMALLER)
 
 
 def guarded(

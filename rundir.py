@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import logging
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ from config import RunConfig
 from errors import UsageError, refused
 from metrics import clean_json
 
+log = logging.getLogger("tsrun")
 OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
 DATE = "{date}"
@@ -191,7 +193,9 @@ class RunDir:
             if self._overwrite or self._is_empty():
                 shutil.rmtree(self.final)
             else:
-                self.final.rename(self._free(self.final))
+                kept = self._free(self.final)
+                self.final.rename(kept)
+                log.info("the earlier run of this name is now %s", kept)
         self.path.rename(self.final)
 
     def _is_empty(self) -> bool:

@@ -28,7 +28,7 @@ from typing import Any
 import cli
 import tasks
 from config import VERSION, RunConfig, core_flags
-from errors import Interrupted, UsageError
+from errors import Interrupted, UsageError, report, report_json
 from run import SMALLER, guarded
 from settings.flags import seconds
 from studies.spaces import Space, space_of
@@ -83,7 +83,8 @@ def main(argv: Sequence[str]) -> int:
         text = f"{content['sentence']}\n{content['directory']}"
         print(json.dumps(content, allow_nan=False) if options.json else text)
 
-    return guarded(body, interrupted=CONTINUES, out_of_memory=SMALLER)
+    show = report_json if "--json" in argv else report
+    return guarded(body, show=show, interrupted=CONTINUES, out_of_memory=SMALLER)
 
 
 def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:

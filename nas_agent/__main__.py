@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import Parser, numeric
-from errors import TsrunError, UsageError, report
+from errors import UsageError, report, report_json
 from metrics import clean_json
 from nas_agent import commands
 from nas_agent.claims import LEASE
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             _emit(_answer(args), args.json)
 
-    return guarded(body, show=lambda error: _refused(error, "--json" in argv))
+    return guarded(body, show=report_json if "--json" in argv else report)
 
 
 def _emit(content: dict[str, Any], as_json: bool) -> None:
@@ -55,14 +55,6 @@ def _emit(content: dict[str, Any], as_json: bool) -> None:
         import yaml
 
         print(yaml.safe_dump(clean_json(content), sort_keys=False, allow_unicode=True), end="", flush=True)
-
-
-def _refused(error: TsrunError, as_json: bool) -> int:
-    """Print an error, in JSON too where that was asked for; its exit code."""
-    if as_json:
-        text = {"what": error.what, "where": error.where, "hint": error.hint, "message": str(error)}
-        _emit({"error": {"kind": type(error).__name__, "exit_code": error.exit_code, **text}}, True)
-    return report(error)
 
 
 def _parser() -> argparse.ArgumentParser:

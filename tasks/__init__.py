@@ -42,6 +42,11 @@ def usual(name: str) -> dict[str, Any]:
     return defaults | table(name, "DEFAULTS")
 
 
+def class_of(name: str) -> type[Task]:
+    """The class of a task; imports its file (and with it torch)."""
+    return _registry.load(name)
+
+
 def build(name: str, options: Mapping[str, Any]) -> Task:
     """The task `name` with its options; imports its file (and with it torch)."""
     task: Task = _registry.load(name)(Namespace(options))

@@ -57,7 +57,6 @@ class Task(Judging):
     monitor: str  # the metric of `val_metrics` that early stopping and the best checkpoint watch
     direction: str  # "max" or "min"
     summary: str  # the file that holds the metrics
-    headline: tuple[str, ...]  # the metrics of the summary that come first in tables
     fits_size: bool = False  # batch size and epochs suit the number of windows, where they are not given
     row_kind: str = "value"  # what a row of a prediction is
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows

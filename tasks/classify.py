@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tasks import calibrated, given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
 from tasks.label_task import LabelTask, per_output
+from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, PlotInputs, Predictions
 from tasks.references import Reference, logistic
 from tasks.targets import Targets
@@ -330,6 +332,14 @@ class Classify(LabelTask):
             super().write(folder, eval_context, calibration, scored, ahead)
             return
         multiclass.write_classes(folder / "preds.csv", eval_context, [*scored, *([] if ahead is None else [ahead])])
+
+    def first_values(
+        self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
+    ) -> list[str]:
+        if not self.exclusive:
+            return super().first_values(eval_context, calibration, part, ahead=ahead)
+        first = islice(multiclass.lines(eval_context, part), MOST_SHOWN)
+        return aligned([multiclass.header(eval_context), *first], "the first of preds.csv:")
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is None or shown.scored.truth is None:

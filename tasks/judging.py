@@ -19,6 +19,32 @@ from windows import Index
 class Judging(ABC):
     """How the predictions of a task are evaluated, compared, drawn and written."""
 
+    headline: tuple[str, ...]  # the metrics of the summary that come first in tables
+    opens: tuple[str, ...]  # the files of a run to look at first
+
+    def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
+        """The printed table: {header, with the unit where there is one: where `evaluate` has the value, with dots}.
+
+        Parameters
+        ----------
+        names : the K outputs.
+        coverage : of the intervals that the run has; None without any.
+        """
+        return {name: name for name in self.headline}
+
+    def first_values(
+        self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
+    ) -> list[str]:
+        """A few lines of what was predicted, for whoever typed the command.
+
+        Parameters
+        ----------
+        eval_context, calibration : as in `write`.
+        part : predictions [n, K, H].
+        ahead : whether they are those past the end of every row.
+        """
+        return []
+
     # --- evaluation --------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from rundir import write_csv
 from scaler import Scaler
 from tasks.base import Task
+from tasks.lines import MOST_SHOWN, aligned, date_column, dates
 from tasks.predictions import EvalContext, Predictions, Predictor
 from tasks.references import Reference, gradient_boosting, interval_trees
 from tasks.targets import Targets
@@ -27,6 +29,7 @@ class LabelTask(Task):
     """A task with H = 1."""
 
     fits_size = True
+    opens = ("preds.csv", "scatter.png", "pr_curve.png", "confusion.png", "residuals.png")
     columns: tuple[str, ...]  # of preds.csv, after row and time
     see_label: tuple[str, ...] = ("persistence",)
     learners: Mapping[str, str] = MappingProxyType(
@@ -92,8 +95,9 @@ class LabelTask(Task):
         ahead: Predictions | None,
     ) -> None:
         """preds.csv: a line a window and output. `time` is the target's step within its row, counted from 0 (for
-        whole-row targets: the context's last step); y_true is empty where the label is not known."""
-        label = ["label"] if len(eval_context.names) > 1 else []
+        whole-row targets: the context's last step), `date` when that is, where the data have dates; y_true is empty
+        where the label is not known."""
+        label = [*date_column(eval_context), *(["label"] if len(eval_context.names) > 1 else [])]
         parts = [*scored, *([ahead] if ahead is not None else [])]
         lines = (line for part in parts for line in self._lines(eval_context, calibration, part))
         write_csv(folder / "preds.csv", ["row", "time", *label, *self.columns], lines)
@@ -105,12 +109,23 @@ class LabelTask(Task):
         row = part.index.rows()
         end = part.index.starts() + part.index.length - 1 if eval_context.per_row else part.index.targets()
         time = end - eval_context.series.offsets[row]
+        date = dates(eval_context, row, time)
         truth = np.full_like(part.pred, np.nan) if part.truth is None else part.truth
         for k, name in enumerate(eval_context.names):
             chosen = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
             label = [name] if len(eval_context.names) > 1 else []
-            for r, t, marks in zip(row, time, self.table(truth[:, k, 0], part.pred[:, k, 0], chosen), strict=True):
-                yield eval_context.series.rows[r], t, *label, *marks
+            marks = self.table(truth[:, k, 0], part.pred[:, k, 0], chosen)
+            for r, t, when, cells in zip(row, time, date, marks, strict=True):
+                yield eval_context.series.rows[r], t, *when, *label, *cells
+
+    def first_values(
+        self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
+    ) -> list[str]:
+        """The lines of preds.csv for what comes after the last rows, or else the first ones."""
+        label = ["label"] if len(eval_context.names) > 1 else []
+        header = ["row", "time", *date_column(eval_context), *label, *self.columns]
+        lines = islice(self._lines(eval_context, calibration, part), MOST_SHOWN)
+        return aligned([header, *lines], "after the last step:" if ahead else "the first of preds.csv:")
 
 
 def per_output(names: Sequence[str], reports: Sequence[dict[str, Any]], averaged: Sequence[str]) -> dict[str, Any]:

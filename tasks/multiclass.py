@@ -14,6 +14,7 @@ import numpy as np
 import metrics
 from errors import DataError
 from rundir import shortest, write_csv
+from tasks.lines import date_column, dates
 from tasks.predictions import EvalContext, Predictions
 
 HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece", "balanced_accuracy")
@@ -53,18 +54,24 @@ def accuracy(truth: np.ndarray, pred: np.ndarray, tau: Sequence[float], exclusiv
 
 def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predictions]) -> None:
     """preds.csv: a line a window, with the true class (empty where it is not known), the likeliest, and all K."""
-    names = np.asarray(eval_context.names)
+    write_csv(path, header(eval_context), (line for part in parts for line in lines(eval_context, part)))
 
-    def lines() -> Iterator[Sequence[Any]]:
-        for part in parts:
-            row = part.index.rows()
-            time = part.index.starts() + part.index.length - 1 - eval_context.series.offsets[row]
-            predicted = names[part.pred[:, :, 0].argmax(axis=1)]
-            true = [""] * len(row)
-            if part.truth is not None:
-                known = np.isfinite(part.truth[:, :, 0]).all(axis=1)
-                true = np.where(known, names[np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1)], "").tolist()
-            for r, t, y, guess, p in zip(row, time, true, predicted, part.pred[:, :, 0], strict=True):
-                yield eval_context.series.rows[r], t, y, guess, *map(shortest, p)
 
-    write_csv(path, ["row", "time", "y_true", "y_pred", *(f"p {name}" for name in eval_context.names)], lines())
+def header(eval_context: EvalContext) -> list[str]:
+    """The columns of `lines`."""
+    probabilities = (f"p {name}" for name in eval_context.names)
+    return ["row", "time", *date_column(eval_context), "y_true", "y_pred", *probabilities]
+
+
+def lines(eval_context: EvalContext, part: Predictions) -> Iterator[Sequence[Any]]:
+    """The lines of preds.csv for n windows [n, K, 1]."""
+    names, row = np.asarray(eval_context.names), part.index.rows()
+    time = part.index.starts() + part.index.length - 1 - eval_context.series.offsets[row]
+    predicted = names[part.pred[:, :, 0].argmax(axis=1)]
+    true = [""] * len(row)
+    if part.truth is not None:
+        known = np.isfinite(part.truth[:, :, 0]).all(axis=1)
+        true = np.where(known, names[np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1)], "").tolist()
+    cells = zip(row, time, dates(eval_context, row, time), true, predicted, part.pred[:, :, 0], strict=True)
+    for r, t, when, y, guess, p in cells:
+        yield eval_context.series.rows[r], t, *when, y, guess, *map(shortest, p)

@@ -23,6 +23,7 @@ from tasks.base import Loss
 from tasks.label_task import LabelTask, per_output
 from tasks.predictions import EvalContext, PlotInputs, Predictions
 from tasks.targets import rescaled
+from tasks.units_of_names import unit_of_all
 
 FITTED = {"mean": "K", "std": "K", "median": "K"}
 FLAGS = {
@@ -61,6 +62,10 @@ class Regress(LabelTask):
 
     def name_part(self) -> list[str]:
         return []
+
+    def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
+        unit = unit_of_all(names)
+        return {f"{name} [{unit}]" if unit and name != "r2" else name: name for name in self.headline}
 
     def demo(self, seed: int) -> Series:
         return room_series(rows=120, columns=240, seed=seed)

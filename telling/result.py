@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 MOST_LISTED = 8  # numbers of a list that a dry run shows
 
 
-def table(content: Mapping[str, Any], directory: Path) -> str:
-    """The result as a small table: the model first, then its references, best first."""
-    monitor, names = content["monitor"]["name"], list(content["headline"])
-    rows = [(content["backbone"], content["headline"])]
+def table(content: Mapping[str, Any], directory: Path, opens: Sequence[str]) -> str:
+    """The result as a small table: the model first, then its references, best first; then where the files are.
+
+    Parameters
+    ----------
+    content : of the summary.
+    directory : the run's; the last line.
+    opens : names of files to look at first, of which those that are there are told.
+    """
+    monitor, shown = content["monitor"]["name"], content.get("shown") or {name: name for name in content["headline"]}
+    rows: list[tuple[str, Mapping[str, Any]]] = [(content["backbone"], content)]
     scored = [(name, r) for name, r in content["references"].items() if r.get(monitor) is not None]
     rows += sorted(scored, key=lambda row: row[1][monitor], reverse=content["monitor"]["direction"] == "max")
     lines = [_caption(content)]
     if "unscored" not in content:
-        wide = {name: max(12, len(name) + 2) for name in names}
-        lines.append(" " * 20 + "".join(f"{name:>{width}}" for name, width in wide.items()))
+        wide = {title: max(12, len(title) + 2) for title in shown}
+        lines.append(" " * 20 + "".join(f"{title:>{width}}" for title, width in wide.items()))
         lines += [
-            f"{label:<20}" + "".join(f"{_number(row.get(name)):>{width}}" for name, width in wide.items())
+            f"{label:<20}" + "".join(f"{_cell(row, shown[title]):>{width}}" for title, width in wide.items())
             for label, row in rows
         ]
     parts = (part for part in content.values() if isinstance(part, dict))
     lines += [part["in_words"] for part in parts if part.get("in_words")]
     for name, fold in content.get("folds", {}).items():
         lines.append(f"{name} over {len(fold['values'])} folds: {_number(fold['mean'])} ± {_number(fold['std'])}")
-    lines += _verdict(content)
+    lines += [*_verdict(content), *content.get("first", [])]
+    files = [name for name in opens if (directory / name).is_file()]
+    lines += [f"to look at, in the folder below: {', '.join(files)}"] * bool(files)
     return "\n".join([*lines, str(directory)])
+
+
+def _cell(row: Mapping[str, Any], path: str) -> str:
+    """The value at a dotted path, such as original.mae; nothing where a reference has no such thing."""
+    value: Any = row
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return ""
+        value = value[name]
+    return _number(value)
 
 
 def _verdict(content: Mapping[str, Any]) -> list[str]:

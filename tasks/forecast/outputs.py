@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from config import exact
 from data import Series
 from rundir import digits, write_csv
 from tasks.forecast.levels import Levels
+from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, Predictions
 from windows import Index
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tasks.forecast.viz import Panel
 
 SHOWN_WINDOWS = 4
+MOST_CHANNELS = 3  # of which the next steps are printed
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,23 @@ class ForecastOutputs:
 
     def write_ahead(self, path: Path, calibration: Mapping[str, Any], ahead: Predictions) -> None:
         """Write forecast.csv: the steps after the end of each row, in the units of the channels; `row` if several."""
+        write_csv(path, self._header(calibration), self._lines(calibration, ahead))
+
+    def first_lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> list[str]:
+        """The next steps as text: the first few of the first channels of the first row."""
+        horizon, outputs = ahead.index.horizon, min(len(self.eval_context.names), MOST_CHANNELS)
+        each = max(MOST_SHOWN // outputs, 2)
+        lines = enumerate(islice(self._lines(calibration, ahead), outputs * horizon))
+        shown = [line for at, line in lines if at % horizon < each]
+        count = len(ahead.pred) * len(self.eval_context.names) * horizon
+        return aligned([self._header(calibration), *shown], f"the next steps ({len(shown)} of {count:,} lines):")
+
+    def _header(self, calibration: Mapping[str, Any]) -> list[str]:
         series = self.eval_context.series
         row = ["row"] if series.n_rows > 1 else []
         step = "date" if series.clock is not None else "step"
         ends = ["low", "high"] if "margin" in calibration else []
-        header = [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.asked), *ends]
-        write_csv(path, header, self._lines(calibration, ahead))
+        return [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.asked), *ends]
 
     def _lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> Iterator[Sequence[Any]]:
         series, names, levels = self.eval_context.series, self.eval_context.names, self.levels

@@ -38,6 +38,7 @@ from tasks.forecast.scale import scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
+from tasks.units_of_names import unit_of_all
 from windows import Index
 
 FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "nested?"}
@@ -150,6 +151,7 @@ class Forecast(Task):
     direction = "min"
     summary = "summary.json"
     headline = ("mse", "mae", "mase", "crps")
+    opens = ("forecast.csv", "preds.npz", "forecast.png", "error_by_step.png")
     fitted_references = ("ridge",)
     slow_references = ("theta", "ets")
 
@@ -364,6 +366,19 @@ class Forecast(Task):
         if train is not None and val is not None:
             predictors["ridge"] = ridge(eval_context, train, val, self.horizon)
         return predictors
+
+    def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
+        unit = unit_of_all(names)
+        units = {"mse": "mse [std²]", "mae": "mae [std]"}
+        own = {f"mae [{unit or 'as read'}]": "original.mae"}
+        covered = {} if coverage is None else {f"in {100 * coverage:.3g} %": "interval.coverage"}
+        return {units.get(name, name): name for name in self.headline} | own | covered
+
+    def first_values(
+        self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
+    ) -> list[str]:
+        """The next steps."""
+        return self._outputs(eval_context, calibration).first_lines(calibration, part) if ahead else []
 
     # --- files -------------------------------------------------------------------------------------------------------
 

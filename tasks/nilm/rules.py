@@ -7,6 +7,7 @@ from typing import Any
 
 from errors import UsageError, nearest
 from sources.appliances import rule
+from tasks.nilm.states import steps_of
 
 ALL = ""  # the device of a value that is given without one
 
@@ -34,6 +35,11 @@ class Rules:
         chosen = {"on_w": usual.on_w, "min_on": usual.min_on, "min_off": usual.min_off}
         on_w, min_on, min_off = (own.get(name, own.get(ALL, chosen[flag])) for flag, own in self.given.items())
         return on_w, min_on, min_off
+
+    def steps(self, names: Sequence[str], seconds: float) -> list[tuple[int, int]]:
+        """The shortest run and break of each device, in steps of so many seconds."""
+        rules = [self.of(name, names)[1:] for name in names]
+        return [(steps_of(on, seconds), steps_of(off, seconds)) for on, off in rules]
 
     def plain(self, name: str, names: Sequence[str]) -> dict[str, float]:
         """The same, by the names of the flags."""

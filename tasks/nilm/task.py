@@ -22,11 +22,13 @@ from registry import Namespace
 from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
+from tasks.nilm import timeline
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
 from tasks.nilm.loss import loss_of, weight_of
 from tasks.nilm.reading import read_houses, without
 from tasks.nilm.rules import Rules
-from tasks.nilm.states import UNKNOWN, on_states, steps_of
+from tasks.nilm.sample import write_sample
+from tasks.nilm.states import UNKNOWN, on_states
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
 from tasks.nilm.taus import Taus, sources_of, tell
 from tasks.nilm.timeline import Timeline, by_mains, judged_stride, kpis, write_devices, write_scales, write_timeline
@@ -234,6 +236,7 @@ class Nilm(Task):
     derived = FEATURES[1:]
     summary = "summary.json"
     headline = ("macro_f1", "mae")
+    opens = ("timeline.csv", "per_device_metrics.csv", "timelines.png", "energy.png")
     fitted_references = ("mains_threshold",)
 
     def __init__(self, options: Namespace) -> None:
@@ -273,13 +276,7 @@ class Nilm(Task):
         return appliance_series(days=10, seed=seed, step_seconds=30)
 
     def sample(self, folder: Path) -> list[str]:
-        """A meter that reads 20 W and a television that is on half of the time; 200 steps of 8 s."""
-        power = np.round(50 * (np.random.default_rng(5).random(200) < 0.5), 1)
-        times = np.datetime64("2024-01-01") + 8 * np.arange(200).astype("timedelta64[s]")
-        lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
-        (folder / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
-        flags = "--csv meter.csv --time-col time --device-cols tv --window 9 --stride 3 --val-ratio .3 --test-ratio 0"
-        return flags.split()
+        return write_sample(folder)
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series, self.borrowed = read_houses(self.options, config, columns)
@@ -396,9 +393,7 @@ class Nilm(Task):
 
     def _states(self, line: Timeline, calibration: Mapping[str, Any], eval_context: EvalContext) -> np.ndarray:
         """The predicted states [K, n], after the duration rules that the truth follows."""
-        seconds = seconds_of(eval_context.series)
-        rules = [self.rules.of(name, eval_context.names)[1:] for name in eval_context.names]
-        least = [(steps_of(on, seconds), steps_of(off, seconds)) for on, off in rules]
+        least = self.rules.steps(eval_context.names, seconds_of(eval_context.series))
         return line.states(calibration["tau"], least)
 
     def evaluate(
@@ -410,13 +405,8 @@ class Nilm(Task):
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         """Nothing on, everything on, and the mains at the threshold with the best F1 of a device in training."""
-        count, mean = len(eval_context.names), np.asarray(self.fitted["on_mean"], np.float32)
-
-        def always(on: float) -> Predictor:
-            row = np.concatenate([np.full(count, on, np.float32), on * mean])
-            return lambda index: np.tile(row[None, :, None], (len(index), 1, index.length))
-
-        predictors = {"all_zero": always(0.0), "all_on": always(1.0)}
+        mean = np.asarray(self.fitted["on_mean"], np.float32)
+        predictors = {"all_zero": timeline.always(0.0, mean), "all_on": timeline.always(1.0, mean)}
         if train is not None and eval_context.targets is not None:
             predictors["mains_threshold"] = by_mains(eval_context, train, mean)
         return predictors
@@ -439,6 +429,16 @@ class Nilm(Task):
             write_timeline(folder / "timeline.csv", eval_context, line, on)
             if line.on is not None:
                 write_devices(folder, self._kpis(line, on, calibration, eval_context))
+
+    def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
+        return {"macro_f1": "macro_f1", "mae [W]": "mae"}
+
+    def first_values(
+        self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
+    ) -> list[str]:
+        """kWh and minutes of every device, over all that was covered."""
+        line = Timeline.of(part)
+        return timeline.used(line, self._states(line, calibration, eval_context), eval_context)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is None:

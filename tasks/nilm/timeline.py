@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from rundir import shortest, write_csv, write_json
+from tasks.lines import aligned
 from tasks.nilm.features import MAINS, seconds_of
-from tasks.nilm.metrics import f1_curve, nilm_kpis
+from tasks.nilm.metrics import JOULES, f1_curve, nilm_kpis
 from tasks.nilm.states import filter_runs, stitch
 from tasks.nilm.targets import DeviceTargets
 from tasks.predictions import EvalContext, Predictions, Predictor
@@ -89,6 +90,18 @@ def kpis(line: Timeline, on: np.ndarray, tau: Sequence[float], eval_context: Eva
     )
 
 
+def used(line: Timeline, on: np.ndarray, eval_context: EvalContext) -> list[str]:
+    """Lines with the kWh and minutes that each device is said to have used, where `on` [K, n] is true."""
+    series, seconds = eval_context.series, seconds_of(eval_context.series)
+    assert series.clock is not None and series.time is not None
+    first, last = series.clock.show(series.time[line.at[[0, -1]]])
+    kwh = (line.watts * on).sum(axis=1, dtype=np.float64) * seconds / JOULES
+    minutes = on.sum(axis=1) * seconds / 60
+    lines = [(name, f"{k:.3f}", f"{m:.1f}") for name, k, m in zip(eval_context.names, kwh, minutes, strict=True)]
+    hours = len(line.at) * seconds / 3600
+    return aligned([("device", "kWh", "minutes on"), *lines], f"{first} to {last}, {hours:.1f} h:")
+
+
 def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray) -> None:
     """timeline.csv: time, mains, per device probability, state and watts (and truth where it is known).
 
@@ -137,6 +150,12 @@ def write_devices(folder: Path, found: Mapping[str, Any]) -> None:
     keys = [key for key, value in next(iter(devices.values())).items() if not isinstance(value, dict)]
     lines = ([name, *("" if row[key] is None else row[key] for key in keys)] for name, row in devices.items())
     write_csv(folder / "per_device_metrics.csv", ["device", *keys], lines)
+
+
+def always(on: float, mean: np.ndarray) -> Predictor:
+    """The same for every step: states of `on`, and so much of the mean [K] watts."""
+    row = np.concatenate([np.full(len(mean), on, np.float32), on * mean])
+    return lambda index: np.tile(row[None, :, None], (len(index), 1, index.length))
 
 
 def by_mains(eval_context: EvalContext, train: Index, mean: np.ndarray) -> Predictor:

@@ -1,0 +1,64 @@
+"""Lines of predictions: when each is, and the first few of them as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.predictions import EvalContext
+
+MOST_SHOWN = 6  # lines of a file that are printed
+
+
+def date_column(eval_context: EvalContext) -> list[str]:
+    """The header of `dates`: none where the data have no dates."""
+    return [] if eval_context.series.clock is None else ["date"]
+
+
+def dates(eval_context: EvalContext, row: np.ndarray, step: np.ndarray) -> list[tuple[str, ...]]:
+    """When n predictions are: (date,) of each, on the clock of its row; () where the data have no dates.
+
+    Parameters
+    ----------
+    eval_context : the data.
+    row, step : int64 [n], the row of each and the step in it from 0, which may be after its end.
+    """
+    series = eval_context.series
+    if series.clock is None:
+        return [()] * len(row)
+    found = np.empty(len(row), object)
+    for one in np.unique(row):
+        at = np.flatnonzero(row == one)
+        beyond = max(int(step[at].max()) + 1 - int(series.lengths[one]), 0)
+        times = series.times(int(one), beyond)
+        assert times is not None
+        found[at] = series.clock.show(times[step[at]])
+    return [(date,) for date in found]
+
+
+def aligned(lines: Iterable[Sequence[Any]], title: str) -> list[str]:
+    """A title, and cells in columns under it: text to the left, numbers to the right."""
+    table = [[_short(cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    left = [not any(_is_number(line[c]) for line in table[1:]) for c in range(len(widths))]
+    made = (
+        "  ".join(c.ljust(w) if to_left else c.rjust(w) for c, w, to_left in zip(line, widths, left, strict=True))
+        for line in table
+    )
+    return [title, *("  " + line.rstrip() for line in made)]
+
+
+def _short(cell: Any) -> str:
+    """A cell with at most five digits of a number that is no count."""
+    text = str(cell)
+    return f"{float(text):.5g}" if _is_number(text) and not text.lstrip("-").isdigit() else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""The unit that a channel's name ends with: `load [MW]`, `load (MW)`, `load_mw`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_BRACKETS = re.compile(r".*\S\s*(?:\[([^\[\]]{1,12})\]|\(([^()]{1,12})\))\s*")
+_LAST = re.compile(r".+[_ .]([A-Za-z%°]+)")
+_KNOWN = (
+    "W", "kW", "MW", "GW", "Wh", "kWh", "MWh", "GWh", "V", "A", "Hz", "degC", "C", "K", "F", "mm", "cm", "m", "km",
+    "m3", "l", "kg", "g", "t", "Pa", "hPa", "bar", "ppm", "EUR", "USD", "pct", "s", "ms", "min", "h",
+)  # fmt: skip
+_FROM_TWO = {name.lower(): name for name in _KNOWN if len(name) > 1}  # a single letter may be anything
+
+
+def unit_of(name: str) -> str:
+    """The unit in a channel's name; "" where it has none.
+
+    Parameters
+    ----------
+    name : of the channel, as the file has it.
+    """
+    if found := _BRACKETS.fullmatch(name):
+        return (found[1] or found[2]).strip()
+    found = _LAST.fullmatch(name)
+    return _FROM_TWO.get(found[1].lower(), "") if found else ""
+
+
+def unit_of_all(names: Sequence[str]) -> str:
+    """The unit that all of the channels have; "" where each has its own, or the names do not say one.
+
+    Parameters
+    ----------
+    names : of the channels.
+    """
+    units = {unit_of(name) for name in names}
+    return units.pop() if len(units) == 1 else ""
