@@ -163,6 +163,8 @@ def trouble(error: OSError) -> TsrunError | None:
         return ResourceError(what, where=where, hint=hint)
     if where:
         return DataError(f"cannot be used: {error.strerror or error}", where=where)
+    if error.errno == errno.ENOENT:  # of a file that nobody named
+        return DataError("the working folder is gone", hint="cd into one that is there")
     return None
 
 

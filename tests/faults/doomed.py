@@ -2,7 +2,8 @@
 
 The signal comes from the process itself, at the CALL-th function call (of Python's or of C's) that it makes while it is
 at PLACE: no waiting, and the same moment each time. With PLACE `nowhere` it goes to its end, and writes to the file
-SIGNAL how many calls it makes at each place; without a PLACE it goes to its end as it is.
+SIGNAL how many calls it makes at each place; without a PLACE it goes to its end as it is. A SIGNAL that is none is a
+folder that vanishes then.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -37,8 +39,8 @@ BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQV
 class Watch:
     """Counts the calls at each place, and sends the signal."""
 
-    def __init__(self, place: str, call: int, number: int) -> None:
-        self.place, self.call, self.number = place, call, number
+    def __init__(self, place: str, call: int, name: str) -> None:
+        self.place, self.call, self.name = place, call, name
         self.calls = dict.fromkeys(PLACES, 0)
         self.inside = dict.fromkeys(PLACES, 0)
         self.at: dict[Any, str] = {}
@@ -62,7 +64,13 @@ class Watch:
                 self.calls[place] += depth > 0
             if self.inside.get(self.place) and self.calls[self.place] == self.call:
                 sys.setprofile(None)
-                os.kill(os.getpid(), self.number)
+                self.act()
+
+    def act(self) -> None:
+        if self.name in signal.Signals.__members__:
+            os.kill(os.getpid(), signal.Signals[self.name])
+        else:
+            shutil.rmtree(Path(self.name).absolute())
 
 
 def quick() -> None:
@@ -84,7 +92,7 @@ def main(place: str, call: str, number: str, entry: str, *words: str) -> int:
     command = importlib.import_module(entry)
     if not place:
         return int(command.main(list(words)))
-    watch = Watch(place, int(call), signal.Signals[number] if place != "nowhere" else 0)
+    watch = Watch(place, int(call), number)
     sys.setprofile(watch)
     code = int(command.main(list(words)))
     sys.setprofile(None)

@@ -163,3 +163,20 @@ def test_a_process_killed_at_any_moment_goes_on_to_the_same_run(place, whole, tm
 )
 def test_a_signal_at_any_moment_is_one_message_and_the_run_goes_on(place, number, whole, tmp_path):
     hit(tmp_path, place, number, whole)
+
+
+@pytest.mark.fault("an output that vanishes")
+@pytest.mark.parametrize("place", ["checkpoint", "plots", *["train", "judge", "artifacts"] * LARGE])
+def test_an_output_that_vanishes_at_any_moment_is_told(place, whole, tmp_path):
+    for k, call in enumerate(moments(place, "vanishes", whole[1])):
+        (tmp_path / str(k)).mkdir()
+        done = doomed(lay(tmp_path / str(k)), place, call, "artifacts")
+        assert done.returncode in (0, 3) and "Traceback" not in done.stderr, (call, done.stderr)
+        assert done.returncode == 0 or "error: artifacts/.run.partial" in done.stderr, (call, done.stderr)
+
+
+@pytest.mark.fault("a working folder that vanishes", "exit 3 with what to do")
+def test_a_working_folder_that_vanishes_is_told(whole, tmp_path):
+    (tmp_path / "gone").mkdir()
+    done = doomed(lay(tmp_path / "gone"), "cache", whole[1]["cache"] // 2, ".")
+    assert done.returncode == 3 and "error: the working folder is gone\n  hint: cd into" in done.stderr, done.stderr
