@@ -19,6 +19,7 @@ from commandline.flags import all_flags as all_flags
 from commandline.flags import defaults as defaults
 from commandline.flags import make_parser as make_parser
 from commandline.flags import numeric as numeric
+from commandline.taken import taken
 from commandline.together import check_kind, check_model_args, check_name, check_stage_args, check_together
 from config import Flag, RunConfig, check_all, convert, core_flags, refuse, typed
 from errors import UsageError, nearest
@@ -50,8 +51,9 @@ def parse(argv: Sequence[str]) -> RunConfig:
         task, owners = raw.get("task"), table[name]
         if "" not in owners and task in tasks.names() and task not in owners:
             problems.append(f"--{name.replace('_', '-')} belongs to --task {' or '.join(owners)}")
-    notes = () if file is None else tuple(file.notes)
-    return replace(_assemble(raw, problems), config_file=path, notes=notes)
+    more, notes = taken(raw)
+    told = (*(() if file is None else file.notes), *notes)
+    return replace(_assemble(raw | more, problems), config_file=path, notes=told)
 
 
 def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:

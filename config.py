@@ -104,13 +104,16 @@ class RunConfig:
     )
     header: str = _flag("auto", "Data", "whether the first line is a header", choices=("auto", "yes", "no"))
     index: str = _flag("auto", "Data", "whether the first column is a row id", choices=("auto", "yes", "no"))
-    sep: str = _flag(",", "Data", "field separator")
-    decimal: str = _flag(".", "Data", "decimal mark", choices=(".", ","))
+    sep: str = _flag("auto", "Data", "field separator; auto takes the only one that fits the lines of a file")
+    decimal: str = _flag("auto", "Data", "decimal mark", choices=("auto", ".", ","))
     thousands: str = _flag(
         "", "Data", "mark between groups of three digits, as in 1,234", choices=(",", ".", "'", "space", "none")
     )
     date_order: str = _flag(
         "", "Data", "order of day, month and year in dates such as 01/02/2024", choices=("dmy", "mdy", "ymd")
+    )
+    strict: bool = _flag(
+        False, "Data", "refuse what is otherwise taken and told: separator, decimal mark, time column, order of dates"
     )
     na: tuple[str, ...] = _flag(
         (), "Data", "further marks of missing values: -9999, n.a. (always: empty cells, NA, nan, null)", metavar="MARK"

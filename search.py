@@ -52,6 +52,7 @@ NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
 
 # Flags that came after studies were named. At their default they are left out: a study of before them has not changed.
 LATER = (
+    "strict",
     "columns",
     "na",
     "thousands",
@@ -68,7 +69,7 @@ LATER = (
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.
-THEN = {"bin_rule": {"auto": "nonzero"}}
+THEN = {"bin_rule": {"auto": "nonzero"}, "sep": {"auto": ","}, "decimal": {"auto": "."}}
 
 
 def main(argv: Sequence[str]) -> int:

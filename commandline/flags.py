@@ -112,9 +112,11 @@ def _default_of(flag: Flag) -> str:
 def defaults(flag: Flag) -> dict[str, str]:
     """{task: a flag's default as it would be typed}: "" is that of every task, beside the tasks that have another."""
     own = "" if flag.kind in (bool, dict) else _typed(flag.default)
-    shown = {"": repr(own) if flag.name == "sep" else own} if own else {}
+    shown = {"": own} if own else {}
     tables = {task: tasks.table(task, "DEFAULTS") for task in tasks.names()}
-    return shown | {task: _typed(table[flag.name]) for task, table in tables.items() if flag.name in table}
+    chosen = {task: tasks.table(task, "CHOSEN") for task in tasks.names()}
+    own_tables = {task: chosen[task] | tables[task] for task in tasks.names()}
+    return shown | {task: _typed(table[flag.name]) for task, table in own_tables.items() if flag.name in table}
 
 
 def _typed(value: Any) -> str:

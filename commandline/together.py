@@ -113,16 +113,12 @@ def check_stage_args(core: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]
 def check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     problems = []
     if not core["mode"]:
-        problems.append("--mode is required: train, finetune, infer")
+        problems.append("--ckpt wants --mode infer or --mode finetune")
     problems += _check_source(core, given)
     if core["split_sizes"] and len(core["split_sizes"]) != 3:
         problems.append(f"--split-sizes takes three numbers, train,val,test; got {len(core['split_sizes'])}")
     if core["split_sizes"] and core["split_mode"] == "group":
         problems.append("--split-sizes belongs to --split-mode holdout or rolling")
-    whole = core["demo"] or core["labels"] or core["npz"]
-    chosen = core["task"] in tasks.names() and "context_len" in tasks.table(core["task"], "CHOSEN")
-    if core["mode"] == "train" and core["context_len"] is None and not whole and not chosen:
-        problems.append("--context-len is required")
     if core["mode"] in ("finetune", "infer") and not core["ckpt"]:
         problems.append(f"--mode {core['mode']} needs --ckpt")
     if core["mode"] == "train" and core["ckpt"]:

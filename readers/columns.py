@@ -101,7 +101,9 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     with open_table(path) as table:
         text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
     locate = partial(_locate, path, dialect, wanted.keys, None if text.quoted else text.numbering)
-    return _read_table(text, wanted, locate, table.sha256, table.bytes, [*table.notes, *notes])
+    return _read_table(
+        text, wanted, locate, table.sha256, table.bytes, [*table.notes, *filter(None, [dialect.taken]), *notes]
+    )
 
 
 def check_columns(path: Path, wanted: Wanted, dialect: Dialect) -> list[str]:

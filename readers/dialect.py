@@ -19,6 +19,7 @@ _MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 
 
+AUTO = "auto"  # a separator or a decimal mark that the file's lines must show
 THOUSANDS = {",": ",", ".": ".", "'": "'", "space": " "}  # what may separate thousands, by name
 
 
@@ -36,6 +37,7 @@ class Dialect:
     na : marks of missing values beside MISSING, text or numbers.
     thousands : what separates groups of three digits: one of THOUSANDS or its name; none for certainly nothing.
     dates : the order of day, month and year, such as dmy; "" where the cells must show it.
+    taken : what was taken for AUTO, for a note; "" for nothing but the usual.
     """
 
     sep: str = ","
@@ -45,18 +47,19 @@ class Dialect:
     na: tuple[str, ...] = ()
     thousands: str = ""
     dates: str = ""
+    taken: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sep", {"\\t": "\t", "tab": "\t"}.get(self.sep, self.sep))
-        if len(self.sep) != 1 or not self.sep.isascii() or self.sep.isalnum() or self.sep in '"\r\n.+-\x1f':
+        if self.sep != AUTO and not _separates(self.sep):
             raise UsageError(f"{self.sep!r} cannot separate cells", where="--sep", hint="one of ',' ';' '|' '\\t' ' '")
-        if self.decimal not in (".", ","):
+        if self.decimal not in (".", ",", AUTO):
             raise UsageError(f"{self.decimal!r} cannot be the decimal mark", where="--decimal", hint="'.' or ','")
         object.__setattr__(self, "na", tuple(mark.strip() for mark in self.na))
         object.__setattr__(self, "thousands", THOUSANDS.get(self.thousands, self.thousands))
-        if self.thousands == self.decimal:
-            object.__setattr__(self, "decimal", "," if self.decimal == "." else ".")
-        elif self.decimal == self.sep:
+        if self.thousands == self.decimal or (self.decimal == AUTO and self.thousands in (".", ",")):
+            object.__setattr__(self, "decimal", "," if self.thousands == "." else ".")
+        elif self.decimal == self.sep != AUTO:
             raise UsageError("the same as --sep", where="--decimal", hint="--sep ';' --decimal ','")
         for flag, value in (("header", self.header), ("index", self.index)):
             if value not in ("auto", "yes", "no"):
@@ -142,6 +145,11 @@ class Dialect:
             what = "a carriage return within the line; lines end in \\n or \\r\\n" if stray else str(error)
             raise DataError(what, where=f"{path}:{first_line + len(rows)}") from None
         return rows
+
+
+def _separates(mark: str) -> bool:
+    """Whether a mark may stand between cells."""
+    return len(mark) == 1 and mark.isascii() and not mark.isalnum() and mark not in '"\r\n.+-\x1f'
 
 
 @dataclass(frozen=True)

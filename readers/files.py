@@ -14,7 +14,8 @@ from typing import Any
 
 from errors import DataError, refused
 from readers import reader_of
-from readers.dialect import Dialect
+from readers.dialect import AUTO, Dialect
+from readers.fitting import HEAD, fitted, some_lines
 from readers.paths import merge_notes
 
 BLOCK = 3 << 18  # bytes read from the disk at a time
@@ -97,8 +98,32 @@ def dialect_of(path: Path, asked: Dialect) -> Dialect:
     ----------
     path : the file.
     asked : what the flags say; it holds for CSV, and a reader of another format has a dialect that it writes.
+
+    Raises
+    ------
+    DataError : its lines must show it, and it cannot be read.
     """
-    return reader_of([path]).dialect(asked)
+    dialect = reader_of([path]).dialect(asked)
+    if AUTO not in (dialect.sep, dialect.decimal):
+        return dialect
+    return fitted(first_lines(path)[0], dialect)
+
+
+def first_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Some lines of a file, the first ones at the beginning, and the notes of its reader.
+
+    Parameters
+    ----------
+    path : the file, of any format.
+
+    Raises
+    ------
+    DataError : it cannot be read.
+    """
+    with open_table(path) as table:
+        plain = isinstance(table.text, io.BufferedReader)
+        head = text_start(table.text.read(HEAD), path)
+    return some_lines(path, head, plain=plain), table.notes
 
 
 def sha256_of(path: Path) -> str:
@@ -197,7 +222,8 @@ def read_cells(path: Path, dialect: Dialect) -> tuple[list[list[str]], list[str]
     if not text:
         raise DataError("the file is empty", where=str(path))
     lines = decode(unix_lines(text)).split("\n")
-    return dialect_of(path, dialect).split(lines, path), merge_notes([(path, table.notes)])
+    dialect = dialect_of(path, dialect)
+    return dialect.split(lines, path), merge_notes([(path, (*table.notes, *filter(None, [dialect.taken])))])
 
 
 def read_header(path: Path, sep: str = ",") -> list[str]:

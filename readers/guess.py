@@ -29,7 +29,7 @@ _KEYS = (
 )
 _TIMES = (
     " date dates datetime time times timestamp ts ds t day days month year years week hour hours minute second seconds "
-    "period cycle cycles step steps timestep tick frame iteration epoch "
+    "period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -119,6 +119,16 @@ def is_time(cell: str) -> bool:
     cell : its text.
     """
     return bool(_TIME.fullmatch(cell.strip()))
+
+
+def is_time_word(name: str) -> bool:
+    """Whether a column's name says that it holds times, such as date, Zeitstempel_ts or year.
+
+    Parameters
+    ----------
+    name : the name, whose last word counts.
+    """
+    return f" {_last_word(name)} " in _TIMES
 
 
 def _ends_in_separator(header: Sequence[str], row: Sequence[str]) -> bool:
@@ -238,7 +248,7 @@ def _find_index(
         if _whole_alone(firsts, rest):
             raise _whole_error(firsts, path)
         return False, []
-    if header and dialect.is_text(corner) and _steps_named(header[1:], dialect):
+    if header and dialect.is_text(corner) and steps_named(header[1:], dialect):
         return True, note
     if _stands_out(numbers, rest):
         shown = ", ".join(firsts[:3])
@@ -261,7 +271,7 @@ def _time_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:
 def _are_times(corner: str, firsts: Sequence[str], numbers: Sequence[float]) -> bool:
     """Whether numbers in column 1 are times: by its name, or as dates in digits or seconds since 1970 that rise."""
     dates = all(map(_DATE.fullmatch, firsts)) and len(firsts[0]) == 8
-    return f" {_last_word(corner)} " in _TIMES or (
+    return is_time_word(corner) or (
         len(numbers) >= 3 and _rises(numbers) and (dates or (min(numbers) >= UNIX and _evenly(numbers)))
     )
 
@@ -290,8 +300,14 @@ def _is_step(corner: str, others: Sequence[str], dialect: Dialect) -> bool:
     return (is_time(corner) and is_time(others[0])) or _same_word(corner, others[0].strip())
 
 
-def _steps_named(names: Sequence[str], dialect: Dialect) -> bool:
-    """Whether all names are those of steps: numbers, dates, or one word with numbers that count."""
+def steps_named(names: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all names are those of steps: numbers, dates, or one word with numbers that count.
+
+    Parameters
+    ----------
+    names : cells of a header.
+    dialect : what a number is.
+    """
     found = [_NUMBERED.fullmatch(name.strip('" ')) for name in names if name.strip()]
     numbered = all(found) and len({match[1] for match in found if match}) == 1
     return bool(found) and (numbered or all(map(is_time, names)) or all(map(dialect.is_number, names)))

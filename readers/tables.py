@@ -117,7 +117,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
         cells, _ = read_cells(path, dialect)
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
-    all_notes = (*table.notes, *notes, *([odd] if odd else []))
+    all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []))
     return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes)
 
 

@@ -6,12 +6,14 @@ import gzip
 import io
 from pathlib import Path
 
+from errors import DataError
 from readers import register
 from readers.base import Reader, TableText
 from readers.dialect import Dialect
 
 READS = {"endings": [".csv"]}
 _GZIP = b"\x1f\x8b"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @register
@@ -21,8 +23,15 @@ class TextReader(Reader):
     named_columns = False
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
-        """The file as it is, unpacked where it is gzip. See `Reader.text`."""
-        return TableText(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file)
+        """The file as it is, unpacked where it is gzip; UTF-16, as Excel writes it, as UTF-8. See `Reader.text`."""
+        start = file.peek(2)[:2]
+        if start in _UTF16:
+            try:
+                return TableText(io.BytesIO(file.read().decode("utf-16").encode()))
+            except UnicodeDecodeError as error:
+                hint = "save it as UTF-8"
+                raise DataError(f"is damaged UTF-16 text: {error.reason}", where=str(path), hint=hint) from None
+        return TableText(gzip.GzipFile(fileobj=file) if start == _GZIP else file)
 
     def dialect(self, asked: Dialect) -> Dialect:
         """As the flags have `asked`: nothing is known about a CSV beyond them."""

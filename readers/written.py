@@ -32,6 +32,7 @@ _MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?$)")
 _HOUR = re.compile(r"\d{1,2}")
 _QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
 _WEEK = re.compile(r"(\d{4})-?W(\d\d)", re.IGNORECASE)
+_MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ -](\d{4})")
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
 
 
@@ -109,10 +110,23 @@ def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
     return cells
 
 
+def tidy(cell: str) -> str:
+    """One cell as `plain` spells it, without 24:00, quarters and weeks.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    cell = _MONTH_ALONE.sub(r"1 \1 \2", cell) if _MONTH_ALONE.fullmatch(cell) else cell
+    half = _HALF.search(cell)
+    text = _HALF.sub(f" {half[0].strip()[0].upper()}M", cell) if half else cell
+    return _REST_OF_MONTH.sub("", text) if not half and _REST_OF_MONTH.search(text) else text
+
+
 def plain(text: Any) -> tuple[Any, np.ndarray]:
     """Cells with `AM` and `PM` for any spelling of these, `Jan` for January, 24:00 as the 00:00 of the day after.
 
-    Quarters (`1990Q1`) and ISO weeks (`2020-W05`) become the day on which they begin.
+    Months (`Jan 1990`), quarters (`1990Q1`) and ISO weeks (`2020-W05`) become the day on which they begin.
 
     Parameters
     ----------
@@ -124,6 +138,8 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     """
     if _QUARTER.fullmatch(text[0]):
         text = text.str.replace(_QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02d}-01", regex=True)
+    if _MONTH_ALONE.fullmatch(text[0]):
+        text = text.str.replace(_MONTH_ALONE, r"1 \1 \2", regex=True)
     if _WEEK.fullmatch(text[0]):
         text = text.str.replace(_WEEK, _monday, regex=True)
     late = text.str.contains(_MIDNIGHT).to_numpy(bool)

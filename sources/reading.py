@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import data
 from config import RunConfig
 from data import Series
-from errors import UsageError
+from errors import DataError, UsageError
 from readers.columns import NoColumn
+from readers.written import ORDERS
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
@@ -38,7 +39,10 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
 
 def _read(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
     if not config.db:
-        return data.read(config, columns, known)
+        series = data.read(config, columns, known)
+        if config.strict:
+            _refuse_order(series.notes)
+        return series
     if not config.db_query:
         raise UsageError(
             "requires --db-query", where="--db", hint="--db-query FILE.sql, with a SELECT: the time, channels"
@@ -46,6 +50,14 @@ def _read(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]
     from sources import query  # psycopg is an extra
 
     return query.read(config, columns, known)
+
+
+def _refuse_order(notes: Iterable[str]) -> None:
+    """DataError where an order of day and month was taken since no other fits: --strict wants it to be said."""
+    for order, words in ORDERS.items():
+        for note in notes:
+            if f"times read as {words}:" in note:
+                raise DataError(note, where="--strict", hint=f"--date-order {order}")
 
 
 def read_labelled(config: RunConfig, columns: Sequence[str] | None) -> Series:

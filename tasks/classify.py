@@ -93,6 +93,9 @@ AVERAGED = (
 MOST_POS_WEIGHT = 100.0  # a handful of positives must not outweigh everything else
 
 
+CHOSEN = {"context_len": "up to 96"}
+
+
 @register
 class Classify(LabelTask):
     """The outputs are logits, the predictions probabilities."""

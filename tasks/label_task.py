@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from config import RunConfig
+from data import Series
 from rundir import write_csv
 from scaler import Scaler
+from tasks import contexts
 from tasks.base import Task
 from tasks.lines import MOST_SHOWN, aligned, date_column, dates
 from tasks.predictions import EvalContext, Predictions, Predictor
@@ -41,6 +44,12 @@ class LabelTask(Task):
             "": "auto",
         }
     )
+
+    def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
+        """The context's length, where labels are along time: those of whole rows have all of a row."""
+        if config.context_len is not None or series.labels is not None or config.demo:
+            return {}
+        return {"context_len": contexts.chosen_length(series, config)}
 
     @abstractmethod
     def constant_predictions(self) -> dict[str, np.ndarray]:

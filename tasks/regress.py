@@ -42,6 +42,7 @@ FLAGS = {
         "help": "loss on the standardised label",
     },
 }
+CHOSEN = {"context_len": "up to 96"}
 
 
 @register

@@ -131,7 +131,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_bad_file_is_told_with_its_place(box, content, told, hint):
     (box / "data/a.csv").write_text(content, encoding="utf-8")
-    message = refused(box, 3, ONE)
+    message = refused(box, 3, ONE, "--strict")
     for part in told:
         assert part in message
     assert hint in message.partition("hint: ")[2]

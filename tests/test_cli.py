@@ -79,7 +79,8 @@ def test_all_problems_come_at_once():
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ([], "--mode is required"),
+        ([], "--task is required"),
+        (["--ckpt", "x", *GOOD[2:]], "--ckpt wants --mode infer or --mode finetune"),
         (["--mode", "train"], "--task is required"),
         (["--mode", "trian", "--task", "classify", "--csv", "a"], "did you mean train?"),
         ([*GOOD[:2], "--task", "clasify", *GOOD[4:]], "did you mean classify?"),
@@ -87,7 +88,6 @@ def test_all_problems_come_at_once():
         ([*GOOD, "--backbone", "gru", "--model-args", "hiden=3"], "did you mean hidden?"),
         ([*GOOD, "--backbone", "gru", "--model-args", "hidden=big"], "--model-args hidden takes a whole number"),
         ([*GOOD, "--target-clip", "0", "125"], "--target-clip belongs to --task regress"),
-        ([*GOOD[:6]], "--context-len is required"),
         ([*GOOD[:4], *GOOD[6:]], "--csv FILE... (or --npz FILE, --db URL, or --demo) is required"),
         ([*GOOD, "--demo"], "leave --csv out"),
         (["--mode", "infer", *GOOD[2:]], "--mode infer needs --ckpt"),

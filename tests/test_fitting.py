@@ -1,34 +1,67 @@
-"""Windows to be fitted to: when validation is too thin to choose by."""
+"""readers/fitting.py: a separator and a decimal mark are taken where only they fit, and never where two readings do."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from backbones.fitting import Labelled, thin
+from readers.dialect import AUTO, Dialect
+from readers.files import dialect_of
+from readers.long import read_long
+
+DAYS = [f"2024-01-{day:02d}" for day in range(1, 31)]
+ASKED = Dialect(AUTO, AUTO)
+
+
+def lines(sep, decimal, *, head="date{}load{}wind", values=lambda k: (k + 0.5, 2 * k + 0.25)):
+    rows = [sep.join([day, *(str(value).replace(".", decimal) for value in values(k))]) for k, day in enumerate(DAYS)]
+    return "\n".join([head.format(sep, sep), *rows]) + "\n"
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_each_writing_gives_the_same_numbers(put, sep, decimal, encoding):
+    if sep == decimal:
+        pytest.skip("no such file")
+    path = put(lines(sep, decimal).encode(encoding))
+    found = dialect_of(path, ASKED)
+    assert (found.sep, found.decimal) == (sep, decimal)
+    assert bool(found.taken) == ((sep, decimal) != (",", "."))
+    series = read_long([path], time_col="date", sep=AUTO, decimal=AUTO)
+    np.testing.assert_array_equal(series.values, [np.arange(30) + 0.5, 2 * np.arange(30) + 0.25])
+    assert any("nothing else fits" in note for note in series.notes) == bool(found.taken)
 
 
 @pytest.mark.parametrize(
-    ("n", "true", "rate", "wanted"),
+    ("text", "expected"),
     [
-        (200, 100, 0.5, None),
-        (49, 20, 0.5, True),
-        (200, 9, 0.3, True),
-        (200, 192, 0.7, True),
-        (5000, 6, 0.01, False),  # rare: .5 would find none
-        (30, 2, 0.05, True),
+        (lines(";", ",", values=lambda k: (k, k)), (";", ".", "")),  # whole numbers: either mark would do
+        ("d;x\n" + "".join(f"{day};1.234,{k}5\n" for k, day in enumerate(DAYS)), (";", ",", ".")),
+        ("d;x\n" + "".join(f"{day};{1 + k},234\n" for k, day in enumerate(DAYS)), (";", ".", "")),  # or a thousand
+        ("d;x\n" + "".join(f"{day};0,{100 + k}\n" for k, day in enumerate(DAYS)), (";", ",", "")),  # 0,101 is none
+        ('Meter;1\nBy;"A; B"\nOn;01.02.2024\n\n' + lines(";", ","), (";", ",", "")),
+        ("Meter;1\nOn;01.02.2024\nd;x\n" + "".join(f"{day};{k},5\n" for k, day in enumerate(DAYS)), (";", ",", "")),
+        ("1,5;2,5\n3,5;4,5\n", (";", ",", "")),
+        ("1 2 3\n4 5 6\n", (" ", ".", "")),
+        ("a;b,1\nc;d,2\n", (",", ".", "")),  # both could be: the usual one
+        ("", (",", ".", "")),
+        ("hello\n", (",", ".", "")),
     ],
 )
-def test_validation_is_thin_by_windows_or_by_cases(n, true, rate, wanted):
-    val = Labelled(lambda numbers: numbers, (torch.arange(n) < true).float()[:, None], np.arange(n))
-    found = thin(val, "label", [rate])
-    assert found == ({} if wanted is None else {"windows": n, "default_threshold": wanted})
+def test_the_only_reading_that_fits(put, text, expected):
+    found = dialect_of(put(text), ASKED)
+    assert (found.sep, found.decimal, found.thousands) == expected
 
 
-def test_values_are_thin_by_windows_alone_and_classes_by_the_fewest():
-    val = Labelled(lambda numbers: numbers, torch.eye(3).repeat(40, 1), np.arange(120))
-    assert thin(val, "class", [1 / 3] * 3) == {} and thin(val, "value", [0.0]) == {}
-    assert thin(val.part(np.arange(29)), "value", [0.0]) == {"windows": 29, "default_threshold": False}
-    few = val.part(np.flatnonzero((np.arange(120) % 3 < 2) | (np.arange(120) < 12)))
-    assert thin(few, "class", [0.4, 0.4, 0.2])["default_threshold"]
+def test_a_meter_that_stands_still_for_long_has_decimals_later(put):
+    first = [f"2024-01-01 {k // 60 % 24:02d}:{k % 60:02d};0" for k in range(40000)]
+    last = [f"2024-02-01 {k // 60 % 24:02d}:{k % 60:02d};0,{k % 10}5" for k in range(40000)]
+    assert dialect_of(put("\n".join(["t;x", *first, *last])), ASKED).decimal == ","
+
+
+def test_what_is_asked_for_holds(put):
+    path = put(lines(";", ","))
+    assert dialect_of(path, Dialect(",", AUTO)).sep == ","
+    assert dialect_of(path, Dialect(AUTO, ".")).decimal == "."
+    assert dialect_of(path, Dialect()) == Dialect()

@@ -131,7 +131,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ettm": {"split_sizes": (34560, 11520, 11520)},
     },
 }
-CHOSEN = {"context_len": "periods of training", "horizon": "shorter for short series"}
+CHOSEN = {"context_len": "periods of training"}
 UNUSED = {  # flag: what does the same here
     "label_src_ch": "--features S or MS with --target names what is forecast",
     "drop_label_from_x": "--features S leaves the other channels out",

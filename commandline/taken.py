@@ -1,0 +1,60 @@
+"""What is taken for flags that were not given, where the files leave no other reading; --strict refuses it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from errors import DataError, TsrunError
+from readers.dialect import AUTO
+
+OTHERS = ("time_col", "demo", "npz", "db", "dataset", "header", "index", "ckpt")  # with which no table is looked at
+PLAIN = {"sep": ",", "decimal": "."}  # what --strict reads without their flags
+
+
+def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The settings that follow from those given, and notes on them.
+
+    Parameters
+    ----------
+    raw : what was given, by the flags' names, as text.
+
+    Raises
+    ------
+    DataError : the lines of a dated table belong to several series, and a flag must say which.
+    """
+    found: dict[str, Any] = {}
+    if not raw.get("mode") and not raw.get("ckpt"):
+        found["mode"] = "train"
+    if raw.get("strict"):
+        return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, []
+    if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS):
+        return found, []
+    time, note = _time_column(raw)
+    return found | ({"time_col": time} if time else {}), [note] if note else []
+
+
+def _time_column(raw: Mapping[str, Any]) -> tuple[str, str]:
+    """The column of the times in the first file, and a note; "" where there is none, or where it is not certain."""
+    from readers.dated import dated  # numpy: the help does without
+    from readers.dialect import Dialect
+    from readers.paths import expand_paths
+
+    given = {name: raw[name] for name in ("sep", "decimal", "thousands") if isinstance(raw.get(name), str)}
+    try:
+        csv = raw["csv"]
+        path = expand_paths([csv] if isinstance(csv, str) else [str(word) for word in csv])[0]
+        found = dated(path, Dialect(**{"sep": AUTO, "decimal": AUTO} | given), str(raw.get("id_col", "")))
+    except (TsrunError, IndexError):  # told where it is read
+        return "", ""
+    if found is None or found.steps:
+        return "", ""
+    if found.ids and not raw.get("id_col"):
+        what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"
+        hint = f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(found.ids[0])}"
+        raise DataError(what, where=str(path), hint=hint)
+    return (
+        found.time,
+        f"{path}: {found.time!r} taken as the time column, since its times grow; --time-col names another",
+    )

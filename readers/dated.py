@@ -1,0 +1,162 @@
+"""Whether a table is dated: which of its columns hold the time of a line, and which one says whose it is.
+
+Only a few lines are looked at, and without pandas, so that a mistake elsewhere on the command line is told at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from readers import written
+from readers.columns import HOURS
+from readers.dialect import Dialect
+from readers.files import dialect_of, first_lines
+from readers.fitting import rows_of
+from readers.guess import UNIX, is_id_word, is_time, is_time_word, steps_named
+
+LEAST = 3  # lines below the header
+LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
+PARTS = (("year",), ("month",), ("day",), ("hour", "hr"))  # of a date, in columns of these names
+HOUR = 3600  # seconds
+CLOCK = 5  # characters of a time of day
+
+
+@dataclass(frozen=True)
+class Dated:
+    """The columns of a dated table.
+
+    names : those of the header. time : the time's column, or several joined by a plus sign, as --time-col takes it.
+    ids : the columns that may say which series a line belongs to, the likeliest first; () where times grow without.
+    steps : whether the other columns have names of steps, as a wide table with a date for each series has.
+    """
+
+    names: tuple[str, ...]
+    time: str
+    ids: tuple[str, ...]
+    steps: bool
+
+
+def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
+    """What a few lines of a file say; None for a table without times that grow, or without names.
+
+    Parameters
+    ----------
+    path : the file.
+    asked : how the flags say that CSVs are written.
+    id_col : the column of ids, where it is known.
+
+    Raises
+    ------
+    DataError : the file cannot be read.
+    """
+    dialect = dialect_of(path, asked)
+    rows = rows_of(first_lines(path)[0], dialect)
+    if len(rows) <= LEAST or not _are_names(rows[0]):
+        return None
+    names = rows[0]
+    columns = dict(zip(names, zip(*rows[1:], strict=True), strict=True))
+    time = _time(columns)
+    if not time:
+        return None
+    others = {name: column for name, column in columns.items() if name and name not in time}
+    if not any(any(map(dialect.is_number, column)) for column in others.values()):
+        return None
+    stamps = _stamps([" ".join(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
+    if not stamps:
+        return None
+    steps = len(others) > 1 and steps_named(list(others), dialect)
+    joined = "+".join(time)
+    if _grows(stamps) and not id_col:
+        return Dated(tuple(names), joined, (), steps)
+    ids = [name for name in ([id_col] if id_col else others) if _divides(others.get(name, ()), stamps, dialect)]
+    likely = [name for name in ids if is_id_word(name) or any(map(dialect.is_text, others[name]))]
+    ids = likely or ids
+    return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether a first line names its columns: it holds no number, and no name twice."""
+    named = [cell for cell in cells if cell]
+    return len(set(named)) == len(named) and not any(map(is_time, cells[:1])) and len(named) > 1
+
+
+def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
+    """The columns of the time: one, a date and a time of day, or year, month, day (and hour); [] for none."""
+    found = [name for name, column in columns.items() if name and _are_times(name, column)]
+    clocks = [name for name in found if all(len(cell) <= CLOCK + 6 and ":" in cell[:3] for cell in columns[name])]
+    dates = [name for name in found if name not in clocks]
+    if not dates:
+        by_name = {name.casefold(): name for name in columns}
+        parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
+        return [part for part in parts if part] if all(parts[:3]) else []
+    date = dates[0]
+    whole = any(":" in cell for cell in columns[date])
+    hours = [name for name, column in columns.items() if name.casefold() in HOURS and _are_hours(column)]
+    if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
+        return [date]
+    return [date, (clocks or hours)[0]]
+
+
+def _are_hours(column: Sequence[str]) -> bool:
+    return all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 24 for cell in column)
+
+
+def _are_times(name: str, column: Sequence[str]) -> bool:
+    """Whether a column holds times: written as such, or by its name seconds since 1970 or dates of eight digits."""
+    if all(map(is_time, column)):
+        return True
+    return is_time_word(name) and all(cell.isdecimal() and float(cell) >= min(UNIX, 10_000_000) for cell in column)
+
+
+def _stamps(cells: Sequence[str]) -> list[float]:
+    """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear."""
+    if all(cell.isdecimal() for cell in cells):
+        return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]
+    if all(cell[:4].isdecimal() for cell in cells):
+        return _iso(cells)
+    tried = [_parsed(cells, form) for form in written.formats(written.tidy(cells[0]), "").values()]
+    good = [stamps for stamps in tried if stamps]
+    return next((stamps for stamps in good if _grows(stamps)), good[0] if good else [])
+
+
+def _iso(cells: Sequence[str]) -> list[float]:
+    """Seconds of ISO 8601 times; of what is only like it (2024-1-5, 2024-Q1), its numbers as one."""
+    try:
+        parsed = [datetime.fromisoformat(cell.replace("Z", "+00:00")) for cell in cells]
+        return [(time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() for time in parsed]
+    except ValueError:
+        parts = [[int(part) for part in re.findall(r"\d+", cell)[:6]] for cell in cells]
+        return [float(sum(part * 100 ** (5 - k) for k, part in enumerate(each))) for each in parts]
+
+
+def _parsed(cells: Sequence[str], form: str) -> list[float]:
+    start = datetime(1970, 1, 1)
+    try:
+        return [(datetime.strptime(written.tidy(cell), form) - start).total_seconds() for cell in cells]
+    except ValueError:
+        return []
+
+
+def _grows(stamps: Sequence[float]) -> bool:
+    """Whether times grow, or fall, from line to line; a few lines may come twice, or be an hour late in autumn."""
+    steps = [b - a for a, b in itertools.pairwise(stamps)]
+    sign = 1 if sum(step > 0 for step in steps) * 2 >= len(steps) else -1
+    usual = statistics.median(abs(step) for step in steps)
+    back = [step * sign for step in steps if step * sign <= 0]
+    return len(back) <= len(steps) // LATE and all(-step <= max(HOUR, 5 * usual) for step in back)
+
+
+def _divides(ids: Sequence[str], stamps: Sequence[float], dialect: Dialect) -> bool:
+    """Whether a column of text or whole numbers divides the lines into series whose times grow."""
+    if any(dialect.is_number(cell) and not cell.isdecimal() for cell in ids) or len(set(ids)) < 2:
+        return False
+    series: dict[str, list[float]] = {}
+    for name, stamp in zip(ids, stamps, strict=True):
+        series.setdefault(name, []).append(stamp)
+    return len(series) * 2 <= len(stamps) and all(map(_grows, series.values()))

@@ -1,0 +1,184 @@
+"""What separates the cells of a CSV, and its decimal mark, where no flag says it: the only ones that fit its lines.
+
+Where none fits, or two do, the usual ones are tried, and the error of reading names the flags that decide.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from readers.dialect import AUTO, SNIFF_CELLS, Dialect
+
+SEPARATORS = (",", ";", "\t", "|")
+HEAD = 1 << 18  # bytes of a file's beginning that are looked at
+CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
+MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
+MOST_ABOVE = 50  # lines above a header
+MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
+NAMES = {"\t": "tabs", " ": "spaces"}
+_NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
+
+
+def fitted(lines: Sequence[str], asked: Dialect) -> Dialect:
+    """The dialect of a CSV: as asked, with a separator and a decimal mark for what is `AUTO` there.
+
+    Parameters
+    ----------
+    lines : some of the file, its first ones at the beginning, without their ends.
+    asked : what the flags say.
+
+    Returns
+    -------
+    A dialect whose `taken` says what was taken, "" for the usual comma and point.
+    """
+    sep = _separator(lines, asked) if asked.sep == AUTO else asked.sep
+    plain = replace(asked, sep=sep, decimal=_usual(asked))
+    decimal, thousands = _marks(rows_of(lines, plain), asked) or (plain.decimal, "")
+    if decimal == sep:
+        return plain
+    found = replace(plain, decimal=decimal, thousands=asked.thousands or thousands)
+    told = []
+    if asked.sep == AUTO and sep != ",":
+        told.append(f"{NAMES.get(sep, repr(sep))} between cells")
+    if asked.decimal == AUTO and decimal != ".":
+        told.append(f"{decimal!r} as the decimal mark")
+    if thousands and not asked.thousands:
+        told.append(f"{thousands!r} between thousands")
+    return replace(found, taken=f"read with {', '.join(told)}: nothing else fits" if told else "")
+
+
+def some_lines(path: Path, head: bytes, *, plain: bool) -> list[str]:
+    """Lines from the beginning of a file and, where it goes on, from places all over it.
+
+    Parameters
+    ----------
+    path : the file.
+    head : its first bytes as text, up to HEAD.
+    plain : whether that text is what the file holds, and not packed or translated.
+    """
+    lines = _whole_lines(head, first=True, last=len(head) < HEAD)
+    size = path.stat().st_size
+    if len(head) == HEAD and size > HEAD and plain:
+        with path.open("rb") as file:
+            for number in range(1, CHUNKS + 1):
+                file.seek(HEAD + (size - HEAD) * number // CHUNKS - CHUNK)
+                lines += _whole_lines(file.read(CHUNK), first=False, last=number == CHUNKS)
+    return lines
+
+
+def _whole_lines(text: bytes, *, first: bool, last: bool) -> list[str]:
+    """The complete lines of a piece of a file; a piece that is its `first` or `last` begins or ends with one."""
+    lines = text.replace(b"\r\n", b"\n").split(b"\n")
+    kept = lines[0 if first else 1 : None if last or (first and len(lines) == 1) else -1]
+    spread = kept[MOST_LINES :: len(kept) // MOST_LINES or 1] + kept[-1:] * (len(kept) > MOST_LINES)
+    return [_decoded(line) for line in kept[:MOST_LINES] + spread if line.strip()]
+
+
+def _decoded(line: bytes) -> str:
+    """A line as UTF-8, or else Latin-1."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _usual(asked: Dialect) -> str:
+    return asked.decimal if asked.decimal != AUTO else "."
+
+
+def _separator(lines: Sequence[str], asked: Dialect) -> str:
+    """The only separator with which the lines are a table; a comma where there is none, or several."""
+    if not any(mark in line for line in lines for mark in SEPARATORS[1:]) and any("," in line for line in lines):
+        return ","
+    marks = [mark for mark in SEPARATORS if mark != asked.decimal]
+    fit = [mark for mark in marks if _is_table(lines, replace(asked, sep=mark, decimal=_usual(asked)))]
+    if not fit and not any(mark in line for line in lines for mark in SEPARATORS[1:]):
+        spaced = replace(asked, sep=" ", decimal=_usual(asked))
+        return " " if _is_table(lines, spaced) else ","
+    return fit[0] if len(fit) == 1 else ","
+
+
+def _is_table(lines: Sequence[str], dialect: Dialect) -> bool:
+    """Whether the lines have equally many cells, several, with numbers in a column, and no other separator in one."""
+    rows = rows_of(lines, dialect)
+    if not rows or len(rows[-1]) < 2:
+        return False
+    others = [mark for mark in SEPARATORS[1:] if mark != dialect.sep]
+    if any(mark in cell for row in rows for cell in row for mark in others):
+        return False
+    return any(_is_numeric(column, dialect) for column in _columns(rows))
+
+
+def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
+    """The cells of the table in some lines, the header first; [] where they are not all of one width.
+
+    Parameters
+    ----------
+    lines : as `fitted` takes them. What stands above the header, and lines that begin with a hash sign, are left out.
+    dialect : how they are written.
+    """
+    rows = []
+    for line in lines:
+        if not line.startswith("#"):
+            try:
+                rows += list(csv.reader([line], delimiter=dialect.sep, skipinitialspace=dialect.sep != " "))
+            except csv.Error:
+                return []
+    rows = [[cell.strip() for cell in row[:SNIFF_CELLS]] for row in rows if row]
+    if not rows:
+        return []
+    width = len(rows[-1])
+    start = next((at for at, row in enumerate(rows) if len(row) == width and any(row[1:] or row)), 0)
+    kept = rows[start:]
+    if start > MOST_ABOVE or any(len(row) != width for row in kept) or (width < 2 and start):
+        return []
+    return kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :]
+
+
+def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
+    """The row above which lines have as many cells by chance: the one on which a column of numbers stands."""
+    ends = []
+    for column in zip(*rows, strict=True):
+        cells = enumerate(reversed(column))
+        ends.append(next((len(rows) - 1 - at for at, cell in cells if not _may_be_number(cell, dialect)), 0))
+    top = min(ends)
+    return top if top < len(rows) - 1 else 0
+
+
+def _may_be_number(cell: str, dialect: Dialect) -> bool:
+    return not dialect.is_text(cell) or _NUMERIC.fullmatch(cell) is not None
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The columns below the first line, which may be a header."""
+    return list(zip(*(rows[1:] or rows), strict=True))
+
+
+def _is_numeric(column: Sequence[str], dialect: Dialect) -> bool:
+    """Whether a column has numbers, with any marks in them, and otherwise missing values."""
+    texts = [cell for cell in column if dialect.is_text(cell)]
+    return all(map(_NUMERIC.fullmatch, texts)) and (bool(texts) or any(map(dialect.is_number, column)))
+
+
+def _marks(rows: Sequence[Sequence[str]], asked: Dialect) -> tuple[str, str] | None:
+    """The marks of decimals and of thousands with which all columns that can be numbers are; None where unclear."""
+    tried = [
+        (mark, group) for mark, group in MARKS if asked.decimal in (AUTO, mark) and not (group and asked.thousands)
+    ]
+    kinds = [replace(asked, sep=";", decimal=mark, thousands=group or asked.thousands) for mark, group in tried]
+    fits = [[not any(map(kind.is_text, column)) for kind in kinds] for column in _columns(rows)]
+    numeric = [column for column in fits if any(column)]
+    fit = next((at for at, _ in enumerate(kinds) if all(column[at] for column in numeric)), None)
+    if fit is None or not numeric:
+        return None
+    columns = [cells for cells, column in zip(_columns(rows), fits, strict=True) if any(column)]
+    marked = [cell for cell in itertools.chain(*columns) if "," in cell]
+    if tried[fit] == (",", "") and all(map(_GROUPED.fullmatch, marked)):
+        return None  # 1,234 may be a thousand or one
+    return tried[fit]

@@ -1,0 +1,116 @@
+"""readers/dated.py and commandline/taken.py: the columns of times and of ids, by what a few lines say."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+
+import pytest
+
+import cli
+from errors import DataError
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
+
+from .conftest import ROOT
+from .runs import go
+
+HOURS = [datetime.datetime(2024, 1, 28) + datetime.timedelta(hours=k) for k in range(200)]
+LINE = "--task forecast --csv a.csv --horizon 3"
+
+
+def table(head, cells):
+    return "\n".join([head, *(cells(k, time) for k, time in enumerate(HOURS))]) + "\n"
+
+
+ISO = table("date,y", lambda k, t: f"{t},{k % 7}")
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "ids"),
+    [
+        (ISO, "date", ()),
+        (table("y,when", lambda k, t: f"{k % 7},{t:%d.%m.%Y %H:%M}"), "when", ()),
+        (table("when,y", lambda k, t: f"{t:%m/%d/%Y %I:%M %p},{k % 7}"), "when", ()),
+        (table("when,y", lambda k, t: f"{t:%d-%b-%Y %H:%M},{k % 7}"), "when", ()),
+        (table("ts,y", lambda k, t: f"{1_700_000_000 + 3600 * k},{k % 7}"), "ts", ()),
+        (table("timestamp,y", lambda k, t: f"{1_700_000_000_000 + 3_600_000 * k},{k % 7}"), "timestamp", ()),
+        (table("Datum;Uhrzeit;y", lambda k, t: f"{t:%d.%m.%Y;%H:%M};{k % 7},5"), "Datum+Uhrzeit", ()),
+        (table("year,month,day,hour,y", lambda k, t: f"{t:%Y,%m,%d,%H},{k % 7}"), "year+month+day+hour", ()),
+        (table(",date,y", lambda k, t: f"{k},{t},{k % 7}"), "date", ()),
+        (table("# made by hand\ndate,y", lambda k, t: f"{t},{k % 7}"), "date", ()),
+        (table("date,y,state", lambda k, t: f"{t},{k % 7},ok"), "date", ()),
+        (table("date,store,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{k % 7}"), "date", ("store",)),
+        (table("store,date,y", lambda k, t: f"{k // 100},{HOURS[k % 100]},{k % 7}"), "date", ("store",)),
+    ],
+)
+def test_the_columns_of_times_and_of_ids(put, text, time, ids):
+    found = dated(put(text), Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids, found.steps) == (time, ids, False)
+    backwards = text.splitlines()
+    if not ids and not text.startswith("#"):
+        turned = dated(put("\n".join([backwards[0], *backwards[:0:-1]])), Dialect(AUTO, AUTO))
+        assert turned is not None and turned.time == time
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2,3\n4,5,6\n7,8,9\n1,2,3\n",
+        "id,t0,t1\na,1,2\nb,3,4\nc,5,6\n",
+        "date,y\n",
+        "",
+        "hello\n",
+        table("date,y", lambda k, t: f"{HOURS[k * 37 % 200]},{k}"),  # in no order
+        table("date,word", lambda k, t: f"{t},w"),  # no number
+        ISO.split("\n", 1)[1],  # no names
+    ],
+)
+def test_what_is_not_a_dated_table(put, text):
+    assert dated(put(text), Dialect(AUTO, AUTO)) is None
+
+
+def test_the_time_column_is_taken_and_told(put, monkeypatch):
+    monkeypatch.chdir(put(ISO).parent)
+    config = cli.parse([*LINE.split(), "--resample", "2h"])
+    assert (config.mode, config.time_col) == ("train", "date")
+    assert [note for note in config.notes if "'date' taken as the time column" in note]
+    assert cli.parse([*LINE.split(), "--time-col", "y"]).notes == ()
+
+
+def test_a_table_whose_columns_are_steps_is_not_taken(put, monkeypatch):
+    monkeypatch.chdir(put(table("week,t0,t1", lambda k, t: f"{t:%Y-%m-%d %H:00},{k},{k % 3}")).parent)
+    assert cli.parse(LINE.split()).time_col == ""
+
+
+@pytest.mark.parametrize("words", ["--strict", "--index yes", "--header yes"])
+def test_nothing_is_taken_where_a_flag_says_otherwise(put, monkeypatch, words):
+    monkeypatch.chdir(put(ISO).parent)
+    config = cli.parse([*LINE.split(), *words.split()])
+    assert config.time_col == ""
+    assert (config.sep, config.decimal) == ((",", ".") if words == "--strict" else ("auto", "auto"))
+
+
+def test_lines_of_several_series_are_refused_with_flags_that_work(put, monkeypatch):
+    monkeypatch.chdir(put(table("date,store,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{k % 7}")).parent)
+    with pytest.raises(DataError, match="come again and again") as caught:
+        cli.parse(LINE.split())
+    config = cli.parse([*LINE.split(), *caught.value.hint.split()])
+    assert (config.time_col, config.id_col) == ("date", "store")
+    assert cli.parse([*LINE.split(), "--id-col", "store"]).time_col == "date"
+
+
+def test_a_look_at_a_table_imports_neither_pandas_nor_torch(put):
+    code = f"import sys, cli; cli.parse('{LINE}'.split()); assert not {{'pandas', 'torch'}} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=put(ISO).parent, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0
+
+
+def test_an_order_of_dates_is_refused_under_strict(put):
+    path = put(table("when,y", lambda k, t: f"{t:%d.%m.%Y %H:%M},{k % 7}"))
+    line = f"{LINE} --time-col when --context-len 24 --dry-run --backbone ridge"
+    assert go(path.parent, line).code == 0
+    refused = go(path.parent, line, "--strict")
+    assert refused.code == 3 and "--date-order dmy" in refused.err
+    assert go(path.parent, line, "--strict --date-order dmy").code == 0
