@@ -15,6 +15,7 @@ from readers import register
 from readers.base import Reader, TableText, csv_text, require
 
 READS = {"endings": [".xlsx"]}
+MOST_PACKED, MOST_EMPTY, LEAST = 100, 100, 1 << 20  # bytes of one packed; cells of one filled; what is small anyway
 # What zipfile, the parser of XML and openpyxl raise for a damaged workbook.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, TypeError, ValueError, SyntaxError)
 
@@ -31,18 +32,35 @@ class XlsxReader(Reader):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about parts of a workbook that are not cells
-                book = openpyxl.load_workbook(io.BytesIO(file.read()), read_only=True, data_only=True)
-                text = csv_text(_trimmed(book.worksheets[0].iter_rows(values_only=True)))
+                content = file.read()
+                _check_size(content, path)
+                book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+                sheet = book.worksheets[0]
+                sheet.reset_dimensions()  # what the file says of them may be anything
+                text = csv_text(_trimmed(sheet.iter_rows(values_only=True), path))
         except _DAMAGED as error:
             raise DataError(f"cannot be read as an Excel workbook: {error}", where=str(path)) from None
         further = ", ".join(sheet.title for sheet in book.worksheets[1:])
         return TableText(text, (f"only the first sheet is read, not {further}",) if further else ())
 
 
-def _trimmed(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows of one width, without the empty rows and columns at the end of the sheet."""
+def _check_size(content: bytes, path: Path) -> None:
+    """DataError for a workbook that would be far larger unpacked than tables are."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MOST_PACKED * len(content) + LEAST:
+        what = f"is {len(content):,} bytes, and would be {size:,} unpacked: no table packs so well"
+        raise DataError(what, where=str(path), hint="save it as CSV if it is right")
+
+
+def _trimmed(rows: Iterable[Sequence[Any]], path: Path) -> list[list[Any]]:
+    """Rows of one width, without the empty rows and columns at the end. DataError where next to all is empty."""
     cells = [list(row) for row in rows]
     while cells and all(cell is None for cell in cells[-1]):
         cells.pop()
     width = max((1 + at for row in cells for at, cell in enumerate(row) if cell is not None), default=0)
+    filled = sum(len(row) - row.count(None) for row in cells)
+    if len(cells) * width > MOST_EMPTY * filled + LEAST:
+        what = f"the sheet spans {len(cells):,} rows and {width:,} columns, and {filled:,} cells hold anything"
+        raise DataError(what, where=str(path), hint="a cell far from the table may hold something: delete it")
     return [row[:width] + [None] * (width - len(row)) for row in cells]

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,25 @@ def tables() -> dict[str, bytes]:
         write(file, index=False)
         made[ending] = file.getvalue()
     return made
+
+
+_SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">{}<sheetData>{}</sheetData></worksheet>'
+FAR = (
+    '<row r="1"><c r="A1"><v>1</v></c><c r="XFD1"><v>2</v></c></row><row r="1048576"><c r="A1048576"><v>3</v></c></row>'
+)
+
+
+def workbook(rows: str, before: str = "") -> bytes:
+    """A workbook whose first sheet has these rows, as XML."""
+    made = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(tables()["xlsx"])) as good,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as other,
+    ):
+        for name in good.namelist():
+            content = good.read(name)
+            other.writestr(name, _SHEET.format(before, rows) if name == "xl/worksheets/sheet1.xml" else content)
+    return made.getvalue()
 
 
 def _table(ending: str) -> Callable[[bytes, Path], bool]:

@@ -66,6 +66,8 @@ FOUND: list[tuple[str, Any]] = [
     ("python_config", "a = " + "9" * 5000),
     ("python_config", rubbish.EXPERIMENT.replace('"lr": ', '"lr":A')),
     ("long_csv", b'time,load\n2"024-01-01 00:00,a,1\n2024-01-01 01:00,a,2\n'),
+    ("xlsx", strangers.workbook(strangers.FAR, '<dimension ref="A1:XFD1048576"/>')),
+    ("xlsx", strangers.workbook(f'<row r="1"><c r="A1" t="str"><v>{"9" * 10**7}</v></c></row>')),
     ("passwords", ("--groups", f"mqtt://host:99999/x?api_key={strangers.SECRET}")),
     ("yaml_config", "seed: " + "9" * 5000),
     ("yaml_config", "seed: !!int ''\n"),
