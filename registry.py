@@ -31,7 +31,7 @@ class Registry:
     package : the package's dotted name.
     folder : where its files are.
     table : the literal table that makes a file an entry, such as "FLAGS".
-    main : the file of a folder that holds the table, without ending.
+    main : the file of a folder that registers the class, without ending; it, or flags.py beside it, holds the tables.
     """
 
     def __init__(self, package: str, folder: Path, *, table: str, main: str = "") -> None:
@@ -59,7 +59,8 @@ class Registry:
     def _names(self) -> tuple[str, ...]:
         """Every entry's name, sorted."""
         files = {path.stem for path in self.folder.glob("*.py") if self._holds_table(path)}
-        folders = {path.parent.name for path in self.folder.glob(f"*/{self.main}.py") if self._holds_table(path)}
+        mains = self.folder.glob(f"*/{self.main}.py")
+        folders = {path.parent.name for path in mains if self._holds_table(self._tables(path))}
         return tuple(sorted(files | folders))
 
     def _table(self, name: str, which: str) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Registry:
 
         Raises ValueError for a table that is computed: it could not be read without importing the file.
         """
-        path = self._file(name)
+        path = self._tables(self._file(name))
         text = path.read_text(encoding="utf-8")
         # from its name to the next line that begins a statement: parsing whole files was most of the time of `--help`
         found = re.search(rf"^{which}\b[^=\n]*=(.*?)(?=^[^\s)\]}}])", f"{text}\n.", re.MULTILINE | re.DOTALL)
@@ -83,6 +84,11 @@ class Registry:
     def _file(self, name: str) -> Path:
         path = self.folder / f"{name}.py"
         return path if path.is_file() else self.folder / name / f"{self.main}.py"
+
+    def _tables(self, path: Path) -> Path:
+        """The file that holds the tables of an entry's file: flags.py of its own folder, if there is one."""
+        beside = path.with_name("flags.py")
+        return beside if path.parent != self.folder and beside.is_file() else path
 
     def _holds_table(self, path: Path) -> bool:
         pattern = rf"^{self.required}\b\s*[:=]"  # a look at the text spares parsing the files that are no entries

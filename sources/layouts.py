@@ -25,7 +25,7 @@ from readers.columns import LongFile, Wanted, read_file, read_names
 from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
 from readers.rows import Rows, check_doubled, check_order, join, oldest_first, set_zone
-from sources.appliances import appliance
+from sources.appliances import appliance, spelled
 from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
 
 MAX_FILL = 60.0  # seconds without a sample that are filled
@@ -267,15 +267,11 @@ def _column(house: House, text: str) -> str:
 def _meant(house: House, text: str) -> list[str]:
     """The columns that `text` may name: of that name, else of one spelled alike, else of the same appliance."""
     named = house.devices.items()
-    plain, kind = _plain(text), appliance(text)
+    plain, kind = spelled(text), appliance(text)
     exact = [column for column, names in named if text == column or text in names]
-    alike = [column for column, names in named if plain in map(_plain, (column, *names))]
+    alike = [column for column, names in named if plain in map(spelled, (column, *names))]
     kin = [column for column, names in named if kind and kind in map(appliance, names)]
     return exact or alike or kin
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _listed(house: House) -> str:

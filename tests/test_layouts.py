@@ -418,9 +418,20 @@ def test_thresholds_of_the_field_by_any_name():
         ("microwave", "Microwave oven"): (200, 12, 30),
         ("dishwasher", "dish_washer", "Dish Washer"): (10, 1800, 1800),
         ("coffeemaker", "Coffee Machine"): (10, 60, 600),
-        ("television", ""): (10, 20, 20),
+        ("Kühlschrank", "Kuehl-Gefrierkombi", "frigorífico", "Réfrigérateur", "김치냉장고"): (50, 60, 12),
+        ("Wasserkocher", "hervidor de agua", "bouilloire", "전기포트"): (2000, 12, 0),
+        ("Waschmaschine", "lavadora", "Lave-linge", "machine a laver", "세탁기"): (20, 1800, 156),
+        ("Mikrowelle", "Microondas", "Four à micro-ondes", "전자레인지"): (200, 12, 30),
+        ("Geschirrspüler", "SPUELMASCHINE", "Lavavajillas", "machine à laver la vaisselle", "식기세척기"): (
+            10,
+            1800,
+            1800,
+        ),
+        ("Kaffeemaschine", "cafetera", "cafetière", "커피머신"): (10, 60, 600),
+        ("television", "", "Trockner", "heat pump", "pressure washer", "Four", "냉온풍기"): (10, 0, 0),
     }
     for names, (on_w, min_on, min_off) in given.items():
         for name in names:
-            assert appliances.rule(name) == appliances.Rule(on_w, min_on, min_off), name
+            rule = appliances.rule(name)
+            assert (rule.on_w, rule.min_on, rule.min_off) == (on_w, min_on, min_off), name
     assert appliances.appliance("Dish washer") == "dishwasher" and appliances.appliance("television") == ""

@@ -21,7 +21,7 @@ import tasks
 import windows
 from config import RunConfig
 from tasks.nilm import plots
-from tasks.nilm.task import DEFAULTS
+from tasks.nilm.flags import DEFAULTS
 from tasks.nilm.timeline import Timeline
 from tasks.predictions import Predictions
 
@@ -95,10 +95,15 @@ def test_thresholds_and_rules_stand_in_the_figures_and_a_default_is_told(tmp_pat
     assert (kpis["lamp"]["tau"], kpis["lamp"]["tau_from"]) == (0.4, "given")
     why = kpis["kettle"]["tau_from"]
     assert why.startswith("default: validation holds") and table[0]["tau_from"] == why and table[0]["on_w"] == "500.0"
-    assert f"the tau of kettle is 0.5 by {why}; --tau kettle=best takes" in done.err and "tau of lamp" not in done.err
+    assert f"runs of 12 s (usual for a kettle, --on-w), tau 0.5 ({why.removeprefix('default: ')})" in done.err
+    assert "; --tau kettle=best takes" in done.err and kpis["lamp"]["rule_from"] == table[1]["rule_from"]
     best = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv house.csv --no-plots --tau best")
     found = strict(best.directory / "kpis.json")["devices"]
     assert found["kettle"]["tau_from"] == "best F1 on validation" and found["kettle"]["tau"] != 0.5
+    other = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv house.csv --no-plots --on-w lamp=45 --min-off 0")
+    found = strict(other.directory / "kpis.json")["devices"]
+    assert [found[name]["on_w"] for name in ("kettle", "lamp")] == [500, 45]
+    assert found["lamp"]["min_on"] == 20 and found["lamp"]["least_w"] == 45 and found["kettle"]["least_w"] == 0
     again = go(tmp_path, QUICK, "--csv house.csv --tau best --desc best")
     content = strict(again.directory / "summary.json")["calibration"]
     assert content["tau"] == content["best"] and content["not_chosen"] == {}

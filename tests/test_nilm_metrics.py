@@ -240,3 +240,18 @@ def test_an_activation_at_the_end_of_a_house_is_not_continued_in_the_next():
     y[8] = 1
     assert "holds 4 activations" in nilm.best_tau(y, np.full(16, 0.5), least=9, rows=rows)[2]
     assert "holds 3 activations" in nilm.best_tau(y, np.full(16, 0.5), least=9)[2]
+
+
+def test_a_device_that_is_never_on_has_no_error_relative_to_its_energy():
+    """A standby of 3e-5 kWh is no measure: SAE and NDE are null where F1 is, and stay out of the means."""
+    steps = 100
+    on = np.zeros((2, steps))
+    on[1, 10:20] = 1
+    watts = np.stack([np.full(steps, 1e-3), on[1] * 100])
+    found = nilm.nilm_kpis(
+        ["idle", "lamp"], 8, on=on, score=on * 0.9, tau=[0.5, 0.5], watts=watts, estimate=np.stack([on[1], watts[1]])
+    )
+    idle = found["devices"]["idle"]
+    assert [idle[key] for key in ("f1", "sae", "nde", "energy_error_share")] == [None] * 4
+    assert idle["undefined"]["sae"] == "the device is never on" and idle["mae"] == pytest.approx(0.1009)
+    assert found["sae"] == found["nde"] == 0

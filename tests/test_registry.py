@@ -102,3 +102,10 @@ def test_a_file_that_is_loaded_again_takes_the_place_of_itself(package):
     first = registry.load("wide")
     again = importlib.reload(sys.modules[first.__module__])
     assert registry.load("wide") is again.Made is not first
+
+
+def test_a_folder_may_hold_its_tables_beside_its_class(package):
+    registry = package(
+        meter__in__task=entry("Meter").replace("FLAGS", "OTHER"), meter__in__flags="FLAGS = {'size': {}}\n"
+    )
+    assert registry.names() == ("meter",) and registry.table("meter", "FLAGS") == {"size": {}}

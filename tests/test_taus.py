@@ -7,9 +7,9 @@ import pytest
 import sklearn.metrics as skm
 
 from errors import UsageError
-from tasks.nilm import taus
+from tasks.nilm.decisions import decisions, told
 from tasks.nilm.rules import Rules
-from tasks.nilm.taus import Taus, sources_of, tell
+from tasks.nilm.taus import Taus, sources_of
 from tasks.nilm.timeline import Timeline
 
 NAMES = ("fridge", "kettle", "oven")
@@ -92,19 +92,73 @@ def test_a_checkpoint_is_taken_with_what_the_flag_now_says():
     assert Taus({"": "best"}).again(old, NAMES)["tau"] == [0.31, 0.5, 0.5]
 
 
-def test_a_default_is_told_with_what_has_it_chosen(monkeypatch):
-    names, told = ("fridge", "coffee machine", "oven"), []
-    monkeypatch.setattr(taus.log, "warning", lambda text, *args: told.append(text % args))
-    tell(Taus({}).choose(timeline(), names), names)
-    kettle, oven = told
-    assert kettle.startswith("warning: the tau of coffee machine is 0.5 by default: validation holds 4 activations")
-    assert kettle.endswith("; --tau 'coffee machine=best' takes the one of the best F1") and "--tau" not in oven
+def applied(names, given=None, runs=(14, 4, 0)):
+    """What applies to three devices, and the thresholds it comes from."""
+    chosen = Taus({}).choose(timeline(runs), names)
+    return decisions(Rules(given or {}), chosen, names), chosen
+
+
+def test_what_applies_is_one_line_with_why_no_tau_was_chosen():
+    found, chosen = applied(("fridge", "coffee machine", "oven"))
+    line = told(found, chosen)
+    assert line.count("\n") == 0
+    assert "coffee machine on from 10 W, runs of 60 s, breaks of 600 s (usual for a coffee maker), tau 0.5 (" in line
+    assert "validation holds 4 activations" in line and "oven on from 10 W (no rule for this name), tau 0.5" in line
+    assert line.endswith("; --tau 'coffee machine=best' takes the tau of the best F1")
+
+
+def test_kpis_and_table_have_what_applies_under_the_same_names():
+    plain = applied(NAMES, {"on_w": {"": "50"}})[0]["fridge"].plain()
+    assert plain["on_w"] == 50 and plain["rule_from"] == "usual for a fridge, --on-w"
+    assert plain.keys() >= {"tau", "tau_from", "on_w", "min_on", "min_off", "rule_from"}
 
 
 def test_rules_are_the_usual_ones_unless_they_are_given():
     usual = Rules({"on_w": {}, "min_on": {}, "min_off": {}})
     given = Rules({"on_w": {"": "25", "fridge": "40"}, "min_on": {"": 60}, "min_off": {}})
-    assert given.of("fridge", NAMES) == (40, 60, usual.of("fridge", NAMES)[2])
-    assert given.of("oven", NAMES)[0] == 25 and usual.plain("oven", NAMES).keys() == {"on_w", "min_on", "min_off"}
+    assert given.of("fridge", NAMES).values == (40, 60, usual.of("fridge", NAMES).min_off)
+    assert given.of("oven", NAMES).on_w == 25
     with pytest.raises(UsageError, match="takes a number of 0 or more"):
         Rules({"on_w": {"": "much"}})
+
+
+def test_a_device_without_a_name_of_the_table_has_no_rule_of_duration():
+    found = Rules({}).of("heat pump", ("heat pump",))
+    assert found.values == (10, 0, 0) and found.rule_from == "no rule for this name"
+
+
+def test_names_are_taken_as_files_and_people_write_them():
+    rules = Rules({"on_w": {"Heat-Pump": "200", "Kühlschrank": "30", "K1": "900"}}, {"kettle": "K1"})
+    names = ("heat pump", "Kühlschrank", "kettle")
+    assert [rules.of(name, names).on_w for name in names] == [200, 30, 900]
+    with pytest.raises(UsageError, match="there is no device 'pump'"):
+        Rules({"on_w": {"pump": "1"}}).of("heat pump", names)
+    with pytest.raises(UsageError, match="kettle is given twice"):
+        Rules({"on_w": {"K1": "1", "kettle": "2"}}, {"kettle": "K1"}).of("kettle", names)
+
+
+class Kept:
+    """A checkpoint's rules."""
+
+    outputs = ("fridge", "Wasserkocher")
+
+    def __init__(self):
+        self.fitted = {"on_w": [50.0, 10.0]}
+
+    def setting(self, name, default):
+        return {"min_on": {"fridge": "90"}}.get(name, default)
+
+
+def test_a_checkpoint_keeps_its_rules_until_a_flag_says_another():
+    rules = Rules({"on_w": {"fridge": 80}})
+    rules.settle(8, Kept())
+    fridge, kettle = (rules.of(name, Kept.outputs) for name in Kept.outputs)
+    assert kettle.on_w == 10 and kettle.rule_from == "the checkpoint" and kettle.least_w == 0
+    assert fridge.min_on == 90 and fridge.least_w == fridge.on_w == 80  # raised: watts must reach it too
+
+
+def test_a_step_longer_than_a_run_has_a_lower_threshold():
+    rules = Rules({})
+    rules.settle(900, None)
+    assert rules.of("kettle", ("kettle",)).on_w == round(2000 * 150 / 900)
+    assert rules.of("fridge", ("fridge",)).on_w == 50 and rules.of("oven", ("oven",)).on_w == 10

@@ -22,6 +22,7 @@ from metrics import best_threshold
 LEAST_ACTIVATIONS = 12  # in validation: with fewer, the tau of the best F1 is overfitted to them
 TOLERANCE = 60.0  # seconds between a switch-on and its prediction
 NOT_KNOWN = "the device is not in these data"
+RELATIVE = ("sae", "nde", "energy_error_share")  # to the energy of the device
 JOULES = 3.6e6  # of a kWh
 FORMULAS = {
     "precision": "tp / (tp + fp) over steps; predicted on where score >= tau, after a duration filter if there is one",
@@ -30,10 +31,10 @@ FORMULAS = {
     "macro_f1": "mean f1 of the devices that have one",
     "mae": "mean |estimate - truth|, W",
     "rmse": "sqrt(mean (estimate - truth)^2), W",
-    "sae": "|sum estimate - sum truth| / sum truth",
-    "nde": "sum (estimate - truth)^2 / sum truth^2, without a square root",
+    "sae": "|sum estimate - sum truth| / sum truth; null where f1 is",
+    "nde": "sum (estimate - truth)^2 / sum truth^2, without a square root; null where f1 is",
     "energy_error_kwh": "(sum estimate - sum truth) * step / 3.6e6 J",
-    "energy_error_share": "energy_error_kwh / energy_kwh",
+    "energy_error_share": "energy_error_kwh / energy_kwh; null where f1 is",
     "events": "switch-ons (off, then on at the very next step, both known), matched one to one within the tolerance; "
     "precision, recall, f1 as above",
 }
@@ -81,6 +82,8 @@ def nilm_kpis(
         if watts is not None and estimate is not None:
             part = power_metrics(watts[k], estimate[k], step_seconds)
             found |= part | {"undefined": found["undefined"] | part["undefined"]}
+            if on is not None and found["f1"] is None and found["mae"] is not None:
+                found = _without_runs(found)
         devices[name] = found
     together: dict[str, Any] = {"devices": devices}
     if on is not None:
@@ -89,6 +92,13 @@ def nilm_kpis(
     if watts is not None:
         together |= {key: _mean(devices, key) for key in ("mae", "rmse", "sae", "nde")}
     return together | {"step_seconds": step_seconds, "tolerance_seconds": tolerance, "formulas": FORMULAS}
+
+
+def _without_runs(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A device's figures without what is relative to its energy: that of one which is never on is a standby's."""
+    reason = found["undefined"]["f1"]
+    none = dict.fromkeys(RELATIVE)
+    return {**found, **none, "undefined": {**dict.fromkeys(RELATIVE, reason), **found["undefined"]}}
 
 
 def _mean(devices: Mapping[str, Mapping[str, Any]], key: str) -> float | None:

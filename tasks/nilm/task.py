@@ -7,6 +7,7 @@ device count where its state is on: this gate halves the error of watts alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,207 +24,23 @@ from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.nilm import timeline
+from tasks.nilm.decisions import decisions, told
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
 from tasks.nilm.loss import loss_of, weight_of
 from tasks.nilm.reading import read_houses, without
+from tasks.nilm.rules import FLAGS as RULE_FLAGS
 from tasks.nilm.rules import Rules
 from tasks.nilm.sample import write_sample
 from tasks.nilm.states import UNKNOWN, on_states
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
-from tasks.nilm.taus import Taus, sources_of, tell
+from tasks.nilm.taus import Taus
 from tasks.nilm.timeline import Timeline, by_mains, judged_stride, kpis, write_devices, write_scales, write_timeline
 from tasks.nilm.units import doubts, gap_hint
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
 
-FITTED = {"base_rate": "K", "pos_weight": "K", "on_mean": "K", "peak": "K", "on_w": "K"}
-FLAGS = {
-    "nilm_target": {
-        "default": "both",
-        "choices": ("state", "power", "both"),
-        "group": "Labels",
-        "binds": True,
-        "help": "learn states (on or off), power (watts), or both",
-    },
-    "mains_col": {
-        "reads": ("long", "npz"),
-        "instead": "--mains names the item of a database",
-        "default": "mains",
-        "group": "Data",
-        "help": "column of the mains meter",
-        "metavar": "COL",
-    },
-    "mains_unit": {
-        "default": "W",
-        "choices": ("W", "kW", "Wh", "kWh"),
-        "reads": ("long",),
-        "instead": "published layouts and DEDDIAG's tables are in W",
-        "group": "Data",
-        "help": "unit of the meters; Wh and kWh are registers that only rise, whose rise is the power",
-    },
-    "device_unit": {
-        "default": "",
-        "choices": ("W", "kW", "Wh", "kWh"),
-        "reads": ("long",),
-        "group": "Data",
-        "help": "unit of the devices, where it is another than --mains-unit",
-    },
-    "device_cols": {
-        "reads": ("long", "layout", "npz"),
-        "instead": "--devices names the items of a database",
-        "default": (),
-        "type": "str",
-        "many": "+",
-        "group": "Data",
-        "binds": True,
-        "names": True,
-        "help": "columns of the devices, or name=column; with --dataset names or columns (default there: all)",
-        "metavar": "COL",
-    },
-    "dataset": {
-        "makes": "layout",
-        "default": "",
-        "choices": ("refit", "ukdale", "redd", "deddiag-tsv"),
-        "group": "Data",
-        "help": "published layout of --csv: files (refit) or folders (the others), one per house",
-    },
-    "house": {"reads": ("tables",), "default": 0, "within": "[0,)", "group": "Data", "help": "DEDDIAG house (--db)"},
-    "mains": {
-        "reads": ("tables",),
-        "instead": "--mains-col names the column of a CSV",
-        "default": "",
-        "group": "Data",
-        "help": "DEDDIAG meter: item id or name (--db)",
-    },
-    "devices": {
-        "reads": ("tables",),
-        "instead": "--device-cols names the columns of a CSV",
-        "default": (),
-        "type": "str",
-        "many": "+",
-        "group": "Data",
-        "binds": True,
-        "names": True,
-        "help": "DEDDIAG devices: ids or names, or name=item (--db)",
-    },
-    "db_schema": {"reads": ("tables",), "default": "public", "group": "Data", "help": "schema of the DEDDIAG tables"},
-    "db_reader": {
-        "reads": ("tables",),
-        "default": "raw",
-        "choices": ("raw", "function"),
-        "group": "Data",
-        "help": "how to read DEDDIAG: fill the grid from raw readings, or call get_measurements in the database",
-    },
-    "start": {"reads": ("long", "layout", "tables"), "default": "", "group": "Data", "help": "start of the range"},
-    "end": {
-        "reads": ("long", "layout", "tables"),
-        "default": "",
-        "group": "Data",
-        "help": "end of the range (exclusive)",
-    },
-    "max_ffill": {
-        "reads": ("long", "layout", "tables"),
-        "default": 60.0,
-        "within": "[0,)",
-        "group": "Data",
-        "help": "seconds to repeat the last reading in a gap; no window crosses a longer gap",
-    },
-    "sort": {
-        "reads": ("long",),
-        "instead": "elsewhere readings are sorted as they are read",
-        "default": False,
-        "group": "Data",
-        "help": "sort rows by time (default: unsorted times are an error)",
-    },
-    "drop_flatlines": {
-        "default": False,
-        "group": "Data",
-        "help": "leave out stretches where a meter was frozen (one value for over half an hour)",
-    },
-    "nilm_features": {
-        "default": ("above", "log"),
-        "choices": ("above", "log", "hour", "none", "power"),
-        "many": "+",
-        "group": "Data",
-        "binds": True,
-        "help": "inputs beside power and its change: power above its half-hour minimum (looks ahead), logarithms, hour "
-        "(none: these two; power: power alone)",
-    },
-    "overlay": {
-        "default": 0.3,
-        "within": "[0,1]",
-        "group": "Training",
-        "help": "probability of mixing in a device trace from another training window (augmentation)",
-    },
-    "on_w": {
-        "default": {},
-        "many": "+",
-        "by_name": True,
-        "group": "Labels",
-        "binds": True,
-        "help": "on threshold (device=watts, or watts for all)",
-    },
-    "min_on": {
-        "default": {},
-        "many": "+",
-        "by_name": True,
-        "group": "Labels",
-        "binds": True,
-        "help": "shortest run (device=seconds)",
-    },
-    "min_off": {
-        "default": {},
-        "many": "+",
-        "by_name": True,
-        "group": "Labels",
-        "binds": True,
-        "help": "shortest break (device=seconds)",
-    },
-    "tau": {
-        "default": {},
-        "many": "+",
-        "by_name": True,
-        "trains": False,
-        "group": "Labels",
-        "help": "threshold of the probabilities, of one device (device=0.4) or all: best (by F1 on validation) or a "
-        "number (default: best where validation has twelve runs, else 0.5)",
-    },
-    "pos_weight": {
-        "default": "sqrt",
-        "choices": ("sqrt", "global", "none"),
-        "number_too": "(0,)",
-        "searched": False,
-        "group": "Training",
-        "help": "weight of the on state (global: off / on in training, sqrt: its root)",
-    },
-}
-DEFAULTS = {
-    "context_len": 600,
-    "resample": "8s",
-    "split_mode": "holdout",
-    "val_ratio": 0.15,
-    "test_ratio": 0.15,
-    "backbone": "unet",
-    "epochs": 18,
-    "batch_size": 16,
-    "lr": 0.002,
-}
-UNUSED = {  # flag: what does the same here
-    "label_src_ch": "--device-cols names what is predicted",
-    "drop_label_from_x": "",
-    "label_offset": "",
-    "budget": "",
-    "labels": "",
-    "wide": "",
-    "groups": "each file is a house, and --val-groups and --test-groups name houses",
-    "header": "",
-    "index": "",
-    "columns": "--mains-col and --device-cols name what nilm reads",
-    "id_col": "each file is a house",
-    "nan": "--max-ffill says how long a reading holds",
-}
-
+log = logging.getLogger("tsrun")
 USUAL_WINDOW, USUAL_STRIDE = 600, 60
 
 
@@ -243,8 +60,10 @@ class Nilm(Task):
         super().__init__(options)
         self.target: str = options.nilm_target
         self.features = () if "none" in options.nilm_features else tuple(options.nilm_features)
-        self.rules = Rules({"on_w": options.on_w, "min_on": options.min_on, "min_off": options.min_off})
-        self.taus = Taus(options.tau)
+        items = (text.rpartition("=") for text in (*options.device_cols, *options.devices))
+        columns = {name: item for name, _, item in items if name}
+        self.rules = Rules({flag: vars(options)[flag] for flag in RULE_FLAGS}, columns)
+        self.taus = Taus(options.tau, columns)
         if self.target == "power" and options.pos_weight != "sqrt":
             raise UsageError("weighs states, and --nilm-target power learns watts alone", where="--pos-weight")
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
@@ -280,7 +99,8 @@ class Nilm(Task):
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series, self.borrowed = read_houses(self.options, config, columns)
-        on_w = {name: self.rules.of(name, series.channels[1:])[0] for name in series.channels[1:]}
+        self.rules.settle(seconds_of(series), self.start)
+        on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}
         return replace(series, notes=(*series.notes, *doubts(series, on_w)))
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
@@ -295,7 +115,7 @@ class Nilm(Task):
         unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
         if unknown and (config.mode == "train" or len(unknown) == len(names)):
             raise DataError(f"no readings of {', '.join(unknown)}", where="--device-cols")
-        rules = [self.rules.of(name, names) for name in names]
+        rules = [self.rules.of(name, names).values for name in names]
         on_w, least_on, least_off = np.array(rules).T
         states = np.empty(watts.shape, np.int8)
         for row in range(series.n_rows):
@@ -333,8 +153,13 @@ class Nilm(Task):
         self, truth: DeviceSample, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Shares of time on, and the power when on: its mean, and a peak to clip at."""
-        on_w = [self.rules.of(name, names)[0] for name in names]
-        return constants_of(truth, kept) | {"on_w": on_w}
+        rules = zip(*(self.rules.of(name, names).values for name in names), strict=True)
+        return constants_of(truth, kept) | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
+
+    def on_fitted(self) -> None:
+        """Take thresholds that were changed after training: the probabilities of watts alone are made from them."""
+        if (start := self.rules.start) is not None:
+            self.fitted["on_w"] = [self.rules.of(name, start.outputs).on_w for name in start.outputs]
 
     def truth(self, raw: Any) -> Any:
         return raw
@@ -387,14 +212,15 @@ class Nilm(Task):
     ) -> dict[str, Any]:
         """All metrics, and with each device's the thresholds and rules that were applied."""
         found, names = kpis(line, on, calibration["tau"], eval_context), eval_context.names
-        for name, how in zip(names, sources_of(calibration, names), strict=True):
-            found["devices"][name] |= {"tau_from": how} | self.rules.plain(name, names)
+        for name, decision in decisions(self.rules, calibration, names).items():
+            found["devices"][name] |= decision.plain()
         return found
 
     def _states(self, line: Timeline, calibration: Mapping[str, Any], eval_context: EvalContext) -> np.ndarray:
         """The predicted states [K, n], after the duration rules that the truth follows."""
-        least = self.rules.steps(eval_context.names, seconds_of(eval_context.series))
-        return line.states(calibration["tau"], least)
+        names = eval_context.names
+        least_w = [self.rules.of(name, names).least_w if self.target == "both" else 0.0 for name in names]
+        return line.states(calibration["tau"], self.rules.steps(names, seconds_of(eval_context.series)), least_w)
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
@@ -421,7 +247,7 @@ class Nilm(Task):
         scored: Sequence[Predictions],
         ahead: Predictions | None,
     ) -> None:
-        tell(calibration, eval_context.names)
+        log.info("%s", told(decisions(self.rules, calibration, eval_context.names), calibration))
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
             line = Timeline.of(part)

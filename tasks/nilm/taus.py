@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +10,9 @@ import numpy as np
 from errors import UsageError
 from metrics import best_threshold
 from tasks.nilm.metrics import best_tau
-from tasks.nilm.rules import ALL, refuse_strays
+from tasks.nilm.rules import ALL, by_device
 from tasks.nilm.timeline import Timeline
 
-log = logging.getLogger("tsrun")
 BEST, GIVEN = "best", "given"
 HALF = 0.5
 CHOSEN = "best F1 on validation"
@@ -26,15 +23,18 @@ RULE = "a rule without probabilities"
 class Taus:
     """What `--tau` asks for: {device: "best" or a number}; nothing for a device whose tau is chosen where that is safe.
 
-    UsageError for anything but best and a number from 0 to 1.
+    `columns` {device: its column}, by which it may be called too. UsageError for anything but best and a number from 0
+    to 1.
     """
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
+    def __init__(self, given: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> None:
         self.given = {name: _asked(name, text) for name, text in given.items()}
+        self.columns = dict(columns or {})
 
-    def asked(self, name: str) -> float | str | None:
-        """ "best", a number, or None."""
-        return self.given.get(name, self.given.get(ALL))
+    def asked(self, names: Sequence[str]) -> list[float | str | None]:
+        """For each device "best", a number, or None. UsageError for what is given for none of `names`."""
+        given = by_device(self.given, names, "--tau", self.columns)
+        return [given.get(name, given.get(ALL)) for name in names]
 
     def choose(self, line: Timeline | None, names: Sequence[str], usual: str = "") -> dict[str, Any]:
         """The taus of devices, [K], by the timeline of validation.
@@ -50,8 +50,7 @@ class Taus:
         {"tau": [K], "chosen_on", "not_chosen": {device: why}, "best": [K], "tau_from": [K]}. `best` has the tau of the
         best F1, None where validation has no activation.
         """
-        refuse_strays(self.given, names, "--tau")
-        found = [self._one(line, k, name, usual) for k, name in enumerate(names)]
+        found = [self._one(line, k, asked, usual) for k, asked in enumerate(self.asked(names))]
         told = zip(names, found, strict=True)
         reasons = {name: how.removeprefix(DEFAULT) for name, (_, how, _) in told if how.startswith(DEFAULT)}
         return {
@@ -62,9 +61,10 @@ class Taus:
             "tau_from": [how for _, how, _ in found],
         }
 
-    def _one(self, line: Timeline | None, k: int, name: str, usual: str) -> tuple[float, str, float | None]:
+    def _one(
+        self, line: Timeline | None, k: int, asked: float | str | None, usual: str
+    ) -> tuple[float, str, float | None]:
         """(tau, where it comes from, the tau of the best F1 or None) of device k."""
-        asked = self.asked(name)
         if line is None:
             return *_taken(asked, None, False, usual or DEFAULT + "there is no validation part to choose it on"), None
         assert line.on is not None
@@ -81,11 +81,10 @@ class Taus:
         """The taus of a checkpoint, with those that `--tau` now gives."""
         if not self.given or "tau" not in kept:
             return dict(kept)
-        refuse_strays(self.given, names, "--tau")
         taus, how = list(kept["tau"]), list(sources_of(kept, names))
         best = kept.get("best", [None] * len(names))
-        for k, name in enumerate(names):
-            if (asked := self.asked(name)) is not None:
+        for k, asked in enumerate(self.asked(names)):
+            if asked is not None:
                 known = best[k] is not None or how[k] == CHOSEN
                 tau = taus[k] if best[k] is None else best[k]
                 why = f"{DEFAULT}the checkpoint has none that was chosen on validation"
@@ -109,15 +108,6 @@ def sources_of(calibration: Mapping[str, Any], names: Sequence[str]) -> list[str
     reasons = calibration.get("not_chosen", {})
     chosen = CHOSEN if calibration.get("chosen_on") == "val" else DEFAULT + "nothing was chosen"
     return [DEFAULT + reasons[name] if name in reasons else chosen for name in names]
-
-
-def tell(calibration: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Log the devices whose tau is a default, and how to have it chosen where that is possible."""
-    known = calibration.get("best", [None] * len(names))
-    for name, tau, how, best in zip(names, calibration["tau"], sources_of(calibration, names), known, strict=True):
-        if how.startswith(DEFAULT):
-            hint = "" if best is None else f"; --tau {shlex.quote(f'{name}=best')} takes the one of the best F1"
-            log.warning("warning: the tau of %s is %g by %s%s", name, tau, how, hint)
 
 
 def _asked(name: str, text: Any) -> float | str:

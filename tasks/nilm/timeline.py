@@ -59,9 +59,16 @@ class Timeline:
         when: np.ndarray = self.at + self.rows * APART
         return when
 
-    def states(self, tau: Sequence[float], least: Sequence[tuple[int, int]]) -> np.ndarray:
-        """On where the score reaches tau [K]; in unbroken stretches short breaks filled, then short runs dropped."""
+    def states(
+        self, tau: Sequence[float], least: Sequence[tuple[int, int]], least_w: Sequence[float] | float = 0.0
+    ) -> np.ndarray:
+        """On [K, n] where the score reaches tau [K]; in unbroken stretches short breaks filled, short runs dropped.
+
+        `least` are the fewest steps of a run and of a break [K], `least_w` watts [K] that a step needs as well.
+        """
+        count = len(self.score)
         on = self.score >= np.asarray(tau)[:, None]
+        on &= self.watts >= np.broadcast_to(np.asarray(least_w, np.float32), count)[:, None]
         parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.when) != 1) + 1)
         for k, (least_on, least_off) in enumerate(least):
             for part in parts:
