@@ -88,6 +88,7 @@ def report_json(error: TsrunError) -> int:
     error : its message goes to stderr all the same.
     """
     parts = {"what": error.what, "where": error.where, "hint": error.hint, "message": str(error)}
+    parts = {name: as_typed(text) for name, text in parts.items()}
     plain: dict[str, object] = {"kind": type(error).__name__, "exit_code": error.exit_code}
     print(json.dumps({"error": plain | {name: without_password(text) for name, text in parts.items()}}), flush=True)
     return report(error)

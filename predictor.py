@@ -120,20 +120,15 @@ class Inference:
 
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Predict, score where the label is known, write all files into `folder`; returns the summary's content."""
-        precision = Precision.choose(self.config.amp, self.device)
         far = self._far()
         for told in far:
             log.warning("warning: %s", told)
-        model = restore.model_of(self.start).to(self.device).eval()
-        device_data = self.device_data()
-        mode = "off" if model.by_history is not None else self.config.compile  # nothing of such a model is compiled
-        runner, warning = compile_model(model, mode, partial(self._try_out, device_data, precision))
-        evaluator = Evaluator(device_data, runner, precision, self.config.batch_size, model.by_history)
+        evaluator, count, warnings = self._evaluator()
+        device_data, precision = evaluator.device_data, evaluator.precision
         labelled, timed = self.run_data.targets is not None, self.run_data.timed
         with timed("predict"):
             past = evaluator.score(self.index, label_known=labelled) if len(self.index) else None
             ahead = evaluator.score(self.run_data.ahead, label_known=False) if len(self.run_data.ahead) else None
-        count = sum(p.numel() for p in model.parameters())
         case = Case(run, self.split, self._selection(), count, self.run_data.timings["predict"])
         judge = Judge(evaluator, self.names, self.calibration, folder, case)
         scored = past if labelled else None
@@ -145,8 +140,28 @@ class Inference:
             if self.config.plots:
                 judge.draw(past, ahead, references, self.index_of)
             content["first"] = judge.first_values(past, ahead)
-        self._describe(judge, argv, precision, precision.warnings() + [warning] * bool(warning) + far)
+        self._describe(judge, argv, precision, precision.warnings() + warnings + far)
         return content
+
+    def predict(self, folder: Path) -> None:
+        """Write the predictions alone into `folder`; of a task that continues its rows, only what comes after them."""
+        evaluator, count, _ = self._evaluator()
+        past, labelled = self.index, self.run_data.targets is not None
+        asked = len(past) and not (self.task.autoregressive and len(self.run_data.ahead))
+        scored = [evaluator.score(past, label_known=labelled)] if asked else []
+        ahead = evaluator.score(self.run_data.ahead, label_known=False) if len(self.run_data.ahead) else None
+        case = Case(folder.name, self.split, self._selection(), count, 0.0)
+        Judge(evaluator, self.names, self.calibration, folder, case).write(scored, ahead)
+
+    def _evaluator(self) -> tuple[Evaluator, int, list[str]]:
+        """What scores windows with the checkpoint's weights, how many there are, and a warning of the compiler's."""
+        precision = Precision.choose(self.config.amp, self.device)
+        model = restore.model_of(self.start).to(self.device).eval()
+        device_data = self.device_data()
+        mode = "off" if model.by_history is not None else self.config.compile  # nothing of such a model is compiled
+        runner, warning = compile_model(model, mode, partial(self._try_out, device_data, precision))
+        made = Evaluator(device_data, runner, precision, self.config.batch_size, model.by_history)
+        return made, sum(p.numel() for p in model.parameters()), [warning] * bool(warning)
 
     def device_data(self) -> DeviceData:
         """The data as the model of the checkpoint sees them: scaled, on the device."""

@@ -30,7 +30,7 @@ FLOORS = [
     {"experiments", "fusion"},
     {"pipeline"},
     {"cli"},
-    {"studies", "federation", "streaming", "exporting"},
+    {"studies", "federation", "streaming", "exporting", "serving"},
     {"run"},
     {"search", "tools", "nas_agent", "examples"},
     {"benchmarks", "tsrun"},
