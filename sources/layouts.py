@@ -321,8 +321,8 @@ def _channels(folder: Path) -> House:
         hint = f"name its houses: {', '.join(inside)}" if inside else "the folder of a house, such as house_1"
         raise DataError("there is no labels.dat", where=str(folder), hint=hint)
     named = {}
-    for line, text in enumerate(labels.read_text(encoding="utf-8").splitlines(), 1):
-        match = re.fullmatch(r"\s*(\d+)\s+(\S.*?)\s*", text)
+    for line, text in enumerate(decode(labels.read_bytes()).splitlines(), 1):
+        match = re.fullmatch(r"\s*(\d{1,9})\s+(\S.*?)\s*", text)
         if not match and text.strip():
             raise DataError(f"{text[:40]!r} is not a channel and its name", where=f"{labels}:{line}")
         if match:
@@ -365,7 +365,7 @@ def _two_columns(text: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
             if cells and (len(cells) != 2 or None in numbers or not _SECONDS[0] <= (numbers[0] or 0) <= _SECONDS[1]):
                 what = f"{' '.join(cells)[:40]!r} is not a time in Unix seconds and a number of watts"
                 raise DataError(what, where=f"{path}:{line}")
-    assert frame is not None
+        raise DataError("is not lines of Unix seconds and watts", where=str(path))
     return frame[0].to_numpy(), frame[1].to_numpy()
 
 
@@ -382,7 +382,7 @@ def _deddiag(folder: Path) -> House:
         what = f"has columns {', '.join(header)}, not id, name and category"
         raise DataError(what, where=f"{folder / 'items.tsv'}:1")
     for line, cells in enumerate(lines[1:], 2):
-        if len(cells) != len(header) or not cells[header.index("id")].isdecimal():
+        if len(cells) != len(header) or not re.fullmatch(r"\d{1,9}", cells[header.index("id")]):
             raise DataError(f"{' '.join(cells)[:40]!r} is not an item", where=f"{folder / 'items.tsv'}:{line}")
     items = [dict(zip(header, cells, strict=True)) for cells in lines[1:]]
     items = [item for item in items if _packed(_dump(folder, item["id"])).is_file()]

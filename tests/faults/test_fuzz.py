@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from . import checkpoints, rubbish, strangers, targets
+from . import checkpoints, folders, rubbish, strangers, targets
 
 CASES = int(os.environ.get("FUZZ", "0"))  # 0: a few, the same each time
 SLOW = {"whole_runs": 50, "checkpoint_types": 20, "agents": 10, "agents_calls": 5}  # times a usual try
@@ -69,6 +69,8 @@ FOUND: list[tuple[str, Any]] = [
     ("xlsx", strangers.workbook(strangers.FAR, '<dimension ref="A1:XFD1048576"/>')),
     ("xlsx", strangers.workbook(f'<row r="1"><c r="A1" t="str"><v>{"9" * 10**7}</v></c></row>')),
     ("passwords", ("--groups", f"mqtt://host:99999/x?api_key={strangers.SECRET}")),
+    ("layouts", ("ukdale/house_1/labels.dat", b"\x801 aggregate\n2 kettle\n")),
+    ("model_directories", ("{}", folders.weights())),
     ("yaml_config", "seed: " + "9" * 5000),
     ("yaml_config", "seed: !!int ''\n"),
     ("whole_runs", ("classify", [("--seed", "4294967296")])),
