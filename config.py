@@ -235,6 +235,12 @@ class RunConfig:
         "auto", "Reporting", "score reference predictors beside the model", choices=("auto", "off"), trains=False
     )
     plots: bool = _flag(True, "Reporting", "draw plots", trains=False)
+    explain: bool = _flag(
+        False,
+        "Reporting",
+        "how much worse the scored windows are predicted with a channel, or a block of lags, shuffled among them",
+        trains=False,
+    )
 
     notes: tuple[str, ...] = field(default=(), compare=False)  # what a config file leaves out, and what is taken for it
     experiment: str = ""  # text of the config.py that this run comes from, see experiments/

@@ -77,6 +77,7 @@ def as_typed(text: str) -> str:
     if not f"/{started}".endswith(("/tsrun", "/tsrun/__main__.py")):
         return text
     words = {script: f"tsrun {word}" for word, script in COMMANDS.items()} | {"run.py": "tsrun"}
+    text = re.sub(r"-r requirements-(\w+)\.txt", r"'tsrun[\1]'", text)
     return re.sub(rf"\bpython ({'|'.join(map(re.escape, words))})(?![\w.])", lambda found: words[found[1]], text)
 
 

@@ -27,6 +27,7 @@ from config import RunConfig
 from dataset import DeviceData, RunData
 from errors import UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated, describe_split, label_means, sizes_of
+from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
 from rundir import OnEpoch, tensorboard_writer
@@ -392,6 +393,8 @@ class Learner:
         more |= {key: what for key, what in told.items() if what}
         more |= {"thin": self.thin | {"averaged": progress.averaged}} if self.thin else {}
         more |= {"validation": judge.evaluate(val)} if name != "val" else {}
+        if self.config.explain:
+            more |= explain(judge.evaluator, scored.index, self.folder, f"{run} ({name})")
         content = judge.summary(scored, references, **more)
         with self.run_data.timed("artifacts"):
             judge.write([scored], self._ahead(judge))

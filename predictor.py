@@ -19,6 +19,7 @@ from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import DataError, UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References
+from explaining.importance import explain
 from hardware import Precision, Runner, compile_model
 from scaler import Scaler, far_warning
 from splits import Split
@@ -134,7 +135,8 @@ class Inference:
         scored = past if labelled else None
         with timed("evaluate"):
             references = {} if scored is None else self._compare(device_data, scored)
-            content = judge.summary(scored, references)
+            more = self._explained(evaluator, scored, folder, run)
+            content = judge.summary(scored, references, **more)
         with timed("artifacts"):
             judge.write([] if past is None else [past], ahead)
             if self.config.plots:
@@ -162,6 +164,11 @@ class Inference:
         runner, warning = compile_model(model, mode, partial(self._try_out, device_data, precision))
         made = Evaluator(device_data, runner, precision, self.config.batch_size, model.by_history)
         return made, sum(p.numel() for p in model.parameters()), [warning] * bool(warning)
+
+    def _explained(self, evaluator: Evaluator, scored: Predictions | None, folder: Path, run: str) -> dict[str, Any]:
+        if not self.config.explain:
+            return {}
+        return explain(evaluator, None if scored is None else scored.index, folder, f"{run} ({self.split})")
 
     def device_data(self) -> DeviceData:
         """The data as the model of the checkpoint sees them: scaled, on the device."""

@@ -120,8 +120,8 @@ def test_every_command_has_its_script(word):
     assert "def main(argv" in file.read_text()
 
 
-TYPED = "python search.py --trials 3; python run.py --help, python -m nas_agent init, python tools/report.py, runs.py"
-SHOWN = "tsrun search --trials 3; tsrun --help, tsrun agent init, tsrun report, runs.py"
+TYPED = "pip install -r requirements-search.txt; python search.py, python run.py -h, python -m nas_agent init, run.py"
+SHOWN = "pip install 'tsrun[search]'; tsrun search, tsrun -h, tsrun agent init, run.py"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ FLOORS = [
     {"tasks"},
     {"dataset", "commandline"},
     {"restore", "evaler", "telling"},
-    {"finetune", "trainer", "solving"},
+    {"finetune", "trainer", "solving", "explaining"},
     {"learner", "predictor"},
     {"experiments", "fusion"},
     {"pipeline"},
@@ -124,6 +125,13 @@ def test_nobody_asks_which_task_or_backbone_it_is(kind):
         if module_of(path) != folder:
             hits = [line for line in path.read_text().splitlines() if pattern.search(line)]
             assert not hits, f"{path.name}: {hits}"
+
+
+def test_every_room_is_in_the_wheel():
+    pages = re.findall(r'"tsrun\.tree\.([a-z_.]+)"', (ROOT / "pyproject.toml").read_text())
+    tops = {*floors.LEFT_OUT, "tsrun"}
+    rooms = {path.parent.relative_to(ROOT) for path in FILES} - {Path()}
+    assert set(pages) == {".".join(room.parts) for room in rooms if room.parts[0] not in tops}
 
 
 def test_files_stay_readable():
