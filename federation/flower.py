@@ -163,6 +163,8 @@ class Exchange(Strategy):
             if strange:
                 self._leave_out(cid, "", 0, "its sums for the common scaler are far from those of the others")
                 both.remove(cid)
+        if not both:
+            raise ResourceError("the homes' sums for the common scaler do not go together", where="--clients")
         firsts, mean = [first[cid] for cid in both], common_mean([first[cid] for cid in both])
         seconds = [recentred(first[cid], second[cid], centre, mean) for cid in both]
         self.scaler = common_scaler(mean, firsts, seconds, self.schema["channels"])

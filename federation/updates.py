@@ -105,14 +105,16 @@ def strangers(count: np.ndarray, total: np.ndarray, square: np.ndarray, middle: 
     square : the sums of squared differences from the middle [N, C].
     middle : the `centre` of the channels [C].
 
-    The mean of squares is at least the square of the mean, and at most MOST_TIMES^2 the median of those that vary.
+    The mean of squares is at least the square of the mean, and at most MOST_TIMES^2 the median of those that vary;
+    steps are at most MOST_TIMES the median.
     """
     known = np.maximum(count, 1)
     away, spread = total / known - middle * (count > 0), np.sqrt(square / known)
     usual = np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in spread.T])
     scale = np.abs(middle) + usual
     lies = np.abs(away) > spread * (1 + 1e-6) + 1e-6 * scale
-    return np.asarray((lies | (spread > MOST_TIMES * usual)).any(axis=1))
+    many = count > MOST_TIMES * np.maximum(np.median(count, axis=0), 1)
+    return np.asarray((lies | many | (spread > MOST_TIMES * usual)).any(axis=1))
 
 
 # ---- weights
