@@ -27,6 +27,7 @@ from readers.files import decode, open_table, read_cells, read_header
 from readers.rows import Rows, check_doubled, check_order, join, oldest_first, set_zone
 from sources.appliances import appliance, spelled
 from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
+from sources.own_step import held, own_step
 
 MAX_FILL = 60.0  # seconds without a sample that are filled
 HOURLY = 3605.0  # seconds: a meter that reports changes reports once an hour too, so a longer silence is a fault
@@ -139,12 +140,12 @@ def read_meter(
     time_col: str,
     mains_col: str,
     device_cols: Mapping[str, str],
-    sample: float,
+    sample: float | None = None,
     start: str = "",
     end: str = "",
     tz: str = "",
     dialect: Dialect = _COMMA,
-    max_fill: float = MAX_FILL,
+    max_fill: float | None = None,
     sort: bool = False,
     optional: bool = False,
     unit: str = "W",
@@ -161,7 +162,9 @@ def read_meter(
     time_col, mains_col : columns of times and mains. device_cols : {name of the channel: column}.
     tz : the zone of times without an offset, in which all are shown; "" leaves them as they are.
     sort : sorts lines by time; otherwise times that go back are an error.
-    sample, start, end, max_fill, optional : as for `read_layout`.
+    sample : seconds of a step; None for that of the lines, see `own_step`.
+    max_fill : as for `read_layout`; None: 60, or longer where lines are further apart, see `held`.
+    start, end, optional : as for `read_layout`.
     unit, device_unit : of the mains and of the devices: W, kW, or Wh and kWh of registers; "" for that of the mains.
 
     Raises
@@ -177,7 +180,11 @@ def read_meter(
     anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {mains_col}) for path in paths]
     rows, notes = _in_order(files, tz, sort)
-    wanted = plan(sample, start, end, max_fill, rows.tz)
+    own, apart, told = own_step(rows.times, rows.offsets.tolist())
+    notes += [told] if sample is None else []
+    longest, told = held(sample or own, apart, MAX_FILL)
+    notes += [told] if told and max_fill is None else []
+    wanted = plan(sample or own, start, end, longest if max_fill is None else max_fill, rows.tz)
     houses = []
     for row, (begin, stop) in enumerate(rows.spans()):
         load = partial(_cut, rows.times[begin:stop], rows.values[:, begin:stop], files[row], units)

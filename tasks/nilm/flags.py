@@ -177,6 +177,7 @@ DEFAULTS = {
     "batch_size": 16,
     "lr": 0.002,
 }
+CHOSEN = {"resample": "the data's own step", "context_len": "a day, 48 to 600 steps"}
 UNUSED = {  # flag: what does the same here
     "label_src_ch": "--device-cols names what is predicted",
     "drop_label_from_x": "",

@@ -276,11 +276,11 @@ def _read_csv(
         device_cols=found,
         optional=wanted.optional,
         dialect=Dialect.of_long(config),
-        max_fill=options.max_ffill,
+        max_fill=options.max_ffill if "max_ffill" in config.given else None,
         sort=options.sort,
         unit=options.mains_unit,
         device_unit=options.device_unit,
         tz=config.tz,
-        **common,
+        **(common if "resample" in config.given or wanted.known is not None else common | {"sample": None}),
     )
     return series, found

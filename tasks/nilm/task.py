@@ -18,6 +18,7 @@ import torch
 
 from config import RunConfig, exact
 from data import Series
+from data import tell as tell_notes
 from errors import DataError, UsageError
 from registry import Namespace
 from sources.synthetic import appliance_series
@@ -32,16 +33,26 @@ from tasks.nilm.rules import FLAGS as RULE_FLAGS
 from tasks.nilm.rules import Rules
 from tasks.nilm.sample import write_sample
 from tasks.nilm.states import UNKNOWN, on_states
+from tasks.nilm.suited import suited
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
 from tasks.nilm.taus import Taus
-from tasks.nilm.timeline import Timeline, by_mains, judged_stride, kpis, write_devices, write_scales, write_timeline
+from tasks.nilm.timeline import (
+    MOST_OVERLAP,
+    Timeline,
+    by_mains,
+    judged_stride,
+    kpis,
+    write_devices,
+    write_scales,
+    write_timeline,
+)
 from tasks.nilm.units import doubts, gap_hint
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
-USUAL_WINDOW, USUAL_STRIDE = 600, 60
+USUAL_WINDOW = 600
 
 
 @register
@@ -73,15 +84,24 @@ class Nilm(Task):
         weight = given if isinstance(given := self.options.pos_weight, str) else exact(given)
         return [self.target] if weight == "sqrt" else [self.target, f"pw{weight}"]
 
+    def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
+        """The step as it was read, and windows and inputs that suit it."""
+        found, notes = suited(series, config)
+        tell_notes(notes)
+        self.features = tuple(found.get("options", config.options)["nilm_features"])
+        self.features = () if "none" in self.features else self.features
+        return found
+
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """H is the window. A stride that is not given is 60 steps of the usual window, else half a window."""
+        """H is the window. A stride that is not given is a tenth of a usual window, else half of it."""
         self.horizon = context_len
         whole = {"split_mode": "group"} if config.npz and "split_mode" not in config.given else {}  # a row is a window
         if config.mode == "infer":  # every window is evaluated, at the stride that training evaluated at
             return {"stride": judged_stride(config.stride, context_len)}
         if "stride" in config.given:
             return whole
-        return whole | {"stride": USUAL_STRIDE if context_len == USUAL_WINDOW else max(context_len // 2, 1)}
+        usual = context_len == USUAL_WINDOW or (config.mode == "train" and not {"context_len", "npz"} & config.given)
+        return whole | {"stride": max(context_len // (MOST_OVERLAP if usual else 2), 1)}
 
     def outputs(self, names: Sequence[str]) -> int:
         return len(names) * (2 if self.target == "both" else 1)

@@ -12,7 +12,7 @@ import numpy as np
 from rundir import shortest, write_csv, write_json
 from tasks.lines import aligned
 from tasks.nilm.features import MAINS, seconds_of
-from tasks.nilm.metrics import JOULES, f1_curve, nilm_kpis
+from tasks.nilm.metrics import JOULES, TOLERANCE, f1_curve, nilm_kpis
 from tasks.nilm.states import filter_runs, stitch
 from tasks.nilm.targets import DeviceTargets
 from tasks.predictions import EvalContext, Predictions, Predictor
@@ -93,6 +93,7 @@ def kpis(line: Timeline, on: np.ndarray, tau: Sequence[float], eval_context: Eva
         predicted=on,
         watts=line.true_watts,
         estimate=line.watts * on,
+        tolerance=max(TOLERANCE, seconds_of(eval_context.series)),
         when=line.when,
     )
 
