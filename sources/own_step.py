@@ -11,6 +11,7 @@ SECOND = 10**9  # ns
 FINE, USUAL = 6, 8  # seconds: lines that are closer than the first are averaged to steps of about the second
 EVEN, NEAR = 0.9, 0.1  # lines are even where this share of them are within this part of the usual distance
 NICE = (8, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds: steps for lines that are not
+CLOSE = 0.02  # lines a little late or early are at a nice step all the same
 MISSING = 2.5  # steps: one line that is missing is filled, however late the next one is within its step
 
 
@@ -49,6 +50,7 @@ def spacing(times: np.ndarray, offsets: Sequence[int]) -> tuple[float, bool]:
         steps = steps[steps > 0] / SECOND
         if len(steps):
             usual = float(np.median(steps))
+            usual = next((nice for nice in NICE if abs(usual - nice) <= CLOSE * nice), usual)
             found.append((usual, bool((np.abs(steps - usual) <= NEAR * usual).mean() >= EVEN)))
     return max(found, default=(float(USUAL), True))
 
