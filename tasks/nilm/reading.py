@@ -281,6 +281,6 @@ def _read_csv(
         unit=options.mains_unit,
         device_unit=options.device_unit,
         tz=config.tz,
-        **(common if "resample" in config.given or wanted.known is not None else common | {"sample": None}),
+        **(common if "resample" in config.given or wanted.known is not None else {**common, "sample": None}),
     )
     return series, found
