@@ -223,6 +223,7 @@ def files_beside(config: RunConfig) -> tuple[dict[str, Any], ...]:
         "--db-query": [config.db_query],
         "--ckpt": _within(config.ckpt, (checkpoint.BEST, checkpoint.LAST, checkpoint.EXPERIMENT))[:1],
         "--encoder": _within(config.encoder, (checkpoint.ENCODER, f"encoder/{checkpoint.ENCODER}"))[:1],
+        "--overlay-from": list(config.options.get("overlay_from", ())),
         "--pretrained-dir": _within(config.pretrained_dir, ("config.json", *WEIGHT_FILES)),
         "--model-args": [path for run in members.split(",") for path in _within(run, (checkpoint.BEST,))],
     }

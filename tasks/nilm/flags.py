@@ -127,6 +127,16 @@ FLAGS = {
         "group": "Training",
         "help": "probability of mixing in a device trace from another training window (augmentation)",
     },
+    "overlay_from": {
+        "default": (),
+        "type": "str",
+        "many": "+",
+        "group": "Training",
+        "searched": False,
+        "local": True,
+        "help": "files of other houses or of plugs, laid out like --csv, whose device traces --overlay mixes in too",
+        "metavar": "FILE",
+    },
     "on_w": {
         "default": {},
         "many": "+",

@@ -166,8 +166,7 @@ class Overlaid(Windows):
     def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         starts, length = positions[0], self.index.length
         states, watts = self.devices.drawn(starts, length)
-        others = self.locate(torch.randint(len(self), (len(starts),)).to(self.device))[0]
-        more_states, more_watts = self.devices.drawn(others, length)
+        more_states, more_watts = self.more(len(starts), length)
         chosen = torch.rand(watts.shape[:2]).to(self.device) < self.chance
         chosen &= ~(states.any(dim=2) & more_states.any(dim=2))
         chosen &= ~(watts + more_watts).isnan().any(dim=2)  # a house that does not have the device
@@ -176,3 +175,8 @@ class Overlaid(Windows):
         return x, self.devices.encoded(
             torch.maximum(states, torch.where(chosen[:, :, None], more_states, 0)), watts + more_watts
         )
+
+    def more(self, count: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """States and watts [count, K, length] that may be added: those of other windows."""
+        others = self.locate(torch.randint(len(self), (count,)).to(self.device))[0]
+        return self.devices.drawn(others, length)

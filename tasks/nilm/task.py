@@ -28,6 +28,7 @@ from tasks.nilm import timeline
 from tasks.nilm.decisions import decisions, told
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
 from tasks.nilm.loss import loss_of, weight_of
+from tasks.nilm.overlay import Pasted, Traces, read_traces
 from tasks.nilm.reading import read_houses, without
 from tasks.nilm.rules import FLAGS as RULE_FLAGS
 from tasks.nilm.rules import Rules
@@ -77,6 +78,9 @@ class Nilm(Task):
         self.taus = Taus(options.tau, columns)
         if self.target == "power" and options.pos_weight != "sqrt":
             raise UsageError("weighs states, and --nilm-target power learns watts alone", where="--pos-weight")
+        if options.overlay_from and not options.overlay:
+            raise UsageError("does nothing with --overlay 0", where="--overlay-from")
+        self.traces: Traces | None = None  # of other houses, to paste into training windows
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
@@ -121,6 +125,9 @@ class Nilm(Task):
         series, self.borrowed = read_houses(self.options, config, columns)
         self.rules.settle(seconds_of(series), self.start)
         on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}
+        if self.options.overlay_from and config.mode != "infer":
+            self.traces = read_traces(self.options, config, series, self.rules)
+            series = replace(series, notes=(*series.notes, self.traces.note))
         return replace(series, notes=(*series.notes, *doubts(series, on_w)))
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
@@ -161,7 +168,11 @@ class Nilm(Task):
         if not self.options.overlay or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay
             return windows
         assert isinstance(targets, DeviceTargetReader)
-        return Overlaid(inputs, targets, windows.index, self.options.overlay)
+        if self.traces is None:
+            return Overlaid(inputs, targets, windows.index, self.options.overlay)
+        pasted = Pasted(inputs, targets, windows.index, self.options.overlay)
+        pasted.traces = self.traces
+        return pasted
 
     def judged_stride(self, config: RunConfig) -> int:
         assert config.context_len is not None
