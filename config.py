@@ -230,6 +230,7 @@ class RunConfig:
     json: bool = _flag(False, "Reporting", "one JSON object on stdout, everything else on stderr", trains=False)
     quiet: bool = _flag(False, "Reporting", "only warnings and the result", trains=False)
     tensorboard: bool = _flag(False, "Reporting", "also write TensorBoard event files", trains=False)
+    track: str = _flag("", "Reporting", "also record the run in a tracker", choices=("mlflow",), trains=False)
     dry_run: bool = _flag(False, "Reporting", "read, window, split, build and print sizes; train nothing", trains=False)
     reference: str = _flag(
         "auto", "Reporting", "score reference predictors beside the model", choices=("auto", "off"), trains=False

@@ -39,6 +39,7 @@ from tasks.base import Task
 from telling import read
 from telling.left_out import tell_left_out
 from telling.result import outline, table
+from telling.tracking import Mlflow, tracked
 from windows import steps
 
 log = logging.getLogger("tsrun")
@@ -214,21 +215,38 @@ def learn(
             log.warning("this run is complete, there is nothing to resume")
             summary = task.summary if written is None else written.summary
             return json.loads((final / summary).read_text(encoding="utf-8")), final
-        contents = []
-        for k, split in enumerate(folds):
-            folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
-            done = (folder / "manifest.json").is_file()  # written last: the interrupted run had finished this fold
-            if done and written is None:
-                contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
-            else:
-                job = partial(stages.run, run_data, task, split, device, start, on_epoch)
-                content, learner = _learn_fold(job, folder, directory, argv)
-                contents.append(content)
-        content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
-        if written is not None:
-            content["metrics"] = written.write(learner, directory.path, content)
-        directory.commit()
+        with tracked(config, name, str(final)) as tracker:
+            heard = _heard(on_epoch, tracker if len(folds) == 1 else None)
+            contents = []
+            for k, split in enumerate(folds):
+                folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
+                done = (folder / "manifest.json").is_file()  # written last: the interrupted run had finished this fold
+                if done and written is None:
+                    contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
+                else:
+                    job = partial(stages.run, run_data, task, split, device, start, heard)
+                    content, learner = _learn_fold(job, folder, directory, argv)
+                    contents.append(content)
+            content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
+            if written is not None:
+                content["metrics"] = written.write(learner, directory.path, content)
+            if tracker is not None:
+                tracker.result(content)
+            directory.commit()
     return content, final
+
+
+def _heard(on_epoch: OnEpoch | None, tracker: Mlflow | None) -> OnEpoch | None:
+    """What gets every epoch's line: the caller's listener, the tracker, both or nobody."""
+    if tracker is None:
+        return on_epoch
+
+    def both(line: Mapping[str, Any]) -> None:
+        tracker.epoch(line)
+        if on_epoch is not None:
+            on_epoch(line)
+
+    return both
 
 
 def _fit_size(run_data: RunData, task: Task, windows: int) -> None:
