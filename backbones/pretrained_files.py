@@ -308,6 +308,16 @@ def construct(make: Callable[[], Built]) -> Built:
         raise CheckpointError(f"config.json does not describe a model: {error}", where="--pretrained-dir") from error
 
 
+def check_size(make: Callable[[], nn.Module], directory: str) -> None:
+    """CheckpointError where a model that `make` builds has more weights than the files of a directory have bytes."""
+    with torch.device("meta"):  # shapes alone
+        count = sum(value.numel() for value in construct(make).state_dict().values())
+    held = sum(file.stat().st_size for file in Path(directory).iterdir() if file.is_file())
+    if count > held:
+        what = f"config.json describes {count:,} weights, and the directory holds {held:,} bytes"
+        raise CheckpointError(what, where=f"--pretrained-dir {directory}")
+
+
 def build_body(pretrained: dict[str, Any], channels: int, length: int, patch: int) -> Body:
     """The described body with random weights."""
     body = BODIES[pretrained["model_type"]]

@@ -218,7 +218,12 @@ class TTM(Backbone):
         """A published model on this disk: every tensor of the file is used, and none is missing."""
         pretrained_files.refuse_fixed("ttm", hyper, tuple(HYPER))
         described = {"model_type": "tinytimemixer", "config": _published_settings(directory, inputs.channels)}
-        model = pretrained_files.construct(lambda: cls(replace(inputs, pretrained=described), hyper))
+
+        def make() -> TTM:
+            return cls(replace(inputs, pretrained=described), hyper)
+
+        pretrained_files.check_size(make, directory)
+        model = pretrained_files.construct(make)
         weights = {_renamed(key): value for key, value in pretrained_files.read_weights(directory).items()}
         pretrained_files.load_strict(model.core, weights, directory)
         return model
@@ -273,7 +278,7 @@ def _published_settings(directory: str, channels: int) -> dict[str, Any]:
             "decoder_channels": channels if "decoder_mode" in mixing else 0,
             "horizon": int(config["prediction_length"]),
         }  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"config.json lacks {error}, or it is not valid", where=where) from error
     if max(settings[key] for key in settings if key.endswith(("layers", "levels"))) > pretrained_files.MAX_LAYERS:
         raise CheckpointError(f"more than {pretrained_files.MAX_LAYERS} layers or levels", where=where)

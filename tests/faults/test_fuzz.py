@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -30,6 +31,7 @@ LIES: list[tuple[tuple[Any, ...], Any]] = [
     (("split",), 3),
     (("outputs",), [None]),
 ]
+SIZES = [{"adaptive_patching_levels": float("inf")}, {"d_model": 10**6}, {"prediction_length": 10**9}]
 FOUND: list[tuple[str, Any]] = [
     ("braces", "~nouser/x.csv"),
     ("braces", "{" * 1200),
@@ -70,6 +72,7 @@ FOUND: list[tuple[str, Any]] = [
     ("xlsx", strangers.workbook(f'<row r="1"><c r="A1" t="str"><v>{"9" * 10**7}</v></c></row>')),
     ("passwords", ("--groups", f"mqtt://host:99999/x?api_key={strangers.SECRET}")),
     ("layouts", ("ukdale/house_1/labels.dat", b"\x801 aggregate\n2 kettle\n")),
+    *[("model_directories", (json.dumps(folders.CONFIG | change), folders.weights())) for change in SIZES],
     ("model_directories", ("{}", folders.weights())),
     ("yaml_config", "seed: " + "9" * 5000),
     ("yaml_config", "seed: !!int ''\n"),
