@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,6 +148,38 @@ class Series:
             return None
         times = self.time[self.offsets[row] : self.offsets[row + 1]]
         return np.concatenate([times, self.clock.extend(int(times[-1]), more)]) if more else times
+
+
+def extended(series: Series, names: Sequence[str], values: np.ndarray, wanted: int = 0) -> Series:
+    """A series of which each row goes on for S steps.
+
+    Parameters
+    ----------
+    names : K channels; the others are those known ahead.
+    values : [N, K, S], how they go on, NaN where they do not.
+    wanted : of so many further steps a forecast is asked for. Where what is known ahead reaches as far and ends within
+        S steps, its last values stand for what follows.
+    """
+    steps, wide = values.shape[2], series.values
+    more = np.full((series.n_channels, series.n_rows, steps), np.nan)
+    more[[series.channels.index(name) for name in names]] = values.transpose(1, 0, 2)
+    after = series.after
+    if after is not None:
+        given = after[:, :, :steps]
+        more[[series.channels.index(name) for name in series.known], :, : given.shape[2]] = given.transpose(0, 1, 2)
+        after = after[:, :, steps:]
+        if 0 < wanted <= after.shape[2] < steps:
+            after = np.pad(after[:, :, :wanted], ((0, 0), (0, 0), (0, steps - wanted)), mode="edge")
+    ends = series.offsets[1:]
+    where = np.repeat(ends, steps)
+    made = np.insert(wide, where, more.reshape(series.n_channels, -1).astype(wide.dtype), axis=1)
+    times = None
+    if series.time is not None and series.clock is not None:
+        last = series.time[ends - 1]
+        times = np.insert(series.time, where, np.concatenate([series.clock.extend(int(t), steps) for t in last]))
+    filled = None if series.filled is None else np.insert(series.filled, where, False, axis=1)
+    offsets = series.offsets + steps * np.arange(series.n_rows + 1)
+    return replace(series, values=made, offsets=offsets, time=times, after=after, filled=filled)
 
 
 def known_ahead(series: Series, marks: int, horizon: int, scaler: Scaler | None) -> np.ndarray:

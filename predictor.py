@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import checkpoint
+import data
 import dataset
 import restore
 import splits
@@ -129,7 +130,7 @@ class Inference:
         labelled, timed = self.run_data.targets is not None, self.run_data.timed
         with timed("predict"):
             past = evaluator.score(self.index, label_known=labelled) if len(self.index) else None
-            ahead = evaluator.score(self.run_data.ahead, label_known=False) if len(self.run_data.ahead) else None
+            ahead = self._ahead(evaluator)
         case = Case(run, self.split, self._selection(), count, self.run_data.timings["predict"])
         judge = Judge(evaluator, self.names, self.calibration, folder, case)
         scored = past if labelled else None
@@ -151,9 +152,49 @@ class Inference:
         past, labelled = self.index, self.run_data.targets is not None
         asked = len(past) and not (self.task.autoregressive and len(self.run_data.ahead))
         scored = [evaluator.score(past, label_known=labelled)] if asked else []
-        ahead = evaluator.score(self.run_data.ahead, label_known=False) if len(self.run_data.ahead) else None
+        ahead = self._ahead(evaluator)
         case = Case(folder.name, self.split, self._selection(), count, 0.0)
         Judge(evaluator, self.names, self.calibration, folder, case).write(scored, ahead)
+
+    def _ahead(self, evaluator: Evaluator) -> Predictions | None:
+        """What comes after the end of each row, by going on from the model's own forecasts where that is asked for."""
+        task, run_data, outputs = self.task, self.run_data, len(self.names)
+        if not len(run_data.ahead):
+            return None
+        parts = [evaluator.score(run_data.ahead, label_known=False)]
+        if not task.autoregressive or task.steps_ahead <= task.horizon:
+            return parts[0]
+        self._check_further()
+        log.info("%d steps are forecast at once: the others go on from these forecasts", task.horizon)
+        while len(parts) * task.horizon < task.steps_ahead:
+            series, rows = run_data.series, parts[0].index.rows()
+            values = np.full((series.n_rows, outputs, task.horizon), np.nan)
+            values[rows] = task.continued(parts[-1].pred, outputs)
+            wanted = task.steps_ahead - len(parts) * task.horizon
+            series = data.extended(series, self.names, values, wanted)
+            run_data = dataset.open_run_data(self.config, task, series, {}, label_known=run_data.targets is not None)
+            if not np.array_equal(run_data.ahead.rows(), rows):
+                given = f"{', '.join(series.known)} must be given for all the {task.steps_ahead} steps after the last"
+                raise DataError(given, where=f"--horizon {task.steps_ahead}")
+            made = DeviceData(
+                run_data, task, self.start.scaler, self.device, self.start.model.forecast, self.start.known_scaler
+            )
+            going_on = Evaluator(
+                made, evaluator.runner, evaluator.precision, evaluator.batch_size, evaluator.by_history
+            )
+            parts.append(going_on.score(run_data.ahead, label_known=False))
+        return task.further(parts, outputs)
+
+    def _check_further(self) -> None:
+        """UsageError where the model sees channels that it does not forecast."""
+        series = self.run_data.series
+        others = [series.channels[c] for c in self.run_data.keep if series.channels[c] not in self.names]
+        if others:
+            raise UsageError(
+                f"the model sees {', '.join(others[:4])}, which it does not forecast: it cannot go on by itself",
+                where=f"--horizon {self.task.steps_ahead}",
+                hint=f"--horizon {self.task.horizon}, or a model of --features M or S",
+            )
 
     def _evaluator(self) -> tuple[Evaluator, int, list[str]]:
         """What scores windows with the checkpoint's weights, how many there are, and a warning of the compiler's."""

@@ -75,7 +75,7 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
         what = f"--columns {' '.join(config.columns)}, but it was trained on {', '.join(model.input_channels)}"
         raise CheckpointError(what, where=where, hint="without --columns the checkpoint's channels are read by name")
     flags = (*core_flags(), *tasks.flags(config.task))
-    fixed = [flag.name for flag in flags if flag.binds and not (flag.names and flag.name in config.given)]
+    fixed = [f.name for f in flags if f.binds and not (f.free_in(config.mode) and f.name in config.given)]
     taken = [*fixed, *(name for name in LAYOUT_FLAGS if name not in config.given)]
     if config.mode == "infer":
         taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]

@@ -53,6 +53,7 @@ NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
 # Flags that came after studies were named. At their default they are left out: a study of before them has not changed.
 LATER = (
     "strict",
+    "floor",
     "columns",
     "na",
     "thousands",

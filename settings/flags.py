@@ -31,6 +31,7 @@ class Flag:
     within: str = ""  # an interval such as "(0,1)" or "[1,)"
     number_too: str = ""  # with choices: a number in this interval is taken as well
     binds: bool = False  # part of what a checkpoint means: a flag that contradicts it is an error
+    reaches: bool = False  # binds in training; inference may ask for another value
     by_name: bool = False  # pairs by names of the data, such as devices; a value without a name is for all of them
     names: bool = False  # of name=item pairs: the names bind, the items are those of some files
     reads: tuple[str, ...] = ()  # the kinds of data it does something for, see sources/kinds.py; () for all
@@ -48,6 +49,10 @@ class Flag:
     @property
     def option(self) -> str:
         return "--" + self.name.replace("_", "-")
+
+    def free_in(self, mode: str) -> bool:
+        """Whether a value beside that of a checkpoint is no contradiction, although the flag `binds`."""
+        return self.names or (self.reaches and mode == "infer")
 
 
 def table_flags(table: Mapping[str, Mapping[str, Any]], group: str) -> tuple[Flag, ...]:

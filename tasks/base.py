@@ -69,6 +69,21 @@ class Task(Judging):
     def __init__(self, options: Namespace) -> None:
         self.options = options
 
+    # --- going on (autoregressive tasks) -----------------------------------------------------------------------------
+
+    @property
+    def steps_ahead(self) -> int:
+        """How many steps after the end of a row are wanted; beyond H, forecasts go on from forecasts."""
+        return self.horizon
+
+    def continued(self, pred: np.ndarray, outputs: int) -> np.ndarray:
+        """Predictions of the K `outputs` as values of their channels, in the data's units, to go on from: [n, K, H]."""
+        raise AssertionError(f"{type(self).__name__} continues nothing")
+
+    def further(self, parts: Sequence[Predictions], outputs: int) -> Predictions:
+        """Predictions of H steps each, every one made from those before, as one."""
+        raise AssertionError(f"{type(self).__name__} continues nothing")
+
     # --- flags and names ---------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 import metrics
+from tasks.forecast.growth import USUAL_GROWTH, reaching
 from tasks.forecast.levels import Band, Levels, sizes, usual
 from tasks.predictions import Predictions
 
 CENTRAL_SHARES = (0.2, 0.4, 0.6, 0.8)  # coverages whose ends are, with the median, the deciles
 FEW_WINDOWS = 20  # independent ones, with fewer of which no quantile of errors is known
 FEW_SERIES = 15  # with fewer of which none is known from other series
-USUAL_GROWTH = 0.35  # of errors with the step ahead: half of it beside half of what is found
 
 
 def chosen(
@@ -122,7 +122,7 @@ def crps(
         return None
     error = np.abs(truth - levels.point(pred, outputs))
     total = error.astype(np.float64)
-    for share, margin in zip(CENTRAL_SHARES, calibration["deciles"].numpy(), strict=True):
+    for share, margin in zip(CENTRAL_SHARES, reaching(calibration["deciles"].numpy(), truth.shape[2]), strict=True):
         half = margin if size is None else margin * size[:, :, None]
         below = (1 - share) / 2  # of the truths are below the lower end, and as many above the upper one
         # Both ends together cost 2 * below * half where truth is between them, and its distance to the near one more.

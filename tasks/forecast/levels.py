@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tasks.forecast.growth import reaching
+
 Band = tuple[np.ndarray, np.ndarray]
 CENTRAL = 0.5
 CHOSEN_ON = {
@@ -31,10 +33,12 @@ class Levels:
 
     values : the Q levels of the model, rising.
     asked : those of --quantiles, which are shown and scored.
+    least : the lowest value of each of K targets, standardised, below which no interval reaches; () for none.
     """
 
     values: tuple[float, ...]
     asked: tuple[float, ...]
+    least: tuple[float, ...] = ()
 
     @property
     def middle(self) -> int:
@@ -80,10 +84,14 @@ class Levels:
         """
         if "margin" not in calibration:
             return None
-        margin = calibration["margin"].numpy()
+        margin = reaching(calibration["margin"].numpy(), pred.shape[2])
         low, high = self.ends(pred, outputs)
         margin = margin if size is None else margin * size[:, :, None].astype(np.float32)
-        return low - margin, high + margin
+        low, high = low - margin, high + margin
+        if not self.least:
+            return low, high
+        least = np.asarray(self.least, np.float32)[:, None]
+        return np.maximum(low, least), np.maximum(high, least)
 
 
 def usual(scale: np.ndarray) -> list[float]:

@@ -29,20 +29,26 @@ MOST_CHANNELS = 3  # of which the next steps are printed
 class ForecastOutputs:
     """Writes and draws forecasts in the units of the channels.
 
-    mean, std : [K], the scale of training.
+    fitted : with mean and std [K], the scale of training.
+    floor : lowest value of a forecast, or None.
     size : index -> [n, K], how large the margins of each window's series are (`Levels.band`), or None.
     """
 
     eval_context: EvalContext
     levels: Levels
-    mean: Sequence[float]
-    std: Sequence[float]
+    fitted: Mapping[str, Any]
+    floor: float | None
     size: Callable[[Index], np.ndarray | None]
 
     def unscaled(self, value: np.ndarray, k: int) -> np.ndarray:
         """Standardised values of channel k in its unit, float64, of the same shape."""
-        raw: np.ndarray = value.astype(np.float64) * self.std[k] + self.mean[k]
+        raw: np.ndarray = value.astype(np.float64) * self.fitted["std"][k] + self.fitted["mean"][k]
         return raw
+
+    def unscaled_forecast(self, value: np.ndarray, k: int) -> np.ndarray:
+        """The same of forecasts, none of them lower than --floor by rounding."""
+        raw = self.unscaled(value, k)
+        return raw if self.floor is None else np.maximum(raw, self.floor)
 
     def write_ahead(self, path: Path, calibration: Mapping[str, Any], ahead: Predictions) -> None:
         """Write forecast.csv: the steps after the end of each row, in the units of the channels; `row` if several."""
@@ -74,8 +80,8 @@ class ForecastOutputs:
             row_id = [series.rows[row]] if series.n_rows > 1 else []
             for k, name in enumerate(names):
                 columns = [point[n, k], *shown[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
-                values = [self.unscaled(part, k) for part in columns]
-                figures = digits(values[0], self.std[k])
+                values = [self.unscaled_forecast(part, k) for part in columns]
+                figures = digits(values[0], self.fitted["std"][k])
                 for h, date in enumerate(dates):
                     yield *row_id, date, name, *(f"{value[h]:.{figures}g}" for value in values)
 
@@ -88,8 +94,10 @@ class ForecastOutputs:
         parts |= {} if scored.truth is None else {"truth": scored.truth}
         band = self.levels.band(scored.pred, calibration, len(names), self.size(index))
         parts |= {} if band is None else {"low": band[0], "high": band[1]}
-        mean, std = (np.asarray(part)[:, None] for part in (self.mean, self.std))
+        mean, std = (np.asarray(part)[:, None] for part in (self.fitted["mean"], self.fitted["std"]))
         arrays = {name: part * std + mean for name, part in parts.items()}
+        if self.floor is not None:
+            arrays |= {name: np.maximum(part, self.floor) for name, part in arrays.items() if name != "truth"}
         rows, at = index.rows(), index.targets()
         arrays["time"] = at - series.offsets[rows] if series.time is None else series.time[at]
         arrays |= {"row": np.array(series.rows)[rows], "channel": np.array(names)}
@@ -101,6 +109,17 @@ class ForecastOutputs:
         """Panels of a few windows, evenly spread, with the channels in turn; of fewer windows, several channels."""
         picks = _chosen(len(drawn.pred), len(self.eval_context.names))
         return [self._panel(calibration, drawn, at, k) for at, k in picks]
+
+    def draw_errors(self, path: Path, reports: Mapping[str, Any], title: str) -> None:
+        """Draw the error of each predictor by step ahead; `reports` are metrics by name, the model's first."""
+        from tasks.forecast import viz
+
+        rows = {name: row["per_step"]["mse"] for name, row in reports.items() if "per_step" in row}
+        clock = self.eval_context.series.clock
+        freq = "" if clock is None else clock.freq
+        step = f"1 {freq}" if freq[:1].isalpha() else freq
+        curves = {name: np.array(row, float) for name, row in rows.items()}
+        viz.error_by_step(curves, path, "MSE, standardised channels", title, step)
 
     def _panel(self, calibration: Mapping[str, Any], drawn: Predictions, at: int, k: int) -> Panel:
         """Window `at` of channel k."""

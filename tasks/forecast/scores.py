@@ -51,7 +51,14 @@ class Scored:
         score = intervals.crps(truth, pred, self.levels, self.calibration, self.size)
         scores = None if score is None else metrics.scaled_errors(score, 0 * score, rows, self.scale)
         found["crps"] = None if scores is None else metrics.known_mean(scores)
-        return found | self._interval(truth, pred, std) | _made_up(truth)
+        return found | self._interval(truth, pred, std) | _made_up(truth) | self._at_floor(point)
+
+    def _at_floor(self, point: np.ndarray) -> dict[str, Any]:
+        """The share of point forecasts [n, K, H] that --floor holds up; {} without it."""
+        if not self.levels.least:
+            return {}
+        share = float((point <= np.asarray(self.levels.least, point.dtype)[:, None]).mean())
+        return {"floor": {"share": share, "in_words": f"--floor holds up {100 * share:.3g} % of the forecasts"}}
 
     def _interval(self, truth: np.ndarray, pred: np.ndarray, std: Sequence[float]) -> dict[str, Any]:
         """What the intervals cover; {} where there are none."""

@@ -29,7 +29,7 @@ from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
-from tasks.forecast import intervals, lookback
+from tasks.forecast import intervals, lookback, reach
 from tasks.forecast.features import check_options, check_target, tell_unused
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
@@ -43,7 +43,14 @@ from windows import Index
 
 FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "nested?"}
 FLAGS = {
-    "horizon": {"default": 24, "within": "[1,)", "group": "Windows", "binds": True, "help": "steps to forecast (H)"},
+    "horizon": {
+        "default": 24,
+        "within": "[1,)",
+        "group": "Windows",
+        "binds": True,
+        "reaches": True,
+        "help": "steps to forecast (H); in inference fewer than trained, or more",
+    },
     "features": {
         "default": "M",
         "choices": ("M", "S", "MS"),
@@ -103,6 +110,12 @@ FLAGS = {
         "within": "(0,1)",
         "group": "Labels",
         "help": "coverage of the intervals, calibrated on validation (with --quantiles: first to last level)",
+    },
+    "floor": {
+        "default": None,
+        "type": "float",
+        "group": "Labels",
+        "help": "lowest value of forecasts, quantiles and intervals, such as 0 for counts, rain, load",
     },
     "save_preds": {
         "default": False,
@@ -165,6 +178,11 @@ class Forecast(Task):
         check_options(options)
 
     @property
+    def steps_ahead(self) -> int:
+        """The horizon that was asked for; `horizon` is that of the model."""
+        return int(self.options.horizon)
+
+    @property
     def coverage(self) -> float:
         """The share of truths that an interval should contain."""
         levels: Sequence[float] = self.options.quantiles
@@ -172,7 +190,7 @@ class Forecast(Task):
 
     def name_part(self) -> list[str]:
         features, targets, levels = self.options.features, self.options.target, self.levels.asked
-        parts = [f"h{self.horizon}", features]
+        parts = [f"h{self.steps_ahead}", features]
         if features != "M" and targets:
             name = "+".join(targets)
             plain = re.fullmatch(r"[\w+=,-][\w.+=,-]*", name) and len(name.encode()) <= LONGEST_NAME
@@ -192,6 +210,8 @@ class Forecast(Task):
         UsageError for targets that --features M would not look at.
         """
         self.longest_period = context_len
+        if self.start is not None:
+            self.horizon = self.start.model.horizon
         preset = PRESETS["dataset"].get(self.options.dataset, {})
         if config.mode == "train" and self.options.target != preset.get("target"):
             check_target(self.options.features, self.options.target, asked="features" in config.given)
@@ -200,7 +220,7 @@ class Forecast(Task):
     def setting(self, config: RunConfig) -> dict[str, Any]:
         how: dict[str, Any] = {"split_sizes": list(config.split_sizes)} if config.split_sizes else {}
         how = how or {"val_ratio": config.val_ratio, "test_ratio": config.test_ratio}
-        return {"horizon": self.horizon, "features": self.options.features, "split_mode": config.split_mode, **how}
+        return {"horizon": self.steps_ahead, "features": self.options.features, "split_mode": config.split_mode, **how}
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -268,7 +288,8 @@ class Forecast(Task):
 
     def on_fitted(self) -> None:
         """Take the levels of the model: one that was trained before the median was learned too has those asked for."""
-        self.levels = Levels(tuple(self.fitted.get("levels", self.levels.asked)), self.levels.asked)
+        levels, mean, std = self.fitted.get("levels", self.levels.asked), self.fitted["mean"], self.fitted["std"]
+        self.levels = Levels(tuple(levels), self.levels.asked, reach.lowest(self.options.floor, mean, std))
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         train = truth["train"][0]
@@ -293,7 +314,16 @@ class Forecast(Task):
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
         """Quantiles in order: sorting never raises the pinball loss (Chernozhukov, Fernandez-Val and Galichon 2010)."""
         q = len(self.levels.values)
-        return outputs if q < 2 else outputs.unflatten(1, (-1, q)).sort(dim=2).values.flatten(1, 2)
+        outputs = outputs if q < 2 else outputs.unflatten(1, (-1, q)).sort(dim=2).values.flatten(1, 2)
+        return reach.raised(outputs, self.levels.least, max(q, 1))
+
+    def continued(self, pred: np.ndarray, outputs: int) -> np.ndarray:
+        std, mean = (np.asarray(self.fitted[key])[:, None] for key in ("std", "mean"))
+        raw: np.ndarray = self.levels.point(pred, outputs) * std + mean
+        return raw if self.options.floor is None else np.maximum(raw, self.options.floor)
+
+    def further(self, parts: Sequence[Predictions], outputs: int) -> Predictions:
+        return reach.joined(parts, self.levels, outputs, self.steps_ahead)
 
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
         each = max(len(self.levels.values), 1)
@@ -353,6 +383,7 @@ class Forecast(Task):
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
+        scored = reach.cut(scored, self.steps_ahead)
         size = self._sizes(eval_context, calibration, scored.index)
         scale, period = self._scales(eval_context), self.fitted["period"]
         judged = Scored(scored, self.levels, calibration, eval_context, scale, size)
@@ -378,7 +409,8 @@ class Forecast(Task):
         self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
     ) -> list[str]:
         """The next steps."""
-        return self._outputs(eval_context, calibration).first_lines(calibration, part) if ahead else []
+        outputs = self._outputs(eval_context, calibration)
+        return outputs.first_lines(calibration, reach.cut(part, self.steps_ahead)) if ahead else []
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -392,13 +424,13 @@ class Forecast(Task):
     ) -> None:
         outputs = self._outputs(eval_context, calibration)
         if ahead is not None:
-            outputs.write_ahead(folder / "forecast.csv", calibration, ahead)
+            outputs.write_ahead(folder / "forecast.csv", calibration, reach.cut(ahead, self.steps_ahead))
         if self.options.save_preds and scored:
-            outputs.write_scored(folder / "preds.npz", calibration, scored[0])
+            outputs.write_scored(folder / "preds.npz", calibration, reach.cut(scored[0], self.steps_ahead))
 
     def _outputs(self, eval_context: EvalContext, calibration: Mapping[str, Any]) -> ForecastOutputs:
         size = partial(self._sizes, eval_context, calibration)
-        return ForecastOutputs(eval_context, self.levels, self.fitted["mean"], self.fitted["std"], size)
+        return ForecastOutputs(eval_context, self.levels, self.fitted, self.options.floor, size)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         from tasks.forecast import viz
@@ -407,16 +439,10 @@ class Forecast(Task):
         assert drawn is not None
         known = shown.scored is not None and shown.scored.truth is not None
         report = self.evaluate(shown.scored, calibration, eval_context) if shown.scored is not None and known else {}
-        panels = self._outputs(eval_context, calibration).panels(calibration, drawn)
+        outputs = self._outputs(eval_context, calibration)
+        panels = outputs.panels(calibration, reach.cut(drawn, self.steps_ahead))
         title = shown.title if shown.ahead is None else shown.title_ahead
         viz.forecast(panels, folder / "forecast.png", legend(calibration, report.get("interval", {})), title)
-        if not report:
-            return
-        reports = {shown.name: report}
-        reports |= {name: report for name, report in shown.beside.items() if name not in reports}
-        curves = {
-            name: np.array(report["per_step"]["mse"], float) for name, report in reports.items() if "per_step" in report
-        }
-        freq = eval_context.series.clock.freq if eval_context.series.clock is not None else ""
-        step = f"1 {freq}" if freq[:1].isalpha() else freq
-        viz.error_by_step(curves, folder / "error_by_step.png", "MSE, standardised channels", shown.title, step)
+        if report:  # a reference may have the model's name
+            beside = {name: row for name, row in shown.beside.items() if name != shown.name}
+            outputs.draw_errors(folder / "error_by_step.png", {shown.name: report} | beside, shown.title)
