@@ -17,7 +17,7 @@ RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 .venv/dev: .venv/run requirements-dev.txt requirements-pretrained.txt requirements-chronos.txt requirements-tensorboard.txt \
 		requirements-mlflow.txt \
 		requirements-postgres.txt requirements-stream.txt requirements-search.txt requirements-agent.txt \
-		requirements-export.txt requirements-federate.txt requirements-parquet.txt requirements-xlsx.txt
+		requirements-complete.txt requirements-export.txt requirements-federate.txt requirements-parquet.txt requirements-xlsx.txt
 	$(BIN)/pip install -q -r requirements-dev.txt -c requirements.lock
 	-$(BIN)/pip install -q --no-deps $(PEER)
 	touch $@

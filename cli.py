@@ -6,6 +6,7 @@ sees every problem at once. Nothing heavy is imported until the arguments are kn
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,24 +22,32 @@ from commandline.flags import make_parser as make_parser
 from commandline.flags import numeric as numeric
 from commandline.taken import taken
 from commandline.together import check_kind, check_model_args, check_name, check_stage_args, check_together
-from config import Flag, RunConfig, check_all, convert, core_flags, refuse, typed
+from config import MODES, Flag, RunConfig, check_all, convert, core_flags, refuse, typed
 from errors import UsageError, nearest
 from experiments import as_run, config_file
 from experiments.flag_files import FlagFile
 from experiments.literals import NotYaml, text_of, words_of
+from readers.paths import is_file
 
 AROUND = (  # the flags that may be given beside an experiment's file
     "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run", "dataset",
 )  # fmt: skip
 
 
+class NoTask(UsageError):
+    """A command that is right so far and does not say what to learn; `given` are its flags, as text."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        super().__init__(f"--task is required: {', '.join(tasks.names())}")
+        self.given = dict(given)
+
+
 def parse(argv: Sequence[str]) -> RunConfig:
     """A RunConfig from the words of a command line; UsageError lists every problem found."""
     known, extra = make_parser().parse_known_args(list(argv))
-    given = vars(known)
+    given = {name: value for name, value in vars(known).items() if name not in ("list", "doctor", "completion")}
     table = all_flags()
-    options = [flag.option for owners in table.values() for flag in owners.values()]
-    problems = [_unknown(word, options) for word in extra]
+    problems = _unexpected(extra, given, table)
     if "config" in given and config_file.is_one(given["config"], given):
         return _of_experiment(given, problems)
     path = given.pop("config", "")
@@ -51,6 +60,8 @@ def parse(argv: Sequence[str]) -> RunConfig:
         task, owners = raw.get("task"), table[name]
         if "" not in owners and task in tasks.names() and task not in owners:
             problems.append(f"--{name.replace('_', '-')} belongs to --task {' or '.join(owners)}")
+    if not raw.get("task") and not problems:
+        raise NoTask(raw)
     more, notes = taken(raw)
     told = (*(() if file is None else file.notes), *notes)
     return replace(_assemble(raw | more, problems), config_file=path, notes=told)
@@ -94,11 +105,28 @@ def _task_within(file: Path) -> dict[str, Any]:
     return {"task": Checkpoint.load(file).task}
 
 
-def _unknown(word: str, options: list[str]) -> str:
-    if not word.startswith("-"):
-        return f"unexpected argument {word!r}"
-    name = word.partition("=")[0]
-    return " ".join(filter(None, [f"unknown flag {name}", nearest(name, [*options, "--config", "--model"])]))
+def _unexpected(extra: Sequence[str], given: dict[str, Any], table: Mapping[str, Mapping[str, Flag]]) -> list[str]:
+    """A line for each mistake among the words that are no flag; files among them, with no flag, are the data."""
+    if extra and "csv" not in given and all(is_file(word) for word in extra):
+        given["csv"] = list(extra)
+        return []
+    options = [flag.option for owners in table.values() for flag in owners.values()]
+    problems, known = [], [*options, "--config", "--model"]
+    for before, word in zip(["", *extra], extra, strict=False):
+        if word.startswith("-"):
+            name = word.partition("=")[0]
+            problems.append("; ".join(filter(None, [f"unknown flag {name}", nearest(name, known)])))
+        elif not before.startswith("-"):  # else it is the value of what is told already
+            flags = {"--mode": MODES, "--task": tasks.names(), "--backbone": backbones.names()}
+            meant = next((f"{flag} {near[0]}" for flag, words in flags.items() if (near := _close(word, words))), "")
+            problems.append(
+                "; ".join(filter(None, [f"unexpected argument {word!r}", meant and f"did you mean {meant}?"]))
+            )
+    return problems
+
+
+def _close(word: str, known: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.8)
 
 
 def _of_file(path: str, table: Mapping[str, Any], given: Mapping[str, Any]) -> FlagFile:

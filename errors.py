@@ -209,7 +209,7 @@ def no_channel(name: str, channels: Sequence[str], option: str) -> DataError:
     channels : what there is.
     option : the flag that asks for it.
     """
-    hint = " ".join(filter(None, [nearest(name, channels), listed(channels)]))
+    hint = "; ".join(filter(None, [nearest(name, channels), listed(channels)]))
     return DataError(f"there is no channel {name!r}", where=option, hint=hint)
 
 

@@ -104,7 +104,7 @@ def check_arguments(flag: str, name: str, kind: type | None, given: Mapping[str,
             listed = f"{name} knows {', '.join(known) or 'no arguments'}"
             hint = f"--{key.replace('_', '-')} sets it" if key in ("lr", "weight_decay") else listed
             text = f"{name} has no argument {key!r}"
-            raise UsageError(text, where=where, hint=" ".join(filter(None, [nearest(key, known), hint])))
+            raise UsageError(text, where=where, hint="; ".join(filter(None, [nearest(key, known), hint])))
     empty = inspect.Parameter.empty
     lacking = [key for key, row in table.items() if row.default is empty and key not in GIVEN and key not in given]
     if lacking:

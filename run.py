@@ -19,9 +19,22 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from errors import Interrupted, ResourceError, TsrunError, is_disk_full, is_out_of_memory, report, report_json, trouble
+from errors import (
+    Interrupted,
+    ResourceError,
+    TsrunError,
+    as_typed,
+    is_disk_full,
+    is_out_of_memory,
+    report,
+    report_json,
+    trouble,
+)
+
+if TYPE_CHECKING:
+    from cli import NoTask
 
 # New objects after which Python looks for cycles among them, and how often among older ones. Importing makes a million
 # objects that live to the end: with Python's own 700, half the time of a short run goes into looking through them.
@@ -34,11 +47,21 @@ def main(argv: Sequence[str]) -> int:
 
     as_json = [word for word in argv if word in ("--json", "--no-json")][-1:] == ["--json"]
 
-    def body() -> None:
+    def body() -> int | None:
         nonlocal as_json
         import cli
+        from commandline.asked import answered
 
-        config = cli.parse(argv)
+        if (text := answered(argv)) is not None:
+            print(as_typed(text))
+            return 0
+
+        try:
+            config = cli.parse(argv)
+        except cli.NoTask as error:
+            if as_json:
+                raise
+            return _first_look(error)
         as_json = config.json
         import tasks
         from sources.early import look
@@ -52,11 +75,20 @@ def main(argv: Sequence[str]) -> int:
             if error.filename is None and is_disk_full(error):
                 error.filename = f"--out {config.out}"
             raise
+        return None
 
     def show(error: TsrunError) -> int:
         return report_json(error) if as_json else report(error)
 
     return guarded(body, show=show, out_of_memory=SMALLER)
+
+
+def _first_look(incomplete: NoTask) -> int:
+    """Print what the files of an incomplete command are, and commands that suit them; its exit code."""
+    from commandline.firstlook import answer
+
+    print(as_typed(answer(incomplete.given)))
+    return incomplete.exit_code
 
 
 def guarded(

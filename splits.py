@@ -173,7 +173,7 @@ def _named_parts(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np
             where = f"--{name}-groups"
             if group not in known:
                 listed = f"the groups are {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
-                hint = " ".join(filter(None, [nearest(group, known), listed]))
+                hint = "; ".join(filter(None, [nearest(group, known), listed]))
                 raise UsageError(f"there is no group {group!r}", where=where, hint=hint)
             at = known.index(group)
             if part[at] not in (0, NAMES.index(name)):

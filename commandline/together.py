@@ -19,7 +19,7 @@ def check_name(core: Mapping[str, Any], key: str, known: Sequence[str], problems
         problems.append(f"--{key} is required: {', '.join(known)}")
     elif value not in known:
         listed = f"--{key} {value!r} is not one of {', '.join(known)}"
-        problems.append(" ".join(filter(None, [listed, nearest(value, known)])))
+        problems.append("; ".join(filter(None, [listed, nearest(value, known)])))
 
 
 def check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -31,7 +31,7 @@ def check_model_args(backbone: str, given: Mapping[str, Any]) -> tuple[dict[str,
             problems.append(f"--model-args {key} is another name of {other[key]}, which is given, too")
         elif other.get(key, key) not in known:
             listed = f"--model-args {key}: {backbone} knows {', '.join(known) or 'no arguments'}"
-            problems.append(" ".join(filter(None, [listed, nearest(key, [*known, *other])])))
+            problems.append("; ".join(filter(None, [listed, nearest(key, [*known, *other])])))
     given = {other.get(key, key): value for key, value in given.items()}
     values, found = check_all(flags, given)
     problems += [f"--model-args {problem[2:]}" for problem in found]
@@ -98,7 +98,7 @@ def check_stage_args(core: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]
         if part not in parts or core["stage"] == "end2end" or word not in BY_STAGE:
             known = [f"{part}.{name}" for part in parts for name in BY_STAGE]
             listed = f"--stage-args {key}: --stage {core['stage'] or 'all'} takes {', '.join(known[:3])}, ..."
-            problems.append(" ".join(filter(None, [listed, nearest(key, known)])))
+            problems.append("; ".join(filter(None, [listed, nearest(key, known)])))
             continue
         name = BY_STAGE[word]
         try:

@@ -111,7 +111,7 @@ class FlagFile:
     def unknown(self, section: str, key: str, known: Sequence[str]) -> None:
         close = nearest(key, known) if len(self.problems) < MOST_NEAREST else ""
         what = f"{self.where(section, key)}: unknown key {key[:80]!r}" + (f" in {section}" if section else "")
-        self.problems.append(" ".join(filter(None, [what, close])))
+        self.problems.append("; ".join(filter(None, [what, close])))
 
     def where(self, section: str, key: str) -> str:
         """FILE:LINE of a key, or the file alone where that is not known."""

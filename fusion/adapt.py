@@ -29,7 +29,7 @@ def check(config: RunConfig, start: Checkpoint) -> None:
         raise UsageError(what, where="--adapt-modality", hint="train --backbone fusion_gru on an --npz")
     for name in config.adapt_modality:
         if known is not None and name not in known:
-            hint = " ".join(filter(None, [nearest(name, known), f"the checkpoint has {', '.join(known)}"]))
+            hint = "; ".join(filter(None, [nearest(name, known), f"the checkpoint has {', '.join(known)}"]))
             raise UsageError(f"there is no modality {name!r}", where="--adapt-modality", hint=hint)
 
 

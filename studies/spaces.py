@@ -164,7 +164,7 @@ def _flag_of(name: str, known: Mapping[str, Flag]) -> Flag | None:
         return None
     if flag is None:
         searched = [word for word, row in known.items() if row.group == TRAINING]
-        raise ValueError(" ".join(filter(None, ["there is no such flag or argument", nearest(name, searched)])))
+        raise ValueError("; ".join(filter(None, ["there is no such flag or argument", nearest(name, searched)])))
     if flag.kind is dict:
         raise ValueError(f"is searched argument by argument: {name}.NAME")
     if name == "seed":

@@ -19,7 +19,7 @@ from .conftest import ROOT
 
 FLAG = re.compile(r"(?<![\w/.-])--([a-z][a-z0-9«»-]*)(?:[ =]([\w.'\"«-]+))?")
 UNKNOWN = "«»"  # what a message fills in
-COMMON = {"help", "version", "config"}  # argparse's, and the one that is no setting
+COMMON = {"help", "version", "config", "list", "doctor", "completion"}  # argparse's, and the one that is no setting
 COMMANDS = ("search.py", "tools", "nas_agent", "examples", "sources/synthetic.py")  # with flags of their own
 
 

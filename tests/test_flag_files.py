@@ -73,10 +73,10 @@ def test_items_of_a_database_keep_their_names(read):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("hidden: 16", "hiden: 16", "config.yaml:9: unknown key 'hiden' in model did you mean hidden?"),
-        ("stride: 30", "strid: 30", "config.yaml:7: unknown key 'strid' in data did you mean stride?"),
-        ("patience: 4", "patienc: 4", "config.yaml:14: unknown key 'patienc' in training did you mean patience?"),
-        ("mains: total", "main: total", "config.yaml:4: unknown key 'main' in data did you mean mains?"),
+        ("hidden: 16", "hiden: 16", "config.yaml:9: unknown key 'hiden' in model; did you mean hidden?"),
+        ("stride: 30", "strid: 30", "config.yaml:7: unknown key 'strid' in data; did you mean stride?"),
+        ("patience: 4", "patienc: 4", "config.yaml:14: unknown key 'patienc' in training; did you mean patience?"),
+        ("mains: total", "main: total", "config.yaml:4: unknown key 'main' in data; did you mean mains?"),
         ("model:", "modl: 3\nmodel:", "config.yaml:8: unknown key 'modl'"),
         ("stride: 30", "stride: 30\n  window: 9\n  context_len: 8", "is there twice"),
         ("lr: 1e-3", "lr: fast", "config.yaml:12: --lr takes a number, got 'fast'"),
@@ -88,7 +88,7 @@ def test_a_wrong_key_is_named_with_its_line_and_the_nearest(read, old, new, text
 
 def test_a_flat_file_names_the_line_too(read):
     text = "mode: train\ntask: classify\ncsv: a.csv\ncontext_len: 9\nbatchsize: 4\n"
-    assert "config.yaml:5: unknown key 'batchsize' did you mean batch_size?" in problem(read, text)
+    assert "config.yaml:5: unknown key 'batchsize'; did you mean batch_size?" in problem(read, text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,240 @@
+"""What a table is, and the commands that suit it: the answer to a command that does not say what to learn."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from commandline.flags import PROG
+from config import RunConfig, check_all, core_flags
+from errors import DataError
+from readers.dialect import AUTO
+
+if TYPE_CHECKING:
+    from data import Series
+
+DATA = [
+    "sep",
+    "decimal",
+    "thousands",
+    "date_order",
+    "na",
+    "nan",
+    "time_col",
+    "id_col",
+    "columns",
+    "resample",
+    "tz",
+    "header",
+    "index",
+    "labels",
+    "groups",
+]
+SAFE = ("resample", "nan", "id_col", "time_col")  # flags that a hint of the reader may add, one reading at a time
+TRIES = 4
+HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
+PART = 6  # of the shortest series, at most, that is forecast
+MAINS = ("mains", "main", "aggregate", "total", "meter", "house", "power")
+FINE = 60_000_000_000  # ns: the longest step with which appliances are told apart
+MOST_NAMES = 8
+ROWS = 10  # of a wide table, with fewer of which its parts are in time
+LONG_ROW = 50  # steps, from which on a row can be forecast
+
+
+def answer(raw: Mapping[str, Any]) -> str:
+    """What the data are, and complete commands for them.
+
+    Parameters
+    ----------
+    raw : the flags that were given, none of them a task.
+
+    Raises
+    ------
+    DataError : a file that is not there, or is no table.
+    """
+    if raw.get("csv"):
+        return _of_files(raw)
+    if raw.get("npz"):
+        place = ["--npz", str(raw["npz"])]
+        command = ["--task", "classify", *place, "--test-ratio", "0.2"]
+        return _shown([], [(command, "the labels that the file holds")])
+    if raw.get("db"):
+        place = ["--db", "postgresql://USER@HOST/NAME", "--db-query", "FILE.sql"]
+        text = "FILE.sql holds a SELECT: the time first, then one column per channel"
+        return _shown([], [(["--task", "forecast", *place], text)])
+    demos = [(["--task", task, "--demo"], text) for task, text in DEMOS.items()]
+    return _shown(["Say what to learn, and from which files. With data of its own:"], demos)
+
+
+DEMOS = {
+    "forecast": "how series go on: electricity load of three sites",
+    "classify": "whether the first channel is on in the next step",
+    "regress": "the next value of a channel: the temperature of heated rooms",
+    "nilm": "which appliance is on, behind the meter of a house",
+}
+
+
+def _of_files(raw: Mapping[str, Any]) -> str:
+    words = [str(word) for word in ([raw["csv"]] if isinstance(raw["csv"], str) else raw["csv"])]
+    given = {name: raw[name] for name in DATA if name in raw}
+    series, more, problem = _read(words, given)
+    facts = [", ".join(words) if len(words) < 4 else f"{words[0]} and {len(words) - 1} more"]
+    flags = [word for name, value in (given | more).items() for word in _typed(name, value)]
+    if series is None:
+        assert problem is not None
+        raise problem
+    facts += [f"  {line}" for line in _facts(series, {**given, **more})]
+    place = ["--csv", *words, *flags]
+    commands = _of_long(series, place) if "time_col" in {**given, **more} else _of_wide(series, place)
+    return _shown(facts, commands)
+
+
+def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None, dict[str, Any], DataError | None]:
+    """The series, the flags that reading it took, and what stops it where it cannot be read."""
+    from readers.dated import dated
+    from readers.dialect import Dialect
+    from readers.paths import expand_paths
+    from sources.reading import read
+
+    path = expand_paths(words)[0]
+    asked = Dialect(str(given.get("sep", AUTO)), str(given.get("decimal", AUTO)))
+    found = None if {"time_col", "header", "index"} & given.keys() else dated(path, asked, str(given.get("id_col", "")))
+    more: dict[str, Any] = {}
+    if found is not None and not found.steps:
+        more = {"time_col": found.time} | ({"id_col": found.ids[0]} if found.ids and "id_col" not in given else {})
+    for _ in range(TRIES):
+        values, _problems = check_all(core_flags(), {**given, **more, "csv": list(words)})
+        try:
+            series = read(RunConfig(**values))
+            if "nan" not in more or more["nan"] != "drop" or _longest(series) * 2 > int(series.lengths.max()):
+                return series, more, None
+            more["nan"] = "ffill"  # gaps everywhere: hardly a window would be without one
+        except DataError as error:
+            added = _added(error, {*given, *more})
+            if not added:
+                return None, more, error
+            more |= added
+    return None, more, None
+
+
+def _longest(series: Series) -> int:
+    """The steps of the longest stretch without a missing value."""
+    import numpy as np
+
+    breaks = np.flatnonzero(~series.usable(range(series.n_channels)))
+    edges = np.unique(np.concatenate([breaks, series.offsets - 1, [-1]]))
+    return int(np.diff(edges).max(initial=0))
+
+
+def _added(error: DataError, known: set[str]) -> dict[str, Any]:
+    """The flag that a hint names, where it does not leave a choice to the user."""
+    if "missing value" in error.what or "infinite value" in error.what:
+        return {} if "nan" in known else {"nan": "drop"}
+    named = re.findall(r"--([a-z-]+) ('[^']*'|[^\s,;]+)", error.hint)
+    if len({name for name, _ in named}) != 1 or len(named) > 1:
+        return {}
+    name, value = named[0][0].replace("-", "_"), named[0][1].strip("'")
+    return {name: value} if name in SAFE and name not in known - {"time_col"} else {}
+
+
+def _typed(name: str, value: Any) -> list[str]:
+    """A setting as words of a command line."""
+    values = [str(part) for part in value] if isinstance(value, (list, tuple)) else [str(value)]
+    return [f"--{name.replace('_', '-')}", *values]
+
+
+# ---- what it is
+
+
+def _facts(series: Series, settings: Mapping[str, Any]) -> list[str]:
+    """Lines on what was read."""
+    lengths, columns = series.lengths, ", ".join(series.channels[:MOST_NAMES])
+    more = f" and {series.n_channels - MOST_NAMES} more" if series.n_channels > MOST_NAMES else ""
+    size = (
+        f"{int(lengths.min())}" if lengths.min() == lengths.max() else f"{int(lengths.min())} to {int(lengths.max())}"
+    )
+    if "time_col" not in settings:
+        told = [f"a wide table: {series.n_rows} rows (series) of {size} steps, {_many(series.n_channels, 'channel')}"]
+        return [*told, *(note.removeprefix("warning: ") for note in series.notes)]
+    told = [f"a dated table: {_many(series.n_rows, 'series')} of {size} steps, {_many(series.n_channels, 'column')}"]
+    told[0] += f" ({columns}{more})"
+    if series.time is not None and series.clock is not None:
+        first, last = series.clock.show(series.time[[int(series.time.argmin()), int(series.time.argmax())]])
+        told.append(f"from {first} to {last} in {settings['time_col']!r}, a step of {_step(series)}")
+    if "id_col" in settings:
+        told.append(f"series by {settings['id_col']!r}: {', '.join(series.rows[:MOST_NAMES])}")
+    if "resample" in settings:
+        told.append(f"steps are not regular: averaged to {settings['resample']}, and steps without a line are missing")
+    return [*told, *(note.removeprefix("warning: ") for note in series.notes)]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1 and not what.endswith('s'))}"
+
+
+def _step(series: Series) -> str:
+    from readers.rows import span
+
+    assert series.clock is not None
+    return span(series.clock)
+
+
+# ---- what to type
+
+
+def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Commands for a dated table, and what each is for."""
+    horizon = min(_horizon(series), max(int(series.lengths.min()) // PART, 1))
+    first = series.channels[0]
+    parts = ["--split-mode", "holdout", "--test-ratio", "0.2", "--backbone", "auto"]
+    commands = [
+        (["--task", "forecast", *place, "--horizon", str(horizon)], f"how it goes on: the next {horizon} steps")
+    ]
+    if _is_house(series):
+        mains = next(name for name in series.channels if name.casefold() in MAINS)
+        devices = [name for name in series.channels if name != mains]
+        names = ["--mains-col", mains, "--device-cols", *devices]
+        commands.append((["--task", "nilm", *place, *names], f"which appliance is on behind {mains}"))
+    commands.append((["--task", "regress", *place, *parts], f"the next value of {first}, from all columns"))
+    high = ["--bin-rule", "quantile", "--bin-thr", "0.8"]
+    if len(commands) < 3:
+        commands.append(
+            (["--task", "classify", *place, *high, *parts], f"whether {first} will be among its highest fifth")
+        )
+    return commands
+
+
+def _horizon(series: Series) -> int:
+    if series.clock is None:
+        return 24
+    name = re.sub(r"^\d+|-.*$", "", series.clock.freq)
+    return HORIZONS.get(name, 24)
+
+
+def _is_house(series: Series) -> bool:
+    named = any(name.casefold() in MAINS for name in series.channels)
+    fine = series.clock is not None and not series.clock.calendar and series.clock.step <= FINE
+    return named and fine and series.n_channels > 1 and series.n_rows == 1
+
+
+def _of_wide(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Commands for wide tables, and what each is for."""
+    parts = ["--test-ratio", "0.2", "--backbone", "auto"]
+    if series.n_rows < ROWS:
+        parts = ["--split-mode", "holdout", *parts]
+    first = series.channels[0]
+    high = ["--bin-rule", "quantile", "--bin-thr", "0.8"]
+    commands = [(["--task", "regress", *place, *parts], f"the next value of {first}")]
+    commands.append((["--task", "classify", *place, *high, *parts], f"whether {first} will be among its highest fifth"))
+    if int(series.lengths.min()) >= LONG_ROW:
+        commands.insert(0, (["--task", "forecast", *place], "how each row goes on"))
+    return commands
+
+
+def _shown(facts: Sequence[str], commands: Sequence[tuple[Sequence[str], str]]) -> str:
+    """Facts and commands as text."""
+    lines = [line for words, text in commands for line in (f"  {PROG} {shlex.join(words)}", f"      {text}")]
+    end = f"{PROG} --task forecast --help shows the flags of a task; nothing was trained."
+    return "\n".join([*facts, *([""] if facts else []), *lines, "", end])

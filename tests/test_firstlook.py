@@ -1,0 +1,175 @@
+"""commandline/firstlook.py: an incomplete command is answered with what the files are and with commands that run.
+
+Three newcomers: a data scientist with a dated CSV, an engineer with a batch script, and an energy researcher with a
+German export of a smart meter.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .runs import Done, go
+
+DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=k) for k in range(200)]
+HOURS = [datetime.datetime(2024, 1, 1) + datetime.timedelta(hours=k) for k in range(400)]
+PERSONAL = 'Zählpunkt;DE0001\nKunde;"Müller; Anna"\nErzeugt am;01.03.2024\n\n'
+
+
+def value(k: int) -> float:
+    return round(10 + 3 * math.sin(2 * math.pi * k / 7) + 0.01 * k, 3)
+
+
+def daily(line="{day},{value}", head="date,y", days=DAYS) -> str:
+    return "\n".join([head, *(line.format(day=day, value=value(k)) for k, day in enumerate(days))]) + "\n"
+
+
+def meter() -> str:
+    lines = [f"{t:%d.%m.%Y %H:%M};{str(value(k)).replace('.', ',')};gemessen" for k, t in enumerate(HOURS)]
+    return PERSONAL + "\n".join(["Zeitstempel;Verbrauch;Status", *lines]) + "\n"
+
+
+def commands(text: str) -> list[str]:
+    """The commands that an answer suggests."""
+    return re.findall(r"^  python run\.py (--task .*)$", text, re.M)
+
+
+def looked_at(folder: Path, *words: object) -> tuple[Done, list[str]]:
+    done = go(folder, *words)
+    assert done.code == 2 and done.err == "" and "nothing was trained" in done.out, done.err
+    assert not (folder / "artifacts").exists()
+    return done, commands(done.out)
+
+
+# ---- the three newcomers
+
+
+def test_the_data_scientist_has_a_forecast_after_two_commands_and_no_error(put):
+    folder = put(daily(), "my.csv").parent
+    answer, lines = looked_at(folder, "--csv my.csv")
+    for part in ("1 series of 200 steps", "from 2024-01-01 to 2024-07-18 in 'date'", "a step of 1D", "(y)"):
+        assert part in answer.out
+    assert lines[0] == "--task forecast --csv my.csv --time-col date --horizon 14" and len(lines) == 3
+    done = go(folder, lines[0], "--no-plots --reference off")
+    assert done.code == 0, done.err
+    assert "look-back: 21 steps, 3 periods of 7 steps; --context-len sets another" in done.err
+    assert "mse" in done.out and (done.directory / "forecast.csv").is_file()
+    for line in lines[1:]:
+        assert go(folder, line, "--dry-run").code == 0
+
+
+def test_the_engineer_scripts_a_run_whose_mistakes_are_told_at_once(put):
+    folder = put(daily(), "my.csv").parent
+    line = "--task forecast --csv my.csv --time-col date --context-len 14 --horizon 7 --backbone ridge --tag nightly"
+    for words, code, told in (
+        (f"{line} --horizn 7", 2, "unknown flag --horizn; did you mean --horizon?"),
+        (f"train {line}", 2, "unexpected argument 'train'; did you mean --mode train?"),
+        (line.replace("my.csv", "mine.csv"), 3, "mine.csv"),
+        (line.replace("date", "dat"), 3, "did you mean date?"),
+    ):
+        done = go(folder, words)
+        assert done.code == code and told in done.err and "Traceback" not in done.err
+        assert done.err.count("error:") == 1 and done.out == ""
+    done = go(folder, line, "--no-plots --reference off")
+    assert done.code == 0 and done.directory == folder / "artifacts/nightly"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_the_energy_researcher_meets_no_error_on_a_german_export(put, encoding):
+    folder = put(meter().encode(encoding), "zaehler.csv").parent
+    answer, lines = looked_at(folder, "--csv zaehler.csv")
+    for part in (
+        "1 series of 400 steps, 1 column (Verbrauch)",
+        "a step of 1h",
+        "';' between cells, ',' as the decimal mark",
+        "lines 1 to 4 above the header left out",
+        "day before month",
+        "it holds text: 'Status'",
+    ):
+        assert part in answer.out, part
+    assert lines[0] == "--task forecast --csv zaehler.csv --time-col Zeitstempel --horizon 24"
+    done = go(folder, lines[0], "--backbone ridge --no-plots --reference off --dry-run")
+    assert done.code == 0, done.err
+
+
+# ---- any other table
+
+
+def test_a_file_alone_is_looked_at(put):
+    folder = put(daily(), "my.csv").parent
+    assert looked_at(folder, "my.csv")[1] == looked_at(folder, "--csv my.csv --mode train")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "told"),
+    [
+        (daily("{day},north,{value}\n{day},south,{value}", "date,store,y"), "--id-col store", "2 series"),
+        (
+            daily(days=[day for k, day in enumerate(DAYS) if k % 9]),
+            "--resample 1D --nan ffill",
+            "steps are not regular",
+        ),
+        (daily("{day:%m/%d/%Y},{value}"), "", "month before day"),
+        (daily("{day:%d-%b-%Y},{value}"), "", "a step of 1D"),
+        (daily("{day}\t{value}", "date\ty"), "", "tabs between cells"),
+        (daily().replace(f",{value(30)}\n", ",\n"), "--nan drop", "1 missing"),
+        (daily("{day},{value}", "date,y", list(reversed(DAYS))), "", "from 2024-01-01 to 2024-07-18"),
+    ],
+    ids=["ids", "gaps", "us", "month names", "tabs", "missing", "newest first"],
+)
+def test_the_commands_hold_the_flags_that_the_table_needs(put, text, flags, told):
+    folder = put(text, "my.csv").parent
+    answer, lines = looked_at(folder, "--csv my.csv")
+    assert told in answer.out and f"--time-col date {flags}".strip() in lines[0]
+    done = go(folder, lines[0], "--backbone ridge --dry-run")
+    assert done.code == 0, done.err
+
+
+def test_a_wide_table(tmp_path):
+    np.savetxt(tmp_path / "w.csv", np.random.default_rng(1).normal(size=(20, 60)), delimiter=",", fmt="%.3f")
+    answer, lines = looked_at(tmp_path, "--csv w.csv")
+    assert "20 rows (series) of 60 steps" in answer.out and len(lines) == 3
+    for line in lines:
+        assert go(tmp_path, line, "--dry-run").code == 0
+
+
+def test_meters_are_offered_to_nilm(put):
+    lines = [f"{HOURS[0] + datetime.timedelta(seconds=10 * k)},{100 + k % 50},{k % 50}" for k in range(400)]
+    folder = put("\n".join(["time,mains,kettle", *lines]) + "\n", "house.csv").parent
+    found = looked_at(folder, "--csv house.csv")[1]
+    assert "--task nilm --csv house.csv --time-col time --mains-col mains --device-cols kettle" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the file is empty"),
+        ("hello world\nthis is text\n", "'this is text'"),
+        (daily("{day:%m/%d/%Y},{value}", days=DAYS[:12]), "--date-order"),
+        (None, "mine.csv"),
+    ],
+    ids=["empty", "text", "either order", "missing"],
+)
+def test_what_is_not_certain_is_one_refusal(put, tmp_path, text, told):
+    if text is not None:
+        put(text, "mine.csv")
+    done = go(tmp_path, "--csv mine.csv")
+    assert done.code == 3 and told in done.err and done.err.count("error:") == 1 and done.out == ""
+
+
+def test_without_any_data_the_demos_are_offered(tmp_path):
+    assert sorted(looked_at(tmp_path, "")[1]) == [
+        f"--task {t} --demo" for t in ("classify", "forecast", "nilm", "regress")
+    ]
+    assert looked_at(tmp_path, "--npz a.npz")[1] == ["--task classify --npz a.npz --test-ratio 0.2"]
+    assert "--db-query FILE.sql" in looked_at(tmp_path, "--db postgresql://x@y/z")[1][0]
+
+
+def test_a_program_that_asked_for_json_gets_an_error(put):
+    done = go(put(daily(), "my.csv").parent, "--csv my.csv --json")
+    assert done.code == 2 and '"exit_code": 2' in done.out and "--task is required" in done.err
