@@ -40,6 +40,7 @@ MAINS = ("mains", "main", "aggregate", "total", "meter", "house", "power")
 FINE = 60_000_000_000  # ns: the longest step with which appliances are told apart
 MOST_NAMES = 8
 ROWS = 10  # of a wide table, with fewer of which its parts are in time
+LEAST = 3  # steps of a row that anything can be learned from
 LONG_ROW = 50  # steps, from which on a row can be forecast
 
 
@@ -85,6 +86,10 @@ def _of_files(raw: Mapping[str, Any]) -> str:
     if series is None:
         assert problem is not None
         raise problem
+    if int(series.lengths.max()) < LEAST and "time_col" not in {**given, **more}:
+        what = f"each line is a series of {_many(int(series.lengths.max()), 'step')} here, and no window fits into it"
+        hint = "--time-col COL if each line is a step of time, and COL holds times such as 2024-12-31 14:30"
+        raise DataError(what, where=facts[0], hint=hint)
     facts += [f"  {line}" for line in _facts(series, {**given, **more})]
     place = ["--csv", *words, *flags]
     commands = _of_long(series, place) if "time_col" in {**given, **more} else _of_wide(series, place)

@@ -25,6 +25,7 @@ from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.written import joined
 
+NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 MOST_NAMES = 30  # columns that a hint lists
 HOURS = ("hour", "hours", "hr", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]\.?m\.?)?", re.IGNORECASE)
@@ -213,8 +214,8 @@ def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str]
     notes = []
     columns = wanted.columns
     if columns is None:
-        columns = tuple(name for name in names if name and name not in keys)
-        nameless = [str(number) for number, name in enumerate(names, 1) if not name]
+        columns = tuple(name for name in names if name not in (*NAMELESS, *keys))
+        nameless = [str(number) for number, name in enumerate(names, 1) if name in NAMELESS and name not in keys]
         notes = [f"warning: column {', '.join(nameless)} has no name and is left out"] if nameless else []
     counts = Counter(names)
     if not columns:

@@ -206,7 +206,10 @@ def check_dialect(line: str, dialect: Dialect, path: Path) -> None:
         if sep == decimal or (sep, decimal) == (dialect.sep, dialect.decimal):
             continue
         other = Dialect(sep, decimal)
-        tail = other.split([line], path)[0][1:SNIFF_CELLS]
+        try:
+            tail = other.split([line], path)[0][1:SNIFF_CELLS]
+        except DataError:  # its quotes close nowhere
+            continue
         if any(map(other.is_number, tail)) and not any(map(other.is_text, tail)):
             flags = [f"--sep {sep!r}"] * (sep != dialect.sep) + [f"--decimal '{decimal}'"] * (
                 decimal != dialect.decimal

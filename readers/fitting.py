@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
+from readers.guess import is_time
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
@@ -112,7 +113,7 @@ def _is_table(lines: Sequence[str], dialect: Dialect) -> bool:
     others = [mark for mark in SEPARATORS[1:] if mark != dialect.sep]
     if any(mark in cell for row in rows for cell in row for mark in others):
         return False
-    return any(_is_numeric(column, dialect) for column in _columns(rows))
+    return any(_is_numeric(column, dialect) or all(map(is_time, column)) for column in _columns(rows))
 
 
 def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:

@@ -118,9 +118,11 @@ def test_a_file_alone_is_looked_at(put):
         (daily("{day:%d-%b-%Y},{value}"), "", "a step of 1D"),
         (daily("{day}\t{value}", "date\ty"), "", "tabs between cells"),
         (daily().replace(f",{value(30)}\n", ",\n"), "--nan drop", "1 missing"),
+        (daily("7,{day},{value}", "Unnamed: 0,date,y"), "", "1 column (y)"),
+        (daily("{day};{value};", "date;y;").replace(".", ","), "", "decimal mark"),
         (daily("{day},{value}", "date,y", list(reversed(DAYS))), "", "from 2024-01-01 to 2024-07-18"),
     ],
-    ids=["ids", "gaps", "us", "month names", "tabs", "missing", "newest first"],
+    ids=["ids", "gaps", "us", "month names", "tabs", "missing", "index", "trailing", "newest first"],
 )
 def test_the_commands_hold_the_flags_that_the_table_needs(put, text, flags, told):
     folder = put(text, "my.csv").parent
@@ -151,9 +153,10 @@ def test_meters_are_offered_to_nilm(put):
         ("", "the file is empty"),
         ("hello world\nthis is text\n", "'this is text'"),
         (daily("{day:%m/%d/%Y},{value}", days=DAYS[:12]), "--date-order"),
+        (daily("{day.day}. Januar {day.year};{value}", "Datum;y"), "--time-col COL"),
         (None, "mine.csv"),
     ],
-    ids=["empty", "text", "either order", "missing"],
+    ids=["empty", "text", "either order", "other words", "missing"],
 )
 def test_what_is_not_certain_is_one_refusal(put, tmp_path, text, told):
     if text is not None:
