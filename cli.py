@@ -60,7 +60,7 @@ def parse(argv: Sequence[str]) -> RunConfig:
         task, owners = raw.get("task"), table[name]
         if "" not in owners and task in tasks.names() and task not in owners:
             problems.append(f"--{name.replace('_', '-')} belongs to --task {' or '.join(owners)}")
-    if not raw.get("task") and not problems:
+    if not (raw.get("task") or raw.get("ckpt") or problems) and raw.get("mode", "train") == "train":
         raise NoTask(raw)
     more, notes = taken(raw)
     told = (*(() if file is None else file.notes), *notes)
@@ -118,10 +118,10 @@ def _unexpected(extra: Sequence[str], given: dict[str, Any], table: Mapping[str,
             problems.append("; ".join(filter(None, [f"unknown flag {name}", nearest(name, known)])))
         elif not before.startswith("-"):  # else it is the value of what is told already
             flags = {"--mode": MODES, "--task": tasks.names(), "--backbone": backbones.names()}
-            meant = next((f"{flag} {near[0]}" for flag, words in flags.items() if (near := _close(word, words))), "")
-            problems.append(
-                "; ".join(filter(None, [f"unexpected argument {word!r}", meant and f"did you mean {meant}?"]))
-            )
+            meant = [(flag, near[0]) for flag, words in flags.items() if (near := _close(word, words))][:1]
+            given.update({flag[2:]: near for flag, near in meant if flag[2:] not in given})  # no second message of it
+            told = "".join(f"; did you mean {flag} {near}?" for flag, near in meant)
+            problems.append(f"unexpected argument {word!r}{told}")
     return problems
 
 
@@ -171,7 +171,8 @@ def _assemble(raw: dict[str, Any], problems: list[str]) -> RunConfig:
     given, raw = frozenset(raw), _with_defaults(raw, problems)
     core, found = check_all(core_flags(), raw)
     problems += found
-    check_name(core, "task", tasks.names(), problems)
+    if core["task"] or core["ckpt"] or core["mode"] not in ("infer", "finetune"):  # without --ckpt there is one mistake
+        check_name(core, "task", tasks.names(), problems)
     check_name(core, "backbone", backbones.names(), problems)
     options: dict[str, Any] = {}
     if core["task"] in tasks.names():

@@ -92,7 +92,9 @@ def _task(name: str) -> str:
 
 
 def _classes(cls: type[Backbone]) -> tuple[type[Backbone], ...]:
-    return (cls, *(variant for variant in cls.variants if hasattr(variant, "heads")))
+    from backbones.base import Backbone
+
+    return (cls, *(variant for variant in cls.variants if issubclass(variant, Backbone)))
 
 
 def _tasks_of(cls: type[Backbone]) -> list[str]:
