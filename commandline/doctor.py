@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NEEDED = ("torch", "numpy", "pandas", "scikit-learn", "matplotlib", "tqdm", "PyYAML")
 EXTRAS = {  # extra: the module that it is for
     "agent": "mcp", "chronos": "chronos", "complete": "shtab", "export": "onnxruntime", "federate": "flwr",
-    "parquet": "pyarrow", "postgres": "psycopg", "pretrained": "transformers", "search": "optuna", "stream": "zmq",
-    "tensorboard": "tensorboard", "xlsx": "openpyxl",
+    "mlflow": "mlflow", "parquet": "pyarrow", "postgres": "psycopg", "pretrained": "transformers", "search": "optuna",
+    "stream": "zmq", "tensorboard": "tensorboard", "xlsx": "openpyxl",
 }  # fmt: skip
 BATCH, CHANNELS, STEPS, HIDDEN = 256, 4, 96, 64  # of the training step that is timed
 SECONDS = 1.0
