@@ -111,11 +111,11 @@ def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
 def _matching(globs: Sequence[str], names: Sequence[str], flag: str) -> set[str]:
     """Names that match a glob, whole or by their dotted beginning; UsageError for a glob that matches none.
 
-    What has no head of its own may have one in its backbone: `head` means that, then.
+    What has no head of its own may have one in its backbone, or one in each of its members: `head` means that, then.
     """
     found: set[str] = set()
     for glob in globs:
-        hits = _hits(glob, names) or _hits(f"backbone.{glob}", names)
+        hits = _hits(glob, names) or _hits(f"backbone.{glob}", names) or _hits(f"*.{glob}", names)
         if not hits:
             parts = sorted({n.rpartition(".")[0] for n in names} | set(names))
             hint = nearest(glob, parts) or f"parameters are {', '.join(names[:6])}, ..."

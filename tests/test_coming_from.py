@@ -125,7 +125,7 @@ def states(folder: Path) -> Shorter:
     (folder / "config.yaml").write_text(
         re.search(r"sections:\n\n((?:    .*\n)+)", PAGE)[1].replace("\n    ", "\n").lstrip()
     )
-    on = [(at, 90 * (at // 60 % 2)) for at in range(0, 20_000, 60)]
+    on = [(at, 90 * (at // 240 % 2)) for at in range(0, 20_000, 60)]
     (folder / "dumps").mkdir()
     deddiag(folder / "dumps", {59: [(at, watts + 40) for at, watts in on], 35: on}, ITEMS[:2])
     return {"run.py": TINY, "train": TINY}

@@ -62,7 +62,16 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline
     line = QUICK.replace("--no-plots --reference off", "").replace("--epochs 2", "--epochs 10 --lr 0.01")
     folder = good(tmp_path, line, "--csv house.csv --min-on lamp=0 kettle=0 --min-off lamp=0 kettle=0")
     assert folder.name == "train_nilm_ctx60_ch3_both_tcn_seed777_splitholdout"
-    names = {"config.yaml", "energy.png", "history.csv", "kpis.json", "learning_curve.png", "manifest.json", "model.pt"}
+    names = {
+        "config.yaml",
+        "energy.csv",
+        "energy.png",
+        "history.csv",
+        "kpis.json",
+        "learning_curve.png",
+        "manifest.json",
+        "model.pt",
+    }
     names |= {"model.pt.best", "normalizer.json", "per_device_metrics.csv", "summary.json", "summary.png"}
     assert {p.name for p in folder.iterdir()} == names | {"timeline.csv", "timelines.png", "window.png"}
     lines, kpis = rows(folder / "timeline.csv"), strict(folder / "kpis.json")
@@ -331,7 +340,8 @@ def test_mistakes_are_named(kind, more, code, texts, tmp_path):
 
 def test_a_device_that_is_never_on_has_no_f1_and_drowns_nobody(tmp_path):
     frame = lay_house(tmp_path)
-    frame.assign(light=0.0).to_csv(tmp_path / "t.csv", index=False)
+    frame["light"] = frame["light"].where(frame.index < 1900, 0.0)  # on in training and validation alone
+    frame.to_csv(tmp_path / "t.csv", index=False)
     folder = good(tmp_path, QUICK, "--csv t.csv")
     content = strict(folder / "summary.json")
     assert content["devices"]["lamp"]["f1"] is None and content["devices"]["lamp"]["undefined"]["f1"]
@@ -455,3 +465,33 @@ def test_pictures_stay_in_one_house_and_are_broken_at_gaps():
     axis = plots.on_axis(line, states, slice(60, 120))
     assert np.isnan(axis[0, 30:37]).all() and np.isfinite(np.delete(axis[0], np.s_[30:37])).all()
     assert np.nansum(axis) == 10 + 20
+
+
+def test_another_house_is_read_by_devices_in_its_own_words_and_its_head_alone_is_trained(tmp_path):
+    """Finetuning binds names: columns in another order and language, and days in kWh of a meter alone."""
+    lay_house(tmp_path)
+    run = good(tmp_path, QUICK.replace("lamp=light", "light"), "--csv house.csv")
+    other = lay_house(tmp_path, "other.csv", seed=4).rename(columns={"kettle": "Wasserkocher", "light": "Light"})
+    other[["Light", "time", "Wasserkocher", "total"]].to_csv(tmp_path / "other.csv", index=False)
+    flags = f"--mode finetune --ckpt {run} --csv other.csv --mains-col total --train-only head --epochs 1 --no-plots"
+    done = go(tmp_path, flags)
+    assert done.code == 0 and "kettle is read from Wasserkocher" in done.err and "light is read from Light" in done.err
+    before = checkpoint.read(run / "model.pt.best")["state"]
+    after = checkpoint.read(done.directory / "model.pt")["state"]
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("head" in name for name in changed)
+    other[["time", "total"]].to_csv(tmp_path / "alone.csv", index=False)
+    alone = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv alone.csv --mains-col total --no-plots")
+    assert alone.code == 0 and "kWh a day" in alone.out
+    days, line = rows(alone.directory / "energy.csv"), rows(alone.directory / "timeline.csv")
+    assert [row["day"] for row in days] == ["2024-01-01"] and float(days[0]["hours"]) == pytest.approx(
+        len(line) / 360, 1e-3
+    )
+    assert float(days[0]["kettle"]) == pytest.approx(column(line, "kettle W").sum() * 10 / 3.6e6, abs=1e-3)
+
+
+def test_a_device_that_is_never_on_in_training_is_refused_by_name(tmp_path):
+    lay_house(tmp_path, sauna=0.5)
+    done = go(tmp_path, QUICK, "--csv house.csv --device-cols kettle sauna lamp=light")
+    assert done.code == 3 and "never on in training, so nothing to learn: sauna" in done.err
+    assert "--device-cols kettle lamp=light leaves it out" in done.err

@@ -6,6 +6,7 @@ house: `--device-cols kettle=Appliance9` names it, in inference and finetuning a
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from readers.npz import read_npz
 from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
+from sources.appliances import appliance, spelled
 from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
 
@@ -231,6 +233,17 @@ def _others(names: Sequence[str], mains: str) -> dict[str, str]:
     return {name: name for name in names if name != mains}
 
 
+def alike(device: str, columns: Sequence[str]) -> str:
+    """The one column that spells a device's name in another way, or is the only one of such an appliance; "" for none.
+
+    `Wasserkocher` is a kettle, and `Heat Pump` the heat-pump.
+    """
+    kind = appliance(device)
+    spellings = [column for column in columns if spelled(column) == spelled(device)]
+    kin = [column for column in columns if kind and appliance(column) == kind]
+    return next((found[0] for found in (spellings, kin) if len(found) == 1), "")
+
+
 def _held(options: Namespace) -> float:
     """Seconds that a value holds where meters report changes: the default of --max-ffill is for samples."""
     return float(layouts.HOURLY if options.max_ffill == layouts.MAX_FILL else options.max_ffill)
@@ -264,11 +277,16 @@ def _read_csv(
         raise UsageError("names no device", where="--device-cols")
     paths = expand_paths(config.csv)
     there = set().union(*(header(path, config.sep) for path in paths)) if wanted.optional else set()
-    found = {}
+    found, notes = {}, []
     for device, items in wanted.items.items():
         present = [item for item in items if item in there]
         if present or wanted.given or not wanted.optional:
             found[device] = (present or items)[0]
+        elif other := alike(device, sorted(there - {config.time_col, options.mains_col})):
+            found[device] = other
+            notes.append(
+                f"{device} is read from {other} (--device-cols {shlex.quote(f'{device}=COLUMN')} says another)"
+            )
     series = layouts.read_meter(
         paths,
         time_col=config.time_col,
@@ -283,4 +301,8 @@ def _read_csv(
         tz=config.tz,
         **(common if "resample" in config.given or wanted.known is not None else {**common, "sample": None}),
     )
-    return series, found
+    own = {
+        device: device if device in wanted.items and item not in wanted.items[device] else item
+        for device, item in found.items()
+    }
+    return replace(series, notes=(*series.notes, *notes)), own

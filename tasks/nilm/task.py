@@ -8,6 +8,7 @@ device count where its state is on: this gate halves the error of watts alone.
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,22 @@ class Nilm(Task):
         rules = zip(*(self.rules.of(name, names).values for name in names), strict=True)
         return constants_of(truth, kept) | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
 
+    def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:
+        """Refuse devices that are never on in training, by name: there is nothing to learn of them but to say nothing.
+
+        A device that a house does not have, and one whose runs come from other houses, is not meant.
+        """
+        rates = zip(names, truth["train"].on_rates(), strict=True)
+        elsewhere = [] if self.traces is None else [n for n, runs in zip(names, self.traces.runs, strict=True) if runs]
+        never = [name for name, rate in rates if rate == 0 and name not in elsewhere]
+        if never:
+            words = self.options.device_cols or self.options.devices or names
+            left = [shlex.quote(word) for word in words if word.partition("=")[0] not in never and word not in never]
+            flag = "--devices" if self.options.devices else "--device-cols"
+            lower = f"--on-w {shlex.quote(f'{never[0]}=5')} has it on from 5 W"
+            hint = f"{flag} {' '.join(left)} leaves it out" if left else lower
+            raise DataError(f"never on in training, so nothing to learn: {', '.join(never)}", where=flag, hint=hint)
+
     def on_fitted(self) -> None:
         """Take thresholds that were changed after training: the probabilities of watts alone are made from them."""
         if (start := self.rules.start) is not None:
@@ -284,6 +301,7 @@ class Nilm(Task):
             line = Timeline.of(part)
             on = self._states(line, calibration, eval_context)
             write_timeline(folder / "timeline.csv", eval_context, line, on)
+            timeline.write_energy(folder / "energy.csv", eval_context, line, on)
             if line.on is not None:
                 write_devices(folder, self._kpis(line, on, calibration, eval_context))
 

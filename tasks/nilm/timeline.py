@@ -11,8 +11,8 @@ import numpy as np
 
 from rundir import shortest, write_csv, write_json
 from tasks.lines import aligned
-from tasks.nilm.features import MAINS, seconds_of
-from tasks.nilm.metrics import JOULES, TOLERANCE, f1_curve, nilm_kpis
+from tasks.nilm.features import DAY, MAINS, seconds_of
+from tasks.nilm.metrics import JOULES, TOLERANCE, energy_by_day, f1_curve, nilm_kpis
 from tasks.nilm.states import filter_runs, stitch
 from tasks.nilm.targets import DeviceTargets
 from tasks.predictions import EvalContext, Predictions, Predictor
@@ -105,9 +105,10 @@ def used(line: Timeline, on: np.ndarray, eval_context: EvalContext) -> list[str]
     first, last = series.clock.show(series.time[line.at[[0, -1]]])
     kwh = (line.watts * on).sum(axis=1, dtype=np.float64) * seconds / JOULES
     minutes = on.sum(axis=1) * seconds / 60
-    lines = [(name, f"{k:.3f}", f"{m:.1f}") for name, k, m in zip(eval_context.names, kwh, minutes, strict=True)]
     hours = len(line.at) * seconds / 3600
-    return aligned([("device", "kWh", "minutes on"), *lines], f"{first} to {last}, {hours:.1f} h:")
+    found = zip(eval_context.names, kwh, minutes, strict=True)
+    lines = [(name, f"{k:.3f}", f"{m:.1f}", f"{k * 24 / hours:.3f}") for name, k, m in found]
+    return aligned([("device", "kWh", "minutes on", "kWh a day"), *lines], f"{first} to {last}, {hours:.1f} h:")
 
 
 def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray) -> None:
@@ -143,6 +144,20 @@ def write_timeline(path: Path, eval_context: EvalContext, line: Timeline, on: np
                 yield cells
 
     write_csv(path, header, lines())
+
+
+def write_energy(path: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray) -> None:
+    """energy.csv: a line a day with the kWh of the mains and of each device, of the hours that windows cover."""
+    series, seconds = eval_context.series, seconds_of(eval_context.series)
+    assert series.clock is not None and series.time is not None
+    days = series.clock.wall(series.time[line.at]) // DAY
+    power = np.concatenate([series.values[:1, line.at], line.watts * on])
+    found, kwh = energy_by_day(power, days, seconds)
+    hours = np.bincount(np.searchsorted(found, days), minlength=len(found)) * seconds / 3600
+    shown = np.datetime_as_string(found.astype("datetime64[D]"))
+    header = ["day", "hours", MAINS, *eval_context.names]
+    lines = ([d, f"{h:.4g}", *(f"{k:.4f}" for k in row)] for d, h, row in zip(shown, hours, kwh.T, strict=True))
+    write_csv(path, header, lines)
 
 
 def write_scales(folder: Path, eval_context: EvalContext, factor: Sequence[float]) -> None:
