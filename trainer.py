@@ -326,9 +326,9 @@ class Trainer:
         self.warnings += [warning] * bool(warning)
 
     def _bar(self) -> tqdm:
-        total = self.config.epochs * self.steps
-        done = self.progress.epoch * self.steps + self.progress.step
         hidden = self.config.quiet or not sys.stderr.isatty()
+        tqdm.monitor_interval = 0  # no thread to watch it: where memory is short, its beginning is waited for for ever
+        total, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
         return tqdm(total=total, initial=done, disable=hidden, desc="training", unit="step", dynamic_ncols=True)
 
     def _report(self, bar: tqdm, line: Mapping[str, Any]) -> None:

@@ -11,9 +11,11 @@ import csv
 import functools
 import io
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TimedOut
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from readers.precision import hides, judged
 
 BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
-WORKERS = 2
+WORKERS, THREADS = 2, "parse"
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
 Judged = tuple[np.ndarray, list[str], tuple[bool, float]]  # and what `judged` says of the values
@@ -199,16 +201,30 @@ def _parse(blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialec
 def _in_threads(
     work: Callable[[bytes], Judged | None], blocks: Iterable[bytes]
 ) -> Iterator[tuple[bytes, Judged | None]]:
-    """Each block and what `work` makes of it, in order. Only a few wait at a time, so that memory stays small."""
-    waiting: deque[tuple[bytes, Future[Judged | None]]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:
+    """Each block and what `work` makes of it, in order. Only a few wait at a time, so that memory stays small.
+
+    A small block takes no thread: where memory is short, one that cannot begin would be waited for without end.
+    """
+    waiting: deque[tuple[bytes, Future[Judged | None] | None]] = deque()
+    with ThreadPoolExecutor(WORKERS, THREADS) as pool:
         for block in blocks:
-            waiting.append((block, pool.submit(work, block)))
+            waiting.append((block, None if len(block) < SMALL else pool.submit(work, block)))
             if len(waiting) > WORKERS:
                 ready, future = waiting.popleft()
-                yield ready, future.result()
+                yield ready, _result(future)
         for ready, future in waiting:
-            yield ready, future.result()
+            yield ready, _result(future)
+
+
+def _result(future: Future[Judged | None] | None) -> Judged | None:
+    """What a thread makes of a block; MemoryError where there is no thread left to make it."""
+    while future is not None:
+        try:
+            return future.result(timeout=1)
+        except TimedOut:
+            if not any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+                raise MemoryError from None
+    return None
 
 
 def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -77,7 +78,10 @@ def test_no_further_thread(box):  # noqa: F811
     """For real; the limit does not count for root, who becomes nobody."""
     box.chmod(0o777)
     limit = "os.getuid() or os.setuid(65534)\nresource.setrlimit(resource.RLIMIT_NPROC, (1, 1))"
-    code, told = limited(box, limit, "--backbone", "gru")
+    assert limited(box, limit, "--backbone", "gru")[0] == 0  # a small table is read without any
+    large = np.random.default_rng(0).poisson(1.0, (400, 400))
+    (box / "a.csv").write_text("\n".join(",".join(map(str, row)) for row in large))
+    code, told = limited(box, limit, "--tag", "large")
     assert code == 6 and told.endswith("--threads 1 take few; ulimit -u and -v show the limits\n"), told
 
 
@@ -98,6 +102,14 @@ def test_a_limit_of_memory_while_files_are_read(box):  # noqa: F811
     code, told = limited(box, limit + "resource.setrlimit(resource.RLIMIT_AS, (size, size))")
     assert code == 6 and re.search("error: (out of memory|no further thread)", told), told
     assert not list(box.glob("artifacts/*"))
+
+
+@pytest.mark.fault("a limit of memory")
+def test_no_memory_for_anything_is_no_hang(box):  # noqa: F811
+    """Threads that could not begin were waited for without end."""
+    limit = "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize() + (1 << 20)\n"
+    code, told = limited(box, limit + "resource.setrlimit(resource.RLIMIT_AS, (size, size))")
+    assert code in (0, 6) and "Traceback" not in told, told
 
 
 class SmallDevice(TorchDispatchMode):
