@@ -2,13 +2,16 @@
 
 Unweighted loss; at least a thousand steps unless time is short; the learning rate rises, then falls. Validation chooses
 among ten moments where it has enough windows, else the weights of the last third are averaged.
+
+What a closed form leaves of a target that bends (remaining life that is capped, say) can be harder to learn than the
+target. So where validation has enough windows, a net is trained on its closed form and alone, and the better one kept.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,24 +111,44 @@ class Net(Fitted):
             torch.manual_seed(data.seed)
             if not data.goes_on:
                 self.net.load_state_dict(self._fresh().state_dict())
-            course = self._train(data)
+            course, stands = self._better(data) if self._chooses(data) else (self._train(data, self._stand), None)
         if course.kept:
             self.net.load_state_dict(course.kept)
         self.net.eval()
         loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
-        return {"windows": len(data.train), "steps": course.steps, "best_step": course.at, "val_loss": loss}
+        told = {"windows": len(data.train), "steps": course.steps, "best_step": course.at, "val_loss": loss}
+        return told if stands is None else {**told, "on_closed_form": stands}
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def _train(self, data: Fitting) -> _Course:
-        under = self._stand(data)
+    def _chooses(self, data: Fitting) -> bool:
+        """Whether validation can choose between a net on its closed form and one alone."""
+        return self.net.wide is not None and self._on_val(data) and not data.goes_on
+
+    def _on_val(self, data: Fitting) -> bool:
+        return data.val.plenty(self.target.kind) and not data.settled
+
+    def _better(self, data: Fitting) -> tuple[_Course, bool]:
+        """The net on its closed form and alone, from the same weights: the course of the better one, and which."""
+        start = {name: value.clone() for name, value in self.net.state_dict().items()}
+        half = replace(data, seconds=data.seconds / 2)
+        courses = []
+        for stand in (self._stand, self._rest):
+            self.net.load_state_dict(start)
+            courses.append(self._train(half, stand))
+        stands = courses[0].best <= courses[1].best
+        return courses[not stands], stands
+
+    def _train(self, data: Fitting, stand: Callable[[Fitting], torch.Tensor | None]) -> _Course:
+        """Train on what `stand` gives: what is said of the windows of training already, [n, K, 1]."""
+        under = stand(data)
         batch = min(max(len(data.train) // PARTS, 8), LARGEST)
         course = _Course(max(STEPS, EPOCHS * len(data.train) // batch))
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=RATE, weight_decay=DECAY)
-        on_val = data.val.plenty(self.target.kind) and not data.settled
+        on_val = self._on_val(data)
         order, begun, step = torch.zeros(0, dtype=torch.long), time.perf_counter(), 0
         self.net.train()
         while step < course.steps:
@@ -155,6 +178,12 @@ class Net(Fitted):
         part = replace(data, val=data.train.part(np.zeros(1, np.int64))) if data.settled else data
         self.net.take_of_head(0.0)
         return self.net.wide.fit(part, self.target, [0.0] * self.outputs)[0]
+
+    def _rest(self, data: Fitting) -> torch.Tensor:
+        """The target's last value, where windows have it."""
+        assert self.net.wide is not None
+        self.net.wide.rest(self.target)
+        return self.net.wide.says_of(data.train)
 
     def _loss(self, data: Fitting, numbers: torch.Tensor, under: torch.Tensor | None) -> torch.Tensor:
         """The loss of a batch, with a gradient."""

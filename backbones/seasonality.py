@@ -60,7 +60,9 @@ def beyond_chance(pieces: Iterable[np.ndarray], period: int, within: int = 1) ->
     False, too, where no piece has two cycles. The channels of a piece count as one, and N pieces as sqrt(N): what
     belongs to one table often moves together.
     """
-    series = [[z.astype(np.float64) for z in spread(list(piece), MOST_CHANNELS)] for piece in list(pieces)[:MOST_SERIES]]
+    series = [
+        [z.astype(np.float64) for z in spread(list(piece), MOST_CHANNELS)] for piece in list(pieces)[:MOST_SERIES]
+    ]
     tests: list[Callable[[np.ndarray], _Squares | None]] = [lambda z: _of_phases(z, period, within)]
     if within == 1:
         tests.append(lambda z: _of_waves(z, period))

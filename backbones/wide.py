@@ -88,6 +88,17 @@ class Wide(nn.Module):
         self.weight *= share
         self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))
 
+    @torch.no_grad()
+    def rest(self, target: TargetSpec) -> None:
+        """Say the target's last value alone where a window has it, else nothing: the net learns all the rest."""
+        self.target = target
+        self.weight.zero_()
+        self.bias.zero_()
+        if target.channel is not None:
+            self.low[self._place_of_last()], self.high[self._place_of_last()] = -FARTHEST, FARTHEST
+            self.weight[:, self._place_of_last()] = target.scale
+            self.bias += target.shift
+
     def says_of(self, windows: Labelled) -> torch.Tensor:
         """The map's outputs for all windows, [n, K, 1] on the host."""
         return outputs_on(windows, self._outputs)[:, :, None]
