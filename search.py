@@ -85,7 +85,8 @@ def main(argv: Sequence[str]) -> int:
         text = f"{content['sentence']}\n{content['directory']}"
         print(json.dumps(content, allow_nan=False) if options.json else text)
 
-    show = report_json if "--json" in argv else report
+    own = argv[: list(argv).index("--")] if "--" in argv else argv
+    show = report_json if "--json" in own else report
     return guarded(body, show=show, interrupted=CONTINUES, out_of_memory=SMALLER)
 
 
