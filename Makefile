@@ -7,7 +7,7 @@ PEER := granite-tsfm==0.3.11
 DEMO := --task classify --csv './data/demo/LP{1..4}a.csv' --context-len 31
 RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 
-.PHONY: demo lint fast check test fuzz clean
+.PHONY: demo lint fast check browser test fuzz clean
 
 .venv/run: requirements.txt requirements.lock
 	$(PYTHON) -m venv .venv
@@ -37,7 +37,14 @@ fast: .venv/dev
 
 check: lint fast
 
-test: lint
+# Chromium for the tests of pages, where Debian's packages can be installed; elsewhere those tests are skipped.
+browser:
+	@if command -v apt-get >/dev/null && ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $$(cat debian-packages.txt) >/dev/null; } \
+			|| echo "Chromium could not be installed: the tests of pages are skipped"; \
+	fi
+
+test: lint browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 fuzz: .venv/dev

@@ -21,6 +21,8 @@ from config import VERSION
 from dataset import DeviceData, RunData
 from errors import as_typed, without_password
 from hardware import Precision, Runner, begin_step, device_name
+from pages.frames import Frame
+from pages.run_page import write_run
 from rundir import write_config, write_csv, write_json
 from splits import Split
 from tasks.predictions import PlotInputs, Predictions, Predictor
@@ -204,6 +206,7 @@ class Judge:
         self.evaluator, self.calibration, self.folder, self.case = evaluator, calibration, folder, case
         self.task, self.run_data = evaluator.device_data.task, evaluator.device_data.run_data
         self.eval_context = evaluator.device_data.eval_context(names)
+        self.frames: list[Frame] = []  # what the page shows over time
 
     def evaluate(self, scored: Predictions) -> dict[str, Any]:
         """The task's metrics of predictions [n, K, H] whose truth is known."""
@@ -298,7 +301,8 @@ class Judge:
             import viz  # imports matplotlib, which a run without pictures does not need
 
             file = self.folder / "learning_curve.png"
-            viz.learning_curve(history, file, f"val_{self.task.monitor}", self.task.direction)
+            monitor, title = f"val_{self.task.monitor}", self.case.run
+            viz.learning_curve(history, file, monitor, self.task.direction, title=title)
 
     def draw(
         self,
@@ -307,7 +311,7 @@ class Judge:
         references: Mapping[str, Any],
         index_of: Callable[[str], Index],
     ) -> None:
-        """Write the task's pictures of --plot-split, or of the split that was scored.
+        """Write the task's pictures of --plot-split, or of the split that was scored; keep what the page shows of it.
 
         Parameters
         ----------
@@ -322,7 +326,9 @@ class Judge:
         name, title, past = self.run_data.config.backbone, f"{self.case.run} ({split})", "after the last row"
         beside = references if same else {}
         shown = PlotInputs(name, title, f"{self.case.run} ({past})", drawn, ahead, beside)
-        self.task.plots(self.folder, self.eval_context, self.calibration, shown)
+        self.frames = self.task.course(self.eval_context, self.calibration, shown)
+        if self.run_data.config.plots:
+            self.task.plots(self.folder, self.eval_context, self.calibration, shown)
 
     def describe(
         self,
@@ -332,7 +338,7 @@ class Judge:
         model: Mapping[str, Any],
         split: Mapping[str, Any],
     ) -> None:
-        """Write config.yaml and manifest.json: what it takes to repeat the run, and to check it."""
+        """Write config.yaml and manifest.json, what it takes to repeat the run and to check it; last, the page."""
         write_config(self.folder / "config.yaml", self.run_data.config)
         series = self.run_data.series
         content = {
@@ -361,6 +367,7 @@ class Judge:
             "warnings": list(warnings),
         }
         write_json(self.folder / "manifest.json", content)
+        write_run(self.folder, self.frames)
 
 
 def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, list[float]]) -> dict[str, Any]:

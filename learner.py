@@ -399,8 +399,8 @@ class Learner:
         with self.run_data.timed("artifacts"):
             judge.write([scored], self._ahead(judge))
             judge.write_history(progress.history)
+            judge.draw(scored, None, references, self.index_of)
             if self.config.plots:
-                judge.draw(scored, None, references, self.index_of)
                 judge.draw_members(self.solution)
         return judge, content
 

@@ -32,6 +32,7 @@ from fusion import adapt, stages
 from hardware import pick_device
 from learner import Learner
 from metrics import clean_json
+from pages.run_page import write_run
 from predictor import Inference
 from rundir import OnEpoch, RunDir, run_name, write_json
 from sources.kinds import BY_STEPS, idle, idle_training
@@ -325,4 +326,5 @@ def _join(contents: Sequence[Mapping[str, Any]], task: Task, folder: Path) -> di
     best = [content["best_val"] for content in contents]
     joined = {**contents[-1], "folds": spread, "best_val": None if None in best else float(np.mean(best))}
     write_json(folder / task.summary, joined)
+    write_run(folder)
     return joined

@@ -140,8 +140,7 @@ class Inference:
             content = judge.summary(scored, references, **more)
         with timed("artifacts"):
             judge.write([] if past is None else [past], ahead)
-            if self.config.plots:
-                judge.draw(past, ahead, references, self.index_of)
+            judge.draw(past, ahead, references, self.index_of)
             content["first"] = judge.first_values(past, ahead)
         self._describe(judge, argv, precision, precision.warnings() + warnings + far)
         return content

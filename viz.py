@@ -8,6 +8,7 @@ a plot (no samples, one class) still give one, which says why it is empty.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -22,14 +23,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from PIL import Image
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 BLACK, GREY, BLUE, SKY = "#000000", "#6E6E6E", "#0072B2", "#56B4E9"
 ORANGE, GREEN, VERMILLION = "#E69F00", "#009E73", "#D55E00"
-DPI = 120
+DPI, COLOURS = 120, 64
 CURVE_POINTS = 4000  # several per column of pixels: a thinned curve looks like the full one
 PAPER = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}  # under text on data
+ABOVE = "above"  # the mark of a legend over the axes, where a title has to make room
 STEPS = [1, 2, 5, 10]  # between ticks
+FEW_POINTS = 60  # of a line over time, up to which each has a marker
 
 
 def save(figure: Figure, path: AnyPath) -> None:
@@ -37,12 +41,24 @@ def save(figure: Figure, path: AnyPath) -> None:
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # such a character is drawn as a box
-            figure.savefig(part, format="png", dpi=DPI)
+        part.write_bytes(painted(figure))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def painted(figure: Figure) -> bytes:
+    """The figure as a PNG of at most COLOURS colours: a third of the bytes of all of them, in less time."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # such a character is drawn as a box
+        canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    file = io.BytesIO()
+    few = image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(file, "png", dpi=(DPI, DPI))
+    return file.getvalue()
 
 
 def new_figure(width: float = 6.0, height: float = 4.5) -> Figure:
@@ -76,9 +92,12 @@ def over(figure: Figure, title: str, width: int = 90) -> None:
 
 def legend(ax: Axes, **where: Any) -> None:
     """Add the legend: inside at `loc`, or without it above the axes, where it covers no data, in `ncols` columns."""
-    if "loc" not in where:
+    above = "loc" not in where
+    if above:
         where |= {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "columnspacing": 1.4}
-    for text in ax.legend(fontsize=8.5, framealpha=0.9, edgecolor="none", **where).get_texts():
+    box = ax.legend(fontsize=8.5, framealpha=0.9, edgecolor="none", **where)
+    box.set_gid(ABOVE if above else None)
+    for text in box.get_texts():
         text.set_parse_math(False)
 
 
@@ -306,13 +325,14 @@ def _mark_best(axes: Sequence[Axes], ax: Axes, epoch: np.ndarray, values: np.nda
 
 
 def learning_figure(
-    history: Sequence[Mapping[str, Any]], monitor: str, direction: str = "max", loss: str = "loss"
+    history: Sequence[Mapping[str, Any]], monitor: str, direction: str = "max", loss: str = "loss", title: str = ""
 ) -> Figure:
     """Losses above, the monitored metric below (one panel when it is a loss already drawn), the best epoch marked.
 
     `loss` is the label of their axis.
     """
     figure = new_figure()
+    over(figure, title, 64)
     losses = {"train_loss": ("train", BLUE, "-", "o"), "val_loss": ("validation", ORANGE, "--", "s")}
     axes = list(figure.subplots(1 if monitor in losses else 2, 1, sharex=True, squeeze=False)[:, 0])
     epoch = _column(history, "epoch")
@@ -348,7 +368,12 @@ def learning_figure(
 
 
 def learning_curve(
-    history: Sequence[Mapping[str, Any]], path: AnyPath, monitor: str, direction: str = "max", loss: str = "loss"
+    history: Sequence[Mapping[str, Any]],
+    path: AnyPath,
+    monitor: str,
+    direction: str = "max",
+    loss: str = "loss",
+    title: str = "",
 ) -> None:
     """The learning curve of a history.
 
@@ -359,8 +384,9 @@ def learning_curve(
     monitor : the column of which the best epoch is marked.
     direction : "max" or "min": which of its values is best.
     loss : the label of the losses' axis.
+    title : over the picture.
     """
-    save(learning_figure(history, monitor, direction, loss), path)
+    save(learning_figure(history, monitor, direction, loss, title), path)
 
 
 def pad(low: float, high: float) -> tuple[float, float]:

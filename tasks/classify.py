@@ -23,11 +23,12 @@ from backbones import TargetSpec
 from config import RunConfig, exact, inside
 from data import Series
 from errors import DataError, UsageError
+from pages.frames import Frame
 from registry import Namespace
 from rundir import shortest
 from scaler import Scaler
 from sources.synthetic import demand_series
-from tasks import calibrated, given_labels, multiclass, register
+from tasks import calibrated, courses, given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
 from tasks.label_task import LabelTask, per_output
@@ -347,11 +348,13 @@ class Classify(LabelTask):
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is None or shown.scored.truth is None:
             return
+        from tasks import label_viz, over_time
+
         truth, pred, names = shown.scored.truth, shown.scored.pred, eval_context.names
+        over_time.over_time(self.course(eval_context, calibration, shown), folder / "over_time.png", shown.title)
         if len(names) == 1:
-            self._draw_one(folder, truth.ravel(), pred.ravel(), calibration["tau"][0], shown.title)
+            self._draw_one(folder, truth.ravel(), pred.ravel(), calibration["tau"][0], f"{shown.title}, {names[0]}")
             return
-        from tasks import label_viz
 
         marks: list[dict[str, float]] = [{} for _ in names]
         if not self.exclusive:
@@ -368,6 +371,10 @@ class Classify(LabelTask):
             metrics.binary_metrics(truth[:, k, 0], pred[:, k, 0], tau) for k, tau in enumerate(calibration["tau"])
         ]
         label_viz.matrices(folder, counts, names, shown.title)
+
+    def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
+        levels = () if self.exclusive else tuple(calibration.get("tau", ()))
+        return courses.of_labels(eval_context, shown, "probability", levels, "threshold τ")
 
     def _draw_one(self, folder: Path, y: np.ndarray, score: np.ndarray, tau: float, title: str) -> None:
         """The pictures of one label: y and score are [n]."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pages.frames import Frame
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from windows import Index
 
@@ -135,3 +136,16 @@ class Judging(ABC):
         calibration : what `choose_thresholds` returned.
         shown : predictions [n, K, H] to draw, and the figures of the references.
         """
+
+    def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
+        """Truth and prediction over time, for the page of the run.
+
+        Parameters
+        ----------
+        eval_context, calibration, shown : as in `plots`.
+
+        Returns
+        -------
+        Frames: a few rows of the data, or the ends of them; [] where there is nothing over time to see.
+        """
+        return []

@@ -32,7 +32,10 @@ def panels_figure(names: Sequence[str], draw: Callable[[Axes, int], None], title
     for k, ax in enumerate(axes[:shown]):
         draw(ax, k)
         ax.set_title("")
-        ax.set_title(viz.wrap(names[k], 40, 1), fontsize=10.5, loc="left", parse_math=False)
+        box = ax.get_legend()
+        above = box is not None and box.get_gid() == viz.ABOVE  # in two columns
+        pad = 8 + 14 * -(-len(box.get_texts()) // 2) if above else None
+        ax.set_title(viz.wrap(names[k], 40, 1), fontsize=10.5, loc="left", parse_math=False, pad=pad)
     for ax in axes[shown:]:
         ax.remove()
     return figure

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from viz import BLUE, VERMILLION, dress, new_figure, save, wrap
 
@@ -35,6 +36,9 @@ def members_figure(members: Mapping[str, Mapping[str, Any]], title: str = "") ->
     left.set_xlim(0, max(1.05 * max(members[name]["weight"] for name in ordered), 0.05))
     if known and min(errors[row] for row in known) > 0 and np.ptp(np.log([errors[row] for row in known])) > 1.5:
         right.set_xscale("log")
+        right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+        right.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        right.xaxis.set_minor_formatter(NullFormatter())
     for ax in (left, right):
         ax.tick_params(axis="y", length=0)
     return figure

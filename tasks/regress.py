@@ -14,11 +14,12 @@ import metrics
 from backbones import TargetSpec
 from data import Series
 from errors import UsageError
+from pages.frames import Frame
 from registry import Namespace
 from rundir import digits, shortest
 from scaler import Scaler
 from sources.synthetic import room_series
-from tasks import register
+from tasks import courses, register
 from tasks.base import Loss
 from tasks.label_task import LabelTask, per_output
 from tasks.predictions import EvalContext, PlotInputs, Predictions
@@ -144,10 +145,13 @@ class Regress(LabelTask):
         return (("" if not np.isfinite(t) else shortest(t), f"{p:.{n}g}") for t, p in zip(truth, pred, strict=True))
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
-        from tasks import regress_viz
+        from tasks import over_time, regress_viz
 
         if shown.scored is None or shown.scored.truth is None:
             return
-        truth, pred = shown.scored.truth.ravel(), shown.scored.pred.ravel()
-        regress_viz.residuals(truth, pred, folder / "residuals.png", title=shown.title)
-        regress_viz.scatter(truth, pred, folder / "scatter.png", title=shown.title)
+        truth, pred = shown.scored.truth[:, :, 0], shown.scored.pred[:, :, 0]
+        regress_viz.by_label(folder, truth, pred, eval_context.names, shown.title)
+        over_time.over_time(self.course(eval_context, calibration, shown), folder / "over_time.png", shown.title)
+
+    def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
+        return courses.of_labels(eval_context, shown)

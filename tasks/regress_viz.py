@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import ArrayLike
 
+from tasks.label_viz import panels_figure
 from viz import (
     BLACK,
     BLUE,
@@ -65,11 +70,26 @@ def residuals_figure(y: ArrayLike, pred: ArrayLike, unit: str = "", title: str =
     figure = new_figure(8.4, 4.0)
     over(figure, title)
     left, right = figure.subplots(1, 2)
-    dress(left, _with_unit("residual: prediction − truth", unit), "samples")
+    residual_panel(left, y, pred, unit)
     dress(right, _with_unit("truth", unit), _with_unit("residual", unit))
     if not len(y):
-        note(left, "no finite samples")
         return figure
+    centre, (lower, middle, upper) = _bands(y, pred - y)
+    bars = (middle - lower, upper - middle)
+    label = "median, 10 to 90 %"
+    right.errorbar(centre, middle, bars, fmt="o", color=BLUE, markersize=5, elinewidth=1.5, capsize=3, label=label)
+    right.axhline(0, color=GREY, linewidth=1.2, linestyle="--", zorder=0)
+    legend(right)
+    return figure
+
+
+def residual_panel(left: Axes, y: ArrayLike, pred: ArrayLike, unit: str = "") -> None:
+    """The residuals (prediction - truth) as a histogram, with their median and deciles."""
+    y, pred = _finite(y, pred)
+    dress(left, _with_unit("residual: prediction − truth", unit), "samples")
+    if not len(y):
+        note(left, "no finite samples")
+        return
     residual = pred - y
     low, high = _span(residual)
     outside = int(((residual < low) | (residual > high)).sum())
@@ -85,13 +105,6 @@ def residuals_figure(y: ArrayLike, pred: ArrayLike, unit: str = "", title: str =
     if outside:
         left.plot([], [], linestyle="", label=f"{outside:,} beyond the axis")
     legend(left, ncols=2)
-    centre, (lower, middle, upper) = _bands(y, residual)
-    bars = (middle - lower, upper - middle)
-    label = "median, 10 to 90 %"
-    right.errorbar(centre, middle, bars, fmt="o", color=BLUE, markersize=5, elinewidth=1.5, capsize=3, label=label)
-    right.axhline(0, color=GREY, linewidth=1.2, linestyle="--", zorder=0)
-    legend(right)
-    return figure
 
 
 def residuals(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "", title: str = "") -> None:
@@ -101,20 +114,25 @@ def residuals(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "", titl
 
 def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "", title: str = "") -> Figure:
     """Prediction against truth on equal axes: points when few, counts per hexagon when many; the identity dashed."""
-    y, pred = _finite(y, pred)
     figure = new_figure()
-    ax = figure.subplots()
+    scatter_panel(figure.subplots(), y, pred, unit, title)
+    return figure
+
+
+def scatter_panel(ax: Axes, y: ArrayLike, pred: ArrayLike, unit: str = "", title: str = "") -> None:
+    """Prediction against truth on equal axes."""
+    y, pred = _finite(y, pred)
     dress(ax, _with_unit("truth", unit), _with_unit("prediction", unit), title)
     if not len(y):
         note(ax, "no finite samples")
-        return figure
+        return
     low, high = _span(np.concatenate([y, pred]))
     outside = int(((np.minimum(y, pred) < low) | (np.maximum(y, pred) > high)).sum())
     if len(y) > SCATTER_POINTS:
         extent = (low, high, low, high)
         cells = ax.hexbin(y, pred, gridsize=50, extent=extent, bins="log", mincnt=1, cmap=COUNTS, linewidths=0.1)
         cells.set_clim(1, max(10, float(np.max(np.asarray(cells.get_array())))))
-        figure.colorbar(cells, ax=ax, label="samples per cell", shrink=0.85)
+        ax.figure.colorbar(cells, ax=ax, label="samples per cell", shrink=0.85)
     else:
         ax.scatter(y, pred, s=16, color=BLUE, alpha=0.7 if len(y) < 300 else 0.4, edgecolors="none")
     ax.plot([low, high], [low, high], color="white", linewidth=3, alpha=0.5)  # makes the next line visible
@@ -128,9 +146,27 @@ def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "", title: str = "
         facts.append(f"{outside:,} beyond the axes")
     ax.text(0.03, 0.97, "\n".join(facts), transform=ax.transAxes, va="top", fontsize=9, bbox=PAPER)
     legend(ax, loc="lower right")
-    return figure
 
 
 def scatter(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "", title: str = "") -> None:
     """`pred` against `y` (one shape, in `unit`), with R2 and MAE."""
     save(scatter_figure(y, pred, unit, title), path)
+
+
+def by_label(folder: Path, truth: np.ndarray, pred: np.ndarray, names: Sequence[str], title: str) -> None:
+    """Write residuals.png and scatter.png of truth and pred [n, K]: labels of different units are never pooled."""
+    units = [f"unit of {name}" for name in names]
+    if len(names) == 1:
+        head = f"{title}, {names[0]}"
+        residuals(truth, pred, folder / "residuals.png", units[0], head)
+        scatter(truth, pred, folder / "scatter.png", units[0], head)
+        return
+
+    def residual(ax: Axes, k: int) -> None:
+        residual_panel(ax, truth[:, k], pred[:, k], units[k])
+
+    def cloud(ax: Axes, k: int) -> None:
+        scatter_panel(ax, truth[:, k], pred[:, k], units[k])
+
+    save(panels_figure(names, residual, title), folder / "residuals.png")
+    save(panels_figure(names, cloud, title), folder / "scatter.png")

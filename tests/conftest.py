@@ -75,6 +75,7 @@ def _blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
     if not _paints(request.node):
         monkeypatch.setattr(Figure, "savefig", blank)
+        monkeypatch.setattr("viz.painted", lambda figure: BLANK)
 
 
 @pytest.fixture

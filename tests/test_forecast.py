@@ -42,7 +42,7 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_forecast
     assert folder.name == "train_forecast_ctx24_ch2_h6_M_dlinear_seed3_splitholdout"
     names = {"config.yaml", "error_by_step.png", "forecast.png", "history.csv", "learning_curve.png", "manifest.json"}
     assert {p.name for p in folder.iterdir()} == names | {
-        "model.pt", "model.pt.best", "preds.npz", "forecast.csv", "summary.json",
+        "model.pt", "model.pt.best", "index.html", "preds.npz", "forecast.csv", "summary.json",
     }  # fmt: skip
     content, saved = strict(folder / "summary.json"), np.load(folder / "preds.npz")
     # 400 hours, a fifth for test, a tenth for validation; every window whose six steps lie in the part

@@ -128,8 +128,8 @@ def test_a_short_context_is_shown_whole_and_dates_are_few_and_right() -> None:
     figure.draw_without_rendering()
     for ax in (left, right):
         texts = [text.get_text() for text in ax.get_xticklabels()]
-        assert 2 <= len(texts) <= 7 and max(map(len, texts)) <= 6
-        assert ax.xaxis.get_offset_text().get_text().startswith("2018-Feb")
+        assert 2 <= len(texts) <= 7 and max(len(line) for text in texts for line in text.split("\n")) <= 11
+        assert next(filter(None, texts)).endswith("Feb 2018" if ax is left else "Feb\n2018")
     (start,) = [each for each in left.lines if str(each.get_label()).startswith("_")]
     assert np.allclose(date2num(np.asarray(start.get_xdata())), date2num(START + np.timedelta64(210, "m")))
     assert len(data(right, "context")) == 288
@@ -318,4 +318,4 @@ def test_no_pyplot_and_nothing_of_ours_but_viz() -> None:
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert not any("pyplot" in name for name in modules)
     ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert {name.split(".")[0] for name in modules} & ours == {"viz"}
+    assert {name.split(".")[0] for name in modules} & ours == {"viz", "tasks"}

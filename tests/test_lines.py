@@ -64,12 +64,21 @@ NAMES = {
 }
 TRAINED = {
     "model.pt", "model.pt.best", "preds.csv", "learning_curve.png", "config.yaml", "manifest.json", "history.csv",
+    "index.html",
 }  # fmt: skip
-JUDGED = {"metrics.json", "roc_curve.png", "pr_curve.png", "hist_score.png", "confusion.png", "reliability.png"}
+JUDGED = {
+    "over_time.png",
+    "metrics.json",
+    "roc_curve.png",
+    "pr_curve.png",
+    "hist_score.png",
+    "confusion.png",
+    "reliability.png",
+}
 ARTIFACTS = {
     **dict.fromkeys("ABCEH", TRAINED | JUDGED),
-    "D": TRAINED | {"summary.json", "residuals.png", "scatter.png"},
-    **dict.fromkeys("FG", JUDGED | {"preds.csv", "config.yaml", "manifest.json"}),
+    "D": TRAINED | {"summary.json", "residuals.png", "scatter.png", "over_time.png"},
+    **dict.fromkeys("FG", JUDGED | {"preds.csv", "config.yaml", "manifest.json", "index.html"}),
 }
 ROWS, COLUMNS = 40, 50
 

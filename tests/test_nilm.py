@@ -66,6 +66,7 @@ def test_a_run_leaves_what_is_promised_and_its_figures_are_those_of_its_timeline
         "config.yaml",
         "energy.csv",
         "energy.png",
+        "index.html",
         "history.csv",
         "kpis.json",
         "learning_curve.png",

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
-from tasks.nilm import metrics, viz
+from tasks.nilm import busy, metrics, plots, viz
 
 RNG = np.random.default_rng(0)
 STEPS = 2400
@@ -158,9 +158,9 @@ def test_the_busy_stretch_has_most_devices_running() -> None:
     on[1, 100:400] = 1
     on[1, 700:730] = on[2, 740:760] = 1
     on[2, :50] = np.nan
-    found = viz.busy_stretch(on, 160)
+    found = busy.busy_stretch(on, 160)
     assert found.stop - found.start == 160 and found.start <= 700 and found.stop >= 760
-    assert viz.busy_stretch(on, 5000) == slice(0, 1000)
+    assert busy.busy_stretch(on, 5000) == slice(0, 1000)
 
 
 def test_a_window_has_mains_truth_and_prediction_in_one_axes() -> None:
@@ -173,3 +173,44 @@ def test_a_window_has_mains_truth_and_prediction_in_one_axes() -> None:
     assert np.array_equal(lines["kettle, truth"], truth) and np.array_equal(lines["mains"], mains)
     assert ax.get_title(loc="left") == "run (test)" and ax.get_ylabel() == "W"
     assert len(viz.window_figure(times, mains, "kettle", None, truth).axes[0].lines) == 2
+
+
+def test_stretches_stand_side_by_side_and_no_line_crosses_a_gap() -> None:
+    times = np.concatenate([TIMES[:600], TIMES[600:1200] + np.timedelta64(3, "h")])
+    one = trace(0)
+    cut = viz.Trace(NAMES[0], *(part[:1200] for part in (one.on, one.score, one.predicted)), 0.5)
+    parts = {"first": slice(0, 600), "second": slice(600, 1200)}
+    apart = viz.timelines_figure(times, MAINS[:1200], [cut], "UTC", "run (test)", parts)
+    assert [ax.get_title(loc="left") for ax in apart.axes][:2] == ["first", "second"]
+    assert np.array_equal(np.asarray(apart.axes[1].lines[0].get_ydata()), MAINS[600:1200])
+    (whole, states) = viz.timelines_figure(times, MAINS[:1200], [cut]).axes
+    drawn = np.asarray(whole.lines[0].get_ydata())
+    assert len(drawn) == 1201 and np.isnan(drawn[600]) and np.array_equal(np.delete(drawn, 600), MAINS[:1200])
+    begin, end = date2num(times[599]), date2num(times[600])
+    assert not any(first < (begin + end) / 2 < last for first, last in spans(states, "truly on"))
+
+
+def test_days_of_which_a_part_was_read_are_marked() -> None:
+    share = np.array([0.5, *[1.0] * 12, 23 / 24])
+    figure = viz.energy_figure(DAYS, KWH, NAMES, KWH, "run (test)", share)
+    figure.draw_without_rendering()
+    last = figure.axes[-1]
+    labels = [text.get_text() for text in last.get_xticklabels()]
+    assert labels[0].split("\n") == ["4 Jan*", "12 h", "2015"] and labels[1] == "6 Jan"
+    assert np.allclose(last.get_xticks(), date2num(DAYS[::2]) + 0.5)
+    assert [bar.get_alpha() is not None for bar in last.patches[:14]] == [True] + 13 * [False]  # 23 h: the clock
+    assert last.get_xlabel() == "day (* a part of it)" and legend(figure) == ["true", "estimated"]
+
+
+def test_the_curve_meets_the_bar_at_tau_with_the_duration_rules() -> None:
+    at = np.arange(STEPS)
+    line = plots.Timeline(at, np.zeros(STEPS, int), SCORE, ESTIMATE, ON.astype(float), WATTS)
+    least = [(5, 5), (9, 2), (1, 1)]
+    states = line.states(TAU, least)
+    found = plots.curves(NAMES, line, states, TAU, lambda cut: line.states([cut] * 3, least))
+    for k, name in enumerate(NAMES[:2]):
+        taus, f1 = found[name]
+        bar = metrics.state_metrics(ON[k], states[k], 8, 60)["f1"]
+        assert f1[np.searchsorted(taus, TAU[k])] == pytest.approx(bar)
+        assert bar != pytest.approx(metrics.f1_curve(ON[k], SCORE[k], [TAU[k]])[0])
+    assert np.isnan(found[NAMES[2]][1]).all()

@@ -102,4 +102,4 @@ def test_the_commands_run_in_the_order_of_the_page(tmp_path):
             line = f"{re.sub(r'^(.venv/bin/)?python', sys.executable, command)} {more}"
             done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, f"{command} {more}\n{done.stderr}"
-    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "report" / "index.html").is_file()

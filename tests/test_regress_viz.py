@@ -97,3 +97,18 @@ def test_scatter_has_every_sample_equal_axes_and_the_right_numbers(copies: int) 
         assert np.allclose(np.asarray(drawn.get_offsets()), np.column_stack([y, pred]))
     else:
         assert np.asarray(drawn.get_array()).sum() == len(y)
+
+
+def test_labels_of_different_units_are_never_pooled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found: dict[str, Figure] = {}
+    monkeypatch.setattr(regress_viz, "save", lambda figure, path: found.update({Path(path).name: figure}))
+    truth, pred = np.stack([TRUTH, 1000 * TRUTH], axis=1), np.stack([PRED, 900 * TRUTH], axis=1)
+    regress_viz.by_label(tmp_path, truth, pred, ["indoor", "power"], "a (val)")
+    axes = found["scatter.png"].axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["indoor", "power"]
+    for k, ax in enumerate(axes):
+        assert f"R² {skm.r2_score(truth[:, k], pred[:, k]):.3f}" in ax.texts[0].get_text()
+    assert [ax.get_title(loc="left") for ax in found["residuals.png"].axes] == ["indoor", "power"]
+    regress_viz.by_label(tmp_path, truth[:, :1], pred[:, :1], ["indoor"], "a (val)")
+    assert found["scatter.png"].axes[0].get_title(loc="left") == "a (val), indoor"
+    assert found["scatter.png"].axes[0].get_xlabel() == "truth (unit of indoor)"

@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,11 @@ import pytest
 
 import viz
 from errors import DataError
-from tools import report
+from tools import report, report_site
 
+from .conftest import BLANK
 from .runs import standing_in
+from .test_pages import Page
 
 SCRIPT = Path(report.__file__)
 
@@ -83,32 +84,6 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-class Page(HTMLParser):
-    """What a browser would see: tags that balance, sources, text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.sources: list[str] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == [], f"left open: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-        self.sources += [value or "" for key, value in attrs if key in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.mark.slow
 def test_two_tasks_from_a_parent_folder(tmp_path: Path) -> None:
     runs = tmp_path / "artifacts"
@@ -118,7 +93,7 @@ def test_two_tasks_from_a_parent_folder(tmp_path: Path) -> None:
     make_run(runs / "a_classify" / "fold_0")
     done = call("artifacts", "--out", "out/all", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    rows = table(tmp_path / "out/all.csv")
+    rows = table(tmp_path / "out/all/report.csv")
     assert [row["run"] for row in rows] == ["a_classify", "b_regress"]
     first, second = rows
     assert (first["pr_auc"], first["f1@tau"], first["mae"]) == ("0.41", "0.45", "")
@@ -130,31 +105,63 @@ def test_two_tasks_from_a_parent_folder(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 3 and lines[0].split()[:2] == ["run", "task"]
     assert "0.4100" in lines[1] and "14.10" in lines[2]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["all.csv", "all.html", "all.png"]
+    made = ["index.html", "report.csv", "report.png", "runs"]
+    assert sorted(path.name for path in (tmp_path / "out/all").iterdir()) == made
+    assert len(list((tmp_path / "out/all/runs").iterdir())) == 2
 
 
 @pytest.mark.slow
-def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
+def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r", plots=2)
     subprocess.run([sys.executable, str(SCRIPT), "r"], cwd=tmp_path, check=True)  # as it starts for a user
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    page = Page(text)
-    assert len(page.sources) == 3 and all(each.startswith("data:image/png;base64,") for each in page.sources)
-    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
-    embedded = [base64.b64decode(each.partition(",")[2]) for each in page.sources]
-    assert embedded == [path.read_bytes() for path in (tmp_path / "report.png", run / "plot0.png", run / "plot1.png")]
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    (link,) = re.findall(r'<td class="run"[^>]*><a href="(runs/[^"]*)"', text)
+    other = (tmp_path / "report" / link).read_text(encoding="utf-8")
+    for page, pictures in ((text, [tmp_path / "report/report.png"]), (other, [run / "plot0.png", run / "plot1.png"])):
+        sources = re.findall(r'<img[^>]*src="data:image/png;base64,([^"]*)"', page)
+        assert [base64.b64decode(each) for each in sources] == [path.read_bytes() for path in pictures]
+        assert "http:" not in page and "https:" not in page and Page(page).text
+    assert '<a href="../../r/metrics.json">' in other and len(other) < 300_000
 
 
-@pytest.mark.fault("script in names", "text in every page, and no code for a terminal")
+def test_only_columns_that_apply_the_best_marked_and_what_cannot_be_compared_apart(tmp_path: Path) -> None:
+    for name, value in (("run2", 0.4), ("run10", 0.5), ("run1", 0.3)):
+        make_run(tmp_path / name, plots=0, pr_auc=value, headline={"pr_auc": value}, shown={"pr_auc [x]": "pr_auc"})
+    make_run(tmp_path / "chosen", plots=0, split="val", selection="val-selected", pr_auc=0.9, headline={"pr_auc": 0.9})
+    make_run(tmp_path / "zz", plots=0, **REGRESS)
+    runs = report.gather([tmp_path])
+    links = {id(run): f"runs/{k}.html" for k, run in enumerate(runs)}
+    (tmp_path / "p.png").write_bytes(BLANK)
+    text = report_site.index(runs, links, tmp_path / "p.png")
+    sections = text.split("<section>")[1:]
+    assert len(sections) == 2 and "<h2>classify</h2>" in sections[0] and "<h2>regress</h2>" in sections[1]
+    assert sections[0].count("<table") == 2 and "mae" not in sections[0] and "pr_auc" not in sections[1]
+    tested = next(part for part in sections[0].split("<h3>")[1:] if part.startswith("test"))
+    assert re.findall(r'<td class="run" data-by="([^"]*)"', tested) == ["run1", "run2", "run10"]
+    best = re.findall(r"<tr class=best>.*?</tr>", tested)
+    assert len(best) == 1 and "run10" in best[0] and "chosen" not in tested
+    assert "pr_auc [x]" in tested and "best reference</span>" in tested
+    panels = [ax.get_xlabel() for ax in report.figure_of(runs).axes]
+    assert len(panels) == 3 and len(set(panels)) == 3
+
+
+def test_names_in_the_dot_plot_are_what_differs() -> None:
+    labels = ["train_classify_ctx31_gru_seed1", "train_classify_ctx31_tcn_seed1", "train_classify_ctx31_gru_seed2"]
+    assert report.differing(labels) == ["gru_seed1", "tcn_seed1", "gru_seed2"]
+    assert report.differing(labels[:1]) == labels[:1] and report.differing(["a", "a_b"]) == ["a", "b"]
+
+
 @pytest.mark.slow
 def test_names_are_text_and_never_markup_or_terminal_codes(tmp_path: Path) -> None:
     evil = "<script>alert('1')</script> & $\\frac \x1b[31m\n\ud800"
     make_run(tmp_path / "r", run=evil, backbone='"><img src=x>', references={evil: {"pr_auc": 0.1}})
     done = call("r", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "script" not in page.tags and page.tags.count("img") == 2
-    assert "<script>alert('1')</script> & $\\frac ?[31m??" in page.text
+    for path in (tmp_path / "report/index.html", *(tmp_path / "report/runs").iterdir()):
+        page = Page(path.read_text(encoding="utf-8"))
+        assert len(page.scripts) == 1 and "alert" not in page.scripts[0]
+        assert sum(key == "src" for _, key, _ in page.attributes) == 1
+        assert "<script>alert('1')</script> & $\\frac ?[31m??" in page.text
     assert "\x1b" not in done.stdout and len(done.stdout.splitlines()) == 2
 
 
@@ -179,7 +186,7 @@ def test_a_damaged_run_is_named_and_left_out(text: str | None, reason: str, tmp_
     done = call("all", cwd=tmp_path)
     assert done.returncode == 0
     assert "all/bad: " in done.stderr and reason in done.stderr and "Traceback" not in done.stderr
-    assert [row["run"] for row in table(tmp_path / "report.csv")] == ["good"]
+    assert [row["run"] for row in table(tmp_path / "report/report.csv")] == ["good"]
 
 
 def test_nothing_to_report_is_a_data_error(tmp_path: Path) -> None:
@@ -204,7 +211,7 @@ def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None
     make_run(tmp_path / "r")
     (tmp_path / "file").write_text("")
     done = call("r", "--out", "file/report", cwd=tmp_path)
-    assert done.returncode == 2 and "--out file/report: cannot write" in done.stderr
+    assert done.returncode == 2 and "--out file/report: cannot be written" in done.stderr
 
 
 @pytest.mark.slow
@@ -214,11 +221,12 @@ def test_missing_pieces_leave_empty_cells(tmp_path: Path) -> None:
     (tmp_path / "bare/metrics.json").write_text('{"seed": 1, "headline": "?", "references": [], "seconds": NaN}')
     (tmp_path / "full/broken.png").write_bytes(b"not a picture")
     done = call(".", cwd=tmp_path)
-    assert done.returncode == 0 and "broken.png: not a PNG" in done.stderr
-    bare = table(tmp_path / "report.csv")[0]
+    assert done.returncode == 0, done.stderr
+    bare = table(tmp_path / "report/report.csv")[0]
     assert bare["run"] == "bare" and bare["seed"] == "1"
     assert bare["pr_auc"] == bare["best reference"] == bare["backbone"] == ""
-    assert "no plots" in Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    text = next((tmp_path / "report/runs").glob("*full*")).read_text(encoding="utf-8")
+    assert "broken.png" in text and "not a picture" not in text
 
 
 def test_runs_of_one_name_are_told_apart_and_counted_once(tmp_path: Path) -> None:
@@ -290,7 +298,10 @@ def test_the_dot_plot_ranks_runs_and_draws_every_reference(tmp_path: Path) -> No
     assert np.allclose(lines["run"], [[0.5, 0], [0.4, 1], [0.3, 2]])
     assert np.allclose(lines["boosting"][:, 0], 0.4) and np.allclose(lines["base_rate"][:, 0], 0.365)
     assert [label.get_text() for label in classify.get_yticklabels()] == ["run1", "run2", "run0"]
-    assert classify.get_xlabel() == "classify: pr_auc (higher is better)" and "lower" in regress.get_xlabel()
+    assert (
+        classify.get_xlabel() == "classify, test, val-selected: pr_auc (higher is better)"
+        and "lower" in regress.get_xlabel()
+    )
     markers = [each.get_marker() for each in classify.lines]
     assert len(set(markers)) == len(markers)
 

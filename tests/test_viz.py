@@ -195,16 +195,17 @@ def test_wrap_loses_nothing_but_what_it_marks(text: str) -> None:
     assert together.endswith("…") == (len(text) > 93)
 
 
-def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "plot.png"
     path.write_bytes(b"old")
     figure = viz.new_figure()
 
-    def half_a_picture(part: Path, **_: Any) -> None:
-        part.write_bytes(b"half")
+    def half_a_picture(part: Path, content: bytes) -> None:
+        with part.open("wb") as file:
+            file.write(content[:9])
         raise OSError("disk full")
 
-    figure.savefig = half_a_picture  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(Path, "write_bytes", half_a_picture)
     with pytest.raises(OSError, match="disk full"):
         viz.save(figure, path)
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1

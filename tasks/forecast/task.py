@@ -24,12 +24,13 @@ from backbones.period import period_of_pieces
 from config import RunConfig, exact
 from data import Series
 from errors import DataError, UsageError, listed, no_channel
+from pages.frames import Frame
 from registry import Namespace
 from sources import datasets, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
-from tasks.forecast import intervals, lookback, reach
+from tasks.forecast import course, intervals, lookback, reach
 from tasks.forecast.features import check_options, check_target, tell_unused
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
@@ -373,9 +374,7 @@ class Forecast(Task):
 
     def _sizes(self, eval_context: EvalContext, calibration: Mapping[str, Any], index: Index) -> np.ndarray | None:
         """How large the margins of each window's series are [n, K]; None for a model of one series: all alike."""
-        if "scale" not in calibration:
-            return None
-        return sizes(self._sizes_at(eval_context, index), calibration["scale"])
+        return sizes(self._sizes_at(eval_context, index), calibration["scale"]) if "scale" in calibration else None
 
     def _sizes_at(self, eval_context: EvalContext, index: Index) -> np.ndarray:
         return sizes_at(eval_context, self._scales(eval_context), index, self.fitted["period"], self.fitted["std"])
@@ -431,6 +430,9 @@ class Forecast(Task):
     def _outputs(self, eval_context: EvalContext, calibration: Mapping[str, Any]) -> ForecastOutputs:
         size = partial(self._sizes, eval_context, calibration)
         return ForecastOutputs(eval_context, self.levels, self.fitted, self.options.floor, size)
+
+    def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
+        return course.frames(self._outputs(eval_context, calibration), calibration, shown, self.steps_ahead)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         from tasks.forecast import viz

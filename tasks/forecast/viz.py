@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from tasks.axes import date_axis
 from viz import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, STEPS, VERMILLION, AnyPath, dress, new_figure, note, save, wrap
 
 CONTEXT = 3  # horizons of context shown: the horizon keeps a quarter of the width
@@ -85,9 +85,7 @@ def _draw(ax: Axes, x: np.ndarray, values: np.ndarray, at: np.ndarray, marker: s
 def _scale(ax: Axes, dates: bool) -> None:
     """Set few ticks, at whole steps or round dates, and an axis on which a constant looks constant."""
     if dates:
-        locator = AutoDateLocator(minticks=3, maxticks=6)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        date_axis(ax, 3, 6)
     else:
         ax.locator_params(axis="x", nbins=8, integer=True)
     low, high = ax.get_ylim()

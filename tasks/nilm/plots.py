@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tasks.nilm import viz
+from tasks.nilm.busy import SHOWN_SECONDS, busiest, on_axis
 from tasks.nilm.features import DAY, seconds_of
-from tasks.nilm.metrics import energy_by_day, f1_curve
+from tasks.nilm.metrics import energy_by_day
 from tasks.nilm.timeline import Timeline, kpis
 from tasks.predictions import EvalContext
 
-SHOWN_SECONDS = 6 * 3600
+SECOND = 10**9  # ns
+STRETCHES = 3  # in a picture, of SHOWN_SECONDS in all
+THRESHOLDS, FEWER = 24, 9  # of a curve; fewer on long timelines
+LONG = 1_000_000  # steps of all devices
 
 
 def draw(
@@ -22,26 +27,77 @@ def draw(
     line: Timeline,
     on: np.ndarray,
     tau: Sequence[float],
+    states_at: Callable[[float], np.ndarray],
     length: int,
     title: str,
 ) -> None:
-    """Write summary.png where the truth is known, timelines.png, energy.png, and window.png of a window of `length`."""
+    """Write summary.png where the truth is known, timelines.png, energy.png, and window.png of a window of `length`.
+
+    `states_at` gives the states [K, n] that a threshold for all devices would say.
+    """
     _draw_window(folder, eval_context, line, on, length, title)
-    series, names, seconds = eval_context.series, eval_context.names, seconds_of(eval_context.series)
-    assert series.clock is not None and series.time is not None
     if line.on is not None:
-        taus = np.linspace(0.02, 0.98, 49)
-        curves = {name: (taus, f1_curve(line.on[k], line.score[k], taus)) for k, name in enumerate(names)}
-        viz.summary(kpis(line, on, tau, eval_context)["devices"], curves, folder / "summary.png", title)
-    row, steps = busiest(line, on if line.on is None else line.on, round(SHOWN_SECONDS / seconds))
-    if len(np.unique(line.rows)) > 1:
-        title = f"{title}, {series.rows[row]}"
-    truth, watts = (None if part is None else on_axis(line, part, steps) for part in (line.on, line.true_watts))
-    score, states, estimate = (on_axis(line, part, steps) for part in (line.score, on, line.watts * on))
+        devices = kpis(line, on, tau, eval_context)["devices"]
+        viz.summary(devices, curves(eval_context.names, line, on, tau, states_at), folder / "summary.png", title)
+    _draw_stretches(folder, eval_context, line, on, tau, title)
+    _draw_energy(folder, eval_context, line, on, title)
+
+
+def curves(
+    names: Sequence[str],
+    line: Timeline,
+    on: np.ndarray,
+    tau: Sequence[float],
+    states_at: Callable[[float], np.ndarray],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{device: (thresholds, F1 at each)}, of the states that a run with that threshold would say, tau among them."""
+    assert line.on is not None
+    grid = np.linspace(0.02, 0.98, THRESHOLDS if line.score.size < LONG else FEWER)
+    tried = [states_at(cut) for cut in grid.tolist()]
+    found = {}
+    for k, name in enumerate(names):
+        taus, order = np.unique([*grid, tau[k]], return_index=True)
+        said = [states[k] for states in (*tried, on)]
+        found[name] = taus, np.array([_f1(line.on[k], said[n]) for n in order.tolist()])
+    return found
+
+
+def _f1(truth: np.ndarray, states: np.ndarray) -> float:
+    """F1 over the steps [n] whose truth is known; NaN where it is never on."""
+    known = ~np.isnan(truth)
+    true, said = truth[known] == 1, states[known] == 1
+    return float(2 * (said & true).sum() / (said.sum() + true.sum())) if true.any() else float("nan")
+
+
+def _draw_stretches(
+    folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, tau: Sequence[float], title: str
+) -> None:
+    """Write timelines.png: the stretches in which most is going on, of different thirds of the time, or houses."""
+    series, names = eval_context.series, eval_context.names
+    assert series.clock is not None and series.time is not None
+    shown = max(round(SHOWN_SECONDS / seconds_of(series)) // STRETCHES, 2)
+    truth = on if line.on is None else line.on
+    parts: dict[str, slice] = {}
+    steps: list[np.ndarray] = []
+    for row, each in stretches(line, truth, shown):
+        begin = sum(map(len, steps))
+        steps.append(np.arange(each.start, each.stop))
+        day = series.clock.show(series.time[each.start : each.start + 1])[0][:16]
+        house = f"{series.rows[row]}, " if series.n_rows > 1 else ""
+        parts[f"{house}from {day}"] = slice(begin, begin + len(steps[-1]))
+    at = np.concatenate(steps)
+
+    def seen(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None:
+            return None
+        return np.concatenate([on_axis(line, values, slice(int(s[0]), int(s[-1]) + 1)) for s in steps], axis=1)
+
+    known, watts, score, states, estimate = map(seen, (line.on, line.true_watts, line.score, on, line.watts * on))
+    assert score is not None and states is not None and estimate is not None
     traces = [
         viz.Trace(
             name=name,
-            on=None if truth is None else truth[k],
+            on=None if known is None else known[k],
             score=score[k],
             predicted=states[k],
             tau=tau[k],
@@ -50,16 +106,44 @@ def draw(
         )
         for k, name in enumerate(names)
     ]
-    times = series.clock.wall(series.time[steps]).astype("datetime64[ns]")
-    viz.timelines(times, series.values[0, steps], traces, folder / "timelines.png", series.clock.tz, title)
+    times = series.clock.wall(series.time[at]).astype("datetime64[ns]")
+    zone = series.clock.tz
+    viz.timelines(times, series.values[0, at], traces, folder / "timelines.png", zone, title, parts)
+
+
+def stretches(line: Timeline, states: np.ndarray, length: int) -> list[tuple[int, slice]]:
+    """A few stretches of `length` steps, as (house, steps of the flat axis): the busiest of each part of the time.
+
+    The parts are houses, or of fewer houses than STRETCHES equal parts of their time.
+    """
+    houses = np.unique(line.rows)
+    each = -(-STRETCHES // len(houses))
+    found = []
+    for house in houses[:STRETCHES].tolist():
+        here = np.flatnonzero(line.rows == house)
+        count = max(min(each, len(here) // max(length, 1)), 1)
+        for part in np.array_split(here, count):
+            one = replace(line, at=line.at[part], rows=line.rows[part])
+            found.append(busiest(one, states[:, part], length))
+    return found[:STRETCHES]
+
+
+def _draw_energy(folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, title: str) -> None:
+    """Write energy.png, of several houses that in which most is going on."""
+    series, names, seconds = eval_context.series, eval_context.names, seconds_of(eval_context.series)
+    assert series.clock is not None and series.time is not None
+    row, _ = busiest(line, on if line.on is None else line.on, round(SHOWN_SECONDS / seconds))
+    if len(np.unique(line.rows)) > 1:
+        title = f"{title}, {series.rows[row]}"
     house = line.rows == row
     days = series.clock.wall(series.time[line.at[house]]) // DAY
     found, kwh = energy_by_day((line.watts * on)[:, house], days, seconds)
+    share = np.unique(days, return_counts=True)[1] * seconds * SECOND / DAY
     true_kwh = None
     if line.true_watts is not None:
         true_kwh = energy_by_day(line.true_watts[:, house], days, seconds)[1]
         true_kwh[np.isnan(line.true_watts[:, house]).all(axis=1)] = np.nan
-    viz.energy(found.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title)
+    viz.energy(found.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title, share)
 
 
 def _draw_window(
@@ -80,25 +164,3 @@ def _draw_window(
     shown = None if truth is None else truth[k]
     where = f"{title}{place}"
     viz.window(times, series.values[0, steps], eval_context.names[k], shown, estimate[k], folder / "window.png", where)
-
-
-def busiest(line: Timeline, states: np.ndarray, length: int) -> tuple[int, slice]:
-    """The house, and the `length` steps of the flat axis within it, in which most devices of `states` [K, n] run."""
-    best = -1.0
-    for row in np.unique(line.rows).tolist():
-        at = line.at[line.rows == row]
-        whole = slice(int(at[0]), int(at[-1]) + 1)
-        axis = on_axis(line, states, whole)
-        part = viz.busy_stretch(axis, length)
-        score = float(np.log1p(np.nansum(axis[:, part], axis=1)).sum())
-        if score > best:
-            best, house, steps = score, row, slice(whole.start + part.start, whole.start + part.stop)
-    return house, steps
-
-
-def on_axis(line: Timeline, values: np.ndarray, steps: slice) -> np.ndarray:
-    """Values [K, n] of a timeline at each of the `steps` of the flat time axis, float32 [K, steps]; NaN in gaps."""
-    axis = np.full((len(values), steps.stop - steps.start), np.nan, np.float32)
-    chosen = slice(*np.searchsorted(line.at, (steps.start, steps.stop)))
-    axis[:, line.at[chosen] - steps.start] = values[:, chosen]
-    return axis

@@ -21,11 +21,12 @@ from config import RunConfig, exact
 from data import Series
 from data import tell as tell_notes
 from errors import DataError, UsageError
+from pages.frames import Frame
 from registry import Namespace
 from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
-from tasks.nilm import timeline
+from tasks.nilm import course, timeline
 from tasks.nilm.decisions import decisions, told
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
 from tasks.nilm.loss import loss_of, weight_of
@@ -41,6 +42,7 @@ from tasks.nilm.taus import Taus
 from tasks.nilm.timeline import (
     MOST_OVERLAP,
     Timeline,
+    always,
     by_mains,
     judged_stride,
     kpis,
@@ -82,6 +84,7 @@ class Nilm(Task):
         if options.overlay_from and not options.overlay:
             raise UsageError("does nothing with --overlay 0", where="--overlay-from")
         self.traces: Traces | None = None  # of other houses, to paste into training windows
+        self._last: tuple[Predictions, Timeline] | None = None  # several ask for the timeline of the same predictions
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
@@ -264,23 +267,31 @@ class Nilm(Task):
             found["devices"][name] |= decision.plain()
         return found
 
-    def _states(self, line: Timeline, calibration: Mapping[str, Any], eval_context: EvalContext) -> np.ndarray:
-        """The predicted states [K, n], after the duration rules that the truth follows."""
+    def _states(self, line: Timeline, tau: Sequence[float], eval_context: EvalContext) -> np.ndarray:
+        """The predicted states [K, n] with thresholds [K], after the duration rules that the truth follows."""
         names = eval_context.names
         least_w = [self.rules.of(name, names).least_w if self.target == "both" else 0.0 for name in names]
-        return line.states(calibration["tau"], self.rules.steps(names, seconds_of(eval_context.series)), least_w)
+        return line.states(tau, self.rules.steps(names, seconds_of(eval_context.series)), least_w)
+
+    def _line(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> tuple[Timeline, np.ndarray]:
+        """The timeline of predictions, and the states that they say."""
+        if self._last is None or self._last[0] is not scored:
+            self._last = scored, Timeline.of(scored)
+        return self._last[1], self._states(self._last[1], calibration["tau"], eval_context)
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
-        line = Timeline.of(scored)
-        found = self._kpis(line, self._states(line, calibration, eval_context), calibration, eval_context)
+        line, on = self._line(scored, calibration, eval_context)
+        found = self._kpis(line, on, calibration, eval_context)
         return {"n": len(scored.pred), "steps": len(line.at)} | found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         """Nothing on, everything on, and the mains at the threshold with the best F1 of a device in training."""
         mean = np.asarray(self.fitted["on_mean"], np.float32)
-        predictors = {"all_zero": timeline.always(0.0, mean), "all_on": timeline.always(1.0, mean)}
+        predictors = {"all_zero": always(0.0, mean), "all_on": always(1.0, mean)}
         if train is not None and eval_context.targets is not None:
             predictors["mains_threshold"] = by_mains(eval_context, train, mean)
         return predictors
@@ -298,8 +309,7 @@ class Nilm(Task):
         log.info("%s", told(decisions(self.rules, calibration, eval_context.names), calibration))
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
-            line = Timeline.of(part)
-            on = self._states(line, calibration, eval_context)
+            line, on = self._line(part, calibration, eval_context)
             write_timeline(folder / "timeline.csv", eval_context, line, on)
             timeline.write_energy(folder / "energy.csv", eval_context, line, on)
             if line.on is not None:
@@ -312,14 +322,20 @@ class Nilm(Task):
         self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
     ) -> list[str]:
         """kWh and minutes of every device, over all that was covered."""
-        line = Timeline.of(part)
-        return timeline.used(line, self._states(line, calibration, eval_context), eval_context)
+        return timeline.used(*self._line(part, calibration, eval_context), eval_context)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
-        if shown.scored is None:
-            return
-        from tasks.nilm import plots
+        if shown.scored is not None:
+            from tasks.nilm import plots
 
-        line = Timeline.of(shown.scored)
-        on = self._states(line, calibration, eval_context)
-        plots.draw(folder, eval_context, line, on, calibration["tau"], shown.scored.index.length, shown.title)
+            line, on = self._line(shown.scored, calibration, eval_context)
+            tau, length = calibration["tau"], shown.scored.index.length
+
+            def states_at(cut: float) -> np.ndarray:
+                return self._states(line, [cut] * len(tau), eval_context)
+
+            plots.draw(folder, eval_context, line, on, tau, states_at, length, shown.title)
+
+    def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
+        made = None if shown.scored is None else self._line(shown.scored, calibration, eval_context)
+        return [] if made is None else course.frames(eval_context, *made, calibration["tau"])

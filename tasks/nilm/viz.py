@@ -6,22 +6,24 @@ As in viz.py, `X(..., path)` is `save(X_figure(...), path)`. Each device has a r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from tasks.axes import after_gaps, date_axis, date_label, opened
 from viz import BLACK, BLUE, GREY, SKY, VERMILLION, AnyPath, dress, legend, new_figure, note, save, wrap
 
 PALE = "#D0D0D0"
 RATIOS = (("precision", SKY, ""), ("recall", "#FFFFFF", "////"), ("f1", BLUE, ""))  # name, colour, hatch
 MOST_BARS = 40  # days; with more of them a line is easier to read than bars
-CANDIDATES = 8  # starts per length that are tried for the busiest stretch
+MOST_TICKS = 10  # days that are named
+WHOLE = 0.95  # of a day: one with the clock put forward is whole
 
 
 @dataclass(frozen=True)
@@ -136,51 +138,79 @@ def _curve(ax: Axes, curve: tuple[ArrayLike, ArrayLike] | None, found: Mapping[s
 # ---- a stretch of the timeline
 
 
-def busy_stretch(on: np.ndarray, length: int) -> slice:
-    """The `length` steps of states `[K, n]` in which most devices run most: sum over devices of log(1 + steps on)."""
-    steps = on.shape[1]
-    if length >= steps:
-        return slice(0, steps)
-    total = np.cumsum(np.concatenate([np.zeros((len(on), 1)), np.nan_to_num(on)], axis=1), axis=1)
-    starts = np.arange(0, steps - length + 1, max(1, length // CANDIDATES))
-    begin = int(starts[np.argmax(np.log1p(total[:, starts + length] - total[:, starts]).sum(axis=0))])
-    return slice(begin, begin + length)
-
-
 def timelines_figure(
-    times: np.ndarray, mains: np.ndarray, traces: Sequence[Trace], zone: str = "", title: str = ""
+    times: np.ndarray,
+    mains: np.ndarray,
+    traces: Sequence[Trace],
+    zone: str = "",
+    title: str = "",
+    parts: Mapping[str, slice] | None = None,
 ) -> Figure:
     """Mains on top, then a panel a device for its states and one for its watts, over the same time.
 
-    `times` datetime64 [n], local time in `zone`; `mains` W [n].
+    Parameters
+    ----------
+    times, mains, traces : datetime64 [n], local time in `zone`; W [n]; of each device. No line crosses a gap.
+    title : over the figure.
+    parts : stretches of the n steps by name, side by side; None: all as one.
     """
     panels = [(trace, kind) for trace in traces for kind in _kinds(trace)]
+    parts = parts or {"": slice(0, len(times))}
     figure = new_figure(10.5, 2.6 + 1.35 * len(panels))
-    axes = figure.subplots(1 + len(panels), 1, sharex=True, squeeze=False, height_ratios=[1.4] + [1] * len(panels))[
-        :, 0
-    ]
-    dress(axes[0], "", "mains (W)")
-    axes[0].plot(times, mains, color=BLACK, linewidth=1)
-    axes[0].set_ylim(bottom=0)
-    for ax, (trace, kind) in zip(axes[1:], panels, strict=True):
-        (_states if kind == "states" else _watts)(ax, times, trace)
-        if kind == _kinds(trace)[0]:
-            ax.set_title(wrap(trace.name, 100, 1), fontsize=10, fontweight="bold", loc="left", pad=3, parse_math=False)
-    locator = AutoDateLocator(minticks=4, maxticks=9)
-    axes[-1].xaxis.set_major_locator(locator)
-    axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes[-1].set_xlim(times[0], times[-1])
-    axes[-1].set_xlabel(f"time ({zone})" if zone else "time")
-    figure.align_ylabels(axes)
+    ratios = [1.4] + [1] * len(panels)
+    grid = figure.subplots(1 + len(panels), len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=ratios)
+    for column, (axes, (name, part)) in enumerate(zip(grid.T, parts.items(), strict=True)):
+        _stretch(axes, times[part], mains[part], [(_cut(trace, part), kind) for trace, kind in panels], column == 0)
+        if name:
+            axes[0].set_title(wrap(name, 34, 2), fontsize=9, loc="left", parse_math=False)
+        date_axis(axes[-1], 3, 9 // len(parts) + 1)
+        axes[-1].set_xlabel(f"time ({zone})" if zone else "time", parse_math=False)
+    figure.align_ylabels(grid[:, 0])
     _legend(figure, title)
     return figure
 
 
-def timelines(
-    times: np.ndarray, mains: np.ndarray, traces: Sequence[Trace], path: AnyPath, zone: str = "", title: str = ""
+def _cut(trace: Trace, part: slice) -> Trace:
+    arrays: dict[str, Any] = {key: value[part] for key, value in vars(trace).items() if isinstance(value, np.ndarray)}
+    return replace(trace, **arrays)
+
+
+def _stretch(
+    axes: Sequence[Axes], times: np.ndarray, mains: np.ndarray, panels: Sequence[tuple[Trace, str]], first: bool
 ) -> None:
-    """A stretch of n steps: `mains [n]`, and truth and prediction of each device."""
-    save(timelines_figure(times, mains, traces, zone, title), path)
+    """One stretch: the mains, and the panels below; names and axes' labels stand at the first one."""
+    after, times = after_gaps(times), opened(times)
+    dress(axes[0], "", "mains (W)" if first else "")
+    axes[0].plot(times, _with_gaps(mains, after), color=BLACK, linewidth=1)
+    axes[0].set_ylim(bottom=0)
+    for ax, (trace, kind) in zip(axes[1:], panels, strict=True):
+        known = {key: value for key, value in vars(trace).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {key: _with_gaps(value, after) for key, value in known.items()}
+        trace = replace(trace, **arrays)
+        (_states if kind == "states" else _watts)(ax, times, trace)
+        if not first:
+            ax.set_ylabel("")
+        elif kind == _kinds(trace)[0]:
+            ax.set_title(wrap(trace.name, 100, 1), fontsize=10, fontweight="bold", loc="left", pad=3, parse_math=False)
+    axes[-1].set_xlim(times[0], times[-1])
+
+
+def _with_gaps(values: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Values [n] with NaN before each of the positions `after`."""
+    return np.insert(np.asarray(values, np.float64), after, np.nan) if len(after) else values
+
+
+def timelines(
+    times: np.ndarray,
+    mains: np.ndarray,
+    traces: Sequence[Trace],
+    path: AnyPath,
+    zone: str = "",
+    title: str = "",
+    parts: Mapping[str, slice] | None = None,
+) -> None:
+    """Stretches of n steps: `mains [n]`, and truth and prediction of each device."""
+    save(timelines_figure(times, mains, traces, zone, title, parts), path)
 
 
 def window_figure(
@@ -190,13 +220,14 @@ def window_figure(
     figure = new_figure(9, 4)
     ax = figure.subplots()
     dress(ax, "time", "W", title)
+    after, times = after_gaps(times), opened(times)
+    mains, estimate = _with_gaps(mains, after), _with_gaps(estimate, after)
+    truth = None if truth is None else _with_gaps(truth, after)
     ax.plot(times, mains, color=GREY, linewidth=1, label="mains")
     if truth is not None:  # dashed, and over the prediction: where they agree, both are visible
         ax.plot(times, truth, color=BLACK, linewidth=1.4, linestyle=(0, (3, 1)), label=f"{name}, truth", zorder=3)
     ax.plot(times, estimate, color=BLUE, linewidth=2, label=f"{name}, prediction")
-    locator = AutoDateLocator(minticks=4, maxticks=9)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    date_axis(ax, 4, 9)
     ax.set_ylim(bottom=0)
     legend(ax, loc="best")
     return figure
@@ -255,25 +286,30 @@ def _watts(ax: Axes, times: np.ndarray, trace: Trace) -> None:
 
 
 def energy_figure(
-    days: np.ndarray, estimate: np.ndarray, names: Sequence[str], truth: np.ndarray | None = None, title: str = ""
+    days: np.ndarray,
+    estimate: np.ndarray,
+    names: Sequence[str],
+    truth: np.ndarray | None = None,
+    title: str = "",
+    share: np.ndarray | None = None,
 ) -> Figure:
-    """A row a device: kWh of each day, true beside estimated, and both sums."""
+    """A row a device: kWh of each day, true beside estimated, and both sums; `share` [D] of each day was read."""
     figure = new_figure(9.2, 1.2 + 1.55 * len(names))
     axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    bars = len(days) <= MOST_BARS
+    part = np.zeros(len(days), bool) if share is None else share < WHOLE
     for k, (ax, name) in enumerate(zip(axes, names, strict=True)):
         dress(ax, "", "kWh per day")
-        (_day_bars if len(days) <= MOST_BARS else _day_lines)(
-            ax, days, estimate[k], None if truth is None else truth[k]
-        )
+        true = None if truth is None else truth[k]
+        (_day_bars if bars else _day_lines)(ax, days, estimate[k], true, part)
         ax.set_ylim(bottom=0)
-        ax.set_title(
-            _sums(name, estimate[k], None if truth is None else truth[k]), fontsize=10, loc="left", parse_math=False
-        )
-    locator = AutoDateLocator(minticks=min(3, len(days)), maxticks=10)
-    locator.intervald[3] = [1, 2, 3, 7, 14]  # days
-    axes[-1].xaxis.set_major_locator(locator)
-    axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes[-1].set_xlabel("day")
+        ax.set_title(_sums(name, estimate[k], true), fontsize=10, loc="left", parse_math=False)
+        ax.grid(visible=False, axis="x")
+    if bars:
+        _day_ticks(axes[-1], days, share)
+    else:
+        date_axis(axes[-1], 3, 10)
+    axes[-1].set_xlabel("day (* a part of it)" if part.any() else "day")
     figure.align_ylabels(axes)
     _legend(figure, title)
     return figure
@@ -286,9 +322,26 @@ def energy(
     path: AnyPath,
     truth: np.ndarray | None = None,
     title: str = "",
+    share: np.ndarray | None = None,
 ) -> None:
-    """Energy by day: `days` datetime64[D] [D], `estimate` and `truth` kWh `[K, D]` of the K devices."""
-    save(energy_figure(days, estimate, names, truth, title), path)
+    """Energy by day: `days` datetime64[D] [D], `estimate` and `truth` kWh `[K, D]` of the K devices; see above."""
+    save(energy_figure(days, estimate, names, truth, title, share), path)
+
+
+def _day_ticks(ax: Axes, days: np.ndarray, share: np.ndarray | None) -> None:
+    """A tick under the middle of a day's bars, with the hours that were read where they are not all."""
+    every = -(-len(days) // MOST_TICKS)
+    chosen, before = range(0, len(days), every), None
+    labels = []
+    for k in chosen:
+        date = days[k].astype("datetime64[s]").item()
+        hours = "" if share is None or share[k] >= WHOLE else f"*\n{24 * share[k]:.0f} h"
+        text = date_label(date, before, 1)
+        labels.append(text.replace("\n", f"{hours}\n", 1) if "\n" in text else text + hours)
+        before = date
+    middle = date2num(days) + 0.5
+    ax.set_xticks([middle[k] for k in chosen], labels)
+    ax.set_xlim(middle[0] - 0.7, middle[-1] + 0.7)
 
 
 def _sums(name: str, estimate: np.ndarray, truth: np.ndarray | None) -> str:
@@ -302,21 +355,31 @@ def _sums(name: str, estimate: np.ndarray, truth: np.ndarray | None) -> str:
     return f"{name}: true {true:.3g} kWh, estimated {estimated:.3g} kWh{share}"
 
 
-def _day_bars(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None) -> None:
+def _day_bars(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None, part: np.ndarray) -> None:
     day, width = np.timedelta64(24 * 60, "m"), np.timedelta64(9 * 60, "m")
     at = days.astype("datetime64[s]") + day / 2
     looks: dict[str, Any] = {"edgecolor": BLACK, "linewidth": 0.6, "width": width}
     if truth is None:
-        ax.bar(at, estimate, color=BLUE, label="estimated", **looks)
-        return
-    ax.bar(at - width / 2, truth, color=PALE, hatch="////", label="true", **looks)
-    ax.bar(at + width / 2, estimate, color=BLUE, label="estimated", **looks)
+        drawn = [ax.bar(at, estimate, color=BLUE, **looks)]
+    else:
+        drawn = [ax.bar(at - width / 2, truth, color=PALE, hatch="////", **looks)]
+        drawn.append(ax.bar(at + width / 2, estimate, color=BLUE, **looks))
+        ax.fill_between([], [], facecolor=PALE, hatch="////", edgecolor=BLACK, linewidth=0.6, label="true")
+    ax.fill_between([], [], facecolor=BLUE, edgecolor=BLACK, linewidth=0.6, label="estimated")
+    for bars in drawn:
+        for k in np.flatnonzero(part):
+            bars[k].set(alpha=0.55, linestyle=":")
 
 
-def _day_lines(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None) -> None:
+def _day_lines(ax: Axes, days: np.ndarray, estimate: np.ndarray, truth: np.ndarray | None, part: np.ndarray) -> None:
+    after, times = after_gaps(days), opened(days)
+    estimate = _with_gaps(estimate, after)
     if truth is not None:
-        ax.fill_between(days, 0, truth, color=PALE, step="mid", linewidth=0, label="true")
-    ax.plot(days, estimate, color=BLUE, linewidth=1.3, drawstyle="steps-mid", label="estimated")
+        ax.fill_between(times, 0, _with_gaps(truth, after), color=PALE, step="mid", linewidth=0, label="true")
+    ax.plot(times, estimate, color=BLUE, linewidth=1.3, drawstyle="steps-mid", label="estimated")
+    if part.any():
+        look: dict[str, Any] = {"color": VERMILLION, "markersize": 4, "label": "a part of the day"}
+        ax.plot(days[part], np.zeros(part.sum()), "^", clip_on=False, **look)
 
 
 def _legend(figure: Figure, title: str) -> None:
