@@ -67,6 +67,7 @@ class Checkpoint:
     beside : {flag: sha256 of each file} of the other files that training read, such as labels; None in older files.
     training : optimizer, schedule, random states and position, to resume from; None in the best checkpoint.
     adapted : what became of each feature of a modality that was adapted, None where none was.
+    refit : the windows and epochs that it was trained on once more, all there were; None for other models.
     schema : version of the file's layout; the version of the toolkit stands beside it, in `tsrun`.
     """
 
@@ -87,6 +88,7 @@ class Checkpoint:
     beside: dict[str, list[str]] | None = None
     training: dict[str, Any] | None = None
     adapted: dict[str, Any] | None = None
+    refit: dict[str, Any] | None = None
     schema: int = SCHEMA
 
     @property
@@ -121,11 +123,12 @@ class Checkpoint:
         ------
         OSError : the disk is full, or the directory cannot be written.
         """
-        content = {name: part for name, part in vars(self).items() if name not in ("schema", "adapted")}
+        content = {name: part for name, part in vars(self).items() if name not in ("schema", "adapted", "refit")}
         content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
         content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
         content["sources"] = list(self.sources)
-        save(path, content | ({} if self.adapted is None else {"adapted": self.adapted}))
+        beside = {"adapted": self.adapted, "refit": self.refit}
+        save(path, content | {name: part for name, part in beside.items() if part is not None})
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:

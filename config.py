@@ -193,6 +193,12 @@ class RunConfig:
     adapt_modality: tuple[str, ...] = _flag(
         (), NAMES, "modalities whose features changed: rebuild only the layers that read them"
     )
+    refit: bool = _flag(
+        False,
+        "Training",
+        "once it is judged, train it once more on everything, for as many epochs as were best",
+    )
+
     refit_scaler: bool = _flag(False, NAMES, "fit the scaler on the new training data")
     resume: bool = _flag(False, NAMES, "continue the interrupted run of this name", trains=False)
 

@@ -64,6 +64,7 @@ class Learner:
     part: str | None = None  # the part of the backbone that is trained by itself
     frozen: tuple[str, ...] = ()  # patterns of parameters to freeze, in addition to --freeze
     compares = True  # whether reference predictors are scored too
+    final = False  # trained once more on everything: nothing is chosen any more, and nothing written
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Learner:
         self.precision = Precision.choose(self.config.amp, device)
         self.warnings += self.precision.warnings()
         torch.manual_seed(self.config.seed)
-        self.model = self._new_model() if start is None else restore.model_of(start)
+        self.model = self.new_model() if start is None else restore.model_of(start)
         self.parameters = choose_parameters(self.model, self.config, start, self.frozen)
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
@@ -139,7 +140,8 @@ class Learner:
         asked = self.task.forecast_spec(run_data.target_channels, marks, len(run_data.covariates))
         return asked if asked is None or clock is None else replace(asked, periods=clock.periods)
 
-    def _new_model(self) -> Model | Forecaster:
+    def new_model(self) -> Model | Forecaster:
+        """The model with fresh weights."""
         target = self._asked() if backbone_class(self.config.backbone).answers else None
         check_head(self.config.backbone, self.task.head, "" if target is None else target.kind)
         members = None
@@ -205,7 +207,7 @@ class Learner:
             sizes = modules_of(self.model).items()
             parts = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
             log.info("parameters: %s", ", ".join(parts))
-        self.progress = self._train() if trains_in_epochs(self.model, self.config) else self._solve()
+        self.progress = self.train() if trains_in_epochs(self.model, self.config) else self._solve()
         with self.run_data.timed("evaluate"):
             judge, content = self._judge(run)
         self._describe(judge, argv)
@@ -231,14 +233,14 @@ class Learner:
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
-    def _closed(self) -> ClosedForm:
+    def closed(self) -> ClosedForm:
         """What fits closed forms to this fold's windows."""
         return ClosedForm(self.run_data, self.device_data, self.split, self.folder)
 
     def _fit(self) -> dict[str, Any]:
         """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
         goes_on = self.start is not None and not self.config.reinit
-        told = self._closed().fit(self.model, self._keep, goes_on=goes_on)
+        told = self.closed().fit(self.model, self._keep, goes_on=goes_on)
         if isinstance(self.model, Forecaster) and not self.model.backbone.reads_history:
             self.forecast = self.device_data.keep_known(self.model.as_fitted())
         self.tried, self.held_out = told.pop("tried", None), told.pop("held_out", None)
@@ -247,13 +249,14 @@ class Learner:
     def _keep(self, members: Mapping[str, torch.Tensor]) -> None:
         self._save("last", self.model.state_dict(), {"members": dict(members)})
 
-    def _train(self) -> Progress:
+    def train(self) -> Progress:
+        """Train epochs; the weights that are kept have their checkpoints then."""
         split, config = self.split, self.config
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
-        train, val = self._stand()
+        train, val = self.stand()
         asked = self._asked() if config.patience == tasks.usual(config.task)["patience"] else None
-        self.thin = {} if asked is None else thin(self._closed().windows().val, asked.kind, self.label_means["train"])
+        self.thin = {} if asked is None else thin(self.closed().windows().val, asked.kind, self.label_means["train"])
         trainer = Trainer(
             self.model,
             self.task.for_training(self.device_data.windows(split.train, train)),
@@ -271,6 +274,9 @@ class Learner:
             self._resume(trainer)
         with self.run_data.timed("train"):
             progress = trainer.run()
+        if self.final:
+            self.model.load_state_dict(trainer.mean_state if progress.averaged else trainer.last_state)
+            return progress
         if self.standing is not None and self.standing.aside:
             self._join(trainer, self.standing)
         self.warnings += trainer.warnings
@@ -278,12 +284,12 @@ class Learner:
             self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
         return progress
 
-    def _stand(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def stand(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
         if not isinstance(self.model, Model) or self.model.wide is None:
             return None, None
         fresh, device = self.start is None, self.device_data.inputs.device
-        self.standing = Standing(self.model, self._closed().windows(), self.task.lean(self.names))
+        self.standing = Standing(self.model, self.closed().windows(), self.task.lean(self.names))
         with self.run_data.timed("closed form"):
             train, val = self.standing.under(self._asked() if fresh or self.config.refit_scaler else None, fresh=fresh)
         return train.to(device), val.to(device)
@@ -335,6 +341,8 @@ class Learner:
         return made
 
     def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
+        if self.final:
+            return
         self.snapshot(weights, training).save(self.folder / (checkpoint.BEST if kind == "best" else checkpoint.LAST))
 
     def snapshot(self, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None = None) -> Checkpoint:

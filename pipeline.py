@@ -34,6 +34,7 @@ from learner import Learner
 from metrics import clean_json
 from pages.run_page import write_run
 from predictor import Inference
+from refitting import again
 from rundir import OnEpoch, RunDir, run_name, write_json
 from sources.kinds import BY_STEPS, idle, idle_training
 from tasks.base import Task
@@ -197,6 +198,8 @@ def learn(
     (the content of the summary, the directory of the run).
     """
     optim.check(config, device)
+    if config.refit:
+        again.check(config.backbone)
     run_data, task, start = open_data(config, argv)
     _tell_idle(run_data.config)
     folds = dataset.make_splits(run_data)
@@ -221,13 +224,15 @@ def learn(
             contents = []
             for k, split in enumerate(folds):
                 folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
-                done = (folder / "manifest.json").is_file()  # written last: the interrupted run had finished this fold
+                refits = config.refit and k == len(folds) - 1
+                marker = folder / (again.SCORED if refits else "manifest.json")  # written last: this fold was finished
+                done = marker.is_file()
                 if done and written is None:
                     contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
                 else:
                     job = partial(stages.run, run_data, task, split, device, start, heard)
                     content, learner = _learn_fold(job, folder, directory, argv)
-                    contents.append(content)
+                    contents.append(content | again.refit(learner, folder) if refits else content)
             content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
             if written is not None:
                 content["metrics"] = written.write(learner, directory.path, content)

@@ -99,6 +99,8 @@ class Inference:
         return index
 
     def _selection(self) -> str:
+        if self.start.refit is not None and self.some_known:
+            return "trained on all of these windows: no score"
         if not self.known_files:
             return "includes files of training" if self.some_known else "files that were no part of training"
         return SELECTION[self.split]

@@ -49,6 +49,7 @@ def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> s
     parts = [config.mode, config.task, f"ctx{config.context_len}", f"ch{channels}", *task_part, config.backbone]
     parts += [config.stage] if config.stage and config.mode == "train" else []
     parts += [] if config.wide else ["nowide"]
+    parts += ["refit"] if config.refit and config.mode != "infer" else []
     parts += [f"adapt-{_safe(name, '--adapt-modality')}" for name in config.adapt_modality]
     parts += [f"seed{config.seed}", f"split{config.split_mode}"]
     if config.desc:

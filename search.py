@@ -54,6 +54,7 @@ NAMED = ("ckpt", "npz", "encoder", "resume", "json", "tag", "dry_run")
 LATER = (
     "strict",
     "floor",
+    "refit",
     "columns",
     "na",
     "thousands",

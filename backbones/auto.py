@@ -111,8 +111,19 @@ class Auto(Fitted):
 
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Fit the members, weigh them; what they say of windows that they did not see is returned as "held_out"."""
+        if data.settled:
+            return self._again(data)
         by_folds = self.target.whole and not data.goes_on
         return self._by_folds(data) if by_folds else self._on_validation(data)
+
+    def _again(self, data: Fitting) -> dict[str, Any]:
+        """The members that have a weight, fitted once more; how they are pooled stays."""
+        for i, weight in enumerate(self.weight.tolist()):
+            if weight > 0:
+                if isinstance(self.members[i], Net):  # a net would go on from what it knows
+                    self.members[i] = blank(self.entries[i], self.inputs).to(self.rate.device)
+                self._member(i).fit_windows(data)
+        return {"fitted_to": "everything"}
 
     def _on_validation(self, data: Fitting) -> dict[str, Any]:
         """Members fitted to training, weights chosen on validation."""

@@ -120,6 +120,9 @@ class AutoForecast(Backbone):
     def _fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
         before = data.before
         assert before is not None
+        if data.settled:  # with the weights that they have
+            self._fit(before, before.end, data.seed)
+            return {"fitted_to": "everything"}
         targets = len(self.forecast.targets)
         series = len(np.unique(before.rows)) * targets
         tests = planned(before, series >= MANY_SERIES)

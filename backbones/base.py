@@ -129,6 +129,14 @@ class Backbone(nn.Module):
         """
         raise AssertionError(f"{type(self).__name__} has no closed form")
 
+    def settle(self, told: Mapping[str, Any]) -> None:
+        """Keep what was chosen when a fit is repeated on more data: what `fit` or `fit_histories` told of it.
+
+        Parameters
+        ----------
+        told : what the first fit returned.
+        """
+
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Set what a backbone that answers knows, on the device that it is on.
 

@@ -10,6 +10,7 @@ The trees are plain tensors (trees.py): a checkpoint in use needs no scikit-lear
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,9 @@ class BoostedLags(LocalForecaster):
         self.base.copy_(torch.from_numpy(grown.base))
         self.seasonal.fill_(float(way))
         return told | {"rows": train.steps.size, "iterations": grown.best, "val_loss": loss}
+
+    def settle(self, told: Mapping[str, Any]) -> None:
+        self.hyper = Hyper("boosted_lags", vars(self.hyper) | {"trees": told.get("iterations", self.hyper.trees)})
 
     def _settings(self, rows: int, seed: int) -> dict[str, Any]:
         """Those of scikit-learn."""

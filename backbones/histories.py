@@ -213,6 +213,7 @@ class HistoryFitting:
     seed : fixes everything that is random.
     refit : validation may be learned from in the end: there is a test part to judge on. A backbone that does so returns
         as "held_out" what it forecast of validation's windows when it had not seen them, [n, outputs, H].
+    settled : the backbone has been fitted before, and what was chosen then holds; this is all there is to learn from.
     before : all that comes before the scored part, for a backbone that tries others there (backbones/backtests.py). It
         returns as "tried" the numbers of origins in it, and what it forecast there without having seen what came.
     """
@@ -223,6 +224,7 @@ class HistoryFitting:
     seed: int
     refit: bool = False
     before: Before | None = None
+    settled: bool = False
 
 
 def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

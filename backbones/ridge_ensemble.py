@@ -95,6 +95,9 @@ class RidgeEnsemble(LinearForecaster):
         wanted = len(inputs.forecast.targets)
         super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_MATRICES else 1)
 
+    def settle(self, told: Mapping[str, Any]) -> None:
+        self.hyper = Hyper("ridge_ensemble", vars(self.hyper) | {"refit": True})  # weighed as before, fitted to all
+
     def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
         """Score, weigh and add up the members; tells their number, the period, and the MSE of the heaviest one."""
         horizon = self.forecast.horizon

@@ -74,7 +74,12 @@ class Standing:
         by, kind = torch.tensor(self.lean), self.wide.target.kind
         losses = [loss_of(a * (closed - by) + b * (net - by), y, kind, "") for a, b in SHARES]
         of_map, of_net = SHARES[losses.index(min(losses))]
+        self.share(of_map, of_net)
+        return of_net > 0
+
+    def share(self, of_map: float, of_net: float) -> None:
+        """Put so much of the map beside so much of the net; the map is loaded as it was solved."""
+        self.wide.load_state_dict(self.aside)
         self.wide.take(of_map, [(1 - of_map - of_net) * part for part in self.lean])
         self.model.take_of_head(of_net)
         self.told["shares"] = {"closed_form": of_map, "net": of_net}
-        return of_net > 0

@@ -244,8 +244,8 @@ class RestLearner(Learner):
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
         return self.encoder.scaler, super()._scalers()[1]
 
-    def _new_model(self) -> Model | Forecaster:
-        model = super()._new_model()
+    def new_model(self) -> Model | Forecaster:
+        model = super().new_model()
         try:
             model.get_submodule(self.first).load_state_dict(self.encoder.state)
         except RuntimeError as error:
@@ -258,14 +258,14 @@ class RestLearner(Learner):
             ) from None
         return model
 
-    def _train(self) -> Progress:
+    def train(self) -> Progress:
         raw = self.device_data.inputs
         encoder = self.model.get_submodule(self.first)
         with self.run_data.timed("encode"):
             self.device_data.inputs = _contexts(encoder, raw, self.device)
         self.model.backbone.encoded = True
         try:
-            progress = super()._train()
+            progress = super().train()
         finally:
             self.device_data.inputs, self.model.backbone.encoded = raw, False
         return replace(progress, seconds=progress.seconds + self.spent)

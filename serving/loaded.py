@@ -57,7 +57,7 @@ class Loaded:
             "outputs": list(model.outputs),
             "context": spec.length,
             "horizon": spec.horizon,
-            "refit": model.setting("refit", False),
+            "refit": model.refit is not None,
         }
 
     def predict(self, data: Any, start: str = "", **flags: Any) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,37 @@ class ClosedForm:
                 told["tried"] = self._before(refit=refit)[0].part(numbers[0]), numbers[1]
             return told
         return backbone.fit(*self.laid())
+
+    def again(self, model: Model | Forecaster, told: Mapping[str, Any]) -> None:
+        """Fit a backbone that has been fitted once more, to all windows there are, with what was chosen then.
+
+        Parameters
+        ----------
+        model : as the first fit left it.
+        told : what that returned.
+        """
+        backbone, everything = model.backbone, self.run_data.index
+        backbone.settle(told)
+        if backbone.answers and not isinstance(model, Forecaster):
+            data = self.windows()
+            backbone.fit_windows(replace(data, train=self.device_data.labelled(everything), settled=True))
+        elif backbone.reads_history:
+            later, index = (self.device_data.histories(part) for part in (self.split.val, everything))
+            ends = self.run_data.series.offsets[1:]
+            whole = before(everything, ends, index, self._laid)
+            laid = partial(self._laid, everything.pieces(), self.split.val.pieces())
+            seed = self.run_data.config.seed
+            backbone.fit_histories(HistoryFitting(index, later, laid, seed, settled=True, before=whole))
+        else:
+            _, val, both, known = self._laid(everything.pieces(), self.split.val.pieces())
+            train = both
+            if told.get("refit") or "effective_members" in told:  # it weighs on what training alone gives
+                train, val, _, known = self.laid()
+                _, _, _, ahead = self._laid(everything.pieces(), [])
+                known = known and ahead and known._replace(both=ahead.train)
+            elif known is not None:
+                known = known._replace(train=known.both)
+            backbone.fit(train, val, both, known)
 
     def histories(self, *, refit: bool) -> HistoryFitting:
         """The histories of training and validation, and all that comes before the scored part."""

@@ -28,7 +28,7 @@ FLOORS = [
     {"restore", "evaler", "telling"},
     {"finetune", "trainer", "solving", "explaining"},
     {"learner", "predictor"},
-    {"experiments", "fusion"},
+    {"experiments", "fusion", "refitting"},
     {"pipeline"},
     {"cli"},
     {"studies", "federation", "streaming", "exporting", "serving"},

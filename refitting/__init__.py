@@ -1,0 +1,1 @@
+"""A model that is judged, trained once more on everything."""
