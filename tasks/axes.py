@@ -59,6 +59,7 @@ def date_axis(ax: Axes, least: int, most: int) -> None:
     """Ticks at round dates, between `least` and `most` of them."""
     locator = AutoDateLocator(minticks=least, maxticks=most)
     locator.intervald[3] = [1, 2, 3, 7, 14, 21]  # days
+    locator.intervald[5] = [1, 5, 10, 15, 30, 60]  # minutes: a few hours with few ticks
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(Dates())
 

@@ -526,7 +526,7 @@ def test_any_split_can_be_scored_and_another_drawn(base, tmp_path, monkeypatch, 
     summary = strict(folder / "metrics.json")
     assert summary["split"] == split and summary["n"] == sizes[split] == len(scored(folder))
     assert [length for length, _ in drawn] == [sizes[split], sizes[other]]
-    assert drawn[0][1].endswith(f"({split})") and drawn[1][1].endswith(f"({other})")
+    assert f" ({split}), " in drawn[0][1] and f" ({other}), " in drawn[1][1]
     told = {
         "train": "training windows",
         "val": "val-selected",
@@ -725,7 +725,8 @@ def test_rows_just_as_long_as_the_context(base, tmp_path, values):
     ]
     summary = strict(folder / "metrics.json")
     assert summary["unscored"] and summary["headline"]["pr_auc"] is None
-    assert {path.name for path in folder.iterdir()} == {"metrics.json", "preds.csv", "config.yaml", "manifest.json"}
+    made = {"metrics.json", "preds.csv", "config.yaml", "manifest.json", "index.html"}
+    assert {path.name for path in folder.iterdir()} == made
 
 
 def test_files_without_the_label_channel_are_predicted_and_not_scored(box, values):
