@@ -27,7 +27,7 @@ def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {}
     if not raw.get("mode") and not raw.get("ckpt"):
         found["mode"] = "train"
-    if raw.get("strict"):
+    if str(raw.get("strict", False)).lower() in ("true", "yes", "on", "1"):  # of a config file it is text
         return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, []
     if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS):
         return found, []
