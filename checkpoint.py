@@ -24,6 +24,7 @@ from backbones.specs import fits
 from config import VERSION, Flag, check_all, table_flags
 from errors import CheckpointError, is_out_of_memory, refused
 from scaler import Scaler
+from settings.zones import is_zone
 
 SCHEMA = 1
 _MARK = b"tsrun sha256 "
@@ -186,6 +187,8 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
     clock = content.get("clock")
     if clock is not None and not all(isinstance(clock.get(name), str) for name in ("freq", "tz")):
         yield "its clock has no step"
+    elif not all(isinstance(tz, str) and is_zone(tz) for tz in (config.get("tz", ""), (clock or {}).get("tz", ""))):
+        yield "its time zone is none"
     for name, tensor in content["state"].items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             yield "its weights are no tensors"

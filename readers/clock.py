@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from settings.zones import fixed_offset
+
 DAY = 86_400_000_000_000  # ns
 _FIXED = {"h": DAY // 24, "min": DAY // 1440, "s": DAY // 86_400, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAYS = {"D": 1, "B": 1, "W": 7, "MS": 28, "ME": 28, "BMS": 28, "BME": 28, "WOM": 28}  # the shortest a step can be
@@ -32,7 +34,6 @@ _BEGINNING = {"ME": "MS", "BME": "MS", "BMS": "MS", "WOM": "MS", "QE": "QS", "BQ
 _BEGINNING |= {"YE": "YS", "BYE": "YS", "BYS": "YS"}
 _OF_OLD = {"ME": "M", "QE": "Q", "YE": "A", "YS": "AS", "BME": "BM", "BQE": "BQ", "BYE": "BA", "BYS": "BAS"}
 _FREQ = re.compile(r"(\d*)\s*([A-Za-z]+)(-[A-Z0-9]+)?")
-_OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):([0-5]\d)")
 _MARKS = (("second", 60), ("minute", 60), ("hour", 24), ("weekday", 7), ("day", 31), ("month", 12))  # name, values
 _MARK_BELOW = (_FIXED["min"], _FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))  # each is for steps shorter than this
 
@@ -279,25 +280,6 @@ def fixed_freq(step: int) -> str:
     unit = next(unit for unit, length in _FIXED.items() if step % length == 0)
     count = step // _FIXED[unit]
     return f"{count if count != 1 else ''}{unit}"
-
-
-def fixed_offset(tz: str) -> int | None:
-    """The offset of a zone from UTC.
-
-    Parameters
-    ----------
-    tz : a zone, as `Clock.tz`; "" for no zone.
-
-    Returns
-    -------
-    The offset in ns; None where it changes within the year. 0 for no zone.
-    """
-    if tz in ("", "UTC"):
-        return 0
-    match = _OFFSET.fullmatch(tz)
-    if not match:
-        return None
-    return (1 if match[1] == "+" else -1) * (int(match[2]) * _FIXED["h"] + int(match[3]) * _FIXED["min"])
 
 
 def offset_text(shift: int) -> str:

@@ -17,8 +17,9 @@ import numpy as np
 
 from errors import DataError, UsageError, nearest
 from readers import written
-from readers.clock import DAY, Clock, fixed_offset, offset_text
+from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
+from settings.zones import fixed_offset, is_zone
 
 Locate = Callable[[int], str]  # the location, `file:line`, of the cell with this number
 ISO_HINT = "write times as 2016-07-01 00:00:00 or 2016-07-01 00:00:00+02:00, or in seconds or milliseconds since 1970"
@@ -55,7 +56,7 @@ def check_zone(tz: str) -> None:
     ------
     UsageError : it is none of these.
     """
-    if fixed_offset(tz) is None and tz not in zoneinfo.available_timezones():
+    if not is_zone(tz):
         hint = (
             nearest(tz, zoneinfo.available_timezones()) or "a name such as Europe/Berlin, or an offset such as +01:00"
         )
@@ -111,7 +112,12 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "") -> Stamps:
         return _epoch(text, locate)
     text, late = written.plain(text.str.replace(_UTC, "+00:00", regex=True))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
-    bad = utc.isna() | (utc.year < 1678) | (utc.year > 2261) | text.isin(written.RELATIVE).to_numpy()
+    bad = (
+        utc.isna()
+        | (utc.year < written.FIRST_YEAR)
+        | (utc.year > written.LAST_YEAR)
+        | text.isin(written.RELATIVE).to_numpy()
+    )
     if bad.any() and text.str.fullmatch(_COUNT).all():
         return _counted(text)
     forms = written.formats(text[0], order) if bad.any() else {}

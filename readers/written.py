@@ -16,6 +16,7 @@ from errors import DataError
 from readers.clock import DAY
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
+FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits
 RELATIVE = ("now", "today")  # to pandas these are the time of reading
 _DATE = re.compile(
     r"""(?P<first>\d{1,4}|[A-Za-z]{3,9}) (?P<mark>[ ./-]|,[ ]) (?P<second>\d{1,2}|[A-Za-z]{3,9}) (?P<other>[ ./-]|,[ ])
@@ -34,6 +35,12 @@ _QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
 _WEEK = re.compile(r"(\d{4})-?W(\d\d)", re.IGNORECASE)
 _MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ -](\d{4})")
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
+
+
+def too_far(times: Any) -> np.ndarray:
+    """Which of pandas' n times nanoseconds in 64 bits do not reach: bool [n]."""
+    years: np.ndarray = np.asarray(times.year)
+    return (years < FIRST_YEAR) | (years > LAST_YEAR)
 
 
 def formats(cell: str, order: str) -> dict[str, str]:
@@ -194,7 +201,7 @@ def read(
 
     Raises
     ------
-    DataError : at the first cell that fits no order, and where several fit all cells.
+    DataError : at the first cell that fits no order or is centuries away, and where several fit all cells.
     """
     found = _tried(text, known)
     fits = [order for order, times in found.items() if not times.hasnans]
@@ -209,4 +216,6 @@ def read(
     if not asked and others:
         misfit = max(int(np.argmax(times.isna())) for times in others)
         note = f"times read as {ORDERS[order]}: {text[misfit]!r} fits no other order"
+    if too_far(found[order]).any():
+        raise not_a_time(int(np.argmax(too_far(found[order]))))
     return found[order].as_unit("ns").asi8, note

@@ -20,7 +20,8 @@ import restore
 from backbones.recurrent import Recurrent
 from checkpoint import Checkpoint
 from errors import CheckpointError
-from readers.clock import Clock, fixed_offset
+from readers.clock import Clock
+from settings.zones import fixed_offset
 from streaming.tally import Tally, is_number, report, short
 from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
 

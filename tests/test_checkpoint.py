@@ -181,3 +181,14 @@ def test_a_disk_that_is_full_while_torch_writes_is_told_as_such(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert error.value.errno == errno.EFBIG and not (tmp_path / "model.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "clock"), [({"tz": "x"}, None), ({}, {"freq": "s", "tz": "Nowhere"}), ({"tz": 3}, None)]
+)
+def test_a_time_zone_that_is_none_is_damage(config, clock):
+    model = {"backbone": "linear", "args": {}, "length": 4, "channels": 1, "outputs": 1, "horizon": 1, "head": "pool"}
+    content = {"config": {"context_len": 4} | config, "model": model, "state": {}, "clock": clock}
+    assert "its time zone is none" in list(checkpoint._problems(content))
+    good = content | {"config": {"context_len": 4, "tz": "Europe/Berlin"}, "clock": {"freq": "s", "tz": "+01:00"}}
+    assert "its time zone is none" not in list(checkpoint._problems(good))

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from pandas.tseries import frequencies, offsets
 
-from readers.clock import Clock, canonical, fixed_offset, infer_clock, offset_text
+from readers.clock import Clock, canonical, infer_clock, offset_text
+from settings.zones import fixed_offset
 
 
 def stamps(*texts: str, tz: str = "") -> np.ndarray:

@@ -143,3 +143,11 @@ def test_quarters_and_weeks_by_their_number(read, begin, freq, spelled, clock):
 def test_a_week_that_the_year_does_not_have(read):
     with pytest.raises(DataError, match="'2021-W53' is not a date and time"):
         read([f"2021-W{week}" for week in range(40, 55)])
+
+
+@pytest.mark.parametrize(
+    "cells", [["30.12.9998", "31.12.9998", "01.01.9999"], ["9998-12-30", "9998-12-31", "9999-01-01"]]
+)
+def test_times_beyond_what_nanoseconds_reach_are_no_times(read, cells):
+    with pytest.raises(DataError, match=rf"a.csv:2: '{cells[0]}' is not a date and time"):
+        read(cells)
