@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 
 from backbones.base import Backbone
+from backbones.copies import Copies
 from backbones.model import Forecaster, Model, build_model
 from checkpoint import Checkpoint
 from config import RunConfig
@@ -101,7 +102,8 @@ def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
     parts = [f"backbone.{stage}" for stage in model.backbone.stages] or ["backbone"]
     found: dict[str, dict[str, int]] = {}
     for name, parameter in model.named_parameters():
-        owner = next((part for part in parts if name.startswith(f"{part}.")), "head")
+        own = name.split(".", 2)[2] if isinstance(model, Copies) else name
+        owner = next((part for part in parts if own.startswith(f"{part}.")), "head")
         row = found.setdefault(owner.removeprefix("backbone.") or owner, {"parameters": 0, "bytes": 0})
         row["parameters"] += parameter.numel()
         row["bytes"] += parameter.numel() * parameter.element_size()

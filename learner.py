@@ -182,6 +182,7 @@ class Learner:
             part=self.part,
             members=members,
             wide=self._wide_spec(),
+            copies=1 if self.part or backbone_class(self.config.backbone).stages else self.task.copies,
         )
 
     def sizes(self) -> dict[str, Any]:
@@ -256,7 +257,10 @@ class Learner:
         listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
         train, val = self.stand()
         asked = self._asked() if config.patience == tasks.usual(config.task)["patience"] else None
-        self.thin = {} if asked is None else thin(self.closed().windows().val, asked.kind, self.label_means["train"])
+        if asked is not None:
+            self.thin = thin(self.closed().windows().val, asked.kind, self.label_means["train"])
+        elif config.patience == tasks.usual(config.task)["patience"]:
+            self.thin = self.task.thin(self.run_data.sample(self.task, split.val), self.names)
         trainer = Trainer(
             self.model,
             self.task.for_training(self.device_data.windows(split.train, train)),

@@ -66,6 +66,9 @@ LATER = (
     "stage_args",
     "tau",
     "nilm.pos_weight",
+    "nilm_power",
+    "other_base",
+    "seeds",
     "budget",
     "divergence_check",
 )

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from backbones.copies import each_its_own
 from config import RunConfig
 from errors import CheckpointError, DivergedError, Interrupted, ResourceError, is_out_of_memory
 from evaler import predict
@@ -48,7 +49,7 @@ class OfTask:
 
     def __init__(self, task: Any, truth: Callable[[], np.ndarray], device: torch.device) -> None:
         self.monitor, self.direction = task.monitor, task.direction
-        self.loss = task.loss(device)
+        self.loss = each_its_own(task.loss(device))
         self._task, self._truth = task, truth
 
     def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
@@ -166,7 +167,6 @@ class Trainer:
         return self.progress.epoch >= self.config.epochs or bool(patience and self.progress.stale >= patience)
 
     def _judge_start(self, bar: tqdm) -> None:
-        """Validate the weights that training starts from."""
         start = self.progress.start = self._validate()
         self._weigh(0, start)
         self.start_state = self.best_state

@@ -133,6 +133,13 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
     CheckpointError : for a directory that holds no fitting model.
     """
     check_head(spec.backbone, spec.head)
+    if spec.copies > 1:
+        from backbones.copies import Copies  # which is a Model
+
+        built = [build_model(replace(spec, copies=1), pretrained_dir) for _ in range(spec.copies)]
+        copies = Copies([one for one in built if isinstance(one, Model)])
+        copies.spec = spec
+        return copies
     chosen, hyper = backbone_class(spec.backbone), Hyper(spec.backbone, spec.args)
     if not pretrained_dir:
         backbone = chosen.build(spec, hyper)

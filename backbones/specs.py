@@ -11,7 +11,8 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 # The kinds of a model's plain values, see `fits`.
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
-MODEL |= {"part": "text?"}
+MODEL |= {"part": "text?", "copies": "size?"}
+MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
     "targets": "places",
@@ -136,6 +137,7 @@ class ModelSpec(InputSpec):
     head : "pool", "step" or "forecast" (`Backbone.heads`).
     args : hyperparameters that differ from the defaults of the backbone's HYPER.
     wide : what the closed form under the head is asked for (wide.py); None: there is none.
+    copies : of the backbone and its head, whose outputs are averaged (copies.py).
     """
 
     backbone: str
@@ -144,6 +146,7 @@ class ModelSpec(InputSpec):
     head: str
     args: Mapping[str, Any] = field(default_factory=dict)
     wide: TargetSpec | None = None
+    copies: int = 1
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values: what a checkpoint keeps under "model"."""
@@ -153,6 +156,7 @@ class ModelSpec(InputSpec):
             "modalities": self.modalities,
             "part": self.part,
             "wide": None if self.wide is None else asdict(self.wide),
+            "copies": self.copies if self.copies > 1 else None,
         }
         return {
             "backbone": self.backbone,
@@ -177,6 +181,8 @@ class ModelSpec(InputSpec):
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
         forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
         target, wide = plain.get("target"), plain.get("wide")
+        if (copies := plain.get("copies") or 1) > MOST_COPIES:
+            raise ValueError(f"its model has {copies} copies")
         members = _members_of(pretrained) if pretrained is not None and "members" in pretrained else ()
         return cls(
             **kept,
@@ -187,6 +193,7 @@ class ModelSpec(InputSpec):
             wide=None if wide is None else TargetSpec(**wide),
             pretrained=None if members else pretrained,
             members=members,
+            copies=copies,
         )
 
 
@@ -229,8 +236,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     ----------
     value : None fits a kind that ends with "?".
     kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "places" (whole
-        numbers), "K" (`count` numbers), "some" (likewise, or None), "each" (`count` values), "nested" (numbers in
-        lists in lists, or missing).
+        numbers), "K" (`count` numbers), "some" (likewise, or None), "grid" (`count` lists of as many numbers), "each"
+        (`count` values), "nested" (numbers in lists in lists, or missing).
     count : K.
     """
     if value is None:
@@ -253,6 +260,9 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     if kind in ("K", "some"):
         one_of = {"K": "number", "some": "number?"}[kind]
         return isinstance(value, list) and len(value) == count and all(fits(one, one_of) for one in value)
+    if kind == "grid":
+        rows = isinstance(value, list) and all(isinstance(row, list) and len(row) > 1 for row in value)
+        return rows and len(value) == count and all(fits(row, "K", len(value[0])) for row in value)
     assert kind == "nested", kind
     if isinstance(value, list):
         return all(fits(one, "nested?") for one in value)

@@ -107,12 +107,12 @@ def load_series(hours: int, seed: int) -> Series:
     )
 
 
-def appliance_series(days: int, seed: int, step_seconds: int = 8) -> Series:
+def appliance_series(days: int, seed: int, step_seconds: int = 8, standby: float = STANDBY) -> Series:
     """The meters of one house in W, from 2024-01-01 on: `HOUSEHOLD`, which is the mains and four devices.
 
     A fridge that cycles day and night (a surge, then 90 W), a kettle and a microwave with rectangular pulses, a washing
-    machine that ramps to its heating, turns its drum and spins. Mains is their sum, a standby of 60 W with a trend and
-    a daily swing, lamps in the evening, and noise that grows with the power; whole watts, as meters count them.
+    machine that ramps to its heating, turns its drum and spins. Mains is their sum, a standby (W) with a trend and a
+    daily swing, lamps in the evening, and noise that grows with the power; whole watts, as meters count them.
     """
     random = np.random.default_rng(seed)
     steps = days * DAY // step_seconds
@@ -123,7 +123,7 @@ def appliance_series(days: int, seed: int, step_seconds: int = 8) -> Series:
             pulse = run(random, step_seconds)[: steps - begin]
             power[channel, begin : begin + len(pulse)] = np.maximum(power[channel, begin : begin + len(pulse)], pulse)
     hour = np.arange(steps) * step_seconds / 3600
-    rest = STANDBY + 20 * hour / hour[-1] + 10 * np.sin(2 * np.pi * (hour - 9) / 24)
+    rest = standby + 20 * hour / hour[-1] + 10 * np.sin(2 * np.pi * (hour - 9) / 24)
     lamps = random.uniform(40, 160, days).repeat(DAY // step_seconds) * ((hour % 24 > 17.5) & (hour % 24 < 22.5))
     power[0] = power[1:].sum(axis=0) + rest + lamps
     power[0] += random.normal(0, 1, steps) * (1.5 + 0.005 * power[0])

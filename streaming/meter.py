@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import restore
+from backbones.copies import Copies
 from backbones.recurrent import Recurrent
 from checkpoint import Checkpoint
 from errors import CheckpointError
@@ -127,8 +128,8 @@ class Streamer:
             name = start.model.backbone
             why = "also reads backwards" if isinstance(backbone, Recurrent) else "takes whole windows"
             raise CheckpointError(f"{name} {why}, and cannot go from sample to sample", where=where, hint=HINT)
-        self.rnn = backbone.rnn
-        self.state: Any = None  # of the recurrence; None: zeros
+        self.members = self.model.each() if isinstance(self.model, Copies) else [self.model]
+        self.states: list[Any] = [None] * len(self.members)  # of each recurrence; None: zeros
         self.count, self.before = 0, math.nan
 
     def step(self, sample: Sample) -> dict[str, Any]:
@@ -140,14 +141,22 @@ class Streamer:
         if x is None:
             return {"time": moment, "mains": None, "devices": None}
         with torch.inference_mode():
-            z, self.state = self.rnn(torch.from_numpy(x), self.state)
-            predicted = self.task.decode(self.model.head(z).transpose(1, 2))[0, :, 0].tolist()
+            outputs = torch.stack([self._said(i, torch.from_numpy(x)) for i in range(len(self.members))]).mean(dim=0)
+            predicted = self.task.decode(outputs.transpose(1, 2))[0, :, 0].tolist()
         answers = zip(self.names, predicted[: len(self.names)], predicted[len(self.names) :], self.tau, strict=True)
         devices = {
             name: {"p": short(p), "on": p >= tau, "watts": short(max(watts, 0.0)) if p >= tau else 0.0}
             for name, p, watts, tau in answers
         }
         return {"time": moment, "mains": sample.watts, "devices": devices}
+
+    def _said(self, i: int, x: torch.Tensor) -> torch.Tensor:
+        """The outputs [1, 1, K] of a member for the next step x [1, 1, C]."""
+        member = self.members[i]
+        assert isinstance(member.backbone, Recurrent)
+        z, self.states[i] = member.backbone.rnn(x, self.states[i])
+        outputs: torch.Tensor = member.head(z)
+        return outputs
 
     def _features(self, sample: Sample) -> np.ndarray:
         """The model's inputs, scaled: float32 [1, 1, C]. All in float32, as in training."""

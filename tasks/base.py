@@ -63,6 +63,7 @@ class Task(Judging):
     slow_references: tuple[str, ...] = ()  # those that take long, and are left alone where none is asked for
     see_label: tuple[str, ...] = ()  # those of `references` that see the label itself, along time
     learners: Mapping[str, str] = {}  # the backbone to take where a reference is better; "": where any other is
+    copies: int = 1  # networks of one kind whose outputs are averaged, see backbones/copies.py
     fitted: dict[str, Any]  # constants learned from training; there once the task is fitted
     start: Checkpoint | None = None  # what the run starts from: labels are matched with its outputs by name
 
@@ -314,6 +315,16 @@ class Task(Judging):
         ------
         DataError : a split lacks something; the message names both.
         """
+
+    def thin(self, truth: Any, names: Sequence[str]) -> dict[str, Any]:
+        """How thin validation is, where an epoch chosen on it would be noise, for the summary; {} where it is not.
+
+        Parameters
+        ----------
+        truth : as in `fit`, of validation.
+        names : of the K outputs.
+        """
+        return {}
 
     # --- between the model and the units of the task -----------------------------------------------------------------
 

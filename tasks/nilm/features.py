@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from config import RunConfig
 from data import Series
 from errors import UsageError
 from readers.clock import fixed_freq
 from scaler import Scaler
-from tasks.nilm.states import flat_lines, resting_level, rolling_minimum
+from tasks.nilm.states import rolling_minimum
 from windows import read, stretches
 
 MAINS = "mains"
@@ -27,8 +25,6 @@ FEATURES = (MAINS, CHANGE, ABOVE, *HOUR, *(LOG + name for name in (MAINS, CHANGE
 BASE_SECONDS = 1800  # the least power over them counts as the load that always runs
 KNEE = 20.0  # W
 DAY = 24 * 3600 * 10**9  # ns
-FROZEN_SECONDS = 1800.0
-log = logging.getLogger("tsrun")
 SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 
 
@@ -139,10 +135,17 @@ class MeterInputs:
         moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
         self._mean, self._std = (moment[:, None] for moment in moments)
 
-    def read(self, starts: torch.Tensor, length: int, more: torch.Tensor | None = None) -> torch.Tensor:
+    def least(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """The least power of windows that start there, W [B]."""
+        return read(self._columns[MAINS], starts, length)[:, 0].amin(dim=1)
+
+    def read(
+        self, starts: torch.Tensor, length: int, more: torch.Tensor | None = None, base: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Starts [B] -> float32 [B, C, L]; `more` watts [B, L] are added to the meter, the first also before it.
 
-        The minimum over half an hour is assumed not to change.
+        The minimum over half an hour is assumed not to change. `base` watts [B] are added to the meter and to that
+        minimum: nothing else changes.
         """
         seen = {name: read(values, starts, length)[:, 0] for name, values in self._columns.items()}
         before = self._columns[MAINS][0, (starts - 1).clamp(min=0)][:, None]
@@ -150,6 +153,8 @@ class MeterInputs:
             seen |= {name: seen[name] + more for name in (MAINS, ABOVE) if name in seen}
             before = before + more[:, :1]
         change = torch.diff(seen[MAINS], dim=1, prepend=before)
+        if base is not None:
+            seen[MAINS] = seen[MAINS] + base[:, None]
         new = torch.isin(starts, self._firsts) | change[:, 0].isnan()  # a row or stretch begins
         change[:, 0] = torch.where(new, 0, change[:, 0])
         seen[CHANGE] = change
@@ -166,24 +171,3 @@ def header(path: Path, sep: str) -> set[str]:
     from readers.files import read_header
 
     return set(read_header(path, sep))
-
-
-def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
-    """Steps of a row at which the meter is frozen: constant above the power of the house at rest.
-
-    The power at rest is learned on the training part of the row.
-    """
-    mains = series.values[0, series.offsets[row] : series.offsets[row + 1]]
-    known = (
-        config.split_sizes[0] if config.split_sizes else round(len(mains) * (1 - config.val_ratio - config.test_ratio))
-    )
-    resting = resting_level(mains[:known], seconds_of(series), FROZEN_SECONDS)
-    frozen = flat_lines(mains, seconds_of(series), FROZEN_SECONDS, resting)
-    for begin, end in zip(
-        *(np.flatnonzero(np.diff(frozen.astype(np.int8), prepend=0, append=0) == k) for k in (1, -1)), strict=True
-    ):
-        log.warning(
-            "warning: %s: the meter is frozen at %g W for %.1f minutes from step %d; left out",
-            series.rows[row], mains[begin], (end - begin) * seconds_of(series) / 60, begin,
-        )  # fmt: skip
-    return frozen

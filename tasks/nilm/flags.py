@@ -6,6 +6,7 @@ FITTED = {
     "on_mean": "K",
     "peak": "K",
     "on_w": "K",
+    "levels": "grid?",
     "min_on": "K?",
     "min_off": "K?",
 }
@@ -16,6 +17,13 @@ FLAGS = {
         "group": "Labels",
         "binds": True,
         "help": "learn states (on or off), power (watts), or both",
+    },
+    "nilm_power": {
+        "default": "levels",
+        "choices": ("levels", "direct"),
+        "group": "Labels",
+        "binds": True,
+        "help": "learn watts (of both) as a choice among the levels that a device draws, or as one number",
     },
     "mains_col": {
         "reads": ("long", "npz"),
@@ -137,6 +145,18 @@ FLAGS = {
         "help": "files of other houses or of plugs, laid out like --csv, whose device traces --overlay mixes in too",
         "metavar": "FILE",
     },
+    "other_base": {
+        "default": 0.5,
+        "within": "[0,1]",
+        "group": "Training",
+        "help": "probability of another base load in a training window (augmentation)",
+    },
+    "seeds": {
+        "default": 3,
+        "within": "[1,64]",
+        "group": "Training",
+        "help": "networks that are trained side by side from different first weights; their mean is the model",
+    },
     "on_w": {
         "default": {},
         "many": "+",
@@ -182,7 +202,7 @@ DEFAULTS = {
     "split_mode": "holdout",
     "val_ratio": 0.15,
     "test_ratio": 0.15,
-    "backbone": "unet",
+    "backbone": "tcn",
     "epochs": 18,
     "batch_size": 16,
     "lr": 0.002,

@@ -12,7 +12,7 @@ from tasks.nilm import viz
 from tasks.nilm.busy import SHOWN_SECONDS, busiest, on_axis
 from tasks.nilm.features import DAY, seconds_of
 from tasks.nilm.metrics import energy_by_day
-from tasks.nilm.timeline import Timeline, kpis
+from tasks.nilm.timeline import Decided, Timeline, kpis
 from tasks.predictions import EvalContext
 
 SECOND = 10**9  # ns
@@ -24,9 +24,7 @@ LONG = 1_000_000  # steps of all devices
 def draw(
     folder: Path,
     eval_context: EvalContext,
-    line: Timeline,
-    on: np.ndarray,
-    tau: Sequence[float],
+    decided: Decided,
     states_at: Callable[[float], np.ndarray],
     length: int,
     title: str,
@@ -35,22 +33,19 @@ def draw(
 
     `states_at` gives the states [K, n] that a threshold for all devices would say.
     """
-    _draw_window(folder, eval_context, line, on, length, title)
-    if line.on is not None:
-        devices = kpis(line, on, tau, eval_context)["devices"]
-        viz.summary(devices, curves(eval_context.names, line, on, tau, states_at), folder / "summary.png", title)
-    _draw_stretches(folder, eval_context, line, on, tau, title)
-    _draw_energy(folder, eval_context, line, on, title)
+    _draw_window(folder, eval_context, decided, length, title)
+    if decided.line.on is not None:
+        devices = kpis(decided, eval_context)["devices"]
+        viz.summary(devices, curves(eval_context.names, decided, states_at), folder / "summary.png", title)
+    _draw_stretches(folder, eval_context, decided, title)
+    _draw_energy(folder, eval_context, decided, title)
 
 
 def curves(
-    names: Sequence[str],
-    line: Timeline,
-    on: np.ndarray,
-    tau: Sequence[float],
-    states_at: Callable[[float], np.ndarray],
+    names: Sequence[str], decided: Decided, states_at: Callable[[float], np.ndarray]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{device: (thresholds, F1 at each)}, of the states that a run with that threshold would say, tau among them."""
+    line, on, tau = decided.line, decided.on, decided.tau
     assert line.on is not None
     grid = np.linspace(0.02, 0.98, THRESHOLDS if line.score.size < LONG else FEWER)
     tried = [states_at(cut) for cut in grid.tolist()]
@@ -69,10 +64,9 @@ def _f1(truth: np.ndarray, states: np.ndarray) -> float:
     return float(2 * (said & true).sum() / (said.sum() + true.sum())) if true.any() else float("nan")
 
 
-def _draw_stretches(
-    folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, tau: Sequence[float], title: str
-) -> None:
+def _draw_stretches(folder: Path, eval_context: EvalContext, decided: Decided, title: str) -> None:
     """Write timelines.png: the stretches in which most is going on, of different thirds of the time, or houses."""
+    line, on, tau = decided.line, decided.on, decided.tau
     series, names = eval_context.series, eval_context.names
     assert series.clock is not None and series.time is not None
     shown = max(round(SHOWN_SECONDS / seconds_of(series)) // STRETCHES, 2)
@@ -92,7 +86,7 @@ def _draw_stretches(
             return None
         return np.concatenate([on_axis(line, values, slice(int(s[0]), int(s[-1]) + 1)) for s in steps], axis=1)
 
-    known, watts, score, states, estimate = map(seen, (line.on, line.true_watts, line.score, on, line.watts * on))
+    known, watts, score, states, estimate = map(seen, (line.on, line.true_watts, line.score, on, decided.watts))
     assert score is not None and states is not None and estimate is not None
     traces = [
         viz.Trace(
@@ -128,8 +122,9 @@ def stretches(line: Timeline, states: np.ndarray, length: int) -> list[tuple[int
     return found[:STRETCHES]
 
 
-def _draw_energy(folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, title: str) -> None:
+def _draw_energy(folder: Path, eval_context: EvalContext, decided: Decided, title: str) -> None:
     """Write energy.png, of several houses that in which most is going on."""
+    line, on = decided.line, decided.on
     series, names, seconds = eval_context.series, eval_context.names, seconds_of(eval_context.series)
     assert series.clock is not None and series.time is not None
     row, _ = busiest(line, on if line.on is None else line.on, round(SHOWN_SECONDS / seconds))
@@ -137,7 +132,7 @@ def _draw_energy(folder: Path, eval_context: EvalContext, line: Timeline, on: np
         title = f"{title}, {series.rows[row]}"
     house = line.rows == row
     days = series.clock.wall(series.time[line.at[house]]) // DAY
-    found, kwh = energy_by_day((line.watts * on)[:, house], days, seconds)
+    found, kwh = energy_by_day(decided.energy[:, house], days, seconds)
     share = np.unique(days, return_counts=True)[1] * seconds * SECOND / DAY
     true_kwh = None
     if line.true_watts is not None:
@@ -146,17 +141,15 @@ def _draw_energy(folder: Path, eval_context: EvalContext, line: Timeline, on: np
     viz.energy(found.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title, share)
 
 
-def _draw_window(
-    folder: Path, eval_context: EvalContext, line: Timeline, on: np.ndarray, length: int, title: str
-) -> None:
+def _draw_window(folder: Path, eval_context: EvalContext, decided: Decided, length: int, title: str) -> None:
     """Write window.png: the meter, the truth and the prediction of one device over one window, in one axes.
 
     It is the window in which most is going on, and the device that uses most energy in it.
     """
-    series = eval_context.series
+    series, line = eval_context.series, decided.line
     assert series.clock is not None and series.time is not None
-    row, steps = busiest(line, on if line.on is None else line.on, length)
-    estimate = on_axis(line, line.watts * on, steps)
+    row, steps = busiest(line, decided.on if line.on is None else line.on, length)
+    estimate = on_axis(line, decided.watts, steps)
     truth = None if line.true_watts is None else on_axis(line, line.true_watts, steps)
     k = int(np.nansum(estimate if truth is None else truth, axis=1).argmax())
     times = series.clock.wall(series.time[steps]).astype("datetime64[ns]")

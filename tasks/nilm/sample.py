@@ -14,4 +14,4 @@ def write_sample(folder: Path) -> list[str]:
     lines = [f"{str(t).replace('T', ' ')},{20 + w},{w}" for t, w in zip(times, power, strict=True)]
     (folder / "meter.csv").write_text("time,mains,tv\n" + "\n".join(lines) + "\n", encoding="utf-8")
     flags = "--csv meter.csv --time-col time --device-cols tv --window 9 --stride 3 --val-ratio .3 --test-ratio 0"
-    return flags.split()
+    return [*flags.split(), "--seeds", "1"]

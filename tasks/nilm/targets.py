@@ -12,11 +12,13 @@ import torch
 
 from tasks.base import Task
 from tasks.nilm.features import MeterInputs
+from tasks.nilm.levels import learned_levels
 from tasks.nilm.states import UNKNOWN
 from tasks.targets import Targets, spans
 from windows import Index, Windows, read
 
 MOST_WEIGHT = 1e4  # of the rare class, before the root: a device that is never on must not outweigh the others
+MOST_BASE = 500.0  # W
 PEAK = 0.999  # quantile of a device's power when on, above which watts are clipped in targets
 
 
@@ -85,6 +87,17 @@ class DeviceSample:
         watts: np.ndarray = np.maximum(self.targets.values[k, self.steps & (self.targets.states[k] == 1)], 0)
         return watts
 
+    def activations(self) -> list[int]:
+        """How often each device switches on, or is on when the sample or a stretch of it begins."""
+        begins = np.diff(self.steps, prepend=False) & self.steps
+        begins[self.targets.offsets[:-1]] |= self.steps[self.targets.offsets[:-1]]
+        found = []
+        for states in self.targets.states:
+            on = (states == 1) & self.steps
+            before = np.append(False, on[:-1]) & ~begins
+            found.append(int((on & ~before).sum()))
+        return found
+
     def means(self) -> list[float]:
         """Shares of time on [K], then mean watts [K]; [] without a step."""
         if not self.steps.any():
@@ -92,30 +105,35 @@ class DeviceSample:
         return self.on_rates() + [_mean(watts, self.steps & ~np.isnan(watts)) for watts in self.targets.values]
 
 
-def constants_of(sample: DeviceSample, kept: Mapping[str, Any] | None) -> dict[str, list[float]]:
-    """Of each device the share of time on and the weight of it, and the power when on: its mean, and a peak to clip at.
+def constants_of(sample: DeviceSample, kept: Mapping[str, Any] | None, *, levels: bool) -> dict[str, Any]:
+    """Of each device the share of time on and the weight of it, and the power when on: its mean, a peak to clip at, and
+    levels of it in units of the mean.
 
     Parameters
     ----------
     sample : the labels of training, of K devices.
     kept : constants of a checkpoint, whose units of power stay, as does what is known of devices that the data lack.
+    levels : whether levels are learned too, in a new model.
 
     Returns
     -------
-    {name: [K]}.
+    {name: [K]}; "levels" [K, M], if they are there.
     """
-    rate, on_mean, peak = np.array(sample.on_rates()), [], []
-    for k in range(len(rate)):
+    rate, on_mean, peak, grid = np.array(sample.on_rates()), [], [], []
+    for k in range(len(rate) if kept is None else 0):
         drawn = sample.drawn(k)
         mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
         on_mean.append(mean if mean > 0 else 1.0)
         peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
+        if levels:
+            grid.append(learned_levels(np.minimum(drawn, peak[-1]) / on_mean[-1]))
     weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
     if kept is None:
-        return {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
+        found = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
+        return found | ({"levels": grid} if levels else {})
     fresh = {"base_rate": np.where(np.isnan(rate), kept["base_rate"], rate).tolist()}
     fresh["pos_weight"] = np.where(np.isnan(weight), kept["pos_weight"], weight).tolist()
-    return fresh | {key: kept[key] for key in ("on_mean", "peak")}
+    return fresh | {key: kept[key] for key in ("on_mean", "peak", "levels") if key in kept}
 
 
 def _mean(values: np.ndarray, known: np.ndarray) -> float:
@@ -157,11 +175,15 @@ class Overlaid(Windows):
     ----------
     inputs, targets, index : as for `Windows`.
     chance : probability of an added trace, for each device of a window.
+    base : probability of another base load: the least power of a window becomes any from 0 to MOST_BASE. The level of
+        one house says nothing of another one's.
     """
 
-    def __init__(self, inputs: MeterInputs, targets: DeviceTargetReader, index: Index, chance: float) -> None:
+    def __init__(
+        self, inputs: MeterInputs, targets: DeviceTargetReader, index: Index, chance: float, base: float = 0.0
+    ) -> None:
         super().__init__(inputs, targets, index)
-        self.meter, self.devices, self.chance = inputs, targets, chance
+        self.meter, self.devices, self.chance, self.base = inputs, targets, chance, base
 
     def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         starts, length = positions[0], self.index.length
@@ -171,7 +193,7 @@ class Overlaid(Windows):
         chosen &= ~(states.any(dim=2) & more_states.any(dim=2))
         chosen &= ~(watts + more_watts).isnan().any(dim=2)  # a house that does not have the device
         more_watts = torch.where(chosen[:, :, None], more_watts, 0)
-        x = self.meter.read(starts, length, more_watts.sum(dim=1))
+        x = self.meter.read(starts, length, more_watts.sum(dim=1), self._other_base(starts, length))
         return x, self.devices.encoded(
             torch.maximum(states, torch.where(chosen[:, :, None], more_states, 0)), watts + more_watts
         )
@@ -180,3 +202,10 @@ class Overlaid(Windows):
         """States and watts [count, K, length] that may be added: those of other windows."""
         others = self.locate(torch.randint(len(self), (count,)).to(self.device))[0]
         return self.devices.drawn(others, length)
+
+    def _other_base(self, starts: torch.Tensor, length: int) -> torch.Tensor | None:
+        """Watts [B] to add to the meter of each window; None where no base load ever changes."""
+        if not self.base:
+            return None
+        level, dice = torch.rand(2, len(starts)).to(self.device)
+        return torch.where(dice < self.base, MOST_BASE * level - self.meter.least(starts, length), 0)

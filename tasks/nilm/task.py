@@ -26,37 +26,34 @@ from registry import Namespace
 from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
-from tasks.nilm import course, timeline
+from tasks.nilm import course
 from tasks.nilm.decisions import decisions, told
-from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, frozen_steps, seconds_of
+from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, seconds_of
+from tasks.nilm.files import write_devices, write_energy, write_scales, write_timeline
+from tasks.nilm.levels import LEVELS, as_tensor
 from tasks.nilm.loss import loss_of, weight_of
+from tasks.nilm.metrics import of_windows
+from tasks.nilm.outputs import decoded
 from tasks.nilm.overlay import Pasted, Traces, read_traces
 from tasks.nilm.reading import read_houses, without
+from tasks.nilm.references import references_of
 from tasks.nilm.rules import FLAGS as RULE_FLAGS
 from tasks.nilm.rules import Rules
 from tasks.nilm.sample import write_sample
-from tasks.nilm.states import UNKNOWN, on_states
 from tasks.nilm.suited import suited
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
-from tasks.nilm.taus import Taus
-from tasks.nilm.timeline import (
-    MOST_OVERLAP,
-    Timeline,
-    always,
-    by_mains,
-    judged_stride,
-    kpis,
-    write_devices,
-    write_scales,
-    write_timeline,
-)
+from tasks.nilm.taus import Taus, few_runs
+from tasks.nilm.timeline import MOST_OVERLAP, Decided, Timeline, judged_stride, kpis, used
+from tasks.nilm.truth import believable, targets_of
 from tasks.nilm.units import doubts, gap_hint
+from tasks.nilm.watts import described
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
 USUAL_WINDOW = 600
+SEEDS = 3  # the default of --seeds
 
 
 @register
@@ -79,6 +76,7 @@ class Nilm(Task):
         columns = {name: item for name, _, item in items if name}
         self.rules = Rules({flag: vars(options)[flag] for flag in RULE_FLAGS}, columns)
         self.taus = Taus(options.tau, columns)
+        self.copies = options.seeds
         if self.target == "power" and options.pos_weight != "sqrt":
             raise UsageError("weighs states, and --nilm-target power learns watts alone", where="--pos-weight")
         if options.overlay_from and not options.overlay:
@@ -90,7 +88,9 @@ class Nilm(Task):
 
     def name_part(self) -> list[str]:
         weight = given if isinstance(given := self.options.pos_weight, str) else exact(given)
-        return [self.target] if weight == "sqrt" else [self.target, f"pw{weight}"]
+        parts = {f"pw{weight}": weight != "sqrt", "direct": self.options.nilm_power == "direct"}
+        parts[f"seeds{self.copies}"] = self.copies != SEEDS
+        return [self.target, *(part for part, shown in parts.items() if shown)]
 
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
         """The step as it was read, and windows and inputs that suit it."""
@@ -112,7 +112,9 @@ class Nilm(Task):
         return whole | {"stride": max(context_len // (MOST_OVERLAP if usual else 2), 1)}
 
     def outputs(self, names: Sequence[str]) -> int:
-        return len(names) * (2 if self.target == "both" else 1)
+        """A state, watts, or both for each of K devices; with levels K states, then the levels of each device."""
+        more = {"levels": LEVELS, "direct": 1}[self.options.nilm_power] if self.target == "both" else 0
+        return len(names) * (1 + more)
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
         return {"target": self.target, "resample": config.resample, "stride": config.stride}
@@ -132,7 +134,7 @@ class Nilm(Task):
         if self.options.overlay_from and config.mode != "infer":
             self.traces = read_traces(self.options, config, series, self.rules)
             series = replace(series, notes=(*series.notes, self.traces.note))
-        return replace(series, notes=(*series.notes, *doubts(series, on_w)))
+        return believable(replace(series, notes=(*series.notes, *doubts(series, on_w))))
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
         return series if same_place or not self.borrowed else without(series, self.borrowed, self.options, config)
@@ -142,21 +144,7 @@ class Nilm(Task):
 
     def targets(self, series: Series, config: RunConfig) -> DeviceTargets:
         """States and watts of every device. DataError where training has no reading of one, or any run none of all."""
-        names, watts = series.channels[1:], series.values[1:]
-        unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
-        if unknown and (config.mode == "train" or len(unknown) == len(names)):
-            raise DataError(f"no readings of {', '.join(unknown)}", where="--device-cols")
-        rules = [self.rules.of(name, names).values for name in names]
-        on_w, least_on, least_off = np.array(rules).T
-        states = np.empty(watts.shape, np.int8)
-        for row in range(series.n_rows):
-            part = slice(series.offsets[row], series.offsets[row + 1])
-            seconds = seconds_of(series)
-            states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
-            if self.options.drop_flatlines:
-                states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
-        absent = np.stack([np.logical_and.reduceat(np.isnan(power), series.offsets[:-1]) for power in watts])
-        return DeviceTargets(watts, tuple(names), per_row=False, states=states, offsets=series.offsets, absent=absent)
+        return targets_of(series, config, self.rules, self.options.drop_flatlines)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         return [0]
@@ -169,12 +157,14 @@ class Nilm(Task):
 
     def for_training(self, windows: Windows) -> Windows:
         inputs, targets = windows.inputs, windows.targets
-        if not self.options.overlay or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay
+        changes = self.options.overlay or self.options.other_base
+        if not changes or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay
             return windows
         assert isinstance(targets, DeviceTargetReader)
+        how = (inputs, targets, windows.index, self.options.overlay, self.options.other_base)
         if self.traces is None:
-            return Overlaid(inputs, targets, windows.index, self.options.overlay)
-        pasted = Pasted(inputs, targets, windows.index, self.options.overlay)
+            return Overlaid(*how)
+        pasted = Pasted(*how)
         pasted.traces = self.traces
         return pasted
 
@@ -187,9 +177,10 @@ class Nilm(Task):
     def learn_constants(
         self, truth: DeviceSample, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """Shares of time on, and the power when on: its mean, and a peak to clip at."""
+        """Shares of time on, and the power when on: its mean, a peak to clip at, and levels."""
         rules = zip(*(self.rules.of(name, names).values for name in names), strict=True)
-        return constants_of(truth, kept) | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
+        levels = self.target == "both" and self.options.nilm_power == "levels"
+        return constants_of(truth, kept, levels=levels) | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:
         """Refuse devices that are never on in training, by name: there is nothing to learn of them but to say nothing.
@@ -212,25 +203,23 @@ class Nilm(Task):
         if (start := self.rules.start) is not None:
             self.fitted["on_w"] = [self.rules.of(name, start.outputs).on_w for name in start.outputs]
 
+    def thin(self, truth: DeviceSample, names: Sequence[str]) -> dict[str, Any]:
+        """Thin where a device that is on in training has few runs in validation."""
+        rates = self.fitted["base_rate"]
+        runs = {name: runs for name, runs, rate in zip(names, truth.activations(), rates, strict=True) if rate > 0}
+        return few_runs(runs)
+
     def truth(self, raw: Any) -> Any:
         return raw
 
     def loss(self, device: torch.device) -> Loss:
         ratio = torch.tensor(self.fitted["pos_weight"], device=device)
-        return loss_of(self.target, weight_of(ratio, self.options.pos_weight))
+        levels = self.fitted.get("levels")  # a checkpoint stays what it is
+        given = None if levels is None else as_tensor(levels, ratio)
+        return loss_of(self.target, weight_of(ratio, self.options.pos_weight), given)
 
     def units(self, outputs: torch.Tensor) -> torch.Tensor:
-        mean = torch.tensor(self.fitted["on_mean"], dtype=outputs.dtype, device=outputs.device)[:, None]
-        if self.target == "both":
-            logits, power = outputs.chunk(2, dim=1)
-            found = [torch.sigmoid(logits), torch.relu(power) * mean]
-        elif self.target == "state":
-            found = [torch.sigmoid(outputs), mean.expand_as(outputs)]
-        else:
-            watts = torch.relu(outputs) * mean
-            on_w = torch.tensor(self.fitted["on_w"], dtype=outputs.dtype, device=outputs.device)[:, None]
-            found = [watts / (watts + on_w), watts]  # a half at the threshold
-        return torch.cat(found, dim=1)
+        return decoded(self.target, outputs, self.fitted)
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
         """A device's watts count where its probability reaches its tau."""
@@ -241,12 +230,7 @@ class Nilm(Task):
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         """Over windows, at 0.5: fast enough for every epoch; the summary uses the timeline."""
-        (states, watts), (score, estimate) = np.split(truth, 2, axis=1), np.split(pred, 2, axis=1)
-        true, on = states == 1, (score >= 0.5) & ~np.isnan(states)
-        hits, mass = (part.sum(axis=(0, 2)) for part in (true & on, true.astype(np.int32) + on))
-        f1 = [2 * h / m for h, m, any_on in zip(hits, mass, true.any(axis=(0, 2)), strict=True) if any_on]
-        mae = float(np.nanmean(np.abs(estimate * on - watts), dtype=np.float64))
-        return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": mae}
+        return of_windows(truth, pred)
 
     def choose_thresholds(
         self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
@@ -258,43 +242,36 @@ class Nilm(Task):
     def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         return self.taus.again(calibration, names)
 
-    def _kpis(
-        self, line: Timeline, on: np.ndarray, calibration: Mapping[str, Any], eval_context: EvalContext
-    ) -> dict[str, Any]:
-        """All metrics, and with each device's the thresholds and rules that were applied."""
-        found, names = kpis(line, on, calibration["tau"], eval_context), eval_context.names
+    def _decided(
+        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
+    ) -> tuple[Decided, dict[str, Any]]:
+        """States and watts, and all metrics where the truth is known, with the thresholds and rules that applied."""
+        strict, names, tau = self.target != "power", eval_context.names, calibration["tau"]
+        decided = Decided.of(self._line(scored), tau, self.rules, self._least_w(names), eval_context, strict=strict)
+        if decided.line.on is None:
+            return decided, {}
+        found = kpis(decided, eval_context) | {"rules": described(tau, names, strict=strict)}
         for name, decision in decisions(self.rules, calibration, names).items():
             found["devices"][name] |= decision.plain()
-        return found
+        return decided, found
 
-    def _states(self, line: Timeline, tau: Sequence[float], eval_context: EvalContext) -> np.ndarray:
-        """The predicted states [K, n] with thresholds [K], after the duration rules that the truth follows."""
-        names = eval_context.names
-        least_w = [self.rules.of(name, names).least_w if self.target == "both" else 0.0 for name in names]
-        return line.states(tau, self.rules.steps(names, seconds_of(eval_context.series)), least_w)
+    def _least_w(self, names: Sequence[str]) -> list[float]:
+        """Watts [K] that a step needs, besides its probability, to be on."""
+        return [self.rules.of(name, names).least_w if self.target == "both" else 0.0 for name in names]
 
-    def _line(
-        self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
-    ) -> tuple[Timeline, np.ndarray]:
-        """The timeline of predictions, and the states that they say."""
+    def _line(self, scored: Predictions) -> Timeline:
         if self._last is None or self._last[0] is not scored:
             self._last = scored, Timeline.of(scored)
-        return self._last[1], self._states(self._last[1], calibration["tau"], eval_context)
+        return self._last[1]
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> dict[str, Any]:
-        line, on = self._line(scored, calibration, eval_context)
-        found = self._kpis(line, on, calibration, eval_context)
-        return {"n": len(scored.pred), "steps": len(line.at)} | found
+        decided, found = self._decided(scored, calibration, eval_context)
+        return {"n": len(scored.pred), "steps": len(decided.line.at)} | found
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        """Nothing on, everything on, and the mains at the threshold with the best F1 of a device in training."""
-        mean = np.asarray(self.fitted["on_mean"], np.float32)
-        predictors = {"all_zero": always(0.0, mean), "all_on": always(1.0, mean)}
-        if train is not None and eval_context.targets is not None:
-            predictors["mains_threshold"] = by_mains(eval_context, train, mean)
-        return predictors
+        return references_of(eval_context, train, self.fitted["on_mean"])
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -309,11 +286,11 @@ class Nilm(Task):
         log.info("%s", told(decisions(self.rules, calibration, eval_context.names), calibration))
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
-            line, on = self._line(part, calibration, eval_context)
-            write_timeline(folder / "timeline.csv", eval_context, line, on)
-            timeline.write_energy(folder / "energy.csv", eval_context, line, on)
-            if line.on is not None:
-                write_devices(folder, self._kpis(line, on, calibration, eval_context))
+            decided, found = self._decided(part, calibration, eval_context)
+            write_timeline(folder / "timeline.csv", eval_context, decided)
+            write_energy(folder / "energy.csv", eval_context, decided)
+            if found:
+                write_devices(folder, found)
 
     def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
         return {"macro_f1": "macro_f1", "mae [W]": "mae"}
@@ -322,20 +299,21 @@ class Nilm(Task):
         self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool
     ) -> list[str]:
         """kWh and minutes of every device, over all that was covered."""
-        return timeline.used(*self._line(part, calibration, eval_context), eval_context)
+        return used(self._decided(part, calibration, eval_context)[0], eval_context)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is not None:
             from tasks.nilm import plots
 
-            line, on = self._line(shown.scored, calibration, eval_context)
-            tau, length = calibration["tau"], shown.scored.index.length
+            decided, _ = self._decided(shown.scored, calibration, eval_context)
+            rules = self.rules.steps(eval_context.names, seconds_of(eval_context.series))
 
             def states_at(cut: float) -> np.ndarray:
-                return self._states(line, [cut] * len(tau), eval_context)
+                return decided.line.states([cut] * len(rules), rules, self._least_w(eval_context.names))
 
-            plots.draw(folder, eval_context, line, on, tau, states_at, length, shown.title)
+            plots.draw(folder, eval_context, decided, states_at, shown.scored.index.length, shown.title)
 
     def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
-        made = None if shown.scored is None else self._line(shown.scored, calibration, eval_context)
-        return [] if made is None else course.frames(eval_context, *made, calibration["tau"])
+        if shown.scored is None:
+            return []
+        return course.frames(eval_context, self._decided(shown.scored, calibration, eval_context)[0])

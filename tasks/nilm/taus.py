@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from errors import UsageError
 from metrics import best_threshold
-from tasks.nilm.metrics import best_tau
+from tasks.nilm.metrics import LEAST_ACTIVATIONS, best_tau
 from tasks.nilm.rules import ALL, by_device
 from tasks.nilm.timeline import Timeline
 
+log = logging.getLogger("tsrun")
 BEST, GIVEN = "best", "given"
 HALF = 0.5
 CHOSEN = "best F1 on validation"
@@ -90,6 +92,19 @@ class Taus:
                 why = f"{DEFAULT}the checkpoint has none that was chosen on validation"
                 taus[k], how[k] = _taken(asked, tau if known else None, True, why)
         return {**kept, "tau": taus, "tau_from": how}
+
+
+def few_runs(runs: Mapping[str, int]) -> dict[str, Any]:
+    """{"runs": of the devices with too few of them in validation to choose on}, which is told; {} where there is none.
+
+    `runs` : {device: how many}.
+    """
+    few = {name: count for name, count in runs.items() if count < LEAST_ACTIVATIONS}
+    if not few:
+        return {}
+    listed = ", ".join(f"{count} of {name}" for name, count in few.items())
+    log.info("validation holds few runs (%s): the weights of the last third of the epochs are averaged", listed)
+    return {"runs": few}
 
 
 def _taken(asked: float | str | None, best: float | None, safe: bool, otherwise: str) -> tuple[float, str]:

@@ -1,0 +1,138 @@
+"""What the readings of a house can be true: meters that stood still, and devices that draw more than their house.
+
+What cannot be true teaches a model nothing but the fault. Steps of it are unknown, and how many is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from config import RunConfig
+from data import Series
+from errors import DataError
+from tasks.nilm.features import seconds_of
+from tasks.nilm.rules import Rules
+from tasks.nilm.states import BASE_SHARE, UNKNOWN, flat_lines, on_states, resting_level, runs, steps_of
+from tasks.nilm.targets import DeviceTargets
+
+log = logging.getLogger("tsrun")
+FROZEN_SECONDS = 1800.0
+MORE, SLACK = 1.1, 20.0  # devices above MORE x mains + SLACK W are more than errors of meters and clocks explain
+IMPOSSIBLE_SECONDS = 300.0  # and it lasts: shorter, a meter is late by some readings
+DEAD_SECONDS = 300.0  # of exactly 0 W, where a house otherwise draws something
+
+
+def rows_of(series: Series) -> Iterator[slice]:
+    """Where each house is on the flat time axis."""
+    return (slice(begin, end) for begin, end in pairwise(series.offsets.tolist()))
+
+
+def exceeding(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np.ndarray:
+    """Steps bool [n] of stretches of IMPOSSIBLE_SECONDS or more in which the devices draw more than the house.
+
+    Parameters
+    ----------
+    mains, devices : W, [n] and [K, n]; NaN where there is no reading.
+    step_seconds : length of a step.
+    """
+    total = np.zeros(len(mains), np.float32)
+    for watts in devices:
+        total += np.maximum(np.nan_to_num(watts), 0)
+    above = total > MORE * mains + SLACK  # False where the mains are unknown
+    starts, lengths = runs(above)
+    return np.repeat(above[starts] & (lengths >= steps_of(IMPOSSIBLE_SECONDS, step_seconds)), lengths)
+
+
+def dead(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np.ndarray:
+    """Steps bool [n] at which a meter of exactly 0 W has read nothing: for DEAD_SECONDS, or while a device is on.
+
+    A house that draws 0 W for a tenth of the time or more may rest at it: there, 0 W is a reading.
+    Parameters as for `exceeding`.
+    """
+    known = mains[~np.isnan(mains)]
+    if not len(known) or np.quantile(known, BASE_SHARE) <= 0:
+        return np.zeros(len(mains), bool)
+    total = np.zeros(len(mains), np.float32)
+    for watts in devices:
+        total += np.maximum(np.nan_to_num(watts), 0)
+    zero = mains == 0
+    starts, lengths = runs(zero)
+    drawn = np.maximum.reduceat(total, starts) if len(starts) else total
+    return np.repeat(zero[starts] & ((lengths >= steps_of(DEAD_SECONDS, step_seconds)) | (drawn > SLACK)), lengths)
+
+
+def believable(series: Series) -> Series:
+    """A series without the readings of a meter that was dead, and with a note of what cannot be true.
+
+    Parameters
+    ----------
+    series : the mains, then the devices, in W.
+    """
+    mains, devices = series.values[0], series.values[1:]
+    seconds, nothing, too_much = seconds_of(series), np.zeros(len(mains), bool), 0
+    for part in rows_of(series):
+        nothing[part] = dead(mains[part], devices[:, part], seconds)
+        too_much += int((exceeding(mains[part], devices[:, part], seconds) & ~nothing[part]).sum())
+    notes = []
+    if nothing.any():
+        values = series.values.copy()
+        values[0, nothing] = np.nan
+        series = replace(series, values=values)
+        told = f"{nothing.sum():,} steps with a meter of exactly 0 W ({100 * nothing.mean():.2g} %)"
+        notes.append(f"warning: {told}: for {DEAD_SECONDS:g} s, or with devices on, that is no reading; left out")
+    if too_much:
+        told = f"{too_much:,} steps at which the devices together draw more than {MORE:g} times the meter + {SLACK:g} W"
+        notes.append(f"warning: {told} for {IMPOSSIBLE_SECONDS:g} s or longer: left out")
+    return replace(series, notes=(*series.notes, *notes))
+
+
+def targets_of(series: Series, config: RunConfig, rules: Rules, drop_flatlines: bool) -> DeviceTargets:
+    """States and watts of every device of a series, UNKNOWN where they cannot be true, or the meter is frozen.
+
+    DataError where training has no reading of one, or any run none of all.
+    """
+    names, watts = series.channels[1:], series.values[1:]
+    unknown = [name for name, power in zip(names, watts, strict=True) if np.isnan(power).all()]
+    if unknown and (config.mode == "train" or len(unknown) == len(names)):
+        raise DataError(f"no readings of {', '.join(unknown)}", where="--device-cols")
+    on_w, least_on, least_off = np.array([rules.of(name, names).values for name in names]).T
+    states, seconds = np.empty(watts.shape, np.int8), seconds_of(series)
+    for row, part in enumerate(rows_of(series)):
+        states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
+        states[:, part][:, exceeding(series.values[0, part], watts[:, part], seconds)] = UNKNOWN
+        if drop_flatlines:
+            states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
+    absent = np.stack([np.logical_and.reduceat(np.isnan(power), series.offsets[:-1]) for power in watts])
+    return DeviceTargets(watts, tuple(names), per_row=False, states=states, offsets=series.offsets, absent=absent)
+
+
+def learned_from(steps: int, config: RunConfig) -> int:
+    """The first steps of a row of so many that every fold learns from: the training part of the first of them."""
+    if config.split_sizes:
+        train, val, test = config.split_sizes
+        return max(train - (config.folds - 1) * (test or val), 0)
+    back = config.test_ratio or config.val_ratio  # from each fold to the next
+    return max(round(steps * (1 - config.val_ratio - config.test_ratio - (config.folds - 1) * back)), 0)
+
+
+def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
+    """Steps of a row at which the meter is frozen: constant above the power of the house at rest.
+
+    The power at rest is learned on the part of the row that every fold trains on.
+    """
+    mains = series.values[0, series.offsets[row] : series.offsets[row + 1]]
+    resting = resting_level(mains[: learned_from(len(mains), config)], seconds_of(series), FROZEN_SECONDS)
+    frozen = flat_lines(mains, seconds_of(series), FROZEN_SECONDS, resting)
+    for begin, end in zip(
+        *(np.flatnonzero(np.diff(frozen.astype(np.int8), prepend=0, append=0) == k) for k in (1, -1)), strict=True
+    ):
+        log.warning(
+            "warning: %s: the meter is frozen at %g W for %.1f minutes from step %d; left out",
+            series.rows[row], mains[begin], (end - begin) * seconds_of(series) / 60, begin,
+        )  # fmt: skip
+    return frozen

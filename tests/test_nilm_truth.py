@@ -1,0 +1,93 @@
+"""tasks/nilm/truth.py: readings that cannot be true, by plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cli
+import splits
+import windows
+from data import Series
+from readers.clock import Clock, fixed_freq
+from tasks.nilm.rules import Rules
+from tasks.nilm.states import UNKNOWN
+from tasks.nilm.truth import believable, dead, exceeding, learned_from, targets_of
+
+SECOND = 10**9
+
+
+def house(mains: np.ndarray, *devices: np.ndarray, step: int = 10) -> Series:
+    values = np.stack([mains, *devices]).astype(np.float32)
+    steps, names = len(mains), ("mains", "kettle", "lamp")[: len(values)]
+    time = np.arange(steps) * step * SECOND
+    return Series(values, np.array([0, steps]), names, ("h",), time=time, clock=Clock(fixed_freq(step * SECOND), "UTC"))
+
+
+def looped(mains: np.ndarray, devices: np.ndarray, step: float) -> list[bool]:
+    found, run = [False] * len(mains), []
+    for i in range(len(mains) + 1):
+        if i < len(mains) and np.nansum(np.maximum(devices[:, i], 0)) > 1.1 * mains[i] + 20:
+            run.append(i)
+            continue
+        if len(run) * step >= 300:
+            for j in run:
+                found[j] = True
+        run = []
+    return found
+
+
+@pytest.mark.parametrize("step", [10, 16, 60])
+def test_devices_above_the_meter_for_five_minutes_are_those_of_a_plain_loop(step):
+    random = np.random.default_rng(step)
+    mains = random.uniform(50, 200, 600).astype(np.float32)
+    devices = random.uniform(-5, 60, (2, 600)).astype(np.float32)
+    for begin, length in ((20, 29), (80, 30), (140, 31), (200, 19), (300, 5), (560, 40)):
+        devices[0, begin : begin + length] = 512
+    devices[1, 150], mains[145] = np.nan, np.nan
+    found = exceeding(mains, devices, step)
+    assert found.tolist() == looped(mains, devices, step) and found.any()
+
+
+def test_a_meter_of_nothing_has_read_nothing_unless_the_house_rests_there():
+    mains = np.full(1000, 150, np.float32)
+    kettle = np.zeros(1000, np.float32)
+    mains[100:129] = mains[200:230] = mains[300:302] = 0
+    kettle[301] = 2000
+    assert np.flatnonzero(dead(mains, kettle[None], 10)).tolist() == [*range(200, 230), 300, 301]
+    mains[500:700] = 0  # a fifth of the time: plugs alone, or the sun on the roof
+    assert not dead(mains, kettle[None], 10).any()
+    assert not dead(np.full(5, np.nan, np.float32), np.zeros((1, 5), np.float32), 10).any()
+
+
+def test_what_cannot_be_true_is_left_out_and_counted():
+    mains, kettle, lamp = np.full(1000, 150.0), np.zeros(1000), np.zeros(1000)
+    kettle[50:110], lamp[700:800] = 400, 60
+    mains[300:400] = 0
+    series = believable(house(mains, kettle, lamp))
+    assert np.isnan(series.values[0, 300:400]).all() and np.isnan(series.values[0]).sum() == 100
+    zero, more = series.notes
+    assert "100 steps" in zero and "60 steps" in more
+    found = targets_of(
+        series,
+        cli.parse(["--mode", "train", "--task", "nilm", "--demo"]),
+        Rules({"on_w": {}, "min_on": {}, "min_off": {}}),
+        False,
+    )
+    assert (found.states[:, 50:110] == UNKNOWN).all() and (found.states == UNKNOWN).sum() == 120
+    fine = house(mains + 100, lamp)
+    assert believable(fine).notes == () and believable(fine).values is fine.values
+
+
+@pytest.mark.parametrize(
+    "words", ["--folds 3", "--folds 1", "--folds 2 --test-ratio 0", "--folds 2 --split-sizes 500 90 80"]
+)
+def test_the_power_at_rest_is_learned_on_what_the_first_fold_trains_on(words):
+    config = cli.parse([*"--mode train --task nilm --demo --split-mode rolling".split(), *words.split()])
+    steps, offsets = 1000, np.array([0, 1000])
+    index = windows.cover(offsets, np.ones(steps, bool), length=1, stride=1)
+    first, *_ = splits.make(
+        index, offsets, mode="rolling", val_ratio=config.val_ratio, test_ratio=config.test_ratio, seed=0,
+        folds=config.folds, sizes=config.split_sizes,
+    )  # fmt: skip
+    assert learned_from(steps, config) == np.flatnonzero(first.train.targeted(steps)).max() + 1
