@@ -18,6 +18,7 @@ from scaler import Scaler
 from tasks.nilm.features import FEATURES, MeterFeatures
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.targets import DeviceTargets, Overlaid
+from tasks.nilm.taus import few_runs
 
 SECOND = 10**9
 
@@ -183,3 +184,42 @@ def test_overlaid_windows_are_those_of_a_plain_loop():
 
 def looped_least(mains: np.ndarray) -> np.ndarray:
     return np.array([mains[max(i - 900, 0) : i + 900].min() for i in range(len(mains))])
+
+
+def test_another_base_load_moves_the_level_alone():
+    """Power moves so that its least is another one; the change and what is above the half-hour minimum stay."""
+    random = np.random.default_rng(5)
+    mains = random.gamma(2, 50, 3000).astype(np.float32) + 80
+    watts = np.zeros((1, 3000), np.float32)
+    offsets, time = np.array([0, 3000]), np.arange(3000) * SECOND
+    clock = Clock(fixed_freq(SECOND), "UTC")
+    series = Series(np.stack([mains, *watts]), offsets, ("m", "a"), ("r",), time=time, clock=clock)
+    views, cpu = MeterFeatures(series, ("above",)), torch.device("cpu")
+    scaler = Scaler.fit(views.columns(), np.ones(3000, bool), views.channels)
+    targets = targets_of(series, watts.astype(np.int8)).read(task_with({"peak": [9.0], "on_mean": [5.0]}), cpu)
+    index = windows.cover(offsets, np.ones(3000, bool), length=50, stride=10)
+    over = Overlaid(views.read(scaler, cpu), targets, index, 0.0, 0.7)
+    positions = over.locate(torch.arange(0, len(index), 9))
+    torch.manual_seed(3)
+    x, _ = over.gather(positions)
+    plain, _ = windows.Windows(over.inputs, targets, index).gather(positions)
+    torch.testing.assert_close(x[:, 1:], plain[:, 1:])
+    power = x[:, 0].numpy() * scaler.std[0] + scaler.mean[0]
+    moved = 0
+    for i, start in enumerate(positions[0].tolist()):
+        shift = power[i] - mains[start : start + 50]
+        assert np.ptp(shift) < 0.05 and -0.1 < power[i].min() < 500.1
+        moved += abs(shift.mean()) > 0.1
+    assert 0.5 * len(power) < moved < 0.9 * len(power)
+
+
+def test_runs_of_validation_are_counted_by_stretch():
+    states = np.zeros((2, 30), np.int8)
+    states[0, [0, 1, 5, 9, 10, 20, 21]] = 1
+    states[1, 12] = UNKNOWN
+    series = Series(np.zeros((3, 30), np.float32), np.array([0, 20, 30]), ("m", "a", "b"), ("r", "s"))
+    steps = np.ones(30, bool)
+    steps[[6, 9]] = False
+    sample = targets_of(series, states).during(steps)
+    assert sample.activations() == [4, 0]  # 0 to 1; 5; 10, after a step that is not seen; 20, in another house
+    assert few_runs({"a": 4, "b": 12}) == {"runs": {"a": 4}} and few_runs({"b": 12}) == {}
