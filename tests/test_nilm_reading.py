@@ -97,9 +97,11 @@ def test_finetuning_learns_the_devices_that_are_there_and_leaves_the_others(home
     words = f"--mode finetune --ckpt run --csv other.csv --device-cols kettle=boiler --mains-col total {SMALL}"
     tuned = checkpoint.Checkpoint.load(good(home, words, "--desc tuned --stride 30") / "model.pt")
     start = checkpoint.Checkpoint.load(home / "run" / "model.pt.best")
-    before, after = (ckpt.state["head.weight"] for ckpt in (start, tuned))
-    changed = (before - after).abs().flatten(1).amax(dim=1)  # of the rows: states of both, then watts of both
-    assert changed[[0, 2]].min() > 50 * changed[[1, 3]].max() >= 0
+    for member in range(3):
+        before, after = (ckpt.state[f"members.{member}.head.weight"] for ckpt in (start, tuned))
+        rows = (before - after).abs().amax(dim=1)
+        (kettle, lamp), levels = rows[:2], rows[2:].unflatten(0, (2, 12))  # states of both, then levels of each
+        assert kettle > 50 * lamp >= 0 and levels[0].min() > 10 * levels[1].max() >= 0
     for key in ("pos_weight", "on_mean"):
         assert tuned.fitted[key][1] == start.fitted[key][1] and np.isfinite(tuned.fitted[key]).all()
 
