@@ -13,6 +13,7 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
 from tasks.nilm import busy, metrics, plots, viz
+from tasks.nilm.timeline import Decided, Timeline
 
 RNG = np.random.default_rng(0)
 STEPS = 2400
@@ -204,10 +205,11 @@ def test_days_of_which_a_part_was_read_are_marked() -> None:
 
 def test_the_curve_meets_the_bar_at_tau_with_the_duration_rules() -> None:
     at = np.arange(STEPS)
-    line = plots.Timeline(at, np.zeros(STEPS, int), SCORE, ESTIMATE, ON.astype(float), WATTS)
+    line = Timeline(at, np.zeros(STEPS, int), SCORE, ESTIMATE, ON.astype(float), WATTS)
     least = [(5, 5), (9, 2), (1, 1)]
     states = line.states(TAU, least)
-    found = plots.curves(NAMES, line, states, TAU, lambda cut: line.states([cut] * 3, least))
+    decided = Decided(line, TAU, states, ESTIMATE, ESTIMATE, np.zeros(STEPS, bool))
+    found = plots.curves(NAMES, decided, lambda cut: line.states([cut] * 3, least))
     for k, name in enumerate(NAMES[:2]):
         taus, f1 = found[name]
         bar = metrics.state_metrics(ON[k], states[k], 8, 60)["f1"]
