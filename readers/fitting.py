@@ -101,7 +101,7 @@ def _separator(lines: Sequence[str], asked: Dialect) -> str:
     fit = [mark for mark in marks if _is_table(lines, replace(asked, sep=mark, decimal=_usual(asked)))]
     if not fit and not any(mark in line for line in lines for mark in SEPARATORS[1:]):
         spaced = replace(asked, sep=" ", decimal=_usual(asked))
-        return " " if _is_table(lines, spaced) else ","
+        return " " if _is_table(lines, spaced) and _has_no_words(lines, spaced) else ","
     return fit[0] if len(fit) == 1 else ","
 
 
@@ -114,6 +114,13 @@ def _is_table(lines: Sequence[str], dialect: Dialect) -> bool:
     if any(mark in cell for row in rows for cell in row for mark in others):
         return False
     return any(_is_numeric(column, dialect) or all(map(is_time, column)) for column in _columns(rows))
+
+
+def _has_no_words(lines: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all columns are numbers or times: among words, a space is one within a name."""
+    return all(
+        _is_numeric(column, dialect) or all(map(is_time, column)) for column in _columns(rows_of(lines, dialect))
+    )
 
 
 def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:

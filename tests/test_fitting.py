@@ -7,6 +7,7 @@ import pytest
 
 from readers.dialect import AUTO, Dialect
 from readers.files import dialect_of
+from readers.fitting import fitted
 from readers.long import read_long
 
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 31)]
@@ -65,3 +66,8 @@ def test_what_is_asked_for_holds(put):
     assert dialect_of(path, Dialect(",", AUTO)).sep == ","
     assert dialect_of(path, Dialect(AUTO, ".")).decimal == "."
     assert dialect_of(path, Dialect()) == Dialect()
+
+
+def test_a_space_within_names_separates_nothing():
+    assert fitted([f"plant {row % 5}" for row in range(40)], ASKED).sep == ","
+    assert fitted(["a b", *[f"{row} {row * 2}" for row in range(9)]], ASKED).sep == " "
