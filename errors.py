@@ -213,6 +213,11 @@ def no_channel(name: str, channels: Sequence[str], option: str) -> DataError:
     return DataError(f"there is no channel {name!r}", where=option, hint=hint)
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: a mark that is no letter, such as the beginning of a colour, becomes `?`."""
+    return "".join(mark if mark.isprintable() else "?" for mark in text)
+
+
 def listed(channels: Sequence[str]) -> str:
     """Channels for a hint: the first of them.
 

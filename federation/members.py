@@ -11,7 +11,7 @@ from typing import Any
 
 from flwr.common import GetPropertiesIns, ReconnectIns
 
-from errors import ResourceError
+from errors import ResourceError, printable
 from federation import trust, updates
 from federation.homes import difference
 
@@ -21,7 +21,7 @@ Told = tuple[str, dict[str, Any], int]  # name, schema, number of training windo
 
 def report(text: str) -> None:
     """Print a line on stderr."""
-    print("".join(mark if mark.isprintable() else "?" for mark in text), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Members:

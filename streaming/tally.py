@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from errors import printable
 from rundir import digits
 
 MOST_REPORTED = 5  # malformed lines that are reported one by one
@@ -52,8 +53,7 @@ class Tally:
         """Count a malformed line, and report the first few. `number` is the line's, from 1."""
         self.malformed += 1
         if self.malformed <= MOST_REPORTED:
-            text = "".join(mark if mark.isprintable() else "?" for mark in str(reason))
-            report(f"warning: {self.unit} {number}: {text}; left out")
+            report(f"warning: {self.unit} {number}: {printable(str(reason))}; left out")
         if self.malformed == MOST_REPORTED:
             report(f"warning: further malformed {self.unit}s are counted, not reported")
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from data import Series
 from dataset import RunData
+from errors import printable
 from splits import NAMES, Split
 
 MOST_NAMED = 4  # channels
@@ -27,7 +28,9 @@ def to_predict(run_data: RunData, split: str, windows: int) -> str:
 def _line(series: Series, windows: Mapping[str, int]) -> str:
     steps, lengths = int(series.offsets[-1]), series.lengths
     long = f"{lengths.min():,} to {lengths.max():,} steps" if lengths.min() < lengths.max() else f"{lengths[0]:,} steps"
-    names = ", ".join(series.channels[:MOST_NAMED]) + (", ..." if series.n_channels > MOST_NAMED else "")
+    names = ", ".join(map(printable, series.channels[:MOST_NAMED])) + (
+        ", ..." if series.n_channels > MOST_NAMED else ""
+    )
     rows = f"{_count(series.n_rows, 'row')} of {long}" + (f" ({steps:,} in all)" if series.n_rows > 1 else "")
     parts = [rows, f"{_count(series.n_channels, 'channel')} ({names})"]
     if series.clock is not None and series.time is not None:

@@ -597,10 +597,11 @@ def test_a_run_that_diverges_keeps_its_best_and_says_where(box):
     assert str(folders[0].relative_to(box)) in done.err
 
 
-def test_json_stays_empty_when_a_run_fails(box):
+def test_json_has_the_error_when_a_run_fails(box):
     (box / "data/a.csv").write_text("")
     done = go(box, ONE, "--json")
-    assert done.code == 3 and done.out == ""
+    told = json.loads(done.out)["error"]
+    assert done.code == told["exit_code"] == 3 and told["what"] == "the file is empty"
     with contextlib.suppress(ValueError):
         json.loads(done.err)
-        pytest.fail("an error is text")
+        pytest.fail("for people it is text")

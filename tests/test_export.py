@@ -24,6 +24,8 @@ from exporting import export as building
 from exporting import formats
 from exporting.check import Shift
 from scaler import Scaler
+from tasks.nilm.watts import capped, counted
+from tasks.nilm.watts import sure as watts_rule
 from tools import export
 
 from .conftest import ROOT
@@ -222,7 +224,10 @@ def test_a_meter_gives_the_timeline_that_the_run_wrote(tmp_path, monkeypatch, ca
     x = np.stack([raw[:, begin + 10 * n : begin + 10 * (n + 1)] for n in range(count)])
     probability, power = run_onnx(path, x).transpose(1, 0, 2).reshape(2, -1)
     np.testing.assert_allclose(probability, numbers(table, "tv p")[: 10 * count], atol=1e-4)
-    gated = np.where(probability >= card["calibration"]["tau"][0], power, 0)
+    tau = card["calibration"]["tau"][0]
+    said = (probability >= tau)[None]
+    sure = counted(said, probability[None], np.arange(len(power)), [watts_rule(tau, strict=True)])[0]
+    gated = capped(np.where(sure, power, 0)[None], watts[begin : begin + len(power)])[0]
     np.testing.assert_allclose(gated, numbers(table, "tv W")[: 10 * count], rtol=1e-3, atol=0.06)
 
 

@@ -51,6 +51,7 @@ CASES: list[tuple[str, str, Callable[[Sequence[str]], int], str]] = [
     ("chronos", "chronos", told_by(lambda _: chronos2._core({})), "weights"),
     ("tensorboard", "torch.utils.tensorboard", run.main, f"{TRAIN} --csv a.csv --tensorboard"),
     ("mlflow", "mlflow", run.main, f"{TRAIN} --csv a.csv --track mlflow"),
+    ("complete", "shtab", run.main, "--completion bash"),
     ("search", "optuna", search.main, f"--trials 1 -- {SEARCHED}"),
     ("agent", "mcp", agent.main, "serve"),
     ("agent", "filelock", told_by(lambda place: journal._locked(Path(place)).__enter__()), "lock"),

@@ -493,8 +493,9 @@ def test_another_house_is_read_by_devices_in_its_own_words_and_its_head_alone_is
     assert float(days[0]["kettle"]) == pytest.approx(column(line, "kettle W").sum() * 10 / 3.6e6, abs=1e-3)
 
 
-def test_a_device_that_is_never_on_in_training_is_refused_by_name(tmp_path):
+def test_a_device_that_is_never_on_in_training_is_told_by_name_and_said_to_be_off(tmp_path):
     lay_house(tmp_path, sauna=0.5)
     done = go(tmp_path, QUICK, "--csv house.csv --device-cols kettle sauna lamp=light")
-    assert done.code == 3 and "never on in training, so nothing to learn: sauna" in done.err
+    assert done.code == 0 and "never on in training, so said to be off: sauna" in done.err
     assert "--device-cols kettle lamp=light leaves it out" in done.err
+    assert not column(rows(done.directory / "timeline.csv"), "sauna W").any()

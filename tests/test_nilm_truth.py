@@ -79,6 +79,17 @@ def test_what_cannot_be_true_is_left_out_and_counted():
     assert believable(fine).notes == () and believable(fine).values is fine.values
 
 
+def test_a_device_that_holds_others_makes_nothing_wrong():
+    """A phase of the house beside what hangs on it: together they are above the meter most of the time."""
+    mains = np.full(1000, 300.0)
+    lamp = np.where(np.arange(1000) < 400, 200.0, 0)
+    series = believable(house(mains, mains, lamp))
+    assert "400 steps" in series.notes[0] and "one of them may hold others; they stay" in series.notes[0]
+    config = cli.parse(["--mode", "train", "--task", "nilm", "--demo"])
+    found = targets_of(series, config, Rules({"on_w": {}, "min_on": {}, "min_off": {}}), False)
+    assert not (found.states == UNKNOWN).any()
+
+
 @pytest.mark.parametrize(
     "words", ["--folds 3", "--folds 1", "--folds 2 --test-ratio 0", "--folds 2 --split-sizes 500 90 80"]
 )

@@ -151,6 +151,7 @@ def test_names_in_the_dot_plot_are_what_differs() -> None:
     assert report.differing(labels[:1]) == labels[:1] and report.differing(["a", "a_b"]) == ["a", "b"]
 
 
+@pytest.mark.fault("script in names", "text in every page, and no code for a terminal")
 @pytest.mark.slow
 def test_names_are_text_and_never_markup_or_terminal_codes(tmp_path: Path) -> None:
     evil = "<script>alert('1')</script> & $\\frac \x1b[31m\n\ud800"

@@ -34,7 +34,7 @@ def faults(tree: ast.Module) -> list[str]:
         name = name_of(node)
         if name in RUNS_TEXT or name in {f"os.{word}" for word in SHELLS} | {f"subprocess.{word}" for word in SHELLS}:
             found.append(f"{node.lineno}: calls {name}")
-        if given.get("shell", "False") != "False":
+        if given.get("shell", "False") != "False" and name != "shtab.complete":  # there it is the name of one
             found.append(f"{node.lineno}: starts a shell")
         if name == "torch.load" and given.get("weights_only") != "True":
             found.append(f"{node.lineno}: unpickles by torch.load")

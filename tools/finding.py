@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import DataError
+from errors import DataError, printable
 
 METRICS = ("metrics.json", "summary.json")
 
@@ -165,4 +165,4 @@ def cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}" if abs(value) >= 1000 else f"{value:#.4g}"
-    return "".join(mark if mark.isprintable() else "?" for mark in str(value))
+    return printable(str(value))

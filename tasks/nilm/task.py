@@ -20,7 +20,7 @@ import torch
 from config import RunConfig, exact
 from data import Series
 from data import tell as tell_notes
-from errors import DataError, UsageError
+from errors import UsageError
 from pages.frames import Frame
 from registry import Namespace
 from sources.synthetic import appliance_series
@@ -183,7 +183,7 @@ class Nilm(Task):
         return constants_of(truth, kept, levels=levels) | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:
-        """Refuse devices that are never on in training, by name: there is nothing to learn of them but to say nothing.
+        """Tell of devices that are never on in training, by name: nothing is learned of them but to say nothing.
 
         A device that a house does not have, and one whose runs come from other houses, is not meant.
         """
@@ -192,11 +192,12 @@ class Nilm(Task):
         never = [name for name, rate in rates if rate == 0 and name not in elsewhere]
         if never:
             words = self.options.device_cols or self.options.devices or names
-            left = [shlex.quote(word) for word in words if word.partition("=")[0] not in never and word not in never]
+            words = words if len(words) == len(names) else names
+            left = [shlex.quote(word) for word, name in zip(words, names, strict=True) if name not in never]
             flag = "--devices" if self.options.devices else "--device-cols"
             lower = f"--on-w {shlex.quote(f'{never[0]}=5')} has it on from 5 W"
             hint = f"{flag} {' '.join(left)} leaves it out" if left else lower
-            raise DataError(f"never on in training, so nothing to learn: {', '.join(never)}", where=flag, hint=hint)
+            log.warning("warning: never on in training, so said to be off: %s; %s", ", ".join(never), hint)
 
     def on_fitted(self) -> None:
         """Take thresholds that were changed after training: the probabilities of watts alone are made from them."""

@@ -24,6 +24,7 @@ log = logging.getLogger("tsrun")
 FROZEN_SECONDS = 1800.0
 MORE, SLACK = 1.1, 20.0  # devices above MORE x mains + SLACK W are more than errors of meters and clocks explain
 IMPOSSIBLE_SECONDS = 300.0  # and it lasts: shorter, a meter is late by some readings
+MOST_SHARE = 0.1  # of the steps that are wrong by this; where more are, a device is a meter that holds others
 DEAD_SECONDS = 300.0  # of exactly 0 W, where a house otherwise draws something
 
 
@@ -46,6 +47,13 @@ def exceeding(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np
     above = total > MORE * mains + SLACK  # False where the mains are unknown
     starts, lengths = runs(above)
     return np.repeat(above[starts] & (lengths >= steps_of(IMPOSSIBLE_SECONDS, step_seconds)), lengths)
+
+
+def impossible(series: Series) -> np.ndarray:
+    """Steps bool [n] of a series, the mains first, whose truth cannot be: see `exceeding`, house by house."""
+    seconds, values = seconds_of(series), series.values
+    found: np.ndarray = np.concatenate([exceeding(values[0, p], values[1:, p], seconds) for p in rows_of(series)])
+    return found
 
 
 def dead(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np.ndarray:
@@ -74,20 +82,19 @@ def believable(series: Series) -> Series:
     series : the mains, then the devices, in W.
     """
     mains, devices = series.values[0], series.values[1:]
-    seconds, nothing, too_much = seconds_of(series), np.zeros(len(mains), bool), 0
-    for part in rows_of(series):
-        nothing[part] = dead(mains[part], devices[:, part], seconds)
-        too_much += int((exceeding(mains[part], devices[:, part], seconds) & ~nothing[part]).sum())
-    notes = []
+    nothing = np.concatenate([dead(mains[part], devices[:, part], seconds_of(series)) for part in rows_of(series)])
+    too_much, notes = impossible(series) & ~nothing, []
     if nothing.any():
         values = series.values.copy()
         values[0, nothing] = np.nan
         series = replace(series, values=values)
         told = f"{nothing.sum():,} steps with a meter of exactly 0 W ({100 * nothing.mean():.2g} %)"
         notes.append(f"warning: {told}: for {DEAD_SECONDS:g} s, or with devices on, that is no reading; left out")
-    if too_much:
-        told = f"{too_much:,} steps at which the devices together draw more than {MORE:g} times the meter + {SLACK:g} W"
-        notes.append(f"warning: {told} for {IMPOSSIBLE_SECONDS:g} s or longer: left out")
+    if too_much.any():
+        told = f"{too_much.sum():,} steps at which the devices together draw more than {MORE:g} times the meter"
+        many = too_much.mean() > MOST_SHARE
+        why = "so many that one of them may hold others; they stay" if many else "left out"
+        notes.append(f"warning: {told} + {SLACK:g} W for {IMPOSSIBLE_SECONDS:g} s or longer: {why}")
     return replace(series, notes=(*series.notes, *notes))
 
 
@@ -104,9 +111,11 @@ def targets_of(series: Series, config: RunConfig, rules: Rules, drop_flatlines: 
     states, seconds = np.empty(watts.shape, np.int8), seconds_of(series)
     for row, part in enumerate(rows_of(series)):
         states[:, part] = on_states(watts[:, part], on_w, least_on, least_off, seconds)
-        states[:, part][:, exceeding(series.values[0, part], watts[:, part], seconds)] = UNKNOWN
         if drop_flatlines:
             states[:, part][:, frozen_steps(series, row, config)] = UNKNOWN
+    wrong = impossible(series)
+    if wrong.mean() <= MOST_SHARE:
+        states[:, wrong] = UNKNOWN
     absent = np.stack([np.logical_and.reduceat(np.isnan(power), series.offsets[:-1]) for power in watts])
     return DeviceTargets(watts, tuple(names), per_row=False, states=states, offsets=series.offsets, absent=absent)
 
