@@ -62,7 +62,13 @@ CASES: list[tuple[str, str, Callable[[Sequence[str]], int], str]] = [
 
 
 def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    """As if a package were not installed, whatever has been imported of it."""
+    """As if a package were not installed, whatever has been imported of it, also by modules of ours."""
+    rooms = {path.name for path in ROOT.iterdir()} - {"tests"}
+    for name, module in list(sys.modules.items()):
+        room, _, entry = name.rpartition(".")
+        if name.partition(".")[0] in rooms and room and package in vars(module):
+            monkeypatch.delitem(sys.modules, name)
+            monkeypatch.delattr(sys.modules[room], entry)
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
