@@ -129,7 +129,7 @@ class Backbone(nn.Module):
         """
         raise AssertionError(f"{type(self).__name__} has no closed form")
 
-    def settle(self, told: Mapping[str, Any]) -> None:
+    def keep_chosen(self, told: Mapping[str, Any]) -> None:
         """Keep what was chosen when a fit is repeated on more data: what `fit` or `fit_histories` told of it.
 
         Parameters

@@ -74,7 +74,7 @@ class BoostedLags(LocalForecaster):
         self.seasonal.fill_(float(way))
         return told | {"rows": train.steps.size, "iterations": grown.best, "val_loss": loss}
 
-    def settle(self, told: Mapping[str, Any]) -> None:
+    def keep_chosen(self, told: Mapping[str, Any]) -> None:
         self.hyper = Hyper("boosted_lags", vars(self.hyper) | {"trees": told.get("iterations", self.hyper.trees)})
 
     def _settings(self, rows: int, seed: int) -> dict[str, Any]:

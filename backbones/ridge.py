@@ -63,7 +63,7 @@ class Ridge(LinearForecaster):
                 hint="lengthen --context-len, or lookback=0 to let validation choose",
             )
 
-    def settle(self, told: Mapping[str, Any]) -> None:
+    def keep_chosen(self, told: Mapping[str, Any]) -> None:
         chosen = {key: told[key] for key in ("lookback", "norm", "strength")}
         self.hyper = Hyper("ridge", vars(self.hyper) | chosen)
 

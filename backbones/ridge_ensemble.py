@@ -95,7 +95,7 @@ class RidgeEnsemble(LinearForecaster):
         wanted = len(inputs.forecast.targets)
         super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_MATRICES else 1)
 
-    def settle(self, told: Mapping[str, Any]) -> None:
+    def keep_chosen(self, told: Mapping[str, Any]) -> None:
         self.hyper = Hyper("ridge_ensemble", vars(self.hyper) | {"refit": True})  # weighed as before, fitted to all
 
     def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:

@@ -196,5 +196,6 @@ def _check_tls(host: str, port: int, address: str, root_certificates: bytes) -> 
         ):
             return
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+        reason = error.reason if isinstance(error, ssl.SSLError) else str(error)
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else reason
         raise UsageError(f"no TLS with {address}: {reason}", where="--root-certificates") from None

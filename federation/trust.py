@@ -94,7 +94,8 @@ def _check_pair(certificate: str, key: str) -> None:
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        what = f"not a certificate and its private key in PEM: {getattr(error, 'reason', '') or error}"
+        why = error.reason if isinstance(error, ssl.SSLError) else error
+        what = f"not a certificate and its private key in PEM: {why}"
         raise UsageError(what, where="--ssl-certfile and --ssl-keyfile") from None
 
 

@@ -82,7 +82,7 @@ class ClosedForm:
         told : what that returned.
         """
         backbone, everything = model.backbone, self.run_data.index
-        backbone.settle(told)
+        backbone.keep_chosen(told)
         if backbone.answers and not isinstance(model, Forecaster):
             data = self.windows()
             backbone.fit_windows(replace(data, train=self.device_data.labelled(everything), settled=True))

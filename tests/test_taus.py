@@ -151,7 +151,7 @@ class Kept:
 
 def test_a_checkpoint_keeps_its_rules_until_a_flag_says_another():
     rules = Rules({"on_w": {"fridge": 80}})
-    rules.settle(8, Kept())
+    rules.begin(8, Kept())
     fridge, kettle = (rules.of(name, Kept.outputs) for name in Kept.outputs)
     assert kettle.on_w == 10 and kettle.rule_from == "the checkpoint" and kettle.least_w == 0
     assert fridge.min_on == 90 and fridge.least_w == fridge.on_w == 80  # raised: watts must reach it too
@@ -159,6 +159,6 @@ def test_a_checkpoint_keeps_its_rules_until_a_flag_says_another():
 
 def test_a_step_longer_than_a_run_has_a_lower_threshold():
     rules = Rules({})
-    rules.settle(900, None)
+    rules.begin(900, None)
     assert rules.of("kettle", ("kettle",)).on_w == round(2000 * 150 / 900)
     assert rules.of("fridge", ("fridge",)).on_w == 50 and rules.of("oven", ("oven",)).on_w == 10

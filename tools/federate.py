@@ -163,7 +163,7 @@ def _check_roles(args: argparse.Namespace) -> None:
     """UsageError for a flag of TLS without the part that it is for."""
     for flag in ("ssl_ca_certfile", "ssl_certfile", "ssl_keyfile", "root_certificates"):
         part = "join" if flag == "root_certificates" else "serve"
-        if getattr(args, flag) and not getattr(args, part):
+        if vars(args)[flag] and not vars(args)[part]:
             raise UsageError(f"needs --{part}", where=f"--{flag.replace('_', '-')}")
 
 

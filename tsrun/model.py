@@ -120,4 +120,4 @@ def _taken(names: frozenset[str]) -> dict[str, ModuleType]:
 
 
 def _is_ours(module: ModuleType | None) -> bool:
-    return module is not None and str(getattr(module, "__file__", "")).startswith(ROOT)
+    return module is not None and str(vars(module).get("__file__", "")).startswith(ROOT)

@@ -54,7 +54,7 @@ class Rules:
     step: float  # seconds; 0: shorter than any run
     start: Checkpoint | None
 
-    def settle(self, step: float, start: Checkpoint | None) -> None:
+    def begin(self, step: float, start: Checkpoint | None) -> None:
         """Take the seconds of a step, and the checkpoint that a run starts from, whose rules it keeps."""
         self.step, self.start = step, start
 

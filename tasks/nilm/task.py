@@ -129,7 +129,7 @@ class Nilm(Task):
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series, self.borrowed = read_houses(self.options, config, columns)
-        self.rules.settle(seconds_of(series), self.start)
+        self.rules.begin(seconds_of(series), self.start)
         on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}
         if self.options.overlay_from and config.mode != "infer":
             self.traces = read_traces(self.options, config, series, self.rules)
