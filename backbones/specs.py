@@ -236,8 +236,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     ----------
     value : None fits a kind that ends with "?".
     kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "places" (whole
-        numbers), "K" (`count` numbers), "some" (likewise, or None), "grid" (`count` lists of as many numbers), "each"
-        (`count` values), "nested" (numbers in lists in lists, or missing).
+        numbers), "numbers", "K" (`count` numbers), "some" (likewise, or None), "grid" (`count` lists of as many
+        numbers), "each" (`count` values), "nested" (numbers in lists in lists, or missing).
     count : K.
     """
     if value is None:
@@ -257,6 +257,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
         return isinstance(value, list) and len(value) == count
     if kind == "number":
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind == "numbers":
+        return isinstance(value, list) and all(fits(one, "number") for one in value)
     if kind in ("K", "some"):
         one_of = {"K": "number", "some": "number?"}[kind]
         return isinstance(value, list) and len(value) == count and all(fits(one, one_of) for one in value)

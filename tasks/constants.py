@@ -15,6 +15,7 @@ from errors import CheckpointError
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
 CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "table?"}
 CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?", "tau_from": "words?", "best": "some?"}
+CHOSEN |= {"deciles": "shares"}
 
 
 def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
@@ -54,13 +55,17 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
 def _problems_of_table(
     found: Mapping[str, Any], kinds: Mapping[str, str], what: str, model: Checkpoint
 ) -> Iterator[str]:
-    """Of constants and thresholds; a run stopped before it chose has no thresholds. "steps" is a tensor [K, H]."""
+    """Of constants and thresholds; a run stopped before it chose has no thresholds.
+
+    "steps" is a tensor [K, H], "shares" one [S, K, H]; they may be left out, but "shares" not be None.
+    """
+    steps = (len(model.outputs), model.model.horizon)
     for name, kind in kinds.items():
         value = found.get(name)
-        if kind == "steps" and isinstance(value, torch.Tensor):
-            if value.shape != (len(model.outputs), model.model.horizon) or not value.is_floating_point():
+        if kind in ("steps", "shares"):
+            left_out = name not in found if kind == "shares" else value is None
+            table = isinstance(value, torch.Tensor) and value.is_floating_point() and value.shape
+            if not left_out and (not table or table[-2:] != steps or len(table) != (3 if kind == "shares" else 2)):
                 yield f"{what} has no {name} for each step"
-        elif kind == "steps" and value is None:
-            continue
         elif (found or what == "fitted") and not fits(found.get(name), kind, len(model.outputs)):
             yield f"{what} has no {name} for each output"

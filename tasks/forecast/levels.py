@@ -129,13 +129,13 @@ def by_series(truth: np.ndarray, band: Band, rows: np.ndarray, names: Sequence[s
 
 def covers(interval: Mapping[str, Any]) -> str:
     """The coverage of intervals beside what it should be, in words: for the table."""
-    if interval["coverage"] is None:
+    if interval["coverage"] is None or interval["nominal"] is None:
         return ""
     words = f"{_percent(interval['nominal'])} intervals cover {100 * interval['coverage']:.1f} %"
     series = interval["by_series"]
     if len(series["of"]) > 1:
         words += f" ({100 * series['least']:.1f} to {100 * series['most']:.1f} % of each series)"
-    return f"{words}; their margins come from {CHOSEN_ON[interval.get('chosen_on', 'val')]}"
+    return f"{words}; their margins come from {CHOSEN_ON.get(interval.get('chosen_on') or 'val', 'elsewhere')}"
 
 
 def legend(calibration: Mapping[str, Any], interval: Mapping[str, Any]) -> str:

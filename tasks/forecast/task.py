@@ -42,7 +42,7 @@ from tasks.targets import Course, Targets, rescaled
 from tasks.units_of_names import unit_of_all
 from windows import Index
 
-FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "nested?"}
+FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "numbers?"}
 FLAGS = {
     "horizon": {
         "default": 24,
@@ -289,8 +289,9 @@ class Forecast(Task):
 
     def on_fitted(self) -> None:
         """Take the levels of the model: one that was trained before the median was learned too has those asked for."""
-        levels, mean, std = self.fitted.get("levels", self.levels.asked), self.fitted["mean"], self.fitted["std"]
-        self.levels = Levels(tuple(levels), self.levels.asked, reach.lowest(self.options.floor, mean, std))
+        learned = tuple(self.fitted.get("levels") or self.levels.asked)
+        mean, std = self.fitted["mean"], self.fitted["std"]
+        self.levels = Levels(learned, self.levels.asked, reach.lowest(self.options.floor, mean, std))
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         train = truth["train"][0]
