@@ -289,9 +289,8 @@ class Forecast(Task):
 
     def on_fitted(self) -> None:
         """Take the levels of the model: one that was trained before the median was learned too has those asked for."""
-        learned = tuple(self.fitted.get("levels") or self.levels.asked)
-        mean, std = self.fitted["mean"], self.fitted["std"]
-        self.levels = Levels(learned, self.levels.asked, reach.lowest(self.options.floor, mean, std))
+        least = reach.lowest(self.options.floor, self.fitted["mean"], self.fitted["std"])
+        self.levels = Levels(tuple(self.fitted.get("levels") or self.levels.asked), self.levels.asked, least)
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         train = truth["train"][0]
