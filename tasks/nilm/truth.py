@@ -33,6 +33,14 @@ def rows_of(series: Series) -> Iterator[slice]:
     return (slice(begin, end) for begin, end in pairwise(series.offsets.tolist()))
 
 
+def _together(devices: np.ndarray) -> np.ndarray:
+    """W [n] that devices [K, n] draw together, one after the other, so that no copy of all is made."""
+    total = np.zeros(devices.shape[1], np.float32)
+    for watts in devices:
+        total += np.maximum(np.nan_to_num(watts), 0)
+    return total
+
+
 def exceeding(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np.ndarray:
     """Steps bool [n] of stretches of IMPOSSIBLE_SECONDS or more in which the devices draw more than the house.
 
@@ -41,9 +49,7 @@ def exceeding(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np
     mains, devices : W, [n] and [K, n]; NaN where there is no reading.
     step_seconds : length of a step.
     """
-    total = np.zeros(len(mains), np.float32)
-    for watts in devices:
-        total += np.maximum(np.nan_to_num(watts), 0)
+    total = _together(devices)
     above = total > MORE * mains + SLACK  # False where the mains are unknown
     starts, lengths = runs(above)
     return np.repeat(above[starts] & (lengths >= steps_of(IMPOSSIBLE_SECONDS, step_seconds)), lengths)
@@ -65,9 +71,7 @@ def dead(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np.ndar
     known = mains[~np.isnan(mains)]
     if not len(known) or np.quantile(known, BASE_SHARE) <= 0:
         return np.zeros(len(mains), bool)
-    total = np.zeros(len(mains), np.float32)
-    for watts in devices:
-        total += np.maximum(np.nan_to_num(watts), 0)
+    total = _together(devices)
     zero = mains == 0
     starts, lengths = runs(zero)
     drawn = np.maximum.reduceat(total, starts) if len(starts) else total
