@@ -36,7 +36,9 @@ from solving.closed import ClosedForm
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
-from trainer import OfTask, Progress, Trainer, clone_state
+from trainer import Trainer
+from training.progress import OfTask, Progress
+from training.states import clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")

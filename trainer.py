@@ -7,72 +7,30 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from backbones.copies import each_its_own
 from config import RunConfig
 from errors import CheckpointError, DivergedError, Interrupted, ResourceError, is_out_of_memory
 from evaler import predict
 from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
 from optim import Schedule, make_optimizer
+from training.progress import Progress, Validation
+from training.states import clone_state, random_states, set_random_states, train_mode
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
 GROWTH = 1e6  # of the loss since training began, or of weights that began at about 1
 FLUSH_SECONDS = 5.0  # the shortest time between two writes of a state: a kill costs at most this much work
-
-
-class Validation(Protocol):
-    """What training asks of a task: see tasks/base.py."""
-
-    monitor: str
-    direction: str
-
-    def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
-    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
-
-
-class OfTask:
-    """The validation of a task: `truth` gives the targets [n, K, H] of the windows that are judged."""
-
-    def __init__(self, task: Any, truth: Callable[[], np.ndarray], device: torch.device) -> None:
-        self.monitor, self.direction = task.monitor, task.direction
-        self.loss = each_its_own(task.loss(device))
-        self._task, self._truth = task, truth
-
-    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
-        """The task's few metrics of outputs [n, K, H]."""
-        found: dict[str, float | None] = self._task.val_metrics(self._truth(), self._task.decode(outputs))
-        return found
-
-
-@dataclass
-class Progress:
-    """How far training has come; all of it goes into the checkpoint, so that a killed run can continue."""
-
-    epoch: int = 0  # epochs finished
-    step: int = 0  # steps of the running epoch that are done
-    best: float | None = None
-    best_epoch: int = 0  # 0: before the first step
-    best_loss: float = math.inf  # of the best epoch, on validation
-    start: dict[str, Any] = field(default_factory=dict)  # what validation says before the first step, if it was asked
-    stale: int = 0  # epochs since the best
-    seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    averaged: list[int] = field(default_factory=list)  # the epochs whose weights are averaged so far
-    lengthened: list[int] = field(default_factory=list)  # each --epochs that the run was begun with before it got more
 
 
 class Trainer:
@@ -410,41 +368,3 @@ class Trainer:
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         set_random_states(state["random"])
-
-
-def train_mode(model: nn.Module) -> None:
-    """`model.train()`, but a frozen module with running statistics (BatchNorm) keeps them."""
-    model.train()
-    for module in model.modules():
-        parameters = list(module.parameters(recurse=False))
-        running = any(True for _ in module.buffers(recurse=False))
-        if parameters and running and not any(p.requires_grad for p in parameters):
-            module.eval()
-
-
-def clone_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of the weights, which the next step does not change."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def random_states() -> dict[str, Any]:
-    """Every generator that training could draw from, as plain values."""
-    version, words, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [kind, np.asarray(keys).tolist(), position, has_gauss, cached],
-        "python": [version, list(words), gauss],
-    }
-
-
-def set_random_states(states: Mapping[str, Any]) -> None:
-    """Set every generator to what `random_states` returned."""
-    torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
-    kind, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, cached))
-    version, words, gauss = states["python"]
-    random.setstate((version, tuple(words), gauss))

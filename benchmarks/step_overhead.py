@@ -30,7 +30,8 @@ from config import RunConfig
 from hardware import Precision
 from optim import make_optimizer
 from sources.synthetic import demand
-from trainer import Trainer, Validation
+from trainer import Trainer
+from training.progress import Validation
 from windows import Windows
 
 LIMIT = 1.05

@@ -26,7 +26,8 @@ from rundir import write_config, write_json
 from scaler import Scaler
 from splits import NAMES
 from tasks.multiclass import accuracy
-from trainer import Trainer, clone_state
+from trainer import Trainer
+from training.states import clone_state
 
 BASE = "backbone."
 SHARED = {"local": None, "shared": "", "fedper": BASE}  # the prefix of the names of the shared weights

@@ -34,7 +34,8 @@ from rundir import OnEpoch
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
-from trainer import Progress, Trainer
+from trainer import Trainer
+from training.progress import Progress
 from windows import Readable, read
 
 log = logging.getLogger("tsrun")

@@ -24,7 +24,7 @@ from evaler import Case, Judge
 from finetune import choose_parameters, trains_in_epochs
 from learner import Learner
 from rundir import write_json
-from trainer import clone_state
+from training.states import clone_state
 
 log = logging.getLogger("tsrun")
 SCORED = "model.pt.scored"  # the weights that the figures are of

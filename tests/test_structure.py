@@ -25,7 +25,7 @@ FLOORS = [
     {"sources", "splits", "hardware"},
     {"tasks"},
     {"dataset", "commandline"},
-    {"restore", "evaler", "telling"},
+    {"restore", "evaler", "telling", "training"},
     {"finetune", "trainer", "solving", "explaining"},
     {"learner", "predictor"},
     {"experiments", "fusion", "refitting"},

@@ -21,7 +21,8 @@ from config import RunConfig
 from errors import DivergedError, Interrupted, ResourceError
 from hardware import Precision
 from optim import lr_factor, make_optimizer
-from trainer import Trainer, random_states, set_random_states
+from trainer import Trainer
+from training.states import random_states, set_random_states
 from windows import Windows
 
 from . import forkserver

@@ -1,0 +1,54 @@
+"""How far training has come, and what it asks of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from backbones.copies import each_its_own
+
+
+class Validation(Protocol):
+    """What training asks of a task: see tasks/base.py."""
+
+    monitor: str
+    direction: str
+
+    def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
+
+
+class OfTask:
+    """The validation of a task: `truth` gives the targets [n, K, H] of the windows that are judged."""
+
+    def __init__(self, task: Any, truth: Callable[[], np.ndarray], device: torch.device) -> None:
+        self.monitor, self.direction = task.monitor, task.direction
+        self.loss = each_its_own(task.loss(device))
+        self._task, self._truth = task, truth
+
+    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
+        """The task's few metrics of outputs [n, K, H]."""
+        found: dict[str, float | None] = self._task.val_metrics(self._truth(), self._task.decode(outputs))
+        return found
+
+
+@dataclass
+class Progress:
+    """How far training has come; all of it goes into the checkpoint, so that a killed run can continue."""
+
+    epoch: int = 0  # epochs finished
+    step: int = 0  # steps of the running epoch that are done
+    best: float | None = None
+    best_epoch: int = 0  # 0: before the first step
+    best_loss: float = math.inf  # of the best epoch, on validation
+    start: dict[str, Any] = field(default_factory=dict)  # what validation says before the first step, if it was asked
+    stale: int = 0  # epochs since the best
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    averaged: list[int] = field(default_factory=list)  # the epochs whose weights are averaged so far
+    lengthened: list[int] = field(default_factory=list)  # each --epochs that the run was begun with before it got more
