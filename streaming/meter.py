@@ -1,7 +1,7 @@
 """The samples of a meter, one by one: states and watts of the devices from a recurrent model of task nilm.
 
-Watts count where p reaches tau, as in `--mode infer`; the duration rules --min-on and --min-off are not applied, since
-they look ahead. The recurrent state is never reset, as if the whole stream were one window.
+Watts count where p reaches tau, up to what the meter reads. How sure and how long a run is (--min-on, --min-off) is not
+asked, since that looks ahead. The recurrent state is never reset, as if the whole stream were one window.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from readers.clock import Clock
 from settings.zones import fixed_offset
 from streaming.tally import Tally, is_number, report, short
 from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
+from tasks.nilm.watts import capped
 
 KNOWN = tuple(name for name in FEATURES if ABOVE not in name)  # inputs that need no later sample
 TASK = "nilm"  # the task with a prediction for every step
@@ -143,11 +144,12 @@ class Streamer:
         with torch.inference_mode():
             outputs = torch.stack([self._said(i, torch.from_numpy(x)) for i in range(len(self.members))]).mean(dim=0)
             predicted = self.task.decode(outputs.transpose(1, 2))[0, :, 0].tolist()
-        answers = zip(self.names, predicted[: len(self.names)], predicted[len(self.names) :], self.tau, strict=True)
-        devices = {
-            name: {"p": short(p), "on": p >= tau, "watts": short(max(watts, 0.0)) if p >= tau else 0.0}
-            for name, p, watts, tau in answers
-        }
+        chances, drawn = predicted[: len(self.names)], predicted[len(self.names) :]
+        on = [p >= tau for p, tau in zip(chances, self.tau, strict=True)]
+        watts = np.array([[max(watts, 0.0) * state] for watts, state in zip(drawn, on, strict=True)])
+        watts = capped(watts, np.array([sample.watts]))[:, 0]
+        answers = zip(self.names, chances, on, watts.tolist(), strict=True)
+        devices = {name: {"p": short(p), "on": state, "watts": short(watts)} for name, p, state, watts in answers}
         return {"time": moment, "mains": sample.watts, "devices": devices}
 
     def _said(self, i: int, x: torch.Tensor) -> torch.Tensor:

@@ -496,6 +496,7 @@ def test_another_house_is_read_by_devices_in_its_own_words_and_its_head_alone_is
 def test_a_device_that_is_never_on_in_training_is_told_by_name_and_said_to_be_off(tmp_path):
     lay_house(tmp_path, sauna=0.5)
     done = go(tmp_path, QUICK, "--csv house.csv --device-cols kettle sauna lamp=light")
-    assert done.code == 0 and "never on in training, so said to be off: sauna" in done.err
+    assert done.code == 0 and "never on in training, so left out and said to be off: sauna" in done.err
     assert "--device-cols kettle lamp=light leaves it out" in done.err
-    assert not column(rows(done.directory / "timeline.csv"), "sauna W").any()
+    lines = rows(done.directory / "timeline.csv")
+    assert not column(lines, "sauna W").any() and not column(lines, "sauna p").any() and column(lines, "kettle p").any()

@@ -102,3 +102,17 @@ def test_the_power_at_rest_is_learned_on_what_the_first_fold_trains_on(words):
         folds=config.folds, sizes=config.split_sizes,
     )  # fmt: skip
     assert learned_from(steps, config) == np.flatnonzero(first.train.targeted(steps)).max() + 1
+
+
+@pytest.mark.parametrize(("step", "frozen"), [(60, 30), (150, 12), (900, 12), (3600, 12)])
+def test_in_long_steps_a_frozen_meter_repeats_itself_more_than_twice(step, frozen):
+    """A meter of whole Wh says the same twice in a row by chance: dozens of steps were left out for it."""
+    mains = np.random.default_rng(3).integers(0, 4, 400) * 100.0 + 300
+    for begin, length in ((100, frozen - 1), (200, frozen)):
+        mains[begin - 1 : begin + length + 1] = 320, *[950.0] * length, 330
+    series = house(mains, np.zeros(400), step=step)
+    config = cli.parse(
+        "--mode train --task nilm --csv x.csv --time-col t --device-cols kettle --drop-flatlines".split()
+    )
+    found = targets_of(series, config, Rules({}), drop_flatlines=True).states[0] == UNKNOWN
+    assert np.flatnonzero(found).tolist() == list(range(200, 200 + frozen))

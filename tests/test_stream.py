@@ -84,7 +84,7 @@ def made(
         "input_channels": list(series.channels),
         "outputs": list(targets.names),
         "per_row": False,
-        "fitted": task.fitted | {"on_mean": [90.0, 2250.0, 500.0, 1250.0]},
+        "fitted": task.fitted | {"on_mean": [90.0, 2250.0, 500.0, 1250.0], "never_on": [0, 0, 0, 0]},
         "calibration": {"tau": [0.5] * len(targets.names)},
         "references": {},
     }
@@ -116,6 +116,9 @@ def agree(stored: dict[str, Any], series: Series, answers: list[dict[str, Any]])
     np.testing.assert_array_equal(np.float32([answer["mains"] for answer in known]), series.values[0, there])
     score, watts = np.split(batch(stored, series), 2)
     tau, mean = stored["calibration"]["tau"], stored["fitted"]["on_mean"]
+    drawn = np.array([[answer["devices"][name]["on"] for answer in known] for name in stored["outputs"]]) * watts
+    drawn = np.minimum(drawn, np.maximum(series.values[0, there], 0))
+    drawn *= np.minimum(1, series.values[0, there] / np.maximum(drawn.sum(axis=0), 1e-9))
     for k, name in enumerate(stored["outputs"]):
         said = [answer["devices"][name] for answer in known]
         p, on = np.array([s["p"] for s in said]), np.array([s["on"] for s in said])
@@ -123,7 +126,7 @@ def agree(stored: dict[str, Any], series: Series, answers: list[dict[str, Any]])
         clear = np.abs(score[k] - tau[k]) > 1e-5
         assert clear.mean() > 0.9
         np.testing.assert_array_equal(on[clear], (score[k] >= tau[k])[clear])
-        np.testing.assert_allclose([s["watts"] for s in said], watts[k] * on, rtol=1e-5, atol=1e-5 * mean[k])
+        np.testing.assert_allclose([s["watts"] for s in said], drawn[k], rtol=1e-5, atol=1e-5 * mean[k])
 
 
 def samples(series: Series) -> list[Sample]:

@@ -7,6 +7,7 @@ FITTED = {
     "peak": "K",
     "on_w": "K",
     "levels": "grid?",
+    "never_on": "K?",
     "min_on": "K?",
     "min_off": "K?",
 }

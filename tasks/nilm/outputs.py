@@ -32,4 +32,7 @@ def decoded(target: str, outputs: torch.Tensor, constants: Mapping[str, Any]) ->
     else:
         logits, choice = split_outputs(outputs, len(mean))
         found = [torch.sigmoid(logits), median_power(choice, as_tensor(constants["levels"], mean)) * mean]
+    if any(never_on := constants.get("never_on", ())):  # nothing was learned of such a device
+        taught = 1 - torch.tensor(never_on, dtype=outputs.dtype, device=outputs.device)[:, None]
+        found = [part * taught for part in found]
     return torch.cat(found, dim=1)

@@ -41,6 +41,21 @@ class Traces:
     runs: tuple[tuple[np.ndarray, ...], ...]
     note: str = ""
 
+    def elsewhere(self, chance: float, length: int) -> dict[int, tuple[float, np.ndarray]]:
+        """{device: (the share of training's steps at which its traces are on, their watts)} for those that have any.
+
+        Parameters
+        ----------
+        chance : that a device of a window gets a trace.
+        length : steps of a window.
+        """
+        found = {}
+        for k, traces in enumerate(self.runs):
+            if traces:
+                steps = np.array([len(trace) for trace in traces])
+                found[k] = (chance * FROM_OTHERS * float((steps / (steps + length - 1)).mean()), np.concatenate(traces))
+        return found
+
     def drawn(self, k: int, length: int, random: torch.Tensor) -> np.ndarray:
         """A run of device k somewhere in a window, watts [length], by three random numbers from 0 to 1."""
         which, where, factor = random.tolist()

@@ -65,9 +65,13 @@ class DeviceTargets(Targets):
 
     def read(self, task: Task, device: torch.device) -> DeviceTargetReader:
         """The targets [2K, total] on a device, encoded as windows are read."""
-        scales = (torch.tensor(task.fitted[key], dtype=torch.float32, device=device) for key in ("peak", "on_mean"))
+        known = {"never_on": [0.0] * len(self.states), **task.fitted}
+        peak, mean, never_on = (
+            torch.tensor(known[key], dtype=torch.float32, device=device)[:, None]
+            for key in ("peak", "on_mean", "never_on")
+        )
         states, watts = (torch.from_numpy(values).to(device) for values in (self.states, self.values))
-        return DeviceTargetReader(states, watts, *(scale[:, None] for scale in scales))
+        return DeviceTargetReader(states, watts, peak, mean, never_on == 1)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,13 @@ class DeviceSample:
         return self.on_rates() + [_mean(watts, self.steps & ~np.isnan(watts)) for watts in self.targets.values]
 
 
-def constants_of(sample: DeviceSample, kept: Mapping[str, Any] | None, *, levels: bool) -> dict[str, Any]:
+def constants_of(
+    sample: DeviceSample,
+    kept: Mapping[str, Any] | None,
+    elsewhere: Mapping[int, tuple[float, np.ndarray]],
+    *,
+    levels: bool,
+) -> dict[str, Any]:
     """Of each device the share of time on and the weight of it, and the power when on: its mean, a peak to clip at, and
     levels of it in units of the mean.
 
@@ -113,27 +123,47 @@ def constants_of(sample: DeviceSample, kept: Mapping[str, Any] | None, *, levels
     ----------
     sample : the labels of training, of K devices.
     kept : constants of a checkpoint, whose units of power stay, as does what is known of devices that the data lack.
-    levels : whether levels are learned too, in a new model.
+        Those of a device that it was not taught are learned anew.
+    elsewhere : {device: (share of time on, watts while on)} of traces from other houses; of a device that is never on
+        in `sample`, they are all that is learned from.
+    levels : whether levels are learned too.
 
     Returns
     -------
-    {name: [K]}; "levels" [K, M], if they are there.
+    {name: [K]}; "levels" [K, M], if they are there; "never_on" is 1 for a device that nothing is learned of.
     """
-    rate, on_mean, peak, grid = np.array(sample.on_rates()), [], [], []
-    for k in range(len(rate) if kept is None else 0):
-        drawn = sample.drawn(k)
-        mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
-        on_mean.append(mean if mean > 0 else 1.0)
-        peak.append(float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0)
-        if levels:
-            grid.append(learned_levels(np.minimum(drawn, peak[-1]) / on_mean[-1]))
+    rate = np.array(sample.on_rates())
+    others = {k: found for k, found in elsewhere.items() if rate[k] == 0}
+    for k, (share, _) in others.items():
+        rate[k] = share
+
+    def powers(k: int, levels: bool) -> dict[str, Any]:
+        return _powers(others[k][1] if k in others else sample.drawn(k), levels=levels)
+
+    never = (rate == 0).astype(np.float64)
     weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
     if kept is None:
-        found = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "on_mean": on_mean, "peak": peak}
-        return found | ({"levels": grid} if levels else {})
-    fresh = {"base_rate": np.where(np.isnan(rate), kept["base_rate"], rate).tolist()}
-    fresh["pos_weight"] = np.where(np.isnan(weight), kept["pos_weight"], weight).tolist()
-    return fresh | {key: kept[key] for key in ("on_mean", "peak", "levels") if key in kept}
+        each = [powers(k, levels) for k in range(len(rate))]
+        found = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "never_on": never.tolist()}
+        return found | {name: [of_device[name] for of_device in each] for name in each[0]}
+    taught = {name: list(kept[name]) for name in ("on_mean", "peak", "levels") if name in kept}
+    untaught = np.array(kept.get("never_on", np.zeros(len(rate))))
+    for k in np.flatnonzero((untaught == 1) & (rate > 0)).tolist():
+        for name, value in powers(k, "levels" in kept).items():
+            taught[name][k] = value
+    lacking = np.isnan(rate)
+    found = {"base_rate": rate, "pos_weight": weight, "never_on": never * untaught}
+    old = {"never_on": untaught, **kept}
+    return {name: np.where(lacking, old[name], fresh).tolist() for name, fresh in found.items()} | taught
+
+
+def _powers(drawn: np.ndarray, *, levels: bool) -> dict[str, Any]:
+    """The mean of what a device draws while it is on, W; a peak to clip at; levels in units of the mean, if asked."""
+    mean = float(drawn.mean(dtype=np.float64)) if len(drawn) else 0.0
+    mean = mean if mean > 0 else 1.0
+    peak = float(np.quantile(drawn, PEAK)) if len(drawn) else 1.0
+    found: dict[str, Any] = {"on_mean": mean, "peak": peak}
+    return found | ({"levels": learned_levels(np.minimum(drawn, peak) / mean)} if levels else {})
 
 
 def _mean(values: np.ndarray, known: np.ndarray) -> float:
@@ -143,10 +173,20 @@ def _mean(values: np.ndarray, known: np.ndarray) -> float:
 
 
 class DeviceTargetReader:
-    """Windows [B, 2K, L] of targets: states, then watts up to the device's peak in units of its mean when on."""
+    """Windows [B, 2K, L] of targets: states, then watts up to the device's peak in units of its mean when on.
 
-    def __init__(self, states: torch.Tensor, watts: torch.Tensor, peak: torch.Tensor, mean: torch.Tensor) -> None:
-        self._states, self._watts, self._peak, self._mean = states, watts, peak, mean
+    `untaught` bool [K, 1] are devices of which nothing is learned.
+    """
+
+    def __init__(
+        self,
+        states: torch.Tensor,
+        watts: torch.Tensor,
+        peak: torch.Tensor,
+        mean: torch.Tensor,
+        untaught: torch.Tensor,
+    ) -> None:
+        self._states, self._watts, self._peak, self._mean, self._untaught = states, watts, peak, mean, untaught
         self.device, self.shape = states.device, (2 * len(states), states.shape[1])
 
     def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
@@ -158,8 +198,8 @@ class DeviceTargetReader:
         return read(self._states, starts, length).to(torch.float32), read(self._watts, starts, length).clamp(min=0)
 
     def encoded(self, states: torch.Tensor, watts: torch.Tensor) -> torch.Tensor:
-        """States and watts [B, K, L] as the loss sees them: [B, 2K, L], NaN where a house does not have the device."""
-        states = torch.where(states == UNKNOWN, torch.nan, states)
+        """States and watts [B, K, L] as the loss sees them: [B, 2K, L], NaN where nothing is learned of the device."""
+        states = torch.where((states == UNKNOWN) | self._untaught, torch.nan, states)
         return torch.cat([states, torch.minimum(watts, self._peak) / self._mean], dim=1)
 
 

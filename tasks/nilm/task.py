@@ -180,16 +180,16 @@ class Nilm(Task):
         """Shares of time on, and the power when on: its mean, a peak to clip at, and levels."""
         rules = zip(*(self.rules.of(name, names).values for name in names), strict=True)
         levels = self.target == "both" and self.options.nilm_power == "levels"
-        return constants_of(truth, kept, levels=levels) | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
+        elsewhere = {} if self.traces is None else self.traces.elsewhere(self.options.overlay, self.horizon)
+        found = constants_of(truth, kept, elsewhere, levels=levels)
+        return found | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:
-        """Tell of devices that are never on in training, by name: nothing is learned of them but to say nothing.
+        """Tell of devices that are never on in training, by name: nothing is learned of them, they are said to be off.
 
         A device that a house does not have, and one whose runs come from other houses, is not meant.
         """
-        rates = zip(names, truth["train"].on_rates(), strict=True)
-        elsewhere = [] if self.traces is None else [n for n, runs in zip(names, self.traces.runs, strict=True) if runs]
-        never = [name for name, rate in rates if rate == 0 and name not in elsewhere]
+        never = [name for name, none in zip(names, self.fitted["never_on"], strict=True) if none == 1]
         if never:
             words = self.options.device_cols or self.options.devices or names
             words = words if len(words) == len(names) else names
@@ -197,7 +197,7 @@ class Nilm(Task):
             flag = "--devices" if self.options.devices else "--device-cols"
             lower = f"--on-w {shlex.quote(f'{never[0]}=5')} has it on from 5 W"
             hint = f"{flag} {' '.join(left)} leaves it out" if left else lower
-            log.warning("warning: never on in training, so said to be off: %s; %s", ", ".join(never), hint)
+            log.warning("warning: never on in training, so left out and said to be off: %s; %s", ", ".join(never), hint)
 
     def on_fitted(self) -> None:
         """Take thresholds that were changed after training: the probabilities of watts alone are made from them."""

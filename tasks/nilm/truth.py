@@ -22,6 +22,7 @@ from tasks.nilm.targets import DeviceTargets
 
 log = logging.getLogger("tsrun")
 FROZEN_SECONDS = 1800.0
+FROZEN_READINGS = 12  # equal ones in a row, at least: in long steps a meter of whole Wh repeats itself by chance
 MORE, SLACK = 1.1, 20.0  # devices above MORE x mains + SLACK W are more than errors of meters and clocks explain
 IMPOSSIBLE_SECONDS = 300.0  # and it lasts: shorter, a meter is late by some readings
 MOST_SHARE = 0.1  # of the steps that are wrong by this; where more are, a device is a meter that holds others
@@ -138,14 +139,15 @@ def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
 
     The power at rest is learned on the part of the row that every fold trains on.
     """
-    mains = series.values[0, series.offsets[row] : series.offsets[row + 1]]
-    resting = resting_level(mains[: learned_from(len(mains), config)], seconds_of(series), FROZEN_SECONDS)
-    frozen = flat_lines(mains, seconds_of(series), FROZEN_SECONDS, resting)
+    mains, step = series.values[0, series.offsets[row] : series.offsets[row + 1]], seconds_of(series)
+    at_least = max(FROZEN_SECONDS, FROZEN_READINGS * step)
+    resting = resting_level(mains[: learned_from(len(mains), config)], step, at_least)
+    frozen = flat_lines(mains, step, at_least, resting)
     for begin, end in zip(
         *(np.flatnonzero(np.diff(frozen.astype(np.int8), prepend=0, append=0) == k) for k in (1, -1)), strict=True
     ):
         log.warning(
             "warning: %s: the meter is frozen at %g W for %.1f minutes from step %d; left out",
-            series.rows[row], mains[begin], (end - begin) * seconds_of(series) / 60, begin,
+            series.rows[row], mains[begin], (end - begin) * step / 60, begin,
         )  # fmt: skip
     return frozen

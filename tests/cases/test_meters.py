@@ -114,7 +114,7 @@ def test_kilowatts_and_registers_are_told_and_converted(case):
     case = case("n-18")
     case.make()
     kilowatts = case.go(0)
-    assert kilowatts.code == 0 and "never on in training, so said to be off: heater" in kilowatts.err
+    assert kilowatts.code == 0 and "never on in training, so left out and said to be off: heater" in kilowatts.err
     assert (
         "heater never reaches its threshold of 10 W: 2 W at most: is it in kilowatts? --mains-unit kW" in kilowatts.err
     )
