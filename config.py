@@ -119,6 +119,13 @@ class RunConfig:
         (), "Data", "further marks of missing values: -9999, n.a. (always: empty cells, NA, nan, null)", metavar="MARK"
     )
     nan: str = _flag("error", "Data", "how to handle missing values", choices=("error", "drop", "ffill", "zero"))
+    shard: str = _flag(
+        "",
+        "Data",
+        "predict only every N-th series, from the I-th on: I/N, such as 3/8; tools/report.py --join joins the files",
+        metavar="I/N",
+        trains=False,
+    )
 
     context_len: int | None = _flag(
         None, "Windows", "steps the model sees (L)", within="[1,)", binds=True, alias="--window"

@@ -11,7 +11,9 @@ import numpy as np
 
 import readers
 from config import RunConfig
+from errors import DataError
 from scaler import Scaler
+from settings.shards import Part, Shard
 
 if TYPE_CHECKING:
     from readers.clock import Clock
@@ -57,6 +59,7 @@ class Series:
     after : float [F, N, A], their values in the A steps after each row, NaN where not given; or None.
     modalities : (name, number of channels) of each group of adjacent channels, in order; () where all are one group.
     filled : mask [C, total] of the values that `--nan` made up, which may be input and are never scored; or None.
+    part : which rows of the data these are; None for all.
 
     Arrays that do not fit each other are a programming error: AssertionError.
     """
@@ -77,6 +80,7 @@ class Series:
     after: np.ndarray | None = None
     modalities: tuple[tuple[str, int], ...] = ()
     filled: np.ndarray | None = None
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         assert self.values.dtype in (np.float32, np.float64)
@@ -89,12 +93,23 @@ class Series:
         assert self.filled is None or self.filled.shape == self.values.shape
         assert (self.time is None) == (self.clock is None)
         assert self.after is None or self.after.shape[:2] == (len(self.known), len(self.rows))
+        assert self.part is None or len(self.part.numbers) == len(self.rows)
         assert self.time is None or (self.time.dtype == np.int64 and self.time.shape == (self.offsets[-1],))
 
     @property
     def n_rows(self) -> int:
         """N, the number of rows."""
         return len(self.rows)
+
+    @property
+    def several(self) -> bool:
+        """Whether the data have more than one row, of which these may be one."""
+        return (self.n_rows if self.part is None else self.part.total) > 1
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The rows' numbers in the data, int64 [N]."""
+        return np.array(range(self.n_rows) if self.part is None else self.part.numbers, np.int64)
 
     @property
     def n_channels(self) -> int:
@@ -148,6 +163,41 @@ class Series:
             return None
         times = self.time[self.offsets[row] : self.offsets[row + 1]]
         return np.concatenate([times, self.clock.extend(int(times[-1]), more)]) if more else times
+
+
+def own(series: Series, shard: Shard | None) -> Series:
+    """The rows of a series that are a shard's own; all of them without a shard, or where it was read as its part.
+
+    DataError where it has none.
+    """
+    if shard is None or series.part is not None:
+        return series
+    part = Part(shard, series.n_rows)
+    rows = np.array(part.numbers, np.int64)
+    if not len(rows):
+        raise no_series(part)
+    lengths = series.lengths[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    at = np.repeat(series.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return replace(
+        series,
+        values=series.values[:, at],
+        offsets=offsets,
+        rows=tuple(series.rows[row] for row in rows.tolist()),
+        labels=None if series.labels is None else series.labels[rows],
+        groups=None if series.groups is None else series.groups[rows],
+        time=None if series.time is None else series.time[at],
+        after=None if series.after is None else series.after[:, rows],
+        filled=None if series.filled is None else series.filled[:, at],
+        part=part,
+    )
+
+
+def no_series(part: Part) -> DataError:
+    """For a shard without a series of its own."""
+    shard, total = part.shard, part.total
+    what = f"the data have {total} series, too few for {shard.of} shards"
+    return DataError(what, where=f"--shard {shard}", hint=f"--shard {min(shard.number, total)}/{total}")
 
 
 def extended(series: Series, names: Sequence[str], values: np.ndarray, wanted: int = 0) -> Series:

@@ -26,6 +26,7 @@ from errors import DataError
 from hardware import device_for
 from readers.precision import check_distinct
 from scaler import Scaler
+from settings.shards import parse_shard
 from splits import Split
 from tasks.base import Task
 from tasks.derived import DerivedFeatures
@@ -177,6 +178,7 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
     timings: dict[str, float] = {}
     with timed(timings, "load"):
         series = task.demo(config.seed) if config.demo else task.read(config, columns)
+        series = data.own(series, parse_shard(config.shard))
     data.tell(series.notes)
     return series, timings
 

@@ -207,6 +207,7 @@ class Judge:
         self.task, self.run_data = evaluator.device_data.task, evaluator.device_data.run_data
         self.eval_context = evaluator.device_data.eval_context(names)
         self.frames: list[Frame] = []  # what the page shows over time
+        self.written: dict[str, list[np.ndarray]] = {}  # what `Task.write` said of its files
 
     def evaluate(self, scored: Predictions) -> dict[str, Any]:
         """The task's metrics of predictions [n, K, H] whose truth is known."""
@@ -274,7 +275,7 @@ class Judge:
 
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""
-        self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
+        self.written = self.task.write(self.folder, self.eval_context, self.calibration, scored, ahead)
 
     def first_values(self, scored: Predictions | None, ahead: Predictions | None) -> list[str]:
         """The first predictions [n, K, H] as lines of text; the parameters are as in `draw`."""
@@ -361,6 +362,7 @@ class Judge:
                 "notes": [*self.run_data.config.notes, *series.notes],
                 "left_out": self.run_data.left_out,
             },
+            **self._shard(),
             "split": dict(split),
             "model": dict(model),
             "timings": {name: round(seconds, 3) for name, seconds in self.run_data.timings.items()},
@@ -368,6 +370,24 @@ class Judge:
         }
         write_json(self.folder / "manifest.json", content)
         write_run(self.folder, self.frames)
+
+    def _shard(self) -> dict[str, Any]:
+        """What `tools/report.py --join` needs to know of a shard's files; {} where these are all series."""
+        part = self.run_data.series.part
+        if part is None:
+            return {}
+        lines = {file: [in_runs(each) for each in parts] for file, parts in self.written.items()}
+        shard = {"number": part.shard.number, "of": part.shard.of, "series": part.total}
+        return {"shard": {**shard, "values": str(self.run_data.series.values.dtype), "lines": lines}}
+
+
+def in_runs(values: np.ndarray) -> str:
+    """Numbers [n] in short: `8*3 5` for 8, 8, 8, 5."""
+    starts = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
+    counts = np.diff(starts, append=len(values)).tolist()
+    return " ".join(
+        f"{value}*{count}" if count > 1 else str(value) for value, count in zip(values[starts], counts, strict=True)
+    )
 
 
 def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, list[float]]) -> dict[str, Any]:

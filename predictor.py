@@ -79,9 +79,11 @@ class Inference:
         if not self.known_files or self.run_data.targets is None:
             return None
         if "rows" in self.start.split:
-            return splits.of_rows(self.run_data.judged, self.start.split, self.run_data.series.n_rows)
+            return splits.of_rows(self.run_data.judged, self.start.split, self.run_data.series.numbers)
         if "cuts" in self.start.split:
-            return splits.of_cuts(self.run_data.judged, self.run_data.series.offsets, self.start.split)
+            series = self.run_data.series
+            return splits.of_cuts(self.run_data.judged, series.offsets, self.start.split, series.numbers)
+        self._check_whole()
         return dataset.make_splits(self.run_data)[-1]
 
     def index_of(self, split: str) -> Index:
@@ -92,11 +94,18 @@ class Inference:
         if split == "all" or self.run_data.targets is None:
             return self.run_data.judged
         if not self.known_files:
+            self._check_whole()
             log.warning("warning: these are not the files of training; --eval-split all scores all their rows")
         index = (self.made or dataset.make_splits(self.run_data)[-1])[split]
         if not len(index):
             raise UsageError("the checkpoint's run had no test split", where=f"--eval-split {split}")
         return index
+
+    def _check_whole(self) -> None:
+        """UsageError where a split would be made of a shard, of whose series it would be another one."""
+        if self.run_data.series.part is not None:
+            what = "the split of a shard would not be that of all series"
+            raise UsageError(what, where=f"--shard {self.config.shard}", hint="--eval-split all")
 
     def _selection(self) -> str:
         if self.start.refit is not None and self.some_known:

@@ -26,6 +26,7 @@ import numpy as np
 from config import RunConfig
 from errors import UsageError, refused
 from metrics import clean_json
+from settings.shards import parse_shard
 
 log = logging.getLogger("tsrun")
 OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
@@ -39,13 +40,16 @@ LONGEST_NAME = 255 - len(".partial.lock") - len(".1234")  # bytes that most file
 def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> str:
     """`{mode}_{task}_ctx{L}_ch{C}..._{backbone}_seed{S}_split{mode}[_desc]` or the tag, known before the run starts.
 
-    `{date}` in the tag or the description is the date and time; as the whole tag it follows the usual name.
+    A shard's ends in shardIofN. `{date}` in the tag or the description is the date and time; as the whole tag it
+    follows the usual name.
     """
     assert config.context_len is not None
+    shard = parse_shard(config.shard)
+    own = [] if shard is None else [shard.name]
     if config.tag and config.tag != DATE:
         if config.tag[0] in FORMULA:
             raise UsageError(f"{config.tag[:40]!r} begins as a formula of a spreadsheet does", where="--tag")
-        return _short(_safe(_dated(config.tag), "--tag"), "--tag")
+        return _short("_".join([_safe(_dated(config.tag), "--tag"), *own]), "--tag")
     parts = [config.mode, config.task, f"ctx{config.context_len}", f"ch{channels}", *task_part, config.backbone]
     parts += [config.stage] if config.stage and config.mode == "train" else []
     parts += [] if config.wide else ["nowide"]
@@ -55,6 +59,7 @@ def run_name(config: RunConfig, *, channels: int, task_part: Sequence[str]) -> s
     if config.desc:
         parts.append(_safe(_dated(config.desc), "--desc"))
     parts += [_dated(config.tag)] if config.tag else []
+    parts += own
     return _short("_".join(parts), "--desc")
 
 

@@ -71,6 +71,7 @@ LATER = (
     "seeds",
     "budget",
     "divergence_check",
+    "shard",
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.

@@ -182,16 +182,16 @@ def _named_parts(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np
     return part
 
 
-def of_rows(index: Index, how: dict[str, Any], n_rows: int) -> Split:
+def of_rows(index: Index, how: dict[str, Any], numbers: np.ndarray) -> Split:
     """The group split of an earlier run, whatever groups and seed made it.
 
     Parameters
     ----------
     index : all windows of the N rows.
     how : the `how` of that split; `how["rows"]` lists the rows of each part.
-    n_rows : N.
+    numbers : of the rows in that run, int64 [N].
     """
-    train, val, test = (index.of_rows(np.isin(np.arange(n_rows), how["rows"][name])) for name in NAMES)
+    train, val, test = (index.of_rows(np.isin(numbers, how["rows"][name])) for name in NAMES)
     return Split(train, val, test, how)
 
 
@@ -248,7 +248,7 @@ def _by_time(index: Index, offsets: np.ndarray, parts: Parts, gap: int, folds_ba
     return of_cuts(index, offsets, how)
 
 
-def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any]) -> Split:
+def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any], numbers: np.ndarray | None = None) -> Split:
     """The split in time of an earlier run, by its cuts.
 
     Parameters
@@ -256,6 +256,7 @@ def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any]) -> Split:
     index : all windows.
     offsets : int64 [N + 1], where each row begins and ends.
     how : the `how` of that split: the gap, and {"val_from", "test_from", "end"} within each row.
+    numbers : of the rows in that run, int64 [N]; None for all of them.
 
     Raises
     ------
@@ -264,7 +265,9 @@ def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any]) -> Split:
     begin = offsets[:-1]
     try:
         gap = int(how["gap"])
-        cuts = {name: np.broadcast_to(np.asarray(cut, np.int64), begin.shape) for name, cut in how["cuts"].items()}
+        known = {name: np.asarray(cut, np.int64) for name, cut in how["cuts"].items()}
+        known |= {name: cut[numbers] for name, cut in known.items() if numbers is not None and cut.ndim}
+        cuts = {name: np.broadcast_to(cut, begin.shape) for name, cut in known.items()}
         val_from, test_from, end = cuts["val_from"], cuts["test_from"], cuts["end"]
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         what = f"its split does not fit these rows: {error}"

@@ -72,6 +72,11 @@ class Index:
         """Every window's row, int64 [n]."""
         return np.repeat(self.row, self.count)
 
+    def each(self, n_rows: int) -> np.ndarray:
+        """How many windows each of N rows has, int64 [N]."""
+        each: np.ndarray = np.bincount(self.row, self.count, minlength=n_rows).astype(np.int64)
+        return each
+
     def targets(self) -> np.ndarray:
         """Where every window's target begins, int64 [n]: a position on the flat axis; for whole-row targets the row."""
         return self.rows() if self.shift is None else self.starts() + self.shift

@@ -65,7 +65,7 @@ def main() -> int:
         readers: dict[str, Callable[[], Any]] = {
             "pandas": lambda: pandas.read_csv(plain),
             "file": lambda: read_long([plain], time_col="time"),
-            "query": lambda: read_answer(text, Path("query.sql"), "", None),
+            "query": lambda: read_answer([text], Path("query.sql"), "", None),
             "odd": lambda: read_long([odd], time_col="time", nan="drop"),
         }
         found = {name: seconds(work, args.repeat) for name, work in readers.items()}

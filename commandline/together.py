@@ -10,6 +10,7 @@ import backbones
 import tasks
 from config import BY_STAGE, STAGES, check_all, convert, core_flags, table_flags
 from errors import ADDRESS_FORMS, is_address, nearest
+from settings.shards import parse_shard
 from sources.kinds import idle, kind_of
 
 
@@ -87,6 +88,15 @@ def _check_stage(core: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _check_shard(core: Mapping[str, Any]) -> list[str]:
+    """Series are shared out in inference alone: a model learns from all of them."""
+    try:
+        shard = parse_shard(core["shard"])
+    except ValueError as error:
+        return [f"--shard {error}"]
+    return ["--shard belongs to --mode infer"] if shard is not None and core["mode"] != "infer" else []
+
+
 def check_stage_args(core: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """({PART.FLAG: value} of `--stage-args`, problems)."""
     parts = {"": STAGES[:2], "all": STAGES[:2]}.get(core["stage"], (core["stage"],))
@@ -142,6 +152,7 @@ def check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
         problems.append("--desc and --tag exclude each other: --tag is the whole name")
     if core["resume"] and "{date}" in core["tag"] + core["desc"]:
         problems.append("--resume needs the name of the run that it goes on with, and {date} is another one each time")
+    problems += _check_shard(core)
     if core["resume"] and core["mode"] == "infer":
         problems.append("--resume belongs to --mode train or finetune")
     return problems

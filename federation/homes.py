@@ -155,7 +155,7 @@ def split_rows(run_data: RunData, rows: np.ndarray, home_split: HomeSplit, name:
         parts["train"] += block[: max(val_from - home_split.gap, 0)].tolist()
         parts["val"] += block[max(val_from, 0) : max(test_from - home_split.gap, 0)].tolist()
         parts["test"] += block[max(test_from, 0) :].tolist()
-    split = splits.of_rows(run_data.index, {"mode": "group", "rows": parts}, run_data.series.n_rows)
+    split = splits.of_rows(run_data.index, {"mode": "group", "rows": parts}, run_data.series.numbers)
     empty = [part for part in splits.NAMES if not len(split[part])]
     if empty:
         what = f"home {name!r} has {len(rows)} rows, and no window for {' and '.join(empty)}"

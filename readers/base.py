@@ -15,6 +15,7 @@ from config import RunConfig
 from errors import UsageError
 from readers.dialect import Dialect
 from readers.paths import expand_paths
+from settings.shards import parse_shard
 
 if TYPE_CHECKING:
     from data import Series
@@ -103,6 +104,7 @@ class Reader(ABC):
             resample=config.resample,
             tz=config.tz,
             date_order=config.date_order,
+            shard=parse_shard(config.shard),
             **common,
         )
 

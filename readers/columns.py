@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import re
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from data import Source
+from data import Source, no_series
 from errors import DataError, UsageError, nearest
 from readers.cells import parse
 from readers.clock import DAY
 from readers.dialect import Dialect
-from readers.files import dialect_of, open_table, read_whole, text_start
+from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
 from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
+from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.written import joined
 
@@ -102,9 +104,35 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     with open_table(path) as table:
         text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
     locate = partial(_locate, path, dialect, wanted.keys, None if text.quoted else text.numbering)
-    return _read_table(
-        text, wanted, locate, table.sha256, table.bytes, [*table.notes, *filter(None, [dialect.taken]), *notes]
-    )
+    told = [*table.notes, *filter(None, [dialect.taken]), *notes]
+    return _read_table(text, wanted, locate, table.sha256, table.bytes, told)
+
+
+def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tuple[LongFile | None, Source]:
+    """Read the lines of one long file that a shard's own series have, and never hold the others.
+
+    Parameters
+    ----------
+    path, wanted, dialect : as for `read_file`.
+    sieve : keeps the lines.
+
+    Returns
+    -------
+    (what was read, or None where the file has no such line; the whole file).
+
+    Raises
+    ------
+    DataError : a file, column, line or cell that is not in order.
+    """
+    dialect = dialect_of(path, dialect)
+    with open_table(path) as table:
+        text, notes = sieve.table(table.text, path, dialect, wanted.keys, wanted.id)
+    if sieve.total and b"\n" not in text.text:
+        return None, Source(str(path), table.sha256, table.bytes, (0, 0))
+    locate = partial(_locate, path, dialect, wanted.keys, text.numbering)
+    told = [*table.notes, *filter(None, [dialect.taken]), *notes]
+    file = _read_table(text, wanted, locate, table.sha256, table.bytes, told)
+    return file, file.source
 
 
 def check_columns(path: Path, wanted: Wanted, dialect: Dialect) -> list[str]:
@@ -141,29 +169,52 @@ def read_names(path: Path, dialect: Dialect, keys: Sequence[str]) -> list[str]:
 
 
 def read_answer(
-    text: bytes, path: Path, id_col: str, columns: tuple[str, ...] | None, na: Sequence[str] = ()
+    pieces: Iterable[bytes | memoryview],
+    path: Path,
+    id_col: str,
+    columns: tuple[str, ...] | None,
+    na: Sequence[str] = (),
+    sieve: Sieve | None = None,
 ) -> LongFile:
     """The answer to a query, read as a long file.
 
     Parameters
     ----------
-    text : CSV with a header: the time, then channels and maybe an id.
+    pieces : of CSV with a header, of any size: the time, then channels and maybe an id.
     path : the file of the query; a location in a message is this file and the row of the answer, counted from 1.
     id_col : the column of the row ids; "" for none.
     columns : the channels wanted; None for all others.
     na : marks of missing values.
+    sieve : as in `read_file`.
 
     Raises
     ------
-    DataError : as in `read_file`.
+    DataError : as in `read_file`; the answer has no row.
     UsageError : the id is the column of the time.
     """
-    answer = Answer(text.rstrip(b"\n"), path, Dialect(",", ".", "yes", "no", tuple(na), "none"))
+    sha, seen = hashlib.sha256(), [0, 0]  # bytes, lines
+
+    def passing() -> Iterator[bytes]:
+        for piece in pieces:
+            sha.update(piece)
+            seen[:] = seen[0] + len(piece), seen[1] + bytes(piece).count(b"\n")
+            yield bytes(piece)
+
+    stream = io.BufferedReader(Pieces(passing()), BLOCK)
+    dialect = Dialect(",", ".", "yes", "no", tuple(na), "none")
+    if sieve is None:
+        answer = Answer(stream.read().rstrip(b"\n"), path, dialect)
+    else:
+        table, _ = sieve.table(stream, path, dialect, (), id_col)
+        answer = Answer(table.text, path, dialect, table.numbering)
+    if seen[1] == 1:
+        raise DataError("the query returns no row", where=str(path))
+    if sieve is not None and not sieve.part.numbers:
+        raise no_series(sieve.part)
     time = answer.header()[0]
     if time == id_col:
         raise UsageError("the first column of a query is the time", where=f"--id-col {id_col}")
-    sha256 = hashlib.sha256(text).hexdigest()
-    return _read_table(answer, Wanted(time, id_col, columns), answer.locate, sha256, len(text), ())
+    return _read_table(answer, Wanted(time, id_col, columns), answer.locate, sha.hexdigest(), seen[0], ())
 
 
 def _read_table(

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from readers.dialect import AUTO, Dialect
 from readers.fitting import HEAD, fitted, some_lines
 from readers.paths import merge_notes
 
-BLOCK = 3 << 18  # bytes read from the disk at a time
+BLOCK = 3 << 18  # bytes read, and parsed, at a time; at half of it malloc returns and refetches memory at every block
 
 
 class _Digesting(io.RawIOBase):
@@ -41,6 +41,28 @@ class _Digesting(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+class Pieces(io.RawIOBase):
+    """Bytes that come in pieces of any size, as a stream."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not len(self._rest):
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        count = min(len(buffer), len(self._rest))
+        memoryview(buffer)[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 @dataclass(frozen=True)
@@ -121,7 +143,7 @@ def first_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
     DataError : it cannot be read.
     """
     with open_table(path) as table:
-        plain = isinstance(table.text, io.BufferedReader)
+        plain = isinstance(table.text, io.BufferedReader) and table.text.raw is table.raw
         head = text_start(table.text.read(HEAD), path)
     return some_lines(path, head, plain=plain), table.notes
 
@@ -133,10 +155,20 @@ def sha256_of(path: Path) -> str:
     ------
     OSError : it cannot be read.
     """
+    return checksum_of(path)[0]
+
+
+def checksum_of(path: Path) -> tuple[str, int]:
+    """The checksum of a file, in hexadecimal, and its bytes.
+
+    Raises
+    ------
+    OSError : it cannot be read.
+    """
     with _Digesting(path) as raw:
         while raw.read(BLOCK):
             pass
-    return raw.sha.hexdigest()
+    return raw.sha.hexdigest(), raw.size
 
 
 def text_start(chunk: bytes, path: Path) -> bytes:
@@ -167,6 +199,34 @@ def unix_lines(block: bytes) -> bytes:
     block : bytes of whole lines, the last one without its end.
     """
     return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
+
+
+def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False) -> Iterator[bytes]:
+    """Blocks of whole lines, `\\n` between lines and none at the end; blank lines at the end of the text left out.
+
+    Parameters
+    ----------
+    stream : the text, read to its end.
+    path : the file, for the error.
+    quoted : whether a line may end within quotes, so that no block does.
+
+    Raises
+    ------
+    DataError : see `text_start`.
+    """
+    carry, chunk = b"", text_start(stream.read(BLOCK), path)
+    while chunk:
+        text = carry + chunk
+        # The last line that is not blank waits for the next block: it may continue there, or only blank lines follow.
+        cut = text.rfind(b"\n", 0, len(text.rstrip(b"\r\n")))
+        while quoted and cut >= 0 and text.count(b'"', 0, cut) % 2:
+            cut = text.rfind(b"\n", 0, cut)
+        if cut >= 0:
+            yield unix_lines(text[:cut])
+        carry = text[cut + 1 :]
+        chunk = stream.read(max(BLOCK, len(carry)))
+    if last := carry.rstrip(b"\r\n"):
+        yield unix_lines(last)
 
 
 def decode(text: bytes) -> str:

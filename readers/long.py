@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data import Series
+from data import Series, Source, no_series
 from errors import DataError, UsageError, nearest
 from readers.clock import Clock
-from readers.columns import LongFile, Wanted, read_file
+from readers.columns import LongFile, Wanted, read_file, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
+from readers.files import checksum_of
 from readers.mending import mended
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
-from readers.rows import Rows, check_lengths, check_order, common_clock, join, oldest_first, set_zone, span
+from readers.rows import Rows, check_lengths, check_order, common_clock, file_names, join, oldest_first, set_zone, span
 from readers.sidecars import attach
+from readers.sieve import Sieve
 from readers.stamps import check_zone
+from settings.shards import Part, Shard
 
 
 def read_long(
@@ -41,6 +45,7 @@ def read_long(
     nan: str = "error",
     labels: Path | str = "",
     groups: Path | str = "",
+    shard: Shard | None = None,
 ) -> Series:
     """One Series of long files on a regular clock: each file is a row, or each text in `id_col`.
 
@@ -57,6 +62,7 @@ def read_long(
     sep, decimal, na, thousands, date_order : how a CSV is written, see `Dialect`.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
+    shard : whose rows alone are read; None for all.
 
     Raises
     ------
@@ -69,18 +75,58 @@ def read_long(
     if time_col == id_col:
         raise UsageError("the same as --time-col", where="--id-col")
     check_options((time_col, id_col), columns, resample, tz, nan)
-    files = _read_all(paths, Wanted(time_col, id_col, None if columns is None else tuple(columns)), dialect)
-    series = join_files(files, known=known, resample=resample, tz=tz, nan=nan)
-    named = bool(id_col) or series.n_rows > 1
-    return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal))
+    wanted = Wanted(time_col, id_col, None if columns is None else tuple(columns))
+    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan}
+    every: Callable[[], Sequence[str]] | None = None
+    if shard is None:
+        series = join_files(_read_all(paths, wanted, dialect), file_names(paths), **how)
+    else:
+        reads = _own_lines if id_col else _own_files
+        series, every = reads(paths, wanted, dialect, shard, how)
+    named = bool(id_col) or series.several
+    return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal), every=every)
 
 
-def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str, tz: str, nan: str) -> Series:
+def _own_lines(
+    paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, shard: Shard, how: Mapping[str, Any]
+) -> tuple[Series, Callable[[], Sequence[str]]]:
+    """The lines of a shard's ids, as a series; and what gives all ids."""
+    sieve = Sieve(shard)
+    found = [read_own(Path(path), wanted, dialect, sieve) for path in paths]
+    if not sieve.part.numbers:
+        raise no_series(sieve.part)
+    files = [file for file, _ in found if file is not None]
+    series = join_files(files, [""] * len(files), **how)
+    return replace(series, part=sieve.part, sources=tuple(source for _, source in found)), sieve.names
+
+
+def _own_files(
+    paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, shard: Shard, how: Mapping[str, Any]
+) -> tuple[Series, Callable[[], Sequence[str]]]:
+    """The files that are a shard's rows, as a series; and what gives the names of all.
+
+    Of the other files the bytes alone are looked at: all shards know the same data.
+    """
+    part, names = Part(shard, len(paths)), file_names(paths)
+    if not part.numbers:
+        raise no_series(part)
+    files = _read_all([paths[at] for at in part.numbers], wanted, dialect)
+    series = join_files(files, [names[at] for at in part.numbers], **how)
+    read = dict(zip(part.numbers, series.sources, strict=True))
+    others = (at for at in range(len(paths)) if at not in read)
+    read |= {at: Source(str(paths[at]), *checksum_of(Path(paths[at])), (0, 0)) for at in others}
+    return replace(series, sources=tuple(read[at] for at in range(len(paths))), part=part), lambda: names
+
+
+def join_files(
+    files: Sequence[LongFile], names: Sequence[str], *, known: Sequence[str], resample: str, tz: str, nan: str
+) -> Series:
     """Files, or the answer to a query, as one Series.
 
     Parameters
     ----------
     files : what was read, all with the same channels.
+    names : of the row that each file is, where it has no ids.
     known, resample, tz, nan : as in `read_long`, already checked by `check_options`.
 
     Raises
@@ -91,7 +137,7 @@ def join_files(files: Sequence[LongFile], *, known: Sequence[str], resample: str
     target = _target(resample) if resample else None
     channels = files[0].columns
     ahead = _known(known, channels)
-    rows, turned = oldest_first(join(files))
+    rows, turned = oldest_first(join(files, names))
     notes: list[str] = []
     clock = None
     if steps_counted(rows, resample=resample, tz=tz):

@@ -168,7 +168,7 @@ class Answer(LongText):
 
     def locate(self, record: int) -> str:
         """`path, row N` of a row of the answer."""
-        return f"{self.path}, row {record + 1}"
+        return f"{self.path}, row {self.numbering.line(record + 2) - 1}"
 
 
 def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> tuple[LongText, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -64,12 +65,13 @@ class Rows:
         return Clock("s", self.tz).show(self.times[at : at + 1])[0]
 
 
-def join(files: Sequence[LongFile]) -> Rows:
+def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
     """The lines of all files sorted by row, rows in the order of their first lines.
 
     Parameters
     ----------
     files : what was read, all with the same C channels.
+    names : of the row that each file is, where it has no ids.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def join(files: Sequence[LongFile]) -> Rows:
 
     of: dict[str, LongFile] = {}
     parts, orders, counts = [], [], [0]
-    for file, name in zip(files, _file_names(files), strict=True):
+    for file, name in zip(files, names, strict=True):
         codes, ids = (np.zeros(file.lines, np.intp), [name]) if file.ids is None else pandas.factorize(file.ids)
         for one in ids:
             if one in of:
@@ -103,10 +105,10 @@ def join(files: Sequence[LongFile]) -> Rows:
     )
 
 
-def _file_names(files: Sequence[LongFile]) -> list[str]:
+def file_names(paths: Sequence[Path | str]) -> list[str]:
     """The name of each file's row: that of the file without its ending, or the whole path where two are the same."""
-    names = [stem(file.path) for file in files]
-    return names if len(set(names)) == len(names) else [str(file.path) for file in files]
+    names = [stem(Path(path)) for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def oldest_first(rows: Rows) -> tuple[Rows, list[str]]:

@@ -6,7 +6,7 @@ A first line of names and a column of row ids are optional. With ids the lines m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +34,15 @@ class _Lines:
     notes: list[str]
 
 
-def attach(series: Series, labels: Path | str, groups: Path | str, *, named: bool, dialect: Dialect) -> Series:
+def attach(
+    series: Series,
+    labels: Path | str,
+    groups: Path | str,
+    *,
+    named: bool,
+    dialect: Dialect,
+    every: Callable[[], Sequence[str]] | None = None,
+) -> Series:
     """The series with labels and groups from files, and the notes on them.
 
     Parameters
@@ -43,19 +51,26 @@ def attach(series: Series, labels: Path | str, groups: Path | str, *, named: boo
     labels, groups : files with a line per row; "" for none.
     named : whether the series' rows have ids that come from the user, and not just numbers.
     dialect : how CSVs are written.
+    every : gives the ids of all rows of the data, of which a shard's series has some; None where it has all.
 
     Raises
     ------
     DataError : a file that cannot be read, lines that do not fit the rows, a label that is not a finite number.
     """
+    rows = series.rows if every is None or not (labels or groups) else every()
     if labels:
-        found = read_labels(Path(labels), series.rows, named, dialect)
-        series = replace(series, labels=found.values, label_names=found.names, label_words=found.words)
+        found = read_labels(Path(labels), rows, named, dialect)
+        series = replace(series, labels=found.values[_own(series)], label_names=found.names, label_words=found.words)
         series = replace(series, notes=(*series.notes, *found.notes))
     if groups:
-        of, notes = read_groups(Path(groups), series.rows, named, dialect)
-        series = replace(series, groups=of, notes=(*series.notes, *notes))
+        of, notes = read_groups(Path(groups), rows, named, dialect)
+        series = replace(series, groups=of[_own(series)], notes=(*series.notes, *notes))
     return series
+
+
+def _own(series: Series) -> np.ndarray | slice:
+    """Which rows of the data a series has."""
+    return slice(None) if series.part is None else series.numbers
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
-from readers.files import decode, dialect_of, open_table, read_cells, text_start, unix_lines
+from readers.files import decode, dialect_of, line_blocks, open_table, read_cells
 from readers.guess import sniff
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.precision import hides, judged
 
-BLOCK = 3 << 18  # bytes of text parsed at a time; at half of it malloc returns and refetches memory at every block
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 WORKERS, THREADS = 2, "parse"
 
@@ -90,7 +89,7 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
 def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts] | None:
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
-        blocks = _blocks(table.text, path)
+        blocks = line_blocks(table.text, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
@@ -130,24 +129,6 @@ def _without_last(values: np.ndarray) -> np.ndarray:
     for row in range(1, n):
         flat[row * (columns - 1) : (row + 1) * (columns - 1)] = flat[row * columns : (row + 1) * columns - 1]
     return flat[: n * (columns - 1)].reshape(n, columns - 1)
-
-
-# ---- lines
-
-
-def _blocks(stream: io.BufferedIOBase, path: Path) -> Iterator[bytes]:
-    """Blocks of whole lines, `\\n` between lines and none at the end; blank lines at the end of the file left out."""
-    carry, chunk = b"", text_start(stream.read(BLOCK), path)
-    while chunk:
-        text = carry + chunk
-        # The last line that is not blank waits for the next block: it may continue there, or only blank lines follow.
-        cut = text.rfind(b"\n", 0, len(text.rstrip(b"\r\n")))
-        if cut >= 0:
-            yield unix_lines(text[:cut])
-        carry = text[cut + 1 :]
-        chunk = stream.read(max(BLOCK, len(carry)))
-    if last := carry.rstrip(b"\r\n"):
-        yield unix_lines(last)
 
 
 # ---- numbers

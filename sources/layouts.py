@@ -24,7 +24,7 @@ from errors import DataError, UsageError, nearest
 from readers.columns import LongFile, Wanted, read_file, read_names
 from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
-from readers.rows import Rows, check_doubled, check_order, join, oldest_first, set_zone
+from readers.rows import Rows, check_doubled, check_order, file_names, join, oldest_first, set_zone
 from sources.appliances import appliance, spelled
 from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
 from sources.own_step import held, own_step
@@ -213,7 +213,7 @@ def _in_order(files: Sequence[LongFile], tz: str, sort: bool) -> tuple[Rows, lis
     if any(file.stamps.counted for file in files):
         what = "meters need times, and this column counts steps"
         raise DataError(what, where="--time-col", hint="--time-col names a column of dates and times")
-    rows, turned = oldest_first(join(files))
+    rows, turned = oldest_first(join(files, file_names([file.path for file in files])))
     rows, notes = set_zone(rows, tz)
     if sort:
         check_doubled(rows)

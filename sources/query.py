@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from config import RunConfig
 from data import Series
-from errors import DataError, UsageError
-from readers.columns import read_answer
+from errors import UsageError
+from readers.columns import LongFile, read_answer
 from readers.dialect import Dialect
 from readers.long import check_options, join_files
 from readers.sidecars import attach
+from readers.sieve import Sieve
+from settings.shards import parse_shard
 from sources.postgres import Answer, Server, connect, refused, server_of
 
 _HEAD = "COPY (\n"  # a line of its own, since a query may begin or end with a comment
@@ -46,13 +49,19 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     file = Path(config.db_query)
     query = _query(file)
     check_options((config.id_col,), columns, config.resample, config.tz, config.nan)
-    text, server = _ask(config, file, query)
-    table = read_answer(text, file, config.id_col, None if columns is None else tuple(columns), config.na)
-    series = join_files([table], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
+    wanted = None if columns is None else tuple(columns)
+    shard = parse_shard(config.shard) if config.id_col else None
+    sieve = None if shard is None else Sieve(shard)
+    table, server = _ask(config, file, query, partial(read_answer, na=config.na, columns=wanted, sieve=sieve))
+    series = join_files([table], [""], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
+    series = replace(series, part=None if sieve is None else sieve.part)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)
     named = bool(config.id_col) or series.n_rows > 1
     dialect = Dialect(config.sep, config.decimal)
-    return attach(replace(series, sources=(answer,)), config.labels, config.groups, named=named, dialect=dialect)
+    series = replace(series, sources=(answer,))
+    return attach(
+        series, config.labels, config.groups, named=named, dialect=dialect, every=None if sieve is None else sieve.names
+    )
 
 
 def _query(file: Path) -> str:
@@ -69,15 +78,15 @@ def _query(file: Path) -> str:
     return query
 
 
-def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
-    """The answer as CSV with a header, and the server."""
+def _ask(config: RunConfig, file: Path, query: str, reads: Callable[..., LongFile]) -> tuple[LongFile, Server]:
+    """The answer as `reads` reads it while it comes, and the server."""
     with connect(config.db, timeout=config.db_timeout) as connection:
         import psycopg  # an extra: without it `connect` has said what to install
 
         statement = _HEAD + query + _TAIL
         try:
             with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-                text = b"".join(copy)
+                table = reads(iter(copy), file, config.id_col)
         except psycopg.ProgrammingError as error:
             found = refused(error, str(file), config.db_timeout, _HINTS)
             if position := error.diag.statement_position:
@@ -86,6 +95,4 @@ def _ask(config: RunConfig, file: Path, query: str) -> tuple[bytes, Server]:
             found.hint = found.hint or SELECT_HINT
             raise found from None
         server = server_of(connection, config.db)
-    if text.count(b"\n") == 1:
-        raise DataError("the query returns no row", where=str(file))
-    return text, server
+    return table, server

@@ -31,6 +31,7 @@ from tasks.predictions import Predictions
 from tasks.targets import Targets
 from windows import Windows
 
+VECTOR = 64  # windows, of which a processor rounds all alike: its vectors hold at most so many numbers
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -361,8 +362,14 @@ class Task(Judging):
         """Take what was chosen on validation: from here on `units` follows it."""
 
     def decode(self, outputs: torch.Tensor) -> np.ndarray:
-        """`units` of outputs [n, K, H] as an array of the same shape, float32."""
-        return self.units(outputs.float()).cpu().numpy()
+        """`units` of outputs [n, K, H] as an array of the same shape, float32.
+
+        A window's are the same wherever it stands: what is left over behind whole vectors would be rounded another way.
+        """
+        n, outputs = len(outputs), outputs.float()
+        if n % VECTOR:
+            outputs = torch.cat([outputs, outputs[-1:].expand(VECTOR - n % VECTOR, -1, -1)])
+        return self.units(outputs)[:n].cpu().numpy()
 
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
         """Predictions [n, K, H] in the units of the data: a factor and an offset for each row, where they differ."""

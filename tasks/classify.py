@@ -331,11 +331,11 @@ class Classify(LabelTask):
         calibration: Mapping[str, Any],
         scored: Sequence[Predictions],
         ahead: Predictions | None,
-    ) -> None:
+    ) -> dict[str, list[np.ndarray]]:
         if not self.exclusive:
-            super().write(folder, eval_context, calibration, scored, ahead)
-            return
-        multiclass.write_classes(folder / "preds.csv", eval_context, [*scored, *([] if ahead is None else [ahead])])
+            return super().write(folder, eval_context, calibration, scored, ahead)
+        parts = [*scored, *([] if ahead is None else [ahead])]
+        return multiclass.write_classes(folder / "preds.csv", eval_context, parts)
 
     def first_values(
         self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions, *, ahead: bool

@@ -113,7 +113,7 @@ class Judging(ABC):
         calibration: Mapping[str, Any],
         scored: Sequence[Predictions],
         ahead: Predictions | None,
-    ) -> None:
+    ) -> dict[str, list[np.ndarray]]:
         """Write the predictions as files.
 
         Parameters
@@ -123,6 +123,11 @@ class Judging(ABC):
         calibration : what `choose_thresholds` returned.
         scored : predictions [n, K, H] of windows whose target is in the data.
         ahead : predictions of the last context of every row, the target not yet seen; None where there are none.
+
+        Returns
+        -------
+        {file: [how many lines each row has, int64 [N], for each part of the file that goes through all rows]}, of the
+        files whose lines are of one row each: those of shards are joined.
         """
 
     @abstractmethod

@@ -102,7 +102,7 @@ class LabelTask(Task):
         calibration: Mapping[str, Any],
         scored: Sequence[Predictions],
         ahead: Predictions | None,
-    ) -> None:
+    ) -> dict[str, list[np.ndarray]]:
         """preds.csv: a line a window and output. `time` is the target's step within its row, counted from 0 (for
         whole-row targets: the context's last step), `date` when that is, where the data have dates; y_true is empty
         where the label is not known."""
@@ -110,6 +110,9 @@ class LabelTask(Task):
         parts = [*scored, *([ahead] if ahead is not None else [])]
         lines = (line for part in parts for line in self._lines(eval_context, calibration, part))
         write_csv(folder / "preds.csv", ["row", "time", *label, *self.columns], lines)
+        return {
+            "preds.csv": [part.index.each(eval_context.series.n_rows) for part in parts for _ in eval_context.names]
+        }
 
     def _lines(
         self, eval_context: EvalContext, calibration: Mapping[str, Any], part: Predictions

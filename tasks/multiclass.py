@@ -52,9 +52,13 @@ def accuracy(truth: np.ndarray, pred: np.ndarray, tau: Sequence[float], exclusiv
     return float(right.all(axis=(1, 2)).mean())
 
 
-def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predictions]) -> None:
-    """preds.csv: a line a window, with the true class (empty where it is not known), the likeliest, and all K."""
+def write_classes(path: Path, eval_context: EvalContext, parts: Sequence[Predictions]) -> dict[str, list[np.ndarray]]:
+    """preds.csv: a line a window, with the true class (empty where it is not known), the likeliest, and all K.
+
+    Returns what `Task.write` does.
+    """
     write_csv(path, header(eval_context), (line for part in parts for line in lines(eval_context, part)))
+    return {path.name: [part.index.each(eval_context.series.n_rows) for part in parts]}
 
 
 def header(eval_context: EvalContext) -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 import data
 from data import Series
 from errors import DataError, UsageError
-from readers import cache, missing, tables, wide
+from readers import cache, files, missing, tables, wide
 from readers.paths import expand_paths
 from readers.wide import read_wide
 
@@ -143,7 +143,7 @@ def test_both_parsers_agree_on_every_spelling(put, monkeypatch):
 @pytest.mark.parametrize("block", [64, 1000, 1 << 19])
 @pytest.mark.parametrize("small", [0, 1 << 30])
 def test_round_trips_of_random_tables(put, monkeypatch, block, small):
-    monkeypatch.setattr(tables, "BLOCK", block)
+    monkeypatch.setattr(files, "BLOCK", block)
     monkeypatch.setattr(tables, "SMALL", small)
     random = np.random.default_rng(block + (small > 0))
     variants = itertools.product(
@@ -179,7 +179,7 @@ def test_quoted_numbers(put):
 
 
 def test_packed_and_growing_tables(put, monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK", 100)
+    monkeypatch.setattr(files, "BLOCK", 100)
     table = np.arange(3000, dtype=np.float32).reshape(300, 10)
     text = "\n".join(",".join(f"{v:.0f}" for v in row) for row in table)
     for path in (put(gzip.compress(text.encode()), "packed.csv.gz"), put(text, "lines that get longer.csv")):
@@ -394,7 +394,7 @@ def test_bad_decimal_mark(put):
 
 
 def test_trouble_far_down_is_located(put, monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK", 1000)
+    monkeypatch.setattr(files, "BLOCK", 1000)
     monkeypatch.setattr(tables, "SMALL", 0)
     lines = ["id,a,b"] + [f"p{k},{k},{k}" for k in range(2000)]
     lines[1500] = "p1499,1499"
@@ -410,7 +410,7 @@ def test_blank_lines_of_one_column_are_missing_but_for_the_last(put, monkeypatch
     monkeypatch.setattr(tables, "SMALL", small)
     path = put("5\n\n6\n\n\n7\n\n\n")
     for block in (1, 2, 3, 4, 100):
-        monkeypatch.setattr(tables, "BLOCK", block)
+        monkeypatch.setattr(files, "BLOCK", block)
         np.testing.assert_array_equal(read(path, nan="drop").values, [[5, np.nan, 6, np.nan, np.nan, 7]])
 
 

@@ -12,7 +12,7 @@ import pytest
 from .conftest import ROOT
 from .runs import go, standing_in
 
-PAGES = ("data", "forecast", "models", "runs")
+PAGES = ("data", "forecast", "models", "runs", "scale")
 
 
 def first_of(page: str) -> list[str]:

@@ -33,7 +33,7 @@ INSTEAD = {  # files in which these have something to do
 # Flags of the group Data that name the data, or say what is learned from any kind of them.
 ANYWHERE = {
     "demo", "csv", "npz", "db", "db_query", "label_src_ch", "drop_label_from_x", "features", "target", "dataset",
-    "drop_flatlines", "nilm_features", "strict",
+    "drop_flatlines", "nilm_features", "strict", "shard",
 }  # fmt: skip
 PLACES = {  # the flags that name each kind of data
     "demo": "--demo", "npz": "--npz a.npz", "query": "--db embedded:x --db-query q.sql",

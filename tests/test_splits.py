@@ -170,7 +170,7 @@ def test_a_nearest_neighbour_finds_no_leak_in_group_or_rolling_splits(shared):
 def test_the_split_of_an_earlier_run_comes_back_whatever_made_it():
     offsets, index = index_of()
     (split,) = make(index, offsets, groups=np.array(list("aabbccddee")), seed=3, test_ratio=0.2)
-    again = splits.of_rows(index, split.how, 10)
+    again = splits.of_rows(index, split.how, np.arange(10))
     assert all((again[name].targets() == split[name].targets()).all() for name in splits.NAMES)
 
 

@@ -6,6 +6,10 @@ writes report/index.html, a page a run below report/runs/, report/report.csv and
 table. A run directory holds `metrics.json`, `summary.json` or `manifest.json`; others are searched for them,
 except hidden ones (`.x`). The report knows no task: `headline`, `shown`, `monitor` and `references` of the metrics file
 say what to show and which direction is better.
+
+    python tools/report.py --join artifacts/
+
+joins the files of the shards of one inference (`run.py --mode infer --shard I/N`), see tools/shards.py.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from cli import Parser
 from errors import UsageError, refused
 from pages.html import write
 from run import guarded
-from tools import report_site
+from tools import report_site, shards
 from tools.finding import Row, Run, apart, cell, gather, number
 
 BESIDE = ("precision", "recall", "accuracy")  # shown where a run has them, though they are not in its headline
@@ -173,11 +177,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = Parser(prog="python tools/report.py", description="One table, dot plot and site from many runs.")
     parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="run directory, or a directory with runs")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="folder of the site (default: report)")
+    parser.add_argument(
+        "--join",
+        action="store_true",
+        help="the runs are the shards of one inference (--shard I/N): check that all are there, and join their files",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the site (default: report), or of the joined run (default: beside the shards)",
+    )
 
     def body() -> None:
         args = parser.parse_args(argv)
-        print(write_report(gather(args.dirs), args.out))
+        if args.join:
+            print(shards.join(args.dirs, args.out))
+        else:
+            print(write_report(gather(args.dirs), args.out or Path("report")))
 
     return guarded(body)
 

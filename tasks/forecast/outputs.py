@@ -50,6 +50,19 @@ class ForecastOutputs:
         raw = self.unscaled(value, k)
         return raw if self.floor is None else np.maximum(raw, self.floor)
 
+    def write(
+        self, folder: Path, calibration: Mapping[str, Any], scored: Predictions | None, ahead: Predictions | None
+    ) -> dict[str, list[np.ndarray]]:
+        """Write forecast.csv of what comes `ahead`, preds.npz of what is `scored`; returns what `Task.write` does."""
+        rows, written = self.eval_context.series.n_rows, {}
+        if ahead is not None:
+            self.write_ahead(folder / "forecast.csv", calibration, ahead)
+            written["forecast.csv"] = [ahead.index.each(rows) * len(self.eval_context.names) * ahead.index.horizon]
+        if scored is not None:
+            self.write_scored(folder / "preds.npz", calibration, scored)
+            written["preds.npz"] = [scored.index.each(rows)]
+        return written
+
     def write_ahead(self, path: Path, calibration: Mapping[str, Any], ahead: Predictions) -> None:
         """Write forecast.csv: the steps after the end of each row, in the units of the channels; `row` if several."""
         write_csv(path, self._header(calibration), self._lines(calibration, ahead))
@@ -65,7 +78,7 @@ class ForecastOutputs:
 
     def _header(self, calibration: Mapping[str, Any]) -> list[str]:
         series = self.eval_context.series
-        row = ["row"] if series.n_rows > 1 else []
+        row = ["row"] if series.several else []
         step = "date" if series.clock is not None else "step"
         ends = ["low", "high"] if "margin" in calibration else []
         return [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.asked), *ends]
@@ -77,7 +90,7 @@ class ForecastOutputs:
         point, shown = levels.point(ahead.pred, outputs), levels.shown(ahead.pred, outputs)
         for n, row in enumerate(ahead.index.rows()):
             dates = _dates(series, int(row), ahead.index.horizon)
-            row_id = [series.rows[row]] if series.n_rows > 1 else []
+            row_id = [series.rows[row]] if series.several else []
             for k, name in enumerate(names):
                 columns = [point[n, k], *shown[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
                 values = [self.unscaled_forecast(part, k) for part in columns]

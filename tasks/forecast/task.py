@@ -420,12 +420,11 @@ class Forecast(Task):
         calibration: Mapping[str, Any],
         scored: Sequence[Predictions],
         ahead: Predictions | None,
-    ) -> None:
+    ) -> dict[str, list[np.ndarray]]:
         outputs = self._outputs(eval_context, calibration)
-        if ahead is not None:
-            outputs.write_ahead(folder / "forecast.csv", calibration, reach.cut(ahead, self.steps_ahead))
-        if self.options.save_preds and scored:
-            outputs.write_scored(folder / "preds.npz", calibration, reach.cut(scored[0], self.steps_ahead))
+        past = scored[0] if self.options.save_preds and scored else None
+        past, ahead = (None if part is None else reach.cut(part, self.steps_ahead) for part in (past, ahead))
+        return outputs.write(folder, calibration, past, ahead)
 
     def _outputs(self, eval_context: EvalContext, calibration: Mapping[str, Any]) -> ForecastOutputs:
         size = partial(self._sizes, eval_context, calibration)

@@ -24,7 +24,7 @@ def write_timeline(path: Path, eval_context: EvalContext, decided: Decided) -> N
     series, clock, time_axis = eval_context.series, eval_context.series.clock, eval_context.series.time
     assert clock is not None and time_axis is not None
     mains = series.values[0, line.at]
-    row = ["row"] if series.n_rows > 1 else []
+    row = ["row"] if series.several else []
     truth = None if line.on is None or line.true_watts is None else (line.on, line.true_watts)
     known = [] if truth is None else ["on", "watts"]
     header = [*row, "time", MAINS, "over"]

@@ -283,15 +283,18 @@ class Nilm(Task):
         calibration: Mapping[str, Any],
         scored: Sequence[Predictions],
         ahead: Predictions | None,
-    ) -> None:
+    ) -> dict[str, list[np.ndarray]]:
+        written: dict[str, list[np.ndarray]] = {}
         log.info("%s", told(decisions(self.rules, calibration, eval_context.names), calibration))
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
             decided, found = self._decided(part, calibration, eval_context)
             write_timeline(folder / "timeline.csv", eval_context, decided)
+            written["timeline.csv"] = [np.bincount(decided.line.rows, minlength=eval_context.series.n_rows)]
             write_energy(folder / "energy.csv", eval_context, decided)
             if found:
                 write_devices(folder, found)
+        return written
 
     def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
         return {"macro_f1": "macro_f1", "mae [W]": "mae"}
