@@ -146,6 +146,11 @@ class Checkpoint:
         return cls.of(read(path), str(path))
 
     @classmethod
+    def left(cls, path: Path) -> Checkpoint | None:
+        """What an interrupted or finished run left there to go on from; None where there is nothing."""
+        return cls.load(path) if path.is_file() else None
+
+    @classmethod
     def of(cls, content: Mapping[str, Any], where: str) -> Checkpoint:
         """The checkpoint in the content of a file, as `read` returns it.
 

@@ -21,7 +21,7 @@ from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_
 from backbones.fitting import thin
 from backbones.model import Forecaster, Model, build_model, check_head
 from backbones.standing import Standing
-from backbones.wide import fits
+from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
 from config import RunConfig
 from dataset import DeviceData, RunData
@@ -42,6 +42,7 @@ from training.states import clone_state
 from windows import Index
 
 log = logging.getLogger("tsrun")
+Weights = Mapping[str, torch.Tensor]
 
 
 class Learner:
@@ -159,17 +160,10 @@ class Learner:
         asked = self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
         return None if asked is None else replace(asked, whole=self.run_data.per_row)
 
-    def _wide_spec(self) -> TargetSpec | None:
-        """What the closed form under a net is asked for; None where there is none."""
-        chosen, asked = backbone_class(self.config.backbone), self._asked() if self.config.wide else None
-        if asked is None or self.task.head != "pool" or chosen.answers or chosen.stages:
-            return None
-        few = fits(len(self.run_data.channels), self.config.context_len or 0, asked.outputs)
-        return asked if few else None
-
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""
         assert self.config.context_len is not None
+        under = self._asked() if self.config.wide and self.task.head == "pool" else None
         return ModelSpec(
             backbone=self.config.backbone,
             channels=len(self.run_data.channels),
@@ -183,7 +177,7 @@ class Learner:
             modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
             part=self.part,
             members=members,
-            wide=self._wide_spec(),
+            wide=asked_of_map(self.config.backbone, under, len(self.run_data.channels), self.config.context_len),
             copies=1 if self.part or backbone_class(self.config.backbone).stages else self.task.copies,
         )
 
@@ -249,7 +243,7 @@ class Learner:
         self.tried, self.held_out = told.pop("tried", None), told.pop("held_out", None)
         return told
 
-    def _keep(self, members: Mapping[str, torch.Tensor]) -> None:
+    def _keep(self, members: Weights) -> None:
         self._save("last", self.model.state_dict(), {"members": dict(members)})
 
     def train(self) -> Progress:
@@ -257,17 +251,19 @@ class Learner:
         split, config = self.split, self.config
         board = tensorboard_writer(self.folder) if config.tensorboard else None
         listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
-        train, val = self.stand()
+        last = Checkpoint.left(self.folder / checkpoint.LAST) if config.resume else None
+        train, val = self.stand(one_head=last is not None and "weights" not in (last.training or {}))
         asked = self._asked() if config.patience == tasks.usual(config.task)["patience"] else None
         if asked is not None:
             self.thin = thin(self.closed().windows().val, asked.kind, self.label_means["train"])
         elif config.patience == tasks.usual(config.task)["patience"]:
             self.thin = self.task.thin(self.run_data.sample(self.task, split.val), self.names)
+        of_task = OfTask(self.task, self._truth_of_val(), self.device)
         trainer = Trainer(
             self.model,
             self.task.for_training(self.device_data.windows(split.train, train)),
             self.device_data.windows(split.val, val),
-            OfTask(self.task, self._truth_of_val(), self.device),
+            self.standing.judging(of_task) if self.standing else of_task,
             config,
             self.precision,
             save=self._save,
@@ -276,52 +272,57 @@ class Learner:
             judges_start=self.start is not None or bool(self.standing and not self.standing.aside),
             averages=bool(self.thin),
         )
-        if config.resume and (self.folder / checkpoint.LAST).is_file():
-            self._resume(trainer)
+        if last is not None:
+            self._resume(trainer, last)
         with self.run_data.timed("train"):
             progress = trainer.run()
         if self.final:
-            self.model.load_state_dict(trainer.mean_state if progress.averaged else trainer.last_state)
+            self.settled({"best": trainer.mean_state if progress.averaged else trainer.last_state}, progress)
             return progress
-        if self.standing is not None and self.standing.aside:
-            self._join(trainer, self.standing)
+        kept = self.settled({"last": trainer.last_state, "best": trainer.best_state}, progress)
         self.warnings += trainer.warnings
         with self.run_data.timed("evaluate"):
-            self.calibrate({"last": trainer.last_state, "best": trainer.best_state}, trainer.state())
+            self.calibrate(kept, trainer.state())
         return progress
 
-    def stand(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def stand(self, *, one_head: bool = False) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
         if not isinstance(self.model, Model) or self.model.wide is None:
             return None, None
         fresh, device = self.start is None, self.device_data.inputs.device
-        self.standing = Standing(self.model, self.closed().windows(), self.task.lean(self.names))
+        fixed = self.standing.told if self.final and self.standing else None
+        self.standing = Standing(self.model, self.closed().windows(), self.task.lean(self.names), fixed)
+        asked = self._asked() if fresh or self.config.refit_scaler else None
         with self.run_data.timed("closed form"):
-            train, val = self.standing.under(self._asked() if fresh or self.config.refit_scaler else None, fresh=fresh)
+            train, val = self.standing.under(asked, fresh=fresh, one_head=one_head)
         return train.to(device), val.to(device)
 
-    def _join(self, trainer: Trainer, standing: Standing) -> None:
-        """Weigh a net that has learned beside its closed form."""
-        some = standing.join(trainer.best_state, lambda: self.evaluator().outputs(self.split.val)[:, :, 0].cpu())
-        trainer.best_state, progress = clone_state(self.model), trainer.progress
-        progress.best = self.task.val_metrics(*self.evaluator().score(self.split.val).judged())[self.task.monitor]
-        progress.best_epoch *= some
+    def settled(self, learned: dict[str, Weights], progress: Progress) -> Mapping[str, Weights]:
+        """What a model has learned as the weights that are kept, of which it takes the best; see Standing.settled."""
+        if self.standing is None:
+            self.model.load_state_dict(learned["best"])
+            return learned
+        kept = self.standing.settled(learned, lambda: self.evaluator().outputs(self.split.val)[:, :, 0].cpu())
+        if self.standing.aside and not self.final:
+            progress.best = self.task.val_metrics(*self.evaluator().score(self.split.val).judged())[self.task.monitor]
+            progress.best_epoch *= self.standing.told["shares"]["net"] > 0
+        return kept
 
     def _truth_of_val(self) -> Callable[[], np.ndarray]:
         """Kept over the epochs, unless overlapping windows would make it a multiple of the data."""
         make = partial(self.run_data.truth, self.task, self.split.val)
         return make if self.run_data.derived is not None else cache(make)
 
-    def _resume(self, trainer: Trainer) -> None:
+    def _resume(self, trainer: Trainer, last: Checkpoint) -> None:
         """Continue the run of this name, of which settings and data are the same, but for more epochs."""
-        last = Checkpoint.load(self.folder / checkpoint.LAST)
         restore.check_resumed(last, self.run_data, finished=False)
-        trainer.restore(last.state, last.training or {})  # there is one, in the last checkpoint of an interrupted run
+        training = last.training or {}  # there is one, in the last checkpoint of an interrupted run
+        trainer.restore(training.get("weights", last.state), training)
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
         if last.config["epochs"] < self.config.epochs:
             trainer.progress.lengthened.append(last.config["epochs"])
 
-    def calibrate(self, states: Mapping[str, Mapping[str, torch.Tensor]], training: Mapping[str, Any] | None) -> None:
+    def calibrate(self, states: Mapping[str, Weights], training: Mapping[str, Any] | None) -> None:
         """Choose thresholds on validation, for each of the weights in `states`, and write the checkpoints with them."""
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
@@ -346,12 +347,14 @@ class Learner:
             made.give(self.split.val, self.held_out)
         return made
 
-    def _save(self, kind: str, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None) -> None:
+    def _save(self, kind: str, weights: Weights, training: Mapping[str, Any] | None) -> None:
         if self.final:
             return
+        if self.standing is not None:
+            weights, training = self.standing.saved(weights, training)
         self.snapshot(weights, training).save(self.folder / (checkpoint.BEST if kind == "best" else checkpoint.LAST))
 
-    def snapshot(self, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any] | None = None) -> Checkpoint:
+    def snapshot(self, weights: Weights, training: Mapping[str, Any] | None = None) -> Checkpoint:
         """The checkpoint of the model with these weights.
 
         Parameters

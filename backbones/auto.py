@@ -120,8 +120,10 @@ class Auto(Fitted):
         """The members that have a weight, fitted once more; how they are pooled stays."""
         for i, weight in enumerate(self.weight.tolist()):
             if weight > 0:
-                if isinstance(self.members[i], Net):  # a net would go on from what it knows
-                    self.members[i] = blank(self.entries[i], self.inputs).to(self.rate.device)
+                known = self.members[i]
+                if isinstance(known, Net):  # a net would go on from what it knows
+                    fresh = Net(self.inputs, known.name, known.args).to(self.rate.device)
+                    fresh.share, self.members[i] = known.share, fresh
                 self._member(i).fit_windows(data)
         return {"fitted_to": "everything"}
 

@@ -3,15 +3,14 @@
 Unweighted loss; at least a thousand steps unless time is short; the learning rate rises, then falls. Validation chooses
 among ten moments where it has enough windows, else the weights of the last third are averaged.
 
-What a closed form leaves of a target that bends (remaining life that is capped, say) can be harder to learn than the
-target. So where validation has enough windows, a net is trained on its closed form and alone, and the better one kept.
+It stands on its closed form; where validation has enough windows to choose, with a second head that learns alone.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,6 +71,7 @@ class Net(Fitted):
         super().__init__(inputs, Hyper(name, dict(args)))
         self.name, self.args = name, dict(args)
         self.net = self._fresh()
+        self.share = 1.0  # of what it says on its closed form, the last time that this was chosen
 
     def _fresh(self) -> Model:
         made = build_model(
@@ -94,14 +94,15 @@ class Net(Fitted):
         return self.name
 
     def answer(self, x: torch.Tensor) -> torch.Tensor:
-        return self._outputs(x)
+        said = self._outputs(x)[:, :, 0]
+        return said.log_softmax(1) if self.target.kind == "class" else said
 
     def _outputs(self, x: torch.Tensor, under: torch.Tensor | None = None) -> torch.Tensor:
-        """The outputs [B, K]; `under` [B, K, 1] is what the closed form under the net says, where that is known."""
-        said = self.net(x, under)[:, :, 0]
+        """What the net says; `under` [B, K, 1] is what the closed form under it says, where that is known."""
+        said: torch.Tensor = self.net(x, under)
         if self.net.wide is None and self.target.channel is not None:
-            said = said + self.last(x)
-        return said.log_softmax(1) if self.target.kind == "class" else said
+            said = said + self.last(x)[:, :, None]
+        return said
 
     @torch.enable_grad()
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
@@ -111,40 +112,26 @@ class Net(Fitted):
             torch.manual_seed(data.seed)
             if not data.goes_on:
                 self.net.load_state_dict(self._fresh().state_dict())
-            course, stands = self._better(data) if self._chooses(data) else (self._train(data, self._stand), None)
-        if course.kept:
-            self.net.load_state_dict(course.kept)
+            course = self._train(data)
+        kept, chosen = course.kept or self.net.state_dict(), self.net.alone is not None
+        self.share = float(kept.get("alone.share", 1.0))
+        self.net.fold(kept)
         self.net.eval()
         loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
         told = {"windows": len(data.train), "steps": course.steps, "best_step": course.at, "val_loss": loss}
-        return told if stands is None else {**told, "on_closed_form": stands}
+        return {**told, "on_closed_form": self.share} if chosen else told
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def _chooses(self, data: Fitting) -> bool:
-        """Whether validation can choose between a net on its closed form and one alone."""
-        return self.net.wide is not None and self._on_val(data) and not data.goes_on
-
     def _on_val(self, data: Fitting) -> bool:
         return data.val.plenty(self.target.kind) and not data.settled
 
-    def _better(self, data: Fitting) -> tuple[_Course, bool]:
-        """The net on its closed form and alone, from the same weights: the course of the better one, and which."""
-        start = {name: value.clone() for name, value in self.net.state_dict().items()}
-        half = replace(data, seconds=data.seconds / 2)
-        courses = []
-        for stand in (self._stand, self._rest):
-            self.net.load_state_dict(start)
-            courses.append(self._train(half, stand))
-        stands = courses[0].best <= courses[1].best
-        return courses[not stands], stands
-
-    def _train(self, data: Fitting, stand: Callable[[Fitting], torch.Tensor | None]) -> _Course:
-        """Train on what `stand` gives: what is said of the windows of training already, [n, K, 1]."""
-        under = stand(data)
+    def _train(self, data: Fitting) -> _Course:
+        """Train on what is said of the windows of training already."""
+        under = self._stand(data)
         batch = min(max(len(data.train) // PARTS, 8), LARGEST)
         course = _Course(max(STEPS, EPOCHS * len(data.train) // batch))
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=RATE, weight_decay=DECAY)
@@ -177,33 +164,40 @@ class Net(Fitted):
             return self.net.wide.says_of(data.train)
         part = replace(data, val=data.train.part(np.zeros(1, np.int64))) if data.settled else data
         self.net.take_of_head(0.0)
-        return self.net.wide.fit(part, self.target, [0.0] * self.outputs)[0]
-
-    def _rest(self, data: Fitting) -> torch.Tensor:
-        """The target's last value, where windows have it."""
-        assert self.net.wide is not None
-        self.net.wide.rest(self.target)
-        return self.net.wide.says_of(data.train)
+        under, told = self.net.wide.fit(part, self.target, [0.0] * self.outputs)
+        if self._on_val(data) or (data.settled and self.share < 1):
+            self.net.learn_alone_too(told["says"]).share.fill_(self.share)
+        return under
 
     def _loss(self, data: Fitting, numbers: torch.Tensor, under: torch.Tensor | None) -> torch.Tensor:
         """The loss of a batch, with a gradient."""
         with torch.no_grad():
             x, y = data.train.read(numbers), data.train.y[numbers].to(self.device)
-        said = self._outputs(x, under)
+        heads = self._outputs(x, under)[:, :, 0].chunk(1 if self.net.alone is None else 2)
+        return torch.stack([self._loss_of(said, y, data.loss) for said in heads]).mean()
+
+    def _loss_of(self, said: torch.Tensor, y: torch.Tensor, loss: str) -> torch.Tensor:
         if self.target.kind == "class":
-            return -(y * said).sum(1).mean()
+            return -(y * said.log_softmax(1)).sum(1).mean()
         if self.target.kind == "label":
             return nn.functional.binary_cross_entropy_with_logits(said, y)
-        if data.loss == "mse":
+        if loss == "mse":
             return nn.functional.mse_loss(said, y)
-        return nn.functional.huber_loss(said, y) if data.loss == "huber" else nn.functional.l1_loss(said, y)
+        return nn.functional.huber_loss(said, y) if loss == "huber" else nn.functional.l1_loss(said, y)
 
     def _judged(self, data: Fitting) -> float:
-        """The loss on validation."""
+        """The loss on validation; with two heads under the share that is best there."""
+
+        def loss(said: torch.Tensor) -> float:
+            return loss_of(said[:, :, 0], data.val.y, self.target.kind, data.loss)
+
         self.net.eval()
-        loss = loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)
+        both = outputs_on(data.val, lambda x: self._outputs(x).flatten(1)).unflatten(1, (self.outputs, -1))
+        if self.net.alone is not None:
+            self.net.alone.choose(both, loss)
+            both = self.net.alone.joined(both)
         self.net.train()
-        return loss
+        return loss(both)
 
 
 def _share(done: float) -> float:

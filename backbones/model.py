@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from backbones import ForecastSpec, Hyper, ModelSpec, backbone_class, names
+from backbones.alone import Alone, folded
 from backbones.base import Backbone
 from backbones.histories import Histories
 from backbones.layers import standardise
@@ -29,11 +30,13 @@ class Model(nn.Module):
 
     With `spec.wide` the head "pool" stands on a closed form: its outputs are added to those of one linear map of the
     window's features, which is solved before the first step. In training that map's outputs are given as `under`
-    [B, K, 1], since they stay the same.
+    [B, K, 1], since they stay the same. While it has a second head (`alone`, see alone.py), it says what both say:
+    [2 B, K, 1] in training, else [B, K, 2].
     """
 
     by_history: ByHistory | None = None  # see Forecaster
     wide: Wide | None
+    alone: Alone | None
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
         super().__init__()
@@ -44,15 +47,18 @@ class Model(nn.Module):
             each = spec.horizon if spec.head == "pool" else backbone.stride
             self.head = nn.Linear(backbone.dim, spec.outputs * each)
         self.wide = None if spec.wide is None else Wide(spec.wide, spec.channels, spec.length)
+        self.alone = None
 
     def forward(self, x: torch.Tensor, under: torch.Tensor | None = None) -> torch.Tensor:
         z = self.backbone(x)
         if self.backbone.answers:
             return z
         if self.kind == "pool":
-            y = self.head(pooled(self.backbone, z)).unflatten(1, (self.outputs, self.horizon))
+            token = pooled(self.backbone, z)
+            y = self.head(token).unflatten(1, (self.outputs, self.horizon))
             under = self.wide(x) if under is None and self.wide is not None else under
-            return y if under is None else y + under
+            y = y if under is None else y + under
+            return y if self.alone is None else torch.cat([y, self.alone(token, x)], dim=0 if self.training else 2)
         steps = self.head(z).unflatten(2, (self.outputs, self.backbone.stride))  # [B, T', K, stride]
         return steps.permute(0, 2, 1, 3).flatten(2)[..., -self.horizon :]
 
@@ -61,6 +67,19 @@ class Model(nn.Module):
         """Take a share of what the head says: none, before it has learned what the closed form leaves."""
         for part in self.head.parameters():
             part.mul_(share)
+
+    def learn_alone_too(self, says: str) -> Alone:
+        """Have a second head from now on; `says`: what the solved map says, "change" or "level"."""
+        assert self.wide is not None
+        self.alone = Alone(self.backbone.dim, self.wide, says).to(self.wide.weight.device)
+        return self.alone
+
+    def fold(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take the weights of both heads, and go on with one."""
+        if self.alone is not None:
+            assert self.wide is not None
+            state, self.alone = folded(state, self.alone, self.wide), None
+        self.load_state_dict(state)
 
 
 class Forecaster(nn.Module):

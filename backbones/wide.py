@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
@@ -44,6 +45,14 @@ def fits(channels: int, length: int, outputs: int) -> bool:
     """Whether there are few enough features, and outputs, for such a map."""
     size = features_of(channels, length).size
     return size <= MOST and size * outputs <= MOST_CELLS
+
+
+def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length: int) -> TargetSpec | None:
+    """What the map under a net with the head "pool" is asked for, of all the target is; None where there is none."""
+    chosen = backbone_class(backbone)
+    if target is None or chosen.answers or chosen.stages:
+        return None
+    return target if fits(channels, length, target.outputs) else None
 
 
 class Wide(nn.Module):
@@ -88,17 +97,6 @@ class Wide(nn.Module):
         self.weight *= share
         self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))
 
-    @torch.no_grad()
-    def rest(self, target: TargetSpec) -> None:
-        """Say the target's last value alone where a window has it, else nothing: the net learns all the rest."""
-        self.target = target
-        self.weight.zero_()
-        self.bias.zero_()
-        if target.channel is not None:
-            self.low[self._place_of_last()], self.high[self._place_of_last()] = -FARTHEST, FARTHEST
-            self.weight[:, self._place_of_last()] = target.scale
-            self.bias += target.shift
-
     def says_of(self, windows: Labelled) -> torch.Tensor:
         """The map's outputs for all windows, [n, K, 1] on the host."""
         return outputs_on(windows, self._outputs)[:, :, None]
@@ -129,8 +127,8 @@ class Wide(nn.Module):
         raw = found.weight / scale[:, None].double()
         bias = found.offset - mean.double() @ raw + torch.tensor(lean, dtype=torch.float64)
         if says == "change":
-            raw[self._place_of_last()] += self.target.scale
-            self.low[self._place_of_last()], self.high[self._place_of_last()] = -FARTHEST, FARTHEST
+            raw[self.place_of_last()] += self.target.scale
+            self.low[self.place_of_last()], self.high[self.place_of_last()] = -FARTHEST, FARTHEST
             bias += self.target.shift
         self.weight.copy_(raw.T)
         self.bias.copy_(bias)
@@ -175,7 +173,7 @@ class Wide(nn.Module):
         assert self.target.channel is not None
         return x[:, self.target.channel, -1:] * self.target.scale + self.target.shift
 
-    def _place_of_last(self) -> int:
+    def place_of_last(self) -> int:
         """The number of the feature that is the target's last value."""
         assert self.target.channel is not None
         return self.channels * self.length * self.features.flat + self.target.channel

@@ -271,8 +271,8 @@ class RestLearner(Learner):
             self.device_data.inputs, self.model.backbone.encoded = raw, False
         return replace(progress, seconds=progress.seconds + self.spent)
 
-    def _resume(self, trainer: Trainer) -> None:
-        super()._resume(trainer)
+    def _resume(self, trainer: Trainer, last: checkpoint.Checkpoint) -> None:
+        super()._resume(trainer, last)
         mine = _below(self.model, f"{self.first}.")
         if any(not torch.equal(value.cpu(), self.encoder.state[key]) for key, value in mine.items()):
             raise CheckpointError("the encoder has changed since the run was interrupted", where="--resume")

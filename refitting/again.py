@@ -87,9 +87,7 @@ def trained(first: Learner) -> Learner:
         made.train()
     else:
         made.stand()
-    if made.standing is not None and made.standing.aside:
-        shares = first.standing.told.get("shares", {}) if first.standing is not None else {}
-        made.standing.share(shares.get("closed_form", 1.0), shares.get("net", 1.0))
+        made.settled({"best": clone_state(made.model)}, made.progress)
     return made
 
 

@@ -8,13 +8,14 @@ import torch
 from sklearn.linear_model import Ridge
 
 from backbones import ModelSpec
+from backbones.alone import Alone
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.model import build_model
 from backbones.specs import TargetSpec
 from backbones.standing import SHARES, Standing
 from backbones.wide import Wide, fits
-from checkpoint import BEST, Checkpoint
+from checkpoint import BEST, LAST, Checkpoint
 
 from .runs import go, good, lay, strict
 
@@ -182,7 +183,7 @@ def test_a_net_of_few_windows_learns_alone_and_joins_its_closed_form_by_validati
     x = standing.data.val.read(torch.arange(12))
     assert not train.any() and not val.any() and standing.aside and not model.wide(x).any()
     alone, state = model(x).detach(), {name: value.clone() for name, value in model.state_dict().items()}
-    standing.join(state, lambda: model(x).detach()[:, :, 0])
+    standing.settled({"best": state}, lambda: model(x).detach()[:, :, 0])
     closed = Wide(target, 2, 6)
     closed.load_state_dict(standing.aside)
     y = standing.data.val.y[:, :, None]
@@ -202,7 +203,69 @@ def test_with_windows_enough_it_learns_what_is_left():
     standing = Standing(model, Fitting(few(200, 0), few(60, 1), 0), [0.0])
     train, val = standing.under(target, fresh=True)
     x = standing.data.val.read(torch.arange(60))
-    assert not standing.aside and train.any() and torch.allclose(model(x), val, atol=1e-6)
+    assert not standing.aside and train.any() and torch.allclose(model(x)[:, :, :1], val, atol=1e-6)
+
+
+@pytest.mark.parametrize("says", ["level", "change"])
+def test_both_heads_fold_into_one_that_says_the_same(says):
+    torch.manual_seed(0)
+    target, x = TargetSpec("value", 2, 1, 3.0, 0.5), windows(7, 0, length=6)
+    model = build_model(ModelSpec(backbone="gru", channels=2, length=6, outputs=2, horizon=1, head="pool", wide=target))
+    model.wide.weight.normal_()
+    alone = model.learn_alone_too(says)
+    alone.head.weight.data.normal_()
+    on, by_itself = model.eval()(x).unbind(2)
+    rest = 3 * x[:, 1, -1:] + 0.5 if says == "change" else 0.0
+    z = model.backbone(x)[:, -1]
+    assert torch.allclose(by_itself, alone.head(z) + rest, atol=1e-5)
+    assert torch.allclose(on, model.head(z) + model.wide(x)[:, :, 0], atol=1e-5)
+    assert torch.equal(model.train()(x), torch.cat([on, by_itself])[:, :, None])
+    alone.share.fill_(0.25)
+    model.fold(model.state_dict())
+    assert model.alone is None and not any("alone" in name for name in model.state_dict())
+    assert torch.allclose(model.eval()(x)[:, :, 0], 0.25 * on + 0.75 * by_itself, atol=1e-5)
+
+
+def test_the_share_is_that_of_least_loss_and_ties_go_to_the_closed_form():
+    alone, y = Alone(3, Wide(TargetSpec("value", 1), 2, 4), "level"), torch.zeros(5, 1)
+    both = torch.stack([y + 3, y - 1], dim=2)
+    for target, share in ((0.0, 0.25), (9.0, 1.0), (-9.0, 0.0), (1.0, 0.5)):
+        alone.choose(both, lambda said, target=target: float((said - target).abs().mean()))
+        assert float(alone.share) == share and torch.equal(
+            alone.joined(both), share * both[..., :1] + (1 - share) * both[..., 1:]
+        )
+    alone.choose(both, lambda said: 1.0)
+    assert float(alone.share) == 1
+
+
+class Squared:
+    """The validation of a task."""
+
+    monitor, direction = "mse", "min"
+
+    def loss(self, outputs, y):
+        return (outputs - y).square().mean()
+
+    def val_metrics(self, outputs):
+        return {"mse": float(outputs.detach().square().mean())}
+
+
+@pytest.mark.parametrize("fixed", [None, {"on_closed_form": 0.25}, {}])
+def test_training_on_everything_keeps_the_share_that_was_chosen(fixed):
+    model, target = net().eval(), TargetSpec("label", 1)
+    standing = Standing(model, Fitting(few(200, 0), few(60, 1), 0), [0.0], fixed)
+    _, val = standing.under(target, fresh=True)
+    judged, x = standing.judging(Squared()), standing.data.val.read(torch.arange(60))
+    if fixed == {}:
+        assert model.alone is None and judged.val_metrics(model(x)) == Squared().val_metrics(val)
+        return
+    assert float(judged.loss(model(x), val).detach()) == pytest.approx(
+        0 if fixed is None else float((0.75 * val).square().mean())
+    )
+    share = 1 if fixed is None else 0.25
+    assert judged.val_metrics(model(x))["mse"] == pytest.approx(float((share * val).square().mean()))
+    standing.settled({"best": model.state_dict()}, lambda: val)
+    assert standing.told["on_closed_form"] == share and torch.allclose(model(x), share * val, atol=1e-6)
 
 
 # ---- runs
@@ -241,6 +304,39 @@ def test_finetuning_cannot_end_below_its_start_and_keeps_the_map(box):
     assert "wide" in strict(other / "summary.json")
     refused = go(box, line, f"--ckpt {first} --no-wide --tag refused")
     assert refused.code == 4 and "contradicts the checkpoint" in refused.err
+
+
+@pytest.fixture(scope="module")
+def bent(tmp_path_factory):
+    """The size of a step of another channel: no line says anything about it."""
+    folder, rng = tmp_path_factory.mktemp("bent"), np.random.default_rng(0)
+    b = rng.normal(size=(20, 30))
+    lay(folder, a=np.abs(np.roll(b, 1, axis=1)) + 0.05 * rng.normal(size=b.shape), b=b)
+    return folder
+
+
+BENT = LINE.replace(
+    "--task", "--drop-label-from-x --backbone gru --model-args hidden=16 --batch-size 8 --lr 0.02 --task"
+)
+
+
+def test_a_net_learns_alone_beside_what_its_closed_form_leaves(bent):
+    made = strict(good(bent, BENT, "--epochs 8 --tag both") / "summary.json")
+    assert made["wide"]["on_closed_form"] < 1 and made["best_val"] < 0.8 * made["start"]["val_mae"]
+    assert made["validation"]["mae"] == pytest.approx(made["best_val"], rel=1e-4)
+
+
+def test_a_run_with_both_heads_resumes_bit_for_bit_and_goes_on(bent):
+    whole = good(bent, BENT, "--epochs 3 --scheduler none --tag whole")
+    good(bent, BENT, "--epochs 2 --scheduler none --tag cut")
+    cut = good(bent, BENT, "--epochs 3 --scheduler none --tag cut --resume")
+    for name in (BEST, LAST):
+        one, two = (Checkpoint.load(place / name).state for place in (whole, cut))
+        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+    inferred = good(
+        bent, f"--mode infer --ckpt {whole / LAST} --csv data/a.csv data/b.csv --no-plots --quiet --tag last"
+    )
+    assert strict(inferred / "summary.json")["mae"] < 1
 
 
 def test_inference_repeats_what_training_scored(box):
