@@ -32,24 +32,26 @@ from errors import DataError, UsageError, nearest
 # Members: (backbone, its arguments, how its log error usually compares).
 Pool = tuple[tuple[str, dict[str, Any], float], ...]
 POOL: Pool = (
-    ("seasonal_naive", {"period": 1}, 0.23),
-    ("seasonal_naive", {}, 0.20),
+    ("seasonal_naive", {"period": 1}, 0.35),
+    ("seasonal_naive", {}, 0.30),
     ("seasonal_naive", {"second": True}, -0.11),
-    ("theta", {}, -0.08),
-    ("ets", {}, -0.07),
-    ("ets", {"season": "multiplicative"}, -0.08),
-    ("ets", {"log": True}, -0.09),
+    ("theta", {}, -0.02),
+    ("ets", {}, -0.05),
+    ("ets", {"season": "multiplicative"}, -0.05),
+    ("ets", {"log": True}, -0.08),
     ("ets", {"second": True}, -0.11),
-    ("local", {}, 0.0),
-    ("global_ridge", {}, 0.01),
-    ("global_ridge", {"adjusted": True}, 0.01),
-    ("boosted_lags", {}, 0.02),
-    ("ridge", {}, 0.01),
-    ("ridge_ensemble", {"refit": True}, 0.02),
+    ("local", {}, -0.08),
+    ("harmonic", {}, 0.0),
+    ("harmonic", {"log": True}, 0.02),
+    ("global_ridge", {}, 0.03),
+    ("global_ridge", {"adjusted": True}, 0.0),
+    ("boosted_lags", {}, 0.05),
+    ("ridge", {}, 0.03),
+    ("ridge_ensemble", {"refit": True}, 0.03),
 )
 MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
-FEW_APART, TRUST = 4, 1.5  # backtests without overlap; with so many the prior has that many times their say
+FEW_APART, TRUST = 4, 3.0  # backtests without overlap; with so many the prior has that many times their say
 TEMPERATURE = 0.2
 TINY = 1e-300
 LEAST = 0.05  # of the heaviest weight; members below it have no say

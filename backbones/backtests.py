@@ -12,7 +12,8 @@ import torch
 from backbones.histories import Histories, HistoryFitting, KnownAhead, Stretches
 
 OF_MANY, OF_FEW, MOST = 4, 8, 60  # backtests of each series: of many, of few, and where validation has room for more
-AT_ONCE = 2  # backtests of a series for which a member is fitted once
+OF_LONG = 24  # of few, where half of their history has room for them
+FITS, AT_ONCE = 4, 2  # of a member, for the backtests of a series, and how many of them it is fitted for at least
 INNER = 0.2  # of what a member is fitted on, that it chooses its settings on
 
 Pieces = list[tuple[int, int]]  # [begin, end) on the flat axis
@@ -126,11 +127,22 @@ class Backtests:
 
 
 def planned(before: Before, many: bool) -> Backtests:
-    """Backtests at a stride of half a horizon back from the end of each row; where validation is long, all over it."""
+    """Backtests at a stride of half a horizon back from the end of each row; where validation is long, all over it.
+
+    Of few series whose validation is not long, the later half of the history has them, up to OF_LONG.
+    """
     stride, horizon = max(before.horizon // 2, 1), before.horizon
-    room = int(np.median((before.end - before.val_from)[before.end > 0])) - horizon
-    least = OF_MANY if many else OF_FEW
-    count = min(max(room // stride + 1, least), MOST)
+    there = before.end > 0
+
+    def room(begin: np.ndarray) -> int:
+        return int(np.median((before.end - begin)[there]) - horizon) // stride + 1
+
+    least, held = OF_MANY if many else OF_FEW, room(before.val_from)
+    count = min(max(held, least), MOST)
+    if not many and held <= OF_LONG:
+        count = min(max(room(before.first) // 2, count), OF_LONG)
+    inside = OF_FEW < count == held or count == MOST  # all of them in validation: one fit, to training
+    at_once = max(-(-count // FITS), AT_ONCE)
     origin, rows = before.histories.origin, before.rows
     last = before.end - horizon
     numbers, fold = [], []
@@ -138,11 +150,11 @@ def planned(before: Before, many: bool) -> Backtests:
         wanted = last - back * stride
         at = _at_or_before(origin, rows, wanted)
         numbers.append(at)
-        fold.append(np.full(len(at), 0 if count > OF_FEW else back // AT_ONCE))
+        fold.append(np.full(len(at), 0 if inside else back // at_once))
     every, kept = np.unique(np.concatenate(numbers), return_index=True)
     fold_of = np.concatenate(fold)[kept]
     cuts = np.stack([_cut(before, origin[every], rows[every], fold_of == f) for f in range(int(fold_of.max()) + 1)])
-    return Backtests(every, fold_of, cuts, count == least)
+    return Backtests(every, fold_of, cuts, held <= least)
 
 
 def _at_or_before(origin: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:

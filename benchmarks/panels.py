@@ -27,7 +27,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 COMMON = "--mode train --task forecast --time-col date --id-col id --no-plots --quiet --json --threads 1 --overwrite"
-MEMBERS = ("seasonal_naive", "drift", "theta", "ets", "local", "global_ridge", "boosted_lags", "ridge")
+MEMBERS = ("seasonal_naive", "drift", "theta", "ets", "local", "harmonic", "global_ridge", "boosted_lags", "ridge")
 BACKBONES = ("auto", *MEMBERS, "ridge_ensemble", "dlinear", "patchtst")
 FEW = 4  # series of a small set
 LATEST = "2024-01-01"  # all series end together

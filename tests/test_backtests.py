@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import windows
-from backbones.backtests import MOST, OF_FEW, OF_MANY, Before, planned
+from backbones.backtests import MOST, OF_FEW, OF_LONG, OF_MANY, Before, planned
 from tasks.histories import Past, before
 from tasks.stretches import stretches
 
@@ -33,12 +33,20 @@ def before_of(lengths, val, context=6, horizon=4) -> Before:
 
 
 def test_backtests_of_a_short_series_go_back_by_half_a_horizon():
-    tests = planned(before_of([60], val=4), many=False)
+    tests = planned(before_of([40], val=4), many=False)
     assert tests.short and len(tests.numbers) == OF_FEW
     origins = sorted(6 + tests.numbers)  # the first window's target begins at 6
-    assert origins == [56 - 2 * back for back in range(OF_FEW)][::-1]
+    assert origins == [36 - 2 * back for back in range(OF_FEW)][::-1]
     for which, cut in tests.folds():
         assert len(which) == 2 and cut.tolist() == [min(6 + tests.numbers[which])]
+
+
+def test_a_long_history_with_a_short_validation_is_tried_in_its_later_half():
+    tests = planned(before_of([76], val=4), many=False)
+    assert tests.short and sorted(6 + tests.numbers) == [72 - 2 * back for back in range(17)][::-1]  # of 34 there are
+    assert len(tests.cuts) == 4 and max(np.bincount(tests.fold)) == 5
+    long = planned(before_of([900], val=30), many=False)
+    assert not long.short and len(long.numbers) == OF_LONG and len(long.cuts) == 4
 
 
 def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():
