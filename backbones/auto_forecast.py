@@ -12,6 +12,7 @@ Then all are fitted again to everything before the scored part.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +26,12 @@ from torch import nn
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.backtests import Backtests, Before, planned
 from backbones.base import Backbone
+from backbones.counts import COST, share_left
 from backbones.histories import Histories, HistoryFitting
 from backbones.local_forecaster import LocalForecaster
 from errors import DataError, UsageError, nearest
+
+log = logging.getLogger("tsrun")
 
 # Members: (backbone, its arguments, how its log error usually compares).
 Pool = tuple[tuple[str, dict[str, Any], float], ...]
@@ -59,7 +63,8 @@ BATCH = 1024  # windows at once
 
 
 class AutoForecast(Backbone):
-    """Members in `members`; `weight` [m, K] says how much of each goes into the forecast of each target."""
+    """Members in `members`; `weight` [m, K] says how much of each goes into the forecast of each target, `left` [K]
+    which share of that, counted from the data's zero, which is at `-level` [K]."""
 
     forecasts = True
     reads_history = True
@@ -68,6 +73,8 @@ class AutoForecast(Backbone):
     closed_form = True
     heads = ("forecast",)
     forecast: ForecastSpec
+    left: torch.Tensor
+    level: torch.Tensor
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
@@ -82,6 +89,8 @@ class AutoForecast(Backbone):
         self.members = nn.ModuleList(self._blank(i) for i in range(len(self.entries)))
         count, targets = len(self.entries), len(self.forecast.targets)
         self.weight = nn.Parameter(torch.full((count, targets), 1 / count))
+        self.register_buffer("left", torch.ones(targets))
+        self.register_buffer("level", torch.zeros(targets))
 
     def _blank(self, i: int, **more: Any) -> Backbone:
         """A member that knows nothing yet."""
@@ -100,7 +109,12 @@ class AutoForecast(Backbone):
         for member, weight in zip(self.members, self.weight.detach().cpu(), strict=True):
             if weight.any():
                 made += weight[None, :, None] * _forecast(member, histories)
-        return made
+        return self._drawn(made)
+
+    def _drawn(self, made: torch.Tensor) -> torch.Tensor:
+        """Blends [n, K, H] of counts that are mostly zero, drawn towards it; others as they are."""
+        left, level = self.left.to(made.device), self.level.to(made.device)
+        return made * left[:, None] + ((left - 1) * level)[:, None]
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         """The same of windows, with the look-back for the history."""
@@ -109,7 +123,7 @@ class AutoForecast(Backbone):
             for member, weight in zip(self.members, self.weight, strict=True)
             if weight.any()
         ]
-        return torch.stack(parts).sum(dim=0)
+        return self._drawn(torch.stack(parts).sum(dim=0))
 
     # --- what is learned ---------------------------------------------------------------------------------------------
 
@@ -134,7 +148,9 @@ class AutoForecast(Backbone):
         error = _errors(found, truth, before.rows[tests.numbers])
         weight = _weights(error, [usual for *_, usual in self.entries], len(tests.numbers) * targets / series, series)
         self.weight.data.copy_(torch.from_numpy(weight))
-        blend = torch.einsum("mk,mbkh->bkh", torch.from_numpy(weight).float(), torch.nan_to_num(found))
+        blend, made = _blended(found, torch.from_numpy(weight).float())
+        if series >= MANY_SERIES:
+            self._draw(blend[made], truth[made], asked.level)
         held_out = None
         if data.refit:  # by members that have not seen validation
             self._fit(before, before.val_from, data.seed)
@@ -149,7 +165,7 @@ class AutoForecast(Backbone):
             }
             for i in range(len(self.entries))
         }
-        found_in = {"tried": (tests.numbers, blend)} if tests.short else {}
+        found_in = {"tried": (tests.numbers[made], self._drawn(blend[made]))} if tests.short and made.any() else {}
         return (
             found_in
             | {
@@ -158,8 +174,22 @@ class AutoForecast(Backbone):
                 "backtests": len(tests.numbers),
                 "fitted_to": "all that comes before the scored part",
             }
+            | ({"left_of_counts": self.left.tolist()} if (self.left < 1).any() else {})
             | ({} if held_out is None else {"held_out": held_out})
         )
+
+    def _draw(self, blend: torch.Tensor, truth: torch.Tensor, level: np.ndarray) -> None:
+        """Choose by backtests [b, K, H] how much is left of forecasts of counts; told."""
+        self.level.copy_(torch.from_numpy(level))
+        for k, zero in enumerate(level.tolist()):
+            pred, came = (part[:, k].double().numpy() + zero for part in (blend, truth))
+            self.left[k] = share_left(pred, came)
+            if self.left[k] < 1:
+                log.info(
+                    "counts that are mostly 0: forecasts are multiplied by %.2f, which in backtests is nearer to what "
+                    "comes most often, at no more than %.0f %% of squared error",
+                    *(self.left[k], 100 * (COST - 1)),
+                )
 
     def _fit(self, before: Before, cut: np.ndarray, seed: int) -> None:
         """Fit all members that have a weight to what ends at `cut` [N]; those with too little to fit on lose it."""
@@ -286,6 +316,15 @@ def _errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray) -> np.nd
     share: np.ndarray = ((own + TINY) / (own[able].mean(axis=0) + TINY)).mean(axis=1)
     share[~able] = np.inf
     return share
+
+
+def _blended(found: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """The blend [b, K, H] of what members forecast [M, b, K, H] by weights [M, K], each backtest by those that could be
+    fitted there; and the mask [b] of where any could."""
+    share = weight[:, None] * torch.isfinite(found).all(dim=3)
+    total = share.sum(dim=0)
+    blend = torch.einsum("mbk,mbkh->bkh", share / total, torch.nan_to_num(found))
+    return blend, (total > 0).all(dim=1).numpy()
 
 
 def _weights(error: np.ndarray, usual: Sequence[float], tests: float, series: int) -> np.ndarray:
