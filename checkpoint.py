@@ -36,8 +36,9 @@ KINDS = {
     "config": "table", "model": "table", "state": "table", "scaler": "table", "known_scaler": "table?",
     "clock": "table?", "input_channels": "words", "outputs": "words", "per_row": "flag", "fitted": "table",
     "calibration": "table", "references": "table", "split": "table?", "sources": "words?", "beside": "table?",
-    "training": "table?", "adapted": "table?",
+    "training": "table?", "adapted": "table?", "coding": "table?",
 }  # fmt: skip
+_SELDOM = ("adapted", "refit", "coding")  # left out of a file where they are None
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
 ENCODER = "attention_encoder.pt"  # the first part of a backbone, trained by itself
@@ -69,6 +70,7 @@ class Checkpoint:
     training : optimizer, schedule, random states and position, to resume from; None in the best checkpoint.
     adapted : what became of each feature of a modality that was adapted, None where none was.
     refit : the windows and epochs that it was trained on once more, all there were; None for other models.
+    coding : levels of categories, and the columns with one value a row, see sources/levels.py; None where none are.
     schema : version of the file's layout; the version of the toolkit stands beside it, in `tsrun`.
     """
 
@@ -90,6 +92,7 @@ class Checkpoint:
     training: dict[str, Any] | None = None
     adapted: dict[str, Any] | None = None
     refit: dict[str, Any] | None = None
+    coding: dict[str, Any] | None = None
     schema: int = SCHEMA
 
     @property
@@ -124,11 +127,11 @@ class Checkpoint:
         ------
         OSError : the disk is full, or the directory cannot be written.
         """
-        content = {name: part for name, part in vars(self).items() if name not in ("schema", "adapted", "refit")}
+        content = {name: part for name, part in vars(self).items() if name not in ("schema", *_SELDOM)}
         content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
         content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
         content["sources"] = list(self.sources)
-        beside = {"adapted": self.adapted, "refit": self.refit}
+        beside = {name: vars(self)[name] for name in _SELDOM}
         save(path, content | {name: part for name, part in beside.items() if part is not None})
 
     @classmethod

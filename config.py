@@ -88,6 +88,16 @@ class RunConfig:
         ".npz (default: all)",
         metavar="NAME",
     )
+    categorical: tuple[str, ...] = _flag(
+        (),
+        "Data",
+        "columns of categories: a channel for each level (default: those of text whose words come again)",
+        metavar="NAME",
+        binds=True,
+    )
+    max_levels: int = _flag(
+        20, "Data", "levels of a category with channels of their own; rarer ones share one", within="[1,)", binds=True
+    )
     resample: str = _flag("", "Data", "resample long data to a regular step by averaging: 1h, 15min, D, ...")
     tz: str = _flag("", "Data", "time zone of times without an offset, such as Europe/Berlin")
     label_src_ch: int = _flag(0, "Data", "channel the label is read from", within="[0,)", binds=True)

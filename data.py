@@ -40,6 +40,24 @@ class Source:
         return vars(self) | {"shape": list(self.shape)}
 
 
+@dataclass(frozen=True)
+class Category:
+    """A column of words, each of them a channel that is 1 where the column holds it, else 0.
+
+    levels : the words of training that have channels of their own.
+    rare : those that share one more channel, `other`, with all that training does not have; () for no such channel.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    rare: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in order."""
+        return tuple(f"{self.name}={level}" for level in (*self.levels, *["other"] * bool(self.rare)))
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """N rows (series, engines, houses) of any length over C channels, one row after the other: `total` steps in all.
@@ -60,6 +78,10 @@ class Series:
     modalities : (name, number of channels) of each group of adjacent channels, in order; () where all are one group.
     filled : mask [C, total] of the values that `--nan` made up, which may be input and are never scored; or None.
     part : which rows of the data these are; None for all.
+    words : of the last channels, where these are categories: the sorted words that their values 0, 1, ... stand for, -1
+        for none. () where there are none, and once they are channels of zeros and ones.
+    static : names of the channels that have one value in each row, and not the same in all.
+    categories : those whose channels of zeros and ones, one a level, are the last; see sources/levels.py.
 
     Arrays that do not fit each other are a programming error: AssertionError.
     """
@@ -81,6 +103,9 @@ class Series:
     modalities: tuple[tuple[str, int], ...] = ()
     filled: np.ndarray | None = None
     part: Part | None = None
+    words: tuple[tuple[str, ...], ...] = ()
+    static: tuple[str, ...] = ()
+    categories: tuple[Category, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.values.dtype in (np.float32, np.float64)
@@ -90,6 +115,7 @@ class Series:
         assert not self.label_words or len(self.label_words) == len(self.label_names)
         assert self.groups is None or self.groups.shape == (len(self.rows),)
         assert not self.modalities or sum(count for _, count in self.modalities) == len(self.channels)
+        assert not (self.words and self.categories) and self.numeric >= 0
         assert self.filled is None or self.filled.shape == self.values.shape
         assert (self.time is None) == (self.clock is None)
         assert self.after is None or self.after.shape[:2] == (len(self.known), len(self.rows))
@@ -115,6 +141,18 @@ class Series:
     def n_channels(self) -> int:
         """C, the number of channels."""
         return len(self.channels)
+
+    @property
+    def numeric(self) -> int:
+        """How many channels hold numbers; what comes of categories follows them."""
+        return self.n_channels - len(self.words) - sum(len(each.channels) for each in self.categories)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The channels as the files give them: a category is one."""
+        if not self.categories:
+            return self.channels
+        return (*self.channels[: self.numeric], *(each.name for each in self.categories))
 
     @property
     def lengths(self) -> np.ndarray:

@@ -33,6 +33,7 @@ from hardware import Precision, peak_memory
 from rundir import OnEpoch, tensorboard_writer
 from scaler import Scaler, far_warning
 from solving.closed import ClosedForm
+from sources import levels
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
@@ -80,6 +81,7 @@ class Learner:
         *,
         alone: bool = True,
     ) -> None:
+        run_data = levels.settled(run_data, task, split.train)
         self.run_data, self.split, self.device, self.start = run_data, split, device, start
         self.on_epoch = on_epoch
         self.warnings: list[str] = []
@@ -370,7 +372,7 @@ class Learner:
             scaler=self.scaler,
             known_scaler=self.known_scaler,
             clock=None if series.clock is None else series.clock.plain(),
-            input_channels=list(series.channels),
+            input_channels=list(series.columns),
             outputs=list(self.names),
             per_row=self.run_data.per_row,
             fitted=self.task.fitted,
@@ -379,6 +381,7 @@ class Learner:
             split=dict(self.split.how),
             sources=series.hashes,
             beside=restore.checksums(self.run_data.beside),
+            coding=levels.plain(series),
             training=None if training is None else dict(training),
         )
 

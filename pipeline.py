@@ -36,6 +36,7 @@ from pages.run_page import write_run
 from predictor import Inference
 from refitting import again
 from rundir import OnEpoch, RunDir, run_name, write_json
+from sources import levels
 from sources.kinds import BY_STEPS, idle, idle_training
 from tasks.base import Task
 from telling import read
@@ -113,6 +114,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
         return _to_predict(config, task, series, timings, start), task, start
     if not config.adapt_modality:
         restore.check_series(start, config, series, task.derived)
+    series = _coded(series, start)
     run_data = _to_train_on(config, task, series, timings)
     restore.check_run_data(start, run_data)
     return run_data, task, start
@@ -129,7 +131,9 @@ def _read(
         read = len(series.notes)
         series = task.match(series, config, restore.same_place(start, config, series))
         data.tell(series.notes[read:])
-    config = replace(config, **(task.chosen(series, config) if start is None else {}))
+    if start is None:
+        named = series.columns[series.numeric :]
+        config = replace(config, **({"categorical": named} if named else {}) | task.chosen(series, config))
     config = replace(config, **dataset.window_of(config, series))
     assert config.context_len is not None
     return series, timings, replace(config, **task.finalize_config(config, config.context_len))
@@ -147,10 +151,16 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
     lacking = 0 if start.per_row else task.absent(start.input_channels, start.outputs, config, series)
     restore.check_series(start, config, series, task.derived, lacking)
     known = restore.label_known(start, series, lacking)
+    series = _coded(series, start)
     run_data = dataset.open_run_data(config, task, series, timings, label_known=known, per_row=start.per_row)
     run_data.beside = restore.files_beside(config)
     restore.check_run_data(start, run_data)
     return run_data
+
+
+def _coded(series: Series, start: Checkpoint) -> Series:
+    """The series with the categories of a checkpoint as it codes them."""
+    return levels.spread(series, levels.of(start.coding), levels.static(start.coding))
 
 
 # --- inference -------------------------------------------------------------------------------------------------------
@@ -303,7 +313,7 @@ def _tell_idle(config: RunConfig) -> None:
 
 
 def _name(run_data: RunData, task: Task) -> str:
-    return run_name(run_data.config, channels=run_data.series.n_channels, task_part=task.name_part())
+    return run_name(run_data.config, channels=len(run_data.series.columns), task_part=task.name_part())
 
 
 def _learn_fold(

@@ -56,7 +56,7 @@ def adapt(start: Checkpoint, run_data: RunData, task: Task, split: Split) -> Che
         model=replace(start.model, channels=len(after), modalities=run_data.modalities),
         state=state,
         scaler=_scaler(start.scaler, run_data, task, split),
-        input_channels=list(run_data.series.channels),
+        input_channels=list(run_data.series.columns),
         adapted=adapted,
     )
 

@@ -200,7 +200,7 @@ class EncoderLearner(Learner):
             model=self.model.spec,
             state=_below(self.model, f"backbone.{self.part}."),
             scaler=self.scaler,
-            input_channels=list(series.channels),
+            input_channels=list(series.columns),
             split=dict(self.split.how),
             sources=series.hashes,
             seconds=self.progress.seconds,

@@ -87,6 +87,7 @@ class Reader(ABC):
         ------
         UsageError, DataError : see `read_wide` and `read_long`.
         """
+        from readers.categories import Asked
         from readers.long import read_long
         from readers.wide import read_wide
 
@@ -105,6 +106,7 @@ class Reader(ABC):
             tz=config.tz,
             date_order=config.date_order,
             shard=parse_shard(config.shard),
+            asked=Asked.of(config),
             **common,
         )
 

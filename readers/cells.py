@@ -1,28 +1,28 @@
 """The cells of a long table's columns as times, ids and numbers.
 
 pandas' C parser reads all columns at once. A column that holds something it does not take for a number is read again as
-text, and so told apart: numbers in an odd spelling, text that nobody asked for, a cell that should be a number.
+text, and so told apart: numbers in an odd spelling, categories, text that nobody asked for, a cell that should be a
+number.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from errors import DataError
+from readers.categories import Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import suspects
-from readers.paths import abridge
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
-SHOWN = 24  # letters of a cell that a note shows
 MOST_NUMBERED = 8  # channels that a message lists
 
 
@@ -31,12 +31,14 @@ class Parsed:
     """What the cells of n lines say.
 
     keys : the columns of the times and ids as pandas has them. columns : C names. values : float [C, n].
+    words : of the last of the columns, which are categories, the words that their values are the numbers of.
     notes : on columns that are left out.
     """
 
     keys: Any
     columns: tuple[str, ...]
     values: np.ndarray
+    words: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
 
@@ -47,6 +49,7 @@ def parse(
     columns: Sequence[str],
     asked: bool,
     number: type[np.floating] = np.float64,
+    categories: Asked = Asked(),
 ) -> Parsed:
     """The cells of some columns.
 
@@ -58,11 +61,58 @@ def parse(
     columns : those of numbers.
     asked : whether the user named these; otherwise those of text are left out.
     number : the type of their values.
+    categories : which columns hold no numbers, but categories.
 
     Raises
     ------
-    DataError : a cell that is not a number, with `path:line:column`; no column of numbers.
+    DataError : a cell that is not a number, with `path:line:column`; no column of numbers or categories.
     """
+    coded = {name: _coded(words) for name, words in _words(text, names, _in(columns, categories.named))}
+    plain = [name for name in columns if name not in coded]
+    frame = _frame(text, names, keys, plain, number)
+    values = np.full((len(plain), len(frame)), np.nan, number)
+    odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
+    for channel, name in enumerate(plain):
+        if name not in odd:
+            values[channel] = frame[name]
+    odd |= _truths(text, names, plain, values)
+    _check_thousands(text, names, plain, values)
+    numbers, left, wrong = _read_again(text, names, _in(plain, odd), asked and not categories.found)
+    for name, found in numbers.items():
+        values[plain.index(name)] = found
+    if categories.found:
+        texts = {name: _coded(words) for name, words in left.items()}
+        coded |= {name: column for name, column in texts.items() if asked or column.may_be()}
+        if asked:
+            left = {}
+    kept = [name for name in plain if name not in left and name not in coded]
+    if wrong or not kept + list(coded):
+        name = next(iter(wrong or left))
+        good = [] if asked else [k for k in kept if k not in wrong]  # what is asked for cannot be left out
+        raise _not_a_number(text, names, name, wrong.get(name) or left[name], good, categories)
+    left = {name: words for name, words in left.items() if name not in coded}
+    if len(kept) < len(plain):
+        values = values[[name in kept for name in plain]]
+    notes = suspects(values, [f"column {name}" for name in kept], "lines")
+    last = _in(columns, coded)
+    if last:
+        values = np.concatenate([values, np.stack([coded[name].codes for name in last])])
+    told = _left_out(left, kept, columns, categories)
+    return Parsed(frame[list(keys)], (*kept, *last), values, tuple(coded[name].words for name in last), (*told, *notes))
+
+
+def _in(names: Iterable[str], chosen: Container[str]) -> list[str]:
+    return [name for name in names if name in chosen]
+
+
+def _coded(words: _Words) -> Coded:
+    return Coded.of(words.kinds, words.numbers, words.codes)
+
+
+def _frame(
+    text: LongText, names: Sequence[str], keys: Sequence[str], columns: Sequence[str], number: type[np.floating]
+) -> Any:
+    """The keys and the columns of numbers as pandas has them; a column with something else is no column of numbers."""
     import pandas
 
     # A list for each column costs time a column, and only ids need it: the id NA is no missing value.
@@ -71,30 +121,11 @@ def parse(
     options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1])}
     kinds: dict[str, Any] = dict.fromkeys(keys[1:], object)
     try:
-        frame = text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, number), **options)
+        return text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, number), **options)
     except pandas.errors.ParserError as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
     except ValueError:  # a cell that the parser does not accept as a number
-        frame = text.cells_of(names, [*keys, *columns], dtype=kinds, **options)
-    odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
-    values = np.full((len(columns), len(frame)), np.nan, number)
-    for channel, name in enumerate(columns):
-        if name not in odd:
-            values[channel] = frame[name]
-    odd |= _truths(text, names, columns, values)
-    _check_thousands(text, names, columns, values)
-    numbers, left, wrong = _read_again(text, names, [name for name in columns if name in odd], asked)
-    for name, found in numbers.items():
-        values[columns.index(name)] = found
-    kept = [name for name in columns if name not in left]
-    if wrong or not kept:
-        name = next(iter(wrong or left))
-        good = [] if asked else [k for k in kept if k not in wrong]  # what is asked for cannot be left out
-        raise _not_a_number(text, names, name, wrong.get(name) or left[name], good)
-    if left:
-        values = values[[name not in left for name in columns]]
-    notes = suspects(values, [f"column {name}" for name in kept], "lines")
-    return Parsed(frame[list(keys)], tuple(kept), values, (*_left_out(left, kept, columns), *notes))
+        return text.cells_of(names, [*keys, *columns], dtype=kinds, **options)
 
 
 def _check_thousands(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:
@@ -165,25 +196,23 @@ def _some_number(words: _Words, dialect: Dialect) -> bool:
     return known or any(number_hint([kind], dialect) for kind in words.kinds[:MOST_TRIED])
 
 
-def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+def _left_out(
+    left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str], asked: Asked
+) -> tuple[str, ...]:
     """The note on columns of text; where the numbers of channels shift with them, it gives these."""
     if not left:
         return ()
-    shown = abridge([f"{name!r} ({_sample(words)})" for name, words in left.items()])
-    note = f"warning: left out, since {'it holds' if len(left) == 1 else 'they hold'} text: {shown}"
+    words = [[cell.strip() for cell in each.kinds if cell.strip()] for each in left.values()]
+    note = left_out(list(left), words, asked)
     if list(columns[: len(kept)]) != list(kept):
         note += f"; the channels are {', '.join(f'{k} {name}' for k, name in enumerate(kept[:MOST_NUMBERED]))}"
         note += ", ..." if len(kept) > MOST_NUMBERED else ""
     return (note,)
 
 
-def _sample(words: _Words) -> str:
-    """The first two kinds of cells."""
-    shown = [repr(cell.strip()[:SHOWN]) for cell in words.kinds if cell.strip()][:2]
-    return ", ".join(shown) + ", ..." * (len(words.kinds) > len(shown))
-
-
-def _not_a_number(text: LongText, names: Sequence[str], name: str, words: _Words, good: Sequence[str]) -> DataError:
+def _not_a_number(
+    text: LongText, names: Sequence[str], name: str, words: _Words, good: Sequence[str], asked: Asked
+) -> DataError:
     """The error for the first cell of a column that is not a number; `good` are the columns without one."""
     kind = words.numbers.index(None)
     cell = words.kinds[kind]
@@ -196,6 +225,8 @@ def _not_a_number(text: LongText, names: Sequence[str], name: str, words: _Words
         hint = f"{missing_hint(cell)}; --columns {some} leaves the column out"
     else:
         hint = missing_hint(cell)
+    if asked.found and not number_hint([cell], text.dialect):
+        hint += f"; --categorical {shlex.quote(name)} takes what it holds as categories"
     line = text.locate(int(np.argmax(words.codes == kind)))
     what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"
     return DataError(what, where=f"{line}:{names.index(name) + 1}", hint=hint)

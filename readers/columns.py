@@ -18,6 +18,7 @@ import numpy as np
 
 from data import Source, no_series
 from errors import DataError, UsageError, nearest
+from readers.categories import Asked
 from readers.cells import parse
 from readers.clock import DAY
 from readers.dialect import Dialect
@@ -47,12 +48,14 @@ class Wanted:
 
     time : one column, or those of the date and the time as `date+time`.
     number : the type of their values.
+    categories : which of them hold no numbers, but categories.
     """
 
     time: str
     id: str
     columns: tuple[str, ...] | None
     number: type[np.floating] = np.float64
+    categories: Asked = Asked()
 
     @property
     def keys(self) -> list[str]:
@@ -66,6 +69,7 @@ class LongFile:
 
     values : float [C, n], NaN where missing. columns : the channels' names.
     at : [C], the numbers of the channels' columns in the file, from 0.
+    words : of the last channels, which are categories, the words that their values are the numbers of; () none.
     ids : text [n], the row of each line; None where no column of ids was asked for.
     locate : gives `path:line` of a line of the table, counted from 0 below the header.
     source : the file; its shape is (n, columns of the file).
@@ -80,6 +84,7 @@ class LongFile:
     locate: Locate
     source: Source
     notes: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...] = ()
 
     @property
     def lines(self) -> int:
@@ -175,6 +180,7 @@ def read_answer(
     columns: tuple[str, ...] | None,
     na: Sequence[str] = (),
     sieve: Sieve | None = None,
+    categories: Asked = Asked(),
 ) -> LongFile:
     """The answer to a query, read as a long file.
 
@@ -186,6 +192,7 @@ def read_answer(
     columns : the channels wanted; None for all others.
     na : marks of missing values.
     sieve : as in `read_file`.
+    categories : which columns hold no numbers, but categories.
 
     Raises
     ------
@@ -214,7 +221,8 @@ def read_answer(
     time = answer.header()[0]
     if time == id_col:
         raise UsageError("the first column of a query is the time", where=f"--id-col {id_col}")
-    return _read_table(answer, Wanted(time, id_col, columns), answer.locate, sha.hexdigest(), seen[0], ())
+    wanted = Wanted(time, id_col, columns, categories=categories)
+    return _read_table(answer, wanted, answer.locate, sha.hexdigest(), seen[0], ())
 
 
 def _read_table(
@@ -226,7 +234,8 @@ def _read_table(
     times = _time_columns(names, wanted)
     keys = len(times) + bool(wanted.id)
     text.check_widths(len(names))
-    parsed = parse(text, names, needed[:keys], needed[keys:], wanted.columns is not None, wanted.number)
+    asked = wanted.columns is not None
+    parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.number, wanted.categories)
     stamps = parsed_stamps(parsed.keys[times[0]]) if len(times) == 1 else None
     if stamps is None:
         cells = joined([_read_text(text, names, name) for name in times])
@@ -245,6 +254,7 @@ def _read_table(
         locate=locate,
         source=Source(str(text.path), sha256, size, (parsed.values.shape[1], len(names))),
         notes=(*notes, *more, *parsed.notes, *([stamps.note] if stamps.note else [])),
+        words=parsed.words,
     )
 
 
@@ -262,7 +272,12 @@ def _locate(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Number
 def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str], list[str]]:
     """The names of all columns to read, the time first, and notes. DataError for one that is missing or ambiguous."""
     keys = _check_named(names, wanted, path)
-    notes = []
+    for name in wanted.categories.named:
+        if name not in names:
+            raise _no_column(name, names, path, where=f"--categorical {name}")
+        if name in keys:
+            raise UsageError(f"{name!r} is the column of the times or the ids", where="--categorical")
+    notes: list[str] = []
     columns = wanted.columns
     if columns is None:
         columns = tuple(name for name in names if name not in (*NAMELESS, *keys))

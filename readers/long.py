@@ -11,13 +11,15 @@ import numpy as np
 
 from data import Series, Source, no_series
 from errors import DataError, UsageError, nearest
+from readers import categories
+from readers.categories import Asked, per_row
 from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_file, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
 from readers.mending import mended
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error
+from readers.missing import check_policy, count_gaps, counted, fill, fill_forward, gap_error
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
@@ -46,6 +48,7 @@ def read_long(
     labels: Path | str = "",
     groups: Path | str = "",
     shard: Shard | None = None,
+    asked: Asked = Asked(),
 ) -> Series:
     """One Series of long files on a regular clock: each file is a row, or each text in `id_col`.
 
@@ -63,6 +66,7 @@ def read_long(
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
     shard : whose rows alone are read; None for all.
+    asked : which columns hold no numbers, but categories.
 
     Raises
     ------
@@ -75,8 +79,9 @@ def read_long(
     if time_col == id_col:
         raise UsageError("the same as --time-col", where="--id-col")
     check_options((time_col, id_col), columns, resample, tz, nan)
-    wanted = Wanted(time_col, id_col, None if columns is None else tuple(columns))
-    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan}
+    wanted = Wanted(time_col, id_col, None if columns is None else tuple(columns), categories=asked)
+    chosen = asked.named if columns is None else (*asked.named, *columns)
+    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "chosen": chosen}
     every: Callable[[], Sequence[str]] | None = None
     if shard is None:
         series = join_files(_read_all(paths, wanted, dialect), file_names(paths), **how)
@@ -119,7 +124,14 @@ def _own_files(
 
 
 def join_files(
-    files: Sequence[LongFile], names: Sequence[str], *, known: Sequence[str], resample: str, tz: str, nan: str
+    files: Sequence[LongFile],
+    names: Sequence[str],
+    *,
+    known: Sequence[str],
+    resample: str,
+    tz: str,
+    nan: str,
+    chosen: Sequence[str] = (),
 ) -> Series:
     """Files, or the answer to a query, as one Series.
 
@@ -128,6 +140,7 @@ def join_files(
     files : what was read, all with the same channels.
     names : of the row that each file is, where it has no ids.
     known, resample, tz, nan : as in `read_long`, already checked by `check_options`.
+    chosen : columns that the user named: of text, they are categories whatever they hold.
 
     Raises
     ------
@@ -135,17 +148,18 @@ def join_files(
     DataError : times or steps that are not in order, and a missing value under `nan` error.
     """
     target = _target(resample) if resample else None
-    channels = files[0].columns
+    rows, channels, dropped = _categories(join(files, names), files[0].columns, (*known, *chosen))
     ahead = _known(known, channels)
-    rows, turned = oldest_first(join(files, names))
+    rows, turned = oldest_first(rows)
     notes: list[str] = []
     clock = None
     if steps_counted(rows, resample=resample, tz=tz):
         check_lengths(rows)
     else:
         rows, clock, notes = _on_clock(rows, target, tz, nan)
-    rows, after = _cut_future(rows, ahead) if ahead else (rows, None)
-    gaps, filled = _fill(rows, channels, nan)
+    static = np.flatnonzero(per_row(rows.values, rows.offsets)).tolist()
+    rows, after = _cut_future(rows, ahead, static) if ahead else (rows, None)
+    gaps, filled = _fill(rows, channels, nan, static)
     values = narrowed(rows.values, rows.offsets)
     return Series(
         values=values,
@@ -153,13 +167,38 @@ def join_files(
         channels=channels,
         rows=rows.names,
         sources=tuple(file.source for file in files),
-        notes=(*merge_notes((file.path, file.notes) for file in files), *turned, *notes, *gaps),
+        notes=(*merge_notes((file.path, file.notes) for file in files), *dropped, *turned, *notes, *gaps),
         time=None if clock is None else rows.times,
         clock=clock,
         known=tuple(known),
         after=None if after is None else after.astype(values.dtype),
         filled=filled,
+        words=rows.words,
+        static=tuple(channels[c] for c in static),
     )
+
+
+def _categories(
+    rows: Rows, channels: tuple[str, ...], chosen: Sequence[str]
+) -> tuple[Rows, tuple[str, ...], list[str]]:
+    """Leave out the columns of text that nobody chose and that are no categories. Returns rows, channels and a note."""
+    if not rows.words:
+        return rows, channels, []
+    numeric, codes = rows.numeric, rows.values[rows.numeric :]
+    static = per_row(codes, rows.offsets)
+    names = channels[numeric:]
+    are = [
+        name in chosen or categories.are(words, given, len(rows.names), static=bool(one))
+        for name, words, given, one in zip(names, rows.words, codes, static, strict=True)
+    ]
+    if all(are):
+        return rows, channels, []
+    keep = np.array([True] * numeric + are)
+    out = [k for k, kept in enumerate(are) if not kept]
+    told = categories.left_out([names[k] for k in out], [rows.words[k] for k in out], Asked(found=True))
+    words = tuple(word for word, kept in zip(rows.words, are, strict=True) if kept)
+    kept_channels = tuple(name for name, kept in zip(channels, keep, strict=True) if kept)
+    return replace(rows, values=rows.values[keep], words=words), kept_channels, [told]
 
 
 def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows, Clock, list[str]]:
@@ -186,7 +225,8 @@ def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect) -> list[LongFile]:
     """The files; where no columns are asked for, those of the first file are read from the others too."""
     first = read_file(Path(paths[0]), wanted, dialect)
-    wanted = replace(wanted, columns=first.columns)
+    named = first.columns[len(first.columns) - len(first.words) :]
+    wanted = replace(wanted, columns=first.columns, categories=Asked(named))
     return [first, *(read_file(Path(path), wanted, dialect) for path in paths[1:])]
 
 
@@ -238,14 +278,15 @@ def _known(known: Sequence[str], channels: Sequence[str]) -> list[int]:
     return [channels.index(name) for name in known]
 
 
-def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
+def _cut_future(rows: Rows, ahead: Sequence[int], static: Sequence[int]) -> tuple[Rows, np.ndarray]:
     """The rows without their future lines, and what those hold of the channels `ahead`: float [F, N, A].
 
-    They begin, after a row's last line with a value of another channel, at the first with one of these.
+    They begin, after a row's last line with a value of another channel, at the first with one of these; `static` ones
+    have the same value in all lines, and say nothing.
     """
     given = ~np.isnan(rows.values)
     known = given[list(ahead)].any(axis=0)
-    others = np.delete(given, list(ahead), axis=0).any(axis=0)
+    others = np.delete(given, [*ahead, *static], axis=0).any(axis=0)
     keep = np.ones(len(rows.times), bool)
     tails: list[np.ndarray] = []
     for row, (start, end) in enumerate(rows.spans()):
@@ -257,6 +298,8 @@ def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
         begin = last + 1 + int(np.argmax(future)) if future.any() else end
         keep[begin:end] = False
         tails.append(rows.values[list(ahead), begin:end])
+        words = [k for k, channel in enumerate(ahead) if channel >= rows.numeric]
+        tails[-1][words] = np.where(np.isnan(tails[-1][words]), categories.MISSING, tails[-1][words])
     after = np.full((len(ahead), len(tails), max(tail.shape[1] for tail in tails)), np.nan)
     for row, tail in enumerate(tails):
         after[:, row, : tail.shape[1]] = np.where(np.isinf(tail), np.nan, tail)
@@ -272,14 +315,41 @@ def _cut_future(rows: Rows, ahead: Sequence[int]) -> tuple[Rows, np.ndarray]:
     return cut, after
 
 
-def _fill(rows: Rows, channels: Sequence[str], policy: str) -> tuple[list[str], np.ndarray | None]:
-    """Treat missing and infinite values in place; returns the note, and which values are made up [C, total].
+def _fill(
+    rows: Rows, channels: Sequence[str], policy: str, static: Sequence[int]
+) -> tuple[list[str], np.ndarray | None]:
+    """Treat missing and infinite values in place; returns the notes, and which values are made up [C, total].
 
-    DataError under `error`.
+    A category of one value a row has it everywhere; a step without a word of another has none, unless `ffill` repeats
+    the one before. DataError under `error`.
     """
+    told = _fill_words(rows, channels, policy, static)
+    numbers = replace(rows, values=rows.values[: rows.numeric], words=())
+    gaps, filled = _fill_numbers(numbers, channels, policy)
+    if filled is not None and rows.words:
+        filled = np.concatenate([filled, np.zeros((len(rows.words), filled.shape[1]), bool)])
+    return gaps + told, filled
+
+
+def _fill_words(rows: Rows, channels: Sequence[str], policy: str, static: Sequence[int]) -> list[str]:
+    first = rows.numeric
+    for c in static:
+        if c >= first:
+            categories.spread_in_rows(rows.values[c : c + 1], rows.offsets)
+    codes = rows.values[first:]
+    if policy == "ffill":
+        for given in codes:
+            fill_forward(given, rows.offsets)
+    gaps = np.isnan(codes)
+    codes[gaps] = categories.MISSING
+    counts = [f"{name} ({count:,})" for name, count in zip(channels[first:], gaps.sum(axis=1), strict=True) if count]
+    return [f"steps without a category, which are zero in all its channels: {abridge(counts)}"] if counts else []
+
+
+def _fill_numbers(rows: Rows, channels: Sequence[str], policy: str) -> tuple[list[str], np.ndarray | None]:
     counts = count_gaps(rows.values)
     if not any(counts):
-        return [], None if rows.made is None else np.repeat(rows.made[None], len(channels), axis=0)
+        return [], None if rows.made is None else np.repeat(rows.made[None], len(rows.values), axis=0)
     finite = np.isfinite(rows.values).all(axis=0)
     if policy == "error":
         at = int(np.argmin(finite))

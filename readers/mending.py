@@ -54,6 +54,7 @@ def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
         given = ~np.isnan(same)
         count = given.sum(axis=1)
         values[:, step] = np.where(count, np.where(given, same, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
+        values[rows.numeric :, step] = same[rows.numeric :, 0]  # of categories there is no mean
     if policy == "error":
         values[:, made] = values[:, np.maximum.accumulate(np.where(made, 0, np.arange(len(made))))[made]]
     regular = replace(

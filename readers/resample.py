@@ -22,6 +22,7 @@ ENOUGH = 3  # whole steps that show when steps begin and end
 
 def average(rows: Rows, clock: Clock) -> tuple[Rows, list[str]]:
     """The mean of the values within each step, NaN where there are none; a step's time is its beginning.
+    Of categories it is the commonest.
 
     The first and the last step of a row are left out where the lines cover a part of them: where they begin later, or
     end earlier, than those of other steps.
@@ -52,7 +53,8 @@ def average(rows: Rows, clock: Clock) -> tuple[Rows, list[str]]:
     times = edges(np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], lengths))
     values = np.empty((len(rows.values), offsets[-1]), rows.values.dtype)
     for channel, given in enumerate(rows.values):
-        values[channel] = means_at(at, given, int(offsets[-1]))
+        over = means_at if channel < rows.numeric else usual_at
+        values[channel] = over(at, given, int(offsets[-1]))
     made = replace(rows, values=values, times=times, offsets=offsets, records=None)
     partial = _partial(rows, _Steps(step_of, edges))
     return _without(made, partial), [_note(rows, made, clock), *_told(made, partial, early)]
@@ -67,6 +69,19 @@ def means_at(at: np.ndarray, values: np.ndarray, steps: int) -> np.ndarray:
     sums = np.bincount(at, values, minlength=steps)
     means: np.ndarray = np.divide(sums, counts, out=np.full(steps, np.nan), where=counts > 0)
     return means
+
+
+def usual_at(at: np.ndarray, codes: np.ndarray, steps: int) -> np.ndarray:
+    """Of the codes [n] with the same number in `at` [n] the commonest, the smallest of equals: float64 [steps]."""
+    known = ~np.isnan(codes)
+    usual = np.full(steps, np.nan)
+    if not known.any():
+        return usual
+    kinds = int(codes[known].max()) + 1
+    pairs, counts = np.unique(at[known].astype(np.int64) * kinds + codes[known].astype(np.int64), return_counts=True)
+    order = np.lexsort((-pairs, counts))  # the last to be written wins
+    usual[pairs[order] // kinds] = pairs[order] % kinds
+    return usual
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +168,7 @@ def _without(rows: Rows, partial: tuple[np.ndarray, np.ndarray]) -> Rows:
 def _note(rows: Rows, made: Rows, clock: Clock) -> str:
     note = f"{len(rows.times):,} lines resampled to {len(made.times):,} steps of {span(clock)}"
     twice = int((line_steps(rows) == 0).sum())
+    note += "; of categories the commonest in a step" if rows.words else ""
     infinite = int(np.isinf(rows.values).sum())
     note += f"; {twice:,} lines of the same time as the line before averaged with it" if twice else ""
     return note + (f"; {infinite:,} infinite values left out" if infinite else "")

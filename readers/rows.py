@@ -11,6 +11,7 @@ import numpy as np
 
 from errors import DataError
 from readers import stem
+from readers.categories import Coded, together
 from readers.clock import DAY, Clock, fixed_freq, infer_clock
 from readers.columns import LongFile
 from readers.paths import abridge
@@ -31,6 +32,7 @@ class Rows:
 
     `of` [N] is the file of each row, `records` [total] the line in it; None where steps are resampled, not lines.
     `made` [total] marks the steps that stand for a missing line; None where there are none.
+    `words` are those of the last channels, which are categories: their values are the words' numbers, or NaN.
     """
 
     values: np.ndarray
@@ -41,6 +43,12 @@ class Rows:
     records: np.ndarray | None
     tz: str = ""
     made: np.ndarray | None = None
+    words: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def numeric(self) -> int:
+        """How many channels hold numbers; categories follow them."""
+        return len(self.values) - len(self.words)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -85,7 +93,8 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
 
     of: dict[str, LongFile] = {}
     parts, orders, counts = [], [], [0]
-    for file, name in zip(files, names, strict=True):
+    words, every = _same_words(files)
+    for file, values, name in zip(files, every, names, strict=True):
         codes, ids = (np.zeros(file.lines, np.intp), [name]) if file.ids is None else pandas.factorize(file.ids)
         for one in ids:
             if one in of:
@@ -93,7 +102,7 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
                 raise DataError(what, where=str(file.path), hint="an id is one row: join its lines in one file")
             of[one] = file
         orders.append(np.argsort(codes, kind="stable"))
-        parts.append(file.values if file.ids is None else file.values[:, orders[-1]])
+        parts.append(values if file.ids is None else values[:, orders[-1]])
         counts += np.bincount(codes).tolist()
     return Rows(
         values=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
@@ -102,7 +111,24 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
         names=tuple(of),
         of=tuple(of.values()),
         records=np.concatenate(orders),
+        words=words,
     )
+
+
+def _same_words(files: Sequence[LongFile]) -> tuple[tuple[tuple[str, ...], ...], list[np.ndarray]]:
+    """The words of all files' categories, and the values [C, n] of each file with their numbers."""
+    words, every = files[0].words, [file.values for file in files]
+    if not words or all(file.words == words for file in files):
+        return words, every
+    every = [values.copy() for values in every]
+    found = []
+    for k in range(-len(words), 0):
+        coded = [Coded(file.words[k], values[k]) for file, values in zip(files, every, strict=True)]
+        all_words, codes = together(coded)
+        found.append(all_words)
+        for values, given in zip(every, codes, strict=True):
+            values[k] = given
+    return tuple(found), every
 
 
 def file_names(paths: Sequence[Path | str]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from readers.categories import Asked
 from readers.columns import LongFile, read_answer
 from readers.dialect import Dialect
 from readers.long import check_options, join_files
@@ -49,11 +50,13 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     file = Path(config.db_query)
     query = _query(file)
     check_options((config.id_col,), columns, config.resample, config.tz, config.nan)
-    wanted = None if columns is None else tuple(columns)
+    wanted, asked = None if columns is None else tuple(columns), Asked.of(config)
     shard = parse_shard(config.shard) if config.id_col else None
     sieve = None if shard is None else Sieve(shard)
-    table, server = _ask(config, file, query, partial(read_answer, na=config.na, columns=wanted, sieve=sieve))
-    series = join_files([table], [""], known=known, resample=config.resample, tz=config.tz, nan=config.nan)
+    reads = partial(read_answer, na=config.na, columns=wanted, sieve=sieve, categories=asked)
+    table, server = _ask(config, file, query, reads)
+    how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan}
+    series = join_files([table], [""], known=known, chosen=(*asked.named, *(wanted or ())), **how)
     series = replace(series, part=None if sieve is None else sieve.part)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)
     named = bool(config.id_col) or series.n_rows > 1

@@ -33,8 +33,9 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     names = [word.partition("=")[0] for word in config.columns] if columns is None else list(columns)
     series = _read(config, [items.get(name, name) for name in names], [items.get(name, name) for name in known])
     own = {column: name for name, column in items.items()}
-    channels, ahead = (tuple(own.get(name, name) for name in part) for part in (series.channels, series.known))
-    return replace(series, channels=channels, known=ahead)
+    parts = (series.channels, series.known, series.static)
+    channels, ahead, static = (tuple(own.get(name, name) for name in part) for part in parts)
+    return replace(series, channels=channels, known=ahead, static=static)
 
 
 def _read(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:

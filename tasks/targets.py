@@ -129,11 +129,11 @@ def channel_target(series: Series, config: RunConfig) -> Targets:
     ------
     UsageError : there is no such channel.
     """
-    if config.label_src_ch >= series.n_channels:
-        raise UsageError(
-            f"there is no channel {config.label_src_ch}: {series.n_channels} given, counted from 0",
-            where="--label-src-ch",
-        )
+    if config.label_src_ch >= series.numeric:
+        what = f"there is no channel {config.label_src_ch}: {series.numeric} given, counted from 0"
+        text = series.columns[series.numeric :]
+        beside = f", beside the categories {', '.join(text[:8])}, which are inputs alone" if text else ""
+        raise UsageError(what + beside, where="--label-src-ch")
     one = slice(config.label_src_ch, config.label_src_ch + 1)
     filled = None if series.filled is None else series.filled[one]
     return Targets(series.values[one], series.channels[one], per_row=False, filled=filled)

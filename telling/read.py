@@ -28,11 +28,10 @@ def to_predict(run_data: RunData, split: str, windows: int) -> str:
 def _line(series: Series, windows: Mapping[str, int]) -> str:
     steps, lengths = int(series.offsets[-1]), series.lengths
     long = f"{lengths.min():,} to {lengths.max():,} steps" if lengths.min() < lengths.max() else f"{lengths[0]:,} steps"
-    names = ", ".join(map(printable, series.channels[:MOST_NAMED])) + (
-        ", ..." if series.n_channels > MOST_NAMED else ""
-    )
+    columns = series.columns
+    names = ", ".join(map(printable, columns[:MOST_NAMED])) + (", ..." if len(columns) > MOST_NAMED else "")
     rows = f"{_count(series.n_rows, 'row')} of {long}" + (f" ({steps:,} in all)" if series.n_rows > 1 else "")
-    parts = [rows, f"{_count(series.n_channels, 'channel')} ({names})"]
+    parts = [rows, f"{_count(len(columns), 'channel')} ({names})"]
     if series.clock is not None and series.time is not None:
         first, last = series.clock.show(np.array([series.time.min(), series.time.max()]))
         freq = series.clock.freq

@@ -1,18 +1,70 @@
-"""What --features says of a run's channels, what does not listen to it, and options that contradict each other."""
+"""Which channels a forecast is of, and from: what --features says, categories, what is known ahead; what contradicts."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import losses
 from backbones import backbone_class
-from errors import UsageError, nearest
+from checkpoint import Checkpoint
+from config import RunConfig
+from data import Series
+from errors import DataError, UsageError, listed, nearest
 from registry import Namespace
+from sources import levels
 
 log = logging.getLogger("tsrun")
 MIXING = ("ridge_ensemble", "itransformer", "informer")  # the backbones to name that forecast a channel from all
 MOST_TOLD = 8
+
+
+def free(series: Series) -> list[str]:
+    """The channels that can be forecast: numbers that are not known ahead. DataError where there are none."""
+    found = [name for name in series.channels[: series.numeric] if name not in series.known]
+    if not found:
+        raise DataError("no column of numbers is left to forecast", where="--csv", hint=listed(series.columns))
+    return found
+
+
+def seen(series: Series, targets: Sequence[str], features: str, backbone: str, *, tells: bool) -> list[str]:
+    """The channels whose past the model sees.
+
+    Categories are seen with --features M too, unless the backbone would not learn from them; `tells` says so.
+    """
+    if features == "S":
+        return list(targets)
+    every = free(series)
+    words = [name for name in series.channels[series.numeric :] if name not in series.known]
+    others = [name for name in every if name not in targets]
+    if others + words and tells:
+        tell_unused(backbone, others + words, features)
+    return every + ([] if features == "M" and backbone_class(backbone).separate else words)
+
+
+def with_static(series: Series, wanted: Sequence[str], config: RunConfig, steps: int, start: Checkpoint | None) -> Series:
+    """A series whose channels with one value a row are known ahead, where the backbone listens to what is.
+
+    Parameters
+    ----------
+    series : as it was read.
+    wanted : the targets, () for all.
+    config : the settings.
+    steps : of the future that are asked for.
+    start : the checkpoint, which knows the channels.
+    """
+    kind, notes = backbone_class(config.backbone), series.notes
+    if start is not None:
+        names: tuple[str, ...] = levels.static(start.coding)
+    else:
+        names = tuple(name for name in series.static if name not in (*wanted, *series.known))
+        numbers = [name for name in free(series) if name not in names]
+        if (kind.reads_history and kind.separate) or not numbers:  # it sees the past of the targets alone
+            names = ()
+        if names:
+            notes = (*notes, f"one value in each row, so known ahead and not forecast: {', '.join(names)}")
+    return replace(levels.known_ahead(series, names, steps), static=names, notes=notes)
 
 
 def check_target(features: str, target: Sequence[str], asked: bool) -> None:
@@ -26,15 +78,15 @@ def check_target(features: str, target: Sequence[str], asked: bool) -> None:
     log.warning("warning: --target %s: %s", what, hint)
 
 
-def tell_unused(backbone: str, others: Sequence[str]) -> None:
-    """Warn where a backbone does not learn from the channels that --features MS gives it and does not forecast."""
+def tell_unused(backbone: str, others: Sequence[str], features: str = "MS") -> None:
+    """Warn where a backbone does not learn from the channels that it sees and does not forecast."""
     if not backbone_class(backbone).separate:
         return
     names = f"{', '.join(others[:MOST_TOLD])}{', ...' if len(others) > MOST_TOLD else ''}"
     log.warning(
-        "warning: --features MS: --backbone %s forecasts a channel from itself alone, without %s; %s learn from all "
+        "warning: --features %s: --backbone %s forecasts a channel from itself alone, without %s; %s learn from all "
         "channels, as the reference ridge does",
-        *(backbone, names, " and ".join(f"--backbone {name}" for name in MIXING)),
+        *(features, backbone, names, " and ".join(f"--backbone {name}" for name in MIXING)),
     )
 
 

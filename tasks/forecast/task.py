@@ -26,12 +26,13 @@ from data import Series
 from errors import DataError, UsageError, listed, no_channel
 from pages.frames import Frame
 from registry import Namespace
-from sources import datasets, reading
+from sources import datasets, levels, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.forecast import course, intervals, lookback, reach
-from tasks.forecast.features import check_options, check_target, tell_unused
+from tasks.forecast.features import check_options, check_target, seen, with_static
+from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import classical, repeat_last, ridge, season_of
@@ -242,11 +243,13 @@ class Forecast(Task):
                 if name not in [word.partition("=")[0] for word in config.columns]:
                     raise UsageError(f"{name!r} is not among --columns", where="--target", hint=listed(config.columns))
             columns = [*options.target, *options.known_future]
-        return reading.read(config, columns, options.known_future)
+        static = () if self.start is None else levels.static(self.start.coding)
+        series = reading.read(config, columns, (*options.known_future, *static))
+        return with_static(series, options.target, config, self.steps_ahead, self.start)
 
     def targets(self, series: Series, config: RunConfig) -> Targets:
         features, wanted = self.options.features, self.options.target
-        free = [name for name in series.channels if name not in series.known]
+        free = can_be_forecast(series)
         names = free if features == "M" else list(wanted) or free
         if features != "M" and not wanted and len(free) > 1:
             raise UsageError(f"--features {features} needs a target", where="--target", hint=listed(free))
@@ -261,12 +264,9 @@ class Forecast(Task):
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
         assert targets is not None
-        every = [name for name in series.channels if name not in series.known]
         number = {name: c for c, name in enumerate(series.channels)}
-        others = [name for name in every if name not in targets.names]
-        if self.options.features == "MS" and others and config.mode != "infer":
-            tell_unused(config.backbone, others)
-        return [number[name] for name in (targets.names if self.options.features == "S" else every)]
+        names = seen(series, targets.names, self.options.features, config.backbone, tells=config.mode != "infer")
+        return [number[name] for name in names]
 
     def forecast_spec(self, target_channels: Sequence[int], marks: int, covariates: int) -> ForecastSpec:
         levels, central = tuple(self.levels.values), self.levels.middle if self.levels.values else -1

@@ -1,0 +1,139 @@
+"""Columns of categories, such as weather or the region of a store: which columns are, and their words as numbers.
+
+Each word of a column has a number until it is known what training sees; then a column becomes a channel for each word
+of training, see sources/levels.py. They stand behind the columns of numbers, whose numbers as channels stay.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from config import RunConfig
+from readers.guess import is_time
+from readers.paths import abridge
+
+MISSING = -1.0  # the number of a cell without a word
+MOST_TRIED = 100  # words that are looked at
+SURELY_FEW = 1000  # words, up to which it is left to the whole of the files whether they are categories
+SHOWN = 24  # letters of a word that a note shows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which columns are categories.
+
+    named : those that the user named, whatever they hold. found : whether columns of text are, whose words come again.
+    """
+
+    named: tuple[str, ...] = ()
+    found: bool = False
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Asked:
+        """What the settings say, by the columns of the files; a checkpoint has named all of its own."""
+        columns = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
+        return cls(tuple(columns.get(name, name) for name in config.categorical), config.mode == "train")
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of categories: its words, sorted, and for each line the number of one; NaN where there is none."""
+
+    words: tuple[str, ...]
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, cells: Sequence[str], numbers: Sequence[float | None], lines: np.ndarray) -> Coded:
+        """The column in which line i holds `cells[lines[i]]`.
+
+        Parameters
+        ----------
+        cells : k different texts. numbers : what they are as numbers: None for text, NaN for a missing value.
+        lines : int [n].
+        """
+        plain = [_word(cell, number) for cell, number in zip(cells, numbers, strict=True)]
+        words = sorted(set(plain) - {""})
+        at = {word: float(code) for code, word in enumerate(words)}
+        return cls(tuple(words), np.array([at.get(word, np.nan) for word in plain])[lines])
+
+    def among(self, words: Sequence[str]) -> np.ndarray:
+        """The codes [n] under another list of words, which has all of these."""
+        at = {word: code for code, word in enumerate(words)}
+        table = np.array([at[word] for word in self.words] or [np.nan])
+        known = ~np.isnan(self.codes)
+        codes: np.ndarray = np.where(known, table[np.where(known, self.codes, 0).astype(int)], np.nan)
+        return codes
+
+    def may_be(self) -> bool:
+        """Whether text may be categories, before it is known whose lines these are: no times, and words that recur."""
+        known = int((~np.isnan(self.codes)).sum())
+        few = len(self.words) <= max(SURELY_FEW, known // 2)
+        return few and not all(map(is_time, self.words[:MOST_TRIED]))
+
+
+def _word(cell: str, number: float | None) -> str:
+    """A cell as a word: of a number its plainest spelling, "" for a missing value."""
+    if number is None:
+        return cell.strip()
+    return "" if number != number else str(int(number)) if number.is_integer() else repr(number)
+
+
+def together(columns: Sequence[Coded]) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """One column of several files: all its words, and the codes of each file under them."""
+    words = tuple(sorted({word for column in columns for word in column.words}))
+    return words, [column.among(words) for column in columns]
+
+
+def per_row(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The masks [C] of the channels that have one value in each row, and not the same in all.
+
+    Parameters
+    ----------
+    values : [C, total], NaN where missing.
+    offsets : [N + 1].
+    """
+    found = np.zeros(len(values), bool)
+    if len(offsets) < 3:
+        return found
+    for channel, given in enumerate(values):
+        first = given[: offsets[1]]
+        first = first[~np.isnan(first)]
+        if len(first) and first.min() < first.max():
+            continue  # most channels
+        low, high = np.fmin.reduceat(given, offsets[:-1]), np.fmax.reduceat(given, offsets[:-1])
+        found[channel] = (low == high).all() and low.min() < low.max()
+    return found
+
+
+def spread_in_rows(values: np.ndarray, offsets: np.ndarray) -> None:
+    """Give all steps of a row the one value that it has, in place: values [C, total]."""
+    for given in values:
+        given[:] = np.repeat(np.fmax.reduceat(given, offsets[:-1]), np.diff(offsets))
+
+
+def are(words: Sequence[str], values: np.ndarray, rows: int, *, static: bool) -> bool:
+    """Whether text that nobody named is categories: several words that come again, and no names, comments or times.
+
+    Parameters
+    ----------
+    words : those of the column. values : its codes [total], NaN where missing.
+    rows : N. static : whether it has one word in each row.
+    """
+    if len(words) < 2 or all(map(is_time, words[:MOST_TRIED])):
+        return False
+    return len(words) < rows if static else 2 * len(words) <= int((~np.isnan(values)).sum())
+
+
+def left_out(names: Sequence[str], words: Sequence[Sequence[str]], asked: Asked) -> str:
+    """The note on columns of text that nobody named and that are no categories."""
+    shown = abridge([f"{name!r} ({_some(each)})" for name, each in zip(names, words, strict=True)])
+    note = f"warning: left out, since {'it holds' if len(names) == 1 else 'they hold'} text: {shown}"
+    return f"{note}; --categorical {shlex.quote(names[0])} takes it as categories" if asked.found else note
+
+
+def _some(words: Sequence[str]) -> str:
+    return ", ".join(repr(word[:SHOWN]) for word in words[:2]) + ", ..." * (len(words) > 2)
