@@ -72,6 +72,8 @@ LATER = (
     "budget",
     "divergence_check",
     "shard",
+    "categorical",
+    "max_levels",
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.

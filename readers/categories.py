@@ -39,6 +39,9 @@ class Asked:
         return cls(tuple(columns.get(name, name) for name in config.categorical), config.mode == "train")
 
 
+NOTHING = Asked()  # text is left out
+
+
 @dataclass(frozen=True, eq=False)
 class Coded:
     """A column of categories: its words, sorted, and for each line the number of one; NaN where there is none."""
@@ -63,7 +66,7 @@ class Coded:
     def among(self, words: Sequence[str]) -> np.ndarray:
         """The codes [n] under another list of words, which has all of these."""
         at = {word: code for code, word in enumerate(words)}
-        table = np.array([at[word] for word in self.words] or [np.nan])
+        table = np.array([float(at[word]) for word in self.words] or [np.nan])
         known = ~np.isnan(self.codes)
         codes: np.ndarray = np.where(known, table[np.where(known, self.codes, 0).astype(int)], np.nan)
         return codes
@@ -78,7 +81,8 @@ class Coded:
 def _word(cell: str, number: float | None) -> str:
     """A cell as a word: of a number its plainest spelling, "" for a missing value."""
     if number is None:
-        return cell.strip()
+        word = cell.strip()
+        return word.capitalize() if word.casefold() in ("true", "false") else word  # as formats spell them
     return "" if number != number else str(int(number)) if number.is_integer() else repr(number)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from errors import DataError
-from readers.categories import Asked, Coded, left_out
+from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
@@ -49,7 +49,7 @@ def parse(
     columns: Sequence[str],
     asked: bool,
     number: type[np.floating] = np.float64,
-    categories: Asked = Asked(),
+    categories: Asked = NOTHING,
 ) -> Parsed:
     """The cells of some columns.
 
@@ -196,9 +196,7 @@ def _some_number(words: _Words, dialect: Dialect) -> bool:
     return known or any(number_hint([kind], dialect) for kind in words.kinds[:MOST_TRIED])
 
 
-def _left_out(
-    left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str], asked: Asked
-) -> tuple[str, ...]:
+def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str], asked: Asked) -> tuple[str, ...]:
     """The note on columns of text; where the numbers of channels shift with them, it gives these."""
     if not left:
         return ()

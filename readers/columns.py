@@ -18,7 +18,7 @@ import numpy as np
 
 from data import Source, no_series
 from errors import DataError, UsageError, nearest
-from readers.categories import Asked
+from readers.categories import NOTHING, Asked
 from readers.cells import parse
 from readers.clock import DAY
 from readers.dialect import Dialect
@@ -55,7 +55,7 @@ class Wanted:
     id: str
     columns: tuple[str, ...] | None
     number: type[np.floating] = np.float64
-    categories: Asked = Asked()
+    categories: Asked = NOTHING
 
     @property
     def keys(self) -> list[str]:
@@ -180,7 +180,7 @@ def read_answer(
     columns: tuple[str, ...] | None,
     na: Sequence[str] = (),
     sieve: Sieve | None = None,
-    categories: Asked = Asked(),
+    categories: Asked = NOTHING,
 ) -> LongFile:
     """The answer to a query, read as a long file.
 

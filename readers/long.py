@@ -12,7 +12,7 @@ import numpy as np
 from data import Series, Source, no_series
 from errors import DataError, UsageError, nearest
 from readers import categories
-from readers.categories import Asked, per_row
+from readers.categories import NOTHING, Asked, per_row
 from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_file, read_own
 from readers.counts import steps_counted
@@ -48,7 +48,7 @@ def read_long(
     labels: Path | str = "",
     groups: Path | str = "",
     shard: Shard | None = None,
-    asked: Asked = Asked(),
+    asked: Asked = NOTHING,
 ) -> Series:
     """One Series of long files on a regular clock: each file is a row, or each text in `id_col`.
 

@@ -11,6 +11,7 @@ import numpy as np
 from checkpoint import Checkpoint
 from errors import DataError, UsageError
 from readers.clock import Clock
+from sources import levels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,11 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
 
 def _array(model: Checkpoint, given: Any) -> dict[str, np.ndarray]:
     """{channel: [N, T]} of an array."""
-    values, channels = np.asarray(given, np.float64), model.input_channels
+    channels, words = model.input_channels, [each.name for each in levels.of(model.coding)]
+    if words:
+        hint = f"a DataFrame with the columns {', '.join(channels[:8])}"
+        raise DataError(f"{', '.join(words)} are categories, and an array holds numbers", where=HERE, hint=hint)
+    values = np.asarray(given, np.float64)
     values = values[None] if values.ndim == 2 else values
     if values.ndim != 3 or values.shape[1] != len(channels):
         what = f"takes [{len(channels)}, T] or [N, {len(channels)}, T] with {', '.join(channels[:8])}"

@@ -45,9 +45,11 @@ def learned(series: Series, seen: np.ndarray, most: int) -> tuple[Category, ...]
         known = codes[seen & (codes >= 0)].astype(np.int64)
         counts = np.bincount(known, minlength=len(words))
         order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
-        rare = sorted(words[code] for code in order[most:])
-        kept = sorted(words[code] for code in order[:most] if not rare or words[code] != OTHER)
-        found.append(Category(name, tuple(kept), tuple(rare)))
+        kept, rare = [words[code] for code in order[:most]], [words[code] for code in order[most:]]
+        if rare and OTHER in kept:  # it has the name of that channel
+            kept.remove(OTHER)
+            rare.append(OTHER)
+        found.append(Category(name, tuple(sorted(kept)), tuple(sorted(rare))))
     return tuple(found)
 
 
@@ -121,15 +123,15 @@ def spread(series: Series, categories: Sequence[Category], static: Container[str
     values[: series.numeric] = series.values[: series.numeric]
     begin = series.numeric
     ahead = _Ahead(series)
-    strange = []
+    strange: list[str] = []
     for each, (name, words, codes) in zip(categories, _coded(series), strict=True):
         if name in static:
             most = np.maximum.reduceat(codes, series.offsets[:-1])
             codes = np.where(codes < 0, np.repeat(most, series.lengths), codes)
         table = _table(each, words)
         values[begin : begin + len(table)] = _ones(table, codes)
-        ahead.replace(name, each.channels, table)
         strange += _strange(each, words, np.append(codes, ahead.codes(name)))
+        ahead.replace(name, each.channels, table)
         begin += len(table)
     if strange:
         log.warning("warning: not a level in training: %s", "; ".join(strange))
@@ -237,7 +239,9 @@ def of(kept: Mapping[str, Any] | None) -> tuple[Category, ...]:
     """The inverse, for the categories. CheckpointError for what is no such table."""
     try:
         rows = (kept or {}).get("categories", {}).items()
-        return tuple(Category(str(name), tuple(map(str, row["levels"])), tuple(map(str, row["rare"]))) for name, row in rows)
+        return tuple(
+            Category(str(name), tuple(map(str, row["levels"])), tuple(map(str, row["rare"]))) for name, row in rows
+        )
     except (KeyError, TypeError, AttributeError):
         raise CheckpointError("the file is damaged: its categories are none") from None
 

@@ -12,11 +12,14 @@ import pytest
 from .conftest import ROOT
 from .runs import go, standing_in
 
-PAGES = ("data", "forecast", "models", "runs", "scale")
+PAGES = ("data", "data#Categories", "forecast", "models", "runs", "scale")
 
 
 def first_of(page: str) -> list[str]:
-    found = re.search(r"```bash\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), re.S)
+    """The lines of the first example of a page, or of a section of it: page#Section."""
+    page, _, section = page.partition("#")
+    text = (ROOT / f"docs/{page}.md").read_text()
+    found = re.search(r"```bash\n(.*?)```", text[text.index(f"## {section}") if section else 0 :], re.S)
     assert found is not None, page
     return found[1].strip().splitlines()
 

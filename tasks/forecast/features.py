@@ -1,4 +1,4 @@
-"""Which channels a forecast is of, and from: what --features says, categories, what is known ahead; what contradicts."""
+"""Which channels a forecast is of, and from: --features, categories, what is known ahead; and what contradicts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def seen(series: Series, targets: Sequence[str], features: str, backbone: str, *
     return every + ([] if features == "M" and backbone_class(backbone).separate else words)
 
 
-def with_static(series: Series, wanted: Sequence[str], config: RunConfig, steps: int, start: Checkpoint | None) -> Series:
+def with_static(
+    series: Series, wanted: Sequence[str], config: RunConfig, steps: int, start: Checkpoint | None
+) -> Series:
     """A series whose channels with one value a row are known ahead, where the backbone listens to what is.
 
     Parameters

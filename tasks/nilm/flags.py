@@ -221,5 +221,7 @@ UNUSED = {  # flag: what does the same here
     "index": "",
     "columns": "--mains-col and --device-cols name what nilm reads",
     "id_col": "each file is a house",
+    "categorical": "nilm reads power alone",
+    "max_levels": "",
     "nan": "--max-ffill says how long a reading holds",
 }
