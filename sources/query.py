@@ -20,6 +20,7 @@ from readers.categories import Asked
 from readers.columns import LongFile, read_answer
 from readers.dialect import Dialect
 from readers.long import check_options, join_files
+from readers.rows import file_names
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from settings.shards import parse_shard
@@ -57,7 +58,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     reads = partial(read_answer, na=config.na, columns=wanted, sieve=sieve, categories=asked)
     table, server = _ask(config, file, query, reads)
     how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan}
-    series = join_files([table], [""], known=known, chosen=(*asked.named, *(wanted or ())), **how)
+    series = join_files([table], file_names([file]), known=known, chosen=(*asked.named, *(wanted or ())), **how)
     series = replace(series, part=None if sieve is None else sieve.part)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)
     named = bool(config.id_col) or series.n_rows > 1
