@@ -81,9 +81,8 @@ class Learner:
         *,
         alone: bool = True,
     ) -> None:
-        run_data = levels.settled(run_data, task, split.train)
-        self.run_data, self.split, self.device, self.start = run_data, split, device, start
-        self.on_epoch = on_epoch
+        self.run_data = levels.settled(run_data, task, split.train)
+        self.split, self.device, self.start, self.on_epoch = split, device, start, on_epoch
         self.warnings: list[str] = []
         self.config: RunConfig = run_data.config
         self.task = copy.copy(task)
