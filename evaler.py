@@ -23,6 +23,7 @@ from errors import as_typed, without_password
 from hardware import Precision, Runner, begin_step, device_name
 from pages.frames import Frame
 from pages.run_page import write_run
+from ranks.alone import Alone
 from rundir import write_config, write_csv, write_json
 from splits import Split
 from tasks.predictions import PlotInputs, Predictions, Predictor
@@ -40,22 +41,29 @@ SELECTION = {
 # --- predictions -----------------------------------------------------------------------------------------------------
 
 
-def predict(runner: Runner, windows: Windows, precision: Precision, batch_size: int) -> torch.Tensor:
-    """The model's outputs for every window, in order: [n, K, H] float32 on the model's device."""
+def predict(
+    runner: Runner, windows: Windows, precision: Precision, batch_size: int, together: Alone | None = None
+) -> torch.Tensor:
+    """The model's outputs for every window, in order: [n, K, H] float32 on the model's device.
+
+    `together` are the processes that share the windows out and call this at the same time; None for this one alone.
+    """
+    together = together or Alone()
     whole: torch.Tensor | None = None
     done = 0
+    first, end = together.slice(len(windows))
     with torch.no_grad():
-        for positions, count in windows.in_order(batch_size):
+        for positions, count in windows.in_order(together.size(batch_size), first, end):
             seen = [part.to(precision.device, non_blocking=True) for part in windows.seen(positions)]
             begin_step()
             with precision.autocast():
                 out = runner(*seen)
             if whole is None:
-                whole = torch.empty((len(windows), *out.shape[1:]), device=out.device)
+                whole = torch.empty((end - first, *out.shape[1:]), device=out.device)
             whole[done : done + count] = out[:count]
             done += count
-    assert whole is not None and done == len(windows), "there are no windows to evaluate"
-    return whole
+    assert whole is not None and done == end - first, "there are no windows to evaluate"
+    return together.joined(whole, len(windows))
 
 
 class Evaluator:
@@ -68,6 +76,7 @@ class Evaluator:
     precision : of the forward pass.
     batch_size : windows predicted at a time.
     by_history : forecasts from all that comes before the windows, in place of `runner`; see Forecaster.
+    together : the processes that share the windows out and ask for the same; None for this one alone.
     """
 
     def __init__(
@@ -77,8 +86,9 @@ class Evaluator:
         precision: Precision,
         batch_size: int,
         by_history: ByHistory | None = None,
+        together: Alone | None = None,
     ) -> None:
-        self.by_history = by_history
+        self.by_history, self.together = by_history, together
         self.device_data, self.runner, self.precision, self.batch_size = device_data, runner, precision, batch_size
         self._made: dict[int, Predictions] = {}
 
@@ -92,7 +102,8 @@ class Evaluator:
         """The model's outputs [n, K, H] for all n windows of `index`."""
         if self.by_history is not None:
             return self.by_history(self.device_data.histories(index))
-        return predict(self.runner, self.device_data.windows(index), self.precision, self.batch_size)
+        windows = self.device_data.windows(index)
+        return predict(self.runner, windows, self.precision, self.batch_size, self.together)
 
     def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> Predictions:
         """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere; returns them as predictions."""

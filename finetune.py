@@ -110,6 +110,12 @@ def modules_of(model: Model | Forecaster) -> dict[str, dict[str, int]]:
     return found
 
 
+def sizes_in_words(model: Model | Forecaster) -> str:
+    """`modules_of` for a line of the log."""
+    parts = modules_of(model).items()
+    return ", ".join(f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in parts)
+
+
 def _matching(globs: Sequence[str], names: Sequence[str], flag: str) -> set[str]:
     """Names that match a glob, whole or by their dotted beginning; UsageError for a glob that matches none.
 

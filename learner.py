@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import checkpoint
+import ranks
 import restore
 import tasks
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
@@ -23,15 +23,15 @@ from backbones.model import Forecaster, Model, build_model, check_head
 from backbones.standing import Standing
 from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
-from config import RunConfig
 from dataset import DeviceData, RunData
 from errors import UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated, describe_split, label_means, sizes_of
 from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
+from ranks.alone import Alone
 from rundir import OnEpoch, tensorboard_writer
-from scaler import Scaler, far_warning
+from scaler import Scaler
 from solving.closed import ClosedForm
 from sources import levels
 from splits import NAMES, Split
@@ -39,6 +39,7 @@ from tasks.base import Task
 from tasks.predictions import Predictions
 from trainer import Trainer
 from training.progress import OfTask, Progress
+from training.scaling import scalers
 from training.states import clone_state
 from windows import Index
 
@@ -84,7 +85,7 @@ class Learner:
         self.run_data = levels.settled(run_data, task, split.train)
         self.split, self.device, self.start, self.on_epoch = split, device, start, on_epoch
         self.warnings: list[str] = []
-        self.config: RunConfig = run_data.config
+        self.config, self.together = run_data.config, ranks.here()
         self.task = copy.copy(task)
         self._fit_task(alone)
         for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
@@ -96,6 +97,8 @@ class Learner:
         torch.manual_seed(self.config.seed)
         self.model = self.new_model() if start is None else restore.model_of(start)
         self.parameters = choose_parameters(self.model, self.config, start, self.frozen)
+        self.in_epochs = trains_in_epochs(self.model, self.config)
+        self.sharing = self.together if self.in_epochs else Alone()  # windows are scored with these processes
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
@@ -120,20 +123,9 @@ class Learner:
 
     def _scalers(self) -> tuple[Scaler, Scaler | None]:
         """The scalers of the model's input and of the channels known ahead."""
-        run_data = self.run_data
-        seen = run_data.seen(self.task, self.split.train)
-        fresh = Scaler.fit(run_data.columns(), seen, run_data.channels)
-        if fresh.constant:
-            log.warning("warning: constant in training, so without information: %s", ", ".join(fresh.constant))
-        if self.start is not None and not self.config.refit_scaler:
-            far = self.start.scaler.far(fresh) if fresh.channels == self.start.scaler.channels else ""
-            if far:
-                self.warnings.append(far_warning(far, " --refit-scaler fits the scaler to these"))
-                log.warning("warning: %s", self.warnings[-1])
-            return self.start.scaler, self.start.known_scaler
-        names = run_data.series.known
-        known = Scaler.fit(run_data.series.values[run_data.covariates], seen, names) if names else None
-        return fresh, known
+        found = scalers(self.run_data, self.run_data.seen(self.task, self.split.train), self.start)
+        self.warnings += [found.warning] * bool(found.warning)
+        return found.seen, found.known
 
     def _forecast_spec(self) -> ForecastSpec | None:
         """What a forecasting head is asked for; time features only for a backbone that reads them."""
@@ -198,16 +190,17 @@ class Learner:
 
         Returns
         -------
-        The content of the summary file.
+        The content of the summary file; {} but for the first of several processes, which writes it.
         """
+        if not (self.in_epochs or self.together.first):  # what is solved at once, the first process solves
+            return {}
         self.open(folder)
-        if self.model.backbone.stages:
-            sizes = modules_of(self.model).items()
-            parts = (f"{name} {row['parameters']:,} ({row['bytes'] / 1024:,.1f} KiB)" for name, row in sizes)
-            log.info("parameters: %s", ", ".join(parts))
-        self.progress = self.train() if trains_in_epochs(self.model, self.config) else self._solve()
+        self.progress = self.train() if self.in_epochs else self._solve()
         with self.run_data.timed("evaluate"):
-            judge, content = self._judge(run)
+            evaluator = self._scored()
+            if not self.together.first:
+                return {}
+            judge, content = self._judge(run, evaluator)
         self._describe(judge, argv)
         return content
 
@@ -250,8 +243,7 @@ class Learner:
     def train(self) -> Progress:
         """Train epochs; the weights that are kept have their checkpoints then."""
         split, config = self.split, self.config
-        board = tensorboard_writer(self.folder) if config.tensorboard else None
-        listeners = [listener for listener in (board, self.on_epoch) if listener is not None]
+        board = tensorboard_writer(self.folder) if config.tensorboard and self.together.first else None
         last = Checkpoint.left(self.folder / checkpoint.LAST) if config.resume else None
         train, val = self.stand(one_head=last is not None and "weights" not in (last.training or {}))
         asked = self._asked() if config.patience == tasks.usual(config.task)["patience"] else None
@@ -259,7 +251,7 @@ class Learner:
             self.thin = thin(self.closed().windows().val, asked.kind, self.label_means["train"])
         elif config.patience == tasks.usual(config.task)["patience"]:
             self.thin = self.task.thin(self.run_data.sample(self.task, split.val), self.names)
-        of_task = OfTask(self.task, self._truth_of_val(), self.device)
+        of_task = OfTask.of_windows(self.run_data, self.task, split.val, self.device)
         trainer = Trainer(
             self.model,
             self.task.for_training(self.device_data.windows(split.train, train)),
@@ -268,7 +260,7 @@ class Learner:
             config,
             self.precision,
             save=self._save,
-            listeners=listeners,
+            listeners=[listener for listener in (board, self.on_epoch) if listener is not None],
             train_metrics=self.task.train_metrics(self.device),
             judges_start=self.start is not None or bool(self.standing and not self.standing.aside),
             averages=bool(self.thin),
@@ -303,16 +295,12 @@ class Learner:
         if self.standing is None:
             self.model.load_state_dict(learned["best"])
             return learned
-        kept = self.standing.settled(learned, lambda: self.evaluator().outputs(self.split.val)[:, :, 0].cpu())
+        val, score = self.split.val, partial(self.evaluator, self.sharing)
+        kept = self.standing.settled(learned, lambda: score().outputs(val)[:, :, 0].cpu())
         if self.standing.aside and not self.final:
-            progress.best = self.task.val_metrics(*self.evaluator().score(self.split.val).judged())[self.task.monitor]
+            progress.best = self.task.val_metrics(*score().score(val).judged())[self.task.monitor]
             progress.best_epoch *= self.standing.told["shares"]["net"] > 0
         return kept
-
-    def _truth_of_val(self) -> Callable[[], np.ndarray]:
-        """Kept over the epochs, unless overlapping windows would make it a multiple of the data."""
-        make = partial(self.run_data.truth, self.task, self.split.val)
-        return make if self.run_data.derived is not None else cache(make)
 
     def _resume(self, trainer: Trainer, last: Checkpoint) -> None:
         """Continue the run of this name, of which settings and data are the same, but for more epochs."""
@@ -328,7 +316,9 @@ class Learner:
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
             lean = None if self.model.backbone.closed_form else self.task.lean(self.names)
-            scored, found = calibrated(self.evaluator(), self.split.val, lean)
+            scored, found = calibrated(self.evaluator(self.sharing), self.split.val, lean)
+            if not self.together.first:
+                continue
             # For weights that were fitted on validation too, nothing is left to choose on.
             told = self.evaluator().give(*self.tried) if self.tried else scored  # the more of both
             none = self.solution.get("refit") or self.solution.get("thin") or self.thin.get("default_threshold")
@@ -339,17 +329,17 @@ class Learner:
             self.references = trivial.choose_thresholds(scored, self.references, self.config.reference == "off")
             self._save(kind, weights, training if kind == "last" else None)
 
-    def evaluator(self) -> Evaluator:
+    def evaluator(self, together: Alone | None = None) -> Evaluator:
         """Scores windows with the present weights of the model, in float32 as inference does on any machine."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
-        made = Evaluator(self.device_data, self.model, Precision(self.device), size, self.model.by_history)
+        made = Evaluator(self.device_data, self.model, Precision(self.device), size, self.model.by_history, together)
         if self.held_out is not None:
             made.give(self.split.val, self.held_out)
         return made
 
     def _save(self, kind: str, weights: Weights, training: Mapping[str, Any] | None) -> None:
-        if self.final:
+        if self.final or not self.together.first:
             return
         if self.standing is not None:
             weights, training = self.standing.saved(weights, training)
@@ -398,12 +388,21 @@ class Learner:
         """The split that the summary is about."""
         return self.config.eval_split or ("test" if len(self.split.test) else "val")
 
-    def _judge(self, run: str) -> tuple[Judge, dict[str, Any]]:
-        """Score, compare, write, draw. Returns the judge and the content of the summary."""
+    def _scored(self) -> Evaluator:
+        """All windows that the run shows are scored, by all processes."""
+        made = self.evaluator(self.sharing)
+        for name in filter(None, ("val", self.scored_split(), self.config.plot_split)):
+            made.score(self.index_of(name))
+        self._ahead(made)
+        made.together = None
+        return made
+
+    def _judge(self, run: str, evaluator: Evaluator) -> tuple[Judge, dict[str, Any]]:
+        """Compare, write, draw. Returns the judge and the content of the summary."""
         name, progress = self.scored_split(), self.progress
         selection = "fitted on train and val" if self.solution.get("refit") else SELECTION[name]
         case = Case(run, name, selection, sum(p.numel() for p in self.model.parameters()), progress.seconds)
-        judge = Judge(self.evaluator(), self.names, self.calibration, self.folder, case)
+        judge = Judge(evaluator, self.names, self.calibration, self.folder, case)
         val, scored = (judge.evaluator.score(index) for index in (self.split.val, self.index_of(name)))
         references = self._compare(val, scored)
         more: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
@@ -416,17 +415,17 @@ class Learner:
             more |= explain(judge.evaluator, scored.index, self.folder, f"{run} ({name})")
         content = judge.summary(scored, references, **more)
         with self.run_data.timed("artifacts"):
-            judge.write([scored], self._ahead(judge))
+            judge.write([scored], self._ahead(judge.evaluator))
             judge.write_history(progress.history)
             judge.draw(scored, None, references, self.index_of)
             if self.config.plots:
                 judge.draw_members(self.solution)
         return judge, content
 
-    def _ahead(self, judge: Judge) -> Predictions | None:
+    def _ahead(self, evaluator: Evaluator) -> Predictions | None:
         """How the rows of a task that continues them go on after their end; None for other tasks."""
         ahead = self.run_data.ahead
-        return judge.evaluator.score(ahead, label_known=False) if self.task.autoregressive and len(ahead) else None
+        return evaluator.score(ahead, label_known=False) if self.task.autoregressive and len(ahead) else None
 
     def _compare(self, val: Predictions, scored: Predictions) -> dict[str, Any]:
         """The reference predictors' metrics on the scored windows."""
@@ -442,9 +441,9 @@ class Learner:
             "peak_memory_bytes": peak_memory(self.device),
             **self.parameters,
             "modules": modules_of(self.model),
+            "best_epoch": self.progress.best_epoch,
         }
         if self.start is not None and self.start.adapted is not None:
             model["adapted"] = self.start.adapted
-        model["best_epoch"] = self.progress.best_epoch
         split = describe_split(self.split, self.run_data, self.label_means)
         judge.describe(argv, self.precision, self.warnings, model, split)

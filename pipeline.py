@@ -18,6 +18,7 @@ import torch
 import data
 import dataset
 import optim
+import ranks
 import restore
 import splits
 import tasks
@@ -34,10 +35,12 @@ from learner import Learner
 from metrics import clean_json
 from pages.run_page import write_run
 from predictor import Inference
+from readers import cache
 from refitting import again
 from rundir import OnEpoch, RunDir, run_name, write_json
 from sources import levels
 from sources.kinds import BY_STEPS, idle, idle_training
+from splits import Split
 from tasks.base import Task
 from telling import read
 from telling.left_out import tell_left_out
@@ -46,6 +49,7 @@ from telling.tracking import Mlflow, tracked
 from windows import steps
 
 log = logging.getLogger("tsrun")
+Job = Callable[[Path, str, Sequence[str]], tuple[dict[str, Any], Learner]]  # trains a fold into a folder
 
 
 def run(config: RunConfig, argv: Sequence[str]) -> None:
@@ -63,9 +67,18 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     log.handlers = [logging.StreamHandler(sys.stderr)]
     log.setLevel(logging.WARNING if config.quiet else logging.INFO)
     log.propagate = False
-    data.tell(config.notes)
     device = pick_device(config.device, config.threads)
-    content, directory = (infer if config.mode == "infer" else learn)(config, argv, device)
+    with ranks.joined(config.mode, device, argv) as together:
+        if not together.first:
+            log.setLevel(logging.CRITICAL)
+        data.tell(config.notes)
+        content, directory = (infer if config.mode == "infer" else learn)(config, argv, together.device(device))
+    if together.first:
+        _print(config, content, directory)
+
+
+def _print(config: RunConfig, content: Mapping[str, Any], directory: Path) -> None:
+    """The result on stdout."""
     if config.json:
         text = json.dumps(clean_json({**content, "directory": str(directory)}), allow_nan=False)
     elif "headline" in content:
@@ -126,7 +139,8 @@ def _read(
     """The series, the seconds that reading took, and the configuration, which nothing changes after this."""
     config = replace(config, **fixed)
     refuse(idle(tasks.every_flag(config.task), vars(config) | config.options, tasks.usual(config.task), config.given))
-    series, timings = dataset.load(config, task, None if start is None else start.input_channels)
+    with ranks.here().by_turns(cache.folder() is not None and bool(config.csv)):
+        series, timings = dataset.load(config, task, None if start is None else start.input_channels)
     if start is not None:
         read = len(series.notes)
         series = task.match(series, config, restore.same_place(start, config, series))
@@ -213,19 +227,21 @@ def learn(
     run_data, task, start = open_data(config, argv)
     _tell_idle(run_data.config)
     folds = dataset.make_splits(run_data)
-    if config.split_mode == "rolling" and len(folds) == 1:
-        log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
-    data.tell([read.of_split(run_data, folds[-1]), *splits.told(folds[-1], run_data.series.n_rows)])
+    _tell_split(run_data, folds)
     _fit_size(run_data, task, len(folds[-1].train))
     tell_left_out(run_data, folds[-1])
-    name = _name(run_data, task)
+    together = ranks.here()
+    name = together.agreed(_name(run_data, task))
     out = place or config.out
     final = Path(out) / name
     if config.dry_run:
         return {"dry_run": name} | stages.whole(run_data, task, folds[-1], device, start).sizes(), final
+    if not together.first:
+        _assist([partial(stages.run, run_data, task, split, device, start, None) for split in folds], config, out, name)
+        return {}, final
     written = Files(config.experiment) if config.experiment else None
     with RunDir(out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as directory:
-        if config.resume and _finished(directory, run_data):
+        if config.resume and together.agreed(_finished(directory, run_data)):
             log.warning("this run is complete, there is nothing to resume")
             summary = task.summary if written is None else written.summary
             return json.loads((final / summary).read_text(encoding="utf-8")), final
@@ -236,8 +252,7 @@ def learn(
                 folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
                 refits = config.refit and k == len(folds) - 1
                 marker = folder / (again.SCORED if refits else "manifest.json")  # written last: this fold was finished
-                done = marker.is_file()
-                if done and written is None:
+                if together.agreed(marker.is_file() and written is None):
                     contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
                 else:
                     job = partial(stages.run, run_data, task, split, device, start, heard)
@@ -250,6 +265,24 @@ def learn(
                 tracker.result(content)
             directory.commit()
     return content, final
+
+
+def _tell_split(run_data: RunData, folds: Sequence[Split]) -> None:
+    if run_data.config.split_mode == "rolling" and len(folds) == 1:
+        log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
+    data.tell([read.of_split(run_data, folds[-1]), *splits.told(folds[-1], run_data.series.n_rows)])
+
+
+def _assist(jobs: Sequence[Job], config: RunConfig, out: str, name: str) -> None:
+    """What other processes than the first do in training: their shares of every fold. They write nothing."""
+    together, folder = ranks.here(), RunDir(out, name).path
+    if config.resume and together.agreed(True):
+        return
+    for k, job in enumerate(jobs):
+        if not together.agreed(True):  # else this fold was finished
+            _, learner = job(folder / f"fold_{k}" if len(jobs) > 1 else folder, name, ())
+            if config.refit and k == len(jobs) - 1 and learner.in_epochs:
+                again.trained(learner)
 
 
 def _heard(on_epoch: OnEpoch | None, tracker: Mlflow | None) -> OnEpoch | None:
@@ -316,9 +349,7 @@ def _name(run_data: RunData, task: Task) -> str:
     return run_name(run_data.config, channels=len(run_data.series.columns), task_part=task.name_part())
 
 
-def _learn_fold(
-    job: Callable[..., tuple[dict[str, Any], Learner]], folder: Path, directory: RunDir, argv: Sequence[str]
-) -> tuple[dict[str, Any], Learner]:
+def _learn_fold(job: Job, folder: Path, directory: RunDir, argv: Sequence[str]) -> tuple[dict[str, Any], Learner]:
     """Train one fold into its folder. The directory of a run that diverges is kept under another name."""
     folder.mkdir(exist_ok=True)
     try:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+import ranks
 from errors import (
     Interrupted,
     ResourceError,
@@ -78,6 +79,8 @@ def main(argv: Sequence[str]) -> int:
         return None
 
     def show(error: TsrunError) -> int:
+        if not ranks.tells(error):
+            return error.exit_code
         return report_json(error) if as_json else report(error)
 
     return guarded(body, show=show, out_of_memory=SMALLER)

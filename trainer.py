@@ -19,17 +19,20 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+import ranks
 from config import RunConfig
-from errors import CheckpointError, DivergedError, Interrupted, ResourceError, is_out_of_memory
+from errors import CheckpointError, DivergedError, Interrupted, ResourceError, UsageError, is_out_of_memory
 from evaler import predict
 from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
 from optim import Schedule, make_optimizer
+from ranks.alone import Alone
 from training.progress import Progress, Validation
 from training.states import clone_state, random_states, set_random_states, train_mode
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
 GROWTH = 1e6  # of the loss since training began, or of weights that began at about 1
+ALONE = Alone()
 FLUSH_SECONDS = 5.0  # the shortest time between two writes of a state: a kill costs at most this much work
 
 
@@ -68,7 +71,11 @@ class Trainer:
         self.model, self.train, self.val, self.validation = model, train, val, validation
         self.config, self.precision, self.save, self.listeners = config, precision, save, listeners
         self.train_metrics, self.judges_start = dict(train_metrics or {}), judges_start
+        self.together = ranks.here()
         self.steps, self.batch_size = steps(len(train), config.batch_size)
+        if self.batch_size < self.together.world:
+            what = f"{self.batch_size} windows a step do not go round {self.together.world} processes"
+            raise UsageError(what, where="--batch-size", hint=f"--nproc-per-node {self.batch_size}, or a larger one")
         self.optimizer = make_optimizer(model, config)
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
         self.scaler = precision.scaler()
@@ -78,7 +85,8 @@ class Trainer:
         self.start_state: dict[str, torch.Tensor] = {}
         self.mean_state: dict[str, torch.Tensor] = {}
         self.last_state: dict[str, torch.Tensor] = {}
-        self.runner: Runner = model
+        self.runner: Runner = model  # scores
+        self.trained: Runner = model  # learns: its gradients are those of all processes
         self.warnings: list[str] = []
         self._total = torch.zeros(1 + len(self.train_metrics), device=precision.device)
         self._flushed = {"best": -math.inf, "last": -math.inf}
@@ -97,7 +105,9 @@ class Trainer:
         Interrupted : SIGTERM or SIGINT came; the state is saved.
         ResourceError : the memory is too small for one batch.
         """
+        self.together.meet()
         self._warm_up()
+        self.together.apart(self.config.seed, self.progress.epoch, self.progress.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         started, before = time.perf_counter(), self.progress.seconds
         try:
@@ -108,6 +118,10 @@ class Trainer:
                     self._epoch(bar)
                     self.progress.seconds = before + time.perf_counter() - started
                     self._close_epoch(bar)
+        except RuntimeError as error:
+            if self.together.lost(error):  # this step is not taken: what the last one left is whole
+                self._keep()
+            raise
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -161,11 +175,10 @@ class Trainer:
             self.schedule.after_step()
             self.progress.step += 1
             bar.update()
-            if self._signum:
-                self._leave()
+            self._leave_if_signalled()
 
     def _step(self, positions: torch.Tensor) -> None:
-        self._total += self._loss_and_gradients(self.runner, positions)
+        self._total += self._loss_and_gradients(self.trained, positions, self.together)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.config.clip:
@@ -177,17 +190,19 @@ class Trainer:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor) -> torch.Tensor:
-        parts = self.train.gather(positions)
+    def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor, together: Alone = ALONE) -> torch.Tensor:
+        parts = self.train.gather(together.share(positions))
         if parts[0].device != self.precision.device:  # data that are too large for the device: batches are copied
             parts = tuple(part.to(self.precision.device, non_blocking=True) for part in parts)
         *seen, y = parts
         begin_step()
         with self.precision.autocast():
             outputs = runner(*seen)
-        loss = self.validation.loss(outputs.float(), y)
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        detached = outputs.detach().float()
+        outputs, y = together.whole(outputs.float(), y, positions.shape[1])
+        loss = self.validation.loss(outputs, y)
+        whole = loss * together.world  # of the gradients of all processes the mean is taken
+        (whole if self.scaler is None else self.scaler.scale(whole)).backward()
+        detached = outputs.detach()
         return torch.stack([loss.detach(), *(measure(detached, y) for measure in self.train_metrics.values())])
 
     def _close_epoch(self, bar: tqdm) -> None:
@@ -210,12 +225,17 @@ class Trainer:
         self._report(bar, line)
         self._flush("best")
         self._flush("last")
-        if self._signum:
-            self._leave()
+        self._leave_if_signalled()
 
     def _validate(self) -> dict[str, Any]:
         self.model.eval()
-        outputs = predict(self.runner, self.val, self.precision, self.batch_size)
+        outputs = predict(self.runner, self.val, self.precision, self.batch_size, self.together)
+        line = self.together.agreed(self._judged(outputs) if self.together.first else {})
+        self.together.follow(self.model)  # judging may choose something that a model keeps
+        return line
+
+    def _judged(self, outputs: torch.Tensor) -> dict[str, Any]:
+        """Loss and metrics of the outputs [n, K, H] for validation."""
         y = self.val.labels(self.val.locate(torch.arange(len(self.val), device=self.val.device)))
         loss = float(self.validation.loss(outputs, y.to(outputs.device)))
         if not math.isfinite(loss):
@@ -260,9 +280,13 @@ class Trainer:
         """Compile, and find out before the first epoch whether memory is short, and which batch size would fit."""
         train_mode(self.model)
 
-        def try_out(runner: Runner, size: int = self.batch_size) -> None:
+        some_unused, share = False, self.together.size(self.batch_size)
+
+        def try_out(runner: Runner, size: int = share) -> None:
+            nonlocal some_unused
             numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
             self._first = float(self._loss_and_gradients(runner, self.train.locate(numbers))[0])
+            some_unused = any(p.grad is None for p in self.model.parameters() if p.requires_grad)
 
         warning, short = "", False
         try:
@@ -274,17 +298,19 @@ class Trainer:
             if not short:
                 raise
         if short:  # probed outside the block above, whose traceback keeps the large batch alive
+            fits = self.batch_size // 2 if self.together.world > 1 else 0  # the others do not try
             with untouched(self.model):
-                fits = largest_batch(self.batch_size, lambda size: try_out(self.model, size))
+                fits = fits or largest_batch(share, lambda size: try_out(self.model, size))
             raise ResourceError(
                 f"out of memory with batches of {self.batch_size} windows",
                 where=f"--batch-size {self.config.batch_size}",
                 hint=f"--batch-size {fits} fits" if fits else "a smaller model: not even one window fits",
             )
         self.warnings += [warning] * bool(warning)
+        self.trained = self.together.reduced(self.runner, some_unused=some_unused)
 
     def _bar(self) -> tqdm:
-        hidden = self.config.quiet or not sys.stderr.isatty()
+        hidden = self.config.quiet or not sys.stderr.isatty() or not self.together.first
         tqdm.monitor_interval = 0  # no thread to watch it: where memory is short, its beginning is waited for for ever
         total, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
         return tqdm(total=total, initial=done, disable=hidden, desc="training", unit="step", dynamic_ncols=True)
@@ -303,13 +329,20 @@ class Trainer:
     # --- interruption and resuming -----------------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._signum:  # a second signal: stop at once, with what is on disk
-            raise KeyboardInterrupt
+        if self._signum and self.together.world == 1:  # a second signal: stop at once, with what is on disk
+            raise KeyboardInterrupt  # several processes may each get it from the user and from what started them
         self._signum = number
 
-    def _leave(self) -> None:
+    def _keep(self) -> None:
         self._flush("best", force=True)
         self._flush("last", force=True)
+
+    def _leave_if_signalled(self) -> None:
+        self._signum = self.together.signalled(self._signum)
+        if not self._signum:
+            return
+        self._keep()
+        self.together.ends()
         at = f"epoch {self.progress.epoch + 1}, step {self.progress.step} of {self.steps}"
         raise Interrupted(self._signum, f"stopped at {at}; the state is saved", hint="--resume continues this run")
 
@@ -322,6 +355,8 @@ class Trainer:
         )
 
     def _flush(self, kind: str, force: bool = False) -> None:
+        if not self.together.first:
+            return
         if not force and time.monotonic() - self._flushed[kind] < FLUSH_SECONDS:
             return
         if kind == "best" and self._unsaved_best:

@@ -368,8 +368,8 @@ class Windows:
         """Positions of `locate` -> y [B, K, H] alone: for a whole split, whose contexts would not fit into memory."""
         return read(self.targets, positions[1], self.index.horizon)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[torch.Tensor, int]]:
-        """All windows in order, in batches of one size.
+    def in_order(self, batch_size: int, first: int = 0, end: int | None = None) -> Iterator[tuple[torch.Tensor, int]]:
+        """All windows in order, or those from `first` to before `end`, in batches of one size.
 
         The last batch is filled up by repeating the last window, so that a compiled model sees one shape.
 
@@ -377,10 +377,10 @@ class Windows:
         ------
         (positions [2 or 3, batch_size], how many windows of the batch count).
         """
-        n = len(self)
-        for begin in range(0, n, batch_size):
-            numbers = torch.arange(begin, begin + batch_size, device=self.device).clamp_(max=n - 1)
-            yield self.locate(numbers), min(batch_size, n - begin)
+        end = len(self) if end is None else end
+        for begin in range(first, end, batch_size):
+            numbers = torch.arange(begin, begin + batch_size, device=self.device).clamp_(max=end - 1)
+            yield self.locate(numbers), min(batch_size, end - begin)
 
     def shuffled(self, batch_size: int, seed: int, skip: int = 0) -> Iterator[torch.Tensor]:
         """All windows in random order, in `steps(n, batch_size)` batches of one size.

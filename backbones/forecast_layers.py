@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from errors import UsageError
+from ranks.norms import BatchNorm1d
 
 
 class SelectTargets(nn.Module):
@@ -39,7 +40,7 @@ class Dropout(nn.Dropout):
         return x * kept.to(x.dtype).mul_(256 / (256 - dropped))
 
 
-class BatchNorm(nn.BatchNorm1d):
+class BatchNorm(BatchNorm1d):
     """Each feature of tokens `[B, N, d]` over all of them."""
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from backbones import Hyper, InputSpec, register
 from backbones.base import Backbone
+from ranks.norms import BatchNorm1d
 
 HYPER = {
     "filters": {"default": 32, "min": 1, "max": 512, "help": "channels of a branch; the width is four times that"},
@@ -41,7 +42,7 @@ class Inception(nn.Module):
         self.branches = nn.ModuleList(nn.Conv1d(width, filters, k, padding=k // 2, bias=False) for k in kernels)
         self.pool = nn.MaxPool1d(3, stride=1, padding=1)
         self.pooled = nn.Conv1d(channels, filters, 1, bias=False)
-        self.norm = nn.BatchNorm1d(4 * filters)
+        self.norm = BatchNorm1d(4 * filters)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         squeezed = self.bottleneck(x)
@@ -55,7 +56,7 @@ class Shortcut(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.widen = nn.Conv1d(channels, width, 1, bias=False) if channels != width else nn.Identity()
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm1d(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.norm(self.widen(x))

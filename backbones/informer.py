@@ -25,6 +25,7 @@ from backbones.forecast_layers import Dropout, check_heads
 from backbones.layers import position_table, standardise
 from backbones.probsparse import ProbSparse
 from errors import UsageError
+from ranks.norms import BatchNorm2d
 
 HYPER = {
     "d_model": {"default": 512, "min": 1, "max": 4096, "help": "width of the model"},
@@ -182,7 +183,7 @@ class Distil(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv = Neighbours(dim, dim, bias=True)
-        self.norm = nn.BatchNorm2d(dim)
+        self.norm = BatchNorm2d(dim)
         self.pool = nn.MaxPool2d((1, 3), stride=(1, 2), padding=(0, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

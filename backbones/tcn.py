@@ -16,6 +16,7 @@ from backbones import Hyper, InputSpec, register
 from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 from backbones.layers import check_odd
+from ranks.norms import BatchNorm1d
 
 HYPER = {
     "filters": {"default": 48, "min": 1, "max": 512, "help": "width"},
@@ -36,7 +37,7 @@ class Dilated(nn.Module):
         self.padding = (around, 0) if causal else (around // 2, around // 2)
         # Batch norm takes away what a bias would add.
         self.convolve = nn.Conv1d(channels, width, kernel, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm1d(width)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

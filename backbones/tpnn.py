@@ -18,6 +18,7 @@ from backbones import Hyper, InputSpec, register
 from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 from backbones.layers import repeat_last
+from ranks.norms import BatchNorm1d
 
 HYPER = {
     "filters": {"default": 32, "min": 4, "max": 512, "help": "width of the first convolution and of the tokens"},
@@ -60,7 +61,7 @@ class TPNN(Backbone):
         widths = [inputs.channels] + [hyper.filters * 2**i for i in range(CONVOLUTIONS)]
         self.convolve = nn.ModuleList(
             # Batch norm takes away what a bias would add.
-            nn.Sequential(nn.Conv1d(a, b, KERNEL, padding=KERNEL // 2, bias=False), nn.BatchNorm1d(b), nn.ReLU())
+            nn.Sequential(nn.Conv1d(a, b, KERNEL, padding=KERNEL // 2, bias=False), BatchNorm1d(b), nn.ReLU())
             for a, b in pairwise(widths)
         )
         width = widths[-1]

@@ -19,6 +19,7 @@ from backbones import Hyper, InputSpec, register
 from backbones.base import Backbone
 from backbones.forecast_layers import Dropout
 from backbones.layers import check_odd, repeat_last
+from ranks.norms import BatchNorm1d
 
 HYPER = {
     "filters": {"default": 24, "min": 1, "max": 512, "help": "width of the first level and of the tokens"},
@@ -37,7 +38,7 @@ class TwoConvolutions(nn.Sequential):
         for entering in (channels, width):
             # Batch norm takes away what a bias would add.
             layers += [nn.Conv1d(entering, width, kernel, padding=kernel // 2, bias=False)]
-            layers += [nn.BatchNorm1d(width), nn.ReLU()]
+            layers += [BatchNorm1d(width), nn.ReLU()]
         super().__init__(*layers)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 import checkpoint
+import ranks
 from backbones import ModelSpec, backbone_class, names
 from backbones.model import Forecaster, Model
 from checkpoint import ENCODER as ENCODER_FILE
@@ -27,6 +28,7 @@ from config import RunConfig
 from dataset import RunData
 from errors import CheckpointError, UsageError, is_out_of_memory
 from evaler import Judge
+from finetune import sizes_in_words
 from fusion import adapt
 from hardware import device_for
 from learner import Learner
@@ -139,7 +141,14 @@ def run(
             spent = _first_of_two(_for_part(run_data, first), task, split, device, path, name, argv)
             log.info("stage 2 of 2: %s", second)
         learner = RestLearner(_for_part(run_data, second), task, split, device, path, spent=spent, on_epoch=on_epoch)
+    _tell_sizes(learner)
     return learner.run(folder, name, argv), learner
+
+
+def _tell_sizes(learner: Learner) -> None:
+    """Tell how large the parts of a backbone of two parts are."""
+    if learner.model.backbone.stages:
+        log.info("parameters: %s", sizes_in_words(learner.model))
 
 
 def _for_part(run_data: RunData, part: str) -> RunData:
@@ -151,12 +160,15 @@ def _first_of_two(
     run_data: RunData, task: Task, split: Split, device: torch.device, path: Path, name: str, argv: Sequence[str]
 ) -> float:
     """Train the encoder into the folder of `path`, unless an interrupted run has done so; returns its seconds."""
-    if not (path.parent / "manifest.json").is_file():  # written last
+    together = ranks.here()
+    if not together.agreed((path.parent / "manifest.json").is_file()):  # written last
         path.parent.mkdir(exist_ok=True)
         log.info("stage 1 of 2: encoder")
         learner = EncoderLearner(run_data, task, split, device)
         learner.compares = False  # the second stage compares
+        _tell_sizes(learner)
         learner.run(path.parent, name, argv)
+    together.meet()
     return Encoder.load(path).seconds
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from backbones.copies import each_its_own
+from dataset import RunData
+from windows import Index
 
 
 class Validation(Protocol):
@@ -30,6 +33,13 @@ class OfTask:
         self.monitor, self.direction = task.monitor, task.direction
         self.loss = each_its_own(task.loss(device))
         self._task, self._truth = task, truth
+
+    @classmethod
+    def of_windows(cls, run_data: RunData, task: Any, val: Index, device: torch.device) -> OfTask:
+        """Judges the windows `val`: the targets are kept over the epochs, unless overlapping windows would make them a
+        multiple of the data."""
+        truth = partial(run_data.truth, task, val)
+        return cls(task, truth if run_data.derived is not None else cache(truth), device)
 
     def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]:
         """The task's few metrics of outputs [n, K, H]."""
