@@ -68,6 +68,7 @@ LATER = (
     "nilm.pos_weight",
     "nilm_power",
     "other_base",
+    "other_loads",
     "seeds",
     "budget",
     "divergence_check",

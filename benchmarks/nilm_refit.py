@@ -1,13 +1,13 @@
 """What each part of nilm's default is worth in watts: one table over folds and test of REFIT house 2, and other meters.
 
-    python benchmarks/nilm_refit.py [--seeds 1 2 3] [--rows base truth ...] [--out artifacts/nilm_refit] [--print]
+    python benchmarks/nilm_refit.py [--seeds 1 2 3] [--rows base truth ...] [--made] [--tracebase] [--print]
 
 Rows: the way before (one network of direct watts, all truth, absolute levels, watts at tau), each part added to it
 alone, and all of them, which is the default command. The folds end before the test part, and everything was chosen on
-them. Every training is kept and not repeated; `--print` shows what is there already. A row that only decides
+them. Every training is kept in `--out` and not repeated; `--print` shows what is there already. A row that only decides
 differently judges the networks of another one. `zero` is the error of saying that nothing is on. Energy error: the sum
-of the devices' absolute errors in kWh over their sum. The last column is a house made by the toolkit's own generator,
-and a second one with another base load that was not trained on. `--tracebase` adds its test part at 1 Hz.
+of the devices' absolute errors in kWh over their sum. `--made` adds a house made by the toolkit's own generator, and a
+second one with another base load that was not trained on; `--tracebase` its test part at 1 Hz.
 """
 
 from __future__ import annotations
@@ -26,14 +26,24 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT))
+BEFORE = {"seeds": "1", "nilm-power": "direct", "other-base": "0", "other-loads": "0"}
+
+
+def before(**changed: str) -> str:
+    """The flags of the way before, with some of them changed."""
+    more = {name.replace("_", "-"): value for name, value in changed.items()}
+    return " ".join(f"--{name} {value}" for name, value in {**BEFORE, **more}.items())
+
+
 PARTS = {  # row: (flags of training, whether impossible truth is left out, whether the rules for watts apply)
-    "base": ("--seeds 1 --nilm-power direct --other-base 0", False, False),
-    "truth": ("--seeds 1 --nilm-power direct --other-base 0", True, False),
-    "other base": ("--seeds 1 --nilm-power direct --other-base 0.5", False, False),
-    "three networks": ("--seeds 3 --nilm-power direct --other-base 0", False, False),
-    "rules for watts": ("--seeds 1 --nilm-power direct --other-base 0", False, True),
-    "levels": ("--seeds 1 --other-base 0", False, False),
-    "all without other base": ("--other-base 0", True, True),
+    "base": (before(), False, False),
+    "truth": (before(), True, False),
+    "other base": (before(other_base="0.5"), False, False),
+    "other loads": (before(other_loads="0.3"), False, False),
+    "three networks": (before(seeds="3"), False, False),
+    "rules for watts": (before(), False, True),
+    "levels": (before(nilm_power="levels"), False, False),
+    "all but other loads": ("--other-loads 0", True, True),
     "all": ("", True, True),
 }
 REFIT = (
@@ -57,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--rows", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--out", type=Path, default=Path("artifacts/nilm_refit"))
+    parser.add_argument("--made", action="store_true", help="also two made houses, the second of which is only judged")
     parser.add_argument("--tracebase", action="store_true", help="also the default on tracebase at 1 Hz")
     parser.add_argument("--print", action="store_true", help="train nothing: show what is there")
     args = parser.parse_args(words)
@@ -65,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for seed in args.seeds:
         for row in args.rows:
-            print(line(row, seed, args.out, train=not args.print), flush=True)
+            print(line(row, seed, args.out, train=not args.print, houses=args.made), flush=True)
         if args.tracebase:
             print(tracebase(seed, args.out, train=not args.print), flush=True)
     return 0
@@ -80,7 +91,7 @@ def one(left_out: str, words: Sequence[str]) -> int:
         truth.MORE = np.inf
         truth.dead = lambda mains, *_: np.zeros(len(mains), bool)
     if "rules" in left_out:
-        watts.SURE = watts.LIKELY = 0.5
+        watts.SURE = watts.Limits(-np.inf, 0.5, 0.5)
     return run.main(list(words))
 
 
@@ -125,7 +136,7 @@ def of_house(found: Mapping[str, Any]) -> tuple[float, float, float, float]:
     return found["mae"], 1000 * true / len(devices) / hours, found["macro_f1"], wrong / true
 
 
-def line(row: str, seed: int, out: Path, *, train: bool) -> str:
+def line(row: str, seed: int, out: Path, *, train: bool, houses: bool) -> str:
     """A row of the table for one seed; empty cells for what is not trained yet."""
     (place,) = (SHARED / "refit_house2").glob("*.csv.gz")
     refit = f"--csv {place} {REFIT}"
@@ -140,7 +151,7 @@ def line(row: str, seed: int, out: Path, *, train: bool) -> str:
     if test is not None:
         mae_of, zero_of, f1_of, _ = of_house(judged(row, test, refit, out))
         cells[5:8] = [f"{mae_of:.2f}", f"{zero_of:.1f}", f"{f1_of:.3f}"]
-    cells[8] = made(row, seed, out, train=train)
+    cells[8] = made(row, seed, out, train=train) if houses else ""
     return f"| {row} | {seed} | " + " | ".join(cells) + " |"
 
 

@@ -226,7 +226,7 @@ def test_a_meter_gives_the_timeline_that_the_run_wrote(tmp_path, monkeypatch, ca
     np.testing.assert_allclose(probability, numbers(table, "tv p")[: 10 * count], atol=1e-4)
     tau = card["calibration"]["tau"][0]
     said = (probability >= tau)[None]
-    sure = counted(said, probability[None], np.arange(len(power)), [watts_rule(tau, strict=True)])[0]
+    sure = counted(said, probability[None], np.arange(len(power)), [watts_rule(tau, strict=True)])[0][0]
     gated = capped(np.where(sure, power, 0)[None], watts[begin : begin + len(power)])[0]
     np.testing.assert_allclose(gated, numbers(table, "tv W")[: 10 * count], rtol=1e-3, atol=0.06)
 

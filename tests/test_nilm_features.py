@@ -16,6 +16,7 @@ from data import Series
 from readers.clock import Clock, fixed_freq
 from scaler import Scaler
 from tasks.nilm.features import FEATURES, MeterFeatures
+from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.targets import DeviceTargets, Overlaid
 from tasks.nilm.taus import few_runs
@@ -223,3 +224,37 @@ def test_runs_of_validation_are_counted_by_stretch():
     sample = targets_of(series, states).during(steps)
     assert sample.activations() == [4, 0]  # 0 to 1; 5; 10, after a step that is not seen; 20, in another house
     assert few_runs({"a": 4, "b": 12}) == {"runs": {"a": 4}} and few_runs({"b": 12}) == {}
+
+
+def test_other_loads_are_on_the_meter_and_on_no_device():
+    torch.manual_seed(7)
+    drawn = other_loads(4000, 600, 16.0, 0.3).numpy()
+    some = drawn.any(axis=1)
+    assert 0.2 < some.mean() < 0.3  # some of them end, or have a break, where the window is
+    levels = np.array([row[row > 0].mean() for row in drawn[some]])
+    assert 45 < levels.min() < 60 and 2500 < levels.max() < 3150 and 330 < np.median(levels) < 450  # sqrt(50 x 3000)
+    assert not other_loads(5, 600, 16.0, 0.0).any()
+    hourly = other_loads(4000, 48, 3600.0, 1.0).numpy()  # 50 W for 16 s are .2 W in the mean of an hour
+    assert (
+        hourly.any(axis=1).mean() > 0.5 and 0.1 < hourly[hourly > 0].min() < 0.5 and np.median(hourly[hourly > 0]) < 200
+    )
+
+
+def test_windows_with_other_loads_keep_the_truth():
+    mains, watts = np.full(900, 80, np.float32), np.zeros((1, 900), np.float32)
+    offsets, clock = np.array([0, 900]), Clock(fixed_freq(8 * SECOND), "UTC")
+    series = Series(
+        np.stack([mains, *watts]), offsets, ("m", "a"), ("r",), time=8 * np.arange(900) * SECOND, clock=clock
+    )
+    views, cpu = MeterFeatures(series, ("above",)), torch.device("cpu")
+    scaler = Scaler.fit(views.columns(), np.ones(900, bool), views.channels)
+    targets = targets_of(series, watts.astype(np.int8)).read(task_with({"peak": [9.0], "on_mean": [5.0]}), cpu)
+    index = windows.cover(offsets, np.ones(900, bool), length=100, stride=10)
+    over = Overlaid(views.read(scaler, cpu), targets, index, 0, 0, 1.0)
+    torch.manual_seed(2)
+    x, y = over.gather(over.locate(torch.arange(80)))
+    power, change, above = (x * torch.tensor(scaler.std)[:, None] + torch.tensor(scaler.mean)[:, None]).unbind(1)
+    added = power - 80
+    assert not y.any() and (added > 40).any(dim=1).float().mean() > 0.4
+    torch.testing.assert_close(above, added, atol=0.01, rtol=0)
+    torch.testing.assert_close(change[:, 1:], torch.diff(added, dim=1), atol=0.01, rtol=0)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tasks.nilm.metrics import power_metrics
-from tasks.nilm.watts import capped, counted, sure
+from tasks.nilm.watts import Limits, capped, certain, counted, sure
 
 
-def test_the_limits_are_eight_and_six_tenths_of_a_half_and_move_with_tau():
-    assert sure(0.5, strict=True) == pytest.approx((0.8, 0.6))
-    assert sure(0.3, strict=True) == pytest.approx((0.72, 0.44)) and sure(1.0, strict=True) == (1.0, 1.0)
-    assert sure(0.3, strict=False) == (0.3, 0.3)
+def test_the_limits_are_seven_eight_and_six_tenths_of_a_half_and_move_with_tau():
+    assert sure(0.5, strict=True) == pytest.approx((0.7, 0.8, 0.6))
+    assert sure(0.3, strict=True) == pytest.approx((0.58, 0.72, 0.44)) and sure(1.0, strict=True) == (1.0, 1.0, 1.0)
+    assert sure(0.3, strict=False) == (0, 0.3, 0.3)
 
 
 def test_watts_count_in_sure_runs_at_likely_steps():
@@ -20,22 +20,29 @@ def test_watts_count_in_sure_runs_at_likely_steps():
     score = random.random((2, 500)).astype(np.float32) ** 0.5
     on = score >= 0.5
     when = np.cumsum(1 + 5 * (random.random(500) < 0.02))
-    found = counted(on, score, when, [(0.8, 0.6), (0.97, 0.7)])
-    for k, (greatest, each) in enumerate(((0.8, 0.6), (0.97, 0.7))):
+    limits = [Limits(0.7, 0.8, 0.6), Limits(0.75, 0.97, 0.7)]
+    found, likely = counted(on, score, when, limits)
+    for k, (mean, greatest, each) in enumerate(limits):
         run: list[int] = []
         for i in range(501):
             if i < 500 and on[k, i] and (not run or when[i] == when[i - 1] + 1):
                 run.append(i)
                 continue
-            kept = bool(run) and max(score[k, j] for j in run) >= np.float32(greatest)
+            whole = bool(run) and sum(map(float, score[k, run])) / len(run) >= mean
+            kept = whole and max(score[k, j] for j in run) >= np.float32(greatest)
+            assert [bool(likely[k, j]) for j in run] == [whole for _ in run]
             assert [bool(found[k, j]) for j in run] == [kept and score[k, j] >= np.float32(each) for j in run]
             run = [i] if i < 500 and on[k, i] else []
-    assert not found[~on].any() and found.any() and (on & ~found).any()
+    assert not (found & ~likely).any() and not (likely & ~on).any()
+    assert found.any() and (likely & ~found).any() and (on & ~likely).any()
 
 
-def test_states_without_probabilities_keep_their_watts():
-    on = np.array([[True, False, True]])
-    assert counted(on, on.astype(np.float32), np.arange(3), [sure(0.5, strict=True)]).tolist() == on.tolist()
+def test_what_a_rule_without_probabilities_says_is_sure_with_the_breaks_that_are_filled():
+    score = np.array([[1, 0, 0, 0, 1, 0.0]], np.float32)
+    on = np.array([[True, True, True, True, True, False]])
+    assert certain(score[0]) and not certain(np.array([0, 0.5, 1]))
+    kept, likely = counted(on, score, np.arange(6), [sure(0.5, strict=False)])
+    assert kept[0].tolist() == (score[0] == 1).tolist() and likely.tolist() == on.tolist()
 
 
 def test_no_device_and_not_their_sum_is_above_the_meter():

@@ -121,16 +121,22 @@ class MeterFeatures:
         """The inputs on a device. Stored are the power, and the inputs that need more of it than a window."""
         stored = {name: self._column(name) for name in (MAINS, ABOVE, *HOUR) if name in self.channels}
         columns = {name: torch.from_numpy(values)[None].to(device) for name, values in stored.items()}
-        return MeterInputs(columns, self.channels, scaler, torch.from_numpy(self.series.offsets[:-1]).to(device))
+        firsts = torch.from_numpy(self.series.offsets[:-1]).to(device)
+        return MeterInputs(columns, self.channels, scaler, firsts, seconds_of(self.series))
 
 
 class MeterInputs:
     """The model's inputs [C, total], computed as windows [B, C, L] are read."""
 
     def __init__(
-        self, columns: Mapping[str, torch.Tensor], channels: Sequence[str], scaler: Scaler, firsts: torch.Tensor
+        self,
+        columns: Mapping[str, torch.Tensor],
+        channels: Sequence[str],
+        scaler: Scaler,
+        firsts: torch.Tensor,
+        step_seconds: float,
     ) -> None:
-        self._columns, self._channels, self._firsts = columns, channels, firsts
+        self._columns, self._channels, self._firsts, self.step_seconds = columns, channels, firsts, step_seconds
         self.device, self.shape = firsts.device, (len(channels), columns[MAINS].shape[1])
         moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
         self._mean, self._std = (moment[:, None] for moment in moments)

@@ -152,6 +152,12 @@ FLAGS = {
         "group": "Training",
         "help": "probability of another base load in a training window (augmentation)",
     },
+    "other_loads": {
+        "default": 0.3,
+        "within": "[0,1]",
+        "group": "Training",
+        "help": "probability of a load of random power and times in a training window, of no device (augmentation)",
+    },
     "seeds": {
         "default": 3,
         "within": "[1,64]",

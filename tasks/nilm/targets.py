@@ -13,6 +13,7 @@ import torch
 from tasks.base import Task
 from tasks.nilm.features import MeterInputs
 from tasks.nilm.levels import learned_levels
+from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
 from tasks.targets import Targets, spans
 from windows import Index, Windows, read
@@ -217,13 +218,21 @@ class Overlaid(Windows):
     chance : probability of an added trace, for each device of a window.
     base : probability of another base load: the least power of a window becomes any from 0 to MOST_BASE. The level of
         one house says nothing of another one's.
+    loads : probability of a load that is none of the devices (loads.py).
     """
 
     def __init__(
-        self, inputs: MeterInputs, targets: DeviceTargetReader, index: Index, chance: float, base: float = 0.0
+        self,
+        inputs: MeterInputs,
+        targets: DeviceTargetReader,
+        index: Index,
+        chance: float,
+        base: float = 0.0,
+        loads: float = 0.0,
     ) -> None:
         super().__init__(inputs, targets, index)
-        self.meter, self.devices, self.chance, self.base = inputs, targets, chance, base
+        self.meter, self.devices = inputs, targets
+        self.chance, self.base, self.loads = chance, base, loads
 
     def gather(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         starts, length = positions[0], self.index.length
@@ -233,7 +242,8 @@ class Overlaid(Windows):
         chosen &= ~(states.any(dim=2) & more_states.any(dim=2))
         chosen &= ~(watts + more_watts).isnan().any(dim=2)  # a house that does not have the device
         more_watts = torch.where(chosen[:, :, None], more_watts, 0)
-        x = self.meter.read(starts, length, more_watts.sum(dim=1), self._other_base(starts, length))
+        more = more_watts.sum(dim=1) + self._other_loads(len(starts), length)
+        x = self.meter.read(starts, length, more, self._other_base(starts, length))
         return x, self.devices.encoded(
             torch.maximum(states, torch.where(chosen[:, :, None], more_states, 0)), watts + more_watts
         )
@@ -242,6 +252,10 @@ class Overlaid(Windows):
         """States and watts [count, K, length] that may be added: those of other windows."""
         others = self.locate(torch.randint(len(self), (count,)).to(self.device))[0]
         return self.devices.drawn(others, length)
+
+    def _other_loads(self, count: int, length: int) -> torch.Tensor:
+        """Watts [count, length] of loads that are none of the devices."""
+        return other_loads(count, length, self.meter.step_seconds, self.loads).to(self.device)
 
     def _other_base(self, starts: torch.Tensor, length: int) -> torch.Tensor | None:
         """Watts [B] to add to the meter of each window; None where no base load ever changes."""

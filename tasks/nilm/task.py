@@ -157,11 +157,11 @@ class Nilm(Task):
 
     def for_training(self, windows: Windows) -> Windows:
         inputs, targets = windows.inputs, windows.targets
-        changes = self.options.overlay or self.options.other_base
-        if not changes or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay
+        chances = (self.options.overlay, self.options.other_base, self.options.other_loads)
+        if not any(chances) or not isinstance(inputs, MeterInputs):  # contexts of a frozen encoder stay
             return windows
         assert isinstance(targets, DeviceTargetReader)
-        how = (inputs, targets, windows.index, self.options.overlay, self.options.other_base)
+        how = (inputs, targets, windows.index, *chances)
         if self.traces is None:
             return Overlaid(*how)
         pasted = Pasted(*how)

@@ -13,6 +13,7 @@ from metrics import best_threshold
 from tasks.nilm.metrics import LEAST_ACTIVATIONS, best_tau
 from tasks.nilm.rules import ALL, by_device
 from tasks.nilm.timeline import Timeline
+from tasks.nilm.watts import certain
 
 log = logging.getLogger("tsrun")
 BEST, GIVEN = "best", "given"
@@ -71,7 +72,7 @@ class Taus:
             return *_taken(asked, None, False, usual or DEFAULT + "there is no validation part to choose it on"), None
         assert line.on is not None
         truth, score = line.on[k], line.score[k]
-        if np.isin(score, (0, 1)).all():
+        if certain(score):
             return HALF, RULE, None
         known = ~(np.isnan(truth) | np.isnan(score))
         optimum, f1 = best_threshold(truth[known], score[known])

@@ -13,7 +13,7 @@ from tasks.nilm.features import seconds_of
 from tasks.nilm.metrics import JOULES, TOLERANCE, nilm_kpis
 from tasks.nilm.rules import Rules
 from tasks.nilm.states import filter_runs, stitch
-from tasks.nilm.watts import capped, counted, sure
+from tasks.nilm.watts import capped, certain, counted, sure
 from tasks.predictions import EvalContext, Predictions
 from windows import Index
 
@@ -89,7 +89,7 @@ class Decided:
     tau : threshold of each device [K].
     on : states, bool [K, n].
     watts : W, [K, n], as they are compared step by step.
-    energy : W, [K, n], whose sums are the energy: those of all steps that are on.
+    energy : W, [K, n], whose sums are the energy: those of all steps of likely runs.
     over : bool [n], whether the devices that are on were together more than the mains, before that was their cap.
     """
 
@@ -117,9 +117,10 @@ class Decided:
         """
         steps = rules.steps(eval_context.names, seconds_of(eval_context.series))
         on, mains = line.states(tau, steps, least_w), eval_context.series.values[0, line.at]
-        kept = counted(on, line.score, line.when, [sure(one, strict=strict) for one in tau])
+        limits = [sure(one, strict=strict and not certain(line.score[k])) for k, one in enumerate(tau)]
+        kept, likely = counted(on, line.score, line.when, limits)
         over = (line.watts * on).sum(axis=0) > mains
-        return cls(line, tau, on, capped(line.watts * kept, mains), capped(line.watts * on, mains), over)
+        return cls(line, tau, on, capped(line.watts * kept, mains), capped(line.watts * likely, mains), over)
 
 
 def kpis(decided: Decided, eval_context: EvalContext) -> dict[str, Any]:

@@ -1,50 +1,67 @@
 """Which watts count: those of runs that are sure, up to what the meter reads.
 
-A run that is on by its threshold may be false, and its watts are then errors at every step. States, switch-ons and
-energy follow the threshold; the watts that are compared step by step follow a stricter rule.
+A run that is on by its threshold may be false, and its watts are then errors at every step. States and switch-ons
+follow the threshold; energy leaves out runs that are unlikely as a whole, and the watts that are compared step by step
+follow a stricter rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tasks.nilm.states import runs
 
-SURE, LIKELY = 0.8, 0.6  # probabilities: of a run's surest step, and of each step; where the threshold is a half
+
+class Limits(NamedTuple):
+    """The least probabilities: in the mean of a run, at its surest step, and at each step whose watts count."""
+
+    mean: float
+    run: float
+    step: float
+
+
+SURE = Limits(mean=0.7, run=0.8, step=0.6)  # where the threshold is a half
 CAPPED = "no device, and not all together, above the meter"
 
 
-def sure(tau: float, *, strict: bool) -> tuple[float, float]:
-    """(of a run's surest step, of each step): the least probabilities whose watts count.
-
-    Of a threshold other than a half, the same shares of the way from there to 1 as from a half. Not `strict`: tau.
-    """
+def sure(tau: float, *, strict: bool) -> Limits:
+    """Of a threshold that is no half, the same shares of the way from there to 1 as from a half. Not `strict`: tau."""
     if not strict:
-        return tau, tau
-    return tuple(1 - (1 - tau) * (1 - one) / 0.5 for one in (SURE, LIKELY))  # type: ignore[return-value]
+        return Limits(0.0, tau, tau)
+    return Limits(*(1 - (1 - tau) * (1 - one) / 0.5 for one in SURE))
 
 
-def counted(on: np.ndarray, score: np.ndarray, when: np.ndarray, limits: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Where watts count, bool [K, n].
+def certain(score: np.ndarray) -> bool:
+    """Whether a device's probabilities [n] are those of a rule that has none: 0 and 1 alone."""
+    return bool(np.isin(score, (0, 1)).all())
+
+
+def counted(
+    on: np.ndarray, score: np.ndarray, when: np.ndarray, limits: Sequence[Limits]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where watts count, and where energy does, bool [K, n] each.
 
     Parameters
     ----------
     on : bool [K, n], the states.
     score : probabilities [K, n].
     when : int64 [n]; a run ends where it does not rise by 1.
-    limits : [K], see `sure`.
+    limits : [K].
     """
-    kept = np.zeros(on.shape, bool)
+    kept, likely = np.zeros(on.shape, bool), np.zeros(on.shape, bool)
     breaks = np.diff(when, prepend=when[:1] - 2) != 1
     stretch = np.cumsum(breaks)
-    for k, (greatest, each) in enumerate(limits):
+    for k, limit in enumerate(limits):
         starts, lengths = runs(2 * stretch + on[k])
-        sure_run = np.maximum.reduceat(score[k], starts) >= np.float32(greatest)
-        kept[k] = on[k] & np.repeat(sure_run, lengths) & (score[k] >= np.float32(each))
-    return kept
+        mean = np.add.reduceat(score[k], starts, dtype=np.float64) / lengths
+        greatest = np.maximum.reduceat(score[k], starts)
+        likely[k] = on[k] & np.repeat(mean >= limit.mean, lengths)
+        sure_run = np.repeat(greatest >= np.float32(limit.run), lengths)
+        kept[k] = likely[k] & sure_run & (score[k] >= np.float32(limit.step))
+    return kept, likely
 
 
 def capped(watts: np.ndarray, mains: np.ndarray) -> np.ndarray:
@@ -61,13 +78,11 @@ def capped(watts: np.ndarray, mains: np.ndarray) -> np.ndarray:
 
 
 def described(taus: Sequence[float], names: Sequence[str], *, strict: bool) -> dict[str, Any]:
-    """Both rules in words and numbers, for the summary: what watts count, and what states and energy follow."""
-    limits: Mapping[str, tuple[float, float]] = {
-        name: sure(tau, strict=strict) for name, tau in zip(names, taus, strict=True)
-    }
+    """Both rules in words and numbers, for the summary: what watts count, and what states follow."""
     return {
-        "states, events, energy": "at tau and above, after the duration filter",
-        "watts": "in runs whose greatest probability is at least `run`, at steps of at least `step`",
-        "devices": {name: {"run": run, "step": step} for name, (run, step) in limits.items()},
+        "states, events": "at tau and above, after the duration filter",
+        "energy": "in such runs whose mean probability is at least `mean`",
+        "watts": "there, where a run's greatest probability is at least `run`, at steps of at least `step`",
+        "devices": {name: sure(tau, strict=strict)._asdict() for name, tau in zip(names, taus, strict=True)},
         "cap": CAPPED,
     }
