@@ -173,7 +173,7 @@ class Checkpoint:
             made: dict[str, Any] = {"model": ModelSpec.of(content["model"]), "scaler": Scaler.of(content["scaler"])}
             if known.get("known_scaler") is not None:
                 made["known_scaler"] = Scaler.of(content["known_scaler"])
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
             raise CheckpointError(f"the file is damaged: its model cannot be read: {error!r}", where=where) from None
         made |= {"split": dict(content.get("split") or {}), "sources": tuple(content.get("sources") or ())}
         return cls(**known | made)
@@ -239,7 +239,15 @@ def problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> Ite
             yield f"its setting {flag.option} is not what it should be"
         elif isinstance(value, dict) and not flag.name.endswith("_args") and not all(map(_single, value.values())):
             yield f"its setting {flag.option} has values that are none"
+        elif isinstance(value, list | tuple) and not all(_is_item(flag, item) for item in value):
+            yield f"its setting {flag.option} has items of another kind"
     yield from check_all(flags, given)[1]
+
+
+def _is_item(flag: Flag, item: Any) -> bool:
+    """Whether an item of a setting of many is of the flag's kind."""
+    kind = {int: int, float: int | float, bool: bool}.get(flag.kind, str)
+    return isinstance(item, kind) and isinstance(item, bool) <= (flag.kind is bool)
 
 
 def _single(value: Any) -> bool:

@@ -140,7 +140,7 @@ class Inference:
         device_data, precision = evaluator.device_data, evaluator.precision
         labelled, timed = self.run_data.targets is not None, self.run_data.timed
         with timed("predict"):
-            past = evaluator.score(self.index, label_known=labelled) if len(self.index) else None
+            past = self._score(evaluator, self.index, labelled) if len(self.index) else None
             ahead = self._ahead(evaluator)
         case = Case(run, self.split, self._selection(), count, self.run_data.timings["predict"])
         judge = Judge(evaluator, self.names, self.calibration, folder, case)
@@ -161,17 +161,25 @@ class Inference:
         evaluator, count, _ = self._evaluator()
         past, labelled = self.index, self.run_data.targets is not None
         asked = len(past) and not (self.task.autoregressive and len(self.run_data.ahead))
-        scored = [evaluator.score(past, label_known=labelled)] if asked else []
+        scored = [self._score(evaluator, past, labelled)] if asked else []
         ahead = self._ahead(evaluator)
         case = Case(folder.name, self.split, self._selection(), count, 0.0)
         Judge(evaluator, self.names, self.calibration, folder, case).write(scored, ahead)
+
+    def _score(self, evaluator: Evaluator, index: Index, label_known: bool = False) -> Predictions:
+        """The predictions of an index. DataError where one is no number: the data overflow in the model."""
+        made = evaluator.score(index, label_known=label_known)
+        if lost := int(np.isnan(made.pred).any(axis=(1, 2)).sum()):
+            what = f"the model gives no number for {lost:,} of {len(made.pred):,} windows: their values are too large"
+            raise DataError(what, where="--csv", hint="are the units those of training?")
+        return made
 
     def _ahead(self, evaluator: Evaluator) -> Predictions | None:
         """What comes after the end of each row, by going on from the model's own forecasts where that is asked for."""
         task, run_data, outputs = self.task, self.run_data, len(self.names)
         if not len(run_data.ahead):
             return None
-        parts = [evaluator.score(run_data.ahead, label_known=False)]
+        parts = [self._score(evaluator, run_data.ahead)]
         if not task.autoregressive or task.steps_ahead <= task.horizon:
             return parts[0]
         self._check_further()
@@ -192,7 +200,7 @@ class Inference:
             going_on = Evaluator(
                 made, evaluator.runner, evaluator.precision, evaluator.batch_size, evaluator.by_history
             )
-            parts.append(going_on.score(run_data.ahead, label_known=False))
+            parts.append(self._score(going_on, run_data.ahead))
         return task.further(parts, outputs)
 
     def _check_further(self) -> None:

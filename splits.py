@@ -190,9 +190,22 @@ def of_rows(index: Index, how: dict[str, Any], numbers: np.ndarray) -> Split:
     index : all windows of the N rows.
     how : the `how` of that split; `how["rows"]` lists the rows of each part.
     numbers : of the rows in that run, int64 [N].
+
+    Raises
+    ------
+    CheckpointError : a part without such a list.
     """
-    train, val, test = (index.of_rows(np.isin(numbers, how["rows"][name])) for name in NAMES)
+    try:
+        parts = [np.asarray(how["rows"][name], np.int64).reshape(-1) for name in NAMES]
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise _unfit(error) from None
+    train, val, test = (index.of_rows(np.isin(numbers, rows)) for rows in parts)
     return Split(train, val, test, how)
+
+
+def _unfit(error: Exception) -> CheckpointError:
+    what = f"its split does not fit these rows: {error}"
+    return CheckpointError(what, where="--ckpt", hint="--split-mode and the shares make a new one")
 
 
 def _parts(
@@ -269,11 +282,11 @@ def of_cuts(index: Index, offsets: np.ndarray, how: dict[str, Any], numbers: np.
         known |= {name: cut[numbers] for name, cut in known.items() if numbers is not None and cut.ndim}
         cuts = {name: np.broadcast_to(cut, begin.shape) for name, cut in known.items()}
         val_from, test_from, end = cuts["val_from"], cuts["test_from"], cuts["end"]
+        until = test_from - gap * (end > test_from)
+        train_end = begin + np.maximum(val_from - gap, 0)
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        what = f"its split does not fit these rows: {error}"
-        raise CheckpointError(what, where="--ckpt", hint="--split-mode and the shares make a new one") from None
-    train = index.with_target_in(begin, begin + np.maximum(val_from - gap, 0))
-    until = test_from - gap * (end > test_from)
+        raise _unfit(error) from None
+    train = index.with_target_in(begin, train_end)
     val = index.with_target_in(begin + np.maximum(val_from, 0), begin + np.maximum(until, 0))
     test = index.with_target_in(begin + np.maximum(test_from, 0), begin + np.maximum(end, 0))
     return Split(train, val, test, how)

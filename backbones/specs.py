@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,18 +11,19 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 # The kinds of a model's plain values, see `fits`.
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
-MODEL |= {"part": "text?", "copies": "size?"}
+MODEL |= {"part": "text?", "copies": "size?", "wide": "table?"}
 MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
     "targets": "places",
     "periods": "places?",
     "levels": "size?",
-    "marks": "number?",
-    "covariates": "number?",
+    "marks": "count?",
+    "covariates": "count?",
     "central": "number?",
 }
 TARGET = {"kind": "text", "outputs": "size", "channel": "number?", "scale": "number?", "shift": "number?"}
+TARGET |= {"whole": "flag?"}
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,10 @@ class ModelSpec(InputSpec):
         """
         _check(plain, MODEL, "model")
         _check(plain.get("ahead") or {"horizon": 1, "targets": []}, FORECAST, "forecast")
-        _check(plain.get("target") or {"kind": "", "outputs": 1}, TARGET, "target")
+        for part in ("target", "wide"):
+            _check(plain.get(part) or {"kind": "", "outputs": 1}, TARGET, part)
+        if plain["head"] == "forecast":
+            _check_forecast(plain)
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
         forecast, pretrained = plain.get("ahead"), plain.get("pretrained")
         target, wide = plain.get("target"), plain.get("wide")
@@ -229,15 +233,27 @@ def _check(plain: Mapping[str, Any], kinds: Mapping[str, str], what: str) -> Non
             raise ValueError(f"the {name} of its {what} is {str(plain.get(name))[:40]!r}")
 
 
+def _check_forecast(plain: Mapping[str, Any]) -> None:
+    ahead = plain.get("ahead")
+    if ahead is None:
+        raise ValueError("its forecast is missing")
+    targets, levels = ahead["targets"], ahead.get("levels", 1)
+    if ahead["horizon"] != plain["horizon"] or len(targets) * levels != plain["outputs"]:
+        raise ValueError("its outputs are not those of its forecast")
+    if any(channel >= plain["channels"] for channel in targets) or not -1 <= ahead.get("central", -1) < levels:
+        raise ValueError("it forecasts channels or levels that are none")
+
+
 def fits(value: Any, kind: str, count: int = -1) -> bool:
     """Whether a plain value is of a kind.
 
     Parameters
     ----------
     value : None fits a kind that ends with "?".
-    kind : "text", "table" (text: anything), "words", "flag", "number", "size" (a whole number above 0), "places" (whole
-        numbers), "numbers", "K" (`count` numbers), "some" (likewise, or None), "grid" (`count` lists of as many
-        numbers), "each" (`count` values), "nested" (numbers in lists in lists, or missing).
+    kind : "text", "flag", "number", "size" (a whole number above 0), "count" (or 0), "table" (text: anything), "notes"
+        (text: text), "words", "numbers", "places" (whole numbers), "K" (`count` numbers), "some" (likewise, or None),
+        "each" (`count` values), "grid" (`count` lists of as many numbers), "nested" (numbers in lists in lists, or
+        missing).
     count : K.
     """
     if value is None:
@@ -245,18 +261,22 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     kind = kind.rstrip("?")
     if kind == "table":
         return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    if kind == "notes":
+        return fits(value, "table") and fits([*value.values()], "words")
     if kind == "words":
         return isinstance(value, list) and all(isinstance(word, str) for word in value)
     if kind in ("flag", "text"):
         return isinstance(value, {"flag": bool, "text": str}[kind])
     if kind == "size":
         return isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST
+    if kind == "count":
+        return type(value) is int and 0 <= value < MOST
     if kind == "places":
         return isinstance(value, list) and all(type(one) is int and 0 <= one < MOST for one in value)
     if kind == "each":
         return isinstance(value, list) and len(value) == count
     if kind == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return _is_number(value) and abs(value) <= sys.float_info.max
     if kind == "numbers":
         return isinstance(value, list) and all(fits(one, "number") for one in value)
     if kind in ("K", "some"):
@@ -268,4 +288,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     assert kind == "nested", kind
     if isinstance(value, list):
         return all(fits(one, "nested?") for one in value)
-    return isinstance(value, int | float) and not isinstance(value, bool)  # a margin may be infinite
+    return _is_number(value) and (isinstance(value, float) or fits(value, "number"))  # a margin may be infinite
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -114,6 +114,13 @@ class Forest(Resized):
         for name, part in tensors.items():
             self.resize(name, part)
 
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state, prefix, *rest)
+        nodes, where = len(self.value), (self.child, self.root)
+        of_nodes = all(part.shape == (nodes,) for part in (self.feature, self.threshold, self.child))
+        if not of_nodes or any(len(part) and not 0 <= int(part.min()) <= int(part.max()) < nodes for part in where):
+            raise RuntimeError(f"{prefix}: nodes that are none")
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling():  # a graph has no data-dependent sizes
             return self._sum(self._walk_all(features), features.shape[0])

@@ -19,7 +19,7 @@ from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
 from readers.mending import mended
-from readers.missing import check_policy, count_gaps, counted, fill, fill_forward, gap_error
+from readers.missing import check_policy, count_gaps, counted, fill, fill_forward, gap_error, is_known
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
@@ -302,7 +302,7 @@ def _cut_future(rows: Rows, ahead: Sequence[int], static: Sequence[int]) -> tupl
         tails[-1][words] = np.where(np.isnan(tails[-1][words]), categories.MISSING, tails[-1][words])
     after = np.full((len(ahead), len(tails), max(tail.shape[1] for tail in tails)), np.nan)
     for row, tail in enumerate(tails):
-        after[:, row, : tail.shape[1]] = np.where(np.isinf(tail), np.nan, tail)
+        after[:, row, : tail.shape[1]] = np.where(is_known(tail), tail, np.nan)
     counts = np.add.reduceat(keep, rows.offsets[:-1], dtype=np.int64)
     cut = replace(
         rows,
@@ -350,13 +350,13 @@ def _fill_numbers(rows: Rows, channels: Sequence[str], policy: str) -> tuple[lis
     counts = count_gaps(rows.values)
     if not any(counts):
         return [], None if rows.made is None else np.repeat(rows.made[None], len(rows.values), axis=0)
-    finite = np.isfinite(rows.values).all(axis=0)
+    known = np.asarray(is_known(rows.values).all(axis=0))
     if policy == "error":
-        at = int(np.argmin(finite))
-        channel = int(np.argmin(np.isfinite(rows.values[:, at])))
+        at = int(np.argmin(known))
+        channel = int(np.argmin(is_known(rows.values[:, at])))
         column = "" if rows.records is None else f":{rows.of[rows.row(at)].at[channel] + 1}"
         what = f"{counted(*counts)}, in column {channels[channel]!r}"
         raise gap_error(rows.values[channel, at], what, f"{rows.locate(at)}{column}")
-    gappy = [file.path for file, (start, end) in zip(rows.of, rows.spans(), strict=True) if not finite[start:end].all()]
+    gappy = [file.path for file, (start, end) in zip(rows.of, rows.spans(), strict=True) if not known[start:end].all()]
     done, filled = fill(rows.values, rows.offsets, policy)
     return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}"], filled

@@ -12,6 +12,7 @@ POLICIES = ("error", "drop", "ffill", "zero")
 HINT = "--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0"
 MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)  # for missing values
 HUGE = 1e20  # as netCDF writes for a missing value
+LARGEST = 1e30  # no measurement is larger, and float32 ends soon after
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
@@ -28,18 +29,24 @@ def check_policy(policy: str) -> None:
         raise UsageError(f"{policy!r} is not one of {', '.join(POLICIES)}", where="--nan")
 
 
+def is_known(values: np.ndarray) -> np.ndarray:
+    """Mask of the values of an array of any shape that are not missing, and not infinite: LARGEST at most."""
+    known: np.ndarray = np.abs(values) <= LARGEST
+    return known
+
+
 def count_gaps(values: np.ndarray) -> tuple[int, int]:
-    """How many values of an array of any shape are missing, and how many infinite.
+    """How many values of an array of any shape are missing, and how many infinite (above LARGEST).
 
     Returns
     -------
     (missing, infinite).
     """
-    finite = np.isfinite(values)
-    if finite.all():
+    known = is_known(values)
+    if known.all():
         return 0, 0
     missing = int(np.isnan(values).sum())
-    return missing, finite.size - int(finite.sum()) - missing
+    return missing, known.size - int(known.sum()) - missing
 
 
 def counted(missing: int, infinite: int) -> str:
@@ -109,12 +116,13 @@ def gap_error(value: np.floating, what: str, where: str) -> DataError:
 
     Parameters
     ----------
-    value : NaN or an infinity.
+    value : NaN, an infinity, or a number that is too large.
     what : how many there are and in which file, for the message.
     where : the location of this one.
     """
     kind = "missing" if np.isnan(value) else "infinite"
-    return DataError(f"{kind} value, the first of {what}", where=where, hint=HINT)
+    number = f" ({value:g})" if np.isfinite(value) else ""
+    return DataError(f"{kind} value{number}, the first of {what}", where=where, hint=HINT)
 
 
 def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.ndarray | None]:
@@ -132,7 +140,7 @@ def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.
     """
     leading, made_up = 0, None if policy == "drop" else np.zeros(values.shape, bool)
     for c, channel in enumerate(values):
-        gaps = ~np.isfinite(channel)
+        gaps = ~is_known(channel)
         if gaps.any():
             channel[gaps] = 0 if policy == "zero" else np.nan
             leading += fill_forward(channel, offsets) if policy == "ffill" else 0

@@ -27,7 +27,7 @@ from readers import register
 from readers.base import Reader, TableText
 from readers.dialect import Dialect
 from readers.files import sha256_of
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error, suspect
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known, suspect
 from readers.paths import abridge, expand_paths
 from readers.precision import narrowed
 from readers.sidecars import attach
@@ -408,7 +408,7 @@ def _fill(
     if not any(counts):
         return [], None
     if policy == "error":
-        feature, at = divmod(int(np.argmin(np.isfinite(part))), part.shape[1])
+        feature, at = divmod(int(np.argmin(is_known(part))), part.shape[1])
         row, step = divmod(at, int(offsets[1]))
         what = f"{counted(*count_gaps(part[feature]))} in {modality.channels[feature]}"
         raise gap_error(part[feature, at], what, f"{path}:{modality.name}[{row}], step {step}")

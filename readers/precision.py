@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from errors import DataError
+from readers.missing import is_known
 
 log = logging.getLogger("tsrun")
 LOST = 1e-4  # of the spread of a row's values: rounding by more than this shows in a model's error
@@ -67,7 +68,7 @@ def loses(channel: np.ndarray, offsets: np.ndarray) -> bool:
         return False
     rows = offsets[:-1][np.diff(offsets) > 0]
     ends = offsets[1:][np.diff(offsets) > 0]
-    known = np.where(np.isfinite(channel), channel, np.nan)
+    known = np.where(is_known(channel), channel, np.nan)
     worst = np.maximum.reduceat(lost, rows)
     span = np.fmax.reduceat(known, rows) - np.fmin.reduceat(known, rows)
     ratio = np.divide(worst, span, out=np.zeros(len(rows)), where=span > 0)  # a constant row has nothing to lose

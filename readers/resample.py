@@ -9,6 +9,7 @@ import numpy as np
 
 from errors import DataError
 from readers.clock import DAY, Clock
+from readers.missing import count_gaps, is_known
 from readers.paths import abridge
 from readers.rows import Rows, line_steps, span
 
@@ -61,10 +62,10 @@ def average(rows: Rows, clock: Clock) -> tuple[Rows, list[str]]:
 
 
 def means_at(at: np.ndarray, values: np.ndarray, steps: int) -> np.ndarray:
-    """The mean of the finite ones of `values` [n] with the same number in `at` [n]: float64 [steps], NaN where none."""
-    finite = np.isfinite(values)
-    if not finite.all():
-        at, values = at[finite], values[finite]
+    """The mean of the known ones of `values` [n] with the same number in `at` [n]: float64 [steps], NaN where none."""
+    known = is_known(values)
+    if not known.all():
+        at, values = at[known], values[known]
     counts = np.bincount(at, minlength=steps)
     sums = np.bincount(at, values, minlength=steps)
     means: np.ndarray = np.divide(sums, counts, out=np.full(steps, np.nan), where=counts > 0)
@@ -169,7 +170,7 @@ def _note(rows: Rows, made: Rows, clock: Clock) -> str:
     note = f"{len(rows.times):,} lines resampled to {len(made.times):,} steps of {span(clock)}"
     twice = int((line_steps(rows) == 0).sum())
     note += "; of categories the commonest in a step" if rows.words else ""
-    infinite = int(np.isinf(rows.values).sum())
+    infinite = count_gaps(rows.values)[1]
     note += f"; {twice:,} lines of the same time as the line before averaged with it" if twice else ""
     return note + (f"; {infinite:,} infinite values left out" if infinite else "")
 

@@ -151,7 +151,8 @@ class _Rows:
             spare = np.empty((end // 2 + 1, self._array.shape[1]), self._array.dtype)
             self._array = np.concatenate([self._array[: self._count], block.astype(self._array.dtype), spare])
         else:
-            self._array[self._count : end] = block
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there, and told
+                self._array[self._count : end] = block
         self._count = end
 
     def holds(self) -> bool:

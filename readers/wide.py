@@ -15,7 +15,7 @@ from errors import DataError, UsageError
 from readers import cache, stem
 from readers.dialect import Dialect
 from readers.files import dialect_of
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
 from readers.sidecars import attach
 from readers.tables import Facts, read_table
@@ -220,7 +220,7 @@ def _fill(
     count = f"{counted(missing, infinite)} in {abridge([paths[channel] for channel in counts])}"
     if policy == "error":
         channel = next(iter(counts))
-        at = int(np.argmin(np.isfinite(values[channel])))
+        at = int(np.argmin(is_known(values[channel])))
         row = int(np.searchsorted(offsets, at, "right")) - 1
         location = facts[channel].location(row, at - int(offsets[row]))
         raise gap_error(values[channel, at], count, f"{paths[channel]}:{location}")

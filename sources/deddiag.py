@@ -28,6 +28,7 @@ import numpy as np
 from data import Series
 from errors import DataError, UsageError, nearest
 from readers.clock import Clock
+from readers.missing import is_known
 from readers.stamps import check_zone
 from sources import grids
 from sources.postgres import Answer, Server, connect, server_of
@@ -196,7 +197,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
     """Values as float32, NaN where they are infinite or beyond what that holds."""
     with np.errstate(over="ignore"):
         narrow: np.ndarray = values.astype(np.float32)
-    narrow[np.isinf(narrow)] = np.nan
+    narrow[~is_known(narrow)] = np.nan
     return narrow
 
 

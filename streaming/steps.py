@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from readers.missing import is_known
 from streaming.tally import is_number
 
 MOST_DOUBTED = 100  # readings that wait for others to agree
@@ -66,8 +67,8 @@ def _floats(sensor: str, values: list[Any]) -> np.ndarray:
             found = np.array(values, np.float64).astype(np.float32)
     except OverflowError:
         raise ValueError(f"a value of {sensor} is too large") from None
-    if not np.isfinite(found).all():
-        raise ValueError(f"values[{int(np.argmin(np.isfinite(found)))}] of {sensor} is not finite")
+    if not (known := is_known(found)).all():
+        raise ValueError(f"values[{int(np.argmin(known))}] of {sensor} is not finite")
     return found
 
 

@@ -13,9 +13,10 @@ from checkpoint import Checkpoint, problems_of_settings
 from errors import CheckpointError
 
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
-CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "table?"}
+CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "notes?"}
 CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?", "tau_from": "words?", "best": "some?"}
 CHOSEN |= {"deciles": "shares"}
+OF_LABELS = CHOSEN | {"f1_on_val": "some?", "scale": "K?", "shift": "K?", "probabilities": "text?"}
 
 
 def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
@@ -39,13 +40,15 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
         raise CheckpointError(f"the file is damaged: there is no task {str(name)[:40]!r}", where=where)
     problems = list(problems_of_settings(tasks.every_flag(name), model.config))
     constants = tasks.table(name, "FITTED")
+    labels = "base_rate" in constants  # of what is on or off, probabilities; of values, intervals
+    kinds = OF_LABELS if labels else CHOSEN
     for what, found in (("fitted", model.fitted), ("calibration", model.calibration)):
-        kinds = constants if what == "fitted" else CHOSEN
-        problems += _problems_of_table(found, kinds, what, model)
-    needed = (
-        "tau" if "base_rate" in constants else "margin"
-    )  # of what is on or off, probabilities; of values, intervals
-    if model.calibration and model.calibration.get(needed) is None:
+        problems += _problems_of_table(found, constants if what == "fitted" else kinds, what, model)
+    if model.model.forecast is not None and model.config.get("horizon") != model.model.horizon:
+        problems.append("the horizon is not that of the model")
+    if labels and ("scale" in model.calibration) != ("shift" in model.calibration):
+        problems.append("calibration has a scale without a shift, or the reverse")
+    if model.calibration and model.calibration.get("tau" if labels else "margin") is None:
         problems.append("calibration holds neither thresholds nor margins")
     if problems:
         raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)

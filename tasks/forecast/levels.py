@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from errors import CheckpointError
 from tasks.forecast.growth import reaching
 
 Band = tuple[np.ndarray, np.ndarray]
@@ -39,6 +40,10 @@ class Levels:
     values: tuple[float, ...]
     asked: tuple[float, ...]
     least: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if lacking := set(self.asked) - set(self.values):
+            raise CheckpointError(f"the file is damaged: its model has no level {min(lacking):g}", where="--ckpt")
 
     @property
     def middle(self) -> int:
