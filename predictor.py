@@ -18,7 +18,7 @@ import restore
 import splits
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
-from errors import DataError, UsageError
+from errors import CheckpointError, DataError, UsageError
 from evaler import SELECTION, Case, Evaluator, Judge, References
 from explaining.importance import explain
 from hardware import Precision, Runner, compile_model
@@ -54,6 +54,8 @@ class Inference:
         task.load_fitted(start.fitted)
         self.calibration = restore.calibration_of(start, task)
         task.use(self.calibration)
+        if len(run_data.channels) != len(start.scaler.channels):
+            raise CheckpointError("the file is damaged: its settings give other channels", where=self.config.ckpt)
         hashes = run_data.series.hashes
         demo = self.config.demo and start.config["demo"] and self.config.seed == start.config["seed"]
         self.known_files = demo or (bool(hashes) and hashes == start.sources)
@@ -169,7 +171,10 @@ class Inference:
     def _score(self, evaluator: Evaluator, index: Index, label_known: bool = False) -> Predictions:
         """The predictions of an index. DataError where one is no number: the data overflow in the model."""
         made = evaluator.score(index, label_known=label_known)
-        if lost := int(np.isnan(made.pred).any(axis=(1, 2)).sum()):
+        given = np.isfinite(made.pred).all(axis=(1, 2))
+        if made.truth is not None:
+            given &= ~np.isinf(made.truth).any(axis=(1, 2))
+        if lost := len(given) - int(given.sum()):
             what = f"the model gives no number for {lost:,} of {len(made.pred):,} windows: their values are too large"
             raise DataError(what, where="--csv", hint="are the units those of training?")
         return made

@@ -48,7 +48,8 @@ class Scaler:
         scaled = np.empty(values.shape, np.float32)
         for c, channel in enumerate(values):
             np.subtract(channel, self.mean[c], out=scaled[c], casting="unsafe")
-            scaled[c] /= self.std[c]
+            with np.errstate(over="ignore"):  # what is infinite then has no prediction, and that is told
+                scaled[c] /= self.std[c]
         return scaled
 
     def far(self, found: Scaler) -> str:

@@ -172,7 +172,7 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
 
 
 def check_sizes(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> None:
-    """Whether weights are those of a large model, found out before it takes the memory.
+    """Whether a model can be built, and weights are those of a large one, found out before it takes the memory.
 
     Parameters
     ----------
@@ -181,8 +181,10 @@ def check_sizes(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> None:
 
     Raises
     ------
-    RuntimeError : as torch raises it for weights of other names or shapes.
+    RuntimeError : a target is missing, or as torch raises it for weights of other names or shapes.
     """
+    if backbone_class(spec.backbone).answers and spec.head == "pool" and spec.target is None:
+        raise RuntimeError("it is not said what is asked for")
     if spec.channels * spec.length * spec.outputs * spec.horizon > LARGE:
         with torch.device("meta"):
             build_model(spec).load_state_dict(state)

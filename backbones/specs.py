@@ -22,7 +22,7 @@ FORECAST = {
     "covariates": "count?",
     "central": "number?",
 }
-TARGET = {"kind": "text", "outputs": "size", "channel": "number?", "scale": "number?", "shift": "number?"}
+TARGET = {"kind": "text", "outputs": "size", "channel": "count?", "scale": "number?", "shift": "number?"}
 TARGET |= {"whole": "flag?"}
 
 
@@ -179,7 +179,10 @@ class ModelSpec(InputSpec):
         _check(plain, MODEL, "model")
         _check(plain.get("ahead") or {"horizon": 1, "targets": []}, FORECAST, "forecast")
         for part in ("target", "wide"):
-            _check(plain.get(part) or {"kind": "", "outputs": 1}, TARGET, part)
+            asked = plain.get(part) or {"kind": "", "outputs": 1}
+            _check(asked, TARGET, part)
+            if (asked.get("channel") or 0) >= plain["channels"]:
+                raise ValueError(f"its {part} is a channel that is none")
         if plain["head"] == "forecast":
             _check_forecast(plain)
         kept = {key: plain[key] for key in ("backbone", "channels", "length", "outputs", "horizon", "head", "args")}
@@ -228,7 +231,8 @@ def _members_of(plain: Mapping[str, Any]) -> tuple[MemberSpec, ...]:
 
 def _check(plain: Mapping[str, Any], kinds: Mapping[str, str], what: str) -> None:
     for name, kind in kinds.items():
-        given = kind.rstrip("?") if kinds is FORECAST and name in plain else kind  # there, a default is left out
+        left_out = kinds is not MODEL and name != "channel"  # there, a default is
+        given = kind.rstrip("?") if left_out and name in plain else kind
         if not fits(plain.get(name), given):
             raise ValueError(f"the {name} of its {what} is {str(plain.get(name))[:40]!r}")
 
@@ -250,10 +254,10 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
     Parameters
     ----------
     value : None fits a kind that ends with "?".
-    kind : "text", "flag", "number", "size" (a whole number above 0), "count" (or 0), "table" (text: anything), "notes"
-        (text: text), "words", "numbers", "places" (whole numbers), "K" (`count` numbers), "some" (likewise, or None),
-        "each" (`count` values), "grid" (`count` lists of as many numbers), "nested" (numbers in lists in lists, or
-        missing).
+    kind : "text", "flag", "number", "size" (a whole number above 0), "count" (or 0); "table" (text: anything), "notes"
+        (text: text); lists of any length: "words", "numbers", "places" (counts), "nested" (numbers in lists in lists,
+        or missing); lists of `count`: "K" (numbers), "some" (numbers, or None), "K words", "each" (anything), "grid"
+        (lists of as many numbers).
     count : K.
     """
     if value is None:
@@ -263,6 +267,8 @@ def fits(value: Any, kind: str, count: int = -1) -> bool:
         return isinstance(value, dict) and all(isinstance(name, str) for name in value)
     if kind == "notes":
         return fits(value, "table") and fits([*value.values()], "words")
+    if kind == "K words":
+        return fits(value, "words") and len(value) == count
     if kind == "words":
         return isinstance(value, list) and all(isinstance(word, str) for word in value)
     if kind in ("flag", "text"):

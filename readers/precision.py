@@ -153,6 +153,8 @@ def check_distinct(
             what = f"{name} varies by {span:.3g} around {level:.9g}, less than numbers of 16 digits hold"
             raise DataError(what, where="--csv", hint="subtract its level before, and write what is left")
         bottom, top = np.fmin.reduceat(seen, starts), np.fmax.reduceat(seen, starts)
+        if np.isinf([bottom, top]).any():  # far beyond training: no prediction is made, and that is told
+            continue
         step = np.spacing(np.fmax(np.abs(bottom), np.abs(top)))
         scale = float(np.nanmax(top) - np.nanmin(bottom)) / span if span else 1.0
         blurred = (high > low) & (step > BLURRED * scale * (high - low))

@@ -10,11 +10,12 @@ import torch
 import tasks
 from backbones.specs import fits
 from checkpoint import Checkpoint, problems_of_settings
+from config import core_flags
 from errors import CheckpointError
 
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
 CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "notes?"}
-CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?", "tau_from": "words?", "best": "some?"}
+CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?", "tau_from": "K words?", "best": "some?"}
 CHOSEN |= {"deciles": "shares"}
 OF_LABELS = CHOSEN | {"f1_on_val": "some?", "scale": "K?", "shift": "K?", "probabilities": "text?"}
 
@@ -44,6 +45,7 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     kinds = OF_LABELS if labels else CHOSEN
     for what, found in (("fitted", model.fitted), ("calibration", model.calibration)):
         problems += _problems_of_table(found, constants if what == "fitted" else kinds, what, model)
+    problems += _problems_of_others(model)
     if model.model.forecast is not None and model.config.get("horizon") != model.model.horizon:
         problems.append("the horizon is not that of the model")
     if labels and ("scale" in model.calibration) != ("shift" in model.calibration):
@@ -53,6 +55,18 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     if problems:
         raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)
     return model
+
+
+def _problems_of_others(model: Checkpoint) -> list[str]:
+    """Of the settings that are none of the task: they are what they are by default."""
+    flags = [flag for flag in core_flags() if flag.name in tasks.table(model.task, "UNUSED")]
+    found = {flag: model.setting(flag.name, flag.default) for flag in flags}
+    set_to = (
+        flag for flag, value in found.items() if (tuple(value) if isinstance(value, list) else value) != flag.default
+    )
+    return list(problems_of_settings(flags, model.config)) or [
+        f"its setting {flag.option} is none of the task" for flag in set_to
+    ]
 
 
 def _problems_of_table(
@@ -70,5 +84,7 @@ def _problems_of_table(
             table = isinstance(value, torch.Tensor) and value.is_floating_point() and value.shape
             if not left_out and (not table or table[-2:] != steps or len(table) != (3 if kind == "shares" else 2)):
                 yield f"{what} has no {name} for each step"
-        elif (found or what == "fitted") and not fits(found.get(name), kind, len(model.outputs)):
+        elif not found and what == "calibration":
+            continue
+        elif not fits(value, kind.rstrip("?") if name in found and what == "calibration" else kind, len(model.outputs)):
             yield f"{what} has no {name} for each output"

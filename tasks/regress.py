@@ -93,7 +93,8 @@ class Regress(LabelTask):
 
     def encode(self, truth: np.ndarray) -> np.ndarray:
         mean, std = (np.asarray(self.fitted[key])[:, None] for key in ("mean", "std"))
-        scaled: np.ndarray = ((truth - mean) / std).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scaled: np.ndarray = ((truth - mean) / std).astype(np.float32)
         return scaled
 
     def loss(self, device: torch.device) -> Loss:

@@ -662,8 +662,9 @@ def test_an_empty_step_is_a_missing_value(put):
     np.testing.assert_array_equal(read(path, resample="1h", nan="zero").values[1], [0, 1, 2, 0, 0, 3, 4, 5])
 
 
-def test_infinite_values_are_left_out_of_means(put):
-    long = read(put(table(hours("2024", 6, "30min"), [1, "inf", "-inf", 3, 5, 6])), resample="1h")
+@pytest.mark.parametrize(("high", "low"), [("inf", "-inf"), ("1e300", "-3.4e38"), ("9.97e36", "-1e31")])
+def test_infinite_values_are_left_out_of_means(put, high, low):
+    long = read(put(table(hours("2024", 6, "30min"), [1, high, low, 3, 5, 6])), resample="1h")
     np.testing.assert_array_equal(long.values, [[1, 3, 5.5]])
     assert "2 infinite values left out" in long.notes[0]
 
@@ -786,6 +787,15 @@ def test_missing_values_are_an_error_by_default(put):
         "a.csv:5:4: infinite value, the first of 0 missing and 1 infinite",
         paths=[put(table(hours("2024", 4), *[range(4)] * 2, [1, 2, 3, "inf"], head="t,x,y,z"))],
     )
+
+
+@pytest.mark.parametrize("mark", ["1e300", "-3.4028235e38", "9.96921e36"])
+def test_what_no_measurement_reaches_counts_as_infinite(put, mark):
+    path = put(table(hours("2024", 5), [1, 2, mark, 4, 5]))
+    refused(
+        DataError, f"infinite value ({float(mark):g}), the first of 0 missing and 1 infinite", "a.csv:4:2", paths=[path]
+    )
+    np.testing.assert_array_equal(read(path, nan="ffill").values[0], [1, 2, 2, 4, 5])
 
 
 @pytest.mark.parametrize(

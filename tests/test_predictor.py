@@ -267,3 +267,16 @@ def test_a_forecast_past_the_end_waits_for_what_is_known_ahead(tmp_path):
     done = go(tmp_path, f"--mode infer --csv further.csv --no-plots --desc further --ckpt {run}")
     assert "must be given" not in done.err
     assert len((done.directory / "forecast.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_values_that_no_model_can_take_are_refused_not_scored(home):
+    (home / "far").mkdir(exist_ok=True)
+    low, far = np.random.default_rng(3).random((2, ROWS, STEPS))
+    np.savetxt(home / "far/low.csv", low * 1e-12, delimiter=",")
+    np.savetxt(home / "far/far.csv", far * 1e29, delimiter=",")
+    good(home, TRAIN.replace("data/a.csv data/b.csv", "far/low.csv"), "--task regress --tag low")
+    done = go(home, line_of("low", "--csv far/far.csv"))
+    assert done.code == 3 and "the model gives no number for" in done.err and "the units those of training?" in done.err
+    np.savetxt(home / "far/huge.csv", np.where(far > 0.9, 3e38, far), delimiter=",")
+    done = go(home, line_of("low", "--csv far/huge.csv"))
+    assert done.code == 3 and "infinite value (3e+38), the first of 0 missing and" in done.err

@@ -43,7 +43,7 @@ from tasks.targets import Course, Targets, rescaled
 from tasks.units_of_names import unit_of_all
 from windows import Index
 
-FITTED = {"mean": "K", "std": "K", "period": "number", "levels": "numbers?"}
+FITTED = {"mean": "K", "std": "K", "period": "size", "levels": "numbers?"}
 FLAGS = {
     "horizon": {
         "default": 24,

@@ -209,12 +209,27 @@ def of_forecast() -> dict[str, Any]:
         return checkpoint.read(Path(folder) / "out" / "f" / "model.pt.best")
 
 
-def _spoiled(task: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
-    content = of_forecast() if task == "forecast" else STORED[task]
-    return st.tuples(st.just(task), checkpoints.spoiled(content))
+@functools.cache
+def of_labels() -> dict[str, Any]:
+    """The content of a checkpoint of labels with a closed form under its net, fresh from training."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [",".join(str((k * n + k // 7) % 3) for k in range(60)) for n in range(1, 31)]
+        (Path(folder) / "a.csv").write_text("\n".join(rows) + "\n")
+        words = f"--mode train --task classify --csv {folder}/a.csv --context-len 4 --backbone gru --epochs 1 --tag f"
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert run.main(f"{words} --no-plots --quiet --reference off --out {folder}/out".split()) == 0
+        return checkpoint.read(Path(folder) / "out" / "f" / "model.pt.best")
 
 
-contents = st.sampled_from([*sorted(STORED), "forecast"]).flatmap(_spoiled)
+FRESH = {"forecast": of_forecast, "labels": of_labels}
+
+
+def _spoiled(name: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    content = FRESH[name]() if name in FRESH else STORED[name]
+    return st.tuples(st.just("classify" if name == "labels" else name), checkpoints.spoiled(content))
+
+
+contents = st.sampled_from([*sorted(STORED), *FRESH]).flatmap(_spoiled)
 
 
 @target(contents)

@@ -30,6 +30,23 @@ LIES: list[tuple[tuple[Any, ...], Any]] = [
     (("fitted", "mean"), ["x"]),
     (("split",), 3),
     (("outputs",), [None]),
+    (("scaler", "mean"), [10**400]),
+    (("split", "rows", "train"), ["x"]),
+]
+OF_FORECASTS: list[tuple[tuple[Any, ...], Any]] = [
+    (("config", "known_future"), [0]),
+    (("config", "horizon"), 10**9),
+    (("config", "label_offset"), 10**9),
+    (("model", "ahead"), None),
+    (("model", "ahead", "marks"), -1),
+    (("model", "ahead", "targets"), [0]),
+    (("calibration", "coverage"), None),
+]
+OF_LABELS: list[tuple[tuple[Any, ...], Any]] = [
+    (("calibration", "shift"), [None]),
+    (("calibration", "f1_on_val"), [torch.zeros(2)]),
+    (("calibration", "probabilities"), []),
+    (("config", "drop_label_from_x"), True),
 ]
 SIZES = [{"adaptive_patching_levels": float("inf")}, {"d_model": 10**6}, {"prediction_length": 10**9}]
 FOUND: list[tuple[str, Any]] = [
@@ -92,6 +109,14 @@ FOUND: list[tuple[str, Any]] = [
 )
 def test_what_was_found_once_stays_mended(name, thing, tmp_path):
     targets.attempt(name, thing, tmp_path)
+
+
+@pytest.mark.fault("a checkpoint with wrong types")
+@pytest.mark.parametrize(("name", "lies"), [("forecast", OF_FORECASTS), ("labels", OF_LABELS)])
+def test_a_fresh_checkpoint_of_a_lie_is_refused(name, lies, tmp_path):
+    task, content = "classify" if name == "labels" else name, targets.FRESH[name]()
+    for lie in lies:
+        assert not targets.attempt("checkpoint_types", (task, checkpoints.replaced(content, [lie])), tmp_path), lie
 
 
 @pytest.mark.fault("a checkpoint with wrong types")
