@@ -24,6 +24,7 @@ import splits
 import tasks
 from backbones import backbone_class
 from checkpoint import Checkpoint
+from commandline.taken import retimed
 from config import RunConfig, refuse
 from data import Series
 from dataset import RunData
@@ -119,6 +120,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
         fixed["stage"] = stages.stage_of(config, task, argv)
     else:
         adapt.check(config, start)
+        fixed |= retimed(config, fixed, bool(start.setting("csv", ())) and not start.setting("time_col", ""))
     series, timings, config = _read(config, fixed, task, start)
     if start is None:
         return _to_train_on(config, task, series, timings), task, None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from config import RunConfig
 from errors import DataError, TsrunError
 from readers.dialect import AUTO
 
 OTHERS = ("time_col", "demo", "npz", "db", "dataset", "header", "index", "ckpt")  # with which no table is looked at
 PLAIN = {"sep": ",", "decimal": "."}  # what --strict reads without their flags
+
+log = logging.getLogger("tsrun")
 
 
 def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -35,8 +39,31 @@ def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return found | ({"time_col": time} if time else {}), [note] if note else []
 
 
-def _time_column(raw: Mapping[str, Any]) -> tuple[str, str]:
-    """The column of the times in the first file, and a note; "" where there is none, or where it is not certain."""
+def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> dict[str, Any]:
+    """The time column of new files for a checkpoint, where they have none of the name that it keeps.
+
+    Parameters
+    ----------
+    config : the settings of the command line.
+    kept : those that the checkpoint fixes, `time_col` among them unless that was given.
+    trained_wide : whether the checkpoint was trained on wide tables, which have no times.
+
+    Returns
+    -------
+    {"time_col": the column}, which is told; {} where nothing is to be taken.
+    """
+    if config.strict or trained_wide or not config.csv or "time_col" not in kept or {"header", "index"} & config.given:
+        return {}
+    raw = {name: getattr(config, name) for name in ("csv", "sep", "decimal", "thousands")}
+    time, note = _time_column(raw | {"id_col": config.id_col or kept.get("id_col", "")}, str(kept["time_col"]))
+    if note:
+        log.info(note)
+    return {"time_col": time} if time else {}
+
+
+def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[str, str]:
+    """The column of the times in the first file, and a note; "" where there is none, where it is not certain, and where
+    the columns `usual` are there."""
     from readers.dated import dated  # numpy: the help does without
     from readers.dialect import Dialect
     from readers.paths import expand_paths
@@ -48,7 +75,7 @@ def _time_column(raw: Mapping[str, Any]) -> tuple[str, str]:
         found = dated(path, Dialect(**{"sep": AUTO, "decimal": AUTO} | given), str(raw.get("id_col", "")))
     except (TsrunError, IndexError):  # told where it is read
         return "", ""
-    if found is None or found.steps:
+    if found is None or found.steps or (usual and {*usual.split("+")} <= {*found.names}):
         return "", ""
     if found.ids and not raw.get("id_col"):
         what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"

@@ -6,6 +6,7 @@ import datetime
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import cli
@@ -14,7 +15,7 @@ from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 
 from .conftest import ROOT
-from .runs import go
+from .runs import go, good
 
 HOURS = [datetime.datetime(2024, 1, 28) + datetime.timedelta(hours=k) for k in range(200)]
 LINE = "--task forecast --csv a.csv --horizon 3"
@@ -114,3 +115,16 @@ def test_an_order_of_dates_is_refused_under_strict(put):
     refused = go(path.parent, line, "--strict")
     assert refused.code == 3 and "--date-order dmy" in refused.err
     assert go(path.parent, line, "--strict --date-order dmy").code == 0
+
+
+def test_newer_files_may_call_their_times_otherwise(put):
+    """The checkpoint's name first; with --strict, and where nothing grows, it is an error as before."""
+    days = [str(date) for date in np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")]
+    lines = [f"{day},{5 + k % 7}" for k, day in enumerate(days)]
+    folder = put("\n".join(["date,load", *lines]) + "\n", "old.csv").parent
+    put("\n".join(["when,load", *lines]) + "\n", "new.csv")
+    run = good(folder, "--task forecast --csv old.csv --backbone seasonal_naive --horizon 7 --tag old --no-plots")
+    done = go(folder, "--mode infer --csv new.csv --ckpt", run, "--no-plots")
+    assert done.code == 0 and "new.csv: 'when' taken as the time column" in done.err, done.err
+    assert go(folder, "--mode infer --csv new.csv --strict --ckpt", run).code == 3
+    assert "taken as" not in go(folder, "--mode infer --csv old.csv --no-plots --ckpt", run).err

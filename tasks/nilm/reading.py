@@ -272,7 +272,9 @@ def _read_csv(
     options: Namespace, config: RunConfig, wanted: Wanted, common: Mapping[str, Any]
 ) -> tuple[Series, dict[str, str]]:
     if not config.time_col:
-        raise UsageError("is needed: meters are long CSVs", where="--time-col")
+        columns = ", ".join(sorted(header(expand_paths(config.csv)[0], config.sep))[:8])
+        hint = f"name the column of the times; there are {columns}"
+        raise UsageError("is needed: meters are long CSVs", where="--time-col", hint=hint)
     if not wanted.items:
         raise UsageError("names no device", where="--device-cols")
     paths = expand_paths(config.csv)
