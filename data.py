@@ -155,6 +155,11 @@ class Series:
         return (*self.channels[: self.numeric], *(each.name for each in self.categories))
 
     @property
+    def ones(self) -> frozenset[str]:
+        """Names of the channels of zeros and ones that are levels of categories."""
+        return frozenset(channel for each in self.categories for channel in each.channels)
+
+    @property
     def lengths(self) -> np.ndarray:
         """Steps of each row, int64 [N]."""
         return np.diff(self.offsets)

@@ -121,7 +121,7 @@ class Inference:
         run_data, scaler = self.run_data, self.start.scaler
         total = int(run_data.series.offsets[-1])
         seen = self.index.covered(total) | run_data.ahead.covered(total)
-        far = scaler.far(Scaler.fit(run_data.columns(), seen, scaler.channels))
+        far = scaler.far(Scaler.fit(run_data.columns(), seen, scaler.channels), run_data.series.ones)
         return [far_warning(far)] if far else []
 
     def sizes(self) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class Inference:
             raise UsageError(
                 f"the model sees {', '.join(others[:4])}, which it does not forecast: it cannot go on by itself",
                 where=f"--horizon {self.task.steps_ahead}",
-                hint=f"--horizon {self.task.horizon}, or a model of --features M or S",
+                hint=f"--horizon {self.task.horizon}, or a model of --features M or S without categories",
             )
 
     def _evaluator(self) -> tuple[Evaluator, int, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,21 +52,25 @@ class Scaler:
                 scaled[c] /= self.std[c]
         return scaled
 
-    def far(self, found: Scaler) -> str:
+    def far(self, found: Scaler, but: Container[str] = ()) -> str:
         """Which channels of new data are far from those that this scaler was fitted on; "" for none.
 
         Parameters
         ----------
-        found : the scaler of the same C channels of the new data.
+        found : the scaler of the new data; of other channels nothing is said.
+        but : channels that are not looked at, such as the zeros and ones of categories.
 
         Returns
         -------
         At most three channels, the farthest first: by how many deviations their mean is off, or their spread.
         """
+        if found.channels != self.channels:
+            return ""
         shift = (found.mean - self.mean) / self.std
         alike = np.isin(self.channels, found.constant) | (found.std == 0)
         spread = np.where(alike, 1.0, found.std / self.std)
-        off = np.maximum(np.abs(shift) / MOST_SHIFT, np.abs(np.log(spread)) / np.log(MOST_SPREAD))
+        looked = np.array([name not in but for name in self.channels])
+        off = looked * np.maximum(np.abs(shift) / MOST_SHIFT, np.abs(np.log(spread)) / np.log(MOST_SPREAD))
         told = []
         for c in np.argsort(-off)[:MOST_TOLD]:
             if off[c] >= 1:

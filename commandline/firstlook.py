@@ -86,6 +86,8 @@ def _of_files(raw: Mapping[str, Any]) -> str:
     if series is None:
         assert problem is not None
         raise problem
+    if not series.numeric:
+        raise DataError(f"no column of numbers: {', '.join(series.channels[:MOST_NAMES])}", where=facts[0])
     if int(series.lengths.max()) < LEAST and "time_col" not in {**given, **more}:
         what = f"each line is a series of {_many(int(series.lengths.max()), 'step')} here, and no window fits into it"
         hint = "--time-col COL if each line is a step of time, and COL holds times such as 2024-12-31 14:30"
@@ -168,6 +170,9 @@ def _facts(series: Series, settings: Mapping[str, Any]) -> list[str]:
     if series.time is not None and series.clock is not None:
         first, last = series.clock.show(series.time[[int(series.time.argmin()), int(series.time.argmax())]])
         told.append(f"from {first} to {last} in {settings['time_col']!r}, a step of {_step(series)}")
+    for name, words in zip(series.channels[series.numeric :], series.words, strict=True):
+        listed = ", ".join(words[:MOST_NAMES]) + (", ..." if len(words) > MOST_NAMES else "")
+        told.append(f"categories in {name!r}: {listed}")
     if "id_col" in settings:
         told.append(f"series by {settings['id_col']!r}: {', '.join(series.rows[:MOST_NAMES])}")
     if "resample" in settings:
@@ -199,7 +204,7 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
     ]
     if _is_house(series):
         mains = next(name for name in series.channels if name.casefold() in MAINS)
-        devices = [name for name in series.channels if name != mains]
+        devices = [name for name in series.channels[: series.numeric] if name != mains]
         names = ["--mains-col", mains, "--device-cols", *devices]
         commands.append((["--task", "nilm", *place, *names], f"which appliance is on behind {mains}"))
     commands.append((["--task", "regress", *place, *parts], f"the next value of {first}, from all columns"))
@@ -219,9 +224,9 @@ def _horizon(series: Series) -> int:
 
 
 def _is_house(series: Series) -> bool:
-    named = any(name.casefold() in MAINS for name in series.channels)
+    named = any(name.casefold() in MAINS for name in series.channels[: series.numeric])
     fine = series.clock is not None and not series.clock.calendar and series.clock.step <= FINE
-    return named and fine and series.n_channels > 1 and series.n_rows == 1
+    return named and fine and series.numeric > 1 and series.n_rows == 1
 
 
 def _of_wide(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]]:

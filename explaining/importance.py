@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from data import Series
 from dataset import DeviceData
 from evaler import Evaluator
 from hardware import begin_step
@@ -151,19 +153,29 @@ def _order(n: int, seed: int) -> np.ndarray:
 def _parts(data: DeviceData, index: Index, inputs: Inputs) -> Iterator[tuple[str, str, Part]]:
     """(kind, name, part) of each channel of the input, of what is known ahead, and of each block of lags."""
     everything = slice(None)
-    for number, name in enumerate(data.run_data.channels):
-        yield "channel", name, (0, slice(number, number + 1), everything)
+    series = data.run_data.series
+    for name, place in _columns(series, data.run_data.channels):
+        yield "channel", name, (0, place, everything)
     if len(inputs) > 1:
-        known = data.run_data.series.known
+        known = series.known
         marks = inputs[1].shape[1] - len(known)
         if marks > 0:
             yield "channel", "calendar", (1, slice(marks), everything)
-        for number, name in enumerate(known, start=max(marks, 0)):
-            yield "channel", f"{name} (known ahead)", (1, slice(number, number + 1), everything)
+        for name, place in _columns(series, known, max(marks, 0)):
+            yield "channel", f"{name} (known ahead)", (1, place, everything)
     edges = np.linspace(0, index.length, min(BLOCKS, index.length) + 1).round().astype(int)
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         newest, oldest = index.length - end + 1, index.length - begin
         yield "lags", f"{newest}-{oldest}" if newest < oldest else f"{newest}", (0, everything, slice(begin, end))
+
+
+def _columns(series: Series, channels: Sequence[str], start: int = 0) -> Iterator[tuple[str, slice]]:
+    """Each channel and its place, of which the first is at `start`; those of one category are shuffled together."""
+    owner = {channel: each.name for each in series.categories for channel in each.channels}
+    for name, group in groupby(channels, lambda channel: owner.get(channel, channel)):
+        end = start + len(list(group))
+        yield name, slice(start, end)
+        start = end
 
 
 def _outputs(evaluator: Evaluator, inputs: Inputs) -> torch.Tensor:

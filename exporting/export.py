@@ -112,6 +112,8 @@ def _described(check: ExportCheck) -> dict[str, Any]:
     inputs: list[dict[str, Any]] = [{"name": X, "channels": list(start.scaler.channels)}]
     if start.model.modalities:
         inputs[0]["modalities"] = start.model.modalities
+    if start.coding is not None:
+        inputs[0]["categories"] = start.coding["categories"]
     forecast = start.model.forecast
     if forecast is not None and len(check.names) > 1:
         marks = list(run_data.series.clock.marks) if forecast.marks and run_data.series.clock is not None else []

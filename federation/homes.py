@@ -23,6 +23,7 @@ from pipeline import open_data
 from readers import stem
 from readers.paths import expand_paths
 from scaler import Scaler, usable
+from sources import levels
 from splits import Split
 from tasks.base import Task
 
@@ -121,7 +122,7 @@ def _by_file(config: RunConfig, wanted: Sequence[str]) -> dict[str, Home]:
     homes = {}
     for name in choose(list(paths), wanted, "homes have the names of their files"):
         task, run_data = _open(replace(config, csv=(str(paths[name]),)))
-        homes[name] = Home(name, task, run_data, dataset.make_splits(run_data)[-1])
+        homes[name] = _home(name, task, run_data, dataset.make_splits(run_data)[-1])
     return homes
 
 
@@ -134,8 +135,13 @@ def _by_group(config: RunConfig, home_split: HomeSplit, wanted: Sequence[str]) -
     homes = {}
     for name in choose(list(dict.fromkeys(map(str, groups))), wanted, "homes have the names of their groups"):
         rows = np.flatnonzero(groups.astype(str) == name)
-        homes[name] = Home(name, task, run_data, split_rows(run_data, rows, home_split, name))
+        homes[name] = _home(name, task, run_data, split_rows(run_data, rows, home_split, name))
     return homes
+
+
+def _home(name: str, task: Task, run_data: RunData, split: Split) -> Home:
+    """A home, whose categories have the levels of its own training: homes with others have other channels."""
+    return Home(name, task, levels.settled(run_data, task, split.train), split)
 
 
 def _open(config: RunConfig) -> tuple[Task, RunData]:

@@ -36,7 +36,9 @@ class Asked:
     def of(cls, config: RunConfig) -> Asked:
         """What the settings say, by the columns of the files; a checkpoint has named all of its own."""
         columns = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
-        return cls(tuple(columns.get(name, name) for name in config.categorical), config.mode == "train")
+        return cls(
+            tuple(columns.get(name, name) for name in config.categorical), config.mode not in ("finetune", "infer")
+        )
 
 
 NOTHING = Asked()  # text is left out

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 import checkpoint
+import cli
 import tsrun
 from checkpoint import Checkpoint
 from data import Category, Series
 from errors import CheckpointError, DataError, TsrunError
+from federation.homes import HomeSplit, difference, read_homes, schema_of
+from scaler import Scaler
 from sources import levels
 
-from .runs import go, good, preds, strict
+from .runs import go, good, preds, standing_in, strict
 
 QUICK = "--no-plots --reference off"
 HOLDOUT = "--split-mode holdout --test-ratio 0.2"
@@ -181,7 +184,7 @@ def people(tmp_path_factory):
 
 def test_a_label_that_only_a_static_column_explains(people):
     line = "--mode train --task classify --csv p.csv --time-col day --id-col id --labels ill.csv --test-ratio 0.3"
-    run = good(people, f"{line} --backbone linear --epochs 5 --tag ill {QUICK}")
+    run = good(people, f"{line} --backbone auto --model-args members=ridge --tag ill {QUICK}")
     assert strict(run / "metrics.json")["pr_auc"] == 1
     truth = pd.read_csv(people / "ill.csv").set_index("id")["ill"]
     found = tsrun.load(run).predict(pd.read_csv(people / "p.csv"))
@@ -232,3 +235,35 @@ def test_each_fold_has_the_levels_of_its_training(tmp_path):
     assert done.code == 0, done.err
     found = [Checkpoint.load(done.directory / f"fold_{k}" / checkpoint.BEST).coding for k in (0, 1)]
     assert [one["categories"]["w"]["levels"] for one in found] == [["a", "b"], ["a", "b", "c"]]
+
+
+def test_importance_shuffles_a_category_as_one(folder):
+    line = f"--mode train --task regress --csv before.csv --time-col step {HOLDOUT} --context-len 3 --explain"
+    run = good(folder, f"{line} --backbone auto --model-args members=ridge --tag why {QUICK}")
+    table = pd.read_csv(run / "explain.csv")
+    channels = table[table["kind"] == "channel"].set_index("part").iloc[:, 1]
+    assert set(channels.index) == {"sales", "weather"} and channels["weather"] > 5 * abs(channels["sales"])
+
+
+def test_homes_with_other_levels_are_other_homes(tmp_path):
+    for name, words in (("a", "xyxz"), ("b", "xyxz"), ("c", "xyxw")):
+        rows = [(k, k % 5, words[k * 7 % 4]) for k in range(80)]
+        pd.DataFrame(rows, columns=["t", "x", "w"]).to_csv(tmp_path / f"{name}.csv", index=False)
+    parsed = f"--mode train --task classify --time-col t {HOLDOUT} --context-len 3 --backbone linear --csv"
+    with standing_in(tmp_path):
+        config = cli.parse([*parsed.split(), "a.csv", "b.csv", "c.csv"])
+        homes = read_homes(config, HomeSplit(by="files"), ())
+    schemas = [schema_of(home, {}, exclusive=False) for home in homes.values()]
+    assert schemas[0]["channels"] == ["x", "w=x", "w=y", "w=z"] and difference(schemas[1], schemas[0]) == ""
+    assert "channels 4 (x, w=w, w=x, w=y), where the federation has 4" in difference(schemas[2], schemas[0])
+
+
+def test_a_first_look_names_the_categories(folder):
+    done = go(folder, "--csv before.csv --time-col step")
+    assert "categories in 'weather': fog, rain, snow, sun" in done.out and "3 columns" not in done.out
+
+
+def test_new_data_of_rare_levels_are_not_far():
+    known = Scaler(np.zeros(2), np.array([1.0, 0.1]), ("x", "w=a"))
+    new = Scaler(np.array([0.0, 1.0]), np.ones(2), ("x", "w=a"))
+    assert known.far(new).startswith("w=a is 10 deviations") and known.far(new, {"w=a"}) == ""

@@ -36,7 +36,7 @@ def scalers(run_data: RunData, seen: np.ndarray, start: Checkpoint | None) -> Sc
     if fresh.constant:
         log.warning("warning: constant in training, so without information: %s", ", ".join(fresh.constant))
     if start is not None and not run_data.config.refit_scaler:
-        far = start.scaler.far(fresh) if fresh.channels == start.scaler.channels else ""
+        far = start.scaler.far(fresh, run_data.series.ones)
         warning = far_warning(far, " --refit-scaler fits the scaler to these") if far else ""
         if far:
             log.warning("warning: %s", warning)
