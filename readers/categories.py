@@ -7,12 +7,13 @@ of training, see sources/levels.py. They stand behind the columns of numbers, wh
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from config import RunConfig
+from data import Series
 from readers.guess import is_time
 from readers.paths import abridge
 
@@ -143,3 +144,29 @@ def left_out(names: Sequence[str], words: Sequence[Sequence[str]], asked: Asked)
 
 def _some(words: Sequence[str]) -> str:
     return ", ".join(repr(word[:SHOWN]) for word in words[:2]) + ", ..." * (len(words) > 2)
+
+
+def with_categories(series: Series, columns: Mapping[str, Coded]) -> Series:
+    """A series of recordings of equal length with categories behind its channels, a modality each.
+
+    Parameters
+    ----------
+    series : of N rows, each of the same number of steps.
+    columns : by name, of codes [N], one for each row.
+    """
+    if not columns:
+        return series
+    codes = np.stack([column.codes for column in columns.values()])
+    made = np.repeat(np.where(np.isnan(codes), MISSING, codes), series.lengths, axis=1).astype(series.values.dtype)
+    filled = series.filled
+    if filled is not None:
+        filled = np.concatenate([filled, np.zeros(made.shape, bool)])
+    return replace(
+        series,
+        values=np.concatenate([series.values, made]),
+        channels=(*series.channels, *columns),
+        filled=filled,
+        modalities=(*series.modalities, *((name, 1) for name in columns)),
+        words=tuple(column.words for column in columns.values()),
+        static=tuple(columns),
+    )

@@ -2,8 +2,8 @@
 
 `NAME` [N, T, d] is a modality with channels `NAME.0`, `NAME.1`, ... or, where an array `NAME_names` [d] holds text,
 `NAME.cup`, ... `labels` [N, K] (or [N]) are targets of whole recordings, with names in `labels_names` [K]; `groups` [N]
-says which recordings stay in one split. Other arrays of one dimension are ignored, with a note. Nothing in the file is
-unpickled.
+says which recordings stay in one split. An array [N] that --categorical names is a category with one word a recording;
+others of one dimension are ignored, with a note. Nothing in the file is unpickled.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from data import Series, Source
 from errors import DataError, nearest
 from readers import register
 from readers.base import Reader, TableText
+from readers.categories import Coded, with_categories
 from readers.dialect import Dialect
 from readers.files import sha256_of
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known, suspect
@@ -56,6 +57,7 @@ class NpzReader(Reader):
             free=config.adapt_modality,
             partly=bool(config.columns),
             wanted_by="--columns names" if columns is config.columns else BY_MODEL,
+            categorical=config.categorical,
             groups=config.groups,
             na=config.na,
             nan=config.nan,
@@ -84,6 +86,7 @@ def read_npz(
     free: Sequence[str] = (),
     partly: bool = False,
     wanted_by: str = BY_MODEL,
+    categorical: Sequence[str] = (),
     groups: str = "",
     na: Sequence[str] = (),
     nan: str = "error",
@@ -97,6 +100,7 @@ def read_npz(
     path : the file.
     columns : the channels to read, in the order of a checkpoint; None for all in the order of the file.
     wanted_by : who names `columns`, for the error.
+    categorical : arrays [N] of words, or of numbers that stand for such; the last channels.
     free : modalities of which all channels of the file are read, whatever `columns` says of them.
     partly : whether a modality may have more channels than `columns` has of it.
     groups : the array of groups, or a file with a line per recording; "" for the array `groups`, if there is one.
@@ -114,7 +118,8 @@ def read_npz(
     (file,) = expand_paths([str(path)], flag="--npz", cap=1)
     with _Archive(file) as archive:
         n, steps = archive.recordings()
-        chosen, spare = _choose(archive, columns, free, partly, wanted_by)
+        plain = None if columns is None else [name for name in columns if name not in categorical]
+        chosen, spare = _choose(archive, plain, free, partly, wanted_by)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
         values, filled, notes = _values(archive, chosen, offsets, nan, Dialect(na=tuple(na)).na_numbers)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
@@ -127,10 +132,11 @@ def read_npz(
             **archive.labels(n),
             groups=archive.groups(array or GROUPS, n, asked=bool(array)),
             sources=(Source(str(file), sha256_of(file), file.stat().st_size, (n, steps)),),
-            notes=(*spare, *notes, *archive.ignored(array)),
+            notes=(*spare, *notes, *archive.ignored(array, categorical)),
             modalities=tuple((m.name, len(m.features)) for m in chosen),
             filled=filled,
         )
+        series = with_categories(series, {name: archive.category(name, n) for name in categorical})
     return attach(series, "", groups if beside else "", named=False, dialect=Dialect(sep, decimal))
 
 
@@ -327,9 +333,22 @@ class _Archive:
             raise DataError(what, where=f"{self.path}:{name}")
         return self.words(name)
 
-    def ignored(self, groups: str) -> list[str]:
+    def category(self, name: str, n: int) -> Coded:
+        """The words of N recordings. DataError where there is no array of N words or numbers of this name."""
+        known = [other for other, shape in self.shapes.items() if shape == (n,)]
+        if name not in self.shapes or self.shapes[name] != (n,):
+            what = f"has shape {self.shapes[name]}, not ({n},)" if name in self.shapes else "there is no such array"
+            hint = nearest(name, known) or f"its arrays of {n} values: {abridge(known) or 'none'}"
+            raise DataError(what, where=f"--categorical {name}", hint=hint)
+        found = self.array(name)
+        given = self.words(name) if found.dtype.kind in "US" else self.numbers(name).astype(np.float64)
+        kinds, lines = np.unique(given, return_inverse=True)
+        cells = list(map(str, kinds.tolist()))
+        return Coded.of(cells, [Dialect().number(cell) for cell in cells], lines)
+
+    def ignored(self, groups: str, categorical: Sequence[str]) -> list[str]:
         """A note on the arrays that are not used."""
-        used = {LABELS, groups or GROUPS, *self.modalities}
+        used = {LABELS, groups or GROUPS, *self.modalities, *categorical}
         used |= {name + NAMES for name in used}
         rest = [name for name in self.shapes if name not in used]
         return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []

@@ -51,11 +51,8 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
 
 def _array(model: Checkpoint, given: Any) -> dict[str, np.ndarray]:
     """{channel: [N, T]} of an array."""
-    channels, words = model.input_channels, [each.name for each in levels.of(model.coding)]
-    if words:
-        hint = f"a DataFrame with the columns {', '.join(channels[:8])}"
-        raise DataError(f"{', '.join(words)} are categories, and an array holds numbers", where=HERE, hint=hint)
-    values = np.asarray(given, np.float64)
+    _check_no_words(model)
+    values, channels = np.asarray(given, np.float64), model.input_channels
     values = values[None] if values.ndim == 2 else values
     if values.ndim != 3 or values.shape[1] != len(channels):
         what = f"takes [{len(channels)}, T] or [N, {len(channels)}, T] with {', '.join(channels[:8])}"
@@ -63,8 +60,19 @@ def _array(model: Checkpoint, given: Any) -> dict[str, np.ndarray]:
     return {name: values[:, c] for c, name in enumerate(channels)}
 
 
+def _check_no_words(model: Checkpoint) -> None:
+    """DataError where the model sees categories, and what it is given has only numbers."""
+    words = [each.name for each in levels.of(model.coding)]
+    if words:
+        hint = f"a DataFrame with the columns {', '.join(model.input_channels[:8])}"
+        if model.setting("npz"):
+            hint = f"a dictionary of arrays: a modality [N, T, d], {' and '.join(words)} [N]"
+        raise DataError(f"{', '.join(words)} are categories, and these are numbers", where=HERE, hint=hint)
+
+
 def _lines(model: Checkpoint, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """{channel: [1, T]} of a frame whose lines are the steps of one row; a label may be absent."""
+    _check_no_words(model)
     found = {str(name): frame[name].to_numpy(np.float64)[None] for name in frame.columns}
     return {name: found[name] for name in model.input_channels if name in found}
 

@@ -138,9 +138,12 @@ def spread(series: Series, categories: Sequence[Category], static: Container[str
     filled = series.filled
     if filled is not None:
         filled = np.concatenate([filled[: series.numeric], np.zeros((len(made), filled.shape[1]), bool)])
+    by_name = {each.name: each for each in categories}
+    counts = ((name, len(by_name[name].channels) if name in by_name else n) for name, n in series.modalities)
     return replace(
         series,
         values=values,
+        modalities=tuple(counts),
         channels=(*series.channels[: series.numeric], *made),
         filled=filled,
         words=(),

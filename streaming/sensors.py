@@ -16,6 +16,7 @@ import torch
 import restore
 from checkpoint import Checkpoint
 from errors import CheckpointError
+from sources import levels
 from streaming.steps import Aligner, Step, parse
 from streaming.tally import Tally, short
 
@@ -37,6 +38,9 @@ class SensorModel:
     """The model of a checkpoint over the last L steps. CheckpointError for a model that cannot be used so."""
 
     def __init__(self, start: Checkpoint, where: str) -> None:
+        words = [each.name for each in levels.of(start.coding)]
+        if words:
+            raise CheckpointError(f"sees {', '.join(words)}, which no sensor sends", where=where, hint=HINT)
         self.sensors = sensors_of(start)
         if start.model.head != "pool" or not self.sensors:
             what = f"is of task {start.task}, and its input is not of sensors"

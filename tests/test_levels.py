@@ -16,6 +16,7 @@ from errors import CheckpointError, DataError, TsrunError
 from federation.homes import HomeSplit, difference, read_homes, schema_of
 from scaler import Scaler
 from sources import levels
+from streaming.sensors import SensorModel
 
 from .runs import go, good, preds, standing_in, strict
 
@@ -166,7 +167,7 @@ def test_words_are_chosen_and_left_out_by_name(folder):
 def test_an_array_has_no_words(folder):
     line = f"--mode train --task forecast --csv before.csv --time-col step --horizon 2 --backbone ridge {QUICK}"
     run = good(folder, f"{line} --tag array --overwrite")
-    with pytest.raises(TsrunError, match="weather are categories, and an array holds numbers"):
+    with pytest.raises(TsrunError, match="weather are categories, and these are numbers"):
         tsrun.load(run).predict(np.zeros((2, 80)))
 
 
@@ -190,6 +191,39 @@ def test_a_label_that_only_a_static_column_explains(people):
     found = tsrun.load(run).predict(pd.read_csv(people / "p.csv"))
     sides = found.groupby(found["row"].map(truth))["y_score"].agg(["min", "max"])
     assert sides.loc[0, "max"] < sides.loc[1, "min"]
+
+
+def test_an_array_of_words_is_a_category_of_whole_recordings(tmp_path):
+    draw = np.random.default_rng(2)
+    sex, kind = draw.choice(["f", "m"], 40), draw.choice([1, 2], 40)
+    arrays = {
+        "hand": draw.normal(size=(40, 8, 2)),
+        "sex": sex,
+        "kind": kind,
+        "labels": ((sex == "f") & (kind == 1)) * 1,
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    line = "--mode train --task classify --npz a.npz --test-ratio 0.2 --backbone auto --model-args members=extra_trees"
+    assert "arrays ignored: sex, kind" in go(tmp_path, f"{line} --dry-run").err
+    run = good(tmp_path, f"{line} --categorical sex kind --tag n {QUICK}")
+    kept = Checkpoint.load(checkpoint.find(str(run)))
+    assert kept.input_channels == ["hand.0", "hand.1", "sex", "kind"] and strict(run / "metrics.json")["pr_auc"] == 1
+    assert kept.scaler.channels[2:] == ("sex=f", "sex=m", "kind=1", "kind=2")
+    arrays["sex"] = np.where(np.arange(40) == 3, "?", sex)
+    np.savez(tmp_path / "b.npz", **arrays)
+    done = go(tmp_path, f"--mode infer --task classify --npz b.npz --ckpt {run} --tag i {QUICK}")
+    assert done.code == 0 and "not a level in training: sex '?' (8 steps)" in done.err, done.err
+    found = tsrun.load(run).predict({name: part for name, part in arrays.items() if name != "labels"})
+    made = [float(row["y_score"]) for row in preds(done.directory)]
+    np.testing.assert_allclose(found["y_score"], made, rtol=1e-6)
+    with pytest.raises(TsrunError, match="sex, kind are categories, and these are numbers"):
+        tsrun.load(run).predict(np.zeros((4, 8)))
+    done = go(tmp_path, f"{line} --categorical sexx --tag x {QUICK}")
+    assert (
+        done.code == 3 and "--categorical sexx: there is no such array" in done.err and "did you mean sex" in done.err
+    )
+    with pytest.raises(CheckpointError, match="sees sex, kind, which no sensor sends"):
+        SensorModel(kept, "here")
 
 
 def test_static_columns_are_known_ahead_and_not_forecast(people):
