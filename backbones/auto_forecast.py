@@ -45,8 +45,8 @@ POOL: Pool = (
     ("ets", {"log": True}, -0.08),
     ("ets", {"second": True}, -0.11),
     ("local", {}, -0.08),
-    ("harmonic", {}, 0.0),
-    ("harmonic", {"log": True}, 0.02),
+    ("harmonic", {}, 0.08),
+    ("harmonic", {"log": True}, 0.08),
     ("global_ridge", {}, 0.03),
     ("global_ridge", {"adjusted": True}, 0.0),
     ("boosted_lags", {}, 0.05),
@@ -55,7 +55,7 @@ POOL: Pool = (
 )
 MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
-FEW_APART, TRUST = 4, 3.0  # backtests without overlap; with so many the prior has that many times their say
+FEW_APART, TRUST = 4, 2.0  # backtests without overlap; with so many the prior has that many times their say
 TEMPERATURE = 0.2
 TINY = 1e-300
 LEAST = 0.05  # of the heaviest weight; members below it have no say

@@ -173,6 +173,6 @@ def test_weights_are_a_softmax_of_log_errors_of_many_and_of_the_prior_for_few():
     by_hand = np.array([1.0, 0.8**-5, 0.0])
     np.testing.assert_allclose(many[:, 0], by_hand / by_hand.sum())
     few = _weights(error, [0.0, 0.1, 0.0], tests=8, series=1)
-    by_hand = np.exp(-np.array([0.0, 0.25 * np.log(0.8) + 0.75 * 0.1]) / 0.2)
+    by_hand = np.exp(-np.array([0.0, np.log(0.8) / 3 + 2 / 3 * 0.1]) / 0.2)
     np.testing.assert_allclose(few[:2, 0], by_hand / by_hand.sum())
     assert few[2, 0] == 0

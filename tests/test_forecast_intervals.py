@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy import stats
 
-from tasks.forecast.intervals import CENTRAL_SHARES, by_growth, calibrated, crps
+import windows
+from tasks.forecast.intervals import CENTRAL_SHARES, by_growth, calibrated, chosen, crps
 from tasks.forecast.levels import Levels
+from tasks.predictions import Predictions
 
 
 def test_margins_of_few_windows_grow_with_the_step_and_have_the_tails_of_a_t():
@@ -32,6 +34,21 @@ def test_few_windows_of_one_series_cover_about_what_they_should():
         assert apart == pytest.approx(1 + 7 * 3 / 6)
         inside.append(np.abs(error[8]) <= margins[0].numpy())
     assert 0.86 < np.mean(inside) < 0.95
+
+
+@pytest.mark.parametrize(("steps", "alone", "scaled"), [(40, True, True), (2000, True, False), (2000, False, True)])
+def test_margins_of_a_series_alone_follow_its_latest_changes_where_windows_are_few(steps, alone, scaled):
+    usable = np.ones(steps, bool)
+    index = windows.plan(np.array([0, steps]), usable, usable, length=5, offset=1, horizon=3)
+    at = np.linspace(1, 3, len(index))[:, None]
+    error = np.random.default_rng(0).normal(size=(len(index), 1, 3)) * at[:, :, None]
+    part = Predictions(index, np.zeros_like(error), error)
+    found = chosen(part, Levels((), ()), 0.9, ("y",), at, alone)
+    assert ("scale" in found) is scaled
+    if scaled:
+        assert found["scale"] == [pytest.approx(2.0)]
+    if steps == 2000 and scaled:  # a series as it usually is: the noise is twice that of the smallest
+        assert found["margin"].numpy() == pytest.approx(2 * stats.norm.ppf(0.95), rel=0.1)
 
 
 def test_the_score_of_a_normal_forecast_is_that_of_its_deciles():

@@ -19,21 +19,23 @@ FEW_SERIES = 15  # with fewer of which none is known from other series
 
 
 def chosen(
-    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], at: np.ndarray | None
+    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], at: np.ndarray, alone: bool
 ) -> dict[str, Any]:
     """What a calibration holds: the margins [K, H] for `coverage`, of a point forecast also those of its deciles, and
     how many windows they are from.
 
-    `at` [n, K] is the scale of each of several series at each window (`scale.sizes_at`); None for one.
+    `at` [n, K] is the scale of each series at each window (`scale.sizes_at`), to which margins are in proportion, but
+    for a series `alone` whose errors are known from many windows.
     """
     truth, pred = val.judged()
-    rows, ends = val.index.rows(), levels.ends(pred, len(names))
-    reference = {} if at is None else {"scale": usual(at)}
-    size = None if at is None else sizes(at, reference["scale"])
+    rows, ends, when = val.index.rows(), levels.ends(pred, len(names)), val.index.places()
     point = ends[0] is ends[1]
     shares = (coverage, *(CENTRAL_SHARES if point else ()))
     series = len(np.unique(rows)) * len(names) if point else FEW_SERIES
-    margins, independent = calibrated(truth, ends, shares, val.index.places(), size, series)
+    plain = alone and not _few(len(truth) / _alike(truth, ends, when), series)
+    reference = {} if plain else {"scale": usual(at)}
+    size = None if plain else sizes(at, reference["scale"])
+    margins, independent = calibrated(truth, ends, shares, when, size, series)
     deciles = {"deciles": margins[1:]} if point else {}
     counts = {"windows": len(truth), "independent_windows": round(independent, 1)}
     return {"margin": margins[0], "coverage": coverage, "chosen_on": "val"} | deciles | counts | reference
@@ -65,13 +67,23 @@ def calibrated(
     """
     own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
     y, low, high = truth / own, ends[0] / own, ends[1] / own
-    each = metrics.alike(np.maximum(low - y, y - high), when)
+    each = _alike(y, (low, high), when)
     independent = len(y) / each
-    if independent < FEW_WINDOWS and series < FEW_SERIES:
+    if _few(independent, series):
         apart = _apart(when, truth.shape[2])
         return torch.from_numpy(by_growth(y - low, coverages, apart)), apart
     found = [metrics.conformal_margin(y, low, high, coverage, each) for coverage in coverages]
     return torch.from_numpy(np.stack(found)), independent
+
+
+def _alike(truth: np.ndarray, ends: Band, when: np.ndarray) -> float:
+    """How many windows are worth one, by their errors."""
+    return metrics.alike(np.maximum(ends[0] - truth, truth - ends[1]), when)
+
+
+def _few(independent: float, series: int) -> bool:
+    """Whether so many independent windows of so many series do not show the quantile of their errors."""
+    return independent < FEW_WINDOWS and series < FEW_SERIES
 
 
 def _apart(when: np.ndarray, horizon: int) -> float:

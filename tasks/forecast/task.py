@@ -365,15 +365,15 @@ class Forecast(Task):
         if val is None:
             return {}
         assert eval_context is not None
-        at = self._sizes_at(eval_context, val.index) if eval_context.series.n_rows > 1 else None
-        return intervals.chosen(val, self.levels, self.coverage, names, at)
+        at, alone = self._sizes_at(eval_context, val.index), eval_context.series.n_rows == 1
+        return intervals.chosen(val, self.levels, self.coverage, names, at, alone)
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
         return scales(eval_context, self.fitted["period"], self.fitted["std"])
 
     def _sizes(self, eval_context: EvalContext, calibration: Mapping[str, Any], index: Index) -> np.ndarray | None:
-        """How large the margins of each window's series are [n, K]; None for a model of one series: all alike."""
+        """How large the margins of each window's series are [n, K]; None where all are alike."""
         return sizes(self._sizes_at(eval_context, index), calibration["scale"]) if "scale" in calibration else None
 
     def _sizes_at(self, eval_context: EvalContext, index: Index) -> np.ndarray:
