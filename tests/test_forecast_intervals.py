@@ -18,7 +18,7 @@ def test_margins_of_few_windows_grow_with_the_step_and_have_the_tails_of_a_t():
     error = np.array([-1.0, 1.0])[:, None, None] * steps**0.35  # the power is the usual one itself
     margin = by_growth(error, (0.9, 0.5), apart=3.0)
     for share, found in zip((0.9, 0.5), margin, strict=True):
-        np.testing.assert_allclose(found[0], stats.t.ppf((1 + share) / 2, 6) * np.sqrt(4 / 3) * steps**0.35, rtol=1e-5)
+        np.testing.assert_allclose(found[0], stats.t.ppf((1 + share) / 2, 6) * np.sqrt(7 / 6) * steps**0.35, rtol=1e-5)
     flat = by_growth(np.ones((2, 1, 8)), (0.9,), 3.0)[0, 0]
     assert flat[-1] / flat[0] == pytest.approx(8 ** (0.35 / 2), rel=1e-5)  # halfway between no growth and the usual
 

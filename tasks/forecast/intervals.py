@@ -97,7 +97,7 @@ def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np
 
     The power is halfway between that of the errors and a usual one; twice the windows that are `apart` are the degrees
     of freedom. As a forecast has an error of its own beside those that its margins are from, and the model was chosen
-    on these, they are wider by a factor that goes to 1 with the number of windows.
+    on these, they are wider by the factor of a new value beside the mean of known ones.
     """
     from scipy.special import stdtrit
 
@@ -111,7 +111,8 @@ def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np
             power[k] = np.clip((slope + USUAL_GROWTH) / 2, 0, 1)
     growth = steps ** power[:, None]
     deviation = np.sqrt(np.nanmean(square / growth**2, axis=1, keepdims=True)) * growth
-    shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2) * np.sqrt(1 + 1 / apart)
+    freedom = 2 * apart
+    shares = stdtrit(freedom, (1 + np.asarray(coverages)) / 2) * np.sqrt(1 + 1 / freedom)
     margins: np.ndarray = (shares[:, None, None] * deviation).astype(np.float32)
     return margins
 
