@@ -5,9 +5,10 @@ No window is dropped from any evaluation, and nothing is averaged over batches.
 
 from __future__ import annotations
 
+import math
 import platform
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
-import splits
 from backbones.model import ByHistory
 from config import VERSION
-from dataset import DeviceData, RunData
+from dataset import DeviceData
 from errors import as_typed, without_password
 from hardware import Precision, Runner, begin_step, device_name
 from pages.frames import Frame
 from pages.run_page import write_run
 from ranks.alone import Alone
 from rundir import write_config, write_csv, write_json
-from splits import Split
-from tasks.predictions import PlotInputs, Predictions, Predictor
+from settings.shards import in_runs
+from tasks.blocks import MOST, Kept, Made, Sliced
+from tasks.predictions import Numbers, PlotInputs, Predictions, Predictor
 from tasks.references import Reference
 from windows import Index, Windows
 
@@ -52,18 +53,26 @@ def predict(
     whole: torch.Tensor | None = None
     done = 0
     first, end = together.slice(len(windows))
+    for out in batches(runner, windows, precision, together.size(batch_size), first, end):
+        if whole is None:
+            whole = torch.empty((end - first, *out.shape[1:]), device=out.device)
+        whole[done : done + len(out)] = out
+        done += len(out)
+    assert whole is not None and done == end - first, "there are no windows to evaluate"
+    return together.joined(whole, len(windows))
+
+
+def batches(
+    runner: Runner, windows: Windows, precision: Precision, batch_size: int, first: int = 0, end: int | None = None
+) -> Iterator[torch.Tensor]:
+    """The model's outputs for the windows in order, from `first` to before `end`, some at a time: [m, K, H]."""
     with torch.no_grad():
-        for positions, count in windows.in_order(together.size(batch_size), first, end):
+        for positions, count in windows.in_order(batch_size, first, end):
             seen = [part.to(precision.device, non_blocking=True) for part in windows.seen(positions)]
             begin_step()
             with precision.autocast():
                 out = runner(*seen)
-            if whole is None:
-                whole = torch.empty((end - first, *out.shape[1:]), device=out.device)
-            whole[done : done + count] = out[:count]
-            done += count
-    assert whole is not None and done == end - first, "there are no windows to evaluate"
-    return together.joined(whole, len(windows))
+            yield out[:count]
 
 
 class Evaluator:
@@ -95,8 +104,33 @@ class Evaluator:
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
         """Predictions [n, K, H] for all n windows of `index`, with the truth unless `label_known` is False."""
         if id(index) not in self._made:
-            self.give(index, self.outputs(index), label_known=label_known)
+            alone = self.together is None or self.together.world == 1
+            if alone and self.by_history is None and self.device_data.task.in_blocks:
+                self._made[id(index)] = Predictions(index, self._kept(index), self._truth(index, label_known))
+            else:
+                self.give(index, self.outputs(index), label_known=label_known)
         return self._made[id(index)]
+
+    def _kept(self, index: Index) -> Kept:
+        """What is predicted for the windows of `index`, never all of it in memory if it is large."""
+        data, kept = self.device_data, None
+        out = Path(data.run_data.config.out)  # the system's own folder for such files may be memory
+        for outputs in batches(self.runner, data.windows(index), self.precision, self.batch_size):
+            pred = data.task.decode(outputs)
+            kept = kept or Kept((len(index), *pred.shape[1:]), out if out.is_dir() else None)
+            kept.add(pred)
+        assert kept is not None, "there are no windows to evaluate"
+        return kept
+
+    def _truth(self, index: Index, label_known: bool) -> Numbers | None:
+        """What is true at the windows of `index`; where it is large it is made when it is read."""
+        run_data, task = self.device_data.run_data, self.device_data.task
+        if not label_known or run_data.targets is None:
+            return None
+        shape = len(index), len(run_data.targets.names), index.horizon
+        if not task.in_blocks or 4 * math.prod(shape) <= MOST:
+            return run_data.truth(task, index)
+        return Made(shape, lambda begin, end: run_data.truth(task, index.between(begin, end)))
 
     def outputs(self, index: Index) -> torch.Tensor:
         """The model's outputs [n, K, H] for all n windows of `index`."""
@@ -107,9 +141,8 @@ class Evaluator:
 
     def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> Predictions:
         """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere; returns them as predictions."""
-        data, task = self.device_data, self.device_data.task
-        truth = data.run_data.truth(task, index) if label_known else None
-        self._made[id(index)] = made = Predictions(index, task.decode(outputs), truth)
+        truth = self._truth(index, label_known)
+        made = self._made[id(index)] = Predictions(index, self.device_data.task.decode(outputs), truth)
         return made
 
 
@@ -121,7 +154,7 @@ def calibrated(evaluator: Evaluator, val: Index, lean: Sequence[float] | None) -
     """
     data = evaluator.device_data
     data.task.use({})
-    if lean is None:
+    if lean is None or data.task.in_blocks:  # which calibrates nothing
         return evaluator.score(val), {}
     outputs = evaluator.outputs(val)
     evaluator.give(val, outputs)
@@ -181,8 +214,11 @@ class References:
 
 
 def _by(predictor: Predictor, scored: Predictions) -> Predictions:
-    """The same windows and truth with the predictions of a reference."""
-    return replace(scored, pred=predictor(scored.index))
+    """The same windows and truth with the predictions of a reference, which are made where they are read."""
+    index, truth = scored.index, scored.truth
+    if not isinstance(truth, Sliced):
+        return replace(scored, pred=predictor(index))
+    return replace(scored, pred=Made(truth.shape, lambda begin, end: predictor(index.between(begin, end))))
 
 
 # --- judgement -------------------------------------------------------------------------------------------------------
@@ -387,49 +423,6 @@ class Judge:
         part = self.run_data.series.part
         if part is None:
             return {}
-        lines = {file: [in_runs(each) for each in parts] for file, parts in self.written.items()}
-        shard = {"number": part.shard.number, "of": part.shard.of, "series": part.total}
-        return {"shard": {**shard, "values": str(self.run_data.series.values.dtype), "lines": lines}}
-
-
-def in_runs(values: np.ndarray) -> str:
-    """Numbers [n] in short: `8*3 5` for 8, 8, 8, 5."""
-    starts = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
-    counts = np.diff(starts, append=len(values)).tolist()
-    return " ".join(
-        f"{value}*{count}" if count > 1 else str(value) for value, count in zip(values[starts], counts, strict=True)
-    )
-
-
-def describe_split(split: Split, run_data: RunData, label_means: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Windows, rows and label means (for 0/1 labels the prevalence) of each part, and the overlap in target steps."""
-    parts = {
-        name: {"windows": len(split[name]), "rows": len(np.unique(split[name].row)), "label_mean": label_means[name]}
-        for name in splits.NAMES
-    }
-    total = run_data.series.n_rows if run_data.per_row else int(run_data.series.offsets[-1])
-    return {**split.how, **parts, "overlap": splits.overlap(split, total)}
-
-
-def label_means(truth: Any) -> list[float]:
-    """The mean of each of K outputs over windows [n, K, H], or over a Sample; [] where there are no windows."""
-    if not isinstance(truth, np.ndarray):
-        return list(truth.means())
-    return [float(v) for v in truth.mean(axis=(0, 2), dtype=np.float64)] if truth.size else []
-
-
-def sizes_of(split: Split, run_data: RunData, means: Mapping[str, list[float]], parameters: int) -> dict[str, Any]:
-    """Windows, label means and overlap of a split, and what training a model of so many parameters needs."""
-    config = run_data.config
-    batch = min(config.batch_size, len(split.train))
-    return {
-        "windows": {name: len(split[name]) for name in splits.NAMES},
-        "label_mean": dict(means),
-        "overlap": describe_split(split, run_data, means)["overlap"],
-        "parameters": parameters,
-        "memory": {
-            "data_bytes": 2 * run_data.series.values.nbytes,
-            "model_and_optimizer_bytes": 4 * 4 * parameters,
-            "batch_bytes": 4 * batch * len(run_data.channels) * (config.context_len or 0),
-        },
-    }
+        lines = {file: [in_runs(each.tolist()) for each in parts] for file, parts in self.written.items()}
+        told = {"number": part.shard.number, "of": part.shard.of, "series": part.total, "lines": lines}
+        return {"shard": told | {"values": str(self.run_data.series.values.dtype)}}

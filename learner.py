@@ -25,7 +25,7 @@ from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated, describe_split, label_means, sizes_of
+from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated
 from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
@@ -37,6 +37,7 @@ from sources import levels
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
+from telling.sizes import describe_split, label_means, sizes_of
 from trainer import Trainer
 from training.progress import OfTask, Progress
 from training.scaling import scalers

@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 ECE_BINS = 15
-FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
-MOST_WINDOWS = 20_000  # for that
 AT_THRESHOLD = ("precision", "recall", "f1", "accuracy", "balanced_accuracy")
 FORECAST_BLOCK = 256  # windows whose errors are held in float64 at once
 
@@ -261,48 +259,53 @@ def regression_metrics(y: ArrayLike, pred: ArrayLike) -> dict[str, Any]:
     }
 
 
-def forecast_metrics(
-    truth: np.ndarray,
-    pred: np.ndarray,
-    names: Sequence[str],
-    *,
-    mean: Sequence[float],
-    std: Sequence[float],
-) -> dict[str, Any]:
-    """Errors of forecasts, summed in float64 over all windows, channels and steps whose truth is known (not NaN).
+class ForecastSums:
+    """Errors of forecasts, of windows that come some at a time, summed in float64.
+
+    Over all windows, channels and steps whose truth is known (not NaN).
 
     Parameters
     ----------
-    truth, pred : `[n, K, H]`, standardised: original value = value * std + mean.
     names : the K channels.
-    mean, std : `[K]`, the scale of each channel.
-
-    Returns
-    -------
-    n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
-    `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
-    are 0). None where no truth is known.
+    mean, std : `[K]`, the scale of each channel: original value = standardised value * std + mean.
     """
-    if truth.shape != pred.shape or truth.ndim != 3:
-        raise ValueError(f"truth {truth.shape} and pred {pred.shape} must both be [n, K, H]")
-    n = len(truth)
-    centre, scale = (np.asarray(part, np.float64)[:, None] for part in (mean, std))
-    count, square, absolute, relative = (np.zeros(truth.shape[1:]) for _ in range(4))
-    for begin in range(0, n, FORECAST_BLOCK):
-        y, p = (part[begin : begin + FORECAST_BLOCK].astype(np.float64) for part in (truth, pred))
-        known = ~np.isnan(y)
-        y = np.where(known, y, p)  # an error of 0, which does not count
-        error = np.abs(p - y)
-        count += known.sum(axis=0)
-        square += (error**2).sum(axis=0)
-        absolute += error.sum(axis=0)
-        size = np.abs(y * scale + centre) + np.abs(p * scale + centre)
-        relative += np.divide(200 * scale * error, size, out=np.zeros_like(error), where=size > 0).sum(axis=0)
-    original: dict[str, Any] = _errors(square * scale**2, absolute * scale, count, names)
-    original["smape"] = _ratio(relative, count)
-    for k, name in enumerate(names):
-        original["per_channel"][name]["smape"] = _ratio(relative[k], count[k])
-    return {"n": n, **_errors(square, absolute, count, names), "original": original}
+
+    def __init__(self, names: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> None:
+        self.names, self.n = names, 0
+        self._centre, self._scale = (np.asarray(part, np.float64)[:, None] for part in (mean, std))
+        self._sums: np.ndarray | None = None  # [4, K, H]: known, squares, sizes, relative sizes
+
+    def add(self, truth: np.ndarray, pred: np.ndarray) -> None:
+        """Add standardised windows `[m, K, H]`."""
+        if truth.shape != pred.shape or truth.ndim != 3:
+            raise ValueError(f"truth {truth.shape} and pred {pred.shape} must both be [n, K, H]")
+        if self._sums is None:
+            self._sums = np.zeros((4, *truth.shape[1:]))
+        self.n += len(truth)
+        count, square, absolute, relative = self._sums
+        for begin in range(0, len(truth), FORECAST_BLOCK):
+            y, p = (part[begin : begin + FORECAST_BLOCK].astype(np.float64) for part in (truth, pred))
+            known = ~np.isnan(y)
+            y = np.where(known, y, p)  # an error of 0, which does not count
+            error = np.abs(p - y)
+            count += known.sum(axis=0)
+            square += (error**2).sum(axis=0)
+            absolute += error.sum(axis=0)
+            size = np.abs(y * self._scale + self._centre) + np.abs(p * self._scale + self._centre)
+            relative += np.divide(200 * self._scale * error, size, out=np.zeros_like(error), where=size > 0).sum(axis=0)
+
+    def report(self) -> dict[str, Any]:
+        """n; mse, mae, rmse of standardised values over windows, channels and steps, with `per_channel` and `per_step`;
+        `original`: the same in the data's units with smape = mean of 200 |e| / (|y| + |p|) in per cent (0 where both
+        are 0). None where no truth is known.
+        """
+        assert self._sums is not None, "no windows"
+        (count, square, absolute, relative), scale, names = self._sums, self._scale, self.names
+        original: dict[str, Any] = _errors(square * scale**2, absolute * scale, count, names)
+        original["smape"] = _ratio(relative, count)
+        for k, name in enumerate(names):
+            original["per_channel"][name]["smape"] = _ratio(relative[k], count[k])
+        return {"n": self.n, **_errors(square, absolute, count, names), "original": original}
 
 
 def _ratio(total: np.ndarray, count: np.ndarray) -> float | None:
@@ -325,24 +328,25 @@ def _errors(square: np.ndarray, absolute: np.ndarray, count: np.ndarray, names: 
     }
 
 
-def scaled_errors(truth: np.ndarray, pred: np.ndarray, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The mean absolute error of each series and channel, divided by its scale: `[N, K]`, for MASE.
+class SeriesErrors:
+    """The mean absolute error of each series and channel over its scale, for MASE; windows come some at a time.
 
-    Parameters
-    ----------
-    truth, pred : `[n, K, H]`; NaN in truth does not count.
-    rows : `[n]`, the series of each window, 0 .. N - 1.
-    scale : `[N, K]`, in the unit of truth. NaN where it is NaN or 0, and where a series has no known truth.
+    `scale` is `[N, K]`, in the unit of the errors.
     """
-    total, count = np.zeros_like(scale), np.zeros_like(scale)
-    for begin in range(0, len(truth), FORECAST_BLOCK):
-        part = slice(begin, begin + FORECAST_BLOCK)
-        error = np.abs(pred[part].astype(np.float64) - truth[part])
-        np.add.at(total, rows[part], np.nansum(error, axis=2))
-        np.add.at(count, rows[part], (~np.isnan(error)).sum(axis=2))
-    fair = (count > 0) & (scale > 0)
-    scaled: np.ndarray = np.divide(total, count * scale, out=np.full_like(total, np.nan), where=fair)
-    return scaled
+
+    def __init__(self, scale: np.ndarray) -> None:
+        self._scale, self._total, self._count = scale, np.zeros_like(scale), np.zeros_like(scale)
+
+    def add(self, rows: np.ndarray, error: np.ndarray) -> None:
+        """Add absolute errors [m, K, H] of windows of `rows` [m]; NaN does not count."""
+        np.add.at(self._total, rows, np.nansum(error, axis=2))
+        np.add.at(self._count, rows, (~np.isnan(error)).sum(axis=2))
+
+    def scaled(self) -> np.ndarray:
+        """`[N, K]`; NaN where the scale is NaN or 0, and where a series has no known truth."""
+        fair, count = (self._count > 0) & (self._scale > 0), self._count * self._scale
+        scaled: np.ndarray = np.divide(self._total, count, out=np.full_like(self._total, np.nan), where=fair)
+        return scaled
 
 
 def known_mean(values: np.ndarray) -> float | None:
@@ -352,86 +356,55 @@ def known_mean(values: np.ndarray) -> float | None:
 
 
 def pinball(truth: np.ndarray, pred: np.ndarray, levels: Sequence[float]) -> float | None:
-    """The mean pinball loss of `pred [n, K * Q, H]`, Q levels for each of K targets in turn, for `truth [n, K, H]`.
-
-    NaN in truth does not count; None where nothing does.
-    """
-    known = ~np.isnan(truth)
-    if not known.any():
-        return None
-    total = 0.0
-    for q, level in enumerate(levels):
-        error = (truth - pred[:, q :: len(levels)])[known]
-        total += float(np.mean(np.maximum(level * error, (level - 1) * error), dtype=np.float64))
-    return total / len(levels)
+    """The mean pinball loss of `pred [n, K * Q, H]` for `truth [n, K, H]`, see `PinballSums`."""
+    sums = PinballSums(levels)
+    sums.add(truth, pred)
+    return sums.mean()
 
 
-def conformal_margin(
-    truth: np.ndarray, low: np.ndarray, high: np.ndarray, coverage: float, alike: float = 1.0
-) -> np.ndarray:
-    """By how much intervals must widen (or, if negative, may shrink) to reach the coverage, float32 `[K, H]`.
+class PinballSums:
+    """The mean pinball loss over Q `levels`, of windows that come some at a time."""
 
-    Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each channel
-    and step; the largest where n is too small for that rank. Where `alike` windows tell as much as one (see `alike`),
-    n / alike takes the place of n. All inputs are `[n, K, H]`; n counts the windows whose truth is not NaN, and a
-    channel and step without any has the largest margin of its channel.
-    """
-    margin = np.empty(truth.shape[1:], np.float32)
-    for k in range(truth.shape[1]):  # one channel at a time, which limits the copies
-        score = np.maximum(low[:, k] - truth[:, k], truth[:, k] - high[:, k])
-        n = (~np.isnan(score)).sum(axis=0)
-        rank = np.maximum(np.minimum(np.ceil((n + alike) * coverage).astype(int), n) - 1, 0)
-        score = np.partition(score, np.unique(rank), axis=0)  # NaN comes last
-        margin[k] = np.take_along_axis(score, rank[None], axis=0)[0]
-        margin[k, n == 0] = np.nanmax(margin[k], initial=0)
-    return margin
+    def __init__(self, levels: Sequence[float]) -> None:
+        self._levels, self._totals, self._count = levels, [0.0] * len(levels), 0
+
+    def add(self, truth: np.ndarray, pred: np.ndarray) -> None:
+        """Add windows: `truth [m, K, H]`, where NaN does not count, and `pred [m, K * Q, H]`, Q levels a target."""
+        known = ~np.isnan(truth)
+        self._count += int(known.sum())
+        for q, level in enumerate(self._levels):
+            error = (truth - pred[:, q :: len(self._levels)])[known]
+            self._totals[q] += float(np.sum(np.maximum(level * error, (level - 1) * error), dtype=np.float64))
+
+    def mean(self) -> float | None:
+        """None where no truth is known."""
+        return sum(total / self._count for total in self._totals) / len(self._levels) if self._count else None
 
 
-def alike(score: np.ndarray, when: np.ndarray) -> float:
-    """How many neighbouring windows tell as much as one independent one: 1 + 2 sum of the scores' autocorrelations.
+class IntervalSums:
+    """Coverage of intervals, and their mean width, of windows that come some at a time."""
 
-    The sum goes up to the first lag without a positive one (Geyer 1992, Practical Markov chain Monte Carlo, section 3).
+    def __init__(self) -> None:
+        self.n = 0
+        self._inside: Any = 0
+        self._known: Any = 0
+        self._width: Any = 0.0
 
-    Parameters
-    ----------
-    score : `[n, K, H]` of windows in order; NaN does not count.
-    when : rising int64 `[n]`, the places of the windows: those of neighbours differ by 1.
-    """
-    flat, when = score[-MOST_WINDOWS:].reshape(min(len(score), MOST_WINDOWS), -1), when[-MOST_WINDOWS:]
-    columns = np.linspace(0, flat.shape[1] - 1, min(flat.shape[1], FEW_COLUMNS)).round().astype(int)
-    sample = flat[:, columns].astype(np.float64)
-    known = ~np.isnan(sample)
-    count = known.sum(axis=0)
-    sample = np.where(known, sample - np.where(known, sample, 0).sum(axis=0) / np.maximum(count, 1), 0)
-    power = (sample**2).sum() / max(known.sum(), 1)
-    total = 1.0
-    for lag in range(1, len(sample) // 2):
-        second = np.minimum(np.searchsorted(when, when + lag), len(when) - 1)
-        first = np.flatnonzero(when[second] == when + lag)
-        second = second[first]
-        pair = known[first] & known[second]
-        if not pair.any() or not power > 0:
-            break
-        agreement = (sample[first] * sample[second])[pair].mean() / power
-        if agreement <= 0:
-            break
-        total += 2 * float(agreement)
-    return total
+    def add(self, truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Add windows `[m, K, H]`; NaN in truth does not count for the coverage."""
+        self.n += truth.shape[0] * truth.shape[2]
+        self._known = self._known + (~np.isnan(truth)).sum(axis=(0, 2))
+        self._inside = self._inside + ((truth >= low) & (truth <= high)).sum(axis=(0, 2))
+        self._width = self._width + (high - low).sum(axis=(0, 2), dtype=np.float64)
 
-
-def interval_metrics(
-    truth: np.ndarray, low: np.ndarray, high: np.ndarray, names: Sequence[str], std: Sequence[float]
-) -> dict[str, Any]:
-    """Coverage of intervals, and their mean width in the channels' units (`std` `[K]`); the inputs are `[n, K, H]`.
-
-    NaN in truth does not count for the coverage.
-    """
-    inside = np.where(np.isnan(truth), np.nan, (truth >= low) & (truth <= high))
-    width = (high - low).mean(axis=(0, 2), dtype=np.float64) * np.asarray(std)
-    per_channel = {
-        name: {"coverage": known_mean(inside[:, k]), "width": float(width[k])} for k, name in enumerate(names)
-    }
-    return {"coverage": known_mean(inside), "per_channel": per_channel}
+    def report(self, names: Sequence[str], std: Sequence[float]) -> dict[str, Any]:
+        """Over all and for each of the K channels `names`, the width in their units (`std` `[K]`)."""
+        width = self._width / self.n * np.asarray(std)
+        per_channel = {
+            name: {"coverage": _ratio(self._inside[k], self._known[k]), "width": float(width[k])}
+            for k, name in enumerate(names)
+        }
+        return {"coverage": _ratio(self._inside, self._known), "per_channel": per_channel}
 
 
 def clean_json(obj: Any) -> Any:

@@ -171,10 +171,13 @@ class Inference:
     def _score(self, evaluator: Evaluator, index: Index, label_known: bool = False) -> Predictions:
         """The predictions of an index. DataError where one is no number: the data overflow in the model."""
         made = evaluator.score(index, label_known=label_known)
-        given = np.isfinite(made.pred).all(axis=(1, 2))
-        if made.truth is not None:
-            given &= ~np.isinf(made.truth).any(axis=(1, 2))
-        if lost := len(given) - int(given.sum()):
+        lost = 0
+        for _, part in made.blocks():
+            given = np.isfinite(np.asarray(part.pred)).all(axis=(1, 2))
+            if part.truth is not None:
+                given &= ~np.isinf(np.asarray(part.truth)).any(axis=(1, 2))
+            lost += len(given) - int(given.sum())
+        if lost:
             what = f"the model gives no number for {lost:,} of {len(made.pred):,} windows: their values are too large"
             raise DataError(what, where="--csv", hint="are the units those of training?")
         return made
@@ -192,7 +195,7 @@ class Inference:
         while len(parts) * task.horizon < task.steps_ahead:
             series, rows = run_data.series, parts[0].index.rows()
             values = np.full((series.n_rows, outputs, task.horizon), np.nan)
-            values[rows] = task.continued(parts[-1].pred, outputs)
+            values[rows] = task.continued(np.asarray(parts[-1].pred), outputs)
             wanted = task.steps_ahead - len(parts) * task.horizon
             series = data.extended(series, self.names, values, wanted)
             run_data = dataset.open_run_data(self.config, task, series, {}, label_known=run_data.targets is not None)

@@ -108,6 +108,15 @@ class Index:
         starts = self.starts()[numbers]
         return replace(self, first=starts, count=np.ones_like(starts), row=self.rows()[numbers])
 
+    def between(self, begin: int, end: int) -> Index:
+        """The windows from number `begin` up to `end`."""
+        ends = np.cumsum(self.count)
+        low, high = np.searchsorted(ends, begin, "right"), np.searchsorted(ends, end, "left") + 1
+        before = ends[low:high] - self.count[low:high]
+        skip = np.maximum(begin - before, 0)
+        count = np.minimum(self.count[low:high], end - before) - skip
+        return replace(self, first=self.first[low:high] + skip * self.stride, count=count, row=self.row[low:high])
+
     def _keep(self, first: np.ndarray, count: np.ndarray, mask: np.ndarray) -> Index:
         return replace(self, first=first[mask], count=count[mask], row=self.row[mask])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 _FORM = re.compile(r"(\d{1,9})/(\d{1,9})")
 
@@ -52,3 +54,15 @@ def parse_shard(text: str) -> Shard | None:
     if not 1 <= number <= of:
         raise ValueError(f"{text} is none: the first of {of} is 1/{of}, the last {of}/{of}")
     return Shard(number, of)
+
+
+def in_runs(numbers: Iterable[int]) -> str:
+    """Numbers in short: `8*3 5` for 8, 8, 8, 5."""
+    runs = ((number, sum(1 for _ in same)) for number, same in groupby(numbers))
+    return " ".join(f"{number}*{count}" if count > 1 else str(number) for number, count in runs)
+
+
+def of_runs(text: str) -> list[int]:
+    """The inverse of `in_runs`."""
+    runs = (run.partition("*") for run in text.split())
+    return [int(number) for number, _, count in runs for _ in range(int(count or 1))]

@@ -350,7 +350,7 @@ class Classify(LabelTask):
             return
         from tasks import label_viz, over_time
 
-        truth, pred, names = shown.scored.truth, shown.scored.pred, eval_context.names
+        (truth, pred), names = shown.scored.judged(), eval_context.names
         over_time.over_time(self.course(eval_context, calibration, shown), folder / "over_time.png", shown.title)
         if len(names) == 1:
             self._draw_one(folder, truth.ravel(), pred.ravel(), calibration["tau"][0], f"{shown.title}, {names[0]}")

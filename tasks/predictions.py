@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,24 +12,37 @@ import torch
 
 from backbones.fitting import Labelled
 from data import Series
+from tasks.blocks import Sliced, spans
 from tasks.targets import Targets
 from windows import Index
 
+Numbers = np.ndarray | Sliced  # [n, K, H]
 Predictor = Callable[[Index], np.ndarray]  # predictions [n, K, H] for the windows of an index
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of n windows, pred and truth [n, K, H]; `truth` is None where no label is known."""
+    """The predictions of n windows, pred and truth [n, K, H]; `truth` is None where no label is known.
+
+    Of a task that goes on in blocks they may be `Sliced`, of which `blocks` gives arrays.
+    """
 
     index: Index
-    pred: np.ndarray  # [n, K, H]
-    truth: np.ndarray | None
+    pred: Numbers
+    truth: Numbers | None
 
     def judged(self) -> tuple[np.ndarray, np.ndarray]:
         """(truth, pred), each [n, K, H]. Only where the truth is known."""
         assert self.truth is not None
-        return self.truth, self.pred
+        return np.asarray(self.truth), np.asarray(self.pred)
+
+    def blocks(self) -> Iterator[tuple[slice, Predictions]]:
+        """Some windows at a time, in order: which they are, and their predictions as arrays."""
+        parts = spans(len(self.pred), math.prod(self.pred.shape[1:]))
+        for begin, end in parts:
+            index = self.index if len(parts) == 1 else self.index.between(begin, end)
+            at = slice(begin, end)
+            yield at, Predictions(index, self.pred[at], None if self.truth is None else self.truth[at])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 import windows
+from tasks.forecast.conformal import Scores
 from tasks.forecast.intervals import CENTRAL_SHARES, by_growth, calibrated, chosen, crps
 from tasks.forecast.levels import Levels
 from tasks.predictions import Predictions
@@ -30,7 +31,9 @@ def test_few_windows_of_one_series_cover_about_what_they_should():
         error = np.cumsum(rng.normal(size=(9, 1, 6)), axis=2) * 0.5 + rng.normal(size=(9, 1, 6))
         when = np.arange(8) * 3
         point = np.zeros((8, 1, 6))
-        margins, apart = calibrated(error[:8], (point, point), (0.9,), when, None, series=1)
+        scores = Scores(point.shape)
+        scores.add(error[:8], point, point, None)
+        margins, apart = calibrated(scores, (0.9,), when, series=1)
         assert apart == pytest.approx(1 + 7 * 3 / 6)
         inside.append(np.abs(error[8]) <= margins[0].numpy())
     assert 0.86 < np.mean(inside) < 0.95

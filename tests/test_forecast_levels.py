@@ -6,10 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-import metrics
 import tasks
+from tasks.forecast import conformal
 from tasks.forecast.intervals import calibrated
-from tasks.forecast.levels import Levels, by_series, covers, legend, sizes, usual, with_median
+from tasks.forecast.levels import Levels, SeriesCoverage, covers, legend, sizes, usual, with_median
+
+
+def scores_of(truth, pred, size):
+    scores = conformal.Scores(truth.shape)
+    scores.add(truth, pred, pred, size)
+    return scores
+
+
+def by_series(truth, band, rows, names):
+    covered = SeriesCoverage(names)
+    covered.add(truth, band, rows)
+    return covered.report()
 
 
 def ramp(levels: int, outputs: int = 2) -> np.ndarray:
@@ -62,12 +74,12 @@ def test_margins_are_in_proportion_to_the_scale_of_a_series():
     assert reference == [37.0] and sizes(scale[[0, 3, 4]], reference)[:, 0].tolist() == [1 / 37, 1, 1]
     size = sizes(scale[rows], reference)
     when = np.arange(1200)
-    margin, independent = calibrated(truth, (pred, pred), (0.9,), when, size)
+    margin, independent = calibrated(scores_of(truth, pred, size), (0.9,), when)
     assert independent > 900
     band = Levels((), ()).band(pred, {"margin": margin[0]}, 1, size)
     told = by_series(truth, band, rows, "abcde")
     assert all(0.87 < share < 0.93 for share in told["of"].values()) and list(told["of"]) == ["a", "b", "c"]
-    margin = torch.from_numpy(metrics.conformal_margin(truth, pred, pred, 0.9))
+    margin = torch.from_numpy(conformal.margin_of(np.abs(truth)[:, 0], 0.9)[None])
     alike = by_series(truth, Levels((), ()).band(pred, {"margin": margin}, 1, None), rows, "abcde")
     assert alike["of"]["a"] == 1 and alike["of"]["c"] < 0.75 and alike["least"] == alike["of"]["c"]
 

@@ -21,8 +21,35 @@ from metrics import (
     ranking_metrics,
     regression_metrics,
 )
+from tasks.forecast import conformal
 
 RNG = np.random.default_rng(0)
+
+
+def forecast_metrics(truth, pred, names, *, mean, std):
+    sums = metrics.ForecastSums(names, mean, std)
+    for part in (slice(0, 2), slice(2, None)):
+        sums.add(truth[part], pred[part])
+    return sums.report()
+
+
+def scaled_errors(truth, pred, rows, scale):
+    sums = metrics.SeriesErrors(scale)
+    for part in (slice(0, 2), slice(2, None)):
+        sums.add(rows[part], np.abs(pred[part].astype(np.float64) - truth[part]))
+    return sums.scaled()
+
+
+def conformal_margin(truth, low, high, coverage, alike=1.0):
+    score = np.maximum(low - truth, truth - high)
+    return np.stack([conformal.margin_of(score[:, k], coverage, alike) for k in range(score.shape[1])])
+
+
+def interval_metrics(truth, low, high, names, std):
+    sums = metrics.IntervalSums()
+    for part in (slice(0, 1), slice(1, None)):
+        sums.add(truth[part], low[part], high[part])
+    return sums.report(names, std)
 
 
 def sample(n: int, ties: bool = False, rate: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
@@ -254,7 +281,7 @@ def forecasts(seed=0, n=300, channels=3, horizon=5):
 def test_forecast_errors_are_those_of_scikit_learn_in_both_scales():
     truth, pred = forecasts()
     names, mean, std = ["a", "b", "c"], [10.0, -3.0, 0.5], [2.0, 0.1, 7.0]
-    got = metrics.forecast_metrics(truth, pred, names, mean=mean, std=std)
+    got = forecast_metrics(truth, pred, names, mean=mean, std=std)
     assert got["n"] == 300
     assert got["mse"] == pytest.approx(skm.mean_squared_error(truth.ravel(), pred.ravel()), rel=1e-6)
     assert got["mae"] == pytest.approx(skm.mean_absolute_error(truth.ravel(), pred.ravel()), rel=1e-6)
@@ -277,9 +304,9 @@ def test_forecast_errors_are_those_of_scikit_learn_in_both_scales():
 def test_forecast_errors_do_not_depend_on_how_windows_are_grouped(block, monkeypatch):
     truth, pred = forecasts(n=301)
     scale = {"mean": [0] * 3, "std": [1] * 3}
-    whole = metrics.forecast_metrics(truth, pred, "abc", **scale)
+    whole = forecast_metrics(truth, pred, "abc", **scale)
     monkeypatch.setattr(metrics, "FORECAST_BLOCK", block)
-    assert metrics.forecast_metrics(truth, pred, "abc", **scale)["mse"] == pytest.approx(whole["mse"], rel=1e-12)
+    assert forecast_metrics(truth, pred, "abc", **scale)["mse"] == pytest.approx(whole["mse"], rel=1e-12)
 
 
 def test_what_is_not_known_is_not_scored():
@@ -288,21 +315,21 @@ def test_what_is_not_known_is_not_scored():
     lost = np.random.default_rng(1).random(truth.shape) < 0.3
     lost[:, 2, 4] = True
     gappy = np.where(lost, np.nan, truth).astype(np.float32)
-    got = metrics.forecast_metrics(gappy, pred, "abc", mean=[0] * 3, std=[1] * 3)
+    got = forecast_metrics(gappy, pred, "abc", mean=[0] * 3, std=[1] * 3)
     y, p = truth[~lost], pred[~lost]
     assert got["mse"] == pytest.approx(skm.mean_squared_error(y, p), rel=1e-6)
     assert got["original"]["mae"] == pytest.approx(skm.mean_absolute_error(y, p), rel=1e-6)
     assert got["per_channel"]["c"]["mae"] == pytest.approx(abs(truth - pred)[:, 2][~lost[:, 2]].mean(), rel=1e-6)
     assert got["original"]["smape"] == pytest.approx(np.mean(200 * abs(y - p) / (abs(y) + abs(p))), rel=1e-5)
     assert metrics.pinball(gappy, pred, [0.3]) == pytest.approx(skm.mean_pinball_loss(y, p, alpha=0.3), rel=1e-5)
-    margin = metrics.conformal_margin(gappy, pred, pred, 0.8)
+    margin = conformal_margin(gappy, pred, pred, 0.8)
     scores = np.sort(abs(truth - pred)[:, 0, 1][~lost[:, 0, 1]])
     assert margin[0, 1] == scores[math.ceil((len(scores) + 1) * 0.8) - 1]
     assert margin[2, 4] == margin[2, :4].max()  # never known: the widest of its channel
-    covered = metrics.interval_metrics(gappy, pred - 0.5, pred + 0.5, "abc", [1] * 3)["coverage"]
+    covered = interval_metrics(gappy, pred - 0.5, pred + 0.5, "abc", [1] * 3)["coverage"]
     assert covered == pytest.approx((abs(y - p) <= 0.5).mean(), abs=1e-6)
     nothing = np.full_like(truth, np.nan)
-    lost = metrics.forecast_metrics(nothing, pred, "abc", mean=[0] * 3, std=[1] * 3)
+    lost = forecast_metrics(nothing, pred, "abc", mean=[0] * 3, std=[1] * 3)
     assert lost["mse"] is None and lost["per_step"]["rmse"] == [None] * 5 and lost["original"]["smape"] is None
     assert metrics.pinball(nothing, pred, [0.5]) is None
 
@@ -313,7 +340,7 @@ def test_errors_are_scaled_series_by_series():
     rows = np.random.default_rng(2).integers(0, 4, 30)
     rows[rows == 3] = 2
     scale = np.array([[0.5, 1, 2], [1, 0, 1], [3, 1, np.nan], [1, 1, 1]])
-    got = metrics.scaled_errors(truth, pred, rows, scale)
+    got = scaled_errors(truth, pred, rows, scale)
     for r in range(4):
         for k in range(3):
             error = np.abs(pred - truth)[rows == r, k]
@@ -341,18 +368,18 @@ def test_conformal_margins_cover_what_they_promise():
     covered = []
     for seed in range(200):
         errors = np.random.default_rng(seed).exponential(size=(100, 1, 2)).astype(np.float32)
-        margin = metrics.conformal_margin(errors[:99], 0 * errors[:99], 0 * errors[:99], 0.9)
+        margin = conformal_margin(errors[:99], 0 * errors[:99], 0 * errors[:99], 0.9)
         assert margin.shape == (1, 2) and margin[0, 0] == np.sort(errors[:99, 0, 0])[89]
         covered += (errors[99] <= margin).ravel().tolist()
     assert np.mean(covered) == pytest.approx(0.9, abs=0.04)
-    few = metrics.conformal_margin(errors[:3], 0 * errors[:3], 0 * errors[:3], 0.9)
+    few = conformal_margin(errors[:3], 0 * errors[:3], 0 * errors[:3], 0.9)
     assert few[0, 1] == errors[:3, 0, 1].max()
 
 
 def test_interval_coverage_and_width():
     truth = np.array([[[0.0, 1.0]], [[2.0, 3.0]]], np.float32)
     low, high = np.zeros_like(truth), np.full_like(truth, 2.0)
-    got = metrics.interval_metrics(truth, low, high, ["a"], [5.0])
+    got = interval_metrics(truth, low, high, ["a"], [5.0])
     assert got["coverage"] == 0.75 and got["per_channel"]["a"] == {"coverage": 0.75, "width": 10.0}
 
 
@@ -383,13 +410,13 @@ def test_windows_that_overlap_count_for_less(reach, expected):
     total = np.cumsum(np.concatenate([np.zeros((1, 2, 3)), draws]), axis=0)
     score = (total[reach:] - total[:-reach])[:40_000]
     when = np.arange(40_000) + np.repeat(np.arange(4), 10_000) * 10**6  # four series
-    assert metrics.alike(score, when) == pytest.approx(expected, rel=0.1)
+    assert conformal.alike(score, when) == pytest.approx(expected, rel=0.1)
     gappy = np.where(rng.random(score.shape) < 0.2, np.nan, score)
-    assert metrics.alike(gappy, when) == pytest.approx(expected, rel=0.15)
+    assert conformal.alike(gappy, when) == pytest.approx(expected, rel=0.15)
     kept = np.flatnonzero(rng.random(40_000) < 0.7)  # windows that a gap took away
-    assert metrics.alike(score[kept], when[kept]) == pytest.approx(expected, rel=0.15)
-    assert metrics.alike(np.zeros((5, 1, 1)), np.arange(5)) == 1
-    assert metrics.alike(score, 10**6 * np.arange(40_000)) == 1  # none is beside another
+    assert conformal.alike(score[kept], when[kept]) == pytest.approx(expected, rel=0.15)
+    assert conformal.alike(np.zeros((5, 1, 1)), np.arange(5)) == 1
+    assert conformal.alike(score, 10**6 * np.arange(40_000)) == 1  # none is beside another
 
 
 def test_margins_of_dependent_windows_are_wider_and_cover_better():
@@ -398,7 +425,7 @@ def test_margins_of_dependent_windows_are_wider_and_cover_better():
     for seed in range(300):
         errors = np.abs(np.random.default_rng(seed).normal(size=12)).repeat(20)[:, None, None].astype(np.float32)
         for alike, found in covered.items():
-            margin = metrics.conformal_margin(errors[:-20], 0 * errors[:-20], 0 * errors[:-20], 0.8, alike)
+            margin = conformal_margin(errors[:-20], 0 * errors[:-20], 0 * errors[:-20], 0.8, alike)
             found.append(errors[-1] <= margin)
     assert np.mean(covered[1.0]) < 0.77 and np.mean(covered[20.0]) == pytest.approx(0.83, abs=0.04)  # 10 of 12
 

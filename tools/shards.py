@@ -16,7 +16,7 @@ import yaml
 
 from errors import DataError, UsageError
 from rundir import RunDir, write_json
-from settings.shards import Part, Shard
+from settings.shards import Part, Shard, of_runs
 
 _NAME = re.compile(r"(.+)_shard\d+of\d+")
 BESIDE = ("shard", "device", "threads", "compile", "out", "plots", "explain", "reference", "tensorboard", "db_timeout")
@@ -53,13 +53,7 @@ class ShardRun:
 
     def counts(self, file: str) -> list[np.ndarray]:
         """How many lines of a file each of its series has, int64 [N], for each part of the file."""
-        return [_counts(part) for part in self.manifest["shard"]["lines"][file]]
-
-
-def _counts(text: str) -> np.ndarray:
-    """The inverse of `evaler.in_runs`."""
-    runs = [[int(number) for number in run.split("*")] for run in text.split()]
-    return np.repeat([run[0] for run in runs], [run[1] if len(run) > 1 else 1 for run in runs]).astype(np.int64)
+        return [np.array(of_runs(part), np.int64) for part in self.manifest["shard"]["lines"][file]]
 
 
 def join(places: Sequence[Path], out: Path | None) -> str:

@@ -97,7 +97,7 @@ def _plots(
         known = outputs.unscaled(context.scaled[context.target_channels[k], past], k)
         true = np.full(point[:, k].size, np.nan)
         if made.truth is not None:
-            true = outputs.unscaled(made.truth[picked, k].ravel(), k)
+            true = outputs.unscaled(made.truth[picked][:, k].ravel(), k)
         lines = [Line("truth", "truth", np.concatenate([known, true]))]
         lines.append(Line("prediction", "prediction", after(point, k, blank)))
         for look, end in zip(("low", "high"), band or (), strict=False):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import metrics
+from tasks.forecast.conformal import Scores, margin_of
 from tasks.forecast.growth import USUAL_GROWTH, reaching
-from tasks.forecast.levels import Band, Levels, sizes, usual
+from tasks.forecast.levels import Levels, sizes, usual
 from tasks.predictions import Predictions
 
 CENTRAL_SHARES = (0.2, 0.4, 0.6, 0.8)  # coverages whose ends are, with the median, the deciles
@@ -27,27 +27,22 @@ def chosen(
     `at` [n, K] is the scale of each series at each window (`scale.sizes_at`), to which margins are in proportion, but
     for a series `alone` whose errors are known from many windows.
     """
-    truth, pred = val.judged()
-    rows, ends, when = val.index.rows(), levels.ends(pred, len(names)), val.index.places()
-    point = ends[0] is ends[1]
+    when, point = val.index.places(), levels.is_point(val.pred.shape[1], len(names))
     shares = (coverage, *(CENTRAL_SHARES if point else ()))
-    series = len(np.unique(rows)) * len(names) if point else FEW_SERIES
-    plain = alone and not _few(len(truth) / _alike(truth, ends, when), series)
-    reference = {} if plain else {"scale": usual(at)}
-    size = None if plain else sizes(at, reference["scale"])
-    margins, independent = calibrated(truth, ends, shares, when, size, series)
+    series = len(np.unique(val.index.row)) * len(names) if point else FEW_SERIES
+    scores = _scores(val, levels, names, None) if alone else None
+    reference = {}
+    if scores is None or _few(scores.shape[0] / scores.alike(when), series):
+        reference = {"scale": usual(at)}
+        scores = _scores(val, levels, names, sizes(at, reference["scale"]))
+    margins, independent = calibrated(scores, shares, when, series)
     deciles = {"deciles": margins[1:]} if point else {}
-    counts = {"windows": len(truth), "independent_windows": round(independent, 1)}
+    counts = {"windows": len(val.pred), "independent_windows": round(independent, 1)}
     return {"margin": margins[0], "coverage": coverage, "chosen_on": "val"} | deciles | counts | reference
 
 
 def calibrated(
-    truth: np.ndarray,
-    ends: Band,
-    coverages: Sequence[float],
-    when: np.ndarray,
-    size: np.ndarray | None,
-    series: int = FEW_SERIES,
+    scores: Scores, coverages: Sequence[float], when: np.ndarray, series: int = FEW_SERIES
 ) -> tuple[torch.Tensor, float]:
     """Margins [Q, K, H] for a series of the usual scale, in proportion to which others are scored.
 
@@ -55,30 +50,32 @@ def calibrated(
 
     Parameters
     ----------
-    truth, ends : [n, K, H]; NaN in truth does not count.
+    scores : of n windows, in units of their own series.
     coverages : the Q shares of truths that the intervals should contain.
-    when : the places of the windows [n], see `metrics.alike`.
-    size : as in `Levels.band`.
+    when : the places of the windows [n], see `conformal.alike`.
     series : how many the windows are of; with fewer than FEW_SERIES, both ends are the forecast.
 
     Returns
     -------
     (margins, how many independent windows the n are worth).
     """
-    own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
-    y, low, high = truth / own, ends[0] / own, ends[1] / own
-    each = _alike(y, (low, high), when)
-    independent = len(y) / each
+    each = scores.alike(when)
+    independent = scores.shape[0] / each
     if _few(independent, series):
-        apart = _apart(when, truth.shape[2])
-        return torch.from_numpy(by_growth(y - low, coverages, apart)), apart
-    found = [metrics.conformal_margin(y, low, high, coverage, each) for coverage in coverages]
-    return torch.from_numpy(np.stack(found)), independent
+        apart = _apart(when, scores.shape[2])
+        return torch.from_numpy(by_growth(np.stack(list(scores.channels()), axis=1), coverages, apart)), apart
+    found = [[margin_of(channel, coverage, each) for coverage in coverages] for channel in scores.channels()]
+    return torch.from_numpy(np.array(found, np.float32).swapaxes(0, 1).copy()), independent
 
 
-def _alike(truth: np.ndarray, ends: Band, when: np.ndarray) -> float:
-    """How many windows are worth one, by their errors."""
-    return metrics.alike(np.maximum(ends[0] - truth, truth - ends[1]), when)
+def _scores(val: Predictions, levels: Levels, names: Sequence[str], size: np.ndarray | None) -> Scores:
+    """How far truths are outside of the ends, in units of `size` [n, K]; None for those of all series."""
+    assert val.truth is not None
+    scores = Scores(val.truth.shape)
+    for windows, block in val.blocks():
+        truth, pred = block.judged()
+        scores.add(truth, *levels.ends(pred, len(names)), None if size is None else size[windows])
+    return scores
 
 
 def _few(independent: float, series: int) -> bool:

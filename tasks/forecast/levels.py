@@ -73,9 +73,13 @@ class Levels:
         rows = [k * q + self.values.index(level) for k in range(outputs) for level in self.asked]
         return pred[:, rows]
 
+    def is_point(self, rows: int, outputs: int) -> bool:
+        """Whether predictions of so many rows have one value for both ends of an interval; `outputs` is K."""
+        return rows == outputs or len(self.asked) < 2
+
     def ends(self, pred: np.ndarray, outputs: int) -> Band:
         """(low, high), each [n, K, H], that an interval is calibrated from: the outer levels, or twice the forecast."""
-        if pred.shape[1] == outputs or len(self.asked) < 2:
+        if self.is_point(pred.shape[1], outputs):
             point = self.point(pred, outputs)
             return point, point
         return pred[:, 0 :: len(self.values)], pred[:, len(self.values) - 1 :: len(self.values)]
@@ -112,24 +116,30 @@ def sizes(scale: np.ndarray, reference: Sequence[float]) -> np.ndarray:
     return fair
 
 
-def by_series(truth: np.ndarray, band: Band, rows: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """The coverage of each series among windows of `rows` [n]: all, or of very many the range and the worst ones.
+class SeriesCoverage:
+    """The coverage of each of N series, of windows that come some at a time; `names` are theirs."""
 
-    Parameters
-    ----------
-    truth, band : [n, K, H]; NaN in truth does not count.
-    names : of the N series.
-    """
-    known = ~np.isnan(truth)
-    inside = ((truth >= band[0]) & (truth <= band[1])).sum(axis=(1, 2))
-    covered, count = (np.bincount(rows, part, minlength=len(names)) for part in (inside, known.sum(axis=(1, 2))))
-    found = {names[row]: float(covered[row] / count[row]) for row in np.flatnonzero(count).tolist()}
-    values = sorted(found.values())
-    if not values:
-        return {}
-    told = {"least": values[0], "median": float(np.median(values)), "most": values[-1]}
-    worst = sorted(found, key=lambda name: found[name])[:WORST]
-    return told | {"of": found if len(found) <= FEW_SERIES else {name: found[name] for name in worst}}
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._covered, self._count = np.zeros(len(names)), np.zeros(len(names))
+
+    def add(self, truth: np.ndarray, band: Band, rows: np.ndarray) -> None:
+        """Add windows [m, K, H] of `rows` [m]; NaN in truth does not count."""
+        known = ~np.isnan(truth)
+        inside = ((truth >= band[0]) & (truth <= band[1])).sum(axis=(1, 2))
+        self._covered += np.bincount(rows, inside, minlength=len(self._names))
+        self._count += np.bincount(rows, known.sum(axis=(1, 2)), minlength=len(self._names))
+
+    def report(self) -> dict[str, Any]:
+        """All of them, or of very many the range and the worst ones."""
+        there = np.flatnonzero(self._count)
+        found = {self._names[row]: float(self._covered[row] / self._count[row]) for row in there.tolist()}
+        values = sorted(found.values())
+        if not values:
+            return {}
+        told = {"least": values[0], "median": float(np.median(values)), "most": values[-1]}
+        worst = sorted(found, key=lambda name: found[name])[:WORST]
+        return told | {"of": found if len(found) <= FEW_SERIES else {name: found[name] for name in worst}}
 
 
 def covers(interval: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from config import exact
 from data import Series
 from rundir import digits, write_csv
+from tasks.arrays import Arrays
 from tasks.forecast.levels import Levels
 from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, Predictions
@@ -84,12 +85,21 @@ class ForecastOutputs:
         return [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.asked), *ends]
 
     def _lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> Iterator[Sequence[Any]]:
+        size = self.size(ahead.index)
+        for windows, block in ahead.blocks():
+            own = None if size is None else size[windows]
+            yield from self._block(calibration, block.index, np.asarray(block.pred), own)
+
+    def _block(
+        self, calibration: Mapping[str, Any], index: Index, pred: np.ndarray, size: np.ndarray | None
+    ) -> Iterator[Sequence[Any]]:
+        """The lines of some windows."""
         series, names, levels = self.eval_context.series, self.eval_context.names, self.levels
         outputs, q = len(names), len(levels.asked)
-        band = levels.band(ahead.pred, calibration, outputs, self.size(ahead.index))
-        point, shown = levels.point(ahead.pred, outputs), levels.shown(ahead.pred, outputs)
-        for n, row in enumerate(ahead.index.rows()):
-            dates = _dates(series, int(row), ahead.index.horizon)
+        band = levels.band(pred, calibration, outputs, size)
+        point, shown = levels.point(pred, outputs), levels.shown(pred, outputs)
+        for n, row in enumerate(index.rows()):
+            dates = _dates(series, int(row), index.horizon)
             row_id = [series.rows[row]] if series.several else []
             for k, name in enumerate(names):
                 columns = [point[n, k], *shown[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
@@ -103,20 +113,22 @@ class ForecastOutputs:
         `time` [n] of the target's first step (ns since 1970 where there are dates, else its number within the row).
         """
         names, index, series = self.eval_context.names, scored.index, self.eval_context.series
-        parts = {"pred": self.levels.point(scored.pred, len(names))}
-        parts |= {} if scored.truth is None else {"truth": scored.truth}
-        band = self.levels.band(scored.pred, calibration, len(names), self.size(index))
-        parts |= {} if band is None else {"low": band[0], "high": band[1]}
         mean, std = (np.asarray(part)[:, None] for part in (self.fitted["mean"], self.fitted["std"]))
-        arrays = {name: part * std + mean for name, part in parts.items()}
-        if self.floor is not None:
-            arrays |= {name: np.maximum(part, self.floor) for name, part in arrays.items() if name != "truth"}
-        rows, at = index.rows(), index.targets()
-        arrays["time"] = at - series.offsets[rows] if series.time is None else series.time[at]
-        arrays |= {"row": np.array(series.rows)[rows], "channel": np.array(names)}
-        part = path.with_name("preds.part.npz")
-        np.savez_compressed(part, **arrays)
-        part.replace(path)
+        size, n = self.size(index), len(scored.pred)
+        with Arrays(path, n) as arrays:
+            for windows, block in scored.blocks():
+                pred = np.asarray(block.pred)
+                parts = {"pred": self.levels.point(pred, len(names))}
+                parts |= {} if block.truth is None else {"truth": np.asarray(block.truth)}
+                band = self.levels.band(pred, calibration, len(names), None if size is None else size[windows])
+                parts |= {} if band is None else {"low": band[0], "high": band[1]}
+                for name, part in parts.items():
+                    raw = part * std + mean
+                    arrays.add(name, raw if self.floor is None or name == "truth" else np.maximum(raw, self.floor))
+            rows, at = index.rows(), index.targets()
+            arrays.whole("time", at - series.offsets[rows] if series.time is None else series.time[at])
+            arrays.whole("row", np.array(series.rows)[rows])
+            arrays.whole("channel", np.array(names))
 
     def panels(self, calibration: Mapping[str, Any], drawn: Predictions) -> list[Panel]:
         """Panels of a few windows, evenly spread, with the channels in turn; of fewer windows, several channels."""

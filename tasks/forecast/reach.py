@@ -8,17 +8,24 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from tasks.blocks import Made, Sliced
 from tasks.forecast.growth import USUAL_GROWTH
 from tasks.forecast.levels import Levels
-from tasks.predictions import Predictions
+from tasks.predictions import Numbers, Predictions
 
 
 def cut(part: Predictions, steps: int) -> Predictions:
     """The first `steps` of predictions [n, K, H]; all of them where there are no more."""
     if steps >= part.index.horizon:
         return part
-    truth = None if part.truth is None else part.truth[:, :, :steps]
-    return Predictions(replace(part.index, horizon=steps), part.pred[:, :, :steps], truth)
+    truth = None if part.truth is None else _shorter(part.truth, steps)
+    return Predictions(replace(part.index, horizon=steps), _shorter(part.pred, steps), truth)
+
+
+def _shorter(values: Numbers, steps: int) -> Numbers:
+    if isinstance(values, Sliced):
+        return Made((*values.shape[:2], steps), lambda begin, end: values[begin:end][:, :, :steps])
+    return values[:, :, :steps]
 
 
 def joined(parts: Sequence[Predictions], levels: Levels, outputs: int, steps: int) -> Predictions:

@@ -10,7 +10,7 @@ import numpy as np
 
 import metrics
 from tasks.forecast import intervals
-from tasks.forecast.levels import Levels, by_series, covers
+from tasks.forecast.levels import Levels, SeriesCoverage, covers
 from tasks.forecast.scale import described
 from tasks.predictions import EvalContext, Predictions
 
@@ -38,44 +38,59 @@ class Scored:
 
     def report(self, mean: Sequence[float], std: Sequence[float], period: int) -> dict[str, Any]:
         """The metrics by name; `mean` and `std` [K] are the scale of training, `period` is the lag of MASE."""
-        (truth, pred), names = self.scored.judged(), self.eval_context.names
-        point, rows = self.levels.point(pred, len(names)), self.scored.index.rows()
-        found = metrics.forecast_metrics(truth, point, names, mean=mean, std=std)
-        scaled = metrics.scaled_errors(truth, point, rows, self.scale)
-        found["mase"] = metrics.known_mean(scaled)
+        names, levels = self.eval_context.names, self.levels
+        errors, losses = metrics.ForecastSums(names, mean, std), metrics.PinballSums(levels.asked)
+        scaled, ranked = metrics.SeriesErrors(self.scale), metrics.SeriesErrors(self.scale)
+        covered, each, held = metrics.IntervalSums(), SeriesCoverage(self.eval_context.series.rows), Held()
+        for at, block in self.scored.blocks():
+            (truth, pred), rows = block.judged(), block.index.rows()
+            point, size = levels.point(pred, len(names)), None if self.size is None else self.size[at]
+            errors.add(truth, point)
+            scaled.add(rows, np.abs(point.astype(np.float64) - truth))
+            losses.add(truth, levels.shown(pred, len(names)))
+            held.add(truth, point, levels.least)
+            score = intervals.crps(truth, pred, levels, self.calibration, size)
+            if score is not None:
+                ranked.add(rows, np.abs(score.astype(np.float64)))
+            band = levels.band(pred, self.calibration, len(names), size)
+            if band is not None:
+                covered.add(truth, *band)
+                each.add(truth, band, rows)
+        found, mase = errors.report(), scaled.scaled()
+        found["mase"] = metrics.known_mean(mase)
         for k, name in enumerate(names):
-            found["original"]["per_channel"][name]["mase"] = metrics.known_mean(scaled[:, k])
-        found["mase_scale"] = described(self.eval_context, self.scale, rows, period)
-        if self.levels.asked:
-            found["pinball"] = pinball(truth, pred, self.levels)
-        score = intervals.crps(truth, pred, self.levels, self.calibration, self.size)
-        scores = None if score is None else metrics.scaled_errors(score, 0 * score, rows, self.scale)
-        found["crps"] = None if scores is None else metrics.known_mean(scores)
-        return found | self._interval(truth, pred, std) | _made_up(truth) | self._at_floor(point)
-
-    def _at_floor(self, point: np.ndarray) -> dict[str, Any]:
-        """The share of point forecasts [n, K, H] that --floor holds up; {} without it."""
-        if not self.levels.least:
-            return {}
-        share = float((point <= np.asarray(self.levels.least, point.dtype)[:, None]).mean())
-        return {"floor": {"share": share, "in_words": f"--floor holds up {100 * share:.3g} % of the forecasts"}}
-
-    def _interval(self, truth: np.ndarray, pred: np.ndarray, std: Sequence[float]) -> dict[str, Any]:
-        """What the intervals cover; {} where there are none."""
-        names, rows, calibration = self.eval_context.names, self.scored.index.rows(), self.calibration
-        band = self.levels.band(pred, calibration, len(names), self.size)
-        if band is None:
-            return {}
-        found = metrics.interval_metrics(truth, *band, names, std)
-        found |= {"nominal": calibration["coverage"], "chosen_on": calibration.get("chosen_on", "val")}
-        found["by_series"] = by_series(truth, band, rows, self.eval_context.series.rows)
-        return {"interval": found | {"in_words": covers(found)}}
+            found["original"]["per_channel"][name]["mase"] = metrics.known_mean(mase[:, k])
+        found["mase_scale"] = described(self.eval_context, self.scale, self.scored.index.row, period)
+        found |= {"pinball": losses.mean()} if levels.asked else {}
+        found["crps"] = metrics.known_mean(ranked.scaled())
+        if covered.n:
+            interval = covered.report(names, std) | {"nominal": self.calibration["coverage"]}
+            interval |= {"chosen_on": self.calibration.get("chosen_on", "val"), "by_series": each.report()}
+            found["interval"] = interval | {"in_words": covers(interval)}
+        return found | held.report()
 
 
-def _made_up(truth: np.ndarray) -> dict[str, Any]:
-    """The share of truths that were made up; {} where none were."""
-    unknown = float(np.isnan(truth).mean())
-    if not unknown:
-        return {}
-    words = f"{100 * unknown:.3g} % of the values to forecast were made up to fill gaps: they are not scored"
-    return {"made_up": {"share": unknown, "in_words": words}}
+class Held:
+    """How many of the truths were made up, and how many point forecasts --floor holds up."""
+
+    def __init__(self) -> None:
+        self._truths = self._unknown = self._held = 0
+        self._floor = False
+
+    def add(self, truth: np.ndarray, point: np.ndarray, least: Sequence[float]) -> None:
+        """Add windows [m, K, H]; `least` [K] is the floor, () for none."""
+        self._truths, self._unknown = self._truths + truth.size, self._unknown + int(np.isnan(truth).sum())
+        self._floor = bool(least)
+        if least:
+            self._held += int((point <= np.asarray(least, point.dtype)[:, None]).sum())
+
+    def report(self) -> dict[str, Any]:
+        """Both as shares and in words; what there is none of is left out."""
+        made_up, share = (count / self._truths for count in (self._unknown, self._held))
+        found = {}
+        if made_up:
+            words = f"{100 * made_up:.3g} % of the values to forecast were made up to fill gaps: they are not scored"
+            found["made_up"] = {"share": made_up, "in_words": words}
+        if self._floor:
+            found["floor"] = {"share": share, "in_words": f"--floor holds up {100 * share:.3g} % of the forecasts"}
+        return found

@@ -162,7 +162,7 @@ class Forecast(Task):
     """Truth and predictions are standardised; `pred` is [n, K * Q, H] for Q quantile levels of each of K targets."""
 
     head = "forecast"
-    autoregressive = True
+    autoregressive = in_blocks = True
     direction = "min"
     summary = "summary.json"
     headline = ("mse", "mae", "mase", "crps")
@@ -360,7 +360,7 @@ class Forecast(Task):
     ) -> dict[str, Any]:
         """Split-conformal margins [K, H], by step and channel (Vovk et al. 2005; with quantile levels: Romano et al.
         2019, equation 8), of several series in proportion to the scale of each. Neighbouring windows are not
-        exchangeable: they count for less (`metrics.alike`), and the coverage on test is reported. See intervals.py.
+        exchangeable: they count for less (`conformal.alike`), and the coverage on test is reported. See intervals.py.
         """
         if val is None:
             return {}

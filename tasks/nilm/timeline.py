@@ -43,12 +43,12 @@ class Timeline:
         """The timeline of windows [n, 2K, L]; the predicted watts are not gated by the states yet."""
         starts = scored.index.starts()
         first, total = int(starts.min()), int(starts.max() - starts.min()) + scored.index.length
-        predicted = stitch(scored.pred, starts - first, total)
+        predicted = stitch(np.asarray(scored.pred), starts - first, total)
         covered = np.flatnonzero(~np.isnan(predicted[0]))
         score, watts = np.split(predicted[:, covered], 2)
         on = true = None
         if scored.truth is not None:
-            on, true = np.split(stitch(scored.truth, starts - first, total)[:, covered], 2)
+            on, true = np.split(stitch(np.asarray(scored.truth), starts - first, total)[:, covered], 2)
         at = covered + first
         return cls(at, _rows_of(at, scored.index), score, np.maximum(watts, 0), on, true)
 

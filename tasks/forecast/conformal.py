@@ -1,0 +1,116 @@
+"""Split-conformal margins of intervals, and how many windows of validation tell as much as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from io import BufferedRandom
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from tasks.blocks import MOST, unnamed
+
+FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
+MOST_WINDOWS = 20_000  # for that
+
+
+def margin_of(score: np.ndarray, coverage: float, alike: float = 1.0) -> np.ndarray:
+    """By how much intervals must widen (or, if negative, may shrink) to reach the coverage, float32 [H].
+
+    Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each step; the
+    largest where n is too small for that rank. Where `alike` windows tell as much as one (see `alike`), n / alike takes
+    the place of n. `score` [n, H] is of one channel; n counts the windows where it is not NaN, and a step without any
+    has the largest margin of its channel.
+    """
+    n = (~np.isnan(score)).sum(axis=0)
+    rank = np.maximum(np.minimum(np.ceil((n + alike) * coverage).astype(int), n) - 1, 0)
+    score = np.partition(score, np.unique(rank), axis=0)  # NaN comes last
+    margin: np.ndarray = np.take_along_axis(score, rank[None], axis=0)[0].astype(np.float32)
+    margin[n == 0] = np.nanmax(margin, initial=0)
+    return margin
+
+
+def some_columns(count: int) -> np.ndarray:
+    """The numbers of the columns, of so many, that stand for all in `alike`."""
+    numbers: np.ndarray = np.linspace(0, count - 1, min(count, FEW_COLUMNS)).round().astype(int)
+    return numbers
+
+
+def alike(score: np.ndarray, when: np.ndarray) -> float:
+    """How many neighbouring windows tell as much as one independent one: 1 + 2 sum of the scores' autocorrelations.
+
+    The sum goes up to the first lag without a positive one (Geyer 1992, Practical Markov chain Monte Carlo, section 3).
+
+    Parameters
+    ----------
+    score : `[n, K, H]` of windows in order; NaN does not count.
+    when : rising int64 `[n]`, the places of the windows: those of neighbours differ by 1.
+    """
+    flat, when = score[-MOST_WINDOWS:].reshape(min(len(score), MOST_WINDOWS), -1), when[-MOST_WINDOWS:]
+    sample = flat[:, some_columns(flat.shape[1])].astype(np.float64)
+    known = ~np.isnan(sample)
+    count = known.sum(axis=0)
+    sample = np.where(known, sample - np.where(known, sample, 0).sum(axis=0) / np.maximum(count, 1), 0)
+    power = (sample**2).sum() / max(known.sum(), 1)
+    total = 1.0
+    for lag in range(1, len(sample) // 2):
+        second = np.minimum(np.searchsorted(when, when + lag), len(when) - 1)
+        first = np.flatnonzero(when[second] == when + lag)
+        second = second[first]
+        pair = known[first] & known[second]
+        if not pair.any() or not power > 0:
+            break
+        agreement = (sample[first] * sample[second])[pair].mean() / power
+        if agreement <= 0:
+            break
+        total += 2 * float(agreement)
+    return total
+
+
+class Scores:
+    """max(low - y, y - high) of n windows, K channels and H steps, added some windows at a time and read by channel.
+
+    Parameters
+    ----------
+    shape : (n, K, H). Beyond `MOST` bytes they go into a file without a name.
+    """
+
+    def __init__(self, shape: tuple[int, ...], folder: Path | None = None) -> None:
+        self.shape = shape
+        self._blocks: list[np.ndarray] = []
+        self._ends = [0]
+        self._file: BufferedRandom | None = unnamed(folder) if 4 * math.prod(shape) > MOST else None
+        self._sample: list[np.ndarray] = []
+        self._columns = some_columns(shape[1] * shape[2])
+
+    def add(self, truth: np.ndarray, low: np.ndarray, high: np.ndarray, size: np.ndarray | None) -> None:
+        """Add windows [m, K, H], of series of `size` [m, K] beside the usual one; None: all alike."""
+        own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
+        y, low, high = truth / own, low / own, high / own
+        score = np.maximum(low - y, y - high)
+        self._ends.append(self._ends[-1] + len(score))
+        if self._ends[-1] > self.shape[0] - MOST_WINDOWS:
+            self._sample.append(score.reshape(len(score), -1)[:, self._columns])
+        if self._file is None:
+            self._blocks.append(score)
+        else:
+            self._file.write(np.ascontiguousarray(score.transpose(1, 0, 2), np.float32).data.cast("B"))
+
+    def channels(self) -> Iterator[np.ndarray]:
+        """Those of each channel, [n, H]."""
+        n, channels, steps = self.shape
+        for k in range(channels):
+            if self._file is None:
+                yield np.concatenate([block[:, k] for block in self._blocks])
+                continue
+            found = np.empty((n, steps), np.float32)
+            for begin, end in pairwise(self._ends):
+                self._file.seek(4 * steps * (begin * channels + k * (end - begin)))
+                self._file.readinto(found[begin:end].data.cast("B"))
+            yield found
+
+    def alike(self, when: np.ndarray) -> float:
+        """How many neighbours at the places `when` [n] tell as much as one, see `alike`."""
+        return alike(np.concatenate(self._sample)[:, :, None], when)
