@@ -44,6 +44,7 @@ PARTS = {  # row: (flags of training, whether impossible truth is left out, whet
     "rules for watts": (before(), False, True),
     "levels": (before(nilm_power="levels"), False, False),
     "all but other loads": ("--other-loads 0", True, True),
+    "all with one network": ("--seeds 1", True, True),
     "all": ("", True, True),
 }
 REFIT = (
