@@ -139,7 +139,7 @@ def planned(before: Before, many: bool) -> Backtests:
 
     least, held = OF_MANY if many else OF_FEW, room(before.val_from)
     count = min(max(held, least), MOST)
-    if not many and held <= OF_LONG:
+    if not many and held <= OF_FEW:
         count = min(max(room(before.first) // 2, count), OF_LONG)
     inside = OF_FEW < count == held or count == MOST  # all of them in validation: one fit, to training
     at_once = max(-(-count // FITS), AT_ONCE)

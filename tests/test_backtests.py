@@ -45,8 +45,10 @@ def test_a_long_history_with_a_short_validation_is_tried_in_its_later_half():
     tests = planned(before_of([76], val=4), many=False)
     assert tests.short and sorted(6 + tests.numbers) == [72 - 2 * back for back in range(17)][::-1]  # of 34 there are
     assert len(tests.cuts) == 4 and max(np.bincount(tests.fold)) == 5
-    long = planned(before_of([900], val=30), many=False)
-    assert not long.short and len(long.numbers) == OF_LONG and len(long.cuts) == 4
+    long = planned(before_of([900], val=18), many=False)
+    assert long.short and len(long.numbers) == OF_LONG and len(long.cuts) == 4
+    wide = planned(before_of([900], val=30), many=False)  # validation has 14
+    assert not wide.short and len(wide.numbers) == 14 and len(wide.cuts) == 1
 
 
 def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():
