@@ -1,0 +1,100 @@
+"""The trainer's step where no value can be read and no tensor of the CPU goes in: the `meta` device.
+
+What passes here does not wait for a GPU in the middle of an epoch, and does not mix devices. Loading, the closed form
+under a net and the judging at the end of an epoch read values, and stay on the CPU.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+import backbones
+import cli
+import dataset
+import pipeline
+import tasks
+from commandline.together import check_model_args
+from dataset import DeviceData
+from evaler import predict
+from learner import Learner
+from trainer import Trainer
+from training.progress import OfTask
+
+from .runs import built, standing_in
+from .test_combinations import KINDS, SMALL
+
+META = torch.device("meta")
+
+
+def trained_in_epochs():
+    """(backbone, task) of all that are trained step by step."""
+    for name, task in itertools.product(backbones.names(), tasks.names()):
+        head, chosen = built(task).head, backbones.backbone_class(name)
+        fits = head in chosen.heads and not (chosen.answers and KINDS.get(task, chosen.kinds[0]) not in chosen.kinds)
+        if fits and not (chosen.closed_form or chosen.needs_pretrained_dir or chosen.blends_runs):
+            yield name, task
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """{task: (data, task, split)} of each task's own small data set."""
+    found = {}
+    for name in tasks.names():
+        folder = tmp_path_factory.mktemp(name)
+        words = ["--task", name, *built(name).sample(folder), "--backbone", "linear", "--batch-size", "64", "--quiet"]
+        with standing_in(folder):
+            run_data, task, _ = pipeline.open_data(cli.parse(words), words)
+        found[name] = run_data, task, dataset.make_splits(run_data)[-1]
+    return found
+
+
+def trainer_of(run_data, task, split, backbone, folder, **settings):
+    """The trainer that a learner makes, its model and data moved to the meta device; the closed form is solved."""
+    pairs = dict(pair.split("=") for pair in SMALL.get(backbone, "").split())
+    args, problems = check_model_args(backbone, pairs)
+    assert not problems
+    config = replace(run_data.config, backbone=backbone, model_args=args, **settings)
+    learner = Learner(replace(run_data, config=config), task, split, torch.device("cpu"), None)
+    learner.open(folder)
+    under = [part if part is None else part.to(META) for part in learner.stand()]
+    learner.device_data = data = DeviceData(
+        learner.run_data, learner.task, learner.scaler, META, learner.forecast, learner.known_scaler, split.train
+    )
+    learner.model.to(META)
+    validation = OfTask(learner.task, lambda: None, META)
+    return Trainer(
+        learner.model,
+        learner.task.for_training(data.windows(split.train, under[0])),
+        data.windows(split.val, under[1]),
+        learner.standing.judging(validation) if learner.standing else validation,
+        config,
+        replace(learner.precision, device=META),
+        save=lambda *_: None,
+        train_metrics=learner.task.train_metrics(META),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _fused(monkeypatch):
+    """torch's fused optimizer works on `meta`, which torch does not list."""
+    module, name = sys.modules["torch.optim.optimizer"], "_get_fused_kernels_supported_devices"
+    listed = getattr(module, name)()
+    monkeypatch.setattr(module, name, lambda: [*listed, "meta"])
+
+
+@pytest.mark.parametrize(("backbone", "task"), list(trained_in_epochs()))
+def test_a_step_reads_nothing_and_mixes_no_devices(backbone, task, opened, tmp_path):
+    trainer = trainer_of(*opened[task], backbone, tmp_path, clip=1.0)
+    batch = next(trainer.train.shuffled(trainer.batch_size, 3))
+    trainer.schedule.before_step(0)
+    trainer._step(batch)
+    trainer.schedule.after_step()
+    assert trainer._total.device == META and len(trainer._total) == 1 + len(trainer.train_metrics)
+    trainer.model.eval()
+    outputs = predict(trainer.runner, trainer.val, trainer.precision, trainer.batch_size)
+    assert outputs.device == META and len(outputs) == len(trainer.val)
