@@ -229,6 +229,20 @@ def known_ahead(series: Series, names: Sequence[str], steps: int) -> Series:
     return replace(series, known=known, after=after)
 
 
+def without(series: Series, names: Sequence[str]) -> Series:
+    """A series without the channels `names`, which are not known ahead; it may have words."""
+    keep = np.array([name not in names for name in series.channels])
+    words = zip(series.words, keep[series.numeric :], strict=True)
+    return replace(
+        series,
+        values=series.values[keep],
+        channels=tuple(name for name in series.channels if name not in names),
+        filled=None if series.filled is None else series.filled[keep],
+        words=tuple(each for each, kept in words if kept),
+        static=tuple(name for name in series.static if name not in names),
+    )
+
+
 # --- in a checkpoint -------------------------------------------------------------------------------------------------
 
 

@@ -246,8 +246,13 @@ def test_static_columns_are_known_ahead_and_not_forecast(people):
     np.testing.assert_allclose(far["value"][:2], made["value"], rtol=1e-5)
     assert len(far) == 5
     # A rule that sees the past of the targets alone is not given them.
-    rule = go(people, f"{line} --backbone seasonal_naive --tag rule {QUICK} --dry-run")
-    assert rule.code == 0 and "known ahead" not in rule.err
+    rule = go(people, f"{line} --backbone seasonal_naive --tag rule {QUICK}")
+    assert "neither forecast nor of use to --backbone seasonal_naive: area, region" in rule.err
+    kept = Checkpoint.load(checkpoint.find(str(rule.directory)))
+    assert kept.outputs == kept.input_channels == ["pulse"] and kept.coding is None
+    good(people, f"--mode infer --task forecast --csv p.csv --ckpt {rule.directory} {QUICK} --tag rule2")
+    asked = good(people, f"{line} --backbone ridge --features MS --target area --tag asked {QUICK}")
+    assert Checkpoint.load(checkpoint.find(str(asked))).outputs == ["area"]
 
 
 def test_a_run_that_is_resumed_codes_as_before(folder):

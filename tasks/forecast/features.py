@@ -46,7 +46,8 @@ def seen(series: Series, targets: Sequence[str], features: str, backbone: str, *
 def with_static(
     series: Series, wanted: Sequence[str], config: RunConfig, steps: int, start: Checkpoint | None
 ) -> Series:
-    """A series whose channels with one value a row are known ahead, where the backbone listens to what is.
+    """A series whose channels with one value a row are known ahead; without them for a backbone that sees nothing but
+    the past of the targets.
 
     Parameters
     ----------
@@ -61,11 +62,14 @@ def with_static(
         names: tuple[str, ...] = levels.static(start.coding)
     else:
         names = tuple(name for name in series.static if name not in (*wanted, *series.known))
-        numbers = [name for name in free(series) if name not in names]
-        if (kind.reads_history and kind.separate) or not numbers:  # it sees the past of the targets alone
-            names = ()
+        if all(name in names for name in free(series)):
+            names = ()  # and nothing else is there to forecast
+        told, listed_names = "one value in each row, so", ", ".join(names)
+        if names and kind.reads_history and kind.separate:
+            note = f"{told} neither forecast nor of use to --backbone {config.backbone}: {listed_names}"
+            return replace(levels.without(series, names), notes=(*notes, note))
         if names:
-            notes = (*notes, f"one value in each row, so known ahead and not forecast: {', '.join(names)}")
+            notes = (*notes, f"{told} known ahead and not forecast: {listed_names}")
     return replace(levels.known_ahead(series, names, steps), static=names, notes=notes)
 
 
