@@ -91,7 +91,7 @@ class RunConfig:
     categorical: tuple[str, ...] = _flag(
         (),
         "Data",
-        "columns of categories: a channel for each level (default: those of text whose words come again)",
+        "columns (wide: files) of categories: a channel for each level (default: those of text whose words come again)",
         metavar="NAME",
         binds=True,
     )

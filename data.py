@@ -169,6 +169,19 @@ class Series:
         """The sha256 of each source: the same for the same files."""
         return tuple(source.sha256 for source in self.sources)
 
+    def arranged(self, names: Sequence[str]) -> Series:
+        """The series with its channels in the order of `names`, categories last, and its sources where each has one."""
+        order = [self.channels.index(name) for name in names]
+        each = len(self.sources) == self.n_channels
+        return replace(
+            self,
+            values=self.values[order],
+            channels=tuple(names),
+            sources=tuple(self.sources[c] for c in order) if each else self.sources,
+            filled=None if self.filled is None else self.filled[order],
+            words=tuple(self.words[c - self.numeric] for c in order if c >= self.numeric),
+        )
+
     def view(self) -> np.ndarray:
         """The values as [N, C, T], without a copy. All rows must have T steps."""
         lengths = self.lengths

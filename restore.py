@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -382,11 +382,8 @@ def in_order(model: Checkpoint, config: RunConfig, series: Series) -> Series:
     if config.drop_label_from_x and len(have) == len(wanted) - 1:
         wanted = [name for name in wanted if name not in model.outputs]
     if sorted(have) == sorted(wanted):
-        order = [have.index(name) for name in wanted]
         log.info("the channels are put into the checkpoint's order: %s", ", ".join(wanted))
-        sources = tuple(series.sources[c] for c in order) if len(series.sources) == len(have) else series.sources
-        filled = None if series.filled is None else series.filled[order]
-        return replace(series, values=series.values[order], channels=tuple(wanted), sources=sources, filled=filled)
+        return series.arranged(wanted)
     if len(have) != len(wanted):
         return series  # `check_series` says so
     if any(name in wanted and wanted.index(name) != c for c, name in enumerate(have)):

@@ -95,7 +95,7 @@ class Reader(ABC):
         shared = ("sep", "decimal", "na", "thousands", "nan", "labels", "groups")
         common = {name: vars(config)[name] for name in shared}
         if not config.time_col:
-            return read_wide(paths, header=config.header, index=config.index, **common)
+            return read_wide(paths, header=config.header, index=config.index, categorical=config.categorical, **common)
         return read_long(
             paths,
             time_col=config.time_col,

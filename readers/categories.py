@@ -15,6 +15,7 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from readers.guess import is_time
+from readers.missing import fill_forward
 from readers.paths import abridge
 
 MISSING = -1.0  # the number of a cell without a word
@@ -116,10 +117,30 @@ def per_row(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return found
 
 
-def spread_in_rows(values: np.ndarray, offsets: np.ndarray) -> None:
-    """Give all steps of a row the one value that it has, in place: values [C, total]."""
-    for given in values:
-        given[:] = np.repeat(np.fmax.reduceat(given, offsets[:-1]), np.diff(offsets))
+def fill(codes: np.ndarray, names: Sequence[str], offsets: np.ndarray, policy: str, static: Sequence[int]) -> list[str]:
+    """Give the steps without a word the number of none, in place.
+
+    Parameters
+    ----------
+    codes : [C, total], NaN where there is no word.
+    names : of the C columns.
+    offsets : [N + 1].
+    policy : of missing values, `--nan`; under ffill such a step has the word before it in its row.
+    static : numbers of the columns with one word in each row, which need not stand in every step.
+
+    Returns
+    -------
+    A note, where there are such steps.
+    """
+    for c in static:
+        codes[c] = np.repeat(np.fmax.reduceat(codes[c], offsets[:-1]), np.diff(offsets))
+    if policy == "ffill":
+        for given in codes:
+            fill_forward(given, offsets)
+    gaps = np.isnan(codes)
+    codes[gaps] = MISSING
+    counts = [f"{name} ({count:,})" for name, count in zip(names, gaps.sum(axis=1), strict=True) if count]
+    return [f"steps without a category, which are zero in all its channels: {abridge(counts)}"] if counts else []
 
 
 def are(words: Sequence[str], values: np.ndarray, rows: int, *, static: bool) -> bool:
@@ -146,27 +167,32 @@ def _some(words: Sequence[str]) -> str:
     return ", ".join(repr(word[:SHOWN]) for word in words[:2]) + ", ..." * (len(words) > 2)
 
 
-def with_categories(series: Series, columns: Mapping[str, Coded]) -> Series:
-    """A series of recordings of equal length with categories behind its channels, a modality each.
+def with_categories(series: Series, columns: Mapping[str, Coded], policy: str) -> Series:
+    """A series of numbers with categories behind its channels, a modality each where it has such.
 
     Parameters
     ----------
-    series : of N rows, each of the same number of steps.
-    columns : by name, of codes [N], one for each row.
+    series : of N rows and `total` steps.
+    columns : by name, of codes [N], one for each row, or [total].
+    policy : of missing values, `--nan`.
     """
     if not columns:
         return series
-    codes = np.stack([column.codes for column in columns.values()])
-    made = np.repeat(np.where(np.isnan(codes), MISSING, codes), series.lengths, axis=1).astype(series.values.dtype)
+    made = np.empty((len(columns), int(series.offsets[-1])), series.values.dtype)
+    for given, column in zip(made, columns.values(), strict=True):
+        given[:] = np.repeat(column.codes, series.lengths) if len(column.codes) == series.n_rows else column.codes
+    told = fill(made, list(columns), series.offsets, policy, ())
     filled = series.filled
     if filled is not None:
         filled = np.concatenate([filled, np.zeros(made.shape, bool)])
+    static = per_row(made, series.offsets)
     return replace(
         series,
         values=np.concatenate([series.values, made]),
         channels=(*series.channels, *columns),
         filled=filled,
-        modalities=(*series.modalities, *((name, 1) for name in columns)),
+        modalities=(*series.modalities, *((name, 1) for name in columns)) if series.modalities else (),
         words=tuple(column.words for column in columns.values()),
-        static=tuple(columns),
+        static=tuple(name for name, one in zip(columns, static, strict=True) if one),
+        notes=(*series.notes, *told),
     )

@@ -19,7 +19,7 @@ from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
 from readers.mending import mended
-from readers.missing import check_policy, count_gaps, counted, fill, fill_forward, gap_error, is_known
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
@@ -323,27 +323,14 @@ def _fill(
     A category of one value a row has it everywhere; a step without a word of another has none, unless `ffill` repeats
     the one before. DataError under `error`.
     """
-    told = _fill_words(rows, channels, policy, static)
+    first = rows.numeric
+    in_rows = [c - first for c in static if c >= first]
+    told = categories.fill(rows.values[first:], channels[first:], rows.offsets, policy, in_rows)
     numbers = replace(rows, values=rows.values[: rows.numeric], words=())
     gaps, filled = _fill_numbers(numbers, channels, policy)
     if filled is not None and rows.words:
         filled = np.concatenate([filled, np.zeros((len(rows.words), filled.shape[1]), bool)])
     return gaps + told, filled
-
-
-def _fill_words(rows: Rows, channels: Sequence[str], policy: str, static: Sequence[int]) -> list[str]:
-    first = rows.numeric
-    for c in static:
-        if c >= first:
-            categories.spread_in_rows(rows.values[c : c + 1], rows.offsets)
-    codes = rows.values[first:]
-    if policy == "ffill":
-        for given in codes:
-            fill_forward(given, rows.offsets)
-    gaps = np.isnan(codes)
-    codes[gaps] = categories.MISSING
-    counts = [f"{name} ({count:,})" for name, count in zip(channels[first:], gaps.sum(axis=1), strict=True) if count]
-    return [f"steps without a category, which are zero in all its channels: {abridge(counts)}"] if counts else []
 
 
 def _fill_numbers(rows: Rows, channels: Sequence[str], policy: str) -> tuple[list[str], np.ndarray | None]:

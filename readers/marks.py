@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from errors import DataError
+from readers import stem
 from readers.dialect import THOUSANDS, Dialect, Layout
 
 FIRST = 256  # values that are looked at before all are
@@ -74,7 +75,8 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
     else:
-        hint = number_hint([cell], dialect) or missing_hint(cell)
+        hint = number_hint([cell], dialect)
+        hint = hint or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
     what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
 

@@ -136,7 +136,7 @@ def read_npz(
             modalities=tuple((m.name, len(m.features)) for m in chosen),
             filled=filled,
         )
-        series = with_categories(series, {name: archive.category(name, n) for name in categorical})
+        series = with_categories(series, {name: archive.category(name, n) for name in categorical}, nan)
     return attach(series, "", groups if beside else "", named=False, dialect=Dialect(sep, decimal))
 
 

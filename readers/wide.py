@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from data import Series, Source
-from errors import DataError, UsageError
+from errors import DataError, UsageError, nearest
 from readers import cache, stem
+from readers.categories import Coded, with_categories
 from readers.dialect import Dialect
-from readers.files import dialect_of
+from readers.files import checksum_of, dialect_of, read_cells
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
 from readers.sidecars import attach
@@ -33,6 +34,7 @@ def read_wide(
     nan: str = "error",
     labels: Path | str = "",
     groups: Path | str = "",
+    categorical: Sequence[str] = (),
 ) -> Series:
     """One Series of wide files, all of one shape [N, T]: C files are C channels of N rows.
 
@@ -46,6 +48,7 @@ def read_wide(
     sep, decimal, na, thousands : how a CSV is written, see `Dialect`.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
+    categorical : channels whose files hold words, or codes, one for each step or one column with one for each row.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def read_wide(
     """
     dialect = Dialect(sep, decimal, header, index, tuple(na), thousands)
     check_policy(nan)
-    files = [Path(path) for path in paths]
+    files, named = _named(list(map(Path, paths)), categorical)
     values, facts = _read_all(files, dialect)
     n_rows, length = facts[0].shape
     ids = _common_ids(files, facts)
@@ -77,7 +80,75 @@ def read_wide(
         notes=(*notes, *gaps),
         filled=filled,
     )
+    series = _with_words(series, named, dialect, facts[0], ends, nan)
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
+
+
+# ---- words
+
+
+def _named(paths: Sequence[Path], categorical: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """The files of numbers, and those of words. UsageError for a name that no file has, and where none has numbers."""
+    stems = [stem(path) for path in paths]
+    for name in categorical:
+        if name not in stems:
+            what = "no file of this name"
+            raise UsageError(what, where=f"--categorical {name}", hint=nearest(name, stems) or ", ".join(stems[:8]))
+    numbers = [path for path, name in zip(paths, stems, strict=True) if name not in categorical]
+    if paths and not numbers:
+        raise UsageError("no file of numbers is left", where="--categorical")
+    return numbers, [path for path in paths if path not in numbers]
+
+
+def _with_words(
+    series: Series, paths: Sequence[Path], dialect: Dialect, first: Facts, ends: np.ndarray, policy: str
+) -> Series:
+    """The series with the files of words as categories.
+
+    Parameters
+    ----------
+    series : of the files of numbers. first : the facts of the first of them, which has the layout of all.
+    paths : of the files of words.
+    ends : [N], where each row ends.
+    policy : of missing values, `--nan`.
+    """
+    columns: dict[str, Coded] = {}
+    sources: list[Source] = []
+    for path in paths:
+        column, ids = _words(path, dialect, first)
+        if ids:
+            _check_ids(path, ids, series, first)
+        codes = column.codes
+        if len(codes) > series.n_rows:
+            codes = _cut_rows(codes[None], ends, first.shape[1])[0]
+        columns[stem(path)] = replace(column, codes=codes)
+        sources.append(Source(str(path), *checksum_of(path), first.shape))
+    return with_categories(replace(series, sources=(*series.sources, *sources)), columns, policy)
+
+
+def _words(path: Path, dialect: Dialect, first: Facts) -> tuple[Coded, list[str]]:
+    """The words of a file, a code for each step [N * T] or for each row [N]; and its row ids, if it has some."""
+    dialect = dialect_of(path, dialect)
+    cells = read_cells(path, dialect)[0][first.layout.header :]
+    start, (n_rows, length) = int(first.layout.index), first.shape
+    widths = {len(line) - start for line in cells}
+    if len(cells) != n_rows or widths not in ({1}, {length}):
+        what = f"holds {len(cells)} rows of {max(widths, default=0)} words, where the numbers have {n_rows} x {length}"
+        raise DataError(what, where=str(path), hint="a word for each step, or one column with a word for each row")
+    kinds, lines = np.unique([cell.strip() for line in cells for cell in line[start:]], return_inverse=True)
+    words = list(map(str, kinds.tolist()))
+    return Coded.of(words, [dialect.number(word) for word in words], lines), [line[0].strip() for line in cells] * start
+
+
+def _check_ids(path: Path, ids: Sequence[str], series: Series, first: Facts) -> None:
+    """DataError where a file of words has other row ids than the numbers."""
+    for row, (here, there) in enumerate(zip(ids, series.rows, strict=True)):
+        if here != there:
+            where = f"{path}:{row + 1 + first.layout.header}"
+            raise DataError(f"row id {here!r}, where the numbers have {there!r}", where=where)
+
+
+# ---- files of numbers
 
 
 def _read_all(paths: Sequence[Path], dialect: Dialect) -> tuple[np.ndarray, list[Facts]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from checkpoint import Checkpoint
 from errors import DataError, UsageError
+from readers.base import csv_text
 from readers.clock import Clock
 from sources import levels
 
@@ -72,8 +73,10 @@ def _check_no_words(model: Checkpoint) -> None:
 
 def _lines(model: Checkpoint, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """{channel: [1, T]} of a frame whose lines are the steps of one row; a label may be absent."""
-    _check_no_words(model)
-    found = {str(name): frame[name].to_numpy(np.float64)[None] for name in frame.columns}
+    if model.setting("npz"):
+        _check_no_words(model)
+    words = [each.name for each in levels.of(model.coding)]
+    found = {str(name): frame[name].to_numpy(object if name in words else np.float64)[None] for name in frame.columns}
     return {name: found[name] for name in model.input_channels if name in found}
 
 
@@ -88,7 +91,10 @@ def _wide(model: Checkpoint, values: Mapping[str, np.ndarray], folder: Path) -> 
 
 
 def _write(path: Path, table: np.ndarray) -> None:
-    """Numbers [N, T] so that they are read as they are; missing ones are nan."""
+    """Numbers [N, T] so that they are read as they are, or words; missing ones are nan."""
+    if table.dtype == object:
+        path.write_bytes(csv_text(table.tolist()).getvalue())
+        return
     lines = (",".join("nan" if np.isnan(value) else repr(value) for value in row) for row in table.tolist())
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -28,7 +28,7 @@ READS: dict[str, tuple[str, ...]] = {
     "time_col": ("long",),
     "id_col": ("long", "query"),
     "columns": ("long", "query", "npz"),
-    **dict.fromkeys(("categorical", "max_levels"), ("long", "query", "npz")),
+    **dict.fromkeys(("categorical", "max_levels"), ("wide", "long", "query", "npz")),
     **dict.fromkeys(("resample", "tz"), _TIMED),
     **dict.fromkeys(("labels", "sep", "decimal"), _TABLES),
     **dict.fromkeys(("groups", "nan", "na"), (*_TABLES, "npz")),

@@ -306,3 +306,32 @@ def test_new_data_of_rare_levels_are_not_far():
     known = Scaler(np.zeros(2), np.array([1.0, 0.1]), ("x", "w=a"))
     new = Scaler(np.array([0.0, 1.0]), np.ones(2), ("x", "w=a"))
     assert known.far(new).startswith("w=a is 10 deviations") and known.far(new, {"w=a"}) == ""
+
+
+def test_wide_files_of_words(tmp_path):
+    """A file with a word for each step, and one with a word for each row, beside the numbers."""
+    draw = np.random.default_rng(5)
+    sky, region = draw.choice(list(EFFECT), (12, 30)), draw.choice(["north", "south"], 12)
+    load = np.vectorize(EFFECT.get)(np.roll(sky, 1, axis=1)) + np.where(region == "north", 50, 0)[:, None]
+    ids = [f"p{k}" for k in range(12)]
+    tables = {"load": np.round(load + draw.normal(0, 0.1, load.shape), 2), "sky": sky, "region": region[:, None]}
+    for name, table in tables.items():
+        pd.DataFrame(table, index=ids).to_csv(tmp_path / f"{name}.csv", index_label="part")
+    line = "--mode train --task regress --csv region.csv sky.csv load.csv --context-len 3 --test-ratio 0.2"
+    done = go(tmp_path, line)
+    assert done.code == 3 and "--categorical region if the file holds categories" in done.err
+    line += " --backbone auto --model-args members=ridge"
+    run = good(tmp_path, f"{line} --categorical sky region --tag w {QUICK}")
+    kept = Checkpoint.load(checkpoint.find(str(run)))
+    assert kept.input_channels == ["load", "region", "sky"] and kept.coding["static"] == ["region"]
+    assert strict(run / "summary.json")["mae"] < 0.2
+    infer = "--mode infer --task regress --csv sky.csv load.csv region.csv"
+    made = good(tmp_path, f"{infer} --ckpt {run} --eval-split test --tag i {QUICK}")
+    assert preds(made)[:20] == preds(run)[:20]
+    frame = pd.DataFrame({name: np.broadcast_to(table, (12, 30))[3] for name, table in tables.items()})
+    found = tsrun.load(run).predict(frame)
+    whole = pd.read_csv(good(tmp_path, f"{infer} --ckpt {run} --tag all {QUICK}") / "preds.csv").query("row == 'p3'")
+    np.testing.assert_allclose(found["y_pred"], whole["y_pred"], rtol=1e-5)
+    for odd in ("p0,north\n" * 3, "part,0\n" + "".join(f"q{k},north\n" for k in range(12))):
+        (tmp_path / "region.csv").write_text(odd)
+        assert go(tmp_path, f"{infer} --ckpt {run} --tag odd {QUICK}").code == 3
