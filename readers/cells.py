@@ -70,11 +70,8 @@ def parse(
     coded = {name: _coded(words) for name, words in _words(text, names, _in(columns, categories.named))}
     plain = [name for name in columns if name not in coded]
     frame = _frame(text, names, keys, plain, number)
-    values = np.full((len(plain), len(frame)), np.nan, number)
     odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
-    for channel, name in enumerate(plain):
-        if name not in odd:
-            values[channel] = frame[name]
+    values = _values(frame, plain, odd, number)
     odd |= _truths(text, names, plain, values)
     _check_thousands(text, names, plain, values)
     numbers, left, wrong = _read_again(text, names, _in(plain, odd), asked and not categories.found)
@@ -126,6 +123,17 @@ def _frame(
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
     except ValueError:  # a cell that the parser does not accept as a number
         return text.cells_of(names, [*keys, *columns], dtype=kinds, **options)
+
+
+def _values(frame: Any, columns: Sequence[str], odd: Container[str], number: type[np.floating]) -> np.ndarray:
+    """The columns of a frame as values [C, n], NaN in those that are odd. A column at a time takes a tenth of a ms."""
+    if not any(name in odd for name in columns):
+        return np.require(frame[list(columns)].to_numpy(number).T, requirements=["C", "W"])
+    values = np.full((len(columns), len(frame)), np.nan, number)
+    for channel, name in enumerate(columns):
+        if name not in odd:
+            values[channel] = frame[name]
+    return values
 
 
 def _check_thousands(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:

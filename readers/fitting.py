@@ -6,7 +6,7 @@ Where none fits, or two do, the usual ones are tried, and the error of reading n
 from __future__ import annotations
 
 import csv
-import itertools
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,6 +38,11 @@ def fitted(lines: Sequence[str], asked: Dialect) -> Dialect:
     -------
     A dialect whose `taken` says what was taken, "" for the usual comma and point.
     """
+    return _fitted(tuple(lines), asked)
+
+
+@functools.lru_cache(maxsize=4)  # a header is looked at before its table is read
+def _fitted(lines: tuple[str, ...], asked: Dialect) -> Dialect:
     sep = _separator(lines, asked) if asked.sep == AUTO else asked.sep
     plain = replace(asked, sep=sep, decimal=_usual(asked))
     decimal, thousands = _marks(rows_of(lines, plain), asked) or (plain.decimal, "")
@@ -180,13 +185,17 @@ def _marks(rows: Sequence[Sequence[str]], asked: Dialect) -> tuple[str, str] | N
         (mark, group) for mark, group in MARKS if asked.decimal in (AUTO, mark) and not (group and asked.thousands)
     ]
     kinds = [replace(asked, sep=";", decimal=mark, thousands=group or asked.thousands) for mark, group in tried]
-    fits = [[not any(map(kind.is_text, column)) for kind in kinds] for column in _columns(rows)]
-    numeric = [column for column in fits if any(column)]
-    fit = next((at for at, _ in enumerate(kinds) if all(column[at] for column in numeric)), None)
+    columns = _columns(rows)
+
+    @functools.cache
+    def fits(column: int, kind: int) -> bool:
+        return not any(map(kinds[kind].is_text, columns[column]))
+
+    numeric = [c for c, _ in enumerate(columns) if any(fits(c, at) for at, _ in enumerate(kinds))]
+    fit = next((at for at, _ in enumerate(kinds) if all(fits(c, at) for c in numeric)), None)
     if fit is None or not numeric:
         return None
-    columns = [cells for cells, column in zip(_columns(rows), fits, strict=True) if any(column)]
-    marked = [cell for cell in itertools.chain(*columns) if "," in cell]
+    marked = [cell for c in numeric for cell in columns[c] if "," in cell]
     if tried[fit] == (",", "") and all(map(_GROUPED.fullmatch, marked)):
         return None  # 1,234 may be a thousand or one
     return tried[fit]
