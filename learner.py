@@ -20,6 +20,7 @@ import tasks
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
 from backbones.fitting import thin
 from backbones.model import Forecaster, Model, build_model, check_head
+from backbones.shapes import suits
 from backbones.standing import Standing
 from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
@@ -157,7 +158,8 @@ class Learner:
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""
         assert self.config.context_len is not None
-        under = self._asked() if self.config.wide and self.task.head == "pool" else None
+        asked = self._asked() if self.config.wide and self.task.head == "pool" else None
+        under = asked_of_map(self.config.backbone, asked, len(self.run_data.channels), self.config.context_len)
         return ModelSpec(
             backbone=self.config.backbone,
             channels=len(self.run_data.channels),
@@ -171,7 +173,8 @@ class Learner:
             modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
             part=self.part,
             members=members,
-            wide=asked_of_map(self.config.backbone, under, len(self.run_data.channels), self.config.context_len),
+            wide=under,
+            shapes=suits(under),
             copies=1 if self.part or backbone_class(self.config.backbone).stages else self.task.copies,
         )
 
@@ -283,13 +286,12 @@ class Learner:
         """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
         if not isinstance(self.model, Model) or self.model.wide is None:
             return None, None
-        fresh, device = self.start is None, self.device_data.inputs.device
+        fresh = self.start is None
         fixed = self.standing.told if self.final and self.standing else None
         self.standing = Standing(self.model, self.closed().windows(), self.task.lean(self.names), fixed)
         asked = self._asked() if fresh or self.config.refit_scaler else None
         with self.run_data.timed("closed form"):
-            train, val = self.standing.under(asked, fresh=fresh, one_head=one_head)
-        return train.to(device), val.to(device)
+            return self.standing.under(asked, fresh=fresh, one_head=one_head)
 
     def settled(self, learned: dict[str, Weights], progress: Progress) -> Mapping[str, Weights]:
         """What a model has learned as the weights that are kept, of which it takes the best; see Standing.settled."""
@@ -300,14 +302,12 @@ class Learner:
         kept = self.standing.settled(learned, lambda: score().outputs(val)[:, :, 0].cpu())
         if self.standing.aside and not self.final:
             progress.best = self.task.val_metrics(*score().score(val).judged())[self.task.monitor]
-            progress.best_epoch *= self.standing.told["shares"]["net"] > 0
         return kept
 
     def _resume(self, trainer: Trainer, last: Checkpoint) -> None:
         """Continue the run of this name, of which settings and data are the same, but for more epochs."""
         restore.check_resumed(last, self.run_data, finished=False)
-        training = last.training or {}  # there is one, in the last checkpoint of an interrupted run
-        trainer.restore(training.get("weights", last.state), training)
+        trainer.restore(last.state, last.training or {})  # there is one, in the last checkpoint of an interrupted run
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
         if last.config["epochs"] < self.config.epochs:
             trainer.progress.lengthened.append(last.config["epochs"])

@@ -391,7 +391,7 @@ class Trainer:
             raise CheckpointError(what, where="--resume", hint="--overwrite starts again") from None
 
     def _take(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(state.get("weights", weights))  # what learns, where another model is kept
         self.progress = Progress(**state["progress"])
         if "best_loss" not in state["progress"] and self.progress.best_epoch:  # of an older version
             self.progress.best_loss = self.progress.history[self.progress.best_epoch - 1]["val_loss"]

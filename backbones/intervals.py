@@ -28,20 +28,33 @@ class IntervalQuantiles(nn.Module):
         super().__init__()
         lengths = [length, length - 1, length - 2, length // 2 + 1]
         self.cuts = [cuts(n) if n > 0 else [] for n in lengths]
-        self.size = channels * sum(1 + (end - begin - 1) // EACH for one in self.cuts for begin, end in one)
+        self.size = channels * sum(count_of(end - begin) for one in self.cuts for begin, end in one)
+        self._gather_by_width()
         turn = torch.arange(lengths[3])[:, None] * torch.arange(length) % length  # exact, however long the window
         angle = turn.double() * (2 * math.pi / length)
         self.register_buffer("wave", torch.stack([angle.cos(), angle.sin()]), persistent=False)
 
+    def _gather_by_width(self) -> None:
+        """Intervals of one width are taken at once: an exported graph of each by itself has ten thousand nodes."""
+        self.widths: list[tuple[int, int]] = []
+        order: list[int] = []
+        for which, one in enumerate(self.cuts):
+            firsts = [sum(count_of(end - begin) for begin, end in one[:at]) for at in range(len(one))]
+            past = len(order)
+            for m in sorted({end - begin for begin, end in one}):
+                chosen = [at for at, (begin, end) in enumerate(one) if end - begin == m]
+                steps = [step for at in chosen for step in range(*one[at])]
+                self.register_buffer(f"steps_{which}_{m}", torch.tensor(steps), persistent=False)
+                self.widths.append((which, m))
+                order += [past + firsts[at] + k for at in chosen for k in range(count_of(m))]
+        self.register_buffer("order", torch.tensor(order, dtype=torch.long).argsort(), persistent=False)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat(
-            [
-                quantiles(part[:, :, begin:end])
-                for part, one in zip(self._representations(x), self.cuts, strict=True)
-                for begin, end in one
-            ],
-            dim=2,
-        ).flatten(1)
+        parts, found = self._representations(x), []
+        for which, m in self.widths:
+            taken = parts[which].index_select(2, self.get_buffer(f"steps_{which}_{m}"))
+            found.append(quantiles(taken.unflatten(2, (-1, m))).flatten(2))
+        return torch.cat(found, dim=2).index_select(2, self.get_buffer("order")).flatten(1)
 
     def _representations(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The four of them; a difference of too short a window is empty."""
@@ -71,20 +84,25 @@ def cuts(n: int) -> list[tuple[int, int]]:
     return found
 
 
+def count_of(m: int) -> int:
+    """The quantiles of an interval of m values."""
+    return 1 + (m - 1) // EACH
+
+
 def quantiles(x: torch.Tensor) -> torch.Tensor:
-    """The quantiles [B, C, k] of intervals [B, C, m], k = 1 + (m - 1) // 4."""
-    m = x.shape[2]
+    """The quantiles [..., k] of intervals [..., m], k = 1 + (m - 1) // 4."""
+    m = x.shape[-1]
     if m == 1:
         return x
-    count = 1 + (m - 1) // EACH
-    ordered = x.sort(dim=2).values
+    count = count_of(m)
+    ordered = x.sort(dim=-1).values
     place = np.array([0.5]) if count == 1 else np.linspace(0, 1, count)
     place = place * (m - 1)
     low = np.floor(place).astype(int)
     high = np.minimum(low + 1, m - 1)
     share = torch.as_tensor(place - low, dtype=x.dtype, device=x.device)
-    found = ordered[:, :, low.tolist()] * (1 - share) + ordered[:, :, high.tolist()] * share
+    found = ordered[..., low.tolist()] * (1 - share) + ordered[..., high.tolist()] * share
     if count == 1:
         return found
     less = torch.as_tensor(np.arange(count) % 2, dtype=x.dtype, device=x.device)
-    return found - less * x.mean(dim=2, keepdim=True)
+    return found - less * x.mean(dim=-1, keepdim=True)

@@ -13,6 +13,8 @@ from backbones.alone import Alone, folded
 from backbones.base import Backbone
 from backbones.histories import Histories
 from backbones.layers import standardise
+from backbones.shapes import Shapes
+from backbones.under import Under
 from backbones.wide import Wide
 from errors import UsageError
 
@@ -35,7 +37,7 @@ class Model(nn.Module):
     """
 
     by_history: ByHistory | None = None  # see Forecaster
-    wide: Wide | None
+    wide: Under | None
     alone: Alone | None
 
     def __init__(self, backbone: Backbone, spec: ModelSpec) -> None:
@@ -46,7 +48,8 @@ class Model(nn.Module):
         if not backbone.answers:
             each = spec.horizon if spec.head == "pool" else backbone.stride
             self.head = nn.Linear(backbone.dim, spec.outputs * each)
-        self.wide = None if spec.wide is None else Wide(spec.wide, spec.channels, spec.length)
+        map_of = Shapes if spec.shapes else Wide
+        self.wide = None if spec.wide is None else map_of(spec.wide, spec.channels, spec.length)
         self.alone = None
 
     def forward(self, x: torch.Tensor, under: torch.Tensor | None = None) -> torch.Tensor:
@@ -70,14 +73,14 @@ class Model(nn.Module):
 
     def learn_alone_too(self, says: str) -> Alone:
         """Have a second head from now on; `says`: what the solved map says, "change" or "level"."""
-        assert self.wide is not None
+        assert isinstance(self.wide, Wide)
         self.alone = Alone(self.backbone.dim, self.wide, says).to(self.wide.weight.device)
         return self.alone
 
     def fold(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of both heads, and go on with one."""
         if self.alone is not None:
-            assert self.wide is not None
+            assert isinstance(self.wide, Wide)
             state, self.alone = folded(state, self.alone, self.wide), None
         self.load_state_dict(state)
 

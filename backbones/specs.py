@@ -11,7 +11,7 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 # The kinds of a model's plain values, see `fits`.
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
-MODEL |= {"part": "text?", "copies": "size?", "wide": "table?"}
+MODEL |= {"part": "text?", "copies": "size?", "wide": "table?", "shapes": "flag?"}
 MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
@@ -137,7 +137,8 @@ class ModelSpec(InputSpec):
     outputs, horizon : K and H of the outputs `[B, K, H]`.
     head : "pool", "step" or "forecast" (`Backbone.heads`).
     args : hyperparameters that differ from the defaults of the backbone's HYPER.
-    wide : what the closed form under the head is asked for (wide.py); None: there is none.
+    wide : what the closed form under the head is asked for (under.py); None: there is none.
+    shapes : that closed form sees shapes (shapes.py).
     copies : of the backbone and its head, whose outputs are averaged (copies.py).
     """
 
@@ -147,6 +148,7 @@ class ModelSpec(InputSpec):
     head: str
     args: Mapping[str, Any] = field(default_factory=dict)
     wide: TargetSpec | None = None
+    shapes: bool = False
     copies: int = 1
 
     def plain(self) -> dict[str, Any]:
@@ -157,6 +159,7 @@ class ModelSpec(InputSpec):
             "modalities": self.modalities,
             "part": self.part,
             "wide": None if self.wide is None else asdict(self.wide),
+            "shapes": self.shapes or None,
             "copies": self.copies if self.copies > 1 else None,
         }
         return {
@@ -198,6 +201,7 @@ class ModelSpec(InputSpec):
             modalities=plain.get("modalities"),
             part=plain.get("part"),
             wide=None if wide is None else TargetSpec(**wide),
+            shapes=bool(plain.get("shapes")),
             pretrained=None if members else pretrained,
             members=members,
             copies=copies,

@@ -2,8 +2,7 @@
 
 With windows enough the net learns what the map leaves, and the whole beside it where validation can choose between them
 (alone.py). Of labels and classes with fewer windows than features the net learns alone: mending each guess that the
-map makes without a window would mend what the map gets right elsewhere. The two are then weighed by log-loss on
-validation.
+map makes without a window would mend what the map gets right elsewhere. The two are then weighed on validation.
 """
 
 from __future__ import annotations
@@ -18,9 +17,46 @@ from backbones.fitted import loss_of
 from backbones.fitting import Fitting
 from backbones.model import Model
 from backbones.specs import TargetSpec
+from backbones.weighing import ROWS, by_loss
+from backbones.wide import Wide
 
 # How much of the closed form and of the net: either alone, or both, of which too much is too sure.
+PRIOR = (0.85, 0.15)  # before anything is seen of validation
 SHARES = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.5), (0.5, 1.0), (0.5, 0.5), (0.0, 0.5), (0.5, 0.25), (1.0, 0.25))
+
+
+def shares_of(
+    closed: torch.Tensor, net: torch.Tensor, y: torch.Tensor, kind: str, *, plenty: bool
+) -> tuple[float, float]:
+    """How much to take of a closed form and of a net that has learned alone.
+
+    A net of few windows is far too sure, and a few windows that it gets right do not show it. So it is brought to the
+    scale of the closed form, whose probabilities are those of windows left out, and the two are pooled by loss and
+    prior. Where validation has windows enough, what is best on them counts too, the more, the more there are.
+
+    Parameters
+    ----------
+    closed, net : what they say of validation [n, K].
+    y : its targets.
+    kind : of the target, "label" or "class".
+    plenty : whether validation has windows enough to choose by.
+    """
+    scale = min(_size(closed, kind) / max(_size(net, kind), 1e-9), 1.0)
+
+    def loss(of_map: float, of_net: float) -> float:
+        return loss_of(of_map * closed + of_net * net, y, kind, "")
+
+    usual = by_loss([loss(1, 0), loss(0, scale)], torch.tensor(PRIOR), len(y)) * torch.tensor([1.0, scale])
+    trust = len(y) / (len(y) + ROWS) if plenty else 0.0
+    best = torch.tensor(min(SHARES, key=lambda shares: loss(*shares)))
+    of_map, of_net = (trust * best + (1 - trust) * usual).tolist()
+    return of_map, of_net
+
+
+def _size(logits: torch.Tensor, kind: str) -> float:
+    """The root of the mean square of logits [n, K]; of classes only their differences count."""
+    centred = logits - logits.mean(1, keepdim=True) if kind == "class" else logits
+    return float(centred.square().mean().sqrt())
 
 
 class Standing:
@@ -52,15 +88,14 @@ class Standing:
         The map is solved for `target`, unless that is None; `fresh`: the head has learned nothing yet; `one_head`:
         training goes on from where it had no second one.
         """
-        data, wide = self.data, self.wide
+        data, wide, device = self.data, self.wide, self.data.train.device
         if target is None:
-            return wide.says_of(data.train), wide.says_of(data.val)
+            return wide.says_of(data.train).to(device), wide.says_of(data.val).to(device)
         train, self.told = wide.fit(data, target, self.lean)
-        val = wide.says_of(data.val)
-        if fresh and target.kind != "value" and len(data.train) < wide.features.size:
+        if fresh and target.kind != "value" and wide.by_heart(len(data.train)):
             self.aside, self.joins = {name: value.clone() for name, value in wide.state_dict().items()}, True
             wide.take(0.0, [0.0] * len(self.lean))
-            return torch.zeros_like(train), torch.zeros_like(val)
+            return torch.zeros_like(train, device=device), torch.zeros(*data.val.y.shape, 1, device=device)
         if fresh:
             self.model.take_of_head(0.0)
             chosen = "on_closed_form" in self.fixed if self.fixed is not None else data.val.plenty(target.kind)
@@ -69,7 +104,7 @@ class Standing:
                 alone = self.model.learn_alone_too(self.told["says"])
                 if self.fixed is not None:
                     alone.share.fill_(self.fixed["on_closed_form"])
-        return train, val
+        return train.to(device), wide.says_of(data.val).to(device)
 
     def judging(self, validation: Validation) -> Validation:
         """The validation of a task, of what the model says while it learns."""
@@ -85,7 +120,8 @@ class Standing:
         return self._folded(weights), training
 
     def _folded(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return dict(state) if self.model.alone is None else folded(state, self.model.alone, self.wide)
+        alone, wide = self.model.alone, self.wide
+        return dict(state) if alone is None or not isinstance(wide, Wide) else folded(state, alone, wide)
 
     def settled(
         self, learned: Mapping[str, Mapping[str, torch.Tensor]], outputs: Callable[[], torch.Tensor]
@@ -120,10 +156,11 @@ class Standing:
         self.model.load_state_dict(state)
         net = outputs()
         self.wide.load_state_dict(self.aside)
-        closed, y = self.wide.says_of(self.data.val)[:, :, 0], self.data.val.y
-        by, kind = torch.tensor(self.lean), self.wide.target.kind
-        losses = [loss_of(a * (closed - by) + b * (net - by), y, kind, "") for a, b in SHARES]
-        of_map, of_net = SHARES[losses.index(min(losses))]
+        by, val = torch.tensor(self.lean), self.data.val
+        closed = self.wide.says_of(val)[:, :, 0]
+        of_map, of_net = shares_of(
+            closed - by, net - by, val.y, self.wide.target.kind, plenty=val.plenty(self.wide.target.kind)
+        )
         self.told["shares"] = {"closed_form": of_map, "net": of_net}
 
     def _beside(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

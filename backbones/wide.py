@@ -19,14 +19,15 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.preval import Solved, Spectrum, beside, candidates, least, moments
+from backbones.shapes import suits
 from backbones.specs import TargetSpec
+from backbones.under import Under
 
 MOST = 4096  # features up to which a map is solved for
 MOST_CELLS = 1 << 17  # numbers in the map
@@ -52,69 +53,34 @@ def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length
     chosen = backbone_class(backbone)
     if target is None or chosen.answers or chosen.stages:
         return None
-    return target if fits(channels, length, target.outputs) else None
+    return target if suits(target) or fits(channels, length, target.outputs) else None
 
 
-class Wide(nn.Module):
-    """`x [B, C, L] -> [B, K, 1]`, in the units of the model's outputs.
+class Wide(Under):
+    """The features within the ranges that they had in training."""
 
-    Products and sums, no matrix product: autocast and int8 weights leave them in float32.
-
-    Parameters
-    ----------
-    target : what is asked for.
-    channels, length : C and L.
-    """
-
-    weight: torch.Tensor
-    bias: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
 
     def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
-        super().__init__()
-        self.target, self.channels, self.length = target, channels, length
-        self.features = features_of(channels, length)
-        self.register_buffer("weight", torch.zeros(target.outputs, self.features.size))
-        self.register_buffer("bias", torch.zeros(target.outputs))
-        self.register_buffer("low", torch.full((self.features.size,), -FARTHEST))
-        self.register_buffer("high", torch.full((self.features.size,), FARTHEST))
+        features = features_of(channels, length)
+        super().__init__(target, channels, length, features.size)
+        self.features = features
+        self.register_buffer("low", torch.full((features.size,), -FARTHEST))
+        self.register_buffer("high", torch.full((features.size,), FARTHEST))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self._outputs(x)[:, :, None]
+    def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.describe(x)[:, None] * self.weight).sum(2) + self.bias
 
-    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
-        return (self._features(x)[:, None] * self.weight).sum(2) + self.bias
-
-    def _features(self, x: torch.Tensor) -> torch.Tensor:
-        """The features within their ranges, [B, F]."""
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
         found = self.features(x)
         return torch.minimum(torch.maximum(found, self.low), self.high)
 
-    @torch.no_grad()
-    def take(self, share: float, more: Sequence[float]) -> None:
-        """Take a share of the map, and add so much to each of its K outputs."""
-        self.weight *= share
-        self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))
-
-    def says_of(self, windows: Labelled) -> torch.Tensor:
-        """The map's outputs for all windows, [n, K, 1] on the host."""
-        return outputs_on(windows, self._outputs)[:, :, None]
+    def by_heart(self, windows: int) -> bool:
+        return windows < self.features.size
 
     @torch.no_grad()
     def fit(self, data: Fitting, target: TargetSpec, lean: Sequence[float]) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Solve the map.
-
-        Parameters
-        ----------
-        data : windows of training, and of validation, on which the strength is chosen where there are enough.
-        target : what is asked for, in the units of these data.
-        lean : what the loss adds to each of the K outputs of a calibrated model.
-
-        Returns
-        -------
-        (what each window of training stands on [n, K, 1], what was chosen).
-        """
         self.target = target
         train = data.train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
         self.features.fit(train)
@@ -147,7 +113,7 @@ class Wide(nn.Module):
         kind, val = self.target.kind, data.val
         strengths = (FINER * spectrum.values.mean().clamp_min(1e-12)).tolist() if kind == "value" else ()
         on_val = val if val.plenty(kind) else None
-        z = None if on_val is None else (torch.from_numpy(on_val.table(self._features)) - standard[0]) / standard[1]
+        z = None if on_val is None else (torch.from_numpy(on_val.table(self.describe)) - standard[0]) / standard[1]
 
         def best(y: torch.Tensor, truth: torch.Tensor) -> Solved:
             found: Iterable[Solved] = candidates(spectrum, y, kind, strengths)

@@ -13,7 +13,7 @@ from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.model import build_model
 from backbones.specs import TargetSpec
-from backbones.standing import SHARES, Standing
+from backbones.standing import SHARES, Standing, shares_of
 from backbones.wide import Wide, fits
 from checkpoint import BEST, LAST, Checkpoint
 
@@ -56,7 +56,7 @@ def test_it_is_the_ridge_of_the_strength_that_was_chosen(n, val):
     f, mean, scale = table(wide, x)
     z = (f - mean) / scale
     model = Ridge(alpha=told["strength"]).fit(z, y)
-    said = outputs_on(labelled(x, y), wide._outputs)
+    said = outputs_on(labelled(x, y), wide.outputs_of)
     assert np.abs(said.numpy() - model.predict(z).reshape(-1, 1)).max() < 1e-3
     if n == 1200:
         assert torch.equal(stood[:, :, 0], said)
@@ -85,7 +85,7 @@ def test_a_window_beyond_all_of_training_says_no_more_than_the_ends_of_its_featu
     model = Ridge(alpha=told["strength"]).fit((f - mean) / scale, y)
     far = torch.cat([x[:3] * 1e6, x[:3] * -1e6])
     ends = (np.clip(table(wide, far)[0], f.min(0), f.max(0)) - mean) / scale
-    assert np.abs(wide._outputs(far).numpy() - model.predict(ends).reshape(-1, 1)).max() < 1e-3
+    assert np.abs(wide.outputs_of(far).numpy() - model.predict(ends).reshape(-1, 1)).max() < 1e-3
 
 
 def test_the_change_from_the_last_value_is_said_where_that_is_better():
@@ -97,7 +97,7 @@ def test_the_change_from_the_last_value_is_said_where_that_is_better():
     wide, stood, told, x, y = solved(30, 60, target, walk)
     assert told["says"] == "change"
     other = windows(500, 5)
-    assert (wide._outputs(other) - (3 * other[:, 1, -1:] + 0.5)).abs().max() < 0.2
+    assert (wide.outputs_of(other) - (3 * other[:, 1, -1:] + 0.5)).abs().max() < 0.2
     assert (stood[:, :, 0] - y).abs().max() < 0.2
     wide, _, told, x, y = solved(200, 60, target, lambda x: x[:, 0, :1] + 0.5 * x[:, 0, 1:2])
     assert told["says"] == "level"
@@ -116,9 +116,9 @@ def test_labels_are_probabilities_that_the_weight_of_the_loss_leans():
     plain, leaning = Wide(target, 2, 4), Wide(target, 2, 4)
     plain.fit(data, target, [0.0, 0.0])
     leaning.fit(data, target, [0.0, 1.5])
-    p = plain._outputs(other)
+    p = plain.outputs_of(other)
     assert (p[:, 0].sigmoid() - (2 * other[:, 0, -1] - 1).sigmoid()).abs().mean() < 0.05
-    assert torch.allclose(leaning._outputs(other) - p, torch.tensor([0.0, 1.5]), atol=1e-4)
+    assert torch.allclose(leaning.outputs_of(other) - p, torch.tensor([0.0, 1.5]), atol=1e-4)
 
 
 def test_one_class_of_few_windows_each():
@@ -131,7 +131,7 @@ def test_one_class_of_few_windows_each():
     wide = Wide(target, 2, 4)
     stood, _ = wide.fit(Fitting(labelled(x, of(x)), labelled(other[:9], of(other[:9])), 0), target, [0.0] * 3)
     hits = (stood[:, :, 0].argmax(1) == of(x).argmax(1)).float().mean()
-    fair = (wide._outputs(other).argmax(1) == of(other).argmax(1)).float().mean()
+    fair = (wide.outputs_of(other).argmax(1) == of(other).argmax(1)).float().mean()
     assert abs(float(hits - fair)) < 0.25 and fair > 0.5
 
 
@@ -186,16 +186,41 @@ def test_a_net_of_few_windows_learns_alone_and_joins_its_closed_form_by_validati
     standing.settled({"best": state}, lambda: model(x).detach()[:, :, 0])
     closed = Wide(target, 2, 6)
     closed.load_state_dict(standing.aside)
-    y = standing.data.val.y[:, :, None]
-
-    def loss(of_map, of_net):
-        z = of_map * (closed(x) - 0.7) + of_net * (alone - 0.7)
-        return float(torch.nn.functional.binary_cross_entropy_with_logits(z, y))
-
     of_map, of_net = standing.told["shares"].values()
-    assert loss(of_map, of_net) == pytest.approx(min(loss(*one) for one in SHARES))
+    assert (of_map, of_net) == pytest.approx(
+        shares_of(closed(x)[:, :, 0] - 0.7, alone[:, :, 0] - 0.7, standing.data.val.y, "label", plenty=False), rel=1e-4
+    )
     wanted = of_map * (closed(x) - 0.7) + of_net * (alone - 0.7) + 0.7
     assert torch.allclose(model(x), wanted, atol=1e-5)
+
+
+def classes(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(n)
+    y = torch.nn.functional.one_hot(torch.arange(n) % 3, 3).float()
+    return 2 * y + torch.randn(n, 3, generator=draw), y
+
+
+@pytest.mark.parametrize("n", [6, 300])
+def test_a_net_that_is_too_sure_is_brought_to_the_scale_of_the_closed_form(n):
+    closed, y = classes(n)
+    net = 20 * classes(n + 1)[0][torch.arange(n)] + 7.0
+    size = [np.sqrt(((z - z.mean(1, keepdims=True)) ** 2).mean()) for z in (closed.numpy(), net.numpy())]
+    scale = size[0] / size[1]
+
+    def loss(a, b):
+        return float(torch.nn.functional.cross_entropy(a * closed + b * net, y))
+
+    gap = np.array([loss(1, 0), loss(0, scale)])
+    usual = np.array([0.85, 0.15]) * np.exp(-(gap - gap.min()) / 0.1 * n / (n + 50))
+    usual = usual / usual.sum() * [1, scale]
+    best = np.array(min(SHARES, key=lambda one: loss(*one)))
+    found = shares_of(closed, net, y, "class", plenty=False)
+    assert found == pytest.approx(usual, rel=1e-3)
+    trust = n / (n + 50)
+    assert shares_of(closed, net, y, "class", plenty=True) == pytest.approx(
+        trust * best + (1 - trust) * usual, rel=1e-3
+    )
+    assert shares_of(closed, 0 * net, y, "class", plenty=False)[1] <= 0.15
 
 
 def test_with_windows_enough_it_learns_what_is_left():

@@ -1,0 +1,81 @@
+"""What a net stands on: one linear map of features of a window, to which the head's output is added.
+
+Its features are those of windows (wide.py), or those of shapes for whole series with labels (shapes.py).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from backbones.fitted import outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.specs import TargetSpec
+
+
+class Under(nn.Module):
+    """`x [B, C, L] -> [B, K, 1]`, in the units of the model's outputs.
+
+    Products and sums, no matrix product: autocast and int8 weights leave them in float32.
+
+    Parameters
+    ----------
+    target : what is asked for.
+    channels, length : C and L.
+    size : F, the number of features.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    at_once = 4096  # windows
+
+    def __init__(self, target: TargetSpec, channels: int, length: int, size: int) -> None:
+        super().__init__()
+        self.target, self.channels, self.length = target, channels, length
+        self.register_buffer("weight", torch.zeros(target.outputs, size))
+        self.register_buffer("bias", torch.zeros(target.outputs))
+
+    @abstractmethod
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
+        """The features [B, F]."""
+
+    @abstractmethod
+    def fit(self, data: Fitting, target: TargetSpec, lean: Sequence[float]) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Solve the map.
+
+        Parameters
+        ----------
+        data : windows of training, and of validation, on which the strength is chosen where there are enough.
+        target : what is asked for, in the units of these data.
+        lean : what the loss adds to each of the K outputs of a calibrated model.
+
+        Returns
+        -------
+        (what each window of training stands on [n, K, 1], what was chosen).
+        """
+
+    @abstractmethod
+    def by_heart(self, windows: int) -> bool:
+        """Whether a map that was solved from so many windows knows them by heart."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.outputs_of(x)[:, :, None]
+
+    def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
+        """The outputs [B, K]."""
+        found = self.describe(x)
+        return torch.stack([(found * weight).sum(1) for weight in self.weight], dim=1) + self.bias
+
+    def says_of(self, windows: Labelled) -> torch.Tensor:
+        """The map's outputs for all windows, [n, K, 1] on the host."""
+        return outputs_on(windows, self.outputs_of, self.at_once)[:, :, None]
+
+    @torch.no_grad()
+    def take(self, share: float, more: Sequence[float]) -> None:
+        """Take a share of the map, and add so much to each of its K outputs."""
+        self.weight *= share
+        self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))
