@@ -192,6 +192,13 @@ class RunConfig:
         "off", "Speed", "torch.compile mode", choices=("off", "default", "reduce-overhead", "max-autotune")
     )
     device: str = _flag("auto", "Speed", "auto, cpu, cuda, cuda:1, mps")
+    memory: str = _flag(
+        "",
+        "Speed",
+        "memory for data, such as 4GB: larger ones stay in a file, read as they are needed (default: what is free)",
+        metavar="SIZE",
+        trains=False,
+    )
     threads: int = _flag(0, "Speed", "CPU threads (0: torch decides)", within="[0,4096]", trains=False)
 
     ckpt: str = _flag(

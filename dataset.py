@@ -24,6 +24,7 @@ from config import RunConfig
 from data import Series
 from errors import DataError
 from hardware import device_for
+from readers import mapped
 from readers.precision import check_distinct
 from scaler import Scaler
 from settings.shards import parse_shard
@@ -96,8 +97,7 @@ class RunData:
 
     def values(self) -> np.ndarray:
         """The model's input, unscaled: float [C, total]. Without `derived` features only."""
-        whole = len(self.keep) == self.series.n_channels
-        return self.series.values if whole else self.series.values[self.keep]
+        return mapped.rows(self.series.values, self.keep)
 
     @property
     def label_channel(self) -> int | None:
@@ -302,7 +302,8 @@ def check_windows(run_data: RunData, task: Task) -> None:
     assert config.context_len is not None
     windows.check_length(series.lengths, config.context_len, run_data.index.span - config.context_len, series.n_rows)
     if not len(run_data.index):
-        longest = _longest_stretch(series, run_data.keep)
+        found = windows.stretches(series.usable(run_data.keep), series.offsets)
+        longest = int((found[:, 1] - found[:, 0]).max(initial=0))
         where, hint = task.gap_hint(series, config, run_data.index.span)
         raise DataError(
             f"every window holds a missing value: the longest stretch has {longest} steps without one, "
@@ -310,11 +311,6 @@ def check_windows(run_data: RunData, task: Task) -> None:
             where=where,
             hint=hint,
         )
-
-
-def _longest_stretch(series: Series, channels: np.ndarray) -> int:
-    found = windows.stretches(series.usable(channels), series.offsets)
-    return int((found[:, 1] - found[:, 0]).max(initial=0))
 
 
 def make_splits(run_data: RunData) -> list[Split]:
@@ -379,9 +375,10 @@ class DeviceData:
         self.scaled, series = np.zeros((0, 0), np.float32), run_data.series
         if run_data.derived is None:
             values = run_data.values()
-            self.scaled = scaler.apply(values)
+            self.scaled = scaler.apply(values, mapped.like(values, values.shape))
             check_distinct(values, self.scaled, series.offsets, run_data.channels, series.rows)
         data_device = device_for(2 * max(self.scaled.nbytes, series.values.nbytes), device)
+        self.apart = mapped.is_mapped(self.scaled) or data_device != device  # a batch takes time to come
         self.inputs = self._inputs(data_device)
         self.targets = self._targets(data_device)
         self.known: torch.Tensor | None = None
@@ -407,7 +404,7 @@ class DeviceData:
 
     def windows(self, index: Index, under: torch.Tensor | None = None) -> Windows:
         """The n windows of `index` over these tensors: x [B, C, L], y [B, K, H] by batches; see `Windows.under`."""
-        return Windows(self.inputs, self.targets, index, self.known, under)
+        return Windows(self.inputs, self.targets, index, self.known, under, self.apart)
 
     def labelled(self, index: Index) -> Labelled:
         """The n windows of `index` and their targets, for a backbone that is fitted to them."""

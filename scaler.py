@@ -43,9 +43,12 @@ class Scaler:
         constant_names = tuple(name for name, same in zip(channels, constant, strict=True) if same)
         return cls(mean, np.where(constant, 1.0, usable(mean, std)), tuple(channels), constant_names)
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Values [C, T] in the data's units -> scaled, float32 [C, T]: the one copy that a run makes of its data."""
-        scaled = np.empty(values.shape, np.float32)
+    def apply(self, values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Values [C, T] in the data's units -> scaled, float32 [C, T]: the one copy that a run makes of its data.
+
+        It is made in `out`, where that is given.
+        """
+        scaled = np.empty(values.shape, np.float32) if out is None else out
         for c, channel in enumerate(values):
             np.subtract(channel, self.mean[c], out=scaled[c], casting="unsafe")
             with np.errstate(over="ignore"):  # what is infinite then has no prediction, and that is told

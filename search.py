@@ -73,6 +73,7 @@ LATER = (
     "budget",
     "divergence_check",
     "shard",
+    "memory",
     "categorical",
     "max_levels",
 )

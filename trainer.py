@@ -26,6 +26,7 @@ from evaler import predict
 from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
 from optim import Schedule, make_optimizer
 from ranks.alone import Alone
+from training.fetching import Fetching
 from training.progress import Progress, Validation
 from training.states import clone_state, random_states, set_random_states, train_mode
 from windows import Windows, steps
@@ -72,6 +73,7 @@ class Trainer:
         self.config, self.precision, self.save, self.listeners = config, precision, save, listeners
         self.train_metrics, self.judges_start = dict(train_metrics or {}), judges_start
         self.together = ranks.here()
+        self._fetching = Fetching(train, precision.device)
         self.steps, self.batch_size = steps(len(train), config.batch_size)
         if self.batch_size < self.together.world:
             what = f"{self.batch_size} windows a step do not go round {self.together.world} processes"
@@ -169,7 +171,8 @@ class Trainer:
         train_mode(self.model)
         epoch, done = self.progress.epoch, self.progress.step
         order_seed = self.config.seed * 1_000_003 + epoch
-        for positions in self.train.shuffled(self.batch_size, order_seed, skip=done):
+        order = self.train.shuffled(self.batch_size, order_seed, skip=done)
+        for positions in self._fetching.in_turn(order, self.together.share):
             self.schedule.before_step(epoch * self.steps + self.progress.step)
             self._step(positions)
             self.schedule.after_step()
@@ -191,7 +194,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor, together: Alone = ALONE) -> torch.Tensor:
-        parts = self.train.gather(together.share(positions))
+        parts = self._fetching.gather(positions, together.share)
         if parts[0].device != self.precision.device:  # data that are too large for the device: batches are copied
             parts = tuple(part.to(self.precision.device, non_blocking=True) for part in parts)
         *seen, y = parts

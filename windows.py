@@ -309,6 +309,7 @@ class Windows:
     index : which windows there are, of L steps of context and H of target.
     known : [M, total + N * H], what is known ahead, each row followed by the H steps after it; None where nothing is.
     under : [n, K, H], what is given with each window in place of `known`; None where nothing is.
+    apart : whether a batch takes time to come, from a file or to another device.
     """
 
     def __init__(
@@ -318,8 +319,10 @@ class Windows:
         index: Index,
         known: torch.Tensor | None = None,
         under: torch.Tensor | None = None,
+        apart: bool = False,
     ) -> None:
         assert known is None or under is None
+        self.apart = apart
         self.inputs, self.targets, self.index, self.known, self.under = inputs, targets, index, known, under
         self.device = inputs.device
         ends = np.cumsum(index.count)

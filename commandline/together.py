@@ -11,6 +11,7 @@ import tasks
 from config import BY_STAGE, STAGES, check_all, convert, core_flags, table_flags
 from errors import ADDRESS_FORMS, is_address, nearest
 from settings.shards import parse_shard
+from settings.sizes import bytes_of
 from sources.kinds import idle, kind_of
 
 
@@ -153,6 +154,10 @@ def check_together(core: Mapping[str, Any], given: frozenset[str]) -> list[str]:
     if core["resume"] and "{date}" in core["tag"] + core["desc"]:
         problems.append("--resume needs the name of the run that it goes on with, and {date} is another one each time")
     problems += _check_shard(core)
+    try:
+        bytes_of(core["memory"] or "1")
+    except ValueError as error:
+        problems.append(f"--memory {error}")
     if core["resume"] and core["mode"] == "infer":
         problems.append("--resume belongs to --mode train or finetune")
     return problems

@@ -95,7 +95,8 @@ class Reader(ABC):
         shared = ("sep", "decimal", "na", "thousands", "nan", "labels", "groups")
         common = {name: vars(config)[name] for name in shared}
         if not config.time_col:
-            return read_wide(paths, header=config.header, index=config.index, categorical=config.categorical, **common)
+            own = {name: vars(config)[name] for name in ("header", "index", "categorical", "memory")}
+            return read_wide(paths, **own, **common)
         return read_long(
             paths,
             time_col=config.time_col,
@@ -106,6 +107,7 @@ class Reader(ABC):
             tz=config.tz,
             date_order=config.date_order,
             shard=parse_shard(config.shard),
+            memory=config.memory,
             asked=Asked.of(config),
             **common,
         )

@@ -110,7 +110,7 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
         text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
     locate = partial(_locate, path, dialect, wanted.keys, None if text.quoted else text.numbering)
     told = [*table.notes, *filter(None, [dialect.taken]), *notes]
-    return _read_table(text, wanted, locate, table.sha256, table.bytes, told)
+    return read_text(text, wanted, locate, table.sha256, table.bytes, told)
 
 
 def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tuple[LongFile | None, Source]:
@@ -136,7 +136,7 @@ def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tupl
         return None, Source(str(path), table.sha256, table.bytes, (0, 0))
     locate = partial(_locate, path, dialect, wanted.keys, text.numbering)
     told = [*table.notes, *filter(None, [dialect.taken]), *notes]
-    file = _read_table(text, wanted, locate, table.sha256, table.bytes, told)
+    file = read_text(text, wanted, locate, table.sha256, table.bytes, told)
     return file, file.source
 
 
@@ -222,13 +222,14 @@ def read_answer(
     if time == id_col:
         raise UsageError("the first column of a query is the time", where=f"--id-col {id_col}")
     wanted = Wanted(time, id_col, columns, categories=categories)
-    return _read_table(answer, wanted, answer.locate, sha.hexdigest(), seen[0], ())
+    return read_text(answer, wanted, answer.locate, sha.hexdigest(), seen[0], ())
 
 
-def _read_table(
-    text: LongText, wanted: Wanted, locate: Locate, sha256: str, size: int, notes: Sequence[str]
-) -> LongFile:
-    """The columns wanted of a table's text; `locate` is kept, so it should not hold the text."""
+def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size: int, notes: Sequence[str]) -> LongFile:
+    """The columns wanted of a table's text; `locate` is kept, so it should not hold the text.
+
+    `sha256` and `size` are those of the file, `notes` what was noticed of it.
+    """
     names = text.header()
     needed, more = _needed(names, wanted, text.path)
     times = _time_columns(names, wanted)
@@ -238,7 +239,7 @@ def _read_table(
     parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.number, wanted.categories)
     stamps = parsed_stamps(parsed.keys[times[0]]) if len(times) == 1 else None
     if stamps is None:
-        cells = joined([_read_text(text, names, name) for name in times])
+        cells = joined([_cells_of(text, names, name) for name in times])
         stamps = read_stamps(cells, text.locate, text.dialect.dates)
     if needed[:keys] == [wanted.time]:
         _check_dates(stamps, names, wanted.time, text)
@@ -323,7 +324,7 @@ def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> No
 # ---- times and ids
 
 
-def _read_text(text: LongText, names: Sequence[str], name: str) -> np.ndarray:
+def _cells_of(text: LongText, names: Sequence[str], name: str) -> np.ndarray:
     """The cells [n] of one column as text."""
     cells: np.ndarray = text.cells_of(names, [name], dtype=object, na_filter=False)[name].to_numpy()
     return cells

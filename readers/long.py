@@ -18,6 +18,7 @@ from readers.columns import LongFile, Wanted, read_file, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
+from readers.mapped import too_large
 from readers.mending import mended
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
@@ -27,6 +28,7 @@ from readers.rows import Rows, check_lengths, check_order, common_clock, file_na
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
+from readers.streamed import read_streamed
 from settings.shards import Part, Shard
 
 
@@ -49,6 +51,7 @@ def read_long(
     groups: Path | str = "",
     shard: Shard | None = None,
     asked: Asked = NOTHING,
+    memory: str = "",
 ) -> Series:
     """One Series of long files on a regular clock: each file is a row, or each text in `id_col`.
 
@@ -67,6 +70,7 @@ def read_long(
     labels, groups : files with a line per row; "" for none.
     shard : whose rows alone are read; None for all.
     asked : which columns hold no numbers, but categories.
+    memory : --memory; larger data stay in a file. "" for what is free.
 
     Raises
     ------
@@ -82,20 +86,31 @@ def read_long(
     wanted = Wanted(time_col, id_col, None if columns is None else tuple(columns), categories=asked)
     chosen = asked.named if columns is None else (*asked.named, *columns)
     how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "chosen": chosen}
-    every: Callable[[], Sequence[str]] | None = None
-    if shard is None:
-        series = join_files(_read_all(paths, wanted, dialect), file_names(paths), **how)
-    else:
-        reads = _own_lines if id_col else _own_files
-        series, every = reads(paths, wanted, dialect, shard, how)
+    series, every = _rows(paths, wanted, dialect, shard, how, memory)
     named = bool(id_col) or series.several
     return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal), every=every)
+
+
+def _rows(
+    paths: Sequence[Path | str],
+    wanted: Wanted,
+    dialect: Dialect,
+    shard: Shard | None,
+    how: Mapping[str, Any],
+    memory: str,
+) -> tuple[Series, Callable[[], Sequence[str]] | None]:
+    """The rows of the files, or those of a shard; and what gives the names of all, where these are not all."""
+    if shard is None:
+        return join_files(_read_all(paths, wanted, dialect, memory), file_names(paths), **how), None
+    if wanted.id:
+        return _own_lines(paths, wanted, dialect, shard, how)
+    return _own_files(paths, wanted, dialect, shard, how, memory)
 
 
 def _own_lines(
     paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, shard: Shard, how: Mapping[str, Any]
 ) -> tuple[Series, Callable[[], Sequence[str]]]:
-    """The lines of a shard's ids, as a series; and what gives all ids."""
+    """The lines of a shard's ids, as a series; and what gives all ids. They are held, whatever --memory says."""
     sieve = Sieve(shard)
     found = [read_own(Path(path), wanted, dialect, sieve) for path in paths]
     if not sieve.part.numbers:
@@ -106,7 +121,7 @@ def _own_lines(
 
 
 def _own_files(
-    paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, shard: Shard, how: Mapping[str, Any]
+    paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, shard: Shard, how: Mapping[str, Any], memory: str
 ) -> tuple[Series, Callable[[], Sequence[str]]]:
     """The files that are a shard's rows, as a series; and what gives the names of all.
 
@@ -115,7 +130,7 @@ def _own_files(
     part, names = Part(shard, len(paths)), file_names(paths)
     if not part.numbers:
         raise no_series(part)
-    files = _read_all([paths[at] for at in part.numbers], wanted, dialect)
+    files = _read_all([paths[at] for at in part.numbers], wanted, dialect, memory)
     series = join_files(files, [names[at] for at in part.numbers], **how)
     read = dict(zip(part.numbers, series.sources, strict=True))
     others = (at for at in range(len(paths)) if at not in read)
@@ -222,12 +237,13 @@ def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows
     return made[0], common_clock(made[0]), notes + made[1]
 
 
-def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect) -> list[LongFile]:
+def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, memory: str) -> list[LongFile]:
     """The files; where no columns are asked for, those of the first file are read from the others too."""
-    first = read_file(Path(paths[0]), wanted, dialect)
+    read = read_streamed if too_large(paths, memory) else read_file
+    first = read(Path(paths[0]), wanted, dialect)
     named = first.columns[len(first.columns) - len(first.words) :]
     wanted = replace(wanted, columns=first.columns, categories=Asked(named))
-    return [first, *(read_file(Path(path), wanted, dialect) for path in paths[1:])]
+    return [first, *(read(Path(path), wanted, dialect) for path in paths[1:])]
 
 
 def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: str, tz: str, nan: str) -> None:

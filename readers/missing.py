@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 429496
 HUGE = 1e20  # as netCDF writes for a missing value
 LARGEST = 1e30  # no measurement is larger, and float32 ends soon after
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
+COUNTED = 1 << 24  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
@@ -44,9 +45,23 @@ def count_gaps(values: np.ndarray) -> tuple[int, int]:
     """
     if values.min(initial=0) >= -LARGEST and values.max(initial=0) <= LARGEST:  # NaN is neither; nothing is copied
         return 0, 0
-    known = is_known(values)
-    missing = int(np.isnan(values).sum())
-    return missing, known.size - int(known.sum()) - missing
+    missing = infinite = 0
+    for part in _parts(values):
+        known = is_known(part)
+        if not known.all():
+            here = int(np.isnan(part).sum())
+            missing, infinite = missing + here, infinite + known.size - int(known.sum()) - here
+    return missing, infinite
+
+
+def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+    """An array some values at a time: a mask of all of a large one would not fit beside it."""
+    if values.ndim < 2 or not values.size:
+        yield values
+        return
+    step = max(COUNTED // max(values.size // len(values), 1), 1)
+    for begin in range(0, len(values), step):
+        yield values[begin : begin + step]
 
 
 def counted(missing: int, infinite: int) -> str:

@@ -14,6 +14,7 @@ from readers import stem
 from readers.categories import Coded, together
 from readers.clock import DAY, Clock, fixed_freq, infer_clock
 from readers.columns import LongFile
+from readers.mapped import side_by_side, taken
 from readers.paths import abridge
 from readers.stamps import to_utc
 
@@ -102,10 +103,10 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
                 raise DataError(what, where=str(file.path), hint="an id is one row: join its lines in one file")
             of[one] = file
         orders.append(np.argsort(codes, kind="stable"))
-        parts.append(values if file.ids is None else values[:, orders[-1]])
+        parts.append(values if file.ids is None else taken(values, orders[-1]))
         counts += np.bincount(codes).tolist()
     return Rows(
-        values=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
+        values=side_by_side(parts),
         times=np.concatenate([file.stamps.times[order] for file, order in zip(files, orders, strict=True)]),
         offsets=np.cumsum(counts, dtype=np.int64),
         names=tuple(of),

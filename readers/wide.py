@@ -12,7 +12,7 @@ import numpy as np
 
 from data import Series, Source
 from errors import DataError, UsageError, nearest
-from readers import cache, stem
+from readers import cache, mapped, stem
 from readers.categories import Coded, with_categories
 from readers.dialect import Dialect
 from readers.files import checksum_of, dialect_of, read_cells
@@ -35,6 +35,7 @@ def read_wide(
     labels: Path | str = "",
     groups: Path | str = "",
     categorical: Sequence[str] = (),
+    memory: str = "",
 ) -> Series:
     """One Series of wide files, all of one shape [N, T]: C files are C channels of N rows.
 
@@ -49,23 +50,22 @@ def read_wide(
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
     categorical : channels whose files hold words, or codes, one for each step or one column with one for each row.
+    memory : --memory; larger data stay in a file. "" for what is free.
 
     Raises
     ------
     UsageError : an option that does not exist.
-    DataError : a file that cannot be read or is damaged, a cell that is not a number, files that do not fit together,
-        and a missing value under `nan` error.
+    DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
     dialect = Dialect(sep, decimal, header, index, tuple(na), thousands)
     check_policy(nan)
     files, named = _named(list(map(Path, paths)), categorical)
-    values, facts = _read_all(files, dialect)
+    values, facts = _read_all(files, dialect, mapped.too_large(files, memory))
     n_rows, length = facts[0].shape
     ids = _common_ids(files, facts)
     notes = _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
-    ends = np.full(n_rows, length)
-    if nan != "zero" and any(found.missing for found in facts):
-        ends = _row_ends(values.reshape(-1, n_rows, length))
+    some_end = nan != "zero" and any(found.missing for found in facts)
+    ends = _row_ends(values.reshape(-1, n_rows, length)) if some_end else np.full(n_rows, length)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
     if (ends < length).any():
         values = _cut_rows(values, ends, length)
@@ -151,15 +151,16 @@ def _check_ids(path: Path, ids: Sequence[str], series: Series, first: Facts) -> 
 # ---- files of numbers
 
 
-def _read_all(paths: Sequence[Path], dialect: Dialect) -> tuple[np.ndarray, list[Facts]]:
-    """Values [C, N * T] and the facts of each file. DataError where the files differ in shape."""
+def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.ndarray, list[Facts]]:
+    """Values [C, N * T], in a file where they are large, and the facts of each file. DataError where shapes differ."""
     if not paths:
         raise UsageError("no file given", where="--csv")
     table, first = _read(paths[0], dialect)
     facts = [first]
     values = table.reshape(1, -1)
-    if len(paths) > 1:
-        values = np.zeros((len(paths), table.size), table.dtype)
+    if large or len(paths) > 1:
+        shape = (len(paths), table.size)
+        values = mapped.array(shape, table.dtype) if large else np.zeros(shape, table.dtype)
         values[0] = table.reshape(-1)
     for channel, path in enumerate(paths[1:], start=1):
         table, found = _read(path, dialect)
@@ -253,7 +254,7 @@ def _row_ends(tables: np.ndarray) -> np.ndarray:
 
 def _cut_rows(values: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
     """Values [C, N * T] without what follows each row's end: [C, total]."""
-    cut = np.empty((len(values), int(ends.sum())), values.dtype)
+    cut = mapped.like(values, (len(values), int(ends.sum())), values.dtype)
     begin = 0
     for row, end in enumerate(ends.tolist()):
         cut[:, begin : begin + end] = values[:, row * length : row * length + end]

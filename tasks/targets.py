@@ -13,10 +13,13 @@ import torch
 from config import RunConfig
 from data import Series
 from errors import UsageError
+from readers.mapped import is_mapped
 from windows import Index, Readable
 
 if TYPE_CHECKING:
     from tasks.base import Task
+
+MOST_STEPS = 1 << 23  # values of a row that are looked at, where data are larger than memory
 
 
 class Sample(Protocol):
@@ -45,13 +48,13 @@ class Course:
     filled: np.ndarray | None = None
     calendar: tuple[int, ...] = ()
 
-    def flat(self) -> np.ndarray:
-        """Every step that is seen, [1, K, steps]."""
-        return self.values[:, self.seen][None]
+    def each(self) -> Iterator[np.ndarray]:
+        """Every step that is seen, of each of the K targets: [steps]."""
+        return (channel[self.seen] for channel in self.values)
 
     def means(self) -> list[float]:
         """The mean of each of the K targets; [] where nothing is seen."""
-        return [float(v) for v in self.flat().mean(axis=(0, 2), dtype=np.float64)] if self.seen.any() else []
+        return [float(v.mean(dtype=np.float64)) for v in self.each()] if self.seen.any() else []
 
     def pieces(self) -> Iterator[np.ndarray]:
         """What was measured and seen of each row, [K, n] from the first such step to the last; NaN at all others."""
@@ -59,6 +62,8 @@ class Course:
             at = np.flatnonzero(self.seen[begin:end])
             if len(at):
                 part = slice(begin + int(at[0]), begin + int(at[-1]) + 1)
+                if is_mapped(self.values):  # the last steps stand for all
+                    part = slice(max(part.start, part.stop - MOST_STEPS // len(self.values)), part.stop)
                 lost: np.ndarray = np.tile(~self.seen[part], (len(self.values), 1))
                 if self.filled is not None:
                     lost |= self.filled[:, part]

@@ -43,7 +43,7 @@ def test_the_pieces_of_a_course_are_its_rows_with_their_gaps():
     assert first.shape == (2, 27) and second.shape == (2, 20)
     assert np.isnan(first[:, 17:22]).all() and np.isnan(first[1, 1:3]).all() and np.isfinite(first[0, :17]).all()
     assert second.tolist() == values[:, 60:80].tolist()
-    assert Course(values, seen, OFFSETS).flat().shape == (1, 2, 42)
+    assert [len(each) for each in Course(values, seen, OFFSETS).each()] == [42, 42]
 
 
 def test_margins_follow_what_the_latest_steps_are_like():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.reach import cut
 from tasks.predictions import PlotInputs, Predictions
 
+MOST_VALUES = 1 << 20  # of the forecasts of a row that are shown one after the other
 CONTEXT, LEAST_CONTEXT = 3, 48  # horizons, and steps, that are seen before the first forecast
 
 
@@ -62,11 +64,13 @@ def _scored(
         if begin >= end:
             chosen.append(number)
             end = begin + index.horizon
-    picked = np.array(chosen)
-    past = _past(int(target[0]), int(series.offsets[row]), index.horizon)
+    most = max(MOST_VALUES // math.prod(scored.pred.shape[1:]), 1)
+    picked = np.array(chosen[-most:])
+    past = _past(int(index.targets()[picked[0]]), int(series.offsets[row]), index.horizon)
     steps = (index.targets()[picked][:, None] + np.arange(index.horizon)).ravel()
     at, dated = axis(series, row, np.concatenate([past, steps]))
-    title = f"{series.rows[row]}: {len(picked):,} forecasts of {index.horizon} steps, one after the other"
+    last = "the last " if len(picked) < len(chosen) else ""
+    title = f"{series.rows[row]}: {last}{len(picked):,} forecasts of {index.horizon} steps, one after the other"
     return Frame(title, at, dated, _plots(outputs, calibration, scored, picked, past, interval))
 
 
@@ -92,12 +96,12 @@ def _plots(
     def after(values: np.ndarray, k: int, before: np.ndarray) -> np.ndarray:
         return np.concatenate([before, outputs.unscaled_forecast(values[:, k].ravel(), k)])
 
-    plots = []
+    truth, plots = None if made.truth is None else made.truth[picked], []
     for k, name in enumerate(context.names):
         known = outputs.unscaled(context.scaled[context.target_channels[k], past], k)
         true = np.full(point[:, k].size, np.nan)
-        if made.truth is not None:
-            true = outputs.unscaled(made.truth[picked][:, k].ravel(), k)
+        if truth is not None:
+            true = outputs.unscaled(truth[:, k].ravel(), k)
         lines = [Line("truth", "truth", np.concatenate([known, true]))]
         lines.append(Line("prediction", "prediction", after(point, k, blank)))
         for look, end in zip(("low", "high"), band or (), strict=False):

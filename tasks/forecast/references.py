@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.base import Backbone
 from data import known_ahead
+from readers import mapped
 from tasks.histories import Past
 from tasks.predictions import EvalContext, Predictor
 from tasks.stretches import stretches
@@ -22,6 +23,35 @@ BATCH = 256  # windows predicted at once
 CLASSICAL = {"theta": 400_000, "ets": 60_000}  # steps of all series and targets, up to which they take seconds
 LEAST_CYCLES = 2  # of the calendar, in half of the series
 LONGEST = 720  # steps that the reference ridge looks back: its cost grows with their third power
+
+
+def predictors(
+    eval_context: EvalContext,
+    train: Index | None,
+    val: Index | None,
+    period: int,
+    look_back: int,
+    horizon: int,
+    units: tuple[Sequence[float], Sequence[float]],
+) -> dict[str, Predictor]:
+    """Every forecast that a model of this `look_back` and `horizon` is compared with, by name.
+
+    Parameters
+    ----------
+    eval_context : the data.
+    train, val : the windows to fit to; None in inference.
+    period : found in training.
+    units : mean and deviation [K] of the forecasts' units.
+    """
+    seen = mapped.rows(eval_context.scaled, eval_context.target_channels)
+    found: dict[str, Predictor] = {"repeat_last": partial(repeat_last, seen)}
+    if mapped.is_mapped(seen):
+        log.info("references: repeat_last alone, since the others hold all of the data")
+        return found
+    found |= classical(eval_context, season_of(eval_context, period, look_back), horizon, *units)
+    if train is not None and val is not None:
+        found["ridge"] = ridge(eval_context, train, val, horizon)
+    return found
 
 
 def repeat_last(seen: np.ndarray, index: Index) -> np.ndarray:

@@ -7,12 +7,14 @@ accuracy, equation 7), and what the margins of intervals are in proportion to.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from readers.mapped import like
 from tasks.predictions import EvalContext
+from tasks.targets import Course
 from windows import Index
 
 MOST_NAMED = 10  # series listed in a summary
@@ -20,12 +22,12 @@ AT_ONCE = 1 << 16  # values scaled at once
 LATEST_CYCLES, LATEST_STEPS = 3, 8  # before an origin
 
 
-def naive_errors(values: np.ndarray, known: np.ndarray, offsets: np.ndarray, lag: int) -> np.ndarray:
+def naive_errors(values: np.ndarray, known: Iterable[np.ndarray], offsets: np.ndarray, lag: int) -> np.ndarray:
     """The mean absolute difference of steps that are `lag` steps apart in one row, float64 [N, K]; NaN where none are.
 
     Parameters
     ----------
-    values : [K, total]; known : mask [K, total] of what may be compared.
+    values : [K, total]; known : K masks [total] of what may be compared, which are asked for one by one.
     offsets : int64 [N + 1], where each row begins and ends.
     lag : steps, on the rows' regular axis.
     """
@@ -49,16 +51,21 @@ def scales(eval_context: EvalContext, lag: int, std: Sequence[float]) -> np.ndar
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
     assert targets is not None
-    known = np.isfinite(targets.values)
-    if targets.filled is not None:
-        known &= ~targets.filled
-    found = np.full((len(offsets) - 1, len(targets.values)), np.nan)
+    values, filled = targets.values, targets.filled
+
+    def known(seen: np.ndarray | None) -> Iterator[np.ndarray]:
+        for k, channel in enumerate(values):
+            mask = np.isfinite(channel)
+            mask &= True if seen is None else seen
+            yield mask if filled is None else mask & ~filled[k]
+
+    found = np.full((len(offsets) - 1, len(values)), np.nan)
     if eval_context.train is not None:
-        total = known.shape[1]
+        total = values.shape[1]
         seen = eval_context.train.covered(total) | eval_context.train.targeted(total)
-        found = naive_errors(targets.values, known & seen, offsets, lag)
+        found = naive_errors(values, known(seen), offsets, lag)
     if np.isnan(found).any():
-        found = np.where(np.isnan(found), naive_errors(targets.values, known, offsets, lag), found)
+        found = np.where(np.isnan(found), naive_errors(values, known(None), offsets, lag), found)
     scaled: np.ndarray = found / np.asarray(std)
     return scaled
 
@@ -114,3 +121,11 @@ def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
         channel = np.arange(count)[at] % len(shift)
         made[at] = (lines[at] - shift[channel, None]) / scale[channel, None]
     return scaled
+
+
+def course_standardised(course: Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Every step that is seen of K targets on the scale of training: float32 [1, K, steps]."""
+    made = like(course.values, (1, len(course.values), int(course.seen.sum())))
+    for k, channel in enumerate(course.each()):
+        made[0, k] = standardised(channel[None, None], mean[k : k + 1], std[k : k + 1])[0, 0]
+    return made

@@ -35,8 +35,8 @@ from tasks.forecast.features import check_options, check_target, seen, with_stat
 from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
-from tasks.forecast.references import classical, repeat_last, ridge, season_of
-from tasks.forecast.scale import scales, sizes_at, standardised
+from tasks.forecast.references import predictors
+from tasks.forecast.scale import course_standardised, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
@@ -279,8 +279,8 @@ class Forecast(Task):
         """Mean, deviation and period of the targets in training, and the quantile levels to learn."""
         if kept is not None:
             return {"levels": list(self.levels.asked)} | {key: kept[key] for key in FITTED if key in kept}
-        value = truth.flat()[0].astype(np.float64)
-        mean, spread = np.nanmean(value, axis=1), np.nanstd(value, axis=1)
+        values = (value.astype(np.float64) for value in truth.each())
+        mean, spread = np.array([(np.nanmean(value), np.nanstd(value)) for value in values]).T
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
         scaled = (standardised(piece, mean, std) for piece in truth.pieces())
         period = period_of_pieces(scaled, self.longest_period, truth.calendar)
@@ -298,8 +298,8 @@ class Forecast(Task):
             raise DataError(f"constant in training, so there is nothing to learn: {', '.join(names)}", where="--csv")
 
     def truth(self, raw: np.ndarray | Course) -> np.ndarray:
-        raw = raw.flat() if isinstance(raw, Course) else raw
-        return standardised(raw, self.fitted["mean"], self.fitted["std"])
+        mean, std = self.fitted["mean"], self.fitted["std"]
+        return course_standardised(raw, mean, std) if isinstance(raw, Course) else standardised(raw, mean, std)
 
     def loss(self, device: torch.device) -> Loss:
         if self.levels.values:
@@ -389,13 +389,9 @@ class Forecast(Task):
         return judged.report(self.fitted["mean"], self.fitted["std"], period)
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
-        seen = eval_context.scaled[list(eval_context.target_channels)]
-        predictors: dict[str, Predictor] = {"repeat_last": partial(repeat_last, seen)}
-        season = season_of(eval_context, self.fitted["period"], self.longest_period or 1)
-        predictors |= classical(eval_context, season, self.horizon, self.fitted["mean"], self.fitted["std"])
-        if train is not None and val is not None:
-            predictors["ridge"] = ridge(eval_context, train, val, self.horizon)
-        return predictors
+        period, look_back = self.fitted["period"], self.longest_period or 1
+        units = self.fitted["mean"], self.fitted["std"]
+        return predictors(eval_context, train, val, period, look_back, self.horizon, units)
 
     def shown(self, names: Sequence[str], coverage: float | None = None) -> dict[str, str]:
         unit = unit_of_all(names)

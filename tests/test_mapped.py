@@ -1,0 +1,153 @@
+"""Data larger than the memory that is allowed: the same series, windows and figures from a file as from memory."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from errors import DataError
+from readers import files, mapped
+from readers.long import read_long
+from readers.wide import read_wide
+from settings.sizes import bytes_of, free_bytes
+from training.fetching import Fetching
+from windows import Windows, plan
+
+from .runs import go, good, lay
+
+SMALL = "1kB"
+
+
+def test_sizes_of_memory():
+    assert [bytes_of(text) for text in ("4GB", "500 m", "1.5k", "7")] == [4 * 10**9, 5 * 10**8, 1500, 7]
+    for text in ("", "0", "-1GB", "4PB", "much"):
+        with pytest.raises(ValueError, match="a size such as 4GB"):
+            bytes_of(text)
+    assert 0 < free_bytes() < 1 << 62
+
+
+def test_arrays_in_files_are_known_and_cut_as_those_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSRUN_CACHE", str(tmp_path))
+    monkeypatch.setattr(mapped, "AT_ONCE", 3)
+    values = np.arange(20, dtype=np.float32).reshape(2, 10)
+    kept = mapped.array(values.shape)
+    kept[:] = values
+    assert mapped.is_mapped(kept) and mapped.is_mapped(kept[:, 2:]) and not mapped.is_mapped(values)
+    order = np.array([3, 1, 4, 1, 5, 9, 2])
+    for found in (mapped.taken(kept, order), mapped.like(kept, (2, 7))):
+        assert mapped.is_mapped(found)
+    np.testing.assert_array_equal(mapped.taken(kept, order), values[:, order])
+    np.testing.assert_array_equal(mapped.rows(kept, [1]), values[[1]])
+    np.testing.assert_array_equal(mapped.side_by_side([kept, values]), np.concatenate([values, values], axis=1))
+    assert mapped.rows(kept, [0, 1]) is kept and not list(tmp_path.iterdir())
+
+
+def table(steps: int = 400) -> pd.DataFrame:
+    random = np.random.default_rng(6)
+    times = pd.date_range("2024-01-01", periods=steps, freq="h")
+    x = np.sin(np.arange(steps) / 4) + random.normal(0, 0.1, steps)
+    return pd.DataFrame({"t": times, "x": x.round(4), "y": random.normal(0, 1, steps).round(3)})
+
+
+def same(found, expected):
+    for name in ("values", "offsets", "time"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert (found.rows, found.channels, found.clock, found.hashes) == (
+        expected.rows,
+        expected.channels,
+        expected.clock,
+        expected.hashes,
+    )
+
+
+@pytest.mark.parametrize("block", [500, 1 << 20])
+def test_a_long_table_in_parts_is_the_table(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(files, "BLOCK", block)
+    whole = table()
+    whole["t"] = whole["t"].dt.strftime("%d.%m.%Y %H:%M")
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    paths[0].write_text("a device\n" + whole[:250].to_csv(index=False))
+    whole[100:].to_csv(paths[1], index=False)
+    for some in (paths[:1], paths):
+        found = read_long(some, time_col="t", date_order="dmy", memory=SMALL)
+        assert mapped.is_mapped(found.values)
+        same(found, read_long(some, time_col="t", date_order="dmy"))
+    both = pd.concat([table(50).assign(id=name) for name in "ba"]).sort_values("t", kind="stable")
+    both.to_csv(tmp_path / "ids.csv", index=False)
+    found = read_long([tmp_path / "ids.csv"], time_col="t", id_col="id", memory=SMALL)
+    assert mapped.is_mapped(found.values)
+    same(found, read_long([tmp_path / "ids.csv"], time_col="t", id_col="id"))
+
+
+def test_what_a_part_cannot_say_is_read_whole(tmp_path):
+    path = tmp_path / "a.csv"
+    for change in ({"x": 1.5e9 + np.arange(400) / 7}, {"w": '"a, b"'}, {"x": [*["1"] * 399, "oops"]}):
+        table().assign(**change).to_csv(path, index=False)
+        try:
+            expected = read_long([path], time_col="t")
+        except DataError as error:
+            with pytest.raises(DataError) as caught:
+                read_long([path], time_col="t", memory=SMALL)
+            assert (caught.value.what, caught.value.where) == (error.what, error.where)
+        else:
+            found = read_long([path], time_col="t", memory=SMALL)
+            assert not mapped.is_mapped(found.values) and found.values.dtype == expected.values.dtype
+            same(found, expected)
+
+
+def test_wide_files_are_put_into_one_file(tmp_path):
+    lay(tmp_path, a=np.arange(60.0).reshape(5, 12), b=np.ones((5, 12)))
+    paths = [tmp_path / "data" / f"{name}.csv" for name in "ab"]
+    found, expected = read_wide(paths, memory=SMALL), read_wide(paths)
+    assert mapped.is_mapped(found.values) and not mapped.is_mapped(expected.values)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def whole(positions):
+    return positions
+
+
+def test_the_next_batch_is_gathered_beside_the_step():
+    values = torch.arange(200.0).reshape(2, 100)
+    index = plan(np.array([0, 100]), np.ones(100, bool), np.ones(100, bool), length=5, offset=1)
+    plain, apart = (Windows(values, values, index, apart=apart) for apart in (False, True))
+    expected = [[part.clone() for part in plain.gather(at)] for at in plain.shuffled(16, seed=3)]
+    fetching = Fetching(apart, torch.device("cpu"))
+    for _ in range(2):
+        found = [
+            fetching.gather(at, lambda at: at) for at in fetching.in_turn(apart.shuffled(16, seed=3), lambda at: at)
+        ]
+        assert all(
+            torch.equal(a, b) for one, two in zip(found, expected, strict=True) for a, b in zip(one, two, strict=True)
+        )
+    for at in fetching.in_turn(apart.shuffled(16, seed=3), lambda at: at):
+        assert torch.equal(
+            fetching.gather(at[:, :4], lambda at: at)[0], plain.gather(at[:, :4])[0]
+        )  # others than fetched
+        break
+
+
+RUNS = {
+    "forecast": "--csv a.csv --time-col t --context-len 24 --horizon 6 --backbone dlinear --epochs 2 --save-preds",
+    "regress": "--csv a.csv --time-col t --context-len 12 --backbone gru --epochs 1 --split-mode holdout",
+}
+
+
+@pytest.mark.parametrize("task", RUNS)
+def test_a_run_from_a_file_is_the_run_from_memory(tmp_path, task):
+    table().to_csv(tmp_path / "a.csv", index=False)
+    command = f"--mode train --task {task} {RUNS[task]} --reference off --no-plots"
+    whole = good(tmp_path, f"{command} --tag whole")
+    done = go(tmp_path, f"{command} --tag file --memory {SMALL}")
+    assert done.code == 0 and "MB of memory (--memory): the values are kept in a file" in done.err
+    for name in ("forecast.csv", "preds.npz") if task == "forecast" else ("preds.csv",):
+        assert (done.directory / name).read_bytes() == (whole / name).read_bytes()
+    one, two = (json.loads((run / "summary.json").read_text()) for run in (whole, done.directory))
+    for content in (one, two):
+        content.pop("seconds"), content.pop("run")
+    assert one == two
+    assert go(tmp_path, f"{command} --memory plenty").code == 2
