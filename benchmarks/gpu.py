@@ -1,7 +1,8 @@
-"""Training speed of four backbones in three ways, on the device of this machine: `python benchmarks/gpu.py`.
+"""Training speed of five backbones in three ways, on the device of this machine: `python benchmarks/gpu.py`.
 
 Windows per second through the trainer's own epoch: eager float32, with --amp, with --amp --compile reduce-overhead.
-On CUDA the last column is the share of an epoch in which no kernel ran: the work around the model. Prints Markdown.
+On CUDA the last column is the share of an epoch in which no kernel ran: the work around the model. Informer forecasts
+24 steps of 7 channels from 96 with 4 time features, the others classify. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 import windows
-from backbones import ModelSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.model import build_model
-from benchmarks.step_overhead import CONTEXT, Classify, data
+from benchmarks.forecast_step import Forecast
+from benchmarks.step_overhead import CONTEXT, Case, Classify, data
 from config import RunConfig
 from hardware import Precision, device_name, pick_device
 from trainer import Trainer
 from windows import Windows
 
-BACKBONES = ("llm_ts", "gru", "ttm", "linear")
+CHANNELS, MARKS, SEEN, AHEAD = 7, 4, 96, 24  # of Informer's forecasts
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {},
     "+ amp": {"amp": True},
@@ -39,14 +42,40 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def trainer_of(name: str, over: Windows, config: RunConfig, device: torch.device) -> Trainer:
-    torch.manual_seed(0)
-    spec = ModelSpec(backbone=name, channels=over.shape[0], length=CONTEXT, outputs=1, horizon=1, head="pool")
-    model = build_model(spec).to(device)
+def labelled(name: str, rows: int, device: torch.device) -> Case:
+    """Classify on synthetic demand."""
+    values, targets, index = data(rows)
+    spec = ModelSpec(backbone=name, channels=len(values), length=CONTEXT, outputs=1, horizon=1, head="pool")
     task = Classify()
     task.weight = torch.ones(1, device=device)
+    over = Windows(values.to(device), targets.to(device), index)
+    return Case(lambda: build_model(spec).to(device), task, over)
+
+
+def forecast(name: str, rows: int, device: torch.device) -> Case:
+    """Forecasts of noise, as many windows of it as of the others' demand."""
+    usable = np.ones(len(data(rows)[2]) + SEEN + AHEAD - 1, bool)
+    index = windows.plan(np.array([0, len(usable)]), usable, usable, length=SEEN, offset=1, horizon=AHEAD)
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(CHANNELS, len(usable), generator=generator).to(device)
+    known = torch.rand(MARKS, len(usable) + AHEAD, generator=generator).to(device)
+    targets = tuple(range(CHANNELS))
+    spec = ModelSpec(
+        backbone=name,
+        channels=CHANNELS,
+        length=SEEN,
+        outputs=CHANNELS,
+        horizon=AHEAD,
+        head="forecast",
+        forecast=ForecastSpec(AHEAD, targets, marks=MARKS),
+    )
+    return Case(lambda: build_model(spec).to(device), Forecast(), Windows(values, values, index, known))
+
+
+def trainer_of(of: Case, config: RunConfig, device: torch.device) -> Trainer:
+    torch.manual_seed(0)
     precision = Precision.choose(config.amp, device)
-    trainer = Trainer(model, over, over, task, config, precision, save=lambda *_: None)
+    trainer = Trainer(of.make(), of.over, of.over, of.validation, config, precision, save=lambda *_: None)
     trainer._warm_up()
     return trainer
 
@@ -77,6 +106,9 @@ def idle_share(trainer: Trainer, device: torch.device, seconds: float) -> str:
     return f"{max(1 - kernels / seconds, 0):.0%}"
 
 
+CASES = {"llm_ts": labelled, "gru": labelled, "ttm": labelled, "linear": labelled, "informer": forecast}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto")
@@ -86,21 +118,19 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
     device = pick_device(given.device, given.threads)
-    values, targets, index = data(given.rows)
-    over = Windows(values.to(device), targets.to(device), index)
-    _, size = windows.steps(len(over), given.batch_size)
-    print(
-        f"{device_name(device)}, torch {torch.__version__}; {len(over):,} windows [4, {CONTEXT}], batches of {size}\n"
-    )
+    count = len(data(given.rows)[2])
+    _, size = windows.steps(count, given.batch_size)
+    print(f"{device_name(device)}, torch {torch.__version__}; {count:,} windows, batches of {size}\n")
     print("| backbone | way | precision | windows/s | around the kernels |\n|---|---|---|---|---|")
-    for name in BACKBONES:
+    for name, make in CASES.items():
+        of = make(name, given.rows, device)
         for way, settings in WAYS.items():
             config = RunConfig(epochs=100, batch_size=given.batch_size, quiet=True, **settings)
-            trainer = trainer_of(name, over, config, device)
+            trainer = trainer_of(of, config, device)
             seconds = seconds_of(trainer, device, given.repeats)
             share = idle_share(trainer, device, seconds)
             fell_back = " (eager: nothing compiled)" if trainer.warnings else ""
-            speed = len(over) / seconds
+            speed = count / seconds
             print(f"| {name} | {way}{fell_back} | {trainer.precision.name} | {speed:,.0f} | {share} |", flush=True)
     return 0
 

@@ -7,6 +7,7 @@ under a net and the judging at the end of an epoch read values, and stay on the 
 from __future__ import annotations
 
 import itertools
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from learner import Learner
 from trainer import Trainer
 from training.progress import OfTask
 
+from .conftest import ROOT
 from .runs import built, standing_in
 from .test_combinations import KINDS, SMALL
 
@@ -98,3 +100,8 @@ def test_a_step_reads_nothing_and_mixes_no_devices(backbone, task, opened, tmp_p
     trainer.model.eval()
     outputs = predict(trainer.runner, trainer.val, trainer.precision, trainer.batch_size)
     assert outputs.device == META and len(outputs) == len(trainer.val)
+
+
+def test_the_script_for_a_gpu_is_a_script():
+    """It wants a GPU to run: here its grammar is all that is looked at."""
+    subprocess.run(["bash", "-n", ROOT / "tools/gpu_check.sh"], check=True)
