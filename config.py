@@ -79,7 +79,10 @@ class RunConfig:
         metavar="COL",
     )
     id_col: str = _flag(
-        "", "Data", "column with the series id in a long CSV or query (default: one series per file)", metavar="COL"
+        "",
+        "Data",
+        "column with the series id in a long CSV or query, A+B for two (default: one series per file)",
+        metavar="COL",
     )
     columns: tuple[str, ...] = _flag(
         (),
@@ -120,10 +123,16 @@ class RunConfig:
         "", "Data", "mark between groups of three digits, as in 1,234", choices=(",", ".", "'", "space", "none")
     )
     date_order: str = _flag(
-        "", "Data", "order of day, month and year in dates such as 01/02/2024", choices=("dmy", "mdy", "ymd")
+        "",
+        "Data",
+        "order of day, month and year in dates such as 01/02/2024, or that numbers are Excel's days",
+        choices=("dmy", "mdy", "ymd", "excel"),
     )
     strict: bool = _flag(
-        False, "Data", "refuse what is otherwise taken and told: separator, decimal mark, time column, order of dates"
+        False,
+        "Data",
+        "refuse what is otherwise taken or left out, and told: separator, decimal mark, time column, order of dates, "
+        "units, totals",
     )
     na: tuple[str, ...] = _flag(
         (), "Data", "further marks of missing values: -9999, n.a. (always: empty cells, NA, nan, null)", metavar="MARK"

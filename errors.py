@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,9 @@ _PAIR = rf"(?:(?:(?:ssl)?password|options)=(?:{_QUOTED}|[^\s']\S*)|\w+=(?:{_QUOT
 _PAIRS = re.compile(rf"\s*{_PAIR}(?:\s+{_PAIR})*\s*")
 _PLACES = re.compile(r"(?<!\S)(?:host|hostaddr|dbname|service|user)=")
 _PASSWORDS = re.compile(rf"\s*(?<![\w?&])(?:ssl)?password=(?:{_QUOTED}|\S+)")
+_VERBS = {"are": "is", "were": "was", "have": "has", "hold": "holds", "do": "does", "take": "takes", "end": "ends"}
+_THINGS = "row step window epoch channel label line value sample message home trial file column run part shard network"
+_ONE = re.compile(rf"(?<![\d.,:/-])1 ({_THINGS.replace(' ', '|')})s\b(?: ({'|'.join(_VERBS)})\b)?")
 ADDRESS_FORMS = (
     "postgresql://USER@HOST/NAME, 'host=HOST dbname=NAME user=USER' or embedded:DIR; in a user or password "
     "of the first, @ : / ? % are written %40 %3A %2F %3F %25"
@@ -57,7 +61,7 @@ class TsrunError(Exception):
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.hint = what, where, hint
+        self.what, self.where, self.hint = one_of(what), where, one_of(hint)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -198,6 +202,42 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the known word closest to `word`, or an empty string when none is close."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {match[0]}?" if match else ""
+
+
+def many(count: int, what: str) -> str:
+    """A count of things in words: `1 step`, `2,000 steps`, `3 series`.
+
+    Parameters
+    ----------
+    count : how many.
+    what : one of them.
+    """
+    return f"{count:,} {what}{'s' * (count != 1 and not what.endswith('s'))}"
+
+
+def one_of(text: str) -> str:
+    """Text in which what there is one of is not called many: `1 rows have` becomes `1 row has`.
+
+    Parameters
+    ----------
+    text : a message.
+    """
+    return _ONE.sub(lambda found: f"1 {found[1]}{f' {_VERBS[found[2]]}' if found[2] else ''}", text)
+
+
+class OneLine(logging.Formatter):
+    """The message of a record, as `one_of` has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        return one_of(super().format(record))
+
+
+def log_handler() -> logging.Handler:
+    """A handler that writes messages to stderr as people read them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine())
+    return handler
 
 
 def no_channel(name: str, channels: Sequence[str], option: str) -> DataError:

@@ -28,7 +28,7 @@ from commandline.taken import retimed
 from config import RunConfig, refuse
 from data import Series
 from dataset import RunData
-from errors import CheckpointError, DivergedError
+from errors import CheckpointError, DivergedError, log_handler
 from experiments.results import Files
 from fusion import adapt, stages
 from hardware import pick_device
@@ -65,7 +65,7 @@ def run(config: RunConfig, argv: Sequence[str]) -> None:
     ------
     TsrunError : whatever stops the run, see errors.py.
     """
-    log.handlers = [logging.StreamHandler(sys.stderr)]
+    log.handlers = [log_handler()]
     log.setLevel(logging.WARNING if config.quiet else logging.INFO)
     log.propagate = False
     device = pick_device(config.device, config.threads)

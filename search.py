@@ -28,7 +28,7 @@ from typing import Any
 import cli
 import tasks
 from config import VERSION, RunConfig, core_flags
-from errors import Interrupted, UsageError, report, report_json
+from errors import Interrupted, UsageError, log_handler, report, report_json
 from run import SMALLER, guarded
 from settings.flags import seconds
 from studies.spaces import Space, space_of
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
 
     def body() -> None:
         options, words = parse(argv)
-        log.handlers = [logging.StreamHandler(sys.stderr)]
+        log.handlers = [log_handler()]
         log.setLevel(logging.INFO)
         log.propagate = False
         content = search(options, words)

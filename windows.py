@@ -295,7 +295,8 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> 
     need = f"{length} + {beyond}" if beyond else f"{length}"
     hint = "a smaller --context-len"
     if n_rows >= span:
-        hint = f"rows are series and columns are time: the file has {n_rows} rows, is it transposed? Else {hint}"
+        lines = "--time-col COL if each line is a step of time; " if longest < 3 else ""
+        hint = f"{lines}rows are series and columns are time: the file has {n_rows} rows, is it transposed? Else {hint}"
     raise DataError(f"rows have {longest} steps, a window needs {need} = {span}", where="--context-len", hint=hint)
 
 

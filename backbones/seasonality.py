@@ -78,7 +78,8 @@ def _chance(series: Sequence[Sequence[np.ndarray]], test: Callable[[np.ndarray],
     from scipy.special import fdtrc  # takes as long to import as numpy, which only dated tables should cost
 
     explained, left, free, rest = np.sum(pooled, axis=0)
-    ratio = explained / free / max(left / rest, np.finfo(float).tiny)
+    with np.errstate(over="ignore"):  # of a series that only repeats itself it is infinite
+        ratio = explained / free / max(left / rest, np.finfo(float).tiny)
     return float(fdtrc(*(np.array([free, rest]) / np.sqrt(len(pooled))), ratio))
 
 

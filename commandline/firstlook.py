@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from commandline.flags import PROG
 from config import RunConfig, check_all, core_flags
-from errors import DataError
+from errors import DataError, many
 from readers.dialect import AUTO
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _of_files(raw: Mapping[str, Any]) -> str:
     if not series.numeric:
         raise DataError(f"no column of numbers: {', '.join(series.channels[:MOST_NAMES])}", where=facts[0])
     if int(series.lengths.max()) < LEAST and "time_col" not in {**given, **more}:
-        what = f"each line is a series of {_many(int(series.lengths.max()), 'step')} here, and no window fits into it"
+        what = f"each line is a series of {many(int(series.lengths.max()), 'step')} here, and no window fits into it"
         hint = "--time-col COL if each line is a step of time, and COL holds times such as 2024-12-31 14:30"
         raise DataError(what, where=facts[0], hint=hint)
     facts += [f"  {line}" for line in _facts(series, {**given, **more})]
@@ -163,9 +163,9 @@ def _facts(series: Series, settings: Mapping[str, Any]) -> list[str]:
         f"{int(lengths.min())}" if lengths.min() == lengths.max() else f"{int(lengths.min())} to {int(lengths.max())}"
     )
     if "time_col" not in settings:
-        told = [f"a wide table: {series.n_rows} rows (series) of {size} steps, {_many(series.n_channels, 'channel')}"]
+        told = [f"a wide table: {series.n_rows} rows (series) of {size} steps, {many(series.n_channels, 'channel')}"]
         return [*told, *(note.removeprefix("warning: ") for note in series.notes)]
-    told = [f"a dated table: {_many(series.n_rows, 'series')} of {size} steps, {_many(series.n_channels, 'column')}"]
+    told = [f"a dated table: {many(series.n_rows, 'series')} of {size} steps, {many(series.n_channels, 'column')}"]
     told[0] += f" ({columns}{more})"
     if series.time is not None and series.clock is not None:
         first, last = series.clock.show(series.time[[int(series.time.argmin()), int(series.time.argmax())]])
@@ -178,10 +178,6 @@ def _facts(series: Series, settings: Mapping[str, Any]) -> list[str]:
     if "resample" in settings:
         told.append(f"steps are not regular: averaged to {settings['resample']}, and steps without a line are missing")
     return [*told, *(note.removeprefix("warning: ") for note in series.notes)]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1 and not what.endswith('s'))}"
 
 
 def _step(series: Series) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import backbones
 import tasks
 from commandline.flags import PROG, all_flags, defaults
+from commandline.sizes import MEASURED
 from config import Flag, table_flags
 from errors import UsageError, nearest
 
@@ -71,11 +72,12 @@ def _about(module: str) -> str:
 
 
 def _about_task(name: str) -> str:
-    return _about(tasks.class_of(name).__module__).removeprefix(f"{name}: ")
+    root = Path(__file__).resolve().parent.parent / "tasks" / name
+    return _about(f"tasks.{name}{'.task' * root.is_dir()}").removeprefix(f"{name}: ")
 
 
 def _task(name: str) -> str:
-    able = [one for one in backbones.names() if name in _tasks_of(backbones.backbone_class(one))]
+    able = [one for one in backbones.names() if name in _line_of(one)[3].split(",")]
     own = [flag.option for flag in tasks.flags(name)]
     usual = tasks.usual(name)["backbone"]
     return "\n".join(
@@ -104,9 +106,18 @@ def _tasks_of(cls: type[Backbone]) -> list[str]:
 
 
 def _line_of(name: str) -> tuple[str, str, str, str, str]:
+    return name, *(MEASURED.get(name) or measured(name)), _about(f"backbones.{name}")
+
+
+def measured(name: str) -> tuple[str, str, str]:
+    """The size, speed class and tasks of a backbone, by its class.
+
+    Parameters
+    ----------
+    name : of the backbone.
+    """
     cls = backbones.backbone_class(name)
-    size, speed = _size_and_speed(name, cls)
-    return name, size, speed, ",".join(_tasks_of(cls)), _about(cls.__module__)
+    return (*_size_and_speed(name, cls), ",".join(_tasks_of(cls)))
 
 
 def _size_and_speed(name: str, cls: type[Backbone]) -> tuple[str, str]:
@@ -124,12 +135,11 @@ def _size_and_speed(name: str, cls: type[Backbone]) -> tuple[str, str]:
 
 
 def _backbone(name: str) -> str:
-    cls = backbones.backbone_class(name)
-    size, speed = _size_and_speed(name, cls)
+    _, size, speed, served, about = _line_of(name)
     rows = [
         (f"  {flag.name}={_value(flag)}", _range(flag), flag.help) for flag in table_flags(backbones.hyper(name), name)
     ]
-    lines = [f"{name}: {_about(cls.__module__)}", f"for {', '.join(_tasks_of(cls))}; size {size}; training {speed}"]
+    lines = [f"{name}: {about}", f"for {served.replace(',', ', ')}; size {size}; training {speed}"]
     if not rows:
         return "\n".join([*lines, "it takes no --model-args"])
     return "\n".join([*lines, "--model-args, each with its default and range:", _columns(rows)])

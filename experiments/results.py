@@ -1,4 +1,4 @@
-"""The six files that an experiment writes, in place of those of an ordinary run."""
+"""The files that an experiment writes, in place of those of an ordinary run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import checkpoint
+from pages import html, run_page
+from pages.run_page import PAGE
 from rundir import write_json
 from splits import NAMES
 
@@ -18,7 +20,15 @@ class Files:
     """Writes the files of an experiment; `text` is its config.py."""
 
     summary = "metrics.json"
-    kept = (summary, "history.json", "learning_curve.png", checkpoint.EXPERIMENT, "config_used.py", "manifest.json")
+    kept = (
+        summary,
+        "history.json",
+        "learning_curve.png",
+        checkpoint.EXPERIMENT,
+        "config_used.py",
+        "manifest.json",
+        PAGE,
+    )
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -36,6 +46,7 @@ class Files:
             for line in lines
         ]
         metrics = self._metrics(learner, content)
+        page = run_page.page(folder, kept=self.kept)  # of all that the ordinary run has, pictures among it
         (folder / checkpoint.BEST).rename(folder / checkpoint.EXPERIMENT)
         write_json(folder / self.summary, metrics)
         write_json(folder / "history.json", {"best_epoch": metrics["best_epoch"], "epochs": epochs})
@@ -47,6 +58,7 @@ class Files:
         rest = [file for file in folder.iterdir() if file.name not in self.kept]
         for file in sorted(rest, key=lambda file: file.name == checkpoint.LAST):  # the state to resume from goes last
             file.unlink()
+        html.write(folder / PAGE, page)
         return metrics
 
     def _metrics(self, learner: Learner, content: Mapping[str, Any]) -> dict[str, Any]:

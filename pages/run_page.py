@@ -39,13 +39,16 @@ def write_run(folder: Path, frames: Sequence[Frame] | None = None) -> None:
     html.write(folder / PAGE, page(folder, frames))
 
 
-def page(folder: Path, frames: Sequence[Frame] | None = None, beside: str = ".") -> str:
+def page(
+    folder: Path, frames: Sequence[Frame] | None = None, beside: str = ".", kept: Sequence[str] | None = None
+) -> str:
     """The page as text, at most about LARGEST bytes: pictures that find no room are named in its list of files.
 
     Parameters
     ----------
     folder, frames : as in `write_run`.
     beside : the folder of the run, as seen from where the page will be.
+    kept : the files that the folder will have, where others of it are going to leave.
     """
     summary, manifest = read(folder, SUMMARIES), read(folder, ("manifest.json",))
     name = str(summary.get("run") or folder.resolve().name)
@@ -58,7 +61,7 @@ def page(folder: Path, frames: Sequence[Frame] | None = None, beside: str = ".")
         _view(series),
         "",  # the pictures, as many as find room
         _parts(summary),
-        _about(folder, summary, manifest, beside),
+        _about(folder, summary, manifest, beside, kept),
     ]
     room = LARGEST - sum(len(part.encode()) for part in parts) - len(document(name, "", SCRIPTS).encode())
     parts[5] = _pictures(folder, room)
@@ -259,7 +262,7 @@ def _groups(summary: Row) -> Iterator[tuple[str, Row]]:
 # --- what the figures are of ------------------------------------------------------------------------------------------
 
 
-def _about(folder: Path, summary: Row, manifest: Row, beside: str) -> str:
+def _about(folder: Path, summary: Row, manifest: Row, beside: str, kept: Sequence[str] | None) -> str:
     data, split = section(manifest, "data"), section(manifest, "split")
     files = [file for file in data.get("files") or [] if isinstance(file, dict)]
     told: Row = {key: data[key] for key in ("rows", "steps") if key in data}
@@ -277,7 +280,7 @@ def _about(folder: Path, summary: Row, manifest: Row, beside: str) -> str:
         f"<p><code>{shown(manifest.get('command', ''))}</code></p>",
         _settings(folder),
         _machine(summary, manifest),
-        _files(folder, beside),
+        _files(folder, beside, kept),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -324,8 +327,9 @@ def _machine(summary: Row, manifest: Row) -> str:
     return f"<details><summary>machine, versions, time</summary>{pairs(told)}</details>" if told else ""
 
 
-def _files(folder: Path, beside: str) -> str:
-    names = sorted(path.name for path in folder.iterdir() if path.name[0] != "." and path.name != PAGE)
+def _files(folder: Path, beside: str, kept: Sequence[str] | None) -> str:
+    there = [path.name for path in folder.iterdir() if path.name[0] != "."] if kept is None else kept
+    names = sorted(name for name in there if name != PAGE)
     # a folder in front: a name with a colon is no address
     items = "".join(f'<li><a href="{shown(_quoted(f"{beside}/{name}"))}">{shown(name)}</a></li>' for name in names)
     return f'<h2>Files</h2><ul class="files">{items}</ul>' if items else ""

@@ -106,6 +106,7 @@ class Reader(ABC):
             resample=config.resample,
             tz=config.tz,
             date_order=config.date_order,
+            strict=config.strict,
             shard=parse_shard(config.shard),
             memory=config.memory,
             asked=Asked.of(config),

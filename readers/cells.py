@@ -8,6 +8,7 @@ number.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,12 @@ from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import suspects
+from readers.paths import abridge
+from readers.units import same_mark, split_mark, unbracketed
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
+BELOW = "brackets"  # around numbers below zero
 MOST_NUMBERED = 8  # channels that a message lists
 
 
@@ -75,8 +79,8 @@ def parse(
     odd |= _truths(text, names, plain, values)
     _check_thousands(text, names, plain, values)
     numbers, left, wrong = _read_again(text, names, _in(plain, odd), asked and not categories.found)
-    for name, found in numbers.items():
-        values[plain.index(name)] = found
+    for name, words in numbers.items():
+        values[plain.index(name)] = np.array(words.numbers)[words.codes]
     if categories.found:
         texts = {name: _coded(words) for name, words in left.items()}
         coded |= {name: column for name, column in texts.items() if asked or column.may_be()}
@@ -94,8 +98,16 @@ def parse(
     last = _in(columns, coded)
     if last:
         values = np.concatenate([values, np.stack([coded[name].codes for name in last])])
-    told = _left_out(left, kept, columns, categories)
+    told = _left_out(left, kept, columns, categories) + _spelled(numbers)
     return Parsed(frame[list(keys)], (*kept, *last), values, tuple(coded[name].words for name in last), (*told, *notes))
+
+
+def _spelled(numbers: Mapping[str, _Words]) -> tuple[str, ...]:
+    """Notes on columns whose numbers have more around them than digits."""
+    marks = [f"{name} in {words.mark}" for name, words in numbers.items() if words.mark not in ("", BELOW)]
+    below = [name for name, words in numbers.items() if words.mark == BELOW]
+    told = [f"numbers in brackets are taken as below zero: {abridge(below)}"] * bool(below)
+    return (*told, *[f"units beside the numbers left out: {abridge(marks)}"] * bool(marks))
 
 
 def _in(names: Iterable[str], chosen: Container[str]) -> list[str]:
@@ -162,15 +174,15 @@ def _truths(text: LongText, names: Sequence[str], columns: Sequence[str], values
 
 def _read_again(
     text: LongText, names: Sequence[str], odd: Sequence[str], asked: bool
-) -> tuple[dict[str, np.ndarray], dict[str, _Words], dict[str, _Words]]:
+) -> tuple[dict[str, _Words], dict[str, _Words], dict[str, _Words]]:
     """Columns that the parser did not take for numbers: those that are, those of text to leave out, those in error."""
-    numbers: dict[str, np.ndarray] = {}
+    numbers: dict[str, _Words] = {}
     left: dict[str, _Words] = {}
     wrong: dict[str, _Words] = {}
     for name, words in _words(text, names, odd):
         if None not in words.numbers:
-            numbers[name] = np.array(words.numbers)[words.codes]
-        elif not asked and not _some_number(words, text.dialect):
+            numbers[name] = words
+        elif not asked and not _some_number(words, text.dialect) and not _some_mark(words):
             left[name] = words
         else:
             wrong[name] = words
@@ -184,6 +196,7 @@ class _Words:
     kinds: Sequence[str]
     numbers: Sequence[float | None]
     codes: np.ndarray
+    mark: str = ""  # the unit that is beside each of the numbers
 
 
 def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, _Words]]:
@@ -195,13 +208,24 @@ def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iter
         frame = text.cells_of(names, part, dtype=object, na_filter=False)
         for name in part:
             codes, kinds = pandas.factorize(frame[name].to_numpy(object))
-            yield name, _Words(kinds, list(map(text.dialect.number, kinds)), codes)
+            numbers, mark = list(map(text.dialect.number, kinds)), ""
+            if None in numbers and text.written and not text.dialect.strict:
+                plain, mark = same_mark(kinds, text.dialect)
+                spelled = list(map(text.dialect.number, plain if mark else map(unbracketed, kinds)))
+                mark = mark or BELOW * (None not in spelled)
+                numbers = spelled if mark else numbers
+            yield name, _Words(kinds, numbers, codes, mark)
 
 
 def _some_number(words: _Words, dialect: Dialect) -> bool:
     """Whether some cells of a column are numbers, or would be with another flag."""
     known = any(number is not None and number == number for number in words.numbers)
     return known or any(number_hint([kind], dialect) for kind in words.kinds[:MOST_TRIED])
+
+
+def _some_mark(words: _Words) -> bool:
+    """Whether most cells of a column are numbers with a unit: of several units, or some without one."""
+    return 2 * sum(split_mark(kind) is not None for kind in words.kinds[:MOST_TRIED]) > len(words.kinds[:MOST_TRIED])
 
 
 def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str], asked: Asked) -> tuple[str, ...]:
@@ -216,10 +240,22 @@ def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence
     return (note,)
 
 
+def _mixed_marks(text: LongText, names: Sequence[str], name: str, words: _Words) -> DataError:
+    """The error for a column whose cells have several units, or for some of which there is none."""
+    units = [found[1] if (found := split_mark(kind)) else "" for kind in words.kinds]
+    (usual, _), *_, (rare, _) = Counter(units).most_common()
+    kind = units.index(rare)
+    what = f"{words.kinds[kind].strip()[:40]!r} where most cells of the column {name!r} are in {usual}"
+    line = text.locate(int(np.argmax(words.codes == kind)))
+    return DataError(what, where=f"{line}:{names.index(name) + 1}", hint="write all cells in one unit, or without it")
+
+
 def _not_a_number(
     text: LongText, names: Sequence[str], name: str, words: _Words, good: Sequence[str], asked: Asked
 ) -> DataError:
     """The error for the first cell of a column that is not a number; `good` are the columns without one."""
+    if not text.dialect.strict and _some_mark(words):
+        return _mixed_marks(text, names, name, words)
     kind = words.numbers.index(None)
     cell = words.kinds[kind]
     if number_hint([cell], text.dialect):

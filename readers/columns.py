@@ -9,7 +9,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,18 @@ import numpy as np
 from data import Source, no_series
 from errors import DataError, UsageError, nearest
 from readers.categories import NOTHING, Asked
-from readers.cells import parse
+from readers.cells import Parsed, parse
 from readers.clock import DAY
 from readers.dialect import Dialect
 from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
+from readers.guess import is_id_word
 from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.written import joined
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
+LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
 MOST_NAMES = 30  # columns that a hint lists
 HOURS = ("hour", "hours", "hr", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]\.?m\.?)?", re.IGNORECASE)
@@ -47,8 +49,10 @@ class Wanted:
     """The columns to read by name: the time's, the row ids' (or ""), and the channels' (None: all others).
 
     time : one column, or those of the date and the time as `date+time`.
+    id : one column, or several as `store+item`.
     number : the type of their values.
     categories : which of them hold no numbers, but categories.
+    first : the columns of the first file, where those that only a later one has are left out and told.
     """
 
     time: str
@@ -56,11 +60,12 @@ class Wanted:
     columns: tuple[str, ...] | None
     number: type[np.floating] = np.float64
     categories: Asked = NOTHING
+    first: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[str]:
         """The columns that the header must name: of the time, which may be several, and of the ids."""
-        return [*self.time.split("+"), *[self.id] * bool(self.id)]
+        return [*self.time.split("+"), *(self.id.split("+") if self.id else [])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,18 +237,20 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     """
     names = text.header()
     needed, more = _needed(names, wanted, text.path)
-    times = _time_columns(names, wanted)
-    keys = len(times) + bool(wanted.id)
+    times, of = _joined(names, wanted.time), _joined(names, wanted.id)
+    keys = len(times) + len(of)
     text.check_widths(len(names))
     asked = wanted.columns is not None
     parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.number, wanted.categories)
+    parsed, counter = _without_counter(parsed) if wanted.columns is None and not text.dialect.strict else (parsed, [])
+    more += counter
     stamps = parsed_stamps(parsed.keys[times[0]]) if len(times) == 1 else None
     if stamps is None:
         cells = joined([_cells_of(text, names, name) for name in times])
-        stamps = read_stamps(cells, text.locate, text.dialect.dates)
+        stamps = read_stamps(cells, text.locate, text.dialect.dates, None if text.dialect.strict else wanted.time)
     if needed[:keys] == [wanted.time]:
         _check_dates(stamps, names, wanted.time, text)
-    ids = _ids(parsed.keys[wanted.id], text) if wanted.id else None
+    ids = _ids([parsed.keys[name] for name in of], text) if of else None
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(
         path=text.path,
@@ -257,6 +264,19 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
         notes=(*notes, *more, *parsed.notes, *([stamps.note] if stamps.note else [])),
         words=parsed.words,
     )
+
+
+def _without_counter(parsed: Parsed) -> tuple[Parsed, list[str]]:
+    """What was read without a column that only numbers the lines, as `no` or `index` does, and the note on it."""
+    count = parsed.values.shape[1]
+    for at, name in enumerate(parsed.columns[: len(parsed.columns) - len(parsed.words)]):
+        first = parsed.values[at, 0]
+        numbers = first in (0, 1) and np.array_equal(parsed.values[at], first + np.arange(count))
+        if numbers and count >= LEAST_NUMBERED and len(parsed.columns) > 1 and is_id_word(name, things=False):
+            rest = tuple(other for other in parsed.columns if other != name)
+            kept = replace(parsed, columns=rest, values=np.delete(parsed.values, at, axis=0))
+            return kept, [f"column {name!r} numbers the lines and is left out; --columns reads it too"]
+    return parsed, []
 
 
 def _locate(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Numbering | None, record: int) -> str:
@@ -284,6 +304,8 @@ def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str]
         columns = tuple(name for name in names if name not in (*NAMELESS, *keys))
         nameless = [str(number) for number, name in enumerate(names, 1) if name in NAMELESS and name not in keys]
         notes = [f"warning: column {', '.join(nameless)} has no name and is left out"] if nameless else []
+    if more := [name for name in names if name and wanted.first and name not in wanted.first]:
+        notes.append(f"left out, since the first file has no such column: {', '.join(more[:MOST_NAMES])}")
     counts = Counter(names)
     if not columns:
         raise DataError("has no column besides the time and the id", where=str(path))
@@ -296,9 +318,9 @@ def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str]
 
 def _check_named(names: Sequence[str], wanted: Wanted, path: Path) -> list[str]:
     """The names of the time and the ids. DataError for one, or a channel, that the header does not have."""
-    times = _time_columns(names, wanted)
-    keys = times + [wanted.id] * bool(wanted.id)
-    flags = [f"--time-col {name}" for name in times] + [f"--id-col {wanted.id}"]
+    times, ids = _joined(names, wanted.time), _joined(names, wanted.id)
+    keys = times + ids
+    flags = [f"--time-col {name}" for name in times] + [f"--id-col {name}" for name in ids]
     known = set(names)
     for name, where in [*zip(keys, flags, strict=False), *((name, str(path)) for name in wanted.columns or ())]:
         if name not in known:
@@ -306,9 +328,9 @@ def _check_named(names: Sequence[str], wanted: Wanted, path: Path) -> list[str]:
     return keys
 
 
-def _time_columns(names: Sequence[str], wanted: Wanted) -> list[str]:
-    """The column of the time, or those whose names a plus sign joins."""
-    return [wanted.time] if wanted.time in names else wanted.time.split("+")
+def _joined(names: Sequence[str], asked: str) -> list[str]:
+    """The column that is asked for, or those whose names a plus sign joins; [] for none."""
+    return [asked] * bool(asked) if asked in names else list(filter(None, asked.split("+")))
 
 
 def _no_column(name: str, names: Sequence[str], path: Path, *, where: str) -> NoColumn:
@@ -342,13 +364,18 @@ def _check_dates(stamps: Stamps, names: Sequence[str], time: str, text: LongText
             raise DataError(what, where=str(text.path), hint=hint)
 
 
-def _ids(column: Any, text: LongText) -> np.ndarray:
-    """The ids [n] of a column of text, as text: 007 is not 7. DataError where one is missing."""
+def _ids(columns: Sequence[Any], text: LongText) -> np.ndarray:
+    """The ids [n] of a column of text, or of several, as text: 007 is not 7. DataError where one is missing."""
     import pandas
 
-    codes, kinds = pandas.factorize(column.to_numpy(object))
-    names = np.array([kind.strip() for kind in kinds], object)
-    ids: np.ndarray = names[codes]
-    if "" in names:
-        raise DataError("the id is missing", where=text.locate(int(np.argmax(ids == ""))))
+    parts = []
+    for column in columns:
+        codes, kinds = pandas.factorize(column.to_numpy(object))
+        names = np.array([kind.strip() for kind in kinds], object)
+        parts.append(names[codes])
+        if "" in names:
+            raise DataError("the id is missing", where=text.locate(int(np.argmax(parts[-1] == ""))))
+    ids: np.ndarray = parts[0]
+    for part in parts[1:]:
+        ids = ids + "/" + part
     return ids

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,11 +19,15 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import UNIX, is_id_word, is_time, is_time_word, steps_named
+from readers.serials import are_serials, may_be_serials
+from readers.tidying import numbered
+from readers.units import split_mark
 
 LEAST = 3  # lines below the header
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
 PARTS = (("year",), ("month",), ("day",), ("hour", "hr"))  # of a date, in columns of these names
 HOUR = 3600  # seconds
+PLAIN = Dialect()
 CLOCK = 5  # characters of a time of day
 
 
@@ -57,26 +61,33 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     """
     dialect = dialect_of(path, asked)
     rows = rows_of(first_lines(path)[0], dialect)
-    if len(rows) <= LEAST or not _are_names(rows[0]):
+    names = numbered(rows[0]) if rows else []
+    if len(rows) <= LEAST or not _are_names(names):
         return None
-    names = rows[0]
     columns = dict(zip(names, zip(*rows[1:], strict=True), strict=True))
-    time = _time(columns)
+    dates = _time(columns)
+    time = dates or _counter(columns)
     if not time:
         return None
     others = {name: column for name, column in columns.items() if name and name not in time}
-    if not any(any(map(dialect.is_number, column)) for column in others.values()):
+    if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
     stamps = _stamps([" ".join(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
     if not stamps:
         return None
     steps = len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
-    if _grows(stamps) and not id_col:
+    grows = _grows if dates else _counts
+    if grows(stamps) and not id_col:
         return Dated(tuple(names), joined, (), steps)
-    ids = [name for name in ([id_col] if id_col else others) if _divides(others.get(name, ()), stamps, dialect)]
+    if id_col and "+" in id_col and id_col not in others:
+        others |= _pairs({name: others[name] for name in id_col.split("+") if name in others})
+    ids = [name for name in ([id_col] if id_col else others) if _divides(others.get(name, ()), stamps, dialect, grows)]
     likely = [name for name in ids if is_id_word(name) or any(map(dialect.is_text, others[name]))]
     ids = likely or ids
+    if not ids and not id_col:
+        pairs = _pairs({name: column for name, column in others.items() if _may_be_ids(column, dialect)})
+        ids = [name for name, column in pairs.items() if _divides(column, stamps, dialect, grows)][:1]
     return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
 
 
@@ -103,6 +114,21 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     return [date, (clocks or hours)[0]]
 
 
+def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
+    """A column named as steps are that counts them anew for each series, which another column names: cycle; [] none."""
+    for name, column in columns.items():
+        if is_time_word(name) and all(cell.isdecimal() and len(cell) < CLOCK + 2 for cell in column):
+            steps = [float(cell) for cell in column]
+            others = [other for other in columns.items() if other[0] and other[0] != name and is_id_word(other[0])]
+            if not _counts(steps) and any(_divides(cells, steps, PLAIN, _counts) for _, cells in others):
+                return [name]
+    return []
+
+
+def _counts(steps: Sequence[float]) -> bool:
+    return all(a < b for a, b in itertools.pairwise(steps))
+
+
 def _are_hours(column: Sequence[str]) -> bool:
     return all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 24 for cell in column)
 
@@ -111,16 +137,27 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
     """Whether a column holds times: written as such, or by its name seconds since 1970 or dates of eight digits."""
     if all(map(is_time, column)):
         return True
+    if are_serials(name, column):
+        return True
     return is_time_word(name) and all(cell.isdecimal() and float(cell) >= min(UNIX, 10_000_000) for cell in column)
 
 
 def _stamps(cells: Sequence[str]) -> list[float]:
     """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear."""
+    if may_be_serials(cells):
+        return [float(cell) * 24 * HOUR for cell in cells]
+    whole, late = zip(*map(written.first_of_day, cells), strict=True)
+    if any(late) or whole != tuple(cells):
+        stamps = _stamps(whole)
+        return [stamp + more for stamp, more in zip(stamps, late, strict=True)] if stamps else []
     if all(cell.isdecimal() for cell in cells):
         return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]
     if all(cell[:4].isdecimal() for cell in cells):
         return _iso(cells)
-    tried = [_parsed(cells, form) for form in written.formats(written.tidy(cells[0]), "").values()]
+    bare = [re.sub(r"(?<=:\d\d) ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", written.tidy(cell)) for cell in cells]
+    if all(cell[:4].isdecimal() for cell in bare):
+        return _iso(bare)
+    tried = [_parsed(bare, form) for form in written.formats(bare[0], "").values()]
     good = [stamps for stamps in tried if stamps]
     return next((stamps for stamps in good if _grows(stamps)), good[0] if good else [])
 
@@ -138,7 +175,7 @@ def _iso(cells: Sequence[str]) -> list[float]:
 def _parsed(cells: Sequence[str], form: str) -> list[float]:
     start = datetime(1970, 1, 1)
     try:
-        return [(datetime.strptime(written.tidy(cell), form) - start).total_seconds() for cell in cells]
+        return [(datetime.strptime(cell, form) - start).total_seconds() for cell in cells]
     except ValueError:
         return []
 
@@ -152,11 +189,27 @@ def _grows(stamps: Sequence[float]) -> bool:
     return len(back) <= len(steps) // LATE and all(-step <= max(HOUR, 5 * usual) for step in back)
 
 
-def _divides(ids: Sequence[str], stamps: Sequence[float], dialect: Dialect) -> bool:
+def _may_be_ids(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether cells are text or whole numbers, of several kinds of which most come again."""
+    kinds = len(set(cells))
+    return 1 < kinds <= len(cells) // 2 and not any(dialect.is_number(cell) and not cell.isdecimal() for cell in cells)
+
+
+def _pairs(columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Every two of some columns joined, as --id-col takes them: {a+b: cells}."""
+    return {
+        f"{a}+{b}": tuple(" ".join(cells) for cells in zip(columns[a], columns[b], strict=True))
+        for a, b in itertools.combinations(columns, 2)
+    }
+
+
+def _divides(
+    ids: Sequence[str], stamps: Sequence[float], dialect: Dialect, grows: Callable[[Sequence[float]], bool]
+) -> bool:
     """Whether a column of text or whole numbers divides the lines into series whose times grow."""
-    if any(dialect.is_number(cell) and not cell.isdecimal() for cell in ids) or len(set(ids)) < 2:
+    if not _may_be_ids(ids, dialect):
         return False
     series: dict[str, list[float]] = {}
     for name, stamp in zip(ids, stamps, strict=True):
         series.setdefault(name, []).append(stamp)
-    return len(series) * 2 <= len(stamps) and all(map(_grows, series.values()))
+    return len(series) * 2 <= len(stamps) and all(map(grows, series.values()))

@@ -38,6 +38,7 @@ class Dialect:
     thousands : what separates groups of three digits: one of THOUSANDS or its name; none for certainly nothing.
     dates : the order of day, month and year, such as dmy; "" where the cells must show it.
     taken : what was taken for AUTO, for a note; "" for nothing but the usual.
+    strict : whether only what is certain may be taken for data or left out.
     """
 
     sep: str = ","
@@ -48,6 +49,7 @@ class Dialect:
     thousands: str = ""
     dates: str = ""
     taken: str = ""
+    strict: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sep", {"\\t": "\t", "tab": "\t"}.get(self.sep, self.sep))
@@ -59,7 +61,7 @@ class Dialect:
         object.__setattr__(self, "thousands", THOUSANDS.get(self.thousands, self.thousands))
         if self.thousands == self.decimal or (self.decimal == AUTO and self.thousands in (".", ",")):
             object.__setattr__(self, "decimal", "," if self.thousands == "." else ".")
-        elif self.decimal == self.sep != AUTO:
+        elif self.decimal == self.sep != AUTO and not self.taken:
             raise UsageError("the same as --sep", where="--decimal", hint="--sep ';' --decimal ','")
         for flag, value in (("header", self.header), ("index", self.index)):
             if value not in ("auto", "yes", "no"):
@@ -68,11 +70,13 @@ class Dialect:
     @classmethod
     def of_long(cls, config: RunConfig) -> Dialect:
         """How the flags say that long files are written: with names of columns, and without row ids."""
-        return cls(config.sep, config.decimal, "yes", "no", config.na, config.thousands, config.date_order)
+        return cls(
+            config.sep, config.decimal, "yes", "no", config.na, config.thousands, config.date_order, "", config.strict
+        )
 
     def number(self, cell: str) -> float | None:
         """The cell's value: NaN where it is missing, None where it is text."""
-        text = cell.strip()
+        text = cell.strip().replace("\N{MINUS SIGN}", "-")
         if self.thousands == " ":
             text = text.replace("\u202f", " ").replace("\xa0", " ")
         if text.casefold() in _MISSING_FOLDED or text in self.na:
@@ -182,7 +186,8 @@ def width_error(path: Path, line: int, *, found: int, expected: int) -> DataErro
     found, expected : numbers of cells.
     """
     what = f"row has {found} field{'s' * (found != 1)}, expected {expected} as in the first row"
-    return DataError(what, where=f"{path}:{line}")
+    notes = "a table holds its lines alone: delete blank lines, titles above its names and notes below them"
+    return DataError(what, where=f"{path}:{line}", hint=notes if found == 1 else "")
 
 
 def check_dialect(line: str, dialect: Dialect, path: Path) -> None:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
 from readers.guess import is_time
+from readers.tidying import MOST_FOOT, foot, widened
+from readers.units import same_mark, split_mark, unbracketed, units_below
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
@@ -23,6 +27,7 @@ MOST_ABOVE = 50  # lines above a header
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 NAMES = {"\t": "tabs", " ": "spaces"}
 _NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
+_MARK = re.compile(r"[-.?*]+|#[\w/]+[!?]?")  # what may stand for a missing value, errors of Excel among it
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
 
@@ -44,19 +49,20 @@ def fitted(lines: Sequence[str], asked: Dialect) -> Dialect:
 @functools.lru_cache(maxsize=4)  # a header is looked at before its table is read
 def _fitted(lines: tuple[str, ...], asked: Dialect) -> Dialect:
     sep = _separator(lines, asked) if asked.sep == AUTO else asked.sep
+    asked_mark, asked = asked, replace(asked, decimal=AUTO) if asked.decimal == sep else asked
     plain = replace(asked, sep=sep, decimal=_usual(asked))
     decimal, thousands = _marks(rows_of(lines, plain), asked) or (plain.decimal, "")
-    if decimal == sep:
-        return plain
-    found = replace(plain, decimal=decimal, thousands=asked.thousands or thousands)
-    told = []
+    if asked_mark.decimal == sep != decimal:
+        return replace(asked_mark, sep=sep)  # which is refused: no cell with quotes needs this mark
+    told = [f"{decimal!r} as the decimal mark, in quotes"] if decimal == sep else []
     if asked.sep == AUTO and sep != ",":
         told.append(f"{NAMES.get(sep, repr(sep))} between cells")
-    if asked.decimal == AUTO and decimal != ".":
+    if asked.decimal == AUTO and decimal not in (".", sep):
         told.append(f"{decimal!r} as the decimal mark")
     if thousands and not asked.thousands:
         told.append(f"{thousands!r} between thousands")
-    return replace(found, taken=f"read with {', '.join(told)}: nothing else fits" if told else "")
+    taken = f"read with {', '.join(told)}: nothing else fits" if told else ""
+    return replace(plain, decimal=decimal, thousands=asked.thousands or thousands, taken=taken)
 
 
 def some_lines(path: Path, head: bytes, *, plain: bool) -> list[str]:
@@ -143,15 +149,20 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
                 rows += list(csv.reader([line], delimiter=dialect.sep, skipinitialspace=dialect.sep != " "))
             except csv.Error:
                 return []
-    rows = [[cell.strip() for cell in row[:SNIFF_CELLS]] for row in rows if row]
+    rows = [[cell.strip() for cell in row[:SNIFF_CELLS]] for row in rows if any(map(str.strip, row))]
     if not rows:
         return []
-    width = len(rows[-1])
+    width = Counter(map(len, rows[len(rows) // 2 :])).most_common(1)[0][0]
+    texts = len(list(itertools.takewhile(lambda row: len(row) != width, reversed(rows[-MOST_FOOT:]))))
+    rows = rows[: len(rows) - texts]
     start = next((at for at, row in enumerate(rows) if len(row) == width and any(row[1:] or row)), 0)
+    if start and 1 < len(rows[start - 1]) < width:  # lines that end in a separator, below names that do not
+        rows[start - 1] = widened(rows[start - 1], rows[start:])
+        start -= len(rows[start - 1]) == width
     kept = rows[start:]
     if start > MOST_ABOVE or any(len(row) != width for row in kept) or (width < 2 and start):
         return []
-    return kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :]
+    return _plain(kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :], dialect)
 
 
 def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
@@ -161,11 +172,27 @@ def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
         cells = enumerate(reversed(column))
         ends.append(next((len(rows) - 1 - at for at, cell in cells if not _may_be_number(cell, dialect)), 0))
     top = min(ends)
-    return top if top < len(rows) - 1 else 0
+    if top >= len(rows) - 1:
+        return 0
+    return top - (top > 0 and all(rows[top - 1]) and units_below(rows[top - 1 :], dialect))
+
+
+def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
+    """A table of names and lines without a line of units, a total at its end, and units in the cells of a column."""
+    body = [list(row) for row in rows[1 + units_below(rows, dialect) :]]
+    dates = [k for k, column in enumerate(zip(*body, strict=True)) if sum(map(is_time, column)) > len(body) // 2]
+    body = body[: len(body) - foot(body[-MOST_ABOVE:], dates[0])] if dates else body
+    for k, column in enumerate(zip(*body, strict=True)):
+        plain, _ = ([], "") if k in dates or dialect.is_number(column[0]) else same_mark(column, dialect)
+        for row, cell in zip(body, plain, strict=False):
+            row[k] = cell
+    return [list(rows[0]), *body]
 
 
 def _may_be_number(cell: str, dialect: Dialect) -> bool:
-    return not dialect.is_text(cell) or _NUMERIC.fullmatch(cell) is not None
+    if not dialect.is_text(cell) or _NUMERIC.fullmatch(cell) or _MARK.fullmatch(cell):
+        return True
+    return split_mark(cell) is not None or unbracketed(cell) != cell
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -184,6 +211,8 @@ def _marks(rows: Sequence[Sequence[str]], asked: Dialect) -> tuple[str, str] | N
     tried = [
         (mark, group) for mark, group in MARKS if asked.decimal in (AUTO, mark) and not (group and asked.thousands)
     ]
+    if not any("," in cell for row in rows for cell in row):
+        tried = [(mark, group) for mark, group in tried if "," not in (mark, group)] or tried
     kinds = [replace(asked, sep=";", decimal=mark, thousands=group or asked.thousands) for mark, group in tried]
     columns = _columns(rows)
 

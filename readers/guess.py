@@ -13,6 +13,7 @@ from pathlib import Path
 
 from errors import DataError
 from readers.dialect import Dialect, Layout, check_dialect, width_error
+from readers.written import ZONES, english
 
 SAMPLE = 40  # lines under the first that are looked at
 CELLS = 50  # cells of each of them
@@ -33,11 +34,13 @@ _TIMES = (
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_CLOCK = r"(?:[T ]\s*\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
+_ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
+_CLOCK = rf"(?:[T ]\s*\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*{_ZONE}?)?"
 _TIME = re.compile(
     rf"(?:(?:1[5-9]|2[0-2])\d\d([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ -](?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
+    r"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d"
     r"|(?:1[5-9]|2[0-2])\d\d-?(?:Q[1-4]|W[0-5]\d)|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?)",
     re.IGNORECASE,
 )
@@ -118,7 +121,7 @@ def is_time(cell: str) -> bool:
     ----------
     cell : its text.
     """
-    return bool(_TIME.fullmatch(cell.strip()))
+    return bool(_TIME.fullmatch(english(cell.strip())))
 
 
 def is_time_word(name: str) -> bool:

@@ -14,7 +14,7 @@ from errors import DataError, UsageError, nearest
 from readers import categories
 from readers.categories import NOTHING, Asked, per_row
 from readers.clock import Clock
-from readers.columns import LongFile, Wanted, read_file, read_own
+from readers.columns import LongFile, Wanted, read_file, read_names, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
@@ -46,6 +46,7 @@ def read_long(
     na: Sequence[str] = (),
     thousands: str = "",
     date_order: str = "",
+    strict: bool = False,
     nan: str = "error",
     labels: Path | str = "",
     groups: Path | str = "",
@@ -61,11 +62,10 @@ def read_long(
     time_col : the column of the times.
     id_col : the column that says which row a line belongs to, in any interleaving; "" where each file is a row.
     columns : the channels, in order; None for all columns of the first file but time and id.
-    known : those of the channels whose future values are known: lines at the end of a row in which no other channel
-        has a value become `after`.
+    known : channels whose future is known: lines at the end of a row without a value of another become `after`.
     resample : a step such as 1h; values are averaged over it. "" leaves the lines as they are.
     tz : the zone of times without an offset, in which all are shown. "" where that is unknown.
-    sep, decimal, na, thousands, date_order : how a CSV is written, see `Dialect`.
+    sep, decimal, na, thousands, date_order, strict : how a CSV is written, see `Dialect`.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
     shard : whose rows alone are read; None for all.
@@ -77,7 +77,7 @@ def read_long(
     UsageError : an option that does not exist, or options that contradict each other.
     DataError : a file, line, cell, time or step that is not in order, and a missing value under `nan` error.
     """
-    dialect = Dialect(sep, decimal, "yes", "no", tuple(na), thousands, date_order)
+    dialect = Dialect(sep, decimal, "yes", "no", tuple(na), thousands, date_order, strict=strict)
     if not paths:
         raise UsageError("no file given", where="--csv")
     if time_col == id_col:
@@ -242,7 +242,8 @@ def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, mem
     read = read_streamed if too_large(paths, memory) else read_file
     first = read(Path(paths[0]), wanted, dialect)
     named = first.columns[len(first.columns) - len(first.words) :]
-    wanted = replace(wanted, columns=first.columns, categories=Asked(named))
+    there = read_names(Path(paths[0]), dialect, wanted.keys) if wanted.columns is None and len(paths) > 1 else ()
+    wanted = replace(wanted, columns=first.columns, categories=Asked(named), first=tuple(there))
     return [first, *(read(Path(path), wanted, dialect) for path in paths[1:])]
 
 

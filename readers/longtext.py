@@ -7,18 +7,21 @@ import io
 import itertools
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from errors import DataError
+from errors import DataError, many
 from readers.dialect import Dialect, width_error
 from readers.files import decode
+from readers.tidying import foot, numbered, widened
+from readers.units import units_below
 
 MOST_ABOVE = 50  # lines among which the header is looked for
+MOST_CELLS, LEAST_LINES = 4000, 8  # cells of the first and of the last lines that are looked at, and lines at least
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,84 @@ def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     start = len(body) - len(body.lstrip(b"# ")) if body.startswith(b"#") and above < len(head) else 0
     body = body[start:] if start and _names(body.split(b"\n", 1)[0], dialect, path, keys) else body
     if b"#" not in body or b"\n#" not in body:  # one byte is found far faster than two
-        return LongText(body, path, dialect, Numbering(1 + above)), notes
+        return tidied(LongText(body, path, dialect, Numbering(1 + above)), keys, notes)
     lines = body.split(b"\n")
     out = [number for number, line in enumerate(lines) if number and line.startswith(b"#")]
     kept = b"\n".join(line for number, line in enumerate(lines) if not number or not line.startswith(b"#"))
     notes.append(f"{len(out)} line{'s' * (len(out) > 1)} that begin{'s' * (len(out) == 1)} with # left out")
-    return LongText(kept, path, dialect, Numbering(1 + above, tuple(number + 1 + above for number in out))), notes
+    numbering = Numbering(1 + above, tuple(number + 1 + above for number in out))
+    return tidied(LongText(kept, path, dialect, numbering), keys, notes)
+
+
+def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[LongText, list[str]]:
+    """A table without the lines in it that are none of it, and with names that are there once.
+
+    Parameters
+    ----------
+    table : below the line that names its columns.
+    keys : the columns of its times and ids.
+    notes : on what was left out before.
+
+    Returns
+    -------
+    (the table, notes).
+    """
+    told = list(notes)
+    if table.dialect.strict or not keys or b"\n" not in table.text:
+        return table, told
+    parts, last = _some_lines(table), 1 + table.text.count(b"\n")
+    try:
+        rows, ends = (table.dialect.split([decode(line) for line in part], table.path) for part in parts)
+    except DataError:  # a quote that is not closed in its line
+        return table, told
+    names = [name.strip() for name in rows[0]]
+    out: list[int] = []
+    if len({*map(len, rows)}) == 1 and units_below([[cell.strip() for cell in row] for row in rows], table.dialect):
+        out.append(2)
+        told.append(f"line {table.numbering.line(2)} holds units and is left out: {', '.join(filter(None, rows[1]))}")
+    if keys[0] in names and (count := foot(ends, names.index(keys[0]))):
+        out += range(last - count + 1, last + 1)
+        words = [cell.strip() for row in ends[-count:] for cell in row if cell.strip()]
+        told.append(f"{many(count, 'line')} without a time left out at the end{f': {words[0]}, ...' if words else ''}")
+    if b"\n\n" in table.text and not table.quoted:
+        blank = [
+            number for number, line in enumerate(table.text.split(b"\n"), 1) if not line.strip() and number not in out
+        ]
+        told += [f"{many(len(blank), 'blank line')} left out"] * bool(blank)
+        out += blank
+    title = numbered(widened(names, [row for row in rows[1:] if any(row)]))
+    if len({*names} - {""}) < sum(map(bool, names)):
+        told.append(f"names that come twice are numbered: {', '.join(n for n in title if n and n not in names)}")
+    return _without(table, title if title != names else [], sorted(out)), told
+
+
+def _some_lines(table: LongText) -> tuple[list[bytes], list[bytes]]:
+    """The first lines of a table, none of them blank, and its last ones: of a table of many columns, few."""
+    text = table.text
+    width = 1 + text[: text.find(b"\n")].count(table.dialect.sep.encode())
+    count = min(max(MOST_CELLS // width, LEAST_LINES), MOST_ABOVE)
+    first = [line.rstrip(b"\r\n") for line in itertools.islice(io.BytesIO(text), count)]
+    at = len(text)
+    for _ in range(count):
+        at = text.rfind(b"\n", 0, at)
+        if at < 0:
+            break
+    return [line for line in first if line], text[max(text.find(b"\n"), at) + 1 :].split(b"\n")
+
+
+def _without(table: LongText, title: Sequence[str], out: Sequence[int]) -> LongText:
+    """The table with another line of names, if any, and without the lines of these numbers, from 1 for the names."""
+    text, numbering = table.text, table.numbering
+    if title:
+        line = io.StringIO()
+        csv.writer(line, delimiter=table.dialect.sep, lineterminator="").writerow(title)
+        _, _, body = text.partition(b"\n")
+        text = line.getvalue().encode(table.encoding or "utf-8") + b"\n" + body
+    if out:
+        gone = set(out)
+        text = b"\n".join(line for number, line in enumerate(text.split(b"\n"), 1) if number not in gone)
+        numbering = replace(numbering, out=tuple(sorted({*numbering.out, *map(numbering.line, out)})))
+    return replace(table, text=text, numbering=numbering)
 
 
 def _names(line: bytes, dialect: Dialect, path: Path, keys: Sequence[str]) -> bool:

@@ -12,7 +12,9 @@ import numpy as np
 from errors import DataError
 from readers import stem
 from readers.dialect import THOUSANDS, Dialect, Layout
+from readers.units import split_mark
 
+UNIT_HINT = "a long table (--time-col) is read without the units beside its numbers; here, write numbers alone"
 FIRST = 256  # values that are looked at before all are
 
 
@@ -75,7 +77,7 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
     else:
-        hint = number_hint([cell], dialect)
+        hint = number_hint([cell], dialect) or (UNIT_HINT if split_mark(cell) else "")
         hint = hint or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
     what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)

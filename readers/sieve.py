@@ -77,14 +77,20 @@ class Sieve:
         first = next(blocks, b"")
         head, notes = table_of(first, path, dialect, keys)
         names = head.header() if b"\n" in first else []
+        if id_col not in names and "+" in id_col:
+            hint = "a table in which one column names the series"
+            raise DataError(
+                "takes one column of ids, not several joined", where=f"--shard, --id-col {id_col}", hint=hint
+            )
         if id_col not in names:
             return head, notes
         above = head.numbering.first
         title = head.text.partition(b"\n")[0]
-        rest = first.split(b"\n", above)[above:]  # below the header
+        begin = above + (above + 1 in head.numbering.out)  # below the names and their units
+        rest = first.split(b"\n", begin)[begin:]
         self._files.append((self.total, path))
         lines = _Lines(dialect, names.index(id_col), len(names))
-        texts, numbers, line, out = [title], [], above + 1, 0
+        texts, numbers, line, out = [title], [], begin + 1, 0
         for block in (*rest, *blocks):
             kept, of, comments = self._keep(block, lines, path)
             texts += [kept] * bool(len(kept))

@@ -10,13 +10,13 @@ import re
 import time
 import zoneinfo
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from errors import DataError, UsageError, nearest
-from readers import written
+from readers import serials, written
 from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
 from settings.zones import fixed_offset, is_zone
@@ -27,7 +27,6 @@ _EPOCH = re.compile(r"\d{9,}(\.\d*)?")
 _UNITS = (("seconds", 10**8, 10**10, 10**9), ("milliseconds", 10**12, 10**13, 10**6))  # name, least, below, ns
 _COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])")  # YYYYMMDDHH, or seconds
 _COUNT = re.compile(r"[+-]?\d{1,8}(\.\d{1,6})?")
-_UTC = re.compile(r" (?:UTC|GMT)$")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
 
@@ -88,13 +87,14 @@ def parsed_stamps(column: Any) -> Stamps | None:
     return Stamps(times.asi8, frozenset([zone] if zone else []))
 
 
-def read_stamps(cells: np.ndarray, locate: Locate, order: str = "") -> Stamps:
+def read_stamps(cells: np.ndarray, locate: Locate, order: str = "", name: str | None = None) -> Stamps:
     """The times of text cells.
 
     Parameters
     ----------
     cells : text [n].
-    order : that of day, month and year, where it is known: one of written.ORDERS.
+    order : that of day, month and year, where it is known: one of written.ORDERS, or EXCEL.
+    name : of their column, by which numbers may be Excel's dates; None where nothing is to be taken for them.
     locate : gives the location of a cell by its number, for the error.
 
     Returns
@@ -110,7 +110,8 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "") -> Stamps:
     text = pandas.Series(cells, dtype=object).str.strip()
     if _EPOCH.fullmatch(text[0]):
         return _epoch(text, locate)
-    text, late = written.plain(text.str.replace(_UTC, "+00:00", regex=True))
+    spans = "times are those at which steps begin: of 'from - to' the first" if written.is_span(text[0]) else ""
+    text, late = written.plain(written.by_offset(text))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
     bad = (
         utc.isna()
@@ -119,17 +120,24 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "") -> Stamps:
         | text.isin(written.RELATIVE).to_numpy()
     )
     if bad.any() and text.str.fullmatch(_COUNT).all():
-        return _counted(text)
-    forms = written.formats(text[0], order) if bad.any() else {}
-    if (bad[0] and forms) or (forms and written.fit(text, forms)):
-        times, note = written.read(text, forms, bool(order), locate, lambda at: _not_a_time(text, at, locate))
-        return Stamps(times + late, frozenset(), note)
+        serial = serials.may_be_serials(text)
+        if serial and (order == serials.EXCEL or (name is not None and serials.are_serials(name, text))):
+            return Stamps(serials.times_of(text), frozenset(), "times read as Excel's days since 1900")
+        counted = _counted(text)
+        more = f"; --date-order {serials.EXCEL} if they are Excel's days since 1900"
+        return replace(counted, note=counted.note + more) if serial else counted
+    bare, shifts = written.without_offset(text)
+    forms = written.formats(bare[0], order * (order in written.ORDERS)) if bad.any() else {}
+    if (bad[0] and forms) or (forms and written.fit(bare, forms)):
+        times, note = written.read(bare, forms, bool(order), locate, lambda at: _not_a_time(text, at, locate))
+        zones = frozenset(offset_text(int(shift)) for shift in np.unique(shifts)) if len(shifts) else frozenset()
+        return Stamps(times + late - (shifts if zones else 0), zones, "; ".join(filter(None, (note, spans))))
     if bad.any():
         raise _not_a_time(text, int(np.argmax(bad)), locate)
     times = utc.as_unit("ns").asi8 + late
     zoned = text.str.contains(_ZONED).to_numpy()
     if not zoned.any():
-        return Stamps(times, frozenset())
+        return Stamps(times, frozenset(), spans)
     if not zoned.all():
         at = int(np.argmax(zoned != zoned[0]))
         what = f"time {text[at]!r} has {'an' if zoned[at] else 'no'} offset from UTC, unlike those before it"

@@ -21,6 +21,8 @@ from readers.paths import abridge, merge_notes
 from readers.sidecars import attach
 from readers.tables import Facts, read_table
 
+TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "all", "average", "mean")
+
 
 def read_wide(
     paths: Sequence[Path | str],
@@ -229,6 +231,8 @@ def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:
     files = [str(path) for path, count in Counter(path.absolute() for path in paths).items() if count > 1]
     rows = [name for name, count in Counter(ids).items() if count > 1]
     notes = [f"warning: given more than once, each time as another channel: {abridge(files)}"] if files else []
+    sums = [name for name in [*ids[:1], *ids[-1:]] if name.strip().casefold().rstrip(":") in TOTALS]
+    notes += [f"warning: row {name!r} may be a sum of the others; it is a series here like them" for name in sums]
     return notes + ([f"warning: row ids that occur more than once: {abridge(rows)}"] if rows else [])
 
 

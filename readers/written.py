@@ -17,6 +17,26 @@ from readers.clock import DAY
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits
+ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
+    **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
+    **{"MEZ": "+01:00", "MESZ": "+02:00", "EET": "+02:00", "EEST": "+03:00", "EST": "-05:00", "EDT": "-04:00"},
+    **{"CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00", "PST": "-08:00", "PDT": "-07:00"},
+}
+_OTHER_MONTHS = """januar janvier enero gennaio jänner|februar février febrero febbraio fevrier|
+    märz mars marzo maerz mär|avril abril aprile avr|mai mayo maggio|juni juin junio giugno|juli juillet julio luglio|
+    août agosto aout|septembre septiembre settembre|oktober octobre octubre ottobre okt|novembre noviembre|
+    dezember décembre diciembre dicembre decembre dez déc"""
+_ENGLISH = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+MONTHS = {word: name for name, words in zip(_ENGLISH, _OTHER_MONTHS.split("|"), strict=True) for word in words.split()}
+DAYS = ("mo", "di", "mi", "do", "fr", "sa", "so", "tu", "we", "th", "su")  # of English and German
+_WORD = re.compile(r"[^\W\d_]{2,}\.?")
+_AFTER_DAY = re.compile(r"[., ]+\d")
+_UNTIL = re.compile(
+    r"""(?<=:\d\d)(?:[ ]Uhr)? (?:[ ](?:-|\N{EN DASH}|bis|to)[ ] (?:\d[\d.]*\d[ ]|\d{4}-\d\d-\d\d[ ])?
+        \d\d?:\d\d(?::\d\d)?(?:[ ]Uhr)?|[ ]Uhr)$""",
+    re.VERBOSE,
+)
+_NAMED = re.compile(rf" ?\b({'|'.join(ZONES)})$")
 RELATIVE = ("now", "today")  # to pandas these are the time of reading
 _DATE = re.compile(
     r"""(?P<first>\d{1,4}|[A-Za-z]{3,9}) (?P<mark>[ ./-]|,[ ]) (?P<second>\d{1,2}|[A-Za-z]{3,9}) (?P<other>[ ./-]|,[ ])
@@ -29,11 +49,14 @@ _CLOCK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _HALF = re.compile(r"(?<=\d) ?[ap]\.?m\.?$", re.IGNORECASE)
-_MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?$)")
+_MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?))?$)")
+_OFFSET = re.compile(r"(?<=\d) ?(Z|[+-]\d\d(?::?\d\d)?)$")
+_CLOCKED = re.compile(r"\d[:.]\d\d(?:[:.]\d\d(?:\.\d+)?)?(?: ?[AP]M)? ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _HOUR = re.compile(r"\d{1,2}")
 _QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
 _WEEK = re.compile(r"(\d{4})-?W(\d\d)", re.IGNORECASE)
 _MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ -](\d{4})")
+_MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])[-/.]((?:19|20)\d\d)")
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
 
 
@@ -117,6 +140,35 @@ def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
     return cells
 
 
+def english(cell: str) -> str:
+    """A date with its month in English, in German, French, Spanish or Italian before, and without a day of the week;
+    of a time from ... to ..., the first.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    cell = _UNTIL.sub("", cell)
+    if not _WORD.search(cell):
+        return cell
+    day = _WORD.match(cell)
+    if day and day[0].casefold()[:2] in DAYS and _AFTER_DAY.match(cell[day.end() :]):
+        cell = cell[day.end() :].lstrip("., ")
+    cell = re.sub(r"(?<=\d)\. ?(?=[^\W\d])", " ", cell)
+    return _WORD.sub(lambda word: MONTHS.get(word[0].casefold().removesuffix("."), word[0]), cell)
+
+
+def is_span(cell: str) -> bool:
+    """Whether a cell holds a time from ... to ...
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    found = _UNTIL.search(cell)
+    return found is not None and any(map(str.isdigit, found[0]))
+
+
 def tidy(cell: str) -> str:
     """One cell as `plain` spells it, without 24:00, quarters and weeks.
 
@@ -124,6 +176,9 @@ def tidy(cell: str) -> str:
     ----------
     cell : its text.
     """
+    cell = english(cell)
+    if month := _MONTH_OF_YEAR.fullmatch(cell):
+        return f"{month[2]}-{int(month[1]):02d}-01"
     cell = _MONTH_ALONE.sub(r"1 \1 \2", cell) if _MONTH_ALONE.fullmatch(cell) else cell
     half = _HALF.search(cell)
     text = _HALF.sub(f" {half[0].strip()[0].upper()}M", cell) if half else cell
@@ -143,8 +198,12 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     -------
     The cells, and what to add to their times: int64 ns [n].
     """
+    if other := english(text[0]) != text[0]:
+        text = text.map(english)
     if _QUARTER.fullmatch(text[0]):
         text = text.str.replace(_QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02d}-01", regex=True)
+    if _MONTH_OF_YEAR.fullmatch(text[0]):
+        text = text.str.replace(_MONTH_OF_YEAR, lambda found: f"{found[2]}-{int(found[1]):02d}-01", regex=True)
     if _MONTH_ALONE.fullmatch(text[0]):
         text = text.str.replace(_MONTH_ALONE, r"1 \1 \2", regex=True)
     if _WEEK.fullmatch(text[0]):
@@ -154,9 +213,51 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
         text = text.str.replace(_MIDNIGHT, "00", regex=True)
     if _HALF.search(text[0]):
         text = text.str.replace(_HALF, lambda half: f" {half[0].strip()[0].upper()}M", regex=True)
-    if _REST_OF_MONTH.search(text[0]) or "May" in text[0]:
+    if other or _REST_OF_MONTH.search(text[0]) or "May" in text[0]:
         text = text.str.replace(_REST_OF_MONTH, "", regex=True)
     return text, late * DAY
+
+
+def by_offset(text: Any) -> Any:
+    """Cells with the offset in place of the name of a zone that has one.
+
+    Parameters
+    ----------
+    text : a pandas column of n cells.
+    """
+    return text.str.replace(_NAMED, lambda zone: ZONES[zone[1]], regex=True)
+
+
+def without_offset(text: Any) -> tuple[Any, np.ndarray]:
+    """Cells without the offset from UTC that ends each of them, and those offsets.
+
+    Parameters
+    ----------
+    text : a pandas column of n cells, as `plain` returns them.
+
+    Returns
+    -------
+    The cells, and their offsets in ns, int64 [n]; the cells as they are and int64 [0] where some cell has none.
+    """
+    if not _CLOCKED.search(text[0]) or not text.str.contains(_CLOCKED).all():
+        return text, np.zeros(0, np.int64)
+    found = text.str.extract(_OFFSET)[0].str.replace(":", "").str.replace("Z", "+00")
+    minutes = found.str[1:3].astype(int) * 60 + found.str[3:5].replace("", "0").astype(int)
+    signs = np.where(found.str[0] == "-", -1, 1)
+    return text.str.replace(_OFFSET, "", regex=True), (signs * minutes.to_numpy()).astype(np.int64) * 60 * 10**9
+
+
+def first_of_day(cell: str) -> tuple[str, int]:
+    """A cell with 24:00 as the 00:00 of the day after, without a zone's name: its text, and the seconds to add.
+
+    Parameters
+    ----------
+    cell : a time as text.
+    """
+    cell = english(cell)
+    named = _NAMED.search(cell)
+    text = f"{cell[: named.start()]}{ZONES[named[1]]}" if named else cell
+    return _MIDNIGHT.subn("00", text)[0], DAY // 10**9 * bool(_MIDNIGHT.search(text))
 
 
 def _monday(week: re.Match[str]) -> str:

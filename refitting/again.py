@@ -55,6 +55,9 @@ def refit(learner: Learner, folder: Path) -> dict[str, Any]:
     with learner.run_data.timed("refit"):
         made = trained(learner)
     told: dict[str, Any] = {"windows": windows, **({"epochs": epochs} if by_epochs else {})}
+    if learner.frozen:
+        told["as_before"] = list(learner.frozen)
+        log.info("%s stays as an earlier training stage left it: it has not seen validation and test", *learner.frozen)
     file = made.snapshot(clone_state(made.model))
     kept = scored.config | {"refit": True}
     part = folder / f"{SCORED}.part"
@@ -63,6 +66,7 @@ def refit(learner: Learner, folder: Path) -> dict[str, Any]:
     _forecast(learner, made, folder)
     words = f"{checkpoint.BEST} was trained once more on all {windows:,} windows"
     words += f", {epochs} epochs" if by_epochs else ""
+    words += "".join(f", all but {part}, which an earlier training stage made" for part in learner.frozen)
     told["in_words"] = f"{words}; the figures are those of {SCORED}, and none are claimed for it"
     _note(learner, folder, told)
     part.rename(folder / SCORED)  # last: where it is, nothing is left to do

@@ -8,7 +8,7 @@ import numpy as np
 
 from data import Series
 from dataset import RunData
-from errors import printable
+from errors import many, printable
 from splits import NAMES, Split
 
 MOST_NAMED = 4  # channels
@@ -30,15 +30,11 @@ def _line(series: Series, windows: Mapping[str, int]) -> str:
     long = f"{lengths.min():,} to {lengths.max():,} steps" if lengths.min() < lengths.max() else f"{lengths[0]:,} steps"
     columns = series.columns
     names = ", ".join(map(printable, columns[:MOST_NAMED])) + (", ..." if len(columns) > MOST_NAMED else "")
-    rows = f"{_count(series.n_rows, 'row')} of {long}" + (f" ({steps:,} in all)" if series.n_rows > 1 else "")
-    parts = [rows, f"{_count(len(columns), 'channel')} ({names})"]
+    rows = f"{many(series.n_rows, 'row')} of {long}" + (f" ({steps:,} in all)" if series.n_rows > 1 else "")
+    parts = [rows, f"{many(len(columns), 'channel')} ({names})"]
     if series.clock is not None and series.time is not None:
         first, last = series.clock.show(np.array([series.time.min(), series.time.max()]))
         freq = series.clock.freq
         parts.append(f"{first} to {last}, a step is {freq if freq[0].isdigit() else f'1 {freq}'}")
     counts = ", ".join(f"{count:,} {name}" for name, count in windows.items() if count)
     return f"read: {'; '.join(parts)}; windows: {counts or 'none'}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + "s" * (number != 1)

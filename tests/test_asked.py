@@ -14,6 +14,8 @@ import tasks
 from commandline import doctor
 from commandline.asked import answered
 from commandline.flags import COMMON, make_parser
+from commandline.lists import measured
+from commandline.sizes import MEASURED
 from config import table_flags
 from errors import UsageError
 
@@ -53,13 +55,22 @@ def test_the_commonest_flags_are_flags():
     assert set(COMMON) <= cli.all_flags().keys()
 
 
-def test_the_help_of_a_task_imports_no_torch():
+def test_the_help_of_a_task_and_the_lists_import_no_torch():
     code = (
         "import sys, run; assert run.main(['--task', 'forecast', '--help']) == 0\n"
+        "print('LISTS')\n"
+        "for words in (['backbones'], ['backbones', 'gru'], ['tasks'], ['tasks', 'nilm'], ['datasets'], ['flags']):\n"
+        "    assert run.main(['--list', *words]) == 0\n"
         "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "--horizon" in done.stdout and "--mains-col" not in done.stdout
+    helped = done.stdout.partition("LISTS")[0]
+    assert done.returncode == 0 and "--horizon" in helped and "--mains-col" not in helped
+
+
+@pytest.mark.parametrize("name", backbones.names())
+def test_what_lists_say_of_a_backbone_is_what_its_class_says(name):
+    assert MEASURED[name] == measured(name)
 
 
 def test_lists_have_every_name():

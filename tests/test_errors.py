@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from errors import DataError, Interrupted, UsageError, is_address, nearest, report, without_password
+from errors import DataError, Interrupted, UsageError, is_address, many, nearest, one_of, report, without_password
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,12 @@ def test_a_message_keeps_its_middle(text):
 )
 def test_an_address_is_one_when_it_can_be_read_in_one_way(text, good):
     assert is_address(text) is good
+
+
+def test_one_is_not_called_many():
+    assert one_of("1 rows have 1 steps, 21 rows have 2.1 steps") == "1 row has 1 step, 21 rows have 2.1 steps"
+    assert one_of("1 of 1 rows are not scored; 2024-1 rows; 1 epochs of 1 steps") == (
+        "1 of 1 row is not scored; 2024-1 rows; 1 epoch of 1 step"
+    )
+    assert many(1, "series") == "1 series" and many(2000, "step") == "2,000 steps" and many(1, "row") == "1 row"
+    assert UsageError("1 windows are left").what == "1 window is left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from .conftest import ROOT
 from .runs import go, strict
 
 FILES = {"metrics.json", "history.json", "learning_curve.png", "best_model.pth", "config_used.py", "manifest.json"}
+FILES |= {"index.html"}
 ISSUE = """\
 import torch.optim as optim
 import torch.nn as nn
@@ -116,6 +118,8 @@ def test_the_directory_holds_six_files_and_nothing_lies_beside_it(finished):
     assert {path.name for path in (runs / "run_0000").iterdir()} == FILES
     assert {path.name for path in runs.iterdir() if not path.name.startswith("infer")} == {"run_0000"}
     assert (runs / "run_0000" / "config_used.py").read_bytes() == (finished / "config.py").read_bytes()
+    page = (runs / "run_0000" / "index.html").read_text()
+    assert set(re.findall(r'href="\./([^"]+)"', page)) == FILES - {"index.html"} and "repeat_last" in page
     manifest = strict(runs / "run_0000" / "manifest.json")
     assert manifest["command"] == "python run.py --config config.py --tag run_0000"
     assert (runs / "run_0000" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ import tasks
 import tsrun
 from backbones import backbone_class
 from checkpoint import Checkpoint
+from tools import synth
 
 from . import runs
 from .runs import go, good, lay, strict
@@ -112,3 +113,18 @@ def test_a_blend_of_finished_runs_is_refused(tmp_path):
     words = "--mode train --task forecast --csv data/a.csv --context-len 8 --horizon 2 --backbone ensemble"
     done = go(tmp_path, words, "--refit --model-args members=x")
     assert done.code == 2 and "--refit" in done.err
+
+
+def test_of_a_backbone_with_stages_the_run_says_which_part_stays(tmp_path):
+    """The encoder is as the first stage left it; what follows it is trained again, on everything."""
+    made = synth.main(["sensors", "--samples-per-scenario", "4", "--out", str(tmp_path / "rooms.npz")])
+    sizes = "--model-args width=8 heads=2 context=12 hidden=6 --epochs 1 --test-ratio 0.2"
+    done = go(tmp_path, "--task classify --npz rooms.npz --backbone fusion_gru", sizes, WORDS)
+    assert made == done.code == 0, done.err
+    assert "backbone.encoder stays as an earlier training stage left it" in done.err
+    first, again = (Checkpoint.load(done.directory / name) for name in ("model.pt.scored", "model.pt.best"))
+    assert again.refit["as_before"] == ["backbone.encoder"]
+    assert "all but backbone.encoder" in strict(done.directory / "metrics.json")["refit"]["in_words"]
+    same = {key: torch.equal(first.state[key], again.state[key]) for key in first.state}
+    assert all(same[key] for key in same if key.startswith("backbone.encoder."))
+    assert not any(same[key] for key in same if "rnn.weight" in key or "gru.weight" in key)

@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/export.py` finds our modules
 
 from cli import Parser
-from errors import UsageError, nearest
+from errors import UsageError, log_handler, nearest
 from exporting.export import export
 from exporting.formats import FORMS
 from run import SMALLER, guarded
@@ -82,7 +82,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code, as run.py's."""
-    log.handlers, log.propagate = [logging.StreamHandler(sys.stderr)], False
+    log.handlers, log.propagate = [log_handler()], False
     log.setLevel(logging.WARNING)
 
     def body() -> None:

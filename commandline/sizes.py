@@ -1,0 +1,43 @@
+"""How large each backbone is, how long it trains and for which tasks it is, so that a list of them needs no torch.
+
+A test compares it with what the classes say. One that is missing here is measured when it is asked for.
+"""
+
+MEASURED = {  # parameters of one channel and 96 steps, speed class, tasks
+    "auto": ("fitted", "seconds", "classify,forecast,regress"),
+    "boosted_lags": ("fitted", "seconds", "forecast"),
+    "boosting": ("fitted", "seconds", "classify,regress"),
+    "chronos2": ("its files'", "ready", "forecast"),
+    "dlinear": ("5 K", "minutes", "forecast"),
+    "drift": ("fitted", "seconds", "forecast"),
+    "ensemble": ("its files'", "ready", "forecast"),
+    "ets": ("fitted", "seconds", "forecast"),
+    "extra_trees": ("fitted", "seconds", "classify,regress"),
+    "fusion_gru": ("83 K", "minutes", "classify,forecast,nilm,regress"),
+    "global_ridge": ("fitted", "seconds", "forecast"),
+    "gru": ("13 K", "minutes", "classify,forecast,nilm,regress"),
+    "harmonic": ("fitted", "seconds", "forecast"),
+    "inception": ("388 K", "minutes", "classify,forecast,nilm,regress"),
+    "informer": ("7.1 M", "slow on a CPU", "classify,forecast,nilm,regress"),
+    "itransformer": ("212 K", "minutes", "classify,forecast,nilm,regress"),
+    "linear": ("0", "minutes", "classify,forecast,nilm,regress"),
+    "llm_ts": ("0.8 M", "slow on a CPU", "classify,forecast,nilm,regress"),
+    "local": ("fitted", "seconds", "forecast"),
+    "logistic": ("fitted", "seconds", "classify,regress"),
+    "lstm": ("17 K", "minutes", "classify,forecast,nilm,regress"),
+    "multiscale": ("1.1 M", "slow on a CPU", "classify,forecast,nilm,regress"),
+    "nearest": ("fitted", "seconds", "classify,regress"),
+    "patchtst": ("17 K", "minutes", "classify,forecast,nilm,regress"),
+    "quant": ("fitted", "seconds", "classify,regress"),
+    "ridge": ("fitted", "seconds", "classify,forecast,regress"),
+    "ridge_ensemble": ("fitted", "seconds", "forecast"),
+    "rocket": ("fitted", "seconds", "classify,regress"),
+    "seasonal_naive": ("fitted", "seconds", "forecast"),
+    "seq2point": ("428 K", "minutes", "classify,forecast,nilm,regress"),
+    "sparsetsf": ("29", "minutes", "forecast"),
+    "tcn": ("91 K", "minutes", "classify,forecast,nilm,regress"),
+    "theta": ("fitted", "seconds", "forecast"),
+    "tpnn": ("327 K", "minutes", "classify,forecast,nilm,regress"),
+    "ttm": ("182 K", "minutes", "classify,forecast,nilm,regress"),
+    "unet": ("0.6 M", "slow on a CPU", "classify,forecast,nilm,regress"),
+}

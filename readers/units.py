@@ -1,0 +1,111 @@
+"""Units beside numbers: in the cells of a column (12.5 %, $3, 4 kWh), and in a line of their own below the names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from readers.dialect import Dialect
+
+_MONEY = "$ € £ ¥ us$ usd eur gbp chf"
+_MEASURES = """
+    % ‰ ° °c °f k °k c f w kw mw gw wh kwh mwh gwh var kvar va kva v kv mv a ma hz khz mhz ohm ω j kj mj gj pa hpa kpa
+    mbar bar psi m mm cm km in ft m/s km/h mph kn m² m2 m³ m3 nm³ l ml l/s l/h l/min m3/h m³/h m3/s m³/s g kg t mg µg
+    g/m³ g/m3 µg/m³ µg/m3 mg/l ppm ppb db s sec ms min h hr hrs d day days rpm 1/min u/min kg/h eur/mwh €/mwh ct/kwh
+    €/kwh usd/mwh $/mwh w/m² w/m2 lx lux nm n stk stück pcs mio. tsd.
+"""
+CURRENCIES = frozenset(_MONEY.split())
+UNITS = CURRENCIES | frozenset(_MEASURES.split())
+_NUMBER = r"[\d.,](?:[\d.,'\s\u202f\xa0]*[\d.,])?(?:[eE][+-]?\d+)?"
+_MARKED = re.compile(
+    rf"(?P<sign>[+-]?)\s*(?P<front>[^\d\s.,+()-]*)\s*(?P<inner>[+-]?)(?P<number>{_NUMBER})\s*(?P<back>\D*)"
+)
+_ACCOUNT = re.compile(rf"\(\s*({_NUMBER})\s*\)")
+_FORMAT = re.compile(r"(?=.*[YyDdHh])[YyMmDdHhSsTZ:/\-. ]{4,}")  # of a date, such as YYYY-MM-DD hh:mm
+_BRACKETS = re.compile(r"\[.*\]|\(.*\)")
+
+
+def split_mark(cell: str) -> tuple[str, str] | None:
+    """The number in a cell and the unit before or behind it; None where it has no unit that is known.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    found = _MARKED.fullmatch(cell.strip())
+    if not found or bool(found["front"]) == bool(found["back"].strip()):
+        return None
+    mark = found["front"] or found["back"].strip()
+    known = CURRENCIES if found["front"] else UNITS
+    if mark.casefold() not in known or (found["sign"] and found["inner"]):
+        return None
+    return f"{found['sign']}{found['inner']}{found['number']}", mark
+
+
+def unbracketed(cell: str) -> str:
+    """A number in brackets, which accountants write for one below zero, with its sign; other text as it is.
+
+    Parameters
+    ----------
+    cell : the text.
+    """
+    found = _ACCOUNT.fullmatch(cell.strip())
+    return f"-{found[1]}" if found else cell
+
+
+def same_mark(cells: Sequence[str], dialect: Dialect) -> tuple[list[str], str]:
+    """The numbers in cells that all have the same unit, missing ones as they are; ([], "") where one has not.
+
+    Parameters
+    ----------
+    cells : text [n], each kind once or more.
+    dialect : what is missing.
+    """
+    plain, marks = [], set()
+    for cell in cells:
+        if not dialect.is_text(cell) and not dialect.is_number(cell):
+            plain.append(cell)
+            continue
+        found = split_mark(cell)
+        if found is None:
+            return [], ""
+        plain.append(found[0])
+        marks.add(found[1])
+        if len(marks) > 1:
+            return [], ""
+    return (plain, marks.pop()) if marks else ([], "")
+
+
+def is_unit(cell: str) -> bool:
+    """Whether a cell says in what a column is measured, or nothing: kW, [m/s], YYYY-MM-DD, -.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    text = cell.strip()
+    known = text.casefold() in UNITS or text in ("", "-", "[-]")
+    return known or bool(_BRACKETS.fullmatch(text) or _FORMAT.fullmatch(text))
+
+
+def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Whether the second of some lines of a table holds the units of the columns that the first names.
+
+    Parameters
+    ----------
+    rows : the cells of the line of names and of at least two lines below it, all of one width.
+    dialect : what a number is.
+    """
+    if len(rows) < 3 or not any(rows[1]) or any(map(dialect.is_number, rows[1])):
+        return False
+    if all(map(is_unit, rows[1])):
+        return True
+    over = [k for k, cell in enumerate(rows[1]) if cell]
+    return not rows[1][0] and bool(rows[2][0]) and all(_has_numbers(rows, k, dialect) for k in over)
+
+
+def _has_numbers(rows: Sequence[Sequence[str]], at: int, dialect: Dialect) -> bool:
+    cells = [row[at] for row in rows[2:]]
+    return any(dialect.is_like_number(cell) for cell in cells) and not any(
+        dialect.is_text(cell) and not dialect.is_like_number(cell) for cell in cells
+    )
