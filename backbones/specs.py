@@ -246,7 +246,7 @@ def _check_forecast(plain: Mapping[str, Any]) -> None:
     if ahead is None:
         raise ValueError("its forecast is missing")
     targets, levels = ahead["targets"], ahead.get("levels", 1)
-    if ahead["horizon"] != plain["horizon"] or len(targets) * levels != plain["outputs"]:
+    if ahead["horizon"] != plain["horizon"] or plain["outputs"] not in (len(targets), len(targets) * levels):
         raise ValueError("its outputs are not those of its forecast")
     if any(channel >= plain["channels"] for channel in targets) or not -1 <= ahead.get("central", -1) < levels:
         raise ValueError("it forecasts channels or levels that are none")
