@@ -94,7 +94,8 @@ class RunConfig:
     categorical: tuple[str, ...] = _flag(
         (),
         "Data",
-        "columns (wide: files) of categories: a channel for each level (default: those of text whose words come again)",
+        "columns (wide: files) of categories: a channel for each level; other text is left out, unless --columns or "
+        "--known-future names it",
         metavar="NAME",
         binds=True,
     )

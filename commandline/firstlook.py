@@ -25,6 +25,7 @@ DATA = [
     "time_col",
     "id_col",
     "columns",
+    "categorical",
     "resample",
     "tz",
     "header",
@@ -222,7 +223,7 @@ def _horizon(series: Series) -> int:
 def _is_house(series: Series) -> bool:
     named = any(name.casefold() in MAINS for name in series.channels[: series.numeric])
     fine = series.clock is not None and not series.clock.calendar and series.clock.step <= FINE
-    return named and fine and series.numeric > 1 and series.n_rows == 1
+    return named and fine and series.numeric > 1 and series.n_rows == 1 and not series.words  # nilm reads power alone
 
 
 def _of_wide(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]]:

@@ -109,7 +109,7 @@ class Reader(ABC):
             strict=config.strict,
             shard=parse_shard(config.shard),
             memory=config.memory,
-            asked=Asked.of(config),
+            asked=Asked.of(config, columns, known),
             **common,
         )
 

@@ -1,4 +1,4 @@
-"""Columns of categories, such as weather or the region of a store: which columns are, and their words as numbers.
+"""Columns of categories, such as weather or the region of a store, where the user names them: their words as numbers.
 
 Each word of a column has a number until it is known what training sees; then a column becomes a channel for each word
 of training, see sources/levels.py. They stand behind the columns of numbers, whose numbers as channels stay.
@@ -20,7 +20,6 @@ from readers.paths import abridge
 
 MISSING = -1.0  # the number of a cell without a word
 MOST_TRIED = 100  # words that are looked at
-SURELY_FEW = 1000  # words, up to which it is left to the whole of the files whether they are categories
 SHOWN = 24  # letters of a word that a note shows
 
 
@@ -28,22 +27,30 @@ SHOWN = 24  # letters of a word that a note shows
 class Asked:
     """Which columns are categories.
 
-    named : those that the user named, whatever they hold. found : whether columns of text are, whose words come again.
+    named : those that `--categorical` names, whatever they hold.
+    chosen : those that another flag names: of text, they are categories.
+    free : whether `--categorical` may name more, and messages say so.
     """
 
     named: tuple[str, ...] = ()
-    found: bool = False
+    chosen: tuple[str, ...] = ()
+    free: bool = False
 
     @classmethod
-    def of(cls, config: RunConfig) -> Asked:
-        """What the settings say, by the columns of the files; a checkpoint has named all of its own."""
-        columns = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
-        return cls(
-            tuple(columns.get(name, name) for name in config.categorical), config.mode not in ("finetune", "infer")
-        )
+    def of(cls, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Asked:
+        """What the settings say, by the columns of the files; a checkpoint has named all of its own.
+
+        Parameters
+        ----------
+        config : the run's settings.
+        columns, known : as in `data.read`.
+        """
+        spelled = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
+        named = tuple(spelled.get(name, name) for name in config.categorical)
+        return cls(named) if config.mode in ("finetune", "infer") else cls(named, (*(columns or ()), *known), free=True)
 
 
-NOTHING = Asked()  # text is left out
+NOTHING = Asked()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +82,20 @@ class Coded:
         codes: np.ndarray = np.where(known, table[np.where(known, self.codes, 0).astype(int)], np.nan)
         return codes
 
-    def may_be(self) -> bool:
-        """Whether text may be categories, before it is known whose lines these are: no times, and words that recur."""
-        known = int((~np.isnan(self.codes)).sum())
-        few = len(self.words) <= max(SURELY_FEW, known // 2)
-        return few and not all(map(is_time, self.words[:MOST_TRIED]))
+    def recurs(self, rows: np.ndarray) -> bool:
+        """Whether text looks like categories: several words that come again, and no names, comments or times.
+
+        Parameters
+        ----------
+        rows : int [n], the number of the row that each line belongs to.
+        """
+        if len(self.words) < 2 or all(map(is_time, self.words[:MOST_TRIED])):
+            return False
+        known = ~np.isnan(self.codes)
+        pairs = np.unique(rows[known] * len(self.words) + self.codes[known].astype(int))
+        n_rows = len(np.unique(pairs // len(self.words)))
+        static = len(pairs) == n_rows
+        return len(self.words) < n_rows if static else 2 * len(self.words) <= int(known.sum())
 
 
 def _word(cell: str, number: float | None) -> str:
@@ -143,24 +159,12 @@ def fill(codes: np.ndarray, names: Sequence[str], offsets: np.ndarray, policy: s
     return [f"steps without a category, which are zero in all its channels: {abridge(counts)}"] if counts else []
 
 
-def are(words: Sequence[str], values: np.ndarray, rows: int, *, static: bool) -> bool:
-    """Whether text that nobody named is categories: several words that come again, and no names, comments or times.
-
-    Parameters
-    ----------
-    words : those of the column. values : its codes [total], NaN where missing.
-    rows : N. static : whether it has one word in each row.
-    """
-    if len(words) < 2 or all(map(is_time, words[:MOST_TRIED])):
-        return False
-    return len(words) < rows if static else 2 * len(words) <= int((~np.isnan(values)).sum())
-
-
-def left_out(names: Sequence[str], words: Sequence[Sequence[str]], asked: Asked) -> str:
-    """The note on columns of text that nobody named and that are no categories."""
+def left_out(names: Sequence[str], words: Sequence[Sequence[str]], recurring: Sequence[str]) -> str:
+    """The note on columns of text that nobody named; it proposes those whose words recur as categories."""
     shown = abridge([f"{name!r} ({_some(each)})" for name, each in zip(names, words, strict=True)])
     note = f"warning: left out, since {'it holds' if len(names) == 1 else 'they hold'} text: {shown}"
-    return f"{note}; --categorical {shlex.quote(names[0])} takes it as categories" if asked.found else note
+    some = "it" if len(recurring) == 1 else "them"
+    return f"{note}; --categorical {shlex.join(recurring)} takes {some} as categories" if recurring else note
 
 
 def _some(words: Sequence[str]) -> str:

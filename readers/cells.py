@@ -78,27 +78,23 @@ def parse(
     values = _values(frame, plain, odd, number)
     odd |= _truths(text, names, plain, values)
     _check_thousands(text, names, plain, values)
-    numbers, left, wrong = _read_again(text, names, _in(plain, odd), asked and not categories.found)
+    numbers, left, wrong = _read_again(text, names, _in(plain, odd), plain if asked else (), categories.chosen)
     for name, words in numbers.items():
         values[plain.index(name)] = np.array(words.numbers)[words.codes]
-    if categories.found:
-        texts = {name: _coded(words) for name, words in left.items()}
-        coded |= {name: column for name, column in texts.items() if asked or column.may_be()}
-        if asked:
-            left = {}
+    coded |= {name: _coded(left.pop(name)) for name in _in(list(left), categories.chosen)}
     kept = [name for name in plain if name not in left and name not in coded]
     if wrong or not kept + list(coded):
         name = next(iter(wrong or left))
         good = [] if asked else [k for k in kept if k not in wrong]  # what is asked for cannot be left out
         raise _not_a_number(text, names, name, wrong.get(name) or left[name], good, categories)
-    left = {name: words for name, words in left.items() if name not in coded}
     if len(kept) < len(plain):
         values = values[[name in kept for name in plain]]
     notes = suspects(values, [f"column {name}" for name in kept], "lines")
     last = _in(columns, coded)
     if last:
         values = np.concatenate([values, np.stack([coded[name].codes for name in last])])
-    told = _left_out(left, kept, columns, categories) + _spelled(numbers)
+    recurring = _recurring(left, frame, keys[1:]) if categories.free else ()
+    told = _left_out(left, kept, columns, recurring) + _spelled(numbers)
     return Parsed(frame[list(keys)], (*kept, *last), values, tuple(coded[name].words for name in last), (*told, *notes))
 
 
@@ -173,16 +169,19 @@ def _truths(text: LongText, names: Sequence[str], columns: Sequence[str], values
 
 
 def _read_again(
-    text: LongText, names: Sequence[str], odd: Sequence[str], asked: bool
+    text: LongText, names: Sequence[str], odd: Sequence[str], asked: Container[str], chosen: Container[str]
 ) -> tuple[dict[str, _Words], dict[str, _Words], dict[str, _Words]]:
-    """Columns that the parser did not take for numbers: those that are, those of text to leave out, those in error."""
+    """Columns that the parser did not take for numbers: those that are, those of text, those in error.
+
+    Text in a column that is asked for is an error, unless it is among those `chosen` for what they hold.
+    """
     numbers: dict[str, _Words] = {}
     left: dict[str, _Words] = {}
     wrong: dict[str, _Words] = {}
     for name, words in _words(text, names, odd):
         if None not in words.numbers:
             numbers[name] = words
-        elif not asked and not _some_number(words, text.dialect) and not _some_mark(words):
+        elif (name not in asked or name in chosen) and not _some_number(words, text.dialect) and not _some_mark(words):
             left[name] = words
         else:
             wrong[name] = words
@@ -228,12 +227,20 @@ def _some_mark(words: _Words) -> bool:
     return 2 * sum(split_mark(kind) is not None for kind in words.kinds[:MOST_TRIED]) > len(words.kinds[:MOST_TRIED])
 
 
-def _left_out(left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str], asked: Asked) -> tuple[str, ...]:
+def _recurring(left: Mapping[str, _Words], frame: Any, ids: Sequence[str]) -> list[str]:
+    """The columns of text to propose as categories: those whose words recur, or else the first."""
+    rows = frame.groupby(list(ids)).ngroup().to_numpy() if left and ids else np.zeros(len(frame), int)
+    return [name for name, words in left.items() if _coded(words).recurs(rows)] or list(left)[:1]
+
+
+def _left_out(
+    left: Mapping[str, _Words], kept: Sequence[str], columns: Sequence[str], recurring: Sequence[str]
+) -> tuple[str, ...]:
     """The note on columns of text; where the numbers of channels shift with them, it gives these."""
     if not left:
         return ()
     words = [[cell.strip() for cell in each.kinds if cell.strip()] for each in left.values()]
-    note = left_out(list(left), words, asked)
+    note = left_out(list(left), words, recurring)
     if list(columns[: len(kept)]) != list(kept):
         note += f"; the channels are {', '.join(f'{k} {name}' for k, name in enumerate(kept[:MOST_NUMBERED]))}"
         note += ", ..." if len(kept) > MOST_NUMBERED else ""
@@ -267,7 +274,7 @@ def _not_a_number(
         hint = f"{missing_hint(cell)}; --columns {some} leaves the column out"
     else:
         hint = missing_hint(cell)
-    if asked.found and not number_hint([cell], text.dialect):
+    if asked.free and not number_hint([cell], text.dialect):
         hint += f"; --categorical {shlex.quote(name)} takes what it holds as categories"
     line = text.locate(int(np.argmax(words.codes == kind)))
     what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"

@@ -84,8 +84,7 @@ def read_long(
         raise UsageError("the same as --time-col", where="--id-col")
     check_options((time_col, id_col), columns, resample, tz, nan)
     wanted = Wanted(time_col, id_col, None if columns is None else tuple(columns), categories=asked)
-    chosen = asked.named if columns is None else (*asked.named, *columns)
-    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "chosen": chosen}
+    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan}
     series, every = _rows(paths, wanted, dialect, shard, how, memory)
     named = bool(id_col) or series.several
     return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal), every=every)
@@ -146,7 +145,6 @@ def join_files(
     resample: str,
     tz: str,
     nan: str,
-    chosen: Sequence[str] = (),
 ) -> Series:
     """Files, or the answer to a query, as one Series.
 
@@ -155,7 +153,6 @@ def join_files(
     files : what was read, all with the same channels.
     names : of the row that each file is, where it has no ids.
     known, resample, tz, nan : as in `read_long`, already checked by `check_options`.
-    chosen : columns that the user named: of text, they are categories whatever they hold.
 
     Raises
     ------
@@ -163,9 +160,9 @@ def join_files(
     DataError : times or steps that are not in order, and a missing value under `nan` error.
     """
     target = _target(resample) if resample else None
-    rows, channels, dropped = _categories(join(files, names), files[0].columns, (*known, *chosen))
+    channels = files[0].columns
     ahead = _known(known, channels)
-    rows, turned = oldest_first(rows)
+    rows, turned = oldest_first(join(files, names))
     notes: list[str] = []
     clock = None
     if steps_counted(rows, resample=resample, tz=tz):
@@ -182,7 +179,7 @@ def join_files(
         channels=channels,
         rows=rows.names,
         sources=tuple(file.source for file in files),
-        notes=(*merge_notes((file.path, file.notes) for file in files), *dropped, *turned, *notes, *gaps),
+        notes=(*merge_notes((file.path, file.notes) for file in files), *turned, *notes, *gaps),
         time=None if clock is None else rows.times,
         clock=clock,
         known=tuple(known),
@@ -191,29 +188,6 @@ def join_files(
         words=rows.words,
         static=tuple(channels[c] for c in static),
     )
-
-
-def _categories(
-    rows: Rows, channels: tuple[str, ...], chosen: Sequence[str]
-) -> tuple[Rows, tuple[str, ...], list[str]]:
-    """Leave out the columns of text that nobody chose and that are no categories. Returns rows, channels and a note."""
-    if not rows.words:
-        return rows, channels, []
-    numeric, codes = rows.numeric, rows.values[rows.numeric :]
-    static = per_row(codes, rows.offsets)
-    names = channels[numeric:]
-    are = [
-        name in chosen or categories.are(words, given, len(rows.names), static=bool(one))
-        for name, words, given, one in zip(names, rows.words, codes, static, strict=True)
-    ]
-    if all(are):
-        return rows, channels, []
-    keep = np.array([True] * numeric + are)
-    out = [k for k, kept in enumerate(are) if not kept]
-    told = categories.left_out([names[k] for k in out], [rows.words[k] for k in out], Asked(found=True))
-    words = tuple(word for word, kept in zip(rows.words, are, strict=True) if kept)
-    kept_channels = tuple(name for name, kept in zip(channels, keep, strict=True) if kept)
-    return replace(rows, values=rows.values[keep], words=words), kept_channels, [told]
 
 
 def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows, Clock, list[str]]:

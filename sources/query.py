@@ -52,13 +52,13 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     file = Path(config.db_query)
     query = _query(file)
     check_options((config.id_col,), columns, config.resample, config.tz, config.nan)
-    wanted, asked = None if columns is None else tuple(columns), Asked.of(config)
+    wanted, asked = None if columns is None else tuple(columns), Asked.of(config, columns, known)
     shard = parse_shard(config.shard) if config.id_col else None
     sieve = None if shard is None else Sieve(shard)
     reads = partial(read_answer, na=config.na, columns=wanted, sieve=sieve, categories=asked)
     table, server = _ask(config, file, query, reads)
     how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan}
-    series = join_files([table], file_names([file]), known=known, chosen=(*asked.named, *(wanted or ())), **how)
+    series = join_files([table], file_names([file]), known=known, **how)
     series = replace(series, part=None if sieve is None else sieve.part)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)
     named = bool(config.id_col) or series.n_rows > 1

@@ -131,7 +131,7 @@ def test_the_default_forecasts_from_a_category_that_is_known_ahead(folder):
 
 
 def test_the_next_value_follows_from_the_word_before(folder):
-    line = f"--csv before.csv --time-col step {HOLDOUT} --context-len 3"
+    line = f"--csv before.csv --time-col step --categorical weather {HOLDOUT} --context-len 3"
     line = f"--mode train --task regress {line} --backbone auto --model-args members=ridge --tag next {QUICK}"
     run = good(folder, line)
     kept = Checkpoint.load(checkpoint.find(str(run)))
@@ -149,7 +149,8 @@ def test_the_next_value_follows_from_the_word_before(folder):
 
 
 def test_a_channel_that_holds_words_is_no_label(folder):
-    done = go(folder, f"--mode train --task regress --csv before.csv --time-col step --label-src-ch 1 {QUICK}")
+    line = "--mode train --task regress --csv before.csv --time-col step --columns sales weather"
+    done = go(folder, f"{line} --label-src-ch 1 {QUICK}")
     assert done.code == 2 and "no channel 1: 1 given, counted from 0, beside the categories weather" in done.err
 
 
@@ -157,6 +158,10 @@ def test_words_are_chosen_and_left_out_by_name(folder):
     line = f"--mode train --task forecast --csv before.csv --time-col step --horizon 2 --backbone ridge {QUICK}"
     plain = good(folder, f"{line} --columns sales --tag plain")
     assert strict(plain / "manifest.json")["data"]["channels"] == ["sales"]
+    none = go(folder, f"{line} --tag none")
+    assert strict(none.directory / "manifest.json")["data"]["channels"] == ["sales"]
+    assert "left out, since it holds text: 'weather'" in none.err and "--categorical weather takes it" in none.err
+    line += " --categorical weather"
     done = go(folder, f"{line} --max-levels 2 --tag two")
     assert "weather (rain, sun, and 2 rarer ones as other)" in done.err or "rarer ones as other" in done.err
     alone = go(folder, f"{line} --backbone dlinear --epochs 1 --tag alone")
@@ -165,7 +170,8 @@ def test_words_are_chosen_and_left_out_by_name(folder):
 
 
 def test_an_array_has_no_words(folder):
-    line = f"--mode train --task forecast --csv before.csv --time-col step --horizon 2 --backbone ridge {QUICK}"
+    line = "--mode train --task forecast --csv before.csv --time-col step --horizon 2 --backbone ridge"
+    line += f" --categorical weather {QUICK}"
     run = good(folder, f"{line} --tag array --overwrite")
     with pytest.raises(TsrunError, match="weather are categories, and these are numbers"):
         tsrun.load(run).predict(np.zeros((2, 80)))
@@ -185,6 +191,7 @@ def people(tmp_path_factory):
 
 def test_a_label_that_only_a_static_column_explains(people):
     line = "--mode train --task classify --csv p.csv --time-col day --id-col id --labels ill.csv --test-ratio 0.3"
+    line += " --categorical region"
     run = good(people, f"{line} --backbone auto --model-args members=ridge --tag ill {QUICK}")
     assert strict(run / "metrics.json")["pr_auc"] == 1
     truth = pd.read_csv(people / "ill.csv").set_index("id")["ill"]
@@ -228,6 +235,7 @@ def test_an_array_of_words_is_a_category_of_whole_recordings(tmp_path):
 
 def test_static_columns_are_known_ahead_and_not_forecast(people):
     line = "--mode train --task forecast --csv p.csv --time-col day --id-col id --horizon 2 --context-len 4"
+    line += " --categorical region"
     done = go(people, f"{line} --backbone ridge --tag ahead {QUICK}")
     assert done.code == 0 and "one value in each row, so known ahead and not forecast: area, region" in done.err
     kept = Checkpoint.load(checkpoint.find(str(done.directory)))
@@ -256,7 +264,8 @@ def test_static_columns_are_known_ahead_and_not_forecast(people):
 
 
 def test_a_run_that_is_resumed_codes_as_before(folder):
-    line = f"--mode train --task regress --csv before.csv --time-col step --split-mode holdout {QUICK} --context-len 3"
+    line = "--mode train --task regress --csv before.csv --time-col step --categorical weather --split-mode holdout"
+    line += f" {QUICK} --context-len 3"
     first = good(folder, f"{line} --backbone linear --epochs 1 --tag more")
     kept = Checkpoint.load(first / checkpoint.LAST)
     done = go(folder, f"{line} --backbone linear --epochs 1 --tag more --resume")
@@ -269,8 +278,8 @@ def test_each_fold_has_the_levels_of_its_training(tmp_path):
     n = 60
     words = ["a", "b"] * 15 + ["b", "c"] * 15
     pd.DataFrame({"t": range(n), "x": np.arange(n) % 7, "w": words}).to_csv(tmp_path / "f.csv", index=False)
-    line = "--mode train --task regress --csv f.csv --time-col t --split-mode rolling --folds 2 --context-len 3"
-    done = go(tmp_path, f"{line} --val-ratio 0.2 --test-ratio 0.2 --backbone linear --epochs 1 {QUICK}")
+    line = "--mode train --task regress --csv f.csv --time-col t --categorical w --split-mode rolling --folds 2"
+    done = go(tmp_path, f"{line} --context-len 3 --val-ratio 0.2 --test-ratio 0.2 --backbone linear --epochs 1 {QUICK}")
     assert done.code == 0, done.err
     found = [Checkpoint.load(done.directory / f"fold_{k}" / checkpoint.BEST).coding for k in (0, 1)]
     assert [one["categories"]["w"]["levels"] for one in found] == [["a", "b"], ["a", "b", "c"]]
@@ -278,6 +287,7 @@ def test_each_fold_has_the_levels_of_its_training(tmp_path):
 
 def test_importance_shuffles_a_category_as_one(folder):
     line = f"--mode train --task regress --csv before.csv --time-col step {HOLDOUT} --context-len 3 --explain"
+    line += " --columns sales weather"
     run = good(folder, f"{line} --backbone auto --model-args members=ridge --tag why {QUICK}")
     table = pd.read_csv(run / "explain.csv")
     channels = table[table["kind"] == "channel"].set_index("part").iloc[:, 1]
@@ -288,7 +298,9 @@ def test_homes_with_other_levels_are_other_homes(tmp_path):
     for name, words in (("a", "xyxz"), ("b", "xyxz"), ("c", "xyxw")):
         rows = [(k, k % 5, words[k * 7 % 4]) for k in range(80)]
         pd.DataFrame(rows, columns=["t", "x", "w"]).to_csv(tmp_path / f"{name}.csv", index=False)
-    parsed = f"--mode train --task classify --time-col t {HOLDOUT} --context-len 3 --backbone linear --csv"
+    parsed = (
+        f"--mode train --task classify --time-col t --categorical w {HOLDOUT} --context-len 3 --backbone linear --csv"
+    )
     with standing_in(tmp_path):
         config = cli.parse([*parsed.split(), "a.csv", "b.csv", "c.csv"])
         homes = read_homes(config, HomeSplit(by="files"), ())
@@ -299,7 +311,11 @@ def test_homes_with_other_levels_are_other_homes(tmp_path):
 
 def test_a_first_look_names_the_categories(folder):
     done = go(folder, "--csv before.csv --time-col step")
-    assert "categories in 'weather': fog, rain, snow, sun" in done.out and "3 columns" not in done.out
+    assert "it holds text: 'weather'" in done.out and "; --categorical weather takes it as categories" in done.out
+    assert "1 column (sales)" in done.out and "--time-col step --categorical" not in done.out
+    done = go(folder, "--csv before.csv --time-col step --categorical weather")
+    assert "categories in 'weather': fog, rain, snow, sun" in done.out and "left out" not in done.out
+    assert "--task forecast --csv before.csv --time-col step --categorical weather" in done.out
 
 
 def test_new_data_of_rare_levels_are_not_far():
