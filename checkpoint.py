@@ -198,12 +198,22 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield "its clock has no step"
     elif not all(isinstance(tz, str) and is_zone(tz) for tz in (config.get("tz", ""), (clock or {}).get("tz", ""))):
         yield "its time zone is none"
+    if (coding := content.get("coding")) is not None and not _is_coding(coding):
+        yield "its categories are none"
     for name, tensor in content["state"].items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             yield "its weights are no tensors"
             return
         if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
             yield f"the weights {name} are not numbers"
+
+
+def _is_coding(coding: Mapping[str, Any]) -> bool:
+    rows = coding.get("categories")
+    if not isinstance(rows, dict) or not all(fits(row, "table") for row in rows.values()) or not fits(rows, "table"):
+        return False
+    lists = [row.get(part) for row in rows.values() for part in ("levels", "rare")]
+    return all(fits(words, "words") for words in (*lists, coding.get("static")))
 
 
 def _problems_of_model(model: Mapping[str, Any]) -> Iterator[str]:

@@ -113,7 +113,8 @@ def spread(series: Series, categories: Sequence[Category], static: Container[str
     """
     if not series.words:
         return series
-    assert [each.name for each in categories] == list(series.channels[series.numeric :])
+    if [each.name for each in categories] != list(series.channels[series.numeric :]):
+        raise CheckpointError("the file is damaged: its categories are not those of its channels", where="--ckpt")
     made = tuple(channel for each in categories for channel in each.channels)
     twice = set(made) & set(series.channels)
     if twice:
@@ -253,16 +254,11 @@ def plain(series: Series) -> dict[str, Any] | None:
 
 
 def of(kept: Mapping[str, Any] | None) -> tuple[Category, ...]:
-    """The inverse, for the categories. CheckpointError for what is no such table."""
-    try:
-        rows = (kept or {}).get("categories", {}).items()
-        return tuple(
-            Category(str(name), tuple(map(str, row["levels"])), tuple(map(str, row["rare"]))) for name, row in rows
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise CheckpointError("the file is damaged: its categories are none") from None
+    """The inverse, for the categories."""
+    rows = (kept or {}).get("categories", {}).items()
+    return tuple(Category(name, tuple(row["levels"]), tuple(row["rare"])) for name, row in rows)
 
 
 def static(kept: Mapping[str, Any] | None) -> tuple[str, ...]:
     """The names of the columns that had one value a row in training."""
-    return tuple(map(str, (kept or {}).get("static", ())))
+    return tuple((kept or {}).get("static", ()))

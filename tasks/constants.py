@@ -15,9 +15,9 @@ from errors import CheckpointError
 
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
 CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "notes?"}
-CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "nested?", "tau_from": "K words?", "best": "some?"}
+CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "K?", "tau_from": "K words?", "best": "some?"}
 CHOSEN |= {"deciles": "shares"}
-OF_LABELS = CHOSEN | {"f1_on_val": "some?", "scale": "K?", "shift": "K?", "probabilities": "text?"}
+OF_LABELS = CHOSEN | {"f1_on_val": "some?", "shift": "K?", "probabilities": "text?"}
 
 
 def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
@@ -46,8 +46,8 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     for what, found in (("fitted", model.fitted), ("calibration", model.calibration)):
         problems += _problems_of_table(found, constants if what == "fitted" else kinds, what, model)
     problems += _problems_of_others(model)
-    if model.model.forecast is not None and model.config.get("horizon") != model.model.horizon:
-        problems.append("the horizon is not that of the model")
+    if model.model.forecast is not None:
+        problems += _problems_of_forecast(model)
     if labels and ("scale" in model.calibration) != ("shift" in model.calibration):
         problems.append("calibration has a scale without a shift, or the reverse")
     if model.calibration and model.calibration.get("tau" if labels else "margin") is None:
@@ -55,6 +55,15 @@ def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     if problems:
         raise CheckpointError(f"the file is damaged: {problems[0]}", where=where)
     return model
+
+
+def _problems_of_forecast(model: Checkpoint) -> Iterator[str]:
+    if str(model.config.get("horizon")) != str(model.model.horizon):
+        yield "the horizon is not that of the model"
+    if model.per_row:
+        yield "a forecast has no target of a whole row"
+    if model.calibration and model.calibration.get("coverage") is None:
+        yield "its margins have no coverage"
 
 
 def _problems_of_others(model: Checkpoint) -> list[str]:

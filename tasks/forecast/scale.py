@@ -80,6 +80,7 @@ def sizes_at(eval_context: EvalContext, scale: np.ndarray, index: Index, lag: in
     rows = index.rows()
     last = index.starts() + index.length
     first = np.maximum(last - max(LATEST_CYCLES * lag, LATEST_STEPS), offsets[rows] + lag)
+    first = np.minimum(first, last)  # of a row shorter than a cycle nothing is known
     found = np.empty((len(rows), len(scale[0])))
     for k, values in enumerate(targets.values):
         off = np.zeros(len(values))
@@ -87,8 +88,7 @@ def sizes_at(eval_context: EvalContext, scale: np.ndarray, index: Index, lag: in
         known = np.isfinite(off)
         total = np.concatenate([[0], np.cumsum(np.where(known, off, 0))])
         count = np.concatenate([[0], np.cumsum(known)])
-        steps = count[np.maximum(last, first)] - count[first]
-        sums = total[np.maximum(last, first)] - total[first]
+        steps, sums = count[last] - count[first], total[last] - total[first]
         found[:, k] = np.divide(sums, steps, out=np.full(len(rows), np.nan), where=steps > 0) / std[k]
     usual = scale[rows]
     mixed: np.ndarray = np.where(np.isfinite(found), (usual + found) / 2, usual)
