@@ -84,7 +84,7 @@ class Learner:
         *,
         alone: bool = True,
     ) -> None:
-        self.run_data = levels.settled(run_data, task, split.train)
+        self.run_data = levels.coded(run_data, task, split.train)
         self.split, self.device, self.start, self.on_epoch = split, device, start, on_epoch
         self.warnings: list[str] = []
         self.config, self.together = run_data.config, ranks.here()
@@ -274,9 +274,9 @@ class Learner:
         with self.run_data.timed("train"):
             progress = trainer.run()
         if self.final:
-            self.settled({"best": trainer.mean_state if progress.averaged else trainer.last_state}, progress)
+            self.joined({"best": trainer.mean_state if progress.averaged else trainer.last_state}, progress)
             return progress
-        kept = self.settled({"last": trainer.last_state, "best": trainer.best_state}, progress)
+        kept = self.joined({"last": trainer.last_state, "best": trainer.best_state}, progress)
         self.warnings += trainer.warnings
         with self.run_data.timed("evaluate"):
             self.calibrate(kept, trainer.state())
@@ -293,13 +293,13 @@ class Learner:
         with self.run_data.timed("closed form"):
             return self.standing.under(asked, fresh=fresh, one_head=one_head)
 
-    def settled(self, learned: dict[str, Weights], progress: Progress) -> Mapping[str, Weights]:
-        """What a model has learned as the weights that are kept, of which it takes the best; see Standing.settled."""
+    def joined(self, learned: dict[str, Weights], progress: Progress) -> Mapping[str, Weights]:
+        """What a model has learned as the weights that are kept, of which it takes the best; see Standing.joined."""
         if self.standing is None:
             self.model.load_state_dict(learned["best"])
             return learned
         val, score = self.split.val, partial(self.evaluator, self.sharing)
-        kept = self.standing.settled(learned, lambda: score().outputs(val)[:, :, 0].cpu())
+        kept = self.standing.joined(learned, lambda: score().outputs(val)[:, :, 0].cpu())
         if self.standing.aside and not self.final:
             progress.best = self.task.val_metrics(*score().score(val).judged())[self.task.monitor]
         return kept

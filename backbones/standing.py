@@ -123,7 +123,7 @@ class Standing:
         alone, wide = self.model.alone, self.wide
         return dict(state) if alone is None or not isinstance(wide, Wide) else folded(state, alone, wide)
 
-    def settled(
+    def joined(
         self, learned: Mapping[str, Mapping[str, torch.Tensor]], outputs: Callable[[], torch.Tensor]
     ) -> dict[str, dict[str, torch.Tensor]]:
         """Make one model of a net that has learned and its closed form; it has one head from now on.

@@ -141,7 +141,7 @@ def _by_group(config: RunConfig, home_split: HomeSplit, wanted: Sequence[str]) -
 
 def _home(name: str, task: Task, run_data: RunData, split: Split) -> Home:
     """A home, whose categories have the levels of its own training: homes with others have other channels."""
-    return Home(name, task, levels.settled(run_data, task, split.train), split)
+    return Home(name, task, levels.coded(run_data, task, split.train), split)
 
 
 def _open(config: RunConfig) -> tuple[Task, RunData]:

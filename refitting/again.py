@@ -91,7 +91,7 @@ def trained(first: Learner) -> Learner:
         made.train()
     else:
         made.stand()
-        made.settled({"best": clone_state(made.model)}, made.progress)
+        made.joined({"best": clone_state(made.model)}, made.progress)
     return made
 
 

@@ -53,7 +53,7 @@ def learned(series: Series, seen: np.ndarray, most: int) -> tuple[Category, ...]
     return tuple(found)
 
 
-def settled(run_data: RunData, task: Task, train: Index) -> RunData:
+def coded(run_data: RunData, task: Task, train: Index) -> RunData:
     """The data of a run with channels for the levels that training sees, told; as they are where they have no words.
 
     Parameters

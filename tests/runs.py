@@ -89,8 +89,8 @@ def strict(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def preds(folder: Path) -> list[dict[str, str]]:
-    with (folder / "preds.csv").open(newline="", encoding="utf-8") as file:
+def preds(folder: Path, name: str = "preds.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

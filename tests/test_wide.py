@@ -183,7 +183,7 @@ def test_a_net_of_few_windows_learns_alone_and_joins_its_closed_form_by_validati
     x = standing.data.val.read(torch.arange(12))
     assert not train.any() and not val.any() and standing.aside and not model.wide(x).any()
     alone, state = model(x).detach(), {name: value.clone() for name, value in model.state_dict().items()}
-    standing.settled({"best": state}, lambda: model(x).detach()[:, :, 0])
+    standing.joined({"best": state}, lambda: model(x).detach()[:, :, 0])
     closed = Wide(target, 2, 6)
     closed.load_state_dict(standing.aside)
     of_map, of_net = standing.told["shares"].values()
@@ -289,7 +289,7 @@ def test_training_on_everything_keeps_the_share_that_was_chosen(fixed):
     )
     share = 1 if fixed is None else 0.25
     assert judged.val_metrics(model(x))["mse"] == pytest.approx(float((share * val).square().mean()))
-    standing.settled({"best": model.state_dict()}, lambda: val)
+    standing.joined({"best": model.state_dict()}, lambda: val)
     assert standing.told["on_closed_form"] == share and torch.allclose(model(x), share * val, atol=1e-6)
 
 
