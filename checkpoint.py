@@ -198,7 +198,7 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield "its clock has no step"
     elif not all(isinstance(tz, str) and is_zone(tz) for tz in (config.get("tz", ""), (clock or {}).get("tz", ""))):
         yield "its time zone is none"
-    if (coding := content.get("coding")) is not None and not _is_coding(coding):
+    if (coding := content.get("coding")) is not None and not is_coding(coding):
         yield "its categories are none"
     for name, tensor in content["state"].items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
@@ -208,7 +208,8 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"the weights {name} are not numbers"
 
 
-def _is_coding(coding: Mapping[str, Any]) -> bool:
+def is_coding(coding: Mapping[str, Any]) -> bool:
+    """Whether a table is what sources/levels.py keeps: {"categories": {name: {"levels", "rare"}}, "static"}."""
     rows = coding.get("categories")
     if not isinstance(rows, dict) or not all(fits(row, "table") for row in rows.values()) or not fits(rows, "table"):
         return False

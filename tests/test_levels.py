@@ -10,7 +10,7 @@ import torch
 import checkpoint
 import cli
 import tsrun
-from checkpoint import Checkpoint
+from checkpoint import Checkpoint, is_coding
 from data import Category, Series
 from errors import CheckpointError, DataError, TsrunError
 from federation.homes import HomeSplit, difference, read_homes, schema_of
@@ -86,10 +86,11 @@ def test_a_column_of_that_name_is_an_error():
         )
 
 
-def test_a_checkpoint_with_strange_categories_is_damaged():
+def test_strange_categories_are_none():
     for wrong in ({"categories": {"a": 1}}, {"categories": [1]}, {"categories": {"a": {"levels": 3, "rare": []}}}):
-        with pytest.raises(CheckpointError, match="damaged"):
-            levels.of(wrong)
+        assert not is_coding(wrong | {"static": []})
+    assert not is_coding({"categories": {}, "static": "region"})
+    assert is_coding({"categories": {"a": {"levels": ["x"], "rare": []}}, "static": ["a"]})
 
 
 # ---- from a file to a forecast
