@@ -76,7 +76,7 @@ class Trainer:
         self._fetching = Fetching(train, precision.device)
         self.steps, self.batch_size = steps(len(train), config.batch_size)
         if self.batch_size < self.together.world:
-            what = f"{self.batch_size} windows a step do not go round {self.together.world} processes"
+            what = f"a batch of {self.batch_size} has no window for each of {self.together.world} processes"
             raise UsageError(what, where="--batch-size", hint=f"--nproc-per-node {self.batch_size}, or a larger one")
         self.optimizer = make_optimizer(model, config)
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)

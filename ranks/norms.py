@@ -39,7 +39,6 @@ def _summed(x: torch.Tensor) -> torch.Tensor:
     return total
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _over_all(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean and variance [C] of `x [B, C, ...]` over all but channels, of all processes; and how many numbers a channel
     has."""
@@ -55,12 +54,17 @@ def _over_all(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 class _Together(nn.modules.batchnorm._BatchNorm):
     """Normalises by the whole batch in training."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        # No graph holds what processes say to each other; to say so takes torch._dynamo, which one process can spare.
+        self._over_all = torch.compiler.disable(_over_all) if ranks.here().world > 1 else _over_all
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or ranks.here().world == 1:
             plain: torch.Tensor = super().forward(x)
             return plain
         shape = [1, -1] + [1] * (x.dim() - 2)
-        mean, variance, total = _over_all(x.float())
+        mean, variance, total = self._over_all(x.float())
         self._remember(mean.detach(), variance.detach() * total / (total - 1))
         scale = (variance + self.eps).rsqrt() * self.weight
         normal: torch.Tensor = (x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)

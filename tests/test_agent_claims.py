@@ -50,11 +50,11 @@ def test_a_claim_is_reported_by_a_plain_script(tmp_path):
     save_agent_state(state)
     run_id = claim_run(state)
     assert shown_in(tmp_path)["runs"] == [], "what runs has no figures"
-    with pytest.raises(ResourceError, match="all 1 runs are claimed"):
+    with pytest.raises(ResourceError, match="all 1 run is claimed"):
         claim_run(state)
     save_agent_state(add_run(state, RunInfo(run_id, 0.5)))
     assert [run["run_id"] for run in shown_in(tmp_path)["runs"]] == ["run_0000"]
-    assert claim_run_refused(tmp_path) == "all 1 runs are claimed"
+    assert claim_run_refused(tmp_path) == "all 1 run is claimed"
 
 
 def claim_run_refused(folder):

@@ -165,7 +165,7 @@ def test_a_specification_is_kept_as_it_was_in_the_first_release():
     spec = ModelSpec.of(plain)
     assert spec.plain() == plain and list(spec.plain()) == list(plain)
     assert spec.forecast == ForecastSpec(4, (2, 0), marks=5, covariates=1) and spec.modalities == {"a": 1, "b": 2}
-    least = {key: plain[key] for key in list(plain)[:8]}
+    least = {key: plain[key] for key in list(plain)[:8]} | {"head": "pool"}
     assert list(ModelSpec.of(least).plain()) == list(least)
     del least["pretrained"]
     assert ModelSpec.of(least).pretrained is None

@@ -247,7 +247,11 @@ def texts_in(path):
 def test_the_flags_that_messages_name_are_there_and_take_what_is_said():
     """A hint works when typed: no flag that no command has, and no value after a switch."""
     known = {option for action in cli.make_parser()._actions for option in action.option_strings}
-    known = known.union(*map(options_in, SOURCES)) | {"--line"}  # of a style sheet
+    known = known.union(*map(options_in, SOURCES)) | {
+        "--line",
+        "--standalone",
+        "--nproc-per-node",
+    }  # of a style sheet, of torchrun
     flags = [flag for owners in cli.all_flags().values() for flag in owners.values()]
     switches = "|".join(flag.option for flag in flags if flag.kind is bool)
     for path in SOURCES:

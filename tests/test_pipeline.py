@@ -553,7 +553,7 @@ def test_what_nan_made_up_is_told_in_every_task(tmp_path, task):
     done = go(tmp_path, line, "--split-mode holdout --test-ratio 0.2 --reference off --no-plots")
     assert done.code == 0, done.err
     of = 400 if task.startswith("forecast") else 200
-    assert f"are not scored in full: gaps (4 of {of} values); what --nan ffill made up" in done.err
+    assert f" not scored in full: gaps (4 of {of} values); what --nan ffill made up" in done.err
     manifest = strict(done.directory / "manifest.json")
     assert manifest["data"]["left_out"]["not scored in full"]["rows"] == 1
 

@@ -232,7 +232,7 @@ ranks.PATIENCE = 0.1
         )
     )
     assert [code for code, _, _ in said] == [2, 2]
-    assert "--batch-size: 1 windows a step do not go round 2 processes" in said[0][2]
+    assert "--batch-size: a batch of 1 has no window for each of 2 processes" in said[0][2]
 
 
 @pytest.mark.slow

@@ -24,7 +24,8 @@ def reaching(known: np.ndarray, steps: int) -> np.ndarray:
         last = margin[-max(horizon // LATE, 1) :].max()
         line[:horizon] = margin
         # A margin below 0 narrows quantiles that are too wide; it does not narrow them more and more.
-        line[horizon:] = last * (ahead / horizon) ** growth(margin) if last > 0 else last
+        grown = last * (ahead / horizon) ** growth(margin)
+        line[horizon:] = np.maximum(grown, margin.max()) if last > 0 else last  # what is farther is no surer
     return made.reshape(*known.shape[:-1], steps)
 
 
