@@ -214,4 +214,4 @@ def _terminate(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    ranks.end(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ every batch; rank 0 alone says, writes and draws. Without torchrun's variables t
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from errors import Interrupted, TsrunError, UsageError
 from ranks.alone import Alone
@@ -96,6 +97,20 @@ def joined(mode: str, device: torch.device, argv: Sequence[str]) -> Iterator[Alo
         group.leave()  # not after an error: the others may be gone
     finally:
         _here = before
+
+
+def end(code: int) -> NoReturn:
+    """End the interpreter with an exit code.
+
+    One of several processes leaves without C++'s destructors: a thread of gloo that still runs would abort it, now and
+    then, after all is done.
+    """
+    if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
+        atexit._run_exitfuncs()  # the interpreter's own step before it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def tells(error: TsrunError) -> bool:
