@@ -190,6 +190,8 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
         return
     config, model = content["config"], content["model"]
     yield from _problems_of_model(model)
+    if config.get("backbone", model.get("backbone")) not in backbones.names():
+        yield "its settings name no backbone"
     lengths = config.get("context_len"), model.get("length")
     if not all(fits(length, "size") for length in lengths) or lengths[0] != lengths[1]:
         yield "the context is not the length of the model's windows"

@@ -36,6 +36,7 @@ LIES: list[tuple[tuple[Any, ...], Any]] = [
 OF_FORECASTS: list[tuple[tuple[Any, ...], Any]] = [
     (("config", "known_future"), [0]),
     (("config", "horizon"), 10**9),
+    (("config", "backbone"), "x"),
     (("config", "label_offset"), 10**9),
     (("model", "ahead"), None),
     (("model", "ahead", "marks"), -1),
