@@ -20,6 +20,7 @@ from torch import nn
 from tqdm import tqdm
 
 import ranks
+from backbones.alone import Validation
 from config import RunConfig
 from errors import CheckpointError, DivergedError, Interrupted, ResourceError, UsageError, is_out_of_memory
 from evaler import predict
@@ -27,7 +28,7 @@ from hardware import Precision, Runner, begin_step, compile_model, largest_batch
 from optim import Schedule, make_optimizer
 from ranks.alone import Alone
 from training.fetching import Fetching
-from training.progress import Progress, Validation
+from training.progress import Progress
 from training.states import clone_state, random_states, set_random_states, train_mode
 from windows import Windows, steps
 

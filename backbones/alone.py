@@ -77,7 +77,7 @@ def folded(state: Mapping[str, torch.Tensor], alone: Alone, wide: Wide) -> dict[
 
 
 class Validation(Protocol):
-    """What training asks of a task, see training/progress.py."""
+    """What training asks of a task: see tasks/base.py."""
 
     monitor: str
     direction: str

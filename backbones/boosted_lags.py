@@ -44,7 +44,7 @@ class BoostedLags(LocalForecaster):
     seasonal: torch.Tensor
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
-        super().__init__(inputs, hyper, hyper.period)
+        super().__init__(inputs, hyper)
         self.forest = Forest(1)
         self.register_buffer("base", torch.zeros(1))
         self.register_buffer("seasonal", torch.zeros(1))  # 1: the trees add to the last season, not to the last value

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from backbones import Hyper, InputSpec, register
+from backbones import register
 from backbones.histories import Stack
-from backbones.local_forecaster import LocalForecaster
+from backbones.local_forecaster import MOST, LocalForecaster
 from backbones.season import adjustment, without_second
 from backbones.smoothing import smoothed
 
@@ -32,15 +32,11 @@ SPACE = {"model_args.season": ["additive", "multiplicative"], "model_args.log": 
 LONGEST = 24  # steps of a season that is smoothed; of a longer one each phase is seen too seldom
 STEPS = 400  # before an origin that are smoothed then
 CELLS = 1 << 20
-MOST = 3.0  # times the greatest value so far, for forecasts from logarithms
 
 
 @register
 class ETS(LocalForecaster):
     """One pass a series."""
-
-    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
-        super().__init__(inputs, hyper, hyper.period)
 
     def local(self, stack: Stack) -> np.ndarray:
         longer = self.second if self.hyper.second else 1

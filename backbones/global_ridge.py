@@ -43,7 +43,7 @@ class GlobalRidge(LocalForecaster, Resized):
     """`weight [L, H]`, of the last L steps, the oldest first. Until it is fitted it repeats the last value."""
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
-        super().__init__(inputs, hyper, hyper.period)
+        super().__init__(inputs, hyper)
         self.weight = nn.Parameter(torch.ones(1, self.forecast.horizon))
 
     def fit_histories(self, data: HistoryFitting) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from itertools import product
 
 import numpy as np
 
-from backbones import Hyper, InputSpec, register
+from backbones import register
 from backbones.histories import Stack
-from backbones.local_forecaster import LocalForecaster
+from backbones.local_forecaster import MOST, LocalForecaster
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -38,15 +38,11 @@ STEPS = 1000  # before an origin
 CELLS = 1 << 20
 NEGLIGIBLE = 1e-3  # weight beside the heaviest
 RIDGE = 1e-8  # of the mean square of the regressors
-MOST = 3.0  # times the greatest value so far, for forecasts from logarithms
 
 
 @register
 class Harmonic(LocalForecaster):
     """Each origin by itself."""
-
-    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
-        super().__init__(inputs, hyper, hyper.period)
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.repeat(stack.y[stack.series, stack.end - 1][:, None], self.forecast.horizon, axis=1)

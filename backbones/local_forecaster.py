@@ -19,13 +19,12 @@ from backbones.histories import CELLS, Histories, HistoryFitting, Stack
 from backbones.season import periods_of
 from errors import UsageError
 
+MOST = 3.0  # times the greatest value so far, for forecasts from logarithms
+
 
 class LocalForecaster(Backbone):
-    """A subclass has a `local`.
-
-    Parameters
-    ----------
-    period : steps of the season; 0: the calendar's, or what training shows.
+    """A subclass has a `local`, and in HYPER the `period` where it has a season: 0 for the calendar's, or what training
+    shows.
 
     In the state: `period [2]`, the season's steps and those of a second, longer season, 1 for none; `level [K]`, where
     the data's zero is.
@@ -41,7 +40,7 @@ class LocalForecaster(Backbone):
     period: torch.Tensor
     level: torch.Tensor
 
-    def __init__(self, inputs: InputSpec, hyper: Hyper, period: int = 0) -> None:
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         spec, name = self.forecast, type(self).__module__.rpartition(".")[2]
         if spec.levels != 1:
@@ -56,7 +55,7 @@ class LocalForecaster(Backbone):
                 where="--known-future",
                 hint="leave the flag out, or take another backbone",
             )
-        self.given = period
+        self.given = period = int(vars(hyper).get("period", 0))
         self.register_buffer("period", torch.tensor([max(period, 1), 1]))
         self.register_buffer("level", torch.zeros(len(spec.targets), dtype=torch.float64))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backbones import Hyper, InputSpec, register
+from backbones import register
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
 
@@ -21,9 +21,6 @@ HYPER = {
 @register
 class SeasonalNaive(LocalForecaster):
     """One gather, whatever the number of origins."""
-
-    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
-        super().__init__(inputs, hyper, hyper.period)
 
     def local(self, stack: Stack) -> np.ndarray:
         period = self.second if self.hyper.second and self.second > 1 else self.season

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backbones import Hyper, InputSpec, register
+from backbones import register
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
 from backbones.season import adjustment
@@ -30,9 +30,6 @@ CELLS = 1 << 21
 @register
 class Theta(LocalForecaster):
     """Each origin by itself."""
-
-    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
-        super().__init__(inputs, hyper, hyper.period)
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))

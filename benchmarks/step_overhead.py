@@ -25,13 +25,13 @@ from tqdm import tqdm
 import losses
 import windows
 from backbones import ModelSpec
+from backbones.alone import Validation
 from backbones.model import build_model
 from config import RunConfig
 from hardware import Precision
 from optim import make_optimizer
 from sources.synthetic import demand
 from trainer import Trainer
-from training.progress import Validation
 from windows import Windows
 
 LIMIT = 1.05

@@ -54,7 +54,7 @@ def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> d
     """
     if config.strict or trained_wide or not config.csv or "time_col" not in kept or {"header", "index"} & config.given:
         return {}
-    raw = {name: getattr(config, name) for name in ("csv", "sep", "decimal", "thousands")}
+    raw = {name: vars(config)[name] for name in ("csv", "sep", "decimal", "thousands")}
     time, note = _time_column(raw | {"id_col": config.id_col or kept.get("id_col", "")}, str(kept["time_col"]))
     if note:
         log.info(note)

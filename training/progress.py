@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +14,6 @@ import torch
 from backbones.copies import each_its_own
 from dataset import RunData
 from windows import Index
-
-
-class Validation(Protocol):
-    """What training asks of a task: see tasks/base.py."""
-
-    monitor: str
-    direction: str
-
-    def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
-    def val_metrics(self, outputs: torch.Tensor) -> dict[str, float | None]: ...
 
 
 class OfTask:
