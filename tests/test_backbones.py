@@ -24,6 +24,7 @@ from backbones import ForecastSpec, Hyper, InputSpec, ModelSpec, TargetSpec
 from backbones.base import Backbone, check_contract
 from backbones.layers import choose_patch
 from backbones.llm_ts import Attention, rotary_table
+from backbones.local_forecaster import LocalForecaster
 from backbones.model import Forecaster, Model, build_model
 from errors import CheckpointError, UsageError
 from hardware import leave_alone
@@ -88,7 +89,11 @@ def test_hyper_defaults_keep_their_own_bounds(name):
             assert bounds == sorted(bounds) and len({type(bound) for bound in bounds}) == 1
 
 
-READ_ELSEWHERE = {("ensemble", "members")}  # by what loads the runs, which the model is then given
+READ_ELSEWHERE = {("ensemble", "members")} | {  # by what loads the runs, which the model is then given
+    (name, "period")
+    for name, kind in CLASSES.items()
+    if issubclass(kind, LocalForecaster)  # in the class of them all
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
