@@ -135,7 +135,9 @@ class Evaluator:
     def outputs(self, index: Index) -> torch.Tensor:
         """The model's outputs [n, K, H] for all n windows of `index`."""
         if self.by_history is not None:
-            return self.by_history(self.device_data.histories(index))
+            together = self.together or Alone()
+            part = index.between(*together.slice(len(index)))
+            return together.joined(self.by_history(self.device_data.histories(part)), len(index))
         windows = self.device_data.windows(index)
         return predict(self.runner, windows, self.precision, self.batch_size, self.together)
 

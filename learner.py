@@ -33,7 +33,7 @@ from hardware import Precision, peak_memory
 from ranks.alone import Alone
 from rundir import OnEpoch, tensorboard_writer
 from scaler import Scaler
-from solving.closed import ClosedForm
+from solving.closed import ClosedForm, solved
 from sources import levels
 from splits import NAMES, Split
 from tasks.base import Task
@@ -100,7 +100,6 @@ class Learner:
         self.model = self.new_model() if start is None else restore.model_of(start)
         self.parameters = choose_parameters(self.model, self.config, start, self.frozen)
         self.in_epochs = trains_in_epochs(self.model, self.config)
-        self.sharing = self.together if self.in_epochs else Alone()  # windows are scored with these processes
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
@@ -196,8 +195,6 @@ class Learner:
         -------
         The content of the summary file; {} but for the first of several processes, which writes it.
         """
-        if not (self.in_epochs or self.together.first):  # what is solved at once, the first process solves
-            return {}
         self.open(folder)
         self.progress = self.train() if self.in_epochs else self._solve()
         with self.run_data.timed("evaluate"):
@@ -223,7 +220,7 @@ class Learner:
             self.solution = self._fit() if self.model.backbone.closed_form else {}
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
-            scored = self.evaluator().score(self.split.val)
+            scored = self.evaluator(self.together).score(self.split.val)
             progress.best = self.task.val_metrics(*scored.judged())[self.task.monitor]
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
@@ -235,9 +232,10 @@ class Learner:
     def _fit(self) -> dict[str, Any]:
         """Fit the backbone to windows, to histories or to stretches, as it wants them. Returns what it chose."""
         goes_on = self.start is not None and not self.config.reinit
-        told = self.closed().fit(self.model, self._keep, goes_on=goes_on)
+        fit = partial(self.closed().fit, self.model, self._keep, goes_on=goes_on)
+        told, self.model = solved(self.model, fit, lambda: self.snapshot(clone_state(self.model)))
         if isinstance(self.model, Forecaster) and not self.model.backbone.reads_history:
-            self.forecast = self.device_data.keep_known(self.model.as_fitted())
+            self.forecast = self.device_data.keep_known(self.model.forecast)
         self.tried, self.held_out = told.pop("tried", None), told.pop("held_out", None)
         return told
 
@@ -290,7 +288,7 @@ class Learner:
         fixed = self.standing.told if self.final and self.standing else None
         self.standing = Standing(self.model, self.closed().windows(), self.task.lean(self.names), fixed)
         asked = self._asked() if fresh or self.config.refit_scaler else None
-        with self.run_data.timed("closed form"):
+        with self.run_data.timed("closed form"), ranks.in_step():
             return self.standing.under(asked, fresh=fresh, one_head=one_head)
 
     def joined(self, learned: dict[str, Weights], progress: Progress) -> Mapping[str, Weights]:
@@ -298,7 +296,7 @@ class Learner:
         if self.standing is None:
             self.model.load_state_dict(learned["best"])
             return learned
-        val, score = self.split.val, partial(self.evaluator, self.sharing)
+        val, score = self.split.val, partial(self.evaluator, self.together)
         kept = self.standing.joined(learned, lambda: score().outputs(val)[:, :, 0].cpu())
         if self.standing.aside and not self.final:
             progress.best = self.task.val_metrics(*score().score(val).judged())[self.task.monitor]
@@ -317,7 +315,7 @@ class Learner:
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
             lean = None if self.model.backbone.closed_form else self.task.lean(self.names)
-            scored, found = calibrated(self.evaluator(self.sharing), self.split.val, lean)
+            scored, found = calibrated(self.evaluator(self.together), self.split.val, lean)
             if not self.together.first:
                 continue
             # For weights that were fitted on validation too, nothing is left to choose on.
@@ -391,7 +389,7 @@ class Learner:
 
     def _scored(self) -> Evaluator:
         """All windows that the run shows are scored, by all processes."""
-        made = self.evaluator(self.sharing)
+        made = self.evaluator(self.together)
         for name in filter(None, ("val", self.scored_split(), self.config.plot_split)):
             made.score(self.index_of(name))
         self._ahead(made)

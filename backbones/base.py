@@ -59,6 +59,8 @@ class Backbone(nn.Module):
     reads_history : it forecasts from whole histories.
     closed_form : it offers `fit` (forecasts), `fit_windows` (answers) or `fit_histories`, which is called instead of
         training epochs.
+    in_step : several processes fit it together, each to its share of the windows: its sums over windows are those of
+        all (`ranks.sharing`). Else the first process fits it, and gives it to the others.
     takes_pretrained_dir : it offers `load_pretrained`.
     needs_pretrained_dir : it is not built without a directory, and forecasts with its weights as they are.
     blends_runs : it is made of trained runs, `inputs.members`.
@@ -84,6 +86,7 @@ class Backbone(nn.Module):
     reads_modalities: bool = False
     reads_history: bool = False
     closed_form: bool = False
+    in_step: bool = False
     takes_pretrained_dir: bool = False
     needs_pretrained_dir: bool = False
     blends_runs: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import ranks
 from backbones import Hyper, InputSpec, TargetSpec
 from backbones.base import Backbone
 from backbones.fitting import Fitting, Labelled
@@ -121,4 +122,6 @@ def loss_of(outputs: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> flo
 @torch.no_grad()
 def outputs_on(windows: Labelled, answer: Callable[[torch.Tensor], torch.Tensor], batch: int = 4096) -> torch.Tensor:
     """What `answer` gives for all windows, in batches: [n, K] on the host."""
-    return torch.cat([answer(windows.read(part)).float().cpu() for part in torch.arange(len(windows)).split(batch)])
+    together = ranks.sharing()
+    own = torch.arange(*together.slice(len(windows))).split(batch)
+    return together.joined(torch.cat([answer(windows.read(part)).float().cpu() for part in own]), len(windows))

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+import ranks
+
 log = logging.getLogger("tsrun")
 CELLS = 1 << 23  # numbers of a table that are made at once, before they go to the host
 RARE = 0.1  # share of a label
@@ -58,6 +60,13 @@ class Labelled:
     def table(self, features: Callable[[torch.Tensor], torch.Tensor], numbers: np.ndarray | None = None) -> np.ndarray:
         """`features` of the windows (or of those with these `numbers`), made in batches: float32 [n, F]."""
         chosen = torch.arange(len(self)) if numbers is None else torch.from_numpy(numbers)
+        together = ranks.sharing()
+        begin, end = together.slice(len(chosen))
+        return together.joined(torch.from_numpy(self.made(features, chosen[begin:end])), len(chosen)).numpy()
+
+    @torch.no_grad()
+    def made(self, features: Callable[[torch.Tensor], torch.Tensor], chosen: torch.Tensor) -> np.ndarray:
+        """The same of the windows with these numbers, by this process alone."""
         first = features(self.read(chosen[:1]))
         table = np.empty((len(chosen), first.shape[1]), np.float32)
         step = max(CELLS // max(first.shape[1], 1), 1)

@@ -42,6 +42,8 @@ CELLS = 1 << 21
 class GlobalRidge(LocalForecaster, Resized):
     """`weight [L, H]`, of the last L steps, the oldest first. Until it is fitted it repeats the last value."""
 
+    in_step = True
+
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         self.weight = nn.Parameter(torch.ones(1, self.forecast.horizon))

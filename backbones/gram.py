@@ -6,6 +6,8 @@ down a diagonal of G loses one product and gains another, `G[i+1, j+1] = G[i, j]
 windows, so the first row gives all of G in w^2 steps instead of m w^2. Sums over sequences obey the same equation, so
 any number of them costs one walk down the diagonals.
 
+Several processes each walk over a share of the windows; one sum over all of them makes their Gram matrix.
+
 Centring (subtracting the mean of the last k inputs from a whole window) is linear, z' = A z, so G' = A G A'.
 All of it is float64; weights are [L, H] with the oldest input first.
 """
@@ -18,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+import ranks
+
 Pieces = Sequence[np.ndarray]  # contiguous sequences, each [C, n]
 
 # The least penalty, as a share of the mean diagonal of X'X: keeps a Cholesky factor within reach of float64 where
@@ -27,11 +31,35 @@ LEAST_PENALTY = 1e-10
 
 def count(pieces: Pieces, width: int) -> int:
     """Windows of `width` steps in all pieces and channels."""
-    return sum(len(piece) * max(piece.shape[1] - width + 1, 0) for piece in pieces)
+    return sum(len(piece) * windows for piece, windows in zip(pieces, starts(pieces, width), strict=True))
 
 
 def gram(pieces: Pieces, width: int) -> np.ndarray:
     """Z'Z `[width, width]` over every window of `width` steps in every channel of every piece."""
+    together = ranks.sharing()
+    windows = sum(starts(pieces, width))
+    begin, end = together.part(windows)
+    return together.summed(_gram(pieces if end - begin == windows else between(pieces, width, begin, end), width))
+
+
+def starts(pieces: Pieces, width: int) -> list[int]:
+    """How many windows of `width` steps begin in each piece."""
+    return [max(piece.shape[1] - width + 1, 0) for piece in pieces]
+
+
+def between(pieces: Pieces, width: int, begin: int, end: int) -> list[np.ndarray]:
+    """The parts of pieces whose windows are those from number `begin` up to `end`."""
+    found, before = [], 0
+    for piece, windows in zip(pieces, starts(pieces, width), strict=True):
+        first, after = max(begin - before, 0), min(end - before, windows)
+        if first < after:
+            found.append(piece[:, first : after + width - 1])
+        before += windows
+    return found
+
+
+def _gram(pieces: Pieces, width: int) -> np.ndarray:
+    """The same of this process alone."""
     long = [piece for piece in pieces if piece.shape[1] >= width and len(piece)]
     g = np.zeros((width, width))
     if not long:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import ranks
 from backbones.gram import Pieces, Squares, count, gram, squares
 
 
@@ -24,9 +25,20 @@ def products(a: Pieces, b: Pieces, width_a: int, width_b: int, windows: Sequence
     width_a, width_b : steps of their windows.
     windows : m of each piece, which has at least m + width - 1 steps.
     """
-    rows, columns = len(a[0]), len(b[0])
-    found = np.zeros((width_a, rows, width_b, columns))
-    used = [(one, other, m) for one, other, m in zip(a, b, windows, strict=True) if m > 0]
+    together, before = ranks.sharing(), 0
+    begin, end = together.part(sum(windows))
+    own = []
+    for one, other, m in zip(a, b, windows, strict=True):
+        first, after = max(begin - before, 0), min(end - before, m)
+        own += [(one[:, first:], other[:, first:], after - first)] if first < after else []
+        before += m
+    return together.summed(_products(own, (width_a, len(a[0]), width_b, len(b[0]))))
+
+
+def _products(used: Sequence[tuple[np.ndarray, np.ndarray, int]], shape: tuple[int, int, int, int]) -> np.ndarray:
+    """The same of this process alone: (a, b, m) of each piece."""
+    width_a, rows, width_b, columns = shape
+    found = np.zeros(shape)
     if not used:
         return found
     head_a, tail_a = _edges([(one, m) for one, _, m in used], width_a - 1)

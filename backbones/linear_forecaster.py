@@ -35,6 +35,7 @@ class LinearForecaster(Backbone):
     forecasts = True
     heads: tuple[str, ...] = ("forecast",)
     closed_form = True
+    in_step = True
     reads_known = True
     reads_marks = True
     forecast: ForecastSpec

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import ranks
 from backbones import Hyper, InputSpec
 from backbones.features import WindowFeatures
 from backbones.fitted import Fitted, loss_of
@@ -30,6 +31,8 @@ FINER = 10.0 ** torch.arange(-7, 2.1, 0.5, dtype=torch.float64)  # strengths for
 
 class WindowRidge(Fitted):
     """`y = weight f(x) + bias` with f the features of windows."""
+
+    in_step = True
 
     count: torch.Tensor
     sums: torch.Tensor
@@ -90,12 +93,14 @@ class WindowRidge(Fitted):
         """The number of windows, and over them the sums of z and of z z', z being features and target."""
         size = self.features.size + self.outputs
         sums, gram = torch.zeros(size, dtype=torch.float64), torch.zeros(size, size, dtype=torch.float64)
-        for part in torch.arange(len(train)).split(BATCH):
-            z = torch.from_numpy(train.table(self.features, part.numpy())).double()
+        together = ranks.sharing()
+        for part in torch.arange(*together.part(len(train))).split(BATCH):
+            z = torch.from_numpy(train.made(self.features, part)).double()
             z = torch.cat([z, train.y[part].double()], dim=1)
             sums += z.sum(0)
             gram += z.T @ z
-        return float(len(train)), sums, gram
+        found = torch.from_numpy(together.summed(torch.cat([sums[None], gram]).numpy()))
+        return float(len(train)), found[0], found[1:]
 
     def _value(
         self, data: Fitting, xx: torch.Tensor, xy: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor

@@ -30,6 +30,7 @@ VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = 5.0  # seconds that an error of another rank waits: where rank 0 has the same, it alone tells it
 
 _here = Alone()
+_in_step = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,22 @@ def joined(mode: str, device: torch.device, argv: Sequence[str]) -> Iterator[Alo
         group.leave()  # not after an error: the others may be gone
     finally:
         _here = before
+
+
+@contextlib.contextmanager
+def in_step() -> Iterator[None]:
+    """All processes go through the block with the same data: what they sum over windows there they share out."""
+    global _in_step
+    before, _in_step = _in_step, True
+    try:
+        yield
+    finally:
+        _in_step = before
+
+
+def sharing() -> Alone:
+    """The processes that go through this code together: those of the run within `in_step`, else this one alone."""
+    return _here if _in_step else Alone()
 
 
 def end(code: int) -> NoReturn:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import nn
 
@@ -91,6 +92,16 @@ class Alone:
 
     def ends(self) -> None:
         """All end by themselves once they are here: the first to be gone makes the launcher signal the others."""
+
+    # --- closed forms ------------------------------------------------------------------------------------------------
+
+    def part(self, total: int) -> tuple[int, int]:
+        """The windows [begin, end), of `total`, that this process sums over; there may be none."""
+        return 0, total
+
+    def summed(self, sums: np.ndarray) -> np.ndarray:
+        """The sum of what each process has, the same on all of them to the last bit."""
+        return sums
 
     # --- scoring -----------------------------------------------------------------------------------------------------
 

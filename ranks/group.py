@@ -156,20 +156,35 @@ class Group(Alone):
         self.meet()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
+    # --- closed forms ------------------------------------------------------------------------------------------------
+
+    def part(self, total: int) -> tuple[int, int]:
+        return total * self.rank // self.world, total * (self.rank + 1) // self.world
+
+    def summed(self, sums: np.ndarray) -> np.ndarray:
+        self.meet()
+        total = torch.from_numpy(np.ascontiguousarray(sums, np.float64))
+        dist.reduce(total, dst=0)
+        dist.broadcast(total, src=0)  # not each its own: another order of adding up may end in another choice
+        found: np.ndarray = total.numpy()
+        return found
+
     # --- scoring -----------------------------------------------------------------------------------------------------
 
     def slice(self, total: int) -> tuple[int, int]:
         if total < self.world:  # all of them score all: a share without a window has no outputs to gather
             return 0, total
-        return total * self.rank // self.world, total * (self.rank + 1) // self.world
+        return self.part(total)
 
     def joined(self, outputs: torch.Tensor, total: int) -> torch.Tensor:
         if total < self.world:
             return outputs
-        ends = [total * (rank + 1) // self.world for rank in range(self.world)]
-        counts = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
-        everyone = self._all(outputs, max(counts))
-        return torch.cat([part[:n] for part, n in zip(everyone, counts, strict=True)])
+        whole = outputs.new_empty((total, *outputs.shape[1:]))
+        begin, end = self.part(total)
+        whole[begin:end] = outputs
+        for rank in range(self.world):  # in place: a list of all parts would hold everything twice
+            dist.broadcast(whole[total * rank // self.world : total * (rank + 1) // self.world], src=rank)
+        return whole
 
 
 def _check(place: Place, device: torch.device) -> None:

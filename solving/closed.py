@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+import ranks
 import restore
 from backbones.base import KnownAhead, Stretches
 from backbones.fitting import Fitting
 from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model
+from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from splits import Split
 from tasks.histories import before
@@ -71,7 +73,10 @@ class ClosedForm:
             if numbers := told.pop("tried", ()):
                 told["tried"] = self._before(refit=refit)[0].part(numbers[0]), numbers[1]
             return told
-        return backbone.fit(*self.laid())
+        told = backbone.fit(*self.laid())
+        if isinstance(model, Forecaster):
+            model.as_fitted()
+        return told
 
     def again(self, model: Model | Forecaster, told: Mapping[str, Any]) -> None:
         """Fit a backbone that has been fitted once more, to all windows there are, with what was chosen then.
@@ -121,3 +126,38 @@ class ClosedForm:
     def _laid(self, train: Pieces, val: Pieces) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         data, offsets = self.device_data, self.run_data.series.offsets
         return stretches(data.inputs, data.known, train, val, offsets, data.task.horizon)
+
+
+def solved(
+    model: Model | Forecaster, fit: Callable[[], dict[str, Any]], snapshot: Callable[[], Checkpoint]
+) -> tuple[dict[str, Any], Model | Forecaster]:
+    """Fit a closed form with all processes of the run, or by the first of them, which gives it to the others.
+
+    Parameters
+    ----------
+    model : that `fit` fits.
+    fit : what `ClosedForm.fit` returns.
+    snapshot : the checkpoint of the model, once it is fitted.
+
+    Returns
+    -------
+    (what was chosen, the fitted model: another object where it came from the first process).
+    """
+    together, told = ranks.here(), {}
+    if model.backbone.in_step:
+        with ranks.in_step():
+            told = fit()
+    elif together.first:
+        told = fit()
+    if together.world == 1:
+        return told, model
+    file = None
+    if together.first:
+        file = snapshot()
+        file = replace(file, state={name: value.cpu() for name, value in file.state.items()})
+    told, file = together.agreed((told, file))
+    if together.first:
+        return told, model
+    assert file is not None
+    device = next(iter(model.state_dict().values())).device
+    return told, restore.model_of(file).to(device)
