@@ -1,4 +1,4 @@
-"""benchmarks/million.py, out_of_core.py, loading.py: their commands run on a few lines, here, and none is timed."""
+"""benchmarks/million.py, out_of_core.py, loading.py, growth.py: run here on a few lines, and none is timed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import loading, million, out_of_core
+from benchmarks import growth, loading, million, out_of_core
+from benchmarks.growing import ROWS
 from tools import report
 
 from .runs import go, standing_in
@@ -62,3 +63,24 @@ def test_the_command_of_out_of_core_runs_from_a_file(tmp_path):
 def test_both_readers_of_loading_read_the_same(capsys):
     loading.main(["--files", "3", "--rows", "5", "--columns", "40", "--repeat", "1"])
     assert "the same values: True" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted({*ROWS} - {"search"}))  # whose trials are processes: tests/test_search.py
+def test_every_row_of_growth_does_its_work_on_next_to_nothing(name, capsys):
+    assert growth.main(["--check", name]) == 0
+    assert capsys.readouterr().out == f"{name}: works\n"
+
+
+def test_growth_tells_cost_and_slopes_and_marks_steep_ones():
+    found = growth.cost("ridge", 30)
+    assert found.cpu > 0 and found.memory >= 0
+    cubic = growth.slopes((10, growth.Cost(1.0, 1e6)), (100, growth.Cost(1000.0, 1e7)))
+    assert cubic == "3.00* 1.00"
+
+
+def test_a_row_above_its_limit_fails(monkeypatch, capsys):
+    taken = {96: 0.5, 720: 3.0}
+    monkeypatch.setattr(growth, "measured", lambda name, size: growth.Cost(taken[size], 1e6))
+    assert growth.main(["ridge"]) == 1
+    out = capsys.readouterr().out
+    assert "limit 1: OVER" in out and "over the limit: ridge" in out

@@ -1,0 +1,62 @@
+"""Whole commands: what stands around training."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.growing import row
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBREAPER = 36  # of prctl: orphans of processes below this one are its own children
+
+
+@row("report", "runs", sizes=(10, 300), large=(1000,), least=2)
+def report(folder: Path, size: int) -> Callable[[], object]:
+    """The site of many runs, each with four pictures."""
+    import viz
+    from tools import report
+
+    figure = viz.new_figure(6, 4)
+    figure.subplots().plot(np.random.default_rng(0).normal(size=2000))
+    viz.save(figure, folder / "picture.png")
+    picture = (folder / "picture.png").read_bytes()
+    for number in range(size):
+        place = folder / "runs" / f"run{number}"
+        place.mkdir(parents=True)
+        content = {
+            "run": place.name, "task": "classify", "mode": "train", "split": "test", "pr_auc": 0.4,
+            "monitor": {"name": "pr_auc", "direction": "max"}, "headline": {"pr_auc": 0.4},
+            "references": {"base_rate": {"pr_auc": 0.3}}, "backbone": "gru", "seed": number,
+        }  # fmt: skip
+        (place / "metrics.json").write_text(json.dumps(content))
+        (place / "manifest.json").write_text("{}")
+        for each in range(4):
+            (place / f"plot{each}.png").write_bytes(picture)
+    return lambda: report.main([str(folder / "runs"), "--out", str(folder / "report")])
+
+
+@row("search", "trials", sizes=(4, 20), large=(100,), least=1)
+def search(folder: Path, size: int) -> Callable[[], object]:
+    """A search of an epoch of DLinear a trial, with the processes of its trials."""
+    words = f"--trials {size} --pruner none --out {folder / 'out'} -- --task forecast --demo --backbone dlinear"
+    argv = [sys.executable, str(ROOT / "search.py"), *words.split(), "--context-len", "24", "--horizon", "4"]
+
+    def work() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+        subprocess.run([*argv, "--epochs", "1", "--no-plots"], cwd=folder, check=True, capture_output=True)
+        while True:  # the server of the trials' processes, which outlives the command a little
+            try:
+                os.wait()
+            except ChildProcessError:
+                return
+
+    return work
