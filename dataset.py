@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -26,9 +26,11 @@ from errors import DataError
 from hardware import device_for
 from readers import mapped
 from readers.precision import check_distinct
+from readers.scaled import Scaled
 from scaler import Scaler
 from settings.shards import parse_shard
 from splits import Split
+from tasks import planned
 from tasks.base import Task
 from tasks.derived import DerivedFeatures
 from tasks.histories import Past
@@ -94,6 +96,11 @@ class RunData:
             return None
         owner = [name for name, count in self.series.modalities for _ in range(count)]
         return dict(Counter(owner[c] for c in self.keep))
+
+    def scaled(self, scaler: Scaler) -> np.ndarray | Scaled:
+        """The model's input, scaled: float32 [C, total], or what reads it. Without `derived` features only."""
+        values = self.series.values
+        return Scaled(values, scaler, self.keep) if mapped.is_mapped(values) else scaler.apply(self.values())
 
     def values(self) -> np.ndarray:
         """The model's input, unscaled: float [C, total]. Without `derived` features only."""
@@ -235,19 +242,7 @@ def open_run_data(
     continued = targets.names if targets is not None and task.autoregressive else ()
     position = {series.channels[c]: at for at, c in enumerate(keep)}
     target_channels = tuple(position[name] for name in continued)
-    known_ahead = series.usable(covariates)
-    usable_x = series.usable(keep) & known_ahead
-    if targets is None:
-        known = bool(per_row) or task.target_in_context
-        usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
-    else:
-        usable_y = _usable_targets(targets, task, known_ahead)
-    if task.target_in_context:
-        index, judged = _windows_on_target(config, task, series, usable_x & usable_y)
-        ahead = index.of_rows(np.zeros(series.n_rows, bool))
-    else:
-        index, ahead = _windows_before_target(config, task, series, usable_x, usable_y, bool(per_row))
-        judged = index
+    found = planned.windows_of(config, task, series, targets, keep, covariates, per_row=bool(per_row))
     return RunData(
         config,
         series,
@@ -255,45 +250,10 @@ def open_run_data(
         covariates,
         target_channels,
         targets,
-        index,
-        ahead,
-        judged,
+        *found,
         timings,
         task.derived_features(series),
     )
-
-
-def _usable_targets(targets: Targets, task: Task, known_ahead: np.ndarray) -> np.ndarray:
-    """Mask [total], or [N] for whole-row targets, of what may be a target. A label that `--nan` made up may not.
-
-    Of a target of several steps, those that are made up are left out when it is scored.
-    """
-    usable = targets.usable()
-    if not task.autoregressive:
-        usable &= targets.measured()
-    return usable if targets.per_row else usable & known_ahead
-
-
-def _windows_on_target(config: RunConfig, task: Task, series: Series, usable: np.ndarray) -> tuple[Index, Index]:
-    """Windows whose target is the window itself: those of training, and those that are judged."""
-    assert config.context_len is not None
-    cover = partial(windows.cover, series.offsets, usable, length=config.context_len)
-    index, stride = cover(stride=config.stride), task.judged_stride(config)
-    return index, index if stride == config.stride else cover(stride=stride)
-
-
-def _windows_before_target(
-    config: RunConfig, task: Task, series: Series, usable_x: np.ndarray, usable_y: np.ndarray, per_row: bool
-) -> tuple[Index, Index]:
-    """Windows that end before their target; and the last context of each row, whose target is not yet seen."""
-    assert config.context_len is not None
-    offset = None if per_row else task.offset(config)
-    span: dict[str, Any] = {"length": config.context_len, "offset": offset, "horizon": task.horizon}
-    index = windows.plan(series.offsets, usable_x, usable_y, stride=config.stride, **span)
-    given = np.full(series.n_rows, not per_row)
-    if series.known:
-        given &= series.given_ahead(task.horizon)
-    return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(given)
 
 
 def check_windows(run_data: RunData, task: Task) -> None:
@@ -355,7 +315,8 @@ class DeviceData:
 
     Attributes
     ----------
-    scaled : float32 [C, total] on the host; empty where the input is computed as windows are read.
+    scaled : float32 [C, total] on the host; empty where the input is computed as windows are read. Of values in a
+        file, what reads and scales them.
     inputs : the same on the device, or what reads it there.
     targets : float32 [K, total], or [K, N] for whole-row targets, as the loss sees them, or what reads them.
     known : float32 [marks + F, total + N * H], what is known ahead; None where nothing is.
@@ -372,11 +333,11 @@ class DeviceData:
         train: Index | None = None,
     ) -> None:
         self.run_data, self.task, self.scaler, self.train = run_data, task, scaler, train
-        self.scaled, series = np.zeros((0, 0), np.float32), run_data.series
+        self.scaled: np.ndarray | Scaled = np.zeros((0, 0), np.float32)
+        series = run_data.series
         if run_data.derived is None:
-            values = run_data.values()
-            self.scaled = scaler.apply(values, mapped.like(values, values.shape))
-            check_distinct(values, self.scaled, series.offsets, run_data.channels, series.rows)
+            self.scaled = run_data.scaled(scaler)
+            check_distinct(run_data.columns(), scaler, series.offsets, run_data.channels, series.rows)
         data_device = device_for(2 * max(self.scaled.nbytes, series.values.nbytes), device)
         self.apart = mapped.is_mapped(self.scaled) or data_device != device  # a batch takes time to come
         self.inputs = self._inputs(data_device)
@@ -390,6 +351,8 @@ class DeviceData:
         derived = self.run_data.derived
         if derived is not None:
             return derived.read(self.scaler, data_device)
+        if isinstance(self.scaled, Scaled):
+            return self.scaled.on(data_device)
         return torch.from_numpy(self.scaled).to(data_device)
 
     def _targets(self, data_device: torch.device) -> torch.Tensor | Readable:
@@ -397,9 +360,13 @@ class DeviceData:
         if targets is None:
             return torch.zeros((1, 1), device=data_device).expand(1, max(int(series.offsets[-1]), series.n_rows))
         if self.task.autoregressive:
+            which = list(self.run_data.target_channels)
+            if which == list(range(self.inputs.shape[0])):
+                return self.inputs
+            if isinstance(self.inputs, Scaled):
+                return self.inputs.channels(which)
             assert isinstance(self.inputs, torch.Tensor)
-            everything = self.run_data.target_channels == tuple(range(len(self.inputs)))
-            return self.inputs if everything else self.inputs[list(self.run_data.target_channels)]
+            return self.inputs[which]
         return targets.read(self.task, data_device)
 
     def windows(self, index: Index, under: torch.Tensor | None = None) -> Windows:

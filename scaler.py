@@ -43,17 +43,28 @@ class Scaler:
         constant_names = tuple(name for name, same in zip(channels, constant, strict=True) if same)
         return cls(mean, np.where(constant, 1.0, usable(mean, std)), tuple(channels), constant_names)
 
-    def apply(self, values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Values [C, T] in the data's units -> scaled, float32 [C, T]: the one copy that a run makes of its data.
+    def apply(
+        self, values: np.ndarray, out: np.ndarray | None = None, which: Iterable[int] | None = None
+    ) -> np.ndarray:
+        """Values [C, ...] in the data's units -> scaled, float32 [C, ...].
 
-        It is made in `out`, where that is given.
+        Parameters
+        ----------
+        out : where they are put; may be `values`.
+        which : the numbers of the channels that `values` has; None: it has all.
         """
         scaled = np.empty(values.shape, np.float32) if out is None else out
-        for c, channel in enumerate(values):
-            np.subtract(channel, self.mean[c], out=scaled[c], casting="unsafe")
+        for at, c in enumerate(range(len(self.mean)) if which is None else which):
+            np.subtract(values[at], self.mean[c], out=scaled[at], casting="unsafe")
             with np.errstate(over="ignore"):  # what is infinite then has no prediction, and that is told
-                scaled[c] /= self.std[c]
+                scaled[at] /= self.std[c]
         return scaled
+
+    def of_channels(self, which: Sequence[int]) -> Scaler:
+        """That of some channels, in this order."""
+        names = tuple(self.channels[c] for c in which)
+        constant = tuple(name for name in self.constant if name in names)
+        return Scaler(self.mean[list(which)], self.std[list(which)], names, constant)
 
     def far(self, found: Scaler, but: Container[str] = ()) -> str:
         """Which channels of new data are far from those that this scaler was fitted on; "" for none.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from readers import cache
+from readers.scaled import Scaled
 from settings.sizes import bytes_of, free_bytes
 
 log = logging.getLogger("tsrun")
@@ -52,9 +53,9 @@ def like(values: np.ndarray, shape: Sequence[int], dtype: Any = np.float32) -> n
     return array(shape, dtype) if is_mapped(values) else np.empty(shape, dtype)
 
 
-def is_mapped(values: np.ndarray) -> bool:
-    """Whether an array is in a file."""
-    base: Any = values
+def is_mapped(values: np.ndarray | Scaled) -> bool:
+    """Whether an array, or what is read of one, is in a file."""
+    base: Any = values.base if isinstance(values, Scaled) else values
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base, mmap.mmap)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from errors import DataError
 from readers.missing import is_known
+from scaler import Scaler
 
 log = logging.getLogger("tsrun")
 LOST = 1e-4  # of the spread of a row's values: rounding by more than this shows in a model's error
@@ -128,13 +129,14 @@ def usual_change(values: np.ndarray) -> float:
 
 
 def check_distinct(
-    values: np.ndarray, scaled: np.ndarray, offsets: np.ndarray, channels: Sequence[str], rows: Sequence[str]
+    values: Iterable[np.ndarray], scaler: Scaler, offsets: np.ndarray, channels: Sequence[str], rows: Sequence[str]
 ) -> None:
     """Refuse values that the model could not tell apart: in float64, or once they are scaled and float32.
 
     Parameters
     ----------
-    values, scaled : float [C, total] in their units, and float32 [C, total] as the model sees them, NaN where missing.
+    values : C channels [total] in their units, NaN where missing.
+    scaler : what the model sees of them.
     offsets : int64 [N + 1], where each row begins and ends.
     channels, rows : C and N names.
 
@@ -144,7 +146,7 @@ def check_distinct(
     """
     kept = np.flatnonzero(np.diff(offsets) > 0)
     starts, lengths = offsets[kept], np.diff(offsets)[kept]
-    for name, raw, seen in zip(channels, values, scaled, strict=True):
+    for c, (name, raw) in enumerate(zip(channels, values, strict=True)):
         low, high = np.fmin.reduceat(raw, starts), np.fmax.reduceat(raw, starts)
         if np.isnan(low).all():
             continue
@@ -152,7 +154,7 @@ def check_distinct(
         if 0 < span < EXACT * level:
             what = f"{name} varies by {span:.3g} around {level:.9g}, less than numbers of 16 digits hold"
             raise DataError(what, where="--csv", hint="subtract its level before, and write what is left")
-        bottom, top = np.fmin.reduceat(seen, starts), np.fmax.reduceat(seen, starts)
+        bottom, top = (scaler.apply(end[None], which=[c])[0] for end in (low, high))  # what is scaled keeps its order
         if np.isinf([bottom, top]).any():  # far beyond training: no prediction is made, and that is told
             continue
         step = np.spacing(np.fmax(np.abs(bottom), np.abs(top)))

@@ -12,6 +12,7 @@ import torch
 
 from backbones.fitting import Labelled
 from data import Series
+from readers.scaled import Scaled
 from tasks.blocks import Sliced, spans
 from tasks.targets import Targets
 from windows import Index
@@ -63,7 +64,7 @@ class EvalContext:
 
     series: Series
     targets: Targets | None
-    scaled: np.ndarray  # [C, total], the model's input; empty where it is made as windows are read
+    scaled: np.ndarray | Scaled  # [C, total], the model's input; empty where it is made as windows are read
     target_channels: tuple[int, ...]  # rows of `scaled` that the outputs continue; () where they do not
     names: Sequence[str]
     per_row: bool

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from backbones import ModelSpec, TargetSpec
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting
 from backbones.model import build_model
+from readers.scaled import Scaled
 from tasks.predictions import EvalContext
 from windows import Index
 
@@ -159,12 +161,15 @@ def interval_trees(
     return _tell("interval_trees", Reference(predict, n, len(train)))
 
 
-def flatten(inputs: np.ndarray, starts: np.ndarray, length: int, coarse: int = 1) -> np.ndarray:
+def flatten(inputs: np.ndarray | Scaled, starts: np.ndarray, length: int, coarse: int = 1) -> np.ndarray:
     """The windows of `inputs` [C, total] at `starts` [n], flattened: [n, C * L]; of `coarse` steps their mean.
 
     Where L is no multiple of `coarse`, the first mean is of fewer steps.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts].transpose(1, 0, 2)
+    if isinstance(inputs, Scaled):
+        windows = inputs.read(torch.from_numpy(starts), length).numpy()
+    else:
+        windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts].transpose(1, 0, 2)
     if coarse > 1:
         cuts = (np.arange(0, length, coarse) - -length % coarse).clip(0)
         windows = (np.add.reduceat(windows, cuts, axis=2) / np.diff([*cuts, length])).astype(np.float32)

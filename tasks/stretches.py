@@ -9,6 +9,7 @@ import torch
 
 import windows
 from backbones.base import KnownAhead, Stretches
+from readers.scaled import Scaled
 
 Pieces = Sequence[tuple[int, int]]  # [begin, end) on the flat axis, each within one row
 
@@ -31,9 +32,9 @@ def stretches(
     offsets : int64 [N + 1], where each row begins and ends.
     horizon : H.
     """
-    assert isinstance(inputs, torch.Tensor), "a closed form needs its inputs as a tensor"
+    assert isinstance(inputs, torch.Tensor | Scaled), "a closed form needs its inputs as they are"
     parts = train, val, windows.merged([*train, *val], offsets)
-    one, two, three = ([inputs[:, begin:end].cpu() for begin, end in part] for part in parts)
+    one, two, three = ([torch.as_tensor(inputs[:, begin:end]).cpu() for begin, end in part] for part in parts)
     if known is None:
         return one, two, three, None
     return one, two, three, KnownAhead(*(_ahead(known, part, offsets, horizon) for part in parts))

@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from errors import DataError
-from readers import files, mapped
+from readers import files, mapped, scaled
 from readers.long import read_long
+from readers.scaled import Scaled
 from readers.wide import read_wide
+from scaler import Scaler
 from settings.sizes import bytes_of, free_bytes
+from tasks.references import flatten
 from training.fetching import Fetching
-from windows import Windows, plan
+from windows import Windows, plan, read
 
 from .runs import go, good, lay
 
@@ -107,8 +110,27 @@ def test_wide_files_are_put_into_one_file(tmp_path):
     np.testing.assert_array_equal(found.values, expected.values)
 
 
-def whole(positions):
-    return positions
+@pytest.mark.parametrize("which", [[0, 1, 2, 3], [1, 2], [3, 0], [2]])
+def test_what_is_scaled_as_it_is_read_is_the_scaled_copy(tmp_path, monkeypatch, which):
+    monkeypatch.setenv("TSRUN_CACHE", str(tmp_path))
+    random = np.random.default_rng(2)
+    values = mapped.array((4, 53))[:, :50]  # of a file that said to be longer
+    values[:] = random.normal([[3.0], [-1], [1e6], [0]], [[0.1], [20], [3], [1]], (4, 50))
+    scaler = Scaler.fit(values[which], np.ones(50, bool), [f"c{c}" for c in which])
+    whole, found = scaler.apply(values[which]), Scaled(values, scaler, which)
+    assert mapped.is_mapped(found) and found.shape == whole.shape and found.nbytes == whole.nbytes
+    later = np.array([7, 2, 40])
+    for part in ((slice(None), slice(3, 9)), (0, slice(4)), (slice(None), later), (len(which) - 1, 5 + later)):
+        np.testing.assert_array_equal(found[part], whole[part])
+    np.testing.assert_array_equal(np.asarray(found), whole)
+    np.testing.assert_array_equal(found.channels([0]), whole[:1])
+    starts = torch.from_numpy(later)
+    assert torch.equal(found.read(starts, 10), read(torch.from_numpy(whole), starts, 10))
+    assert found.on(torch.device("cpu")) is found
+    monkeypatch.setattr(scaled, "AT_ONCE", 60)
+    elsewhere = found.on(torch.device("meta"))
+    assert elsewhere.shape == whole.shape and elsewhere.device.type == "meta"
+    np.testing.assert_array_equal(flatten(found, later, 10), flatten(whole, later, 10))
 
 
 def test_the_next_batch_is_gathered_beside_the_step():
@@ -138,12 +160,15 @@ RUNS = {
 
 
 @pytest.mark.parametrize("task", RUNS)
-def test_a_run_from_a_file_is_the_run_from_memory(tmp_path, task):
+def test_a_run_from_a_file_is_the_run_from_memory(tmp_path, task, monkeypatch):
+    plain, made = mapped.array, []
+    monkeypatch.setattr(mapped, "array", lambda shape, *kind: made.append(tuple(shape)) or plain(shape, *kind))
     table().to_csv(tmp_path / "a.csv", index=False)
     command = f"--mode train --task {task} {RUNS[task]} --reference off --no-plots"
     whole = good(tmp_path, f"{command} --tag whole")
     done = go(tmp_path, f"{command} --tag file --memory {SMALL}")
     assert done.code == 0 and "MB of memory (--memory): the values are kept in a file" in done.err
+    assert [len(shape) for shape in made].count(2) == 1  # the values, and no scaled copy of them
     for name in ("forecast.csv", "preds.npz") if task == "forecast" else ("preds.csv",):
         assert (done.directory / name).read_bytes() == (whole / name).read_bytes()
     one, two = (json.loads((run / "summary.json").read_text()) for run in (whole, done.directory))

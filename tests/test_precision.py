@@ -57,28 +57,28 @@ def test_the_deviation_of_a_large_level_is_that_of_its_values():
     assert flat.constant == ("a",) and flat.std[0] == 1
 
 
-def scaled(values: np.ndarray) -> np.ndarray:
-    return Scaler.fit(values, np.ones(values.shape[1], bool), ["a"]).apply(values)
+def fitted(values: np.ndarray) -> Scaler:
+    return Scaler.fit(values, np.ones(values.shape[1], bool), ["a"])
 
 
 def test_what_cannot_be_told_apart_is_refused_with_the_reason():
     values = np.array([[1e16, 1e16 + 2, 1e16 + 4, 1e16 + 2]])
     with pytest.raises(DataError, match=r"a varies by 4 around 1e[+]16, less than numbers of 16 digits hold"):
-        check_distinct(values, scaled(values), np.array([0, 4]), ["a"], ["r"])
+        check_distinct(values, fitted(values), np.array([0, 4]), ["a"], ["r"])
     values = np.concatenate([NOISE[0], NOISE[1] + 1e9])[None]
     with pytest.raises(DataError, match=r"covers 1e[+]09 over all rows, and beside that the values of r, s"):
-        check_distinct(values, scaled(values), np.array([0, 400, 800]), ["a"], ["r", "s"])
+        check_distinct(values, fitted(values), np.array([0, 400, 800]), ["a"], ["r", "s"])
     for fine in (NOISE[:1] + 1e9, np.concatenate([NOISE[0], NOISE[1] + 1e4])[None], np.full((1, 400), 7.0)):
-        check_distinct(fine, scaled(fine), np.array([0, 400, *[800] * (fine.size > 400)]), ["a"], ["r", "s"])
+        check_distinct(fine, fitted(fine), np.array([0, 400, *[800] * (fine.size > 400)]), ["a"], ["r", "s"])
 
 
 def test_counters_of_far_apart_levels_would_rise_in_jumps():
     """Their range is 30 steps of float32 beside the other's level, the change of an hour a tenth of one."""
     rising = np.concatenate([1.5e9 + 5 * np.arange(400), 3.1e9 + 5 * np.arange(400)])[None]
     with pytest.raises(DataError, match="beside that the values of r, s cannot be told apart"):
-        check_distinct(rising, scaled(rising), np.array([0, 400, 800]), ["a"], ["r", "s"])
+        check_distinct(rising, fitted(rising), np.array([0, 400, 800]), ["a"], ["r", "s"])
     near = np.concatenate([1.5e9 + 5 * np.arange(400), 1.5e9 + 1e4 + 5 * np.arange(400)])[None]
-    check_distinct(near, scaled(near), np.array([0, 400, 800]), ["a"], ["r", "s"])
+    check_distinct(near, fitted(near), np.array([0, 400, 800]), ["a"], ["r", "s"])
 
 
 # ---- through the command line: an offset changes no error

@@ -13,6 +13,7 @@ from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.base import Backbone
 from data import known_ahead
 from readers import mapped
+from readers.scaled import Scaled
 from tasks.histories import Past
 from tasks.predictions import EvalContext, Predictor
 from tasks.stretches import stretches
@@ -43,7 +44,8 @@ def predictors(
     period : found in training.
     units : mean and deviation [K] of the forecasts' units.
     """
-    seen = mapped.rows(eval_context.scaled, eval_context.target_channels)
+    seen, which = eval_context.scaled, eval_context.target_channels
+    seen = seen.channels(which) if isinstance(seen, Scaled) else mapped.rows(seen, which)
     found: dict[str, Predictor] = {"repeat_last": partial(repeat_last, seen)}
     if mapped.is_mapped(seen):
         log.info("references: repeat_last alone, since the others hold all of the data")
@@ -54,7 +56,7 @@ def predictors(
     return found
 
 
-def repeat_last(seen: np.ndarray, index: Index) -> np.ndarray:
+def repeat_last(seen: np.ndarray | Scaled, index: Index) -> np.ndarray:
     """The last value of each context, repeated: [n, K, H]."""
     last = seen[:, index.starts() + index.length - 1].T
     return np.repeat(last[:, :, None], index.horizon, axis=2)
@@ -69,7 +71,7 @@ def ridge(context: EvalContext, train: Index, val: Index, horizon: int) -> Predi
     train, val : the windows that it is fitted to, and chosen on.
     horizon : H.
     """
-    series, inputs, length = context.series, torch.from_numpy(context.scaled), min(train.length, LONGEST)
+    series, inputs, length = context.series, torch.from_numpy(np.asarray(context.scaled)), min(train.length, LONGEST)
     clock = series.clock
     marks, periods = (0, ()) if clock is None else (len(clock.marks), clock.periods)
     parts = [torch.from_numpy(known_ahead(series, marks, horizon, None))] if marks else []
