@@ -27,6 +27,7 @@ Pieces = Sequence[np.ndarray]  # contiguous sequences, each [C, n]
 # The least penalty, as a share of the mean diagonal of X'X: keeps a Cholesky factor within reach of float64 where
 # inputs are constant or repeat each other.
 LEAST_PENALTY = 1e-10
+BLOCK = 64  # rows that are mirrored at once
 
 
 def count(pieces: Pieces, width: int) -> int:
@@ -61,17 +62,21 @@ def between(pieces: Pieces, width: int, begin: int, end: int) -> list[np.ndarray
 def _gram(pieces: Pieces, width: int) -> np.ndarray:
     """The same of this process alone."""
     long = [piece for piece in pieces if piece.shape[1] >= width and len(piece)]
-    g = np.zeros((width, width))
     if not long:
-        return g
+        return np.zeros((width, width))
+    g = np.empty((width, width))
     head = np.concatenate([piece[:, : width - 1] for piece in long])
     tail = np.concatenate([piece[:, piece.shape[1] - width + 1 :] for piece in long])
     g[0] = sum(np.correlate(z, z[: len(z) - width + 1]) for piece in long for z in piece)
-    g[1:, 1:] = tail.T @ tail - head.T @ head
+    np.subtract(tail.T @ tail, head.T @ head, out=g[1:, 1:])
     for i in range(1, width):
         g[i, i:] += g[i - 1, i - 1 : -1]
-    upper = np.triu(g)
-    return upper + np.triu(upper, 1).T
+    for first in range(0, width, BLOCK):  # a row at a time would write each value into a cache line of its own
+        block, below = slice(first, first + BLOCK), slice(first + BLOCK, None)
+        g[below, block] = g[block, below].T
+        upper = np.triu(g[block, block])
+        g[block, block] = upper + np.triu(upper, 1).T
+    return g
 
 
 @dataclass(frozen=True)
@@ -88,32 +93,53 @@ class Squares:
 
         `penalty [L]`; base and W `[L, H]`, base 0 where it is None.
         """
+        return self.fits(penalty, [base])[0]
+
+    def fits(self, penalty: np.ndarray, bases: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        """`fit` for each of the bases, from one factor."""
         least = LEAST_PENALTY * self.xx.trace() / len(self.xx)
         penalties = np.maximum(penalty, least or 1.0)  # without any variance every penalty gives the base
-        right = self.xy if base is None else self.xy + penalties[:, None] * base
-        factor = torch.linalg.cholesky(torch.from_numpy(self.xx + np.diag(penalties)))
-        return torch.cholesky_solve(torch.from_numpy(np.ascontiguousarray(right)), factor).numpy()
+        held = self.xx.copy()
+        held.flat[:: len(held) + 1] += penalties
+        factor = torch.linalg.cholesky(torch.from_numpy(held))
+        rights = (self.xy if base is None else self.xy + penalties[:, None] * base for base in bases)
+        return [torch.cholesky_solve(torch.from_numpy(right), factor).numpy() for right in rights]
 
     def error(self, weight: np.ndarray) -> float:
-        """`|Y - X W|^2`, the sum over windows and targets, computed as a trace."""
-        total = self.yy - 2 * np.vdot(weight, self.xy) + np.vdot(weight, self.xx @ weight)
-        return max(float(total), 0.0)  # rounding may leave a perfect fit below zero
+        """`|Y - X W|^2`, the sum over windows and targets."""
+        return errors(weight, [self])[0]
+
+
+def errors(weight: np.ndarray, judges: Sequence[Squares]) -> list[float]:
+    """`|Y - X W|^2` of one map `[L, H]` in several sums, each as a trace: all of them share the product W W'."""
+    outer = weight @ weight.T
+    found = (one.yy - 2 * np.vdot(weight.T, one.xy.T) + np.vdot(outer, one.xx) for one in judges)
+    return [max(float(total), 0.0) for total in found]  # rounding may leave a perfect fit below zero
 
 
 def squares(g: np.ndarray, n: int, horizon: int, centre: int) -> Squares:
-    """The blocks of the Gram matrix of n windows, each less the mean of its last `centre` inputs (0: as it is)."""
+    """The blocks of the Gram matrix of n windows, each less the mean of its last `centre` inputs (0: as it is).
+
+    X'Y is laid out by columns, as a solver wants it.
+    """
     lookback = len(g) - horizon
+    xx, xy, yy = g[:lookback, :lookback].copy(), g[:lookback, lookback:].copy(order="F"), g.diagonal()[lookback:]
     if centre:
         recent = slice(lookback - centre, lookback)
         across = g[:, recent].mean(axis=1)
-        g = g - across - across[:, None] + across[recent].mean()
-    return Squares(n, g[:lookback, :lookback], g[:lookback, lookback:], float(g[lookback:, lookback:].trace()))
+        inputs, targets, middle = across[:lookback], across[lookback:], across[recent].mean()
+        for block, columns in ((xx, inputs), (xy, targets)):
+            block -= columns
+            block -= inputs[:, None]
+            block += middle
+        yy = yy - targets - targets + middle
+    return Squares(n, xx, xy, float(yy.sum()))
 
 
 def uncentred(weight: np.ndarray, centre: int) -> np.ndarray:
     """The map of raw windows that equals `weight` on centred ones with the mean added back to the forecast."""
     if not centre:
         return weight
-    whole = weight.copy()
+    whole = weight.copy(order="K")
     whole[-centre:] += (1 - weight.sum(axis=0)) / centre
     return whole

@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ import numpy as np
 from backbones import Hyper, InputSpec, register
 from backbones.blend import describe
 from backbones.covariates import Own
-from backbones.gram import Pieces, Squares, count, gram, squares, uncentred
+from backbones.gram import Pieces, Squares, count, errors, gram, squares, uncentred
 from backbones.linear_forecaster import MOST_MATRICES, LinearForecaster
 from backbones.period import period_of_pieces
 from errors import DataError
@@ -108,9 +110,14 @@ class RidgeEnsemble(LinearForecaster):
         groups = len(self.weight)
         windows = count(train, context + horizon)
         members = _members(lookbacks, period, by_channel=groups > 1, weak=WEAK if windows < MANY else ())
-        scores = [_score(fold, members, horizon, period, groups) for fold in folds]
-        weights = _weigh({one: [score[one] for score in scores] for one in members}, _temperature(windows))
-        self.set_weight(_sum(both if self.hyper.refit else train, weights, horizon, period))
+        temperature = _temperature(windows)
+        scores = [_score(fold, members, horizon, period, groups) for fold in folds[:-1]]
+        last, whole = _score_and_sum(folds[-1], members, scores, temperature, horizon, period, groups)
+        scores.append(last)
+        weights = _weigh({one: [score[one] for score in scores] for one in members}, temperature)
+        if self.hyper.refit or folds[-1].fit is not train:
+            whole = _sum(both if self.hyper.refit else train, weights, horizon, period)
+        self.set_weight(whole)
         heaviest = max(weights, key=lambda one: weights[one].mean())
         found = {
             "candidates": len(members),
@@ -218,12 +225,13 @@ def _solve(
     corrected = {replace(one, channel_penalty=0.0) for one in by_channel}
     bases: dict[Member, np.ndarray] = {}
     sums_of = _sums_of(pieces, horizon)
-    for one in dict.fromkeys(replace(one, channel_penalty=0.0) for one in wanted):
-        weight = _fit(one, sums_of(None, one.lookback, one.centre), period)
-        if one in corrected:
-            bases[one] = weight
-        if one in wanted:
-            yield one, None, weight
+    for alike in _by_penalty(replace(one, channel_penalty=0.0) for one in wanted):
+        sums = sums_of(None, alike[0].lookback, alike[0].centre)
+        for one, weight in zip(alike, _fit(alike, sums, period), strict=True):
+            if one in corrected:
+                bases[one] = weight
+            if one in wanted:
+                yield one, None, weight
     for channel in range(len(pieces[0]) if by_channel else 0):
         for one in by_channel:
             sums = sums_of(channel, one.lookback, one.centre)
@@ -231,10 +239,18 @@ def _solve(
             yield one, channel, sums.fit(penalty, bases[replace(one, channel_penalty=0.0)])
 
 
-def _fit(one: Member, sums: Squares, period: int) -> np.ndarray:
-    """A shared member's weight `[L, H]`."""
-    base = _between_cycles(sums, period) if one.kind == "folded" else None
-    return sums.fit(one.strength * sums.n * _ages(one, period), base)
+def _by_penalty(members: Iterable[Member]) -> Iterable[list[Member]]:
+    """The members, each once, those together that one factor serves: of the same inputs under the same penalty."""
+    found: dict[tuple[int, int, bool, float], list[Member]] = {}
+    for one in dict.fromkeys(members):
+        found.setdefault((one.lookback, one.centre, one.kind == "aged", one.strength), []).append(one)
+    return found.values()
+
+
+def _fit(alike: Sequence[Member], sums: Squares, period: int) -> list[np.ndarray]:
+    """The weights `[L, H]` of shared members that have one penalty."""
+    bases = [_between_cycles(sums, period) if one.kind == "folded" else None for one in alike]
+    return sums.fits(alike[0].strength * sums.n * _ages(alike[0], period), bases)
 
 
 def _ages(one: Member, period: int) -> np.ndarray:
@@ -270,18 +286,61 @@ def _between_cycles(sums: Squares, period: int) -> np.ndarray:
 
 def _score(fold: Fold, members: Sequence[Member], horizon: int, period: int, groups: int) -> dict[Member, np.ndarray]:
     """The MSE `[groups]` of each member over the windows and steps that the fold scores, by channel or of all."""
+    mse = {one: np.zeros(groups) for one in members}
+    for one, serving, _, found in _scored(fold, members, horizon, period, groups):
+        mse[one][serving] = found
+    return mse
+
+
+def _score_and_sum(
+    fold: Fold,
+    members: Sequence[Member],
+    before: Sequence[Mapping[Member, np.ndarray]],
+    temperature: float,
+    horizon: int,
+    period: int,
+    groups: int,
+) -> tuple[dict[Member, np.ndarray], np.ndarray]:
+    """`_score` of the last fold, and the weighted sum `[groups, L, H]` of what was fitted for it.
+
+    Nothing is fitted twice: the members of one channel are held until all of them are scored, the shared ones to the
+    end. `before` are the scores of the other folds.
+    """
+    mse = {one: np.zeros(groups) for one in members}
+    total = np.zeros((groups, max(one.lookback for one in members), horizon))
+    shared: dict[Member, np.ndarray] = {}
+    for serving, alike in groupby(_scored(fold, members, horizon, period, groups), key=itemgetter(1)):
+        maps = dict(shared)
+        for one, _, raw, found in alike:
+            maps[one], mse[one][serving] = raw, found
+        if len(serving) > 1:
+            shared = maps  # the channels' own follow
+            continue
+        scores = {one: [score[one][serving] for score in (*before, mse)] for one in maps}
+        for one, weight in _weigh(scores, temperature).items():
+            total[serving, -one.lookback :] += weight * maps[one]
+    return mse, total
+
+
+def _scored(
+    fold: Fold, members: Sequence[Member], horizon: int, period: int, groups: int
+) -> Iterator[tuple[Member, range, np.ndarray, np.ndarray]]:
+    """Each member as `_solve` has it: with the groups that it serves, its map of raw windows, and its MSE in them."""
     by_group = [fold.score] if groups == 1 else [[piece[k : k + 1] for piece in fold.score] for k in range(groups)]
     width = fold.context + horizon
     grams = [gram(rows, width) for rows in by_group]
     n = count(by_group[0], width)
-    mse = {one: np.zeros(groups) for one in members}
+
+    @lru_cache(maxsize=groups)
+    def judge(group: int, lookback: int) -> Squares:
+        """Part of the sums of the widest windows: members of every look-back are scored on the same targets."""
+        newest = slice(-lookback - horizon, None)
+        return squares(grams[group][newest, newest], n, horizon, centre=0)
+
     for one, channel, weight in _solve(fold.fit, members, horizon, period):
-        raw, newest = uncentred(weight, one.centre), slice(-one.lookback - horizon, None)
-        for group in range(groups) if channel is None else [channel]:
-            # Part of the sums of the widest windows: members of every look-back are scored on the same targets.
-            error = squares(grams[group][newest, newest], n, horizon, centre=0).error(raw)
-            mse[one][group] = error / (n * horizon)
-    return mse
+        serving = range(groups) if channel is None else range(channel, channel + 1)
+        raw, judges = uncentred(weight, one.centre), [judge(group, one.lookback) for group in serving]
+        yield one, serving, raw, np.array(errors(raw, judges)) / (n * horizon)
 
 
 def _temperature(windows: int) -> float:
