@@ -191,7 +191,9 @@ class RunConfig:
     scheduler_args: dict[str, Any] = _flag({}, "Training", "arguments of the scheduler (key=value)")
     patience: int = _flag(10, "Training", "epochs without improvement before stopping (0: never)", within="[0,)")
     clip: float = _flag(1.0, "Training", "largest gradient norm (0: no clipping)", within="[0,)")
-    budget: float = _flag(0.0, "Training", "time in which auto tries nets too, such as 5min", duration=True)
+    budget: float = _flag(
+        0.0, "Training", "time for the members of auto, such as 5min (but for forecasts nets join)", duration=True
+    )
     divergence_check: bool = _flag(
         True, "Training", "stop where the loss or the weights grow a millionfold", trains=False
     )

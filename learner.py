@@ -141,12 +141,10 @@ class Learner:
         """The model with fresh weights."""
         target = self._asked() if backbone_class(self.config.backbone).answers else None
         check_head(self.config.backbone, self.task.head, "" if target is None else target.kind)
-        members = None
-        if backbone_class(self.config.backbone).blends_runs:
-            members = restore.members_of(self.config, self.run_data, self.split, self.scaler)
-        model = build_model(self._spec(() if members is None else members.specs), self.config.pretrained_dir or None)
-        if members is not None:
-            members.load_into(model.backbone)
+        runs = backbone_class(self.config.backbone).runs_in(self.config.model_args, self.task.head)
+        members = restore.members_of(runs, self.run_data, self.split, self.scaler)
+        model = build_model(self._spec(members.specs), self.config.pretrained_dir or None)
+        members.load_into(model.backbone)
         return model
 
     def _asked(self) -> TargetSpec | None:
@@ -156,25 +154,26 @@ class Learner:
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""
-        assert self.config.context_len is not None
-        asked = self._asked() if self.config.wide and self.task.head == "pool" else None
-        under = asked_of_map(self.config.backbone, asked, len(self.run_data.channels), self.config.context_len)
+        config, kind = self.config, backbone_class(self.config.backbone)
+        assert config.context_len is not None
+        asked = self._asked() if config.wide and self.task.head == "pool" else None
+        under = asked_of_map(config.backbone, asked, len(self.run_data.channels), config.context_len)
         return ModelSpec(
-            backbone=self.config.backbone,
+            backbone=config.backbone,
             channels=len(self.run_data.channels),
-            length=self.config.context_len,
+            length=config.context_len,
             outputs=self.task.outputs(self.names),
             horizon=self.task.horizon,
             head=self.task.head,
-            args=backbone_class(self.config.backbone).in_time(self.config.model_args, self.config.budget),
+            args=kind.in_time(config.model_args, config.budget, self.task.head),
             forecast=self.forecast,
-            target=self._asked() if backbone_class(self.config.backbone).answers else None,
-            modalities=self.run_data.modalities if backbone_class(self.config.backbone).reads_modalities else None,
+            target=self._asked() if kind.answers else None,
+            modalities=self.run_data.modalities if kind.reads_modalities else None,
             part=self.part,
             members=members,
             wide=under,
             shapes=suits(under),
-            copies=1 if self.part or backbone_class(self.config.backbone).stages else self.task.copies,
+            copies=1 if self.part or kind.stages else self.task.copies,
         )
 
     def sizes(self) -> dict[str, Any]:

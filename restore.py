@@ -17,7 +17,6 @@ import checkpoint
 import tasks
 from backbones import MemberSpec, backbone_class
 from backbones.base import Backbone
-from backbones.blend import RunBlend
 from backbones.model import Forecaster, Model, build_model, check_sizes
 from backbones.pretrained_files import WEIGHT_FILES
 from checkpoint import Checkpoint
@@ -158,36 +157,32 @@ class Members:
 
     def load_into(self, blend: Backbone) -> None:
         """Give the blend's members their weights."""
-        assert isinstance(blend, RunBlend)
-        for member, state in zip(blend.members, self.states, strict=True):
+        for member, state in zip(blend.runs, self.states, strict=True):
             member.load_state_dict(state)
 
 
-def members_of(config: RunConfig, run_data: RunData, split: Split, scaler: Scaler) -> Members:
+def members_of(paths: Sequence[str], run_data: RunData, split: Split, scaler: Scaler) -> Members:
     """The runs that `--model-args members=DIR,DIR` names, as members of a blend.
 
     Parameters
     ----------
-    config : the settings, with `model_args`.
+    paths : their directories.
     run_data, split : this run's; a member must have been trained on the same files and parts, since another split may
         have shown it this run's test windows.
     scaler : of the blend's input; a member's input is brought to its own scale from there.
 
     Raises
     ------
-    UsageError : no run is named.
     CheckpointError : a run that does not fit.
     """
     specs, states = [], []
-    for path in filter(None, str(config.model_args.get("members", "")).split(",")):
+    for path in paths:
         member = open_checkpoint(path)
         _check_member(member, run_data, split, f"members={path}")
         scale = scaler.std / member.scaler.std
         shift = (scaler.mean - member.scaler.mean) / member.scaler.std
         specs.append(MemberSpec(member.model, tuple(scale.tolist()), tuple(shift.tolist())))
         states.append(member.state)
-    if not specs:
-        raise UsageError("names no run", where="--model-args members=", hint="members=artifacts/RUN,artifacts/OTHER")
     return Members(tuple(specs), states)
 
 
@@ -225,7 +220,7 @@ def files_beside(config: RunConfig) -> tuple[dict[str, Any], ...]:
         "--encoder": _within(config.encoder, (checkpoint.ENCODER, f"encoder/{checkpoint.ENCODER}"))[:1],
         "--overlay-from": list(config.options.get("overlay_from", ())),
         "--pretrained-dir": _within(config.pretrained_dir, ("config.json", *WEIGHT_FILES)),
-        "--model-args": [path for run in members.split(",") for path in _within(run, (checkpoint.BEST,))],
+        "--model-args": [path for run in members.split(",") for path in _within(run.lstrip("+"), (checkpoint.BEST,))],
     }
     return tuple(
         {"flag": flag, "path": path, "sha256": sha256_of(Path(path)), "bytes": Path(path).stat().st_size}

@@ -29,18 +29,19 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, register
-from backbones.auto_forecast import AutoForecast
+from backbones.auto_forecast import AutoForecast, runs_in
 from backbones.base import Backbone
 from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
 from backbones.pools import MANY, NETS, OF_MANY, blank, label, pool_of
 from backbones.weighing import WITNESSES, by_loss, folds, greedy, mixed, pooled, power, raised
+from errors import UsageError
 
 HYPER = {
     "members": {
         "default": "",
-        "help": "the backbones to blend, separated by commas; with a + before each: beside those by the target",
+        "help": "backbones to blend, by commas (forecasts: runs too); with a + before each: beside the rest",
     }
 }
 SPACE = {"only": True}
@@ -66,10 +67,18 @@ class Auto(Fitted):
     reads_history = True
     reads_known = True
     reads_marks = True
+    takes_pretrained_dir = True
 
     @classmethod
     def build(cls, inputs: InputSpec, hyper: Hyper) -> Backbone:
         return cls(inputs, hyper) if inputs.forecast is None else AutoForecast(inputs, hyper)
+
+    @classmethod
+    def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> Backbone:
+        if inputs.forecast is None:
+            what = "no member of auto for labels and values comes from a directory"
+            raise UsageError(what, where="--pretrained-dir", hint="--backbone llm_ts, or ttm")
+        return AutoForecast.load_pretrained(inputs, hyper, directory)
 
     power: torch.Tensor
     share: torch.Tensor
@@ -87,8 +96,12 @@ class Auto(Fitted):
         self.register_buffer("rate", torch.full((self.outputs,), 0.5))
 
     @classmethod
-    def in_time(cls, args: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        return {"members": NETS, **args} if seconds else dict(args)
+    def in_time(cls, args: Mapping[str, Any], seconds: float, head: str) -> dict[str, Any]:
+        return {"members": NETS, **args} if seconds and head == "pool" else dict(args)
+
+    @classmethod
+    def runs_in(cls, args: Mapping[str, Any], head: str) -> list[str]:
+        return runs_in(str(args.get("members", ""))) if head == "forecast" else []
 
     @property
     def weight(self) -> torch.Tensor:

@@ -13,22 +13,25 @@ Then all are fitted again to everything before the scored part.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
-from backbones.backtests import Backtests, Before, planned
+from backbones import ForecastSpec, Hyper, InputSpec, backbone_class, chronos2, names, pretrained_files
+from backbones.backtests import Before, planned
 from backbones.base import Backbone
+from backbones.blend import RunBlend
+from backbones.chronos2 import ZeroShot
 from backbones.counts import COST, share_left
+from backbones.ensemble import Ensemble
 from backbones.histories import Histories, HistoryFitting
-from backbones.local_forecaster import LocalForecaster
+from backbones.trials import Trials, by_itself, forecast
 from errors import DataError, UsageError, nearest
 
 log = logging.getLogger("tsrun")
@@ -53,13 +56,14 @@ POOL: Pool = (
     ("ridge", {}, 0.03),
     ("ridge_ensemble", {"refit": True}, 0.03),
 )
+RUN = 0.0  # the usual log error of a run, of which nothing is known
+FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside those of the pool or named
 MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
 FEW_APART, TRUST = 4, 2.0  # backtests without overlap; with so many the prior has that many times their say
 TEMPERATURE = 0.2
 TINY = 1e-300
 LEAST = 0.05  # of the heaviest weight; members below it have no say
-BATCH = 1024  # windows at once
 
 
 class AutoForecast(Backbone):
@@ -84,8 +88,9 @@ class AutoForecast(Backbone):
                 where="--quantiles with --backbone auto",
                 hint="leave the flag out: intervals come with every forecast",
             )
-        self.inputs = replace(inputs, members=())
-        self.entries = _pool(hyper.members)
+        self.inputs = inputs
+        runs: Pool = tuple(("ensemble", {"run": i}, RUN) for i in range(len(inputs.members)))
+        self.entries = _pool(hyper.members, len(runs)) + runs + FROM_DIRECTORY * (inputs.pretrained is not None)
         self.members = nn.ModuleList(self._blank(i) for i in range(len(self.entries)))
         count, targets = len(self.entries), len(self.forecast.targets)
         self.weight = nn.Parameter(torch.full((count, targets), 1 / count))
@@ -95,10 +100,27 @@ class AutoForecast(Backbone):
     def _blank(self, i: int, **more: Any) -> Backbone:
         """A member that knows nothing yet."""
         name, args, _ = self.entries[i]
-        kind, inputs = backbone_class(name), self.inputs
+        if "run" in args:  # a run in an ensemble of its own: on its own scale and look-back
+            return Ensemble(replace(self.inputs, members=(self.inputs.members[args["run"]],)), Hyper(name))
+        kind = ZeroShot if self.entries[i] in FROM_DIRECTORY else backbone_class(name)
+        inputs = replace(self.inputs, members=())
         if kind.reads_history:  # it sees the past of the targets alone
             inputs = replace(inputs, forecast=replace(self.forecast, marks=0, covariates=0))
         return kind.build(inputs, Hyper(name, args | more))
+
+    @property
+    def runs(self) -> Sequence[nn.Module]:
+        return [run for member in self.members if isinstance(member, RunBlend) for run in member.runs]
+
+    @classmethod
+    def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> AutoForecast:
+        """A blend with a member whose weights are those of a directory."""
+        described, weights = chronos2.describe(directory), pretrained_files.read_weights(directory)
+        model = pretrained_files.construct(lambda: cls(replace(inputs, pretrained=described), hyper))
+        for member in model.members:
+            if isinstance(member, ZeroShot):
+                pretrained_files.load_strict(member.core, weights, directory)
+        return model
 
     # --- forecasts ---------------------------------------------------------------------------------------------------
 
@@ -108,7 +130,7 @@ class AutoForecast(Backbone):
         made = torch.zeros(len(histories), len(self.forecast.targets), self.forecast.horizon)
         for member, weight in zip(self.members, self.weight.detach().cpu(), strict=True):
             if weight.any():
-                made += weight[None, :, None] * _forecast(member, histories)
+                made += weight[None, :, None] * forecast(member, histories)
         return self._drawn(made)
 
     def _drawn(self, made: torch.Tensor) -> torch.Tensor:
@@ -143,7 +165,13 @@ class AutoForecast(Backbone):
         series = len(np.unique(before.rows)) * targets
         tests = planned(before, series >= MANY_SERIES)
         asked = before.histories.part(tests.numbers)
-        found, seconds = self._tried(before, tests, asked, data.seed)
+        trials = Trials(
+            [name for name, *_ in self.entries],
+            [self._label(i) for i in range(len(self.entries))],
+            self.members,
+            lambda i, cut: self._fitted(i, before, cut, data.seed),
+        )
+        found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
         error = _errors(found, truth, before.rows[tests.numbers])
         weight = _weights(error, [usual for *_, usual in self.entries], len(tests.numbers) * targets / series, series)
@@ -161,7 +189,7 @@ class AutoForecast(Backbone):
             self._label(i): {
                 "weight": float(weight[i].mean()),
                 "error": float(error[i].mean()) if np.isfinite(error[i]).all() else None,
-                "seconds": round(seconds[i], 2),
+                "seconds": round(trials.seconds[i], 2),
             }
             for i in range(len(self.entries))
         }
@@ -174,6 +202,7 @@ class AutoForecast(Backbone):
                 "backtests": len(tests.numbers),
                 "fitted_to": "all that comes before the scored part",
             }
+            | ({"left_out": trials.left_out} if trials.left_out else {})
             | ({"left_of_counts": self.left.tolist()} if (self.left < 1).any() else {})
             | ({} if held_out is None else {"held_out": held_out})
         )
@@ -203,7 +232,10 @@ class AutoForecast(Backbone):
 
         Rules that each series estimates for itself at every origin learn nothing but periods, from all that is there.
         """
-        member = self._blank(i)
+        there = self.members[i]
+        if isinstance(there, RunBlend):  # as it is
+            return True
+        member = there if isinstance(there, ZeroShot) else self._blank(i)
         data = self._data(member, before, cut, seed)
         if member.reads_history:
             if not len(data.train):
@@ -223,7 +255,7 @@ class AutoForecast(Backbone):
         return True
 
     def _data(self, member: Backbone, before: Before, cut: np.ndarray, seed: int) -> HistoryFitting:
-        if _by_itself(member):
+        if by_itself(member):
             return before.fitting(before.end, seed, choose=False)
         return before.fitting(cut, seed, scaled=self._alone)  # beside other inputs a map would depend on the scale
 
@@ -232,41 +264,39 @@ class AutoForecast(Backbone):
         """Whether nothing but the targets is seen."""
         return self.forecast.covariates == 0 and len(self.forecast.targets) == self.inputs.channels
 
-    def _tried(self, before: Before, tests: Backtests, asked: Histories, seed: int) -> tuple[torch.Tensor, list[float]]:
-        """What each of M members forecast at each of b backtests, [M, b, K, H], NaN where it could not; and seconds."""
-        shape = (len(self.entries), len(asked), len(self.forecast.targets), self.forecast.horizon)
-        found, seconds = torch.full(shape, torch.nan), [0.0] * len(self.entries)
-        everything = [(np.arange(len(asked)), before.end)]
-        for i, member in enumerate(self.members):
-            begun = time.perf_counter()
-            for which, cut in everything if _by_itself(member) else tests.folds():
-                if self._fitted(i, before, cut, seed):
-                    found[i, torch.from_numpy(which)] = _forecast(self.members[i], asked.part(which))
-            seconds[i] = time.perf_counter() - begun
-            if any(torch.equal(found[i], found[j]) for j in range(i)):
-                found[i] = torch.nan  # no second season, or none at all
-        return found, seconds
-
     def _label(self, i: int) -> str:
         """The name of a member, with the arguments that set it apart."""
         name, args, _ = self.entries[i]
+        if "run" in args:
+            return f"{args['run'] + 1}: {self.inputs.members[args['run']]}"
         return " ".join([name, *(f"{key}={value}" for key, value in args.items())])
 
 
-def _pool(given: str) -> Pool:
-    """The members: those that were named, or all."""
-    if not given:
+def runs_in(given: str) -> list[str]:
+    """Of the members that are named, the directories."""
+    return [name for name, _ in _named(given) if name not in names() and Path(name).is_dir()]
+
+
+def _named(given: str) -> list[tuple[str, bool]]:
+    """The members that are named, and whether there is a `+` before each."""
+    parts = [name.strip() for name in given.split(",") if name.strip()]
+    return [(name.removeprefix("+"), name.startswith("+")) for name in parts]
+
+
+def _pool(given: str, runs: int) -> Pool:
+    """The members but for `runs` directories: those that were named, or all, also where each has a `+` before it."""
+    asked, able = _named(given), list(dict.fromkeys(name for name, _, _ in POOL))
+    others = [name for name, _ in asked if name not in able]
+    if len(others) > runs:
+        wrong = next((name for name in others if not Path(name).is_dir()), others[0])
+        hint = nearest(wrong, able) or f"for forecasts take {', '.join(able)}, or directories of finished runs"
+        raise UsageError(f"{wrong!r} cannot be blended here", where="--model-args members", hint=hint)
+    if all(beside for _, beside in asked):
         return POOL
     usual: dict[str, tuple[dict[str, Any], float]] = {}
     for name, args, prior in sorted(POOL, key=lambda entry: bool(entry[1])):
         usual.setdefault(name, (args, prior))
-    named = [name.strip() for name in given.split(",") if name.strip()]
-    able = list(dict.fromkeys(name for name, _, _ in POOL))
-    for name in named:
-        if name not in able:
-            hint = nearest(name, able) or f"for forecasts take {', '.join(able)}"
-            raise UsageError(f"{name!r} cannot be blended here", where="--model-args members", hint=hint)
-    return tuple((name, *usual[name]) for name in named)
+    return tuple((name, *usual[name]) for name, _ in asked if name in able)
 
 
 @contextmanager
@@ -283,20 +313,6 @@ def _one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _by_itself(member: nn.Module) -> bool:
-    """Whether a member is a rule that each series estimates for itself."""
-    return isinstance(member, LocalForecaster) and type(member).fit_histories is LocalForecaster.fit_histories
-
-
-def _forecast(member: nn.Module, histories: Histories) -> torch.Tensor:
-    """A member's forecasts [n, K, H] on the host, from histories or from the windows that end with them."""
-    assert isinstance(member, Backbone)
-    if member.reads_history:
-        return member.from_histories(histories).cpu()
-    parts = [member(*histories.seen(numbers)).cpu() for numbers in torch.arange(len(histories)).split(BATCH)]
-    return torch.cat(parts)
 
 
 def _errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from backbones.histories import Histories, HistoryFitting, KnownAhead, Stretches
 from errors import nearest
 
 __all__ = ["Backbone", "KnownAhead", "Stretches", "check_contract"]
+log = logging.getLogger("tsrun")
 METHODS = (property, classmethod, staticmethod)
 
 
@@ -108,9 +110,21 @@ class Backbone(nn.Module):
         return cls(inputs, hyper)
 
     @classmethod
-    def in_time(cls, args: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Hyperparameters with which it makes use of so many seconds (0: not said); most backbones make none."""
+    def in_time(cls, args: Mapping[str, Any], seconds: float, head: str) -> dict[str, Any]:
+        """Hyperparameters with which it makes use of so many seconds (0: not said) under a head; most make none."""
+        if seconds:
+            log.warning("warning: --budget changes nothing here: it is for --backbone auto")
         return dict(args)
+
+    @classmethod
+    def runs_in(cls, args: Mapping[str, Any], head: str) -> list[str]:
+        """The directories of trained runs that hyperparameters name, `inputs.members` under a head."""
+        return []
+
+    @property
+    def runs(self) -> Sequence[nn.Module]:
+        """The models of these runs, in their order."""
+        return []
 
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Set the weights of a closed form that forecasts.

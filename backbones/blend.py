@@ -14,7 +14,7 @@ A member is whatever makes outputs from a window: a net, a closed form, trees. T
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,18 @@ class RunBlend(Blend):
         shape = (count, 1, inputs.channels, 1)
         self.register_buffer("scale", torch.tensor([member.scale for member in inputs.members]).view(shape))
         self.register_buffer("shift", torch.tensor([member.shift for member in inputs.members]).view(shape))
+
+    @classmethod
+    def runs_in(cls, args: Mapping[str, Any], head: str) -> list[str]:
+        if not (found := [path for path in str(args.get("members", "")).split(",") if path]):
+            raise UsageError(
+                "names no run", where="--model-args members=", hint="members=artifacts/RUN,artifacts/OTHER"
+            )
+        return found
+
+    @property
+    def runs(self) -> Sequence[nn.Module]:
+        return list(self.members)
 
     @abstractmethod
     def member_output(self, i: int, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:

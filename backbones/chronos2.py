@@ -5,7 +5,8 @@ group, whose members see each other; what is not forecast is covariate. The mode
 which those asked for are interpolated; a point forecast is the median.
 
 `--pretrained-dir` is needed, and nothing is downloaded. `--epochs 0` forecasts with the weights as they are; with more
-epochs they are trained on. The code is that of the package `chronos-forecasting` (requirements-chronos.txt).
+epochs they are trained on. In `auto` it is a member that stays as it is and sees each series by itself (`ZeroShot`).
+The code is that of the package `chronos-forecasting` (requirements-chronos.txt).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, pretrained_files, register
 from backbones.base import Backbone
+from backbones.histories import Stack
+from backbones.local_forecaster import LocalForecaster
 from errors import CheckpointError, UsageError
 
 HYPER: dict[str, dict[str, Any]] = {}
@@ -58,15 +61,7 @@ class Chronos2(Backbone):
         settings = inputs.pretrained["config"]
         self.core = _core(settings)
         self.length = inputs.length
-        self.patches = -(-self.forecast.horizon // settings["chronos_config"]["output_patch_size"])
-        most = settings["chronos_config"].get("max_output_patches", 1)
-        if self.patches > most:
-            raise UsageError(
-                f"{self.forecast.horizon} steps, but the model forecasts at most "
-                f"{most * settings['chronos_config']['output_patch_size']}",
-                where="--horizon",
-                hint="shorten it",
-            )
+        self.patches = _patches(self.forecast.horizon, settings["chronos_config"])
         levels = _between(settings["chronos_config"]["quantiles"], self.forecast.quantiles or (0.5,))
         assert len(levels) == self.forecast.levels
         self.register_buffer("levels", torch.tensor(levels, dtype=torch.float32), persistent=False)
@@ -75,7 +70,7 @@ class Chronos2(Backbone):
     @classmethod
     def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> Chronos2:
         """The model of a directory: every tensor of the file is used, and none is missing."""
-        described = {"model_type": "chronos2", "config": _settings(directory)}
+        described = describe(directory)
         model = pretrained_files.construct(lambda: cls(replace(inputs, pretrained=described), hyper))
         pretrained_files.load_strict(model.core, pretrained_files.read_weights(directory), directory)
         return model
@@ -106,6 +101,48 @@ class Chronos2(Backbone):
         ).quantile_preds[..., : self.forecast.horizon]
         own = found.unflatten(0, (len(x), rows)).index_select(1, self.targets)  # [B, K, Q, H]
         return torch.einsum("lq,bkqh->bklh", self.levels, own).flatten(1, 2)
+
+
+class ZeroShot(LocalForecaster):
+    """The same model with the weights of a directory, for each series by itself, from its whole history."""
+
+    levels: torch.Tensor
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        super().__init__(inputs, hyper)
+        assert inputs.pretrained is not None
+        settings = inputs.pretrained["config"]
+        own = settings["chronos_config"]
+        self.core, self.patches = _core(settings), _patches(self.forecast.horizon, own)
+        self.context: int = own["context_length"]
+        median = torch.from_numpy(_between(own["quantiles"], (0.5,))[0]).float()
+        self.register_buffer("levels", median, persistent=False)
+
+    @torch.no_grad()
+    def local(self, stack: Stack) -> np.ndarray:
+        """The medians [n, H]. Steps before a series' first are missing, which the model knows how to read."""
+        made = np.empty((len(stack), self.forecast.horizon))
+        length = min(int(stack.end.max()), self.context)
+        for part, block in stack.blocks(1, ROWS):
+            context = torch.from_numpy(block.last(length)).float().to(self.levels.device)
+            found = self.core(context=context, num_output_patches=self.patches).quantile_preds
+            median = torch.einsum("q,bqh->bh", self.levels, found[..., : self.forecast.horizon])
+            made[part] = median.double().cpu().numpy()
+        return made
+
+
+def describe(directory: str) -> dict[str, Any]:
+    """The plain dict that rebuilds a directory's architecture."""
+    return {"model_type": "chronos2", "config": _settings(directory)}
+
+
+def _patches(horizon: int, own: dict[str, Any]) -> int:
+    """How many patches of outputs a horizon takes. UsageError where the model has fewer."""
+    found, most = -(-horizon // own["output_patch_size"]), own.get("max_output_patches", 1)
+    if found > most:
+        what = f"{horizon} steps, but the model forecasts at most {most * own['output_patch_size']}"
+        raise UsageError(what, where="--horizon", hint="shorten it")
+    return int(found)
 
 
 def _between(known: list[float], wanted: tuple[float, ...]) -> np.ndarray:

@@ -23,8 +23,9 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -216,6 +217,9 @@ class HistoryFitting:
     settled : the backbone has been fitted before, and what was chosen then holds; this is all there is to learn from.
     before : all that comes before the scored part, for a backbone that tries others there (backbones/backtests.py). It
         returns as "tried" the numbers of origins in it, and what it forecast there without having seen what came.
+    seconds : how long fitting may take.
+    done : what an interrupted run had kept last: what each member of a blend forecast at backtests, by name.
+    keep : called now and then with the same of all members that are finished; it saves them.
     """
 
     train: Histories
@@ -225,6 +229,9 @@ class HistoryFitting:
     refit: bool = False
     before: Before | None = None
     settled: bool = False
+    seconds: float = math.inf
+    done: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    keep: Callable[[Mapping[str, torch.Tensor]], None] | None = None
 
 
 def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

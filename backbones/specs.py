@@ -170,7 +170,7 @@ class ModelSpec(InputSpec):
             "horizon": self.horizon,
             "head": self.head,
             "args": dict(self.args),
-            "pretrained": _plain_members(self.members) if self.members else self.pretrained,
+            "pretrained": _plain_members(self.members, self.pretrained) if self.members else self.pretrained,
         } | {key: value for key, value in optional.items() if value is not None}
 
     @classmethod
@@ -202,7 +202,7 @@ class ModelSpec(InputSpec):
             part=plain.get("part"),
             wide=None if wide is None else TargetSpec(**wide),
             shapes=bool(plain.get("shapes")),
-            pretrained=None if members else pretrained,
+            pretrained=pretrained.get("directory") if members and pretrained else pretrained,
             members=members,
             copies=copies,
         )
@@ -220,12 +220,12 @@ class MemberSpec:
         return f"{self.model.backbone} on {self.model.length} steps"
 
 
-def _plain_members(members: tuple[MemberSpec, ...]) -> dict[str, Any]:
+def _plain_members(members: tuple[MemberSpec, ...], directory: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "members": [member.model.plain() for member in members],
         "scales": [list(member.scale) for member in members],
         "shifts": [list(member.shift) for member in members],
-    }
+    } | ({} if directory is None else {"directory": directory})
 
 
 def _members_of(plain: Mapping[str, Any]) -> tuple[MemberSpec, ...]:

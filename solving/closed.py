@@ -38,12 +38,16 @@ class ClosedForm:
     split: Split
     folder: Path
 
+    @property
+    def _seconds(self) -> float:
+        return self.run_data.config.budget or float("inf")
+
     def windows(self, *, goes_on: bool = False, refit: bool = False) -> Fitting:
         """The windows of training and validation and their targets; the flags are those of `Fitting`."""
         config = self.run_data.config
         train, val = (self.device_data.labelled(index) for index in (self.split.train, self.split.val))
-        loss, seconds = config.options.get("loss", ""), config.budget or float("inf")
-        return Fitting(train, val, config.seed, loss, goes_on, refit, seconds=seconds)
+        loss = config.options.get("loss", "")
+        return Fitting(train, val, config.seed, loss, goes_on, refit, seconds=self._seconds)
 
     def fit(self, model: Model | Forecaster, keep: Keep, *, goes_on: bool) -> dict[str, Any]:
         """Fit the backbone of a model to windows, to histories or to stretches, as it wants them.
@@ -69,7 +73,8 @@ class ClosedForm:
                 told["held_out"] = told["held_out"][:, :, None]
             return told
         if backbone.reads_history:
-            told = backbone.fit_histories(self.histories(refit=refit))
+            data, done = self.histories(refit=refit), restore.finished_members(self.folder, self.run_data, model)
+            told = backbone.fit_histories(replace(data, seconds=self._seconds, done=done, keep=keep))
             if numbers := told.pop("tried", ()):
                 told["tried"] = self._before(refit=refit)[0].part(numbers[0]), numbers[1]
             return told

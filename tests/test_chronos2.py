@@ -152,3 +152,40 @@ def test_its_quantiles_and_finetuning(table, directory, tmp_path):
 def test_no_epochs_are_for_what_is_trained_already(table, tmp_path):
     done = go(tmp_path, "--mode train", table, "--backbone dlinear --epochs 0")
     assert done.code == 2 and "--epochs 0" in done.err and "untrained" in done.err
+
+
+def test_in_auto_it_is_a_member_with_the_weights_of_its_directory(table, directory, tmp_path):
+    words = [table, "--model-args members=theta,ridge --reference off --pretrained-dir", directory]
+    run = good(tmp_path, "--mode train", *words)
+    told = json.loads((run / "summary.json").read_text())["fit"]["members"]
+    assert list(told)[-1] == "chronos2" and told["chronos2"]["error"] > 0
+    state, own = Checkpoint.load(run / "model.pt.best").state, build_model(spec_of(1), directory).state_dict()
+    place = f"backbone.members.{len(told) - 1}."
+    assert all(torch.equal(state[place + key.removeprefix("backbone.")], own[key]) for key in own if ".core." in key)
+    ahead = good(tmp_path, "--mode infer --csv y.csv --no-plots --ckpt", run)  # without the directory
+    assert len(pd.read_csv(ahead / "forecast.csv")) == 4
+
+
+def test_alone_it_forecasts_each_series_from_its_whole_history(directory):
+    """Two series of 30 and 90 steps, one look-back of 8: as the package does with all of them."""
+    from dataclasses import replace
+
+    from backbones import Hyper, InputSpec
+    from backbones.chronos2 import ZeroShot, describe
+    from backbones.histories import Histories
+    from backbones.pretrained_files import load_strict, read_weights
+
+    inputs = InputSpec(channels=1, length=8, forecast=ForecastSpec(12, (0,)))
+    member = ZeroShot(replace(inputs, pretrained=describe(directory)), Hyper("chronos2")).eval()
+    load_strict(member.core, read_weights(directory), directory)
+    values = drawn(1, 120).double().numpy()
+    past = Histories(
+        values, np.array([0.5]), np.array([[0, 30]]), np.array([30, 120]), 12, (), lambda n: (n,), lambda n: n
+    )
+    theirs = torch.stack([one[0, 4] for one in peer(directory, [values[:, :30], values[:, 30:]])])
+    torch.testing.assert_close(member.from_histories(past)[:, 0], theirs - 0.5, atol=1e-4, rtol=1e-4)
+
+
+def test_other_tasks_of_auto_take_no_directory(directory, tmp_path):
+    done = go(tmp_path, "--mode train --task regress --demo --backbone auto --pretrained-dir", directory)
+    assert done.code == 2 and "--backbone llm_ts" in done.err

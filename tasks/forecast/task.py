@@ -151,7 +151,7 @@ UNUSED = {  # flag: what does the same here
     "label_src_ch": "--features S or MS with --target names what is forecast",
     "drop_label_from_x": "--features S leaves the other channels out",
     "label_offset": "--horizon says how far",
-    "budget": "", "labels": "", "wide": "",
+    "labels": "", "wide": "",
 }  # fmt: skip
 
 LONGEST_NAME = 40  # of targets, within a run's name

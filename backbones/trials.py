@@ -1,0 +1,116 @@
+"""The members of a blend of forecasters, tried one after the other at backtests, the cheapest first.
+
+What a member forecast there is kept with the run, so that one that is interrupted goes on after its finished members.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones.backtests import Backtests, Before
+from backbones.base import Backbone
+from backbones.blend import RunBlend
+from backbones.histories import Histories, HistoryFitting
+from backbones.local_forecaster import LocalForecaster
+
+log = logging.getLogger("tsrun")
+BATCH = 1024  # windows at once
+SLOW = 1.0  # seconds of a member, from which on it is told without --budget too, and what came before it is kept
+COSTLY = ("ridge", "ridge_ensemble", "ensemble", "boosted_lags", "chronos2")  # members that cost the most, in order
+
+
+@dataclass
+class Trials:
+    """The M members of a blend at b backtests.
+
+    Parameters
+    ----------
+    names, labels : of each member, its backbone, and the name that sets it apart.
+    members : as they are; `fit` may put others in their places.
+    fit : (number of a member, where what it is fitted to ends in each row [N]) -> whether there was enough for that.
+    seconds, left_out : after `run`, what each took, and the labels of those for which there was no time.
+    """
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    members: nn.ModuleList
+    fit: Callable[[int, np.ndarray], bool]
+    seconds: list[float] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def run(self, data: HistoryFitting, before: Before, tests: Backtests, asked: Histories) -> torch.Tensor:
+        """What each member forecast at each backtest, [M, b, K, H]; NaN where it could not, or had no time to.
+
+        A member that has begun is finished, the first in any case; what it took is put aside, since it is fitted again.
+        """
+        shape = (len(asked), asked.values.shape[0], asked.horizon)
+        nothing = torch.full(shape, torch.nan)
+        done = {name: said for name, said in data.done.items() if said.shape == shape}
+        truth, self.seconds = asked.labels(torch.arange(len(asked))).cpu(), [0.0] * len(self.labels)
+        begun = kept = time.perf_counter()
+        for place, i in enumerate(_cheapest_first(self.names)):
+            name, started = self.labels[i], time.perf_counter()
+            told = f"auto: {place + 1} of {len(self.labels)}, {name}"
+            if name not in done and place and 2 * (started - begun) > data.seconds:
+                self.left_out.append(name)
+                log.info("%s: left out, --budget is spent", told)
+                continue
+            fresh = name not in done
+            if fresh:
+                done[name] = self._tried(i, before, tests, asked)
+            self.seconds[i] = time.perf_counter() - started
+            if np.isfinite(data.seconds) or self.seconds[i] > SLOW or not fresh:
+                error = (done[name] - truth).square().nanmean()
+                what = f"mse {error:.4f}" if error.isfinite() else "there is no backtest for it"
+                log.info("%s: %s, %s", told, what, f"{self.seconds[i]:.1f} s" if fresh else "as it was")
+            if data.keep is not None and time.perf_counter() - kept > SLOW:
+                data.keep(done)
+                kept = time.perf_counter()
+        return self._apart(torch.stack([done.get(name, nothing) for name in self.labels]))
+
+    def _tried(self, i: int, before: Before, tests: Backtests, asked: Histories) -> torch.Tensor:
+        found = torch.full((len(asked), asked.values.shape[0], asked.horizon), torch.nan)
+        folds: Iterator[tuple[np.ndarray, np.ndarray]] = tests.folds()
+        if by_itself(self.members[i]):
+            folds = iter([(np.arange(len(asked)), before.end)])
+        elif isinstance(self.members[i], RunBlend):  # it has learned from what comes before validation
+            unseen = asked.origin >= before.val_from[before.rows[tests.numbers]]
+            folds = iter([(np.flatnonzero(unseen), before.end)] * bool(unseen.any()))
+        for which, cut in folds:
+            if self.fit(i, cut):
+                found[torch.from_numpy(which)] = forecast(self.members[i], asked.part(which))
+        return found
+
+    @staticmethod
+    def _apart(found: torch.Tensor) -> torch.Tensor:
+        """The same without a member that forecasts what one before it does: there is no second season, say."""
+        for i in range(len(found)):
+            if any(torch.equal(found[i], found[j]) for j in range(i)):
+                found[i] = torch.nan
+        return found
+
+
+def _cheapest_first(names: Sequence[str]) -> list[int]:
+    """The numbers of members, in the order in which they are tried."""
+    return sorted(range(len(names)), key=lambda i: COSTLY.index(names[i]) if names[i] in COSTLY else -1)
+
+
+def by_itself(member: nn.Module) -> bool:
+    """Whether a member is a rule that each series estimates for itself."""
+    return isinstance(member, LocalForecaster) and type(member).fit_histories is LocalForecaster.fit_histories
+
+
+def forecast(member: nn.Module, histories: Histories) -> torch.Tensor:
+    """A member's forecasts [n, K, H] on the host, from histories or from the windows that end with them."""
+    assert isinstance(member, Backbone)
+    if member.reads_history:
+        return member.from_histories(histories).cpu()
+    parts = [member(*histories.seen(numbers)).cpu() for numbers in torch.arange(len(histories)).split(BATCH)]
+    return torch.cat(parts)
