@@ -43,6 +43,7 @@ from trainer import Trainer
 from training.progress import OfTask, Progress
 from training.scaling import scalers
 from training.states import clone_state
+from training.validating import InBlocks
 from windows import Index
 
 log = logging.getLogger("tsrun")
@@ -265,6 +266,7 @@ class Learner:
             train_metrics=self.task.train_metrics(self.device),
             judges_start=self.start is not None or bool(self.standing and not self.standing.aside),
             averages=bool(self.thin),
+            in_blocks=InBlocks.of_windows(self.run_data, self.task, split.val, of_task.loss),
         )
         if last is not None:
             self._resume(trainer, last)

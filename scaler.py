@@ -55,9 +55,10 @@ class Scaler:
         """
         scaled = np.empty(values.shape, np.float32) if out is None else out
         for at, c in enumerate(range(len(self.mean)) if which is None else which):
-            np.subtract(values[at], self.mean[c], out=scaled[at], casting="unsafe")
+            mean, std = self.mean[c : c + 1], self.std[c : c + 1]  # arrays: of a number, older numpy takes float32
+            np.subtract(values[at], mean, out=scaled[at], casting="unsafe")
             with np.errstate(over="ignore"):  # what is infinite then has no prediction, and that is told
-                scaled[at] /= self.std[c]
+                scaled[at] /= std
         return scaled
 
     def of_channels(self, which: Sequence[int]) -> Scaler:

@@ -23,13 +23,14 @@ import ranks
 from backbones.alone import Validation
 from config import RunConfig
 from errors import CheckpointError, DivergedError, Interrupted, ResourceError, UsageError, is_out_of_memory
-from evaler import predict
+from evaler import batches, predict
 from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
 from optim import Schedule, make_optimizer
 from ranks.alone import Alone
 from training.fetching import Fetching
 from training.progress import Progress
 from training.states import clone_state, random_states, set_random_states, train_mode
+from training.validating import InBlocks
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
@@ -53,6 +54,7 @@ class Trainer:
     train_metrics : functions `(outputs, y) -> scalar`, averaged over the steps of an epoch like the loss.
     judges_start : the weights that training starts from are worth judging: they may be the best.
     averages : validation is too thin to choose an epoch by: the mean of the last third's weights is taken.
+    in_blocks : judges validation in place of `validation`, where all outputs at once would take much memory.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Trainer:
         *,
         judges_start: bool = False,
         averages: bool = False,
+        in_blocks: InBlocks | None = None,
     ) -> None:
         self.model, self.train, self.val, self.validation = model, train, val, validation
         self.config, self.precision, self.save, self.listeners = config, precision, save, listeners
@@ -83,7 +86,7 @@ class Trainer:
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
         self.scaler = precision.scaler()
         self.progress = Progress()
-        self.averages = averages
+        self.averages, self.in_blocks = averages, in_blocks
         self.best_state: dict[str, torch.Tensor] = {}
         self.start_state: dict[str, torch.Tensor] = {}
         self.mean_state: dict[str, torch.Tensor] = {}
@@ -96,6 +99,8 @@ class Trainer:
         self._unsaved_best = False
         self._signum = 0
         self._first = math.inf  # the loss of a batch before the first step
+        self._others: list[dict[str, Any]] = []  # random states of the other processes, of the same moment
+        self._goes_on = False  # with the draws of the run that was interrupted
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
@@ -110,7 +115,8 @@ class Trainer:
         """
         self.together.meet()
         self._warm_up()
-        self.together.apart(self.config.seed, self.progress.epoch, self.progress.step)
+        if not self._goes_on:
+            self.together.apart(self.config.seed, self.progress.epoch, self.progress.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         started, before = time.perf_counter(), self.progress.seconds
         try:
@@ -170,7 +176,7 @@ class Trainer:
     def _epoch(self, bar: tqdm) -> None:
         """The steps of one epoch (from `progress.step` on, when it was interrupted)."""
         train_mode(self.model)
-        epoch, done = self.progress.epoch, self.progress.step
+        epoch, done, self._others = self.progress.epoch, self.progress.step, []
         order_seed = self.config.seed * 1_000_003 + epoch
         order = self.train.shuffled(self.batch_size, order_seed, skip=done)
         for positions in self._fetching.in_turn(order, self.together.share):
@@ -227,26 +233,36 @@ class Trainer:
         for listener in self.listeners:
             listener(line)
         self._report(bar, line)
+        self._others = self.together.everyones(random_states())[1:]
         self._flush("best")
         self._flush("last")
         self._leave_if_signalled()
 
     def _validate(self) -> dict[str, Any]:
         self.model.eval()
-        outputs = predict(self.runner, self.val, self.precision, self.batch_size, self.together)
-        line = self.together.agreed(self._judged(outputs) if self.together.first else {})
+        if self.in_blocks is not None:
+            (first, end), size = self.together.part(len(self.val)), self.together.size(self.batch_size)
+            blocks = batches(self.runner, self.val, self.precision, size, first, end)
+            loss, scores = self.in_blocks.judged(self.val, blocks, first, self.together)
+        else:
+            outputs = predict(self.runner, self.val, self.precision, self.batch_size, self.together)
+            loss, scores = self._judged(outputs) if self.together.first else (0.0, {})
+        line = self.together.agreed(self._line(loss, scores) if self.together.first else {})
         self.together.follow(self.model)  # judging may choose something that a model keeps
         return line
 
-    def _judged(self, outputs: torch.Tensor) -> dict[str, Any]:
+    def _judged(self, outputs: torch.Tensor) -> tuple[float, dict[str, Any]]:
         """Loss and metrics of the outputs [n, K, H] for validation."""
         y = self.val.labels(self.val.locate(torch.arange(len(self.val), device=self.val.device)))
         loss = float(self.validation.loss(outputs, y.to(outputs.device)))
+        return loss, self.validation.val_metrics(outputs) if math.isfinite(loss) else {}
+
+    def _line(self, loss: float, scores: Mapping[str, Any]) -> dict[str, Any]:
+        """What validation says, as the history has it. DivergedError where it says that training went wrong."""
         if not math.isfinite(loss):
             self._diverged("the validation loss", loss)
         if self.config.divergence_check:
             self._check_growth(loss)
-        scores = self.validation.val_metrics(outputs)
         return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
 
     def _check_growth(self, loss: float) -> None:
@@ -345,6 +361,7 @@ class Trainer:
         self._signum = self.together.signalled(self._signum)
         if not self._signum:
             return
+        self._others = self.together.everyones(random_states())[1:]
         self._keep()
         self.together.ends()
         at = f"epoch {self.progress.epoch + 1}, step {self.progress.step} of {self.steps}"
@@ -382,6 +399,7 @@ class Trainer:
             "schedule": self.schedule.state(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "random": random_states(),
+            **({"others": self._others} if self._others else {}),
         }
 
     def restore(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:
@@ -406,4 +424,6 @@ class Trainer:
         self.schedule.restore(state["schedule"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
-        set_random_states(state["random"])
+        states = [state["random"], *state.get("others", ())]
+        self._goes_on = len(states) == self.together.world
+        set_random_states(states[self.together.rank if self._goes_on else 0])

@@ -34,6 +34,10 @@ class Alone:
         """What rank 0 says, on every rank; plain values. The others wait for it."""
         return value
 
+    def everyones(self, value: Value) -> list[Value]:
+        """What each rank says, rank 0 first, on every rank; plain values."""
+        return [value]
+
     def meet(self) -> None:
         """Wait until all are here."""
 

@@ -86,6 +86,11 @@ class Group(Alone):
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
+    def everyones(self, value: Value) -> list[Value]:
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, value)
+        return found
+
     def meet(self) -> None:
         work = dist.all_reduce(torch.zeros(1), async_op=True)
         assert work is not None

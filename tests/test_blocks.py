@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import trainer
 from tasks import blocks
 from tasks.arrays import Arrays
 from tasks.blocks import Kept, Made
@@ -86,6 +87,8 @@ def test_a_run_in_blocks_is_the_run_at_once(tmp_path, monkeypatch, how):
     for module, name, value in ((blocks, "MOST", 0), (conformal, "MOST", 0), (blocks, "BLOCK", 1)):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr("evaler.MOST", 0)
+    monkeypatch.setattr("training.validating.MOST", 0)
+    monkeypatch.setattr(trainer, "predict", None)  # which holds the outputs of all windows
     shutil.rmtree(tmp_path / "artifacts" / "blocks", ignore_errors=True)
     found = good(tmp_path, f"{command} --tag blocks")
     for name in ("forecast.csv", "preds.npz"):
@@ -94,6 +97,8 @@ def test_a_run_in_blocks_is_the_run_at_once(tmp_path, monkeypatch, how):
     for summary in (one, other):
         summary.pop("seconds"), summary.pop("run")
     alike(one, other)
+    before, after = (pd.read_csv(run / "history.csv") for run in (whole, found))
+    np.testing.assert_allclose(after.drop(columns="seconds"), before.drop(columns="seconds"), rtol=1e-6)
 
 
 def alike(one, other, where=""):

@@ -211,6 +211,16 @@ def test_a_run_goes_on_with_another_number_of_processes(data):
     assert len((done / "history.csv").read_text().splitlines()) == 5
 
 
+def test_dropout_goes_on_where_it_was_interrupted(data):
+    words = ("--mode train", "--task classify --backbone gru --model-args layers=2 dropout=0.5", SHORT)
+    whole = together(data, *words, "--desc dropped")
+    stopped = ended(start(data, *words, "--desc again", code=STOP, STOP="0 1 2", SIGNAL="15"))
+    assert [code for code, _, _ in stopped] == [143, 143]
+    done = together(data, *words, "--desc again --resume")
+    for name, value in state_of(whole, "model.pt").items():
+        assert torch.equal(value, state_of(done, "model.pt")[name]), name
+
+
 @pytest.mark.fault("one of several processes is killed", "the others end with exit 6; what the last step left is saved")
 def test_a_killed_process_ends_the_others(data):
     words = ("--mode train", LINES["gru"], LONGER, "--desc killed")
