@@ -50,11 +50,13 @@ class Registry:
 
     def load(self, name: str) -> type:
         """The class of an entry; imports its file (and with it, mostly, torch)."""
-        importlib.import_module(
-            ".".join((self.package, *self._file(name).relative_to(self.folder).with_suffix("").parts))
-        )
+        importlib.import_module(self.module(name))
         assert name in self._classes, f"{self._file(name)} registers no class"
         return self._classes[name]
+
+    def module(self, name: str) -> str:
+        """The module of an entry's file."""
+        return ".".join((self.package, *self._file(name).relative_to(self.folder).with_suffix("").parts))
 
     def _names(self) -> tuple[str, ...]:
         """Every entry's name, sorted."""

@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("tsrun.search")
 TICK = 0.5  # seconds
 FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel kills a trial before the search
+# What every trial imports; the pipeline imports some of it late.
+PRELOADED = (
+    "pipeline",
+    "cli",
+    "commandline.together",
+    "experiments.as_run",
+    "losses",
+    "numpy.ma",
+    "numpy.random",
+    "yaml",
+)
 OnEpoch = Callable[[Mapping[str, Any]], None]
 Work = Callable[..., dict[str, Any]]  # its last argument is an OnEpoch
 
@@ -90,7 +101,7 @@ class Workers:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["pipeline", *modules])
+        self.context.set_forkserver_preload([*PRELOADED, *modules])
         with _importable(Path(__file__).parent.parent):
             forkserver.ensure_running()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tasks.base import Task
 
 _registry = Registry(__name__, Path(__file__).parent, table="FLAGS", main="task")
-register, names, table = _registry.register, _registry.names, _registry.table
+register, names, table, module = _registry.register, _registry.names, _registry.table, _registry.module
 
 
 @cache
