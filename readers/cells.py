@@ -52,7 +52,6 @@ def parse(
     keys: Sequence[str],
     columns: Sequence[str],
     asked: bool,
-    number: type[np.floating] = np.float64,
     categories: Asked = NOTHING,
 ) -> Parsed:
     """The cells of some columns.
@@ -64,7 +63,6 @@ def parse(
     keys : the column of the times, then maybe that of the ids.
     columns : those of numbers.
     asked : whether the user named these; otherwise those of text are left out.
-    number : the type of their values.
     categories : which columns hold no numbers, but categories.
 
     Raises
@@ -73,11 +71,12 @@ def parse(
     """
     coded = {name: _coded(words) for name, words in _words(text, names, _in(columns, categories.named))}
     plain = [name for name in columns if name not in coded]
-    frame = _frame(text, names, keys, plain, number)
-    odd = {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
-    values = _values(frame, plain, odd, number)
+    frame = _frame(text, names, keys, plain)
+    odd = _no_numbers(frame, text, keys)
+    values = _values(frame, plain, odd)
     odd |= _truths(text, names, plain, values)
-    _check_thousands(text, names, plain, values)
+    for name in may_be_grouped(text, plain, values):
+        check_thousands(next(_words(text, names, [name]))[1].kinds, text.dialect, f"{text.path}, column {name!r}")
     numbers, left, wrong = _read_again(text, names, _in(plain, odd), plain if asked else (), categories.chosen)
     for name, words in numbers.items():
         values[plain.index(name)] = np.array(words.numbers)[words.codes]
@@ -114,8 +113,31 @@ def _coded(words: _Words) -> Coded:
     return Coded.of(words.kinds, words.numbers, words.codes)
 
 
+def plain_numbers(
+    text: LongText, names: Sequence[str], keys: Sequence[str], columns: Sequence[str], *, dated: bool
+) -> tuple[Any, np.ndarray] | None:
+    """The keys as pandas has them, and the values [n, C] of columns of plain numbers; None where one is none.
+
+    Parameters
+    ----------
+    text, names, keys, columns : as for `parse`.
+    dated : whether times are dates, not numbers.
+    """
+    frame = _frame(text, names, keys, columns, dated=dated)
+    if _no_numbers(frame, text, keys):
+        return None
+    values = frame[list(columns)].to_numpy(np.float64)
+    doubtful = [name for name, first in zip(columns, values[0], strict=True) if first in (0, 1) or first != first]
+    return None if _truths(text, names, doubtful, frame[doubtful].to_numpy(np.float64).T) else (frame, values)
+
+
+def _no_numbers(frame: Any, text: LongText, keys: Sequence[str]) -> set[str]:
+    """The columns that pandas did not take for numbers, or all where these have marks that it does not know."""
+    return {name for name, dtype in frame.dtypes.items() if dtype.kind not in "iuf" or text.dialect.grouped} - set(keys)
+
+
 def _frame(
-    text: LongText, names: Sequence[str], keys: Sequence[str], columns: Sequence[str], number: type[np.floating]
+    text: LongText, names: Sequence[str], keys: Sequence[str], columns: Sequence[str], *, dated: bool = True
 ) -> Any:
     """The keys and the columns of numbers as pandas has them; a column with something else is no column of numbers."""
     import pandas
@@ -123,34 +145,32 @@ def _frame(
     # A list for each column costs time a column, and only ids need it: the id NA is no missing value.
     marks = [*MISSING, " ", *text.dialect.na]
     missing: Any = marks if len(keys) == 1 else dict.fromkeys(columns, tuple(marks))
-    options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1])}
+    options: dict[str, Any] = {"na_values": missing, "parse_dates": list(keys[:1]) if dated else False}
     kinds: dict[str, Any] = dict.fromkeys(keys[1:], object)
     try:
-        return text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, number), **options)
+        return text.frame(names, [*keys, *columns], dtype=kinds | dict.fromkeys(columns, np.float64), **options)
     except pandas.errors.ParserError as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(text.path)) from None
     except ValueError:  # a cell that the parser does not accept as a number
         return text.cells_of(names, [*keys, *columns], dtype=kinds, **options)
 
 
-def _values(frame: Any, columns: Sequence[str], odd: Container[str], number: type[np.floating]) -> np.ndarray:
+def _values(frame: Any, columns: Sequence[str], odd: Container[str]) -> np.ndarray:
     """The columns of a frame as values [C, n], NaN in those that are odd. A column at a time takes a tenth of a ms."""
     if not any(name in odd for name in columns):
-        return np.require(frame[list(columns)].to_numpy(number).T, requirements=["C", "W"])
-    values = np.full((len(columns), len(frame)), np.nan, number)
+        return np.require(frame[list(columns)].to_numpy(np.float64).T, requirements=["C", "W"])
+    values = np.full((len(columns), len(frame)), np.nan)
     for channel, name in enumerate(columns):
         if name not in odd:
             values[channel] = frame[name]
     return values
 
 
-def _check_thousands(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:
-    """DataError at a column whose decimal mark may be one of thousands."""
+def may_be_grouped(text: LongText, columns: Sequence[str], values: np.ndarray) -> list[str]:
+    """The columns of which the values [C, n] let the decimal mark be one of thousands."""
     if text.dialect.thousands or not text.written:
-        return
-    odd = [columns[c] for c in np.flatnonzero(may_begin_so(values)).tolist() if may_hide_thousands(values[c])]
-    for name, words in _words(text, names, odd):
-        check_thousands(words.kinds, text.dialect, f"{text.path}, column {name!r}")
+        return []
+    return [columns[c] for c in np.flatnonzero(may_begin_so(values)).tolist() if may_hide_thousands(values[c])]
 
 
 def _truths(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> set[str]:

@@ -50,7 +50,7 @@ class Wanted:
 
     time : one column, or those of the date and the time as `date+time`.
     id : one column, or several as `store+item`.
-    number : the type of their values.
+    exact : whether values must stay float64, since something is made of them before they are narrowed.
     categories : which of them hold no numbers, but categories.
     first : the columns of the first file, where those that only a later one has are left out and told.
     """
@@ -58,7 +58,7 @@ class Wanted:
     time: str
     id: str
     columns: tuple[str, ...] | None
-    number: type[np.floating] = np.float64
+    exact: bool = False
     categories: Asked = NOTHING
     first: tuple[str, ...] = ()
 
@@ -113,7 +113,7 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     dialect = dialect_of(path, dialect)
     with open_table(path) as table:
         text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
-    locate = partial(_locate, path, dialect, wanted.keys, None if text.quoted else text.numbering)
+    locate = partial(located, path, dialect, wanted.keys, None if text.quoted else text.numbering)
     told = [*table.notes, *filter(None, [dialect.taken]), *notes]
     return read_text(text, wanted, locate, table.sha256, table.bytes, told)
 
@@ -139,7 +139,7 @@ def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tupl
         text, notes = sieve.table(table.text, path, dialect, wanted.keys, wanted.id)
     if sieve.total and b"\n" not in text.text:
         return None, Source(str(path), table.sha256, table.bytes, (0, 0))
-    locate = partial(_locate, path, dialect, wanted.keys, text.numbering)
+    locate = partial(located, path, dialect, wanted.keys, text.numbering)
     told = [*table.notes, *filter(None, [dialect.taken]), *notes]
     file = read_text(text, wanted, locate, table.sha256, table.bytes, told)
     return file, file.source
@@ -236,21 +236,21 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     `sha256` and `size` are those of the file, `notes` what was noticed of it.
     """
     names = text.header()
-    needed, more = _needed(names, wanted, text.path)
-    times, of = _joined(names, wanted.time), _joined(names, wanted.id)
+    needed, more = needed_of(names, wanted, text.path)
+    times, of = joined_names(names, wanted.time), joined_names(names, wanted.id)
     keys = len(times) + len(of)
     text.check_widths(len(names))
     asked = wanted.columns is not None
-    parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.number, wanted.categories)
-    parsed, counter = _without_counter(parsed) if wanted.columns is None and not text.dialect.strict else (parsed, [])
+    parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.categories)
+    parsed, counter = without_counter(parsed) if wanted.columns is None and not text.dialect.strict else (parsed, [])
     more += counter
-    stamps = parsed_stamps(parsed.keys[times[0]]) if len(times) == 1 else None
+    stamps = parsed_stamps(parsed.keys[times[0]], text.text) if len(times) == 1 else None
     if stamps is None:
         cells = joined([_cells_of(text, names, name) for name in times])
         stamps = read_stamps(cells, text.locate, text.dialect.dates, None if text.dialect.strict else wanted.time)
     if needed[:keys] == [wanted.time]:
-        _check_dates(stamps, names, wanted.time, text)
-    ids = _ids([parsed.keys[name] for name in of], text) if of else None
+        check_dates(stamps, names, wanted.time, text)
+    ids = ids_of([parsed.keys[name] for name in of], text) if of else None
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(
         path=text.path,
@@ -266,12 +266,19 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     )
 
 
-def _without_counter(parsed: Parsed) -> tuple[Parsed, list[str]]:
-    """What was read without a column that only numbers the lines, as `no` or `index` does, and the note on it."""
+def without_counter(parsed: Parsed) -> tuple[Parsed, list[str]]:
+    """What was read without a column that only numbers the lines, as `no` or `index` does, and the note on it.
+
+    Parameters
+    ----------
+    parsed : all columns of a table; nobody named the ones to read.
+    """
     count = parsed.values.shape[1]
     for at, name in enumerate(parsed.columns[: len(parsed.columns) - len(parsed.words)]):
         first = parsed.values[at, 0]
-        numbers = first in (0, 1) and np.array_equal(parsed.values[at], first + np.arange(count))
+        numbers = first in (0, 1) and np.array_equal(
+            parsed.values[at], (first + np.arange(count)).astype(parsed.values.dtype)
+        )
         if numbers and count >= LEAST_NUMBERED and len(parsed.columns) > 1 and is_id_word(name, things=False):
             rest = tuple(other for other in parsed.columns if other != name)
             kept = replace(parsed, columns=rest, values=np.delete(parsed.values, at, axis=0))
@@ -279,7 +286,7 @@ def _without_counter(parsed: Parsed) -> tuple[Parsed, list[str]]:
     return parsed, []
 
 
-def _locate(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Numbering | None, record: int) -> str:
+def located(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Numbering | None, record: int) -> str:
     """`path:line` of a line of the table. Quoted cells may span lines of the file, which is then read again."""
     if numbering is not None:
         return f"{path}:{numbering.line(record + 2)}"
@@ -290,7 +297,7 @@ def _locate(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Number
 # ---- columns
 
 
-def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str], list[str]]:
+def needed_of(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str], list[str]]:
     """The names of all columns to read, the time first, and notes. DataError for one that is missing or ambiguous."""
     keys = _check_named(names, wanted, path)
     for name in wanted.categories.named:
@@ -318,7 +325,7 @@ def _needed(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[str]
 
 def _check_named(names: Sequence[str], wanted: Wanted, path: Path) -> list[str]:
     """The names of the time and the ids. DataError for one, or a channel, that the header does not have."""
-    times, ids = _joined(names, wanted.time), _joined(names, wanted.id)
+    times, ids = joined_names(names, wanted.time), joined_names(names, wanted.id)
     keys = times + ids
     flags = [f"--time-col {name}" for name in times] + [f"--id-col {name}" for name in ids]
     known = set(names)
@@ -328,7 +335,7 @@ def _check_named(names: Sequence[str], wanted: Wanted, path: Path) -> list[str]:
     return keys
 
 
-def _joined(names: Sequence[str], asked: str) -> list[str]:
+def joined_names(names: Sequence[str], asked: str) -> list[str]:
     """The column that is asked for, or those whose names a plus sign joins; [] for none."""
     return [asked] * bool(asked) if asked in names else list(filter(None, asked.split("+")))
 
@@ -352,7 +359,7 @@ def _cells_of(text: LongText, names: Sequence[str], name: str) -> np.ndarray:
     return cells
 
 
-def _check_dates(stamps: Stamps, names: Sequence[str], time: str, text: LongText) -> None:
+def check_dates(stamps: Stamps, names: Sequence[str], time: str, text: LongText) -> None:
     """DataError where dates come again and again, with the times of day in another column: no step is a day."""
     if stamps.counted or (stamps.times % DAY).any() or len(np.unique(stamps.times)) == len(stamps.times):
         return
@@ -364,7 +371,7 @@ def _check_dates(stamps: Stamps, names: Sequence[str], time: str, text: LongText
             raise DataError(what, where=str(text.path), hint=hint)
 
 
-def _ids(columns: Sequence[Any], text: LongText) -> np.ndarray:
+def ids_of(columns: Sequence[Any], text: LongText) -> np.ndarray:
     """The ids [n] of a column of text, or of several, as text: 007 is not 7. DataError where one is missing."""
     import pandas
 

@@ -201,7 +201,7 @@ def unix_lines(block: bytes) -> bytes:
     return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
 
 
-def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False) -> Iterator[bytes]:
+def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False, size: int = 0) -> Iterator[bytes]:
     """Blocks of whole lines, `\\n` between lines and none at the end; blank lines at the end of the text left out.
 
     Parameters
@@ -209,12 +209,14 @@ def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False) 
     stream : the text, read to its end.
     path : the file, for the error.
     quoted : whether a line may end within quotes, so that no block does.
+    size : bytes of a block; 0 for BLOCK.
 
     Raises
     ------
     DataError : see `text_start`.
     """
-    carry, chunk = b"", text_start(stream.read(BLOCK), path)
+    size = size or BLOCK
+    carry, chunk = b"", text_start(stream.read(size), path)
     while chunk:
         text = carry + chunk
         # The last line that is not blank waits for the next block: it may continue there, or only blank lines follow.
@@ -224,7 +226,7 @@ def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False) 
         if cut >= 0:
             yield unix_lines(text[:cut])
         carry = text[cut + 1 :]
-        chunk = stream.read(max(BLOCK, len(carry)))
+        chunk = stream.read(max(size, len(carry)))
     if last := carry.rstrip(b"\r\n"):
         yield unix_lines(last)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,28 @@ from errors import DataError, UsageError, nearest
 from readers import categories
 from readers.categories import NOTHING, Asked, per_row
 from readers.clock import Clock
-from readers.columns import LongFile, Wanted, read_file, read_names, read_own
+from readers.columns import LongFile, Wanted, read_names, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
-from readers.mapped import too_large
+from readers.mapped import is_mapped, too_large
 from readers.mending import mended
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
-from readers.rows import Rows, check_lengths, check_order, common_clock, file_names, join, oldest_first, set_zone, span
+from readers.rows import (
+    Rows,
+    check_lengths,
+    check_order,
+    common_clock,
+    file_names,
+    join,
+    line_steps,
+    oldest_first,
+    set_zone,
+    span,
+)
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
@@ -83,11 +95,19 @@ def read_long(
     if time_col == id_col:
         raise UsageError("the same as --time-col", where="--id-col")
     check_options((time_col, id_col), columns, resample, tz, nan)
-    wanted = Wanted(time_col, id_col, None if columns is None else tuple(columns), categories=asked)
+    channels = None if columns is None else tuple(columns)
+    wanted = Wanted(time_col, id_col, channels, exact=bool(resample), categories=asked)
     how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan}
-    series, every = _rows(paths, wanted, dialect, shard, how, memory)
+    try:
+        series, every = _rows(paths, wanted, dialect, shard, how, memory)
+    except _Rounded:
+        series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
     named = bool(id_col) or series.several
     return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal), every=every)
+
+
+class _Rounded(Exception):
+    """Lines of which the mean is taken are float32 already."""
 
 
 def _rows(
@@ -204,6 +224,8 @@ def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows
         check_lengths(rows)
         return rows, common_clock(rows), notes
     except DataError:
+        if rows.values.dtype == np.float32 and not is_mapped(rows.values) and (line_steps(rows) == 0).any():
+            raise _Rounded from None
         made = mended(rows, nan)
         if made is None:
             raise
@@ -213,7 +235,7 @@ def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows
 
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, memory: str) -> list[LongFile]:
     """The files; where no columns are asked for, those of the first file are read from the others too."""
-    read = read_streamed if too_large(paths, memory) else read_file
+    read = partial(read_streamed, large=too_large(paths, memory))
     first = read(Path(paths[0]), wanted, dialect)
     named = first.columns[len(first.columns) - len(first.words) :]
     there = read_names(Path(paths[0]), dialect, wanted.keys) if wanted.columns is None and len(paths) > 1 else ()

@@ -20,6 +20,7 @@ from readers.files import decode
 from readers.tidying import foot, numbered, widened
 from readers.units import units_below
 
+AT_ONCE = 1 << 22  # bytes that pandas' parser takes at once
 MOST_ABOVE = 50  # lines among which the header is looked for
 MOST_CELLS, LEAST_LINES = 4000, 8  # cells of the first and of the last lines that are looked at, and lines at least
 
@@ -61,6 +62,11 @@ class LongText:
             return "utf-8" if self.text.isascii() or self.text.decode() else ""
         except UnicodeDecodeError:
             return "latin-1"
+
+    @property
+    def title(self) -> bytes:
+        """The line of the names."""
+        return self.text.partition(b"\n")[0]
 
     def header(self) -> list[str]:
         """The names of the columns. DataError where there are none, or no line below them."""
@@ -128,6 +134,7 @@ class LongText:
                 skipinitialspace=self.quoted and self.dialect.sep != " ",  # else numbers may begin with a space
                 encoding=self.encoding,
                 engine="c",
+                low_memory=len(self.text) > AT_ONCE,  # joining what was read in parts takes time for each column
                 **options,
             )
 

@@ -11,6 +11,7 @@ from errors import DataError, UsageError
 POLICIES = ("error", "drop", "ffill", "zero")
 HINT = "--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0"
 MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)  # for missing values
+LEAST_DIGIT = 6.99  # marks of one digit alone have 7, 8 or 9
 HUGE = 1e20  # as netCDF writes for a missing value
 LARGEST = 1e30  # no measurement is larger, and float32 ends soon after
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
@@ -81,12 +82,11 @@ def suspects(values: np.ndarray, names: Sequence[str], what: str) -> list[str]:
     ----------
     values : [C, n]. names : C names of what holds them. what : what they are, for their count.
     """
-    lows, highs = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
-    doubtful = [
-        c
-        for c, ends in enumerate(zip(lows.tolist(), highs.tolist(), strict=True))
-        if any(np.isinf(end) or _is_mark(end) for end in ends)
-    ]
+    ends = np.abs([np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)], dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digit = ends / 10 ** np.floor(np.log10(ends))  # the first, and behind a point the others
+    may_be = (digit >= LEAST_DIGIT) | np.isin(ends, np.abs(MARKS)) | (ends >= HUGE)
+    doubtful = np.flatnonzero(may_be.any(axis=0)).tolist()
     return [note for c in doubtful if (note := suspect(values[c], names[c], what))]
 
 

@@ -93,27 +93,33 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
     import pandas
 
     of: dict[str, LongFile] = {}
-    parts, orders, counts = [], [], [0]
+    parts, orders, times, counts = [], [], [], [0]
     words, every = _same_words(files)
     for file, values, name in zip(files, every, names, strict=True):
-        codes, ids = (np.zeros(file.lines, np.intp), [name]) if file.ids is None else pandas.factorize(file.ids)
+        codes, ids = (None, [name]) if file.ids is None else pandas.factorize(file.ids)
         for one in ids:
             if one in of:
                 what = f"id {one!r} is also in {of[one].path}"
                 raise DataError(what, where=str(file.path), hint="an id is one row: join its lines in one file")
             of[one] = file
-        orders.append(np.argsort(codes, kind="stable"))
-        parts.append(values if file.ids is None else taken(values, orders[-1]))
-        counts += np.bincount(codes).tolist()
+        orders.append(np.arange(file.lines) if codes is None else np.argsort(codes, kind="stable"))
+        parts.append(values if codes is None else taken(values, orders[-1]))
+        times.append(file.stamps.times if codes is None else file.stamps.times[orders[-1]])
+        counts += [file.lines] if codes is None else np.bincount(codes).tolist()
     return Rows(
         values=side_by_side(parts),
-        times=np.concatenate([file.stamps.times[order] for file, order in zip(files, orders, strict=True)]),
+        times=_one(times),
         offsets=np.cumsum(counts, dtype=np.int64),
         names=tuple(of),
         of=tuple(of.values()),
-        records=np.concatenate(orders),
+        records=_one(orders),
         words=words,
     )
+
+
+def _one(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays [n] one after the other; of a single one no copy is made."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _same_words(files: Sequence[LongFile]) -> tuple[tuple[tuple[str, ...], ...], list[np.ndarray]]:
@@ -149,17 +155,18 @@ def oldest_first(rows: Rows) -> tuple[Rows, list[str]]:
     -------
     The rows, and a note where some were turned.
     """
-    order = np.arange(len(rows.times))
     turned = []
     for name, (start, end) in zip(rows.names, rows.spans(), strict=True):
         steps = np.diff(rows.times[start:end])
         if (steps < 0).sum() > BACKWARDS * (steps > 0).sum():
-            order[start:end] = order[start:end][::-1]
-            turned.append(name)
+            turned.append((name, start, end))
     if not turned:
         return rows, []
+    order = np.arange(len(rows.times))
+    for _, start, end in turned:
+        order[start:end] = order[start:end][::-1]
     records = None if rows.records is None else rows.records[order]
-    note = f"lines are newest first, and were read from the last to the first: {abridge(turned)}"
+    note = f"lines are newest first, and were read from the last to the first: {abridge([name for name, *_ in turned])}"
     return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records), [note]
 
 

@@ -62,12 +62,13 @@ def check_zone(tz: str) -> None:
         raise UsageError(f"no time zone {tz!r}", where="--tz", hint=hint)
 
 
-def parsed_stamps(column: Any) -> Stamps | None:
+def parsed_stamps(column: Any, text: bytes) -> Stamps | None:
     """The times of a column that pandas parsed.
 
     Parameters
     ----------
     column : a pandas column of n cells, parsed as ISO 8601.
+    text : the table.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def parsed_stamps(column: Any) -> Stamps | None:
         times = pandas.DatetimeIndex(column).as_unit("ns")
     except pandas.errors.OutOfBoundsDatetime:
         return None
-    if (np.abs(times.asi8 - time.time_ns()) < DAY).any():  # the cell may be one of written.RELATIVE
+    if (np.abs(times.asi8 - time.time_ns()) < DAY).any() and any(word.encode() in text for word in written.RELATIVE):
         return None
     zone = times.tz and offset_text(int(times.tz.utcoffset(None).total_seconds()) * 10**9)
     return Stamps(times.asi8, frozenset([zone] if zone else []))
@@ -108,7 +109,7 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "", name: str | 
     import pandas
 
     text = pandas.Series(cells, dtype=object).str.strip()
-    if _EPOCH.fullmatch(text[0]):
+    if is_epoch(text[0]):
         return _epoch(text, locate)
     spans = "times are those at which steps begin: of 'from - to' the first" if written.is_span(text[0]) else ""
     text, late = written.plain(written.by_offset(text))
@@ -208,18 +209,37 @@ def _epoch(text: Any, locate: Locate) -> Stamps:
     """Times given as seconds or milliseconds since 1970, in UTC."""
     import pandas
 
-    if all(_COMPACT.fullmatch(cell) for cell in (text.iloc[0], text.iloc[-1])):
+    if may_be_either(text.iloc[0]) and may_be_either(text.iloc[-1]):
         what = f"time {text[0]!r} could be seconds since 1970, or a date with its hour"
         raise DataError(what, where=locate(0), hint=ISO_HINT)
     numbers = pandas.to_numeric(text, errors="coerce").to_numpy()
+    stamps, fit = epoch_of(numbers)
+    if stamps is None:
+        raise _not_a_time(text, int(np.argmin(fit)), locate)
+    return stamps
+
+
+def is_epoch(cell: str) -> bool:
+    """Whether a cell is a number that may be one of seconds since 1970."""
+    return bool(_EPOCH.fullmatch(cell.strip()))
+
+
+def may_be_either(cell: str) -> bool:
+    """Whether a cell may be seconds since 1970 or a date with its hour: the first and the last one decide."""
+    return bool(_COMPACT.fullmatch(cell.strip()))
+
+
+def epoch_of(numbers: np.ndarray) -> tuple[Stamps | None, np.ndarray]:
+    """Numbers [n] as seconds or milliseconds since 1970, or None; and a mask [n] of those that can be."""
     fits = [(numbers >= least) & (numbers < below) for _, least, below, _ in _UNITS]
     (name, _, _, length), fit = max(zip(_UNITS, fits, strict=True), key=lambda unit: bool(unit[1][0]))
     if not fit.all():
-        raise _not_a_time(text, int(np.argmin(fit)), locate)
+        return None, fit
     whole = np.floor(numbers).astype(np.int64)
     # A double holds a fraction of a second to a quarter of a microsecond.
     micros = np.rint((numbers - whole) * (length / 1000)).astype(np.int64)
-    return Stamps(whole * length + micros * 1000, frozenset(["+00:00"]), f"times read as {name} since 1970, in UTC")
+    note = f"times read as {name} since 1970, in UTC"
+    return Stamps(whole * length + micros * 1000, frozenset(["+00:00"]), note), fit
 
 
 def _not_a_time(text: Any, at: int, locate: Locate) -> DataError:

@@ -1,97 +1,220 @@
-"""A long table read some lines at a time into a file of values: neither its text nor its values are held."""
+"""A long table read some lines at a time: its text is never held, and of its values one copy.
+
+What is plain (numbers under each name, times as ISO 8601 or in seconds since 1970) shows in the first lines, and the
+others go to pandas' C parser alone. A table that says only as a whole what it holds is read whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from data import Source
 from errors import DataError
-from readers import mapped
-from readers.columns import LongFile, Wanted, read_file, read_text
+from readers.cells import Parsed, may_be_grouped, plain_numbers
+from readers.columns import (
+    LongFile,
+    Wanted,
+    check_dates,
+    ids_of,
+    joined_names,
+    located,
+    needed_of,
+    read_file,
+    read_text,
+    without_counter,
+)
 from readers.dialect import Dialect
-from readers.files import BLOCK, OpenTable, dialect_of, line_blocks, open_table
-from readers.longtext import LongText, Numbering, table_of
-from readers.precision import judged
-from readers.stamps import Stamps
+from readers.files import OpenTable, decode, dialect_of, line_blocks, open_table
+from readers.filling import Blurred, Filling
+from readers.longtext import LongText, table_of
+from readers.missing import suspects
+from readers.stamps import Stamps, epoch_of, is_epoch, may_be_either, parsed_stamps
+from readers.tables import even_rows, long_column
+
+LEAST_BYTES = 1 << 20  # of a file; a smaller one is read whole
+PART = 1 << 21  # bytes of text at a time
+SIDE_BY_SIDE = 32  # columns from which pandas takes longer for each of them than for one long one
+SLACK = 1.02  # times the lines that a file seems to have
 
 
 class _NotInParts(Exception):
     """A table that says only as a whole what it holds."""
 
 
-def read_streamed(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
-    """As `readers.columns.read_file`, with values float32 in a file, see `readers.mapped`.
+def read_streamed(path: Path, wanted: Wanted, dialect: Dialect, *, large: bool = False) -> LongFile:
+    """As `readers.columns.read_file`, in less time and memory; values float32 where that loses nothing that matters.
 
-    A table with comments or quotes, with categories, or whose values float32 would blur is read whole.
+    A table with comments, quotes, categories or text is read whole.
+
+    Parameters
+    ----------
+    path, wanted, dialect : as for `read_file`.
+    large : whether the values are kept in a file, see `readers.mapped`; they are float32 then.
     """
-    try:
-        dialect = dialect_of(path, dialect)
-        with open_table(path) as table:
-            lines = 1 + sum(block.count(b"\n") for block in iter(partial(table.text.read, BLOCK), b""))
-        with open_table(path) as table:
-            return _Filling(path, lines).read(table, wanted, dialect)
-    except (_NotInParts, DataError):  # the whole says better what is wrong
+    if not large and path.is_file() and path.stat().st_size < LEAST_BYTES:
         return read_file(path, wanted, dialect)
+    kinds: tuple[type[np.floating], ...] = (np.float32,) if large else (np.float32, np.float64)[wanted.exact :]
+    try:
+        taken = dialect_of(path, dialect)
+        for kind in kinds:
+            try:
+                with open_table(path) as table:
+                    return _read(table, path, wanted, taken, Filling(kind, large=large))
+            except Blurred:
+                continue
+    except (_NotInParts, DataError):  # the whole says better what is wrong
+        pass
+    return read_file(path, wanted, dialect)
 
 
-@dataclass
-class _Filling:
-    """What was read so far of a file of so many lines."""
-
-    path: Path
-    lines: int
-    done: int = 0
-
-    def read(self, table: OpenTable, wanted: Wanted, dialect: Dialect) -> LongFile:
-        first: LongFile | None = None  # without its lines
-        ids: list[np.ndarray] = []
-        notes = [*table.notes, *filter(None, [dialect.taken])]
-        values, times = np.zeros((0, 0), np.float32), mapped.array((self.lines,), np.int64)
-        for text, told in self._texts(table, wanted, dialect):
-            part = read_text(text, wanted, text.locate, "", 0, told)
-            if first is None:
-                wanted, above = replace(wanted, columns=part.columns), text.numbering
-                values = mapped.array((len(part.columns), self.lines))
-                first = replace(part, values=values[:, :0], stamps=replace(part.stamps, times=times[:0]), ids=None)
-            self._check(part, first)
-            ids += [part.ids] if part.ids is not None else []
-            end = self.done + part.lines
-            values[:, self.done : end], times[self.done : end] = part.values, part.stamps.times
-            self.done, notes = end, list(dict.fromkeys([*notes, *part.notes]))
-        if first is None:
+def _read(table: OpenTable, path: Path, wanted: Wanted, dialect: Dialect, kept: Filling) -> LongFile:
+    """The file part by part. Blurred where its values need a wider type than `kept` has."""
+    first: LongFile | None = None
+    ids: list[np.ndarray] = []
+    notes = [*table.notes, *filter(None, [dialect.taken])]
+    for body in line_blocks(table.text, path, size=PART):
+        if b'"' in body or body.startswith(b"#") or (b"#" in body and b"\n#" in body):
             raise _NotInParts
-        done, path = self.done, self.path
-        return replace(
-            first,
-            values=values[:, :done],
-            stamps=Stamps(times[:done], first.stamps.zones, first.stamps.note, first.stamps.counted),
-            ids=np.concatenate(ids) if ids else None,
-            locate=lambda record: f"{path}:{above.line(record + 2)}",
-            source=Source(str(path), table.sha256, table.bytes, (done, first.source.shape[1])),
-            notes=tuple(notes),
+        if first is None:
+            head, told = table_of(body, path, dialect, wanted.keys)
+            if any(out > head.numbering.first + 1 for out in head.numbering.out):  # more than a line of units
+                raise _NotInParts
+            plain, body = _Plain.of(head, wanted), head.text[len(head.title) + 1 :]
+            notes += told
+        part = plain.read(body) if plain else None
+        if part is None and not kept.large:
+            raise _NotInParts
+        if part is None:
+            part = read_text(replace(head, text=head.title + b"\n" + body), wanted, head.locate, "", 0, ())
+            notes += [note for note in part.notes if note not in notes]
+        if first is None:
+            first = part
+            wanted = replace(wanted, columns=part.columns)
+            kept.expect(len(part.columns), int(SLACK * part.lines * path.stat().st_size / len(head.text)))
+        same = (part.stamps.zones, part.stamps.counted) == (first.stamps.zones, first.stamps.counted)
+        if not same or part.words or part.columns != first.columns:
+            raise _NotInParts
+        kept.add(part.values.T, part.stamps.times)
+        ids += [part.ids] if part.ids is not None else []
+    if first is None:
+        raise _NotInParts
+    every = np.concatenate(ids) if ids else None
+    kept.close(every)
+    parsed, stamps = Parsed(None, first.columns, kept.values, (), ()), replace(first.stamps, times=kept.times)
+    if plain is not None:
+        parsed, counter = without_counter(parsed) if plain.free else (parsed, [])
+        notes += [*plain.more, *counter, *plain.notes(stamps, kept.values)]
+    return replace(
+        first,
+        columns=parsed.columns,
+        at=tuple(at for at, name in zip(first.at, first.columns, strict=True) if name in parsed.columns),
+        values=parsed.values,
+        stamps=stamps,
+        ids=every,
+        locate=partial(located, path, dialect, wanted.keys, head.numbering),
+        source=Source(str(path), table.sha256, table.bytes, (kept.done, first.source.shape[1])),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A table of numbers and times alone, as its names have it.
+
+    head : its first part. names : of all columns. time, ids : the keys. columns : of numbers.
+    dated : whether times are dates, and not numbers of seconds.
+    free : whether nobody named the columns to read. more : notes on others.
+    """
+
+    head: LongText
+    names: tuple[str, ...]
+    time: str
+    ids: tuple[str, ...]
+    columns: tuple[str, ...]
+    dated: bool
+    free: bool
+    more: tuple[str, ...]
+
+    @classmethod
+    def of(cls, head: LongText, wanted: Wanted) -> _Plain | None:
+        """That of a table by its first part; None where it holds something else."""
+        names = head.header()
+        needed, more = needed_of(names, wanted, head.path)
+        times, ids = joined_names(names, wanted.time), joined_names(names, wanted.id)
+        if len(times) > 1 or head.dialect.grouped or set(needed) & {*wanted.categories.named}:
+            return None
+        cell = head.cells(0)[names.index(times[0])]
+        if may_be_either(cell):
+            return None
+        columns = tuple(needed[1 + len(ids) :])
+        free = wanted.columns is None and not head.dialect.strict
+        return cls(head, tuple(names), times[0], tuple(ids), columns, not is_epoch(cell), free, tuple(more))
+
+    def read(self, body: bytes) -> LongFile | None:
+        """Some lines; None where they are not plain."""
+        text = replace(self.head, text=body)
+        lines = even_rows(body, text.dialect.sep.encode(), len(self.names))
+        if not lines or text.encoding != "utf-8":
+            return None
+        side = len(self.columns) >= SIDE_BY_SIDE and self.names == (self.time, *self.columns)
+        found = self._side_by_side(text) if side else self._by_columns(text)
+        if found is None or len(found[1]) != lines:
+            return None
+        keys, values = found
+        stamps = parsed_stamps(keys[self.time], body) if self.dated else epoch_of(keys[self.time].to_numpy())[0]
+        if stamps is None:
+            return None
+        return LongFile(
+            path=text.path,
+            columns=self.columns,
+            at=tuple(map({name: number for number, name in enumerate(self.names)}.__getitem__, self.columns)),
+            values=values.T,
+            stamps=stamps,
+            ids=ids_of([keys[name] for name in self.ids], text) if self.ids else None,
+            locate=text.locate,
+            source=Source(str(text.path), "", 0, (lines, len(self.names))),
+            notes=(),
         )
 
-    def _texts(self, table: OpenTable, wanted: Wanted, dialect: Dialect) -> Iterator[tuple[LongText, list[str]]]:
-        """The table in parts, each with the names of its columns."""
-        title, line = b"", 0
-        for block in line_blocks(table.text, self.path):
-            if b'"' in block or b"\n#" in block or block.startswith(b"#"):
-                raise _NotInParts
-            if title:
-                yield LongText(title + b"\n" + block, self.path, dialect, Numbering(line - 1)), []
-            else:
-                text, notes = table_of(block, self.path, dialect, wanted.keys)
-                title = text.text.partition(b"\n")[0]
-                yield text, notes
-            line = (line or 1) + block.count(b"\n") + 1
+    def _by_columns(self, text: LongText) -> tuple[Any, np.ndarray] | None:
+        """The keys as pandas has them, and values [n, C]."""
+        named = replace(text, text=self.head.title + b"\n" + text.text)
+        return plain_numbers(named, self.names, (self.time, *self.ids), self.columns, dated=self.dated)
 
-    @staticmethod
-    def _check(part: LongFile, first: LongFile) -> None:
-        same = (part.stamps.zones, part.stamps.counted) == (first.stamps.zones, first.stamps.counted)
-        if not same or part.words or part.columns != first.columns or any(judged(one[None])[0] for one in part.values):
+    def _side_by_side(self, text: LongText) -> tuple[Any, np.ndarray] | None:
+        """As `_by_columns`, of many columns behind the times: their numbers are read as those of one long column."""
+        import pandas
+
+        sep, times, numbers = text.dialect.sep.encode(), list[bytes](), list[memoryview]()
+        begin, view = 0, memoryview(text.text)
+        while begin < len(view):
+            cut, end = text.text.find(sep, begin), text.text.find(b"\n", begin)
+            end = end if end >= 0 else len(view)
+            times.append(text.text[begin:cut])
+            numbers.append(view[cut + 1 : end])
+            begin = end + 1
+        table = long_column(sep.join([*numbers, b""]), text.dialect)
+        if table is None or table.size != len(times) * len(self.columns):
+            return None
+        if table[0] in (0, 1) and text.dialect.is_text(decode(bytes(numbers[0]).partition(sep)[0])):  # false or true
+            return None
+        cells = list(map(decode, times))
+        try:
+            column = pandas.to_datetime(cells, format="ISO8601") if self.dated else pandas.to_numeric(cells)
+        except ValueError:
+            return None
+        return {self.time: pandas.Series(column)}, table.reshape(len(times), -1)
+
+    def notes(self, stamps: Stamps, values: np.ndarray) -> list[str]:
+        """What `read_text` notes of a whole table; _NotInParts where it would look at more than numbers."""
+        if may_be_grouped(self.head, self.columns, values):
             raise _NotInParts
+        if not self.ids:
+            check_dates(stamps, self.names, self.time, self.head)
+        told = suspects(values, [f"column {name}" for name in self.columns], "lines")
+        return [*told, *filter(None, [stamps.note])]

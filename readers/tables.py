@@ -214,7 +214,7 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | No
     if len(block) < SMALL or dialect.grouped or b'"' in block or b"\r" in block:
         return None
     sep, text = dialect.sep.encode(), block + b"\n"
-    n_rows = _even_rows(text, sep, layout.width)
+    n_rows = even_rows(block, sep, layout.width)
     if not n_rows:
         return None
     ids = []
@@ -222,18 +222,27 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | No
         lines = [line.partition(sep) for line in block.split(b"\n")]
         ids = [decode(line[0]).strip() for line in lines]
         text = b"\n".join([line[2] for line in lines] + [b""])
+    values = long_column(text.replace(b"\n", sep), dialect)
+    if values is None or values.size != n_rows * layout.columns:
+        return None
+    table = values.reshape(n_rows, layout.columns)
+    return table, ids, judged(table)
+
+
+def long_column(text: bytes, dialect: Dialect) -> np.ndarray | None:
+    """Numbers [n], each of which a separator ends, float64; None where pandas takes one for something else."""
     import pandas  # a fifth of a second, which small files should not cost
 
     try:
         column = pandas.read_csv(
-            io.BytesIO(text.replace(b"\n", sep)),
+            io.BytesIO(text),
             header=None,
             sep="\x1f",  # a control character that no file holds: every cell is a line of one column
             lineterminator=dialect.sep,
             skip_blank_lines=False,
             dtype=np.float64,
             decimal=dialect.decimal,
-            na_values=[*MISSING, *dialect.na],
+            na_values=[*MISSING, " ", *dialect.na],
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,
             engine="c",
@@ -241,17 +250,16 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | No
         )
     except ValueError:
         return None
-    values = column.to_numpy().reshape(-1)
-    if values.size != n_rows * layout.columns:
-        return None
-    table = values.reshape(n_rows, layout.columns)
-    return table, ids, judged(table)
+    values: np.ndarray = column.to_numpy().reshape(-1)
+    return values
 
 
-def _even_rows(text: bytes, sep: bytes, width: int) -> int:
-    """How many lines the text has, all ended by \\n, if each holds `width` cells; else 0."""
+def even_rows(text: bytes, sep: bytes, width: int) -> int:
+    """How many lines the text has, with \\n between them, if each holds `width` cells; else 0."""
     codes = np.frombuffer(text, np.uint8)
-    starts = np.append(0, np.flatnonzero(codes == ord(b"\n"))[:-1] + 1)
+    starts = np.append(0, np.flatnonzero(codes == ord(b"\n")) + 1)
+    if starts[-1] == len(text):
+        return 0
     seps = np.add.reduceat(codes == ord(sep), starts, dtype=np.int32)
     return len(starts) if (seps == width - 1).all() else 0
 

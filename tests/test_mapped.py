@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from errors import DataError
-from readers import files, mapped, scaled
+from readers import mapped, scaled, streamed
 from readers.long import read_long
 from readers.scaled import Scaled
 from readers.wide import read_wide
@@ -69,7 +69,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize("block", [500, 1 << 20])
 def test_a_long_table_in_parts_is_the_table(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(files, "BLOCK", block)
+    monkeypatch.setattr(streamed, "PART", block)
     whole = table()
     whole["t"] = whole["t"].dt.strftime("%d.%m.%Y %H:%M")
     paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
