@@ -138,6 +138,7 @@ def _parts(channel: np.ndarray, seen: np.ndarray) -> Iterator[np.ndarray]:
     """The values at the steps of the mask that are not NaN, float64, in non-empty parts."""
     for begin in range(0, len(channel), PART):
         part = channel[begin : begin + PART][seen[begin : begin + PART]].astype(np.float64)
-        part = part[~np.isnan(part)]
+        missing = np.isnan(part)
+        part = part[~missing] if missing.any() else part
         if len(part):
             yield part

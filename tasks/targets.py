@@ -64,10 +64,11 @@ class Course:
                 part = slice(begin + int(at[0]), begin + int(at[-1]) + 1)
                 if is_mapped(self.values):  # the last steps stand for all
                     part = slice(max(part.start, part.stop - MOST_STEPS // len(self.values)), part.stop)
-                lost: np.ndarray = np.tile(~self.seen[part], (len(self.values), 1))
-                if self.filled is not None:
-                    lost |= self.filled[:, part]
-                yield np.where(lost, np.nan, self.values[:, part])
+                unseen, filled = ~self.seen[part], None if self.filled is None else self.filled[:, part]
+                if filled is None and not unseen.any():
+                    yield self.values[:, part]
+                else:
+                    yield np.where(unseen if filled is None else filled | unseen, np.nan, self.values[:, part])
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,13 @@ def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, la
     }
 
 
+def moments(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of values [n], NaN left out."""
+    if np.isnan(np.add.reduce(values)):
+        return float(np.nanmean(values)), float(np.nanstd(values))
+    return float(values.mean()), float(values.std())
+
+
 def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels."""
     shift, scale = (np.asarray(part, np.float64) for part in (mean, std))
@@ -125,7 +132,10 @@ def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
 
 def course_standardised(course: Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """Every step that is seen of K targets on the scale of training: float32 [1, K, steps]."""
-    made = like(course.values, (1, len(course.values), int(course.seen.sum())))
-    for k, channel in enumerate(course.each()):
-        made[0, k] = standardised(channel[None, None], mean[k : k + 1], std[k : k + 1])[0, 0]
+    count = int(course.seen.sum())
+    made = like(course.values, (1, len(course.values), count))
+    block = max(AT_ONCE // max(count, 1), 1)
+    for begin in range(0, len(course.values), block):
+        part = slice(begin, begin + block)
+        made[0, part] = standardised(course.values[part][:, course.seen], mean[part], std[part])
     return made

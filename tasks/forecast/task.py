@@ -36,7 +36,7 @@ from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
-from tasks.forecast.scale import course_standardised, scales, sizes_at, standardised
+from tasks.forecast.scale import course_standardised, moments, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
@@ -174,6 +174,7 @@ class Forecast(Task):
         super().__init__(options)
         self.horizon = options.horizon
         self.longest_period: int | None = None  # the length of the context, see finalize_config
+        self.dry = False  # of a dry run, which prints no score, nobody reads the period
         asked = tuple(options.quantiles)
         self.levels = Levels(asked, asked)
         self.monitor = "pinball" if options.quantiles else "mse"
@@ -211,7 +212,7 @@ class Forecast(Task):
 
         UsageError for targets that --features M would not look at.
         """
-        self.longest_period = context_len
+        self.longest_period, self.dry = context_len, config.dry_run
         if self.start is not None:
             self.horizon = self.start.model.horizon
         preset = PRESETS["dataset"].get(self.options.dataset, {})
@@ -280,10 +281,10 @@ class Forecast(Task):
         if kept is not None:
             return {"levels": list(self.levels.asked)} | {key: kept[key] for key in FITTED if key in kept}
         values = (value.astype(np.float64) for value in truth.each())
-        mean, spread = np.array([(np.nanmean(value), np.nanstd(value)) for value in values]).T
+        mean, spread = np.array(list(map(moments, values))).T
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
         scaled = (standardised(piece, mean, std) for piece in truth.pieces())
-        period = period_of_pieces(scaled, self.longest_period, truth.calendar)
+        period = 1 if self.dry else period_of_pieces(scaled, self.longest_period, truth.calendar)
         levels = list(with_median(self.levels.asked))
         return {"mean": mean, "std": std, "period": int(period), "levels": levels}
 
