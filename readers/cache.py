@@ -15,16 +15,17 @@ import os
 import tempfile
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FORMAT = "tsrun-table-2"
+FORMAT = "tsrun-table-3"
 LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry is found
 MOST_BYTES = 4 << 30  # of all entries together
-_KINDS = {"float32": np.float32, "float64": np.float64}
+_KINDS = {"float32": np.float32, "float64": np.float64, "int64": np.int64}
 ABANDONED = 3600  # seconds after which nobody writes an entry any more
 RACY_NS = 2_000_000_000  # a file this young may change again without a change of its time stamps
 
@@ -75,12 +76,12 @@ def key(path: Path, options: dict[str, str]) -> Key | None:
     return Key(entry, {"source": name, **stamps}, young)
 
 
-def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
+def load(wanted: Key) -> tuple[dict[str, Any], list[np.ndarray]] | None:
     """What `store` kept for a key.
 
     Returns
     -------
-    (facts, values float32 or float64 [N, T]); None where there is no valid entry. It never raises.
+    (facts, arrays); None where there is no valid entry. It never raises.
     """
     try:
         with wanted.entry.open("rb") as file:
@@ -89,44 +90,58 @@ def load(wanted: Key) -> tuple[dict[str, Any], np.ndarray] | None:
             head = json.loads(line)
             if form.decode() != FORMAT or head["state"] != wanted.state:
                 return None
-            values = np.empty(head["shape"], _KINDS[head["dtype"]])
-            whole = file.readinto(values.data.cast("B")) == values.nbytes and not file.read(1)
-        if not whole or _checksum(line, values) != checksum:
+            arrays = [np.empty(shape, _KINDS[kind]) for kind, shape in head["arrays"]]
+            whole = all(file.readinto(_bytes(array)) == array.nbytes for array in arrays) and not file.read(1)
+        if not whole or _checksum(line, arrays) != checksum:
             return None
     except (OSError, ValueError, KeyError, TypeError, MemoryError):
         return None
     with contextlib.suppress(OSError):
         os.utime(wanted.entry)  # the time of last use: the oldest entries are removed first
-    return head["facts"], values
+    return head["facts"], arrays
 
 
-def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
+def keep(path: Path, options: dict[str, str], before: Key, facts: dict[str, Any], arrays: Sequence[np.ndarray]) -> str:
+    """As `store`, of a file that is still what it was `before` it was read.
+
+    Parameters
+    ----------
+    path, options : as for `key`.
+    before : what that gave.
+    facts, arrays : as for `store`.
+    """
+    after = key(path, options)
+    if after is None or after.state != before.state:
+        return "warning: the file changed while it was read"
+    return store(before, facts, arrays)
+
+
+def store(wanted: Key, facts: dict[str, Any], arrays: Sequence[np.ndarray]) -> str:
     """Keep what was parsed of a file.
 
     Parameters
     ----------
     wanted : the key.
     facts : plain values, for JSON.
-    values : float32 or float64 [N, T].
+    arrays : float32, float64 or int64, of any shape.
 
     Returns
     -------
     A note where that failed, else "". A file that changed a moment ago is not kept.
     """
-    if wanted.young or values.nbytes > MOST_BYTES:
+    if wanted.young or sum(array.nbytes for array in arrays) > MOST_BYTES:
         return ""
-    head = (
-        json.dumps({"state": wanted.state, "dtype": str(values.dtype), "shape": values.shape, "facts": facts}).encode()
-        + b"\n"
-    )
+    kinds = [(str(array.dtype), array.shape) for array in arrays]
+    head = json.dumps({"state": wanted.state, "arrays": kinds, "facts": facts}).encode() + b"\n"
     try:
         wanted.entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(wanted.entry.parent)
         with tempfile.NamedTemporaryFile(dir=wanted.entry.parent, suffix=".part", delete=False) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)  # it ends with this process, however that ends
-                file.write(FORMAT.encode() + b" " + _checksum(head, values) + b"\n" + head)
-                file.write(values.data.cast("B"))
+                file.write(FORMAT.encode() + b" " + _checksum(head, arrays) + b"\n" + head)
+                for array in arrays:
+                    file.write(_bytes(array))
                 file.flush()
                 Path(file.name).replace(wanted.entry)
             except BaseException:  # a full disk, Ctrl-C
@@ -140,8 +155,16 @@ def store(wanted: Key, facts: dict[str, Any], values: np.ndarray) -> str:
     return ""
 
 
-def _checksum(head: bytes, values: np.ndarray) -> bytes:
-    return b"%08x" % zlib.crc32(values.data.cast("B"), zlib.crc32(head))
+def _bytes(array: np.ndarray) -> memoryview:
+    """The bytes of an array, without a copy; of one in another order, of a copy."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _checksum(head: bytes, arrays: Sequence[np.ndarray]) -> bytes:
+    found = zlib.crc32(head)
+    for array in arrays:
+        found = zlib.crc32(_bytes(array), found)
+    return b"%08x" % found
 
 
 def _sweep(directory: Path) -> None:

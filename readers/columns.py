@@ -76,7 +76,8 @@ class LongFile:
     at : [C], the numbers of the channels' columns in the file, from 0.
     words : of the last channels, which are categories, the words that their values are the numbers of; () none.
     ids : text [n], the row of each line; None where no column of ids was asked for.
-    locate : gives `path:line` of a line of the table, counted from 0 below the header.
+    numbering : where its lines are; None where the file must be read again to know. locate : gives `path:line` of a
+        line of the table, counted from 0 below the header.
     source : the file; its shape is (n, columns of the file).
     """
 
@@ -90,6 +91,7 @@ class LongFile:
     source: Source
     notes: tuple[str, ...]
     words: tuple[tuple[str, ...], ...] = ()
+    numbering: Numbering | None = None
 
     @property
     def lines(self) -> int:
@@ -113,9 +115,10 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     dialect = dialect_of(path, dialect)
     with open_table(path) as table:
         text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
-    locate = partial(located, path, dialect, wanted.keys, None if text.quoted else text.numbering)
+    numbering = None if text.quoted else text.numbering
     told = [*table.notes, *filter(None, [dialect.taken]), *notes]
-    return read_text(text, wanted, locate, table.sha256, table.bytes, told)
+    locate = partial(located, path, dialect, wanted.keys, numbering)
+    return replace(read_text(text, wanted, locate, table.sha256, table.bytes, told), numbering=numbering)
 
 
 def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tuple[LongFile | None, Source]:

@@ -19,6 +19,7 @@ from readers.columns import LongFile, Wanted, read_names, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
+from readers.kept import read_kept
 from readers.mapped import is_mapped, too_large
 from readers.mending import mended
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
@@ -40,7 +41,6 @@ from readers.rows import (
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
-from readers.streamed import read_streamed
 from settings.shards import Part, Shard
 
 
@@ -235,7 +235,7 @@ def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows
 
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, memory: str) -> list[LongFile]:
     """The files; where no columns are asked for, those of the first file are read from the others too."""
-    read = partial(read_streamed, large=too_large(paths, memory))
+    read = partial(read_kept, large=too_large(paths, memory))
     first = read(Path(paths[0]), wanted, dialect)
     named = first.columns[len(first.columns) - len(first.words) :]
     there = read_names(Path(paths[0]), dialect, wanted.keys) if wanted.columns is None and len(paths) > 1 else ()

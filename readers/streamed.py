@@ -117,6 +117,7 @@ def _read(table: OpenTable, path: Path, wanted: Wanted, dialect: Dialect, kept: 
         stamps=stamps,
         ids=every,
         locate=partial(located, path, dialect, wanted.keys, head.numbering),
+        numbering=head.numbering,
         source=Source(str(path), table.sha256, table.bytes, (kept.done, first.source.shape[1])),
         notes=tuple(dict.fromkeys(notes)),
     )

@@ -180,13 +180,10 @@ def _read(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
     dialect = dialect_of(path, dialect)
     key = cache.key(path, asdict(dialect))
     if key and (kept := cache.load(key)):
-        return kept[1], Facts.from_json(kept[0])
+        return kept[1][0], Facts.from_json(kept[0])
     table, facts = read_table(path, dialect)
-    if key:
-        after = cache.key(path, asdict(dialect))
-        changed = after is None or after.state != key.state
-        note = "warning: the file changed while it was read" if changed else cache.store(key, asdict(facts), table)
-        facts = replace(facts, notes=(*facts.notes, note)) if note else facts
+    if key and (note := cache.keep(path, asdict(dialect), key, asdict(facts), [table])):
+        facts = replace(facts, notes=(*facts.notes, note))
     return table, facts
 
 
