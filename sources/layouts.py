@@ -24,6 +24,7 @@ from errors import DataError, UsageError, nearest
 from readers.columns import LongFile, Wanted, read_file, read_names
 from readers.dialect import Dialect
 from readers.files import decode, open_table, read_cells, read_header
+from readers.kept import read_kept
 from readers.rows import Rows, check_doubled, check_order, file_names, join, oldest_first, set_zone
 from sources.appliances import appliance, spelled
 from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
@@ -175,8 +176,7 @@ def read_meter(
         raise UsageError("no file given", where="--csv")
     units = dict.fromkeys(device_cols.values(), device_unit or unit) | {mains_col: unit}
     precise = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
-    number = np.float64 if precise else np.float32
-    cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])), number)
+    cells = Wanted(time_col, "", tuple(dict.fromkeys([mains_col, *device_cols.values()])), exact=precise)
     anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {mains_col}) for path in paths]
     rows, notes = _in_order(files, tz, sort)
@@ -199,10 +199,11 @@ def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container
     asked = cells.columns or ()
     names = read_names(path, dialect, cells.keys) if any(name in optional for name in asked) else asked
     there = tuple(name for name in asked if name in names or name not in optional)
-    file = read_file(path, replace(cells, columns=there), dialect)
+    file = read_kept(path, replace(cells, columns=there), dialect)
+    number = np.float64 if cells.exact else np.float32
     if there == asked:
-        return file
-    values = np.full((len(asked), file.lines), np.nan, file.values.dtype)
+        return replace(file, values=file.values.astype(number, copy=False))
+    values = np.full((len(asked), file.lines), np.nan, number)
     values[[asked.index(name) for name in there]] = file.values
     at = tuple(file.at[there.index(name)] if name in there else -1 for name in asked)
     return replace(file, columns=asked, at=at, values=values)
@@ -316,7 +317,7 @@ def _refit(path: Path) -> House:
 
 
 def _load_refit(path: Path, columns: Sequence[str]) -> tuple[dict[str, Readings], list[Source]]:
-    file = read_file(path, Wanted("Unix", "", tuple(columns)), _COMMA)
+    file = read_kept(path, Wanted("Unix", "", tuple(columns), exact=True), _COMMA)
     return _cut(file.stamps.times, file.values, file, {}, columns)
 
 
