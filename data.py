@@ -237,7 +237,7 @@ def own(series: Series, shard: Shard | None) -> Series:
     at = np.repeat(series.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
     return replace(
         series,
-        values=series.values[:, at],
+        values=np.take(series.values, at, axis=1),
         offsets=offsets,
         rows=tuple(series.rows[row] for row in rows.tolist()),
         labels=None if series.labels is None else series.labels[rows],

@@ -433,5 +433,6 @@ def read(values: torch.Tensor | Readable, starts: torch.Tensor, length: int) -> 
     if not isinstance(values, torch.Tensor):
         return values.read(starts, length)
     channels, total = values.shape
-    view = values.as_strided((total - length + 1, channels, length), (1, total, 1))
+    step = values.stride(1)  # what is taken out of an array by its columns is not as close together as it looks
+    view = values.as_strided((total - length + 1, channels, length), (step, values.stride(0), step))
     return view.index_select(0, starts)

@@ -199,6 +199,26 @@ def test_joined_shards_are_the_run_over_all_series(made):
         assert (again / name).read_bytes() == (parts[1] / name).read_bytes(), name
 
 
+def test_joined_houses_are_the_run_over_all_of_them(tmp_path):
+    """A house is a row: the timeline is joined; what is not of one house each stays in the shards, and that is said."""
+    random = np.random.default_rng(6)
+    for house in range(3):
+        steps = 220 + 10 * house
+        on = 50.0 * (random.random(steps) < 0.5)
+        times = pd.date_range("2024-01-01", periods=steps, freq="8s")
+        pd.DataFrame({"time": times, "mains": on + 20, "tv": on}).to_csv(tmp_path / f"h{house}.csv", index=False)
+    source = "--csv h0.csv h1.csv h2.csv --time-col time --device-cols tv"
+    learn = f"--mode train --task nilm {source} --window 9 --stride 3 --backbone linear --epochs 1 --seeds 1"
+    model = good(tmp_path, f"{learn} --val-ratio .34 --test-ratio 0 {QUIET}")
+    command = f"--mode infer --ckpt {model} {source} {QUIET}"
+    whole = good(tmp_path, f"{command} --tag whole")
+    parts = [good(tmp_path, f"{command} --tag part --shard {text}") for text in SHARDS]
+    told = shards.join(parts, tmp_path / "joined")
+    assert "3 shards of 3 series joined: timeline.csv (" in told
+    assert (tmp_path / "joined" / "timeline.csv").read_bytes() == (whole / "timeline.csv").read_bytes()
+    assert "not of one series each, so left in the shards: energy.csv, per_device_metrics.csv" in told
+
+
 def test_shards_that_do_not_belong_together_are_refused(made):
     _, _, parts, _ = made
     found = shards.gathered(parts)

@@ -119,6 +119,15 @@ def test_gather_reads_what_slicing_reads(horizon, offset):
         assert torch.equal(y[b], targets[:, start + 4 + offset : start + 4 + offset + horizon])
 
 
+@pytest.mark.parametrize("taken", [lambda x: x[:, np.arange(30)], lambda x: x[:, ::2], lambda x: x[1:, 3:]])
+def test_windows_are_read_wherever_the_values_lie(taken):
+    """Columns that numpy takes out of an array keep another order in memory than the one they show."""
+    values = taken(np.random.default_rng(3).normal(size=(3, 40)).astype(np.float32))
+    starts = np.array([4, 0, 11])
+    expected = np.stack([values[:, start : start + 5] for start in starts])
+    np.testing.assert_array_equal(windows.read(torch.from_numpy(values), torch.from_numpy(starts), 5), expected)
+
+
 def test_what_is_known_beforehand_covers_context_and_horizon():
     """Each row is followed by the H steps after it, so that the last context has its future too."""
     offsets, horizon = np.array([0, 9, 16]), 3
