@@ -13,6 +13,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 import backbones
 import cli
@@ -22,6 +24,7 @@ import tasks
 from commandline.together import check_model_args
 from dataset import DeviceData
 from evaler import predict
+from hardware import Precision
 from learner import Learner
 from trainer import Trainer
 from training.progress import OfTask
@@ -100,6 +103,38 @@ def test_a_step_reads_nothing_and_mixes_no_devices(backbone, task, opened, tmp_p
     trainer.model.eval()
     outputs = predict(trainer.runner, trainer.val, trainer.precision, trainer.batch_size)
     assert outputs.device == META and len(outputs) == len(trainer.val)
+
+
+class Autocast(TorchFunctionMode):
+    """What autocast does on a GPU, which torch does not offer for `meta`: products in half precision."""
+
+    halved = (F.linear, F.conv1d, F.conv2d, F.scaled_dot_product_attention)
+    halved += (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.einsum)
+
+    halved_calls = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in self.halved:
+            cast = [torch.is_tensor(arg) and arg.dtype == torch.float32 for arg in args]
+            self.halved_calls += any(cast)
+            args = [arg.half() if to_half else arg for arg, to_half in zip(args, cast, strict=True)]
+        return function(*args, **(kwargs or {}))
+
+
+HALF = [("llm_ts", "classify"), ("tcn", "regress"), ("unet", "nilm"), ("dlinear", "forecast"), ("informer", "forecast")]
+
+
+@pytest.mark.parametrize(("backbone", "task"), [*HALF, ("patchtst", "forecast"), ("inception", "classify")])
+def test_a_step_in_half_precision_with_the_scaler(backbone, task, opened, tmp_path, monkeypatch):
+    mode = Autocast()
+    monkeypatch.setattr(Precision, "autocast", lambda _: mode)
+    trainer = trainer_of(*opened[task], backbone, tmp_path, clip=1.0)
+    trainer.precision = replace(trainer.precision, dtype=torch.float16)
+    trainer.scaler = trainer.precision.scaler()
+    assert isinstance(trainer.scaler, torch.amp.GradScaler) and trainer.scaler.is_enabled()
+    trainer._step(next(trainer.train.shuffled(trainer.batch_size, 3)))
+    assert mode.halved_calls and trainer.scaler._scale.device == META and trainer._total.device == META
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in trainer.model.parameters())
 
 
 def test_the_script_for_a_gpu_is_a_script():
