@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from readers.dialect import Dialect
 from readers.files import checksum_of, dialect_of, read_cells
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
+from readers.pool import in_order
 from readers.sidecars import attach
 from readers.tables import Facts, read_table
 
@@ -157,15 +159,15 @@ def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.
     """Values [C, N * T], in a file where they are large, and the facts of each file. DataError where shapes differ."""
     if not paths:
         raise UsageError("no file given", where="--csv")
-    table, first = _read(paths[0], dialect)
+    tables = map(partial(_read, dialect=dialect), paths) if large else in_order(partial(_read, dialect=dialect), paths)
+    table, first = next(tables)
     facts = [first]
     values = table.reshape(1, -1)
     if large or len(paths) > 1:
         shape = (len(paths), table.size)
         values = mapped.array(shape, table.dtype) if large else np.zeros(shape, table.dtype)
         values[0] = table.reshape(-1)
-    for channel, path in enumerate(paths[1:], start=1):
-        table, found = _read(path, dialect)
+    for channel, (table, found) in enumerate(tables, start=1):
         facts.append(found)
         if found.shape == first.shape:
             values = values.astype(np.promote_types(values.dtype, table.dtype), copy=False)
