@@ -26,7 +26,7 @@ from pages.run_page import write_run
 from ranks.alone import Alone
 from rundir import write_config, write_csv, write_json
 from settings.shards import in_runs
-from tasks.blocks import MOST, Kept, Made, Sliced
+from tasks.blocks import MOST, Kept, Made, Sliced, collected
 from tasks.predictions import Numbers, PlotInputs, Predictions, Predictor
 from tasks.references import Reference
 from windows import Index, Windows
@@ -104,23 +104,27 @@ class Evaluator:
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
         """Predictions [n, K, H] for all n windows of `index`, with the truth unless `label_known` is False."""
         if id(index) not in self._made:
-            alone = self.together is None or self.together.world == 1
-            if alone and self.by_history is None and self.device_data.task.in_blocks:
+            if self.by_history is None and self.device_data.task.in_blocks:
                 self._made[id(index)] = Predictions(index, self._kept(index), self._truth(index, label_known))
             else:
                 self.give(index, self.outputs(index), label_known=label_known)
         return self._made[id(index)]
 
     def _kept(self, index: Index) -> Kept:
-        """What is predicted for the windows of `index`, never all of it in memory if it is large."""
-        data, kept = self.device_data, None
+        """What is predicted for the windows of `index`, never all of it in memory if it is large.
+
+        Of several processes the first has that of all, each other one its own share.
+        """
+        data, kept, together = self.device_data, None, self.together or Alone()
         out = Path(data.run_data.config.out)  # the system's own folder for such files may be memory
-        for outputs in batches(self.runner, data.windows(index), self.precision, self.batch_size):
+        folder, size = out if out.is_dir() else None, together.size(self.batch_size)
+        first, end = together.slice(len(index))
+        for outputs in batches(self.runner, data.windows(index), self.precision, size, first, end):
             pred = data.task.decode(outputs)
-            kept = kept or Kept((len(index), *pred.shape[1:]), out if out.is_dir() else None)
+            kept = kept or Kept((end - first, *pred.shape[1:]), folder)
             kept.add(pred)
         assert kept is not None, "there are no windows to evaluate"
-        return kept
+        return collected(kept, len(index), together, folder)
 
     def _truth(self, index: Index, label_known: bool) -> Numbers | None:
         """What is true at the windows of `index`; where it is large it is made when it is read."""

@@ -221,7 +221,8 @@ class Learner:
         progress = Progress(seconds=time.perf_counter() - started)
         with self.run_data.timed("evaluate"):
             scored = self.evaluator(self.together).score(self.split.val)
-            progress.best = self.task.val_metrics(*scored.judged())[self.task.monitor]
+            if self.together.first:
+                progress.best = self.task.val_metrics(*scored.judged())[self.task.monitor]
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 

@@ -191,6 +191,12 @@ class Group(Alone):
             dist.broadcast(whole[total * rank // self.world : total * (rank + 1) // self.world], src=rank)
         return whole
 
+    def hand(self, block: np.ndarray, rank: int) -> None:
+        if self.rank == rank > 0:
+            dist.send(torch.from_numpy(block), 0)
+        elif self.first and rank:
+            dist.recv(torch.from_numpy(block), rank)
+
 
 def _check(place: Place, device: torch.device) -> None:
     """UsageError where one device is named for all processes of a machine, or there are too few."""

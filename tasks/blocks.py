@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ranks.alone import Alone
+
 BLOCK = 1 << 20  # numbers that are held at once
 MOST = 1 << 25  # bytes of one array that is kept in memory
 ALIKE = 256  # a block has a multiple of so many windows, so that batches and sums are those of the whole
@@ -100,6 +102,25 @@ class Kept(Sliced):
         assert self._file.readinto(found.data.cast("B"))
         self._file.seek(0, 2)
         return found
+
+
+def collected(own: Kept, total: int, together: Alone, folder: Path | None) -> Kept:
+    """What each process has kept of its share of `total` windows, one after the other: on the first process.
+
+    The others, which hand theirs over a block at a time, go on with their own.
+    """
+    if together.world == 1 or total < together.world:  # then each has kept all
+        return own
+    each = own.shape[1:]
+    whole = Kept((total, *each), folder) if together.first else own
+    for rank in range(together.world):
+        for begin, end in spans(total * (rank + 1) // together.world - total * rank // together.world, math.prod(each)):
+            if together.first or rank == together.rank:
+                block = own.read(begin, end) if rank == together.rank else np.empty((end - begin, *each), np.float32)
+                together.hand(block, rank)
+                if together.first:
+                    whole.add(block)
+    return whole
 
 
 def unnamed(folder: Path | None) -> BufferedRandom:

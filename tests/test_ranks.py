@@ -253,9 +253,47 @@ def fail(*_):
 if os.environ["RANK"] == "1":
     pipeline._fit_size = fail
 """
+    code += (
+        "os.environ['TORCHELASTIC_ERROR_FILE'] = f'said{os.environ[\"RANK\"]}.json'\n"  # torchrun names one for each
+    )
     said = ended(start(data, "--mode train", LINES["gru"], SHORT, "--desc failing", code=code))
     assert [code for code, _, _ in said] == [6, 4]
     assert said[1][2].startswith("rank 1 of 2: error: here: torn")
+    assert "here: torn" in strict(data / "said1.json")["message"]["message"]
+
+
+HOLD = """
+import os, time, trainer
+plain = trainer.Trainer._step
+def holding(self, positions):
+    open("held", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    plain(self, positions)
+trainer.Trainer._step = holding
+"""
+
+
+def wait_for(path, seconds=120):
+    began = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() - began < seconds, path
+        time.sleep(0.05)
+
+
+@pytest.mark.fault("two runs take one port", "the second ends with exit 6 and a hint; the first goes on")
+def test_two_runs_do_not_meet_on_a_port(data):
+    words = ("--mode train", LINES["gru"], SHORT)
+    port = {"MASTER_PORT": str(free_port())}
+    first = start(data, *words, "--desc holding", code=HOLD, **port)
+    wait_for(data / "held")
+    second = start(data, *words, "--desc second", **port)
+    _, err = second[0].communicate(timeout=120)
+    second[1].kill()
+    second[1].communicate(timeout=60)
+    assert second[0].returncode == 6 and "do not meet" in err and "torchrun --standalone finds a free port" in err
+    (data / "go").touch()
+    assert [code for code, _, _ in ended(first)] == [0, 0]
 
 
 GOOD = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "host", "MASTER_PORT": "29500"}
