@@ -234,7 +234,18 @@ class HistoryFitting:
     keep: Callable[[Mapping[str, torch.Tensor]], None] | None = None
 
 
-def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Gaps:
+    """Where steps of one target are missing.
+
+    after, width : int64 [G], the first measured step after each gap, and how many steps it is from the one before.
+    """
+
+    after: np.ndarray
+    width: np.ndarray
+
+
+def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, list[Gaps], np.ndarray]:
     """Values with their gaps closed, and where the gaps were.
 
     A gap within a row is filled by a straight line between its neighbours. A history whose last step is measured has
@@ -242,47 +253,45 @@ def closed(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Parameters
     ----------
-    values : float [K, total], NaN where missing.
+    values : float [K, total], NaN where missing; those of float64 are changed in place.
     offsets : int64 [N + 1], where each row begins and ends.
 
     Returns
     -------
-    (float64 [K, total]; int64 [K, total], where the last measured step at or before each is, -1 for none in the row;
-    int64 [K, N], each row's first measured step, where it ends for none).
+    (float64 [K, total]; the gaps of each of the K targets; int64 [K, N], each row's first measured step, where it ends
+    for none).
     """
-    filled, total = np.array(values, np.float64), values.shape[1]
-    known = np.isfinite(filled)
-    row_start = np.repeat(offsets[:-1], np.diff(offsets))
-    at = np.arange(total)
-    latest = np.maximum.accumulate(np.where(known, at, -1), axis=1)
-    latest = np.where(latest >= row_start, latest, -1)
-    following = np.minimum.accumulate(np.where(known, at, total)[:, ::-1], axis=1)[:, ::-1]
-    padded = np.pad(following, ((0, 0), (0, 1)), constant_values=total)
-    first = np.minimum(padded[:, offsets[:-1]], offsets[1:])
-    for channel, there in zip(filled, known, strict=True):
-        if there.any() and not there.all():
-            channel[~there] = np.interp(at[~there], at[there], channel[there])
-    return np.nan_to_num(filled), latest, first
+    filled, gaps, first = np.asarray(values, np.float64), [], np.empty((len(values), len(offsets) - 1), np.int64)
+    for k, channel in enumerate(filled):
+        known = np.isfinite(channel)
+        if known.all():
+            gaps.append(Gaps(np.zeros(0, np.int64), np.zeros(0, np.int64)))
+            first[k] = offsets[:-1]
+            continue
+        measured, missing = np.flatnonzero(known), np.flatnonzero(~known)
+        width = np.diff(measured)
+        gaps.append(Gaps(measured[1:][width > 1], width[width > 1]))
+        first[k] = np.minimum(np.append(measured, offsets[-1])[np.searchsorted(measured, offsets[:-1])], offsets[1:])
+        channel[missing] = np.interp(missing, measured, channel[measured]) if len(measured) else 0
+    return filled, gaps, first
 
 
-def begins(latest: np.ndarray, first: np.ndarray, row: np.ndarray, origin: np.ndarray, longest: int) -> np.ndarray:
+def begins(gaps: Sequence[Gaps], first: np.ndarray, row: np.ndarray, origin: np.ndarray, longest: int) -> np.ndarray:
     """Where the history of each origin begins: at its row's first measured step, or after the last gap of more than
     `longest` steps, which no line should bridge.
 
     Parameters
     ----------
-    latest, first : from `closed`.
+    gaps, first : from `closed`.
     row, origin : int64 [n].
 
     Returns
     -------
     int64 [K, n].
     """
-    targets, total = latest.shape
     begin: np.ndarray = first[:, row].copy()
-    for k in range(targets):
-        measured = np.flatnonzero(latest[k] == np.arange(total))
-        starts = measured[1:][np.diff(measured) > longest + 1]
+    for k, each in enumerate(gaps):
+        starts = each.after[each.width > longest + 1]
         if len(starts):
             before = np.searchsorted(starts, origin, side="left") - 1
             begin[k] = np.maximum(begin[k], np.where(before >= 0, starts[before], 0))

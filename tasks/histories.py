@@ -22,7 +22,7 @@ class Past:
     """
 
     def __init__(self, series: Series, raw: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
-        self.values, self._latest, self._first = closed(raw / std[:, None], series.offsets)
+        self.values, self._gaps, self._first = closed(raw / std[:, None], series.offsets)
         self.level: np.ndarray = mean / std
         self.periods = () if series.clock is None else series.clock.periods
 
@@ -43,7 +43,7 @@ class Past:
             there, positions = over(numbers)
             return there.labels(positions)
 
-        begin = begins(self._latest, self._first, row, origin, index.length)
+        begin = begins(self._gaps, self._first, row, origin, index.length)
         return Histories(self.values, self.level, begin, origin, index.horizon, self.periods, seen, labels)
 
 

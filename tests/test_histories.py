@@ -40,9 +40,9 @@ def histories(rows: list[np.ndarray], least: int = 8, step: int = 1, periods: tu
     offsets = np.concatenate([[0], np.cumsum([row.shape[1] for row in rows])])
     row = np.concatenate([np.full(len(range(least, r.shape[1] - HORIZON + 1, step)), i) for i, r in enumerate(rows)])
     origin = np.concatenate([offsets[i] + np.arange(least, r.shape[1] - HORIZON + 1, step) for i, r in enumerate(rows)])
-    values, latest, first = closed(np.concatenate(rows, axis=1), offsets)
+    values, gaps, first = closed(np.concatenate(rows, axis=1), offsets)
     level = np.full(len(values), 20.0)
-    begin = begins(latest, first, row, origin, least)
+    begin = begins(gaps, first, row, origin, least)
 
     def windows(numbers: torch.Tensor, low: int, high: int) -> torch.Tensor:
         at = origin[numbers.numpy()][:, None] + np.arange(low, high)
@@ -76,25 +76,25 @@ def fitted(name: str, train: Histories, **args: object):
 def test_gaps_are_closed_by_lines_and_leading_ones_left_out():
     nan = np.nan
     values = np.array([[nan, 1.0, nan, nan, 4.0, 7.0, nan, 2.0, nan, 6.0]])
-    filled, latest, first = closed(values, np.array([0, 6, 10]))
+    filled, (gaps,), first = closed(values, np.array([0, 6, 10]))
     assert filled[0, 1:6].tolist() == [1, 2, 3, 4, 7] and filled[0, 7:].tolist() == [2, 4, 6]
-    assert latest[0].tolist() == [-1, 1, 1, 1, 4, 5, -1, 7, 7, 9] and first.tolist() == [[1, 7]]
+    assert gaps.after.tolist() == [4, 7, 9] and gaps.width.tolist() == [3, 2, 2] and first.tolist() == [[1, 7]]
 
 
 def test_a_row_without_a_value_has_no_first_step():
-    filled, latest, first = closed(np.array([[np.nan, np.nan, 3.0]]), np.array([0, 2, 3]))
-    assert np.isfinite(filled).all() and latest.tolist() == [[-1, -1, 2]] and first.tolist() == [[2, 2]]
+    filled, (gaps,), first = closed(np.array([[np.nan, np.nan, 3.0]]), np.array([0, 2, 3]))
+    assert np.isfinite(filled).all() and not len(gaps.after) and first.tolist() == [[2, 2]]
 
 
 def test_a_history_begins_after_a_gap_that_is_longer_than_the_look_back():
     values = np.arange(30.0)[None]
     values[0, [0, 5, 6, 14, 15, 16, 17]] = np.nan
-    _, latest, first = closed(values, np.array([0, 30]))
+    _, gaps, first = closed(values, np.array([0, 30]))
     origin = np.array([4, 12, 14, 19, 30])
     row = np.zeros(5, np.int64)
-    assert begins(latest, first, row, origin, 3).tolist() == [[1, 1, 1, 18, 18]]
-    assert begins(latest, first, row, origin, 1).tolist() == [[1, 7, 7, 18, 18]]
-    assert begins(latest, first, row, origin, 4).tolist() == [[1, 1, 1, 1, 1]]
+    assert begins(gaps, first, row, origin, 3).tolist() == [[1, 1, 1, 18, 18]]
+    assert begins(gaps, first, row, origin, 1).tolist() == [[1, 7, 7, 18, 18]]
+    assert begins(gaps, first, row, origin, 4).tolist() == [[1, 1, 1, 1, 1]]
 
 
 @pytest.mark.parametrize("most", [1, 300, 1 << 20])
