@@ -22,6 +22,7 @@ from readers.guess import UNIX, is_id_word, is_time, is_time_word, steps_named
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
 from readers.units import split_mark
+from readers.years import are_years
 
 LEAST = 3  # lines below the header
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
@@ -102,10 +103,14 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     found = [name for name, column in columns.items() if name and _are_times(name, column)]
     clocks = [name for name in found if all(len(cell) <= CLOCK + 6 and ":" in cell[:3] for cell in columns[name])]
     dates = [name for name in found if name not in clocks]
+    by_name = {name.casefold(): name for name in columns}
+    parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
+    if not dates or dates == parts[:1]:
+        months = all(parts[:2]) and all(cell.isdecimal() and 1 <= int(cell) <= 12 for cell in columns[parts[1]])
+        if all(parts[:3]) or (months and not any(parts[2:])):
+            return [part for part in parts if part]
     if not dates:
-        by_name = {name.casefold(): name for name in columns}
-        parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
-        return [part for part in parts if part] if all(parts[:3]) else []
+        return []
     date = dates[0]
     whole = any(":" in cell for cell in columns[date])
     hours = [name for name, column in columns.items() if name.casefold() in HOURS and _are_hours(column)]
@@ -137,13 +142,15 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
     """Whether a column holds times: written as such, or by its name seconds since 1970 or dates of eight digits."""
     if all(map(is_time, column)):
         return True
-    if are_serials(name, column):
+    if are_serials(name, column) or are_years(name, column):
         return True
     return is_time_word(name) and all(cell.isdecimal() and float(cell) >= min(UNIX, 10_000_000) for cell in column)
 
 
 def _stamps(cells: Sequence[str]) -> list[float]:
     """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear."""
+    if are_years("time", cells):
+        return [float(cell) * 365 * 24 * HOUR for cell in cells]
     if may_be_serials(cells):
         return [float(cell) * 24 * HOUR for cell in cells]
     whole, late = zip(*map(written.first_of_day, cells), strict=True)

@@ -23,7 +23,7 @@ LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
 
 # What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
 _KEYS = (
-    " id ids idx index key code no nr num number name names uid uuid guid row series item unit part sku ",
+    " id ids idx index key code no nr num number name names uid uuid guid row rownames series item unit part sku ",
     " store shop station engine machine device sensor meter house household home customer client user patient subject "
     "person product article country region state city county site plant node cell batch lot run trial sample case "
     "vehicle car truck well turbine building room account asset serial file filename recording ",
@@ -41,7 +41,8 @@ _TIME = re.compile(
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ -](?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
     r"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d"
-    r"|(?:1[5-9]|2[0-2])\d\d-?(?:Q[1-4]|W[0-5]\d)|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?)",
+    r"|(?:1[5-9]|2[0-2])\d\d[-: ]?(?:Q[1-4]|M(?:0?[1-9]|1[0-2])|W[0-5]\d)|Q[1-4][-/ ]?(?:1[5-9]|2[0-2])\d\d"
+    r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?)",
     re.IGNORECASE,
 )
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")

@@ -13,6 +13,7 @@ import numpy as np
 from data import Series, Source, no_series
 from errors import DataError, UsageError, nearest
 from readers import categories
+from readers.calendar_lines import one_a_step
 from readers.categories import NOTHING, Asked, per_row
 from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_names, read_own
@@ -227,6 +228,9 @@ def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows
         if rows.values.dtype == np.float32 and not is_mapped(rows.values) and (line_steps(rows) == 0).any():
             raise _Rounded from None
         made = mended(rows, nan)
+        if made is None and (even := one_a_step(rows)):
+            made = mended(even[0], nan)
+            notes = [*notes, even[1]]
         if made is None:
             raise
     check_lengths(made[0])

@@ -12,6 +12,7 @@ from readers.paths import abridge
 from readers.rows import HEADS, Rows, clock_change, no_weekend, usual_step
 
 MOST = 0.02  # of a row's lines may be missing, and as many come twice
+HOLIDAYS, FROM = 0.05, 100  # of business days, from so many on, may be missing
 
 
 def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
@@ -71,8 +72,7 @@ def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
 def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
     """The regular times, int64 ns, on which those of a row lie; None where they are on none, or too few."""
     times = np.unique(rows.times[begin:end])
-    most = int(MOST * (end - begin))
-    if end - begin - len(times) > most:
+    if end - begin - len(times) > int(MOST * (end - begin)):
         return None
     steps = np.diff(rows.times[begin:end])
     usual = usual_step(steps)
@@ -80,6 +80,7 @@ def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
         if clock_change(rows, begin + k + 1, usual):
             return None
     for clock in _clocks(times, rows.tz):
+        most = int((HOLIDAYS if clock.freq == "B" and end - begin >= FROM else MOST) * (end - begin))
         axis: np.ndarray = np.append(times[0], clock.extend(int(times[0]), len(times) + most - 1))
         axis = axis[axis <= times[-1]]
         if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():

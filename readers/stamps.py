@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from errors import DataError, UsageError, nearest
-from readers import serials, written
+from readers import serials, written, years
 from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
 from settings.zones import fixed_offset, is_zone
@@ -120,6 +120,8 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "", name: str | 
         | (utc.year > written.LAST_YEAR)
         | text.isin(written.RELATIVE).to_numpy()
     )
+    if bad.any() and name is not None and years.are_years(name, text):
+        return _years(name, text)
     if bad.any() and text.str.fullmatch(_COUNT).all():
         serial = serials.may_be_serials(text)
         if serial and (order == serials.EXCEL or (name is not None and serials.are_serials(name, text))):
@@ -196,6 +198,12 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np
             raise DataError(what, where=locate(int(run[0])), hint=hint)
         utc[run[back[0] :]] = second.asi8[run[back[0] :]]
     return utc
+
+
+def _years(name: str, text: Any) -> Stamps:
+    """Years, or parts of them, as numbers."""
+    times, note = years.read(name, text)
+    return Stamps(times, frozenset(), note)
 
 
 def _counted(text: Any) -> Stamps:

@@ -53,7 +53,11 @@ _MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?(?: ?(?:Z|[+-]\d\d(?::?\
 _OFFSET = re.compile(r"(?<=\d) ?(Z|[+-]\d\d(?::?\d\d)?)$")
 _CLOCKED = re.compile(r"\d[:.]\d\d(?:[:.]\d\d(?:\.\d+)?)?(?: ?[AP]M)? ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _HOUR = re.compile(r"\d{1,2}")
-_QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.IGNORECASE)
+_FOUR = re.compile(r"\d{4}")
+_QUARTER = re.compile(r"(\d{4})[-: ]?Q([1-4])", re.IGNORECASE)
+_OF_YEAR = re.compile(r"(Q[1-4])[-/ ]?(\d{4})", re.IGNORECASE)
+_MONTH_NUMBER = re.compile(r"(\d{4})[-: ]?M(1[0-2]|0?[1-9])", re.IGNORECASE)
+_MONTH_OF_SHORT_YEAR = re.compile(r"([A-Za-z]{3,9})[ -](\d\d)")
 _WEEK = re.compile(r"(\d{4})-?W(\d\d)", re.IGNORECASE)
 _MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ -](\d{4})")
 _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])[-/.]((?:19|20)\d\d)")
@@ -115,7 +119,7 @@ def _clock_format(clock: re.Match[str] | None) -> str:
 
 
 def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """The cells of one column of times, or of several joined: date and time, date and hour, year, month, day (hour).
+    """The cells of one column of times, or of several joined: date and time, date and hour, year, month (day (hour)).
 
     Parameters
     ----------
@@ -134,7 +138,9 @@ def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
         text = padded[0].str.cat(padded[1:3], sep="-")
         parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
-    if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
+    if len(parts) == 2 and _FOUR.fullmatch(parts[0][0]):
+        parts = [parts[0].str.cat(parts[1].str.zfill(2), sep="-")]
+    elif len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
     return cells
@@ -177,9 +183,12 @@ def tidy(cell: str) -> str:
     cell : its text.
     """
     cell = english(cell)
+    if quarter := _OF_YEAR.fullmatch(cell):
+        return f"{quarter[2]}-{quarter[1]}"
     if month := _MONTH_OF_YEAR.fullmatch(cell):
         return f"{month[2]}-{int(month[1]):02d}-01"
-    cell = _MONTH_ALONE.sub(r"1 \1 \2", cell) if _MONTH_ALONE.fullmatch(cell) else cell
+    alone = _MONTH_ALONE if _MONTH_ALONE.fullmatch(cell) else _MONTH_OF_SHORT_YEAR
+    cell = alone.sub(r"1 \1 \2", cell) if alone.fullmatch(cell) else cell
     half = _HALF.search(cell)
     text = _HALF.sub(f" {half[0].strip()[0].upper()}M", cell) if half else cell
     return _REST_OF_MONTH.sub("", text) if not half and _REST_OF_MONTH.search(text) else text
@@ -200,6 +209,12 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     """
     if other := english(text[0]) != text[0]:
         text = text.map(english)
+    if _OF_YEAR.fullmatch(text[0]):
+        text = text.str.replace(_OF_YEAR, r"\2\1", regex=True)
+    if _MONTH_NUMBER.fullmatch(text[0]):
+        text = text.str.replace(_MONTH_NUMBER, lambda found: f"{found[1]}-{int(found[2]):02d}-01", regex=True)
+    if _are_months(text[:2]):
+        text = text.str.replace(_MONTH_OF_SHORT_YEAR, r"1 \1 \2", regex=True)
     if _QUARTER.fullmatch(text[0]):
         text = text.str.replace(_QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02d}-01", regex=True)
     if _MONTH_OF_YEAR.fullmatch(text[0]):
@@ -216,6 +231,13 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     if other or _REST_OF_MONTH.search(text[0]) or "May" in text[0]:
         text = text.str.replace(_REST_OF_MONTH, "", regex=True)
     return text, late * DAY
+
+
+def _are_months(cells: Sequence[str]) -> bool:
+    """Whether the first two cells are months of years of two digits, as Jan-90 and Feb-90: days would share a month."""
+    found = [_MONTH_OF_SHORT_YEAR.fullmatch(cell) for cell in cells]
+    names = [each[1][:3].title() for each in found if each]
+    return len(names) == 2 and set(names) <= set(_ENGLISH) and len(set(names)) == 2
 
 
 def by_offset(text: Any) -> Any:

@@ -1,0 +1,62 @@
+"""Times that look like numbers: years, years with a fraction (1949.083 is February), months of six digits (194902).
+
+Tables of published series have them, in a column named as times are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from readers.guess import is_time_word
+
+PER_YEAR = (1, 2, 4, 12)  # steps
+NOTE = "times read as {} since their column is named {!r}"
+MOST_OFF = 0.25  # of a step, that rounding may make
+_YEAR = re.compile(r"(?:1[5-9]|2[01])\d\d(?:\.\d+)?")
+_MONTH = re.compile(r"(?:1[5-9]|2[01])\d\d(?:0[1-9]|1[0-2])")
+_NOT_YEARS = ("cycle", "cycles", "step", "steps", "timestep", "tick", "frame", "iteration", "epoch")
+
+
+def are_years(name: str, cells: Sequence[str]) -> bool:
+    """Whether all cells are years, or years and months, by their numbers and the name of their column.
+
+    Parameters
+    ----------
+    name : of the column.
+    cells : its text, or some of it, without spaces around.
+    """
+    words = re.findall(r"[a-z]+", name.casefold())
+    if not is_time_word(name) or not words or words[-1] in _NOT_YEARS:
+        return False
+    return bool(all(map(_MONTH.fullmatch, cells)) or (all(map(_YEAR.fullmatch, cells)) and _per_year(cells)))
+
+
+def read(name: str, cells: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Wall times at which these years, quarters or months begin, int64 ns [n], and a note.
+
+    Parameters
+    ----------
+    name, cells : as in `are_years`, which is true of them.
+    """
+    if _MONTH.fullmatch(cells[0]):
+        numbers, each = np.array([12 * int(cell[:4]) + int(cell[4:]) - 1 for cell in cells]), 12
+    else:
+        each = _per_year(cells)
+        numbers = np.rint(np.array(cells, float) * each).astype(np.int64) * (12 // each)
+    months = (numbers - 12 * 1970).astype("datetime64[M]")
+    what = {1: "years", 2: "halves of years", 4: "quarters", 12: "months"}[each]
+    return months.astype("datetime64[ns]").astype(np.int64), NOTE.format(what, name)
+
+
+def _per_year(cells: Sequence[str]) -> int:
+    """The fewest steps a year on which all of some years with fractions lie; 0 where they are on none."""
+    digits = max(len(cell.partition(".")[2]) for cell in cells)
+    years = np.array(cells, float)
+    for each in PER_YEAR:
+        slack = each * 10.0**-digits + 1e-6 if digits else 0
+        if slack < MOST_OFF and (np.abs(years * each - np.rint(years * each)) <= slack).all():
+            return each
+    return 0

@@ -1,0 +1,76 @@
+"""readers/years.py: years, fractions of them and months of six digits as the time column of a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.dated import dated
+from readers.dialect import Dialect
+from readers.long import read_long
+from readers.years import are_years
+
+from .runs import good, strict
+
+MONTHS = pd.date_range("1949-01-01", periods=40, freq="MS")
+
+
+def put(folder, cells, name="time", **more):
+    path = folder / "t.csv"
+    pd.DataFrame({**more, name: cells, "value": np.arange(len(cells)) ** 1.5}).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cells", "freq", "last"),
+    [
+        ([f"{1949 + k / 12:.15g}" for k in range(40)], "MS", "1952-04-01"),
+        ([f"{1949 + k / 12:.3f}" for k in range(40)], "MS", "1952-04-01"),
+        (
+            [f"{int((1949 + k / 12) * 1000 + 1e-6) / 1000:.3f}" for k in range(40)],
+            "MS",
+            "1952-04-01",
+        ),  # cut, not rounded
+        ([f"{1960 + k / 4:g}" for k in range(40)], "QS-JAN", "1969-10-01"),
+        ([f"{1821 + k}" for k in range(40)], "YS-JAN", "1860-01-01"),
+        ([f"{1821 + k}.0" for k in range(40)], "YS-JAN", "1860-01-01"),
+        ([date.strftime("%Y%m") for date in MONTHS], "MS", "1952-04-01"),
+        ([date.strftime("%YM%m") for date in MONTHS], "MS", "1952-04-01"),
+        ([date.strftime("%b-%y").replace("49", "99").replace("5", "0") for date in MONTHS], "MS", "2002-04-01"),
+        ([f"Q{k % 4 + 1} {1960 + k // 4}" for k in range(40)], "QS-JAN", "1969-10-01"),
+        ([f"{1960 + k // 4}:Q{k % 4 + 1}" for k in range(40)], "QS-JAN", "1969-10-01"),
+    ],
+)
+def test_a_table_of_a_published_series_has_dates(tmp_path, cells, freq, last):
+    path = put(tmp_path, cells, rownames=range(1, 41))
+    found = dated(path, Dialect())
+    assert found is not None and found.time == "time" and not found.ids
+    series = read_long([path], time_col="time")
+    assert series.clock.freq == freq and series.clock.show(series.time[-1:]) == [last]
+    assert series.channels == ("value",)  # not the numbers of the lines
+
+
+def test_year_and_month_in_columns_of_their_own(tmp_path):
+    path = put(tmp_path, MONTHS.year, "year", month=MONTHS.month)
+    found = dated(path, Dialect())
+    assert found is not None and found.time == "year+month"
+    assert read_long([path], time_col=found.time).clock.freq == "MS"
+
+
+def test_what_only_looks_like_years_counts(tmp_path):
+    assert not are_years("cycle", ["1900", "1901"]) and not are_years("price", ["1900.5", "1901.0"])
+    assert not are_years("time", ["1900.13", "1900.26"]) and not are_years("time", ["0.5", "1.0"])
+    series = read_long([put(tmp_path, np.arange(40) / 8)], time_col="time")
+    assert series.clock is None
+    days = [f"Jan-{k + 1:02d}" for k in range(20)]  # of one month: no years
+    with pytest.raises(DataError, match="not a date"):
+        read_long([put(tmp_path, days)], time_col="time")
+
+
+def test_such_a_table_is_forecast_by_the_default_command(tmp_path):
+    put(tmp_path, [f"{1949 + k / 12:.15g}" for k in range(84)], rownames=range(1, 85))
+    words = "--task forecast --csv t.csv --horizon 6 --quiet --no-plots --reference off --model-args members=theta"
+    content = strict(good(tmp_path, words) / "summary.json")
+    assert content["n"] >= 1 and np.isfinite(content["mase"])
