@@ -142,7 +142,9 @@ def model_of(model: Checkpoint) -> Model | Forecaster:
     except (RuntimeError, UsageError) as error:
         if is_out_of_memory(error):
             raise
-        raise CheckpointError(f"weights and model do not fit: {error}", where=model.model.backbone) from None
+        what = " ".join(str(error).split())[:200]
+        hint = "where another version wrote it, --mode train with the flags in its config.yaml makes it again"
+        raise CheckpointError(f"weights and model do not fit: {what}", where=model.model.backbone, hint=hint) from None
     if not all(bool(torch.isfinite(weight).all()) for weight in built.parameters()):
         raise CheckpointError("the weights are not finite", where=model.model.backbone)
     return built

@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, register
-from backbones.auto_forecast import AutoForecast, runs_in
+from backbones.auto_forecast import AutoForecast, runs_in, spelled
 from backbones.base import Backbone
 from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
@@ -97,7 +97,9 @@ class Auto(Fitted):
 
     @classmethod
     def in_time(cls, args: Mapping[str, Any], seconds: float, head: str) -> dict[str, Any]:
-        return {"members": NETS, **args} if seconds and head == "pool" else dict(args)
+        if head == "forecast":
+            return {**args, "members": spelled(str(args.get("members", "")))}
+        return {"members": NETS, **args} if seconds else dict(args)
 
     @classmethod
     def runs_in(cls, args: Mapping[str, Any], head: str) -> list[str]:

@@ -269,12 +269,23 @@ class AutoForecast(Backbone):
         name, args, _ = self.entries[i]
         if "run" in args:
             return f"{args['run'] + 1}: {self.inputs.members[args['run']]}"
-        return " ".join([name, *(f"{key}={value}" for key, value in args.items())])
+        return _label(name, args)
 
 
 def runs_in(given: str) -> list[str]:
     """Of the members that are named, the directories."""
-    return [name for name, _ in _named(given) if name not in names() and Path(name).is_dir()]
+    return [name for name, _ in _named(given) if name.split()[0] not in names() and Path(name).is_dir()]
+
+
+def spelled(given: str) -> str:
+    """The members that are named, or meant, with their arguments: what a checkpoint keeps, so that pools may change."""
+    runs = runs_in(given)
+    return ",".join([*(_label(name, args) for name, args, _ in _pool(given, len(runs))), *runs])
+
+
+def _label(name: str, args: dict[str, Any]) -> str:
+    """The name of a member, with the arguments that set it apart."""
+    return " ".join([name, *(f"{key}={value}" for key, value in args.items())])
 
 
 def _named(given: str) -> list[tuple[str, bool]]:
@@ -284,19 +295,22 @@ def _named(given: str) -> list[tuple[str, bool]]:
 
 
 def _pool(given: str, runs: int) -> Pool:
-    """The members but for `runs` directories: those that were named, or all, also where each has a `+` before it."""
-    asked, able = _named(given), list(dict.fromkeys(name for name, _, _ in POOL))
-    others = [name for name, _ in asked if name not in able]
+    """The members but for `runs` directories: those that were named, or all, also where each has a `+` before it.
+
+    A backbone's name alone is that with the fewest arguments; `ets log=True` names one of several.
+    """
+    usual = {name: (name, args, prior) for name, args, prior in sorted(POOL, key=lambda entry: -len(entry[1]))}
+    usual |= {_label(name, args).casefold(): (name, args, prior) for name, args, prior in POOL}
+    asked = _named(given)
+    others = [name for name, _ in asked if name.casefold() not in usual]
     if len(others) > runs:
+        able = list(dict.fromkeys(name for name, _, _ in POOL))
         wrong = next((name for name in others if not Path(name).is_dir()), others[0])
         hint = nearest(wrong, able) or f"for forecasts take {', '.join(able)}, or directories of finished runs"
         raise UsageError(f"{wrong!r} cannot be blended here", where="--model-args members", hint=hint)
     if all(beside for _, beside in asked):
         return POOL
-    usual: dict[str, tuple[dict[str, Any], float]] = {}
-    for name, args, prior in sorted(POOL, key=lambda entry: bool(entry[1])):
-        usual.setdefault(name, (args, prior))
-    return tuple((name, *usual[name]) for name, _ in asked if name in able)
+    return tuple(usual[name.casefold()] for name, _ in asked if name.casefold() in usual)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from backbones import trials
+from backbones import auto_forecast, trials
 from backbones.auto_forecast import POOL, _pool, runs_in
 from backbones.ridge import Ridge
 from checkpoint import BEST, Checkpoint
@@ -97,3 +97,18 @@ def test_names_of_members_are_checked(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="'thetta' cannot be blended here") as caught:
         _pool("+a,+thetta", 1)
     assert "theta" in str(caught.value.hint)
+
+
+def test_a_checkpoint_names_its_members_so_that_the_pool_may_change(table, monkeypatch):
+    pool = auto_forecast.POOL[1:7]
+    monkeypatch.setattr(auto_forecast, "POOL", pool)
+    run = good(table, WORDS, "--tag first")
+    infer = f"--mode infer --csv t.csv --ckpt {run} --no-plots --reference off --overwrite"
+    before = (good(table, infer) / "forecast.csv").read_text()
+    monkeypatch.setattr(auto_forecast, "POOL", pool[::-1])
+    assert (good(table, infer) / "forecast.csv").read_text() == before
+    named = strict(good(table, WORDS, '--model-args "members=ets log=true,theta"', "--tag two") / "summary.json")["fit"]
+    assert list(named["members"]) == ["ets log=True", "theta"]
+    monkeypatch.setattr(auto_forecast, "POOL", pool[:3])
+    done = go(table, infer)
+    assert done.code == 4 and "--mode train" in done.err

@@ -60,3 +60,22 @@ def search(folder: Path, size: int) -> Callable[[], object]:
                 return
 
     return work
+
+
+@row("many series", "series", sizes=(300, 1000), large=(3000, 10_000), least=4)
+def many_series(folder: Path, size: int) -> Callable[[], object]:
+    """A forecast of short monthly series by the default command, without pictures."""
+    import run
+
+    rng, months = np.random.default_rng(0), 48
+    season = np.sin(2 * np.pi * np.arange(months) / 12 + rng.uniform(0, 6, (size, 1)))
+    level = np.exp(rng.uniform(2, 8, (size, 1)))
+    values = level * (1 + 0.2 * season + 0.05 * rng.normal(size=(size, months)))
+    dates = [f"{2020 + k // 12}-{k % 12 + 1:02d}-01" for k in range(months)]
+    with (folder / "t.csv").open("w") as file:
+        file.write("date,id,y\n")
+        for number, series in enumerate(values):
+            file.writelines(f"{date},s{number},{value:.4f}\n" for date, value in zip(dates, series, strict=True))
+    words = "--mode train --task forecast --time-col date --id-col id --horizon 6 --no-plots --quiet"
+    argv = [*words.split(), "--csv", str(folder / "t.csv"), "--out", str(folder / "out")]
+    return lambda: run.main(argv)
