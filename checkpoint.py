@@ -248,7 +248,8 @@ def problems_of_settings(flags: Sequence[Flag], given: Mapping[str, Any]) -> Ite
             continue
         if type(value) is tuple and not value:  # the default of a list
             continue
-        if not isinstance(value, whole) and not (flag.number_too and isinstance(value, int | float)):
+        other = (flag.number_too and isinstance(value, int | float)) or (flag.name_too and isinstance(value, str))
+        if not isinstance(value, whole) and not other:
             yield f"its setting {flag.option} is not what it should be"
         elif isinstance(value, dict) and not flag.name.endswith("_args") and not all(map(_single, value.values())):
             yield f"its setting {flag.option} has values that are none"

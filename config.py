@@ -104,10 +104,22 @@ class RunConfig:
     )
     resample: str = _flag("", "Data", "resample long data to a regular step by averaging: 1h, 15min, D, ...")
     tz: str = _flag("", "Data", "time zone of times without an offset, such as Europe/Berlin")
-    label_src_ch: int = _flag(0, "Data", "channel the label is read from", within="[0,)", binds=True)
+    label_src_ch: int | str = _flag(
+        0,
+        "Data",
+        "channel the label is read from: its number, or the name of a column",
+        within="[0,)",
+        binds=True,
+        name_too=True,
+        metavar="CH",
+    )
     drop_label_from_x: bool = _flag(False, "Data", "keep the label channel out of the model's input", binds=True)
     labels: str = _flag(
-        "", "Data", "CSV with one label, or K labels, per row: targets for whole series", metavar="FILE", local=True
+        "",
+        "Data",
+        "CSV with one label, or K labels, per row: targets for whole series; FILE:COLUMN reads one column of it",
+        metavar="FILE",
+        local=True,
     )
     groups: str = _flag(
         "",

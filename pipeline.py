@@ -150,6 +150,8 @@ def _read(
     if start is None:
         named = series.columns[series.numeric :]
         config = replace(config, **({"categorical": named} if named else {}) | task.chosen(series, config))
+    elif config.mode == "finetune":
+        config = replace(config, **task.split_of(series, config))
     config = replace(config, **dataset.window_of(config, series))
     assert config.context_len is not None
     return series, timings, replace(config, **task.finalize_config(config, config.context_len))

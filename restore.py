@@ -25,6 +25,7 @@ from data import Series
 from dataset import RunData
 from errors import CheckpointError, UsageError, is_out_of_memory, without_password
 from readers.files import sha256_of
+from readers.sidecars import of_file
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
@@ -215,8 +216,8 @@ def files_beside(config: RunConfig) -> tuple[dict[str, Any], ...]:
     members = str(config.model_args.get("members", ""))
     named = {
         "--config": [config.config_file],
-        "--labels": [config.labels],
-        "--groups": [config.groups],
+        "--labels": [str(of_file(config.labels)[0])],
+        "--groups": [str(of_file(config.groups)[0])],
         "--db-query": [config.db_query],
         "--ckpt": _within(config.ckpt, (checkpoint.BEST, checkpoint.LAST, checkpoint.EXPERIMENT))[:1],
         "--encoder": _within(config.encoder, (checkpoint.ENCODER, f"encoder/{checkpoint.ENCODER}"))[:1],

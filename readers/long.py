@@ -104,7 +104,14 @@ def read_long(
     except _Rounded:
         series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
     named = bool(id_col) or series.several
-    return attach(series, labels, groups, named=named, dialect=Dialect(sep, decimal), every=every)
+    return attach(
+        series,
+        labels,
+        groups,
+        named=named,
+        dialect=Dialect(sep, decimal, na=tuple(na), thousands=thousands),
+        every=every,
+    )
 
 
 class _Rounded(Exception):
@@ -342,11 +349,14 @@ def _fill(
     """
     first = rows.numeric
     in_rows = [c - first for c in static if c >= first]
+    lost = np.isnan(rows.values[first:])
     told = categories.fill(rows.values[first:], channels[first:], rows.offsets, policy, in_rows)
+    made = lost & (rows.values[first:] != categories.MISSING)
     numbers = replace(rows, values=rows.values[: rows.numeric], words=())
     gaps, filled = _fill_numbers(numbers, channels, policy)
-    if filled is not None and rows.words:
-        filled = np.concatenate([filled, np.zeros((len(rows.words), filled.shape[1]), bool)])
+    if rows.words and (filled is not None or made.any()):
+        filled = np.zeros((first, made.shape[1]), bool) if filled is None else filled
+        filled = np.concatenate([filled, made])
     return gaps + told, filled
 
 

@@ -13,19 +13,32 @@ from pathlib import Path
 import numpy as np
 
 from data import Series
-from errors import DataError
+from errors import DataError, many
 from readers import reader_of
 from readers.dialect import Dialect, Layout, width_error
 from readers.files import dialect_of, read_cells
 from readers.guess import has_names, is_id_word
-from readers.marks import text_error
+from readers.marks import number_hint, text_error
 from readers.paths import abridge
 from readers.precision import narrowed
+from readers.spellings import one_spelling
+from readers.units import same_mark, unbracketed
+
+MOST_MISSING = 0.5  # of the rows may have no label
+
+
+def of_file(word: str) -> tuple[Path, str]:
+    """The file that `FILE` or `FILE:COLUMN` names, and the column, "" for all."""
+    file, colon, column = word.rpartition(":")
+    return (Path(file), column) if colon and not Path(word).exists() and Path(file).is_file() else (Path(word), "")
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """The cells of a file of labels or groups, a list per series row; `lines` are their numbers in it, from 1."""
+    """The cells of a file of labels or groups, a list per series row; `lines` are their numbers in it, from 1.
+
+    A row without a line has empty cells, and the number 0.
+    """
 
     cells: list[list[str]]
     lines: list[int]
@@ -48,7 +61,7 @@ def attach(
     Parameters
     ----------
     series : N rows.
-    labels, groups : files with a line per row; "" for none.
+    labels, groups : files with a line per row, or one column of such a file as `FILE:COLUMN`; "" for none.
     named : whether the series' rows have ids that come from the user, and not just numbers.
     dialect : how CSVs are written.
     every : gives the ids of all rows of the data, of which a shard's series has some; None where it has all.
@@ -59,11 +72,11 @@ def attach(
     """
     rows = series.rows if every is None or not (labels or groups) else every()
     if labels:
-        found = read_labels(Path(labels), rows, named, dialect)
+        found = read_labels(labels, rows, named, dialect)
         series = replace(series, labels=found.values[_own(series)], label_names=found.names, label_words=found.words)
         series = replace(series, notes=(*series.notes, *found.notes))
     if groups:
-        of, notes = read_groups(Path(groups), rows, named, dialect)
+        of, notes = read_groups(groups, rows, named, dialect)
         series = replace(series, groups=of[_own(series)], notes=(*series.notes, *notes))
     return series
 
@@ -83,22 +96,51 @@ class Labels:
     notes: tuple[str, ...]
 
 
-def read_labels(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) -> Labels:
-    """The labels in a file, a line per row; for the arguments and errors see `attach`.
+def read_labels(word: Path | str, rows: Sequence[str], named: bool, dialect: Dialect) -> Labels:
+    """The labels in a file, or in one column of it, a line per row; for the arguments and errors see `attach`.
 
-    A column without a number is one of words; a word where all others are numbers is an error.
+    A column without a number is one of words; a word where all others are numbers is an error. A label may be missing.
     """
+    path, column = of_file(str(word))
     cells, notes = read_cells(path, dialect)
     dialect = dialect_of(path, dialect)
-    header = reader_of([path]).named_columns or _labels_have_names(cells, rows, named, dialect)
+    cells = _ids_first(cells, rows if named else ())
+    cells = _one_column(path, cells, rows if named else (), column, "--labels") if column else cells
+    header = bool(column) or reader_of([path]).named_columns or _labels_have_names(cells, rows, named, dialect)
     index = len(cells[0]) > 1 and _has_ids(cells, header, rows if named else (), dialect)
-    found = _match(path, cells, Layout(header, index, len(cells[0]) - index), rows, named)
+    found = _match(path, cells, Layout(header, index, len(cells[0]) - index), rows, named, some=True)
     count = found.layout.columns
     columns = [_label_column(path, found, number, dialect) for number in range(count)]
     plain = ["label"] if count == 1 else [f"label{k}" for k in range(count)]
-    values = np.stack([column for column, _ in columns], axis=1)
-    words = tuple(words for _, words in columns)
-    return Labels(values, tuple(found.names or plain), words if any(words) else (), (*notes, *found.notes))
+    values = np.stack([column for column, _, _ in columns], axis=1)
+    words = tuple(words for _, words, _ in columns)
+    told = [note for _, _, notes in columns for note in notes]
+    lost = int(np.isnan(values).any(axis=1).sum())
+    if lost:
+        told.append(
+            f"warning: {path}: {many(lost, 'row')} of {len(rows):,} without a label: not learned from, not scored"
+        )
+    names = tuple(found.names or plain)
+    return Labels(values, names, words if any(words) else (), (*notes, *found.notes, *told))
+
+
+def _ids_first(cells: list[list[str]], rows: Sequence[str]) -> list[list[str]]:
+    """The cells with the column of row ids first, where another than the first holds all of them."""
+    known, width = set(rows), len(cells[0])
+    if not known or any(len(line) != width for line in cells) or known <= {line[0].strip() for line in cells}:
+        return cells
+    at = next((k for k in range(1, width) if known <= {line[k].strip() for line in cells}), 0)
+    return [[line[at], *line[:at], *line[at + 1 :]] for line in cells] if at else cells
+
+
+def _one_column(path: Path, cells: list[list[str]], rows: Sequence[str], column: str, flag: str) -> list[list[str]]:
+    """The column of a name, behind the first where that holds row ids. DataError for a name that is not there."""
+    names = [name.strip() for name in cells[0]]
+    if column not in names or any(len(line) != len(names) for line in cells):
+        raise DataError(f"no column {column!r}", where=f"{flag} {path}", hint=f"its columns: {', '.join(names[:12])}")
+    at, first = names.index(column), [line[0].strip() for line in cells[1:]]
+    ids = at > 0 and (is_id_word(names[0]) or not set(first).isdisjoint(rows))
+    return [[line[0], line[at]] if ids else [line[at]] for line in cells]
 
 
 def _labels_have_names(cells: list[list[str]], rows: Sequence[str], named: bool, dialect: Dialect) -> bool:
@@ -114,32 +156,63 @@ def _labels_have_names(cells: list[list[str]], rows: Sequence[str], named: bool,
     return more and (texts or apart) and not (named and first[0] in rows)
 
 
-def _label_column(path: Path, found: _Lines, number: int, dialect: Dialect) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The labels float [N] of one column, and the words that they stand for. DataError at a cell that is neither."""
+def _label_column(
+    path: Path, found: _Lines, number: int, dialect: Dialect
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """The labels float [N] of one column, NaN where missing, the words that they stand for, and notes.
+
+    DataError at a cell that is neither, and for a column without any.
+    """
     cells = [line[number].strip() for line in found.cells]
-    column = 1 + number + found.layout.index
-    numbers = [dialect.number(cell) for cell in cells]
+    column, name = 1 + number + found.layout.index, found.names[number] if found.names else "label"
+    numbers, told = _numbers_of(cells, dialect, name)
     worded = not any(number is not None and np.isfinite(number) for number in numbers)
     for cell, value, line in zip(cells, numbers, found.lines, strict=True):
-        if value is None and not worded:
+        if value is None and (not worded or number_hint([cell], dialect)):
             raise text_error(path, line, column, cell, found.layout, dialect)
-        if value is not None and not np.isfinite(value):
+        if value is not None and np.isinf(value):
             raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
-    words, codes = np.unique(cells, return_inverse=True)
+    if None not in numbers and worded:
+        raise DataError(f"no row has a label in column {column}", where=str(path))
     if worded:
-        return codes.astype(np.float32), tuple(words.tolist())
-    return narrowed(np.array([numbers], np.float64), np.array([0, len(cells)]))[0], ()
+        lost = np.array([value is not None for value in numbers])
+        words, codes = np.unique(np.array(cells)[~lost], return_inverse=True)
+        values = np.full(len(cells), np.nan, np.float32)
+        values[~lost] = codes
+        kept, values, more = one_spelling(words.tolist(), values, name)
+        return values, kept, [*told, *more]
+    plain = np.array([numbers], np.float64)
+    known = ~np.isnan(plain[0])
+    kind = narrowed(plain[:, known], np.array([0, int(known.sum())])).dtype
+    return plain[0].astype(kind), (), told
 
 
-def read_groups(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:
+def _numbers_of(cells: Sequence[str], dialect: Dialect, name: str) -> tuple[list[float | None], list[str]]:
+    """Cells as numbers, None for text, and a note where each has the same unit beside it, which is left out."""
+    numbers = list(map(dialect.number, cells))
+    if None not in numbers:
+        return numbers, []
+    plain, mark = same_mark(cells, dialect)
+    spelled = list(map(dialect.number, plain if mark else map(unbracketed, cells)))
+    if None in spelled:
+        return numbers, []
+    told = f"units beside the numbers left out: {name} in {mark}" if mark else "numbers in brackets are below zero"
+    return spelled, [told]
+
+
+def read_groups(word: Path | str, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:
     """The group of each row, str [N], and notes; for the arguments and errors see `attach`."""
+    path, column = of_file(str(word))
     cells, notes = read_cells(path, dialect)
+    cells = _ids_first(cells, rows if named else ())
+    cells = _one_column(path, cells, rows if named else (), column, "--groups") if column else cells
     if len(cells[0]) > 2:
         what = f"{len(cells[0])} columns where a line should be GROUP, or ID and GROUP"
-        raise DataError(what, where=str(path))
+        hint = f"--groups {path}:{cells[0][-1].strip()} reads one column" if len(cells) > 1 else ""
+        raise DataError(what, where=str(path), hint=hint)
     index, first = len(cells[0]) == 2, cells[0][0].strip()
     # Groups are text, as a header is: what distinguishes them is the number of lines, or the word over the ids.
-    headed = len(cells) == len(rows) + 1 or (index and is_id_word(first))
+    headed = bool(column) or len(cells) == len(rows) + 1 or (index and is_id_word(first))
     header = reader_of([path]).named_columns or (headed and not (named and first in rows))
     found = _match(path, cells, Layout(header, index, 1), rows, named)
     groups = [values[0].strip() for values in found.cells]
@@ -148,8 +221,13 @@ def read_groups(path: Path, rows: Sequence[str], named: bool, dialect: Dialect) 
     return np.array(groups), notes + found.notes
 
 
-def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[str], named: bool) -> _Lines:
-    """The lines in the order of `rows`: by id where both have ids, else as they come."""
+def _match(
+    path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[str], named: bool, *, some: bool = False
+) -> _Lines:
+    """The lines in the order of `rows`: by id where both have ids, else as they come.
+
+    By id, lines of other rows are left out, and with `some` rows may lack a line; both are told.
+    """
     for number, line in enumerate(cells, start=1):
         if len(line) != layout.width:
             raise width_error(path, number, found=len(line), expected=layout.width)
@@ -162,16 +240,18 @@ def _match(path: Path, cells: list[list[str]], layout: Layout, rows: Sequence[st
         if not named and set(ids) == set(_numbers(rows, 1)):
             rows = _numbers(rows, 1)
         if named or set(ids) == set(rows):
-            order = _order(path, ids, rows)
-            notes.append(f"{path}: matched to the rows by the ids in column 1")
+            order, told = _order(path, ids, rows, some=some)
+            notes += [f"{path}: matched to the rows by the ids in column 1", *told]
         else:
             notes.append(f"warning: {path} has row ids and the series have none: its lines are read in their order")
     if len(order) != len(rows):
         what = f"{len(order)} lines for {len(rows)} rows{layout.skipped}"
         raise DataError(what, where=str(path), hint="one line per row of the series")
     names = [name.strip() for name in cells[0][layout.index :]] if layout.header else []
-    lines = [position + 1 + layout.header for position in order]
-    return _Lines([body[position][layout.index :] for position in order], lines, names, layout, notes)
+    lines = [position + 1 + layout.header if position >= 0 else 0 for position in order]
+    none = [""] * layout.columns
+    found = [body[position][layout.index :] if position >= 0 else none for position in order]
+    return _Lines(found, lines, names, layout, notes)
 
 
 def _has_ids(cells: list[list[str]], header: bool, known: Sequence[str], dialect: Dialect) -> bool:
@@ -189,16 +269,35 @@ def _numbers(lines: Sequence[str], start: int) -> list[str]:
     return [str(number + start) for number in range(len(lines))]
 
 
-def _order(path: Path, ids: list[str], rows: Sequence[str]) -> list[int]:
-    """For each row the position of its id. DataError that lists ids which are missing, unknown or given twice."""
+def _order(path: Path, ids: list[str], rows: Sequence[str], *, some: bool) -> tuple[list[int], list[str]]:
+    """For each row the position of its id, -1 where `some` may be missing, and notes.
+
+    DataError that lists ids which are missing or given twice, and where more than half of the rows have none.
+    """
+    ids, told = _as_spelled(path, ids, rows)
     at = {name: position for position, name in enumerate(ids)}
     known = set(rows)
-    problems = {
-        "missing": [name for name in dict.fromkeys(rows) if name not in at],
-        "unknown": [name for name in at if name not in known],
-        "given twice": [name for name, count in Counter(ids).items() if count > 1],
-    }
+    missing = [name for name in dict.fromkeys(rows) if name not in at]
+    unknown = [name for name in at if name not in known]
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    few = len(missing) > MOST_MISSING * len(known) or (bool(missing) and not some)
+    problems = {"missing": missing if few else [], "unknown": unknown if few else [], "given twice": twice}
     listed = [f"{kind}: {abridge(names)}" for kind, names in problems.items() if names]
     if listed:
         raise DataError(f"the ids in column 1 are not those of the rows; {'; '.join(listed)}", where=str(path))
-    return [at[name] for name in rows]
+    if unknown:
+        told.append(f"warning: {path}: lines of ids that no row has are left out: {abridge(unknown)}")
+    if missing:
+        told.append(f"warning: {path}: no line for the rows {abridge(missing)}")
+    return [at.get(name, -1) for name in rows], told
+
+
+def _as_spelled(path: Path, ids: list[str], rows: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Ids as the rows spell them, where both are whole numbers and only zeros before them differ; and a note."""
+    if not set(ids).isdisjoint(rows) or not all(map(str.isdecimal, (*ids, *rows))):
+        return ids, []
+    spelled = {int(name): name for name in rows}
+    if len(spelled) < len(set(rows)):
+        return ids, []
+    told = f"{path}: ids are matched as numbers, {ids[0]} as {spelled.get(int(ids[0]), ids[0])}"
+    return [spelled.get(int(name), name) for name in ids], [told]

@@ -30,6 +30,7 @@ class Flag:
     choices: tuple[str, ...] = ()
     within: str = ""  # an interval such as "(0,1)" or "[1,)"
     number_too: str = ""  # with choices: a number in this interval is taken as well
+    name_too: bool = False  # of a number: the name of what it counts is taken as well
     binds: bool = False  # part of what a checkpoint means: a flag that contradicts it is an error
     reaches: bool = False  # binds in training; inference may ask for another value
     by_name: bool = False  # pairs by names of the data, such as devices; a value without a name is for all of them
@@ -142,7 +143,7 @@ def _scalar(flag: Flag, raw: Any) -> Any:
         return _boolean(raw)
     if flag.duration:
         return seconds(str(raw))
-    if flag.kind is str and not flag.number_too:
+    if (flag.kind is str and not flag.number_too) or (flag.name_too and _is_name(raw)):
         return str(raw)
     try:
         return _number(float if flag.number_too else flag.kind, raw, flag.number_too or flag.within)
@@ -150,6 +151,15 @@ def _scalar(flag: Flag, raw: Any) -> Any:
         if flag.number_too:
             raise ValueError(f"{_not_in_choices(str(raw), flag.choices)}, or a number ({error})") from None
         raise
+
+
+def _is_name(raw: Any) -> bool:
+    """Whether a value is text that spells no number."""
+    try:
+        float(raw)
+    except ValueError:
+        return bool(str(raw).strip())
+    return False
 
 
 def seconds(text: str) -> float:

@@ -9,7 +9,6 @@ import data
 from config import RunConfig
 from data import Series
 from errors import DataError, UsageError
-from readers.columns import NoColumn
 from readers.written import ORDERS
 
 
@@ -59,24 +58,3 @@ def _refuse_order(notes: Iterable[str]) -> None:
         for note in notes:
             if f"times read as {words}:" in note:
                 raise DataError(note, where="--strict", hint=f"--date-order {order}")
-
-
-def read_labelled(config: RunConfig, columns: Sequence[str] | None) -> Series:
-    """As `read`, for a label that is a channel: inference may lack it where the model does not see it.
-
-    Parameters
-    ----------
-    config, columns : as for `read`; the label is the channel number `label_src_ch` of a checkpoint's `columns`.
-
-    Raises
-    ------
-    UsageError, DataError : as `read`.
-    """
-    label = columns[config.label_src_ch] if columns and config.drop_label_from_x else ""
-    try:
-        return read(config, columns)
-    except NoColumn as error:
-        if config.mode != "infer" or error.name != label:
-            raise
-    found = read(config, [name for name in columns or () if name != label])
-    return replace(found, notes=(*found.notes, f"there is no column {label!r}, the label: predictions only"))

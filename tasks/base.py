@@ -23,7 +23,7 @@ from data import Series
 from errors import UsageError
 from registry import Namespace
 from scaler import Scaler
-from sources import reading
+from sources import label_column
 from tasks import given_labels
 from tasks.derived import DerivedFeatures
 from tasks.judging import Judging
@@ -99,6 +99,10 @@ class Task(Judging):
         """{setting: value} of what the task chooses from the data of training where no flag says it."""
         return {}
 
+    def split_of(self, series: Series, config: RunConfig) -> dict[str, Any]:
+        """{setting: value} of how the rows are split where no flag says it, in training and finetuning."""
+        return {}
+
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
         """{setting: value} of what follows from the length of the context; called once, before windows are made.
 
@@ -168,7 +172,8 @@ class Task(Judging):
         ------
         UsageError, DataError : for flags that do not fit the task or the data, and files that cannot be read.
         """
-        return reading.read_labelled(config, columns)
+        words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
+        return label_column.read_labelled(config, columns, words)
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
         """What `read` returned for a checkpoint, without what only the files of training have where it was looked for.

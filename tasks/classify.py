@@ -44,11 +44,12 @@ FITTED = {"threshold": "K", "base_rate": "K", "pos_weight": "K", "exclusive": "f
 FLAGS = {
     "bin_rule": {
         "default": "auto",
-        "choices": ("auto", "nonzero", "gt", "lt", "quantile"),
+        "choices": ("auto", "nonzero", "gt", "lt", "quantile", "classes"),
         "group": "Labels",
         "binds": True,
         "help": "when the label is true: if not 0, above or below --bin-thr, or above the training quantile --bin-thr; "
-        "auto takes several codes or words of --labels as classes, and else nonzero",
+        "classes takes each number or word as a class; auto does so for words, for several codes of --labels and for a "
+        "few codes without a 0, takes the larger of two as true, and else nonzero",
     },
     "bin_thr": {"default": 0.0, "group": "Labels", "binds": True, "help": "threshold of --bin-rule"},
     "thresh_default": {
@@ -102,6 +103,7 @@ class Classify(LabelTask):
     """The outputs are logits, the predictions probabilities."""
 
     head = "pool"
+    of_classes = True
     monitor, direction = "pr_auc", "max"
     summary = "metrics.json"
     columns = ("y_true", "y_score", "y_pred@tau")
@@ -120,6 +122,7 @@ class Classify(LabelTask):
     def __init__(self, options: Namespace) -> None:
         super().__init__(options)
         self.two_values: list[TwoValued | None] = []  # of each label, where it has two
+        self.words: tuple[str, ...] = ()  # that the values of a label's column stand for
         self.calibration: Mapping[str, Any] = {}  # what `units` follows
         if options.bin_rule == "quantile" and not inside(options.bin_thr, "(0,1)"):
             raise UsageError(f"a quantile is in (0, 1), got {options.bin_thr}", where="--bin-thr")
@@ -132,13 +135,19 @@ class Classify(LabelTask):
     @property
     def rule(self) -> str:
         """How a number is made true or false."""
-        return "nonzero" if self.options.bin_rule == "auto" else str(self.options.bin_rule)
+        return "nonzero" if self.options.bin_rule in ("auto", "classes") else str(self.options.bin_rule)
 
     def targets(self, series: Series, config: RunConfig) -> Targets | None:
         """Given labels as 0 and 1, one of them a class; with a rule that was chosen, and along time, numbers."""
-        if series.labels is None or self.options.bin_rule != "auto":
+        rule = self.options.bin_rule
+        if rule not in ("auto", "classes"):
             return super().targets(series, config)
-        found, self.two_values = given_labels.truths(series, self.start)
+        if series.labels is None:
+            self.words = series.label_words[0] if series.label_words else ()
+            found, self.two_values = given_labels.along_time(series, self.start, config, classes=rule == "classes")
+        else:
+            self.words = series.label_words[0] if isinstance(config.label_src_ch, str) and series.label_words else ()
+            found, self.two_values = given_labels.truths(series, self.start, config.labels)
         return found
 
     def demo(self, seed: int) -> Series:
@@ -164,6 +173,7 @@ class Classify(LabelTask):
             "pos_weight": self._pos_weight(rate),
             "exclusive": exclusive,
             **({"two_values": two} if any(two) else {}),
+            **({"label_words": list(self.words)} if self.words else {}),
         }
 
     def _pos_weight(self, rate: np.ndarray) -> list[float]:
@@ -202,8 +212,14 @@ class Classify(LabelTask):
         raise DataError(
             f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),
             where=f"--bin-rule {self.rule} --bin-thr {self.options.bin_thr:g}",
-            hint="another threshold, --seed or --split-mode; a class that never occurs cannot be learned",
+            hint=self._other_label(one_class[split], truth),
         )
+
+    def _other_label(self, names: Sequence[str], truth: Mapping[str, np.ndarray]) -> str:
+        """What to do where a split has one class only."""
+        if any(len(np.unique(part)) > 1 for part in truth.values()) or self.options.bin_rule == "quantile":
+            return "another threshold, --seed or --split-mode; a class that never occurs cannot be learned"
+        return "--bin-rule quantile --bin-thr 0.8 learns the highest fifth; --label-src-ch COLUMN names another label"
 
     def truth(self, raw: np.ndarray) -> np.ndarray:
         return self._binarise(raw, self.fitted["threshold"])
@@ -343,7 +359,8 @@ class Classify(LabelTask):
         if not self.exclusive:
             return super().first_values(eval_context, calibration, part, ahead=ahead)
         first = islice(multiclass.lines(eval_context, part), MOST_SHOWN)
-        return aligned([multiclass.header(eval_context), *first], "the first of preds.csv:")
+        title = "after the last step:" if ahead and not eval_context.per_row else "the first of preds.csv:"
+        return aligned([multiclass.header(eval_context), *first], title)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is None or shown.scored.truth is None:

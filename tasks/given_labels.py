@@ -13,10 +13,12 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError
+from readers.sidecars import of_file
 from tasks.targets import Targets, channel_target
 
 log = logging.getLogger("tsrun")
 MOST_CLASSES = 1000
+MOST_CODES = 20  # whole numbers of a column that may be codes of classes
 SHOWN = 12  # names that a message lists
 _PLAIN = re.compile(r"label\d*")  # what labels without a name are called
 _FALSE = " no n false f off negative neg normal healthy ok good pass passed absent none closed idle benign control "
@@ -74,23 +76,24 @@ def numbers(series: Series, start: Checkpoint | None, config: RunConfig) -> Targ
     DataError : the labels are words.
     CheckpointError : another number or set of names.
     """
-    if series.labels is None:
-        return channel_target(series, config)
     for name, words in zip(series.label_names, series.label_words, strict=False):
         if words:
             what = f"label {name!r} holds words ({listed(words)}), and {config.task} takes numbers"
             raise DataError(what, where="labels", hint="--task classify --bin-rule auto learns them as classes")
+    if series.labels is None:
+        return channel_target(series, config)
     order, names = in_order(series, start)
     return Targets(np.ascontiguousarray(series.labels.T[order]), names, per_row=True)
 
 
-def truths(series: Series, start: Checkpoint | None) -> tuple[Targets, list[TwoValued | None]]:
+def truths(series: Series, start: Checkpoint | None, file: str = "") -> tuple[Targets, list[TwoValued | None]]:
     """The labels as 0 and 1: a row for each class of one column of classes, else for each column.
 
     Parameters
     ----------
     series : has labels [N, K].
     start : the checkpoint that the run starts from; None for a new model.
+    file : that of the labels, for a hint.
 
     Returns
     -------
@@ -113,12 +116,78 @@ def truths(series: Series, start: Checkpoint | None) -> tuple[Targets, list[TwoV
     for k, at in enumerate(order):
         name, column, texts = columns[at]
         if start is None and _kinds(column, texts, len(column)) > 2:
+            alone = f"--labels {of_file(file)[0]}:{name} reads that column alone, " if file else ""
             what = f"label {name!r} holds {listed(_texts(column, texts))}: classes, which have a column to themselves"
-            raise DataError(what, where="labels", hint="--bin-rule nonzero makes all but 0 true")
+            raise DataError(what, where="labels", hint=f"{alone}--bin-rule nonzero makes all but 0 true")
         found = _two_values(name, column, texts) if start is None else _kept(kept, k)
         values.append(_true(name, column, texts, found))
         two.append(found)
     return Targets(np.stack(values), names, per_row=True), two
+
+
+def along_time(
+    series: Series, start: Checkpoint | None, config: RunConfig, *, classes: bool
+) -> tuple[Targets, list[TwoValued | None]]:
+    """The label channel as 0 and 1: a row for each class, or one where the label has two values or any but 0 is true.
+
+    Parameters
+    ----------
+    series : with the label channel of the settings, of numbers or of words as numbers.
+    start : the checkpoint that the run starts from; None for a new model.
+    config : names the channel.
+    classes : whether its numbers are codes of classes, as words and a few codes without a 0 always are.
+
+    Returns
+    -------
+    (Targets with values [K, total]; the text of the two values, [None] where any but 0 is true, [] for classes).
+
+    Raises
+    ------
+    UsageError : there is no such channel.
+    DataError : more classes than can be.
+    CheckpointError : other classes, or values.
+    """
+    base = channel_target(series, config)
+    column, name = base.values[0], base.names[0]
+    words = series.label_words[0] if series.label_words and series.label_names == (name,) else ()
+    if start is not None and len(start.outputs) > 1:
+        return _on_steps(base, _classes(name, column, words, start)), []
+    if start is not None:
+        found = _kept(start.fitted.get("two_values"), 0)
+        return _on_steps(base, _one(_true(name, column, words, found), start.outputs[0])), [found]
+    texts = _codes(column, words, MOST_CLASSES if classes else MOST_CODES)
+    if classes and not texts:
+        what = f"label {name!r} holds decimals, or more than {MOST_CLASSES:,} different numbers"
+        raise DataError(what, where="--bin-rule classes", hint="--task regress learns its value")
+    if len(texts) > 2 and (words or classes or "0" not in texts):
+        return _on_steps(base, _classes(name, column, words, None)), []
+    found = _two_values(name, column, words) if len(texts) == 2 else None
+    if len(texts) > 2 and "label_src_ch" in config.given:
+        told = "label %r holds %s and is true where it is not 0; --bin-rule classes learns each as a class"
+        log.info(told, name, listed(texts))
+    return _on_steps(base, _one(_true(name, column, words, found), name)), [found]
+
+
+def _one(values: np.ndarray, name: str) -> Targets:
+    """One label of 0 and 1, values [n]."""
+    return Targets(values[None], (name,), per_row=True)
+
+
+def _on_steps(base: Targets, found: Targets) -> Targets:
+    """Rows of 0 and 1 for each step [K, total] as targets along time, made up where the channel is."""
+    filled = None if base.filled is None else np.repeat(base.filled, len(found.values), axis=0)
+    return Targets(found.values, found.names, per_row=False, filled=filled)
+
+
+def _codes(column: np.ndarray, words: Sequence[str], most: int) -> list[str]:
+    """The values of a column as text where they are words or a few whole numbers, else []."""
+    if words:
+        return list(words)
+    first = np.unique(column[: MOST_CODES**2])
+    if len(first[~np.isnan(first)]) > most:
+        return []
+    kinds = np.unique(column[~np.isnan(column)])
+    return [f"{value:.9g}" for value in kinds] if len(kinds) <= most and not (kinds % 1).any() else []
 
 
 def listed(names: Iterable[str]) -> str:
@@ -131,20 +200,20 @@ def _kinds(column: np.ndarray, words: Sequence[str], rows: int) -> int:
     """How many classes a column [N] holds; 0 for decimals. DataError for more whole numbers than classes can be."""
     if words:
         count = len(words)
-    elif (column % 1).any():
+    elif (column[~np.isnan(column)] % 1).any():
         return 0
     else:
-        count = len(np.unique(column))
+        count = len(np.unique(column[~np.isnan(column)]))
     if count > max(min(rows // 2, MOST_CLASSES), 2):
         what = f"the label holds {count:,} different {'words' if words else 'whole numbers'} in {rows:,} rows"
-        middle = f"--bin-rule gt --bin-thr {np.median(column):g} makes them true and false, or --task regress"
+        middle = f"--bin-rule gt --bin-thr {np.nanmedian(column):g} makes them true and false, or --task regress"
         raise DataError(f"{what}, too many for classes", where="labels", hint="" if words else middle)
     return count
 
 
 def _texts(column: np.ndarray, words: Sequence[str]) -> list[str]:
     """The values of a column as text, in order."""
-    return [words[int(value)] if words else f"{value:.9g}" for value in np.unique(column)]
+    return [words[int(value)] if words else f"{value:.9g}" for value in np.unique(column[~np.isnan(column)])]
 
 
 def _classes(name: str, column: np.ndarray, words: Sequence[str], start: Checkpoint | None) -> Targets:
@@ -153,17 +222,20 @@ def _classes(name: str, column: np.ndarray, words: Sequence[str], start: Checkpo
     classes = texts if start is None else start.outputs
     if set(texts) - set(classes):
         raise _other_names(f"classes of label {name!r}", classes, texts)
-    of = np.array([classes.index(text) for text in texts])[np.unique(column, return_inverse=True)[1]]
+    kinds = np.unique(column[~np.isnan(column)])
     if start is None:
         log.info("label %r holds %d classes: %s", name, len(classes), listed(classes))
-    values = (of == np.arange(len(classes))[:, None]).astype(np.float32)
+    values = np.zeros((len(classes), len(column)), np.float32)
+    for text, kind in zip(texts, kinds, strict=True):
+        values[classes.index(text)] = column == kind
+    values[:, np.isnan(column)] = np.nan
     return Targets(values, tuple(classes), per_row=True)
 
 
 def _two_values(name: str, column: np.ndarray, words: Sequence[str]) -> TwoValued | None:
     """Which of two values is true: the number that is not 0, the larger one, or the word that is no word for no."""
     texts = _texts(column, words)
-    if len(texts) != 2 or (not words and (column % 1).any()):
+    if len(texts) != 2 or (not words and (column[~np.isnan(column)] % 1).any()):
         return None
     false, true = texts
     if words and f" {true.casefold()} " in _FALSE and f" {false.casefold()} " not in _FALSE:
@@ -181,14 +253,15 @@ def _kept(two_values: Sequence[Sequence[str]] | None, k: int) -> TwoValued | Non
 
 def _true(name: str, column: np.ndarray, words: Sequence[str], found: TwoValued | None) -> np.ndarray:
     """1 where a column [N] is true, else 0. CheckpointError for a value that the checkpoint does not know."""
-    values = np.zeros(len(column), np.float32)
+    values = np.where(np.isnan(column), np.nan, np.zeros(len(column), np.float32)).astype(np.float32)
     if found is None:
-        values[column != 0] = 1
+        values[(column != 0) & ~np.isnan(column)] = 1
         return values
     texts = _texts(column, words)
     if set(texts) - {found.false, found.true}:
         raise _other_names(f"values of label {name!r}", (found.false, found.true), texts)
-    true = [value for value, text in zip(np.unique(column), texts, strict=True) if text == found.true]
+    kinds = np.unique(column[~np.isnan(column)])
+    true = [value for value, text in zip(kinds, texts, strict=True) if text == found.true]
     values[np.isin(column, true)] = 1
     return values
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from config import RunConfig
 from data import Series
 from rundir import write_csv
 from scaler import Scaler
-from tasks import contexts
+from tasks import contexts, label_choice
 from tasks.base import Task
 from tasks.lines import MOST_SHOWN, aligned, date_column, dates
 from tasks.predictions import EvalContext, Predictions, Predictor
@@ -32,6 +33,7 @@ class LabelTask(Task):
     """A task with H = 1."""
 
     fits_size = True
+    of_classes = False  # whether the label is true or false, or one of several classes
     opens = ("preds.csv", "scatter.png", "pr_curve.png", "confusion.png", "residuals.png")
     columns: tuple[str, ...]  # of preds.csv, after row and time
     see_label: tuple[str, ...] = ("persistence",)
@@ -46,10 +48,17 @@ class LabelTask(Task):
     )
 
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
-        """The context's length, where labels are along time: those of whole rows have all of a row."""
-        if config.context_len is not None or series.labels is not None or config.demo:
+        """The label's channel, the split of one row, and the context's length, where labels are along time: those of
+        whole rows have all of a row."""
+        if series.labels is not None or config.demo:
             return {}
-        return {"context_len": contexts.chosen_length(series, config)}
+        found = label_choice.chosen(series, config, of_classes=self.of_classes)
+        if config.context_len is None:
+            found["context_len"] = contexts.chosen_length(series, replace(config, **found))
+        return found
+
+    def split_of(self, series: Series, config: RunConfig) -> dict[str, Any]:
+        return label_choice.one_row(series, config)
 
     @abstractmethod
     def constant_predictions(self) -> dict[str, np.ndarray]:

@@ -70,7 +70,8 @@ def header(eval_context: EvalContext) -> list[str]:
 def lines(eval_context: EvalContext, part: Predictions) -> Iterator[Sequence[Any]]:
     """The lines of preds.csv for n windows [n, K, 1]."""
     names, row = np.asarray(eval_context.names), part.index.rows()
-    time = part.index.starts() + part.index.length - 1 - eval_context.series.offsets[row]
+    end = part.index.starts() + part.index.length - 1 if eval_context.per_row else part.index.targets()
+    time = end - eval_context.series.offsets[row]
     predicted = names[part.pred[:, :, 0].argmax(axis=1)]
     true = [""] * len(row)
     if part.truth is not None:

@@ -12,7 +12,7 @@ import torch
 
 from config import RunConfig
 from data import Series
-from errors import UsageError
+from errors import UsageError, listed
 from readers.mapped import is_mapped
 from windows import Index, Readable
 
@@ -135,11 +135,12 @@ def channel_target(series: Series, config: RunConfig) -> Targets:
     ------
     UsageError : there is no such channel.
     """
+    assert isinstance(config.label_src_ch, int), "a name is a number once the data are read"
     if config.label_src_ch >= series.numeric:
         what = f"there is no channel {config.label_src_ch}: {series.numeric} given, counted from 0"
         text = series.columns[series.numeric :]
         beside = f", beside the categories {', '.join(text[:8])}, which are inputs alone" if text else ""
-        raise UsageError(what + beside, where="--label-src-ch")
+        raise UsageError(what + beside, where="--label-src-ch", hint=listed(series.channels[: series.numeric]))
     one = slice(config.label_src_ch, config.label_src_ch + 1)
     filled = None if series.filled is None else series.filled[one]
     return Targets(series.values[one], series.channels[one], per_row=False, filled=filled)

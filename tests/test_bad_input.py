@@ -206,7 +206,7 @@ def test_a_decimal_comma_is_read_when_told(box):
 @pytest.mark.parametrize(
     ("table", "flags", "told"),
     [
-        pytest.param(TABLE[0][:1], "", ["--split-mode group: 1 row(s) cannot be split"], id="one row"),
+        pytest.param(TABLE[0][:1], "--split-mode group", ["group: 1 row(s) cannot be split"], id="one row"),
         pytest.param(
             TABLE[0][:2], "--test-ratio 0.2", ["2 row(s) cannot be split into train, val and test"], id="2 rows"
         ),

@@ -543,11 +543,11 @@ def test_numeric_ids_of_labels_are_not_labels(put):
     ("text", "wanted"),
     [
         ("1\n0\n", ["y.csv: 2 lines for 3 rows"]),
-        ("p1,1\np2,0\n", ["missing: p3"]),
-        ("p1,1\np2,0\np3,1\np4,0\n", ["unknown: p4"]),
+        ("p1,1\nq2,0\n", ["missing: p2, p3", "unknown: q2"]),
         ("p1,1\np2,0\np2,1\np3,0\n", ["given twice: p2"]),
         ("id,y\np1,1\np2,oops\np3,1\n", ["y.csv:3:2: text 'oops'"]),
-        ("1\n\n0\n", ["y.csv:2:1", "not a finite number"]),
+        ("1\ninf\n0\n", ["y.csv:2:1", "not a finite number"]),
+        (",y\np1,\np2,\np3,\n", ["no row has a label"]),
         ("p1,1\np2\np3,1\n", ["y.csv:2: row has 1 field, expected 2"]),
         ("", ["the file is empty"]),
     ],
@@ -568,13 +568,50 @@ def test_groups(put, parts, text):
     ("text", "wanted"),
     [
         ("A\nB\n", ["g.csv: 2 lines for 3 rows"]),
-        ("p1,A\np2,B\np3,A\np4,A\n", ["unknown: p4"]),
+        ("p1,A\np2,B\n", ["missing: p3"]),
         ("p1,A\np2,\np3,B\n", ["g.csv:2: a row without a group"]),
-        ("p1,A,x\np2,B,x\np3,B,x\n", ["3 columns"]),
+        ("id,of,house\np1,A,x\np2,B,x\np3,B,x\n", ["3 columns", "g.csv:house reads one column"]),
     ],
 )
 def test_bad_groups(put, parts, text, wanted):
     refused(DataError, *wanted, paths=[parts], groups=put(text, "g.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "note"),
+    [
+        ("id,y\np1,1\np3,0\n", [1, np.nan, 0], "no line for the rows p2"),
+        ("id,y\np2,\np1,1\np3,0\n", [1, np.nan, 0], "1 row of 3 without a label"),
+        ("p1,1\np4,7\np2,2\np3,3\n", [1, 2, 3], "ids that no row has are left out: p4"),
+        ("y,id\n3,p3\n1,p1\n2,p2\n", [1, 2, 3], "matched to the rows"),
+        ("id,y\np1,1.5 kg\np2,2 kg\np3,3 kg\n", [1.5, 2, 3], "units beside the numbers left out: y in kg"),
+    ],
+)
+def test_labels_as_people_have_them(put, parts, text, wanted, note):
+    series = read(parts, labels=put(text, "y.csv"))
+    assert series.labels is not None and any(note in each for each in series.notes)
+    np.testing.assert_array_equal(series.labels[:, 0], wanted)
+
+
+def test_spellings_of_one_word_are_one_label(put, parts):
+    series = read(parts, labels=put("p1,Yes\np2,no \np3,YES\n", "y.csv"))
+    assert series.labels is not None and series.label_words == (("YES", "no"),)
+    np.testing.assert_array_equal(series.labels[:, 0], [0, 1, 0])
+
+
+def test_ids_whose_zeros_a_table_has_lost(put):
+    rows = put("id,x,y\n007,1,2\n010,3,4\n", "x.csv")
+    series = read(rows, labels=put("id,y\n10,5\n7,6\n", "y.csv"))
+    np.testing.assert_array_equal(series.labels, [[6], [5]])
+    assert any("ids are matched as numbers" in note for note in series.notes)
+
+
+def test_one_column_of_a_file_of_several(put, parts):
+    path = put("id,sex,age,home\np3,f,3,A\np1,m,1,B\np2,f,2,A\n", "y.csv")
+    series = read(parts, labels=f"{path}:age", groups=f"{path}:home")
+    np.testing.assert_array_equal(series.labels, [[1], [2], [3]])
+    assert series.label_names == ("age",) and series.groups is not None and series.groups.tolist() == ["B", "A", "A"]
+    refused(DataError, "no column 'size'", "id, sex, age, home", paths=[parts], labels=f"{path}:size")
 
 
 def test_a_missing_sidecar(parts, tmp_path):

@@ -1,0 +1,147 @@
+"""The column that labels are read from, by its name: of numbers or words, along time or one for each series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from config import RunConfig
+from data import Series
+from errors import CheckpointError, DataError, listed, many
+from readers.columns import NoColumn
+from readers.missing import HINT
+from readers.spellings import one_spelling
+from sources.reading import read
+
+
+def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Sequence[str] = ()) -> Series:
+    """The user's data with a label of `--label-src-ch`; inference may lack it where the model does not see it.
+
+    Parameters
+    ----------
+    config : the settings, whose `label_src_ch` is a channel's number, or a column's name.
+    columns : the channels of a checkpoint, in order; None for those of the flags.
+    words : those that the label's values 0, 1, ... stand for in that checkpoint; () for numbers.
+
+    Returns
+    -------
+    The series. A column of words is the last channel of numbers, 0, 1, ... by its words, which are `label_words`. A
+    column with one value in each of several series is no channel, and gives their `labels`.
+
+    Raises
+    ------
+    UsageError, DataError : as `sources.reading.read`; a label that has neither numbers nor words alone.
+    CheckpointError : other words than the checkpoint's.
+    """
+    label = config.label_src_ch
+    if columns is None:
+        return _coded(_read_named(config, label), label, (), config.nan) if isinstance(label, str) else read(config)
+    beside = isinstance(label, str)  # the checkpoint's labels are of whole series, and none of its channels
+    name = str(label) if beside else columns[label] if isinstance(label, int) and label < len(columns) else ""
+    free = beside or config.drop_label_from_x
+    wanted = [*columns, name] if beside else columns
+    categorical = (*config.categorical, name) if words else config.categorical
+    try:
+        found = read(replace(config, categorical=categorical), wanted)
+    except NoColumn as error:
+        if config.mode != "infer" or error.name != name or not free:
+            raise
+        found = read(config, [other for other in columns if other != name])
+        return replace(found, notes=(*found.notes, f"there is no column {name!r}, the label: predictions only"))
+    return _coded(found, name, words, config.nan) if words or beside else found
+
+
+def _read_named(config: RunConfig, name: str) -> Series:
+    """The data with a column of that name, of numbers or as a category."""
+    columns = list(config.columns)
+    missing = bool(columns) and name not in {word.partition("=")[0] for word in columns}
+    config = replace(config, columns=(*columns, name)) if missing else config
+    try:
+        series = read(config)
+        return series if name in series.channels else read(replace(config, categorical=(*config.categorical, name)))
+    except NoColumn as error:
+        if error.name == name:
+            error.where = f"--label-src-ch {name}"
+        raise
+
+
+def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Series:
+    """The series with a label for each row where its column has one, else with a column of words as numbers."""
+    if name not in series.channels:
+        where = f"--label-src-ch {name}"
+        raise DataError("no column of this name", where=where, hint=listed(series.columns))
+    at = series.channels.index(name)
+    words: tuple[str, ...] = ()
+    values = series.values[at]
+    if at >= series.numeric:
+        codes = np.where(values < 0, np.nan, values)
+        words, values, told = one_spelling(series.words[at - series.numeric], codes, name)
+        values, words = _among(values, words, known, name) if known else (values, words)
+        series = replace(series, notes=(*series.notes, *told))
+    if series.n_rows > 1 and (labels := _one_each(values, series.offsets)) is not None:
+        note = f"label {name!r} has one value in each series: learned of whole series"
+        series = _without(series, at)
+        label_words = (words,) if words else ()
+        return replace(
+            series,
+            labels=labels[:, None],
+            label_names=(name,),
+            label_words=label_words,
+            notes=(*series.notes, note),
+        )
+    if not words:
+        return series
+    if policy == "error" and (lost := int(np.isnan(values).sum())):
+        raise DataError(f"{many(lost, 'step')} without a label in column {name!r}", where="--csv", hint=HINT)
+    return _as_number(series, at, values, words)
+
+
+def _among(
+    values: np.ndarray, words: Sequence[str], known: Sequence[str], name: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Codes of words as those of a checkpoint's words, and these."""
+    plain = {" ".join(word.casefold().split()): word for word in known}
+    words = [plain.get(" ".join(word.casefold().split()), word) for word in words]
+    if strange := [word for word in words if word not in known]:
+        what = f"label {name!r} holds {listed(strange)}, which the checkpoint does not know: {listed(known)}"
+        raise CheckpointError(what, where=f"--label-src-ch {name}")
+    table = np.array([*(known.index(word) for word in words), np.nan])
+    return table[np.nan_to_num(values, nan=len(words)).astype(int)].astype(values.dtype), tuple(known)
+
+
+def _one_each(values: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
+    """The one value of each row [N], NaN for a row without any; None where a row has several, or all have the same."""
+    low, high = np.fmin.reduceat(values, offsets[:-1]), np.fmax.reduceat(values, offsets[:-1])
+    once = bool(((low == high) | np.isnan(low)).all()) and len(np.unique(low[~np.isnan(low)])) > 1
+    return low.astype(np.float32) if once else None
+
+
+def _without(series: Series, at: int) -> Series:
+    """A series without one of its channels."""
+    return replace(
+        series,
+        values=np.delete(series.values, at, axis=0),
+        channels=tuple(name for c, name in enumerate(series.channels) if c != at),
+        filled=None if series.filled is None else np.delete(series.filled, at, axis=0),
+        words=tuple(each for c, each in enumerate(series.words, start=series.numeric) if c != at),
+        static=tuple(name for name in series.static if name != series.channels[at]),
+    )
+
+
+def _as_number(series: Series, at: int, values: np.ndarray, words: tuple[str, ...]) -> Series:
+    """A series whose category `at` is its last channel of numbers."""
+    rest = _without(series, at)
+    last, name = rest.numeric, series.channels[at]
+    filled = rest.filled
+    if filled is not None and series.filled is not None:
+        filled = np.insert(filled, last, series.filled[at], axis=0)
+    return replace(
+        rest,
+        values=np.insert(rest.values, last, values, axis=0),
+        channels=(*rest.channels[:last], name, *rest.channels[last:]),
+        filled=filled,
+        label_names=(name,),
+        label_words=(words,),
+    )

@@ -1,0 +1,56 @@
+"""What a task of labels along time takes where no flag says it, or one says it by name: the channel, and the split."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from config import RunConfig
+from data import Series
+from readers.mapped import is_mapped
+
+log = logging.getLogger("tsrun")
+MOST_CODES = 20  # different whole numbers of a column of classes
+LOOKED_AT = 100_000  # steps
+
+
+def chosen(series: Series, config: RunConfig, *, of_classes: bool) -> dict[str, Any]:
+    """{setting: value} of the label's channel as a number, and of how one row is split; what is taken is told.
+
+    Parameters
+    ----------
+    series : its channels have names, and the label is one of them.
+    config : the settings so far.
+    of_classes : whether the task's label has classes: then the only column of codes is taken, where none is named.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(config.label_src_ch, str):
+        found["label_src_ch"] = series.channels.index(config.label_src_ch)
+    elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
+        coded = [c for c in range(series.numeric) if codes(series.values[c])]
+        if len(coded) == 1 and coded != [config.label_src_ch]:
+            found["label_src_ch"] = coded[0]
+            told = "label: %r, the only column of codes; --label-src-ch names another"
+            log.info(told, series.channels[coded[0]])
+    return found | one_row(series, config)
+
+
+def one_row(series: Series, config: RunConfig) -> dict[str, Any]:
+    """{"split_mode": "holdout"} for a single row where no flag says how it is split, told: it has no other parts."""
+    if series.n_rows > 1 or series.groups is not None or {"split_mode", "val_groups", "test_groups"} & config.given:
+        return {}
+    if config.split_mode != "group" or series.labels is not None:
+        return {}
+    log.info("one row: its end is for validation and test (--split-mode holdout), since there are no other rows")
+    return {"split_mode": "holdout"}
+
+
+def codes(values: np.ndarray) -> list[float]:
+    """The numbers of a channel [total] where they look like codes of classes: two to twenty whole ones; else []."""
+    some = values[:LOOKED_AT]
+    kinds = np.unique(some[~np.isnan(some)])
+    if not 2 <= len(kinds) <= MOST_CODES or (kinds % 1).any() or is_mapped(values):
+        return []
+    return [float(kind) for kind in kinds]

@@ -1,0 +1,138 @@
+"""sources/label_column.py and tasks/label_choice.py: the label by a column's name, of numbers or words, and one row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from .runs import go, good, preds, strict
+
+STEPS, K = 120, 3
+QUICK = "--backbone ridge --reference off --no-plots --overwrite"
+TRAIN = f"--mode train --task classify --csv a.csv --context-len 6 {QUICK}"
+WORDS = np.array(["low", "mid", "high"])
+
+
+def table(seed: int = 1, steps: int = STEPS) -> pandas.DataFrame:
+    random = np.random.default_rng(seed)
+    wave = np.sin(np.arange(steps) / 4) + 0.2 * random.normal(size=steps)
+    code = np.digitize(wave, [-0.5, 0.5])
+    times = pandas.date_range("2024-01-01", periods=steps, freq="h")
+    return pandas.DataFrame({"time": times, "state": WORDS[code], "load": wave.round(3), "code": code})
+
+
+def lay(box: Path, frame: pandas.DataFrame, name: str = "a.csv") -> None:
+    frame.to_csv(box / name, index=False)
+
+
+@pytest.fixture
+def box(tmp_path) -> Path:
+    lay(tmp_path, table().drop(columns="code"))
+    return tmp_path
+
+
+def told(box: Path, line: str) -> str:
+    done = go(box, line)
+    assert done.code == 0, done.err
+    return done.out + done.err
+
+
+def check_truth(lines: list[dict[str, str]], wanted: pandas.Series) -> None:
+    known = [line for line in lines if line["y_true"]]
+    assert len(known) > 10 and all(line["y_true"] == str(wanted[int(line["time"])]) for line in known)
+
+
+def test_words_of_a_column_are_classes_along_time(box):
+    folder = good(box, f"{TRAIN} --label-src-ch state")
+    found = strict(folder / "metrics.json")
+    assert found["classes"] == sorted(WORDS) and found["accuracy"] > 0.5
+    frame = table()
+    lines = preds(folder)
+    check_truth(lines, frame["state"])
+    assert all(line["date"] == str(frame["time"][int(line["time"])]) for line in lines)
+    share = [line["y_pred"] == line["y_true"] for line in lines if line["y_true"]]
+    assert np.mean(share) == pytest.approx(found["accuracy"])
+
+    lay(box, table(2)[["load", "state", "time"]].assign(state=lambda f: f["state"].str.upper() + " "), "b.csv")
+    again = good(box, f"--mode infer --ckpt {folder} --csv b.csv --reference off --no-plots")
+    check_truth(preds(again), table(2)["state"])
+    lay(box, table(2).assign(state="odd"), "c.csv")
+    done = go(box, f"--mode infer --ckpt {folder} --csv c.csv --reference off --no-plots")
+    assert done.code == 4 and "odd" in done.err and "high, low, mid" in done.err
+
+
+@pytest.mark.parametrize(
+    ("values", "true"),
+    [
+        (["no", "yes", "yes"], "yes"),
+        (["False", "True", "True"], "True"),
+        ([-1, 1, 1], "1"),
+        ([1, 2, 2], "2"),
+        ([1.0, 2.0, 2.0], "2"),
+        (["ok", "fault", "Fault "], "fault"),
+    ],
+)
+def test_the_larger_of_two_codes_or_the_word_that_is_no_word_for_no_is_true(box, values, true):
+    frame = table()
+    lay(box, frame.assign(state=[values[code] for code in frame["code"]]).drop(columns="code"))
+    said = told(box, f"{TRAIN} --label-src-ch state")
+    assert f"label 'state' is true where it is {true}, and" in said
+    check_truth(preds(good(box, f"{TRAIN} --label-src-ch state")), (frame["code"] > 0).astype(int))
+
+
+def test_codes_with_a_0_are_true_or_false_unless_classes_are_asked_for(box):
+    lay(box, table().drop(columns="state"))
+    said = told(box, f"{TRAIN} --label-src-ch code")
+    assert "label 'code' holds 0, 1, 2 and is true where it is not 0; --bin-rule classes" in said
+    folder = good(box, f"{TRAIN} --label-src-ch code --bin-rule classes")
+    assert strict(folder / "metrics.json")["classes"] == ["0", "1", "2"]
+    check_truth(preds(folder), table()["code"])
+    again = good(box, f"--mode infer --ckpt {folder} --csv a.csv --reference off --no-plots")
+    check_truth(preds(again), table()["code"])
+
+
+def test_the_only_column_of_codes_is_the_label_of_a_dated_table(box):
+    lay(box, table().drop(columns="state")[["time", "load", "code"]])
+    said = told(box, f"{TRAIN} --dry-run")
+    assert "label: 'code', the only column of codes; --label-src-ch names another" in said
+    assert "one row: its end is for validation and test (--split-mode holdout)" in said
+    lay(box, table().assign(other=lambda f: f["code"]).drop(columns="state"))
+    assert "the only column" not in go(box, f"{TRAIN} --dry-run").err
+
+
+def test_a_made_up_word_is_never_scored(box):
+    frame = table()
+    gone = np.random.default_rng(3).random(STEPS) < 0.2
+    lay(box, frame.assign(state=frame["state"].mask(gone & (frame.index > 0))).drop(columns="code"))
+    done = go(box, f"{TRAIN} --label-src-ch state")
+    assert done.code == 3 and "--nan ffill" in done.err
+    lines = preds(good(box, f"{TRAIN} --label-src-ch state --nan ffill"))
+    check_truth(lines, frame["state"])
+    assert not any(line["y_true"] for line in lines if gone[int(line["time"])])
+
+
+def test_one_word_in_each_series_is_learned_of_whole_series(box):
+    parts = [table(k, 20).assign(site=f"{k:02d}", kind=WORDS[k % K], load=k % K + 0.0) for k in range(24)]
+    lay(box, pandas.concat(parts)[["time", "site", "load", "kind"]])
+    line = f"--mode train --task classify --csv a.csv --time-col time --id-col site --label-src-ch kind {QUICK}"
+    assert "label 'kind' has one value in each series: learned of whole series" in told(box, line)
+    folder = good(box, line)
+    assert strict(folder / "metrics.json")["classes"] == sorted(WORDS)
+    assert all(each["y_true"] == WORDS[int(each["row"]) % K] for each in preds(folder))
+    lay(box, pandas.concat(parts)[["time", "site", "load"]], "b.csv")
+    again = good(box, f"--mode infer --ckpt {folder} --csv b.csv --reference off --no-plots")
+    assert not any(each["y_true"] for each in preds(again)) and len(preds(again)) == 24
+
+
+def test_a_name_that_no_column_has_lists_those_that_there_are(box):
+    done = go(box, f"{TRAIN} --label-src-ch stat")
+    assert done.code == 3 and "--label-src-ch stat: no column 'stat'" in done.err and "time, state, load" in done.err
+
+
+def test_finetuning_one_row_splits_it_in_time(box):
+    folder = good(box, f"{TRAIN} --label-src-ch state --tag first")
+    again = good(box, f"--mode finetune --ckpt {folder} --csv a.csv --reference off --no-plots")
+    check_truth(preds(again), table()["state"])
