@@ -24,6 +24,7 @@ from config import RunConfig, core_flags
 from data import Series
 from dataset import RunData
 from errors import CheckpointError, UsageError, is_out_of_memory, without_password
+from readers.clock import steps_hint
 from readers.files import sha256_of
 from readers.sidecars import of_file
 from scaler import Scaler
@@ -421,7 +422,7 @@ def check_series(
     then, now = model.freq, None if series.clock is None else series.clock.freq
     if then != now:
         had, have = (f"steps of {freq}" if freq else "steps without times" for freq in (then, now))
-        hint = "--time-col names the column of times" if then and not now else "--resample changes the steps"
+        hint = "--time-col names the column of times" if then and not now else steps_hint(then, now)
         raise CheckpointError(f"was trained on {had}, these data have {have}", where=config.ckpt, hint=hint)
 
 

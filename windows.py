@@ -275,7 +275,7 @@ def merged(pieces: Iterable[tuple[int, int]], offsets: np.ndarray) -> list[tuple
     return joined
 
 
-def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> None:
+def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int, *, fixed: bool = False) -> None:
     """Refuse rows that are all shorter than one window.
 
     Parameters
@@ -284,6 +284,7 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> 
     length : steps of a context, L.
     beyond : steps that a window needs after its context, for its target.
     n_rows : N, which shows whether the file may be transposed.
+    fixed : whether a checkpoint says how long the context is.
 
     Raises
     ------
@@ -293,7 +294,7 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int) -> 
     if longest >= span:
         return
     need = f"{length} + {beyond}" if beyond else f"{length}"
-    hint = "a smaller --context-len"
+    hint = "data of more steps: the checkpoint's context is fixed" if fixed else "a smaller --context-len"
     if n_rows >= span:
         lines = "--time-col COL if each line is a step of time; " if longest < 3 else ""
         hint = f"{lines}rows are series and columns are time: the file has {n_rows} rows, is it transposed? Else {hint}"

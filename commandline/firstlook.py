@@ -11,6 +11,7 @@ from commandline.flags import PROG
 from config import RunConfig, check_all, core_flags
 from errors import DataError, many
 from readers.dialect import AUTO
+from sources.appliances import appliance
 
 if TYPE_CHECKING:
     from data import Series
@@ -37,8 +38,7 @@ SAFE = ("resample", "nan", "id_col", "time_col")  # flags that a hint of the rea
 TRIES = 4
 HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
 PART = 6  # of the shortest series, at most, that is forecast
-MAINS = ("mains", "main", "aggregate", "total", "meter", "house", "power")
-FINE = 60_000_000_000  # ns: the longest step with which appliances are told apart
+COARSE = 3_600_000_000_000  # ns: the longest step with which appliances are told apart
 MOST_NAMES = 8
 ROWS = 10  # of a wide table, with fewer of which its parts are in time
 LEAST = 3  # steps of a row that anything can be learned from
@@ -199,11 +199,15 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
     commands = [
         (["--task", "forecast", *place, "--horizon", str(horizon)], f"how it goes on: the next {horizon} steps")
     ]
-    if _is_house(series):
-        mains = next(name for name in series.channels if name.casefold() in MAINS)
-        devices = [name for name in series.channels[: series.numeric] if name != mains]
+    mains, devices = _house(series)
+    if {"Aggregate", "Appliance1"} <= set(series.channels):
+        words = place[: place.index("--time-col")]
+        commands.append((["--task", "nilm", "--dataset", "refit", *words], "which appliance is on behind Aggregate"))
+    elif devices:
         names = ["--mains-col", mains, "--device-cols", *devices]
-        commands.append((["--task", "nilm", *place, *names], f"which appliance is on behind {mains}"))
+        meters = [word for flag in ("--nan", "--id-col") for word in _pair(place, flag)]  # nilm has its own
+        plain = [word for word in place if word not in meters]
+        commands.append((["--task", "nilm", *plain, *names], f"which appliance is on behind {mains}"))
     commands.append((["--task", "regress", *place, *parts], f"the next value of {first}, from all columns"))
     high = ["--bin-rule", "quantile", "--bin-thr", "0.8"]
     if len(commands) < 3:
@@ -220,10 +224,20 @@ def _horizon(series: Series) -> int:
     return HORIZONS.get(name, 24)
 
 
-def _is_house(series: Series) -> bool:
-    named = any(name.casefold() in MAINS for name in series.channels[: series.numeric])
-    fine = series.clock is not None and not series.clock.calendar and series.clock.step <= FINE
-    return named and fine and series.numeric > 1 and series.n_rows == 1 and not series.words  # nilm reads power alone
+def _house(series: Series) -> tuple[str, list[str]]:
+    """The mains and the devices of a house's meters, ("", []) for another table."""
+    fine = series.clock is not None and not series.clock.calendar and series.clock.step <= COARSE
+    if not fine or series.n_rows > 1 or series.words:  # nilm reads power alone
+        return "", []
+    from tasks.nilm.meters import house_of
+
+    mains, devices = house_of(series.channels[: series.numeric])
+    return (mains, devices) if any(map(appliance, devices)) else ("", [])
+
+
+def _pair(words: Sequence[str], flag: str) -> list[str]:
+    """A flag and its value among the words of a command; [] where it is not there."""
+    return list(words[words.index(flag) : words.index(flag) + 2]) if flag in words else []
 
 
 def _of_wide(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]]:

@@ -123,13 +123,13 @@ def moment(text: str, tz: str, flag: str) -> int:
 UNITS = {"W": (1.0, False), "kW": (1000.0, False), "Wh": (1.0, True), "kWh": (1000.0, True)}  # factor, a register
 
 
-def readings(times: np.ndarray, watts: np.ndarray, held: bool = False, unit: str = "W") -> Readings:
-    """Readings in order of time, without missing and infinite ones. `unit` is one of UNITS.
+def readings(times: np.ndarray, watts: np.ndarray, held: bool = False, unit: str | float = "W") -> Readings:
+    """Readings in order of time, without missing and infinite ones. `unit` is one of UNITS, or so many W.
 
     Held ones count from the second that they round to, a half to the even one; of several in one second, or of a
     register at one time, the last.
     """
-    factor, counts = UNITS[unit]
+    factor, counts = UNITS[unit] if isinstance(unit, str) else (unit, False)
     known = np.isfinite(watts)
     if not known.all():
         times, watts = times[known], watts[known]

@@ -46,6 +46,8 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     try:
         found = read(replace(config, categorical=categorical), wanted)
     except NoColumn as error:
+        if error.name == name and not free and config.mode == "infer":
+            error.hint += "; the label's past is an input of this model, unless it is trained with --drop-label-from-x"
         if config.mode != "infer" or error.name != name or not free:
             raise
         found = read(config, [other for other in columns if other != name])

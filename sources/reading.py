@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -9,7 +11,12 @@ import data
 from config import RunConfig
 from data import Series
 from errors import DataError, UsageError
+from readers.columns import NoColumn, read_names
+from readers.dialect import Dialect
+from readers.paths import expand_paths
 from readers.written import ORDERS
+
+CLOSE = 0.4  # of two names: alike enough to be proposed
 
 
 def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
@@ -26,6 +33,52 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     ------
     UsageError, DataError : as `data.read`, and --db without --db-query.
     """
+    try:
+        return _read_items(config, columns, known)
+    except NoColumn as error:
+        if columns is None or config.mode == "train" or config.db:
+            raise
+        return _respelled(config, columns, known, error)
+
+
+def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], error: NoColumn) -> Series:
+    """The channels of a checkpoint from columns that spell their names in another way, told; the error for others."""
+    there = _columns_of(config)
+    given = {word.partition("=")[0] for word in config.columns}
+    keys = {*config.time_col.split("+"), config.time_col, *config.id_col.split("+"), config.id_col}
+    free = [name for name in there if name not in (*keys, *columns, *known)]
+    missing = [name for name in dict.fromkeys((*columns, *known)) if name not in (*there, *given)]
+    alike = {name: [other for other in free if _plain(other) == _plain(name)] for name in missing}
+    if missing and all(len(found) == 1 for found in alike.values()) and not config.strict:
+        items = tuple(f"{name}={found[0]}" for name, found in alike.items())
+        series = _read_items(replace(config, columns=(*config.columns, *items)), columns, known)
+        told = ", ".join(f"{name} from {found[0]!r}" for name, found in alike.items())
+        return replace(series, notes=(*series.notes, f"read in another spelling: {told}"))
+    if error.name in missing:
+        if len(missing) == 1 and free:
+            likely = free[0] if len(free) == 1 else (difflib.get_close_matches(missing[0], free, 1, CLOSE) or [""])[0]
+            words = shlex.quote(f"{missing[0]}={likely or 'COLUMN'}")
+            error.hint = f"--columns {words} if that is it here; its other columns: {', '.join(free[:12])}"
+        else:
+            kept = shlex.join(name for name in columns if name in there)
+            error.hint = f"the checkpoint reads {', '.join(columns[:12])}; --mode train --columns {kept} learns without"
+    raise error
+
+
+def _columns_of(config: RunConfig) -> list[str]:
+    """The names of the columns of the first file."""
+    path = expand_paths(config.csv)[0] if config.csv else None
+    keys = [config.time_col] if config.time_col else []
+    return [] if path is None or not keys else read_names(path, Dialect.of_long(config), keys)
+
+
+def _plain(name: str) -> str:
+    """A name without what spellings differ in: case, spaces and punctuation."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _read_items(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
+    """As `read`, with columns as they are spelled."""
     items = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
     if not items:
         return _read(config, (config.columns or None) if columns is None else columns, known)

@@ -274,6 +274,8 @@ def _read_csv(
     if not config.time_col:
         columns = ", ".join(sorted(header(expand_paths(config.csv)[0], config.sep))[:8])
         hint = f"name the column of the times; there are {columns}"
+        if not any(letter.isalpha() for letter in columns):
+            hint = "--dataset ukdale --csv FOLDER reads the folder of a house, of channel_M.dat and labels.dat"
         raise UsageError("is needed: meters are long CSVs", where="--time-col", hint=hint)
     if not wanted.items:
         raise UsageError("names no device", where="--device-cols")

@@ -32,6 +32,7 @@ from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, seconds_of
 from tasks.nilm.files import write_devices, write_energy, write_scales, write_timeline
 from tasks.nilm.levels import LEVELS, as_tensor
 from tasks.nilm.loss import loss_of, weight_of
+from tasks.nilm.meters import Meters, meters_of
 from tasks.nilm.metrics import of_windows
 from tasks.nilm.outputs import decoded
 from tasks.nilm.overlay import Pasted, Traces, read_traces
@@ -83,6 +84,7 @@ class Nilm(Task):
             raise UsageError("does nothing with --overlay 0", where="--overlay-from")
         self.traces: Traces | None = None  # of other houses, to paste into training windows
         self._last: tuple[Predictions, Timeline] | None = None  # several ask for the timeline of the same predictions
+        self.taken = Meters()  # what the table's columns say where no flag does
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
@@ -94,7 +96,9 @@ class Nilm(Task):
 
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
         """The step as it was read, and windows and inputs that suit it."""
+        config = replace(config, options={**config.options, **self.taken.settings})
         found, notes = suited(series, config)
+        found = {"options": config.options, **found} if self.taken.settings else found
         tell_notes(notes)
         self.features = tuple(found.get("options", config.options)["nilm_features"])
         self.features = () if "none" in self.features else self.features
@@ -128,6 +132,9 @@ class Nilm(Task):
         return write_sample(folder)
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        self.taken = meters_of(self.options, config, columns)
+        self.options = Namespace({**vars(self.options), **self.taken.settings})
+        tell_notes(self.taken.notes)
         series, self.borrowed = read_houses(self.options, config, columns)
         self.rules.begin(seconds_of(series), self.start)
         on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}

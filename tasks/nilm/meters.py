@@ -1,0 +1,201 @@
+"""Which columns of a table are the mains and the devices, and in which unit, where no flag says it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config import RunConfig
+from errors import UsageError
+from readers.dialect import Dialect
+from readers.files import dialect_of, first_lines
+from readers.fitting import rows_of
+from readers.guess import is_time
+from readers.paths import expand_paths
+from readers.tidying import numbered
+from registry import Namespace
+from sources.appliances import spelled
+from sources.grids import UNITS
+from tasks.units_of_names import unit_of
+
+MOST_NAMES = 12  # columns that a message lists
+_MAINS = """
+    mains main aggregate total totalpower power activepower powertotal mainspower mainsactivepower aggregatepower whole
+    wholehouse whe house housepower meter mainmeter smartmeter sitemeter consumption totalconsumption use usage grid
+    gridpower gesamt gesamtleistung gesamtverbrauch netzbezug strombezug hauptzähler zähler leistung verbrauch
+    globalactivepower overall housetotal
+"""
+MAINS_NAMES = frozenset(map(spelled, _MAINS.split()))
+_OTHER = """
+    unix unixtime epoch issues issue dataid id index nr no house home site homeid houseid frequency freq hz f voltage v
+    volt volts vln vll pf powerfactor cosphi current a var va q s reactivepower apparentpower globalreactivepower
+    temperature temp humidity weekday hour month day year cost price tariff leg1v leg2v timestamp time date datetime
+    returnedenergywh returned
+"""
+NO_DEVICES = frozenset(map(spelled, _OTHER.split()))
+_SOLAR = [
+    "solar",
+    "solarpower",
+    "solar2",
+    "pv",
+    "pvpower",
+    "generation",
+    "production",
+    "battery",
+    "battery1",
+    "einspeisung",
+]
+_MADE = frozenset(map(spelled, _SOLAR))
+_PHASE = re.compile(
+    r"(?P<front>.*?)(?P<kind>leg|phase|ph|line|main|mains|l|p)[ _.-]?(?P<number>[123abc])(?P<back>(?![a-z0-9]).*)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Meters:
+    """What was taken: settings of the task by name, and notes."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None) -> Meters:
+    """The columns and units of the mains and the devices in a table of meters, as far as flags do not say them.
+
+    Parameters
+    ----------
+    options : the task's flags.
+    config : the settings; a table is looked at where `--csv` names one with times.
+    known : the devices of a checkpoint, which are looked for by name elsewhere; None in training.
+
+    Raises
+    ------
+    UsageError : no column, or more than one, can be the mains; there are no devices.
+    DataError : the file cannot be read.
+    """
+    if not config.csv or not config.time_col or options.dataset or config.npz or config.db:
+        return Meters()
+    names = _numeric(expand_paths(config.csv)[0], config)
+    settings: dict[str, Any] = {}
+    notes = []
+    mains = options.mains_col
+    if mains not in names and "mains_col" not in config.given and not set(mains.split("+")) <= set(names):
+        mains = settings["mains_col"] = _mains(names)
+        notes.append(f"mains: {mains!r}, by its name; --mains-col names another")
+    parts = [mains] if mains in names else mains.split("+")
+    devices = [word.rpartition("=")[2] for word in options.device_cols]
+    if known is None and not devices:
+        devices, left = _devices(names, parts)
+        if not devices:
+            beside = "; several files are several houses, and the meters of one are columns of one file"
+            hint = _listed(names) + beside * (len(expand_paths(config.csv)) > 1)
+            raise UsageError("no column is left for a device", where="--device-cols", hint=hint)
+        settings["device_cols"] = tuple(devices)
+        beside = f"; left out: {', '.join(left[:MOST_NAMES])}" if left else ""
+        notes.append(f"devices: {', '.join(devices[:MOST_NAMES])}, all other columns{beside}; --device-cols names some")
+    if {"Aggregate", "Appliance1"} <= set(names) and known is None and not options.device_cols:
+        notes.append("these are REFIT's columns: --dataset refit knows what each appliance is")
+    made = [name for name in names if _plain(name) in _MADE and name not in parts]
+    if made and "mains_col" not in config.given:
+        both = shlex.quote("+".join([*parts, *made]))
+        notes.append(
+            f"warning: {', '.join(made)} is no device: where the mains are what the grid gives, --mains-col {both}"
+        )
+    settings |= _units(parts, devices, options, config)
+    if "mains_unit" in settings or "device_unit" in settings:
+        units = [settings.get("mains_unit", ""), settings.get("device_unit", "")]
+        notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(filter(None, units)))}")
+    return Meters(settings, tuple(notes))
+
+
+def house_of(names: Sequence[str]) -> tuple[str, list[str]]:
+    """The mains and the devices among columns of numbers by their names; ("", []) where these do not say them.
+
+    Parameters
+    ----------
+    names : of the columns.
+    """
+    try:
+        mains = _mains(names)
+    except UsageError:
+        return "", []
+    return mains, _devices(names, [mains] if mains in names else mains.split("+"))[0]
+
+
+def _numeric(path: Path, config: RunConfig) -> list[str]:
+    """The names of the columns of numbers of a table, by some of its lines; without the time's."""
+    dialect = dialect_of(path, Dialect.of_long(config))
+    rows = rows_of(first_lines(path)[0], dialect)
+    if len(rows) < 2:
+        return []
+    times = {config.time_col, *config.time_col.split("+")}
+    columns = zip(numbered(rows[0]), zip(*rows[1:], strict=True), strict=True)
+    return [
+        name
+        for name, cells in columns
+        if name and name not in times and not any(map(dialect.is_text, cells)) and not all(map(is_time, cells))
+    ]
+
+
+def _plain(name: str) -> str:
+    """A name as `spelled`, without its unit."""
+    unit = unit_of(name)
+    short = re.sub(rf"[\s_.]*[\[(]?{re.escape(unit)}[\])]?\s*$", "", name, flags=re.IGNORECASE) if unit else name
+    return spelled(short or name)
+
+
+def _mains(names: Sequence[str]) -> str:
+    """The column of the mains by its name, or the phases that it is the sum of. UsageError where that is unclear."""
+    named = [name for name in names if _plain(name) in MAINS_NAMES]
+    if len(named) == 1:
+        return named[0]
+    phases = _phases(names)
+    if phases and not named:
+        return "+".join(phases)
+    if named:
+        hint = f"--mains-col {shlex.quote(named[0])}, or another of {', '.join(named)}"
+        raise UsageError(f"{' and '.join(named)} may be the mains", where="--mains-col", hint=hint)
+    hint = f"--mains-col COLUMN, and COLUMN+COLUMN for a sum of meters; {_listed(names)}"
+    raise UsageError("no column is the mains by its name", where="--mains-col", hint=hint)
+
+
+def _phases(names: Sequence[str]) -> list[str]:
+    """Columns that differ in the number of a phase alone, two or three of them: L1, L2, L3."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        if found := _PHASE.fullmatch(name.strip()):
+            key = (found["front"].casefold() + found["kind"].casefold(), (found["back"] or "").casefold())
+            groups.setdefault(key, []).append(name)
+    several = [group for group in groups.values() if 2 <= len(group) <= 3]
+    return several[0] if len(several) == 1 else []
+
+
+def _devices(names: Sequence[str], mains: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that are devices, and those that by their names are neither these nor the mains."""
+    rest = [name for name in names if name not in mains]
+    left = [name for name in rest if _plain(name) in NO_DEVICES | _MADE | MAINS_NAMES]
+    return [name for name in rest if name not in left], left
+
+
+def _units(mains: Sequence[str], devices: Sequence[str], options: Namespace, config: RunConfig) -> dict[str, str]:
+    """The units that the names of the columns say, where no flag does."""
+    if {"mains_unit", "device_unit"} & config.given:
+        return {}
+    of_mains, of_devices = ({unit_of(name) for name in part} for part in (mains, devices))
+    unit = of_mains.pop() if len(of_mains) == 1 else ""
+    other = of_devices.pop() if len(of_devices) == 1 else ""
+    found = {"mains_unit": unit} if unit in UNITS else {}
+    if other in UNITS and other != unit:
+        found["device_unit"] = other
+    elif other not in UNITS and devices and unit not in ("", "W"):
+        found["device_unit"] = "W"
+    return found if set(found.values()) - {"W"} or options.mains_unit != "W" else {}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the columns are {', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''}"

@@ -1,0 +1,84 @@
+"""tasks/nilm/meters.py: the mains, the devices and their units by the columns' names; energies of each line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+import tasks
+from cli import parse
+from tasks.nilm.meters import house_of
+
+from .runs import go
+
+
+@pytest.mark.parametrize(
+    ("names", "mains", "devices"),
+    [
+        ("Aggregate fridge kettle", "Aggregate", "fridge kettle"),
+        ("WHE FGE CWE", "WHE", "FGE CWE"),
+        ("Unix Aggregate Appliance1 Appliance2 Issues", "Aggregate", "Appliance1 Appliance2"),
+        ("L1 L2 L3 fridge", "L1+L2+L3", "fridge"),
+        ("main_1 main_2 oven voltage", "main_1+main_2", "oven"),
+        ("dataid grid solar air1", "grid", "air1"),
+        ("total_power_kW fridge_kW", "total_power_kW", "fridge_kW"),
+        ("fridge kettle", "", ""),
+        ("total mains fridge", "", ""),
+    ],
+)
+def test_mains_and_devices_by_their_names(names, mains, devices):
+    assert house_of(names.split()) == (mains, devices.split())
+
+
+def lay(box: Path, **columns: np.ndarray) -> Path:
+    steps = len(next(iter(columns.values())))
+    times = pandas.date_range("2024-01-01", periods=steps, freq="15min")
+    pandas.DataFrame({"time": times, **columns}).to_csv(box / "home.csv", index=False)
+    return box / "home.csv"
+
+
+def read(path: Path, words: str = ""):
+    config = parse(f"--task nilm --mode train --csv {path} --time-col time {words}".split())
+    return tasks.build("nilm", config.options).read(config, None)
+
+
+KETTLE = np.tile([0.0, 0, 1200, 0], 24)
+MAINS = 200 + KETTLE + np.arange(96) % 5
+
+
+def test_a_sum_of_phases_and_all_other_columns(tmp_path, caplog):
+    path = lay(tmp_path, L1=MAINS - 60, L2=MAINS * 0 + 40, L3=MAINS * 0 + 20, kettle=KETTLE, voltage=MAINS * 0 + 230)
+    with caplog.at_level("INFO", "tsrun"):
+        series = read(path)
+    assert series.channels == ("mains", "kettle")
+    np.testing.assert_allclose(series.values, [MAINS, KETTLE])
+    summed = read(path, "--mains-col L1+L2 --device-cols kettle")
+    np.testing.assert_allclose(summed.values[0], MAINS - 20)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("W", 1), ("kW", 1000), ("Wh", 4), ("kWh", 4000)])
+def test_the_unit_of_the_names_and_energies_of_each_line(tmp_path, unit, factor):
+    path = lay(tmp_path, **{f"mains [{unit}]": MAINS / factor, f"kettle [{unit}]": KETTLE / factor})
+    np.testing.assert_allclose(read(path).values, [MAINS, KETTLE], rtol=1e-5)
+
+
+def test_a_register_is_still_what_it_rises_by(tmp_path):
+    path = lay(tmp_path, **{"mains_kWh": np.cumsum(MAINS) / 4000, "kettle_kWh": np.cumsum(KETTLE) / 4000})
+    np.testing.assert_allclose(read(path).values, [MAINS[1:], KETTLE[1:]], rtol=1e-4, atol=1e-2)
+
+
+def test_what_is_taken_is_told_and_kept_for_inference(tmp_path):
+    lay(tmp_path, **{"Total (W)": MAINS, "kettle": KETTLE, "Issues": KETTLE * 0})
+    line = "--seeds 1 --epochs 1 --window 8 --model-args filters=4 --no-plots --reference off --on-w 500"
+    done = go(tmp_path, f"--task nilm --csv home.csv {line}")
+    assert done.code == 0, done.err
+    assert "mains: 'Total (W)', by its name" in done.err and "devices: kettle, all other columns" in done.err
+    assert "left out: Issues" in done.err
+    again = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv home.csv --no-plots --reference off")
+    assert again.code == 0, again.err
+    lay(tmp_path, fridge=MAINS, kettle=KETTLE)
+    lost = go(tmp_path, f"--task nilm --csv home.csv {line}")
+    assert lost.code == 2 and "--mains-col COLUMN" in lost.err and "fridge, kettle" in lost.err
