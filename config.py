@@ -308,6 +308,10 @@ class RunConfig:
         own = {key.partition(".")[2]: value for key, value in self.stage_args.items() if key.startswith(f"{part}.")}
         return replace(self, **own) if own else self
 
+    def read_as(self, **other: Any) -> RunConfig:
+        """The settings with others for reading the data in another way; the run keeps its own."""
+        return replace(self, **other)
+
     def flat(self) -> dict[str, Any]:
         """Every setting under its flag's name, plain and without passwords: what config.yaml and a checkpoint hold."""
         own = {flag.name: vars(self)[flag.name] for flag in core_flags()} | {"db": without_password(self.db)}

@@ -243,6 +243,8 @@ def _pair(words: Sequence[str], flag: str) -> list[str]:
 def _of_wide(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]]:
     """Commands for wide tables, and what each is for."""
     parts = ["--test-ratio", "0.2", "--backbone", "auto"]
+    if series.labels is not None:
+        return [(["--task", "classify", *place, *parts], "the label that each row has")]
     if series.n_rows < ROWS:
         parts = ["--split-mode", "holdout", *parts]
     first = series.channels[0]

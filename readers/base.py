@@ -96,7 +96,8 @@ class Reader(ABC):
         common = {name: vars(config)[name] for name in shared}
         if not config.time_col:
             own = {name: vars(config)[name] for name in ("header", "index", "categorical", "memory")}
-            return read_wide(paths, **own, **common)
+            label = config.label_src_ch if isinstance(config.label_src_ch, str) else ""
+            return read_wide(paths, label=label, **own, **common)
         return read_long(
             paths,
             time_col=config.time_col,

@@ -312,16 +312,16 @@ def _index(times: np.ndarray) -> Any:
     return pandas.DatetimeIndex(np.asarray(times, np.int64).astype("datetime64[ns]"))
 
 
-def steps_hint(wanted: str, found: str) -> str:
+def steps_hint(wanted: str | None, found: str | None) -> str:
     """What to do about data in steps of `found` for a model of steps of `wanted`, both as `Clock.freq` has them.
 
     Parameters
     ----------
-    wanted, found : the frequencies; "" for steps without times.
+    wanted, found : the frequencies; None or "" for steps without times.
     """
-    step = wanted if wanted[:1].isdigit() else f"1{wanted}"
     if not wanted or not found or Clock(wanted).calendar or Clock(found).calendar:
         return "--resample changes the steps"
+    step = wanted if wanted[0].isdigit() else f"1{wanted}"
     if Clock(wanted).step < Clock(found).step:
         return f"data in steps of {step}, or a model trained on these: a coarser step does not tell what lies between"
     return f"--resample {step}"

@@ -39,6 +39,7 @@ class Dialect:
     dates : the order of day, month and year, such as dmy; "" where the cells must show it.
     taken : what was taken for AUTO, for a note; "" for nothing but the usual.
     strict : whether only what is certain may be taken for data or left out.
+    apart : the column of a wide table that holds labels, see readers/apart.py; "" for none.
     """
 
     sep: str = ","
@@ -50,6 +51,7 @@ class Dialect:
     dates: str = ""
     taken: str = ""
     strict: bool = False
+    apart: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sep", {"\\t": "\t", "tab": "\t"}.get(self.sep, self.sep))

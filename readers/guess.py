@@ -79,6 +79,8 @@ def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[
         body.insert(0, lines[0].split(dialect.sep, CELLS)[:CELLS])
     index, more = _find_index(head[0] if header else [], body, dialect, path) if width > 1 else (False, [])
     index = index or dialect.index == "yes"
+    if dialect.index == "auto" and not dialect.apart:
+        _check_last(head[0] if header else [], lines[header : header + SAMPLE], dialect, path)
     if width == index:
         raise DataError("has row ids and no values", where=str(path), hint="--index no if column 1 holds data")
     return Layout(header, index, width - index), notes + more
@@ -245,12 +247,14 @@ def _find_index(
         raise _time_error(corner, firsts, path)
     if header and is_id_word(corner):
         return True, note
-    if not numbers or not _whole(firsts) or (header and _is_step(corner, header[1:], dialect)):
+    if not numbers or any(number % 1 for number in numbers) or (header and _is_step(corner, header[1:], dialect)):
         return False, []
     rest = [_plain(row[1:], dialect) for row in body]
     if len(set(firsts)) < len(firsts):
         if _whole_alone(firsts, rest):
             raise _whole_error(firsts, path)
+        return False, []
+    if not _whole(firsts):
         return False, []
     if header and dialect.is_text(corner) and steps_named(header[1:], dialect):
         return True, note
@@ -286,10 +290,27 @@ def _whole_alone(firsts: Sequence[str], rest: Sequence[Sequence[float]]) -> bool
     return len(firsts) >= LEAST_LADDER and len(set(firsts)) > 1 and len(decimals) > 2 and all(decimals)
 
 
+def _check_last(header: Sequence[str], lines: Sequence[str], dialect: Dialect, path: Path) -> None:
+    """DataError where the last column alone holds whole numbers, and some again: classes, as people append them."""
+    cells = [[cell.strip('" ') for cell in line.split(dialect.sep)] for line in lines]
+    if not cells or len({len(row) for row in cells}) > 1 or (header and steps_named(header[1:], dialect)):
+        return
+    lasts = [row[-1] for row in cells]
+    rest = [_plain(row[1:-1], dialect) for row in cells]  # without what may be ids
+    numbers = _plain(lasts, dialect)
+    repeated = len(set(lasts)) * 2 <= len(lasts)
+    if numbers and repeated and all(number % 1 == 0 for number in numbers) and _whole_alone(lasts, rest):
+        shown = ", ".join(sorted(set(lasts))[:5])
+        what = f"the last column alone holds whole numbers, and some more than once ({shown}): classes or data"
+        hint = "--task classify --label-src-ch last if these are classes; --index no if it is the last step"
+        raise DataError(what, where=str(path), hint=hint)
+
+
 def _whole_error(firsts: Sequence[str], path: Path) -> DataError:
     shown = ", ".join(sorted(set(firsts))[:5])
     what = f"the first column alone holds whole numbers, and some more than once ({shown}): classes, ids or data"
-    hint = "--index no if it is the first step, --index yes if not; classes go into a file of their own for --labels"
+    hint = "--task classify --label-src-ch first if these are classes; --index no if it is the first step, "
+    hint += "--index yes if it holds row ids"
     return DataError(what, where=str(path), hint=hint)
 
 

@@ -104,14 +104,8 @@ def read_long(
     except _Rounded:
         series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
     named = bool(id_col) or series.several
-    return attach(
-        series,
-        labels,
-        groups,
-        named=named,
-        dialect=Dialect(sep, decimal, na=tuple(na), thousands=thousands),
-        every=every,
-    )
+    beside = Dialect(sep, decimal, na=tuple(na), thousands=thousands)
+    return attach(series, labels, groups, named=named, dialect=beside, every=every)
 
 
 class _Rounded(Exception):

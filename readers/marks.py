@@ -15,6 +15,7 @@ from readers.dialect import THOUSANDS, Dialect, Layout
 from readers.units import split_mark
 
 UNIT_HINT = "a long table (--time-col) is read without the units beside its numbers; here, write numbers alone"
+LEAST_STEPS = 3  # of a table whose last column may hold labels
 FIRST = 256  # values that are looked at before all are
 
 
@@ -72,7 +73,9 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     cell : its text.
     layout, dialect : how the table was understood.
     """
-    if line == 1:
+    if column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell):
+        hint = "--task classify --label-src-ch last if the last column holds labels"
+    elif line == 1:
         hint = "--header yes if row 1 holds column names"
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"

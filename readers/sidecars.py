@@ -81,6 +81,36 @@ def attach(
     return series
 
 
+def with_labels(
+    series: Series, path: Path, cells: Sequence[str], name: str, layout: Layout, dialect: Dialect
+) -> Series:
+    """The series with labels that a column of its own file holds.
+
+    Parameters
+    ----------
+    series : N rows.
+    path, layout, dialect : the file, and how it is laid out and written.
+    cells : N cells of the column.
+    name : of the column.
+
+    Raises
+    ------
+    DataError : no row has a label, or one is neither a number nor a word.
+    """
+    names = ["label" if name in ("first", "last") else name]
+    lines = list(range(1 + layout.header, 1 + layout.header + len(cells)))
+    found = _Lines([[cell] for cell in cells], lines, names, layout, [])
+    values, words, told = _label_column(path, found, 0, dialect_of(path, dialect))
+    told += _without(path, values)
+    return replace(
+        series,
+        labels=values[:, None],
+        label_names=tuple(names),
+        label_words=(words,) if words else (),
+        notes=(*series.notes, *told),
+    )
+
+
 def _own(series: Series) -> np.ndarray | slice:
     """Which rows of the data a series has."""
     return slice(None) if series.part is None else series.numbers
@@ -115,13 +145,16 @@ def read_labels(word: Path | str, rows: Sequence[str], named: bool, dialect: Dia
     values = np.stack([column for column, _, _ in columns], axis=1)
     words = tuple(words for _, words, _ in columns)
     told = [note for _, _, notes in columns for note in notes]
-    lost = int(np.isnan(values).any(axis=1).sum())
-    if lost:
-        told.append(
-            f"warning: {path}: {many(lost, 'row')} of {len(rows):,} without a label: not learned from, not scored"
-        )
+    told += _without(path, values)
     names = tuple(found.names or plain)
     return Labels(values, names, words if any(words) else (), (*notes, *found.notes, *told))
+
+
+def _without(path: Path, values: np.ndarray) -> list[str]:
+    """The note on rows [N] or [N, K] without a label."""
+    lost = int(np.isnan(values.reshape(len(values), -1)).any(axis=1).sum())
+    told = f"warning: {path}: {many(lost, 'row')} of {len(values):,} without a label: not learned from, not scored"
+    return [told] if lost else []
 
 
 def _ids_first(cells: list[list[str]], rows: Sequence[str]) -> list[list[str]]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from readers.apart import split_off
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.files import decode, dialect_of, line_blocks, open_table, read_cells
 from readers.guess import sniff
@@ -41,7 +42,7 @@ class Facts:
     """What is known of one wide file beside its values; the cache keeps it with them.
 
     shape : (N, T). ids : one per row, or none. missing, infinite : counts of values.
-    sha256, bytes : of the file on disk.
+    sha256, bytes : of the file on disk. labels : the cells of the column that `Dialect.apart` names.
     """
 
     shape: tuple[int, int]
@@ -52,6 +53,7 @@ class Facts:
     sha256: str
     bytes: int
     notes: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
     def location(self, row: int, column: int) -> str:
         """`line:column` in the file, counted from 1, of the value at [row, column]."""
@@ -89,7 +91,10 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
 def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts] | None:
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
+        labels: list[str] = []
         blocks = line_blocks(table.text, path)
+        if dialect.apart:
+            blocks = split_off(blocks, dialect, path, labels)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
@@ -119,7 +124,8 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
     all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []))
-    return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes)
+    apart = tuple(labels[layout.header :])
+    return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart)
 
 
 def _without_last(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from pathlib import Path
 
 from errors import DataError
@@ -12,6 +13,8 @@ from readers.base import Reader, TableText
 from readers.dialect import Dialect
 
 READS = {"endings": [".csv"]}
+MOST_PEEKED = 1 << 16  # bytes
+_NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
 _GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -24,6 +27,9 @@ class TextReader(Reader):
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
         """The file as it is, unpacked where it is gzip; UTF-16, as Excel writes it, as UTF-8. See `Reader.text`."""
+        if _spaced(file.peek(MOST_PEEKED)):
+            lines = (b" ".join(line.split()) for line in file.read().splitlines())
+            return TableText(io.BytesIO(b"\n".join(lines) + b"\n"))
         start = file.peek(2)[:2]
         if start in _UTF16:
             try:
@@ -36,3 +42,9 @@ class TextReader(Reader):
     def dialect(self, asked: Dialect) -> Dialect:
         """As the flags have `asked`: nothing is known about a CSV beyond them."""
         return asked
+
+
+def _spaced(head: bytes) -> bool:
+    """Whether a file begins with numbers between which several spaces stand, as Fortran, MATLAB and old archives do."""
+    line = head.split(b"\n", 1)[0].strip(b"\r")
+    return bool(b"  " in line.strip() and _NUMBERS.fullmatch(line))

@@ -15,12 +15,13 @@ from data import Series, Source
 from errors import DataError, UsageError, nearest
 from readers import cache, mapped, stem
 from readers.categories import Coded, with_categories
+from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import checksum_of, dialect_of, read_cells
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
 from readers.paths import abridge, merge_notes
 from readers.pool import in_order
-from readers.sidecars import attach
+from readers.sidecars import attach, with_labels
 from readers.tables import Facts, read_table
 
 TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "all", "average", "mean")
@@ -40,6 +41,7 @@ def read_wide(
     groups: Path | str = "",
     categorical: Sequence[str] = (),
     memory: str = "",
+    label: str = "",
 ) -> Series:
     """One Series of wide files, all of one shape [N, T]: C files are C channels of N rows.
 
@@ -55,37 +57,46 @@ def read_wide(
     labels, groups : files with a line per row; "" for none.
     categorical : channels whose files hold words, or codes, one for each step or one column with one for each row.
     memory : --memory; larger data stay in a file. "" for what is free.
+    label : the column that holds a label for each row, first, last or a name of the header; "" for none.
 
     Raises
     ------
     UsageError : an option that does not exist.
     DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
-    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands)
+    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, apart=label)
     check_policy(nan)
     files, named = _named(list(map(Path, paths)), categorical)
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))
-    n_rows, length = facts[0].shape
-    ids = _common_ids(files, facts)
-    notes = _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
-    some_end = nan != "zero" and any(found.missing for found in facts)
-    ends = _row_ends(values.reshape(-1, n_rows, length)) if some_end else np.full(n_rows, length)
+    notes, ids = _same_order(values, files, facts), _common_ids(files, facts)
+    notes += _note_repeats(files, ids)
+    notes += merge_notes((path, found.notes) for path, found in zip(files, facts, strict=True))
+    values, ends, told = _to_ends(values, facts, nan)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
-    if (ends < length).any():
-        values = _cut_rows(values, ends, length)
-        notes.append(_note_ends(ends, length))
     gaps, filled = _fill(values, offsets, files, facts, nan)
     series = Series(
         values=values,
         offsets=offsets,
         channels=_channel_names(files),
-        rows=ids or tuple(map(str, range(n_rows))),
+        rows=ids or tuple(map(str, range(len(ends)))),
         sources=tuple(Source(str(path), f.sha256, f.bytes, f.shape) for path, f in zip(files, facts, strict=True)),
-        notes=(*notes, *gaps),
+        notes=(*notes, *told, *gaps),
         filled=filled,
     )
     series = _with_words(series, named, dialect, facts[0], ends, nan)
+    if label:
+        return with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect)
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
+
+
+def _to_ends(values: np.ndarray, facts: Sequence[Facts], nan: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Values [C, N * T] without the empty cells at the ends of rows, where each of the N ends, and a note."""
+    n_rows, length = facts[0].shape
+    some_end = nan != "zero" and any(found.missing for found in facts)
+    ends = _row_ends(values.reshape(-1, n_rows, length)) if some_end else np.full(n_rows, length)
+    if not (ends < length).any():
+        return values, ends, []
+    return _cut_rows(values, ends, length), ends, [_note_ends(ends, length)]
 
 
 # ---- words
@@ -159,7 +170,8 @@ def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.
     """Values [C, N * T], in a file where they are large, and the facts of each file. DataError where shapes differ."""
     if not paths:
         raise UsageError("no file given", where="--csv")
-    tables = map(partial(_read, dialect=dialect), paths) if large else in_order(partial(_read, dialect=dialect), paths)
+    reads = partial(_read_some, dialect=dialect)
+    tables = map(reads, paths) if large else in_order(reads, paths)
     table, first = next(tables)
     facts = [first]
     values = table.reshape(1, -1)
@@ -167,7 +179,11 @@ def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.
         shape = (len(paths), table.size)
         values = mapped.array(shape, table.dtype) if large else np.zeros(shape, table.dtype)
         values[0] = table.reshape(-1)
+    if dialect.apart and not first.labels:
+        _read(paths[0], dialect)  # which says that there is no such column
     for channel, (table, found) in enumerate(tables, start=1):
+        if found.labels and sorted(found.labels) != sorted(first.labels):
+            raise DataError("other labels than in the first file", where=str(paths[channel]))
         facts.append(found)
         if found.shape == first.shape:
             values = values.astype(np.promote_types(values.dtype, table.dtype), copy=False)
@@ -175,6 +191,30 @@ def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.
     if len({found.shape for found in facts}) > 1:
         raise _shape_error(paths, facts)
     return values, facts
+
+
+def _read_some(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
+    """One file; a column of labels need not be in all of them."""
+    try:
+        return _read(path, dialect)
+    except NoColumn:
+        return _read(path, replace(dialect, apart=""))
+
+
+def _same_order(values: np.ndarray, paths: Sequence[Path], facts: list[Facts]) -> list[str]:
+    """Bring the rows of each channel [C, N * T] into the order of the first file with ids, in place; a note on it."""
+    wanted = next((found.ids for found in facts if found.ids), ())
+    moved = []
+    for channel, found in enumerate(facts):
+        if found.ids and found.ids != wanted and len(set(wanted)) == len(wanted) and set(found.ids) == set(wanted):
+            at = {name: row for row, name in enumerate(found.ids)}
+            order = [at[name] for name in wanted]
+            values[channel] = values[channel].reshape(found.shape)[order].reshape(-1)
+            facts[channel] = replace(
+                found, ids=wanted, labels=tuple(found.labels[row] for row in order if found.labels)
+            )
+            moved.append(paths[channel])
+    return [f"rows are matched to those of the first file by their ids: {abridge(moved)}"] if moved else []
 
 
 def _read(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:

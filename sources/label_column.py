@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +13,11 @@ from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, listed, many
 from readers.columns import NoColumn
+from readers.dialect import Dialect
+from readers.files import dialect_of, first_lines
+from readers.guess import is_id_word, is_time, is_time_word, steps_named
 from readers.missing import HINT
+from readers.paths import expand_paths
 from readers.spellings import one_spelling
 from sources.reading import read
 
@@ -37,36 +43,55 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     """
     label = config.label_src_ch
     if columns is None:
-        return _coded(_read_named(config, label), label, (), config.nan) if isinstance(label, str) else read(config)
+        if not isinstance(label, str):
+            return read(config)
+        found = _read_named(config, label)
+        return found if found.labels is not None else _coded(found, label, (), config.nan)
     beside = isinstance(label, str)  # the checkpoint's labels are of whole series, and none of its channels
     name = str(label) if beside else columns[label] if isinstance(label, int) and label < len(columns) else ""
     free = beside or config.drop_label_from_x
     wanted = [*columns, name] if beside else columns
-    categorical = (*config.categorical, name) if words else config.categorical
+    coded = bool(words) and bool(config.time_col or config.db)  # a wide table has its labels apart
+    categorical = (*config.categorical, name) if coded else config.categorical
     try:
-        found = read(replace(config, categorical=categorical), wanted)
+        found = read(config.read_as(categorical=categorical), wanted)
     except NoColumn as error:
         if error.name == name and not free and config.mode == "infer":
             error.hint += "; the label's past is an input of this model, unless it is trained with --drop-label-from-x"
         if config.mode != "infer" or error.name != name or not free:
             raise
-        found = read(config, [other for other in columns if other != name])
+        plain = config.read_as(label_src_ch=0) if beside else config
+        found = read(plain, [other for other in columns if other != name])
         return replace(found, notes=(*found.notes, f"there is no column {name!r}, the label: predictions only"))
-    return _coded(found, name, words, config.nan) if words or beside else found
+    if found.labels is not None and config.mode == "infer" and _too_short(found, config):  # there are no labels
+        return read(config.read_as(label_src_ch=0), columns)
+    return _coded(found, name, words, config.nan) if found.labels is None and (words or beside) else found
+
+
+def _too_short(series: Series, config: RunConfig) -> bool:
+    """Whether a step was taken for labels: without it rows are shorter than the checkpoint's context."""
+    return config.label_src_ch in PLACES and int(series.lengths.max()) + 1 == config.context_len
 
 
 def _read_named(config: RunConfig, name: str) -> Series:
     """The data with a column of that name, of numbers or as a category."""
+    if config.csv and not config.time_col:
+        return read(config)
     columns = list(config.columns)
     missing = bool(columns) and name not in {word.partition("=")[0] for word in columns}
-    config = replace(config, columns=(*columns, name)) if missing else config
+    asked = config.read_as(columns=(*columns, name)) if missing else config
     try:
-        series = read(config)
-        return series if name in series.channels else read(replace(config, categorical=(*config.categorical, name)))
+        series = read(asked)
+        return series if name in series.channels else read(asked.read_as(categorical=(*config.categorical, name)))
     except NoColumn as error:
         if error.name == name:
             error.where = f"--label-src-ch {name}"
         raise
+
+
+log = logging.getLogger("tsrun")
+LEAST, LOOKED_AT = 3, 40  # steps beside a column of labels; lines
+PLACES = ("first", "last")  # of a column in a wide table without names
 
 
 def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Series:
@@ -147,3 +172,48 @@ def _as_number(series: Series, at: int, values: np.ndarray, words: tuple[str, ..
         label_names=(name,),
         label_words=(words,),
     )
+
+
+# ---- wide tables
+
+
+def usual(config: RunConfig) -> int | str:
+    """The label of the settings; of a wide table the column at one of its ends that is no step, where none is named.
+
+    Such a column has a name unlike those of the steps, or text in place of a number; it is told.
+
+    Parameters
+    ----------
+    config : names the files.
+    """
+    elsewhere = bool(config.labels or config.time_col or config.db or config.npz or not config.csv)
+    if "label_src_ch" in config.given or elsewhere or config.strict or config.categorical:
+        return config.label_src_ch
+    path = expand_paths(config.csv)[0]
+    dialect = dialect_of(path, Dialect(config.sep, config.decimal))
+    lines = dialect.split(first_lines(path)[0][:LOOKED_AT], path)
+    if len(lines) <= LEAST or len({len(line) for line in lines}) > 1:
+        return config.label_src_ch
+    names = [cell.strip() for cell in lines[0]]
+    ids = len(names) > LEAST and is_id_word(names[0])
+    firsts = [line[0].strip() for line in lines[1:]]
+    places = [("last", names[-1], names[ids:-1])]
+    if not ids and 2 * len(set(firsts)) <= len(firsts):  # else they are row ids
+        places.append(("first", names[0], names[1:]))
+    for place, name, others in places:
+        plain = name and not dialect.is_number(name) and not is_time(name) and not is_time_word(name)
+        if (
+            not plain
+            or len(others) < LEAST
+            or not steps_named(others, dialect)
+            or steps_named([*others, name], dialect)
+        ):
+            continue
+        numbers = [number for other in others if (number := dialect.number(other)) is not None]
+        if len(numbers) == len(others) and not all(a < b for a, b in pairwise(numbers)):  # the first line is data
+            told = "label: the %s column of %s, which alone holds text; --label-src-ch names another"
+            log.info(told, place, path)
+            return place
+        log.info("label: column %r of %s, named unlike the steps; --label-src-ch names another", name, path)
+        return name
+    return config.label_src_ch

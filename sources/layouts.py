@@ -27,11 +27,11 @@ from readers.files import decode, open_table, read_cells, read_header
 from readers.kept import read_kept
 from readers.rows import Rows, check_doubled, check_order, file_names, join, oldest_first, set_zone
 from sources.appliances import appliance, spelled
+from sources.energies import energies
 from sources.grids import SECOND, UNITS, House, Readings, gather, plan, readings
 from sources.own_step import held, own_step
 
 MAX_FILL = 60.0  # seconds without a sample that are filled
-MOST_FALLS = 0.01  # of the changes of a register
 HOURLY = 3605.0  # seconds: a meter that reports changes reports once an hour too, so a longer silence is a fault
 _COMMA, _TAB = Dialect(",", ".", "yes", "no"), Dialect("\t", ".", "yes", "no")
 _SECONDS = (10**8, 10**10)  # Unix times from 1973 to 2286
@@ -176,56 +176,32 @@ def read_meter(
     """
     if not paths:
         raise UsageError("no file given", where="--csv")
-    mains = _parts(mains_col, read_names(Path(paths[0]), dialect, (time_col,)) if "+" in mains_col else ())
+    mains = _parts(mains_col, Path(paths[0]), dialect, time_col)
     units = dict.fromkeys(device_cols.values(), device_unit or unit) | dict.fromkeys(mains, unit)
-    precise = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
-    cells = Wanted(time_col, "", tuple(dict.fromkeys([*mains, *device_cols.values()])), exact=precise)
+    exact = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
+    cells = Wanted(time_col, "", tuple(dict.fromkeys([*mains, *device_cols.values()])), exact=exact)
     anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {*mains}) for path in paths]
     rows, notes = _in_order(files, tz, sort)
     own, apart, told = own_step(rows.times, rows.offsets.tolist())
-    notes += [told] if sample is None else []
-    units, told_units = _energies(rows, files, units, apart)
-    notes += told_units
-    longest, told = held(sample or own, apart, MAX_FILL)
-    notes += [told] if told and max_fill is None else []
-    wanted = plan(sample or own, start, end, longest if max_fill is None else max_fill, rows.tz)
+    notes += [told] * (sample is None)
+    scaled, of_lines = energies(rows, files[0].columns, units, apart)
+    longest, told = held(sample or own, apart, MAX_FILL) if max_fill is None else (max_fill, "")
+    notes += filter(None, [told])
+    wanted = plan(sample or own, start, end, longest, rows.tz)
     houses = []
     for row, (begin, stop) in enumerate(rows.spans()):
-        load = partial(_cut, rows.times[begin:stop], rows.values[:, begin:stop], files[row], units)
+        load = partial(_cut, rows.times[begin:stop], rows.values[:, begin:stop], files[row], scaled)
         houses.append(House(rows.names[row], str(files[row].path), mains, {}, load))
-    notes += list(dict.fromkeys(note for file in files for note in file.notes))
-    columns = {name: [column] * len(houses) for name, column in device_cols.items()}
-    return gather(houses, columns, wanted, notes, optional)
+    notes += dict.fromkeys([*of_lines, *(note for file in files for note in file.notes)])
+    return gather(houses, {n: [c] * len(houses) for n, c in device_cols.items()}, wanted, notes, optional)
 
 
-def _parts(mains_col: str, names: Container[str]) -> tuple[str, ...]:
+def _parts(mains_col: str, path: Path, dialect: Dialect, time_col: str) -> tuple[str, ...]:
     """The column of the mains, or those that `A+B` names."""
-    return (mains_col,) if mains_col in names else tuple(filter(None, mains_col.split("+")))
-
-
-def _energies(
-    rows: Rows, files: Sequence[LongFile], units: Mapping[str, str], apart: float
-) -> tuple[dict[str, str | float], list[str]]:
-    """The unit of each column, or the W of one where a line has the energy of its own time; and a note on these.
-
-    A register only rises. Energies that fall again and again are those from line to line, `apart` seconds.
-    """
-    found: dict[str, str | float] = dict(units)
-    energies = []
-    for name, unit in units.items():
-        factor, counts = UNITS[unit]
-        if counts and not any(_is_register(rows.values[files[0].columns.index(name), a:b]) for a, b in rows.spans()):
-            found[name] = factor * 3600 / apart
-            energies.append(name)
-    told = f"the energy of each line, which rises and falls, and no register: {', '.join(energies)}"
-    return found, [told] if energies else []
-
-
-def _is_register(values: np.ndarray) -> bool:
-    """Whether readings hardly ever fall: a register starts again now and then."""
-    change = np.diff(values[~np.isnan(values)])
-    return int((change < 0).sum()) <= MOST_FALLS * len(change)
+    if "+" not in mains_col or mains_col in read_names(path, dialect, (time_col,)):
+        return (mains_col,)
+    return tuple(filter(None, mains_col.split("+")))
 
 
 def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container[str]) -> LongFile:

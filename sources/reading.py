@@ -51,7 +51,7 @@ def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], 
     alike = {name: [other for other in free if _plain(other) == _plain(name)] for name in missing}
     if missing and all(len(found) == 1 for found in alike.values()) and not config.strict:
         items = tuple(f"{name}={found[0]}" for name, found in alike.items())
-        series = _read_items(replace(config, columns=(*config.columns, *items)), columns, known)
+        series = _read_items(config.read_as(columns=(*config.columns, *items)), columns, known)
         told = ", ".join(f"{name} from {found[0]!r}" for name, found in alike.items())
         return replace(series, notes=(*series.notes, f"read in another spelling: {told}"))
     if error.name in missing:

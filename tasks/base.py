@@ -23,7 +23,7 @@ from data import Series
 from errors import UsageError
 from registry import Namespace
 from scaler import Scaler
-from sources import label_column
+from sources import reading
 from tasks import given_labels
 from tasks.derived import DerivedFeatures
 from tasks.judging import Judging
@@ -172,8 +172,7 @@ class Task(Judging):
         ------
         UsageError, DataError : for flags that do not fit the task or the data, and files that cannot be read.
         """
-        words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
-        return label_column.read_labelled(config, columns, words)
+        return reading.read(config, columns)
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
         """What `read` returned for a checkpoint, without what only the files of training have where it was looked for.

@@ -12,16 +12,17 @@ log = logging.getLogger("tsrun")
 MOST = 96  # steps: more cost time at each step and seldom help to say what comes next
 
 
-def chosen_length(series: Series, config: RunConfig) -> int:
+def chosen_length(series: Series, config: RunConfig, split_mode: str) -> int:
     """The longest context with windows in every part, up to `MOST`; told.
 
     Parameters
     ----------
     series : its rows' lengths count, and no value.
-    config : how the rows are split, and how far the label is from the context.
+    config : the sizes of the parts, and how far the label is from the context.
+    split_mode : how the rows are split.
     """
     steps = int(series.lengths.min())
-    if config.split_mode != "group":  # the parts are in time, and training's first fold is the shortest
+    if split_mode != "group":  # the parts are in time, and training's first fold is the shortest
         left = 1 - config.val_ratio - config.test_ratio
         steps = config.split_sizes[0] if config.split_sizes else int(steps * left / config.folds)
     longest = max(steps - config.label_offset - (FEW_WINDOWS if steps > 2 * FEW_WINDOWS else 0), 1)

@@ -16,21 +16,22 @@ MOST_CODES = 20  # different whole numbers of a column of classes
 LOOKED_AT = 100_000  # steps
 
 
-def chosen(series: Series, config: RunConfig, *, of_classes: bool) -> dict[str, Any]:
+def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: bool) -> dict[str, Any]:
     """{setting: value} of the label's channel as a number, and of how one row is split; what is taken is told.
 
     Parameters
     ----------
     series : its channels have names, and the label is one of them.
     config : the settings so far.
+    label : a channel's number, or its name.
     of_classes : whether the task's label has classes: then the only column of codes is taken, where none is named.
     """
     found: dict[str, Any] = {}
-    if isinstance(config.label_src_ch, str):
-        found["label_src_ch"] = series.channels.index(config.label_src_ch)
+    if isinstance(label, str):
+        found["label_src_ch"] = series.channels.index(label)
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
         coded = [c for c in range(series.numeric) if codes(series.values[c])]
-        if len(coded) == 1 and coded != [config.label_src_ch]:
+        if len(coded) == 1 and coded != [label]:
             found["label_src_ch"] = coded[0]
             told = "label: %r, the only column of codes; --label-src-ch names another"
             log.info(told, series.channels[coded[0]])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,8 +17,10 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
+from registry import Namespace
 from rundir import write_csv
 from scaler import Scaler
+from sources import label_column
 from tasks import contexts, label_choice
 from tasks.base import Task
 from tasks.lines import MOST_SHOWN, aligned, date_column, dates
@@ -47,14 +48,23 @@ class LabelTask(Task):
         }
     )
 
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        self.label: int | str = 0  # the channel, or the column, that labels are read from
+
+    def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
+        self.label = config.label_src_ch if columns is not None else label_column.usual(config)
+        return label_column.read_labelled(config.read_as(label_src_ch=self.label), columns, words)
+
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
         """The label's channel, the split of one row, and the context's length, where labels are along time: those of
         whole rows have all of a row."""
         if series.labels is not None or config.demo:
-            return {}
-        found = label_choice.chosen(series, config, of_classes=self.of_classes)
+            return {} if self.label == config.label_src_ch else {"label_src_ch": self.label}
+        found = label_choice.chosen(series, config, self.label, of_classes=self.of_classes)
         if config.context_len is None:
-            found["context_len"] = contexts.chosen_length(series, replace(config, **found))
+            found["context_len"] = contexts.chosen_length(series, config, found.get("split_mode", config.split_mode))
         return found
 
     def split_of(self, series: Series, config: RunConfig) -> dict[str, Any]:

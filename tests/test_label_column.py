@@ -136,3 +136,69 @@ def test_finetuning_one_row_splits_it_in_time(box):
     folder = good(box, f"{TRAIN} --label-src-ch state --tag first")
     again = good(box, f"--mode finetune --ckpt {folder} --csv a.csv --reference off --no-plots")
     check_truth(preds(again), table()["state"])
+
+
+# ---- wide tables
+
+
+def wide(box: Path, name: str, *, header: bool = True, at: int = 6, words: bool = True, rows: int = 24) -> np.ndarray:
+    """A table of six steps and a column of labels; the labels."""
+    code = np.arange(rows) % K
+    values = np.random.default_rng(5).normal(size=(rows, 6)).round(3) + code[:, None] + 0.001
+    frame = pandas.DataFrame(values.round(3), columns=[f"t{step}" for step in range(6)])
+    labels = WORDS[code] if words else code + 1
+    frame.insert(at, "kind", labels)
+    frame.to_csv(box / name, index=False, header=header)
+    return labels.astype(str)
+
+
+def labels_of(lines: list[dict[str, str]]) -> list[str]:
+    return [line["y_true"] for line in sorted(lines, key=lambda line: int(line["row"]))]
+
+
+@pytest.mark.parametrize(
+    ("how", "flag"),
+    [
+        ({}, ""),
+        ({"at": 0}, ""),
+        ({"words": False}, ""),
+        ({"at": 2}, "--label-src-ch kind"),
+        ({"header": False}, ""),
+        ({"header": False, "words": False}, "--label-src-ch last"),
+        ({"header": False, "words": False, "at": 0}, "--label-src-ch first"),
+    ],
+)
+def test_a_column_of_a_wide_table_holds_the_labels(tmp_path, how, flag):
+    labels = wide(tmp_path, "a.csv", **how)
+    line = f"--mode train --task classify --csv a.csv {flag} {QUICK}"
+    folder = good(tmp_path, line)
+    assert strict(folder / "metrics.json")["classes"] == sorted(set(labels))
+    again = good(tmp_path, f"--mode infer --ckpt {folder} --csv a.csv --reference off --no-plots")
+    assert labels_of(preds(again)) == labels.tolist()
+    frame = pandas.read_csv(tmp_path / "a.csv", header=0 if how.get("header", True) else None)
+    frame.drop(columns=frame.columns[how.get("at", 6)]).to_csv(
+        tmp_path / "b.csv", index=False, header=how.get("header", True)
+    )
+    bare = preds(good(tmp_path, f"--mode infer --ckpt {folder} --csv b.csv --reference off --no-plots"))
+    assert labels_of(bare) == [""] * 24
+    assert [line["y_pred"] for line in bare] == [line["y_pred"] for line in preds(again)]
+
+
+@pytest.mark.parametrize(("at", "place"), [(0, "first"), (6, "last")])
+def test_codes_without_a_name_are_asked_about_with_the_flag_that_reads_them(tmp_path, at, place):
+    wide(tmp_path, "a.csv", header=False, words=False, at=at)
+    done = go(tmp_path, f"--mode train --task classify --csv a.csv {QUICK}")
+    assert done.code == 3 and f"--task classify --label-src-ch {place} if these are classes" in done.err
+    assert go(tmp_path, f"--mode train --task regress --csv a.csv --index no --context-len 3 {QUICK}").code == 0
+
+
+def test_numbers_between_several_spaces_are_a_table(tmp_path):
+    labels = wide(tmp_path, "a.csv", header=False, words=False, at=0)
+    lines = (tmp_path / "a.csv").read_text().split()
+    text = "".join("  " + "  ".join(f"{float(cell):.7e}" for cell in line.split(",")) + "\n" for line in lines)
+    (tmp_path / "a.txt").write_text(text)
+    done = go(tmp_path, f"--mode train --task classify --csv a.txt {QUICK}")
+    assert done.code == 3 and "--label-src-ch first" in done.err
+    folder = good(tmp_path, f"--mode train --task classify --csv a.txt --label-src-ch first {QUICK}")
+    again = good(tmp_path, f"--mode infer --ckpt {folder} --csv a.txt --reference off --no-plots")
+    assert labels_of(preds(again)) == labels.tolist()

@@ -96,9 +96,9 @@ class Nilm(Task):
 
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
         """The step as it was read, and windows and inputs that suit it."""
-        config = replace(config, options={**config.options, **self.taken.settings})
         found, notes = suited(series, config)
-        found = {"options": config.options, **found} if self.taken.settings else found
+        if self.taken.settings:
+            found["options"] = {**found.get("options", config.options), **self.taken.settings}
         tell_notes(notes)
         self.features = tuple(found.get("options", config.options)["nilm_features"])
         self.features = () if "none" in self.features else self.features

@@ -1,0 +1,65 @@
+"""readers/archive.py: labelled series in `.ts` and `.arff` files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cli import parse
+from data import Series, read
+from errors import DataError
+
+HEAD = "# said\n@problemName toy\n@univariate {one}\n@classLabel true a b\n@data\n"
+
+
+def series(path, words: str = "") -> Series:
+    return read(parse(f"--mode train --task classify --csv {path} {words}".split()))
+
+
+def test_a_ts_of_several_dimensions_and_lengths(put):
+    text = HEAD.format(one="false") + "1,2,3:4,5,6:b\n7,8:9,10:a\n"
+    found = series(put(text, "toy.ts"))
+    np.testing.assert_array_equal(found.values, [[1, 2, 3, 7, 8], [4, 5, 6, 9, 10]])
+    assert found.offsets.tolist() == [0, 3, 5] and found.channels == ("toy.0", "toy.1")
+    assert found.labels is not None and found.labels.tolist() == [[1], [0]]
+    assert found.label_words == (("a", "b"),) and found.label_names == ("label",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@relation toy\n@attribute a numeric\n@attribute b numeric\n@attribute target {1,2}\n\n@DATA\n1,2,2\n3,4,1\n",
+        "@relation toy\n@attribute x relational\n@data\n'1,2',2\n'3,4',1\n",
+    ],
+)
+def test_an_arff(put, text):
+    found = series(put(text, "toy.arff"))
+    np.testing.assert_array_equal(found.values, [[1, 2, 3, 4]])
+    assert found.labels is not None and found.labels.tolist() == [[2], [1]]
+
+
+def test_missing_values_follow_the_policy(put):
+    path = put(HEAD.format(one="true") + "1,?,3:a\n4,5,6:b\n", "toy.ts")
+    with pytest.raises(DataError, match=r"toy\.ts:6: missing value"):
+        series(path)
+    assert series(path, "--nan ffill").values.tolist() == [[1, 1, 3, 4, 5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1,2:a\n", "there is no line @data"),
+        ("@data\n", "no case below"),
+        ("@data\n1,x:a\n", "'x' is not a number"),
+        ("@data\n1,2:3,4:a\n1,2:a\n", "1 dimensions, where the first case has 2"),
+    ],
+)
+def test_damaged_files(put, text, wanted):
+    with pytest.raises(DataError, match=wanted):
+        series(put(text, "toy.ts"))
+
+
+def test_two_files_are_no_channels(put):
+    first, second = (put(HEAD.format(one="true") + "1,2:a\n", name) for name in ("one.ts", "two.ts"))
+    with pytest.raises(DataError, match="each file holds series of its own"):
+        series(f"{first} {second}")
