@@ -73,15 +73,19 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     cell : its text.
     layout, dialect : how the table was understood.
     """
-    if column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell):
-        hint = "--task classify --label-src-ch last if the last column holds labels"
-    elif line == 1:
-        hint = "--header yes if row 1 holds column names"
+    apart = column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell)
+    labels = "--task classify --label-src-ch last if the last column holds labels" if apart else ""
+    if line == 1:
+        hint = "; ".join(filter(None, [labels, "--header yes if row 1 holds column names"]))
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
     else:
         hint = number_hint([cell], dialect) or (UNIT_HINT if split_mark(cell) else "")
-        hint = hint or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
+        hint = (
+            hint
+            or labels
+            or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
+        )
     what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
 

@@ -211,6 +211,8 @@ def usual(config: RunConfig) -> int | str:
             continue
         numbers = [number for other in others if (number := dialect.number(other)) is not None]
         if len(numbers) == len(others) and not all(a < b for a, b in pairwise(numbers)):  # the first line is data
+            if not all(dialect.is_text(line[-1 if place == "last" else 0]) for line in lines):
+                continue
             told = "label: the %s column of %s, which alone holds text; --label-src-ch names another"
             log.info(told, place, path)
             return place
