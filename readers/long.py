@@ -103,9 +103,8 @@ def read_long(
         series, every = _rows(paths, wanted, dialect, shard, how, memory)
     except _Rounded:
         series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
-    named = bool(id_col) or series.several
-    beside = Dialect(sep, decimal, na=tuple(na), thousands=thousands)
-    return attach(series, labels, groups, named=named, dialect=beside, every=every)
+    named, plain = bool(id_col) or series.several, replace(dialect, header="auto", index="auto")
+    return attach(series, labels, groups, named=named, dialect=plain, every=every)
 
 
 class _Rounded(Exception):

@@ -35,6 +35,7 @@ from readers.sidecars import attach
 
 READS = {"endings": [".npz"]}
 LABELS, GROUPS, NAMES = "labels", "groups", "_names"
+ALSO_LABELS = ("label", "y", "Y", "target", "targets", "classes")  # where there is no array of the first name
 MOST_PACKED, HEADER = 1040, 1 << 16  # deflate makes at most 1,032 bytes of one; a small array is mostly header
 BY_MODEL = "the model was trained on"
 
@@ -192,6 +193,10 @@ class _Archive:
 
     def __enter__(self) -> _Archive:
         self.shapes: dict[str, tuple[int, ...]] = {name: self._shape(name) for name in self.file.files}
+        self.label = next((name for name in (LABELS, *ALSO_LABELS) if name in self.shapes), LABELS)
+        flat = [name for name, shape in self.shapes.items() if len(shape) == 2 and name != self.label]
+        if not self.modalities and len(flat) == 1:  # of one channel
+            self.shapes[flat[0]] = (*self.shapes[flat[0]], 1)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -233,7 +238,7 @@ class _Archive:
         with _reading("the file is damaged", f"{self.path}:{name}"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found: np.ndarray = self.file[name]
-        return found
+        return found.reshape(self.shapes[name])
 
     def words(self, name: str) -> np.ndarray:
         """One array as text. DataError for text that is no Unicode."""
@@ -258,7 +263,7 @@ class _Archive:
         """(N, T), which all modalities share."""
         found = {name: self.shapes[name] for name in self.modalities}
         for name, shape in self.shapes.items():
-            if name != LABELS and len(shape) not in (1, 3):
+            if name != self.label and len(shape) not in (1, 3):
                 what = f"has shape {shape}: a modality is (N, T, d)"
                 hint = "of one channel it is (N, T, 1)" if len(shape) == 2 else ""
                 raise DataError(what, where=f"{self.path}:{name}", hint=hint)
@@ -296,15 +301,15 @@ class _Archive:
 
         `labels_names` are the names of K columns, or of the classes 0, 1, ... that one column holds.
         """
-        if LABELS not in self.shapes:
+        if self.label not in self.shapes:
             return {}
-        shape, where = self.shapes[LABELS], f"{self.path}:{LABELS}"
+        shape, where = self.shapes[self.label], f"{self.path}:{self.label}"
         if len(shape) not in (1, 2) or shape[0] != n or not min(shape):
             raise DataError(f"has shape {shape} for {n} recordings: it should be ({n}, K)", where=where)
-        found = self.array(LABELS)
-        table = (found if found.dtype.kind in "US" else self.numbers(LABELS)).reshape(n, -1)
+        found = self.array(self.label)
+        table = (found if found.dtype.kind in "US" else self.numbers(self.label)).reshape(n, -1)
         if table.dtype.kind in "US":
-            columns = [np.unique(column, return_inverse=True) for column in self.words(LABELS).reshape(n, -1).T]
+            columns = [np.unique(column, return_inverse=True) for column in self.words(self.label).reshape(n, -1).T]
             words = tuple(tuple(map(str, kinds)) for kinds, _ in columns)
             table = np.stack([codes for _, codes in columns], axis=1)
         else:
@@ -348,7 +353,7 @@ class _Archive:
 
     def ignored(self, groups: str, categorical: Sequence[str]) -> list[str]:
         """A note on the arrays that are not used."""
-        used = {LABELS, groups or GROUPS, *self.modalities, *categorical}
+        used = {self.label, LABELS, groups or GROUPS, *self.modalities, *categorical}
         used |= {name + NAMES for name in used}
         rest = [name for name in self.shapes if name not in used]
         return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []

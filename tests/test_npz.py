@@ -242,3 +242,13 @@ def test_inference_names_the_modality_that_is_not_there(file, tmp_path):
     assert done.code == 3 and "rows have 3 steps, a window needs 6" in done.err
     file("blind.npz", labels=None)
     assert good(tmp_path, f"--mode infer --npz blind.npz --ckpt {folder} --no-plots --quiet")
+
+
+def test_labels_of_another_usual_name_and_an_array_of_one_channel(tmp_path):
+    values = np.arange(12.0).reshape(3, 4)
+    np.savez(tmp_path / "a.npz", X=values, y=np.array(["b", "a", "b"]))
+    series = read_npz(tmp_path / "a.npz")
+    assert series.channels == ("X.0",) and series.label_words == (("a", "b"),)
+    assert series.labels is not None and series.labels[:, 0].tolist() == [1, 0, 1]
+    np.testing.assert_array_equal(series.values[0], values.ravel())
+    assert not series.notes
