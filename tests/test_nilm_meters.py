@@ -71,14 +71,22 @@ def test_a_register_is_still_what_it_rises_by(tmp_path):
 
 
 def test_what_is_taken_is_told_and_kept_for_inference(tmp_path):
-    lay(tmp_path, **{"Total (W)": MAINS, "kettle": KETTLE, "Issues": KETTLE * 0})
+    lay(tmp_path, **{"Total (W)": MAINS, "kettle (W)": KETTLE, "Issues": KETTLE * 0})
     line = "--seeds 1 --epochs 1 --window 8 --model-args filters=4 --no-plots --reference off --on-w 500"
     done = go(tmp_path, f"--task nilm --csv home.csv {line}")
     assert done.code == 0, done.err
-    assert "mains: 'Total (W)', by its name" in done.err and "devices: kettle, all other columns" in done.err
+    assert "mains: 'Total (W)', by its name" in done.err and "devices: kettle (W), all other columns" in done.err
     assert "left out: Issues" in done.err
+    lines = pandas.read_csv(done.directory / "timeline.csv")
+    assert "kettle true watts" in lines and not any("(W)" in name for name in lines)
     again = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv home.csv --no-plots --reference off")
     assert again.code == 0, again.err
+    lay(tmp_path, **{"mains_kWh": MAINS / 4000, "Kettle_kWh": KETTLE / 4000})
+    other = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv home.csv --no-plots --reference off --tag other")
+    assert other.code == 0 and "units by the columns' names: kWh" in other.err, other.err
+    shown = pandas.read_csv(other.directory / "timeline.csv")
+    np.testing.assert_allclose(shown["mains"], MAINS[: len(shown)], rtol=1e-5)
+    np.testing.assert_allclose(shown["kettle true watts"], KETTLE[: len(shown)], rtol=1e-5)
     lay(tmp_path, fridge=MAINS, kettle=KETTLE)
     lost = go(tmp_path, f"--task nilm --csv home.csv {line}")
     assert lost.code == 2 and "--mains-col COLUMN" in lost.err and "fridge, kettle" in lost.err

@@ -58,9 +58,10 @@ _PHASE = re.compile(
 
 @dataclass(frozen=True)
 class Meters:
-    """What was taken: settings of the task by name, and notes."""
+    """What was taken: settings of the task by name, units that are those of these files alone, and notes."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -95,7 +96,7 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
             beside = "; several files are several houses, and the meters of one are columns of one file"
             hint = _listed(names) + beside * (len(expand_paths(config.csv)) > 1)
             raise UsageError("no column is left for a device", where="--device-cols", hint=hint)
-        settings["device_cols"] = tuple(devices)
+        settings["device_cols"] = tuple(_named(devices))
         beside = f"; left out: {', '.join(left[:MOST_NAMES])}" if left else ""
         notes.append(f"devices: {', '.join(devices[:MOST_NAMES])}, all other columns{beside}; --device-cols names some")
     if {"Aggregate", "Appliance1"} <= set(names) and known is None and not options.device_cols:
@@ -106,11 +107,11 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
         notes.append(
             f"warning: {', '.join(made)} is no device: where the mains are what the grid gives, --mains-col {both}"
         )
-    settings |= _units(parts, devices, options, config)
-    if "mains_unit" in settings or "device_unit" in settings:
-        units = [settings.get("mains_unit", ""), settings.get("device_unit", "")]
-        notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(filter(None, units)))}")
-    return Meters(settings, tuple(notes))
+    there = [name for name in devices if name in names] or _devices(names, parts)[0]
+    units = _units(parts, there, options, config)
+    if units:
+        notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(units.values()))}")
+    return Meters(settings, units, tuple(notes))
 
 
 def house_of(names: Sequence[str]) -> tuple[str, list[str]]:
@@ -140,6 +141,25 @@ def _numeric(path: Path, config: RunConfig) -> list[str]:
         for name, cells in columns
         if name and name not in times and not any(map(dialect.is_text, cells)) and not all(map(is_time, cells))
     ]
+
+
+def _named(columns: Sequence[str]) -> list[str]:
+    """Columns as --device-cols takes them: those whose names end in a unit without it, where that tells them apart."""
+    short = [_short(name) for name in columns]
+    apart = len(set(short)) == len(short)
+    return [name if not apart or own == name else f"{own}={name}" for name, own in zip(columns, short, strict=True)]
+
+
+def _short(name: str) -> str:
+    """A name without the unit of power or energy that it ends with."""
+    unit = unit_of(name)
+    plain = re.sub(rf"[\s_.]*[\[(]?{re.escape(unit)}[\])]?\s*$", "", name, flags=re.IGNORECASE)
+    return plain if unit in UNITS and plain else name
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names differ in spelling and units alone: `Fridge (W)` and `fridge`."""
+    return _plain(one) == _plain(other)
 
 
 def _plain(name: str) -> str:

@@ -22,9 +22,10 @@ from readers.npz import read_npz
 from readers.paths import expand_paths
 from registry import Namespace
 from sources import layouts
-from sources.appliances import appliance, spelled
+from sources.appliances import appliance
 from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
+from tasks.nilm.meters import same_name
 
 APART = 3600 * 10**9  # ns between two windows of an .npz, which are no neighbours
 
@@ -110,7 +111,7 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
     else:
         series, found = _read_csv(options, config, wanted, common)
     if wanted.known is not None:
-        borrowed = tuple(name for name, item in found.items() if item != name and not wanted.given)
+        borrowed = tuple(name for name, item in found.items() if not (wanted.given or same_name(item, name)))
         return _as_known(series, wanted.known, config), borrowed
     if series.n_channels < 2:
         raise UsageError("names no device", where=wanted.flag)
@@ -239,7 +240,7 @@ def alike(device: str, columns: Sequence[str]) -> str:
     `Wasserkocher` is a kettle, and `Heat Pump` the heat-pump.
     """
     kind = appliance(device)
-    spellings = [column for column in columns if spelled(column) == spelled(device)]
+    spellings = [column for column in columns if same_name(column, device)]
     kin = [column for column in columns if kind and appliance(column) == kind]
     return next((found[0] for found in (spellings, kin) if len(found) == 1), "")
 

@@ -133,7 +133,7 @@ class Nilm(Task):
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         self.taken = meters_of(self.options, config, columns)
-        self.options = Namespace({**vars(self.options), **self.taken.settings})
+        self.options = Namespace({**vars(self.options), **self.taken.settings, **self.taken.units})
         tell_notes(self.taken.notes)
         series, self.borrowed = read_houses(self.options, config, columns)
         self.rules.begin(seconds_of(series), self.start)
