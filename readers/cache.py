@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
+import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ import numpy as np
 
 FORMAT = "tsrun-table-3"
 LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry is found
-MOST_BYTES = 4 << 30  # of all entries together
+MOST_BYTES = 4 << 30  # of all entries together, without those that are mapped: these take at most half of what is free
+MAPPED, ALIGNED = ".mapped", 64  # ending of an entry that is mapped; its arrays begin at a multiple of so many bytes
 _KINDS = {"float32": np.float32, "float64": np.float64, "int64": np.int64}
 ABANDONED = 3600  # seconds after which nobody writes an entry any more
 RACY_NS = 2_000_000_000  # a file this young may change again without a change of its time stamps
@@ -101,6 +104,30 @@ def load(wanted: Key) -> tuple[dict[str, Any], list[np.ndarray]] | None:
     return head["facts"], arrays
 
 
+def mapped(wanted: Key) -> tuple[dict[str, Any], list[np.ndarray]] | None:
+    """As `load`, with arrays that are read from the entry as they are needed, and cannot be written to.
+
+    Only the size of the entry is checked: a checksum would read all of it.
+    """
+    try:
+        with wanted.entry.open("rb") as file:
+            form, _ = file.readline(80).split()
+            head = json.loads(file.readline())
+            if form.decode() != FORMAT or head["state"] != wanted.state:
+                return None
+            arrays, at = [], file.tell()
+            for kind, shape in head["arrays"]:
+                arrays.append(np.memmap(file, _KINDS[kind], "r", at, tuple(shape)))
+                at += arrays[-1].nbytes
+            if at != os.fstat(file.fileno()).st_size:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, MemoryError):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(wanted.entry)
+    return head["facts"], [np.asarray(array) for array in arrays]
+
+
 def keep(path: Path, options: dict[str, str], before: Key, facts: dict[str, Any], arrays: Sequence[np.ndarray]) -> str:
     """As `store`, of a file that is still what it was `before` it was read.
 
@@ -127,27 +154,30 @@ def store(wanted: Key, facts: dict[str, Any], arrays: Sequence[np.ndarray]) -> s
 
     Returns
     -------
-    A note where that failed, else "". A file that changed a moment ago is not kept.
+    A note where that failed, else "". A file that changed a moment ago is not kept, nor what would fill the disk.
     """
-    if wanted.young or sum(array.nbytes for array in arrays) > MOST_BYTES:
-        return ""
     kinds = [(str(array.dtype), array.shape) for array in arrays]
-    head = json.dumps({"state": wanted.state, "arrays": kinds, "facts": facts}).encode() + b"\n"
+    head = json.dumps({"state": wanted.state, "arrays": kinds, "facts": facts}).encode()
+    head += b" " * (-(len(FORMAT) + 11 + len(head)) % ALIGNED) + b"\n"
     try:
         wanted.entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(wanted.entry.parent)
+        large = wanted.entry.suffix == MAPPED
+        most = shutil.disk_usage(wanted.entry.parent).free // 2 if large else MOST_BYTES
+        if wanted.young or sum(array.nbytes for array in arrays) > most:
+            return ""
         with tempfile.NamedTemporaryFile(dir=wanted.entry.parent, suffix=".part", delete=False) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)  # it ends with this process, however that ends
                 file.write(FORMAT.encode() + b" " + _checksum(head, arrays) + b"\n" + head)
                 for array in arrays:
-                    file.write(_bytes(array))
+                    file.writelines(_parts(array))
                 file.flush()
                 Path(file.name).replace(wanted.entry)
             except BaseException:  # a full disk, Ctrl-C
                 Path(file.name).unlink(missing_ok=True)
                 raise
-        _trim(wanted.entry.parent)
+        _trim(wanted.entry.parent, (MAPPED,) if large else (".table", ".part"), most)
     except OSError as error:
         return (
             f"no cache in {wanted.entry.parent} ({error.strerror or error}); TSRUN_CACHE names another folder or 'off'"
@@ -160,10 +190,15 @@ def _bytes(array: np.ndarray) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
+def _parts(array: np.ndarray) -> Iterator[memoryview]:
+    """The same in parts: rows that lie apart are not put together in memory."""
+    return map(_bytes, [array] if array.ndim == 1 or array.flags.c_contiguous else array)
+
+
 def _checksum(head: bytes, arrays: Sequence[np.ndarray]) -> bytes:
     found = zlib.crc32(head)
-    for array in arrays:
-        found = zlib.crc32(_bytes(array), found)
+    for part in itertools.chain.from_iterable(map(_parts, arrays)):
+        found = zlib.crc32(part, found)
     return b"%08x" % found
 
 
@@ -177,17 +212,17 @@ def _sweep(directory: Path) -> None:
                     path.unlink()
 
 
-def _trim(directory: Path) -> None:
-    """Remove the entries that were used longest ago, until the rest is below MOST_BYTES."""
+def _trim(directory: Path, kinds: Sequence[str], most: int) -> None:
+    """Remove the entries of some kinds that were used longest ago, until the rest has at most so many bytes."""
     found = []
     for path in directory.iterdir():
-        if path.suffix in (".table", ".part"):
+        if path.suffix in kinds:
             with contextlib.suppress(OSError):  # another process may have removed it
                 status = path.stat()
                 found.append((status.st_mtime_ns, status.st_size, path))
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
-        if total <= MOST_BYTES:
+        if total <= most:
             return
         path.unlink(missing_ok=True)
         total -= size

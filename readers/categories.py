@@ -154,7 +154,8 @@ def fill(codes: np.ndarray, names: Sequence[str], offsets: np.ndarray, policy: s
         for given in codes:
             fill_forward(given, offsets)
     gaps = np.isnan(codes)
-    codes[gaps] = MISSING
+    if gaps.any():  # values from the cache cannot be written to
+        codes[gaps] = MISSING
     counts = [f"{name} ({count:,})" for name, count in zip(names, gaps.sum(axis=1), strict=True) if count]
     return [f"steps without a category, which are zero in all its channels: {abridge(counts)}"] if counts else []
 

@@ -16,25 +16,30 @@ from readers.columns import LongFile, Wanted, located
 from readers.dialect import Dialect
 from readers.files import dialect_of
 from readers.longtext import Numbering
+from readers.mapped import is_mapped
 from readers.stamps import Stamps
 from readers.streamed import read_streamed
 
 
 def read_kept(path: Path, wanted: Wanted, dialect: Dialect, *, large: bool = False) -> LongFile:
-    """As `readers.streamed.read_streamed`; what is kept in a file of its own is not cached.
+    """As `readers.streamed.read_streamed`; large values are mapped from their entry, unless some of them are missing.
 
     Parameters
     ----------
     path, wanted, dialect, large : as there.
     """
-    if large or cache.key(path, {}) is None:
+    if cache.key(path, {}) is None:
         return read_streamed(path, wanted, dialect, large=large)
     taken = dialect_of(path, dialect)
     options = asdict(taken) | {"long": repr(wanted)}
     key = cache.key(path, options)
-    if key and (kept := cache.load(key)):
+    if key and large:
+        key = replace(key, entry=key.entry.with_suffix(cache.MAPPED))
+    if key and (kept := cache.mapped(key) if large else cache.load(key)):
         return _unpacked(*kept, path, wanted, taken)
-    file = read_streamed(path, wanted, dialect)
+    file = read_streamed(path, wanted, dialect, large=large)
+    if large and not (is_mapped(file.values) and all(np.isfinite(channel).all() for channel in file.values)):
+        return file  # was read whole, or is going to be filled
     note = cache.keep(path, options, key, *_packed(file)) if key else ""
     return replace(file, notes=(*file.notes, note)) if note else file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from scaler import Scaler
 if TYPE_CHECKING:
     import torch
 
+warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # an entry of the cache is not
 AT_ONCE = 1 << 22  # values that are copied to a device at once
 
 

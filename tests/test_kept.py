@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from errors import DataError
-from readers import cache, kept, streamed
+from readers import cache, kept, mapped, streamed
 from readers.categories import Asked
 from readers.long import read_long
 
@@ -62,3 +64,29 @@ def test_another_reading_or_a_changed_file_is_another_entry(put, reads):
     assert read_long([path], time_col="t", columns=["y"]).channels == ("y",)
     put(frame(y=1.5).to_csv(index=False))
     assert (read_long([path], time_col="t").values[1] == 1.5).all() and len(reads) == 3
+
+
+def test_large_values_are_mapped_from_their_entry(put, reads, tmp_path, monkeypatch):
+    path = put(frame(**{"id": ["b", "a"] * (N // 2)}).to_csv(index=False))
+    for options in ({"id_col": "id"}, {"columns": ["y"]}):
+        plain = read_long([path], time_col="t", **options)
+        reads.clear()
+        for _ in range(3):
+            found = read_long([path], time_col="t", memory="1kB", **options)
+            assert mapped.is_mapped(found.values) and len(reads) == 1
+            same(found, plain)
+    one, two = sorted((tmp_path / "cache").glob("*.mapped"), key=lambda entry: entry.stat().st_mtime_ns)
+    two.write_bytes(two.read_bytes()[:-1])  # torn: read again
+    same(read_long([path], time_col="t", memory="1kB", columns=["y"]), plain)
+    assert len(reads) == 2
+    put(frame(y=[*NOISE[:40, 1], *[np.nan] * 20]).to_csv(index=False))
+    for _ in range(2):  # what is filled in is not written into an entry
+        found = read_long([path], time_col="t", memory="1kB", nan="zero")
+        assert (found.values[1, 40:] == 0).all()
+    assert len(reads) == 4
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=100))
+    put(frame(y=2.5).to_csv(index=False))
+    for _ in range(2):
+        read_long([path], time_col="t", memory="1kB")
+    assert len(reads) == 6 and one.exists()
