@@ -204,7 +204,10 @@ class RunConfig:
     patience: int = _flag(10, "Training", "epochs without improvement before stopping (0: never)", within="[0,)")
     clip: float = _flag(1.0, "Training", "largest gradient norm (0: no clipping)", within="[0,)")
     budget: float = _flag(
-        0.0, "Training", "time for the members of auto, such as 5min (but for forecasts nets join)", duration=True
+        0.0,
+        "Training",
+        "time for training, such as 5min: fewer epochs, less data for closed forms; nets join auto but in forecasts",
+        duration=True,
     )
     divergence_check: bool = _flag(
         True, "Training", "stop where the loss or the weights grow a millionfold", trains=False

@@ -5,6 +5,7 @@ No window is dropped from any evaluation, and nothing is averaged over batches.
 
 from __future__ import annotations
 
+import logging
 import math
 import platform
 import shlex
@@ -31,6 +32,7 @@ from tasks.predictions import Numbers, PlotInputs, Predictions, Predictor
 from tasks.references import Reference
 from windows import Index, Windows
 
+log = logging.getLogger("tsrun")
 SELECTION = {
     "train": "training windows",
     "val": "val-selected",
@@ -152,7 +154,9 @@ class Evaluator:
         return made
 
 
-def calibrated(evaluator: Evaluator, val: Index, lean: Sequence[float] | None) -> tuple[Predictions, dict[str, Any]]:
+def calibrated(
+    evaluator: Evaluator, val: Index, lean: Sequence[float] | None, *, tell: bool
+) -> tuple[Predictions, dict[str, Any]]:
     """Predictions for validation, and what the task then does to outputs so that probabilities are calibrated.
 
     `lean` is what the loss added to each of the K outputs; None for a model that was not trained by such a loss, whose
@@ -167,6 +171,8 @@ def calibrated(evaluator: Evaluator, val: Index, lean: Sequence[float] | None) -
     rows = val.witnesses(data.run_data.series.groups)
     found = data.task.calibrated(outputs, evaluator.score(val), lean, rows)
     data.task.use(found)
+    if tell and found.get("probabilities"):
+        log.info("probabilities: %s", found["probabilities"])
     evaluator.give(val, outputs)
     return evaluator.score(val), found
 

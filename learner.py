@@ -317,7 +317,7 @@ class Learner:
         for kind, weights in states.items():
             self.model.load_state_dict(weights)
             lean = None if self.model.backbone.closed_form else self.task.lean(self.names)
-            scored, found = calibrated(self.evaluator(self.together), self.split.val, lean)
+            scored, found = calibrated(self.evaluator(self.together), self.split.val, lean, tell=kind == "best")
             if not self.together.first:
                 continue
             # For weights that were fitted on validation too, nothing is left to choose on.

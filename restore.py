@@ -350,6 +350,8 @@ def _check_longer(last: Checkpoint, config: RunConfig) -> None:
         reason = f"ended in epoch {ended} by --patience {config.patience}: more epochs change nothing"
     elif "total_steps" in (last.training["schedule"]["scheduler"] or {}):
         reason = f"had a schedule of {begun} epochs ({config.scheduler})"
+    elif ended := last.training["progress"].get("limit"):
+        reason = f"ended after {ended} epochs by --budget"
     elif config.stage == "all":
         reason = f"trained two stages, each for {begun} epochs"
     if reason:

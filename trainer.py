@@ -27,6 +27,7 @@ from evaler import batches, predict
 from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
 from optim import Schedule, make_optimizer
 from ranks.alone import Alone
+from training.budget import Budget
 from training.fetching import Fetching
 from training.progress import Progress
 from training.states import clone_state, random_states, set_random_states, train_mode
@@ -85,7 +86,7 @@ class Trainer:
         self.optimizer = make_optimizer(model, config)
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
         self.scaler = precision.scaler()
-        self.progress = Progress()
+        self.progress, self.budget = Progress(), Budget(config.budget, config.epochs, self.steps)
         self.averages, self.in_blocks = averages, in_blocks
         self.best_state: dict[str, torch.Tensor] = {}
         self.start_state: dict[str, torch.Tensor] = {}
@@ -118,14 +119,14 @@ class Trainer:
         if not self._goes_on:
             self.together.apart(self.config.seed, self.progress.epoch, self.progress.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        started, before = time.perf_counter(), self.progress.seconds
+        self.budget.begin(self.progress)
         try:
             with self._bar() as bar:
                 if self.judges_start and not self.best_state:
                     self._judge_start(bar)
                 while not self._finished():
                     self._epoch(bar)
-                    self.progress.seconds = before + time.perf_counter() - started
+                    self.progress.seconds = self.budget.elapsed
                     self._close_epoch(bar)
         except RuntimeError as error:
             if self.together.lost(error):  # this step is not taken: what the last one left is whole
@@ -137,6 +138,8 @@ class Trainer:
         self.last_state = clone_state(self.model)
         if self.progress.averaged:
             self._judge_mean()
+        if self.progress.limit and self.progress.limit < self.config.epochs:
+            self.warnings.append(f"--budget ended training after {self.progress.epoch} of {self.config.epochs} epochs")
         for epochs in self.progress.lengthened:
             more = f"and gone on with: not what one run of {self.config.epochs} epochs gives"
             self.warnings.append(f"begun with --epochs {epochs} {more}")
@@ -145,7 +148,9 @@ class Trainer:
 
     def _finished(self) -> bool:
         patience = 0 if self.averages else self.config.patience
-        return self.progress.epoch >= self.config.epochs or bool(patience and self.progress.stale >= patience)
+        return self.progress.epoch >= self.budget.epochs(self.progress) or bool(
+            patience and self.progress.stale >= patience
+        )
 
     def _judge_start(self, bar: tqdm) -> None:
         start = self.progress.start = self._validate()
@@ -155,7 +160,8 @@ class Trainer:
 
     def _add_to_mean(self) -> None:
         """The running mean of the weights of the last third of the epochs."""
-        first, epoch = self.config.epochs - max(self.config.epochs // 3, 1) + 1, self.progress.epoch
+        epochs, epoch = self.budget.epochs(self.progress), self.progress.epoch
+        first = epochs - max(epochs // 3, 1) + 1
         if not self.averages or epoch < first:
             return
         done = self.progress.averaged = [n for n in self.progress.averaged if n >= first] + [epoch]
@@ -186,6 +192,8 @@ class Trainer:
             self.progress.step += 1
             bar.update()
             self._leave_if_signalled()
+            if self.budget.after_step(self.progress, self.schedule, self.together):
+                break
 
     def _step(self, positions: torch.Tensor) -> None:
         self._total += self._loss_and_gradients(self.trained, positions, self.together)
@@ -217,7 +225,7 @@ class Trainer:
 
     def _close_epoch(self, bar: tqdm) -> None:
         progress = self.progress
-        train_loss, *metrics = (self._total / self.steps).tolist()
+        train_loss, *metrics = (self._total / max(progress.step, 1)).tolist()
         if not math.isfinite(train_loss):
             self._diverged("the training loss", train_loss)
         line = {"epoch": progress.epoch + 1, "train_loss": train_loss, "lr": self.schedule.lr}
@@ -228,12 +236,15 @@ class Trainer:
         self._total.zero_()
         progress.history.append(line)
         self._weigh(progress.epoch, line)
+        limited = self.budget.after_epoch(progress, self.schedule, self.together)
         self._add_to_mean()
         self.schedule.after_epoch(line[f"val_{self.validation.monitor}"])
         for listener in self.listeners:
             listener(line)
         self._report(bar, line)
         self._others = self.together.everyones(random_states())[1:]
+        if limited:
+            log.info("%s", limited)
         self._flush("best")
         self._flush("last")
         self._leave_if_signalled()
@@ -332,7 +343,10 @@ class Trainer:
     def _bar(self) -> tqdm:
         hidden = self.config.quiet or not sys.stderr.isatty() or not self.together.first
         tqdm.monitor_interval = 0  # no thread to watch it: where memory is short, its beginning is waited for for ever
-        total, done = self.config.epochs * self.steps, self.progress.epoch * self.steps + self.progress.step
+        total, done = (
+            self.budget.epochs(self.progress) * self.steps,
+            self.progress.epoch * self.steps + self.progress.step,
+        )
         return tqdm(total=total, initial=done, disable=hidden, desc="training", unit="step", dynamic_ncols=True)
 
     def _report(self, bar: tqdm, line: Mapping[str, Any]) -> None:
@@ -342,7 +356,7 @@ class Trainer:
         train = f"train {line['train_loss']:.4f}  " if "train_loss" in line else ""
         text = f"{train}val {line['val_loss']:.4f}  {self.validation.monitor} {shown}{best}"
         if bar.disable:
-            log.info("epoch %d/%d  %s  %.1fs", line["epoch"], self.config.epochs, text, line["seconds"])
+            log.info("epoch %d/%d  %s  %.1fs", line["epoch"], self.budget.epochs(self.progress), text, line["seconds"])
         else:
             bar.set_postfix_str(text)
 
@@ -422,6 +436,8 @@ class Trainer:
         self.start_state, self.mean_state = (dict(state.get(name, {})) for name in ("start_state", "mean_state"))
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.restore(state["schedule"])
+        if self.progress.limit:
+            self.schedule.total = self.progress.limit * self.steps
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         states = [state["random"], *state.get("others", ())]

@@ -124,6 +124,10 @@ class Auto(Fitted):
         """Scores [m, B, K] of members as they are pooled, by their powers [m]."""
         return mixed(raised(scores, power[:, None, None], self.target.kind), self.share, self.rate, self.target.kind)
 
+    def fit_in_time(self, data: Fitting) -> dict[str, Any]:
+        """With fewer members, each in what time is left."""
+        return self.fit_windows(data)
+
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Fit the members, weigh them; what they say of windows that they did not see is returned as "held_out"."""
         if data.settled:
@@ -144,11 +148,12 @@ class Auto(Fitted):
 
     def _on_validation(self, data: Fitting) -> dict[str, Any]:
         """Members fitted to training, weights chosen on validation."""
+        begun = time.perf_counter()
 
         def fit(i: int, seconds: float) -> torch.Tensor:
             member = self._member(i)
             if any(part.requires_grad for part in member.parameters()):  # else it was frozen, and stays
-                member.fit_windows(replace(data, seconds=seconds))
+                member.fit_in_time(replace(data, seconds=seconds))
             return outputs_on(data.val, member.answer)
 
         scores, heavy = self._each(fit, data, data.val.y, len(data.train))
@@ -164,7 +169,8 @@ class Auto(Fitted):
         whole = joined(data.train, data.val)
         for member, weight in zip(self.members, self.weight.tolist(), strict=True):
             if weight > 0 and isinstance(member, Fitted) and not isinstance(member, Net):
-                member.fit_windows(replace(data, train=whole, settled=True))
+                left = max(data.seconds - (time.perf_counter() - begun), 0.0)
+                member.fit_in_time(replace(data, train=whole, settled=True, seconds=left))
         return told | {"held_out": held_out, "fitted_to": "training and validation"}
 
     def _by_folds(self, data: Fitting) -> dict[str, Any]:

@@ -112,8 +112,8 @@ class Backbone(nn.Module):
     @classmethod
     def in_time(cls, args: Mapping[str, Any], seconds: float, head: str) -> dict[str, Any]:
         """Hyperparameters with which it makes use of so many seconds (0: not said) under a head; most make none."""
-        if seconds:
-            log.warning("warning: --budget changes nothing here: it is for --backbone auto")
+        if seconds and cls.closed_form and head == "forecast":
+            log.warning("warning: --budget changes nothing here: of forecasts it is for nets and --backbone auto")
         return dict(args)
 
     @classmethod

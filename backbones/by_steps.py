@@ -104,6 +104,10 @@ class Net(Fitted):
             said = said + self.last(x)[:, :, None]
         return said
 
+    def fit_in_time(self, data: Fitting) -> dict[str, Any]:
+        """Of fewer steps, as `fit_windows` is with little time."""
+        return self.fit_windows(data)
+
     @torch.enable_grad()
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Train; TooShort where `data.seconds` are not enough."""

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import time
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,8 @@ from backbones.fitting import Fitting, Labelled
 
 LEAST = 1e-6  # a probability that is never gone below
 CELLS = 100_000_000  # numbers of a table of features: 400 MB
+TRIED = (500, 2000)  # windows on which it is tried how long a fit takes
+SLOWER = 1.2  # a fit to many windows takes more for each of them
 
 
 class Fitted(Backbone):
@@ -56,6 +62,17 @@ class Fitted(Backbone):
         if self.target.kind == "class":
             return share.clamp_min(LEAST).log()
         return share.clamp(LEAST, 1 - LEAST).logit()
+
+    def fit_in_time(self, data: Fitting) -> dict[str, Any]:
+        """`fit_windows`, on as many windows of training as `data.seconds` allow, which is said."""
+        if data.seconds == math.inf:
+            return self.fit_windows(data)
+        begun = now()
+        most = affordable(data, lambda part: copy.deepcopy(self).fit_windows(part))
+        train = data.train.sample(most, data.seed, f"{self.who}, for --budget")
+        left = data.seconds - (now() - begun)
+        told = self.fit_windows(replace(data, train=train, seconds=left))
+        return told if len(train) == len(data.train) else {**told, "of": len(data.train)}
 
     def last(self, x: torch.Tensor) -> torch.Tensor:
         """The target's last value in windows [B, C, T], in the target's units [B, 1]; it must be an input."""
@@ -101,6 +118,34 @@ class Described(Fitted):
     def rest(self, train: Labelled) -> torch.Tensor:
         """What is to be said of windows [n, K]: their targets, or what these are more than the last value."""
         return train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
+
+
+def now() -> float:
+    """Seconds on a clock that all processes which fit together read alike."""
+    return ranks.sharing().agreed(time.perf_counter())
+
+
+def affordable(data: Fitting, fit: Callable[[Fitting], Any]) -> int:
+    """How many windows of training `fit` takes in `data.seconds`: some of it whatever the windows, the rest with them,
+    as two trials on few windows show."""
+    n, begun, took = len(data.train), now(), []
+    for tried in TRIED:
+        left = data.seconds - (now() - begun)
+        if tried >= n or (took and took[0] * tried / TRIED[0] > left):
+            break
+        before = now()
+        fit(replace(data, train=data.train.part(_spread(n, tried)), keep=None))
+        took.append(now() - before)
+    if not took:
+        return n
+    each = max((took[-1] - took[0]) / (TRIED[1] - TRIED[0]) if len(took) > 1 else took[0] / TRIED[0], 1e-9)
+    always = took[-1] - each * TRIED[len(took) - 1]
+    left = data.seconds - (now() - begun)
+    return min(n, max(TRIED[0], int((left - always) / (each * SLOWER))))
+
+
+def _spread(n: int, count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, count).astype(np.int64))
 
 
 def classes_of(y: torch.Tensor) -> np.ndarray:

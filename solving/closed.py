@@ -13,6 +13,7 @@ import torch
 import ranks
 import restore
 from backbones.base import KnownAhead, Stretches
+from backbones.fitted import Fitted
 from backbones.fitting import Fitting
 from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model
@@ -68,7 +69,8 @@ class ClosedForm:
         if backbone.answers and not isinstance(model, Forecaster):
             refit = refit and (self.run_data.per_row or config.split_mode == "group")  # rows are exchangeable
             done = restore.finished_members(self.folder, self.run_data, model)
-            told = backbone.fit_windows(replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep))
+            data = replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep)
+            told = backbone.fit_in_time(data) if isinstance(backbone, Fitted) else backbone.fit_windows(data)
             if "held_out" in told:
                 told["held_out"] = told["held_out"][:, :, None]
             return told

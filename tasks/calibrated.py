@@ -8,7 +8,6 @@ series these two numbers do more harm than good, so there they are left alone.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,8 +18,6 @@ from backbones.preval import platt, scale_of
 
 ROWS = 50  # series of validation from which two numbers are fitted
 OF_EACH = 10  # windows of validation on either side of a label
-
-log = logging.getLogger("tsrun")
 
 
 def fitted(
@@ -53,7 +50,6 @@ def fitted(
             scale[k], shift[k] = (a, b) if a > 0 else (1.0, 0.0)
     shift = [b - a * part for a, b, part in zip(scale, shift, lean, strict=True)]
     told = _in_words(lean, rows, len(sure), exclusive=exclusive)
-    log.info("probabilities: %s", told)
     return {"scale": scale, "shift": shift, "probabilities": told}
 
 

@@ -9,7 +9,7 @@ import torch
 from checkpoint import BEST, LAST, Checkpoint
 from tasks import calibrated
 
-from .runs import built, good, lay, preds, strict
+from .runs import built, go, good, lay, preds, strict
 
 
 def drawn(n: int, k: int = 1, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
@@ -83,8 +83,17 @@ def box(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(box):
-    return good(box, LINE, NET, "--tag run")
+def done(box):
+    return go(box, LINE.replace("--quiet", ""), NET, "--tag run")
+
+
+@pytest.fixture(scope="module")
+def run(done):
+    return done.directory
+
+
+def test_what_was_done_to_probabilities_is_said_once(done):
+    assert (done.out + done.err).count("probabilities: ") == 1
 
 
 def test_a_run_speaks_of_calibrated_probabilities(box, run):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 
 import backbones
 from backbones import ModelSpec, TargetSpec
+from backbones import fitted as fitted_module
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.model import Model, build_model
@@ -207,3 +210,29 @@ def test_sizes_that_a_forecast_takes_are_refused_for_windows():
                 horizon=1, head="pool",
             )
         )  # fmt: skip
+
+
+def test_a_budget_takes_the_windows_that_fit_it(monkeypatch, caplog):
+    """A fit that takes 2 seconds and 1 millisecond a window; a trial of 500 and one of 2,000 show that."""
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(fitted_module.time, "perf_counter", lambda: clock.now)
+    model, counts = blank("ridge", "value").backbone, []
+    solve = type(model).fit_windows
+
+    def timed(self, data):
+        counts.append(len(data.train))
+        clock.now += 2 + 0.001 * len(data.train)
+        return solve(self, data)
+
+    monkeypatch.setattr(type(model), "fit_windows", timed)
+    data = Fitting(windows("value", 9000), windows("value", 60, 1), 1, "l1")
+    with caplog.at_level("INFO", "tsrun"):
+        told = model.fit_in_time(replace(data, seconds=14.0))
+    assert counts == [500, 2000, 4583] and clock.now <= 14  # (14 - 2.5 - 4 - 2) / (1.2 * .001)
+    assert (told["windows"], told["of"]) == (4583, 9000)
+    assert "ridge, for --budget: fitted to a random sample of 4,583 of 9,000 windows" in caplog.text
+    counts.clear()
+    assert model.fit_in_time(replace(data, seconds=1000.0))["windows"] == 9000 and counts == [500, 2000, 9000]
+    counts.clear()
+    model.fit_in_time(data)
+    assert counts == [9000]

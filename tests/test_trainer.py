@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from errors import DivergedError, Interrupted, ResourceError
 from hardware import Precision
 from optim import lr_factor, make_optimizer
 from trainer import Trainer
+from training import budget
 from training.states import random_states, set_random_states
 from windows import Windows
 
@@ -152,6 +154,54 @@ def averaging(**settings):
     trainer.averages, kept = True, []
     trainer.listeners = [lambda line: kept.append(trainer.model.map.weight.detach().clone())]
     return trainer, kept
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves: `clock.now`."""
+    made = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: made.now)
+    return made
+
+
+def test_a_budget_ends_training_and_the_learning_rate_falls_by_then(clock, caplog):
+    """Epochs of five steps, a second each, of which 30 were asked and 22 seconds given."""
+    trainer, saved = make(epochs=30, budget=22.0, scheduler="cosine", lr=0.1)
+    rates, step = [], trainer._step
+
+    def timed(positions):
+        step(positions)
+        rates.append(trainer.schedule.lr)
+        clock.now += 1
+
+    trainer._step = timed
+    with caplog.at_level("INFO", "tsrun"):
+        progress = trainer.run()
+    assert (progress.epoch, progress.limit, len(rates)) == (4, 4, 20)
+    assert rates[5:] == pytest.approx([0.1 * lr_factor(n, 20, "cosine") for n in range(5, 20)])
+    assert "--budget leaves time for 4 of 30 epochs, 5 s each" in caplog.text and "epoch 4/4" in caplog.text
+    assert trainer.warnings == ["--budget ended training after 4 of 30 epochs"]
+    assert saved[-1][2]["progress"]["limit"] == 4
+
+
+def test_a_budget_below_an_epoch_ends_in_the_midst_of_it(clock, caplog):
+    trainer, _ = make(epochs=3, budget=3.0, batch_size=8, lr=0.1)
+    assert trainer.steps == 20
+    step = trainer._step
+    trainer._step = lambda positions: (step(positions), setattr(clock, "now", clock.now + 0.25))
+    with caplog.at_level("INFO", "tsrun"):
+        progress = trainer.run()
+    assert progress.epoch == 1 and trainer.schedule.lr < 0.02  # it has fallen
+    assert "--budget ends epoch 1 after 12 of 20 steps" in caplog.text
+    assert progress.history[0]["train_loss"] < 3  # the mean of twelve
+
+
+def test_a_budget_that_is_enough_changes_nothing(clock):
+    plain, given = make()[0], make(budget=1e6)[0]
+    for trainer in (plain, given):
+        torch.manual_seed(1)
+        trainer.run()
+    assert torch.equal(plain.last_state["map.weight"], given.last_state["map.weight"]) and not given.warnings
 
 
 def test_where_validation_is_thin_the_last_third_is_averaged():

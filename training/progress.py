@@ -49,6 +49,7 @@ class Progress:
     start: dict[str, Any] = field(default_factory=dict)  # what validation says before the first step, if it was asked
     stale: int = 0  # epochs since the best
     seconds: float = 0.0
+    limit: int = 0  # epochs that --budget leaves time for; 0: not said
     history: list[dict[str, Any]] = field(default_factory=list)
     averaged: list[int] = field(default_factory=list)  # the epochs whose weights are averaged so far
     lengthened: list[int] = field(default_factory=list)  # each --epochs that the run was begun with before it got more

@@ -219,7 +219,6 @@ UNUSED = {  # flag: what does the same here
     "label_src_ch": "--device-cols names what is predicted",
     "drop_label_from_x": "",
     "label_offset": "",
-    "budget": "",
     "labels": "",
     "wide": "",
     "groups": "each file is a house, and --val-groups and --test-groups name houses",
