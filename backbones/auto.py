@@ -87,7 +87,7 @@ class Auto(Fitted):
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         self.inputs = InputSpec(channels=self.channels, length=self.length, target=self.target)
-        self.entries = pool_of(hyper.members, self.target)
+        self.entries = pool_of(hyper.members, self.target, self.channels)
         self.labels = [label(entry) for entry in self.entries]
         self.members = nn.ModuleList(blank(entry, self.inputs) for entry in self.entries)
         self.head = Weights(torch.tensor([share for _, _, share in self.entries]))
@@ -104,6 +104,15 @@ class Auto(Fitted):
     @classmethod
     def runs_in(cls, args: Mapping[str, Any], head: str) -> list[str]:
         return runs_in(str(args.get("members", ""))) if head == "forecast" else []
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take the members that a checkpoint has: an older one may lack the last of them."""
+        kept = state.get(f"{prefix}power")
+        if kept is not None and len(kept) < len(self.entries):
+            self.entries, self.labels = self.entries[: len(kept)], self.labels[: len(kept)]
+            self.members, self.power = self.members[: len(kept)], self.power[: len(kept)].clone()
+            self.head.weight = nn.Parameter(self.head.weight.detach()[: len(kept)].clone())
+        super()._load_from_state_dict(state, prefix, *args)  # type: ignore[no-untyped-call]
 
     @property
     def weight(self) -> torch.Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from backbones import Hyper, InputSpec, register
 from backbones.features import WindowFeatures
 from backbones.fitting import Labelled
@@ -19,6 +21,7 @@ HYPER = {
     "leaf": {"default": 3, "min": 1, "max": 100000, "help": "windows in a leaf, at least"},
     "share": {"default": 0.3, "min": 0.01, "max": 1.0, "help": "share of the features tried at each node"},
     "summaries": {"default": True, "help": "see the summaries of the window beside its steps"},
+    "steps": {"default": 0, "min": 0, "max": 1000000, "help": "see the last steps of the window alone; 0: all"},
 }
 SPACE = {
     "model_args.trees": [100],
@@ -35,12 +38,17 @@ class ExtraTrees(ForestBackbone):
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
-        self.features = WindowFeatures(inputs.channels, inputs.length, summaries=hyper.summaries)
+        steps = min(hyper.steps or inputs.length, inputs.length)
+        self.features = WindowFeatures(inputs.channels, steps, summaries=hyper.summaries)
 
     @property
     def width(self) -> int:
         """F, the number of features."""
         return self.features.size
+
+    def describe(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.features(x[:, :, -self.features.length :])
+        return found
 
     def learn(self, train: Labelled) -> None:
         """Learn the channels' minima."""

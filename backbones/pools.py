@@ -32,6 +32,12 @@ SHAPES: Pool = (
     ("quant", {}, 0.30),
     ("rocket", {}, 0.25),
 )
+# Classes of recordings by many sensors may be those of their last step; of few channels it says too little.
+LAST: Pool = (
+    ("extra_trees", {"summaries": False, "steps": 1}, 0.10),
+    ("extra_trees", {"summaries": False, "steps": 1, "leaf": 1, "share": 0.1}, 0.10),
+)
+SENSORS = 4  # channels from which these join
 SHAPE_VALUES: Pool = (  # none of them chooses anything on validation, of which folds have none
     ("rocket", {"features": "steps"}, 0.2),
     ("extra_trees", {}, 0.2),
@@ -45,8 +51,10 @@ MANY = 40
 OF_MANY = "extra_trees"
 
 
-def pool_of(given: str, target: TargetSpec) -> Pool:
+def pool_of(given: str, target: TargetSpec, channels: int) -> Pool:
     """The members: those that suit the target, those given by name, or with a `+` before each name both.
+
+    A pool may grow at its end alone: checkpoints hold those that there were.
 
     UsageError for a backbone that cannot be a member.
     """
@@ -58,8 +66,9 @@ def pool_of(given: str, target: TargetSpec) -> Pool:
         return tuple((name.removeprefix("+"), SIZES.get(name.removeprefix("+"), {}), 1.0) for name in named)
     value = target.kind == "value"
     usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES))[target.whole][value]
+    last = LAST if target.whole and not value and channels >= SENSORS else ()
     # What was not measured with the others has no weight before it has earned one.
-    return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added))
+    return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added), *last)
 
 
 def _check(name: str, target: TargetSpec) -> None:
