@@ -298,6 +298,7 @@ def _splits_of(run_data: RunData, index: Index) -> list[Split]:
         rows=run_data.series.rows,
         named={"val": config.val_groups, "test": config.test_groups},
         sizes=config.split_sizes,
+        kinds=None if run_data.targets is None else run_data.targets.kinds,
     )
 
 

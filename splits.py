@@ -6,6 +6,7 @@ a group split whole rows (or groups of rows) belong to one split, context and al
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +17,7 @@ import numpy as np
 from errors import CheckpointError, DataError, UsageError, nearest
 from windows import Index
 
+log = logging.getLogger("tsrun")
 NAMES = ("train", "val", "test")
 FEW = 5  # rows that a message names
 FEW_WINDOWS = 8  # a part with fewer is sized in whole horizons
@@ -94,6 +96,7 @@ def make(
     rows: Sequence[str] = (),
     named: Mapping[str, Sequence[str]] = MappingProxyType({}),
     sizes: Sequence[int] = (),
+    kinds: np.ndarray | None = None,
 ) -> list[Split]:
     """The folds, oldest first; one, unless mode is rolling.
 
@@ -110,6 +113,7 @@ def make(
     rows : the ids of the N rows.
     named : {"val" or "test": groups, or ids of rows where there are no groups}, instead of a ratio.
     sizes : steps of train, validation and test from the start of each row, instead of the ratios.
+    kinds : int [N], the class of each row: one that training would not see gets there in exchange for another row.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def make(
     named = {part: names for part, names in named.items() if names}
     if mode == "group":
         owner = np.asarray(rows) if named and groups is None else groups
-        built = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, owner, named)]
+        built = [_by_group(index, len(offsets) - 1, val_ratio, test_ratio, seed, owner, named, kinds)]
     else:
         if index.shift is None:
             raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
@@ -140,6 +144,7 @@ def _by_group(
     seed: int,
     groups: np.ndarray | None,
     named: Mapping[str, Sequence[str]],
+    kinds: np.ndarray | None,
 ) -> Split:
     """Whole groups (or rows) to each part: those named for it, or else a share of all, drawn from the unnamed ones."""
     names, group_of_row = np.unique(np.arange(n_rows) if groups is None else groups, return_inverse=True)
@@ -158,11 +163,53 @@ def _by_group(
         )
     part[order[:n_val]] = 1
     part[order[n_val : n_val + n_test]] = 2
+    if kinds is not None:
+        _exchange(part, order, _kinds_of(group_of_row, kinds))
     of_row = part[group_of_row]
     rows = {name: np.flatnonzero(of_row == k).tolist() for k, name in enumerate(NAMES)}
     how = {"mode": "group", "groups": None if groups is None else len(names), "rows": rows}
     train, val, test = (index.of_rows(of_row == k) for k in range(3))
     return Split(train, val, test, how)
+
+
+def _kinds_of(group_of_row: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Which classes the rows of each group have: bool [groups, classes]."""
+    names, number = np.unique(kinds, return_inverse=True)
+    has = np.zeros((group_of_row.max() + 1, len(names)), bool)
+    has[group_of_row, number] = True
+    return has
+
+
+def _exchange(part: np.ndarray, order: np.ndarray, has: np.ndarray) -> None:
+    """Exchange drawn groups so that training sees every class, and validation two: of few rows a draw may miss some.
+
+    Parameters
+    ----------
+    part : the position in NAMES of each group's part, which is changed.
+    order : the groups that were drawn; the others stay.
+    has : bool [groups, classes].
+    """
+    count = 0
+
+    def swap(wanted: np.ndarray, to: int, source: Sequence[int]) -> int:
+        """Bring a group with a wanted class from one of the parts `source`; one goes back that training can spare."""
+        for one in (g for g in order if part[g] in source and has[g][wanted].any()):
+            trial = part.copy()
+            for other in (g for g in order[::-1] if part[g] == to and g != one):
+                trial[one], trial[other] = to, part[one]
+                if has[trial == 0].any(0).sum() >= has[part == 0].any(0).sum() + (to == 0):
+                    part[:] = trial
+                    return 1
+                trial[other] = to
+        return 0
+
+    for missing in np.flatnonzero(~has[part == 0].any(0)):
+        count += swap(np.array([missing]), 0, (1, 2))
+    seen = has[part == 1].any(0)
+    if seen.sum() == 1 and (part == 1).sum() > 1:
+        count += swap(np.flatnonzero(~seen), 1, (0,))
+    if count:
+        log.info("split: %d drawn rows or groups changed places, for classes that training or validation lacked", count)
 
 
 def _named_parts(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np.ndarray:

@@ -83,6 +83,16 @@ class Targets:
     per_row: bool
     filled: np.ndarray | None = field(default=None, kw_only=True)
 
+    @property
+    def kinds(self) -> np.ndarray | None:
+        """The class of each row, int [N], where targets are classes or one label of whole rows; None elsewhere."""
+        if not self.per_row or not np.isin(self.values, (0, 1)).all():
+            return None
+        if len(self.values) > 1 and (self.values.sum(0) != 1).any():
+            return None
+        kinds: np.ndarray = self.values.argmax(0) if len(self.values) > 1 else self.values[0].astype(np.int64)
+        return kinds
+
     def usable(self) -> np.ndarray:
         """Mask [total] (or [N]) of where all outputs are known."""
         known: np.ndarray = ~np.isnan(self.values).any(axis=0)
