@@ -196,7 +196,9 @@ class References:
         self.task, self.eval_context = device_data.task, device_data.eval_context(names)
         self.predictors = self.task.references(self.eval_context, train, val)
 
-    def choose_thresholds(self, val: Predictions, known: Mapping[str, Any], quick: bool = False) -> dict[str, Any]:
+    def choose_thresholds(
+        self, val: Predictions, known: Mapping[str, Any], *, quick: bool = False, thin: bool = False
+    ) -> dict[str, Any]:
         """The thresholds or margins that each predictor chooses on validation, as the model does.
 
         Parameters
@@ -204,6 +206,7 @@ class References:
         val : the model's predictions on validation, for their windows and truth.
         known : {name: calibration} of predictors that have chosen; they are kept.
         quick : without those that take long.
+        thin : validation is too thin to choose on; they get the defaults then.
 
         Returns
         -------
@@ -212,7 +215,9 @@ class References:
         left_out = {*known, *(self.task.slow_references if quick else ())}
         fresh = {name: make for name, make in self.predictors.items() if name not in left_out}
         names, choose = self.eval_context.names, self.task.choose_thresholds
-        return {**known} | {n: choose(_by(make, val), names, self.eval_context) for n, make in fresh.items()}
+        return {**known} | {
+            n: choose(None if thin else _by(make, val), names, self.eval_context) for n, make in fresh.items()
+        }
 
     def judge(self, scored: Predictions, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """{name: metrics} of each predictor on the windows that the model is scored on."""

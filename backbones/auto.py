@@ -307,5 +307,4 @@ class Auto(Fitted):
         blend = loss_of(pooled(scores, self.weight[heavy], kind), y, kind, data.loss)
         found = {"windows": n, "of": len(data.train), "members": members, "loss": blend}
         left_out = [name for name in self.labels if name not in names]
-        thin = self.target.whole and kind != "value" and not data.val.plenty(kind)
-        return found | {"thin": thin} | ({"left_out": left_out} if left_out else {})
+        return found | ({"left_out": left_out} if left_out else {})

@@ -118,7 +118,7 @@ class Fitting:
     keep: Callable[[Mapping[str, torch.Tensor]], None] | None = None
 
 
-def thin(val: Labelled, kind: str, rates: Sequence[float]) -> dict[str, Any]:
+def thin(val: Labelled, kind: str, rates: Sequence[float], *, epochs: bool = True) -> dict[str, Any]:
     """How thin validation is, where an epoch or a threshold that is chosen on it would be noise; {} where it is not.
 
     Parameters
@@ -127,18 +127,23 @@ def thin(val: Labelled, kind: str, rates: Sequence[float]) -> dict[str, Any]:
     kind : of their targets, as in TargetSpec.
     rates : of labels and classes, the share in training that is true. The best threshold of a rare one is far from .5,
         and a few cases on validation tell more than that.
+    epochs : there are epochs to choose from.
 
     Returns
     -------
-    {"windows", "default_threshold": whether tau is better not chosen}, which is said in one line.
+    {"windows", "default_threshold": whether tau is better not chosen}, which is said in one line; without epochs {}
+    where only they would be better not chosen.
     """
     if val.plenty(kind):
         return {}
     rare = kind == "label" and len(val) >= SURE and any(min(rate, 1 - rate) < RARE for rate in rates)
     default = kind != "value" and not rare
     few = f"{len(val)} windows" + ("" if len(val) < SURE else f", fewer than {SURE_OF_EACH} of a class")
-    more = ", and tau is not chosen on them" if default else ""
-    log.info("validation has %s: the weights of the last third of the epochs are averaged%s", few, more)
+    if not (epochs or default):
+        return {}
+    told = ["the weights of the last third of the epochs are averaged"] * epochs
+    told += ["tau is not chosen on them"] * default
+    log.info("validation has %s: %s", few, ", and ".join(told))
     return {"windows": len(val), "default_threshold": default}
 
 

@@ -14,7 +14,7 @@ import ranks
 import restore
 from backbones.base import KnownAhead, Stretches
 from backbones.fitted import Fitted
-from backbones.fitting import Fitting
+from backbones.fitting import Fitting, thin
 from backbones.histories import HistoryFitting
 from backbones.model import Forecaster, Model
 from checkpoint import Checkpoint
@@ -70,7 +70,10 @@ class ClosedForm:
             refit = refit and (self.run_data.per_row or config.split_mode == "group")  # rows are exchangeable
             done = restore.finished_members(self.folder, self.run_data, model)
             data = replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep)
-            told = backbone.fit_in_time(data) if isinstance(backbone, Fitted) else backbone.fit_windows(data)
+            assert isinstance(backbone, Fitted)
+            told, kind = backbone.fit_in_time(data), backbone.target.kind
+            if kind != "value" and thin(data.val, kind, data.train.y.mean(0).tolist(), epochs=False):
+                told["thin"] = True  # tau is .5 then
             if "held_out" in told:
                 told["held_out"] = told["held_out"][:, :, None]
             return told

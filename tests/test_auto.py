@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import backbones
-from backbones import InputSpec, ModelSpec, TargetSpec, by_steps
+from backbones import Hyper, InputSpec, ModelSpec, TargetSpec, by_steps, pools
 from backbones.auto import FOLDS
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.model import build_model
-from backbones.pools import LABELS, SHAPE_VALUES, SHAPES, VALUES
+from backbones.pools import LABELS, LAST, SHAPE_VALUES, SHAPES, VALUES
 from backbones.weighing import STEPS, by_loss, folds, greedy, mixed, pooled, power, raised
 from backbones.window_ridge import WindowRidge
 from errors import UsageError
@@ -174,7 +174,7 @@ def test_whole_series_against_a_plain_loop():
     final = [(1 - share) * softened(p, a) + share * rate for p, a in zip(refitted, powers, strict=True)]
     found = outputs_on(new, model.backbone.answer).softmax(1).numpy()
     assert np.abs(found - blended(final, weight)).max() < 1e-4
-    assert list(told["members"]) == ["nearest", "logistic"] and told["thin"]
+    assert list(told["members"]) == ["nearest", "logistic"]
     assert [told["members"][name]["loss"] for name in told["members"]] == pytest.approx(losses, abs=1e-4)
 
 
@@ -301,8 +301,31 @@ def test_windows_with_a_value_are_learned_again_with_those_of_validation():
 
 
 def test_the_pools_hold_what_can_be_built():
-    for name, args, share in (*LABELS, *VALUES, *SHAPES, *SHAPE_VALUES):
+    for name, args, share in (*LABELS, *VALUES, *SHAPES, *SHAPE_VALUES, *LAST):
         assert share > 0 and set(args) <= set(backbones.hyper(name))
+
+
+def test_a_checkpoint_from_before_the_last_members_of_a_pool_says_the_same(monkeypatch):
+    """Recordings by four sensors of which the last step decides."""
+    held = torch.randn(40, 4, 9, generator=torch.Generator().manual_seed(1))
+    y = (held[:, 0, -1] > 0).float()[:, None]
+    data = Labelled(lambda n: held[n], y, np.arange(40))
+    few = (("logistic", {}, 0.5), ("nearest", {}, 0.5))
+    monkeypatch.setattr(pools, "SHAPES", few)
+    asked = InputSpec(channels=4, length=9, target=TargetSpec("label", 1, whole=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(pools, "LAST", ())
+        old = backbones.backbone_class("auto").build(asked, Hyper("auto", {}))
+        old.fit_windows(Fitting(data, data.part(np.arange(10)), 1, refit=True))
+    new = backbones.backbone_class("auto").build(asked, Hyper("auto", {}))
+    assert new.labels[2:] == [
+        "extra_trees summaries=False steps=1",
+        "extra_trees summaries=False steps=1 leaf=1 share=0.1",
+    ]
+    told = new.fit_windows(Fitting(data, data.part(np.arange(10)), 1, refit=True))
+    assert told["members"][new.labels[2]]["weight"] + told["members"][new.labels[3]]["weight"] > 0.5
+    new.load_state_dict(old.state_dict())
+    assert torch.equal(new.answer(held), old.answer(held)) and new.labels == old.labels
 
 
 @pytest.fixture(scope="module")

@@ -236,3 +236,35 @@ def test_many_short_series_keep_their_shares():
     offsets, index = forecast_index([60, 70, 80, 90] * 4, 6, 5)  # val of 60 steps: 2 windows, but 16 series have 80
     (split,) = make(index, offsets, mode="holdout", val_ratio=0.1, test_ratio=0.2)
     assert "whole_horizons" not in split.how and split.how["cuts"]["test_from"][0] == 48
+
+
+def test_few_rows_of_many_classes_change_places_until_training_sees_each(caplog):
+    offsets, index = index_of(24, offset=None)
+    kinds = np.repeat(np.arange(12), 2)
+    with caplog.at_level("INFO", "tsrun"):
+        (split,) = make(index, offsets, kinds=kinds, test_ratio=0.2)
+    (drawn,) = make(index, offsets, test_ratio=0.2)
+    rows = {name: split.how["rows"][name] for name in splits.NAMES}
+    assert [len(rows[name]) for name in splits.NAMES] == [14, 5, 5] == [len(drawn.how["rows"][n]) for n in splits.NAMES]
+    assert set(kinds[rows["train"]]) == set(range(12)) and sum(map(len, map(set, rows.values()))) == 24
+    missing = 12 - len(set(kinds[drawn.how["rows"]["train"]]))
+    assert missing > 0 and f"split: {missing} drawn rows or groups changed places" in caplog.text
+
+
+def test_validation_gets_a_second_class_where_there_is_one_to_spare():
+    offsets, index = index_of(12, offset=None)
+    (drawn,) = make(index, offsets)
+    kinds = np.ones(12, int)
+    kinds[[row for row in range(12) if row not in drawn.how["rows"]["val"]][:3]] = 0
+    (split,) = make(index, offsets, kinds=kinds)
+    assert set(kinds[split.how["rows"]["val"]]) == set(kinds[split.how["rows"]["train"]]) == {0, 1}
+
+
+def test_a_draw_that_lacks_no_class_stays_and_so_do_rows_that_are_named():
+    offsets, index = index_of(20, offset=None)
+    kinds = np.arange(20) % 2
+    assert make(index, offsets, kinds=kinds)[0].how == make(index, offsets)[0].how
+    kinds = np.r_[[5, 5], np.arange(18) % 2]
+    named = {"test": ["0", "1"]}
+    (split,) = make(index, offsets, kinds=kinds, rows=[str(row) for row in range(20)], named=named)
+    assert split.how["rows"]["test"] == [0, 1]
