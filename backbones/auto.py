@@ -35,7 +35,7 @@ from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
 from backbones.pools import MANY, NETS, OF_MANY, blank, label, pool_of
-from backbones.weighing import WITNESSES, by_loss, folds, greedy, mixed, pooled, power, raised
+from backbones.weighing import WITNESSES, by_loss, folds, greedy, learnable, mixed, pooled, power, raised
 from errors import UsageError
 
 HYPER = {
@@ -112,7 +112,7 @@ class Auto(Fitted):
             self.entries, self.labels = self.entries[: len(kept)], self.labels[: len(kept)]
             self.members, self.power = self.members[: len(kept)], self.power[: len(kept)].clone()
             self.head.weight = nn.Parameter(self.head.weight.detach()[: len(kept)].clone())
-        super()._load_from_state_dict(state, prefix, *args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state, prefix, *args)
 
     @property
     def weight(self) -> torch.Tensor:
@@ -192,14 +192,16 @@ class Auto(Fitted):
             lambda i, seconds: self._out_of_fold(i, fold, replace(everything, seconds=seconds)), data, whole.y, n
         )
         self.rate.copy_(whole.y.mean(0))
+        known = learnable(whole.y, kind)
+        y = whole.y[known]
         if kind != "value":
             self.share.fill_(1 / (n + 2))
             self.power[heavy.to(self.power.device)] = torch.tensor(
-                [power(one, whole.y, kind) for one in scores], device=self.power.device
+                [power(one, y, kind) for one in scores[:, known]], device=self.power.device
             )
         ready = self._ready(scores, heavy)
-        losses = [loss_of(one, whole.y, kind, data.loss) for one in ready]
-        chosen = greedy(ready, whole.y, kind, data.loss)
+        losses = [loss_of(one, y, kind, data.loss) for one in ready[:, known]]
+        chosen = greedy(ready[:, known], y, kind, data.loss)
         self._weigh(heavy, (chosen + by_loss(losses, self._prior(heavy), n)) / 2)
         told = self._told(ready, heavy, whole.y, data, n)
         if not data.refit:

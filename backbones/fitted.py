@@ -128,7 +128,8 @@ def now() -> float:
 def affordable(data: Fitting, fit: Callable[[Fitting], Any]) -> int:
     """How many windows of training `fit` takes in `data.seconds`: some of it whatever the windows, the rest with them,
     as two trials on few windows show."""
-    n, begun, took = len(data.train), now(), []
+    n, begun = len(data.train), now()
+    took: list[float] = []
     for tried in TRIED:
         left = data.seconds - (now() - begun)
         if tried >= n or (took and took[0] * tried / TRIED[0] > left):

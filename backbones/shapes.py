@@ -25,7 +25,7 @@ from backbones.rocket import FEW, LARGE, MANY, MOST, Banks
 from backbones.specs import TargetSpec
 from backbones.trees import Resized
 from backbones.under import Under
-from backbones.weighing import by_loss, greedy, pooled
+from backbones.weighing import by_loss, greedy, learnable, pooled
 
 MOST_OUTPUTS = 200
 WIDEST = 1 << 14  # features of a map of its own beside that of convolutions; of more it is left out
@@ -64,9 +64,10 @@ class Shapes(Under, Resized):
         train = data.train.sample(min(MOST, CELLS // (2 * WIDEST)), data.seed, "closed form under the net")
         found = {name: self._solved(banks, train, data.seed) for name, banks in self.banks.items()}
         left_out = torch.stack([one.left_out for one in found.values()])
-        losses = [loss_of(one, train.y, target.kind, "") for one in left_out]
+        known = learnable(train.y, target.kind)
+        losses = [loss_of(one, train.y[known], target.kind, "") for one in left_out[:, known]]
         prior = torch.tensor([PRIOR[name] for name in found]).double()
-        chosen = greedy(left_out, train.y, target.kind, "")
+        chosen = greedy(left_out[:, known], train.y[known], target.kind, "")
         weight = (chosen + by_loss(losses, prior / prior.sum(), len(train))) / 2
         self.resize("weight", torch.cat([w * one.weight for w, one in zip(weight, found.values(), strict=True)]).T)
         offset = torch.stack([w * one.offset for w, one in zip(weight, found.values(), strict=True)]).sum(0)

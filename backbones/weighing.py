@@ -38,6 +38,17 @@ def greedy(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> torch
     return counts / STEPS
 
 
+def learnable(y: torch.Tensor, kind: str) -> torch.Tensor:
+    """Mask [n] of what can be right without having been seen: of a class, with y [n, K] one-hot, there is another row.
+
+    Where no class has two, all of them.
+    """
+    if kind != "class":
+        return torch.ones(len(y), dtype=torch.bool)
+    several = y @ y.sum(0) > 1
+    return several if several.any() else ~several
+
+
 def by_loss(losses: Sequence[float], prior: torch.Tensor, n: int) -> torch.Tensor:
     """Prior weights [m] times exp(-(loss - least) / .1), the losses counting the more, the more rows n there are."""
     gap = torch.tensor(losses, dtype=prior.dtype)

@@ -69,10 +69,10 @@ class ClosedForm:
         if backbone.answers and not isinstance(model, Forecaster):
             refit = refit and (self.run_data.per_row or config.split_mode == "group")  # rows are exchangeable
             done = restore.finished_members(self.folder, self.run_data, model)
-            data = replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep)
+            windows = replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep)
             assert isinstance(backbone, Fitted)
-            told, kind = backbone.fit_in_time(data), backbone.target.kind
-            if kind != "value" and thin(data.val, kind, data.train.y.mean(0).tolist(), epochs=False):
+            told, kind = backbone.fit_in_time(windows), backbone.target.kind
+            if kind != "value" and thin(windows.val, kind, windows.train.y.mean(0).tolist(), epochs=False):
                 told["thin"] = True  # tau is .5 then
             if "held_out" in told:
                 told["held_out"] = told["held_out"][:, :, None]

@@ -17,7 +17,7 @@ from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.model import build_model
 from backbones.pools import LABELS, LAST, SHAPE_VALUES, SHAPES, VALUES
-from backbones.weighing import STEPS, by_loss, folds, greedy, mixed, pooled, power, raised
+from backbones.weighing import STEPS, by_loss, folds, greedy, learnable, mixed, pooled, power, raised
 from backbones.window_ridge import WindowRidge
 from errors import UsageError
 
@@ -298,6 +298,12 @@ def test_windows_with_a_value_are_learned_again_with_those_of_validation():
     assert torch.allclose(after["held_out"], held_out, atol=1e-5)
     seen = loss_of(outputs_on(val, again.answer), val.y, "value", "l1")
     assert seen < loss_of(held_out, val.y, "value", "l1")
+
+
+def test_what_cannot_be_right_without_being_seen_weighs_nothing():
+    y = torch.eye(4)[torch.tensor([0, 0, 1, 2, 2, 2])]
+    assert learnable(y, "class").tolist() == [True, True, False, True, True, True]
+    assert learnable(torch.eye(3), "class").all() and learnable(torch.zeros(3, 1), "label").all()
 
 
 def test_the_pools_hold_what_can_be_built():
