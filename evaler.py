@@ -197,7 +197,7 @@ class References:
         self.predictors = self.task.references(self.eval_context, train, val)
 
     def choose_thresholds(
-        self, val: Predictions, known: Mapping[str, Any], *, quick: bool = False, thin: bool = False
+        self, val: Predictions, known: Mapping[str, Any], *, quick: bool = False, thin: bool | None = False
     ) -> dict[str, Any]:
         """The thresholds or margins that each predictor chooses on validation, as the model does.
 

@@ -238,6 +238,7 @@ class Learner:
         if isinstance(self.model, Forecaster) and not self.model.backbone.reads_history:
             self.forecast = self.device_data.keep_known(self.model.forecast)
         self.tried, self.held_out = told.pop("tried", None), told.pop("held_out", None)
+        self.thin = told.pop("thin", {})
         return told
 
     def _keep(self, members: Weights) -> None:
@@ -322,16 +323,14 @@ class Learner:
                 continue
             # For weights that were fitted on validation too, nothing is left to choose on.
             told = self.evaluator().give(*self.tried) if self.tried else scored  # the more of both
-            val = None if self.solution.get("refit") or self._thin() else told
+            val = None if self.solution.get("refit") or self.thin.get("default_threshold") else told
             chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
             self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
             trivial, quick = References(self.device_data, self.names, train=None), self.config.reference == "off"
-            self.references = trivial.choose_thresholds(scored, self.references, quick=quick, thin=self._thin())
+            self.references = trivial.choose_thresholds(
+                scored, self.references, quick=quick, thin=self.thin.get("default_threshold")
+            )
             self._save(kind, weights, training if kind == "last" else None)
-
-    def _thin(self) -> bool:
-        """Whether validation is too thin to choose thresholds on."""
-        return bool(self.solution.get("thin") or self.thin.get("default_threshold"))
 
     def evaluator(self, together: Alone | None = None) -> Evaluator:
         """Scores windows with the present weights of the model, in float32 as inference does on any machine."""
@@ -437,7 +436,9 @@ class Learner:
             return {}
         with self.run_data.timed("references"):
             trivial = References(self.device_data, self.names, self.split.train, self.split.val)
-            return trivial.judge(scored, trivial.choose_thresholds(val, self.references, thin=self._thin()))
+            return trivial.judge(
+                scored, trivial.choose_thresholds(val, self.references, thin=self.thin.get("default_threshold"))
+            )
 
     def _describe(self, judge: Judge, argv: Sequence[str]) -> None:
         model = {

@@ -98,10 +98,10 @@ def quantiles(x: torch.Tensor) -> torch.Tensor:
     ordered = x.sort(dim=-1).values
     place = np.array([0.5]) if count == 1 else np.linspace(0, 1, count)
     place = place * (m - 1)
-    low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, m - 1)
+    low = np.floor(place).astype(np.int64)
     share = torch.as_tensor(place - low, dtype=x.dtype, device=x.device)
-    found = ordered[..., low.tolist()] * (1 - share) + ordered[..., high.tolist()] * share
+    below, above = (torch.as_tensor(at, device=x.device) for at in (low, np.minimum(low + 1, m - 1)))
+    found = ordered.index_select(-1, below) * (1 - share) + ordered.index_select(-1, above) * share
     if count == 1:
         return found
     less = torch.as_tensor(np.arange(count) % 2, dtype=x.dtype, device=x.device)

@@ -27,6 +27,7 @@ BAND = 1e-3  # of a convolution's value, x being standardised
 NONE = 1e-2  # a sum of Hydra's below which a feature counts as absent, more and more so towards 0
 GOLDEN = (math.sqrt(5) + 1) / 2
 AT_ONCE = 1 << 20  # values of convolutions that are made at once: they stay in the processor's cache
+TOGETHER = 32  # biases that one node of an exported graph takes
 
 
 class Kernels(Resized):
@@ -185,6 +186,7 @@ class MiniRocket(Kernels):
                 edge = self.edge(out.shape[2], first, d)
                 part = out[:, first::2, edge : out.shape[2] - edge] / BAND + 0.5
                 levels = self.bias(d)[first::2].t() / BAND
-                # One bias at a time: all at once would be many times the convolutions.
-                found += [(part - level[:, None]).clamp(0, 1).mean(2) for level in levels]
+                # One bias at a time: all at once would be many times the convolutions. But each is nodes of a graph.
+                some = levels.split(TOGETHER if torch.compiler.is_compiling() else 1)
+                found += [(part[:, None] - each[:, :, None]).clamp(0, 1).mean(3).flatten(1) for each in some]
         return torch.cat(found, dim=1)

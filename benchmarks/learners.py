@@ -2,11 +2,11 @@
 
     python benchmarks/learners.py [--sets demo rooms ...] [--backbones auto ridge ...] [--seeds 777 1 2] [--budget 5min]
 
-The demos and the six small sets of whole series (shapes.py) need nothing; the other sets need `../shared/data` and are
-left out, which is said, where it is absent. A cell is one `run.py` command, on one thread, that is not repeated once it
-is finished. Test is scored once. Prints a Markdown table, means over the seeds: the metric on validation and test (for
-engines: on the engines of the test files), log-loss, the CPU-seconds of the whole command, and on the same test windows
-flat gradient boosting and the best reference that sees no more than the model.
+The demos, the six small sets of whole series (shapes.py) and those of other kinds (strangers.py) need nothing; the
+others need `../shared/data` and are left out, which is said, where it is absent. A cell is one `run.py` command, on one
+thread, that is not repeated once it is finished. Test is scored once. Prints a Markdown table of means over the seeds:
+the metric on validation and test (for engines: on the engines of the test files), log-loss, the CPU-seconds of the
+command, and on the same test windows flat gradient boosting and the best reference that sees no more than the model.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import shapes  # noqa: E402
+from benchmarks import rooms, shapes, strangers  # noqa: E402
 from benchmarks.shapes import SHAPES  # noqa: E402
+from benchmarks.strangers import STRANGERS  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 COMMON = "--mode train --no-plots --quiet --json --threads 1 --overwrite"
@@ -41,12 +45,16 @@ ENGINE = ("rul", *(f"s{n}" for n in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 2
 
 @dataclass(frozen=True)
 class Set:
-    """A data set: the flags that name, window and split it, a folder that must be there, files of a later inference."""
+    """A data set: the flags that name, window and split it, a folder that must be there, files of a later inference.
+
+    `make(folder, seed)` writes it and gives the flags that name it.
+    """
 
     words: str
     needs: str = ""
     judged: str = ""
     metric: str = ""  # the monitor, or this
+    make: Callable[[Path, int], str] | None = None
 
 
 def engines(part: str) -> str:
@@ -78,12 +86,38 @@ WINDOWS = {
 
 def whole(name: str) -> Set:
     """A set of whole series, which `shapes.write` makes for each seed."""
-    stem = f"{{out}}/{name}_{{seed}}"
-    files = f"--csv {stem}.csv --labels {stem}_labels.csv --groups {stem}_groups.csv --test-groups test"
-    return Set(f"--task classify {files}", metric="accuracy")
+    return Set("--task classify", metric="accuracy", make=partial(_shapes, name))
 
 
-SETS: Mapping[str, Set] = {**WINDOWS, **{name: whole(name) for name in SHAPES}}
+def _shapes(name: str, out: Path, seed: int) -> str:
+    shapes.write(out, name, seed)
+    stem = f"{out}/{name}_{seed}"
+    return f"--csv {stem}.csv --labels {stem}_labels.csv --groups {stem}_groups.csv --test-groups test"
+
+
+def people(out: Path, seed: int) -> str:  # noqa: ARG001
+    """The windows of rooms.py: how many people are in a room, on a day that is held out."""
+    made: dict[str, Any] = rooms.windows(DATA / "room_occupancy_multimodal" / "Occupancy_Estimation.csv")
+    np.savez_compressed(out / "people.npz", **made)
+    return f"--npz {out / 'people.npz'}"
+
+
+def stranger(name: str) -> Set:
+    """A set that `strangers.write` makes for each seed."""
+    return Set("", metric=STRANGERS[name].metric, make=lambda out, seed: strangers.write(out, name, seed))
+
+
+SETS: Mapping[str, Set] = {
+    **WINDOWS,
+    "people": Set(
+        f"--task classify --val-groups val --test-groups {rooms.TEST}",
+        "room_occupancy_multimodal",
+        metric="accuracy",
+        make=people,
+    ),
+    **{name: whole(name) for name in SHAPES},
+    **{name: stranger(name) for name in STRANGERS},
+}
 
 
 def run(words: Sequence[str]) -> dict[str, Any]:
@@ -102,9 +136,9 @@ def cell(name: str, backbone: str, seed: int, budget: str, out: Path) -> dict[st
     """What one backbone gets on one set, see `measured`; kept in a file of `out`."""
     kept = out / f"{name}_{backbone}_{seed}{f'_{budget}' if budget else ''}.json"
     if not kept.is_file():
-        if name in SHAPES:
-            shapes.write(out, name, seed)
-        words = f"{COMMON} {SETS[name].words} --backbone {backbone} --seed {seed} --out {out} --desc {name}{budget}"
+        make = SETS[name].make
+        words = f"{COMMON} {SETS[name].words} {make(out, seed) if make else ''}"
+        words += f" --backbone {backbone} --seed {seed} --out {out} --desc {name}{budget}"
         words += f" --budget {budget}" if budget else ""
         made = run(words.format(out=out, seed=seed).split())
         found = measured(made, SETS[name].metric or made["monitor"]["name"], "--drop-label-from-x" in words)

@@ -72,8 +72,8 @@ class ClosedForm:
             windows = replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep)
             assert isinstance(backbone, Fitted)
             told, kind = backbone.fit_in_time(windows), backbone.target.kind
-            if kind != "value" and thin(windows.val, kind, windows.train.y.mean(0).tolist(), epochs=False):
-                told["thin"] = True  # tau is .5 then
+            if kind != "value":
+                told["thin"] = thin(windows.val, kind, windows.train.y.mean(0).tolist(), epochs=False)
             if "held_out" in told:
                 told["held_out"] = told["held_out"][:, :, None]
             return told

@@ -353,7 +353,7 @@ def test_a_run_on_whole_series(series):
     fit = content["fit"]
     assert content["accuracy"] > 0.8 and len(fit["members"]) == 7 and fit["fitted_to"] == "training and validation"
     assert sum(member["weight"] for member in fit["members"].values()) == pytest.approx(1)
-    assert content["calibration"]["chosen_on"] == "default" and fit["thin"]
+    assert content["calibration"]["chosen_on"] == "default" and content["thin"]["default_threshold"]
     again = good(folder, f"--mode infer --csv a.csv --labels y.csv --ckpt {run} --eval-split test --quiet --no-plots")
     assert [line["y_pred"] for line in preds(again)] == [line["y_pred"] for line in preds(run)]
 
