@@ -18,7 +18,7 @@ from backbones.forests import ForestBackbone
 
 HYPER = {
     "trees": {"default": 100, "min": 1, "max": 10000, "help": "trees"},
-    "leaf": {"default": 3, "min": 1, "max": 100000, "help": "windows in a leaf, at least"},
+    "leaf": {"default": 0, "min": 0, "max": 100000, "help": "windows in a leaf, at least; 0: 3, of labels of many 10"},
     "share": {"default": 0.3, "min": 0.01, "max": 1.0, "help": "share of the features tried at each node"},
     "summaries": {"default": True, "help": "see the summaries of the window beside its steps"},
     "steps": {"default": 0, "min": 0, "max": 1000000, "help": "see the last steps of the window alone; 0: all"},
@@ -28,6 +28,9 @@ SPACE = {
     "model_args.leaf": [1, 3, 10, 30],
     "model_args.share": {"low": 0.05, "high": 1.0},
 }
+
+
+LARGE, LABELS_LEAF, LEAF = 5000, 10, 3  # windows from which a leaf of labels has LABELS_LEAF
 
 
 @register
@@ -55,9 +58,10 @@ class ExtraTrees(ForestBackbone):
         self.features.fit(train)
 
     def settings(self, windows: int) -> dict[str, Any]:
-        """scikit-learn's settings, whatever the windows."""
+        """scikit-learn's settings; labels are noisier than values, and many windows show it."""
+        labels = self.target.kind != "value"
         return {
             "n_estimators": self.hyper.trees,
-            "min_samples_leaf": self.hyper.leaf,
+            "min_samples_leaf": self.hyper.leaf or (LABELS_LEAF if labels and windows >= LARGE else LEAF),
             "max_features": self.hyper.share,
         }

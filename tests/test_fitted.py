@@ -236,3 +236,21 @@ def test_a_budget_takes_the_windows_that_fit_it(monkeypatch, caplog):
     counts.clear()
     model.fit_in_time(data)
     assert counts == [9000]
+
+
+def test_leaves_of_labels_are_larger_where_windows_are_many():
+    settings = {kind: blank("extra_trees", kind).backbone.settings for kind in ("label", "class", "value")}
+    least = {kind: [make(n)["min_samples_leaf"] for n in (4999, 5000)] for kind, make in settings.items()}
+    assert least == {"label": [3, 10], "class": [3, 10], "value": [3, 3]}
+
+
+def test_trees_of_the_last_step_see_nothing_else():
+    sizes = {"channels": CHANNELS, "length": LENGTH, "outputs": 1, "horizon": 1, "head": "pool"}
+    args = {"steps": 1, "summaries": False}
+    model = build_model(ModelSpec(backbone="extra_trees", args=args, target=TargetSpec("label", 1), **sizes)).eval()
+    part = windows("label", 300, outputs=1)
+    model.backbone.fit_windows(Fitting(part, part, 1))
+    x = part.read(torch.arange(20))
+    other = torch.randn_like(x)
+    other[:, :, -1] = x[:, :, -1]
+    assert torch.equal(model(x), model(other)) and model(x).std() > 0.1
