@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -197,7 +198,12 @@ class References:
         self.predictors = self.task.references(self.eval_context, train, val)
 
     def choose_thresholds(
-        self, val: Predictions, known: Mapping[str, Any], *, quick: bool = False, thin: bool | None = False
+        self,
+        val: Predictions,
+        known: Mapping[str, Any],
+        *,
+        quick: bool = False,
+        thin: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
         """The thresholds or margins that each predictor chooses on validation, as the model does.
 
@@ -205,8 +211,7 @@ class References:
         ----------
         val : the model's predictions on validation, for their windows and truth.
         known : {name: calibration} of predictors that have chosen; they are kept.
-        quick : without those that take long.
-        thin : validation is too thin to choose on; they get the defaults then.
+        quick : without those that take long. thin : of validation; with "default_threshold" they get the defaults.
 
         Returns
         -------
@@ -214,9 +219,9 @@ class References:
         """
         left_out = {*known, *(self.task.slow_references if quick else ())}
         fresh = {name: make for name, make in self.predictors.items() if name not in left_out}
-        names, choose = self.eval_context.names, self.task.choose_thresholds
+        names, choose, none = self.eval_context.names, self.task.choose_thresholds, thin.get("default_threshold")
         return {**known} | {
-            n: choose(None if thin else _by(make, val), names, self.eval_context) for n, make in fresh.items()
+            n: choose(None if none else _by(make, val), names, self.eval_context) for n, make in fresh.items()
         }
 
     def judge(self, scored: Predictions, calibrations: Mapping[str, Any]) -> dict[str, Any]:

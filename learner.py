@@ -327,9 +327,7 @@ class Learner:
             chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
             self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
             trivial, quick = References(self.device_data, self.names, train=None), self.config.reference == "off"
-            self.references = trivial.choose_thresholds(
-                scored, self.references, quick=quick, thin=self.thin.get("default_threshold")
-            )
+            self.references = trivial.choose_thresholds(scored, self.references, quick=quick, thin=self.thin)
             self._save(kind, weights, training if kind == "last" else None)
 
     def evaluator(self, together: Alone | None = None) -> Evaluator:
@@ -436,9 +434,7 @@ class Learner:
             return {}
         with self.run_data.timed("references"):
             trivial = References(self.device_data, self.names, self.split.train, self.split.val)
-            return trivial.judge(
-                scored, trivial.choose_thresholds(val, self.references, thin=self.thin.get("default_threshold"))
-            )
+            return trivial.judge(scored, trivial.choose_thresholds(val, self.references, thin=self.thin))
 
     def _describe(self, judge: Judge, argv: Sequence[str]) -> None:
         model = {
