@@ -243,11 +243,23 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     """Comma-separated, with a header; floats as Python writes them."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(map(_cell, header))
-        writer.writerows(map(_cell, row) for row in rows)
+        writer.writerow(map(safe_cell, header))
+        writer.writerows(map(safe_cell, row) for row in rows)
 
 
-def _cell(value: Any) -> Any:
+def write_columns(path: Path, header: Sequence[str], blocks: Iterable[Sequence[Sequence[Any]]]) -> None:
+    """As `write_csv`, of many lines: each of the `blocks` has the cells of some of them by column, as they are written.
+
+    Of a text that somebody chose, that is what `safe_cell` makes of it.
+    """
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file)
+        writer.writerow(map(safe_cell, header))
+        for columns in blocks:
+            writer.writerows(zip(*columns, strict=True))
+
+
+def safe_cell(value: Any) -> Any:
     """Text that a spreadsheet would run gets a quote in front, which the spreadsheet takes for "this is text"."""
     if not isinstance(value, str) or not value or value[0] not in FORMULA:
         return value
@@ -280,6 +292,14 @@ def tensorboard_writer(folder: Path) -> OnEpoch:
 def shortest(value: Any) -> str:
     """A number as the shortest text that gives it back, whatever its float type: 20.1, 1235166321."""
     return str(value).removesuffix(".0")
+
+
+def texts(values: np.ndarray) -> list[str]:
+    """Numbers [n], each as `shortest` writes it. Those that come again are written once."""
+    values = np.ascontiguousarray(values)
+    kinds, at = np.unique(values.view(f"u{values.itemsize}"), return_inverse=True)  # by their bits: -0 is not 0
+    found: list[str] = np.array(list(map(shortest, kinds.view(values.dtype))), object)[at].tolist()
+    return found
 
 
 def digits(values: np.ndarray, deviation: float) -> int:

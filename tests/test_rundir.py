@@ -210,3 +210,13 @@ def test_a_prediction_is_written_as_finely_as_its_model_can_tell():
     assert [abs(float(f"{v:.{figures}g}") - v) < 0.01 for v in values[:2]] == [True, True] and figures == 13
     assert rundir.digits(np.array([0.5, -3.0]), 2.0) == 9 and rundir.digits(np.zeros(3), 1.0) == 8
     assert rundir.digits(np.array([1e300]), 1e-3) == 17
+
+
+def test_numbers_are_written_by_column_as_they_are_one_by_one(tmp_path):
+    numbers = [0.1, -0.0, 0.0, 20.0, 1e16, 1e-05, np.nan, np.inf, 0.1, 1235166321.0]
+    for values in (np.array(numbers), np.array(numbers, np.float32), np.arange(9) % 2, np.array(numbers)[::3]):
+        assert rundir.texts(values) == [rundir.shortest(value) for value in values]
+    columns = [["a", "b, c"], rundir.texts(np.array([1.5, 2.0]))]
+    rundir.write_columns(tmp_path / "new.csv", ["=x", "y"], [columns, columns])
+    rundir.write_csv(tmp_path / "old.csv", ["=x", "y"], 2 * list(zip(*columns, strict=True)))
+    assert (tmp_path / "new.csv").read_bytes() == (tmp_path / "old.csv").read_bytes()

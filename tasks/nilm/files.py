@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from rundir import shortest, write_csv, write_json
+from rundir import safe_cell, texts, write_columns, write_csv, write_json
 from tasks.nilm.features import DAY, MAINS, seconds_of
 from tasks.nilm.metrics import energy_by_day
 from tasks.nilm.timeline import Decided
 from tasks.predictions import EvalContext
+
+AT_ONCE = 1 << 16  # steps
 
 
 def write_timeline(path: Path, eval_context: EvalContext, decided: Decided) -> None:
@@ -32,22 +34,21 @@ def write_timeline(path: Path, eval_context: EvalContext, decided: Decided) -> N
         f"{name} {what}" for name in eval_context.names for what in ("p", "state", "W", *(f"true {t}" for t in known))
     ]
 
-    def lines() -> Iterator[Sequence[Any]]:
-        block = 1 << 16
-        for begin in range(0, len(line.at), block):
-            part = slice(begin, begin + block)
-            times = clock.show(time_axis[line.at[part]])
-            over = decided.over[part].astype(int)
-            for i, time in enumerate(times, start=begin):
-                row_id = [series.rows[line.rows[i]]] if row else []
-                cells = [*row_id, time, shortest(mains[i]), over[i - begin]]
-                for k in range(len(eval_context.names)):
-                    cells += [shortest(line.score[k, i]), int(on[k, i]), shortest(watts[k, i])]
-                    true = () if truth is None else (part[k, i] for part in truth)
-                    cells += ["" if np.isnan(value) else shortest(value) for value in true]  # a device it lacks
-                yield cells
+    ids = list(map(safe_cell, series.rows))
 
-    write_csv(path, header, lines())
+    def columns() -> Iterator[Sequence[Sequence[Any]]]:
+        for begin in range(0, len(line.at), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            named = [[ids[r] for r in line.rows[part].tolist()]] if row else []
+            found = [*named, clock.show(time_axis[line.at[part]])]
+            found += [texts(mains[part]), texts(decided.over[part].astype(int))]
+            for k in range(len(eval_context.names)):
+                found += [texts(line.score[k, part]), texts(on[k, part].astype(int)), texts(watts[k, part])]
+                for true in truth or ():  # of a device that a house lacks there is none
+                    found.append(["" if text == "nan" else text for text in texts(true[k, part])])
+            yield found
+
+    write_columns(path, header, columns())
 
 
 def write_energy(path: Path, eval_context: EvalContext, decided: Decided) -> None:
