@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from readers.clock import Clock
 
 log = logging.getLogger("tsrun")
+MOST_TIMES = 100  # of which calendar features are kept for other rows
 
 
 @dataclass(frozen=True)
@@ -301,13 +302,16 @@ def known_ahead(series: Series, marks: int, horizon: int, scaler: Scaler | None)
     known = np.full((marks + len(which), int(series.offsets[-1]) + series.n_rows * horizon), np.nan, np.float32)
     past = None if scaler is None else scaler.apply(series.values[which])
     future = None if scaler is None or series.after is None else series.after[:, :, :horizon]
+    same: dict[bytes, np.ndarray] = {}  # many rows often have a few times
     for row in range(series.n_rows):
         begin, end = series.offsets[row], series.offsets[row + 1]
         part = known[:, begin + row * horizon : end + (row + 1) * horizon]
         if marks:
             times = series.times(row, horizon)
             assert times is not None and series.clock is not None
-            part[:marks] = series.clock.features(times)
+            if (at := times.tobytes()) not in same:
+                same = {at: series.clock.features(times)} | (same if len(same) < MOST_TIMES else {})
+            part[:marks] = same[at]
         if past is not None:
             part[marks:, : end - begin] = past[:, begin:end]
         if scaler is not None and future is not None:

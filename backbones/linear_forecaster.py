@@ -177,7 +177,15 @@ class LinearForecaster(Backbone):
         marks, known = self.forecast.marks, [torch.as_tensor(one).cpu() for one in stretches]
         if not calendar:
             return [one[marks:].double().numpy() for one in known]
-        return [calendar_inputs.inputs(one[None, :marks])[0].double().numpy() for one in known] if marks else []
+        same: dict[bytes, np.ndarray] = {}  # many series often have a few times
+
+        def of(one: torch.Tensor) -> np.ndarray:
+            at = one[:marks].numpy().tobytes()
+            if at not in same:
+                same[at] = calendar_inputs.inputs(one[None, :marks])[0].double().numpy()
+            return same[at]
+
+        return list(map(of, known)) if marks else []
 
     def _stacked(self, stretches: Stretches, ahead: list[np.ndarray]) -> list[np.ndarray]:
         """What is seen beside the targets in each stretch, [others + F, n]."""

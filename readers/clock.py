@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -96,11 +97,7 @@ class Clock:
         if anchor[1:].isdigit():
             ticks = _on_day(start, count * np.arange(steps + 1), int(anchor[1:]))
             return self.of_wall(ticks[ticks > start][:steps])
-        import pandas  # a quarter of a second, which only long data should cost
-
-        # A start that is not a tick of the clock is left out of the range, which then has one step too many.
-        axis = pandas.date_range(pandas.Timestamp(start), periods=steps + 1, freq=self.offset(), unit="ns").asi8
-        return self.of_wall(axis[axis > start][:steps])
+        return self.of_wall(_ticks_after(self, start, steps))
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -292,6 +289,18 @@ def offset_text(shift: int) -> str:
     minutes, seconds = divmod(abs(shift) // _FIXED["s"], 60)
     rest = f":{seconds:02d}" if seconds else ""
     return f"{'-' if shift < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}{rest}"
+
+
+@lru_cache(maxsize=1024)  # many series often end at a few times
+def _ticks_after(clock: Clock, start: int, steps: int) -> np.ndarray:
+    """The ticks of a clock of named steps after a local time."""
+    import pandas  # a quarter of a second, which only long data should cost
+
+    # A start that is not a tick of the clock is left out of the range, which then has one step too many.
+    axis = pandas.date_range(pandas.Timestamp(start), periods=steps + 1, freq=clock.offset(), unit="ns").asi8
+    found: np.ndarray = axis[axis > start][:steps]
+    found.flags.writeable = False
+    return found
 
 
 def _split(freq: str) -> tuple[int, str, str]:

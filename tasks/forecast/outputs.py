@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from config import exact
 from data import Series
+from readers.clock import Clock
 from rundir import digits, write_csv
 from tasks.arrays import Arrays
 from tasks.forecast.levels import Levels
@@ -173,7 +175,12 @@ def _dates(series: Series, row: int, steps: int) -> list[str]:
     if series.clock is None or series.time is None:
         length = int(series.lengths[row])
         return [str(length + step) for step in range(steps)]
-    return series.clock.show(series.clock.extend(int(series.time[series.offsets[row + 1] - 1]), steps))
+    return list(_dates_after(series.clock, int(series.time[series.offsets[row + 1] - 1]), steps))
+
+
+@lru_cache(maxsize=1024)  # many series often end at a few times
+def _dates_after(clock: Clock, last: int, steps: int) -> tuple[str, ...]:
+    return tuple(clock.show(clock.extend(last, steps)))
 
 
 def _chosen(windows: int, outputs: int) -> list[tuple[int, int]]:
