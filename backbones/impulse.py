@@ -42,7 +42,11 @@ def effects(known: np.ndarray, impulse: np.ndarray) -> np.ndarray:
 
 def without(pieces: Pieces, known: Pieces, impulse: np.ndarray) -> list[np.ndarray]:
     """Targets `[K, n]` less the effect of what was known."""
-    return [piece - effects(u, impulse) for piece, u in zip(pieces, known, strict=True)]
+    some = impulse.any()
+    return [
+        piece - (effects(u, impulse) if some or not np.isfinite(u).all() else 0.0)
+        for piece, u in zip(pieces, known, strict=True)
+    ]
 
 
 def lags_of(channels: int, length: int) -> int:
