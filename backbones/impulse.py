@@ -29,6 +29,7 @@ OWN_STRENGTH = 0.01  # per window, of the maps that responses are judged by
 MOST_STEPS, LOOKBACK = 48, 512  # that those maps forecast, and look back, at most
 FEW_TARGETS = 8  # that those maps look back so far for; for twice as many they look back half as far
 MOST_PIECES = 1000
+MOST_KEPT = 100  # effects
 
 
 def effects(known: np.ndarray, impulse: np.ndarray) -> np.ndarray:
@@ -42,11 +43,13 @@ def effects(known: np.ndarray, impulse: np.ndarray) -> np.ndarray:
 
 def without(pieces: Pieces, known: Pieces, impulse: np.ndarray) -> list[np.ndarray]:
     """Targets `[K, n]` less the effect of what was known."""
-    some = impulse.any()
-    return [
-        piece - (effects(u, impulse) if some or not np.isfinite(u).all() else 0.0)
-        for piece, u in zip(pieces, known, strict=True)
-    ]
+    same: dict[int, np.ndarray] = {}  # series of the same times share what the calendar says
+    less = []
+    for piece, u in zip(pieces, known, strict=True):
+        if id(u) not in same:
+            same = {id(u): effects(u, impulse)} | (same if len(same) < MOST_KEPT else {})
+        less.append(piece - same[id(u)])
+    return less
 
 
 def lags_of(channels: int, length: int) -> int:
