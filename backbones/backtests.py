@@ -139,7 +139,7 @@ def planned(before: Before, many: bool) -> Backtests:
 
     least, held = OF_MANY if many else OF_FEW, room(before.val_from)
     count = min(max(held, least), MOST)
-    if not many and held <= OF_FEW:
+    if not many and held < OF_LONG:
         count = min(max(room(before.first) // 2, count), OF_LONG)
     inside = OF_FEW < count == held or count == MOST  # all of them in validation: one fit, to training
     at_once = max(-(-count // FITS), AT_ONCE)
@@ -154,7 +154,7 @@ def planned(before: Before, many: bool) -> Backtests:
     every, kept = np.unique(np.concatenate(numbers), return_index=True)
     fold_of = np.concatenate(fold)[kept]
     cuts = np.stack([_cut(before, origin[every], rows[every], fold_of == f) for f in range(int(fold_of.max()) + 1)])
-    return Backtests(every, fold_of, cuts, held <= least)
+    return Backtests(every, fold_of, cuts, held <= max(least, count - 1))
 
 
 def _at_or_before(origin: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:

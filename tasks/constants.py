@@ -16,7 +16,7 @@ from errors import CheckpointError
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
 CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "notes?"}
 CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "K?", "tau_from": "K words?", "best": "some?"}
-CHOSEN |= {"deciles": "shares"}
+CHOSEN |= {"deciles": "shares", "power": "K?"}
 OF_LABELS = CHOSEN | {"f1_on_val": "some?", "shift": "K?", "probabilities": "text?"}
 
 
@@ -64,6 +64,8 @@ def _problems_of_forecast(model: Checkpoint) -> Iterator[str]:
         yield "a forecast has no target of a whole row"
     if model.calibration and model.calibration.get("coverage") is None:
         yield "its margins have no coverage"
+    if any(not 0 <= power <= 1 for power in model.calibration.get("power") or ()):
+        yield "its margins grow by a power that is none"
 
 
 def _problems_of_others(model: Checkpoint) -> list[str]:

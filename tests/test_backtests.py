@@ -48,7 +48,9 @@ def test_a_long_history_with_a_short_validation_is_tried_in_its_later_half():
     long = planned(before_of([900], val=18), many=False)
     assert long.short and len(long.numbers) == OF_LONG and len(long.cuts) == 4
     wide = planned(before_of([900], val=30), many=False)  # validation has 14
-    assert not wide.short and len(wide.numbers) == 14 and len(wide.cuts) == 1
+    assert wide.short and len(wide.numbers) == OF_LONG and len(wide.cuts) == 4
+    enough = planned(before_of([900], val=52), many=False)
+    assert not enough.short and len(enough.numbers) == 25 and len(enough.cuts) == 1
 
 
 def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import windows
-from tasks.forecast.scale import naive_errors, sizes_at
+from tasks.forecast.scale import naive_errors, powers, sizes_at
 from tasks.targets import Course, Targets
 
 OFFSETS = np.array([0, 40, 55, 57, 100])
@@ -46,22 +46,37 @@ def test_the_pieces_of_a_course_are_its_rows_with_their_gaps():
     assert [len(each) for each in Course(values, seen, OFFSETS).each()] == [42, 42]
 
 
-def test_margins_follow_what_the_latest_steps_are_like():
-    """A series whose changes are twice as large in its later half: by hand, the mean of both at each window."""
-    changes = np.concatenate([np.tile([1.0, -1.0], 30), np.tile([2.0, -2.0], 30)])
-    values = np.cumsum(changes)[None]
-    offsets = np.array([0, 120])
-    usable = np.ones(120, bool)
+class OfOneFile:
+    """What margins are made from: values [K, total] in rows, all of them training's."""
+
+    train = None
+
+    def __init__(self, values, offsets):
+        self.targets = Targets(values, tuple("yz"[: len(values)]), per_row=False)
+        self.series = type("Rows", (), {"offsets": offsets})
+
+
+def test_margins_follow_the_level_of_a_series_as_its_changes_do():
+    """Windows of a series in twenty steps at 1 and twenty at 4: by hand, the level before each over the mean level."""
+    values, offsets = np.repeat([1.0, 4.0, 1.0], [20, 20, 5])[None], np.array([0, 40, 45])
+    usable = np.ones(45, bool)
     index = windows.plan(offsets, usable, usable, length=10, offset=1, horizon=2)
-
-    class Context:
-        targets = Targets(values, ("y",), per_row=False)
-
-        class series:
-            pass
-
-    Context.series.offsets = offsets
-    found = sizes_at(Context, np.array([[1.5]]), index, lag=1, std=[1.0])
+    found = sizes_at(OfOneFile(values, offsets), np.array([[1.5], [9.0]]), index, lag=1, power=[0.5])
     last = index.starts() + 10
-    assert found[last == 40].item() == (1.5 + 1.0) / 2 and found[last == 110].item() == (1.5 + 2.0) / 2
-    assert found[last == 64].item() == (1.5 + 1.5) / 2  # of the last eight changes half are large
+    assert found[last == 15].item() == pytest.approx(1.5 * (1 / 2.5) ** 0.5)
+    assert found[last == 35].item() == pytest.approx(1.5 * (4 / 2.5) ** 0.5)
+    assert found[last == 24].item() == pytest.approx(1.5 * 1.0)  # the last eight steps are half of each
+    assert (sizes_at(OfOneFile(values, offsets), np.array([[1.5], [9.0]]), index, 1, [0.0]) == 1.5).all()
+
+
+@pytest.mark.parametrize("wanted", [0.0, 0.5, 1.0])
+def test_the_power_of_the_level_is_found_within_series(wanted):
+    rng = np.random.default_rng(3)
+    level = np.tile(np.linspace(200, 1000, 2000), 3) * np.repeat([1, 7, 0.5], 2000)  # three series
+    values = level + rng.normal(size=6000) * level**wanted * {0.0: 10, 0.5: 1, 1.0: 0.04}[wanted]
+    offsets = np.array([0, 2000, 4000, 6000])
+    both = OfOneFile(np.stack([values, values - values.min() - 1]), offsets)
+    found = powers(both, lag=7)
+    assert found[0] == pytest.approx(wanted, abs=0.1) and found[1] == 0  # that channel is below 0 somewhere
+    few = powers(OfOneFile(values[None, :10], np.array([0, 10])), lag=7)
+    assert few == [0.5]  # one block says nothing

@@ -19,18 +19,18 @@ FEW_SERIES = 15  # with fewer of which none is known from other series
 
 
 def chosen(
-    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], at: np.ndarray, alone: bool
+    val: Predictions, levels: Levels, coverage: float, names: Sequence[str], at: np.ndarray, alike: bool
 ) -> dict[str, Any]:
     """What a calibration holds: the margins [K, H] for `coverage`, of a point forecast also those of its deciles, and
     how many windows they are from.
 
     `at` [n, K] is the scale of each series at each window (`scale.sizes_at`), to which margins are in proportion, but
-    for a series `alone` whose errors are known from many windows.
+    where all windows are `alike` and so many that errors are known.
     """
     when, point = val.index.places(), levels.is_point(val.pred.shape[1], len(names))
     shares = (coverage, *(CENTRAL_SHARES if point else ()))
     series = len(np.unique(val.index.row)) * len(names) if point else FEW_SERIES
-    scores = _scores(val, levels, names, None) if alone else None
+    scores = _scores(val, levels, names, None) if alike else None
     reference = {}
     if scores is None or _few(scores.shape[0] / scores.alike(when), series):
         reference = {"scale": usual(at)}
@@ -92,24 +92,22 @@ def _apart(when: np.ndarray, horizon: int) -> float:
 def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np.ndarray:
     """Margins [Q, K, H] from few errors [n, K, H]: a deviation that grows as a power of the step ahead, times a t.
 
-    The power is halfway between that of the errors and a usual one; twice the windows that are `apart` are the degrees
-    of freedom. As a forecast has an error of its own beside those that its margins are from, and the model was chosen
-    on these, they are wider by the factor of a new value beside the mean of known ones.
+    The power is between that of the errors and a usual one, the nearer to the former the more windows are `apart`;
+    twice as many are the degrees of freedom.
     """
     from scipy.special import stdtrit
 
     steps = np.arange(1, error.shape[2] + 1.0)
     square = np.nanmean(np.square(error, dtype=np.float64), axis=0)  # [K, H]
-    power = np.full(len(square), USUAL_GROWTH)
+    power, trust = np.full(len(square), USUAL_GROWTH), apart / (apart + 1)
     for k, one in enumerate(square):
         known = one > 0
         if known.sum() > 1:
             slope = np.polyfit(np.log(steps[known]), np.log(one[known]) / 2, 1)[0]
-            power[k] = np.clip((slope + USUAL_GROWTH) / 2, 0, 1)
+            power[k] = np.clip(trust * slope + (1 - trust) * USUAL_GROWTH, 0, 1)
     growth = steps ** power[:, None]
     deviation = np.sqrt(np.nanmean(square / growth**2, axis=1, keepdims=True)) * growth
-    freedom = 2 * apart
-    shares = stdtrit(freedom, (1 + np.asarray(coverages)) / 2) * np.sqrt(1 + 1 / freedom)
+    shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2)
     margins: np.ndarray = (shares[:, None, None] * deviation).astype(np.float32)
     return margins
 

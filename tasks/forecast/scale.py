@@ -19,7 +19,10 @@ from windows import Index
 
 MOST_NAMED = 10  # series listed in a summary
 AT_ONCE = 1 << 16  # values scaled at once
-LATEST_CYCLES, LATEST_STEPS = 3, 8  # before an origin
+CYCLES, STEPS = 3, 8  # before an origin, that its level is the mean of; STEPS or a cycle are a block
+USUAL_POWER, DOUBT = 0.5, 0.5  # of the level, before the blocks say more, and the deviation of that
+NOISE = 1.4  # the variance of the log of the mean of n changes is about NOISE / n, as n neighbours are alike
+FARTHEST = 10.0  # from its usual level, that counts
 
 
 def naive_errors(values: np.ndarray, known: Iterable[np.ndarray], offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -51,48 +54,105 @@ def scales(eval_context: EvalContext, lag: int, std: Sequence[float]) -> np.ndar
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
     assert targets is not None
-    values, filled = targets.values, targets.filled
-
-    def known(seen: np.ndarray | None) -> Iterator[np.ndarray]:
-        for k, channel in enumerate(values):
-            mask = np.isfinite(channel)
-            mask &= True if seen is None else seen
-            yield mask if filled is None else mask & ~filled[k]
-
+    values, seen = targets.values, _seen(eval_context)
     found = np.full((len(offsets) - 1, len(values)), np.nan)
-    if eval_context.train is not None:
-        total = values.shape[1]
-        seen = eval_context.train.covered(total) | eval_context.train.targeted(total)
-        found = naive_errors(values, known(seen), offsets, lag)
+    if seen is not None:
+        found = naive_errors(values, _known(eval_context, seen), offsets, lag)
     if np.isnan(found).any():
-        found = np.where(np.isnan(found), naive_errors(values, known(None), offsets, lag), found)
+        found = np.where(np.isnan(found), naive_errors(values, _known(eval_context), offsets, lag), found)
     scaled: np.ndarray = found / np.asarray(std)
     return scaled
 
 
-def sizes_at(eval_context: EvalContext, scale: np.ndarray, index: Index, lag: int, std: Sequence[float]) -> np.ndarray:
-    """How far the errors of windows reach: half the scale [N, K] of their series, half that of its latest steps [n, K].
+def _seen(eval_context: EvalContext) -> np.ndarray | None:
+    """The steps that training saw, mask [total]; None where the data are not those of training."""
+    if eval_context.train is None or eval_context.targets is None:
+        return None
+    total = eval_context.targets.values.shape[1]
+    mask: np.ndarray = eval_context.train.covered(total) | eval_context.train.targeted(total)
+    return mask
 
-    Those are the last LATEST cycles (or steps) before each window's target, so that what grows has wider margins.
+
+def _known(eval_context: EvalContext, seen: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Of each channel the steps that were measured, of those `seen`: masks [total]."""
+    targets = eval_context.targets
+    assert targets is not None
+    for k, channel in enumerate(targets.values):
+        mask = np.isfinite(channel)
+        mask &= True if seen is None else seen
+        yield mask if targets.filled is None else mask & ~targets.filled[k]
+
+
+def powers(eval_context: EvalContext, lag: int) -> list[float]:
+    """The power of a series' level that its changes are in proportion to, of each channel [K]: from 0 to 1.
+
+    The slope of the log of changes (a lag apart) over that of the level, in blocks of training within each series,
+    drawn towards the square root, as of counts. 0 for a channel that is below 0 somewhere, whose level means nothing.
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
     assert targets is not None
-    rows = index.rows()
+    size, rows = max(lag, STEPS), len(offsets) - 1
+    row = np.repeat(np.arange(rows), np.diff(offsets))
+    first = np.cumsum(np.concatenate([[0], -(-np.diff(offsets) // size)]))  # block of each row
+    block = first[row] + (np.arange(len(row)) - offsets[row]) // size
+    owner = np.repeat(np.arange(rows), np.diff(first))
+    found = []
+    for channel, known in zip(targets.values, _known(eval_context, _seen(eval_context)), strict=True):
+        if not known.any() or channel[known].min() < 0:
+            found.append(0.0)
+            continue
+        late = lag + np.flatnonzero(known[lag:] & known[:-lag] & (row[lag:] == row[:-lag]))
+        y, before = channel[late].astype(np.float64), channel[late - lag].astype(np.float64)
+        change, level = (_means(part, block[late], first[-1]) for part in (np.abs(y - before), (y + before) / 2))
+        whole = (2 * np.bincount(block[late], minlength=first[-1]) >= size) & (change > 0) & (level > 0)
+        found.append(_slope(np.log(level[whole]), np.log(change[whole]), owner[whole], size))
+    return found
+
+
+def _means(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """The mean of the values [n] of each group; NaN of none."""
+    count = np.bincount(group, minlength=groups)
+    total = np.bincount(group, values, minlength=groups)
+    mean: np.ndarray = np.divide(total, count, out=np.full(groups, np.nan), where=count > 0)
+    return mean
+
+
+def _slope(level: np.ndarray, change: np.ndarray, row: np.ndarray, size: int) -> float:
+    """How logs of changes [n] follow those of levels [n] within rows [n], each of a block of `size` steps."""
+    x, y = (part - _means(part, row, int(row.max(initial=0)) + 1)[row] for part in (level, change))
+    precision = size / NOISE
+    slope = (precision * (x * y).sum() + USUAL_POWER / DOUBT**2) / (precision * (x**2).sum() + 1 / DOUBT**2)
+    return float(np.clip(slope, 0, 1))
+
+
+def sizes_at(
+    eval_context: EvalContext, scale: np.ndarray, index: Index, lag: int, power: Sequence[float]
+) -> np.ndarray:
+    """How far the errors of windows reach, [n, K]: the scale [N, K] of their series times a power of its level.
+
+    The level is the mean of the last CYCLES cycles (or STEPS steps) before each window's target, over that of the steps
+    that the scale is from: what grows has wider margins.
+    """
+    targets, offsets = eval_context.targets, eval_context.series.offsets
+    assert targets is not None
+    rows, seen = index.rows(), _seen(eval_context)
     last = index.starts() + index.length
-    first = np.maximum(last - max(LATEST_CYCLES * lag, LATEST_STEPS), offsets[rows] + lag)
-    first = np.minimum(first, last)  # of a row shorter than a cycle nothing is known
-    found = np.empty((len(rows), len(scale[0])))
-    for k, values in enumerate(targets.values):
-        off = np.zeros(len(values))
-        off[lag:] = np.abs(values[lag:].astype(np.float64) - values[:-lag])
-        known = np.isfinite(off)
-        total = np.concatenate([[0], np.cumsum(np.where(known, off, 0))])
-        count = np.concatenate([[0], np.cumsum(known)])
-        steps, sums = count[last] - count[first], total[last] - total[first]
-        found[:, k] = np.divide(sums, steps, out=np.full(len(rows), np.nan), where=steps > 0) / std[k]
-    usual = scale[rows]
-    mixed: np.ndarray = np.where(np.isfinite(found), (usual + found) / 2, usual)
-    return mixed
+    first = np.maximum(last - max(CYCLES * lag, STEPS), offsets[rows])
+    found: np.ndarray = scale[rows]
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    for k, known in enumerate(_known(eval_context)):
+        if not power[k]:
+            continue
+        y = np.where(known, targets.values[k], 0).astype(np.float64)
+        total, count = (np.concatenate([[0], np.cumsum(part)]) for part in (y, known))
+        usual = _means(y[known], row[known], len(scale))
+        if seen is not None:
+            of_training = _means(y[known & seen], row[known & seen], len(scale))
+            usual = np.where(np.isfinite(of_training), of_training, usual)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = (total[last] - total[first]) / (count[last] - count[first]) / usual[rows]
+        found[:, k] *= np.where(np.isfinite(ratio), np.clip(ratio, 1 / FARTHEST, FARTHEST), 1) ** power[k]
+    return found
 
 
 def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, lag: int) -> dict[str, Any]:

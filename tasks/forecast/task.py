@@ -36,7 +36,7 @@ from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
-from tasks.forecast.scale import course_standardised, moments, scales, sizes_at, standardised
+from tasks.forecast.scale import course_standardised, moments, powers, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
@@ -366,8 +366,10 @@ class Forecast(Task):
         if val is None:
             return {}
         assert eval_context is not None
-        at, alone = self._sizes_at(eval_context, val.index), eval_context.series.n_rows == 1
-        return intervals.chosen(val, self.levels, self.coverage, names, at, alone)
+        power = powers(eval_context, self.fitted["period"])
+        alike = eval_context.series.n_rows == 1 and not any(power)
+        at = self._sizes_at(eval_context, val.index, power)
+        return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | {"power": power}
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
@@ -375,10 +377,13 @@ class Forecast(Task):
 
     def _sizes(self, eval_context: EvalContext, calibration: Mapping[str, Any], index: Index) -> np.ndarray | None:
         """How large the margins of each window's series are [n, K]; None where all are alike."""
-        return sizes(self._sizes_at(eval_context, index), calibration["scale"]) if "scale" in calibration else None
+        if "scale" not in calibration:
+            return None
+        power = calibration.get("power") or [0.0] * len(calibration["scale"])
+        return sizes(self._sizes_at(eval_context, index, power), calibration["scale"])
 
-    def _sizes_at(self, eval_context: EvalContext, index: Index) -> np.ndarray:
-        return sizes_at(eval_context, self._scales(eval_context), index, self.fitted["period"], self.fitted["std"])
+    def _sizes_at(self, eval_context: EvalContext, index: Index, power: Sequence[float]) -> np.ndarray:
+        return sizes_at(eval_context, self._scales(eval_context), index, self.fitted["period"], power)
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
