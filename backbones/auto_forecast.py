@@ -2,12 +2,8 @@
 
 Members that see the whole history of a series (classical rules, and regressions on windows of all series together) and
 two that see the look-back. Each is tried at origins inside what comes before the scored part (backtests.py); of its
-mean squared error, taken series by series in proportion to that of all members, comes its weight
-
-    w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
-                       z of few: the log error as far as there are backtests, the rest what is usual for the member.
-
-Then all are fitted again to everything before the scored part.
+errors there, in proportion to those of all members, comes its weight (shares.py). Then all are fitted again to
+everything before the scored part.
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from backbones import ForecastSpec, Hyper, InputSpec, backbone_class, chronos2, names, pretrained_files
+from backbones import ForecastSpec, Hyper, InputSpec, backbone_class, chronos2, names, pretrained_files, shares
 from backbones.backtests import Before, planned
 from backbones.base import Backbone
 from backbones.blend import RunBlend
@@ -31,39 +27,38 @@ from backbones.chronos2 import ZeroShot
 from backbones.counts import COST, share_left
 from backbones.ensemble import Ensemble
 from backbones.histories import Histories, HistoryFitting
+from backbones.season import shows_season
 from backbones.trials import Trials, by_itself, forecast
 from errors import DataError, UsageError, nearest
 
 log = logging.getLogger("tsrun")
 
-# Members: (backbone, its arguments, how its log error usually compares).
+# Members: (backbone, its arguments, how its log error usually compares, where a season shows).
 Pool = tuple[tuple[str, dict[str, Any], float], ...]
 POOL: Pool = (
     ("seasonal_naive", {"period": 1}, 0.35),
-    ("seasonal_naive", {}, 0.30),
+    ("seasonal_naive", {}, 0.25),
     ("seasonal_naive", {"second": True}, -0.11),
-    ("theta", {}, -0.02),
-    ("ets", {}, -0.05),
-    ("ets", {"season": "multiplicative"}, -0.05),
-    ("ets", {"log": True}, -0.08),
+    ("theta", {}, 0.05),
+    ("ets", {}, 0.0),
+    ("ets", {"season": "multiplicative"}, 0.0),
+    ("ets", {"log": True}, -0.03),
     ("ets", {"second": True}, -0.11),
-    ("local", {}, -0.08),
-    ("harmonic", {}, 0.08),
-    ("harmonic", {"log": True}, 0.08),
-    ("global_ridge", {}, 0.03),
+    ("local", {}, -0.03),
+    ("harmonic", {}, 0.03),
+    ("harmonic", {"log": True}, 0.0),
+    ("global_ridge", {}, -0.03),
     ("global_ridge", {"adjusted": True}, 0.0),
-    ("boosted_lags", {}, 0.05),
-    ("ridge", {}, 0.03),
-    ("ridge_ensemble", {"refit": True}, 0.03),
+    ("boosted_lags", {}, 0.03),
+    ("ridge", {}, 0.10),
+    ("ridge_ensemble", {"refit": True}, 0.0),
 )
+# The same where none shows, in the order of the pool.
+PRIORS = (0.30, 0.30, -0.11, 0.08, -0.25, -0.05, -0.02, -0.11, -0.20, 0.02, 0.08, 0.12, 0.05, 0.03, 0.15, 0.12)
+WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
+LAST = POOL[0][:2]  # the last value, repeated
 RUN = 0.0  # the usual log error of a run, of which nothing is known
 FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside those of the pool or named
-MANY_SERIES = 15  # from which on series say enough about each other
-OWN = 0.25  # the say of a channel beside all
-FEW_APART, TRUST = 4, 2.0  # backtests without overlap; with so many the prior has that many times their say
-TEMPERATURE = 0.2
-TINY = 1e-300
-LEAST = 0.05  # of the heaviest weight; members below it have no say
 
 
 class AutoForecast(Backbone):
@@ -163,7 +158,7 @@ class AutoForecast(Backbone):
             return {"fitted_to": "everything"}
         targets = len(self.forecast.targets)
         series = len(np.unique(before.rows)) * targets
-        tests = planned(before, series >= MANY_SERIES)
+        tests = planned(before, series >= shares.MANY_SERIES)
         asked = before.histories.part(tests.numbers)
         trials = Trials(
             [name for name, *_ in self.entries],
@@ -173,11 +168,16 @@ class AutoForecast(Backbone):
         )
         found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
-        error = _errors(found, truth, before.rows[tests.numbers])
-        weight = _weights(error, [usual for *_, usual in self.entries], len(tests.numbers) * targets / series, series)
+        rows, others = before.rows[tests.numbers], {} if shows_season(data.train) else WITHOUT_SEASON
+        error = shares.errors(found, truth, rows, series)
+        usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
+        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series)
+        plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
+        if series >= shares.MANY_SERIES and plain:
+            weight = shares.simplest(weight, found, truth, rows, plain[0])
         self.weight.data.copy_(torch.from_numpy(weight))
-        blend, made = _blended(found, torch.from_numpy(weight).float())
-        if series >= MANY_SERIES:
+        blend, made = shares.blended(found, torch.from_numpy(weight).float())
+        if series >= shares.MANY_SERIES:
             self._draw(blend[made], truth[made], asked.level)
         held_out = None
         if data.refit:  # by members that have not seen validation
@@ -327,53 +327,3 @@ def _one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray) -> np.ndarray:
-    """The squared error [M, K] of each member, of each series in proportion to that of all members, mean over series.
-
-    Where a member could not be fitted, it counts as halfway (in logs) between itself elsewhere and the mean of all;
-    infinite where it never could.
-    """
-    square = ((found - truth) ** 2).double().numpy().mean(axis=3)  # [M, b, K]
-    made = np.isfinite(square)
-    usual = np.where(made, square, 0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
-    elsewhere = np.where(made, square, 0).sum(axis=(1, 2)) / np.maximum(np.where(made, usual, 0).sum(axis=(1, 2)), TINY)
-    square = np.where(made, square, usual * np.sqrt(elsewhere)[:, None, None])
-    _, series = np.unique(rows, return_inverse=True)
-    own = np.stack([np.stack([np.bincount(series, of) for of in one.T], axis=1) for one in square])  # [M, rows, K]
-    able = made.any(axis=(1, 2))
-    share: np.ndarray = ((own + TINY) / (own[able].mean(axis=0) + TINY)).mean(axis=1)
-    share[~able] = np.inf
-    return share
-
-
-def _blended(found: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
-    """The blend [b, K, H] of what members forecast [M, b, K, H] by weights [M, K], each backtest by those that could be
-    fitted there; and the mask [b] of where any could."""
-    share = weight[:, None] * torch.isfinite(found).all(dim=3)
-    total = share.sum(dim=0)
-    blend = torch.einsum("mbk,mbkh->bkh", share / total, torch.nan_to_num(found))
-    return blend, (total > 0).all(dim=1).numpy()
-
-
-def _weights(error: np.ndarray, usual: Sequence[float], tests: float, series: int) -> np.ndarray:
-    """Weights [M, K] that sum to 1 over the members.
-
-    Parameters
-    ----------
-    error : [M, K]. usual : of each member, its log error as it usually compares.
-    tests : backtests of a series. series : their number.
-    """
-    own = np.log(error)
-    shared = np.log(error.mean(axis=1, keepdims=True))
-    z, temperature = OWN * own + (1 - OWN) * shared, TEMPERATURE
-    if series < MANY_SERIES:
-        apart = tests / 2 / FEW_APART  # neighbours share half of their steps
-        trust = apart**2 / (apart**2 + TRUST)
-        z = trust * (own + shared) / 2 + (1 - trust) * np.asarray(usual)[:, None]
-        temperature /= max(apart, 1.0)
-    heavy = np.exp((z.min(axis=0) - z) / temperature)
-    heavy[heavy < LEAST] = 0
-    weights: np.ndarray = heavy / heavy.sum(axis=0)
-    return weights

@@ -13,6 +13,7 @@ from backbones.histories import Histories, HistoryFitting, KnownAhead, Stretches
 
 OF_MANY, OF_FEW, MOST = 4, 8, 60  # backtests of each series: of many, of few, and where validation has room for more
 OF_LONG = 24  # of few, where half of their history has room for them
+CHEAP = 5000  # windows in which members are fitted once more in no time
 FITS, AT_ONCE = 4, 2  # of a member, for the backtests of a series, and how many of them it is fitted for at least
 INNER = 0.2  # of what a member is fitted on, that it chooses its settings on
 
@@ -129,7 +130,8 @@ class Backtests:
 def planned(before: Before, many: bool) -> Backtests:
     """Backtests at a stride of half a horizon back from the end of each row; where validation is long, all over it.
 
-    Of few series whose validation is not long, the later half of the history has them, up to OF_LONG.
+    Of few series whose validation is not long, the later half of the history has them, up to OF_LONG: eight neighbours
+    in one stretch say little about another. Of few windows also where validation has room for more than eight.
     """
     stride, horizon = max(before.horizon // 2, 1), before.horizon
     there = before.end > 0
@@ -139,7 +141,7 @@ def planned(before: Before, many: bool) -> Backtests:
 
     least, held = OF_MANY if many else OF_FEW, room(before.val_from)
     count = min(max(held, least), MOST)
-    if not many and held < OF_LONG:
+    if not many and (held <= OF_FEW or (held < OF_LONG and len(before.rows) <= CHEAP)):
         count = min(max(room(before.first) // 2, count), OF_LONG)
     inside = OF_FEW < count == held or count == MOST  # all of them in validation: one fit, to training
     at_once = max(-(-count // FITS), AT_ONCE)

@@ -31,13 +31,23 @@ def periods_of(train: Histories) -> tuple[int, int]:
     the one that training shows; where training shows a period that the calendar has not, that one first. A calendar's
     cycle that does not show counts all the same: most members see for themselves whether a series has a season.
     """
-    pieces = train.pieces(train.horizon)
-    half = float(np.median([piece.shape[1] for piece in pieces])) if pieces else 0.0
-    fitting = [period for period in train.periods if LEAST_CYCLES * period <= half]
-    found = period_of_pieces(pieces, int(half / LEAST_CYCLES) or 1, fitting)
+    found, fitting = _found(train)
     first = min(fitting, default=1) if found in (1, *fitting) else found
     longer = [period for period in fitting if period > first]
     return first, found if found in longer else min(longer, default=1)
+
+
+def shows_season(train: Histories) -> bool:
+    """Whether training shows a period."""
+    return _found(train)[0] > 1
+
+
+def _found(train: Histories) -> tuple[int, list[int]]:
+    """The period that training shows, 1 for none, and those of the calendar of which half of the series have enough."""
+    pieces = train.pieces(train.horizon)
+    half = float(np.median([piece.shape[1] for piece in pieces])) if pieces else 0.0
+    fitting = [period for period in train.periods if LEAST_CYCLES * period <= half]
+    return period_of_pieces(pieces, int(half / LEAST_CYCLES) or 1, fitting), fitting
 
 
 def seasonal(stack: Stack, period: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from backbones.auto_forecast import _errors, _weights
+from backbones.shares import errors, simplest, weights
 from checkpoint import BEST, Checkpoint
 
 from .runs import good, strict
@@ -159,20 +159,51 @@ def test_errors_are_shares_of_the_mean_of_all_series_by_series():
     truth = torch.zeros(4, 1, 2)
     found = torch.tensor([1.0, 2.0])[:, None, None, None] * torch.ones(2, 4, 1, 2)
     found[:, 2:] *= 1000  # a second series, a thousand times as large
-    share = _errors(found, truth, np.array([0, 0, 1, 1]))
+    rows = np.array([0, 0, 1, 1])
+    share = errors(found, truth, rows, series=40)
     np.testing.assert_allclose(share[:, 0], [1 / 2.5, 4 / 2.5])
     found[1, :2] = torch.nan  # not fitted in the first series: as elsewhere, halfway to the mean of all
-    assert share[0, 0] < _errors(found, truth, np.array([0, 0, 1, 1]))[1, 0] < np.inf
+    assert share[0, 0] < errors(found, truth, rows, series=40)[1, 0] < np.inf
     found[1] = torch.nan
-    assert _errors(found, truth, np.array([0, 0, 1, 1]))[1, 0] == np.inf
+    assert errors(found, truth, rows, series=40)[1, 0] == np.inf
+
+
+def test_no_wild_stretch_of_a_series_decides_for_all_of_its_backtests():
+    """By hand: the first member is three times as far off at one of four backtests, where all errors are large."""
+    truth = torch.zeros(4, 1, 1)
+    found = torch.tensor([[1.0, 1.0, 1.0, 30.0], [2.0, 2.0, 2.0, 10.0]])[:, :, None, None]
+    rows = np.zeros(4, np.int64)
+    one = errors(found, truth, rows, series=1)[:, 0]
+    shares = np.array([903.0, 112.0]) / (1015 / 2)  # of summed squares
+    least = 0.001 * (903 + 112) / 8  # of the mean error
+    small, large = np.array([1, 4]) + least, np.array([900, 100]) + least
+    each = (3 * small / np.sqrt(small.prod()) + large / np.sqrt(large.prod())) / 4
+    np.testing.assert_allclose(one, shares ** (1 / 3) * each ** (2 / 3))  # four count as half of eight
+    found[0, :2] = 0.0  # nothing changes there, and a member says so
+    assert errors(found, truth, rows, series=1).max() < 10
+    found[1, 0] = torch.nan
+    some = errors(found, truth, rows, series=1)
+    assert np.isfinite(some).all()
+    found[1] = torch.nan
+    assert errors(found, truth, rows, series=1)[1, 0] == np.inf
 
 
 def test_weights_are_a_softmax_of_log_errors_of_many_and_of_the_prior_for_few():
     error = np.array([[1.0], [0.8], [np.inf]])
-    many = _weights(error, [0.0, 0.0, 0.0], tests=4, series=40)
+    many = weights(error, [0.0, 0.0, 0.0], tests=4, series=40)
     by_hand = np.array([1.0, 0.8**-5, 0.0])
     np.testing.assert_allclose(many[:, 0], by_hand / by_hand.sum())
-    few = _weights(error, [0.0, 0.1, 0.0], tests=8, series=1)
-    by_hand = np.exp(-np.array([0.0, np.log(0.8) / 3 + 2 / 3 * 0.1]) / 0.2)
+    few = weights(error, [0.0, 0.1, 0.0], tests=8, series=1)
+    by_hand = np.exp(-np.array([0.0, np.log(0.8) / 2 + 0.1 / 2]) / 0.15)
     np.testing.assert_allclose(few[:2, 0], by_hand / by_hand.sum())
     assert few[2, 0] == 0
+
+
+@pytest.mark.parametrize(("better", "plain"), [(1.0, True), (1.05, True), (0.9, False)])
+def test_many_walks_are_their_last_values_unless_a_blend_is_clearly_better(better, plain):
+    truth = torch.zeros(80, 1, 2)
+    off = torch.from_numpy(np.random.default_rng(0).normal(size=(80, 1, 2))).float()
+    found = torch.stack([off, better * off])
+    weight = np.array([[0.0], [1.0]])
+    chosen = simplest(weight, found, truth, np.arange(80) // 4, plain=0)
+    assert chosen.tolist() == ([[1.0], [0.0]] if plain else [[0.0], [1.0]])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from readers.mapped import like
+from readers.mapped import is_mapped, like
 from tasks.predictions import EvalContext
 from tasks.targets import Course
 from windows import Index
@@ -87,10 +87,13 @@ def powers(eval_context: EvalContext, lag: int) -> list[float]:
     """The power of a series' level that its changes are in proportion to, of each channel [K]: from 0 to 1.
 
     The slope of the log of changes (a lag apart) over that of the level, in blocks of training within each series,
-    drawn towards the square root, as of counts. 0 for a channel that is below 0 somewhere, whose level means nothing.
+    drawn towards the square root, as of counts. 0 for a channel that is below 0 somewhere, whose level means nothing,
+    and where values are mapped, of which no copy fits in memory.
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
     assert targets is not None
+    if is_mapped(targets.values):
+        return [0.0] * len(targets.values)
     size, rows = max(lag, STEPS), len(offsets) - 1
     row = np.repeat(np.arange(rows), np.diff(offsets))
     first = np.cumsum(np.concatenate([[0], -(-np.diff(offsets) // size)]))  # block of each row
@@ -139,6 +142,8 @@ def sizes_at(
     last = index.starts() + index.length
     first = np.maximum(last - max(CYCLES * lag, STEPS), offsets[rows])
     found: np.ndarray = scale[rows]
+    if not any(power):
+        return found
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     for k, known in enumerate(_known(eval_context)):
         if not power[k]:

@@ -367,8 +367,7 @@ class Forecast(Task):
             return {}
         assert eval_context is not None
         power = powers(eval_context, self.fitted["period"])
-        alike = eval_context.series.n_rows == 1 and not any(power)
-        at = self._sizes_at(eval_context, val.index, power)
+        at, alike = self._sizes_at(eval_context, val.index, power), not any(power) and eval_context.series.n_rows == 1
         return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | {"power": power}
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:

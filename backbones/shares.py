@@ -1,0 +1,131 @@
+"""How much say each member of a blend of forecasts has, from what it forecast at backtests.
+
+w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
+                   z of few: the log error as far as there are backtests, the rest what is usual for the member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+MANY_SERIES = 15  # from which on series say enough about each other
+OWN = 0.25  # the say of a channel beside all
+FEW_APART, TRUST = 4, 1.0  # backtests without overlap; with so many the prior has TRUST times their say
+TEMPERATURE, OF_FEW = 0.2, 0.15  # of many series, and at most of few
+TINY = 1e-300
+NEGLIGIBLE = 0.001  # of the mean error, in an error at one backtest
+HARDLY = 0.02  # of the error of repeating the last value, that a blend of many series must gain at least
+LEAST = 0.05  # of the heaviest weight; members below it have no say
+
+
+def errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, series: int) -> np.ndarray:
+    """The squared error [M, K] of each member, of each series in proportion to that of all members, mean over series.
+
+    Of few series it is a geometric mean of that and, the more the fewer backtests there are, of mean absolute errors,
+    squared, each in proportion to those of all members: else one wild stretch decides for all of them. Where a member
+    could not be fitted, it counts as halfway (in logs) between itself elsewhere and the mean of all; infinite where it
+    never could.
+
+    Parameters
+    ----------
+    found : [M, b, K, H], what M members forecast at b backtests, NaN where they could not; truth : [b, K, H].
+    rows : int64 [b], of each backtest. series : how many there are.
+    """
+    off = (found - truth).double().numpy()
+    share = _shares((off**2).mean(axis=3), rows)
+    if series >= MANY_SERIES:
+        return share
+    alike = 1 / (1 + _apart(len(rows) / len(np.unique(rows))))
+    both: np.ndarray = share ** (1 - alike) * _each(np.abs(off).mean(axis=3) ** 2) ** alike
+    return both
+
+
+def _apart(tests: float) -> float:
+    """How often FEW_APART backtests without a common step go into those of a series: neighbours share half of them."""
+    return tests / 2 / FEW_APART
+
+
+def _each(square: np.ndarray) -> np.ndarray:
+    """Errors [M, b, K] over the geometric mean of the members at each backtest: the mean [M, K].
+
+    NEGLIGIBLE of the mean error is added: of a stretch in which nothing changes, one member says nothing wrong.
+    """
+    made = np.isfinite(square)
+    typical = np.where(made, square, 0).sum(axis=(0, 1)) / np.maximum(made.sum(axis=(0, 1)), 1)
+    square = square + NEGLIGIBLE * typical + TINY
+    usual = np.where(made, np.log(np.where(made, square, 1)), 0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
+    ratio = np.where(made, square, 0) / np.exp(usual)
+    count = made.sum(axis=1)
+    elsewhere = ratio.sum(axis=1) / np.maximum(count, 1)
+    found: np.ndarray = (ratio + ~made * np.sqrt(elsewhere)[:, None]).mean(axis=1)
+    return np.where(count > 0, found, np.inf)
+
+
+def _shares(square: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Errors [M, b, K] summed for each series, over the mean of the members there: the mean over series [M, K]."""
+    made = np.isfinite(square)
+    usual = np.where(made, square, 0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
+    elsewhere = np.where(made, square, 0).sum(axis=(1, 2)) / np.maximum(np.where(made, usual, 0).sum(axis=(1, 2)), TINY)
+    square = np.where(made, square, usual * np.sqrt(elsewhere)[:, None, None])
+    _, series = np.unique(rows, return_inverse=True)
+    own = np.stack([np.stack([np.bincount(series, of) for of in one.T], axis=1) for one in square])  # [M, rows, K]
+    able = made.any(axis=(1, 2))
+    share: np.ndarray = ((own + TINY) / (own[able].mean(axis=0) + TINY)).mean(axis=1)
+    share[~able] = np.inf
+    return share
+
+
+def weights(error: np.ndarray, usual: Sequence[float], tests: float, series: int) -> np.ndarray:
+    """Weights [M, K] that sum to 1 over the members.
+
+    Parameters
+    ----------
+    error : [M, K]. usual : of each member, its log error as it usually compares.
+    tests : backtests of a series. series : their number.
+    """
+    own = np.log(error)
+    shared = np.log(error.mean(axis=1, keepdims=True))
+    z, temperature = OWN * own + (1 - OWN) * shared, TEMPERATURE
+    if series < MANY_SERIES:
+        apart = _apart(tests)
+        trust = apart**2 / (apart**2 + TRUST)
+        z = trust * (own + shared) / 2 + (1 - trust) * np.asarray(usual)[:, None]
+        temperature = min(OF_FEW, TEMPERATURE / apart)
+    heavy = np.exp((z.min(axis=0) - z) / temperature)
+    heavy[heavy < LEAST] = 0
+    found: np.ndarray = heavy / heavy.sum(axis=0)
+    return found
+
+
+def simplest(weight: np.ndarray, found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, plain: int) -> np.ndarray:
+    """The weights [M, K] of many series, or those of the member `plain` alone, where the blend is hardly better.
+
+    Of a walk nothing is known but its last value, and an average of estimates is worse: less than HARDLY, within two
+    standard errors over series, is not enough to prefer it.
+    """
+    blend, made = blended(found, torch.from_numpy(weight).float())
+    made &= torch.isfinite(found[plain]).all(dim=(1, 2)).numpy()
+    if not made.any():
+        return weight
+    _, series = np.unique(rows[made], return_inverse=True)
+    squares = [((one - truth)[made] ** 2).double().numpy().mean(axis=2) for one in (blend, found[plain])]  # [b, K]
+    own, other = (np.stack([np.bincount(series, of) for of in one.T]) + TINY for one in squares)
+    gain = np.log(other / own).ravel()
+    clear = min(HARDLY, 2 * gain.std() / np.sqrt(len(gain)))
+    if gain.mean() > clear or np.log(other.sum() / own.sum()) > HARDLY:  # of counts, many are the last one: 0
+        return weight
+    alone = np.zeros_like(weight)
+    alone[plain] = 1
+    return alone
+
+
+def blended(found: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """The blend [b, K, H] of what members forecast [M, b, K, H] by weights [M, K], each backtest by those that could be
+    fitted there; and the mask [b] of where any could."""
+    share = weight[:, None] * torch.isfinite(found).all(dim=3)
+    total = share.sum(dim=0)
+    blend = torch.einsum("mbk,mbkh->bkh", share / total, torch.nan_to_num(found))
+    return blend, (total > 0).all(dim=1).numpy()
