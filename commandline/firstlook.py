@@ -210,11 +210,26 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
         commands.append((["--task", "nilm", *plain, *names], f"which appliance is on behind {mains}"))
     commands.append((["--task", "regress", *place, *parts], f"the next value of {first}, from all columns"))
     high = ["--bin-rule", "quantile", "--bin-thr", "0.8"]
-    if len(commands) < 3:
+    if label := _label(series):
+        several = parts[2:] if series.n_rows > 1 else parts
+        words = ["--task", "classify", *place, "--label-src-ch", label, *several]
+        commands.append((words, f"{label}, which has a few values alone"))
+    elif len(commands) < 3:
         commands.append(
             (["--task", "classify", *place, *high, *parts], f"whether {first} will be among its highest fifth")
         )
     return commands
+
+
+def _label(series: Series) -> str:
+    """The only column of words that was left out, or else of codes: a label; "" where there is none, or several."""
+    from tasks.label_choice import codes
+
+    left = [word for note in series.notes for word in re.findall(r"since it holds text: '(.+?)' \(", note)]
+    coded = [
+        name for name, values in zip(series.channels, series.values[: series.numeric], strict=False) if codes(values)
+    ]
+    return next((found[0] for found in (left, coded) if len(found) == 1), "")
 
 
 def _horizon(series: Series) -> int:

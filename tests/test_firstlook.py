@@ -176,3 +176,14 @@ def test_without_any_data_the_demos_are_offered(tmp_path):
 def test_a_program_that_asked_for_json_gets_an_error(put):
     done = go(put(daily(), "my.csv").parent, "--csv my.csv --json")
     assert done.code == 2 and '"exit_code": 2' in done.out and "--task is required" in done.err
+
+
+@pytest.mark.parametrize("words", [("no", "yes"), (0, 1)])
+def test_a_column_of_a_few_values_is_proposed_as_the_label(tmp_path, words):
+    lines = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{k * 7 % 11}.5,{words[k * 7 % 11 > 5]}" for k in range(120)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,load,fault", *lines]) + "\n")
+    said = go(tmp_path, "--csv a.csv").out
+    (line,) = [each for each in said.splitlines() if "--task classify" in each]
+    assert "--label-src-ch fault" in line
+    done = go(tmp_path, line.split("run.py ")[1] + " --dry-run")
+    assert done.code == 0 and "one class" not in done.err, done.err
