@@ -452,9 +452,9 @@ def test_houses_and_gaps_are_no_neighbours_on_the_timeline():
     line = two_houses(gap=7)
     assert line.rows.tolist() == [0] * 60 + [1] * 53
     assert (np.diff(line.when) != 1).nonzero()[0].tolist() == [59, 89]
-    on = line.states([0.5], [(0, 0)])
-    assert on.sum() == 10 and line.states([0.5], [(6, 0)]).sum() == 0  # five steps at the end of each house
-    on = Timeline(line.at, line.rows, np.roll(line.score, 2, axis=1), line.watts, None, None).states([0.5], [(6, 0)])
+    on = line.states([[0.5]], [(0, 0)])
+    assert on.sum() == 10 and line.states([[0.5]], [(6, 0)]).sum() == 0  # five steps at the end of each house
+    on = Timeline(line.at, line.rows, np.roll(line.score, 2, axis=1), line.watts, None, None).states([[0.5]], [(6, 0)])
     assert not on.any()  # three steps before the border and two after it are no run of five
 
 

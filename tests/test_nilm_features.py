@@ -88,9 +88,8 @@ def task_with(constants):
 def targets_of(series: Series, states: np.ndarray) -> DeviceTargets:
     """The targets of two devices, which every house of the series has."""
     absent = np.zeros((2, series.n_rows), bool)
-    return DeviceTargets(
-        series.values[1:], ("a", "b"), per_row=False, states=states, offsets=series.offsets, absent=absent
-    )
+    given = {"states": states, "offsets": series.offsets, "absent": absent, "mains": series.values[0]}
+    return DeviceTargets(series.values[1:], ("a", "b"), per_row=False, **given)
 
 
 def test_targets_are_states_and_watts_in_units_of_the_mean_up_to_the_peak():

@@ -126,7 +126,7 @@ def test_steps_are_usable_where_the_devices_of_the_house_are_known():
     watts[1, 1] = np.nan
     states = np.where(np.isnan(watts), 2, 1).astype(np.int8)
     absent = np.array([[False, True], [False, False]])
-    targets = DeviceTargets(watts, ("a", "b"), False, states, np.array([0, 3, 6]), absent)
+    targets = DeviceTargets(watts, ("a", "b"), False, states, np.array([0, 3, 6]), absent, np.ones(6, np.float32))
     assert targets.usable().tolist() == [True, False, True, True, True, True]
     index = Index(np.array([3]), np.array([1]), np.array([1]), stride=1, length=3, shift=0, horizon=3)
     found = targets.at(index)[0]  # states, then watts

@@ -19,7 +19,8 @@ def sample(watts: np.ndarray = WATTS, lacking: bool = False) -> DeviceSample:
         states[1] = 2
     absent = np.array([[False], [lacking]])
     names, offsets = ("kettle", "sauna"), np.array([0, 8])
-    targets = DeviceTargets(watts, names, per_row=False, states=states, offsets=offsets, absent=absent)
+    given = {"states": states, "offsets": offsets, "absent": absent, "mains": watts.sum(axis=0)}
+    targets = DeviceTargets(watts, names, per_row=False, **given)
     return DeviceSample(targets, np.ones(8, bool))
 
 

@@ -207,9 +207,9 @@ def test_the_curve_meets_the_bar_at_tau_with_the_duration_rules() -> None:
     at = np.arange(STEPS)
     line = Timeline(at, np.zeros(STEPS, int), SCORE, ESTIMATE, ON.astype(float), WATTS)
     least = [(5, 5), (9, 2), (1, 1)]
-    states = line.states(TAU, least)
-    decided = Decided(line, TAU, states, ESTIMATE, ESTIMATE, np.zeros(STEPS, bool))
-    found = plots.curves(NAMES, decided, lambda cut: line.states([cut] * 3, least))
+    states = line.states([TAU], least)[0]
+    decided = Decided(line, TAU, states, ESTIMATE, ESTIMATE, [], np.zeros(STEPS, bool))
+    found = plots.curves(NAMES, decided, lambda cuts: line.states([[cut] * 3 for cut in cuts], least))
     for k, name in enumerate(NAMES[:2]):
         taus, f1 = found[name]
         bar = metrics.state_metrics(ON[k], states[k], 8, 60)["f1"]

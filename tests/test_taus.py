@@ -95,7 +95,7 @@ def test_a_checkpoint_is_taken_with_what_the_flag_now_says():
 def applied(names, given=None, runs=(14, 4, 0)):
     """What applies to three devices, and the thresholds it comes from."""
     chosen = Taus({}).choose(timeline(runs), names)
-    return decisions(Rules(given or {}), chosen, names), chosen
+    return decisions(Rules(given or {}), chosen, names, {}), chosen
 
 
 def test_what_applies_is_one_line_with_why_no_tau_was_chosen():

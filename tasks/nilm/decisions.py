@@ -11,7 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.nilm.rules import Rules
+from tasks.nilm.runs import Whole
 from tasks.nilm.taus import DEFAULT, sources_of
+
+STEPS = "step by step"
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Decision:
 
     tau : the probability from which on it is predicted on; `tau_from` says where it comes from, or why none was chosen.
     on_w : W from which on it counts as on; least_w : W that a predicted run needs beside its probability.
+    decided : whether step by step, or as whole runs.
     min_on, min_off : seconds; shorter runs and breaks do not count. rule_from : where these and `on_w` come from.
     """
 
@@ -30,6 +34,7 @@ class Decision:
     min_off: float
     rule_from: str
     least_w: float = 0.0
+    decided: str = STEPS
 
     def plain(self) -> dict[str, Any]:
         """The fields by name, as files hold them."""
@@ -40,15 +45,19 @@ class Decision:
         runs = [f"{what} of {value:g} s" for what, value in (("runs", self.min_on), ("breaks", self.min_off)) if value]
         least = f" and at {self.least_w:g} W" if self.least_w else ""
         rule = f"on from {self.on_w:g} W{''.join(f', {run}' for run in runs)} ({self.rule_from})"
-        return f"{rule}, tau {self.tau:.4g}{least} ({self.tau_from.removeprefix(DEFAULT)})"
+        runs = "" if self.decided == STEPS else f", {self.decided}"
+        return f"{rule}, tau {self.tau:.4g}{least} ({self.tau_from.removeprefix(DEFAULT)}){runs}"
 
 
-def decisions(rules: Rules, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Decision]:
-    """{device: what applies to it}, from the rules and from what was chosen on validation."""
+def decisions(
+    rules: Rules, calibration: Mapping[str, Any], names: Sequence[str], whole: Mapping[int, Whole]
+) -> dict[str, Decision]:
+    """{device: what applies to it}, from the rules, what was chosen on validation, and whose runs are decided whole."""
     found = {}
-    for name, tau, how in zip(names, calibration["tau"], sources_of(calibration, names), strict=True):
+    for k, (name, tau, how) in enumerate(zip(names, calibration["tau"], sources_of(calibration, names), strict=True)):
+        decided = whole[k].told() if k in whole else STEPS
         own = rules.of(name, names)
-        found[name] = Decision(float(tau), how, *own.values, own.rule_from, own.least_w)
+        found[name] = Decision(float(tau), how, *own.values, own.rule_from, own.least_w, decided)
     return found
 
 

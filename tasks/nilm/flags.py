@@ -10,6 +10,11 @@ FITTED = {
     "never_on": "K?",
     "min_on": "K?",
     "min_off": "K?",
+    "runs": "K?",
+    "run_seconds": "grid?",
+    "break_seconds": "grid?",
+    "rises": "grid?",
+    "falls": "grid?",
 }
 FLAGS = {
     "nilm_target": {
@@ -153,7 +158,7 @@ FLAGS = {
         "help": "probability of another base load in a training window (augmentation)",
     },
     "other_loads": {
-        "default": 0.3,
+        "default": 0.1,
         "within": "[0,1]",
         "group": "Training",
         "help": "probability of a load of random power and times in a training window, of no device (augmentation)",

@@ -25,13 +25,13 @@ def draw(
     folder: Path,
     eval_context: EvalContext,
     decided: Decided,
-    states_at: Callable[[float], np.ndarray],
+    states_at: Callable[[Sequence[float]], np.ndarray],
     length: int,
     title: str,
 ) -> None:
     """Write summary.png where the truth is known, timelines.png, energy.png, and window.png of a window of `length`.
 
-    `states_at` gives the states [K, n] that a threshold for all devices would say.
+    `states_at` gives the states [T, K, n] that each of T thresholds for all devices would say.
     """
     _draw_window(folder, eval_context, decided, length, title)
     if decided.line.on is not None:
@@ -42,13 +42,13 @@ def draw(
 
 
 def curves(
-    names: Sequence[str], decided: Decided, states_at: Callable[[float], np.ndarray]
+    names: Sequence[str], decided: Decided, states_at: Callable[[Sequence[float]], np.ndarray]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{device: (thresholds, F1 at each)}, of the states that a run with that threshold would say, tau among them."""
     line, on, tau = decided.line, decided.on, decided.tau
     assert line.on is not None
     grid = np.linspace(0.02, 0.98, THRESHOLDS if line.score.size < LONG else FEWER)
-    tried = [states_at(cut) for cut in grid.tolist()]
+    tried = states_at(grid.tolist())
     found = {}
     for k, name in enumerate(names):
         taus, order = np.unique([*grid, tau[k]], return_index=True)

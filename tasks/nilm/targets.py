@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from tasks.base import Task
 from tasks.nilm.features import MeterInputs
+from tasks.nilm.habits import learned
 from tasks.nilm.levels import learned_levels
 from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
@@ -31,11 +32,13 @@ class DeviceTargets(Targets):
     states : int8 [K, total], from the rules of `on_states`.
     offsets : int64 [N + 1], where each house begins and ends.
     absent : bool [K, N], the devices that a house does not have: they are unknown there, and no window is left out.
+    mains : W, [total], what the house draws.
     """
 
     states: np.ndarray
     offsets: np.ndarray
     absent: np.ndarray
+    mains: np.ndarray
 
     def usable(self) -> np.ndarray:
         """Mask [total] of the steps at which all devices of the house are known; one device at a time, to save memory.
@@ -102,6 +105,11 @@ class DeviceSample:
             before = np.append(False, on[:-1]) & ~begins
             found.append(int((on & ~before).sum()))
         return found
+
+    def habits(self, means: Sequence[float], step: float) -> dict[str, Any]:
+        """How long runs last and how the meter jumps with them, see `habits.learned`; `means` W when on, [K]."""
+        targets = self.targets
+        return learned(targets.states, self.steps, targets.mains, targets.offsets, means, step)
 
     def means(self) -> list[float]:
         """Shares of time on [K], then mean watts [K]; [] without a step."""

@@ -30,6 +30,7 @@ from tasks.nilm import course
 from tasks.nilm.decisions import decisions, told
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, seconds_of
 from tasks.nilm.files import write_devices, write_energy, write_scales, write_timeline
+from tasks.nilm.habits import habits_of, kept_or_new, meter_jumps
 from tasks.nilm.levels import LEVELS, as_tensor
 from tasks.nilm.loss import loss_of, weight_of
 from tasks.nilm.meters import Meters, meters_of
@@ -40,6 +41,7 @@ from tasks.nilm.reading import read_houses, without
 from tasks.nilm.references import references_of
 from tasks.nilm.rules import FLAGS as RULE_FLAGS
 from tasks.nilm.rules import Rules
+from tasks.nilm.runs import Whole, WholeRuns
 from tasks.nilm.sample import write_sample
 from tasks.nilm.suited import suited
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
@@ -47,7 +49,7 @@ from tasks.nilm.taus import Taus, few_runs
 from tasks.nilm.timeline import MOST_OVERLAP, Decided, Timeline, judged_stride, kpis, used
 from tasks.nilm.truth import believable, targets_of
 from tasks.nilm.units import doubts, gap_hint
-from tasks.nilm.watts import described
+from tasks.nilm.watts import certain, described
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
@@ -85,6 +87,8 @@ class Nilm(Task):
         self.traces: Traces | None = None  # of other houses, to paste into training windows
         self._last: tuple[Predictions, Timeline] | None = None  # several ask for the timeline of the same predictions
         self.taken = Meters()  # what the table's columns say where no flag does
+        self._last_decided: Decided | None = None  # of the last timeline
+        self._habits: tuple[float, dict[int, Whole]] | None = None
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
@@ -189,6 +193,7 @@ class Nilm(Task):
         levels = self.target == "both" and self.options.nilm_power == "levels"
         elsewhere = {} if self.traces is None else self.traces.elsewhere(self.options.overlay, self.horizon)
         found = constants_of(truth, kept, elsewhere, levels=levels)
+        found |= kept_or_new(kept or {}, truth.habits(found["on_mean"], self.rules.step))
         return found | dict(zip(RULE_FLAGS, map(list, rules), strict=True))
 
     def check(self, truth: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -208,6 +213,7 @@ class Nilm(Task):
 
     def on_fitted(self) -> None:
         """Take thresholds that were changed after training: the probabilities of watts alone are made from them."""
+        self._habits = self._last_decided = None
         if (start := self.rules.start) is not None:
             self.fitted["on_w"] = [self.rules.of(name, start.outputs).on_w for name in start.outputs]
 
@@ -245,7 +251,7 @@ class Nilm(Task):
     ) -> dict[str, Any]:
         """tau by F1 on the timeline of validation; 0.5 where it has too few runs to choose on, or for watts alone."""
         usual = "half of the way to --on-w" if self.target == "power" else ""
-        return self.taus.choose(None if val is None else Timeline.of(val), names, usual)
+        return self.taus.choose(None if val is None else Timeline.of(val), names, usual, self._whole())
 
     def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         return self.taus.again(calibration, names)
@@ -254,14 +260,32 @@ class Nilm(Task):
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
     ) -> tuple[Decided, dict[str, Any]]:
         """States and watts, and all metrics where the truth is known, with the thresholds and rules that applied."""
-        strict, names, tau = self.target != "power", eval_context.names, calibration["tau"]
-        decided = Decided.of(self._line(scored), tau, self.rules, self._least_w(names), eval_context, strict=strict)
-        if decided.line.on is None:
+        line, names, tau = self._line(scored), eval_context.names, list(calibration["tau"])
+        whole = self._whole_runs(line, eval_context)
+        if self._last_decided is None or self._last_decided.line is not line or self._last_decided.tau != tau:
+            how = (line, tau, self.rules, self._least_w(names), eval_context, whole)
+            self._last_decided = Decided.of(*how, strict=self.target != "power")
+        decided = self._last_decided
+        if line.on is None:
             return decided, {}
-        found = kpis(decided, eval_context) | {"rules": described(tau, names, strict=strict)}
-        for name, decision in decisions(self.rules, calibration, names).items():
+        found = kpis(decided, eval_context) | {"rules": described(decided.limits, names)}
+        for name, decision in decisions(self.rules, calibration, names, whole.devices).items():
             found["devices"][name] |= decision.plain()
         return decided, found
+
+    def _whole(self) -> dict[int, Whole]:
+        """The devices whose runs are decided as a whole."""
+        if self._habits is None or self._habits[0] != self.rules.step:
+            habits = habits_of(self.fitted) if self.target != "power" else []
+            each = [Whole.of(habit, self.rules.step) for habit in habits]
+            self._habits = self.rules.step, {k: one for k, one in enumerate(each) if one is not None}
+        return self._habits[1]
+
+    def _whole_runs(self, line: Timeline, eval_context: EvalContext) -> WholeRuns:
+        """Those of them that a timeline has probabilities of, with the jumps of its meter."""
+        series = eval_context.series
+        devices = {k: one for k, one in self._whole().items() if not certain(line.score[k])}
+        return WholeRuns(devices, meter_jumps(series.values[0], line.at, line.rows, series.offsets))
 
     def _least_w(self, names: Sequence[str]) -> list[float]:
         """Watts [K] that a step needs, besides its probability, to be on."""
@@ -292,7 +316,7 @@ class Nilm(Task):
         ahead: Predictions | None,
     ) -> dict[str, list[np.ndarray]]:
         written: dict[str, list[np.ndarray]] = {}
-        log.info("%s", told(decisions(self.rules, calibration, eval_context.names), calibration))
+        log.info("%s", told(decisions(self.rules, calibration, eval_context.names, self._whole()), calibration))
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
             decided, found = self._decided(part, calibration, eval_context)
@@ -319,8 +343,11 @@ class Nilm(Task):
             decided, _ = self._decided(shown.scored, calibration, eval_context)
             rules = self.rules.steps(eval_context.names, seconds_of(eval_context.series))
 
-            def states_at(cut: float) -> np.ndarray:
-                return decided.line.states([cut] * len(rules), rules, self._least_w(eval_context.names))
+            whole = self._whole_runs(decided.line, eval_context)
+
+            def states_at(cuts: Sequence[float]) -> np.ndarray:
+                taus = [[cut] * len(rules) for cut in cuts]
+                return decided.line.states(taus, rules, self._least_w(eval_context.names), whole)
 
             plots.draw(folder, eval_context, decided, states_at, shown.scored.index.length, shown.title)
 

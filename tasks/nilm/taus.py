@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ BEST, GIVEN = "best", "given"
 HALF = 0.5
 CHOSEN = "best F1 on validation"
 DEFAULT = "default: "  # and the reason
+WHOLE = "its runs are decided as a whole"
 RULE = "a rule without probabilities"
 
 
@@ -39,7 +40,9 @@ class Taus:
         given = by_device(self.given, names, "--tau", self.columns)
         return [given.get(name, given.get(ALL)) for name in names]
 
-    def choose(self, line: Timeline | None, names: Sequence[str], usual: str = "") -> dict[str, Any]:
+    def choose(
+        self, line: Timeline | None, names: Sequence[str], usual: str = "", whole: Collection[int] = ()
+    ) -> dict[str, Any]:
         """The taus of devices, [K], by the timeline of validation.
 
         Parameters
@@ -47,13 +50,15 @@ class Taus:
         line : with the truth; None where there is none to choose on.
         names : of the K devices.
         usual : where a tau of a half comes from unless another is asked for; "" where it is chosen.
+        whole : the numbers of devices whose runs are decided as a whole: for them no step's threshold is the best.
 
         Returns
         -------
         {"tau": [K], "chosen_on", "not_chosen": {device: why}, "best": [K], "tau_from": [K]}. `best` has the tau of the
         best F1, None where validation has no activation.
         """
-        found = [self._one(line, k, asked, usual) for k, asked in enumerate(self.asked(names))]
+        asks = enumerate(self.asked(names))
+        found = [self._one(line, k, asked, usual or (DEFAULT + WHOLE if k in whole else "")) for k, asked in asks]
         told = zip(names, found, strict=True)
         reasons = {name: how.removeprefix(DEFAULT) for name, (_, how, _) in told if how.startswith(DEFAULT)}
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from tasks.lines import aligned
 from tasks.nilm.features import seconds_of
 from tasks.nilm.metrics import JOULES, TOLERANCE, nilm_kpis
 from tasks.nilm.rules import Rules
+from tasks.nilm.runs import NO_WHOLE_RUNS, WholeRuns
 from tasks.nilm.states import filter_runs, stitch
-from tasks.nilm.watts import capped, certain, counted, sure
+from tasks.nilm.watts import OFTEN, Limits, capped, certain, counted, sure
 from tasks.predictions import EvalContext, Predictions
 from windows import Index
 
@@ -59,19 +61,34 @@ class Timeline:
         return when
 
     def states(
-        self, tau: Sequence[float], least: Sequence[tuple[int, int]], least_w: Sequence[float] | float = 0.0
+        self,
+        taus: Sequence[Sequence[float]],
+        least: Sequence[tuple[int, int]],
+        least_w: Sequence[float] | float = 0.0,
+        whole: WholeRuns = NO_WHOLE_RUNS,
     ) -> np.ndarray:
-        """On [K, n] where the score reaches tau [K]; in unbroken stretches short breaks filled, short runs dropped.
+        """On, bool [T, K, n], for each of T thresholds tau [K] of the devices.
 
-        `least` are the fewest steps of a run and of a break [K], `least_w` watts [K] that a step needs as well.
+        A device is on where its score reaches tau, or in its likeliest runs; then short breaks are filled and short
+        runs dropped, in unbroken stretches.
+
+        Parameters
+        ----------
+        taus : [T, K].
+        least : the fewest steps of a run and of a break, [K].
+        least_w : watts that a step needs as well, [K].
+        whole : the devices whose runs are decided as a whole.
         """
-        count = len(self.score)
-        on = self.score >= np.asarray(tau)[:, None]
-        on &= self.watts >= np.broadcast_to(np.asarray(least_w, np.float32), count)[:, None]
+        cuts = np.asarray(taus)
+        on = self.score >= cuts[:, :, None]
         parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.when) != 1) + 1)
-        for k, (least_on, least_off) in enumerate(least):
+        for k, device in whole.devices.items():
             for part in parts:
-                on[k, part] = filter_runs(on[k, part].astype(np.int8), least_on, least_off) == 1
+                on[:, k, part] = device.states(self.score[k, part], cuts[:, k], whole.jumps[part])
+        on &= self.watts >= np.broadcast_to(np.asarray(least_w, np.float32), len(self.score))[:, None]
+        for t, (k, (least_on, least_off)) in product(range(len(on)), enumerate(least)):
+            for part in parts:
+                on[t, k, part] = filter_runs(on[t, k, part].astype(np.int8), least_on, least_off) == 1
         return on
 
 
@@ -90,6 +107,7 @@ class Decided:
     on : states, bool [K, n].
     watts : W, [K, n], as they are compared step by step.
     energy : W, [K, n], whose sums are the energy: those of all steps of likely runs.
+    limits : what the watts of each device must reach to count, [K].
     over : bool [n], whether the devices that are on were together more than the mains, before that was their cap.
     """
 
@@ -98,6 +116,7 @@ class Decided:
     on: np.ndarray
     watts: np.ndarray
     energy: np.ndarray
+    limits: Sequence[Limits]
     over: np.ndarray
 
     @classmethod
@@ -108,19 +127,21 @@ class Decided:
         rules: Rules,
         least_w: Sequence[float],
         eval_context: EvalContext,
+        whole: WholeRuns,
         *,
         strict: bool,
     ) -> Decided:
         """By thresholds, the duration rules that the truth follows, and the watts [K] that a step needs to be on.
 
-        `strict` as in `watts.sure`.
+        `strict` as in `watts.sure`; `whole` are the devices whose runs are decided as a whole.
         """
         steps = rules.steps(eval_context.names, seconds_of(eval_context.series))
-        on, mains = line.states(tau, steps, least_w), eval_context.series.values[0, line.at]
+        on, mains = line.states([tau], steps, least_w, whole)[0], eval_context.series.values[0, line.at]
         limits = [sure(one, strict=strict and not certain(line.score[k])) for k, one in enumerate(tau)]
+        limits = [OFTEN if k in whole.often else limit for k, limit in enumerate(limits)]
         kept, likely = counted(on, line.score, line.when, limits)
         over = (line.watts * on).sum(axis=0) > mains
-        return cls(line, tau, on, capped(line.watts * kept, mains), capped(line.watts * likely, mains), over)
+        return cls(line, tau, on, capped(line.watts * kept, mains), capped(line.watts * likely, mains), limits, over)
 
 
 def kpis(decided: Decided, eval_context: EvalContext) -> dict[str, Any]:

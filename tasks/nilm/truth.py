@@ -122,7 +122,15 @@ def targets_of(series: Series, config: RunConfig, rules: Rules, drop_flatlines: 
     if wrong.mean() <= MOST_SHARE:
         states[:, wrong] = UNKNOWN
     absent = np.stack([np.logical_and.reduceat(np.isnan(power), series.offsets[:-1]) for power in watts])
-    return DeviceTargets(watts, tuple(names), per_row=False, states=states, offsets=series.offsets, absent=absent)
+    return DeviceTargets(
+        watts,
+        tuple(names),
+        per_row=False,
+        states=states,
+        offsets=series.offsets,
+        absent=absent,
+        mains=series.values[0],
+    )
 
 
 def learned_from(steps: int, config: RunConfig) -> int:

@@ -24,6 +24,7 @@ class Limits(NamedTuple):
 
 
 SURE = Limits(mean=0.7, run=0.8, step=0.6)  # where the threshold is a half
+OFTEN = Limits(0.0, 0.0, 0.0)  # of a device whose runs are decided as a whole, and of which training has many
 CAPPED = "no device, and not all together, above the meter"
 
 
@@ -77,12 +78,12 @@ def capped(watts: np.ndarray, mains: np.ndarray) -> np.ndarray:
     return found
 
 
-def described(taus: Sequence[float], names: Sequence[str], *, strict: bool) -> dict[str, Any]:
+def described(limits: Sequence[Limits], names: Sequence[str]) -> dict[str, Any]:
     """Both rules in words and numbers, for the summary: what watts count, and what states follow."""
     return {
-        "states, events": "at tau and above, after the duration filter",
+        "states, events": "at tau and above, or in the likeliest whole runs; after the duration filter",
         "energy": "in such runs whose mean probability is at least `mean`",
         "watts": "there, where a run's greatest probability is at least `run`, at steps of at least `step`",
-        "devices": {name: sure(tau, strict=strict)._asdict() for name, tau in zip(names, taus, strict=True)},
+        "devices": {name: limit._asdict() for name, limit in zip(names, limits, strict=True)},
         "cap": CAPPED,
     }
