@@ -361,10 +361,13 @@ def test_negative_watts_are_none_and_devices_above_the_mains_are_told(tmp_path):
     assert column(rows(done.directory / "timeline.csv"), "kettle true watts").min() == 0
 
 
-def test_a_threshold_is_not_chosen_on_a_handful_of_runs(tmp_path):
+def test_no_threshold_is_chosen_where_runs_are_decided_as_a_whole(tmp_path):
     lay_house(tmp_path)
-    chosen = strict(good(tmp_path, QUICK, "--csv house.csv") / "summary.json")["calibration"]
-    assert chosen["tau"][1] == 0.5 and "fewer than 12" in chosen["not_chosen"]["lamp"]
+    found = strict(good(tmp_path, QUICK, "--csv house.csv") / "summary.json")
+    chosen = found["calibration"]
+    assert chosen["tau"][1] == 0.5 and chosen["not_chosen"]["lamp"] == "its runs are decided as a whole"
+    decided = [device["decided"] for device in found["devices"].values()]
+    assert [one.partition(",")[0] for one in decided] == ["step by step", "whole runs"]
 
 
 def test_the_defaults_are_those_that_the_manual_names():

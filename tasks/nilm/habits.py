@@ -92,7 +92,9 @@ def _of_device(
     begins = np.append(False, value[:-1] != UNKNOWN) & ~np.isin(starts, offsets)  # its beginning was seen
     whole = begins & np.append(begins[1:] & (value[1:] != UNKNOWN), False)
     on, off = (lengths[whole & (value == state)] * step for state in (1, 0))
-    known = 2 * len(on) >= (value == 1).sum()  # else rows or gaps cut most runs, and long ones are never seen whole
+    known = (
+        step > 0 and 2 * len(on) >= (value == 1).sum()
+    )  # else rows or gaps cut most runs, and long ones are never seen whole
     background = np.bincount(bins(jumps[usual]), minlength=len(JUMPS) + 1) + 0.5
     background /= background.sum()
     ratios = {}
@@ -110,7 +112,7 @@ def _of_device(
 
 def _quantiles(seconds: np.ndarray) -> list[float]:
     """QUANTILES of lengths, even on a logarithmic scale; zeros without any."""
-    if not len(seconds):
+    if not seconds.any():
         return [0.0] * QUANTILES
     places = (np.arange(QUANTILES) + 0.5) / QUANTILES
     found: list[float] = np.exp(np.quantile(np.log(seconds), places)).round(3).tolist()

@@ -15,8 +15,9 @@ import numpy as np
 from tasks.nilm.habits import Habit
 
 LEAST_STEPS = 24  # of a usual run: shorter ones are decided step by step
+SPREAD = 3.0  # times as long as the shorter quarter of runs is the longer one at most; else they have no usual length
 INDEPENDENT = 2.0  # steps that know nothing of each other: what all probabilities of a usual run count as
-MANY = 12  # runs of training, from which on those that are found need not be surer than others to count in watts
+MANY = 50  # runs of training, from which on those that are found need not be surer than others to count in watts
 PRIOR_RUNS = 10.0  # of any length
 WIDTH = 0.15  # of a length, relative: two that differ by less are alike
 MOST_STEPS = 5000  # of a run or break whose length has a probability of its own; beyond, it decays
@@ -43,15 +44,16 @@ class Lengths:
         """From quantiles of lengths in seconds, all 0 where none is known, learned from so many runs.
 
         With few runs, lengths of any size count as well, and frequency as such for nothing: how rare a device is, the
-        net has learned already.
+        net has learned already. The same holds for the share of them that is longer than MOST_STEPS.
         """
         steps = np.maximum(np.asarray(seconds) / step, 1)
         most = int(min(max(2 * steps.max(), 2 * LEAST_STEPS), MOST_STEPS))
         length = np.arange(1, most + 1)
         size = np.log(length)
-        known = runs / (runs + PRIOR_RUNS) if np.any(seconds) else 0.0
-        apart = (size[:, None] - np.log(np.minimum(steps, most))) / WIDTH
-        alike, any_size = np.exp(-0.5 * apart**2).sum(axis=1) / length, 1 / length
+        within = steps[steps <= most]
+        known = runs / (runs + PRIOR_RUNS) * len(within) / len(steps) if np.any(seconds) else 0.0
+        apart = (size[:, None] - np.log(within)) / WIDTH
+        alike, any_size = np.exp(-0.5 * apart**2).sum(axis=1) / length + np.finfo(np.float64).tiny, 1 / length
         chance = known * alike / alike.sum() + (1 - known) * any_size / any_size.sum()
         log = np.log(chance) + (1 - known / 2) * size
         return cls(log, np.logaddexp.accumulate(log[::-1])[::-1], known / most)
@@ -116,19 +118,20 @@ class Whole:
     run: Lengths
 
     @classmethod
-    def of(cls, habit: Habit, step: float) -> Whole | None:
-        """None for a device whose runs are too short, or not known."""
-        if not step:
+    def of(cls, habit: Habit, step: float, window: int) -> Whole | None:
+        """None for a device whose runs are too short, longer than the `window` of a net, in steps, or of any length."""
+        if not step or not habit.runs:
             return None
-        steps = float(np.median(habit.run_seconds)) / step
-        if not habit.runs or steps < LEAST_STEPS:
+        short, usual, long = np.quantile(habit.run_seconds, (0.25, 0.5, 0.75)).tolist()
+        steps = usual / step
+        if not LEAST_STEPS <= steps <= window or long > SPREAD * short:
             return None
         rest, run = (Lengths.of(each, habit.runs, step) for each in (habit.break_seconds, habit.run_seconds))
         return cls(habit, step, steps, rest, run)
 
     def told(self) -> str:
         """How its states are decided, in words."""
-        minutes = self.steps * self.step / 60
+        minutes = float(np.median(self.habit.run_seconds)) / 60
         return f"whole runs, as in training ({self.habit.runs:.0f}, usually of {minutes:.3g} min)"
 
     def states(self, score: np.ndarray, taus: Sequence[float], jumps: np.ndarray) -> np.ndarray:

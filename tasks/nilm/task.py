@@ -277,7 +277,7 @@ class Nilm(Task):
         """The devices whose runs are decided as a whole."""
         if self._habits is None or self._habits[0] != self.rules.step:
             habits = habits_of(self.fitted) if self.target != "power" else []
-            each = [Whole.of(habit, self.rules.step) for habit in habits]
+            each = [Whole.of(habit, self.rules.step, self.horizon) for habit in habits]
             self._habits = self.rules.step, {k: one for k, one in enumerate(each) if one is not None}
         return self._habits[1]
 
