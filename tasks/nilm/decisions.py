@@ -45,8 +45,8 @@ class Decision:
         runs = [f"{what} of {value:g} s" for what, value in (("runs", self.min_on), ("breaks", self.min_off)) if value]
         least = f" and at {self.least_w:g} W" if self.least_w else ""
         rule = f"on from {self.on_w:g} W{''.join(f', {run}' for run in runs)} ({self.rule_from})"
-        runs = "" if self.decided == STEPS else f", {self.decided}"
-        return f"{rule}, tau {self.tau:.4g}{least} ({self.tau_from.removeprefix(DEFAULT)}){runs}"
+        whole = "" if self.decided == STEPS else f", {self.decided}"
+        return f"{rule}, tau {self.tau:.4g}{least} ({self.tau_from.removeprefix(DEFAULT)}){whole}"
 
 
 def decisions(

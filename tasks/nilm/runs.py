@@ -92,7 +92,8 @@ class _Segments:
             since = np.where(highest > best, first + self.near, since)
             best = np.maximum(best, highest)
         self.since[:, j] = since
-        return best + self.gain[:, j]
+        found: np.ndarray = best + self.gain[:, j]
+        return found
 
     def _leave(self, i: int) -> None:
         """Keep mark i as a beginning from which lengths decay, if it is better than the one before."""
@@ -134,7 +135,7 @@ class Whole:
         minutes = float(np.median(self.habit.run_seconds)) / 60
         return f"whole runs, as in training ({self.habit.runs:.0f}, usually of {minutes:.3g} min)"
 
-    def states(self, score: np.ndarray, taus: Sequence[float], jumps: np.ndarray) -> np.ndarray:
+    def states(self, score: np.ndarray, taus: Sequence[float] | np.ndarray, jumps: np.ndarray) -> np.ndarray:
         """The likeliest states, bool [T, n], of an unbroken stretch, for each of T thresholds.
 
         Parameters
