@@ -39,7 +39,7 @@ PARTS = {  # row: (flags of training, whether impossible truth is left out, whet
     "base": (before(), False, False),
     "truth": (before(), True, False),
     "other base": (before(other_base="0.5"), False, False),
-    "other loads": (before(other_loads="0.3"), False, False),
+    "other loads": (before(other_loads="0.1"), False, False),
     "three networks": (before(seeds="3"), False, False),
     "rules for watts": (before(), False, True),
     "levels": (before(nilm_power="levels"), False, False),
