@@ -68,7 +68,7 @@ def told(found: Mapping[str, Decision], calibration: Mapping[str, Any]) -> str:
     could = [
         shlex.quote(f"{name}=best")
         for (name, one), known in zip(found.items(), best, strict=True)
-        if one.tau_from.startswith(DEFAULT) and known is not None
+        if one.tau_from.startswith(DEFAULT) and one.decided == STEPS and known is not None
     ]
     hint = f"; --tau {' '.join(could)} takes the tau of the best F1" if could else ""
     return f"decided by: {'; '.join(lines)}{hint}"
