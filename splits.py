@@ -352,7 +352,7 @@ def _check_sizes(split: Split, tested: bool) -> None:
         raise DataError(
             f"the {' and '.join(empty)} split{fold} has no window (windows: {sizes})",
             where=f"--split-mode {split.how['mode']}",
-            hint="longer parts (--val-ratio, --test-ratio, --split-sizes), fewer --folds, a shorter --gap or window",
+            hint="a shorter --context-len or --gap, a larger --val-ratio or --test-ratio, --split-sizes, fewer --folds",
         )
 
 
