@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from backbones import ForecastSpec, ModelSpec
+from backbones import gram as sums_of_windows
 from backbones.gram import Squares, count, gram, squares, uncentred
 from backbones.model import build_model
 from errors import DataError, UsageError
@@ -86,6 +87,14 @@ def test_sums_are_those_of_centred_windows(centre):
     np.testing.assert_allclose(z[:, :20] @ uncentred(weight, centre), x @ weight + level, atol=1e-10)
 
 
+@pytest.fixture(params=["small", "large"])
+def _solver(request, monkeypatch):
+    """Maps as they are, solved by torch, and as if they were large."""
+    if request.param == "large":
+        monkeypatch.setattr(sums_of_windows, "LARGE", 0)
+
+
+@pytest.mark.usefixtures("_solver")
 def test_fit_is_ridge_regression():
     pieces, horizon = [walk(2, 90), walk(2, 70, 1)], 5
     z = windows(pieces, 17)
@@ -103,11 +112,14 @@ def test_fit_is_ridge_regression():
     np.testing.assert_allclose(sums.fit(np.full(12, 30.0), base), base + rest, atol=1e-9)
 
 
+@pytest.mark.usefixtures("_solver")
 def test_fit_survives_sums_without_rank():
     nothing = Squares(4, np.zeros((3, 3)), np.zeros((3, 2)), 0.0)
     assert not nothing.fit(np.zeros(3)).any()
     same = Squares(4, np.ones((3, 3)), np.ones((3, 2)), 2.0)  # three equal inputs, targets equal to them
     np.testing.assert_allclose(same.fit(np.zeros(3)), np.full((3, 2), 1 / 3), atol=1e-4)
+    with pytest.raises(RuntimeError, match="positive-definite"):
+        Squares(4, np.diag([1.0, -1.0]), np.ones((2, 1)), 1.0).fit(np.full(2, 0.5))
 
 
 # The backbone
