@@ -296,8 +296,8 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int, *, 
     need = f"{length} + {beyond}" if beyond else f"{length}"
     hint = "data of more steps: the checkpoint's context is fixed" if fixed else "a smaller --context-len"
     if n_rows >= span:
-        lines = "--time-col COL if each line is a step of time; " if longest < 3 else ""
-        hint = f"{lines}rows are series and columns are time: the file has {n_rows} rows, is it transposed? Else {hint}"
+        turned = f"the file has {n_rows} rows, is it transposed?"
+        hint = f"--time-col line if each line is a step of time ({turned}); else {hint}"
     raise DataError(f"rows have {longest} steps, a window needs {need} = {span}", where="--context-len", hint=hint)
 
 

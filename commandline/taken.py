@@ -35,8 +35,8 @@ def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, []
     if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS):
         return found, []
-    time, note = _time_column(raw)
-    return found | ({"time_col": time} if time else {}), [note] if note else []
+    more, notes = _time_column(raw)
+    return found | more, notes
 
 
 def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> dict[str, Any]:
@@ -55,33 +55,43 @@ def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> d
     if config.strict or trained_wide or not config.csv or "time_col" not in kept or {"header", "index"} & config.given:
         return {}
     raw = {name: vars(config)[name] for name in ("csv", "sep", "decimal", "thousands")}
-    time, note = _time_column(raw | {"id_col": config.id_col or kept.get("id_col", "")}, str(kept["time_col"]))
-    if note:
+    found, notes = _time_column(raw | {"id_col": config.id_col or kept.get("id_col", "")}, str(kept["time_col"]))
+    for note in notes:
         log.info(note)
-    return {"time_col": time} if time else {}
+    return found
 
 
-def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[str, str]:
-    """The column of the times in the first file, and a note; "" where there is none, where it is not certain, and where
-    the columns `usual` are there."""
+def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any], list[str]]:
+    """The columns of the times, and of the ids, in the first file, and notes; none where there are none, where they are
+    not certain, and where the columns `usual` are there."""
     from readers.dated import dated  # numpy: the help does without
     from readers.dialect import Dialect
+    from readers.guess import LINE
     from readers.paths import expand_paths
 
     given = {name: raw[name] for name in ("sep", "decimal", "thousands") if isinstance(raw.get(name), str)}
     try:
         csv = raw["csv"]
-        path = expand_paths([csv] if isinstance(csv, str) else [str(word) for word in csv])[0]
+        path, *others = expand_paths([csv] if isinstance(csv, str) else [str(word) for word in csv])
         found = dated(path, Dialect(**{"sep": AUTO, "decimal": AUTO} | given), str(raw.get("id_col", "")))
-    except (TsrunError, IndexError):  # told where it is read
-        return "", ""
-    if found is None or found.steps or (usual and {*usual.split("+")} <= {*found.names}):
-        return "", ""
-    if found.ids and not raw.get("id_col"):
+    except (TsrunError, ValueError):  # told where it is read
+        return {}, []
+    if (
+        found is None
+        or found.steps
+        or (found.time == LINE and others)
+        or (usual and {*usual.split("+")} <= {*found.names})
+    ):
+        return {}, []
+    if len(found.ids) > 1 and not raw.get("id_col"):
         what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"
-        hint = f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(found.ids[0])}"
-        raise DataError(what, where=str(path), hint=hint)
-    return (
-        found.time,
-        f"{path}: {found.time!r} taken as the time column, since its times grow; --time-col names another",
-    )
+        hints = [f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(name)}" for name in found.ids[:2]]
+        raise DataError(what, where=str(path), hint=" or ".join(hints))
+    taken = {"time_col": found.time}
+    notes = [f"{path}: {found.time!r} taken as the time column, since its times grow; --time-col names another"]
+    if found.time == LINE:
+        notes = [f"{path}: each line holds one number and is a step of one series; --index no: a series of one step"]
+    if found.ids and not raw.get("id_col"):
+        taken["id_col"] = found.ids[0]
+        notes.append(f"{path}: {found.ids[0]!r} taken as the column that names the series; --id-col names another")
+    return taken, notes

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from errors import DataError
+from errors import DataError, many
 from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import suspects
 from readers.paths import abridge
-from readers.units import same_mark, split_mark, unbracketed
+from readers.units import odd_number, same_mark, split_mark, unbracketed
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
@@ -101,7 +101,9 @@ def _spelled(numbers: Mapping[str, _Words]) -> tuple[str, ...]:
     """Notes on columns whose numbers have more around them than digits."""
     marks = [f"{name} in {words.mark}" for name, words in numbers.items() if words.mark not in ("", BELOW)]
     below = [name for name, words in numbers.items() if words.mark == BELOW]
+    odd = [f"in {name}, {words.told}" for name, words in numbers.items() if words.told]
     told = [f"numbers in brackets are taken as below zero: {abridge(below)}"] * bool(below)
+    told += [f"{'; '.join(odd[:MOST_NUMBERED])}; --strict refuses that"] * bool(odd)
     return (*told, *[f"units beside the numbers left out: {abridge(marks)}"] * bool(marks))
 
 
@@ -216,6 +218,7 @@ class _Words:
     numbers: Sequence[float | None]
     codes: np.ndarray
     mark: str = ""  # the unit that is beside each of the numbers
+    told: str = ""  # how cells were taken that are no plain numbers
 
 
 def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, _Words]]:
@@ -227,13 +230,42 @@ def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iter
         frame = text.cells_of(names, part, dtype=object, na_filter=False)
         for name in part:
             codes, kinds = pandas.factorize(frame[name].to_numpy(object))
-            numbers, mark = list(map(text.dialect.number, kinds)), ""
+            mark, told = "", ""
+            numbers: Sequence[float | None] = list(map(text.dialect.number, kinds))
             if None in numbers and text.written and not text.dialect.strict:
                 plain, mark = same_mark(kinds, text.dialect)
                 spelled = list(map(text.dialect.number, plain if mark else map(unbracketed, kinds)))
                 mark = mark or BELOW * (None not in spelled)
                 numbers = spelled if mark else numbers
-            yield name, _Words(kinds, numbers, codes, mark)
+            if None in numbers and text.written and not text.dialect.strict:
+                numbers, told = _among_numbers(kinds, numbers, codes, text.dialect)
+            yield name, _Words(kinds, numbers, codes, mark, told)
+
+
+def _among_numbers(
+    kinds: Sequence[str], numbers: Sequence[float | None], codes: np.ndarray, dialect: Dialect
+) -> tuple[Sequence[float | None], str]:
+    """The numbers of a column in which some cells are no plain ones, and how these were taken: see `odd_number`.
+
+    All cells must be such or numbers, and numbers more: a column of text keeps its words.
+    """
+    counts = np.bincount(codes, minlength=len(kinds))
+    odd = [at for at, number in enumerate(numbers) if number is None]
+    known = sum(int(counts[at]) for at, number in enumerate(numbers) if number is not None and number == number)
+    read = {at: odd_number(kinds[at], dialect) for at in odd}
+    if int(counts[odd].sum()) > known or None in read.values():
+        return numbers, ""
+    taken = list(numbers)
+    ways: dict[str, list[int]] = {}
+    for at, found in read.items():
+        assert found is not None
+        taken[at] = found[0]
+        ways.setdefault(found[1], []).append(at)
+    told = []
+    for way, these in ways.items():
+        shown = ", ".join(repr(kinds[at].strip()) for at in these[:2]) + ", ..." * (len(these) > 2)
+        told.append(f"{shown} in {many(int(counts[these].sum()), 'line')} {way}")
+    return taken, " and ".join(told)
 
 
 def _some_number(words: _Words, dialect: Dialect) -> bool:

@@ -18,9 +18,10 @@ from readers.columns import HOURS
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.guess import UNIX, is_id_word, is_time, is_time_word, steps_named
+from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, steps_named
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
+from readers.unfolded import month_columns
 from readers.units import split_mark
 from readers.years import are_years
 
@@ -29,6 +30,8 @@ LATE = 25  # one line of so many may go back or come twice: the hour of autumn, 
 PARTS = (("year",), ("month",), ("day",), ("hour", "hr"))  # of a date, in columns of these names
 HOUR = 3600  # seconds
 PLAIN = Dialect()
+_NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
+_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 CLOCK = 5  # characters of a time of day
 
 
@@ -63,9 +66,15 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     dialect = dialect_of(path, asked)
     rows = rows_of(first_lines(path)[0], dialect)
     names = numbered(rows[0]) if rows else []
-    if len(rows) <= LEAST or not _are_names(names):
+    if len(rows) <= LEAST:
         return None
-    columns = dict(zip(names, zip(*rows[1:], strict=True), strict=True))
+    if len(names) == 1 and all(map(dialect.is_number, (row[0] for row in rows[1:]))):
+        return Dated(tuple(names), LINE, (), steps=False)
+    if nameless := _begin_with_times(rows):
+        names = [str(number) for number in range(1, len(names) + 1)]
+    elif not _are_names(names):
+        return None
+    columns = dict(zip(names, zip(*rows[not nameless :], strict=True), strict=True))
     dates = _time(columns)
     time = dates or _counter(columns)
     if not time:
@@ -76,7 +85,9 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     stamps = _stamps([" ".join(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
     if not stamps:
         return None
-    steps = len(others) > 1 and steps_named(list(others), dialect)
+    if len(time) == 1 and month_columns(list(others)) and all(map(_YEAR.fullmatch, columns[time[0]])):
+        return Dated(tuple(names), f"{time[0]}+{MONTHS}", (), steps=False)
+    steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
     grows = _grows if dates else _counts
     if grows(stamps) and not id_col:
@@ -89,7 +100,14 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if not ids and not id_col:
         pairs = _pairs({name: column for name, column in others.items() if _may_be_ids(column, dialect)})
         ids = [name for name, column in pairs.items() if _divides(column, stamps, dialect, grows)][:1]
-    return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
+    if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
+        return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
+    return Dated(tuple(names), joined, (), steps)  # lines in disorder, each of another time
+
+
+def _begin_with_times(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table has no line of names: its first line holds a time where all others do."""
+    return any(all(map(is_time, column)) for column in zip(*rows, strict=True))
 
 
 def _are_names(cells: Sequence[str]) -> bool:
@@ -106,9 +124,10 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     by_name = {name.casefold(): name for name in columns}
     parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
     if not dates or dates == parts[:1]:
-        months = all(parts[:2]) and all(cell.isdecimal() and 1 <= int(cell) <= 12 for cell in columns[parts[1]])
-        if all(parts[:3]) or (months and not any(parts[2:])):
+        if all(parts[:3]):
             return [part for part in parts if part]
+        if both := [] if any(parts[2:]) else _year_and_month(columns, *parts[:2]):
+            return both
     if not dates:
         return []
     date = dates[0]
@@ -117,6 +136,14 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
     return [date, (clocks or hours)[0]]
+
+
+def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) -> list[str]:
+    """These columns where they hold years and months; [] where they do not."""
+    if not (year and month and all(map(_YEAR.fullmatch, columns[year]))):
+        return []
+    numbers = all(cell.isdecimal() and 1 <= int(cell) <= 12 for cell in columns[month])
+    return [year, month] if numbers or all(is_time(f"{cell} 2000") for cell in columns[month]) else []
 
 
 def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
@@ -159,7 +186,7 @@ def _stamps(cells: Sequence[str]) -> list[float]:
         return [stamp + more for stamp, more in zip(stamps, late, strict=True)] if stamps else []
     if all(cell.isdecimal() for cell in cells):
         return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]
-    if all(cell[:4].isdecimal() for cell in cells):
+    if all(cell[:4].isdecimal() and not _NAMED_MONTH.search(cell) for cell in cells):
         return _iso(cells)
     bare = [re.sub(r"(?<=:\d\d) ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", written.tidy(cell)) for cell in cells]
     if all(cell[:4].isdecimal() for cell in bare):
@@ -182,7 +209,10 @@ def _iso(cells: Sequence[str]) -> list[float]:
 def _parsed(cells: Sequence[str], form: str) -> list[float]:
     start = datetime(1970, 1, 1)
     try:
-        return [(datetime.strptime(cell, form) - start).total_seconds() for cell in cells]
+        days = [datetime.strptime(cell, form) for cell in cells]
+        if "%y" in form:
+            days = [written.in_century(day) for day in days]
+        return [(day - start).total_seconds() for day in days]
     except ValueError:
         return []
 

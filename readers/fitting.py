@@ -17,17 +17,17 @@ from pathlib import Path
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
 from readers.guess import is_time
 from readers.tidying import MOST_FOOT, foot, widened
-from readers.units import same_mark, split_mark, unbracketed, units_below
+from readers.units import odd_number, same_mark, split_mark, unbracketed, units_below
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
 MOST_ABOVE = 50  # lines above a header
+CHANCE = 2  # numbers more than texts in a column above its name, as the head of a report may have
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 NAMES = {"\t": "tabs", " ": "spaces"}
 _NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
-_MARK = re.compile(r"[-.?*]+|#[\w/]+[!?]?")  # what may stand for a missing value, errors of Excel among it
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
 
@@ -88,8 +88,9 @@ def _whole_lines(text: bytes, *, first: bool, last: bool) -> list[str]:
     """The complete lines of a piece of a file; a piece that is its `first` or `last` begins or ends with one."""
     lines = text.replace(b"\r\n", b"\n").split(b"\n")
     kept = lines[0 if first else 1 : None if last or (first and len(lines) == 1) else -1]
-    spread = kept[MOST_LINES :: len(kept) // MOST_LINES or 1] + kept[-1:] * (len(kept) > MOST_LINES)
-    return [_decoded(line) for line in kept[:MOST_LINES] + spread if line.strip()]
+    spread = range(MOST_LINES, len(kept), len(kept) // MOST_LINES or 1)
+    chosen = sorted({*range(min(MOST_LINES, len(kept))), *spread, *range(len(kept))[-1:]})
+    return [_decoded(kept[at]) for at in chosen if kept[at].strip()]
 
 
 def _decoded(line: bytes) -> str:
@@ -167,14 +168,16 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
 
 def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     """The row above which lines have as many cells by chance: the one on which a column of numbers stands."""
-    ends = []
-    for column in zip(*rows, strict=True):
-        cells = enumerate(reversed(column))
-        ends.append(next((len(rows) - 1 - at for at, cell in cells if not _may_be_number(cell, dialect)), 0))
-    top = min(ends)
+    top = min(_last_text([_may_be_number(cell, dialect) for cell in column]) for column in zip(*rows, strict=True))
     if top >= len(rows) - 1:
         return 0
     return top - (top > 0 and all(rows[top - 1]) and units_below(rows[top - 1 :], dialect))
+
+
+def _last_text(numbers: Sequence[bool]) -> int:
+    """The last cell of a column that is text and has hardly more numbers than texts above it; 0 for none."""
+    above = list(itertools.accumulate(1 if number else -1 for number in numbers))
+    return next((at for at in reversed(range(len(numbers))) if not numbers[at] and above[at] <= CHANCE), 0)
 
 
 def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
@@ -190,9 +193,15 @@ def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
 
 
 def _may_be_number(cell: str, dialect: Dialect) -> bool:
-    if not dialect.is_text(cell) or _NUMERIC.fullmatch(cell) or _MARK.fullmatch(cell):
+    if not dialect.is_text(cell) or _NUMERIC.fullmatch(cell):
         return True
-    return split_mark(cell) is not None or unbracketed(cell) != cell
+    return (
+        split_mark(cell) is not None
+        or unbracketed(cell) != cell
+        or (
+            not cell.isalpha() and odd_number(cell, dialect) is not None  # a name may be Missing, or Error
+        )
+    )
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

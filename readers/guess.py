@@ -15,6 +15,10 @@ from errors import DataError
 from readers.dialect import Dialect, Layout, check_dialect, width_error
 from readers.written import ZONES, english
 
+LINE = "line"  # as --time-col: each line is a step, and no column holds times
+MONTHS = "months"  # behind the column of the years: its twelve months are columns
+HOURS = "hours"  # behind the column of the days: the hours of a day, or parts of these, are columns
+DAY_LONG = (24, 48, 96, 144, 288, 1440)  # values of a day in one line
 SAMPLE = 40  # lines under the first that are looked at
 CELLS = 50  # cells of each of them
 LEAST_LADDER = 5  # numbers in even steps that are no chance
@@ -39,9 +43,10 @@ _CLOCK = rf"(?:[T ]\s*\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*
 _TIME = re.compile(
     rf"(?:(?:1[5-9]|2[0-2])\d\d([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
-    rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ -](?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
-    r"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d"
-    r"|(?:1[5-9]|2[0-2])\d\d[-: ]?(?:Q[1-4]|M(?:0?[1-9]|1[0-2])|W[0-5]\d)|Q[1-4][-/ ]?(?:1[5-9]|2[0-2])\d\d"
+    rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ ./'-]{{1,2}}(?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
+    rf"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|(?:19|20)\d\d[ ./-]{_MONTH}"
+    r"|(?:1[5-9]|2[0-2])\d\d(?:[-/.: ]?(?:Q[1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
+    r"|(?:Q[1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?(?:1[5-9]|2[0-2])\d\d"
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?)",
     re.IGNORECASE,
 )
@@ -237,14 +242,14 @@ def _find_index(
         return False, []
     note = ["first column taken as row ids"]
     firsts = [row[0].strip('" ') for row in body]
-    corner = header[0].strip() if header else ""
+    corner, width = header[0].strip() if header else "", len(header or body[0])
     if all(map(dialect.is_text, firsts)):
         if all(map(is_time, firsts)):
-            raise _time_error(corner, firsts, path)
+            raise _time_error(corner, firsts, path, width)
         return True, note
     numbers = _plain(firsts, dialect)
     if numbers and _are_times(corner, firsts, numbers):
-        raise _time_error(corner, firsts, path)
+        raise _time_error(corner, firsts, path, width)
     if header and is_id_word(corner):
         return True, note
     if not numbers or any(number % 1 for number in numbers) or (header and _is_step(corner, header[1:], dialect)):
@@ -265,15 +270,16 @@ def _find_index(
     return False, []
 
 
-def _time_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:
+def _time_error(corner: str, firsts: Sequence[str], path: Path, width: int) -> DataError:
     shown = ", ".join(firsts[:2]) + (", ..." if len(firsts) > 2 else "")
     what = (
         f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
     )
-    step = f"--time-col {_quoted(corner)}" if corner else "--time-col NAME, and NAME in a first line,"
-    return DataError(
-        what, where=str(path), hint=f"{step} if each line is a step of time, --index yes if it is a series"
-    )
+    name = _quoted(corner) if corner else "1"
+    hints = [f"--time-col {name} if each line is a step of time", "--index yes if it is a series"]
+    if width - 1 in DAY_LONG:
+        hints.insert(1, f"--time-col {name}+{HOURS} if its columns are the hours of one series")
+    return DataError(what, where=str(path), hint=", ".join(hints))
 
 
 def _are_times(corner: str, firsts: Sequence[str], numbers: Sequence[float]) -> bool:

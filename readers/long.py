@@ -33,6 +33,7 @@ from readers.rows import (
     check_order,
     common_clock,
     file_names,
+    in_order,
     join,
     line_steps,
     oldest_first,
@@ -98,7 +99,7 @@ def read_long(
     check_options((time_col, id_col), columns, resample, tz, nan)
     channels = None if columns is None else tuple(columns)
     wanted = Wanted(time_col, id_col, channels, exact=bool(resample), categories=asked)
-    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan}
+    how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "strict": strict}
     try:
         series, every = _rows(paths, wanted, dialect, shard, how, memory)
     except _Rounded:
@@ -166,6 +167,7 @@ def join_files(
     resample: str,
     tz: str,
     nan: str,
+    strict: bool = False,
 ) -> Series:
     """Files, or the answer to a query, as one Series.
 
@@ -173,7 +175,7 @@ def join_files(
     ----------
     files : what was read, all with the same channels.
     names : of the row that each file is, where it has no ids.
-    known, resample, tz, nan : as in `read_long`, already checked by `check_options`.
+    known, resample, tz, nan, strict : as in `read_long`, already checked by `check_options`.
 
     Raises
     ------
@@ -189,7 +191,7 @@ def join_files(
     if steps_counted(rows, resample=resample, tz=tz):
         check_lengths(rows)
     else:
-        rows, clock, notes = _on_clock(rows, target, tz, nan)
+        rows, clock, notes = _on_clock(rows, target, tz, nan, strict)
     static = np.flatnonzero(per_row(rows.values, rows.offsets)).tolist()
     rows, after = _cut_future(rows, ahead, static) if ahead else (rows, None)
     gaps, filled = _fill(rows, channels, nan, static)
@@ -211,9 +213,12 @@ def join_files(
     )
 
 
-def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str) -> tuple[Rows, Clock, list[str]]:
+def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str, strict: bool) -> tuple[Rows, Clock, list[str]]:
     """The rows in order and on a clock, that of --resample or else their own; and notes."""
     rows, notes = set_zone(rows, tz)
+    if not strict:
+        rows, moved = in_order(rows)
+        notes = notes + moved
     if target:
         check_order(rows, averaged=True)
         target = replace(target, tz=rows.tz)

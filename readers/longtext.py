@@ -18,6 +18,7 @@ from errors import DataError, many
 from readers.dialect import Dialect, width_error
 from readers.files import decode
 from readers.tidying import foot, numbered, widened
+from readers.unfolded import VIRTUAL, unfolded
 from readers.units import units_below
 
 AT_ONCE = 1 << 22  # bytes that pandas' parser takes at once
@@ -27,13 +28,20 @@ MOST_CELLS, LEAST_LINES = 4000, 8  # cells of the first and of the last lines th
 
 @dataclass(frozen=True)
 class Numbering:
-    """Where the lines of a table are in its file: `first` is the line of the header, `out` are lines left out below."""
+    """Where the lines of a table are in its file: `first` is the line of the header, `out` are lines left out below.
+
+    A table that was written out has `per` lines for one of the file, and begins with the number `begin` of all these.
+    """
 
     first: int = 1
     out: tuple[int, ...] = ()
+    per: int = 1
+    begin: int = 0
 
     def line(self, number: int) -> int:
         """The line of the file, counted from 1, that is the line of that number of the table with its header."""
+        if number > 1:
+            number = 2 + (self.begin + number - 2) // self.per
         number += self.first - 1
         for out in self.out:
             number += out <= number
@@ -195,21 +203,32 @@ def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     (table, notes on what was left out).
     """
     head = [line.rstrip(b"\n") for line in itertools.islice(io.BytesIO(text), MOST_ABOVE)]
-    above = next((number for number, line in enumerate(head) if _names(line, dialect, path, keys)), 0)
+    there = [key for key in keys if key not in VIRTUAL and not key.isdecimal()]  # a number may be data
+    above = next((number for number, line in enumerate(head) if _names(line, dialect, path, there)), 0)
     notes = []
     if above:
         notes.append(f"line{'s' * (above > 1)} {'1 to ' * (above > 1)}{above} above the header left out")
     body = text[sum(len(line) + 1 for line in head[:above]) :]
     start = len(body) - len(body.lstrip(b"# ")) if body.startswith(b"#") and above < len(head) else 0
-    body = body[start:] if start and _names(body.split(b"\n", 1)[0], dialect, path, keys) else body
+    body = body[start:] if start and _names(body.split(b"\n", 1)[0], dialect, path, there) else body
     if b"#" not in body or b"\n#" not in body:  # one byte is found far faster than two
-        return tidied(LongText(body, path, dialect, Numbering(1 + above)), keys, notes)
+        return _written_out(LongText(body, path, dialect, Numbering(1 + above)), keys, notes)
     lines = body.split(b"\n")
     out = [number for number, line in enumerate(lines) if number and line.startswith(b"#")]
     kept = b"\n".join(line for number, line in enumerate(lines) if not number or not line.startswith(b"#"))
     notes.append(f"{len(out)} line{'s' * (len(out) > 1)} that begin{'s' * (len(out) == 1)} with # left out")
     numbering = Numbering(1 + above, tuple(number + 1 + above for number in out))
-    return tidied(LongText(kept, path, dialect, numbering), keys, notes)
+    return _written_out(LongText(kept, path, dialect, numbering), keys, notes)
+
+
+def _written_out(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[LongText, list[str]]:
+    """The tidied table, with columns that its text lacks, see readers/unfolded.py; and the notes."""
+    found = unfolded(table.text, table.path, table.dialect, keys)
+    if found is None:
+        return tidied(table, keys, notes)
+    first = table.numbering.first - found.named
+    numbering = replace(table.numbering, first=first, per=found.per, begin=found.begin)
+    return tidied(replace(table, text=found.text, numbering=numbering), keys, [*notes, *found.notes])
 
 
 def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[LongText, list[str]]:

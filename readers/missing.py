@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,11 @@ MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 429496
 LEAST_DIGIT = 6.99  # marks of one digit alone have 7, 8 or 9
 HUGE = 1e20  # as netCDF writes for a missing value
 LARGEST = 1e30  # no measurement is larger, and float32 ends soon after
+_WORDS = frozenset(  # that stand for a missing value among numbers, beside dialect.MISSING
+    """n.a.|n. a.|n.d.|n. d.|nd|n/d|na.|n.v.|k.a.|k. a.|s/d|missing|unknown|unavailable|not available|no data|nodata
+    |not measured|void|nil|invalid|error|err|bad""".replace("\n    ", "").split("|")
+)
+_SIGNS = re.compile(r"[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?")
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 COUNTED = 1 << 24  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
@@ -29,6 +35,17 @@ def check_policy(policy: str) -> None:
     """
     if policy not in POLICIES:
         raise UsageError(f"{policy!r} is not one of {', '.join(POLICIES)}", where="--nan")
+
+
+def is_mark(cell: str) -> bool:
+    """Whether text among numbers can only stand for a missing value: a dash, dots, an error of a spreadsheet, a word.
+
+    Parameters
+    ----------
+    cell : the text.
+    """
+    text = cell.strip()
+    return bool(_SIGNS.fullmatch(text)) or text.casefold() in _WORDS
 
 
 def is_known(values: np.ndarray) -> np.ndarray:

@@ -170,6 +170,35 @@ def oldest_first(rows: Rows) -> tuple[Rows, list[str]]:
     return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records), [note]
 
 
+def in_order(rows: Rows) -> tuple[Rows, list[str]]:
+    """Sort the lines of the rows that go back in time, where all times of a row are different ones.
+
+    Times that come twice stay as they are: they may be of an hour in autumn, or of several series.
+
+    Parameters
+    ----------
+    rows : as `set_zone` returns them.
+
+    Returns
+    -------
+    The rows, and a note where some were sorted.
+    """
+    order = np.arange(len(rows.times))
+    moved = 0
+    for start, end in rows.spans():
+        times = rows.times[start:end]
+        if (np.diff(times) < 0).any():
+            by_time = np.argsort(times, kind="stable")
+            if (np.diff(times[by_time]) > 0).all():
+                order[start:end] = start + by_time
+                moved += int((times[1:] < np.maximum.accumulate(times)[:-1]).sum())
+    if not moved:
+        return rows, []
+    records = None if rows.records is None else rows.records[order]
+    note = f"lines are not in the order of their times, and were sorted: {moved:,} of {len(order):,} come late"
+    return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records), [note]
+
+
 def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
     """Set the zone of the times; where it is known they become UTC.
 

@@ -99,7 +99,7 @@ class Sieve:
         if out:
             notes = [note for note in notes if "# left out" not in note]
             notes.append(f"{out} line{'s' * (out > 1)} that begin{'s' * (out == 1)} with # left out")
-        return LongText(b"\n".join(texts), path, dialect, Kept(above, (), np.concatenate([[0][:0], *numbers]))), notes
+        return LongText(b"\n".join(texts), path, dialect, Kept(above, of=np.concatenate([[0][:0], *numbers]))), notes
 
     def _keep(self, block: bytes, lines: _Lines, path: Path) -> tuple[bytes, np.ndarray, int]:
         """A block's own lines, their numbers in it from 0, and how many lines are comments."""

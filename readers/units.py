@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from readers.dialect import Dialect
+from readers.missing import is_mark
 
 _MONEY = "$ € £ ¥ us$ usd eur gbp chf"
 _MEASURES = """
@@ -22,6 +24,12 @@ _MARKED = re.compile(
 )
 _ACCOUNT = re.compile(rf"\(\s*({_NUMBER})\s*\)")
 _FORMAT = re.compile(r"(?=.*[YyDdHh])[YyMmDdHhSsTZ:/\-. ]{4,}")  # of a date, such as YYYY-MM-DD hh:mm
+_LIMIT = re.compile(
+    rf"(?:[<>\N{{LESS-THAN OR EQUAL TO}}\N{{GREATER-THAN OR EQUAL TO}}]=?)\s*(?P<number>[+-]?{_NUMBER})"
+)
+_NOTED = re.compile(
+    rf"(?P<number>[+-]?{_NUMBER})\s*(?:[*\N{{DAGGER}}\N{{DOUBLE DAGGER}}\N{{SECTION SIGN}}]+|\(\w\)|\[\w\])"
+)
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)")
 
 
@@ -51,6 +59,25 @@ def unbracketed(cell: str) -> str:
     """
     found = _ACCOUNT.fullmatch(cell.strip())
     return f"-{found[1]}" if found else cell
+
+
+def odd_number(cell: str, dialect: Dialect) -> tuple[float, str] | None:
+    """What stands for a number among numbers, and how it is taken: a mark of a missing value (-, n.a.), a limit of
+    measurement (<40), a number with a note (12.3*, 12.3 (p)); None for other text.
+
+    Parameters
+    ----------
+    cell : its text.
+    dialect : what a number is.
+    """
+    if is_mark(cell):
+        return math.nan, "taken as missing"
+    for pattern, way in ((_LIMIT, "taken as the limit itself"), (_NOTED, "taken without the note")):
+        found = pattern.fullmatch(cell.strip())
+        value = dialect.number(found["number"]) if found else None
+        if value is not None and value == value:
+            return value, way
+    return None
 
 
 def same_mark(cells: Sequence[str], dialect: Dialect) -> tuple[list[str], str]:
@@ -100,8 +127,9 @@ def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
         return False
     if all(map(is_unit, rows[1])):
         return True
-    over = [k for k, cell in enumerate(rows[1]) if cell]
-    return not rows[1][0] and bool(rows[2][0]) and all(_has_numbers(rows, k, dialect) for k in over)
+    over = [k for k, cell in enumerate(rows[1]) if cell and k]
+    named = sum(map(is_unit, rows[1])) * 2 > len(rows[1])  # a unit or two that are not known
+    return (named or not rows[1][0]) and bool(rows[2][0]) and all(_has_numbers(rows, k, dialect) for k in over)
 
 
 def _has_numbers(rows: Sequence[Sequence[str]], at: int, dialect: Dialect) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -53,14 +53,22 @@ _MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?(?: ?(?:Z|[+-]\d\d(?::?\
 _OFFSET = re.compile(r"(?<=\d) ?(Z|[+-]\d\d(?::?\d\d)?)$")
 _CLOCKED = re.compile(r"\d[:.]\d\d(?:[:.]\d\d(?:\.\d+)?)?(?: ?[AP]M)? ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _HOUR = re.compile(r"\d{1,2}")
-_FOUR = re.compile(r"\d{4}")
-_QUARTER = re.compile(r"(\d{4})[-: ]?Q([1-4])", re.IGNORECASE)
-_OF_YEAR = re.compile(r"(Q[1-4])[-/ ]?(\d{4})", re.IGNORECASE)
-_MONTH_NUMBER = re.compile(r"(\d{4})[-: ]?M(1[0-2]|0?[1-9])", re.IGNORECASE)
-_MONTH_OF_SHORT_YEAR = re.compile(r"([A-Za-z]{3,9})[ -](\d\d)")
-_WEEK = re.compile(r"(\d{4})-?W(\d\d)", re.IGNORECASE)
-_MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ -](\d{4})")
-_MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])[-/.]((?:19|20)\d\d)")
+_PARTS_OF_YEARS = [  # quarters, halves, months and ISO weeks, each by the day on which it begins
+    re.compile(part.replace("YEAR", "(?P<year>(?:1[5-9]|2[0-2])\\d\\d)"), re.IGNORECASE)
+    for part in (
+        r"YEAR[-/.: ]?Q(?P<quarter>[1-4])",
+        r"Q(?P<quarter>[1-4])[-/. ]?YEAR",
+        r"(?P<quarter>[1-4])\.? ?Q(?:uartal)?[-/. ]?YEAR",
+        r"YEAR[-/. ]?[HS](?P<half>[12])",
+        r"[HS](?P<half>[12])[-/. ]?YEAR",
+        r"YEAR[-/.: ]?M(?P<month>0?[1-9]|1[0-2])",
+        r"(?P<month>0?[1-9]|1[0-2])[-/.]YEAR",
+        r"YEAR[- ]?W(?P<week>\d\d?)",
+    )
+]
+_MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ ./'-]{1,2}(\d{4}|\d\d)")
+_MONTH_LAST = re.compile(r"(\d{4})[ ./-]([A-Za-z]{3,9})")
+_LAST_SHORT = 2040  # the last year that two digits mean: 41 is 1941
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
 
 
@@ -119,7 +127,7 @@ def _clock_format(clock: re.Match[str] | None) -> str:
 
 
 def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """The cells of one column of times, or of several joined: date and time, date and hour, year, month (day (hour)).
+    """The cells of one column of times, or of several joined: date and time or hour; year, month, maybe day and hour.
 
     Parameters
     ----------
@@ -134,13 +142,11 @@ def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
     import pandas
 
     parts = [pandas.Series(column, dtype=object).str.strip() for column in columns]
-    if len(parts) > 2 and len(parts[0][0]) == 4:
+    if len(parts[0][0]) == 4:  # a year
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
         text = padded[0].str.cat(padded[1:3], sep="-")
         parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
-    if len(parts) == 2 and _FOUR.fullmatch(parts[0][0]):
-        parts = [parts[0].str.cat(parts[1].str.zfill(2), sep="-")]
-    elif len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
+    if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
     return cells
@@ -176,19 +182,15 @@ def is_span(cell: str) -> bool:
 
 
 def tidy(cell: str) -> str:
-    """One cell as `plain` spells it, without 24:00, quarters and weeks.
+    """One cell as `plain` spells it, but for 24:00.
 
     Parameters
     ----------
     cell : its text.
     """
-    cell = english(cell)
-    if quarter := _OF_YEAR.fullmatch(cell):
-        return f"{quarter[2]}-{quarter[1]}"
-    if month := _MONTH_OF_YEAR.fullmatch(cell):
-        return f"{month[2]}-{int(month[1]):02d}-01"
-    alone = _MONTH_ALONE if _MONTH_ALONE.fullmatch(cell) else _MONTH_OF_SHORT_YEAR
-    cell = alone.sub(r"1 \1 \2", cell) if alone.fullmatch(cell) else cell
+    cell = _begin(english(cell))
+    cell = _MONTH_LAST.sub(r"1 \2 \1", cell) if _MONTH_LAST.fullmatch(cell) else cell
+    cell = _MONTH_ALONE.sub(r"1 \1 \2", cell) if _MONTH_ALONE.fullmatch(cell) else cell
     half = _HALF.search(cell)
     text = _HALF.sub(f" {half[0].strip()[0].upper()}M", cell) if half else cell
     return _REST_OF_MONTH.sub("", text) if not half and _REST_OF_MONTH.search(text) else text
@@ -197,7 +199,7 @@ def tidy(cell: str) -> str:
 def plain(text: Any) -> tuple[Any, np.ndarray]:
     """Cells with `AM` and `PM` for any spelling of these, `Jan` for January, 24:00 as the 00:00 of the day after.
 
-    Months (`Jan 1990`), quarters (`1990Q1`) and ISO weeks (`2020-W05`) become the day on which they begin.
+    Months (`Jan 1990`, `1990M01`), quarters, halves and ISO weeks (`2020-W05`) become the day on which they begin.
 
     Parameters
     ----------
@@ -209,20 +211,11 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     """
     if other := english(text[0]) != text[0]:
         text = text.map(english)
-    if _OF_YEAR.fullmatch(text[0]):
-        text = text.str.replace(_OF_YEAR, r"\2\1", regex=True)
-    if _MONTH_NUMBER.fullmatch(text[0]):
-        text = text.str.replace(_MONTH_NUMBER, lambda found: f"{found[1]}-{int(found[2]):02d}-01", regex=True)
-    if _are_months(text[:2]):
-        text = text.str.replace(_MONTH_OF_SHORT_YEAR, r"1 \1 \2", regex=True)
-    if _QUARTER.fullmatch(text[0]):
-        text = text.str.replace(_QUARTER, lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02d}-01", regex=True)
-    if _MONTH_OF_YEAR.fullmatch(text[0]):
-        text = text.str.replace(_MONTH_OF_YEAR, lambda found: f"{found[2]}-{int(found[1]):02d}-01", regex=True)
-    if _MONTH_ALONE.fullmatch(text[0]):
-        text = text.str.replace(_MONTH_ALONE, r"1 \1 \2", regex=True)
-    if _WEEK.fullmatch(text[0]):
-        text = text.str.replace(_WEEK, _monday, regex=True)
+    if _begin(text[0]) != text[0]:
+        text = text.map(_begin)
+    for month, day in ((_MONTH_LAST, r"1 \2 \1"), (_MONTH_ALONE, r"1 \1 \2")):
+        if month.fullmatch(text[0]) and _are_months(text[:2]):
+            text = text.str.replace(month, day, regex=True)
     late = text.str.contains(_MIDNIGHT).to_numpy(bool)
     if late.any():
         text = text.str.replace(_MIDNIGHT, "00", regex=True)
@@ -234,10 +227,19 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
 
 
 def _are_months(cells: Sequence[str]) -> bool:
-    """Whether the first two cells are months of years of two digits, as Jan-90 and Feb-90: days would share a month."""
-    found = [_MONTH_OF_SHORT_YEAR.fullmatch(cell) for cell in cells]
-    names = [each[1][:3].title() for each in found if each]
-    return len(names) == 2 and set(names) <= set(_ENGLISH) and len(set(names)) == 2
+    """Whether the first two of some cells are months of years: of Jan-01 and Jan-02 the numbers may be days."""
+    found = [_MONTH_ALONE.fullmatch(cell) for cell in cells]
+    return not all(found) or len({each[1][:3].title() for each in found if each}) == len(found)
+
+
+def in_century(day: datetime) -> datetime:
+    """A day whose year was written with two digits, in the hundred years that these mean here.
+
+    Parameters
+    ----------
+    day : as strptime reads it, whose two digits end in 2068.
+    """
+    return day if day.year <= _LAST_SHORT else day.replace(year=day.year - 100)
 
 
 def by_offset(text: Any) -> Any:
@@ -282,12 +284,20 @@ def first_of_day(cell: str) -> tuple[str, int]:
     return _MIDNIGHT.subn("00", text)[0], DAY // 10**9 * bool(_MIDNIGHT.search(text))
 
 
-def _monday(week: re.Match[str]) -> str:
-    """The day on which an ISO week begins; the cell as it is where the year does not have the week."""
+def _begin(cell: str) -> str:
+    """The day on which a quarter, half, month or week begins, in ISO 8601; other text, and a week that its year does
+    not have, as it is."""
+    found = next((match for part in _PARTS_OF_YEARS if (match := part.fullmatch(cell))), None)
+    if found is None:
+        return cell
+    year = int(found["year"])
+    part, number = next((part, int(number)) for part, number in found.groupdict().items() if part != "year")
+    if part != "week":
+        return f"{year}-{1 + (number - 1) * {'month': 1, 'quarter': 3, 'half': 6}[part]:02d}-01"
     try:
-        return date.fromisocalendar(int(week[1]), int(week[2]), 1).isoformat()
+        return date.fromisocalendar(year, number, 1).isoformat()
     except ValueError:
-        return week[0]
+        return cell
 
 
 def fit(text: Any, known: dict[str, str]) -> bool:
@@ -299,10 +309,13 @@ def _tried(text: Any, known: dict[str, str]) -> dict[str, Any]:
     import pandas
 
     text = text.mask(text.isin(RELATIVE))
-    return {
-        order: pandas.DatetimeIndex(pandas.to_datetime(text, format=form, errors="coerce"))
-        for order, form in known.items()
-    }
+    found = {}
+    for order, form in known.items():
+        times = pandas.DatetimeIndex(pandas.to_datetime(text, format=form, errors="coerce"))
+        if "%y" in form and (times.year > _LAST_SHORT).any():
+            times = times.where(times.year <= _LAST_SHORT, times - pandas.DateOffset(years=100))
+        found[order] = times
+    return found
 
 
 def read(

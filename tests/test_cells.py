@@ -172,3 +172,33 @@ def test_many_columns_of_odd_cells_are_not_read_one_by_one(wide, tmp_path, monke
     expected[-1, 4] = np.nan
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert len(counts) <= 4
+
+
+@pytest.mark.parametrize(
+    ("odd", "value", "way"),
+    [
+        ("-", None, "taken as missing"),
+        ("...", None, "taken as missing"),
+        ("#DIV/0!", None, "taken as missing"),
+        ("no data", None, "taken as missing"),
+        ("<40", 40.0, "taken as the limit itself"),
+        ("> 100.5", 100.5, "taken as the limit itself"),
+        ("12.3*", 12.3, "taken without the note"),
+        ("12.3 (p)", 12.3, "taken without the note"),
+    ],
+)
+def test_what_stands_among_numbers_is_taken_and_told(put, odd, value, way):
+    cells = [odd if k in (7, 30) else str(k) for k in range(40)]
+    path = put("\n".join(["t,x", *(f"{day},{cell}" for day, cell in zip(DAYS, cells, strict=False))]))
+    options = {"time_col": "t", "nan": "drop"} if value is None else {"time_col": "t"}
+    series = read_long([path], **options)
+    expected = [float(cell) if cell.isdecimal() else np.nan if value is None else value for cell in cells]
+    np.testing.assert_allclose(series.values[0], expected)
+    assert any(f"{odd!r} in 2 lines {way}" in note for note in series.notes)
+    with pytest.raises(DataError, match="where a number is expected"):
+        read_long([path], **options, strict=True)
+
+
+def test_marks_among_words_stay_words(put):
+    path = put("\n".join(["t,x,word", *(f"2024-01-{1 + k:02d},{k},{'-' if k % 3 else 'on'}" for k in range(20))]))
+    assert read_long([path], time_col="t").channels == ("x",)

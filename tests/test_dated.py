@@ -21,6 +21,9 @@ HOURS = [datetime.datetime(2024, 1, 28) + datetime.timedelta(hours=k) for k in r
 LINE = "--task forecast --csv a.csv --horizon 3"
 
 
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+
 def table(head, cells):
     return "\n".join([head, *(cells(k, time) for k, time in enumerate(HOURS))]) + "\n"
 
@@ -44,6 +47,19 @@ ISO = table("date,y", lambda k, t: f"{t},{k % 7}")
         (table("date,y,state", lambda k, t: f"{t},{k % 7},ok"), "date", ()),
         (table("date,store,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{k % 7}"), "date", ("store",)),
         (table("store,date,y", lambda k, t: f"{k // 100},{HOURS[k % 100]},{k % 7}"), "date", ("store",)),
+        (table("date,y", lambda k, t: f"{HOURS[k * 37 % 200]},{k}"), "date", ()),  # in no order, each another time
+        (ISO.split("\n", 1)[1], "1", ()),  # no names
+        (table("year,month,y", lambda k, t: f"{1990 + k // 12},{k % 12 + 1},{k % 7}"), "year+month", ()),
+        (table("y,year", lambda k, t: f"{k % 7},{1820 + k}"), "year", ()),
+        (table("month,y", lambda k, t: f"{1990 + k // 12}{k % 12 + 1:02d},{k % 7}"), "month", ()),
+        (table("period,y", lambda k, t: f"Q{k % 4 + 1} {1950 + k // 4},{k % 7}"), "period", ()),
+        (table("month,y", lambda k, t: f"{MONTHS[k % 12]}-{(k // 12 + 60) % 100:02d},{k % 7}"), "month", ()),
+        ("\n".join(["load", *map(str, range(50))]), "line", ()),
+        (
+            "\n".join([f"Year,{','.join(MONTHS)},Sum", *(f"{1990 + k}," + "1," * 12 + "9" for k in range(9))]),
+            "Year+months",
+            (),
+        ),
     ],
 )
 def test_the_columns_of_times_and_of_ids(put, text, time, ids):
@@ -63,9 +79,9 @@ def test_the_columns_of_times_and_of_ids(put, text, time, ids):
         "date,y\n",
         "",
         "hello\n",
-        table("date,y", lambda k, t: f"{HOURS[k * 37 % 200]},{k}"),  # in no order
+        table("y,when", lambda k, t: f"{k},{HOURS[k * 37 % 100]}"),  # in no order, and twice
         table("date,word", lambda k, t: f"{t},w"),  # no number
-        ISO.split("\n", 1)[1],  # no names
+        table("day,y", lambda k, t: f"{t:%Y-%m-%d},{k}"),  # the same day again, and no series
     ],
 )
 def test_what_is_not_a_dated_table(put, text):
@@ -93,13 +109,22 @@ def test_nothing_is_taken_where_a_flag_says_otherwise(put, monkeypatch, words):
     assert (config.sep, config.decimal) == ((",", ".") if words == "--strict" else ("auto", "auto"))
 
 
-def test_lines_of_several_series_are_refused_with_flags_that_work(put, monkeypatch):
+def test_the_column_that_names_the_series_is_taken_where_there_is_one(put, monkeypatch):
     monkeypatch.chdir(put(table("date,store,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{k % 7}")).parent)
+    config = cli.parse(LINE.split())
+    assert (config.time_col, config.id_col) == ("date", "store")
+    assert any("'store' taken as the column that names the series" in note for note in config.notes)
+    assert cli.parse([*LINE.split(), "--id-col", "store"]).time_col == "date"
+
+
+def test_two_columns_that_may_name_the_series_are_refused_with_flags_that_work(put, monkeypatch):
+    rows = table("date,store,town,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{'ab'[k % 2]},{k % 7}")
+    monkeypatch.chdir(put(rows).parent)
     with pytest.raises(DataError, match="come again and again") as caught:
         cli.parse(LINE.split())
-    config = cli.parse([*LINE.split(), *caught.value.hint.split()])
-    assert (config.time_col, config.id_col) == ("date", "store")
-    assert cli.parse([*LINE.split(), "--id-col", "store"]).time_col == "date"
+    for hint, name in zip(caught.value.hint.split(" or "), ("store", "town"), strict=True):
+        config = cli.parse([*LINE.split(), *hint.split()])
+        assert (config.time_col, config.id_col) == ("date", name)
 
 
 def test_a_look_at_a_table_imports_neither_pandas_nor_torch(put):

@@ -530,21 +530,22 @@ def test_steps_are_found(put, freq):
     np.testing.assert_array_equal(long.clock.extend(long.time[0], 59), long.time[1:])
 
 
-def test_times_that_are_not_in_order(put):
+def test_lines_in_disorder_are_sorted(put):
+    """Where all times differ there is one order; what comes twice may be another series, and is refused."""
     times = hours("2024-06-01", 6)
-    path = put(table([*times[:3], *times[4:], times[3]]))
-    refused(
-        DataError,
-        "a.csv:7: times go back, from 2024-06-01 05:00:00 to 2024-06-01 03:00:00",
-        "sort the lines",
-        "--id-col",
-        paths=[path],
-    )
-    refused(DataError, "a.csv:7: times go back", paths=[path], resample="1h")
+    path = put(table([*times[:3], *times[4:], times[3]], [0, 1, 2, 4, 5, 3]))
+    found = read(path)
+    assert found.values[0].tolist() == [0, 1, 2, 3, 4, 5] and (np.diff(found.time) > 0).all()
+    assert "lines are not in the order of their times, and were sorted: 1 of 6 come late" in found.notes
+    assert read(path, resample="2h").values[0].tolist() == [0.5, 2.5, 4.5]
+    message = "a.csv:7: times go back, from 2024-06-01 05:00:00 to 2024-06-01 03:00:00"
+    refused(DataError, message, "sort the lines", "--id-col", paths=[path], strict=True)
+    refused(DataError, "a.csv:7: times go back", paths=[path], resample="1h", strict=True)
     path = put(table([*times[:3], *times[2:]]))
     refused(DataError, "a.csv:5: time 2024-06-01 02:00:00 occurs twice", "--resample", paths=[path])
     mixed = put(table([*times, *times[:4], times[5], times[4]], [*"aaaaaa", *"bbbbbb"], range(12), head="t,id,x"))
-    message = refused(DataError, "a.csv:13: times go back", paths=[mixed], id_col="id")
+    assert read(mixed, id_col="id").values[0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 10]
+    message = refused(DataError, "a.csv:13: times go back", paths=[mixed], id_col="id", strict=True)
     assert "--id-col" not in message
 
 

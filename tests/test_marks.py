@@ -136,6 +136,9 @@ def test_words_for_a_missing_value(put):
     cells = [str(k) for k in range(20)]
     cells[3], cells[9] = "n.a.", "-"
     with pytest.raises(DataError, match=r"text 'n.a.' .*\n.*--na n.a. if this marks a missing value"):
-        long(put, cells)
-    values = long(put, cells, na=["n.a.", "-"], nan="drop").values[0]
-    assert np.isnan(values).nonzero()[0].tolist() == [3, 9]
+        long(put, cells, strict=True)
+    for na in ([], ["n.a.", "-"]):
+        found = long(put, cells, na=na, nan="drop")
+        assert np.isnan(found.values[0]).nonzero()[0].tolist() == [3, 9]
+    told = "in x, 'n.a.', '-' in 2 lines taken as missing; --strict refuses that"
+    assert told in long(put, cells, nan="drop").notes[0]

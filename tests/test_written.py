@@ -151,3 +151,29 @@ def test_a_week_that_the_year_does_not_have(read):
 def test_times_beyond_what_nanoseconds_reach_are_no_times(read, cells):
     with pytest.raises(DataError, match=rf"a.csv:2: '{cells[0]}' is not a date and time"):
         read(cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["Jan-23", "Feb-23", "Mar-23"], ["2023-01-01", "2023-02-01", "2023-03-01"]),
+        (["Nov-59", "Dec-59", "Jan-60"], ["1959-11-01", "1959-12-01", "1960-01-01"]),
+        (["Nov-68", "Dec-68", "Jan-69"], ["1968-11-01", "1968-12-01", "1969-01-01"]),  # not a hundred years apart
+        (["2019-Jan", "2019-Feb", "2019-Mar"], ["2019-01-01", "2019-02-01", "2019-03-01"]),
+        (["Mär-19", "Apr-19", "Mai-19"], ["2019-03-01", "2019-04-01", "2019-05-01"]),
+        (["201911", "201912", "202001"], ["2019-11-01", "2019-12-01", "2020-01-01"]),
+        (["2019M11", "2019M12", "2020M1"], ["2019-11-01", "2019-12-01", "2020-01-01"]),
+        (["Q3 2019", "Q4 2019", "Q1 2020"], ["2019-07-01", "2019-10-01", "2020-01-01"]),
+        (["3Q2019", "4Q2019", "1Q2020"], ["2019-07-01", "2019-10-01", "2020-01-01"]),
+        (["4. Quartal 2019", "1. Quartal 2020", "2. Quartal 2020"], ["2019-10-01", "2020-01-01", "2020-04-01"]),
+        (["2019-S1", "2019-S2", "2020-S1"], ["2019-01-01", "2019-07-01", "2020-01-01"]),
+        (["2020-W52", "2020-W53", "2021-W1"], ["2020-12-21", "2020-12-28", "2021-01-04"]),
+        (["12/31/55", "01/01/56", "01/02/56"], ["1955-12-31", "1956-01-01", "1956-01-02"]),
+    ],
+)
+def test_parts_of_years(read, cells, expected):
+    assert read(cells).time.astype("datetime64[ns]").astype("datetime64[D]").astype(str).tolist() == expected
+
+
+def test_numbers_that_only_look_like_months_count(read):
+    assert read(list(range(200001, 200030))).time is None

@@ -1,0 +1,65 @@
+"""CSV text in two spellings that the parser does not know, as it reads it: cells in single quotes, and columns between
+runs of spaces.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+HEAD = 1 << 16  # bytes that show how a file is spelled
+MOST, LEAST = 50, 3  # lines of it
+_NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
+SPACES = "runs of spaces between cells are read as one separator"
+_SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
+_OTHER = re.compile(rb"[,;\t|\"']")
+_RUN, _WIDE, _GAP = re.compile(rb"[ ]+"), re.compile(rb"[ ]{2,}"), re.compile(rb"\S[ ]{2,}\S")
+
+
+def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader | None, str]:
+    """A file's text as the parser reads it, and a note on what was done; None where it is so already.
+
+    Parameters
+    ----------
+    text : at its start.
+    """
+    head = text.peek(HEAD)[:HEAD]
+    lines = [line for line in head.replace(b"\r\n", b"\n").split(b"\n")[:-1] if line.strip()]
+    first = head.split(b"\n", 1)[0].strip()
+    if b"  " in first and _NUMBERS.fullmatch(first):  # as Fortran and MATLAB write, whose lines may be long
+        return _changed(text, partial(_apart, gap=_RUN, mark=b" ")), SPACES
+    lines = lines[:MOST]
+    if len(lines) < LEAST:
+        return None, ""
+    if all(map(_SINGLE.fullmatch, lines)):
+        return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
+    if _OTHER.search(head) or not any(map(_GAP.search, lines)):
+        return None, ""
+    for gap, mark in ((_RUN, b" "), (_WIDE, b"\t")):
+        if len({len(gap.split(line.strip())) for line in lines}) == 1:
+            return _changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
+    return None, ""
+
+
+def _apart(lines: bytes, gap: re.Pattern[bytes], mark: bytes) -> bytes:
+    """Whole lines with a mark for each gap between their cells."""
+    return b"\n".join(gap.sub(mark, line.strip()) for line in lines.split(b"\n"))
+
+
+def _changed(text: io.BufferedReader | gzip.GzipFile, change: Callable[[bytes], bytes]) -> io.BufferedReader:
+    """The text with each of its lines changed."""
+    from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
+
+    def parts() -> Iterator[bytes]:
+        rest = b""
+        while piece := text.read(BLOCK):
+            whole, end, rest = (rest + piece).rpartition(b"\n")
+            if whole or end:
+                yield change(whole) + end
+        if rest:
+            yield change(rest)
+
+    return io.BufferedReader(Pieces(parts()), BLOCK)

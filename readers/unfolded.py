@@ -1,0 +1,124 @@
+"""Tables that people understand at a glance and that are no long ones yet: without a line of names, without a column of
+times, or with the months of a year, or the hours of a day, side by side. They are written out as long tables.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import DataError, many
+from readers.dialect import Dialect
+from readers.files import decode
+from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names, is_time
+from readers.missing import is_mark
+from readers.paths import abridge
+
+DAY = 1440  # minutes
+VALUE = "value"  # the column of a table that names none
+VIRTUAL = (LINE, MONTHS, HOURS)
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """A table's text written out, and where it comes from.
+
+    text : with a line of names. notes : on what was done.
+    named : whether its line of names was put before the file's first line.
+    per, begin : it has `per` lines for each one of the file, and begins with the number `begin` of all these.
+    """
+
+    text: bytes
+    notes: tuple[str, ...] = ()
+    named: bool = False
+    per: int = 1
+    begin: int = 0
+
+
+def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> Unfolded | None:
+    """A table with the columns that are asked for, written out where its text lacks them.
+
+    Parameters
+    ----------
+    text : the table, the line of names first if there is one.
+    path, dialect : its file, and how it is written.
+    keys : the columns of the times and ids; numbers are the columns of a table without names, see also LINE, MONTHS and
+        HOURS.
+
+    Returns
+    -------
+    None where nothing of that is lacking, or anything else is.
+    """
+    try:
+        cells = [cell.strip() for cell in dialect.split([decode(text.partition(b"\n")[0]).rstrip("\r")], path)[0]]
+    except DataError:  # told where it is read
+        return None
+    lacking = [key for key in keys if key not in cells]
+    if not lacking or not all(key in VIRTUAL or key.isdecimal() for key in lacking):
+        return None
+    notes: list[str] = []
+    named = any(key.isdecimal() for key in lacking) or (LINE in lacking and not has_names(cells, dialect))
+    if named:
+        cells = [VALUE] if len(cells) == 1 else [str(number) for number in range(1, len(cells) + 1)]
+        text = _line(cells, dialect) + b"\n" + text
+        notes.append(f"no line of names: the columns are called {cells[0]}{f' to {cells[-1]}' * (len(cells) > 1)}")
+    if LINE in lacking:
+        return Unfolded(_counted(text, dialect), tuple(notes), named)
+    if {MONTHS, HOURS} & {*lacking}:
+        what = MONTHS if MONTHS in lacking else HOURS
+        return _side_by_side(text, path, dialect, keys[0], what) if keys[0] in cells else None
+    return Unfolded(text, tuple(notes), named)
+
+
+def month_columns(names: Sequence[str]) -> list[str]:
+    """Twelve of some names that are those of the months, in their order; [] where there are none."""
+    found = [name for name in names if name and not name[-1].isdigit() and len(name) < 13 and is_time(f"{name} 2000")]
+    return found if len(found) == 12 else []
+
+
+def _line(cells: Sequence[str], dialect: Dialect) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=dialect.sep, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _counted(text: bytes, dialect: Dialect) -> bytes:
+    """The table with a first column that counts its lines."""
+    title, *lines = text.split(b"\n")
+    sep = dialect.sep.encode()
+    counted = [b"%d%s%s" % (number, sep, line) if line.strip() else line for number, line in enumerate(lines, 1)]
+    return b"\n".join([LINE.encode() + sep + title, *counted])
+
+
+def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str) -> Unfolded | None:
+    """The table with a line for each month of its years, or each part of its days: the key, the part, the value."""
+    rows = dialect.split(decode(text).split("\n"), path)
+    names = [name.strip() for name in rows[0]]
+    others = [name for name in names if name and name != key]
+    parts = month_columns(others) if what == MONTHS else others
+    if not parts or (what == HOURS and len(parts) not in DAY_LONG):
+        return None
+    out = [name for name in others if name not in parts]
+    at, columns = names.index(key), [names.index(name) for name in parts]
+    labels = parts if what == MONTHS else [_clock(k * DAY // len(parts)) for k in range(len(parts))]
+    body = [[cell.strip() for cell in row] for row in rows[1:]]
+    while body and len(body[-1]) < len(names):  # blank lines, and what is no line of the table
+        body.pop()
+    lines = [[row[at], label, row[column]] for row in body for label, column in zip(labels, columns, strict=True)]
+    known = [k for k, line in enumerate(lines) if line[2] and not is_mark(line[2])]
+    begin, end = (known[0], known[-1] + 1) if known else (0, len(lines))
+    made = b"\n".join(_line(cells, dialect) for cells in [[key, what, VALUE], *lines[begin:end]])
+    notes = [f"the {len(parts)} columns of {what} are steps of one series, {many(len(body), 'line')} of them"]
+    notes += [f"left out beside the {what}: {abridge(out)}"] * bool(out)
+    if end - begin < len(lines):
+        notes.append(
+            f"{many(len(lines) - end + begin, 'empty cell')} before the first value or after the last left out"
+        )
+    return Unfolded(made, tuple(notes), per=len(parts), begin=begin)
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"

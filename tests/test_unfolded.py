@@ -1,0 +1,126 @@
+"""readers/unfolded.py and readers/spelled.py: tables without names or times, months side by side, odd spelling."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.dialect import AUTO
+from readers.long import read_long
+from readers.wide import read_wide
+
+from .runs import go
+
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+GERMAN = "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split()
+DAYS = [datetime.date(2024, 1, 25) + datetime.timedelta(days=k) for k in range(40)]
+
+
+def read(put, text, time, **options):
+    return read_long([put(text)], time_col=time, sep=AUTO, decimal=AUTO, **options)
+
+
+def years(names, count=4, more=lambda year: "", start=1990):
+    return "\n".join(
+        [
+            ",".join(["Year", *names]),
+            *(f"{start + y}," + ",".join(f"{12 * y + m}.5" for m in range(12)) + more(y) for y in range(count)),
+        ]
+    )
+
+
+@pytest.mark.parametrize("names", [MONTHS, GERMAN, [name.upper() for name in MONTHS]])
+def test_months_side_by_side_are_one_series(put, names):
+    found = read(put, years(names), "Year+months")
+    expected = pd.date_range("1990-01-01", periods=48, freq="MS").as_unit("ns").asi8
+    assert found.channels == ("value",) and found.time.tolist() == expected.tolist()
+    np.testing.assert_array_equal(found.values[0], np.arange(48) + 0.5)
+    assert "the 12 columns of months are steps of one series, 4 lines of them" in found.notes[0]
+
+
+def test_sums_beside_the_months_and_months_to_come_are_left_out_and_told(put):
+    """As the tables of weather services are: a title, seasons behind the months, stars for what is not yet known."""
+    text = "Means of a station\n" + years([*MONTHS, "J-D", "DJF"], more=lambda year: ",1.0,***")
+    text = text.replace("46.5,47.5", "***,***").replace("1990,0.5", "1990,***")
+    found = read(put, text, "Year+months")
+    assert found.values[0].tolist() == [k + 0.5 for k in range(1, 46)]
+    assert found.clock.show(found.time[[0, -1]]) == ["1990-02-01", "1993-10-01"]
+    told = " ".join(found.notes)
+    assert "line 1 above the header left out" in told and "left out beside the months: J-D, DJF" in told
+    assert "3 empty cells before the first value or after the last left out" in told
+    with pytest.raises(DataError, match=r"a.csv:4:3: text 'x'"):  # the line of the file
+        read(put, text.replace("1991,12.5", "1991,x"), "Year+months")
+
+
+@pytest.mark.parametrize("count", [24, 96])
+def test_hours_side_by_side_are_one_series(put, count):
+    names = [f"h{k}" for k in range(count)]
+    rows = [f"{day:%d.%m.%Y};" + ";".join(f"{count * at + k},5" for k in range(count)) for at, day in enumerate(DAYS)]
+    text = "\n".join([";".join(["Tag", *names]), *rows])
+    found = read(put, text, "Tag+hours")
+    expected = pd.date_range("2024-01-25", periods=40 * count, freq=pd.Timedelta("1D") / count).as_unit("ns").asi8
+    assert found.time.tolist() == expected.tolist() and found.values[0].tolist() == [k + 0.5 for k in range(40 * count)]
+    with pytest.raises(DataError, match=r"--time-col Tag\+hours if its columns are the hours of one series"):
+        read_wide([put(text)], sep=";", decimal=",")
+
+
+def test_a_table_without_names_has_numbers_for_them(put):
+    found = read(put, "\n".join(f"{day},{k},{2 * k}" for k, day in enumerate(DAYS)), "1")
+    assert found.channels == ("2", "3") and found.values.tolist() == [list(range(40)), list(range(0, 80, 2))]
+    assert "no line of names: the columns are called 1 to 3" in found.notes[0]
+    with pytest.raises(DataError, match=r"a.csv:5:3: text 'x'"):
+        read(put, "\n".join(f"{day},{k},{'x' if k == 4 else k}" for k, day in enumerate(DAYS)), "1")
+    chosen = read(put, "\n".join(f"{day},{k},{2 * k}" for k, day in enumerate(DAYS)), "1", columns=["3"])
+    assert chosen.values.tolist() == [list(range(0, 80, 2))]
+
+
+@pytest.mark.parametrize(
+    ("head", "channels"), [("temp,load\n", ("temp", "load")), ("", ("1", "2")), ("temp,line\n", ("temp",))]
+)
+def test_lines_are_steps_where_no_column_has_times(put, head, channels):
+    found = read(put, head + "\n".join(f"{k}.25,{k}" for k in range(50)), "line")
+    assert found.channels == channels and found.time is None
+    assert found.values[0].tolist() == [k + 0.25 for k in range(50)]
+
+
+@pytest.mark.parametrize("head", ["", "sales\n"])
+def test_a_file_of_one_number_a_line_is_a_series(put, head):
+    folder = put(head + "\n".join(f"{50 + k % 7}" for k in range(200))).parent
+    done = go(folder, "--mode train --task forecast --csv a.csv --horizon 7 --backbone seasonal_naive --dry-run")
+    assert done.code == 0 and "each line holds one number and is a step of one series" in done.err
+    assert f"1 row of 200 steps; 1 channel ({head.strip() or 'value'})" in done.err
+    assert go(folder, "--mode train --task forecast --csv a.csv --horizon 7 --dry-run --strict").code == 3
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("'{}','{}'", "cells are in single quotes"),
+        ("'{}';{}", "cells are in single quotes"),
+        ("{}     {}", "runs of spaces between cells are read as one separator"),
+        ("  {:14}{:>9}", "runs of spaces between cells are read as one separator"),
+    ],
+)
+def test_odd_spelling(put, line, told, pack):
+    rows = [line.format("day", "x"), *(line.format(str(day), str(k + 0.5)) for k, day in enumerate(DAYS))]
+    found = read_long([put(pack("\n".join(rows).encode()))], time_col="day", sep=AUTO, decimal=AUTO)
+    assert found.values[0].tolist() == [k + 0.5 for k in range(40)] and told in found.notes[0]
+
+
+def test_names_with_a_space_in_a_table_of_runs_of_spaces(put):
+    rows = ["day         mean load", *(f"{day}      {k}.5" for k, day in enumerate(DAYS))]
+    found = read(put, "\n".join(rows), "day")
+    assert found.channels == ("mean load",) and found.values[0].tolist() == [k + 0.5 for k in range(40)]
+
+
+@pytest.mark.parametrize("text", ["it's, 5\n" * 9, "a 'b' c, 5\n" * 9, "x  y,1\n" * 9, "'a','b'\n'c','d'\n"])
+def test_what_is_spelled_as_usual_stays(put, text):
+    from readers.files import first_lines
+
+    assert first_lines(put(text)) == (text.splitlines(), ())
