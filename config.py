@@ -75,7 +75,7 @@ class RunConfig:
     time_col: str = _flag(
         "",
         "Data",
-        "time column (DATE+TIME for two): the CSVs are long, one row per step and one column per channel",
+        "time column (DATE+TIME for two, line for none): CSVs are long, one row per step and one column per channel",
         metavar="COL",
     )
     id_col: str = _flag(

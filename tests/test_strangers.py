@@ -133,7 +133,7 @@ def test_two_columns_of_ids_are_named_and_joined(put):
     lines = [f"{day},{shop},{item},{k}" for k, day in enumerate(DAYS) for shop in "AB" for item in (7, 8)]
     path = put("\n".join(["date,shop,item,y", *lines]) + "\n")
     done = go(path.parent, "--task forecast --csv a.csv")
-    assert done.code == 3 and "hint: --time-col date --id-col shop+item" in done.err
+    assert done.code == 0 and "'shop+item' taken as the column that names the series" in done.err
     series = taken(path)
     assert series.rows == ("A/7", "A/8", "B/7", "B/8") and series.channels == ("y",)
 
