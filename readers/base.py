@@ -95,7 +95,7 @@ class Reader(ABC):
         shared = ("sep", "decimal", "na", "thousands", "nan", "labels", "groups")
         common = {name: vars(config)[name] for name in shared}
         if not config.time_col:
-            own = {name: vars(config)[name] for name in ("header", "index", "categorical", "memory")}
+            own = {name: vars(config)[name] for name in ("header", "index", "categorical", "memory", "strict")}
             label = config.label_src_ch if isinstance(config.label_src_ch, str) else ""
             return read_wide(paths, label=label, **own, **common)
         return read_long(

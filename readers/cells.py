@@ -81,7 +81,8 @@ def parse(
     for name, words in numbers.items():
         values[plain.index(name)] = np.array(words.numbers)[words.codes]
     coded |= {name: _coded(left.pop(name)) for name in _in(list(left), categories.chosen)}
-    kept = [name for name in plain if name not in left and name not in coded]
+    empty = [] if asked else without_value(plain, values, [*numbers, *left, *wrong, *coded])
+    kept = [name for name in plain if name not in left and name not in coded and name not in empty]
     if wrong or not kept + list(coded):
         name = next(iter(wrong or left))
         good = [] if asked else [k for k in kept if k not in wrong]  # what is asked for cannot be left out
@@ -94,7 +95,21 @@ def parse(
         values = np.concatenate([values, np.stack([coded[name].codes for name in last])])
     recurring = _recurring(left, frame, keys[1:]) if categories.free else ()
     told = _left_out(left, kept, columns, recurring) + _spelled(numbers)
+    told += (f"warning: left out, since without a value: {abridge(empty)}",) * bool(empty)
     return Parsed(frame[list(keys)], (*kept, *last), values, tuple(coded[name].words for name in last), (*told, *notes))
+
+
+def without_value(columns: Sequence[str], values: np.ndarray, others: Container[str]) -> list[str]:
+    """The columns of numbers in which there is none, where another has some.
+
+    Parameters
+    ----------
+    columns : the C names. values : [C, n]. others : names that hold something else.
+    """
+    if np.isfinite(values[:, :1]).all():  # mostly the first line shows it
+        return []
+    bare = [name for name, row in zip(columns, values, strict=True) if name not in others and np.isnan(row).all()]
+    return bare if len(bare) < len(columns) else []
 
 
 def _spelled(numbers: Mapping[str, _Words]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ PARTS = (("year",), ("month",), ("day",), ("hour", "hr"))  # of a date, in colum
 HOUR = 3600  # seconds
 PLAIN = Dialect()
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
+_DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 CLOCK = 5  # characters of a time of day
 
@@ -64,25 +65,28 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     DataError : the file cannot be read.
     """
     dialect = dialect_of(path, asked)
-    rows = rows_of(first_lines(path)[0], dialect)
-    names = numbered(rows[0]) if rows else []
+    lines = first_lines(path)[0]
+    rows = rows_of(lines, dialect)
     if len(rows) <= LEAST:
         return None
+    names = [name or str(number) for number, name in enumerate(numbered(rows[0]), 1)]
     if len(names) == 1 and all(map(dialect.is_number, (row[0] for row in rows[1:]))):
         return Dated(tuple(names), LINE, (), steps=False)
-    if nameless := _begin_with_times(rows):
+    if nameless := _begin_with_times(rows) and _is_first(rows[0], lines, dialect):
         names = [str(number) for number in range(1, len(names) + 1)]
     elif not _are_names(names):
         return None
     columns = dict(zip(names, zip(*rows[not nameless :], strict=True), strict=True))
-    dates = _time(columns)
+    dates = (_years_first(list(columns.values())) if nameless else []) or _time(columns)
+    if MONTHS in dates:
+        return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or _counter(columns)
     if not time:
         return None
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
-    stamps = _stamps([" ".join(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
+    stamps = _stamps([_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
     if not stamps:
         return None
     if len(time) == 1 and month_columns(list(others)) and all(map(_YEAR.fullmatch, columns[time[0]])):
@@ -95,8 +99,9 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if id_col and "+" in id_col and id_col not in others:
         others |= _pairs({name: others[name] for name in id_col.split("+") if name in others})
     ids = [name for name in ([id_col] if id_col else others) if _divides(others.get(name, ()), stamps, dialect, grows)]
+    ids = [name for name in ids if name == id_col or not (is_time_word(name) or name.casefold() in HOURS)]
     likely = [name for name in ids if is_id_word(name) or any(map(dialect.is_text, others[name]))]
-    ids = likely or ids
+    ids = _different(likely or ids, others)
     if not ids and not id_col:
         pairs = _pairs({name: column for name, column in others.items() if _may_be_ids(column, dialect)})
         ids = [name for name, column in pairs.items() if _divides(column, stamps, dialect, grows)][:1]
@@ -106,8 +111,54 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
 
 
 def _begin_with_times(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table has no line of names: its first line holds a time where all others do."""
-    return any(all(map(is_time, column)) for column in zip(*rows, strict=True))
+    """Whether a table has no line of names: its first line holds a time, or a year and a month, where all others do."""
+    columns = list(zip(*rows, strict=True))
+    return any(all(map(is_time, column)) for column in columns) or bool(_years_first(columns))
+
+
+def _years_first(columns: Sequence[Sequence[str]]) -> list[str]:
+    """The first columns of a table without names, by number, that hold years and months, and maybe days; [] for none.
+
+    A column of years before twelve others has their months side by side.
+    """
+    if not columns or not all(map(_YEAR.fullmatch, columns[0])):
+        return []
+    years = [int(cell) for cell in columns[0]]
+    if len(columns) == 13 and all(b == a + 1 for a, b in itertools.pairwise(years)):
+        return ["1", MONTHS]
+    limits = [most for column, most in zip(columns[1:3], (12, 31), strict=False) if _count_to(column, most)]
+    found = [str(number) for number in range(1, 2 + len(limits))]
+    parts = [tuple(map(int, cells)) for cells in zip(*columns[: len(found)], strict=True)]
+    return found if len(found) > 1 and all(a < b for a, b in itertools.pairwise(parts)) else []
+
+
+def _count_to(column: Sequence[str], most: int) -> bool:
+    return all(cell.isdecimal() and 1 <= int(cell) <= most for cell in column)
+
+
+def _is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> bool:
+    """Whether cells are those of the first line of a file that is no comment."""
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    return rows_of([first], dialect) == [list(cells)]
+
+
+def _different(ids: Sequence[str], columns: dict[str, tuple[str, ...]]) -> list[str]:
+    """Columns of ids without those that only name the series of an earlier one again, as a code beside a country."""
+    kept: list[str] = []
+    for name in ids:
+        pairs = [len({*zip(columns[name], columns[other], strict=True)}) for other in kept]
+        kinds = [(len({*columns[name]}), len({*columns[other]})) for other in kept]
+        if not any(both == one == two for both, (one, two) in zip(pairs, kinds, strict=True)):
+            kept.append(name)
+    return kept
+
+
+def _joined(cells: Sequence[str]) -> str:
+    """The cells of a time in several columns as one; an hour alone becomes a time of day."""
+    date, *rest = cells
+    return (
+        f"{date} {int(rest[0]):02d}:00" if len(rest) == 1 and len(date) > 4 and rest[0].isdecimal() else " ".join(cells)
+    )
 
 
 def _are_names(cells: Sequence[str]) -> bool:
@@ -119,8 +170,9 @@ def _are_names(cells: Sequence[str]) -> bool:
 def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     """The columns of the time: one, a date and a time of day, or year, month, day (and hour); [] for none."""
     found = [name for name, column in columns.items() if name and _are_times(name, column)]
-    clocks = [name for name in found if all(len(cell) <= CLOCK + 6 and ":" in cell[:3] for cell in columns[name])]
+    clocks = [name for name in found if _are_clocks(name, columns[name])]
     dates = [name for name in found if name not in clocks]
+    dates = [name for name in dates if len(set(columns[name])) > 1] or dates  # an export's beginning is in each line
     by_name = {name.casefold(): name for name in columns}
     parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
     if not dates or dates == parts[:1]:
@@ -136,6 +188,13 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
     return [date, (clocks or hours)[0]]
+
+
+def _are_clocks(name: str, cells: Sequence[str]) -> bool:
+    """Whether times are those of a day: 14:30, 2:30 PM, or 14.30.00 under the name of a time."""
+    if all(len(cell) <= CLOCK + 6 and ":" in cell[:3] for cell in cells):
+        return True
+    return name.casefold() in HOURS and all(_DOTTED.fullmatch(cell) for cell in cells)
 
 
 def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) -> list[str]:

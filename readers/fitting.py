@@ -195,13 +195,7 @@ def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
 def _may_be_number(cell: str, dialect: Dialect) -> bool:
     if not dialect.is_text(cell) or _NUMERIC.fullmatch(cell):
         return True
-    return (
-        split_mark(cell) is not None
-        or unbracketed(cell) != cell
-        or (
-            not cell.isalpha() and odd_number(cell, dialect) is not None  # a name may be Missing, or Error
-        )
-    )
+    return split_mark(cell) is not None or unbracketed(cell) != cell or odd_number(cell, dialect) is not None
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

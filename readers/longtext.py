@@ -204,7 +204,10 @@ def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     """
     head = [line.rstrip(b"\n") for line in itertools.islice(io.BytesIO(text), MOST_ABOVE)]
     there = [key for key in keys if key not in VIRTUAL and not key.isdecimal()]  # a number may be data
-    above = next((number for number, line in enumerate(head) if _names(line, dialect, path, there)), 0)
+    if there:
+        above = next((number for number, line in enumerate(head) if _names(line, dialect, path, there)), 0)
+    else:
+        above = next((number for number, line in enumerate(head) if line.strip() and not line.startswith(b"#")), 0)
     notes = []
     if above:
         notes.append(f"line{'s' * (above > 1)} {'1 to ' * (above > 1)}{above} above the header left out")

@@ -23,6 +23,8 @@ LEAST_STEPS = 3  # with fewer, nothing shows that the steps are even
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
 MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
+EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
+EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
 HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
 _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 
@@ -358,10 +360,17 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
         return DataError(what, where=rows.locate(start + at + 1), hint=hint)
     days = usual / DAY
     long = next((Clock(freq) for low, high, freq in MONTHS if low <= days <= high), clock)
-    better = span(clock.by_beginning if named else long)
+    better = span(clock.by_beginning if named else _even(long))
     hint = f"--resample {better} makes the steps regular; a step without a line is then a missing value (--nan)"
+    hint += "; --time-col line takes each line as a step, whatever its time" * (rows.of[0].ids is None)
     change = clock_change(rows, start + at + 1, usual)
     return DataError(what, where=rows.locate(start + at + 1), hint=f"{change}; {hint}" if change else hint)
+
+
+def _even(clock: Clock) -> Clock:
+    """A clock's step, or the usual one that is a hundredth away from it: readings an hour apart, to some seconds."""
+    near = [unit for unit in EVEN if abs(clock.step - unit) * 100 <= unit] if not clock.calendar else []
+    return Clock(fixed_freq(near[0])) if near else clock
 
 
 def no_weekend(wall: np.ndarray) -> bool:

@@ -27,7 +27,7 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
     text : at its start.
     """
     head = text.peek(HEAD)[:HEAD]
-    lines = [line for line in head.replace(b"\r\n", b"\n").split(b"\n")[:-1] if line.strip()]
+    lines = [line for line in head.replace(b"\r\n", b"\n").split(b"\n")[:-1] if line.strip() and line[:1] != b"#"]
     first = head.split(b"\n", 1)[0].strip()
     if b"  " in first and _NUMBERS.fullmatch(first):  # as Fortran and MATLAB write, whose lines may be long
         return _changed(text, partial(_apart, gap=_RUN, mark=b" ")), SPACES
@@ -36,7 +36,7 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
         return None, ""
     if all(map(_SINGLE.fullmatch, lines)):
         return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
-    if _OTHER.search(head) or not any(map(_GAP.search, lines)):
+    if any(map(_OTHER.search, lines)) or not any(map(_GAP.search, lines)):
         return None, ""
     for gap, mark in ((_RUN, b" "), (_WIDE, b"\t")):
         if len({len(gap.split(line.strip())) for line in lines}) == 1:
@@ -46,7 +46,7 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
 
 def _apart(lines: bytes, gap: re.Pattern[bytes], mark: bytes) -> bytes:
     """Whole lines with a mark for each gap between their cells."""
-    return b"\n".join(gap.sub(mark, line.strip()) for line in lines.split(b"\n"))
+    return b"\n".join(gap.sub(mark, line.strip()) if line[:1] != b"#" else line for line in lines.split(b"\n"))
 
 
 def _changed(text: io.BufferedReader | gzip.GzipFile, change: Callable[[bytes], bytes]) -> io.BufferedReader:

@@ -22,10 +22,17 @@ from readers.dialect import MISSING
 from settings.zones import fixed_offset, is_zone
 
 Locate = Callable[[int], str]  # the location, `file:line`, of the cell with this number
-ISO_HINT = "write times as 2016-07-01 00:00:00 or 2016-07-01 00:00:00+02:00, or in seconds or milliseconds since 1970"
+ISO_HINT = (
+    "write times as 2016-07-01 00:00:00 or 2016-07-01 00:00:00+02:00, or in seconds, or parts of these, since 1970"
+)
 _EPOCH = re.compile(r"\d{9,}(\.\d*)?")
-_UNITS = (("seconds", 10**8, 10**10, 10**9), ("milliseconds", 10**12, 10**13, 10**6))  # name, least, below, ns
-_COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])")  # YYYYMMDDHH, or seconds
+_UNITS = (  # name, least, below, ns
+    ("seconds", 10**8, 10**10, 10**9),
+    ("milliseconds", 10**12, 10**13, 10**6),
+    ("microseconds", 10**15, 10**16, 10**3),
+    ("nanoseconds", 10**18, 10**19, 1),
+)
+_COMPACT = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-4])(?:[0-5]\d){0,2}")
 _COUNT = re.compile(r"[+-]?\d{1,8}(\.\d{1,6})?")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
@@ -214,12 +221,11 @@ def _counted(text: Any) -> Stamps:
 
 
 def _epoch(text: Any, locate: Locate) -> Stamps:
-    """Times given as seconds or milliseconds since 1970, in UTC."""
+    """Times given as seconds, or parts of these, since 1970, in UTC; or as digits of a date and an hour."""
     import pandas
 
-    if may_be_either(text.iloc[0]) and may_be_either(text.iloc[-1]):
-        what = f"time {text[0]!r} could be seconds since 1970, or a date with its hour"
-        raise DataError(what, where=locate(0), hint=ISO_HINT)
+    if text.str.fullmatch(_COMPACT).all() and (written_out := _compact(text, locate)) is not None:
+        return written_out
     numbers = pandas.to_numeric(text, errors="coerce").to_numpy()
     stamps, fit = epoch_of(numbers)
     if stamps is None:
@@ -238,16 +244,53 @@ def may_be_either(cell: str) -> bool:
 
 
 def epoch_of(numbers: np.ndarray) -> tuple[Stamps | None, np.ndarray]:
-    """Numbers [n] as seconds or milliseconds since 1970, or None; and a mask [n] of those that can be."""
+    """Numbers [n] as seconds, or parts of these, since 1970, or None; and a mask [n] of those that can be."""
     fits = [(numbers >= least) & (numbers < below) for _, least, below, _ in _UNITS]
     (name, _, _, length), fit = max(zip(_UNITS, fits, strict=True), key=lambda unit: bool(unit[1][0]))
     if not fit.all():
         return None, fit
+    note = f"times read as {name} since 1970, in UTC"
+    if numbers.dtype.kind in "iu":  # a double would not hold nanoseconds
+        return Stamps(numbers.astype(np.int64) * length, frozenset(["+00:00"]), note), fit
+    if length < 10**6:
+        return None, np.zeros(len(fit), bool)
     whole = np.floor(numbers).astype(np.int64)
     # A double holds a fraction of a second to a quarter of a microsecond.
     micros = np.rint((numbers - whole) * (length / 1000)).astype(np.int64)
-    note = f"times read as {name} since 1970, in UTC"
     return Stamps(whole * length + micros * 1000, frozenset(["+00:00"]), note), fit
+
+
+def _compact(text: Any, locate: Locate) -> Stamps | None:
+    """Times as YYYYMMDDHH, with minutes and seconds or without; None where they are rather seconds since 1970.
+
+    Ten digits may be either: they are taken as what goes on in even steps.
+    """
+    import pandas
+
+    size = len(text[0])
+    if size not in (10, 12, 14) or (text.str.len() != size).any():
+        return None
+    day = pandas.to_datetime(text.str[:8], format="%Y%m%d", errors="coerce")
+    for at, unit in ((8, "h"), (10, "min"), (12, "s")):
+        if at < size:
+            day = day + pandas.to_timedelta(text.str[at : at + 2].astype(int), unit=unit)
+    times = pandas.DatetimeIndex(day)
+    if times.hasnans:
+        return None
+    wall = times.as_unit("ns").asi8
+    if size == 10:
+        even, counted = (_evenness(steps) for steps in (np.diff(wall), np.diff(text.astype(np.int64).to_numpy())))
+        if even == counted:
+            what = f"time {text[0]!r} could be seconds since 1970, or a date with its hour"
+            raise DataError(what, where=locate(0), hint=ISO_HINT)
+        if counted > even:
+            return None
+    return Stamps(wall, frozenset(), f"times read as digits of a date and time: {text[0]} is {_show(int(wall[0]))}")
+
+
+def _evenness(steps: np.ndarray) -> float:
+    """The share of steps that are the most common one."""
+    return float(np.unique(steps, return_counts=True)[1].max() / len(steps)) if len(steps) else 1.0
 
 
 def _not_a_time(text: Any, at: int, locate: Locate) -> DataError:

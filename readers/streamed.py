@@ -15,7 +15,7 @@ import numpy as np
 
 from data import Source
 from errors import DataError
-from readers.cells import Parsed, may_be_grouped, plain_numbers
+from readers.cells import Parsed, may_be_grouped, plain_numbers, without_value
 from readers.columns import (
     LongFile,
     Wanted,
@@ -213,7 +213,7 @@ class _Plain:
 
     def notes(self, stamps: Stamps, values: np.ndarray) -> list[str]:
         """What `read_text` notes of a whole table; _NotInParts where it would look at more than numbers."""
-        if may_be_grouped(self.head, self.columns, values):
+        if may_be_grouped(self.head, self.columns, values) or (self.free and without_value(self.columns, values, ())):
             raise _NotInParts
         if not self.ids:
             check_dates(stamps, self.names, self.time, self.head)

@@ -12,7 +12,7 @@ import functools
 import io
 import itertools
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TimedOut
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from errors import many
 from readers.apart import split_off
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.files import decode, dialect_of, line_blocks, open_table, read_cells
@@ -29,6 +30,7 @@ from readers.guess import sniff
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.precision import hides, judged
+from readers.units import odd_number
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 WORKERS, THREADS = 2, "parse"
@@ -108,7 +110,8 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
             start[:1] = [rest] if more else []
             names = dialect.split([decode(line)], path)[0]
             unnamed = len(names) < layout.width or not names[-1].strip()
-        ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path)
+        odd_cells: Counter[tuple[str, str]] = Counter()
+        ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path, odd_cells)
     if ids is None:
         return None
     values = rows.values
@@ -123,9 +126,19 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
         cells, _ = read_cells(path, dialect)
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
-    all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []))
+    all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *_told(odd_cells))
     apart = tuple(labels[layout.header :])
     return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart)
+
+
+def _told(odd: Counter[tuple[str, str]]) -> list[str]:
+    """Notes on cells that were no plain numbers."""
+    notes = []
+    for way in dict.fromkeys(way for _, way in odd):
+        kinds = {cell: count for (cell, other), count in odd.items() if other == way}
+        shown = ", ".join(map(repr, list(kinds)[:2])) + ", ..." * (len(kinds) > 2)
+        notes.append(f"{shown} in {many(sum(kinds.values()), 'cell')} {way}; --strict refuses that")
+    return notes
 
 
 def _without_last(values: np.ndarray) -> np.ndarray:
@@ -170,13 +183,18 @@ class _Rows:
         return self._array[: self._count]
 
 
-def _parse(blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialect, path: Path) -> list[str] | None:
-    """Add the values of all blocks to `rows`; returns the row ids, or None where they need a wider type."""
+def _parse(
+    blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialect, path: Path, odd: Counter[tuple[str, str]]
+) -> list[str] | None:
+    """Add the values of all blocks to `rows`; returns the row ids, or None where they need a wider type.
+
+    In `odd` cells are counted that are no plain numbers, with how they were taken.
+    """
     ids: list[str] = []
     line = 1 + layout.header
     fast = functools.partial(_parse_column, layout=layout, dialect=dialect)
     for block, parsed in _in_threads(fast, blocks):
-        values, names, verdict = parsed or (*_parse_cells(block, line, layout, dialect, path), None)
+        values, names, verdict = parsed or (*_parse_cells(block, line, layout, dialect, path, odd), None)
         hidden, lost = judged(values) if verdict is None else verdict
         if hidden and rows.number == np.float32:
             return None
@@ -270,7 +288,9 @@ def even_rows(text: bytes, sep: bytes, width: int) -> int:
     return len(starts) if (seps == width - 1).all() else 0
 
 
-def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path) -> Parsed:
+def _parse_cells(
+    block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path, odd: Counter[tuple[str, str]]
+) -> Parsed:
     """As `_parse_column`, cell by cell. Raises DataError with `file:line:column` for a cell that is not a number."""
     rows = dialect.split(decode(block).split("\n"), path, first_line)
     values = np.empty((len(rows), layout.columns))
@@ -282,6 +302,9 @@ def _parse_cells(block: bytes, first_line: int, layout: Layout, dialect: Dialect
         except ValueError:
             for column, cell in enumerate(cells[layout.index :]):
                 value = dialect.number(cell)
+                if value is None and not dialect.strict and (taken := odd_number(cell, dialect)):
+                    value = taken[0]
+                    odd[cell.strip(), taken[1]] += 1
                 if value is None:
                     location = first_line + number, 1 + column + layout.index
                     raise text_error(path, *location, cell, layout, dialect) from None

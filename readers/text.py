@@ -9,6 +9,7 @@ from pathlib import Path
 from errors import DataError
 from readers import register
 from readers.base import Reader, TableText
+from readers.described import described
 from readers.dialect import Dialect
 from readers.spelled import spelled
 
@@ -34,7 +35,10 @@ class TextReader(Reader):
                 raise DataError(f"is damaged UTF-16 text: {error.reason}", where=str(path), hint=hint) from None
         plain = gzip.GzipFile(fileobj=file) if start == _GZIP else file
         changed, note = spelled(plain)
-        return TableText(changed or plain, (note,) if note else ())
+        if changed is not None:
+            return TableText(changed, (note,))
+        named, notes = described(plain)
+        return TableText(plain if named is None else named, notes)
 
     def dialect(self, asked: Dialect) -> Dialect:
         """As the flags have `asked`: nothing is known about a CSV beyond them."""

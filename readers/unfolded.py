@@ -17,6 +17,7 @@ from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names, is_time
 from readers.missing import is_mark
 from readers.paths import abridge
 
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAY = 1440  # minutes
 VALUE = "value"  # the column of a table that names none
 VIRTUAL = (LINE, MONTHS, HOURS)
@@ -60,6 +61,12 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     if not lacking or not all(key in VIRTUAL or key.isdecimal() for key in lacking):
         return None
     notes: list[str] = []
+    if any(_is_unnamed(key, cells) for key in lacking):  # a column over which no name stands goes by its number
+        cells = [cell or str(number) for number, cell in enumerate(cells, 1)]
+        text = _line(cells, dialect) + b"\n" + text.partition(b"\n")[2]
+        lacking = [key for key in lacking if key not in cells]
+    if not lacking:
+        return Unfolded(text)
     named = any(key.isdecimal() for key in lacking) or (LINE in lacking and not has_names(cells, dialect))
     if named:
         cells = [VALUE] if len(cells) == 1 else [str(number) for number in range(1, len(cells) + 1)]
@@ -69,8 +76,12 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
         return Unfolded(_counted(text, dialect), tuple(notes), named)
     if {MONTHS, HOURS} & {*lacking}:
         what = MONTHS if MONTHS in lacking else HOURS
-        return _side_by_side(text, path, dialect, keys[0], what) if keys[0] in cells else None
+        return _side_by_side(text, path, dialect, keys[0], what, named) if keys[0] in cells else None
     return Unfolded(text, tuple(notes), named)
+
+
+def _is_unnamed(key: str, cells: Sequence[str]) -> bool:
+    return key.isdecimal() and 1 <= int(key) <= len(cells) and not cells[int(key) - 1] and any(cells)
 
 
 def month_columns(names: Sequence[str]) -> list[str]:
@@ -93,17 +104,21 @@ def _counted(text: bytes, dialect: Dialect) -> bytes:
     return b"\n".join([LINE.encode() + sep + title, *counted])
 
 
-def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str) -> Unfolded | None:
+def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str, named: bool) -> Unfolded | None:
     """The table with a line for each month of its years, or each part of its days: the key, the part, the value."""
     rows = dialect.split(decode(text).split("\n"), path)
     names = [name.strip() for name in rows[0]]
     others = [name for name in names if name and name != key]
-    parts = month_columns(others) if what == MONTHS else others
-    if not parts or (what == HOURS and len(parts) not in DAY_LONG):
+    parts = month_columns(others) if what == MONTHS and not named else others
+    if len(parts) not in ((12,) if what == MONTHS else DAY_LONG):
         return None
     out = [name for name in others if name not in parts]
     at, columns = names.index(key), [names.index(name) for name in parts]
-    labels = parts if what == MONTHS else [_clock(k * DAY // len(parts)) for k in range(len(parts))]
+    labels = (
+        (parts if not named else list(_MONTHS))
+        if what == MONTHS
+        else [_clock(k * DAY // len(parts)) for k in range(len(parts))]
+    )
     body = [[cell.strip() for cell in row] for row in rows[1:]]
     while body and len(body[-1]) < len(names):  # blank lines, and what is no line of the table
         body.pop()
@@ -117,7 +132,7 @@ def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str
         notes.append(
             f"{many(len(lines) - end + begin, 'empty cell')} before the first value or after the last left out"
         )
-    return Unfolded(made, tuple(notes), per=len(parts), begin=begin)
+    return Unfolded(made, tuple(notes), named, len(parts), begin)
 
 
 def _clock(minute: int) -> str:

@@ -27,9 +27,8 @@ _FORMAT = re.compile(r"(?=.*[YyDdHh])[YyMmDdHhSsTZ:/\-. ]{4,}")  # of a date, su
 _LIMIT = re.compile(
     rf"(?:[<>\N{{LESS-THAN OR EQUAL TO}}\N{{GREATER-THAN OR EQUAL TO}}]=?)\s*(?P<number>[+-]?{_NUMBER})"
 )
-_NOTED = re.compile(
-    rf"(?P<number>[+-]?{_NUMBER})\s*(?:[*\N{{DAGGER}}\N{{DOUBLE DAGGER}}\N{{SECTION SIGN}}]+|\(\w\)|\[\w\])"
-)
+_STARS = "[*\N{DAGGER}\N{DOUBLE DAGGER}\N{SECTION SIGN}]+"
+_NOTED = re.compile(rf"(?P<number>[+-]?{_NUMBER})\s*(?:{_STARS}|\(\w\)|\[\w\]| [bepruz]{{1,2}})")
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)")
 
 

@@ -36,6 +36,7 @@ def read_wide(
     decimal: str = ".",
     na: Sequence[str] = (),
     thousands: str = "",
+    strict: bool = False,
     nan: str = "error",
     labels: Path | str = "",
     groups: Path | str = "",
@@ -52,7 +53,7 @@ def read_wide(
     ----------
     paths : the files, in the order of the channels.
     header, index : whether a CSV has a first line of names and a first column of row ids: auto, yes or no.
-    sep, decimal, na, thousands : how a CSV is written, see `Dialect`.
+    sep, decimal, na, thousands, strict : how a CSV is written, see `Dialect`.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     labels, groups : files with a line per row; "" for none.
     categorical : channels whose files hold words, or codes, one for each step or one column with one for each row.
@@ -64,7 +65,7 @@ def read_wide(
     UsageError : an option that does not exist.
     DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
-    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, apart=label)
+    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict, apart=label)
     check_policy(nan)
     files, named = _named(list(map(Path, paths)), categorical)
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))

@@ -118,7 +118,7 @@ def test_the_column_that_names_the_series_is_taken_where_there_is_one(put, monke
 
 
 def test_two_columns_that_may_name_the_series_are_refused_with_flags_that_work(put, monkeypatch):
-    rows = table("date,store,town,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{'ab'[k % 2]},{k % 7}")
+    rows = table("date,store,town,y", lambda k, t: f"{HOURS[k // 2]},{'AB'[k % 2]},{'abcd'[k % 4]},{k % 7}")
     monkeypatch.chdir(put(rows).parent)
     with pytest.raises(DataError, match="come again and again") as caught:
         cli.parse(LINE.split())

@@ -1,0 +1,153 @@
+"""CSVs whose names take more than one line or column: several columns of words beside the steps of a wide table, as
+statistical offices write them, below what stands above it; and the three lines of names of a pandas frame.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from errors import many
+from readers.guess import is_time
+
+HEAD = 1 << 16  # bytes that show how a file is laid out
+SEPARATORS = (",", ";", "\t", "|")
+MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps
+_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d(?: \[YR\d{4}\])?")
+_NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
+
+
+def described(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedIOBase | None, tuple[str, ...]]:
+    """A table's text with one line and one column of names, and notes on what was done; None where it has these.
+
+    Parameters
+    ----------
+    text : at its start.
+    """
+    from readers.files import Pieces  # which reads with the readers that are loaded here
+
+    head = text.peek(HEAD)[:HEAD].removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in head:
+        return None, ()
+    lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+    lines = lines[:-1] if len(head) == HEAD else lines
+    for sep in SEPARATORS:
+        rows = _rows(lines[:60], sep)
+        if _has_three_names(rows):
+            return io.BufferedReader(Pieces(_joined(text, rows, sep)), HEAD), ("three lines of names are taken as one",)
+        if found := _layout(rows):
+            return _with_ids(text, sep, *found)
+    return None, ()
+
+
+def _rows(lines: Sequence[str], sep: str) -> list[list[str]]:
+    try:
+        return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sep)]
+    except csv.Error:
+        return []
+
+
+# ---- three lines of names
+
+
+def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table begins as pandas writes columns of two levels: names, names, and that of the index alone."""
+    if len(rows) < 4 or len({*map(len, rows[:4])}) != 1 or len(rows[0]) < 2:
+        return False
+    first, second, index, body = rows[:4]
+    words = all(first) and all(second[1:]) and not any(map(_is_number, [*first, *second]))
+    return words and bool(index[0]) and not any(index[1:]) and is_time(body[0]) and any(map(_is_number, body[1:]))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return bool(cell) and float(cell.replace(",", ".")) is not None
+    except ValueError:
+        return False
+
+
+def _joined(text: io.BufferedReader | gzip.GzipFile, rows: Sequence[Sequence[str]], sep: str) -> Iterator[bytes]:
+    """The text with the first of its lines of names that has none twice, or both in one."""
+    for _ in range(3):
+        text.readline()
+    both = [" ".join(names) for names in zip(rows[0][1:], rows[1][1:], strict=True)]
+    names = next(each for each in (rows[0][1:], rows[1][1:], both) if len({*each}) == len(each) or each is both)
+    yield _line([rows[2][0], *names], sep)
+    while block := text.read(HEAD):
+        yield block
+
+
+# ---- columns of words
+
+
+def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
+    """The line of names and the first column of steps in a wide table with words before them; None for no such one."""
+    for at, row in enumerate(rows[: MOST_ABOVE + 1]):
+        names = list(row[:-1]) if row and not row[-1] else list(row)
+        first = next((k for k, name in enumerate(names) if _is_step(name)), 0)
+        steps = names[first:]
+        if not 0 < first <= MOST_WORDS or len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
+            continue
+        below = rows[at + 1 : at + 4]
+        alike = bool(below) and all(abs(len(each) - len(row)) <= 1 for each in below)
+        if all(map(_is_step, steps)) and alike and (first > 1 or at) and not any(is_time(each[0]) for each in below):
+            return at, first
+    return None
+
+
+def _is_step(name: str) -> bool:
+    return bool(_YEAR.fullmatch(name)) or (is_time(name) and not name.isdecimal())
+
+
+def _with_ids(
+    text: io.BufferedReader | gzip.GzipFile, sep: str, at: int, first: int
+) -> tuple[io.BytesIO | None, tuple[str, ...]]:
+    """The table with one column of ids in place of its columns of words."""
+    whole = text.read().removeprefix(b"\xef\xbb\xbf")
+    try:
+        lines = whole.decode()
+    except UnicodeDecodeError:
+        lines = whole.decode("latin-1")
+    head, *body = [row for row in _rows(lines.replace("\r\n", "\n").split("\n"), sep) if any(row)][_full(lines, at) :]
+    body = [row for row in body if len(row) >= first + LEAST_STEPS]
+    words, steps = head[:first], [name[:4] if _YEAR.fullmatch(name) else name for name in head[first:]]
+    chosen = _ids(words, body)
+    made = io.BytesIO()
+    for row in [["id", *steps], *(["/".join(row[k] for k in chosen if row[k]), *row[first:]] for row in body)]:
+        made.write(_line(row, sep))
+    made.seek(0)
+    others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen]
+    notes = [f"rows are named by {' and '.join(repr(words[k]) for k in chosen)}"]
+    notes[0] += f", and {', '.join(map(repr, others))} left out" * bool(others)
+    notes += [f"{many(at, 'line')} above the names left out"] * bool(at)
+    return made, tuple(notes)
+
+
+def _full(lines: str, at: int) -> int:
+    """How many of the lines above the names are not blank."""
+    return sum(bool(line.strip(" ,;\t|\r")) for line in lines.split("\n")[:at])
+
+
+def _ids(words: Sequence[str], body: Sequence[Sequence[str]]) -> list[int]:
+    """The columns that tell the rows apart: the first that does alone, else all that vary and are no decimals."""
+    columns = [[row[k] for row in body] for k in range(len(words))]
+    alone = [k for k, column in enumerate(columns) if len({*column}) == len(column) and all(column)]
+    alone = [k for k in alone if not any(map(_NUMBER.fullmatch, columns[k]))]
+    if alone:
+        return alone[:1]
+    vary = [k for k, column in enumerate(columns) if len({*column}) > 1 and not any(map(_NUMBER.fullmatch, column))]
+    kept: list[int] = []
+    for k in vary:  # a code beside each name adds nothing
+        names = [{*zip(columns[j], columns[k], strict=True)} for j in kept if all(columns[j])]
+        told = any(len(pairs) == len({name for name, _ in pairs}) for pairs in names)
+        kept += [k] * (not told)
+    return kept or list(range(len(words)))
+
+
+def _line(cells: Sequence[str], sep: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=sep, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()

@@ -1,0 +1,161 @@
+"""readers/described.py: words beside a wide table's steps, three lines of names; digits of dates, empty columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
+from readers.long import read_long
+from readers.wide import read_wide
+
+YEARS = [str(1960 + k) for k in range(30)]
+LANDS = {"Aruba": "ABW", "Bonaire, island": "BES", "Chile": "CHL"}
+
+
+def quoted(cells):
+    return ",".join(f'"{cell}"' for cell in cells) + ","
+
+
+def test_a_table_of_an_office_below_what_stands_above_it(put):
+    """Four lines above, four columns of words, a separator at the end of each line: as one downloads them."""
+    above = ['"Data Source","Indicators",', "", '"Last Updated Date","2024-01-01",', ""]
+    names = ["Country Name", "Country Code", "Indicator Name", "Indicator Code", *YEARS]
+    rows = [
+        [land, code, "Population", "SP.POP", *range(100 * at, 100 * at + 30)]
+        for at, (land, code) in enumerate(LANDS.items())
+    ]
+    path = put("\n".join([*above, quoted(names), *map(quoted, rows)]) + "\n")
+    found = read_wide([path], sep=AUTO, decimal=AUTO)
+    assert found.rows == tuple(LANDS) and found.values[0].tolist() == [
+        100 * at + k for at in range(3) for k in range(30)
+    ]
+    told = " ".join(found.notes)
+    assert "rows are named by 'Country Name', and 'Country Code', 'Indicator Name', 'Indicator Code' left out" in told
+    assert "4 lines above the names left out" in told
+
+
+def test_names_that_only_together_tell_rows_apart(put):
+    days = [f"{k + 1}/22/20" for k in range(9)]
+    places = [("", "Austria", 47.5), ("Hubei", "China", 30.9), ("Anhui", "China", 31.8)]
+    rows = [f"{a},{b},{c}," + ",".join(str(9 * at + k) for k in range(9)) for at, (a, b, c) in enumerate(places)]
+    found = read_wide([put("\n".join(["Province/State,Country/Region,Lat," + ",".join(days), *rows]))])
+    assert found.rows == ("Austria", "Hubei/China", "Anhui/China")
+    assert found.values[0].tolist() == list(range(27)) and "'Lat' left out" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "channels"),
+    [
+        ("Price,Close,Open", "Ticker,ABC,ABC", ("Close", "Open")),
+        ("Price,Close,Close", "Ticker,ABC,XYZ", ("ABC", "XYZ")),
+        ("Price,Close,Open,Close,Open", "Ticker,ABC,ABC,XYZ,XYZ", ("Close ABC", "Open ABC", "Close XYZ", "Open XYZ")),
+    ],
+)
+def test_three_lines_of_names(tmp_path, first, second, channels):
+    """As pandas writes a frame with two levels of columns: compared with what it writes."""
+    levels = [line.split(",") for line in (first, second)]
+    columns = pd.MultiIndex.from_arrays([level[1:] for level in levels], names=[level[0] for level in levels])
+    days = pd.date_range("2024-01-01", periods=30, name="Date")
+    frame = pd.DataFrame(np.arange(30 * len(columns)).reshape(30, -1) + 0.5, days, columns)
+    frame.to_csv(tmp_path / "a.csv")
+    found = read_long([tmp_path / "a.csv"], time_col="Date")
+    assert found.channels == channels and "three lines of names are taken as one" in found.notes[0]
+    np.testing.assert_array_equal(found.values, frame.to_numpy().T)
+
+
+def test_a_wide_table_takes_what_stands_among_its_numbers_and_tells_it(put):
+    path = put("id,2001,2002,2003,2004\na,1,2,3,4.5 p\nb,:,6,7,8\nc,9,<10,11,12*\n")
+    found = read_wide([path], nan="drop")
+    np.testing.assert_array_equal(found.values[0], [1, 2, 3, 4.5, np.nan, 6, 7, 8, 9, 10, 11, 12])
+    told = " ".join(found.notes)
+    for words in ("'4.5 p', '12*' in 2 cells taken without the note", "':' in 1 cell taken as missing"):
+        assert words in told
+    with pytest.raises(DataError, match=r"a.csv:2:5: text '4.5 p'"):
+        read_wide([path], strict=True)
+
+
+# ---- times in digits
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+@pytest.mark.parametrize("freq", ["h", "3h"])
+def test_digits_of_dates_and_times(put, form, freq):
+    times = pd.date_range("2022-01-30", periods=60, freq=freq)
+    found = read_long([put("\n".join(["t,x", *(f"{time:{form}},1" for time in times)]))], time_col="t")
+    assert found.time.tolist() == times.as_unit("ns").asi8.tolist() and "digits of a date and time" in found.notes[0]
+
+
+@pytest.mark.parametrize(("unit", "name"), [(1, "nanoseconds"), (10**3, "microseconds"), (10**6, "milliseconds")])
+def test_parts_of_seconds_since_1970(put, unit, name):
+    times = pd.date_range("2022-01-30", periods=60, freq="250ms").as_unit("ns")
+    found = read_long([put("\n".join(["t,x", *(f"{time.value // unit},1" for time in times)]))], time_col="t")
+    assert found.time.tolist() == times.asi8.tolist() and f"times read as {name} since 1970, in UTC" in found.notes[0]
+
+
+def test_seconds_that_look_like_digits_of_a_date_stay_seconds(put):
+    """2022010100 seconds are in 2034; an hour above 24 shows it. With few lines nothing does, and that is an error."""
+    seconds = [2_022_010_100 + k for k in range(60)]
+    found = read_long([put("\n".join(["t,x", *(f"{second},1" for second in seconds)]))], time_col="t")
+    assert found.time.tolist() == [second * 10**9 for second in seconds]
+    with pytest.raises(DataError, match="could be seconds since 1970, or a date with its hour"):
+        read_long([put("\n".join(["t,x", *(f"{second},1" for second in seconds[:9])]))], time_col="t")
+
+
+# ---- columns
+
+
+def test_a_column_without_a_value_is_left_out_and_told(put):
+    text = "\n".join(["t,x,gone,y", *(f"2024-01-{k + 1:02d},{k},,{2 * k}" for k in range(30))])
+    found = read_long([put(text)], time_col="t")
+    assert found.channels == ("x", "y") and "left out, since without a value: gone" in found.notes[0]
+    with pytest.raises(DataError, match="missing value"):
+        read_long([put(text)], time_col="t", columns=["x", "gone"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "time", "ids"),
+    [
+        (lambda k, t: f"{t:%d/%m/%Y};{t:%H.%M.%S};{k}", "Date+Time", ()),
+        (lambda k, t: f"{t:%d/%m/%y};{t:%I:%M%p};{k}", "Date+Time", ()),
+        (lambda k, t: f"{t:%d/%m/%Y};{t.hour + 1};{k}", "Date+Time", ()),
+    ],
+)
+def test_times_of_day_beside_dates(put, lines, time, ids):
+    """A time of day is never taken for what names the series."""
+    times = pd.date_range("2024-01-25", periods=200, freq="h")
+    text = "\n".join(["Date;Time;x", *(lines(k, t) for k, t in enumerate(times))])
+    found = dated(put(text), Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids) == (time, ids)
+    read = read_long([put(text)], time_col=time, sep=AUTO, decimal=AUTO)
+    assert np.diff(read.time).tolist() == [3600 * 10**9] * 199
+
+
+def test_a_code_beside_each_name_is_no_other_series(put):
+    rows = [
+        f"{land},{code},{year},{len(land)}" for land, code in (("Aruba", "ABW"), ("Chile", "CHL")) for year in YEARS
+    ]
+    found = dated(put("\n".join(["entity,code,year,x", *rows])), Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids) == ("year", ("entity",))
+
+
+@pytest.mark.parametrize(
+    ("rows", "time"),
+    [
+        ([f"{1990 + k // 12};{k % 12 + 1:02d};{k}.5;{k % 7}" for k in range(60)], "1+2"),
+        ([f"{1990 + k // 336} {k // 28 % 12 + 1} {k % 28 + 1} {k}.5" for k in range(90)], "1+2+3"),
+        ([f"{1990 + k} " + " ".join(f"{12 * k + m}.5" for m in range(12)) for k in range(20)], "1+months"),
+    ],
+)
+def test_years_and_months_without_names(put, rows, time):
+    path = put("# a comment\n" + "\n".join(rows) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and found.time == time
+    if time != "1+2+3":  # its months have 28 days
+        read = read_long([path], time_col=time, sep=AUTO, decimal=AUTO)
+        assert read.clock.freq == "MS" and read.time[0] == pd.Timestamp("1990-01-01").value
+        at = read.channels.index("3" if time == "1+2" else "value")
+        assert read.values[at].tolist() == [k + 0.5 for k in range(read.lengths[0])]
