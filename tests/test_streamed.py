@@ -42,7 +42,7 @@ def spoiled(cell: str, line: int = 50) -> str:
 PLAIN = {
     "numbers": frame(),
     "counter": frame(no=range(N))[["no", "t", "x"]],
-    "constant": frame(c=0.1, d=np.nan),
+    "constant": frame(c=0.1),
     "missing": frame(y=[*NOISE[:50, 1], *[np.nan] * 10]),
     "epoch": frame(t=HOURS.astype("datetime64[s]").astype(int)),
     "milliseconds": frame(t=HOURS.astype("datetime64[s]").astype(int) * 1000),
