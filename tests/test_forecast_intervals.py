@@ -26,6 +26,16 @@ def test_margins_of_few_windows_grow_with_the_step_and_have_the_tails_of_a_t():
     )  # of three windows, a quarter of the usual growth
 
 
+def test_margins_of_a_step_that_no_window_knows(recwarn):
+    """A filled step is scored nowhere: its margin follows the others' growth, and nothing is printed."""
+    error = np.random.default_rng(5).normal(size=(4, 1, 6))
+    gap = error.copy()
+    gap[:, :, 2] = np.nan
+    found, whole = by_growth(gap, (0.9,), apart=3.0)[0, 0], by_growth(np.abs(error), (0.9,), apart=3.0)[0, 0]
+    assert np.isfinite(found).all() and found[1] <= found[2] <= found[3] and whole.shape == found.shape
+    assert not recwarn.list
+
+
 def test_few_windows_of_one_series_cover_about_what_they_should():
     rng = np.random.default_rng(0)
     inside = []

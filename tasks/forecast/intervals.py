@@ -98,7 +98,7 @@ def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np
     from scipy.special import stdtrit
 
     steps = np.arange(1, error.shape[2] + 1.0)
-    square = np.nanmean(np.square(error, dtype=np.float64), axis=0)  # [K, H]
+    square = _mean(np.square(error, dtype=np.float64), axis=0)[0]  # [K, H]; a step may be unknown in all windows
     power, trust = np.full(len(square), USUAL_GROWTH), apart / (apart + 1)
     for k, one in enumerate(square):
         known = one > 0
@@ -106,10 +106,18 @@ def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np
             slope = np.polyfit(np.log(steps[known]), np.log(one[known]) / 2, 1)[0]
             power[k] = np.clip(trust * slope + (1 - trust) * USUAL_GROWTH, 0, 1)
     growth = steps ** power[:, None]
-    deviation = np.sqrt(np.nanmean(square / growth**2, axis=1, keepdims=True)) * growth
+    deviation = np.sqrt(_mean(square / growth**2, axis=1)) * growth
     shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2)
     margins: np.ndarray = (shares[:, None, None] * deviation).astype(np.float32)
     return margins
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of what is known along an axis, which stays; NaN where nothing is."""
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0.0).sum(axis, keepdims=True), known.sum(axis, keepdims=True)
+    mean: np.ndarray = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return mean
 
 
 def crps(
