@@ -140,7 +140,8 @@ def _added(error: DataError, known: set[str]) -> dict[str, Any]:
     """The flag that a hint names, where it does not leave a choice to the user."""
     if "missing value" in error.what or "infinite value" in error.what:
         return {} if "nan" in known else {"nan": "drop"}
-    named = re.findall(r"--([a-z-]+) ('[^']*'|[^\s,;]+)", error.hint)
+    hint = error.hint.partition("; --time-col line")[0]  # another reading of the whole table
+    named = re.findall(r"--([a-z-]+) ('[^']*'|[^\s,;]+)", hint)
     if len({name for name, _ in named}) != 1 or len(named) > 1:
         return {}
     name, value = named[0][0].replace("-", "_"), named[0][1].strip("'")

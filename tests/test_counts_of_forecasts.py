@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from backbones.auto_forecast import _blended
 from backbones.counts import share_left
+from backbones.shares import blended
 
 from .runs import good, strict
 
@@ -34,9 +34,9 @@ def test_what_is_not_mostly_zero_stays(shift):
 
 def test_a_backtest_is_blended_of_the_members_that_could_be_fitted_there():
     found = torch.tensor([[1.0, 1.0], [3.0, torch.nan], [torch.nan, torch.nan]])[:, :, None, None]
-    blend, made = _blended(found, torch.tensor([[0.25], [0.25], [0.5]]))
+    blend, made = blended(found, torch.tensor([[0.25], [0.25], [0.5]]))
     assert blend.flatten().tolist() == [2.0, 1.0] and made.all()
-    _, made = _blended(found[1:], torch.tensor([[1.0], [0.0]]))
+    _, made = blended(found[1:], torch.tensor([[1.0], [0.0]]))
     assert made.tolist() == [True, False]
 
 

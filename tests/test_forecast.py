@@ -431,7 +431,7 @@ def broken(kind: str) -> pd.DataFrame:
     ("kind", "more", "code", "texts"),
     [
         ("whole", "--time-col when", 3, ["when", "date"]),
-        ("unsorted", "", 3, ["t.csv:5", "sort"]),
+        ("unsorted", "--strict --time-col date", 3, ["t.csv:5", "sort"]),
         ("duplicate", "", 3, ["t.csv:9", "2020-01-01 06:00"]),
         ("gap", "", 3, ["t.csv:52", "--resample"]),
         ("short", "", 3, ["rows have 20 steps, a window needs 24 + 6 = 30"]),
