@@ -11,6 +11,7 @@ import csv
 import functools
 import io
 import itertools
+import mmap
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,7 @@ import numpy as np
 from errors import many
 from readers.apart import split_off
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
-from readers.files import decode, dialect_of, line_blocks, open_table, read_cells
+from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
 from readers.guess import sniff
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
@@ -33,7 +34,7 @@ from readers.precision import hides, judged
 from readers.units import odd_number
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
-WORKERS, THREADS = 2, "parse"
+WORKERS, THREADS, STACK = 2, "parse", 8 << 20  # bytes of a thread's stack
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
 Judged = tuple[np.ndarray, list[str], tuple[bool, float]]  # and what `judged` says of the values
@@ -212,14 +213,26 @@ def _in_threads(
     A small block takes no thread: where memory is short, one that cannot begin would be waited for without end.
     """
     waiting: deque[tuple[bytes, Future[Judged | None] | None]] = deque()
+    checked = False
     with ThreadPoolExecutor(WORKERS, THREADS) as pool:
         for block in blocks:
+            if len(block) >= SMALL and not checked:
+                _check_room()
+                checked = True
             waiting.append((block, None if len(block) < SMALL else pool.submit(work, block)))
             if len(waiting) > WORKERS:
                 ready, future = waiting.popleft()
                 yield ready, _result(future)
         for ready, future in waiting:
             yield ready, _result(future)
+
+
+def _check_room() -> None:
+    """MemoryError where threads would have no room: Python waits without end for one that cannot begin."""
+    try:
+        mmap.mmap(-1, WORKERS * ((threading.stack_size() or STACK) + 4 * BLOCK)).close()
+    except OSError:
+        raise MemoryError from None
 
 
 def _result(future: Future[Judged | None] | None) -> Judged | None:
