@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from errors import DataError, many
+from errors import DataError
 from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import suspects
 from readers.paths import abridge
-from readers.units import odd_number, same_mark, split_mark, unbracketed
+from readers.units import odd_number, odd_told, same_mark, split_mark, unbracketed
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
@@ -271,16 +271,11 @@ def _among_numbers(
     if int(counts[odd].sum()) > known or None in read.values():
         return numbers, ""
     taken = list(numbers)
-    ways: dict[str, list[int]] = {}
-    for at, found in read.items():
-        assert found is not None
-        taken[at] = found[0]
-        ways.setdefault(found[1], []).append(at)
-    told = []
-    for way, these in ways.items():
-        shown = ", ".join(repr(kinds[at].strip()) for at in these[:2]) + ", ..." * (len(these) > 2)
-        told.append(f"{shown} in {many(int(counts[these].sum()), 'line')} {way}")
-    return taken, " and ".join(told)
+    found: Counter[tuple[str, str]] = Counter()
+    for at, (value, way) in ((at, taken_as) for at, taken_as in read.items() if taken_as):
+        taken[at] = value
+        found[kinds[at].strip(), way] += int(counts[at])
+    return taken, " and ".join(odd_told(found, "line"))
 
 
 def _some_number(words: _Words, dialect: Dialect) -> bool:

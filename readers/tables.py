@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from errors import many
 from readers.apart import split_off
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
@@ -31,7 +30,7 @@ from readers.guess import sniff
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.precision import hides, judged
-from readers.units import odd_number
+from readers.units import odd_number, odd_told
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 WORKERS, THREADS, STACK = 2, "parse", 8 << 20  # bytes of a thread's stack
@@ -127,19 +126,10 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
         cells, _ = read_cells(path, dialect)
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
-    all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *_told(odd_cells))
+    told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
+    all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *told)
     apart = tuple(labels[layout.header :])
     return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart)
-
-
-def _told(odd: Counter[tuple[str, str]]) -> list[str]:
-    """Notes on cells that were no plain numbers."""
-    notes = []
-    for way in dict.fromkeys(way for _, way in odd):
-        kinds = {cell: count for (cell, other), count in odd.items() if other == way}
-        shown = ", ".join(map(repr, list(kinds)[:2])) + ", ..." * (len(kinds) > 2)
-        notes.append(f"{shown} in {many(sum(kinds.values()), 'cell')} {way}; --strict refuses that")
-    return notes
 
 
 def _without_last(values: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from errors import many
 from readers.dialect import Dialect
 from readers.missing import is_mark
 
@@ -77,6 +78,22 @@ def odd_number(cell: str, dialect: Dialect) -> tuple[float, str] | None:
         if value is not None and value == value:
             return value, way
     return None
+
+
+def odd_told(found: Mapping[tuple[str, str], int], what: str) -> list[str]:
+    """What was done to cells that `odd_number` takes, a phrase for each way.
+
+    Parameters
+    ----------
+    found : how many cells there are of each text and way.
+    what : what they are counted in, such as line.
+    """
+    phrases = []
+    for way in dict.fromkeys(way for _, way in found):
+        kinds = {cell: count for (cell, other), count in found.items() if other == way}
+        shown = ", ".join(map(repr, list(kinds)[:2])) + ", ..." * (len(kinds) > 2)
+        phrases.append(f"{shown} in {many(sum(kinds.values()), what)} {way}")
+    return phrases
 
 
 def same_mark(cells: Sequence[str], dialect: Dialect) -> tuple[list[str], str]:
