@@ -67,7 +67,9 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
         lacking = [key for key in lacking if key not in cells]
     if not lacking:
         return Unfolded(text)
-    named = any(key.isdecimal() for key in lacking) or (LINE in lacking and not has_names(cells, dialect))
+    named = not has_names(cells, dialect) and (LINE in lacking or any(key.isdecimal() for key in lacking))
+    if not named and any(key.isdecimal() for key in lacking):
+        return None
     if named:
         cells = [VALUE] if len(cells) == 1 else [str(number) for number in range(1, len(cells) + 1)]
         text = _line(cells, dialect) + b"\n" + text

@@ -75,6 +75,8 @@ def test_a_table_without_names_has_numbers_for_them(put):
     assert "no line of names: the columns are called 1 to 3" in found.notes[0]
     with pytest.raises(DataError, match=r"a.csv:5:3: text 'x'"):
         read(put, "\n".join(f"{day},{k},{'x' if k == 4 else k}" for k, day in enumerate(DAYS)), "1")
+    with pytest.raises(DataError, match="its columns: day, x"):  # a table with names has no column 3
+        read(put, "day,x\n" + "\n".join(f"{day},{k}" for k, day in enumerate(DAYS)), "3")
     chosen = read(put, "\n".join(f"{day},{k},{2 * k}" for k, day in enumerate(DAYS)), "1", columns=["3"])
     assert chosen.values.tolist() == [list(range(0, 80, 2))]
 
