@@ -35,7 +35,7 @@ def described(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedIOBas
     lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     lines = lines[:-1] if len(head) == HEAD else lines
     for sep in SEPARATORS:
-        rows = _rows(lines[:60], sep)
+        rows = _rows(lines[: MOST_ABOVE + LEAST_STEPS], sep)
         if _has_three_names(rows):
             return io.BufferedReader(Pieces(_joined(text, rows, sep)), HEAD), ("three lines of names are taken as one",)
         if found := _layout(rows):
@@ -87,7 +87,7 @@ def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
     """The line of names and the first column of steps in a wide table with words before them; None for no such one."""
     for at, row in enumerate(rows[: MOST_ABOVE + 1]):
         names = list(row[:-1]) if row and not row[-1] else list(row)
-        first = next((k for k, name in enumerate(names) if _is_step(name)), 0)
+        first = next((k for k, name in enumerate(names[: MOST_WORDS + 1]) if _is_step(name)), 0)
         steps = names[first:]
         if not 0 < first <= MOST_WORDS or len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
             continue
