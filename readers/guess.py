@@ -298,14 +298,15 @@ def _whole_alone(firsts: Sequence[str], rest: Sequence[Sequence[float]]) -> bool
 
 def _check_last(header: Sequence[str], lines: Sequence[str], dialect: Dialect, path: Path) -> None:
     """DataError where the last column alone holds whole numbers, and some again: classes, as people append them."""
-    cells = [[cell.strip('" ') for cell in line.split(dialect.sep)] for line in lines]
-    if not cells or len({len(row) for row in cells}) > 1 or (header and steps_named(header[1:], dialect)):
-        return
-    lasts = [row[-1] for row in cells]
-    rest = [_plain(row[1:-1], dialect) for row in cells]  # without what may be ids
+    lasts = [line.rpartition(dialect.sep)[2].strip('" ') for line in lines]
     numbers = _plain(lasts, dialect)
-    repeated = len(set(lasts)) * 2 <= len(lasts)
-    if numbers and repeated and all(number % 1 == 0 for number in numbers) and _whole_alone(lasts, rest):
+    if not numbers or len(set(lasts)) * 2 > len(lasts) or any(number % 1 for number in numbers):
+        return
+    cells = [[cell.strip('" ') for cell in line.rsplit(dialect.sep, CELLS)] for line in lines]
+    if len({len(row) for row in cells}) > 1 or (header and steps_named(header[1:], dialect)):
+        return
+    rest = [_plain(row[1:-1], dialect) for row in cells]  # without what may be ids
+    if _whole_alone(lasts, rest):
         shown = ", ".join(sorted(set(lasts))[:5])
         what = f"the last column alone holds whole numbers, and some more than once ({shown}): classes or data"
         hint = "--task classify --label-src-ch last if these are classes; --index no if it is the last step"
