@@ -201,8 +201,11 @@ def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) 
     """These columns where they hold years and months; [] where they do not."""
     if not (year and month and all(map(_YEAR.fullmatch, columns[year]))):
         return []
-    numbers = all(cell.isdecimal() and 1 <= int(cell) <= 12 for cell in columns[month])
-    return [year, month] if numbers or all(is_time(f"{cell} 2000") for cell in columns[month]) else []
+    return (
+        [year, month]
+        if _count_to(columns[month], 12) or all(is_time(f"{cell} 2000") for cell in columns[month])
+        else []
+    )
 
 
 def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:

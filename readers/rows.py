@@ -167,9 +167,14 @@ def oldest_first(rows: Rows) -> tuple[Rows, list[str]]:
     order = np.arange(len(rows.times))
     for _, start, end in turned:
         order[start:end] = order[start:end][::-1]
-    records = None if rows.records is None else rows.records[order]
     note = f"lines are newest first, and were read from the last to the first: {abridge([name for name, *_ in turned])}"
-    return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records), [note]
+    return _ordered(rows, order), [note]
+
+
+def _ordered(rows: Rows, order: np.ndarray) -> Rows:
+    """The rows with their steps in another order, int64 [total]."""
+    records = None if rows.records is None else rows.records[order]
+    return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records)
 
 
 def in_order(rows: Rows) -> tuple[Rows, list[str]]:
@@ -185,20 +190,21 @@ def in_order(rows: Rows) -> tuple[Rows, list[str]]:
     -------
     The rows, and a note where some were sorted.
     """
+    if not (line_steps(rows) < 0).any():  # mostly so, and then no index as long as the data is made
+        return rows, []
     order = np.arange(len(rows.times))
     moved = 0
     for start, end in rows.spans():
         times = rows.times[start:end]
-        if (np.diff(times) < 0).any():
-            by_time = np.argsort(times, kind="stable")
-            if (np.diff(times[by_time]) > 0).all():
-                order[start:end] = start + by_time
-                moved += int((times[1:] < np.maximum.accumulate(times)[:-1]).sum())
+        late = int((times[1:] < np.maximum.accumulate(times)[:-1]).sum())
+        by_time = start + np.argsort(times, kind="stable") if late else order[start:end]
+        if late and (np.diff(rows.times[by_time]) > 0).all():
+            order[start:end] = by_time
+            moved += late
     if not moved:
         return rows, []
-    records = None if rows.records is None else rows.records[order]
     note = f"lines are not in the order of their times, and were sorted: {moved:,} of {len(order):,} come late"
-    return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records), [note]
+    return _ordered(rows, order), [note]
 
 
 def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:

@@ -17,7 +17,6 @@ from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names, is_time
 from readers.missing import is_mark
 from readers.paths import abridge
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAY = 1440  # minutes
 VALUE = "value"  # the column of a table that names none
 VIRTUAL = (LINE, MONTHS, HOURS)
@@ -116,11 +115,11 @@ def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str
         return None
     out = [name for name in others if name not in parts]
     at, columns = names.index(key), [names.index(name) for name in parts]
-    labels = (
-        (parts if not named else list(_MONTHS))
-        if what == MONTHS
-        else [_clock(k * DAY // len(parts)) for k in range(len(parts))]
-    )
+    labels = parts
+    if what == HOURS:
+        labels = [_clock(k * DAY // len(parts)) for k in range(len(parts))]
+    elif named:
+        labels = [str(month) for month in range(1, 13)]
     body = [[cell.strip() for cell in row] for row in rows[1:]]
     while body and len(body[-1]) < len(names):  # blank lines, and what is no line of the table
         body.pop()
