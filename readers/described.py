@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errors import many
+from readers.dialect import Dialect, line_of
 from readers.guess import is_time
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
 SEPARATORS = (",", ";", "\t", "|")
 MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps
+PLAIN = Dialect()
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d(?: \[YR\d{4}\])?")
 _NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
 
@@ -58,15 +60,14 @@ def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
     if len(rows) < 4 or len({*map(len, rows[:4])}) != 1 or len(rows[0]) < 2:
         return False
     first, second, index, body = rows[:4]
-    words = all(first) and all(second[1:]) and not any(map(_is_number, [*first, *second]))
-    return words and bool(index[0]) and not any(index[1:]) and is_time(body[0]) and any(map(_is_number, body[1:]))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return bool(cell) and float(cell.replace(",", ".")) is not None
-    except ValueError:
-        return False
+    words = all(first) and all(second[1:]) and not any(map(PLAIN.is_like_number, [*first, *second]))
+    return (
+        words
+        and bool(index[0])
+        and not any(index[1:])
+        and is_time(body[0])
+        and any(map(PLAIN.is_like_number, body[1:]))
+    )
 
 
 def _joined(text: io.BufferedReader | gzip.GzipFile, rows: Sequence[Sequence[str]], sep: str) -> Iterator[bytes]:
@@ -75,7 +76,7 @@ def _joined(text: io.BufferedReader | gzip.GzipFile, rows: Sequence[Sequence[str
         text.readline()
     both = [" ".join(names) for names in zip(rows[0][1:], rows[1][1:], strict=True)]
     names = next(each for each in (rows[0][1:], rows[1][1:], both) if len({*each}) == len(each) or each is both)
-    yield _line([rows[2][0], *names], sep)
+    yield f"{line_of([rows[2][0], *names], sep)}\n".encode()
     while block := text.read(HEAD):
         yield block
 
@@ -117,7 +118,7 @@ def _with_ids(
     chosen = _ids(words, body)
     made = io.BytesIO()
     for row in [["id", *steps], *(["/".join(row[k] for k in chosen if row[k]), *row[first:]] for row in body)]:
-        made.write(_line(row, sep))
+        made.write(f"{line_of(row, sep)}\n".encode())
     made.seek(0)
     others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen]
     notes = [f"rows are named by {' and '.join(repr(words[k]) for k in chosen)}"]
@@ -145,9 +146,3 @@ def _ids(words: Sequence[str], body: Sequence[Sequence[str]]) -> list[int]:
         told = any(len(pairs) == len({name for name, _ in pairs}) for pairs in names)
         kept += [k] * (not told)
     return kept or list(range(len(words)))
-
-
-def _line(cells: Sequence[str], sep: str) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, delimiter=sep, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import re
 from collections.abc import Sequence
@@ -151,6 +152,18 @@ class Dialect:
             what = "a carriage return within the line; lines end in \\n or \\r\\n" if stray else str(error)
             raise DataError(what, where=f"{path}:{first_line + len(rows)}") from None
         return rows
+
+
+def line_of(cells: Sequence[str], sep: str) -> str:
+    """Cells as a line of CSV text, without its end; those that need quotes have them.
+
+    Parameters
+    ----------
+    cells : text. sep : what separates them.
+    """
+    text = io.StringIO()
+    csv.writer(text, delimiter=sep, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 def _separates(mark: str) -> bool:

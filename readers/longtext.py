@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from errors import DataError, many
-from readers.dialect import Dialect, width_error
+from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode
 from readers.tidying import foot, numbered, widened
 from readers.unfolded import VIRTUAL, unfolded
@@ -294,10 +294,8 @@ def _without(table: LongText, title: Sequence[str], out: Sequence[int]) -> LongT
     """The table with another line of names, if any, and without the lines of these numbers, from 1 for the names."""
     text, numbering = table.text, table.numbering
     if title:
-        line = io.StringIO()
-        csv.writer(line, delimiter=table.dialect.sep, lineterminator="").writerow(title)
         _, _, body = text.partition(b"\n")
-        text = line.getvalue().encode(table.encoding or "utf-8") + b"\n" + body
+        text = line_of(title, table.dialect.sep).encode(table.encoding or "utf-8") + b"\n" + body
     if out:
         gone = set(out)
         text = b"\n".join(line for number, line in enumerate(text.split(b"\n"), 1) if number not in gone)

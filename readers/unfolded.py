@@ -4,14 +4,12 @@ times, or with the months of a year, or the hours of a day, side by side. They a
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from errors import DataError, many
-from readers.dialect import Dialect
+from readers.dialect import Dialect, line_of
 from readers.files import decode
 from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names, is_time
 from readers.missing import is_mark
@@ -62,7 +60,7 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     notes: list[str] = []
     if any(_is_unnamed(key, cells) for key in lacking):  # a column over which no name stands goes by its number
         cells = [cell or str(number) for number, cell in enumerate(cells, 1)]
-        text = _line(cells, dialect) + b"\n" + text.partition(b"\n")[2]
+        text = line_of(cells, dialect.sep).encode() + b"\n" + text.partition(b"\n")[2]
         lacking = [key for key in lacking if key not in cells]
     if not lacking:
         return Unfolded(text)
@@ -71,7 +69,7 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
         return None
     if named:
         cells = [VALUE] if len(cells) == 1 else [str(number) for number in range(1, len(cells) + 1)]
-        text = _line(cells, dialect) + b"\n" + text
+        text = line_of(cells, dialect.sep).encode() + b"\n" + text
         notes.append(f"no line of names: the columns are called {cells[0]}{f' to {cells[-1]}' * (len(cells) > 1)}")
     if LINE in lacking:
         return Unfolded(_counted(text, dialect), tuple(notes), named)
@@ -89,12 +87,6 @@ def month_columns(names: Sequence[str]) -> list[str]:
     """Twelve of some names that are those of the months, in their order; [] where there are none."""
     found = [name for name in names if name and not name[-1].isdigit() and len(name) < 13 and is_time(f"{name} 2000")]
     return found if len(found) == 12 else []
-
-
-def _line(cells: Sequence[str], dialect: Dialect) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, delimiter=dialect.sep, lineterminator="").writerow(cells)
-    return text.getvalue().encode()
 
 
 def _counted(text: bytes, dialect: Dialect) -> bytes:
@@ -126,7 +118,7 @@ def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str
     lines = [[row[at], label, row[column]] for row in body for label, column in zip(labels, columns, strict=True)]
     known = [k for k, line in enumerate(lines) if line[2] and not is_mark(line[2])]
     begin, end = (known[0], known[-1] + 1) if known else (0, len(lines))
-    made = b"\n".join(_line(cells, dialect) for cells in [[key, what, VALUE], *lines[begin:end]])
+    made = "\n".join(line_of(cells, dialect.sep) for cells in [[key, what, VALUE], *lines[begin:end]]).encode()
     notes = [f"the {len(parts)} columns of {what} are steps of one series, {many(len(body), 'line')} of them"]
     notes += [f"left out beside the {what}: {abridge(out)}"] * bool(out)
     if end - begin < len(lines):
