@@ -14,7 +14,7 @@ from readers.stamps import check_zone
 
 SECOND = 10**9  # ns
 MAINS = "mains"  # the first channel
-BLOCK = 1 << 22  # seconds that held readings are spread over at once
+BLOCK = 1 << 20  # steps, or seconds that held readings are spread over, at once
 SLACK = 0.1  # of the time from reading to reading: so much later the first may come in a step that is whole
 ABOVE = (1.05, 10.0)  # devices are more than mains by this factor and so many W, beyond the meters' own errors
 
@@ -164,13 +164,11 @@ def on_grid(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
 
 
 def _sampled(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
-    begin, end = np.searchsorted(meter.times, [grid.first, grid.end])
-    at = (meter.times[begin:end] - grid.first) // grid.step
-    counts = np.bincount(at, minlength=grid.steps)
-    sums = np.bincount(at, meter.watts[begin:end], minlength=grid.steps)
-    means: np.ndarray = np.divide(sums, counts, out=np.full(grid.steps, np.nan), where=counts > 0)
-    power = means.astype(np.float32)
-    empty = np.flatnonzero(counts == 0)
+    power = np.empty(grid.steps, np.float32)
+    for start in range(0, grid.steps, BLOCK):
+        steps = min(BLOCK, grid.steps - start)
+        power[start : start + steps] = _means(meter, Grid(grid.first + start * grid.step, grid.step, steps))
+    empty = np.flatnonzero(np.isnan(power))
     last = np.searchsorted(meter.times, grid.first + empty * grid.step, "right") - 1
     empty, last = empty[last >= 0], last[last >= 0]
     until = np.append(meter.times, max(grid.end, int(meter.times[-1])) if len(meter.times) else 0)[last + 1]
@@ -182,6 +180,16 @@ def _sampled(meter: Readings, grid: Grid, longest: int) -> np.ndarray:
         before[several] = meter.watts[first[several] : last[several] + 1].mean(dtype=np.float64)
     power[empty[short]] = before
     return power
+
+
+def _means(meter: Readings, grid: Grid) -> np.ndarray:
+    """Of the samples within each step, float64 [steps]; NaN without any."""
+    begin, end = np.searchsorted(meter.times, [grid.first, grid.end])
+    at = (meter.times[begin:end] - grid.first) // grid.step
+    counts = np.bincount(at, minlength=grid.steps)
+    sums = np.bincount(at, meter.watts[begin:end], minlength=grid.steps)
+    means: np.ndarray = np.divide(sums, counts, out=np.full(grid.steps, np.nan), where=counts > 0)
+    return means
 
 
 def _counted(meter: Readings, grid: Grid, longest: int) -> np.ndarray:

@@ -15,7 +15,8 @@ import windows
 from data import Series
 from readers.clock import Clock, fixed_freq
 from scaler import Scaler
-from tasks.nilm.features import FEATURES, MeterFeatures
+from tasks.nilm import features
+from tasks.nilm.features import FEATURES, LEAST, Held, MeterFeatures
 from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.targets import DeviceTargets, Overlaid
@@ -76,6 +77,23 @@ def test_windows_hold_the_inputs_of_a_plain_loop(extra):
     scaled = (wanted - scaler.mean[:, None]) / scaler.std[:, None]
     for window, start in zip(x, starts, strict=True):
         np.testing.assert_allclose(window, scaled[:, start : start + 60], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("extra", [("above",), ("above", "log")])
+def test_a_minimum_kept_as_runs_reads_as_the_column_does(extra, monkeypatch):
+    series, cpu = house(), torch.device("cpu")
+    inputs = MeterFeatures(series, extra).channels
+    scaler = Scaler(np.zeros(len(inputs)), np.ones(len(inputs)), inputs)
+    found = MeterFeatures(series, extra).read(scaler, cpu)
+    assert isinstance(found._columns[LEAST], Held)
+    monkeypatch.setattr(features, "RUN_BYTES", 1 << 20)
+    whole = MeterFeatures(series, extra).read(scaler, cpu)
+    assert isinstance(whole._columns[LEAST], torch.Tensor)
+    starts, more = torch.tensor([0, 1, 699, 2090, 2100, 4990]), torch.full((6, 10), 3.0)
+    for added in (None, more):
+        torch.testing.assert_close(
+            found.read(starts, 10, added), whole.read(starts, 10, added), rtol=0, atol=0, equal_nan=True
+        )
 
 
 def task_with(constants):

@@ -14,8 +14,8 @@ from data import Series
 from errors import UsageError
 from readers.clock import fixed_freq
 from scaler import Scaler
-from tasks.nilm.states import rolling_minimum
-from windows import read, stretches
+from tasks.nilm.states import rolling_minimum, runs
+from windows import Readable, read, stretches
 
 MAINS = "mains"
 CHANGE, ABOVE, HOUR = "mains change", "mains above minimum", ("hour sine", "hour cosine")
@@ -23,6 +23,8 @@ LOG = "log "
 ALONE = "power"
 FEATURES = (MAINS, CHANGE, ABOVE, *HOUR, *(LOG + name for name in (MAINS, CHANGE, ABOVE)))
 BASE_SECONDS = 1800  # the least power over them counts as the load that always runs
+LEAST = "minimum"  # of mains over BASE_SECONDS
+RUN_BYTES = 12  # of a run of equal values: where it begins, and the value
 KNEE = 20.0  # W
 DAY = 24 * 3600 * 10**9  # ns
 SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
@@ -104,12 +106,15 @@ class MeterFeatures:
             change[np.isnan(change) & ~np.isnan(mains)] = 0
             return change
         if name == ABOVE:
-            width = max(round(BASE_SECONDS / seconds_of(series)), 1)
-            above = np.full_like(mains, np.nan)
-            for begin, end in stretches(~np.isnan(mains), series.offsets):
-                part = mains[begin:end]
-                np.subtract(part, rolling_minimum(part, width, centred=True), out=above[begin:end])
+            least = self._column(LEAST)
+            above: np.ndarray = np.subtract(mains, least, out=least)
             return above
+        if name == LEAST:  # 0 where there is no reading
+            width = max(round(BASE_SECONDS / seconds_of(series)), 1)
+            least = np.zeros_like(mains)
+            for begin, end in stretches(~np.isnan(mains), series.offsets):
+                least[begin:end] = rolling_minimum(mains[begin:end], width, centred=True)
+            return least
         if name in HOUR:
             assert series.clock is not None and series.time is not None
             angle = 2 * np.pi * (series.clock.wall(series.time) % DAY) / DAY
@@ -119,10 +124,35 @@ class MeterFeatures:
 
     def read(self, scaler: Scaler, device: torch.device) -> MeterInputs:
         """The inputs on a device. Stored are the power, and the inputs that need more of it than a window."""
-        stored = {name: self._column(name) for name in (MAINS, ABOVE, *HOUR) if name in self.channels}
-        columns = {name: torch.from_numpy(values)[None].to(device) for name, values in stored.items()}
+        stored = [name for name in (MAINS, *HOUR) if name in self.channels]
+        columns: dict[str, torch.Tensor | Readable] = {
+            name: torch.from_numpy(self._column(name))[None].to(device) for name in stored
+        }
+        if ABOVE in self.channels:
+            columns[LEAST] = held(self._column(LEAST), device)
         firsts = torch.from_numpy(self.series.offsets[:-1]).to(device)
         return MeterInputs(columns, self.channels, scaler, firsts, seconds_of(self.series))
+
+
+def held(values: np.ndarray, device: torch.device) -> torch.Tensor | Readable:
+    """A column [total] as windows read it: as its runs of equal values where these take less, without NaN."""
+    starts, _ = runs(values)
+    if len(starts) * RUN_BYTES >= values.nbytes:
+        return torch.from_numpy(values)[None].to(device)
+    return Held(torch.from_numpy(starts).to(device), torch.from_numpy(values[starts]).to(device), len(values))
+
+
+class Held:
+    """A column whose values [R] hold from each of the `starts` [R] to the next: a minimum over half an hour does so."""
+
+    def __init__(self, starts: torch.Tensor, values: torch.Tensor, total: int) -> None:
+        self._starts, self._values = starts, values
+        self.device, self.shape = values.device, (1, total)
+
+    def read(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """Starts [B] -> [B, 1, L]."""
+        at = starts[:, None] + torch.arange(length, device=self.device)
+        return self._values[torch.searchsorted(self._starts, at, right=True) - 1][:, None]
 
 
 class MeterInputs:
@@ -130,20 +160,22 @@ class MeterInputs:
 
     def __init__(
         self,
-        columns: Mapping[str, torch.Tensor],
+        columns: Mapping[str, torch.Tensor | Readable],
         channels: Sequence[str],
         scaler: Scaler,
         firsts: torch.Tensor,
         step_seconds: float,
     ) -> None:
         self._columns, self._channels, self._firsts, self.step_seconds = columns, channels, firsts, step_seconds
-        self.device, self.shape = firsts.device, (len(channels), columns[MAINS].shape[1])
+        mains = columns[MAINS]
+        assert isinstance(mains, torch.Tensor)
+        self._mains, self.device, self.shape = mains, firsts.device, (len(channels), mains.shape[1])
         moments = (torch.tensor(v, dtype=torch.float32, device=firsts.device) for v in (scaler.mean, scaler.std))
         self._mean, self._std = (moment[:, None] for moment in moments)
 
     def least(self, starts: torch.Tensor, length: int) -> torch.Tensor:
         """The least power of windows that start there, W [B]."""
-        return read(self._columns[MAINS], starts, length)[:, 0].amin(dim=1)
+        return read(self._mains, starts, length)[:, 0].amin(dim=1)
 
     def read(
         self, starts: torch.Tensor, length: int, more: torch.Tensor | None = None, base: torch.Tensor | None = None
@@ -154,7 +186,9 @@ class MeterInputs:
         minimum: nothing else changes.
         """
         seen = {name: read(values, starts, length)[:, 0] for name, values in self._columns.items()}
-        before = self._columns[MAINS][0, (starts - 1).clamp(min=0)][:, None]
+        if LEAST in seen:
+            seen[ABOVE] = seen[MAINS] - seen[LEAST]
+        before = self._mains[0, (starts - 1).clamp(min=0)][:, None]
         if more is not None:
             seen |= {name: seen[name] + more for name in (MAINS, ABOVE) if name in seen}
             before = before + more[:, :1]

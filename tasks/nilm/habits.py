@@ -8,11 +8,12 @@ known less, and counts as if PRIOR more runs had been of any length, and at any 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tasks.nilm.states import UNKNOWN
+from tasks.nilm.states import PIECE, UNKNOWN
 
 QUANTILES = 24  # of the lengths of runs that are kept
 PRIOR_JUMPS = 5.0
@@ -59,6 +60,13 @@ def meter_jumps(mains: np.ndarray, at: np.ndarray, rows: np.ndarray, offsets: np
     return jumps
 
 
+def _jumps(mains: np.ndarray) -> np.ndarray:
+    """`meter_jumps` at every step of a house, W [n]."""
+    padded = np.concatenate([mains[:1], mains[:1], mains, mains[-1:]])
+    jumps: np.ndarray = padded[3:] - padded[:-3]
+    return jumps
+
+
 def learned(
     states: np.ndarray, steps: np.ndarray, mains: np.ndarray, offsets: np.ndarray, means: Sequence[float], step: float
 ) -> dict[str, Any]:
@@ -73,20 +81,19 @@ def learned(
     means : W of each device when on, [K].
     step : seconds of a step.
     """
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    jumps = meter_jumps(mains, np.arange(len(mains)), rows, offsets)
+    jumps = np.concatenate([_jumps(mains[begin:end]) for begin, end in pairwise(offsets)])
     usual = steps & ~np.isnan(jumps)
     found = [
-        _of_device(np.where(steps, state, np.int8(UNKNOWN)), jumps / np.float32(mean), usual, offsets, step)
+        _of_device(np.where(steps, state, np.int8(UNKNOWN)), jumps, np.float32(mean), usual, offsets, step)
         for state, mean in zip(states, means, strict=True)
     ]
     return {name: [each[name] for each in found] for name in NAMES}
 
 
 def _of_device(
-    code: np.ndarray, jumps: np.ndarray, usual: np.ndarray, offsets: np.ndarray, step: float
+    code: np.ndarray, jumps: np.ndarray, mean: np.float32, usual: np.ndarray, offsets: np.ndarray, step: float
 ) -> dict[str, Any]:
-    """The habit of a device whose states are `code` [total], with jumps in units of its power."""
+    """The habit of a device whose states are `code` [total], and that draws `mean` W."""
     starts = np.unique(np.concatenate([offsets[:-1], np.flatnonzero(code[1:] != code[:-1]) + 1]))
     lengths, value = np.diff(np.append(starts, len(code))), code[starts]
     begins = np.append(False, value[:-1] != UNKNOWN) & ~np.isin(starts, offsets)  # its beginning was seen
@@ -95,12 +102,14 @@ def _of_device(
     known = (
         step > 0 and 2 * len(on) >= (value == 1).sum()
     )  # else rows or gaps cut most runs, and long ones are never seen whole
-    background = np.bincount(bins(jumps[usual]), minlength=len(JUMPS) + 1) + 0.5
+    background = np.full(len(JUMPS) + 1, 0.5)
+    for part in (slice(begin, begin + PIECE) for begin in range(0, len(jumps), PIECE)):
+        background += np.bincount(bins(jumps[part][usual[part]] / mean), minlength=len(JUMPS) + 1)
     background /= background.sum()
     ratios = {}
     for name, state in (("rises", 1), ("falls", 0)):
         at = starts[begins & (value == state)]
-        seen = np.bincount(bins(jumps[at[usual[at]]]), minlength=len(JUMPS) + 1) / background
+        seen = np.bincount(bins(jumps[at[usual[at]]] / mean), minlength=len(JUMPS) + 1) / background
         ratios[name] = np.log((seen + PRIOR_JUMPS) / (usual[at].sum() + PRIOR_JUMPS)).tolist()
     return {
         "runs": float(len(on)) if known else 0.0,
