@@ -155,7 +155,7 @@ class LongText:
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Each line of the table, with the header: the number of its first line in the file, and its cells."""
-        stream = io.StringIO(decode(self.text), newline="")
+        stream = io.TextIOWrapper(io.BytesIO(self.text), encoding=self.encoding or "utf-8", newline="")
         reader = csv.reader(stream, delimiter=self.dialect.sep, skipinitialspace=self.dialect.sep != " ")
         line = 1
         try:

@@ -34,7 +34,7 @@ from readers.filling import Blurred, Filling
 from readers.longtext import LongText, table_of
 from readers.missing import suspects
 from readers.stamps import Stamps, epoch_of, is_epoch, may_be_either, parsed_stamps
-from readers.tables import even_rows, long_column
+from readers.tables import even_rows, long_column, unquoted
 
 LEAST_BYTES = 1 << 20  # of a file; a smaller one is read whole
 PART = 1 << 21  # bytes of text at a time
@@ -49,7 +49,7 @@ class _NotInParts(Exception):
 def read_streamed(path: Path, wanted: Wanted, dialect: Dialect, *, large: bool = False) -> LongFile:
     """As `readers.columns.read_file`, in less time and memory; values float32 where that loses nothing that matters.
 
-    A table with comments, quotes, categories or text is read whole.
+    A table with comments, quotes that some cell needs, categories or text is read whole.
 
     Parameters
     ----------
@@ -77,8 +77,9 @@ def _read(table: OpenTable, path: Path, wanted: Wanted, dialect: Dialect, kept: 
     first: LongFile | None = None
     ids: list[np.ndarray] = []
     notes = [*table.notes, *filter(None, [dialect.taken])]
-    for body in line_blocks(table.text, path, size=PART):
-        if b'"' in body or body.startswith(b"#") or (b"#" in body and b"\n#" in body):
+    for part in line_blocks(table.text, path, size=PART):
+        body = unquoted(part, dialect.sep.encode())
+        if body is None or body.startswith(b"#") or (b"#" in body and b"\n#" in body):
             raise _NotInParts
         if first is None:
             head, told = table_of(body, path, dialect, wanted.keys)
@@ -86,21 +87,21 @@ def _read(table: OpenTable, path: Path, wanted: Wanted, dialect: Dialect, kept: 
                 raise _NotInParts
             plain, body = _Plain.of(head, wanted), head.text[len(head.title) + 1 :]
             notes += told
-        part = plain.read(body) if plain else None
-        if part is None and not kept.large:
+        found = plain.read(body) if plain else None
+        if found is None and not kept.large:
             raise _NotInParts
-        if part is None:
-            part = read_text(replace(head, text=head.title + b"\n" + body), wanted, head.locate, "", 0, ())
-            notes += [note for note in part.notes if note not in notes]
+        if found is None:
+            found = read_text(replace(head, text=head.title + b"\n" + body), wanted, head.locate, "", 0, ())
+            notes += [note for note in found.notes if note not in notes]
         if first is None:
-            first = part
-            wanted = replace(wanted, columns=part.columns)
-            kept.expect(len(part.columns), int(SLACK * part.lines * path.stat().st_size / len(head.text)))
-        same = (part.stamps.zones, part.stamps.counted) == (first.stamps.zones, first.stamps.counted)
-        if not same or part.words or part.columns != first.columns:
+            first = found
+            wanted = replace(wanted, columns=found.columns)
+            kept.expect(len(found.columns), int(SLACK * found.lines * path.stat().st_size / len(head.text)))
+        same = (found.stamps.zones, found.stamps.counted) == (first.stamps.zones, first.stamps.counted)
+        if not same or found.words or found.columns != first.columns:
             raise _NotInParts
-        kept.add(part.values.T, part.stamps.times)
-        ids += [part.ids] if part.ids is not None else []
+        kept.add(found.values.T, found.stamps.times)
+        ids += [found.ids] if found.ids is not None else []
     if first is None:
         raise _NotInParts
     every = np.concatenate(ids) if ids else None

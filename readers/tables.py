@@ -238,9 +238,13 @@ def _result(future: Future[Judged | None] | None) -> Judged | None:
 
 def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | None:
     """A block of whole lines by the fast parser, judged; None where that parser may be wrong about it."""
-    if len(block) < SMALL or dialect.grouped or b'"' in block or b"\r" in block:
+    if len(block) < SMALL or dialect.grouped or b"\r" in block:
         return None
-    sep, text = dialect.sep.encode(), block + b"\n"
+    sep = dialect.sep.encode()
+    plain = unquoted(block, sep)
+    if plain is None:
+        return None
+    block, text = plain, plain + b"\n"
     n_rows = even_rows(block, sep, layout.width)
     if not n_rows:
         return None
@@ -279,6 +283,23 @@ def long_column(text: bytes, dialect: Dialect) -> np.ndarray | None:
         return None
     values: np.ndarray = column.to_numpy().reshape(-1)
     return values
+
+
+def unquoted(text: bytes, sep: bytes) -> bytes | None:
+    """A text without its quotes where each stands around a whole cell that needs none; None where some do not."""
+    if b'"' not in text:
+        return text
+    codes = np.frombuffer(text, np.uint8)
+    quotes = codes == ord('"')
+    borders = (codes == ord(sep)) | (codes == ord(b"\n"))
+    at = np.flatnonzero(quotes)
+    opening, closing = at[::2], at[1::2]
+    before, after = opening[opening > 0] - 1, closing[closing < len(codes) - 1] + 1
+    if len(at) % 2 or not borders[before].all() or not borders[after].all():
+        return None
+    if (borders & np.logical_xor.accumulate(quotes)).any() or sep + b" " in text:
+        return None
+    return text.replace(b'"', b"")
 
 
 def even_rows(text: bytes, sep: bytes, width: int) -> int:

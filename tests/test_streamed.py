@@ -51,6 +51,9 @@ PLAIN = {
     "nameless": frame().reset_index().rename(columns={"index": ""}),
     "flags": frame(y=[0, 1] * 30),
     "wide": pd.DataFrame({"t": HOURS} | {f"c{k}": NOISE[:, k % 4] + k for k in range(40)}),
+    "names in quotes": '"t","x","y"\n' + frame().to_csv(index=False, header=False),
+    "text in quotes": frame(t=HOURS.astype(str)).to_csv(index=False, quoting=2),
+    "all in quotes": frame().to_csv(index=False, quoting=1),
     "wide epoch": pd.DataFrame(
         {"t": HOURS.astype("datetime64[s]").astype(int)} | {f"c{k}": NOISE[:, 0] for k in range(40)}
     ),
@@ -65,6 +68,13 @@ OTHER = {
     "comments": spoiled("1\n# pause"),
     "blank": spoiled("1\n"),
     "quotes": spoiled('"1"'),
+    "a comma in quotes": spoiled('"1,5"'),
+    "a line's end in quotes": spoiled('"1\n2"'),
+    "two lines of half as many": spoiled('2\n2024-02-01,"1\n2,3"'),
+    "a quote in a cell": spoiled('1"2"'),
+    "a quote in quotes": spoiled('"1""2"'),
+    "an open quote": spoiled('"1'),
+    "a space before a quote": spoiled(' "1"'),
     "total": frame().to_csv(index=False) + "total,,4\n",
     "no time": frame().to_csv(index=False) + ",1,4\n",
     "grouped": frame(y=[998.0, 1.005] * 30),
