@@ -134,7 +134,7 @@ class Evaluator:
         run_data, task = self.device_data.run_data, self.device_data.task
         if not label_known or run_data.targets is None:
             return None
-        shape = len(index), len(run_data.targets.names), index.horizon
+        shape = len(index), *run_data.truth(task, index.between(0, 1)).shape[1:]
         if not task.in_blocks or 4 * math.prod(shape) <= MOST:
             return run_data.truth(task, index)
         return Made(shape, lambda begin, end: run_data.truth(task, index.between(begin, end)))

@@ -222,7 +222,7 @@ class Learner:
         with self.run_data.timed("evaluate"):
             scored = self.evaluator(self.together).score(self.split.val)
             if self.together.first:
-                progress.best = self.task.val_metrics(*scored.judged())[self.task.monitor]
+                progress.best = self.task.val_metrics_of(scored)[self.task.monitor]
             self.calibrate({"last": clone_state(self.model), "best": clone_state(self.model)}, None)
         return progress
 
@@ -302,7 +302,7 @@ class Learner:
         val, score = self.split.val, partial(self.evaluator, self.together)
         kept = self.standing.joined(learned, lambda: score().outputs(val)[:, :, 0].cpu())
         if self.standing.aside and not self.final:
-            progress.best = self.task.val_metrics(*score().score(val).judged())[self.task.monitor]
+            progress.best = self.task.val_metrics_of(score().score(val))[self.task.monitor]
         return kept
 
     def _resume(self, trainer: Trainer, last: Checkpoint) -> None:

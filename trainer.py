@@ -252,7 +252,7 @@ class Trainer:
     def _validate(self) -> dict[str, Any]:
         self.model.eval()
         if self.in_blocks is not None:
-            (first, end), size = self.together.part(len(self.val)), self.together.size(self.batch_size)
+            (first, end), size = self.in_blocks.share(len(self.val), self.together), self.together.size(self.batch_size)
             blocks = batches(self.runner, self.val, self.precision, size, first, end)
             loss, scores = self.in_blocks.judged(self.val, blocks, first, self.together)
         else:

@@ -64,7 +64,7 @@ class Files:
     def _metrics(self, learner: Learner, content: Mapping[str, Any]) -> dict[str, Any]:
         """Errors of the best weights on standardised channels, over all windows of each split."""
         split = learner.split
-        train = learner.task.val_metrics(*learner.evaluator().score(split.train).judged())
+        train = learner.task.val_metrics_of(learner.evaluator().score(split.train))
         how = {key: content[key] for key in ("split_mode", "split_sizes", "val_ratio", "test_ratio") if key in content}
         return {
             "best_epoch": max(content["best_epoch"] - 1, 0),

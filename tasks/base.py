@@ -57,8 +57,7 @@ class Task(Judging):
     derived: tuple[str, ...] = ()  # inputs that `derived_features` computes, which are not channels of a series
     monitor: str  # the metric of `val_metrics` that early stopping and the best checkpoint watch
     direction: str  # "max" or "min"
-    # Many numbers a window: they are judged, written and drawn some windows at a time. The loss is a mean over windows
-    # then, and `val_metrics` are means over the truths that are known.
+    # Many numbers a window: they are judged, written and drawn some windows at a time; see `val_sums`.
     in_blocks: bool = False
     summary: str  # the file that holds the metrics
     fits_size: bool = False  # batch size and epochs suit the number of windows, where they are not given

@@ -6,7 +6,7 @@ import contextlib
 import math
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,14 @@ def collected(own: Kept, total: int, together: Alone, folder: Path | None) -> Ke
                 if together.first:
                     whole.add(block)
     return whole
+
+
+def added(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The sums of arrays of the same name."""
+    sums: dict[str, np.ndarray] = {}
+    for part in parts:
+        sums |= {name: sums[name] + value if name in sums else value for name, value in part.items()}
+    return sums
 
 
 def unnamed(folder: Path | None) -> BufferedRandom:

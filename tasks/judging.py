@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pages.frames import Frame
+from tasks.blocks import Sliced, added
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from windows import Index
 
@@ -51,6 +52,23 @@ class Judging(ABC):
     @abstractmethod
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         """The few metrics to follow over epochs, of truth and pred [n, K, H]; the monitor is one. None: undefined."""
+
+    def val_sums(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, np.ndarray]:
+        """What `of_sums` makes `val_metrics` from: those of all windows are the sums of those of some. Asked of a task
+        that goes on in blocks; by default the metrics are means over the truths that are known."""
+        known = int((~np.isnan(truth)).sum())
+        found = self.val_metrics(truth, pred).items()
+        return {name: np.zeros(2) if value is None else known * np.array([value, 1]) for name, value in found}
+
+    def of_sums(self, sums: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+        """The metrics of `val_metrics` from what `val_sums` gives, added up over windows."""
+        return {name: total / count if count else None for name, (total, count) in sums.items()}
+
+    def val_metrics_of(self, scored: Predictions) -> dict[str, float | None]:
+        """`val_metrics` of predictions whose truth is known, a block at a time where they are large."""
+        if not isinstance(scored.truth, Sliced):
+            return self.val_metrics(*scored.judged())
+        return self.of_sums(added(self.val_sums(*block.judged()) for _, block in scored.blocks()))
 
     @abstractmethod
     def choose_thresholds(

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import cli
+import tasks
 import trainer
 from tasks import blocks
 from tasks.arrays import Arrays
 from tasks.blocks import Kept, Made
 from tasks.forecast import conformal
+from tasks.nilm.timeline import Timeline
+from tasks.predictions import Predictions
 from windows import Index
 
 from .runs import good
@@ -111,3 +116,75 @@ def alike(one, other, where=""):
             alike(*pair, f"{where}[{k}]")
     else:
         assert one == (pytest.approx(other, rel=1e-12) if isinstance(one, float) else other), where
+
+
+def kettle_house(folder):
+    """Five days of a kettle and a fridge over a base load, a reading a minute."""
+    random = np.random.default_rng(8)
+    steps = 5 * 1440
+    kettle, fridge = np.zeros(steps), 90.0 * (np.arange(steps) % 60 < 25)
+    for at in random.integers(0, steps - 9, 120):
+        kettle[at : at + random.integers(3, 9)] = 2000
+    times = pd.date_range("2024-01-01", periods=steps, freq="min")
+    mains = kettle + fridge + 60 + random.normal(0, 3, steps)
+    table = {"t": times, "mains": mains.round(1), "kettle": kettle, "fridge": fridge}
+    pd.DataFrame(table).to_csv(folder / "house.csv", index=False)
+
+
+METER = "--task nilm --csv house.csv --time-col t --device-cols kettle fridge --window 60 --backbone tcn --seeds 1"
+
+
+def test_a_meter_in_blocks_is_the_meter_at_once(tmp_path, monkeypatch):
+    kettle_house(tmp_path)
+    command = f"--mode train {METER} --model-args filters=4 depth=2 --stride 6 --epochs 2 --no-plots"
+    command += " --val-ratio 0.3 --test-ratio 0.3"
+    whole = good(tmp_path, f"{command} --tag whole")
+    for module in ("tasks.blocks", "evaler", "training.validating"):
+        monkeypatch.setattr(f"{module}.MOST", 0)
+    monkeypatch.setattr(blocks, "BLOCK", 1)
+    monkeypatch.setattr(trainer, "predict", None)
+    monkeypatch.setattr("tasks.predictions.Predictions.judged", at_most(blocks.ALIKE))
+    found = good(tmp_path, f"{command} --tag blocks")
+    for name in ("timeline.csv", "energy.csv", "kpis.json", "per_device_metrics.csv"):
+        assert (found / name).read_bytes() == (whole / name).read_bytes(), name
+    before, after = (pd.read_csv(run / "history.csv").drop(columns=["seconds", "val_loss"]) for run in (whole, found))
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
+def at_most(windows):
+    """`Predictions.judged`, which arrays of more windows fail."""
+    plain = Predictions.judged
+
+    def judged(self):
+        assert len(self.pred) <= windows
+        return plain(self)
+
+    return judged
+
+
+def peak_of(make):
+    """The most bytes that were held at once while `make` ran, above those before."""
+    tracemalloc.start()
+    try:
+        make()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["timeline", "metrics"])
+def test_what_a_meter_takes_does_not_grow_with_its_windows(kind, monkeypatch):
+    """The same 6,000 steps under 300 and under 2,990 windows of 60: ten times as many numbers are predicted."""
+    monkeypatch.setattr(blocks, "BLOCK", 1)
+    peaks = []
+    for stride in (20, 2):
+        index = Index(np.array([0]), np.array([(6000 - 60) // stride + 1]), np.array([0]), stride, 60, 0, 60)
+        shape = len(index), 4, 60
+        made = Made(shape, lambda begin, end: np.ones((end - begin, 4, 60), np.float32))
+        scored = Predictions(index, made, made)
+        if kind == "timeline":
+            peaks.append(peak_of(lambda scored=scored: Timeline.of(scored)))
+        else:
+            task = tasks.build("nilm", cli.parse(["--task", "nilm", "--demo"]).options)
+            peaks.append(peak_of(lambda scored=scored, task=task: task.val_metrics_of(scored)))
+    assert peaks[1] < 1.2 * peaks[0] and 2 * peaks[1] < 4 * 2970 * 240

@@ -160,13 +160,16 @@ def test_stitched_windows_are_means_over_what_covers_a_step(stride):
         for step in range(10):
             cover[start + step].append(window[:, step])
     wanted = np.array([np.mean(found, axis=0) if found else [np.nan, np.nan] for found in cover]).T
-    found = states.stitch(windows, starts, 110)
-    assert found.dtype == np.float32 and found.shape == (2, 110)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    stitcher = states.Stitcher(2, 110)
-    for part in np.array_split(random.permutation(len(starts)), 3):
-        stitcher.add(windows[part], starts[part])
-    np.testing.assert_allclose(stitcher.mean(), wanted, rtol=1e-5)
+    covered = np.flatnonzero(~np.isnan(wanted[0]))
+    found = {}
+    for parts in (1, 3, len(starts)):
+        stitcher = states.Stitcher(2, 110)
+        for part in np.array_split(np.arange(len(starts)), parts):
+            stitcher.add(windows[part], starts[part])
+        at, found[parts] = stitcher.means()
+        assert at.tolist() == covered.tolist() and found[parts].dtype == np.float32
+        np.testing.assert_allclose(found[parts], wanted[:, covered], rtol=1e-5)
+        np.testing.assert_array_equal(found[parts], found[1])
 
 
 def test_an_outage_with_a_gap_in_it_does_not_come_back():

@@ -11,6 +11,7 @@ is the ratio of the squares without a root, while NILMTK prints the square root 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,14 +110,25 @@ def _mean(devices: Mapping[str, Mapping[str, Any]], key: str) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def of_windows(truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
-    """Macro-F1 and MAE of windows [n, 2K, H], states then watts, at 0.5: fast enough for every epoch."""
+def sums_of_windows(truth: np.ndarray, pred: np.ndarray) -> dict[str, np.ndarray]:
+    """What macro-F1 and MAE of windows [n, 2K, H], states then watts, are made from, at 0.5: see `of_sums`.
+
+    Steps by device [K] that are on, predicted on, and both; the sum of errors and how many there are [2].
+    """
     (states, watts), (score, estimate) = np.split(truth, 2, axis=1), np.split(pred, 2, axis=1)
     true, on = states == 1, (score >= 0.5) & ~np.isnan(states)
-    hits, mass = (part.sum(axis=(0, 2)) for part in (true & on, true.astype(np.int32) + on))
-    f1 = [2 * h / m for h, m, any_on in zip(hits, mass, true.any(axis=(0, 2)), strict=True) if any_on]
-    mae = float(np.nanmean(np.abs(estimate * on - watts), dtype=np.float64))
-    return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": mae}
+    error = np.abs(estimate * on - watts)
+    sums = {"true": true, "on": on, "both": true & on}
+    known = np.array([np.nansum(error, dtype=np.float64), np.count_nonzero(~np.isnan(error))])
+    return {name: part.sum(axis=(0, 2)) for name, part in sums.items()} | {"error": known}
+
+
+def of_sums(sums: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+    """Macro-F1 and MAE of windows from `sums_of_windows`, added up over them: fast enough for every epoch."""
+    counts = zip(sums["both"], sums["true"], sums["on"], strict=True)
+    f1 = [2 * both / (true + on) for both, true, on in counts if true]
+    error, known = sums["error"].tolist()
+    return {"macro_f1": float(np.mean(f1)) if f1 else None, "mae": error / known if known else math.nan}
 
 
 # ---- states

@@ -135,27 +135,37 @@ def _rolling_minimum(x: np.ndarray, width: int, after: int) -> np.ndarray:
 
 
 class Stitcher:
-    """Windows of predictions averaged into one value a step, a batch of windows at a time."""
+    """Windows of predictions averaged into one value a step, a batch of windows at a time.
+
+    Over each step windows are added up in the order in which they come: whatever the batches, the averages are the
+    same to the last bit.
+    """
 
     def __init__(self, channels: int, total: int) -> None:
         self._sum = np.zeros((channels, total), np.float32)
         self._count = np.zeros(total, np.int32)
 
     def add(self, windows: np.ndarray, starts: np.ndarray) -> None:
-        """Windows [W, K, L] that begin at steps [W], all different."""
-        assert len(np.unique(starts)) == len(starts) == len(windows)
-        for step in range(windows.shape[2]):  # at one step of all windows, no two have the same position
+        """Windows [W, K, L] that begin at steps [W], rising where they overlap."""
+        length = windows.shape[2]
+        if len(windows) <= length or len(np.unique(starts)) < len(starts):
+            for window, start in zip(windows, starts.tolist(), strict=True):
+                self._sum[:, start : start + length] += window
+                self._count[start : start + length] += 1
+            return
+        for step in reversed(range(length)):  # at one step of all windows, no two have the same position
             at = starts + step
             self._sum[:, at] += windows[:, :, step].T
             self._count[at] += 1
 
-    def mean(self) -> np.ndarray:
-        """The averages, float32 [K, total]; NaN where no window was."""
-        return np.divide(self._sum, self._count, out=np.full_like(self._sum, np.nan), where=self._count > 0)
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
+        """The n steps that windows cover, int64 [n], and the averages there, float32 [K, n], in the place of the sums.
 
-
-def stitch(windows: np.ndarray, starts: np.ndarray, total: int) -> np.ndarray:
-    """Overlapping windows [W, K, L] that begin at steps [W], averaged into one value a step: float32 [K, total]."""
-    stitcher = Stitcher(windows.shape[1], total)
-    stitcher.add(windows, starts)
-    return stitcher.mean()
+        Nothing can be added after that.
+        """
+        covered = np.flatnonzero(self._count)
+        count = self._count[covered]
+        for channel in self._sum:
+            channel[: len(covered)] = channel[covered] / count
+        found = self._sum[:, : len(covered)]
+        return covered, found if 2 * len(covered) > len(self._count) else found.copy()

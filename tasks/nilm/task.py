@@ -34,7 +34,7 @@ from tasks.nilm.habits import habits_of, kept_or_new, meter_jumps
 from tasks.nilm.levels import LEVELS, as_tensor
 from tasks.nilm.loss import loss_of, weight_of
 from tasks.nilm.meters import Meters, meters_of
-from tasks.nilm.metrics import of_windows
+from tasks.nilm.metrics import of_sums, sums_of_windows
 from tasks.nilm.outputs import decoded
 from tasks.nilm.overlay import Pasted, Traces, read_traces
 from tasks.nilm.reading import read_houses, without
@@ -64,7 +64,7 @@ class Nilm(Task):
     """`truth` is [n, 2K, H]: K states, then K watts; `pred` alike: K probabilities, then K watts before the gate."""
 
     head = "step"
-    target_in_context = True
+    target_in_context = in_blocks = True
     derived = FEATURES[1:]
     summary = "summary.json"
     headline = ("macro_f1", "mae")
@@ -244,7 +244,13 @@ class Nilm(Task):
 
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         """Over windows, at 0.5: fast enough for every epoch; the summary uses the timeline."""
-        return of_windows(truth, pred)
+        return of_sums(sums_of_windows(truth, pred))
+
+    def val_sums(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, np.ndarray]:
+        return sums_of_windows(truth, pred)
+
+    def of_sums(self, sums: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+        return of_sums(sums)
 
     def choose_thresholds(
         self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None

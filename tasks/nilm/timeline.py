@@ -14,7 +14,7 @@ from tasks.nilm.features import seconds_of
 from tasks.nilm.metrics import JOULES, TOLERANCE, nilm_kpis
 from tasks.nilm.rules import Rules
 from tasks.nilm.runs import NO_WHOLE_RUNS, WholeRuns
-from tasks.nilm.states import filter_runs, stitch
+from tasks.nilm.states import Stitcher, filter_runs
 from tasks.nilm.watts import OFTEN, Limits, capped, certain, counted, sure
 from tasks.predictions import EvalContext, Predictions
 from windows import Index
@@ -43,16 +43,17 @@ class Timeline:
     @classmethod
     def of(cls, scored: Predictions) -> Timeline:
         """The timeline of windows [n, 2K, L]; the predicted watts are not gated by the states yet."""
-        starts = scored.index.starts()
-        first, total = int(starts.min()), int(starts.max() - starts.min()) + scored.index.length
-        predicted = stitch(np.asarray(scored.pred), starts - first, total)
-        covered = np.flatnonzero(~np.isnan(predicted[0]))
-        score, watts = np.split(predicted[:, covered], 2)
-        on = true = None
-        if scored.truth is not None:
-            on, true = np.split(stitch(np.asarray(scored.truth), starts - first, total)[:, covered], 2)
+        index, known = scored.index, scored.truth is not None
+        first = int(index.first.min())
+        total = int((index.first + (index.count - 1) * index.stride).max()) + index.length - first
+        stitcher = Stitcher(scored.pred.shape[1] * (1 + known), total)
+        for _, block in scored.blocks():
+            parts = [np.asarray(part) for part in (block.pred, block.truth) if part is not None]
+            stitcher.add(np.concatenate(parts, axis=1), block.index.starts() - first)
+        covered, means = stitcher.means()
+        score, watts, *true = np.split(means, 4 if known else 2)
         at = covered + first
-        return cls(at, _rows_of(at, scored.index), score, np.maximum(watts, 0), on, true)
+        return cls(at, _rows_of(at, index), score, np.maximum(watts, 0, out=watts), *(true or (None, None)))
 
     @property
     def when(self) -> np.ndarray:
