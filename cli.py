@@ -204,7 +204,7 @@ def _with_defaults(raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any
             problems.append(f"--{name.replace('_', '-')} does not apply to --task {task}{instead}")
     preset: dict[str, Any] = {}
     for flag, presets in tasks.table(task, "PRESETS").items():
-        preset |= presets.get(str({**preset, **raw}.get(flag)), {})
+        preset |= presets.get(str({**preset, **raw}.get(flag)), presets.get("*", {}) if raw.get(flag) else {})
     return {**tasks.table(task, "DEFAULTS"), **preset, **raw}
 
 

@@ -40,15 +40,16 @@ def test_a_backbone_says_whether_it_forecasts_a_channel_from_itself_alone(name):
     assert name not in MIXING or found
 
 
-def test_a_target_without_features_is_an_error_that_names_what_looks_at_it(tmp_path):
+def test_a_target_without_features_is_forecast_from_all_channels_which_is_told(tmp_path):
     line = "--mode train --task forecast --demo --context-len 24 --horizon 6 --dry-run --target north"
     done = go(tmp_path, line)
-    assert done.code == 2 and "error: --target: does nothing with --features M" in done.err
+    assert done.code == 0 and "target: forecast from all channels (--features MS); --features S looks" in done.err
+    assert done.out == go(tmp_path, line, "--features MS").out
     asked = go(tmp_path, line, "--features M")
     assert asked.code == 0 and "warning: --target does nothing with --features M" in asked.err
     for features in ("S", "MS"):
-        assert f"--features {features}" in done.err
-        assert go(tmp_path, line, f"--features {features}").code == 0
+        quiet = go(tmp_path, line, f"--features {features}")
+        assert quiet.code == 0 and "looks at no other" not in quiet.err
 
 
 def test_what_does_not_use_the_other_channels_is_told_with_what_does(tmp_path):

@@ -73,15 +73,14 @@ def with_static(
     return replace(levels.known_ahead(series, names, steps), static=names, notes=notes)
 
 
-def check_target(features: str, target: Sequence[str], asked: bool) -> None:
-    """UsageError for targets that --features M would not look at; a warning where M was `asked` for."""
-    if features != "M" or not target:
-        return
-    what = "does nothing with --features M, which forecasts all channels"
-    hint = "--features S forecasts the targets from themselves, --features MS from all channels"
-    if not asked:
-        raise UsageError(what, where="--target", hint=hint)
-    log.warning("warning: --target %s: %s", what, hint)
+def tell_target(features: str, target: Sequence[str], asked: bool) -> None:
+    """Warn of targets that --features M does not look at; say what they are forecast from, where nobody `asked`."""
+    if features == "M" and target:
+        what = "does nothing with --features M, which forecasts all channels"
+        hint = "--features S forecasts the targets from themselves, --features MS from all channels"
+        log.warning("warning: --target %s: %s", what, hint)
+    elif target and not asked:
+        log.info("target: forecast from all channels (--features MS); --features S looks at no other")
 
 
 def tell_unused(backbone: str, others: Sequence[str], features: str = "MS") -> None:

@@ -31,7 +31,7 @@ from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.forecast import course, intervals, lookback, reach
-from tasks.forecast.features import check_options, check_target, seen, with_static
+from tasks.forecast.features import check_options, seen, tell_target, with_static
 from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
@@ -67,7 +67,7 @@ FLAGS = {
         "group": "Data",
         "binds": True,
         "channels": True,
-        "help": "channels to forecast with --features S or MS",
+        "help": "channels to forecast, from all (--features MS, without it) or from themselves (--features S)",
         "metavar": "COL",
     },
     "known_future": {
@@ -145,6 +145,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "etth": {"split_sizes": (8640, 2880, 2880)},
         "ettm": {"split_sizes": (34560, 11520, 11520)},
     },
+    "target": {"*": {"features": "MS"}},
 }
 CHOSEN = {"context_len": "periods of training"}
 UNUSED = {  # flag: what does the same here
@@ -208,16 +209,13 @@ class Forecast(Task):
         return found | {"options": {**config.options, "horizon": self.horizon}}
 
     def finalize_config(self, config: RunConfig, context_len: int) -> dict[str, Any]:
-        """Note the context's length: a longer period is of no use to a forecast from the context.
-
-        UsageError for targets that --features M would not look at.
-        """
+        """Note the context's length: a longer period is of no use to a forecast from the context."""
         self.longest_period, self.dry = context_len, config.dry_run
         if self.start is not None:
             self.horizon = self.start.model.horizon
         preset = PRESETS["dataset"].get(self.options.dataset, {})
         if config.mode == "train" and self.options.target != preset.get("target"):
-            check_target(self.options.features, self.options.target, asked="features" in config.given)
+            tell_target(self.options.features, self.options.target, asked="features" in config.given)
         return {}
 
     def setting(self, config: RunConfig) -> dict[str, Any]:
