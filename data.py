@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -220,6 +221,23 @@ class Series:
             return None
         times = self.time[self.offsets[row] : self.offsets[row + 1]]
         return np.concatenate([times, self.clock.extend(int(times[-1]), more)]) if more else times
+
+
+def on_clock(series: Series, clock: Clock | None) -> Series:
+    """The series on a clock of training, where all its times are on that too, as five business days are on one of days.
+
+    Parameters
+    ----------
+    clock : of training; None for data without times.
+    """
+    if clock is None or series.clock is None or series.time is None or series.clock.freq == clock.freq:
+        return series
+    clock = replace(clock, tz=series.clock.tz)
+    for begin, end in itertools.pairwise(series.offsets.tolist()):
+        times = series.time[begin:end]
+        if not np.array_equal(clock.extend(int(times[0]), end - begin - 1), times[1:]):
+            return series
+    return replace(series, clock=clock)
 
 
 def own(series: Series, shard: Shard | None) -> Series:

@@ -186,7 +186,7 @@ def _step(series: Series) -> str:
     from readers.rows import span
 
     assert series.clock is not None
-    return span(series.clock)
+    return str(series.clock) if series.clock.hours else span(series.clock)
 
 
 # ---- what to type
@@ -236,7 +236,7 @@ def _label(series: Series) -> str:
 def _horizon(series: Series) -> int:
     if series.clock is None:
         return 24
-    name = re.sub(r"^\d+|-.*$", "", series.clock.freq)
+    name = re.sub(r"^\d+|[-@].*$", "", series.clock.freq)
     return HORIZONS.get(name, 24)
 
 

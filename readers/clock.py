@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from readers import hours
+from readers.hours import DAY as DAY
 from settings.zones import fixed_offset
 
-DAY = 86_400_000_000_000  # ns
 _FIXED = {"h": DAY // 24, "min": DAY // 1440, "s": DAY // 86_400, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAYS = {"D": 1, "B": 1, "W": 7, "MS": 28, "ME": 28, "BMS": 28, "BME": 28, "WOM": 28}  # the shortest a step can be
 _DAYS |= {"QS": 90, "QE": 90, "BQS": 90, "BQE": 90, "YS": 365, "YE": 365, "BYS": 365, "BYE": 365}
@@ -44,7 +45,8 @@ class Clock:
     """A step and a zone. Spellings of one step give equal clocks: `60T` becomes `h`.
 
     freq : a pandas frequency such as h, 15min, D, B, W-MON (weeks that begin on Monday), MS, ME; or MS-15, months that
-        begin on the 15th (on the last day of a month that is shorter). ValueError for anything else.
+        begin on the 15th (on the last day of a month that is shorter); or hours of a week (readers/hours.py), such as
+        5min@MON-FRI 09:30-15:55 or D@MON-SAT. ValueError for anything else.
     tz : "" for times of an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
     """
 
@@ -55,6 +57,11 @@ class Clock:
         object.__setattr__(self, "freq", canonical(self.freq))
         object.__setattr__(self, "tz", "UTC" if self.tz in ("Z", "+00:00", "-00:00") else self.tz)
 
+    def __str__(self) -> str:
+        """The step in words: `15min`, `1 D`, `5min on MON-FRI 09:30-15:55`."""
+        step, _, open_ = self.freq.partition("@")
+        return (step if step[0].isdigit() else f"1 {step}") + f" on {open_}" * bool(open_)
+
     @property
     def step(self) -> int:
         """Nanoseconds of a step; where steps differ, such as months, of the shortest."""
@@ -64,12 +71,22 @@ class Clock:
     @property
     def calendar(self) -> bool:
         """Whether steps are counted in days of local time, not in lengths of time."""
-        return _split(self.freq)[1] in _DAYS
+        return bool(self.hours) or _split(self.freq)[1] in _DAYS
+
+    @property
+    def hours(self) -> str:
+        """The hours of a week to which the steps are confined; "" where they go on."""
+        return self.freq.partition("@")[2]
+
+    @property
+    def open(self) -> np.ndarray:
+        """The beginnings of the steps of such a week, ns since Monday, int64 [K]."""
+        return hours.slots(self.hours, self.step)
 
     @property
     def named(self) -> bool:
         """Whether the calendar has a name for the steps: business days, months, years, not so many days."""
-        return self.calendar and _split(self.freq)[1] != "D"
+        return bool(self.hours) or (self.calendar and _split(self.freq)[1] != "D")
 
     @property
     def periods(self) -> tuple[int, ...]:
@@ -77,6 +94,8 @@ class Clock:
 
         Those that are whole steps, and at least two; the year counts 365 days, 52 weeks or 261 business days.
         """
+        if self.hours:
+            return hours.cycles(self.open)
         count, unit, _ = _split(self.freq)
         if unit in _FIXED:
             longest = (_FIXED["min"], _FIXED["h"]) if self.step < _FIXED["min"] else (DAY, 7 * DAY)
@@ -91,6 +110,8 @@ class Clock:
         if not self.calendar:
             return last + ahead * self.step
         start = int(self.wall(np.array([last]))[0])
+        if self.hours:
+            return self.of_wall(hours.after(self.open, start, steps))
         count, unit, anchor = _split(self.freq)
         if unit in ("D", "W"):
             return self.of_wall(start + ahead * self.step)
@@ -180,6 +201,8 @@ class Clock:
         """The step as a pandas offset. ValueError where pandas has none."""
         from pandas.tseries.frequencies import to_offset
 
+        if self.hours:
+            raise ValueError(f"{self.freq!r}: pandas has no such steps")
         try:
             return to_offset(self.freq)
         except ValueError:  # pandas before 2.2
@@ -229,7 +252,23 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
     # Of the n-th weekday of a month pandas overlooks missing months.
     if freq and np.array_equal(Clock(freq, tz).extend(int(times[0]), len(times) - 1), times[1:]):
         return Clock(freq, tz)
-    return regular
+    return regular or _open_hours(wall, times, tz)
+
+
+def _open_hours(wall: np.ndarray, times: np.ndarray, tz: str) -> Clock | None:
+    """The clock of stamps that are all the open hours of their weeks."""
+    clock = weekly(wall, tz)
+    return clock if clock and np.array_equal(clock.extend(int(times[0]), len(times) - 1), times[1:]) else None
+
+
+def weekly(wall: np.ndarray, tz: str) -> Clock | None:
+    """The clock of the hours that come again in most weeks of local times [n] in ns; None where there are none."""
+    steps, counts = np.unique(np.diff(wall), return_counts=True)
+    if not len(steps) or steps[0] <= 0:
+        return None
+    step = DAY if not (steps % DAY).any() else int(steps[np.argmax(counts)])
+    found = hours.found_in(wall, step)
+    return Clock(f"{'D' if step == DAY else fixed_freq(step)}@{found}", tz) if found else None
 
 
 def _months(wall: np.ndarray) -> str:
@@ -258,6 +297,12 @@ def canonical(freq: str) -> str:
     ------
     ValueError : it is not a frequency.
     """
+    step, _, open_ = freq.partition("@")
+    if open_:
+        clock = Clock(step)
+        if step != "D" and clock.calendar:
+            raise ValueError(f"{freq!r} is not a frequency")
+        return f"{clock.freq}@{hours.text_of(hours.slots(open_, clock.step), clock.step)}"
     count, unit, anchor = _split(freq)
     if unit in _FIXED:
         return fixed_freq(count * _FIXED[unit])
@@ -304,8 +349,8 @@ def _ticks_after(clock: Clock, start: int, steps: int) -> np.ndarray:
 
 
 def _split(freq: str) -> tuple[int, str, str]:
-    """Count, unit in today's spelling, and anchor (`-SUN`) or ''. ValueError for what is not a frequency."""
-    match = _FREQ.fullmatch(freq.strip())
+    """Count, unit in today's spelling, and anchor (`-SUN`) or ''; hours of a week aside. ValueError for others."""
+    match = _FREQ.fullmatch(freq.partition("@")[0].strip())
     unit = _OLD.get(match[2], match[2]) if match else ""
     count = int(match[1] or 1) if match else 0
     anchor = (match[3] or "") if match else ""

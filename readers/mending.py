@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from readers.clock import DAY, Clock, fixed_freq, infer_clock
+from readers.clock import DAY, Clock, fixed_freq, infer_clock, weekly
 from readers.paths import abridge
 from readers.rows import HEADS, Rows, clock_change, no_weekend, usual_step
 
 MOST = 0.02  # of a row's lines may be missing, and as many come twice
-HOLIDAYS, FROM = 0.05, 100  # of business days, from so many on, may be missing
+HOLIDAYS, FROM = 0.05, 100  # of business days or open hours, from so many on, may be missing
 
 
 def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
@@ -80,7 +80,8 @@ def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
         if clock_change(rows, begin + k + 1, usual):
             return None
     for clock in _clocks(times, rows.tz):
-        most = int((HOLIDAYS if clock.freq == "B" and end - begin >= FROM else MOST) * (end - begin))
+        closes = clock.freq == "B" or bool(clock.hours)
+        most = int((HOLIDAYS if closes and end - begin >= FROM else MOST) * (end - begin))
         axis: np.ndarray = np.append(times[0], clock.extend(int(times[0]), len(times) + most - 1))
         axis = axis[axis <= times[-1]]
         if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():
@@ -108,6 +109,9 @@ def _clocks(times: np.ndarray, tz: str) -> Iterator[Clock]:
             head = infer_clock(times[max(start, 0) :][:size], tz)
             if head is not None and head.named:
                 yield head
+    open_ = weekly(wall, tz)
+    if open_ is not None:
+        yield open_
 
 
 def _notes(rows: Rows, made: np.ndarray, doubled: np.ndarray, policy: str) -> list[str]:

@@ -5,7 +5,8 @@ it; the file or `task.py` has one class under `@register`, and `tasks/base.py` d
 tables: `FLAGS`, the flags of the task; and if needed `DEFAULTS`, other defaults for flags that every task has;
 `PRESETS` {flag: {value: {flag: default}}}, defaults that come with a value of a flag ("*": any other that is given);
 `UNUSED` {flag: what does the same here}, flags of every task that this one does not use; `CHOSEN` {flag: how}, what
-`Task.chosen` chooses from the data where it is not given; `FITTED` {name: kind}, of the constants that a checkpoint must hold.
+`Task.chosen` chooses from the data where it is not given; `FITTED` {name: kind}, of the constants that a checkpoint
+must hold.
 """
 
 from __future__ import annotations

@@ -34,7 +34,6 @@ def _line(series: Series, windows: Mapping[str, int]) -> str:
     parts = [rows, f"{many(len(columns), 'channel')} ({names})"]
     if series.clock is not None and series.time is not None:
         first, last = series.clock.show(np.array([series.time.min(), series.time.max()]))
-        freq = series.clock.freq
-        parts.append(f"{first} to {last}, a step is {freq if freq[0].isdigit() else f'1 {freq}'}")
+        parts.append(f"{first} to {last}, a step is {series.clock}")
     counts = ", ".join(f"{count:,} {name}" for name, count in windows.items() if count)
     return f"read: {'; '.join(parts)}; windows: {counts or 'none'}"

@@ -307,7 +307,9 @@ def test_hours_of_a_year_in_a_zone():
     assert infer_clock(hours, "Europe/Berlin") == Clock("h", "Europe/Berlin")
 
 
-def test_business_hours_are_not_regular():
+def test_business_hours_are_those_of_a_week():
     days = pd.date_range("2024-01-01", periods=20, freq="B")
     hours = [day + pd.Timedelta(hours=hour) for day, hour in itertools.product(days, range(9, 17))]
-    assert infer_clock(pd.DatetimeIndex(hours).as_unit("ns").asi8, "") is None
+    times = pd.DatetimeIndex(hours).as_unit("ns").asi8
+    assert infer_clock(times, "") == Clock("h@MON-FRI 09:00-16:00")
+    assert infer_clock(np.delete(times, 70), "") is None

@@ -143,10 +143,8 @@ class ForecastOutputs:
 
         rows = {name: row["per_step"]["mse"] for name, row in reports.items() if "per_step" in row}
         clock = self.eval_context.series.clock
-        freq = "" if clock is None else clock.freq
-        step = f"1 {freq}" if freq[:1].isalpha() else freq
         curves = {name: np.array(row, float) for name, row in rows.items()}
-        viz.error_by_step(curves, path, "MSE, standardised channels", title, step)
+        viz.error_by_step(curves, path, "MSE, standardised channels", title, str(clock or ""))
 
     def _panel(self, calibration: Mapping[str, Any], drawn: Predictions, at: int, k: int) -> Panel:
         """Window `at` of channel k."""
