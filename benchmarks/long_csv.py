@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMITS = {"file": 1.5, "query": 2.0}  # times pandas
+LIMITS = {"file": 1.5, "query": 2.0, "odd": 4.0}  # times pandas
 
 
 def write_tables(folder: Path, lines: int, columns: int) -> tuple[Path, Path]:
@@ -32,7 +32,8 @@ def write_tables(folder: Path, lines: int, columns: int) -> tuple[Path, Path]:
     plain, odd = folder / "plain.csv", folder / "odd.csv"
     frame.to_csv(plain, index=False)
     text = plain.read_text().splitlines()
-    text[lines // 2] = ",".join([text[lines // 2].split(",")[0], *[" NA "] * columns])
+    cells = ("<4", "-", "n.a.", " NA ", "12.25*")
+    text[lines // 2] = ",".join([text[lines // 2].split(",")[0], *(cells[k % 5] for k in range(columns))])
     odd.write_text("\n".join(text))
     return plain, odd
 
@@ -75,7 +76,7 @@ def main() -> int:
     for name, value in found.items():
         print(f"{name:8}{value:9.3f}{value / found['pandas']:10.2f}")
     kept = all(found[name] <= most * found["pandas"] for name, most in LIMITS.items())
-    print(f"\n{'PASS' if kept else 'FAIL'}  a file within 1.5 times pandas, and a query within 2")
+    print(f"\n{'PASS' if kept else 'FAIL'}  a file within 1.5 times pandas, a query within 2, odd cells within 4")
     return 0 if kept else 1
 
 

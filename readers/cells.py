@@ -21,12 +21,12 @@ from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import suspects
+from readers.odd import BELOW
 from readers.paths import abridge
 from readers.units import odd_number, odd_told, same_mark, split_mark, unbracketed
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
-BELOW = "brackets"  # around numbers below zero
 MOST_NUMBERED = 8  # channels that a message lists
 
 
@@ -94,7 +94,8 @@ def parse(
     if last:
         values = np.concatenate([values, np.stack([coded[name].codes for name in last])])
     recurring = _recurring(left, frame, keys[1:]) if categories.free else ()
-    told = _left_out(left, kept, columns, recurring) + _spelled(numbers)
+    told = _left_out(left, kept, columns, recurring)
+    told += spelled({name: (words.mark, words.told) for name, words in numbers.items()})
     told += (f"warning: left out, since without a value: {abridge(empty)}",) * bool(empty)
     return Parsed(frame[list(keys)], (*kept, *last), values, tuple(coded[name].words for name in last), (*told, *notes))
 
@@ -112,11 +113,11 @@ def without_value(columns: Sequence[str], values: np.ndarray, others: Container[
     return bare if len(bare) < len(columns) else []
 
 
-def _spelled(numbers: Mapping[str, _Words]) -> tuple[str, ...]:
-    """Notes on columns whose numbers have more around them than digits."""
-    marks = [f"{name} in {words.mark}" for name, words in numbers.items() if words.mark not in ("", BELOW)]
-    below = [name for name, words in numbers.items() if words.mark == BELOW]
-    odd = [f"in {name}, {words.told}" for name, words in numbers.items() if words.told]
+def spelled(numbers: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    """Notes on columns whose numbers have more around them than digits: {name: (what, how odd cells are taken)}."""
+    marks = [f"{name} in {mark}" for name, (mark, _) in numbers.items() if mark not in ("", BELOW)]
+    below = [name for name, (mark, _) in numbers.items() if mark == BELOW]
+    odd = [f"in {name}, {way}" for name, (_, way) in numbers.items() if way]
     told = [f"numbers in brackets are taken as below zero: {abridge(below)}"] * bool(below)
     told += [f"{'; '.join(odd[:MOST_NUMBERED])}; --strict refuses that"] * bool(odd)
     return (*told, *[f"units beside the numbers left out: {abridge(marks)}"] * bool(marks))

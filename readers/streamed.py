@@ -15,7 +15,7 @@ import numpy as np
 
 from data import Source
 from errors import DataError
-from readers.cells import Parsed, may_be_grouped, plain_numbers, without_value
+from readers.cells import Parsed, may_be_grouped, plain_numbers, spelled, without_value
 from readers.columns import (
     LongFile,
     Wanted,
@@ -33,6 +33,7 @@ from readers.files import OpenTable, decode, dialect_of, line_blocks, open_table
 from readers.filling import Blurred, Filling
 from readers.longtext import LongText, table_of
 from readers.missing import suspects
+from readers.odd import OddCells, Taken
 from readers.stamps import Stamps, epoch_of, is_epoch, may_be_either, parsed_stamps
 from readers.tables import even_rows, long_column, unquoted
 
@@ -87,7 +88,7 @@ def _read(table: OpenTable, path: Path, wanted: Wanted, dialect: Dialect, kept: 
                 raise _NotInParts
             plain, body = _Plain.of(head, wanted), head.text[len(head.title) + 1 :]
             notes += told
-        found = plain.read(body) if plain else None
+        found = plain.read(body, odd=not kept.large) if plain else None
         if found is None and not kept.large:
             raise _NotInParts
         if found is None:
@@ -131,6 +132,7 @@ class _Plain:
     head : its first part. names : of all columns. time, ids : the keys. columns : of numbers.
     dated : whether times are dates, and not numbers of seconds.
     free : whether nobody named the columns to read. more : notes on others.
+    at : [C], the numbers of the columns of numbers. taken : how odd cells among these are taken.
     """
 
     head: LongText
@@ -141,6 +143,8 @@ class _Plain:
     dated: bool
     free: bool
     more: tuple[str, ...]
+    at: tuple[int, ...]
+    taken: Taken
 
     @classmethod
     def of(cls, head: LongText, wanted: Wanted) -> _Plain | None:
@@ -155,16 +159,17 @@ class _Plain:
             return None
         columns = tuple(needed[1 + len(ids) :])
         free = wanted.columns is None and not head.dialect.strict
-        return cls(head, tuple(names), times[0], tuple(ids), columns, not is_epoch(cell), free, tuple(more))
+        at = tuple(map({name: number for number, name in enumerate(names)}.__getitem__, columns))
+        dated, taken = not is_epoch(cell), Taken(head.dialect)
+        return cls(head, tuple(names), times[0], tuple(ids), columns, dated, free, tuple(more), at, taken)
 
-    def read(self, body: bytes) -> LongFile | None:
-        """Some lines; None where they are not plain."""
+    def read(self, body: bytes, *, odd: bool) -> LongFile | None:
+        """Some lines; None where they are not plain. Some cells may be `odd`, as `Taken` takes them."""
         text = replace(self.head, text=body)
         lines = even_rows(body, text.dialect.sep.encode(), len(self.names))
         if not lines or text.encoding != "utf-8":
             return None
-        side = len(self.columns) >= SIDE_BY_SIDE and self.names == (self.time, *self.columns)
-        found = self._side_by_side(text) if side else self._by_columns(text)
+        found = self._numbers(text) or (self._with_odd(text) if odd else None)
         if found is None or len(found[1]) != lines:
             return None
         keys, values = found
@@ -174,7 +179,7 @@ class _Plain:
         return LongFile(
             path=text.path,
             columns=self.columns,
-            at=tuple(map({name: number for number, name in enumerate(self.names)}.__getitem__, self.columns)),
+            at=self.at,
             values=values.T,
             stamps=stamps,
             ids=ids_of([keys[name] for name in self.ids], text) if self.ids else None,
@@ -182,6 +187,25 @@ class _Plain:
             source=Source(str(text.path), "", 0, (lines, len(self.names))),
             notes=(),
         )
+
+    def _numbers(self, text: LongText) -> tuple[Any, np.ndarray] | None:
+        """The keys as pandas has them, and values [n, C]."""
+        side = len(self.columns) >= SIDE_BY_SIDE and self.names == (self.time, *self.columns)
+        return self._side_by_side(text) if side else self._by_columns(text)
+
+    def _with_odd(self, text: LongText) -> tuple[Any, np.ndarray] | None:
+        """As `_numbers`, where some cells are no plain numbers."""
+        odd = OddCells.of(text.text, text.dialect, len(self.names), self.at)
+        found = self._numbers(replace(text, text=odd.rest)) if odd else None
+        numbers = self.taken.values(odd) if odd and found else None
+        if odd is None or found is None or numbers is None:
+            return None
+        keys, values = found
+        values = np.require(values, requirements="W")
+        place = np.zeros(len(self.names), np.int64)
+        place[list(self.at)] = np.arange(len(self.at))
+        values[odd.lines, place[odd.columns]] = numbers
+        return keys, values
 
     def _by_columns(self, text: LongText) -> tuple[Any, np.ndarray] | None:
         """The keys as pandas has them, and values [n, C]."""
@@ -218,5 +242,16 @@ class _Plain:
             raise _NotInParts
         if not self.ids:
             check_dates(stamps, self.names, self.time, self.head)
-        told = suspects(values, [f"column {name}" for name in self.columns], "lines")
+        told = [*self._spelled(values), *suspects(values, [f"column {name}" for name in self.columns], "lines")]
         return [*told, *filter(None, [stamps.note])]
+
+    def _spelled(self, values: np.ndarray) -> tuple[str, ...]:
+        """Notes on how odd cells are taken; _NotInParts where their column's other cells do not allow that."""
+        found = {}
+        for channel, (name, at) in enumerate(zip(self.columns, self.at, strict=True)):
+            if at in self.taken.found:
+                told = self.taken.told(at, int((~np.isnan(values[channel])).sum()))
+                if told is None:
+                    raise _NotInParts
+                found[name] = told
+        return spelled(found)

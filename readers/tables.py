@@ -29,6 +29,7 @@ from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, re
 from readers.guess import sniff
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
+from readers.odd import OddCells, Taken
 from readers.precision import hides, judged
 from readers.units import odd_number, odd_told
 
@@ -36,7 +37,7 @@ SMALL = 1 << 18  # a block below this is read without pandas, whose import costs
 WORKERS, THREADS, STACK = 2, "parse", 8 << 20  # bytes of a thread's stack
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
-Judged = tuple[np.ndarray, list[str], tuple[bool, float]]  # and what `judged` says of the values
+Judged = tuple[np.ndarray, list[str], tuple[bool, float], Counter[tuple[str, str]]]  # `judged`, how odd cells are taken
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ def _parse(
     line = 1 + layout.header
     fast = functools.partial(_parse_column, layout=layout, dialect=dialect)
     for block, parsed in _in_threads(fast, blocks):
-        values, names, verdict = parsed or (*_parse_cells(block, line, layout, dialect, path, odd), None)
+        values, names, verdict, taken = parsed or (*_parse_cells(block, line, layout, dialect, path, odd), None, {})
+        odd.update(taken)
         hidden, lost = judged(values) if verdict is None else verdict
         if hidden and rows.number == np.float32:
             return None
@@ -244,20 +246,32 @@ def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | No
     plain = unquoted(block, sep)
     if plain is None:
         return None
-    block, text = plain, plain + b"\n"
-    n_rows = even_rows(block, sep, layout.width)
+    n_rows = even_rows(plain, sep, layout.width)
     if not n_rows:
         return None
-    ids = []
+    found, taken = _as_column(plain, n_rows, layout, dialect), Taken(dialect, alike=True)
+    if found is None:
+        odd = OddCells.of(plain, dialect, layout.width, range(layout.index, layout.width))
+        found = _as_column(odd.rest, n_rows, layout, dialect) if odd else None
+        numbers = taken.values(odd) if odd and found else None
+        if odd is None or found is None or numbers is None:
+            return None
+        found[0][odd.lines, odd.columns - layout.index] = numbers
+    return *found, judged(found[0]), taken.found.get(0, Counter())
+
+
+def _as_column(text: bytes, n_rows: int, layout: Layout, dialect: Dialect) -> Parsed | None:
+    """So many lines of plain numbers, which may begin with an id."""
+    sep, ids = dialect.sep.encode(), list[str]()
+    text += b"\n"
     if layout.index:
-        lines = [line.partition(sep) for line in block.split(b"\n")]
+        lines = [line.partition(sep) for line in text[:-1].split(b"\n")]
         ids = [decode(line[0]).strip() for line in lines]
         text = b"\n".join([line[2] for line in lines] + [b""])
     values = long_column(text.replace(b"\n", sep), dialect)
     if values is None or values.size != n_rows * layout.columns:
         return None
-    table = values.reshape(n_rows, layout.columns)
-    return table, ids, judged(table)
+    return np.require(values.reshape(n_rows, layout.columns), requirements="W"), ids
 
 
 def long_column(text: bytes, dialect: Dialect) -> np.ndarray | None:

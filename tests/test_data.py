@@ -140,6 +140,23 @@ def test_both_parsers_agree_on_every_spelling(put, monkeypatch):
     np.testing.assert_array_equal(found[0][:, 0], np.array(expected, np.float32))
 
 
+@pytest.mark.parametrize(
+    "cells",
+    ["<40 - n.a. <40", "12.3* 12.4* <= 123456789.5 -", "≥3 -3 5p ...", '"1" "2" "-" "4"', "(2) 1 1 1", "x 1 1 1"],
+)
+def test_both_parsers_take_odd_cells_alike(put, monkeypatch, cells):
+    path = put("\n".join(f"a{k},{k}.5,{cell},{cell}" for k, cell in enumerate(cells.split())))
+    found = []
+    for small in (0, 1 << 30):
+        monkeypatch.setattr(tables, "SMALL", small)
+        try:
+            found.append(tables.read_table(path, tables.Dialect()))
+        except DataError as error:
+            found.append((np.zeros(0), str(error)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+
+
 @pytest.mark.parametrize("block", [64, 1000, 1 << 19])
 @pytest.mark.parametrize("small", [0, 1 << 30])
 def test_round_trips_of_random_tables(put, monkeypatch, block, small):

@@ -54,6 +54,12 @@ PLAIN = {
     "names in quotes": '"t","x","y"\n' + frame().to_csv(index=False, header=False),
     "text in quotes": frame(t=HOURS.astype(str)).to_csv(index=False, quoting=2),
     "all in quotes": frame().to_csv(index=False, quoting=1),
+    "limits": spoiled("<40"),
+    "odd cells": frame(y=[*NOISE[:50, 1], "n.a.", "-", "12.3*", "<4", " NA ", "-", "≥ 5", "1 p", "nan", "−3"]),
+    "brackets": frame(y=[*NOISE[:50, 1], *["(2.5)", "3"] * 5]),
+    "wide and odd": pd.DataFrame(
+        {"t": HOURS} | {f"c{k}": [*NOISE[:30, k % 4], f"<{k}", *NOISE[31:, 0]] for k in range(40)}
+    ),
     "wide epoch": pd.DataFrame(
         {"t": HOURS.astype("datetime64[s]").astype(int)} | {f"c{k}": NOISE[:, 0] for k in range(40)}
     ),
@@ -68,6 +74,12 @@ OTHER = {
     "comments": spoiled("1\n# pause"),
     "blank": spoiled("1\n"),
     "quotes": spoiled('"1"'),
+    "brackets and limits": frame(y=[*NOISE[:50, 1], *["(2.5)", "<3"] * 5]),
+    "odd cells alone": frame(y=[*[""] * 50, *["<3", ""] * 5]),
+    "more odd cells than numbers": frame(y=[*[""] * 50, *["<3", "<4", "1"] * 3, "1"]),
+    "units": frame(y=[*NOISE[:59, 1], "3 kW"]),
+    "a mark and a word": frame(y=[*NOISE[:57, 1], "-", "oops", "<4"]),
+    "two numbers in a cell": frame(y=[*NOISE[:58, 1], "-", "1-2"]),
     "a comma in quotes": spoiled('"1,5"'),
     "a line's end in quotes": spoiled('"1\n2"'),
     "two lines of half as many": spoiled('2\n2024-02-01,"1\n2,3"'),
@@ -132,6 +144,12 @@ def test_plain_tables_are_never_held(put, monkeypatch, name):
     np.testing.assert_array_equal(found.stamps.times, whole.stamps.times)
     assert (found.columns, found.at, found.source, found.notes) == (whole.columns, whole.at, whole.source, whole.notes)
     assert found.locate(7) == whole.locate(7)
+
+
+def test_strict_takes_no_odd_cell(put):
+    path = put(spoiled("<40"))
+    with pytest.raises(DataError, match="'<40'"):
+        read_long([path], time_col="t", strict=True)
 
 
 @pytest.mark.parametrize("change", [{}, {"x": 0.1}, {"x": 1.5e9 + np.arange(N) / 7}, {"x": 1e35}])
