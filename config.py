@@ -165,7 +165,9 @@ class RunConfig:
     label_offset: int = _flag(
         1, "Windows", "steps from the end of the context to the label (K)", within="[1,)", binds=True
     )
-    stride: int = _flag(1, "Windows", "steps between window starts", within="[1,)")
+    stride: int = _flag(
+        1, "Windows", "steps between window starts; 0: a row is one window, stretched to --context-len", within="[0,)"
+    )
 
     split_mode: str = _flag(
         "group",

@@ -22,13 +22,14 @@ from backbones.fitting import Labelled
 from backbones.histories import Histories
 from config import RunConfig
 from data import Series
-from errors import DataError
+from errors import DataError, UsageError
 from hardware import device_for
 from readers import mapped
 from readers.precision import check_distinct
 from readers.scaled import Scaled
 from scaler import Scaler
 from settings.shards import parse_shard
+from sources import stretching
 from splits import Split
 from tasks import planned
 from tasks.base import Task
@@ -194,20 +195,27 @@ def window_of(config: RunConfig, series: Series) -> dict[str, Any]:
     """The context's length L and the stride of windows, as settings, from those so far.
 
     L is --context-len, or without it the demo's length or that of the shortest row. Labels of whole rows whose lengths
-    differ belong to one window each, which begins where its row does: that is what the rows have in common.
+    differ belong to one window each, the row as a whole at the usual length: stride 0.
+
+    UsageError for that stride where nothing belongs to a whole row.
     """
+    labelled = series.labels is not None
+    if not config.stride and "stride" in config.given and not labelled:
+        what = "0 takes a row as one window, and without labels of whole rows there are others"
+        raise UsageError(what, where="--stride", hint="--labels FILE gives each row its label")
     usual = bool(config.npz) and config.mode == "train" and "context_len" not in config.given  # rows are windows
     if (config.context_len is not None and not usual) or config.demo:
         return {"context_len": config.context_len or DEMO_CONTEXT, "stride": config.stride}
     shortest, longest = int(series.lengths.min()), int(series.lengths.max())
-    if series.labels is None or shortest == longest or "stride" in config.given:
+    if not labelled or shortest == longest or ("stride" in config.given and config.stride):
         return {"context_len": shortest, "stride": config.stride}
-    log.warning(
-        "warning: rows have %d to %d steps, and the model sees the first %d of each; with --context-len it sees every "
-        "stretch of that length, and no row that is shorter",
-        *(shortest, longest, shortest),
+    length = stretching.usual_length(series)
+    log.info(
+        "rows have %d to %d steps: the model sees each as a whole, stretched or shrunk to %d; with --context-len it sees "
+        "every stretch of that length",
+        *(shortest, longest, length),
     )
-    return {"context_len": shortest, "stride": longest}
+    return {"context_len": length, "stride": 0}
 
 
 def open_run_data(

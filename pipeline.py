@@ -40,7 +40,7 @@ from readers import cache
 from readers.clock import Clock
 from refitting import again
 from rundir import OnEpoch, RunDir, run_name, write_json
-from sources import levels
+from sources import levels, stretching
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
 from tasks.base import Task
@@ -156,6 +156,8 @@ def _read(
         config = replace(config, **task.split_of(series, config))
     config = replace(config, **dataset.window_of(config, series))
     assert config.context_len is not None
+    if not config.stride:
+        series = stretching.stretched(series, config.context_len)
     return series, timings, replace(config, **task.finalize_config(config, config.context_len))
 
 

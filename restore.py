@@ -78,8 +78,10 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     flags = (*core_flags(), *tasks.flags(config.task))
     fixed = [f.name for f in flags if f.binds and not (f.free_in(config.mode) and f.name in config.given)]
     taken = [*fixed, *(name for name in LAYOUT_FLAGS if name not in config.given)]
+    if not model.setting("stride", 1) and "stride" not in config.given:  # windows are whole rows
+        taken.append("stride")
     if config.mode == "infer":
-        taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in fixed]
+        taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in taken]
     changed = _agreed(config, model.config, taken, where)
     if config.npz and not config.columns:  # chosen in training: the file may have more features than these
         changed["columns"] = tuple(model.setting("columns", ()))

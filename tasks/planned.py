@@ -76,7 +76,7 @@ def _before_target(
     assert config.context_len is not None
     offset = None if per_row else task.offset(config)
     span: dict[str, Any] = {"length": config.context_len, "offset": offset, "horizon": task.horizon}
-    index = windows.plan(series.offsets, usable_x, usable_y, stride=config.stride, **span)
+    index = windows.plan(series.offsets, usable_x, usable_y, stride=max(config.stride, 1), **span)
     given = np.full(series.n_rows, not per_row)
     if series.known:
         given &= series.given_ahead(task.horizon)
