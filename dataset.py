@@ -211,9 +211,11 @@ def window_of(config: RunConfig, series: Series) -> dict[str, Any]:
         return {"context_len": shortest, "stride": config.stride}
     length = stretching.usual_length(series)
     log.info(
-        "rows have %d to %d steps: the model sees each as a whole, stretched or shrunk to %d; with --context-len it sees "
-        "every stretch of that length",
-        *(shortest, longest, length),
+        "rows have %d to %d steps: the model sees each as a whole, stretched or shrunk to %d; "
+        "with --context-len it sees every stretch of that length",
+        shortest,
+        longest,
+        length,
     )
     return {"context_len": length, "stride": 0}
 

@@ -9,8 +9,9 @@ Which members (pools.py), and how they are weighed, depends on the target alone,
   all are then fitted again to training and validation;
 - labels or values of whole series: members for shapes. One cut of a small set says nothing about them, so each is
   fitted five times and says what it thinks of the fifth that it did not see; on all of these out-of-fold predictions
-  the probabilities of each are sharpened or softened, and weighed: half greedy, half by loss and prior. Then each is
-  fitted to everything: to validation too, where there is a test part;
+  the probabilities of each are sharpened or softened, and weighed: half greedy, half by loss and prior; the fewer
+  groups the rows come from, the more by a prior that favours small views. Then each is fitted to everything: to
+  validation too, where there is a test part;
 - the next steps of series: auto_forecast.py.
 
 With `--budget` nets join where the time allows, and get the weight that they earn.
@@ -34,8 +35,8 @@ from backbones.base import Backbone
 from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
-from backbones.pools import MANY, NETS, OF_MANY, blank, label, pool_of
-from backbones.weighing import WITNESSES, by_loss, folds, greedy, learnable, mixed, pooled, power, raised
+from backbones.pools import MANY, NETS, OF_MANY, blank, favoured, label, pool_of
+from backbones.weighing import by_loss, folds, greedy, learnable, mixed, pooled, power, raised, trusted
 from errors import UsageError
 
 HYPER = {
@@ -169,7 +170,7 @@ class Auto(Fitted):
         self.rate.copy_(data.train.y.mean(0))
         ready = self._ready(scores, heavy)
         chosen = greedy(ready, data.val.y, self.target.kind, data.loss)
-        trust = 1.0 if self.target.kind == "value" else data.val.witnesses / (data.val.witnesses + WITNESSES)
+        trust = 1.0 if self.target.kind == "value" else trusted(data.val.witnesses)
         self._weigh(heavy, trust * chosen + (1 - trust) * self._prior(heavy))
         told = self._told(ready, heavy, data.val.y, data, len(data.train))
         if not self._refitted(data):
@@ -202,7 +203,12 @@ class Auto(Fitted):
         ready = self._ready(scores, heavy)
         losses = [loss_of(one, y, kind, data.loss) for one in ready[:, known]]
         chosen = greedy(ready[:, known], y, kind, data.loss)
-        self._weigh(heavy, (chosen + by_loss(losses, self._prior(heavy), n)) / 2)
+        prior = self._prior(heavy)
+        weight = (chosen + by_loss(losses, prior, n)) / 2
+        if whole.witnesses < n:
+            trust, small = trusted(whole.witnesses), prior * torch.tensor(favoured(self.entries))[heavy]
+            weight = trust * weight + (1 - trust) * by_loss(losses, small, n)
+        self._weigh(heavy, weight)
         told = self._told(ready, heavy, whole.y, data, n)
         if not data.refit:
             return told

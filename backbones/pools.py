@@ -5,6 +5,7 @@ A member is (backbone, its arguments, its weight before anything was seen); the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backbones import Hyper, InputSpec, backbone_class, names
@@ -38,6 +39,9 @@ LAST: Pool = (
     ("extra_trees", {"summaries": False, "steps": 1, "leaf": 1, "share": 0.1}, 0.10),
 )
 SENSORS = 4  # channels from which these join
+# A few recordings show no more than a few cases, and of views that fit them alike the smallest is the likeliest to hold
+# in another: so many times its usual weight.
+SMALLEST = 20.0
 SHAPE_VALUES: Pool = (  # none of them chooses anything on validation, of which folds have none
     ("rocket", {"features": "steps"}, 0.2),
     ("extra_trees", {}, 0.2),
@@ -69,6 +73,11 @@ def pool_of(given: str, target: TargetSpec, channels: int) -> Pool:
     last = LAST if target.whole and not value and channels >= SENSORS else ()
     # What was not measured with the others has no weight before it has earned one.
     return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added), *last)
+
+
+def favoured(entries: Sequence[Member]) -> list[float]:
+    """How many times its usual weight each member has where a few recordings are all that there is."""
+    return [SMALLEST if entry in LAST else 1.0 for entry in entries]
 
 
 def _check(name: str, target: TargetSpec) -> None:

@@ -16,7 +16,7 @@ from backbones.fitted import LEAST, loss_of
 STEPS = 25  # of greedy selection
 POWERS = np.exp(np.linspace(np.log(0.25), np.log(4.0), 33))
 TEMPERATURE, ROWS = 0.1, 50  # of the softmax of losses; rows at which losses count half
-WITNESSES = 20  # groups of validation at which greedy selection counts as much as the prior
+WITNESSES = 20  # groups at which what was chosen on them counts as much as the prior
 
 
 def pooled(scores: torch.Tensor, weight: torch.Tensor, kind: str) -> torch.Tensor:
@@ -36,6 +36,11 @@ def greedy(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> torch
         counts[best] += 1
         total = total + scores[best]
     return counts / STEPS
+
+
+def trusted(witnesses: int) -> float:
+    """The share of the weights that a choice may have, by the groups that it was made on."""
+    return witnesses / (witnesses + WITNESSES)
 
 
 def learnable(y: torch.Tensor, kind: str) -> torch.Tensor:

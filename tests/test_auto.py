@@ -190,6 +190,27 @@ def test_windows_are_weighed_by_the_rows_of_validation():
     assert float((found["one"] - 0.5).abs().max()) < 0.05 < float((found["many"] - 0.5).abs().max())
 
 
+def test_of_a_few_recordings_the_smallest_view_weighs_most_where_it_fits_as_well(monkeypatch):
+    """The class is the level of the first of four sensors, or in the other set seen at the beginning alone."""
+    last = ("extra_trees", {"summaries": False, "steps": 1, "trees": 10}, 0.2)
+    monkeypatch.setattr(pools, "SHAPES", (("nearest", {}, 0.8),))
+    monkeypatch.setattr(pools, "LAST", (last,))
+    draw, sort = np.random.default_rng(0), np.arange(60) % 3
+    for fits in (True, False):
+        x = draw.normal(size=(60, 4, 12)).astype(np.float32)
+        x[:, 0, slice(None) if fits else slice(0, 6)] += 9 * sort[:, None]
+        held, weight = torch.from_numpy(x), {}
+        for groups in (np.arange(60), np.arange(60) // 12):
+            data = Labelled(lambda numbers, held=held: held[numbers], torch.eye(3)[sort], groups)
+            model = blend_of("class", whole=True, channels=4, length=12).eval()
+            model.backbone.fit_windows(Fitting(data, data, seed=3))
+            weight[len(np.unique(groups))] = float(model.backbone.weight[1])
+        if fits:
+            assert weight[5] > 0.3 > 0.1 > weight[60]
+        else:
+            assert max(weight.values()) < 0.2
+
+
 def test_what_it_says_of_validation_was_made_without_it():
     """Permuting validation's labels changes what is held out for them no more than refitting on others does."""
     train, val = whole_series(30, 0), whole_series(12, 1)
