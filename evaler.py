@@ -28,9 +28,9 @@ from pages.run_page import write_run
 from ranks.alone import Alone
 from rundir import write_config, write_csv, write_json
 from settings.shards import in_runs
-from tasks.blocks import MOST, Kept, Made, Sliced, collected
-from tasks.predictions import Numbers, PlotInputs, Predictions, Predictor
-from tasks.references import Reference
+from tasks.blocks import MOST, Kept, Made, collected
+from tasks.predictions import Numbers, PlotInputs, Predictions
+from tasks.references import Reference, seconds_beside
 from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
@@ -189,12 +189,19 @@ class References:
     device_data : the data as the model sees them.
     names : of the K outputs.
     train, val : windows for the predictors that are fitted; None in inference, where `judge` reports them as skipped.
+    trained : epochs and parameters of the model, for the time that those predictors may take.
     """
 
     def __init__(
-        self, device_data: DeviceData, names: Sequence[str], train: Index | None, val: Index | None = None
+        self,
+        device_data: DeviceData,
+        names: Sequence[str],
+        train: Index | None,
+        val: Index | None = None,
+        trained: tuple[int, int] = (0, 0),
     ) -> None:
-        self.task, self.eval_context = device_data.task, device_data.eval_context(names)
+        self.task = device_data.task
+        self.eval_context = replace(device_data.eval_context(names), seconds=seconds_beside(train, *trained))
         self.predictors = self.task.references(self.eval_context, train, val)
 
     def choose_thresholds(
@@ -221,26 +228,18 @@ class References:
         fresh = {name: make for name, make in self.predictors.items() if name not in left_out}
         names, choose, none = self.eval_context.names, self.task.choose_thresholds, thin.get("default_threshold")
         return {**known} | {
-            n: choose(None if none else _by(make, val), names, self.eval_context) for n, make in fresh.items()
+            n: choose(None if none else val.by(make), names, self.eval_context) for n, make in fresh.items()
         }
 
     def judge(self, scored: Predictions, calibrations: Mapping[str, Any]) -> dict[str, Any]:
         """{name: metrics} of each predictor on the windows that the model is scored on."""
         found: dict[str, Any] = {
-            name: self.task.evaluate(_by(make, scored), calibrations[name], self.eval_context)
+            name: self.task.evaluate(scored.by(make), calibrations[name], self.eval_context)
             | (make.told if isinstance(make, Reference) else {})
             for name, make in self.predictors.items()
         }
         skipped = {"skipped": "needs the training windows, which inference does not have"}
         return found | {name: skipped for name in self.task.fitted_references if name not in found}
-
-
-def _by(predictor: Predictor, scored: Predictions) -> Predictions:
-    """The same windows and truth with the predictions of a reference, which are made where they are read."""
-    index, truth = scored.index, scored.truth
-    if not isinstance(truth, Sliced):
-        return replace(scored, pred=predictor(index))
-    return replace(scored, pred=Made(truth.shape, lambda begin, end: predictor(index.between(begin, end))))
 
 
 # --- judgement -------------------------------------------------------------------------------------------------------

@@ -405,7 +405,7 @@ class Learner:
         case = Case(run, name, selection, sum(p.numel() for p in self.model.parameters()), progress.seconds)
         judge = Judge(evaluator, self.names, self.calibration, self.folder, case)
         val, scored = (judge.evaluator.score(index) for index in (self.split.val, self.index_of(name)))
-        references = self._compare(val, scored)
+        references = self._compare(val, scored, (progress.epoch, case.parameters))
         more: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch, "best_val": progress.best}
         wide = self.standing.told if self.standing else {}
         told = {"fit": self.solution, "wide": wide, "start": progress.start, "lengthened": progress.lengthened}
@@ -428,12 +428,12 @@ class Learner:
         ahead = self.run_data.ahead
         return evaluator.score(ahead, label_known=False) if self.task.autoregressive and len(ahead) else None
 
-    def _compare(self, val: Predictions, scored: Predictions) -> dict[str, Any]:
+    def _compare(self, val: Predictions, scored: Predictions, trained: tuple[int, int]) -> dict[str, Any]:
         """The reference predictors' metrics on the scored windows."""
         if self.config.reference != "auto" or not self.compares:
             return {}
         with self.run_data.timed("references"):
-            trivial = References(self.device_data, self.names, self.split.train, self.split.val)
+            trivial = References(self.device_data, self.names, self.split.train, self.split.val, trained)
             return trivial.judge(scored, trivial.choose_thresholds(val, self.references, thin=self.thin))
 
     def _describe(self, judge: Judge, argv: Sequence[str]) -> None:

@@ -104,6 +104,7 @@ class Classify(LabelTask):
 
     head = "pool"
     of_classes = True
+    ages = True
     monitor, direction = "pr_auc", "max"
     summary = "metrics.json"
     columns = ("y_true", "y_score", "y_pred@tau")
@@ -326,7 +327,15 @@ class Classify(LabelTask):
     def estimator(self, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        return HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+        return HistGradientBoostingClassifier(
+            learning_rate=0.2,
+            max_iter=80,
+            max_leaf_nodes=8,
+            max_bins=63,
+            l2_regularization=5.0,
+            random_state=seed,
+            early_stopping=False,
+        )
 
     def predict_with(self, estimator: Any, x: np.ndarray) -> np.ndarray:
         probability: np.ndarray = estimator.predict_proba(x)[:, -1]

@@ -25,7 +25,7 @@ from tasks import contexts, label_choice
 from tasks.base import Task
 from tasks.lines import MOST_SHOWN, aligned, date_column, dates
 from tasks.predictions import EvalContext, Predictions, Predictor
-from tasks.references import Reference, gradient_boosting, interval_trees
+from tasks.references import Boosting, Reference, gradient_boosting, interval_trees
 from tasks.targets import Targets
 from windows import Index
 
@@ -35,6 +35,7 @@ class LabelTask(Task):
 
     fits_size = True
     of_classes = False  # whether the label is true or false, or one of several classes
+    ages = False  # whether boosting may see means of older steps rather than fewer windows
     opens = ("preds.csv", "scatter.png", "pr_curve.png", "confusion.png", "residuals.png")
     columns: tuple[str, ...]  # of preds.csv, after row and time
     see_label: tuple[str, ...] = ("persistence",)
@@ -104,7 +105,8 @@ class LabelTask(Task):
 
         def boosted(train: Index) -> Reference:
             truth = self.truth(eval_context.raw(train))
-            return gradient_boosting(eval_context, train, truth, self.estimator, self.predict_with)
+            how = Boosting(self.estimator, self.predict_with, self.ages and not eval_context.per_row)
+            return gradient_boosting(eval_context, train, truth, how)
 
         def grown(train: Index) -> Reference:
             target = self.target_spec(eval_context.names, None, Scaler(np.zeros(0), np.ones(0), ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from backbones.fitting import Labelled
 from data import Series
 from readers.scaled import Scaled
-from tasks.blocks import Sliced, spans
+from tasks.blocks import Made, Sliced, spans
 from tasks.targets import Targets
 from windows import Index
 
@@ -45,6 +45,12 @@ class Predictions:
             at = slice(begin, end)
             yield at, Predictions(index, self.pred[at], None if self.truth is None else self.truth[at])
 
+    def by(self, predictor: Predictor) -> Predictions:
+        """The same windows and truth with the predictions of a reference, which are made where they are read."""
+        if not isinstance(self.truth, Sliced):
+            return replace(self, pred=predictor(self.index))
+        return replace(self, pred=Made(self.truth.shape, lambda begin, end: predictor(self.index.between(begin, end))))
+
 
 @dataclass(frozen=True)
 class PlotInputs:
@@ -73,6 +79,7 @@ class EvalContext:
     scaler: Mapping[str, Any]  # of the model's input, as the checkpoint has it
     train: Index | None = None  # the windows of training; None where these are not the data of training
     known: torch.Tensor | None = None  # [M, total + N * H], what is known ahead, covariates last; None: nothing
+    seconds: float = 10.0  # CPU-seconds that a fitted reference may take, by an estimate
 
     def raw(self, index: Index) -> np.ndarray:
         """The label in the data's units, at the targets of an index of n windows: [n, K, H]."""

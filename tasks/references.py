@@ -1,7 +1,7 @@
 """Reference predictors that are fitted to the training windows in seconds: what a model must beat.
 
-They see every window, unless that would take more than about ten seconds: then a sample, or coarser steps, which is
-said in one line and stands beside their figures.
+They see every window, unless that would take more than a tenth of what the run takes, or about ten seconds: then a
+sample, or coarser steps, which is said in one line and stands beside their figures.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from readers.scaled import Scaled
 from tasks.predictions import EvalContext
 from windows import Index
 
-SECONDS = 10.0
-# CPU-seconds of a hundred iterations of histogram boosting: a number of the table, and a column under 31 leaves.
-PER_NUMBER, PER_COLUMN = 0.36e-6, 6.2e-3
+SECONDS, LEAST = 10.0, 1.2  # that boosting may take at most, and that it always may
+SHARE, FEW = 0.1, 10_000  # of the run; and windows that it always sees
+# CPU-seconds of a window: read, judged and written; in a step of a net; and there for a parameter and a step of time.
+PER_WINDOW, PER_STEP, PER_PARAMETER = 35e-6, 5e-6, 3e-11
+# CPU-seconds of histogram boosting: a number of the table for a level of an iteration's tree, and a column for a leaf.
+PER_NUMBER, PER_COLUMN = 1.35e-9, 2e-6
+RECENT, AGEING = 13, 1.5  # steps kept as they are where older ones are averaged, and how their widths grow
 LEAVES = 20  # in the windows of a tree, at least: on a few windows it would else be a constant
 MOST_NUMBERS = 4_000_000  # that a logistic regression or a forest is fitted on
 MOST_WINDOWS, MOST_GROWN = 20_000, 5_000  # of a logistic regression, and of a forest
@@ -41,7 +45,7 @@ class Reference:
     predict: Callable[[Index], np.ndarray]
     windows: int
     of: int
-    coarse: int = 1  # neighbouring steps that it sees as their mean
+    coarse: int = 1  # neighbouring steps that it sees as their mean, at most
 
     def __call__(self, index: Index) -> np.ndarray:
         return self.predict(index)
@@ -53,55 +57,127 @@ class Reference:
         return found | ({"steps_averaged": self.coarse} if self.coarse > 1 else {})
 
 
-def gradient_boosting(
-    eval_context: EvalContext,
-    train: Index,
-    truth: np.ndarray,
-    estimator: Callable[[int], Any],
-    predict_with: Callable[[Any, np.ndarray], np.ndarray],
-) -> Reference:
-    """Histogram gradient boosting of flattened windows, one model an output.
+@dataclass(frozen=True)
+class Boosting:
+    """How windows are boosted.
 
     Parameters
     ----------
-    truth : of the training windows, [n, K, 1].
     estimator : the unfitted model of a seed.
     predict_with : (fitted model, flattened windows [n, F]) -> predictions [n].
+    ages : whether older steps may be averaged rather than windows left out.
     """
+
+    estimator: Callable[[int], Any]
+    predict_with: Callable[[Any, np.ndarray], np.ndarray]
+    ages: bool = False
+
+
+def gradient_boosting(eval_context: EvalContext, train: Index, truth: np.ndarray, how: Boosting) -> Reference:
+    """Histogram gradient boosting of flattened windows, one model an output; `truth [n, K, 1]` of training."""
     inputs, outputs = eval_context.scaled, truth.shape[1]
-    windows, coarse = affordable(len(train), inputs.shape[0], train.length, outputs)
+    model = how.estimator(eval_context.seed)
+    pace = Pace(model.max_iter, model.max_leaf_nodes, eval_context.seconds)
+    windows, widths = affordable(len(train), inputs.shape[0], train.length, outputs, pace, ages=how.ages)
     chosen = _sample(len(train), windows, eval_context.seed)
-    x, y = flatten(inputs, train.starts()[chosen], train.length, coarse), truth[chosen]
+    x, y = flatten(inputs, train.starts()[chosen], train.length, widths), truth[chosen]
     models = []
     for k in range(outputs):
-        model = estimator(eval_context.seed)
+        model = how.estimator(eval_context.seed)
         model.set_params(min_samples_leaf=min(model.min_samples_leaf, max(2, windows // LEAVES)))
         models.append(model.fit(x, y[:, k, 0]) if len(np.unique(y[:, k, 0])) > 1 else None)
 
-    def predict(index: Index) -> np.ndarray:
+    def made(index: Index) -> np.ndarray:
         starts = index.starts()
         out = np.empty((len(starts), outputs, 1), np.promote_types(y.dtype, np.float32))
         step = max(CHUNK // (inputs.shape[0] * index.length), 1)
         for begin in range(0, len(starts), step):
-            part = flatten(inputs, starts[begin : begin + step], index.length, coarse)
+            part = flatten(inputs, starts[begin : begin + step], index.length, widths)
             for k, model in enumerate(models):
-                out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else predict_with(model, part)
+                out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else how.predict_with(model, part)
         return out
 
-    return _tell("gradient_boosting", Reference(predict, windows, len(train), coarse))
+    return _tell("gradient_boosting", Reference(_once(made), windows, len(train), int(widths.max())))
 
 
-def affordable(windows: int, channels: int, length: int, outputs: int) -> tuple[int, int]:
-    """How many windows boosting takes in about `SECONDS`, and of how many neighbouring steps it gets the mean.
+def _once(made: Callable[[Index], np.ndarray]) -> Callable[[Index], np.ndarray]:
+    """The same, but that what was asked last is not made again: tau is chosen where the score is, without a test."""
+    last: list[tuple[Index, np.ndarray]] = []
 
-    The cost of columns does not shrink with the windows: half of the time is theirs at most.
+    def predict(index: Index) -> np.ndarray:
+        if not last or last[0][0] is not index:
+            last[:] = [(index, made(index))]
+        said = last[0][1]
+        return np.copy(said)
+
+    return predict
+
+
+def seconds_beside(train: Index | None, epochs: int, parameters: int) -> float:
+    """CPU-seconds that a fitted reference may take beside a run: from its sizes, so that a seed repeats.
+
+    Parameters
+    ----------
+    train : the windows of training; None where none is fitted.
+    epochs, parameters : that the net was trained, and has; no epochs for what is solved.
     """
-    leaves = min(windows / max(2, min(20, windows // LEAVES)), 31) / 31
-    column = PER_COLUMN * leaves * outputs
+    if train is None:
+        return 0.0
+    run = len(train) * (PER_WINDOW + epochs * (PER_STEP + PER_PARAMETER * parameters * train.length))
+    return min(max(SHARE * run, LEAST), SECONDS)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What boosting costs: its iterations, the leaves of their trees, and the CPU-seconds that it may take."""
+
+    iterations: int
+    leaves: int
+    seconds: float = SECONDS
+
+    def column(self, windows: int) -> float:
+        """CPU-seconds of a column, whatever its length; few windows have fewer leaves."""
+        leaves = min(windows / max(2, min(20, windows // LEAVES)), self.leaves)
+        return PER_COLUMN * self.iterations * leaves
+
+    @property
+    def number(self) -> float:
+        """CPU-seconds of a number of the table."""
+        return PER_NUMBER * self.iterations * math.log2(self.leaves)
+
+
+def affordable(
+    windows: int, channels: int, length: int, outputs: int, pace: Pace, *, ages: bool = False
+) -> tuple[int, np.ndarray]:
+    """How many windows boosting takes in its time, and of how many steps each column has the mean, oldest first.
+
+    The cost of columns does not shrink with the windows: half of ten seconds is theirs at most. With `ages`, older
+    steps are averaged before windows are left out.
+    """
+    column = pace.column(windows) * outputs
     coarse = min(math.ceil(channels * length * column / (SECONDS / 2)), length)
-    columns = channels * math.ceil(length / coarse)
-    rest = max(SECONDS - columns * column, SECONDS / 2)
-    return min(windows, max(int(rest / (PER_NUMBER * outputs * columns)), LEAVES)), coarse
+    widths = np.full(math.ceil(length / coarse), coarse)
+    widths[0] -= widths.sum() - length
+
+    def fit(widths: np.ndarray) -> int:
+        columns = channels * len(widths)
+        within, most = (
+            int(max(seconds - columns * column, seconds / 2) / (pace.number * outputs * columns))
+            for seconds in (pace.seconds, SECONDS)
+        )
+        return min(windows, max(within, min(FEW, most), LEAVES))
+
+    if ages and (fit(widths) < windows or coarse > 1):
+        widths = min(ageing(length), widths, key=len)
+    return fit(widths), widths
+
+
+def ageing(length: int) -> np.ndarray:
+    """Widths of columns, oldest first: the last `RECENT` steps by themselves, before them means of ever more."""
+    widths = [1] * min(RECENT, length)
+    while (left := length - sum(widths)) > 0:
+        widths.append(min(max(int(widths[-1] * AGEING), widths[-1] + 1), left))
+    return np.array(widths[::-1])
 
 
 def logistic(
@@ -161,18 +237,17 @@ def interval_trees(
     return _tell("interval_trees", Reference(predict, n, len(train)))
 
 
-def flatten(inputs: np.ndarray | Scaled, starts: np.ndarray, length: int, coarse: int = 1) -> np.ndarray:
-    """The windows of `inputs` [C, total] at `starts` [n], flattened: [n, C * L]; of `coarse` steps their mean.
-
-    Where L is no multiple of `coarse`, the first mean is of fewer steps.
-    """
+def flatten(
+    inputs: np.ndarray | Scaled, starts: np.ndarray, length: int, widths: np.ndarray | None = None
+) -> np.ndarray:
+    """The windows of `inputs` [C, total] at `starts` [n], flattened: [n, C * L], or as means of `widths` steps."""
     if isinstance(inputs, Scaled):
         windows = inputs.read(torch.from_numpy(starts), length).numpy()
     else:
         windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=1)[:, starts].transpose(1, 0, 2)
-    if coarse > 1:
-        cuts = (np.arange(0, length, coarse) - -length % coarse).clip(0)
-        windows = (np.add.reduceat(windows, cuts, axis=2) / np.diff([*cuts, length])).astype(np.float32)
+    if widths is not None and len(widths) < length:
+        cuts = np.cumsum([0, *widths[:-1]])
+        windows = (np.add.reduceat(windows, cuts, axis=2) / widths).astype(np.float32)
     table: np.ndarray = windows.reshape(len(starts), -1)
     return table
 
@@ -187,5 +262,5 @@ def _tell(name: str, reference: Reference) -> Reference:
     if reference.windows < reference.of:
         log.info("%s: fitted to a sample of %s of %s windows", name, f"{reference.windows:,}", f"{reference.of:,}")
     if reference.coarse > 1:
-        log.info("%s: sees the means of %d neighbouring steps", name, reference.coarse)
+        log.info("%s: sees the means of up to %d neighbouring steps", name, reference.coarse)
     return reference

@@ -18,6 +18,7 @@ from evaler import Evaluator, References, predict
 from hardware import Precision
 from scaler import Scaler
 from tasks import references
+from windows import Index
 
 from .runs import good, strict
 
@@ -83,7 +84,7 @@ def test_references_are_what_their_names_say():
 
     x = {n: np.stack([device_data.scaled[:, s : s + 6].ravel() for s in split[n].starts()]) for n in ("train", "val")}
     target = np.array([raw[s + 6] > 0.5 for s in split.train.starts()])
-    model = HistGradientBoostingClassifier(random_state=777, early_stopping=False).fit(x["train"], target)
+    model = tasks.build("classify", OPTIONS).estimator(777).fit(x["train"], target)
     expected = average_precision_score(y, model.predict_proba(x["val"])[:, 1].astype(np.float32))
     assert found["gradient_boosting"]["pr_auc"] == pytest.approx(expected)
 
@@ -105,7 +106,7 @@ def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
     monkeypatch.setattr(
         HistGradientBoostingClassifier, "fit", lambda self, x, y: seen.append(x.shape) or fit(self, x, y)
     )
-    monkeypatch.setattr(references, "affordable", lambda *sizes: (100, 1))
+    monkeypatch.setattr(references, "affordable", lambda *sizes, ages: (100, np.ones(6, int)))
     monkeypatch.setattr(references, "CHUNK", 50)  # several chunks of windows
     val = Evaluator(device_data, Last(), Precision(CPU), 64).score(split.val)
     trivial = References(device_data, ["a"], split.train)
@@ -115,25 +116,50 @@ def test_gradient_boosting_is_bounded_and_scores_every_window(monkeypatch):
     assert (told["windows"], told["of"]) == (100, len(split.train)) and "windows" not in found["persistence"]
 
 
-def test_coarse_steps_are_means_that_end_where_the_window_ends():
+@pytest.mark.parametrize("widths", [[2, 4, 4], [5, 2, 1, 1, 1]])
+def test_steps_are_averaged_from_the_oldest(widths):
     draw = np.random.default_rng(0)
     inputs, starts = draw.normal(size=(2, 30)).astype(np.float32), np.array([0, 3, 20])
-    found = references.flatten(inputs, starts, 10, coarse=4)
-    cuts = [(0, 2), (2, 6), (6, 10)]
-    plain = [[inputs[c, s + a : s + b].mean() for c in range(2) for a, b in cuts] for s in starts]
+    found = references.flatten(inputs, starts, 10, np.array(widths))
+    ends = np.cumsum(widths)
+    plain = [
+        [inputs[c, s + e - w : s + e].mean() for c in range(2) for e, w in zip(ends, widths, strict=True)]
+        for s in starts
+    ]
     np.testing.assert_allclose(found, plain, rtol=1e-5)
     assert references.flatten(inputs, starts, 10).shape == (3, 20)
+
+
+def test_the_last_steps_are_seen_one_by_one_and_older_ones_as_means_of_ever_more():
+    assert references.ageing(5).tolist() == [1] * 5
+    assert references.ageing(31).tolist() == [3, 6, 4, 3, 2] + [1] * 13
+    assert references.ageing(2880).sum() == 2880 and len(references.ageing(2880)) <= 30
 
 
 def test_what_boosting_sees_is_everything_that_takes_seconds():
     """(windows, channels, steps, outputs): what was measured to take ten seconds or less is neither sampled nor coarse.
     Ten classes of long series are coarse, and a hundred million numbers a sample."""
+    full, quick = references.Pace(100, 31), references.Pace(80, 8)
     for sizes in ((250_000, 1, 31, 1), (20_000, 4, 31, 1), (60, 1, 300, 3), (16, 2, 100, 2)):
-        assert references.affordable(*sizes) == (sizes[0], 1)
-    windows, coarse = references.affordable(375, 1, 720, 10)
-    assert windows == 375 and 1 < coarse < 20
-    windows, coarse = references.affordable(1_000_000, 4, 31, 1)
-    assert 100_000 < windows < 300_000 and coarse == 1
+        for pace in (full, quick):
+            windows, widths = references.affordable(*sizes, pace, ages=True)
+            assert windows == sizes[0] and widths.tolist() == [1] * sizes[2]
+    windows, widths = references.affordable(375, 1, 720, 10, full)
+    assert windows == 375 and 1 < widths.max() < 20 and widths.sum() == 720
+    windows, widths = references.affordable(1_000_000, 4, 31, 1, full)
+    assert 80_000 < windows < 300_000 and widths.max() == 1
+    aged, widths = references.affordable(1_000_000, 4, 31, 1, full, ages=True)
+    assert aged > 1.6 * windows and len(widths) == 18
+
+
+def test_references_take_a_tenth_of_the_run_by_its_sizes():
+    """Least beside a closed form or a small net, ten seconds beside hours; a linear model's half a million windows of
+    three epochs were measured at 15 CPU-seconds."""
+    few, some, many = (Index(*np.array([[0], [n], [0]]), 1, 31, 31) for n in (1000, 20_000, 360_000))
+    assert references.seconds_beside(few, 0, 100) == references.LEAST
+    assert 1.2 <= references.seconds_beside(many, 3, 125) < 2
+    assert references.seconds_beside(some, 5, 800_000) > 5
+    assert references.seconds_beside(many, 50, 800_000) == references.SECONDS
 
 
 def test_without_training_windows_the_reason_is_given():
