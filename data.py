@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -220,7 +221,12 @@ class Series:
         if self.time is None or self.clock is None:
             return None
         times = self.time[self.offsets[row] : self.offsets[row + 1]]
-        return np.concatenate([times, self.clock.extend(int(times[-1]), more)]) if more else times
+        return np.concatenate([times, _times_after(self.clock, int(times[-1]), more)]) if more else times
+
+
+@lru_cache(maxsize=MOST_TIMES)  # many rows often end at a few times
+def _times_after(clock: Clock, last: int, steps: int) -> np.ndarray:
+    return clock.extend(last, steps)
 
 
 def on_clock(series: Series, clock: Clock | None) -> Series:

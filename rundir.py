@@ -302,15 +302,27 @@ def texts(values: np.ndarray) -> list[str]:
     return found
 
 
-def digits(values: np.ndarray, deviation: float) -> int:
-    """Significant digits that show all that predictions made in float32 carry, for `f"{value:.{n}g}"`.
+def shortened(values: np.ndarray, figures: np.ndarray) -> list[str]:
+    """Numbers [n], each as `f"{value:.{figures}g}"` writes it."""
+    found = np.empty(len(values), object)
+    for count in np.unique(figures).tolist():
+        at = np.flatnonzero(figures == count)
+        found[at] = (f"%.{count}g " * len(at) % tuple(values[at].tolist())).split()  # half the time of one by one
+    texts: list[str] = found.tolist()
+    return texts
+
+
+def digits(values: np.ndarray, deviation: float | np.ndarray) -> np.ndarray:
+    """Significant digits that show all that predictions made in float32 carry, for `f"{value:.{n}g}"`: int64 [...].
 
     Parameters
     ----------
-    values : in the unit of the data.
-    deviation : by which they were divided when the model made them; float32 tells 1e-7 of it apart.
+    values : in the unit of the data, [..., n].
+    deviation : [...], by which they were divided when the model made them; float32 tells 1e-7 of it apart.
     """
-    largest = np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape)).max(initial=0.0)
-    if not (largest > 0 and deviation > 0):
-        return LEAST_DIGITS
-    return int(np.clip(np.ceil(np.log10(largest / deviation)) + LEAST_DIGITS, LEAST_DIGITS, MOST_DIGITS))
+    largest = np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape)).max(axis=-1, initial=0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.ceil(np.log10(largest / deviation)) + LEAST_DIGITS
+    wanted = np.where((largest > 0) & (np.asarray(deviation) > 0), wanted, LEAST_DIGITS)
+    found: np.ndarray = np.clip(wanted, LEAST_DIGITS, MOST_DIGITS).astype(np.int64)
+    return found

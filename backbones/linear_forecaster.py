@@ -174,15 +174,15 @@ class LinearForecaster(Backbone):
 
     def _known(self, stretches: Stretches, calendar: bool) -> list[np.ndarray]:
         """What is known ahead in each stretch: the inputs of the calendar, or the covariates."""
-        marks, known = self.forecast.marks, [torch.as_tensor(one).cpu() for one in stretches]
+        marks, known = self.forecast.marks, map(np.asarray, stretches)
         if not calendar:
-            return [one[marks:].double().numpy() for one in known]
+            return [one[marks:].astype(np.float64) for one in known]
         same: dict[bytes, np.ndarray] = {}  # many series often have a few times
 
-        def of(one: torch.Tensor) -> np.ndarray:
-            at = one[:marks].numpy().tobytes()
+        def of(one: np.ndarray) -> np.ndarray:
+            at = one[:marks].tobytes()
             if at not in same:
-                same[at] = calendar_inputs.inputs(one[None, :marks])[0].double().numpy()
+                same[at] = calendar_inputs.inputs(torch.from_numpy(one[None, :marks]))[0].double().numpy()
             return same[at]
 
         return list(map(of, known)) if marks else []
@@ -193,7 +193,8 @@ class LinearForecaster(Backbone):
         return [np.concatenate(parts) for parts in zip(others, ahead, strict=True)] if ahead else others
 
     def _rows(self, stretches: Stretches, rows: Sequence[int]) -> list[np.ndarray]:
-        return [torch.as_tensor(one).cpu().double().numpy()[list(rows)] for one in stretches]
+        which = list(rows)
+        return [np.asarray(one)[which].astype(np.float64) for one in stretches]
 
     def set_weight(self, weight: np.ndarray) -> None:
         """Set a fitted `weight [1 or K, L, H]`, L <= T; inputs before its look-back get the weight 0."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from backbones.seasonality import beyond_chance, spread
+from backbones.seasonality import beyond_chance, in_order, some
 
 LATEST_STEPS = 100_000  # of a longer series only these are read
 MOST_CHANNELS = 16  # read, spread evenly over the table
@@ -66,12 +66,15 @@ def _found_in(pieces: Iterable[np.ndarray], longest: int | None) -> int:
     """The period that pieces show, without a calendar; 1: none."""
     every = [channel for piece in pieces for channel in piece]
     n = max(map(len, every), default=0)
-    chosen = spread([z for z in every if 2 * len(z) >= n], MOST_CHANNELS)
+    ordered = in_order(every) if len(every) > MOST_CHANNELS else every
+    chosen = some([z for z in ordered if 2 * len(z) >= n], MOST_CHANNELS)
     found = [_period_of(np.asarray(z[-LATEST_STEPS:], dtype=np.float64), longest) for z in chosen]
     periodic = Counter(period for period in found if period > 1)
     if periodic and 3 * sum(periodic.values()) >= len(found):
         return max(periodic, key=lambda period: (periodic[period], -period))
-    return 1 if n > FEW_STEPS else _period_in_common(spread(every, MOST_SHORT), longest)
+    if n > FEW_STEPS:
+        return 1
+    return _period_in_common(every if len(every) <= MOST_SHORT else some(ordered, MOST_SHORT), longest)
 
 
 def _changes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -40,9 +40,18 @@ def spread(every: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
     every : series `[n]`, NaN where a step is missing.
     most : of them.
     """
-    if len(every) <= most:
-        return list(every)
-    ordered = sorted(every, key=lambda z: (len(z), float(np.add.reduce(z, dtype=np.float64, where=np.isfinite(z)))))
+    return list(every) if len(every) <= most else some(in_order(every), most)
+
+
+def in_order(every: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Series `[n]` in an order that their values alone decide."""
+    return sorted(every, key=lambda z: (len(z), float(np.add.reduce(z, dtype=np.float64, where=np.isfinite(z)))))
+
+
+def some(ordered: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
+    """At most so many of some series, spread evenly over them."""
+    if len(ordered) <= most:
+        return list(ordered)
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).round().astype(int)]
 
 

@@ -28,11 +28,12 @@ def dates(eval_context: EvalContext, row: np.ndarray, step: np.ndarray) -> list[
     series = eval_context.series
     if series.clock is None:
         return [()] * len(row)
-    found = np.empty(len(row), object)
-    for one in np.unique(row):
-        at = np.flatnonzero(row == one)
-        beyond = max(int(step[at].max()) + 1 - int(series.lengths[one]), 0)
-        times = series.times(int(one), beyond)
+    found, order, lengths = np.empty(len(row), object), np.argsort(row, kind="stable"), series.lengths
+    rows, begins = np.unique(row[order], return_index=True)
+    for one, begin, end in zip(rows.tolist(), begins.tolist(), [*begins[1:].tolist(), len(row)], strict=True):
+        at = order[begin:end]
+        beyond = max(int(step[at].max()) + 1 - int(lengths[one]), 0)
+        times = series.times(one, beyond)
         assert times is not None
         found[at] = series.clock.show(times[step[at]])
     return [(date,) for date in found]

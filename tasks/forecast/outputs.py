@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from config import exact
 from data import Series
 from readers.clock import Clock
-from rundir import digits, write_csv
+from rundir import digits, safe_cell, shortened, write_columns
 from tasks.arrays import Arrays
 from tasks.forecast.levels import Levels
 from tasks.lines import MOST_SHOWN, aligned
@@ -68,13 +68,14 @@ class ForecastOutputs:
 
     def write_ahead(self, path: Path, calibration: Mapping[str, Any], ahead: Predictions) -> None:
         """Write forecast.csv: the steps after the end of each row, in the units of the channels; `row` if several."""
-        write_csv(path, self._header(calibration), self._lines(calibration, ahead))
+        write_columns(path, self._header(calibration), self._columns(calibration, ahead))
 
     def first_lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> list[str]:
         """The next steps as text: the first few of the first channels of the first row."""
         horizon, outputs = ahead.index.horizon, min(len(self.eval_context.names), MOST_CHANNELS)
         each = max(MOST_SHOWN // outputs, 2)
-        lines = enumerate(islice(self._lines(calibration, ahead), outputs * horizon))
+        every = chain.from_iterable(zip(*columns, strict=True) for columns in self._columns(calibration, ahead))
+        lines = enumerate(islice(every, outputs * horizon))
         shown = [line for at, line in lines if at % horizon < each]
         count = len(ahead.pred) * len(self.eval_context.names) * horizon
         return aligned([self._header(calibration), *shown], f"the next steps ({len(shown)} of {count:,} lines):")
@@ -86,29 +87,33 @@ class ForecastOutputs:
         ends = ["low", "high"] if "margin" in calibration else []
         return [*row, step, "channel", "value", *(f"q{exact(level)}" for level in self.levels.asked), *ends]
 
-    def _lines(self, calibration: Mapping[str, Any], ahead: Predictions) -> Iterator[Sequence[Any]]:
+    def _columns(self, calibration: Mapping[str, Any], ahead: Predictions) -> Iterator[list[list[str]]]:
+        """The cells of some windows' lines by column, as they are written."""
         size = self.size(ahead.index)
         for windows, block in ahead.blocks():
             own = None if size is None else size[windows]
-            yield from self._block(calibration, block.index, np.asarray(block.pred), own)
+            yield self._block(calibration, block.index, np.asarray(block.pred), own)
 
     def _block(
         self, calibration: Mapping[str, Any], index: Index, pred: np.ndarray, size: np.ndarray | None
-    ) -> Iterator[Sequence[Any]]:
-        """The lines of some windows."""
+    ) -> list[list[str]]:
         series, names, levels = self.eval_context.series, self.eval_context.names, self.levels
-        outputs, q = len(names), len(levels.asked)
+        outputs, rows, horizon = len(names), index.rows().tolist(), index.horizon
         band = levels.band(pred, calibration, outputs, size)
-        point, shown = levels.point(pred, outputs), levels.shown(pred, outputs)
-        for n, row in enumerate(index.rows()):
-            dates = _dates(series, int(row), index.horizon)
-            row_id = [series.rows[row]] if series.several else []
-            for k, name in enumerate(names):
-                columns = [point[n, k], *shown[n, k * q : (k + 1) * q]] + [end[n, k] for end in band or ()]
-                values = [self.unscaled_forecast(part, k) for part in columns]
-                figures = digits(values[0], self.fitted["std"][k])
-                for h, date in enumerate(dates):
-                    yield *row_id, date, name, *(f"{value[h]:.{figures}g}" for value in values)
+        shown = levels.shown(pred, outputs).reshape(len(pred), outputs, len(levels.asked), horizon)
+        each = [levels.point(pred, outputs), *(shown[:, :, q] for q in range(len(levels.asked))), *(band or ())]
+        values = [np.stack([self.unscaled_forecast(part[:, k], k) for k in range(outputs)], axis=1) for part in each]
+        figures = np.repeat(digits(values[0], np.asarray(self.fitted["std"])), horizon)
+        steps = [_dates(series, row, horizon) for row in rows]
+        dates = [date for those in steps for date in those * outputs]
+        channels = [name for name in map(safe_cell, names) for _ in range(horizon)] * len(rows)
+        ids = [[name for name in (safe_cell(series.rows[row]) for row in rows) for _ in range(outputs * horizon)]]
+        return [
+            *(ids if series.several else []),
+            dates,
+            channels,
+            *(shortened(part.ravel(), figures) for part in values),
+        ]
 
     def write_scored(self, path: Path, calibration: Mapping[str, Any], scored: Predictions) -> None:
         """Write preds.npz: pred, truth, low, high [n, K, H] in the units of the channels; `row` [n], `channel` [K];
@@ -171,14 +176,14 @@ class ForecastOutputs:
 def _dates(series: Series, row: int, steps: int) -> list[str]:
     """The `steps` after the end of a row as text: dates where there is a clock, else numbers of steps in the row."""
     if series.clock is None or series.time is None:
-        length = int(series.lengths[row])
+        length = int(series.offsets[row + 1] - series.offsets[row])
         return [str(length + step) for step in range(steps)]
-    return list(_dates_after(series.clock, int(series.time[series.offsets[row + 1] - 1]), steps))
+    return _dates_after(series.clock, int(series.time[series.offsets[row + 1] - 1]), steps)
 
 
 @lru_cache(maxsize=1024)  # many series often end at a few times
-def _dates_after(clock: Clock, last: int, steps: int) -> tuple[str, ...]:
-    return tuple(clock.show(clock.extend(last, steps)))
+def _dates_after(clock: Clock, last: int, steps: int) -> list[str]:
+    return clock.show(clock.extend(last, steps))
 
 
 def _chosen(windows: int, outputs: int) -> list[tuple[int, int]]:

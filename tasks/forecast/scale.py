@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from windows import Index
 
 MOST_NAMED = 10  # series listed in a summary
 AT_ONCE = 1 << 16  # values scaled at once
+PIECES_AT_ONCE = 1000
 CYCLES, STEPS = 3, 8  # before an origin, that its level is the mean of; STEPS or a cycle are a block
 USUAL_POWER, DOUBT = 0.5, 0.5  # of the level, before the blocks say more, and the deviation of that
 NOISE = 1.4  # the variance of the log of the mean of n changes is about NOISE / n, as n neighbours are alike
@@ -163,7 +165,7 @@ def sizes_at(
 def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, lag: int) -> dict[str, Any]:
     """What the summary says of the scale [N, K] by which the errors of the windows of `rows` [n] were divided."""
     scored = np.unique(rows)
-    without = [eval_context.series.rows[row] for row in scored if not (scale[row] > 0).any()]
+    without = [eval_context.series.rows[row] for row in scored[~(scale[scored] > 0).any(axis=1)].tolist()]
     return {
         "scaled_by": "the seasonal-naive error within each series, in training where it has a part there; "
         "then the mean over series and channels (Hyndman and Koehler 2006)",
@@ -180,8 +182,13 @@ def moments(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(values.std())
 
 
-def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels."""
+def standardised(raw: np.ndarray | Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels.
+
+    Of a Course every step that is seen: [1, K, steps].
+    """
+    if isinstance(raw, Course):
+        return _course_standardised(raw, mean, std)
     shift, scale = (np.asarray(part, np.float64) for part in (mean, std))
     scaled = np.empty(raw.shape, np.float32)
     steps = raw.shape[-1]
@@ -195,8 +202,29 @@ def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     return scaled
 
 
-def course_standardised(course: Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """Every step that is seen of K targets on the scale of training: float32 [1, K, steps]."""
+def pieces_standardised(course: Course, mean: Sequence[float], std: Sequence[float]) -> Iterator[np.ndarray]:
+    """`Course.pieces` on the scale of training, many short ones at a time."""
+    pieces, waiting = course.pieces(), list[np.ndarray]()
+    while piece := list(islice(pieces, 1)):
+        waiting += piece
+        if piece[0].size < AT_ONCE and len(waiting) < PIECES_AT_ONCE:
+            continue
+        yield from _each_standardised(waiting, mean, std)
+        waiting = []
+    yield from _each_standardised(waiting, mean, std)
+
+
+def _each_standardised(
+    pieces: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]
+) -> Iterator[np.ndarray]:
+    if pieces:
+        scaled, end = standardised(np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0], mean, std), 0
+        for piece in pieces:
+            begin, end = end, end + piece.shape[1]
+            yield scaled[:, begin:end]
+
+
+def _course_standardised(course: Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     count = int(course.seen.sum())
     made = like(course.values, (1, len(course.values), count))
     block = max(AT_ONCE // max(count, 1), 1)

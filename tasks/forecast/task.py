@@ -36,7 +36,7 @@ from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
-from tasks.forecast.scale import course_standardised, moments, powers, scales, sizes_at, standardised
+from tasks.forecast.scale import moments, pieces_standardised, powers, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
@@ -281,7 +281,7 @@ class Forecast(Task):
         values = (value.astype(np.float64) for value in truth.each())
         mean, spread = np.array(list(map(moments, values))).T
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
-        scaled = (standardised(piece, mean, std) for piece in truth.pieces())
+        scaled = pieces_standardised(truth, mean, std)
         period = 1 if self.dry else period_of_pieces(scaled, self.longest_period, truth.calendar)
         levels = list(with_median(self.levels.asked))
         return {"mean": mean, "std": std, "period": int(period), "levels": levels}
@@ -298,7 +298,7 @@ class Forecast(Task):
 
     def truth(self, raw: np.ndarray | Course) -> np.ndarray:
         mean, std = self.fitted["mean"], self.fitted["std"]
-        return course_standardised(raw, mean, std) if isinstance(raw, Course) else standardised(raw, mean, std)
+        return standardised(raw, mean, std)
 
     def loss(self, device: torch.device) -> Loss:
         if self.levels.values:
