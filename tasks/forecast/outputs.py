@@ -74,9 +74,9 @@ class ForecastOutputs:
         """The next steps as text: the first few of the first channels of the first row."""
         horizon, outputs = ahead.index.horizon, min(len(self.eval_context.names), MOST_CHANNELS)
         each = max(MOST_SHOWN // outputs, 2)
-        every = chain.from_iterable(zip(*columns, strict=True) for columns in self._columns(calibration, ahead))
-        lines = enumerate(islice(every, outputs * horizon))
-        shown = [line for at, line in lines if at % horizon < each]
+        first = Predictions(ahead.index.between(0, 1), ahead.pred[:1], None)
+        every = chain.from_iterable(zip(*columns, strict=True) for columns in self._columns(calibration, first))
+        shown = [line for at, line in enumerate(islice(every, outputs * horizon)) if at % horizon < each]
         count = len(ahead.pred) * len(self.eval_context.names) * horizon
         return aligned([self._header(calibration), *shown], f"the next steps ({len(shown)} of {count:,} lines):")
 
