@@ -96,6 +96,10 @@ def joined(mode: str, device: torch.device, argv: Sequence[str]) -> Iterator[Alo
         with group.heard():
             yield group
         group.leave()  # not after an error: the others may be gone
+    except Exception as error:
+        if not isinstance(error, TsrunError):  # a bug, which is raised: nobody else keeps it
+            _keep(error)
+        raise
     finally:
         _here = before
 
@@ -150,10 +154,11 @@ def tells(error: TsrunError) -> bool:
     return place.rank == 0 or not isinstance(error, Interrupted)
 
 
-def _keep(error: TsrunError) -> None:
+def _keep(error: Exception) -> None:
     """Where torchrun reads the last words of a process that it reports as failed."""
     file = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if file:
-        extra = {"py_callstack": str(error), "timestamp": str(int(time.time()))}
+        told = str(error) or type(error).__name__
+        extra = {"py_callstack": told, "timestamp": str(int(time.time()))}
         with contextlib.suppress(OSError):
-            Path(file).write_text(json.dumps({"message": {"message": str(error), "extraInfo": extra}}), "utf-8")
+            Path(file).write_text(json.dumps({"message": {"message": told, "extraInfo": extra}}), "utf-8")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST = timedelta(days=7)  # that one may wait for the others: rank 0 may be drawing, or fitting references
 MEETING = timedelta(minutes=10)  # for the first time
+GRACE = 3.0  # seconds in which all that lose one of them say that they are there
 LOOK = 0.02  # seconds between two looks whether the others are there: in between signals are heard
 GONE = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", "process group", "Timed out waiting")
 
@@ -35,8 +36,9 @@ GONE = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", 
 class Group(Alone):
     """Rank `rank` of `world`."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, store: dist.Store | None = None) -> None:
         self.rank, self.world, self.local = place.rank, place.world, place.local
+        self._store = store
 
     @classmethod
     def join(cls, place: Place, device: torch.device, argv: Sequence[str]) -> Group:
@@ -55,7 +57,7 @@ class Group(Alone):
             what = f"the {place.world} processes do not meet: {str(error).splitlines()[0]}"
             hint = "torchrun --standalone finds a free port for each run of one machine"
             raise ResourceError(what, where=address, hint=hint) from None
-        return cls(place)
+        return cls(place, store)
 
     def leave(self) -> None:
         """End the group, on this side."""
@@ -63,14 +65,37 @@ class Group(Alone):
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """ResourceError where what ends the block says that another process has ended."""
+        """ResourceError where what ends the block says that another process has ended; else the others hear of it."""
         try:
             yield
-        except RuntimeError as error:
+        except BaseException as error:
             if not self.lost(error):
+                self._leave_word(error)
                 raise
-            what = f"rank {self.rank} of {self.world} has lost the others: one of them has ended"
+            what = f"rank {self.rank} of {self.world} has lost the others: {self._ended()}"
             raise ResourceError(what, hint="--resume continues this run where a state was saved") from None
+
+    def _leave_word(self, error: BaseException) -> None:
+        """Say to the others what ends this process."""
+        if self._store is not None:
+            with contextlib.suppress(RuntimeError):  # rank 0, which holds the store, may be gone
+                self._store.set(f"ended {self.rank}", str(error) or type(error).__name__)
+
+    def _ended(self) -> str:
+        """Which of the others have ended, and what they said last."""
+        assert self._store is not None
+        said, silent = dict[int, str](), set(range(self.world)) - {self.rank}
+        with contextlib.suppress(RuntimeError):
+            self._store.set(f"lost {self.rank}", "")
+            until = time.monotonic() + GRACE
+            while silent and time.monotonic() < until:
+                time.sleep(LOOK)
+                ended = [rank for rank in silent if self._store.check([f"ended {rank}"])]
+                said |= {rank: self._store.get(f"ended {rank}").decode() for rank in ended}
+                silent -= {rank for rank in silent if rank in said or self._store.check([f"lost {rank}"])}
+        told = [f"rank {rank} has ended: {word}" for rank, word in sorted(said.items())]
+        told += [f"rank {rank} has ended without a word, or does not answer" for rank in sorted(silent) if not said]
+        return "; ".join(told) or "one of them has ended"
 
     def lost(self, error: BaseException) -> bool:
         return isinstance(error, RuntimeError) and any(word in str(error) for word in GONE)

@@ -62,7 +62,7 @@ class Judging(ABC):
 
     def of_sums(self, sums: Mapping[str, np.ndarray]) -> dict[str, float | None]:
         """The metrics of `val_metrics` from what `val_sums` gives, added up over windows."""
-        return {name: total / count if count else None for name, (total, count) in sums.items()}
+        return {name: float(total / count) if count else None for name, (total, count) in sums.items()}
 
     def val_metrics_of(self, scored: Predictions) -> dict[str, float | None]:
         """`val_metrics` of predictions whose truth is known, a block at a time where they are large."""
