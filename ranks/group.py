@@ -36,7 +36,7 @@ GONE = ("Connection closed", "Connection reset", "Broken pipe", "gloo", "NCCL", 
 class Group(Alone):
     """Rank `rank` of `world`."""
 
-    def __init__(self, place: Place, store: dist.Store | None = None) -> None:
+    def __init__(self, place: Place, store: PrefixStore | None = None) -> None:
         self.rank, self.world, self.local = place.rank, place.world, place.local
         self._store = store
 

@@ -12,6 +12,7 @@ import numpy as np
 from errors import DataError
 from readers import stem
 from readers.dialect import THOUSANDS, Dialect, Layout
+from readers.missing import parts_of
 from readers.units import split_mark
 
 UNIT_HINT = "a long table (--time-col) is read without the units beside its numbers; here, write numbers alone"
@@ -122,15 +123,19 @@ def may_hide_thousands(values: np.ndarray) -> bool:
     ----------
     values : of any shape.
     """
-    flat = values.reshape(1, -1)
-    if not may_begin_so(flat)[0]:
+    if not may_begin_so(values.reshape(1, -1))[0]:
         return False
-    known = np.abs(flat[np.isfinite(flat)].astype(np.float64))
-    whole = known == np.trunc(known)
-    broken = known[~whole]
-    if not len(broken) or (known >= 1000).any() or (broken < 1).any() or not (known[whole] >= 100).any():
-        return False
-    return bool((np.abs(broken * 1000 - np.rint(broken * 1000)) <= 0.05).all())
+    some_broken = some_whole = False
+    for part in parts_of(values):
+        known = np.abs(part[np.isfinite(part)].astype(np.float64))
+        whole = known == np.trunc(known)
+        broken = known[~whole]
+        if (known >= 1000).any() or (broken < 1).any():
+            return False
+        if (np.abs(broken * 1000 - np.rint(broken * 1000)) > 0.05).any():
+            return False
+        some_broken, some_whole = some_broken or len(broken) > 0, some_whole or bool((known[whole] >= 100).any())
+    return some_broken and some_whole
 
 
 def check_thousands(cells: Sequence[str], dialect: Dialect, where: str) -> None:

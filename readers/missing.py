@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from errors import DataError, UsageError
+from readers import mapped
 
 POLICIES = ("error", "drop", "ffill", "zero")
 HINT = "--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0"
@@ -21,7 +22,7 @@ _WORDS = frozenset(  # that stand for a missing value among numbers, beside dial
 )
 _SIGNS = re.compile(r"[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?")
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
-COUNTED = 1 << 24  # values looked at at once
+COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
@@ -64,7 +65,7 @@ def count_gaps(values: np.ndarray) -> tuple[int, int]:
     if values.min(initial=0) >= -LARGEST and values.max(initial=0) <= LARGEST:  # NaN is neither; nothing is copied
         return 0, 0
     missing = infinite = 0
-    for part in _parts(values):
+    for part in parts_of(values):
         known = is_known(part)
         if not known.all():
             here = int(np.isnan(part).sum())
@@ -72,12 +73,14 @@ def count_gaps(values: np.ndarray) -> tuple[int, int]:
     return missing, infinite
 
 
-def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+def parts_of(values: np.ndarray) -> Iterator[np.ndarray]:
     """An array some values at a time: a mask of all of a large one would not fit beside it."""
-    if values.ndim < 2 or not values.size:
-        yield values
+    each = values.size // max(len(values), 1)
+    if values.ndim > 1 and each > COUNTED:
+        for row in values:
+            yield from parts_of(row)
         return
-    step = max(COUNTED // max(values.size // len(values), 1), 1)
+    step = max(COUNTED // max(each, 1), 1)
     for begin in range(0, len(values), step):
         yield values[begin : begin + step]
 
@@ -118,22 +121,34 @@ def suspect(values: np.ndarray, where: str, what: str) -> str:
     -------
     The note; "" where there is no such number.
     """
-    known = values[np.isfinite(values)]
-    if known.size < LEAST:
+    parts = [(part.min(), part.max(), part.size) for part in map(_finite, parts_of(values)) if part.size]
+    if sum(size for _, _, size in parts) < LEAST:
         return ""
-    for mark, ahead in ((known.min(), 1), (known.max(), -1)):
-        if not _is_mark(float(mark)) or (count := int((known == mark).sum())) < TWICE:
+    for mark, end in ((min(low for low, _, _ in parts), np.min), (max(high for _, high, _ in parts), np.max)):
+        if not _is_mark(float(mark)) or (count := sum(int((part == mark).sum()) for part in parts_of(values))) < TWICE:
             continue
-        others = known[known != mark]
-        if not others.size:
+        others = (known[known != mark] for known in map(_finite, parts_of(values)))
+        ends = [end(part) for part in others if part.size]
+        if not ends:
             continue
-        near = float(others.min() if ahead > 0 else others.max())
-        low, high = np.quantile(others, (0.25, 0.75))
+        near, some = float(end(ends)), _finite(_thinned(values))
+        low, high = np.quantile(some[some != mark], (0.25, 0.75)) if (some != mark).any() else (0.0, 0.0)
         if abs(near - float(mark)) > high - low:
             text = f"{float(mark):.7g}"
             question = f"a mark for missing values? --na {text}"
             return f"warning: {where} holds {text} in {count:,} {what}, and the next value is {near:.7g}: {question}"
     return ""
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    found: np.ndarray = values[np.isfinite(values)]
+    return found
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """All values [n] of an array, or COUNTED of them at even steps where there are more."""
+    step = -(-values.size // COUNTED)
+    return values.reshape(-1) if step <= 1 else np.concatenate([part.reshape(-1)[::step] for part in parts_of(values)])
 
 
 def _is_mark(value: float) -> bool:
@@ -170,14 +185,20 @@ def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.
     -------
     What was done, for a note; and the mask [C, total] of the values that are made up, None under `drop`.
     """
-    leading, made_up = 0, None if policy == "drop" else np.zeros(values.shape, bool)
+    leading, made_up = 0, None if policy == "drop" else mapped.like(values, values.shape, bool)
     for c, channel in enumerate(values):
-        gaps = ~is_known(channel)
-        if gaps.any():
-            channel[gaps] = 0 if policy == "zero" else np.nan
-            leading += fill_forward(channel, offsets) if policy == "ffill" else 0
-        if made_up is not None:
-            np.logical_and(gaps, ~np.isnan(channel), out=made_up[c])
+        filled = None if made_up is None else made_up[c]
+        for begin in range(0, len(channel), COUNTED):
+            at = slice(begin, begin + COUNTED)
+            gaps = ~is_known(channel[at])
+            channel[at][gaps] = 0 if policy == "zero" else np.nan
+            if filled is not None:
+                filled[at] = gaps
+        if policy == "ffill":
+            leading += fill_forward(channel, offsets)
+        if filled is not None:
+            for begin in range(0, len(channel), COUNTED):
+                filled[begin : begin + COUNTED] &= ~np.isnan(channel[begin : begin + COUNTED])
     return _DONE[policy] + (f"; {leading:,} at the start of a row left as gaps" if policy == "ffill" else ""), made_up
 
 
@@ -195,6 +216,10 @@ def fill_forward(channel: np.ndarray, offsets: np.ndarray) -> int:
     """
     leading, row, rows = 0, 0, len(offsets) - 1
     while row < rows:
+        if offsets[row + 1] - offsets[row] > FILL_CELLS:
+            leading += _fill_long(channel[offsets[row] : offsets[row + 1]])
+            row += 1
+            continue
         stop = max(row + 1, int(np.searchsorted(offsets, offsets[row] + FILL_CELLS, "right")) - 1)
         part = channel[offsets[row] : offsets[stop]]
         starts = np.repeat(offsets[row:stop] - offsets[row], np.diff(offsets[row : stop + 1]))
@@ -202,4 +227,16 @@ def fill_forward(channel: np.ndarray, offsets: np.ndarray) -> int:
         part[:] = part[np.maximum.accumulate(last)]
         leading += int(np.isnan(part).sum())
         row = stop
+    return leading
+
+
+def _fill_long(line: np.ndarray) -> int:
+    """`fill_forward` of one row [n], some values at a time."""
+    leading, before = 0, np.nan
+    for begin in range(0, len(line), FILL_CELLS):
+        part = line[begin : begin + FILL_CELLS]
+        if np.isnan(part[0]):
+            part[0] = before
+        part[:] = part[np.maximum.accumulate(np.where(np.isnan(part), 0, np.arange(len(part))))]
+        leading, before = leading + int(np.isnan(part).sum()), part[-1]
     return leading

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from readers import mapped
 from readers.apart import split_off
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
@@ -69,13 +70,14 @@ class Facts:
         return cls(**plain | {"layout": Layout(**kept["layout"])})
 
 
-def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
+def read_table(path: Path, dialect: Dialect, *, large: bool = False) -> tuple[np.ndarray, Facts]:
     """Read one wide file.
 
     Parameters
     ----------
     path : the file.
     dialect : how the flags say that CSVs are written.
+    large : whether the values are written to a file as they are parsed, see `readers.mapped`.
 
     Returns
     -------
@@ -86,12 +88,12 @@ def read_table(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
     DataError : the file cannot be opened or has no data, a row has another length, a cell holds text.
     """
     dialect = dialect_of(path, dialect)
-    found = _read_as(np.float32, path, dialect) or _read_as(np.float64, path, dialect)
+    found = _read_as(np.float32, path, dialect, large) or _read_as(np.float64, path, dialect, large)
     assert found is not None
     return found
 
 
-def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts] | None:
+def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: bool) -> tuple[np.ndarray, Facts] | None:
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
         labels: list[str] = []
@@ -102,9 +104,8 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect) -> tuple[n
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
-        rows = _Rows(
-            number, layout.columns, 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
-        )
+        expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
+        rows = _Rows(number, layout.columns, expected, large=large)
         unnamed = True
         if layout.header:
             line, more, rest = start[0].partition(b"\n")
@@ -146,11 +147,14 @@ def _without_last(values: np.ndarray) -> np.ndarray:
 
 
 class _Rows:
-    """Rows [N, T] that arrive in blocks, in one array of about their final size: they are never held twice."""
+    """Rows [N, T] that arrive in blocks, in one array of about their final size: they are never held twice.
 
-    def __init__(self, number: type[np.floating], columns: int, expected: int) -> None:
+    It is in a file where they are `large`.
+    """
+
+    def __init__(self, number: type[np.floating], columns: int, expected: int, *, large: bool) -> None:
         self.number = number
-        self._array = np.empty((expected, columns), number)
+        self._array = (mapped.array if large else np.empty)((expected, columns), number)
         self._count = 0
         self._lost = 0.0  # the most that rounding changed in a value
 
@@ -159,11 +163,11 @@ class _Rows:
         end = self._count + len(block)
         self._lost = max(self._lost, lost)
         if end > len(self._array):
-            spare = np.empty((end // 2 + 1, self._array.shape[1]), self._array.dtype)
-            self._array = np.concatenate([self._array[: self._count], block.astype(self._array.dtype), spare])
-        else:
-            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there, and told
-                self._array[self._count : end] = block
+            before = self.values
+            self._array = mapped.like(before, (end + end // 2 + 1, before.shape[1]), before.dtype)
+            self._array[: self._count] = before
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there, and told
+            self._array[self._count : end] = block
         self._count = end
 
     def holds(self) -> bool:

@@ -170,12 +170,12 @@ def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.
     """Values [C, N * T], in a file where they are large, and the facts of each file. DataError where shapes differ."""
     if not paths:
         raise UsageError("no file given", where="--csv")
-    reads = partial(_read_some, dialect=dialect)
+    reads = partial(_read_some, dialect=dialect, large=large)
     tables = map(reads, paths) if large else in_order(reads, paths)
     table, first = next(tables)
     facts = [first]
     values = table.reshape(1, -1)
-    if large or len(paths) > 1:
+    if len(paths) > 1:
         shape = (len(paths), table.size)
         values = mapped.array(shape, table.dtype) if large else np.zeros(shape, table.dtype)
         values[0] = table.reshape(-1)
@@ -186,19 +186,21 @@ def _read_all(paths: Sequence[Path], dialect: Dialect, large: bool) -> tuple[np.
             raise DataError("other labels than in the first file", where=str(paths[channel]))
         facts.append(found)
         if found.shape == first.shape:
-            values = values.astype(np.promote_types(values.dtype, table.dtype), copy=False)
+            if (wider := np.promote_types(values.dtype, table.dtype)) != values.dtype:
+                values, narrow = mapped.like(values, values.shape, wider), values
+                values[:channel] = narrow[:channel]
             values[channel] = table.reshape(-1)
     if len({found.shape for found in facts}) > 1:
         raise _shape_error(paths, facts)
     return values, facts
 
 
-def _read_some(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
+def _read_some(path: Path, dialect: Dialect, *, large: bool) -> tuple[np.ndarray, Facts]:
     """One file; a column of labels need not be in all of them."""
     try:
-        return _read(path, dialect)
+        return _read(path, dialect, large=large)
     except NoColumn:
-        return _read(path, replace(dialect, apart=""))
+        return _read(path, replace(dialect, apart=""), large=large)
 
 
 def _same_order(values: np.ndarray, paths: Sequence[Path], facts: list[Facts]) -> list[str]:
@@ -217,13 +219,20 @@ def _same_order(values: np.ndarray, paths: Sequence[Path], facts: list[Facts]) -
     return [f"rows are matched to those of the first file by their ids: {abridge(moved)}"] if moved else []
 
 
-def _read(path: Path, dialect: Dialect) -> tuple[np.ndarray, Facts]:
-    """One file from the cache, or else parsed and added to it."""
+def _read(path: Path, dialect: Dialect, *, large: bool = False) -> tuple[np.ndarray, Facts]:
+    """One file from the cache, or else parsed and added to it.
+
+    Large values are mapped from their entry, unless some of them are missing: these are going to be filled.
+    """
     dialect = dialect_of(path, dialect)
     key = cache.key(path, asdict(dialect))
-    if key and (kept := cache.load(key)):
+    if key and large:
+        key = replace(key, entry=key.entry.with_suffix(cache.MAPPED))
+    if key and (kept := cache.mapped(key) if large else cache.load(key)):
         return kept[1][0], Facts.from_json(kept[0])
-    table, facts = read_table(path, dialect)
+    table, facts = read_table(path, dialect, large=large)
+    if large and (facts.missing or facts.infinite):
+        return table, facts
     if key and (note := cache.keep(path, asdict(dialect), key, asdict(facts), [table])):
         facts = replace(facts, notes=(*facts.notes, note))
     return table, facts

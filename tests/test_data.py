@@ -721,9 +721,9 @@ def parses(monkeypatch):
     """Paths that were parsed."""
     seen: list[Path] = []
 
-    def spy(path, dialect):
+    def spy(path, dialect, **more):
         seen.append(path)
-        return tables.read_table(path, dialect)
+        return tables.read_table(path, dialect, **more)
 
     monkeypatch.setattr(wide, "read_table", spy)
     return seen
@@ -800,8 +800,8 @@ def test_a_young_file_is_not_cached(big, parses, tmp_path, monkeypatch):
 def test_a_file_that_changes_while_it_is_read_is_not_cached(big, tmp_path, monkeypatch):
     path, _ = big
 
-    def meddle(path, dialect):
-        found = tables.read_table(path, dialect)
+    def meddle(path, dialect, **more):
+        found = tables.read_table(path, dialect, **more)
         path.write_text(path.read_text() + "\n")
         return found
 

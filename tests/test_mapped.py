@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from errors import DataError
-from readers import mapped, scaled, streamed
+from readers import cache, files, mapped, missing, scaled, streamed, tables, wide
 from readers.long import read_long
 from readers.scaled import Scaled
 from readers.wide import read_wide
@@ -105,9 +106,72 @@ def test_what_a_part_cannot_say_is_read_whole(tmp_path):
 def test_wide_files_are_put_into_one_file(tmp_path):
     lay(tmp_path, a=np.arange(60.0).reshape(5, 12), b=np.ones((5, 12)))
     paths = [tmp_path / "data" / f"{name}.csv" for name in "ab"]
-    found, expected = read_wide(paths, memory=SMALL), read_wide(paths)
+    for some in (paths, paths[:1]):
+        found, expected = read_wide(some, memory="10"), read_wide(some)
+        assert mapped.is_mapped(found.values) and not mapped.is_mapped(expected.values)
+        np.testing.assert_array_equal(found.values, expected.values)
+
+
+@pytest.mark.parametrize("level", [0.0, 3e7])
+@pytest.mark.parametrize("policy", ["error", "drop", "ffill", "zero"])
+def test_a_wide_file_is_written_as_it_is_parsed(tmp_path, monkeypatch, policy, level):
+    """Gaps within rows, rows that end early, values that need float64; text that is longer than it began to be."""
+    for module, name in ((missing, "COUNTED"), (missing, "FILL_CELLS"), (files, "BLOCK")):
+        monkeypatch.setattr(module, name, 100)
+    random = np.random.default_rng(7)
+    table = (level + random.normal(size=(90, 33))).round(3)
+    text = [[f"{value:.3f}".rstrip("0") for value in row] for row in table]
+    if policy != "error":
+        text[5][0], text[7][12], text[8][11], text[8][12] = "", "", "", "nan"
+        text[80][30:] = ["", "", ""]
+    path = tmp_path / "a.csv"
+    path.write_text("".join(",".join(row) + "\n" for row in text))
+    monkeypatch.setattr(tables, "_Rows", few(tables._Rows))
+    found, expected = (read_wide([path], nan=policy, memory=memory) for memory in (SMALL, ""))
     assert mapped.is_mapped(found.values) and not mapped.is_mapped(expected.values)
-    np.testing.assert_array_equal(found.values, expected.values)
+    assert (
+        found.values.dtype == (np.float64 if level else np.float32)
+        and found.values.tobytes() == expected.values.tobytes()
+    )
+    assert found.notes == expected.notes and found.offsets.tolist() == expected.offsets.tolist()
+    np.testing.assert_array_equal(*(0 if one.filled is None else one.filled for one in (found, expected)))
+
+
+def few(rows):
+    """Rows that expect ten lines, so that more room must be found."""
+
+    def made(number, columns, _, *, large):
+        return rows(number, columns, 10, large=large)
+
+    return made
+
+
+def test_a_large_wide_file_stays_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSRUN_CACHE", str(tmp_path / "cache"))
+    for name in ("LEAST_BYTES", "RACY_NS"):
+        monkeypatch.setattr(cache, name, 0)
+    lay(tmp_path, a=np.arange(60.0).reshape(5, 12))
+    path = tmp_path / "data" / "a.csv"
+    first = read_wide([path], memory="10")
+    monkeypatch.setattr(wide, "read_table", None)
+    again = read_wide([path], memory="10")
+    assert mapped.is_mapped(again.values)
+    np.testing.assert_array_equal(again.values, first.values)
+
+
+def test_one_wide_file_is_never_held(tmp_path, monkeypatch):
+    """What is taken while one file is read does not grow with it: 8 times the rows, the same peak."""
+    monkeypatch.setattr(missing, "COUNTED", 1 << 12)
+    monkeypatch.setattr(files, "BLOCK", 1 << 12)
+    row, peaks = ",".join(f"{value:.2f}" for value in np.random.default_rng(0).normal(size=500)), []
+    for lines in (100, 800):
+        path = tmp_path / f"{lines}.csv"
+        path.write_text(f"{row}\n" * lines)
+        tracemalloc.start()
+        read_wide([path], memory=SMALL)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 4 * 500 * 800 / 2 and peaks[1] < 1.5 * peaks[0]
 
 
 @pytest.mark.parametrize("which", [[0, 1, 2, 3], [1, 2], [3, 0], [2]])
