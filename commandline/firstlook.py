@@ -224,9 +224,9 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
 
 def _label(series: Series) -> str:
     """The only column of words that was left out, or else of codes: a label; "" where there is none, or several."""
-    from tasks.label_choice import codes
+    from tasks.label_choice import codes, words_left
 
-    left = [word for note in series.notes for word in re.findall(r"since it holds text: '(.+?)' \(", note)]
+    left = words_left(series)
     coded = [
         name for name, values in zip(series.channels, series.values[: series.numeric], strict=False) if codes(values)
     ]

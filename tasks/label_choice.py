@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import shlex
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,30 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
             told = "label: %r, the only column of codes; --label-src-ch names another"
             log.info(told, series.channels[coded[0]])
     return found | one_row(series, config)
+
+
+def only_words(series: Series, config: RunConfig) -> str:
+    """The only column of text of a dated table, where no flag names a label and no number could be one, told; or "".
+
+    Parameters
+    ----------
+    series : read with the first channel as the label, and without text.
+    config : the settings.
+    """
+    asked = {"label_src_ch", "bin_rule", "bin_thr", "labels", "categorical", "columns"} & config.given
+    left = words_left(series)
+    if asked or config.strict or not (config.time_col or config.db) or len(left) != 1:
+        return ""
+    if not series.values[0].all() or any(codes(channel) for channel in series.values[: series.numeric]):
+        return ""
+    log.info("label: %r, the only column of text; --label-src-ch names another", left[0])
+    return left[0]
+
+
+def words_left(series: Series) -> list[str]:
+    """The columns of text that were left out, and whose words come again."""
+    found = [re.search(r"; --categorical (.+) takes \w+ as categories", note) for note in series.notes]
+    return [word for match in found if match for word in shlex.split(match[1])]
 
 
 def one_row(series: Series, config: RunConfig) -> dict[str, Any]:

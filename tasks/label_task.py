@@ -56,7 +56,11 @@ class LabelTask(Task):
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
         self.label = config.label_src_ch if columns is not None else label_column.usual(config)
-        return label_column.read_labelled(config.read_as(label_src_ch=self.label), columns, words)
+        series = label_column.read_labelled(config.read_as(label_src_ch=self.label), columns, words)
+        if columns is None and self.of_classes and (name := label_choice.only_words(series, config)):
+            self.label = name
+            return label_column.read_labelled(config.read_as(label_src_ch=name), columns, words)
+        return series
 
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:
         """The label's channel, the split of one row, and the context's length, where labels are along time: those of

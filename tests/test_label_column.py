@@ -103,6 +103,18 @@ def test_the_only_column_of_codes_is_the_label_of_a_dated_table(box):
     assert "the only column" not in go(box, f"{TRAIN} --dry-run").err
 
 
+def test_the_only_column_of_words_is_the_label_where_no_number_could_be_one(box):
+    frame = table().drop(columns="code").assign(load=lambda f: f["load"] + 99, note=[f"n{k}" for k in range(STEPS)])
+    lay(box, frame)
+    assert "label: 'state', the only column of text; --label-src-ch names another" in told(box, TRAIN)
+    folder = good(box, TRAIN)
+    check_truth(preds(folder), frame["state"])
+    lay(box, frame.assign(note=frame["state"].iloc[::-1].to_numpy()))
+    assert "the only column" not in go(box, f"{TRAIN} --dry-run").err  # two could be
+    lay(box, table().drop(columns="code"))
+    assert "the only column" not in go(box, f"{TRAIN} --bin-rule quantile --bin-thr 0.8 --dry-run").err
+
+
 def test_a_made_up_word_is_never_scored(box):
     frame = table()
     gone = np.random.default_rng(3).random(STEPS) < 0.2
