@@ -191,7 +191,7 @@ class Layout:
         return f"; {' and '.join(taken)}, both counted here" if len(taken) == 2 else "".join(f"; {t}" for t in taken)
 
 
-def width_error(path: Path, line: int, *, found: int, expected: int) -> DataError:
+def width_error(path: Path, line: int, *, found: int, expected: int, short: str = "") -> DataError:
     """The error for a line that is too short or too long.
 
     Parameters
@@ -199,10 +199,11 @@ def width_error(path: Path, line: int, *, found: int, expected: int) -> DataErro
     path : the file.
     line : the line's number in it, from 1.
     found, expected : numbers of cells.
+    short : the hint for a line of some cells, but too few.
     """
     what = f"row has {found} field{'s' * (found != 1)}, expected {expected} as in the first row"
     notes = "a table holds its lines alone: delete blank lines, titles above its names and notes below them"
-    return DataError(what, where=f"{path}:{line}", hint=notes if found == 1 else "")
+    return DataError(what, where=f"{path}:{line}", hint=notes if found == 1 else short if found < expected else "")
 
 
 def check_dialect(line: str, dialect: Dialect, path: Path) -> None:

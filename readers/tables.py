@@ -35,6 +35,7 @@ from readers.precision import hides, judged
 from readers.units import odd_number, odd_told
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
+ENDS_EARLY = "a row that ends early has all its separators (1,2,,,): empty cells after its last value are no steps"
 WORKERS, THREADS, STACK = 2, "parse", 8 << 20  # bytes of a thread's stack
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
@@ -338,7 +339,7 @@ def _parse_cells(
     values = np.empty((len(rows), layout.columns))
     for number, cells in enumerate(rows):
         if len(cells) != layout.width:
-            raise width_error(path, first_line + number, found=len(cells), expected=layout.width)
+            raise width_error(path, first_line + number, found=len(cells), expected=layout.width, short=ENDS_EARLY)
         try:
             values[number] = _plain_numbers(cells[layout.index :], dialect)
         except ValueError:
