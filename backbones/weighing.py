@@ -13,6 +13,7 @@ import torch
 
 from backbones.fitted import LEAST, loss_of
 
+FARTHEST = float(np.log((1 - LEAST) / LEAST))  # log-odds that are never gone beyond
 STEPS = 25  # of greedy selection
 POWERS = np.exp(np.linspace(np.log(0.25), np.log(4.0), 33))
 TEMPERATURE, ROWS = 0.1, 50  # of the softmax of losses; rows at which losses count half
@@ -75,12 +76,18 @@ def raised(scores: torch.Tensor, a: torch.Tensor | float, kind: str) -> torch.Te
 
 
 def mixed(scores: torch.Tensor, share: torch.Tensor | float, rate: torch.Tensor, kind: str) -> torch.Tensor:
-    """Scores of probabilities mixed with the base rate [K]: a `share` of it; values stay."""
+    """Scores of probabilities mixed with the base rate [K]: a `share` of it; values stay.
+
+    The odds of a label are never taken from its probability: a runtime's sigmoid may be off by 1e-7, a thousandth of a
+    rare event's.
+    """
     if kind == "value":
         return scores
     if kind == "class":
         return ((1 - share) * scores.softmax(-1) + share * rate).clamp_min(LEAST).log()
-    return ((1 - share) * scores.sigmoid() + share * rate).clamp(LEAST, 1 - LEAST).logit()
+    odds = scores.clamp(-FARTHEST, FARTHEST).exp()
+    true = (1 - share) * odds + share * rate * (1 + odds)
+    return true.log() - ((1 - share) + share * (1 - rate) * (1 + odds)).log()
 
 
 def folds(y: torch.Tensor, groups: np.ndarray, kind: str, count: int, seed: int) -> np.ndarray:

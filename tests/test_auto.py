@@ -65,6 +65,14 @@ def test_a_power_undoes_a_known_distortion():
     assert power(torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]]), "label") < 2.5  # two rows are no proof
 
 
+def test_log_odds_that_are_mixed_stay_exact_where_events_are_rare():
+    far = torch.linspace(-13, 13, 53, dtype=torch.float64)
+    for share, rate in ((0.0, 0.1), (0.03, 0.001), (0.5, 0.9)):
+        p = (1 - share) * far.sigmoid() + share * rate
+        odds = mixed(far.float(), share, torch.tensor([rate]), "label").double()
+        assert torch.allclose(odds, p.log() - (1 - p).log(), rtol=2e-6, atol=1e-6)
+
+
 def test_the_base_rate_is_mixed_in():
     rate = torch.tensor([0.1])
     assert float(mixed(torch.tensor([[20.0]]), 0.25, rate, "label").sigmoid()) == pytest.approx(0.75 + 0.025, abs=1e-5)
