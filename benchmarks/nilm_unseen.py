@@ -70,8 +70,7 @@ def with_loads(row: str, fold: Path, file: Path, out: Path) -> dict[str, Any]:
             times = [np.datetime64(line["time"][:19]) for line in csv.DictReader(lines)]
         part = f"--start {times[0]} --end {times[-1] + STEP}"
         words = f"--mode infer --task nilm --csv {file} {REFIT} {part} --ckpt {fold} --tag {name} --out {out}"
-        rules = PARTS[row][2]
-        call("nothing" if rules else "rules", f"{words} --reference off --no-plots --threads 1")
+        call(PARTS[row].without or "nothing", f"{words} --reference off --no-plots --threads 1")
     found: dict[str, Any] = json.loads((out / name / "kpis.json").read_text(encoding="utf-8"))
     return found
 
