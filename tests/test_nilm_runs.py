@@ -140,7 +140,7 @@ def test_a_score_that_flickers_becomes_runs_as_long_as_in_training():
     at = np.arange(len(states))
     rows, nobody = np.zeros(len(at), np.int64), np.zeros((1, len(at)), np.float32)
     line = Timeline(at, rows, score[None].astype(np.float32), nobody, None, None)
-    known = WholeRuns({0: whole}, meter_jumps(mains, at, rows, np.array([0, len(at)])))
+    known = WholeRuns({0: whole}, mains, meter_jumps(mains, at, rows, np.array([0, len(at)])))
     by_step, by_run = (line.states([[0.5]], [(1, 1)], 0.0, how)[0, 0] for how in (NO_WHOLE_RUNS, known))
     f1 = [2 * (said & (states == 1)).sum() / (said.sum() + states.sum()) for said in (by_step, by_run)]
     switches = [int((np.diff(said.astype(int)) == 1).sum()) for said in (by_step, by_run)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.nilm.doubts import Usual
 from tasks.nilm.habits import Habit
 
 LEAST_STEPS = 24  # of a usual run: shorter ones are decided step by step
@@ -130,6 +131,11 @@ class Whole:
         rest, run = (Lengths.of(each, habit.runs, step) for each in (habit.break_seconds, habit.run_seconds))
         return cls(habit, step, steps, rest, run)
 
+    @property
+    def usual(self) -> Usual:
+        """What its runs are held against (doubts.py)."""
+        return Usual(self.habit.mean, max(self.habit.run_seconds) / self.step, self.habit.runs)
+
     def told(self) -> str:
         """How its states are decided, in words."""
         minutes = float(np.median(self.habit.run_seconds)) / 60
@@ -169,9 +175,10 @@ class Whole:
 
 @dataclass(frozen=True)
 class WholeRuns:
-    """The devices of a timeline whose runs are decided as a whole, {number: how}, and jumps of the meter, W [n]."""
+    """The devices of a timeline whose runs are decided as a whole, {number: how}, the meter and its jumps, W [n]."""
 
     devices: Mapping[int, Whole]
+    mains: np.ndarray
     jumps: np.ndarray
 
     @property
@@ -179,8 +186,13 @@ class WholeRuns:
         """Those whose runs training knows well."""
         return {k for k, device in self.devices.items() if device.habit.runs >= MANY}
 
+    @property
+    def rare(self) -> dict[int, Usual]:
+        """What is usual of the others."""
+        return {k: device.usual for k, device in self.devices.items() if k not in self.often}
 
-NO_WHOLE_RUNS = WholeRuns({}, np.zeros(0, np.float32))
+
+NO_WHOLE_RUNS = WholeRuns({}, np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
 def _marks(chance: np.ndarray, rise: np.ndarray, fall: np.ndarray) -> np.ndarray:

@@ -291,7 +291,8 @@ class Nilm(Task):
         """Those of them that a timeline has probabilities of, with the jumps of its meter."""
         series = eval_context.series
         devices = {k: one for k, one in self._whole().items() if not certain(line.score[k])}
-        return WholeRuns(devices, meter_jumps(series.values[0], line.at, line.rows, series.offsets))
+        jumps = meter_jumps(series.values[0], line.at, line.rows, series.offsets)
+        return WholeRuns(devices, series.values[0, line.at], jumps)
 
     def _least_w(self, names: Sequence[str]) -> list[float]:
         """Watts [K] that a step needs, besides its probability, to be on."""

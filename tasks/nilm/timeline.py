@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tasks.lines import aligned
+from tasks.nilm.doubts import doubted
 from tasks.nilm.features import seconds_of
 from tasks.nilm.metrics import JOULES, TOLERANCE, nilm_kpis
 from tasks.nilm.rules import Rules
@@ -71,7 +72,7 @@ class Timeline:
         """On, bool [T, K, n], for each of T thresholds tau [K] of the devices.
 
         A device is on where its score reaches tau, or in its likeliest runs; then short breaks are filled and short
-        runs dropped, in unbroken stretches.
+        runs dropped, in unbroken stretches, but for whole runs that are not believed (doubts.py).
 
         Parameters
         ----------
@@ -90,6 +91,9 @@ class Timeline:
         for t, (k, (least_on, least_off)) in product(range(len(on)), enumerate(least)):
             for part in parts:
                 on[t, k, part] = filter_runs(on[t, k, part].astype(np.int8), least_on, least_off) == 1
+        for states in on if whole.rare else ():
+            left = whole.mains - (self.watts * states).sum(axis=0)
+            states &= ~doubted(states, left, self.when, self.rows, whole.rare)
         return on
 
 
