@@ -36,7 +36,7 @@ from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
 from backbones.pools import MANY, NETS, OF_MANY, blank, favoured, label, pool_of
-from backbones.weighing import by_loss, folds, greedy, learnable, mixed, pooled, power, raised, trusted
+from backbones.weighing import by_loss, comparable, folds, greedy, learnable, mixed, pooled, power, raised, trusted
 from errors import UsageError
 
 HYPER = {
@@ -202,6 +202,7 @@ class Auto(Fitted):
             )
         ready = self._ready(scores, heavy)
         losses = [loss_of(one, y, kind, data.loss) for one in ready[:, known]]
+        losses = comparable(losses) if kind == "value" else losses
         chosen = greedy(ready[:, known], y, kind, data.loss)
         prior = self._prior(heavy)
         weight = (chosen + by_loss(losses, prior, n)) / 2

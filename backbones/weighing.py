@@ -6,6 +6,7 @@ pooled in log-odds: the weighted mean of scores, brought back to probabilities.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,6 +61,14 @@ def by_loss(losses: Sequence[float], prior: torch.Tensor, n: int) -> torch.Tenso
     gap = torch.tensor(losses, dtype=prior.dtype)
     heavy = prior * torch.exp(-(gap - gap.min()) / TEMPERATURE * n / (n + ROWS))
     return heavy / heavy.sum()
+
+
+def comparable(errors: Sequence[float]) -> list[float]:
+    """Mean errors as losses of which differences count: of an error it is the ratio that does.
+
+    Where errors are about half a standard deviation, so that most is known, a difference is as large as before.
+    """
+    return [math.log(max(error, LEAST)) / 2 for error in errors]
 
 
 def power(scores: torch.Tensor, y: torch.Tensor, kind: str) -> float:

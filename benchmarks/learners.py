@@ -40,12 +40,13 @@ AIR = " ".join(f"{DATA}/beijing_pm25/ch{n}.csv" for n in ("0_pm", "1_DEWP", "2_T
 ROOM = " ".join(
     f"{DATA}/occupancy_detection/ch{n}.csv" for n in ("0_Occupancy", "1_Temperature", "2_Humidity", "4_CO2")
 )
+LIVES = f"--id-col unit --time-col cycle --csv {DATA}/cmapss_fd001"  # engines from their first cycle on
 ENGINE = ("rul", *(f"s{n}" for n in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)))
 
 
 @dataclass(frozen=True)
 class Set:
-    """A data set: the flags that name, window and split it, a folder that must be there, files of a later inference.
+    """A data set: the flags that name, window and split it, a folder that must be there, those of a later inference.
 
     `make(folder, seed)` writes it and gives the flags that name it.
     """
@@ -79,7 +80,13 @@ WINDOWS = {
         f"--task regress --header no --csv {engines('train')} --drop-label-from-x --target-clip 0 125 "
         "--loss l1 --context-len 31",
         "cmapss_fd001",
-        engines("test"),
+        f"--header no --csv {engines('test')}",
+    ),
+    "lives": Set(
+        f"--task regress {LIVES}/long_train.csv.gz --columns {' '.join(ENGINE)} --label-src-ch rul --drop-label-from-x "
+        "--target-clip 0 125 --loss l1 --context-len 31",
+        "cmapss_fd001",
+        f"{LIVES}/long_test.csv.gz",
     ),
 }
 
@@ -164,7 +171,7 @@ def measured(made: Mapping[str, Any], metric: str, hidden: bool) -> dict[str, An
 def judged(one: Set, made: Mapping[str, Any], out: Path) -> dict[str, Any]:
     """The same on other files; the references need the windows of training."""
     task = one.words.split("--task ")[1].split()[0]
-    words = f"--mode infer --task {task} --header no --csv {one.judged} --ckpt {made['directory']} --eval-split all"
+    words = f"--mode infer --task {task} {one.judged} --ckpt {made['directory']} --eval-split all"
     again = run([*words.split(), "--no-plots", "--quiet", "--json", "--overwrite", "--out", str(out)])
     return {"test": again[one.metric or made["monitor"]["name"]], "flat": None, "reference": None}
 

@@ -17,7 +17,7 @@ from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.model import build_model
 from backbones.pools import LABELS, LAST, SHAPE_VALUES, SHAPES, VALUES
-from backbones.weighing import STEPS, by_loss, folds, greedy, learnable, mixed, pooled, power, raised
+from backbones.weighing import STEPS, by_loss, comparable, folds, greedy, learnable, mixed, pooled, power, raised
 from backbones.window_ridge import WindowRidge
 from errors import UsageError
 
@@ -86,6 +86,15 @@ def test_a_prior_counts_where_rows_are_few():
     prior = torch.tensor([0.5, 0.5])
     few, many = by_loss([0.3, 0.5], prior, 5), by_loss([0.3, 0.5], prior, 5000)
     assert 0.5 < float(few[0]) < 0.6 and float(many[0]) > 0.85
+
+
+def test_of_errors_the_ratio_counts():
+    prior = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    small, large = (by_loss(comparable([error, 4 * error]), prior, 10**6) for error in (0.04, 0.4))
+    assert torch.allclose(small, large) and float(small[0]) > 0.99
+    assert float(by_loss(comparable([0.5, 0.51]), prior, 10**6)[0]) == pytest.approx(
+        float(by_loss([0.5, 0.51], prior, 10**6)[0]), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("kind", ["class", "label", "value"])
