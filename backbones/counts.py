@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 ZEROS = 0.3  # of the steps
-LEAST, STEP = 0.4, 0.05  # of a forecast that is left
+LEAST, STEP = 0.1, 0.05  # of a forecast that is left
 COST = 1.01  # times the least squared error
 
 

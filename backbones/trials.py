@@ -24,6 +24,7 @@ log = logging.getLogger("tsrun")
 BATCH = 1024  # windows at once
 SLOW = 1.0  # seconds of a member, from which on it is told without --budget too, and what came before it is kept
 COSTLY = ("ridge", "ridge_ensemble", "ensemble", "boosted_lags", "chronos2")  # members that cost the most, in order
+FLEXIBLE, ENOUGH = ("boosted_lags",), 0.5  # members that so much less to learn from than at the latest backtests spoils
 
 
 @dataclass
@@ -83,6 +84,8 @@ class Trials:
         elif isinstance(self.members[i], RunBlend):  # it has learned from what comes before validation
             unseen = asked.origin >= before.val_from[before.rows[tests.numbers]]
             folds = iter([(np.flatnonzero(unseen), before.end)] * bool(unseen.any()))
+        elif self.names[i] in FLEXIBLE:
+            folds = with_enough(before, tests)
         for which, cut in folds:
             if self.fit(i, cut):
                 found[torch.from_numpy(which)] = forecast(self.members[i], asked.part(which))
@@ -95,6 +98,20 @@ class Trials:
             if any(torch.equal(found[i], found[j]) for j in range(i)):
                 found[i] = torch.nan
         return found
+
+
+def with_enough(before: Before, tests: Backtests) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The folds of `tests` that have at least ENOUGH of the latest one's windows to learn from.
+
+    In others trees of a short panel see a month or two of each series, and what they forecast says nothing about trees
+    that see all of it.
+    """
+    least = 0.0
+    for which, cut in tests.folds():
+        windows = len(before.fitting(cut, seed=0).train)
+        least = least or ENOUGH * windows
+        if windows >= least:
+            yield which, cut
 
 
 def _cheapest_first(names: Sequence[str]) -> list[int]:

@@ -8,6 +8,7 @@ import torch
 
 import windows
 from backbones.backtests import MOST, OF_FEW, OF_LONG, OF_MANY, Before, planned
+from backbones.trials import with_enough
 from tasks.histories import Past, before
 from tasks.stretches import stretches
 
@@ -82,3 +83,14 @@ def test_rows_count_by_their_own_deviation():
     assert [float(piece.std(correction=0)) for piece in whole] == pytest.approx([1, 1], rel=1e-5)
     plain = held.fitting(held.end, seed=0, scaled=False).stretches()[2]
     assert float(plain[1].max()) == 119
+
+
+def test_trees_are_tried_where_half_of_the_latest_windows_are_there_to_learn_from():
+    short = before_of([60] * 20, val=8, context=20)
+    tests = planned(short, many=True)
+    windows = [len(short.fitting(cut, 0).train) for cut in tests.cuts]
+    kept = [cut.tolist() for _, cut in with_enough(short, tests)]
+    assert kept == [cut.tolist() for cut, n in zip(tests.cuts, windows, strict=True) if 2 * n >= windows[0]]
+    least = before_of([38] * 20, val=8, context=20)
+    tests = planned(least, many=True)
+    assert len(tests.cuts) == 2 and len(list(with_enough(least, tests))) == 1  # 5 windows a row, and 1
