@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import backbones
 from config import RunConfig
 from errors import DataError, TsrunError
 from readers.dialect import AUTO
@@ -28,15 +29,26 @@ def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     ------
     DataError : the lines of a dated table belong to several series, and a flag must say which.
     """
-    found: dict[str, Any] = {}
+    found, told = _of_directory(raw)
     if not raw.get("mode") and not raw.get("ckpt"):
         found["mode"] = "train"
     if str(raw.get("strict", False)).lower() in ("true", "yes", "on", "1"):  # of a config file it is text
-        return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, []
+        return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, told
     if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS):
-        return found, []
+        return found, told
     more, notes = _time_column(raw)
-    return found | more, notes
+    return found | more, told + notes
+
+
+def _of_directory(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Inference with a directory in place of a checkpoint: its model as it is, which is training for no epochs."""
+    name = raw.get("backbone")
+    if raw.get("mode") != "infer" or raw.get("ckpt") or not raw.get("pretrained_dir") or name not in backbones.names():
+        return {}, []
+    if not backbones.backbone_class(str(name)).needs_pretrained_dir:
+        return {}, []
+    told = "no --ckpt: the model of --pretrained-dir forecasts as it is, as with --mode train --epochs 0"
+    return {"mode": "train", "epochs": "0"}, [told]
 
 
 def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> dict[str, Any]:

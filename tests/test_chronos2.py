@@ -141,6 +141,17 @@ def test_zero_shot_then_forecasts_past_the_end(table, directory, tmp_path):
     assert len(pd.read_csv(ahead / "forecast.csv")) == 4
 
 
+def test_inference_needs_no_checkpoint_and_no_epochs(table, directory, tmp_path):
+    words = [table, "--backbone chronos2 --reference off --pretrained-dir", directory]
+    done = go(tmp_path, "--mode infer", *words)
+    assert done.code == 0 and "forecasts as it is" in done.err
+    run = good(tmp_path, "--mode train --epochs 0 --desc same", *words)
+    ahead = [pd.read_csv(file) for file in sorted((tmp_path / "artifacts").glob("*/forecast.csv"))]
+    assert len(ahead) == 2 and ahead[0].equals(ahead[1]) and len(ahead[0]) == 4 and run.is_dir()
+    refused = go(tmp_path, "--mode infer", table, "--backbone dlinear --pretrained-dir", directory)
+    assert refused.code == 2 and "needs --ckpt" in refused.err
+
+
 def test_its_quantiles_and_finetuning(table, directory, tmp_path):
     words = [*table.split(), "--backbone", "chronos2", "--reference", "off", "--quantiles 0.1 0.9"]
     run = good(tmp_path, "--mode train", *words, "--pretrained-dir", directory, "--epochs 1")
