@@ -5,7 +5,8 @@ group, whose members see each other; what is not forecast is covariate. The mode
 which those asked for are interpolated; a point forecast is the median.
 
 `--pretrained-dir` is needed, and nothing is downloaded. `--mode infer` without a checkpoint, or `--epochs 0`, forecasts
-with the weights as they are; with more epochs they are trained on. In `auto` it is a member that stays as it is and sees each series by itself (`ZeroShot`).
+with the weights as they are; with more epochs they are trained on. In `auto` it is a member that stays as it is and
+sees each series by itself (`ZeroShot`).
 The code is that of the package `chronos-forecasting` (requirements-chronos.txt).
 """
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import windows
-from tasks.forecast.scale import naive_errors, powers, sizes_at
+from tasks.forecast.scale import followed, naive_errors, powers, sizes_at
 from tasks.targets import Course, Targets
 
 OFFSETS = np.array([0, 40, 55, 57, 100])
@@ -61,12 +61,26 @@ def test_margins_follow_the_level_of_a_series_as_its_changes_do():
     values, offsets = np.repeat([1.0, 4.0, 1.0], [20, 20, 5])[None], np.array([0, 40, 45])
     usable = np.ones(45, bool)
     index = windows.plan(offsets, usable, usable, length=10, offset=1, horizon=2)
-    found = sizes_at(OfOneFile(values, offsets), np.array([[1.5], [9.0]]), index, lag=1, power=[0.5])
+    found = sizes_at(OfOneFile(values, offsets), np.array([[1.5], [9.0]]), index, 1, {"power": [0.5]})
     last = index.starts() + 10
     assert found[last == 15].item() == pytest.approx(1.5 * (1 / 2.5) ** 0.5)
     assert found[last == 35].item() == pytest.approx(1.5 * (4 / 2.5) ** 0.5)
     assert found[last == 24].item() == pytest.approx(1.5 * 1.0)  # the last eight steps are half of each
-    assert (sizes_at(OfOneFile(values, offsets), np.array([[1.5], [9.0]]), index, 1, [0.0]) == 1.5).all()
+    assert (sizes_at(OfOneFile(values, offsets), np.array([[1.5], [9.0]]), index, 1, {"power": [0.0]}) == 1.5).all()
+
+
+def test_margins_of_many_series_follow_their_latest_changes_too():
+    """A series that moves by 1, then by 3: by hand, the mean change of the last eight steps over that of all."""
+    moves = np.repeat([1.0, 3.0], [20, 20]) * np.where(np.arange(40) % 2, 1, -1)
+    values, offsets = np.concatenate([[0.0], np.cumsum(moves), [7.0, 7.0, 7.0]])[None], np.array([0, 41, 44])
+    usable = np.ones(44, bool)
+    index = windows.plan(offsets, usable, usable, length=10, offset=1, horizon=2)
+    found = sizes_at(OfOneFile(values, offsets), np.array([[2.0], [9.0]]), index, 1, {"latest": 0.5})
+    last = index.starts() + 10
+    assert found[last == 15].item() == pytest.approx(2 * np.sqrt(0.5 + 0.5 * (1 / 2) ** 2))
+    assert found[last == 35].item() == pytest.approx(2 * np.sqrt(0.5 + 0.5 * (3 / 2) ** 2))
+    assert followed(OfOneFile(values, offsets), 1)["latest"] == 0
+    assert followed(OfOneFile(np.abs(values), np.arange(0, 45, 2)[:23]), 1)["latest"] == 0.5
 
 
 @pytest.mark.parametrize("wanted", [0.0, 0.5, 1.0])

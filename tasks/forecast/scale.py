@@ -7,7 +7,7 @@ accuracy, equation 7), and what the margins of intervals are in proportion to.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -25,6 +25,7 @@ CYCLES, STEPS = 3, 8  # before an origin, that its level is the mean of; STEPS o
 USUAL_POWER, DOUBT = 0.5, 0.5  # of the level, before the blocks say more, and the deviation of that
 NOISE = 1.4  # the variance of the log of the mean of n changes is about NOISE / n, as n neighbours are alike
 FARTHEST = 10.0  # from its usual level, that counts
+LATEST, MANY = 0.5, 15  # of the square of a size, from the latest changes, and of how many series
 
 
 def naive_errors(values: np.ndarray, known: Iterable[np.ndarray], offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -130,13 +131,25 @@ def _slope(level: np.ndarray, change: np.ndarray, row: np.ndarray, size: int) ->
     return float(np.clip(slope, 0, 1))
 
 
+def followed(eval_context: EvalContext, lag: int) -> dict[str, Any]:
+    """What margins follow, for the calibration: {"power": of the level, by channel [K]; "latest": see `sizes_at`}.
+
+    The latest changes of one series say little about the next; those of MANY, whose margins are chosen together, do.
+    """
+    power = powers(eval_context, lag)
+    assert eval_context.targets is not None
+    many = (len(eval_context.series.offsets) - 1) * len(power) >= MANY and not is_mapped(eval_context.targets.values)
+    return {"power": power, "latest": LATEST if many else 0.0}
+
+
 def sizes_at(
-    eval_context: EvalContext, scale: np.ndarray, index: Index, lag: int, power: Sequence[float]
+    eval_context: EvalContext, scale: np.ndarray, index: Index, lag: int, how: Mapping[str, Any]
 ) -> np.ndarray:
     """How far the errors of windows reach, [n, K]: the scale [N, K] of their series times a power of its level.
 
     The level is the mean of the last CYCLES cycles (or STEPS steps) before each window's target, over that of the steps
-    that the scale is from: what grows has wider margins.
+    that the scale is from: what grows has wider margins. A share `latest` of the square comes from the changes (a lag
+    apart) of these last steps themselves. `how` is a calibration, with what `followed` gives.
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
     assert targets is not None
@@ -144,21 +157,44 @@ def sizes_at(
     last = index.starts() + index.length
     first = np.maximum(last - max(CYCLES * lag, STEPS), offsets[rows])
     found: np.ndarray = scale[rows]
-    if not any(power):
+    power, latest = how.get("power") or [0.0] * scale.shape[1], how.get("latest", 0.0)
+    if not (any(power) or latest):
         return found
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    seen = np.ones(len(row), bool) if seen is None else seen
+    before = np.maximum(np.arange(len(row)) - lag, 0)
     for k, known in enumerate(_known(eval_context)):
-        if not power[k]:
-            continue
         y = np.where(known, targets.values[k], 0).astype(np.float64)
-        total, count = (np.concatenate([[0], np.cumsum(part)]) for part in (y, known))
-        usual = _means(y[known], row[known], len(scale))
-        if seen is not None:
-            of_training = _means(y[known & seen], row[known & seen], len(scale))
-            usual = np.where(np.isfinite(of_training), of_training, usual)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = (total[last] - total[first]) / (count[last] - count[first]) / usual[rows]
-        found[:, k] *= np.where(np.isfinite(ratio), np.clip(ratio, 1 / FARTHEST, FARTHEST), 1) ** power[k]
+        square = np.ones(len(rows))
+        if power[k]:
+            square = _of_late(y, known, known & seen, row, rows, first, last) ** (2 * power[k])
+        if latest:
+            pair = known & known[before] & (row == row[before]) & (np.arange(len(row)) >= lag)
+            change = np.where(pair, np.abs(y - y[before]), 0)
+            own = _of_late(change, pair, pair & seen & seen[before], row, rows, first, last)
+            square = (1 - latest) * square + latest * own**2
+        found[:, k] *= np.sqrt(square)
+    return found
+
+
+def _of_late(
+    values: np.ndarray,
+    known: np.ndarray,
+    usual: np.ndarray,
+    row: np.ndarray,
+    rows: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+) -> np.ndarray:
+    """The mean of what is known of values [total] in steps [first, last) [n], over that of the usual ones in their rows
+    (of all known ones where there are none): [n], 1 where nothing is known.
+    """
+    total, count = (np.concatenate([[0], np.cumsum(part)]) for part in (values, known))
+    every, of_usual = (_means(values[mask], row[mask], int(row[-1]) + 1) for mask in (known, usual))
+    mean = np.where(np.isfinite(of_usual), of_usual, every)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (total[last] - total[first]) / (count[last] - count[first]) / mean[rows]
+    found: np.ndarray = np.where(np.isfinite(ratio), np.clip(ratio, 1 / FARTHEST, FARTHEST), 1)
     return found
 
 

@@ -36,7 +36,7 @@ from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
-from tasks.forecast.scale import moments, pieces_standardised, powers, scales, sizes_at, standardised
+from tasks.forecast.scale import followed, moments, pieces_standardised, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
@@ -364,9 +364,10 @@ class Forecast(Task):
         if val is None:
             return {}
         assert eval_context is not None
-        power = powers(eval_context, self.fitted["period"])
-        at, alike = self._sizes_at(eval_context, val.index, power), not any(power) and eval_context.series.n_rows == 1
-        return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | {"power": power}
+        how = followed(eval_context, self.fitted["period"])
+        at = self._sizes_at(eval_context, val.index, how)
+        alike = not any(how["power"]) and eval_context.series.n_rows == 1
+        return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | how
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
@@ -376,11 +377,10 @@ class Forecast(Task):
         """How large the margins of each window's series are [n, K]; None where all are alike."""
         if "scale" not in calibration:
             return None
-        power = calibration.get("power") or [0.0] * len(calibration["scale"])
-        return sizes(self._sizes_at(eval_context, index, power), calibration["scale"])
+        return sizes(self._sizes_at(eval_context, index, calibration), calibration["scale"])
 
-    def _sizes_at(self, eval_context: EvalContext, index: Index, power: Sequence[float]) -> np.ndarray:
-        return sizes_at(eval_context, self._scales(eval_context), index, self.fitted["period"], power)
+    def _sizes_at(self, eval_context: EvalContext, index: Index, how: Mapping[str, Any]) -> np.ndarray:
+        return sizes_at(eval_context, self._scales(eval_context), index, self.fitted["period"], how)
 
     def evaluate(
         self, scored: Predictions, calibration: Mapping[str, Any], eval_context: EvalContext
