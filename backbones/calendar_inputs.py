@@ -5,6 +5,7 @@ A mark is a number that rises over its cycle (`Clock.features`), on which hardly
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 HOURS, WEEKDAYS, MONTHS = 24, 7, 12
@@ -27,6 +28,20 @@ def inputs(marks: torch.Tensor) -> torch.Tensor:
         return torch.cat([hour, weekday, hour * weekday[:, SATURDAY:].sum(dim=1, keepdim=True)], dim=1)
     month = _each(marks[:, -1], MONTHS)
     return torch.cat([_each(marks[:, -3], WEEKDAYS), month], dim=1) if count == LEAST_OF_DAY - 1 else month
+
+
+class Days:
+    """The inputs `[width(M), n]` of marks `[M, n]`, made as they are read: they are many times the data."""
+
+    def __init__(self, marks: torch.Tensor) -> None:
+        self.marks, self.shape = marks, (width(len(marks)), marks.shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: tuple[slice, slice]) -> np.ndarray:
+        found: np.ndarray = inputs(self.marks[None, :, at[1]])[0].double().numpy()
+        return found[at[0]]
 
 
 def _each(mark: torch.Tensor, values: int) -> torch.Tensor:

@@ -112,8 +112,12 @@ def with_others(
 
 def part_of(pieces: Pieces, begin: float, end: float, before: int) -> list[np.ndarray]:
     """From a share of each piece to another, and the steps before it."""
-    sizes = [piece.shape[1] for piece in pieces]
-    return [piece[:, max(int(begin * n) - before, 0) : int(end * n)] for piece, n in zip(pieces, sizes, strict=True)]
+    return [piece[:, slice(*share_of(piece.shape[1], begin, end, before))] for piece in pieces]
+
+
+def share_of(steps: int, begin: float, end: float, before: int) -> tuple[int, int]:
+    """Where a share of so many steps begins, less the steps before it, and ends."""
+    return max(int(begin * steps) - before, 0), int(end * steps)
 
 
 @dataclass(frozen=True)

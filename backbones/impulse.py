@@ -10,13 +10,15 @@ and Orcutt 1949, Journal of the American Statistical Association 44), or their c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 
 import numpy as np
 
-from backbones.covariates import SHARE, gain_needed, part_of
+from backbones.calendar_inputs import Days
+from backbones.covariates import SHARE, gain_needed, share_of
 from backbones.gram import Pieces, count, gram, squares, uncentred
 
 INPUTS = 256  # responses of a target, at most: channels times lags
@@ -24,24 +26,33 @@ LAGS = 24  # where the data have no period
 LONGEST_FILTER = 200  # steps of an autoregression
 CHANGES = np.array([1.0, -1.0])  # the filter of changes
 ROUNDS = 2
+PARTS = 8  # windows in a part of a piece, at least
 STRENGTHS = (1e-3, 1e-1)  # of the penalty, as a share of the mean diagonal of X'X
 OWN_STRENGTH = 0.01  # per window, of the maps that responses are judged by
 MOST_STEPS, LOOKBACK = 48, 512  # that those maps forecast, and look back, at most
 FEW_TARGETS = 8  # that those maps look back so far for; for twice as many they look back half as far
 MOST_PIECES = 1000
+MOST_SEEN, PART = 40_000, 4096  # steps that responses are found from, in parts of so many where there are more
 MOST_KEPT = 100  # effects
+BLOCK = 1 << 13  # steps whose effects are made at once
+
+Known = Sequence[np.ndarray | Days]  # [F, n] each
+log = logging.getLogger("tsrun")
 
 
-def effects(known: np.ndarray, impulse: np.ndarray) -> np.ndarray:
+def effects(known: np.ndarray | Days, impulse: np.ndarray) -> np.ndarray:
     """The effect `[K, n]` of `known [F, n]` under responses `impulse [K, F, lags]`; before its first step it stood."""
-    found = np.zeros((len(impulse), known.shape[1]))
-    for j in range(impulse.shape[2]):
-        late = np.concatenate([np.repeat(known[:, :1], j, axis=1), known], axis=1)[:, : known.shape[1]]
-        found += impulse[:, :, j] @ late
+    found, before = np.zeros((len(impulse), known.shape[1])), impulse.shape[2] - 1
+    for begin in range(0, known.shape[1], BLOCK):
+        seen, missing = known[:, max(begin - before, 0) : begin + BLOCK], max(before - begin, 0)
+        late = np.concatenate([np.repeat(seen[:, :1], missing, axis=1), seen], axis=1)
+        steps = late.shape[1] - before
+        for j in range(impulse.shape[2]):
+            found[:, begin : begin + steps] += impulse[:, :, j] @ late[:, before - j : before - j + steps]
     return found
 
 
-def without(pieces: Pieces, known: Pieces, impulse: np.ndarray) -> list[np.ndarray]:
+def without(pieces: Pieces, known: Known, impulse: np.ndarray) -> list[np.ndarray]:
     """Targets `[K, n]` less the effect of what was known."""
     same: dict[int, np.ndarray] = {}  # series of the same times share what the calendar says
     less = []
@@ -58,7 +69,7 @@ def lags_of(channels: int, length: int) -> int:
 
 
 def chosen_impulse(
-    train: tuple[Pieces, Pieces], val: tuple[Pieces, Pieces], lags: int, length: int, horizon: int, period: int
+    train: tuple[Pieces, Known], val: tuple[Pieces, Known], lags: int, length: int, horizon: int, period: int
 ) -> np.ndarray:
     """The responses `[K, F, lags]` under which each target is forecast best; 0 where none helps.
 
@@ -72,9 +83,9 @@ def chosen_impulse(
     length, horizon : T and H.
     period : of the targets, in steps; 1: none.
     """
-    train, val = _some(train), _some(val)
-    spans = ((0.0, SHARE, 0), (SHARE, 1.0, length))
-    early, rest = ((part_of(train[0], *span), part_of(train[1], *span)) for span in spans)
+    some = partial(_some, least=PARTS * (length + horizon))
+    early, rest = some(train, 0.0, SHARE), some(train, SHARE, 1.0, length)
+    train, val = some(train, tells=True), some(val)
     folds = [(train, val)]
     if count(early[0], length + horizon) and count(rest[0], length + horizon):
         folds.append((early, rest))
@@ -94,10 +105,35 @@ def chosen_impulse(
     return best
 
 
-def _some(part: tuple[Pieces, Pieces]) -> tuple[Pieces, Pieces]:
-    """At most MOST_PIECES of the pieces of a part, spread evenly."""
-    chosen = np.linspace(0, len(part[0]) - 1, min(len(part[0]), MOST_PIECES)).round().astype(int)
-    return [part[0][i] for i in chosen], [part[1][i] for i in chosen]
+def _some(
+    part: tuple[Pieces, Known],
+    begin: float = 0.0,
+    end: float = 1.0,
+    before: int = 0,
+    *,
+    least: int,
+    tells: bool = False,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """From a share of each piece to another, and the steps `before` it: at most about MOST_SEEN steps of MOST_PIECES
+    pieces, in parts of at least `least` steps, all spread evenly."""
+    pieces, known = part
+    chosen = np.linspace(0, len(pieces) - 1, min(len(pieces), MOST_PIECES)).round().astype(int)
+    spans = [(i, *share_of(pieces[i].shape[1], begin, end, before)) for i in chosen]
+    steps, size = sum(last - first for _, first, last in spans), max(PART, least)
+    if steps > MOST_SEEN:
+        spans = [one for i, first, last in spans for one in _parts(i, first, last, MOST_SEEN / steps, size)]
+        seen = sum(last - first for _, first, last in spans)
+        if tells and seen < steps:
+            log.info("effects of what is known ahead: found from %s of %s steps", f"{seen:,}", f"{steps:,}")
+    same = {(id(known[i]), first, last): known[i][:, first:last] for i, first, last in spans}
+    found = [same[id(known[i]), first, last] for i, first, last in spans]
+    return [pieces[i][:, first:last] for i, first, last in spans], found
+
+
+def _parts(i: int, first: int, last: int, share: float, size: int) -> list[tuple[int, int, int]]:
+    """Parts of so many steps of piece `i`, at least one, that make up a share of its steps from `first` to `last`."""
+    starts = np.linspace(first, max(last - size, first), max(round(share * (last - first) / size), 1))
+    return [(i, int(at), min(int(at) + size, last)) for at in starts]
 
 
 def _candidates(train: Pieces, known: Pieces, lags: int, length: int, period: int) -> Iterator[np.ndarray]:
@@ -130,8 +166,7 @@ def _regress(y: Sequence[np.ndarray], known: Pieces, filtered: np.ndarray, lags:
         if len(target) < len(filtered) + lags:
             continue
         new = np.convolve(target, filtered, "valid")[lags - 1 :]
-        order = len(filtered) - 1
-        inputs = sum(tap * u[:, order - i : u.shape[1] - i] for i, tap in enumerate(filtered))
+        inputs = np.stack([np.convolve(row, filtered, "valid") for row in u])
         n = inputs.shape[1]
         x = np.stack([inputs[:, lags - 1 - j : n - j] for j in range(lags)], axis=1).reshape(size, -1)
         x, new = x - x.mean(axis=1, keepdims=True), new - new.mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from backbones import ForecastSpec, Hyper, InputSpec, calendar_inputs, covariate
 from backbones.base import Backbone, KnownAhead, Stretches
 from backbones.covariates import Own
 from backbones.gram import Pieces
+from backbones.impulse import Known
 from backbones.period import period_of_pieces
 from errors import UsageError
 
@@ -106,7 +108,8 @@ class LinearForecaster(Backbone):
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Take off the effects of what is known ahead, `solve` for the targets' own past, add the others' past."""
         own = [self.pieces(part) for part in (train, val, both)]
-        days, ahead = ([self._known(part, calendar) for part in known or ((), (), ())] for calendar in (True, False))
+        parts = known or ((), (), ())
+        days, ahead = [self._days(part) for part in parts], [self._known(part) for part in parts]
         told: dict[str, Any] = {}
         if self.calendar is not None:
             if known is not None and own[0]:
@@ -132,7 +135,7 @@ class LinearForecaster(Backbone):
         """
 
     def _less_effects(
-        self, own: list[list[np.ndarray]], ahead: list[list[np.ndarray]], responses: torch.Tensor
+        self, own: list[list[np.ndarray]], ahead: Sequence[Known], responses: torch.Tensor
     ) -> tuple[list[list[np.ndarray]], dict[str, Any]]:
         """Set `responses [K, F, lags]` to what is known ahead. Returns the targets without their effects, and facts."""
         period = period_of_pieces(own[0], max(self.length // 2, 1), self.forecast.periods)
@@ -172,20 +175,20 @@ class LinearForecaster(Backbone):
         """The targets' channels of each stretch, in float64."""
         return self._rows(stretches, self.forecast.targets)
 
-    def _known(self, stretches: Stretches, calendar: bool) -> list[np.ndarray]:
-        """What is known ahead in each stretch: the inputs of the calendar, or the covariates."""
-        marks, known = self.forecast.marks, map(np.asarray, stretches)
-        if not calendar:
-            return [one[marks:].astype(np.float64) for one in known]
-        same: dict[bytes, np.ndarray] = {}  # many series often have a few times
+    def _known(self, stretches: Stretches) -> list[np.ndarray]:
+        """The covariates in each stretch, of which what is known ahead has the last rows."""
+        return [np.asarray(one)[self.forecast.marks :].astype(np.float64) for one in stretches]
 
-        def of(one: np.ndarray) -> np.ndarray:
-            at = one[:marks].tobytes()
-            if at not in same:
-                same[at] = calendar_inputs.inputs(torch.from_numpy(one[None, :marks]))[0].double().numpy()
-            return same[at]
+    def _days(self, stretches: Stretches) -> list[calendar_inputs.Days]:
+        """The inputs of the calendar in each stretch."""
+        count = self.forecast.marks
+        same: dict[bytes, calendar_inputs.Days] = {}  # many series often have a few times
 
-        return list(map(of, known)) if marks else []
+        def of(marks: np.ndarray) -> calendar_inputs.Days:
+            at = hashlib.sha256(marks.tobytes()).digest()
+            return same.setdefault(at, calendar_inputs.Days(torch.from_numpy(marks)))
+
+        return [of(np.asarray(one)[:count]) for one in stretches] if count else []
 
     def _stacked(self, stretches: Stretches, ahead: list[np.ndarray]) -> list[np.ndarray]:
         """What is seen beside the targets in each stretch, [others + F, n]."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from backbones import impulse
+from backbones import calendar_inputs, impulse
 
 LENGTH, HORIZON = 48, 12
 
@@ -65,3 +66,31 @@ def test_a_constant_has_no_effect():
 def test_room_for_lags():
     assert impulse.lags_of(1, 500) == impulse.LAGS + 1 and impulse.lags_of(1, 6) == 6
     assert impulse.lags_of(64, 500) == 4 and impulse.lags_of(5000, 500) == 1
+
+
+def test_many_steps_are_seen_in_parts_of_every_time(monkeypatch, caplog):
+    """A tenth of 20,000 steps, from everywhere; the responses found from them are those of the whole, nearly."""
+    draw = np.random.default_rng(2)
+    known = draw.normal(size=(1, 20_000))
+    y = 1.5 * known + 0.1 * draw.normal(size=known.shape)
+    whole = chosen(y, known, lags=1)
+    monkeypatch.setattr(impulse, "MOST_SEEN", 2000)
+    monkeypatch.setattr(impulse, "PART", 1)
+    (pieces, seen), size = impulse._some(([y], [known]), least=100), 100
+    starts = [int(np.flatnonzero(y[0] == piece[0, 0])[0]) for piece in pieces]
+    assert starts[0] == 0 and starts[-1] == 20_000 - size and np.ptp(np.diff(starts)) <= 1 and len(starts) == 20
+    assert all((one == known[:, at : at + size]).all() for one, at in zip(seen, starts, strict=True))
+    with caplog.at_level("INFO", logger="tsrun"):
+        found = chosen(y, known, lags=1)
+    np.testing.assert_allclose(found, whole, atol=0.01)
+    assert abs(whole[0, 0, 0] - 1.5) < 0.01 and "of 15,000 steps" in caplog.text
+
+
+def test_effects_of_the_calendar_are_made_in_blocks(monkeypatch):
+    draw = np.random.default_rng(1)
+    marks = torch.from_numpy(draw.uniform(-0.5, 0.5, (4, 50)))
+    days, responses = calendar_inputs.Days(marks), draw.normal(size=(2, calendar_inputs.width(4), 3))
+    whole = impulse.effects(days[:, 0:50], responses)
+    monkeypatch.setattr(impulse, "BLOCK", 7)
+    np.testing.assert_allclose(impulse.effects(days, responses), whole, atol=1e-12)
+    assert days.shape == (55, 50) and len(days) == 55
