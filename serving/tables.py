@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
     Parameters
     ----------
     model : the checkpoint.
-    given : a frame, a line a step; an array [C, T] or [N, C, T], channels in the model's order; or {modality:
-        [N, T, d]} for a model of recordings by modality.
+    given : a frame, a line a step; an array [C, T] or [N, C, T], channels in the model's order; {modality: [N, T, d]}
+        for a model of recordings by modality; or a path, or several, of files that are read as they are.
     start : time of an array's first step, for a model of dated steps.
     folder : where the files go.
 
@@ -42,6 +43,9 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
     """
     import pandas as pd
 
+    paths = list(given) if isinstance(given, list | tuple) else [given]
+    if paths and all(isinstance(path, str | os.PathLike) for path in paths):
+        return ["--npz" if model.setting("npz") else "--csv", *map(os.fspath, paths)]
     frame = given if isinstance(given, pd.DataFrame) else given.to_frame() if isinstance(given, pd.Series) else None
     if model.setting("npz"):
         return _recordings(model, given if frame is None else _lines(model, frame), folder)
@@ -161,4 +165,8 @@ def _long(model: Checkpoint, frame: pd.DataFrame, folder: Path) -> list[str]:
     path = folder / "frame.csv"
     frame.to_csv(path, index=False, na_rep="nan")
     id_column = _id_column(model)
-    return ["--csv", str(path), "--time-col", own, *(["--id-col", id_column] if id_column in frame.columns else [])]
+    more = ["--id-col", id_column] if id_column in frame.columns else []
+    zone = getattr(frame[own].dtype, "tz", None) if own in frame.columns else None
+    if zone is not None and model.clock is not None and not model.clock["tz"]:  # training had times of the wall clock
+        more += ["--tz", str(zone)]
+    return ["--csv", str(path), "--time-col", own, *more]

@@ -185,3 +185,21 @@ def test_a_wide_model_takes_a_frame_whose_lines_are_steps(tmp_path):
     run = trained(tmp_path, "--task regress --csv data/a.csv --context-len 5 --backbone ridge")
     model, row = tsrun.load(run), np.random.default_rng(2).normal(size=20)
     np.testing.assert_array_equal(model.predict(pd.DataFrame({"a": row}))["y_pred"], model.predict(row[None])["y_pred"])
+
+
+def test_files_are_read_as_the_command_reads_them(dated):
+    folder, run, frame = dated
+    model = tsrun.load(run)
+    same(model.predict(folder / "load.csv"), model.predict(frame))
+    same(model.predict([str(folder / "load.csv")]), model.predict(frame))
+    with pytest.raises(tsrun.TsrunError, match="not found"):
+        model.predict("nowhere.csv")
+
+
+def test_times_with_a_zone_are_those_of_its_wall_clock_where_training_had_none(dated):
+    _, run, frame = dated
+    model = tsrun.load(run)
+    found, expected = model.predict(frame.tz_localize("America/New_York")), model.predict(frame)
+    assert np.array_equal(found["value"], expected["value"])
+    local = pd.to_datetime(found["date"], utc=True).dt.tz_convert("America/New_York").dt.tz_localize(None)
+    assert local.tolist() == pd.to_datetime(expected["date"]).tolist()
