@@ -182,7 +182,7 @@ def read_meter(
     cells = Wanted(time_col, "", tuple(dict.fromkeys([*mains, *device_cols.values()])), exact=exact)
     anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {*mains}) for path in paths]
-    rows, notes = _in_order(files, tz, sort)
+    rows, notes = in_order(files, tz, sort)
     own, apart, told = own_step(rows.times, rows.offsets.tolist())
     notes += [told] * (sample is None)
     scaled, of_lines = energies(rows, files[0].columns, units, apart)
@@ -219,8 +219,17 @@ def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container
     return replace(file, columns=asked, at=at, values=values)
 
 
-def _in_order(files: Sequence[LongFile], tz: str, sort: bool) -> tuple[Rows, list[str]]:
-    """The files as rows in their zone, checked for their order unless they are to be sorted; and notes."""
+def in_order(files: Sequence[LongFile], tz: str, sort: bool) -> tuple[Rows, list[str]]:
+    """The files as rows in their zone, checked for their order unless they are to be sorted; and notes.
+
+    Parameters
+    ----------
+    files : with times. tz : as for `read_meter`. sort : whether lines are sorted by time.
+
+    Raises
+    ------
+    DataError : steps without times, or times that go back.
+    """
     if any(file.stamps.counted for file in files):
         what = "meters need times, and this column counts steps"
         raise DataError(what, where="--time-col", hint="--time-col names a column of dates and times")

@@ -10,7 +10,7 @@ import pytest
 
 import tasks
 from cli import parse
-from tasks.nilm.meters import house_of
+from tasks.nilm.meters import files_of, house_of
 
 from .runs import go
 
@@ -90,3 +90,43 @@ def test_what_is_taken_is_told_and_kept_for_inference(tmp_path):
     lay(tmp_path, fridge=MAINS, kettle=KETTLE)
     lost = go(tmp_path, f"--task nilm --csv home.csv {line}")
     assert lost.code == 2 and "--mains-col COLUMN" in lost.err and "fridge, kettle" in lost.err
+
+
+def lay_apart(folder: Path, start: str = "2024-01-01", **meters: np.ndarray) -> list[str]:
+    """A file for each meter, the devices' lines five seconds after those of the mains."""
+    folder.mkdir()
+    for name, values in meters.items():
+        times = pandas.date_range(start, periods=len(values), freq="60s") + pandas.Timedelta(
+            seconds=5 * (name != "mains")
+        )
+        pandas.DataFrame({"when": times, "power_W": values}).to_csv(folder / f"{name}.csv", index=False)
+    return [str(folder / f"{name}.csv") for name in meters]
+
+
+def read_apart(paths: list[str], words: str = ""):
+    config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col when {words}".split())
+    return tasks.build("nilm", config.options).read(config, None)
+
+
+def test_a_file_for_each_meter_of_a_house(tmp_path, caplog):
+    paths = lay_apart(tmp_path / "villa", kettle=KETTLE, mains=MAINS, fridge=KETTLE[::-1] / 10)
+    with caplog.at_level("INFO", "tsrun"):
+        series = read_apart(paths)
+    assert series.rows == ("villa",) and series.channels == ("mains", "kettle", "fridge")
+    np.testing.assert_allclose(series.values, [MAINS, KETTLE, KETTLE[::-1] / 10], rtol=1e-6)
+    assert "devices: kettle, fridge, all other files" in caplog.text
+    assert read_apart(paths, "--device-cols boiler=kettle").channels == ("mains", "boiler")
+
+
+def test_a_folder_is_a_house_of_which_some_lack_a_device(tmp_path, caplog):
+    one = lay_apart(tmp_path / "one", mains=MAINS, kettle=KETTLE, fridge=KETTLE / 10)
+    two = lay_apart(tmp_path / "two", "2024-02-01", mains=MAINS + 7, kettle=KETTLE)
+    series = read_apart([*one, *two])
+    assert series.rows == ("one", "two") and series.channels == ("mains", "kettle")
+    np.testing.assert_allclose(series.values[0], np.concatenate([MAINS, MAINS + 7]))
+    assert not meters_named(tmp_path, "main1", "main2")  # two houses, for all that their names say
+
+
+def meters_named(folder: Path, *names: str):
+    paths = lay_apart(folder / "three", **dict.fromkeys(names, MAINS))
+    return files_of(parse(f"--task nilm --mode infer --ckpt x --csv {' '.join(paths)} --time-col when".split()))

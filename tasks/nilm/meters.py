@@ -20,6 +20,7 @@ from readers.tidying import numbered
 from registry import Namespace
 from sources.appliances import spelled
 from sources.grids import UNITS
+from tasks.nilm.meter_files import Houses, houses_of_files
 from tasks.units_of_names import unit_of
 
 MOST_NAMES = 12  # columns that a message lists
@@ -81,7 +82,9 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     """
     if not config.csv or not config.time_col or options.dataset or config.npz or config.db:
         return Meters()
-    names = _numeric(expand_paths(config.csv)[0], config)
+    paths = expand_paths(config.csv)
+    of_files = meters_of_files(config)
+    names = of_files or _numeric(paths[0], config)
     settings: dict[str, Any] = {}
     notes = []
     mains = options.mains_col
@@ -93,12 +96,13 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     if known is None and not devices:
         devices, left = _devices(names, parts)
         if not devices:
-            beside = "; several files are several houses, and the meters of one are columns of one file"
-            hint = _listed(names) + beside * (len(expand_paths(config.csv)) > 1)
+            beside = "; several files are several houses, unless each is a meter, one of them named mains"
+            hint = _listed(names) + beside * (len(paths) > 1)
             raise UsageError("no column is left for a device", where="--device-cols", hint=hint)
         settings["device_cols"] = tuple(_named(devices))
         beside = f"; left out: {', '.join(left[:MOST_NAMES])}" if left else ""
-        notes.append(f"devices: {', '.join(devices[:MOST_NAMES])}, all other columns{beside}; --device-cols names some")
+        what = f"all other {'files' if of_files else 'columns'}{beside}"
+        notes.append(f"devices: {', '.join(devices[:MOST_NAMES])}, {what}; --device-cols names some")
     if {"Aggregate", "Appliance1"} <= set(names) and known is None and not options.device_cols:
         notes.append("these are REFIT's columns: --dataset refit knows what each appliance is")
     made = [name for name in names if _plain(name) in _MADE and name not in parts]
@@ -112,6 +116,18 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     if units:
         notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(units.values()))}")
     return Meters(settings, units, tuple(notes))
+
+
+def files_of(config: RunConfig) -> Houses:
+    """The houses whose meters are files of their own, one of them named as mains are; {} for other files."""
+    houses = houses_of_files(expand_paths(config.csv), lambda path: _numeric(path, config))
+    return houses if all(house_of(list(meters))[1] for meters in houses.values()) else {}
+
+
+def meters_of_files(config: RunConfig) -> list[str]:
+    """The names of the files that are meters, of those that every house has; [] for other files."""
+    first, *others = files_of(config).values() or [{}]
+    return [name for name in first if all(name in meters for meters in others)]
 
 
 def house_of(names: Sequence[str]) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from sources import layouts
 from sources.appliances import appliance
 from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
-from tasks.nilm.meters import same_name
+from tasks.nilm.meter_files import read_files
+from tasks.nilm.meters import files_of, same_name
 
 APART = 3600 * 10**9  # ns between two windows of an .npz, which are no neighbours
 
@@ -280,8 +282,10 @@ def _read_csv(
         raise UsageError("is needed: meters are long CSVs", where="--time-col", hint=hint)
     if not wanted.items:
         raise UsageError("names no device", where="--device-cols")
-    paths = expand_paths(config.csv)
-    there = set().union(*(header(path, config.sep) for path in paths)) if wanted.optional else set()
+    paths, houses = expand_paths(config.csv), files_of(config)
+    there: set[str] = set()
+    if wanted.optional:
+        there = there.union(*(houses.values() or (header(path, config.sep) for path in paths)))
     found, notes = {}, []
     for device, items in wanted.items.items():
         present = [item for item in items if item in there]
@@ -292,8 +296,8 @@ def _read_csv(
             notes.append(
                 f"{device} is read from {other} (--device-cols {shlex.quote(f'{device}=COLUMN')} says another)"
             )
-    series = layouts.read_meter(
-        paths,
+    read = partial(read_files, houses) if houses else partial(layouts.read_meter, paths)
+    series = read(
         time_col=config.time_col,
         mains_col=options.mains_col,
         device_cols=found,
