@@ -5,8 +5,9 @@ Which members (pools.py), and how they are weighed, depends on the target alone,
 - a label of the next steps: two logistic regressions, boosting and, where rows are many, extremely randomised trees.
   Their weights are those that greedy selection finds on validation and those of a prior, the more of the former the
   more rows or groups validation has;
-- a value of the next steps: ridge, boosting and trees, greedy selection alone; where there is a test part to judge on,
-  all are then fitted again to training and validation;
+- a value of the next steps: ridge, boosting and trees, and the last value where the window shows it, greedy selection
+  alone, unless that gains less than 1 % on the last value; where there is a test part to judge on, all are then fitted
+  again to training and validation;
 - labels or values of whole series: members for shapes. One cut of a small set says nothing about them, so each is
   fitted five times and says what it thinks of the fifth that it did not see; on all of these out-of-fold predictions
   the probabilities of each are sharpened or softened, and weighed: half greedy, half by loss and prior; the fewer
@@ -35,7 +36,7 @@ from backbones.base import Backbone
 from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
-from backbones.pools import MANY, NETS, OF_MANY, blank, favoured, label, pool_of
+from backbones.pools import MANY, NETS, OF_MANY, STAYS, blank, favoured, label, pool_of
 from backbones.weighing import by_loss, comparable, folds, greedy, learnable, mixed, pooled, power, raised, trusted
 from errors import UsageError
 
@@ -47,6 +48,7 @@ HYPER = {
 }
 SPACE = {"only": True}
 FOLDS = 5
+LEAST_GAIN = 0.01  # of the error of the last value, below which what members add is chance
 
 log = logging.getLogger("tsrun")
 
@@ -171,7 +173,7 @@ class Auto(Fitted):
         ready = self._ready(scores, heavy)
         chosen = greedy(ready, data.val.y, self.target.kind, data.loss)
         trust = 1.0 if self.target.kind == "value" else trusted(data.val.witnesses)
-        self._weigh(heavy, trust * chosen + (1 - trust) * self._prior(heavy))
+        self._weigh(heavy, self._staying(trust * chosen + (1 - trust) * self._prior(heavy), ready, heavy, data))
         told = self._told(ready, heavy, data.val.y, data, len(data.train))
         if not self._refitted(data):
             return told
@@ -182,6 +184,19 @@ class Auto(Fitted):
                 left = max(data.seconds - (time.perf_counter() - begun), 0.0)
                 member.fit_in_time(replace(data, train=whole, settled=True, seconds=left))
         return told | {"held_out": held_out, "fitted_to": "training and validation"}
+
+    def _staying(self, weight: torch.Tensor, ready: torch.Tensor, heavy: torch.Tensor, data: Fitting) -> torch.Tensor:
+        """The weights [m'], or all weight on the last value where the blend is hardly better: so it is of a walk."""
+        if self.entries[-1] not in STAYS or not heavy[-1]:
+            return weight
+        alone = torch.zeros_like(weight)
+        alone[-1] = 1
+        y, kind = data.val.y, self.target.kind
+        blend, stays = (loss_of(pooled(ready, one, kind), y, kind, data.loss) for one in (weight, alone))
+        if blend < (1 - LEAST_GAIN) * stays:
+            return weight
+        log.info("auto: the members are not %g %% better than the last value, which it says", 100 * LEAST_GAIN)
+        return alone
 
     def _by_folds(self, data: Fitting) -> dict[str, Any]:
         """Members weighed by out-of-fold predictions, and fitted to everything."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from backbones import Hyper, InputSpec, backbone_class, names
 from backbones.by_steps import Net
 from backbones.fitted import Fitted
+from backbones.fitting import Fitting
 from backbones.specs import TargetSpec
 from errors import UsageError, nearest
 
@@ -48,11 +51,27 @@ SHAPE_VALUES: Pool = (  # none of them chooses anything on validation, of which 
     ("boosting", {"trees": 100}, 0.2),
     ("quant", {}, 0.4),
 )
+# Where the window shows what its target was, all others say what it changes by; of a walk, that is nothing.
+STAYS: Pool = (("persistence", {}, 0.0),)
 NETS = "+gru,+llm_ts"  # where there is time for them
 SIZES: dict[str, dict[str, Any]] = {"llm_ts": {"size": "tiny"}}  # what a member is by default, for its time
 # Fewer rows or groups than these in training: without the forest of many, which has its weight from large sets.
 MANY = 40
 OF_MANY = "extra_trees"
+
+
+class Persistence(Fitted):
+    """The target's last value in the window; it is a member alone, since by itself it is a reference."""
+
+    def __init__(self, inputs: InputSpec) -> None:
+        super().__init__(inputs, Hyper("auto"))
+
+    def answer(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(x)
+
+    def fit_windows(self, data: Fitting) -> dict[str, Any]:
+        """There is nothing to fit."""
+        return {}
 
 
 def pool_of(given: str, target: TargetSpec, channels: int) -> Pool:
@@ -71,6 +90,7 @@ def pool_of(given: str, target: TargetSpec, channels: int) -> Pool:
     value = target.kind == "value"
     usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES))[target.whole][value]
     last = LAST if target.whole and not value and channels >= SENSORS else ()
+    last = STAYS if value and target.channel is not None else last
     # What was not measured with the others has no weight before it has earned one.
     return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added), *last)
 
@@ -100,6 +120,8 @@ def _serves(name: str, target: TargetSpec) -> bool:
 def blank(member: Member, inputs: InputSpec) -> Fitted:
     """A member that knows nothing yet."""
     name, args, _ = member
+    if member in STAYS:
+        return Persistence(inputs)
     chosen = backbone_class(name)
     if not chosen.answers:
         return Net(inputs, name, args)

@@ -134,9 +134,9 @@ def whole_series(n: int, seed: int) -> Labelled:
     return Labelled(lambda numbers: held[numbers], torch.eye(3)[sort], np.arange(n))
 
 
-def blend_of(kind: str, *, whole: bool, channels: int, length: int, outputs: int = 3, members: str = ""):
+def blend_of(kind: str, *, whole: bool, channels: int, length: int, outputs: int = 3, members: str = "", **more):
     sizes = {"channels": channels, "length": length, "outputs": outputs, "horizon": 1, "head": "pool"}
-    target = TargetSpec(kind, outputs, whole=whole)
+    target = TargetSpec(kind, outputs, whole=whole, **more)
     return build_model(ModelSpec(backbone="auto", args={"members": members} if members else {}, target=target, **sizes))
 
 
@@ -226,6 +226,24 @@ def test_of_a_few_recordings_the_smallest_view_weighs_most_where_it_fits_as_well
             assert weight[5] > 0.3 > 0.1 > weight[60]
         else:
             assert max(weight.values()) < 0.2
+
+
+def test_of_a_walk_the_last_value_is_said(monkeypatch, caplog):
+    """Windows of a walk, and of one whose steps go on as they were."""
+    monkeypatch.setattr(pools, "VALUES", (("ridge", {}, 1.0),))
+    draw = np.random.default_rng(0)
+    steps = draw.normal(size=(3000, 13)).astype(np.float32)
+    for share, stays in ((0.0, True), (0.8, False)):
+        x = torch.from_numpy(steps[:, :12].cumsum(1))[:, None]
+        y = x[:, :, -1] + torch.from_numpy(share * steps[:, 11:12] + (1 - share) * steps[:, 12:])
+        parts = [Labelled(lambda n, x=x[p]: x[n], y[p], np.arange(len(y[p]))) for p in (slice(2000), slice(2000, None))]
+        model = blend_of("value", whole=False, channels=1, length=12, outputs=1, channel=0).eval()
+        with caplog.at_level("INFO", logger="tsrun"):
+            model.backbone.fit_windows(Fitting(*parts, seed=1, loss="l1", refit=True))
+        found = outputs_on(parts[1], model.backbone.answer)
+        assert torch.allclose(found, x[2000:, :, -1]) == stays
+        assert ("not 1 % better than the last value" in caplog.text) == stays
+        caplog.clear()
 
 
 def test_what_it_says_of_validation_was_made_without_it():
@@ -483,7 +501,7 @@ def test_what_a_budget_adds_is_in_the_checkpoint(tmp_path, monkeypatch):
     words = "--mode train --task regress --csv a.csv --context-len 9 --reference off --backbone auto --budget 10min"
     run = good(tmp_path, words, "--quiet")
     fit = strict(run / "summary.json")["fit"]
-    assert list(fit["members"]) == ["ridge", "boosting", "extra_trees", "gru", "llm_ts size=tiny"]
+    assert list(fit["members"]) == ["ridge", "boosting", "extra_trees", "gru", "llm_ts size=tiny", "persistence"]
     assert (run / "blend.png").is_file()
     again = good(tmp_path, f"--mode infer --csv a.csv --ckpt {run} --eval-split val --quiet --no-plots")
     assert strict(again / "summary.json")["mae"] == pytest.approx(strict(run / "summary.json")["mae"], abs=1e-6)
