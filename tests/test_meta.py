@@ -11,6 +11,8 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,26 +36,42 @@ from .runs import built, standing_in
 from .test_combinations import KINDS, SMALL
 
 META = torch.device("meta")
+KNOWN = "--csv a.csv --time-col t --known-future promo --context-len 12 --horizon 4".split()
+# Forecasts with times and a channel that is known ahead: of levels, and of a point by a loss that is not the monitor.
+AHEAD = {"quantiles": ["--quantiles", "0.1", "0.9"], "l1": ["--loss", "l1"]}
 
 
 def trained_in_epochs():
-    """(backbone, task) of all that are trained step by step."""
+    """(backbone, task) of all that are trained step by step; forecasts with what is known ahead as well."""
     for name, task in itertools.product(backbones.names(), tasks.names()):
         head, chosen = built(task).head, backbones.backbone_class(name)
         fits = head in chosen.heads and not (chosen.answers and KINDS.get(task, chosen.kinds[0]) not in chosen.kinds)
         if fits and not (chosen.closed_form or chosen.needs_pretrained_dir or chosen.blends_runs):
             yield name, task
+            yield from ((name, how) for how in AHEAD if task == "forecast")
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """{task: (data, task, split)} of each task's own small data set."""
+    """{task: (data, task, split)} of each task's own small data set, and of forecasts with what is known ahead."""
     found = {}
-    for name in tasks.names():
-        folder = tmp_path_factory.mktemp(name)
-        words = ["--task", name, *built(name).sample(folder), "--backbone", "linear", "--batch-size", "64", "--quiet"]
-        with standing_in(folder):
-            run_data, task, _ = pipeline.open_data(cli.parse(words), words)
+    folders = {name: tmp_path_factory.mktemp(name) for name in (*tasks.names(), *AHEAD)}
+    words = {name: ["--task", name, *built(name).sample(folders[name])] for name in tasks.names()}
+    random = np.random.default_rng(4)
+    for name, more in AHEAD.items():
+        words[name] = ["--task", "forecast", *KNOWN, *more]
+        times = pd.date_range("2024-01-01", periods=160, freq="h")
+        table = {
+            "t": times,
+            "x": random.normal(size=160),
+            "y": random.normal(size=160),
+            "promo": random.normal(size=160),
+        }
+        pd.DataFrame(table).to_csv(folders[name] / "a.csv", index=False)
+    for name, given in words.items():
+        line = [*given, "--backbone", "linear", "--batch-size", "64", "--quiet"]
+        with standing_in(folders[name]):
+            run_data, task, _ = pipeline.open_data(cli.parse(line), line)
         found[name] = run_data, task, dataset.make_splits(run_data)[-1]
     return found
 
@@ -95,11 +113,16 @@ def _fused(monkeypatch):
 @pytest.mark.parametrize(("backbone", "task"), list(trained_in_epochs()))
 def test_a_step_reads_nothing_and_mixes_no_devices(backbone, task, opened, tmp_path):
     trainer = trainer_of(*opened[task], backbone, tmp_path, clip=1.0)
+    assert isinstance(trainer.optimizer, torch.optim.AdamW) and trainer.optimizer.defaults["fused"]
     batch = next(trainer.train.shuffled(trainer.batch_size, 3))
     trainer.schedule.before_step(0)
     trainer._step(batch)
     trainer.schedule.after_step()
     assert trainer._total.device == META and len(trainer._total) == 1 + len(trainer.train_metrics)
+    assert bool(trainer.train_metrics) == (task == "l1")
+    assert (getattr(trainer.model, "wide", None) is not None) == (
+        task in ("classify", "regress") and backbone != "fusion_gru"
+    )
     trainer.model.eval()
     outputs = predict(trainer.runner, trainer.val, trainer.precision, trainer.batch_size)
     assert outputs.device == META and len(outputs) == len(trainer.val)
@@ -121,10 +144,10 @@ class Autocast(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-HALF = [("llm_ts", "classify"), ("tcn", "regress"), ("unet", "nilm"), ("dlinear", "forecast"), ("informer", "forecast")]
+HALF = list(trained_in_epochs())
 
 
-@pytest.mark.parametrize(("backbone", "task"), [*HALF, ("patchtst", "forecast"), ("inception", "classify")])
+@pytest.mark.parametrize(("backbone", "task"), HALF)
 def test_a_step_in_half_precision_with_the_scaler(backbone, task, opened, tmp_path, monkeypatch):
     mode = Autocast()
     monkeypatch.setattr(Precision, "autocast", lambda _: mode)
