@@ -103,7 +103,7 @@ def idle_share(trainer: Trainer, device: torch.device, seconds: float) -> float 
         trainer._epoch(tqdm(disable=True))
         wait(device)
     trainer.progress.step = 0
-    kernels = sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
+    kernels: float = sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
     return max(1 - kernels / seconds, 0.0)
 
 

@@ -21,8 +21,11 @@ COPIES = 4  # of a text's bytes that are held at most while it is read and learn
 AT_ONCE = 1 << 22  # values that are copied at once
 
 
-def too_large(paths: Iterable[Path | str], memory: str) -> bool:
-    """Whether files are too large to be read into the memory that --memory allows, or that is free; says so."""
+def too_large(paths: Iterable[Path | str], memory: str, *, whole: str = "") -> bool:
+    """Whether files are too large to be read into the memory that --memory allows, or that is free; says so.
+
+    `whole` are those that are read whole all the same.
+    """
     size = 0
     for path in paths:
         with contextlib.suppress(OSError):  # whoever reads it says what is wrong
@@ -30,12 +33,10 @@ def too_large(paths: Iterable[Path | str], memory: str) -> bool:
     allowed = bytes_of(memory) if memory else free_bytes()
     if COPIES * size <= allowed:
         return False
-    log.info(
-        "%s MB of files, %s MB of memory%s: the values are kept in a file in %s and read as they are needed",
-        *(f"{number / 1e6:,.0f}" for number in (size, allowed)),
-        " (--memory)" if memory else "",
-        _folder() or tempfile.gettempdir(),
-    )
+    told = f"%s MB of files, %s MB of memory{' (--memory)' if memory else ''}: "
+    told += f"{whole} is read whole" if whole else "the values are kept in a file in %s and read as they are needed"
+    where = [] if whole else [_folder() or tempfile.gettempdir()]
+    log.info(told, *(f"{number / 1e6:,.0f}" for number in (size, allowed)), *where)
     return True
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from config import RunConfig
 from data import Series, Source
 from errors import DataError, nearest
-from readers import register
+from readers import mapped, register
 from readers.base import Reader, TableText
 from readers.categories import Coded, with_categories
 from readers.dialect import Dialect
@@ -52,6 +52,7 @@ class NpzReader(Reader):
         """As `Reader.series`: rows [N] are the recordings of --npz, channels those of its modalities."""
         if not config.npz:  # named by --csv, which is refused when it is opened
             return super().series(config, columns, known)
+        mapped.too_large(expand_paths([config.npz], flag="--npz", cap=1), config.memory, whole="an .npz")
         return read_npz(
             config.npz,
             columns=columns,

@@ -159,6 +159,32 @@ def test_a_large_wide_file_stays_in_the_cache(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.values, first.values)
 
 
+def test_parquet_in_parts_is_the_table(tmp_path):
+    pytest.importorskip("pyarrow")
+    table().to_parquet(tmp_path / "a.parquet", index=False)
+    found = read_long([tmp_path / "a.parquet"], time_col="t", memory=SMALL)
+    assert mapped.is_mapped(found.values)
+    same(found, read_long([tmp_path / "a.parquet"], time_col="t"))
+
+
+@pytest.mark.parametrize("policy", ["drop", "ffill", "zero"])
+def test_a_long_table_with_gaps_is_the_same_from_a_file(tmp_path, policy):
+    whole = table()
+    whole.loc[[5, 6, 300], "x"] = np.nan
+    whole.to_csv(tmp_path / "a.csv", index=False)
+    found, expected = (read_long([tmp_path / "a.csv"], time_col="t", nan=policy, memory=m) for m in (SMALL, ""))
+    assert mapped.is_mapped(found.values)
+    same(found, expected)
+
+
+def test_what_is_read_whole_is_told(tmp_path):
+    random = np.random.default_rng(3)
+    arrays = {"X": random.normal(size=(30, 3, 20)).astype(np.float32), "y": random.integers(0, 2, 30)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    done = go(tmp_path, "--mode train --task classify --npz a.npz --backbone logistic --dry-run --memory 1kB")
+    assert done.code == 0 and "MB of memory (--memory): an .npz is read whole" in done.err
+
+
 def test_one_wide_file_is_never_held(tmp_path, monkeypatch):
     """What is taken while one file is read does not grow with it: 8 times the rows, the same peak."""
     monkeypatch.setattr(missing, "COUNTED", 1 << 12)

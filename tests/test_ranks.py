@@ -311,6 +311,25 @@ if os.environ["RANK"] == "1":
     assert "here: torn" in strict(data / "said1.json")["message"]["message"]
 
 
+CACHED = """
+import os
+from readers import cache, wide
+cache.LEAST_BYTES = cache.RACY_NS = 0
+plain = wide.read_table
+def parsed(path, *more, **how):
+    print(path.name, file=open(f"parsed{os.environ['RANK']}", "a"))
+    return plain(path, *more, **how)
+wide.read_table = parsed
+"""
+
+
+def test_one_process_of_a_machine_reads_the_files(data):
+    words = ("--mode train", LINES["dlinear"], SHORT, "--desc cached")
+    together(data, *words, code=CACHED, TSRUN_CACHE=str(data / "cache"))
+    assert (data / "parsed0").read_text().split() == ["a.csv", "b.csv", "c.csv"]
+    assert not (data / "parsed1").exists()
+
+
 HOLD = """
 import os, time, trainer
 plain = trainer.Trainer._step
