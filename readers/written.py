@@ -216,7 +216,10 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     for month, day in ((_MONTH_LAST, r"1 \2 \1"), (_MONTH_ALONE, r"1 \1 \2")):
         if month.fullmatch(text[0]) and _are_months(text[:2]):
             text = text.str.replace(month, day, regex=True)
-    late = text.str.contains(_MIDNIGHT).to_numpy(bool)
+    joined = "".join(text)
+    late = np.zeros(len(text), bool)
+    if " 24" in joined or "T24" in joined:
+        late = text.str.contains(_MIDNIGHT).to_numpy(bool)
     if late.any():
         text = text.str.replace(_MIDNIGHT, "00", regex=True)
     if _HALF.search(text[0]):
@@ -249,6 +252,9 @@ def by_offset(text: Any) -> Any:
     ----------
     text : a pandas column of n cells.
     """
+    joined = "".join(text)
+    if joined.upper() == joined.lower():  # no letter is there, and no cell is looked at
+        return text
     return text.str.replace(_NAMED, lambda zone: ZONES[zone[1]], regex=True)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from errors import DataError, UsageError
 from readers.long import read_long
+from readers.stamps import read_stamps
 
 from .runs import go, good, strict
 
@@ -177,3 +178,14 @@ def test_parts_of_years(read, cells, expected):
 
 def test_numbers_that_only_look_like_months_count(read):
     assert read(list(range(200001, 200030))).time is None
+
+
+def test_times_that_come_again_are_read_once_and_located_where_they_come_first():
+    cells = np.array(["31.12.2023 24:00", "1.1.2024 17:00", "30.12.2023 10:00"] * 4 + ["1.1.2024 17:00"], object)
+    found = read_stamps(cells, lambda at: f"line {at}")
+    kinds = read_stamps(cells[:3], lambda at: f"line {at}")
+    np.testing.assert_array_equal(found.times, [*np.tile(kinds.times, 4), kinds.times[1]])
+    assert found.times[0] == pd.Timestamp("2024-01-01").value and (found.zones, found.note) == (kinds.zones, kinds.note)
+    with pytest.raises(DataError, match="'soon'") as error:
+        read_stamps(np.array([*cells, "soon", *cells, "soon"], object), lambda at: f"line {at}")
+    assert error.value.where == "line 13"
