@@ -47,4 +47,4 @@ def row(
     return add
 
 
-from benchmarks.growing import models, reading, runs  # noqa: E402, F401  (each registers its rows)
+from benchmarks.growing import commands, models, reading, runs  # noqa: E402, F401  (each registers its rows)

@@ -38,11 +38,12 @@ def read(path: Path, cache: str = "off") -> None:
         read_long([path], time_col="time")
 
 
-def command(words: str, folder: Path) -> Callable[[], object]:
-    """A run without its pictures and references, nothing of which is cached."""
+def command(words: str, folder: Path, reference: str = "off") -> Callable[[], object]:
+    """A run without its pictures, and mostly without references, nothing of which is cached."""
     import run
 
-    argv = [*words.split(), "--no-plots", "--quiet", "--overwrite", "--reference", "off", "--out", str(folder / "out")]
+    kept = [] if reference == "on" else ["--reference", reference]
+    argv = [*words.split(), "--no-plots", "--quiet", "--overwrite", *kept, "--out", str(folder / "out")]
 
     def work() -> None:
         with caching("off"):
