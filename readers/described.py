@@ -60,7 +60,7 @@ def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
     if len(rows) < 4 or len({*map(len, rows[:4])}) != 1 or len(rows[0]) < 2:
         return False
     first, second, index, body = rows[:4]
-    words = all(first) and all(second[1:]) and not any(map(PLAIN.is_like_number, [*first, *second]))
+    words = all(first) and all(second[1:]) and not any(map(PLAIN.is_like_number, [*second, *first]))
     return (
         words
         and bool(index[0])

@@ -118,7 +118,7 @@ class Dialect:
         """Whether the cell holds a number that is not missing, with either decimal mark."""
         return self.is_number(cell) or self.swapped.is_number(cell)
 
-    @property
+    @cached_property
     def swapped(self) -> Dialect:
         """A dialect with the other decimal mark."""
         return Dialect(";", "," if self.decimal == "." else ".", na=self.na)

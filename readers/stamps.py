@@ -119,12 +119,18 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "", name: str | 
     text = pandas.Series([cell.strip() for cell in cells], dtype=object)  # a third of what pandas takes for it
     if is_epoch(text[0]):
         return _epoch(text, locate)
-    if not _COUNT.fullmatch(text[0]):  # of numbers the order says more than what they are
-        codes, kinds = pandas.factorize(text)
-        if len(kinds) <= len(text) * MOST_KINDS:
-            first = np.flatnonzero(~text.duplicated())
-            stamps = read_stamps(kinds.to_numpy(object), lambda at: locate(int(first[at])), order, name)
-            return replace(stamps, times=stamps.times[codes])
+    codes, kinds = pandas.factorize(text)
+    if len(kinds) > len(text) * MOST_KINDS or _COUNT.fullmatch(text[0]):  # of numbers the order says more than these
+        return _each_read(text, locate, order, name)
+    first = np.flatnonzero(~text.duplicated())
+    stamps = _each_read(pandas.Series(kinds, dtype=object), lambda at: locate(int(first[at])), order, name)
+    return replace(stamps, times=stamps.times[codes])
+
+
+def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamps:
+    """The times of a pandas column of cells [n] that are not seconds since 1970; the parameters as in `read_stamps`."""
+    import pandas
+
     spans = "times are those at which steps begin: of 'from - to' the first" if written.is_span(text[0]) else ""
     text, late = written.plain(written.by_offset(text))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
