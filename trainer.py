@@ -31,6 +31,7 @@ from training.budget import Budget
 from training.fetching import Fetching
 from training.progress import Progress
 from training.states import clone_state, random_states, set_random_states, train_mode
+from training.stopwatch import advise
 from training.validating import InBlocks
 from windows import Windows, steps
 
@@ -310,19 +311,23 @@ class Trainer:
     def _warm_up(self) -> None:
         """Compile, and find out before the first epoch whether memory is short, and which batch size would fit."""
         train_mode(self.model)
-
         some_unused, share = False, self.together.size(self.batch_size)
+
+        def tried(runner: Runner, size: int = share) -> torch.Tensor:
+            numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
+            return self._loss_and_gradients(runner, self.train.locate(numbers))
 
         def try_out(runner: Runner, size: int = share) -> None:
             nonlocal some_unused
-            numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
-            self._first = float(self._loss_and_gradients(runner, self.train.locate(numbers))[0])
+            self._first = float(tried(runner, size)[0])
             some_unused = any(p.grad is None for p in self.model.parameters() if p.requires_grad)
 
-        warning, short = "", False
+        warning, short, begun = "", False, time.perf_counter()
         try:
             with untouched(self.model):
                 try_out(self.model)
+            if self.together.world == 1:
+                advise(self, lambda: tried(self.model), time.perf_counter() - begun)
             self.runner, warning = compile_model(self.model, self.config.compile, try_out)
         except (MemoryError, RuntimeError) as error:
             short = is_out_of_memory(error)
