@@ -25,6 +25,7 @@ MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nigh
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
 EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
 EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
+COMMON = 0.3  # of a row's steps are as long as the usual one, or no length is usual
 HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
 _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 
@@ -368,16 +369,23 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
         return DataError(what, where=rows.locate(start + at + 1), hint=hint)
     days = usual / DAY
     long = next((Clock(freq) for low, high, freq in MONTHS if low <= days <= high), clock)
-    better = span(clock.by_beginning if named else _even(long))
+    better = span(clock.by_beginning if named else _even(long, steps))
     hint = f"--resample {better} makes the steps regular; a step without a line is then a missing value (--nan)"
     hint += "; --time-col line takes each line as a step, whatever its time" * (rows.of[0].ids is None)
     change = clock_change(rows, start + at + 1, usual)
     return DataError(what, where=rows.locate(start + at + 1), hint=f"{change}; {hint}" if change else hint)
 
 
-def _even(clock: Clock) -> Clock:
-    """A clock's step, or the usual one that is a hundredth away from it: readings an hour apart, to some seconds."""
-    near = [unit for unit in EVEN if abs(clock.step - unit) * 100 <= unit] if not clock.calendar else []
+def _even(clock: Clock, steps: np.ndarray) -> Clock:
+    """A clock's step, or the usual one that is a hundredth away from it: readings an hour apart, to some seconds.
+
+    Of `steps` that are as they come, as of a sensor that reports what changes, the next usual one above their median.
+    """
+    if clock.calendar:
+        return clock
+    near = [unit for unit in EVEN if abs(clock.step - unit) * 100 <= unit]
+    if not near and (steps == clock.step).mean() < COMMON:
+        near = [unit for unit in EVEN if unit >= np.median(steps)]
     return Clock(fixed_freq(near[0])) if near else clock
 
 
