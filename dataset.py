@@ -271,7 +271,8 @@ def check_windows(run_data: RunData, task: Task) -> None:
     config, series = run_data.config, run_data.series
     assert config.context_len is not None
     beyond, fixed = run_data.index.span - config.context_len, config.mode != "train"
-    windows.check_length(series.lengths, config.context_len, beyond, series.n_rows, fixed=fixed)
+    ahead = "--horizon" if "horizon" in config.options else "--label-offset"
+    windows.check_length(series.lengths, config.context_len, beyond, series.n_rows, fixed=fixed, ahead=ahead)
     if not len(run_data.index):
         found = windows.stretches(series.usable(run_data.keep), series.offsets)
         longest = int((found[:, 1] - found[:, 0]).max(initial=0))

@@ -275,7 +275,9 @@ def merged(pieces: Iterable[tuple[int, int]], offsets: np.ndarray) -> list[tuple
     return joined
 
 
-def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int, *, fixed: bool = False) -> None:
+def check_length(
+    lengths: np.ndarray, length: int, beyond: int, n_rows: int, *, fixed: bool = False, ahead: str = "--horizon"
+) -> None:
     """Refuse rows that are all shorter than one window.
 
     Parameters
@@ -285,6 +287,7 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int, *, 
     beyond : steps that a window needs after its context, for its target.
     n_rows : N, which shows whether the file may be transposed.
     fixed : whether a checkpoint says how long the context is.
+    ahead : the flag that says how far ahead the target is.
 
     Raises
     ------
@@ -295,10 +298,13 @@ def check_length(lengths: np.ndarray, length: int, beyond: int, n_rows: int, *, 
         return
     need = f"{length} + {beyond}" if beyond else f"{length}"
     hint = "data of more steps: the checkpoint's context is fixed" if fixed else "a smaller --context-len"
+    where = "--context-len"
+    if longest <= beyond and not fixed:  # however short the context is
+        where, hint = ahead, f"{ahead} {max(longest // 3, 1)}"
     if n_rows >= span:
         turned = f"the file has {n_rows} rows, is it transposed?"
         hint = f"--time-col line if each line is a step of time ({turned}); else {hint}"
-    raise DataError(f"rows have {longest} steps, a window needs {need} = {span}", where="--context-len", hint=hint)
+    raise DataError(f"rows have {longest} steps, a window needs {need} = {span}", where=where, hint=hint)
 
 
 class Windows:

@@ -214,3 +214,6 @@ def test_rows_shorter_than_a_window_are_an_error_with_the_reason():
     with pytest.raises(DataError) as caught:
         windows.check_length(np.array([20] * 500), 31, 1, n_rows=500)
     assert "is it transposed?" in caught.value.hint
+    with pytest.raises(DataError) as caught:
+        windows.check_length(np.array([10]), 1, 12, n_rows=1)
+    assert (caught.value.where, caught.value.hint) == ("--horizon", "--horizon 3")
