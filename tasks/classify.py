@@ -31,6 +31,7 @@ from sources.synthetic import demand_series
 from tasks import calibrated, courses, given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
+from tasks.label_choice import larger_val
 from tasks.label_task import LabelTask, per_output
 from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, PlotInputs, Predictions
@@ -213,11 +214,14 @@ class Classify(LabelTask):
         raise DataError(
             f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),
             where=f"--bin-rule {self.rule} --bin-thr {self.options.bin_thr:g}",
-            hint=self._other_label(one_class[split], truth),
+            hint=self._other_label(split, truth),
         )
 
-    def _other_label(self, names: Sequence[str], truth: Mapping[str, np.ndarray]) -> str:
+    def _other_label(self, split: str, truth: Mapping[str, np.ndarray]) -> str:
         """What to do where a split has one class only."""
+        share = larger_val(truth) if split == "val" else None
+        if share is not None:
+            return f"--val-ratio {share:g} reaches back to the other class; or another threshold, or --seed"
         if any(len(np.unique(part)) > 1 for part in truth.values()) or self.options.bin_rule == "quantile":
             return "another threshold, --seed or --split-mode; a class that never occurs cannot be learned"
         return "--bin-rule quantile --bin-thr 0.8 learns the highest fifth; --label-src-ch COLUMN names another label"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from readers.mapped import is_mapped
 log = logging.getLogger("tsrun")
 MOST_CODES = 20  # different whole numbers of a column of classes
 LOOKED_AT = 100_000  # steps
+ENOUGH = 1.2  # times the windows back to the first of another class: it takes some of them
 
 
 def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: bool) -> dict[str, Any]:
@@ -56,6 +59,24 @@ def only_words(series: Series, config: RunConfig) -> str:
         return ""
     log.info("label: %r, the only column of text; --label-src-ch names another", left[0])
     return left[0]
+
+
+def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:
+    """The share of all windows, in twentieths, with which validation would hold both classes of a label if it began
+    earlier; None where that leaves training less than half of what it has.
+
+    Parameters
+    ----------
+    truth : {split: [n, K, 1]}, in the order of time; the labels of validation are all the same.
+    """
+    train, val = truth["train"], truth["val"]
+    other = np.flatnonzero((train[:, :, 0] != val[-1:, :, 0]).any(axis=1)) if len(val) else np.arange(0)
+    if not len(other):
+        return None
+    total = sum(map(len, truth.values()))
+    more = (len(train) - int(other[-1])) * ENOUGH
+    share = math.ceil((len(val) + more) / total * 20) / 20
+    return share if more < len(train) / 2 else None
 
 
 def words_left(series: Series) -> list[str]:

@@ -214,3 +214,12 @@ def test_numbers_between_several_spaces_are_a_table(tmp_path):
     folder = good(tmp_path, f"--mode train --task classify --csv a.txt --label-src-ch first {QUICK}")
     again = good(tmp_path, f"--mode infer --ckpt {folder} --csv a.txt --reference off --no-plots")
     assert labels_of(preds(again)) == labels.tolist()
+
+
+def test_a_validation_of_one_class_says_which_share_has_both(box):
+    state = np.repeat(["low", "high", "low"], [STEPS // 3, STEPS // 3, STEPS - 2 * (STEPS // 3)])
+    lay(box, table().assign(state=state).drop(columns="code"))
+    done = go(box, f"{TRAIN} --label-src-ch state")
+    assert done.code == 3 and "the val split has one class only of state" in done.err
+    share = done.err.split("--val-ratio ")[1].split()[0]
+    good(box, f"{TRAIN} --label-src-ch state --val-ratio {share}")
