@@ -146,3 +146,17 @@ def test_a_score_that_flickers_becomes_runs_as_long_as_in_training():
     switches = [int((np.diff(said.astype(int)) == 1).sum()) for said in (by_step, by_run)]
     assert f1[0] < 0.85 and f1[1] > 0.93 and switches[0] > 80 and 36 <= switches[1] <= 44
     assert not known.often  # forty runs are not many
+
+
+def test_whole_runs_that_are_others_than_the_steps_say_are_not_of_this_house():
+    states = fridge_days()
+    whole = Whole.of(habits(states, meter(states)), STEP, 600)
+    assert whole is not None
+    known = WholeRuns(dict.fromkeys(range(3), whole), np.zeros(12), np.zeros(12))
+    by_step = np.repeat([[True, False]] * 4, 6, axis=1)
+    on = by_step.copy()
+    on[1] = np.roll(by_step[1], 2)  # 4 of 6 steps in both: F1 .667
+    on[2], by_step[2] = False, False  # none at all
+    assert list(known.agreeing(by_step, on).devices) == [0, 2]
+    on[1] = np.roll(by_step[1], 1)
+    assert list(known.agreeing(by_step, on).devices) == [0, 1, 2]

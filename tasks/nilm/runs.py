@@ -8,7 +8,7 @@ steps where the probability crosses one of CROSSED, or where the meter jumps as 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ WIDTH = 0.15  # of a length, relative: two that differ by less are alike
 MOST_STEPS = 5000  # of a run or break whose length has a probability of its own; beyond, it decays
 CROSSED = (0.1, 0.3, 0.5, 0.7, 0.9)
 JUMPED = 1.0  # evidence of a jump from which on it is a mark
+AGREED = 0.67  # F1 of step by step states and whole runs, from which on the habits are those of this house
 SUREST = 1e-4  # no probability counts as surer
 
 
@@ -180,6 +181,15 @@ class WholeRuns:
     devices: Mapping[int, Whole]
     mains: np.ndarray
     jumps: np.ndarray
+
+    def agreeing(self, by_step: np.ndarray, on: np.ndarray) -> WholeRuns:
+        """Without the devices whose whole runs are others than the steps say, given both states bool [K, n].
+
+        Lengths and jumps are those of the houses of training; another one's fridge may be on half as long.
+        """
+        same = {k: (by_step[k] & on[k]).sum() for k in self.devices}
+        fits = {k: 2 * same[k] >= AGREED * (by_step[k].sum() + on[k].sum()) for k in self.devices}
+        return replace(self, devices={k: device for k, device in self.devices.items() if fits[k]})
 
     @property
     def often(self) -> set[int]:

@@ -275,7 +275,7 @@ class Nilm(Task):
         if line.on is None:
             return decided, {}
         found = kpis(decided, eval_context) | {"rules": described(decided.limits, names)}
-        for name, decision in decisions(self.rules, calibration, names, whole.devices).items():
+        for name, decision in decisions(self.rules, calibration, names, decided.whole.devices).items():
             found["devices"][name] |= decision.plain()
         return decided, found
 
@@ -323,10 +323,11 @@ class Nilm(Task):
         ahead: Predictions | None,
     ) -> dict[str, list[np.ndarray]]:
         written: dict[str, list[np.ndarray]] = {}
-        log.info("%s", told(decisions(self.rules, calibration, eval_context.names, self._whole()), calibration))
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
             decided, found = self._decided(part, calibration, eval_context)
+            how = decisions(self.rules, calibration, eval_context.names, decided.whole.devices)
+            log.info("%s", told(how, calibration))
             write_timeline(folder / "timeline.csv", eval_context, decided)
             written["timeline.csv"] = [np.bincount(decided.line.rows, minlength=eval_context.series.n_rows)]
             write_energy(folder / "energy.csv", eval_context, decided)
@@ -350,11 +351,10 @@ class Nilm(Task):
             decided, _ = self._decided(shown.scored, calibration, eval_context)
             rules = self.rules.steps(eval_context.names, seconds_of(eval_context.series))
 
-            whole = self._whole_runs(decided.line, eval_context)
-
             def states_at(cuts: Sequence[float]) -> np.ndarray:
-                taus = [[cut] * len(rules) for cut in cuts]
-                return decided.line.states(taus, rules, self._least_w(eval_context.names), whole)
+                taus, least_w = [[cut] * len(rules) for cut in cuts], self._least_w(eval_context.names)
+                on = decided.line.states(taus, rules, least_w, decided.whole)
+                return np.stack([decided.line.believed(one, decided.whole) for one in on])
 
             plots.draw(folder, eval_context, decided, states_at, shown.scored.index.length, shown.title)
 

@@ -72,7 +72,7 @@ class Timeline:
         """On, bool [T, K, n], for each of T thresholds tau [K] of the devices.
 
         A device is on where its score reaches tau, or in its likeliest runs; then short breaks are filled and short
-        runs dropped, in unbroken stretches, but for whole runs that are not believed (doubts.py).
+        runs dropped, in unbroken stretches.
 
         Parameters
         ----------
@@ -91,10 +91,13 @@ class Timeline:
         for t, (k, (least_on, least_off)) in product(range(len(on)), enumerate(least)):
             for part in parts:
                 on[t, k, part] = filter_runs(on[t, k, part].astype(np.int8), least_on, least_off) == 1
-        for states in on if whole.rare else ():
-            left = whole.mains - (self.watts * states).sum(axis=0)
-            states &= ~doubted(states, left, self.when, self.rows, whole.rare)
         return on
+
+    def believed(self, on: np.ndarray, whole: WholeRuns) -> np.ndarray:
+        """States bool [K, n] without the whole runs that are not believed (doubts.py)."""
+        left = whole.mains - (self.watts * on).sum(axis=0) if whole.rare else np.zeros(0)
+        found: np.ndarray = on & ~doubted(on, left, self.when, self.rows, whole.rare)
+        return found
 
 
 def _rows_of(at: np.ndarray, index: Index) -> np.ndarray:
@@ -114,6 +117,7 @@ class Decided:
     energy : W, [K, n], whose sums are the energy: those of all steps of likely runs.
     limits : what the watts of each device must reach to count, [K].
     over : bool [n], whether the devices that are on were together more than the mains, before that was their cap.
+    whole : the devices whose runs were decided as a whole.
     """
 
     line: Timeline
@@ -123,6 +127,7 @@ class Decided:
     energy: np.ndarray
     limits: Sequence[Limits]
     over: np.ndarray
+    whole: WholeRuns = NO_WHOLE_RUNS
 
     @classmethod
     def of(
@@ -138,15 +143,23 @@ class Decided:
     ) -> Decided:
         """By thresholds, the duration rules that the truth follows, and the watts [K] that a step needs to be on.
 
-        `strict` as in `watts.sure`; `whole` are the devices whose runs are decided as a whole.
+        `strict` as in `watts.sure`; `whole` are the devices whose runs may be decided as a whole.
         """
         steps = rules.steps(eval_context.names, seconds_of(eval_context.series))
-        on, mains = line.states([tau], steps, least_w, whole)[0], eval_context.series.values[0, line.at]
+        mains = eval_context.series.values[0, line.at]
+        on = line.states([tau], steps, least_w)[0]
+        if whole.devices:
+            likeliest = line.states([tau], steps, least_w, whole)[0]
+            whole = whole.agreeing(on, likeliest)
+            kept = np.isin(np.arange(len(on)), list(whole.devices))
+            on = line.believed(np.where(kept[:, None], likeliest, on), whole)
         limits = [sure(one, strict=strict and not certain(line.score[k])) for k, one in enumerate(tau)]
         limits = [OFTEN if k in whole.often else limit for k, limit in enumerate(limits)]
         kept, likely = counted(on, line.score, line.when, limits)
         over = (line.watts * on).sum(axis=0) > mains
-        return cls(line, tau, on, capped(line.watts * kept, mains), capped(line.watts * likely, mains), limits, over)
+        return cls(
+            line, tau, on, capped(line.watts * kept, mains), capped(line.watts * likely, mains), limits, over, whole
+        )
 
 
 def kpis(decided: Decided, eval_context: EvalContext) -> dict[str, Any]:
