@@ -50,8 +50,11 @@ def theta(z: np.ndarray, horizon: int) -> np.ndarray:
     z = np.where(known, z, 0.0)
     level, weight, gain = _smoothed(z, known, count)
     half = _slope(z, known, count) / 2
-    ahead = np.arange(horizon)[None, :, None] + gain[:, None]  # [n, H, a]
-    made: np.ndarray = ((level[:, None] + half[:, None, None] * ahead) * weight[:, None]).sum(2)
+    made = np.empty((len(z), horizon))
+    at_once = max(CELLS // (horizon * len(ALPHAS)), 1)
+    for part in (slice(begin, begin + at_once) for begin in range(0, len(z), at_once)):
+        ahead = np.arange(horizon)[None, :, None] + gain[part, None]  # [n, H, a]
+        made[part] = ((level[part, None] + half[part, None, None] * ahead) * weight[part, None]).sum(2)
     return made
 
 
