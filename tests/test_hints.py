@@ -19,7 +19,16 @@ from .hints import named, texts, wrong
 
 SOURCES = [ROOT / path for path in floors.python_files(ROOT, ("tests", "artifacts", "data", "runs", "benchmarks"))]
 STYLES = ("line",)  # names of a style sheet, which look like flags
-OF_LAUNCHERS = ("standalone", "nnodes", "nproc-per-node", "rdzv-backend", "rdzv-endpoint", "rdzv-id", "ntasks")
+OF_LAUNCHERS = (
+    "standalone",
+    "nnodes",
+    "nproc-per-node",
+    "rdzv-backend",
+    "rdzv-endpoint",
+    "rdzv-id",
+    "ntasks",
+    "kill-on-bad-exit",
+)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
