@@ -166,7 +166,7 @@ def _long(model: Checkpoint, frame: pd.DataFrame, folder: Path) -> list[str]:
     frame.to_csv(path, index=False, na_rep="nan")
     id_column = _id_column(model)
     more = ["--id-col", id_column] if id_column in frame.columns else []
-    zone = getattr(frame[own].dtype, "tz", None) if own in frame.columns else None
-    if zone is not None and model.clock is not None and not model.clock["tz"]:  # training had times of the wall clock
-        more += ["--tz", str(zone)]
+    kind = frame.dtypes.get(own)
+    if isinstance(kind, pd.DatetimeTZDtype) and model.clock is not None and not model.clock["tz"]:
+        more += ["--tz", str(kind.tz)]  # training had times of the wall clock
     return ["--csv", str(path), "--time-col", own, *more]
