@@ -15,7 +15,10 @@ from tasks.predictions import Predictions
 
 CENTRAL_SHARES = (0.2, 0.4, 0.6, 0.8)  # coverages whose ends are, with the median, the deciles
 FEW_WINDOWS = 20  # independent ones, with fewer of which no quantile of errors is known
+MANY_WINDOWS = 100  # with fewer of which none is known of each step by itself
 FEW_SERIES = 15  # with fewer of which none is known from other series
+FAR, RARE = 6.0, 0.25  # a break: so much farther off than most windows are, in no larger share of them
+TINY = 1e-12
 
 
 def chosen(
@@ -29,31 +32,32 @@ def chosen(
     """
     when, point = val.index.places(), levels.is_point(val.pred.shape[1], len(names))
     shares = (coverage, *(CENTRAL_SHARES if point else ()))
-    series = len(np.unique(val.index.row)) * len(names) if point else FEW_SERIES
+    rows = val.index.rows() if point and len(np.unique(val.index.row)) < FEW_SERIES else None
     scores = _scores(val, levels, names, None) if alike else None
     reference = {}
-    if scores is None or _few(scores.shape[0] / scores.alike(when), series):
+    if scores is None or (rows is not None and scores.shape[0] / scores.alike(when) < FEW_WINDOWS):
         reference = {"scale": usual(at)}
         scores = _scores(val, levels, names, sizes(at, reference["scale"]))
-    margins, independent = calibrated(scores, shares, when, series)
+    margins, independent = calibrated(scores, shares, when, rows)
     deciles = {"deciles": margins[1:]} if point else {}
     counts = {"windows": len(val.pred), "independent_windows": round(independent, 1)}
     return {"margin": margins[0], "coverage": coverage, "chosen_on": "val"} | deciles | counts | reference
 
 
 def calibrated(
-    scores: Scores, coverages: Sequence[float], when: np.ndarray, series: int = FEW_SERIES
+    scores: Scores, coverages: Sequence[float], when: np.ndarray, rows: np.ndarray | None = None
 ) -> tuple[torch.Tensor, float]:
     """Margins [Q, K, H] for a series of the usual scale, in proportion to which others are scored.
 
-    Split-conformal; of few windows of few series a Student's t, whose scale grows with the step ahead.
+    Split-conformal, of each step by itself; where fewer windows of few series are known, of all steps together; of very
+    few a Student's t, whose scale grows with the step ahead.
 
     Parameters
     ----------
     scores : of n windows, in units of their own series.
     coverages : the Q shares of truths that the intervals should contain.
     when : the places of the windows [n], see `conformal.alike`.
-    series : how many the windows are of; with fewer than FEW_SERIES, both ends are the forecast.
+    rows : int64 [n], the series of each, where both ends are the forecast and there are few; None of others.
 
     Returns
     -------
@@ -61,9 +65,12 @@ def calibrated(
     """
     each = scores.alike(when)
     independent = scores.shape[0] / each
-    if _few(independent, series):
-        apart = _apart(when, scores.shape[2])
-        return torch.from_numpy(by_growth(np.stack(list(scores.channels()), axis=1), coverages, apart)), apart
+    if rows is not None and independent < MANY_WINDOWS:
+        error, apart = np.stack(list(scores.channels()), axis=1), _apart(when, scores.shape[2])
+        error = without_breaks(error, rows)
+        if independent < FEW_WINDOWS:
+            return torch.from_numpy(by_growth(error, coverages, apart)), apart
+        return torch.from_numpy(by_profile(error, coverages, apart, each)), independent
     found = [[margin_of(channel, coverage, each) for coverage in coverages] for channel in scores.channels()]
     return torch.from_numpy(np.array(found, np.float32).swapaxes(0, 1).copy()), independent
 
@@ -78,25 +85,62 @@ def _scores(val: Predictions, levels: Levels, names: Sequence[str], size: np.nda
     return scores
 
 
-def _few(independent: float, series: int) -> bool:
-    """Whether so many independent windows of so many series do not show the quantile of their errors."""
-    return independent < FEW_WINDOWS and series < FEW_SERIES
-
-
 def _apart(when: np.ndarray, horizon: int) -> float:
     """How many windows without a common step the places [n] of windows have room for; those of several rows add up."""
     steps = np.minimum(np.diff(np.sort(when)), horizon)
     return 1 + float(steps.sum()) / horizon
 
 
-def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np.ndarray:
-    """Margins [Q, K, H] from few errors [n, K, H]: a deviation that grows as a power of the step ahead, times a t.
+def without_breaks(error: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Errors [n, K, H] where windows with a break that is over count like the widest of the others of their series.
 
-    The power is between that of the errors and a usual one, the nearer to the former the more windows are `apart`;
-    twice as many are the degrees of freedom.
+    A level that changed once lies in two neighbouring backtests, which say nothing about an ordinary window: what is so
+    rare is outside of an interval anyway. It stays where it is not rare, and where no usual window came after it.
+    """
+    error = error.astype(np.float64)
+    for row in np.unique(rows):
+        of = np.flatnonzero(rows == row)
+        for k, size in enumerate(np.sqrt(_mean(error[of] ** 2, axis=2))[..., 0].T):
+            middle = np.median(size[np.isfinite(size)]) if np.isfinite(size).any() else 0.0
+            far = size > FAR * middle
+            if middle > 0 and 0 < far.mean() <= RARE:
+                over = np.flatnonzero(far[: np.flatnonzero(~far)[-1]])
+                error[of[over], k] *= np.nanmax(size[~far]) / size[over, None]
+    return error
+
+
+def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np.ndarray:
+    """Margins [Q, K, H] from few errors [n, K, H]: a deviation that grows with the step ahead, times a t.
+
+    Twice as many as the windows that are `apart` are the degrees of freedom.
     """
     from scipy.special import stdtrit
 
+    shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2)
+    margins: np.ndarray = (shares[:, None, None] * _deviation(error, apart)).astype(np.float32)
+    return margins
+
+
+def by_profile(error: np.ndarray, coverages: Sequence[float], apart: float, alike: float) -> np.ndarray:
+    """Margins [Q, K, H] from more errors [n, K, H], of which `alike` windows tell as much as one.
+
+    They are in proportion to the deviation as of few windows, and to how much farther errors of each step reach than it
+    says, as far as that is not chance. The quantile is that of the errors of all steps over both.
+    """
+    reach = _deviation(error, apart)
+    ratio = np.divide(error, reach, out=np.where(np.isnan(error), np.nan, 0.0), where=reach > 0)
+    own = _profile(ratio, len(error) / alike)
+    flat = (ratio / own).swapaxes(0, 1).reshape(len(own), -1, 1)
+    found = [[margin_of(line, coverage, alike * error.shape[2]) for line in flat] for coverage in coverages]
+    margins: np.ndarray = (np.array(found) * reach * own).astype(np.float32)
+    return margins
+
+
+def _deviation(error: np.ndarray, apart: float) -> np.ndarray:
+    """How far errors [n, K, H] reach, [K, H]: a power of the step ahead.
+
+    The power is between that of the errors and a usual one, the nearer to the former the more windows are `apart`.
+    """
     steps = np.arange(1, error.shape[2] + 1.0)
     square = _mean(np.square(error, dtype=np.float64), axis=0)[0]  # [K, H]; a step may be unknown in all windows
     power, trust = np.full(len(square), USUAL_GROWTH), apart / (apart + 1)
@@ -106,10 +150,23 @@ def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np
             slope = np.polyfit(np.log(steps[known]), np.log(one[known]) / 2, 1)[0]
             power[k] = np.clip(trust * slope + (1 - trust) * USUAL_GROWTH, 0, 1)
     growth = steps ** power[:, None]
-    deviation = np.sqrt(_mean(square / growth**2, axis=1)) * growth
-    shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2)
-    margins: np.ndarray = (shares[:, None, None] * deviation).astype(np.float32)
-    return margins
+    found: np.ndarray = np.sqrt(_mean(square / growth**2, axis=1)) * growth
+    return found
+
+
+def _profile(error: np.ndarray, independent: float) -> np.ndarray:
+    """How much farther errors [n, K, H] reach at each step than at others, [K, H], 1 in the (geometric) mean.
+
+    The logs of the means over windows, drawn together by the share of their variance that so many `independent` windows
+    have by chance (James and Stein 1961, Estimation with quadratic loss). A step that no window knows has 1.
+    """
+    size = _mean(np.abs(error), axis=0)
+    chance = _mean((np.abs(error) - size) ** 2, axis=0) / (independent * np.maximum(size, TINY) ** 2)
+    log = np.log(np.maximum(size, TINY))
+    log -= _mean(log, axis=2)
+    kept = 1 - _mean(chance, axis=2) / np.maximum(_mean(log**2, axis=2), TINY)
+    found: np.ndarray = np.exp(np.nan_to_num(np.clip(kept, 0, 1) * log))[0]
+    return found
 
 
 def _mean(values: np.ndarray, axis: int) -> np.ndarray:
