@@ -29,6 +29,12 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process
 LONGEST = ("test_readme.py", "test_real_data.py")
 REGISTRY_TESTS = ("test_backbones.py", "test_combinations.py")
 FEW = {"gru", "ridge"}  # backbones that stand for all in `make check`
+OF_WHOLE_RUNS = ("cases", "faults")  # folders of tests, and files, that are trainings and processes from end to end
+OF_WHOLE_RUNS += tuple(
+    f"test_{name}.py"
+    for name in "auto auto_forecast coming_from experiments fitted fusion given_labels histories invariants meta nilm "
+    "pipeline properties ranks reach refitting scale_benchmarks serving startup wide".split()
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,9 +46,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first. Over the registries `make check` runs a few backbones, `make test` all of them."""
+    """The longest tests first. `make check` runs a few backbones over the registries, and no whole runs."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
+        if item.path.name in OF_WHOLE_RUNS or item.path.parent.name in OF_WHOLE_RUNS:
+            item.add_marker(pytest.mark.slow)
         given = getattr(item, "callspec", None)
         if item.path.name in REGISTRY_TESTS and given is not None:
             named = {value for key, value in given.params.items() if key in ("name", "backbone")}
