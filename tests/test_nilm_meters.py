@@ -130,3 +130,13 @@ def test_a_folder_is_a_house_of_which_some_lack_a_device(tmp_path, caplog):
 def meters_named(folder: Path, *names: str):
     paths = lay_apart(folder / "three", **dict.fromkeys(names, MAINS))
     return files_of(parse(f"--task nilm --mode infer --ckpt x --csv {' '.join(paths)} --time-col when".split()))
+
+
+def test_energies_of_each_line_count_by_the_lines_of_their_own_file(tmp_path):
+    paths = lay_apart(tmp_path / "villa", mains=MAINS, kettle=KETTLE)
+    times = pandas.date_range("2024-01-01", periods=48, freq="120s")  # the mains have a line a minute
+    energy = np.tile([0.0, 20.0], 24)
+    pandas.DataFrame({"when": times, "used_Wh": energy}).to_csv(tmp_path / "villa" / "oven.csv", index=False)
+    series = read_apart([*paths, str(tmp_path / "villa" / "oven.csv")])
+    oven = series.values[series.channels.index("oven")]
+    assert np.nanmax(oven) == pytest.approx(20 * 3600 / 120) and not np.isnan(oven[1:-2]).any()

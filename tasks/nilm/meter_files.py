@@ -97,13 +97,13 @@ def read_files(
             meter = meters[name]
             file = read_kept(meter.path, Wanted(time_col, "", (meter.column,), exact=True), dialect)
             rows, told = in_order([file], tz, sort)
+            step, spaced, said = own_step(rows.times, rows.offsets.tolist())
             if name in mains:
-                step, spaced, said = own_step(rows.times, rows.offsets.tolist())
                 own, apart, zone = max(own, step), max(apart, spaced), rows.tz
                 notes += [said] * (sample is None)
             of_column = unit_of(meter.column) if unit_of(meter.column) in UNITS else ""
             units = {meter.column: of_column or (unit if name in mains else device_unit or unit)}
-            scaled, of_lines = energies(rows, file.columns, units, apart)
+            scaled, of_lines = energies(rows, file.columns, units, spaced)
             read[name] = rows, scaled, file.source
             notes += [*told, *of_lines, *file.notes]
         made.append(House(Path(folder).name or folder, folder, mains, {}, partial(_load, read)))
