@@ -83,6 +83,7 @@ class Series:
     part : which rows of the data these are; None for all.
     words : of the last channels, where these are categories: the sorted words that their values 0, 1, ... stand for, -1
         for none. () where there are none, and once they are channels of zeros and ones.
+    text : names of the columns of words that were left out, and may be categories.
     static : names of the channels that have one value in each row, and not the same in all.
     categories : those whose channels of zeros and ones, one a level, are the last; see sources/levels.py.
 
@@ -107,6 +108,7 @@ class Series:
     filled: np.ndarray | None = None
     part: Part | None = None
     words: tuple[tuple[str, ...], ...] = ()
+    text: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     categories: tuple[Category, ...] = ()
 

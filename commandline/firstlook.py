@@ -224,13 +224,12 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
 
 def _label(series: Series) -> str:
     """The only column of words that was left out, or else of codes: a label; "" where there is none, or several."""
-    from tasks.label_choice import codes, words_left
+    from tasks.label_choice import codes
 
-    left = words_left(series)
     coded = [
         name for name, values in zip(series.channels, series.values[: series.numeric], strict=False) if codes(values)
     ]
-    return next((found[0] for found in (left, coded) if len(found) == 1), "")
+    return next((found[0] for found in (series.text, coded) if len(found) == 1), "")
 
 
 def _horizon(series: Series) -> int:

@@ -47,7 +47,10 @@ class Asked:
         """
         spelled = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
         named = tuple(spelled.get(name, name) for name in config.categorical)
-        return cls(named) if config.mode in ("finetune", "infer") else cls(named, (*(columns or ()), *known), free=True)
+        if config.mode in ("finetune", "infer"):
+            return cls(named)
+        label = [config.label_src_ch] if isinstance(config.label_src_ch, str) else []
+        return cls(named, (*(columns or ()), *known, *label), free=True)
 
 
 NOTHING = Asked()

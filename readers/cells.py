@@ -36,7 +36,7 @@ class Parsed:
 
     keys : the columns of the times and ids as pandas has them. columns : C names. values : float [C, n].
     words : of the last of the columns, which are categories, the words that their values are the numbers of.
-    notes : on columns that are left out.
+    notes : on columns that are left out. text : those of them that hold words, and may be categories.
     """
 
     keys: Any
@@ -44,6 +44,7 @@ class Parsed:
     values: np.ndarray
     words: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    text: tuple[str, ...] = ()
 
 
 def parse(
@@ -97,7 +98,8 @@ def parse(
     told = _left_out(left, kept, columns, recurring)
     told += spelled({name: (words.mark, words.told) for name, words in numbers.items()})
     told += (f"warning: left out, since without a value: {abridge(empty)}",) * bool(empty)
-    return Parsed(frame[list(keys)], (*kept, *last), values, tuple(coded[name].words for name in last), (*told, *notes))
+    coded_words = tuple(coded[name].words for name in last)
+    return Parsed(frame[list(keys)], (*kept, *last), values, coded_words, (*told, *notes), tuple(recurring))
 
 
 def without_value(columns: Sequence[str], values: np.ndarray, others: Container[str]) -> list[str]:

@@ -75,6 +75,7 @@ class LongFile:
     values : float [C, n], NaN where missing. columns : the channels' names.
     at : [C], the numbers of the channels' columns in the file, from 0.
     words : of the last channels, which are categories, the words that their values are the numbers of; () none.
+    text : the columns of words that were left out, and may be categories.
     ids : text [n], the row of each line; None where no column of ids was asked for.
     numbering : where its lines are; None where the file must be read again to know. locate : gives `path:line` of a
         line of the table, counted from 0 below the header.
@@ -91,6 +92,7 @@ class LongFile:
     source: Source
     notes: tuple[str, ...]
     words: tuple[tuple[str, ...], ...] = ()
+    text: tuple[str, ...] = ()
     numbering: Numbering | None = None
 
     @property
@@ -266,6 +268,7 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
         source=Source(str(text.path), sha256, size, (parsed.values.shape[1], len(names))),
         notes=(*notes, *more, *parsed.notes, *([stamps.note] if stamps.note else [])),
         words=parsed.words,
+        text=parsed.text,
     )
 
 

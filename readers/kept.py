@@ -53,7 +53,7 @@ def _packed(file: LongFile) -> tuple[dict[str, Any], list[np.ndarray]]:
         codes, kinds = pandas.factorize(file.ids)
         arrays, names = [*arrays, codes.astype(np.int64)], kinds.tolist()
     stamps = {"zones": sorted(file.stamps.zones), "note": file.stamps.note, "counted": file.stamps.counted}
-    plain = {name: getattr(file, name) for name in ("columns", "at", "notes", "words")}
+    plain = {name: getattr(file, name) for name in ("columns", "at", "notes", "words", "text")}
     lines = None if file.numbering is None else asdict(file.numbering)
     return {**plain, "stamps": stamps, "names": names, "lines": lines, "source": file.source.plain()}, arrays
 
@@ -76,5 +76,6 @@ def _unpacked(
         source=Source(str(path), source["sha256"], source["bytes"], tuple(source["shape"])),
         notes=tuple(facts["notes"]),
         words=tuple(map(tuple, facts["words"])),
+        text=tuple(facts["text"]),
         numbering=numbering,
     )

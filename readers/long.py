@@ -209,6 +209,7 @@ def join_files(
         after=None if after is None else after.astype(values.dtype),
         filled=filled,
         words=rows.words,
+        text=tuple(dict.fromkeys(name for file in files for name in file.text)),
         static=tuple(channels[c] for c in static),
     )
 

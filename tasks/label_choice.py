@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,13 +50,12 @@ def only_words(series: Series, config: RunConfig) -> str:
     config : the settings.
     """
     asked = {"label_src_ch", "bin_rule", "bin_thr", "labels", "categorical", "columns"} & config.given
-    left = words_left(series)
-    if asked or config.strict or not (config.time_col or config.db) or len(left) != 1:
+    if asked or config.strict or not (config.time_col or config.db) or len(series.text) != 1:
         return ""
     if not series.values[0].all() or any(codes(channel) for channel in series.values[: series.numeric]):
         return ""
-    log.info("label: %r, the only column of text; --label-src-ch names another", left[0])
-    return left[0]
+    log.info("label: %r, the only column of text; --label-src-ch names another", series.text[0])
+    return series.text[0]
 
 
 def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:
@@ -77,12 +74,6 @@ def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:
     more = (len(train) - int(other[-1])) * ENOUGH
     share = math.ceil((len(val) + more) / total * 20) / 20
     return share if more < len(train) / 2 else None
-
-
-def words_left(series: Series) -> list[str]:
-    """The columns of text that were left out, and whose words come again."""
-    found = [re.search(r"; --categorical (.+) takes \w+ as categories", note) for note in series.notes]
-    return [word for match in found if match for word in shlex.split(match[1])]
 
 
 def one_row(series: Series, config: RunConfig) -> dict[str, Any]:

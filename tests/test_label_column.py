@@ -8,6 +8,8 @@ import numpy as np
 import pandas
 import pytest
 
+from sources import label_column
+
 from .runs import go, good, preds, strict
 
 STEPS, K = 120, 3
@@ -113,6 +115,13 @@ def test_the_only_column_of_words_is_the_label_where_no_number_could_be_one(box)
     assert "the only column" not in go(box, f"{TRAIN} --dry-run").err  # two could be
     lay(box, table().drop(columns="code"))
     assert "the only column" not in go(box, f"{TRAIN} --bin-rule quantile --bin-thr 0.8 --dry-run").err
+
+
+def test_a_column_of_words_that_a_flag_names_is_read_at_once(box, monkeypatch):
+    reads, read = [], label_column.read
+    monkeypatch.setattr(label_column, "read", lambda *given: reads.append(given) or read(*given))
+    good(box, f"{TRAIN} --label-src-ch state --dry-run")
+    assert len(reads) == 1
 
 
 def test_a_made_up_word_is_never_scored(box):
