@@ -77,12 +77,7 @@ class AutoForecast(Backbone):
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
-        if self.forecast.levels != 1:
-            raise UsageError(
-                "a blend of forecasts has no quantiles",
-                where="--quantiles with --backbone auto",
-                hint="leave the flag out: intervals come with every forecast",
-            )
+        self.forecast.refuse_quantiles("auto", "forecasts one value a step")
         self.inputs = inputs
         runs: Pool = tuple(("ensemble", {"run": i}, RUN) for i in range(len(inputs.members)))
         self.entries = _pool(hyper.members, len(runs)) + runs + FROM_DIRECTORY * (inputs.pretrained is not None)

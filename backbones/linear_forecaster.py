@@ -19,7 +19,6 @@ from backbones.covariates import Own
 from backbones.gram import Pieces
 from backbones.impulse import Known
 from backbones.period import period_of_pieces
-from errors import UsageError
 
 MOST_MATRICES = 32  # targets, beyond which one map of the own and of the other channels' past serves all
 
@@ -49,12 +48,7 @@ class LinearForecaster(Backbone):
     def __init__(self, inputs: InputSpec, hyper: Hyper, matrices: int) -> None:
         super().__init__(inputs, hyper)
         spec = self.forecast
-        if spec.levels != 1:
-            raise UsageError(
-                "a closed form minimises squared errors and has no quantiles",
-                where="--quantiles with --backbone ridge or ridge_ensemble",
-                hint="leave the flag out: conformal intervals come with every forecast",
-            )
+        spec.refuse_quantiles("ridge or ridge_ensemble", "a closed form minimises squared errors")
         self.length = inputs.length
         self.others = covariates.numbers_of(spec.targets, inputs.channels)
         self.everything = spec.targets == tuple(range(inputs.channels))

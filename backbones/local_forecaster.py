@@ -43,12 +43,7 @@ class LocalForecaster(Backbone):
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         spec, name = self.forecast, type(self).__module__.rpartition(".")[2]
-        if spec.levels != 1:
-            raise UsageError(
-                "forecasts one value a step and has no quantiles",
-                where=f"--quantiles with --backbone {name}",
-                hint="leave the flag out: intervals come with every forecast",
-            )
+        spec.refuse_quantiles(name, "forecasts one value a step")
         if spec.covariates:
             raise UsageError(
                 f"{name} sees the past of the targets alone",

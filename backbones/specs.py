@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from errors import UsageError
+
 MOST = 1 << 40  # no number of channels, length or horizon is larger
 # The kinds of a model's plain values, see `fits`.
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
@@ -60,6 +62,13 @@ class ForecastSpec:
     def outputs(self) -> int:
         """Rows of a forecast: the levels of the first target, then those of the next."""
         return len(self.targets) * self.levels
+
+    def refuse_quantiles(self, backbone: str, why: str) -> None:
+        """UsageError where quantiles are asked of a backbone that has none: `why`."""
+        if self.levels != 1:
+            where = f"--quantiles with --backbone {backbone}"
+            hint = "leave the flag out: intervals come with every forecast"
+            raise UsageError(f"{why} and has no quantiles", where=where, hint=hint)
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values, for a checkpoint."""

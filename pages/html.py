@@ -13,6 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from errors import printable
+
 PNG = b"\x89PNG\r\n\x1a\n"
 HERE = Path(__file__).parent
 
@@ -23,14 +25,9 @@ def asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def plain(text: Any) -> str:
-    """Text without what would break a line, a terminal or a font."""
-    return "".join(mark if mark.isprintable() else "?" for mark in str(text))
-
-
 def shown(text: Any) -> str:
     """Text as it may stand between tags and in quoted attributes."""
-    return escape(plain(text))
+    return escape(printable(str(text)))
 
 
 def number(value: Any) -> float | None:
@@ -45,7 +42,7 @@ def cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
-    return plain(value)
+    return printable(str(value))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, raw: bool = False) -> str:

@@ -59,11 +59,13 @@ _PHASE = re.compile(
 
 @dataclass(frozen=True)
 class Meters:
-    """What was taken: settings of the task by name, units that are those of these files alone, and notes."""
+    """What was taken: settings of the task by name, units that are those of these files alone, notes, and the houses
+    whose meters are files of their own."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    houses: Houses = field(default_factory=dict)
 
 
 def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None) -> Meters:
@@ -82,8 +84,9 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     """
     if not config.csv or not config.time_col or options.dataset or config.npz or config.db:
         return Meters()
-    paths = expand_paths(config.csv)
-    of_files = meters_of_files(config)
+    paths, houses = expand_paths(config.csv), files_of(config)
+    first, *others = houses.values() or [{}]
+    of_files = [name for name in first if all(name in meters for meters in others)]
     names = of_files or _numeric(paths[0], config)
     settings: dict[str, Any] = {}
     notes = []
@@ -115,19 +118,13 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     units = _units(parts, there, options, config)
     if units:
         notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(units.values()))}")
-    return Meters(settings, units, tuple(notes))
+    return Meters(settings, units, tuple(notes), houses)
 
 
 def files_of(config: RunConfig) -> Houses:
     """The houses whose meters are files of their own, one of them named as mains are; {} for other files."""
     houses = houses_of_files(expand_paths(config.csv), lambda path: _numeric(path, config))
     return houses if all(house_of(list(meters))[1] for meters in houses.values()) else {}
-
-
-def meters_of_files(config: RunConfig) -> list[str]:
-    """The names of the files that are meters, of those that every house has; [] for other files."""
-    first, *others = files_of(config).values() or [{}]
-    return [name for name in first if all(name in meters for meters in others)]
 
 
 def house_of(names: Sequence[str]) -> tuple[str, list[str]]:

@@ -26,8 +26,8 @@ from sources import layouts
 from sources.appliances import appliance
 from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
-from tasks.nilm.meter_files import read_files
-from tasks.nilm.meters import files_of, same_name
+from tasks.nilm.meter_files import Houses, read_files
+from tasks.nilm.meters import same_name
 
 APART = 3600 * 10**9  # ns between two windows of an .npz, which are no neighbours
 
@@ -80,7 +80,9 @@ def _refuse_strays(names: Iterable[str], known: Sequence[str], flag: str, ckpt: 
         raise CheckpointError(what, where=ckpt, hint=hint)
 
 
-def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | None) -> tuple[Series, tuple[str, ...]]:
+def read_houses(
+    options: Namespace, config: RunConfig, columns: Sequence[str] | None, houses: Houses
+) -> tuple[Series, tuple[str, ...]]:
     """Houses as rows of one Series: channel 0 is the meter, the others are devices, all in watts.
 
     Parameters
@@ -88,6 +90,7 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
     options : the task's flags.
     config : the settings that name files or a database.
     columns : the channels of a checkpoint; None for those of the flags.
+    houses : those whose meters are files of their own; {} for other files.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def read_houses(options: Namespace, config: RunConfig, columns: Sequence[str] | 
     elif options.dataset:
         series, found = _read_layout(options, config, wanted, common)
     else:
-        series, found = _read_csv(options, config, wanted, common)
+        series, found = _read_csv(options, config, wanted, common, houses)
     if wanted.known is not None:
         borrowed = tuple(name for name, item in found.items() if not (wanted.given or same_name(item, name)))
         return _as_known(series, wanted.known, config), borrowed
@@ -272,7 +275,7 @@ def _read_layout(
 
 
 def _read_csv(
-    options: Namespace, config: RunConfig, wanted: Wanted, common: Mapping[str, Any]
+    options: Namespace, config: RunConfig, wanted: Wanted, common: Mapping[str, Any], houses: Houses
 ) -> tuple[Series, dict[str, str]]:
     if not config.time_col:
         columns = ", ".join(sorted(header(expand_paths(config.csv)[0], config.sep))[:8])
@@ -282,7 +285,7 @@ def _read_csv(
         raise UsageError("is needed: meters are long CSVs", where="--time-col", hint=hint)
     if not wanted.items:
         raise UsageError("names no device", where="--device-cols")
-    paths, houses = expand_paths(config.csv), files_of(config)
+    paths = expand_paths(config.csv)
     there: set[str] = set()
     if wanted.optional:
         there = there.union(*(houses.values() or (header(path, config.sep) for path in paths)))

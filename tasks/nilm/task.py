@@ -139,7 +139,7 @@ class Nilm(Task):
         self.taken = meters_of(self.options, config, columns)
         self.options = Namespace({**vars(self.options), **self.taken.settings, **self.taken.units})
         tell_notes(self.taken.notes)
-        series, self.borrowed = read_houses(self.options, config, columns)
+        series, self.borrowed = read_houses(self.options, config, columns, self.taken.houses)
         self.rules.begin(seconds_of(series), self.start)
         on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}
         if self.options.overlay_from and config.mode != "infer":
