@@ -32,7 +32,7 @@ HOUR = 3600  # seconds
 PLAIN = Dialect()
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
-_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
+_YEAR = re.compile(written.YEAR)
 CLOCK = 5  # characters of a time of day
 
 

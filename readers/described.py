@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from errors import many
 from readers.dialect import Dialect, line_of
 from readers.guess import is_time
+from readers.written import YEAR
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
 SEPARATORS = (",", ";", "\t", "|")
 MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps
 PLAIN = Dialect()
-_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d(?: \[YR\d{4}\])?")
+_YEAR = re.compile(rf"{YEAR}(?: \[YR\d{{4}}\])?")
 _NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from errors import DataError
 from readers.dialect import Dialect, Layout, check_dialect, width_error
-from readers.written import ZONES, english
+from readers.written import DATED, YEAR, ZONES, english
 
 LINE = "line"  # as --time-col: each line is a step, and no column holds times
 MONTHS = "months"  # behind the column of the years: its twelve months are columns
@@ -41,17 +41,17 @@ _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
 _CLOCK = rf"(?:[T ]\s*\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*{_ZONE}?)?"
 _TIME = re.compile(
-    rf"(?:(?:1[5-9]|2[0-2])\d\d([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
+    rf"(?:{DATED}([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ ./'-]{{1,2}}(?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|(?:19|20)\d\d[ ./-]{_MONTH}"
-    r"|(?:1[5-9]|2[0-2])\d\d(?:[-/.: ]?(?:Q[1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
-    r"|(?:Q[1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?(?:1[5-9]|2[0-2])\d\d"
+    rf"|{DATED}(?:[-/.: ]?(?:Q[1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
+    rf"|(?:Q[1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?{DATED}"
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?|\d\d\.\d\d\.\d\d)",
     re.IGNORECASE,
 )
-_YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
-_DATE = re.compile(r"(?:1[5-9]|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?")
+_YEAR = re.compile(YEAR)
+_DATE = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?")
 _NUMBERED = re.compile(r"(\D*)(\d+)")
 
 

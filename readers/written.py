@@ -17,6 +17,8 @@ from readers.clock import DAY
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits
+YEAR = r"(?:1[5-9]|2[01])\d\d"  # a number alone that may be one
+DATED = r"(?:1[5-9]|2[0-2])\d\d"  # one with something beside it that makes it one
 ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
     **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
     **{"MEZ": "+01:00", "MESZ": "+02:00", "EET": "+02:00", "EEST": "+03:00", "EST": "-05:00", "EDT": "-04:00"},
@@ -54,7 +56,7 @@ _OFFSET = re.compile(r"(?<=\d) ?(Z|[+-]\d\d(?::?\d\d)?)$")
 _CLOCKED = re.compile(r"\d[:.]\d\d(?:[:.]\d\d(?:\.\d+)?)?(?: ?[AP]M)? ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _HOUR = re.compile(r"\d{1,2}")
 _PARTS_OF_YEARS = [  # quarters, halves, months and ISO weeks, each by the day on which it begins
-    re.compile(part.replace("YEAR", "(?P<year>(?:1[5-9]|2[0-2])\\d\\d)"), re.IGNORECASE)
+    re.compile(part.replace("YEAR", f"(?P<year>{DATED})"), re.IGNORECASE)
     for part in (
         r"YEAR[-/.: ]?Q(?P<quarter>[1-4])",
         r"Q(?P<quarter>[1-4])[-/. ]?YEAR",

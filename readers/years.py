@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from readers.guess import is_time_word
+from readers.written import YEAR
 
 PER_YEAR = (1, 2, 4, 12)  # steps
 NOTE = "times read as {} since their column is named {!r}"
 MOST_OFF = 0.25  # of a step, that rounding may make
-_YEAR = re.compile(r"(?:1[5-9]|2[01])\d\d(?:\.\d+)?")
-_MONTH = re.compile(r"(?:1[5-9]|2[01])\d\d(?:0[1-9]|1[0-2])")
+_YEAR = re.compile(rf"{YEAR}(?:\.\d+)?")
+_MONTH = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])")
 _NOT_YEARS = ("cycle", "cycles", "step", "steps", "timestep", "tick", "frame", "iteration", "epoch")
 
 
