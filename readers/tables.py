@@ -11,12 +11,9 @@ import csv
 import functools
 import io
 import itertools
-import mmap
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TimedOut
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +29,12 @@ from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
 from readers.precision import hides, judged
+from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 ENDS_EARLY = "a row that ends early has all its separators (1,2,,,): empty cells after its last value are no steps"
-WORKERS, THREADS, STACK = 2, "parse", 8 << 20  # bytes of a thread's stack
+WORKERS, THREADS = 2, "parse"
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
 Judged = tuple[np.ndarray, list[str], tuple[bool, float], Counter[tuple[str, str]]]  # `judged`, how odd cells are taken
@@ -214,33 +212,14 @@ def _in_threads(
     with ThreadPoolExecutor(WORKERS, THREADS) as pool:
         for block in blocks:
             if len(block) >= SMALL and not checked:
-                _check_room()
+                check_room(WORKERS, 4 * BLOCK)
                 checked = True
             waiting.append((block, None if len(block) < SMALL else pool.submit(work, block)))
             if len(waiting) > WORKERS:
                 ready, future = waiting.popleft()
-                yield ready, _result(future)
+                yield ready, None if future is None else result_of(future, THREADS)
         for ready, future in waiting:
-            yield ready, _result(future)
-
-
-def _check_room() -> None:
-    """MemoryError where threads would have no room: Python waits without end for one that cannot begin."""
-    try:
-        mmap.mmap(-1, WORKERS * ((threading.stack_size() or STACK) + 4 * BLOCK)).close()
-    except OSError:
-        raise MemoryError from None
-
-
-def _result(future: Future[Judged | None] | None) -> Judged | None:
-    """What a thread makes of a block; MemoryError where there is no thread left to make it."""
-    while future is not None:
-        try:
-            return future.result(timeout=1)
-        except TimedOut:
-            if not any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
-                raise MemoryError from None
-    return None
+            yield ready, None if future is None else result_of(future, THREADS)
 
 
 def _parse_column(block: bytes, layout: Layout, dialect: Dialect) -> Judged | None:

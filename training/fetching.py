@@ -7,9 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
+from readers.threads import check_room, result_of
 from windows import Windows
 
 Batch = tuple[torch.Tensor, ...]
+POOL = "gather"
 Share = Callable[[torch.Tensor], torch.Tensor]  # of the positions of a step those of this process
 
 
@@ -24,7 +26,9 @@ class Fetching:
 
     def __init__(self, windows: Windows, device: torch.device) -> None:
         self.windows, self._pinned = windows, device.type == "cuda" and windows.device.type == "cpu"
-        self._thread = ThreadPoolExecutor(1, "gather") if windows.apart else None
+        if windows.apart:
+            check_room(1)
+        self._thread = ThreadPoolExecutor(1, POOL) if windows.apart else None
         self._ready: tuple[torch.Tensor, Future[Batch]] | None = None
 
     def in_turn(self, steps: Iterator[torch.Tensor], share: Share) -> Iterator[torch.Tensor]:
@@ -47,7 +51,7 @@ class Fetching:
     def gather(self, positions: torch.Tensor, share: Share) -> Batch:
         """What `Windows.gather` gives for the share of `positions` [2 or 3, B], which may be there already."""
         if self._ready is not None and self._ready[0] is positions:
-            return self._ready[1].result()
+            return result_of(self._ready[1], POOL)
         return self._gather(share(positions))
 
     def _gather(self, positions: torch.Tensor) -> Batch:
