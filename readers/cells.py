@@ -90,7 +90,7 @@ def parse(
         raise _not_a_number(text, names, name, wrong.get(name) or left[name], good, categories)
     if len(kept) < len(plain):
         values = values[[name in kept for name in plain]]
-    notes = suspects(values, [f"column {name}" for name in kept], "lines")
+    notes = suspects(values, kept)
     last = _in(columns, coded)
     if last:
         values = np.concatenate([values, np.stack([coded[name].codes for name in last])])

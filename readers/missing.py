@@ -95,19 +95,19 @@ def counted(missing: int, infinite: int) -> str:
     return f"{missing:,} missing and {infinite:,} infinite values"
 
 
-def suspects(values: np.ndarray, names: Sequence[str], what: str) -> list[str]:
-    """The notes of `suspect` on channels.
+def suspects(values: np.ndarray, columns: Sequence[str]) -> list[str]:
+    """The notes of `suspect` on the columns of a long table.
 
     Parameters
     ----------
-    values : [C, n]. names : C names of what holds them. what : what they are, for their count.
+    values : [C, n]. columns : their C names.
     """
     ends = np.abs([np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)], dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         digit = ends / 10 ** np.floor(np.log10(ends))  # the first, and behind a point the others
     may_be = (digit >= LEAST_DIGIT) | np.isin(ends, np.abs(MARKS)) | (ends >= HUGE)
     doubtful = np.flatnonzero(may_be.any(axis=0)).tolist()
-    return [note for c in doubtful if (note := suspect(values[c], names[c], what))]
+    return [note for c in doubtful if (note := suspect(values[c], f"column {columns[c]}", "lines"))]
 
 
 def suspect(values: np.ndarray, where: str, what: str) -> str:

@@ -242,7 +242,7 @@ class _Plain:
             raise _NotInParts
         if not self.ids:
             check_dates(stamps, self.names, self.time, self.head)
-        told = [*self._spelled(values), *suspects(values, [f"column {name}" for name in self.columns], "lines")]
+        told = [*self._spelled(values), *suspects(values, self.columns)]
         return [*told, *filter(None, [stamps.note])]
 
     def _spelled(self, values: np.ndarray) -> tuple[str, ...]:

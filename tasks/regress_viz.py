@@ -33,6 +33,7 @@ from viz import (
 )
 
 SCATTER_POINTS = 2000  # with more of them points cover each other, and counts per cell are clearer
+BINS = 15  # of residuals against the truth
 COUNTS = ListedColormap(colormaps["Blues"](np.linspace(0.25, 1, 256)))  # one sample must differ from the background
 
 
@@ -54,9 +55,9 @@ def _with_unit(label: str, unit: str) -> str:
     return f"{label} ({unit})" if unit else label
 
 
-def _bands(y: np.ndarray, residual: np.ndarray, bins: int = 15) -> tuple[np.ndarray, np.ndarray]:
-    """Median truth `[b]` and 10, 50, 90 % residual `[3, b]` in up to `bins` bins of equal count."""
-    edges = np.unique(np.quantile(y, np.linspace(0, 1, bins + 1)))
+def _bands(y: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median truth `[b]` and 10, 50, 90 % residual `[3, b]` in up to BINS bins of equal count."""
+    edges = np.unique(np.quantile(y, np.linspace(0, 1, BINS + 1)))
     bin_of = np.searchsorted(edges[1:-1], y, side="right")
     order = np.argsort(bin_of, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(bin_of[order])) + 1)

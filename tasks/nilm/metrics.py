@@ -57,15 +57,16 @@ def nilm_kpis(
 ) -> dict[str, Any]:
     """All figures of K devices on one timeline of n steps, per device and together.
 
-    Args:
-        names: the K devices.
-        step_seconds: length of a step.
-        on, score, tau: true states `[K, n]` of 0, 1, NaN; probabilities `[K, n]` or NaN; thresholds `[K]`.
-        predicted: states `[K, n]` of 0, 1, NaN after a duration filter; None: score >= tau.
-        watts, estimate: true and estimated power `[K, n]`, W.
-        energy: estimated power `[K, n]` for the sums alone (kWh, SAE); None: `estimate`.
-        tolerance: seconds by which a predicted switch-on may miss the true one.
-        when: rising steps of time int64 `[n]`; None: without a gap.
+    Parameters
+    ----------
+    names : the K devices.
+    step_seconds : length of a step.
+    on, score, tau : true states `[K, n]` of 0, 1, NaN; probabilities `[K, n]` or NaN; thresholds `[K]`.
+    predicted : states `[K, n]` of 0, 1, NaN after a duration filter; None: score >= tau.
+    watts, estimate : true and estimated power `[K, n]`, W.
+    energy : estimated power `[K, n]` for the sums alone (kWh, SAE); None: `estimate`.
+    tolerance : seconds by which a predicted switch-on may miss the true one.
+    when : rising steps of time int64 `[n]`; None: without a gap.
 
     States or watts may be absent, but not both.
 
@@ -222,11 +223,12 @@ def best_tau(
 ) -> tuple[float, float | None, str]:
     """The threshold of the best F1 on validation: tau, that F1 or None, and why tau is 0.5 where it is not chosen.
 
-    Args:
-        y: `[n]` in order of time, of 0, 1, NaN (left out).
-        score: `[n]`, probabilities, or NaN (left out).
-        least: activations (runs of y = 1; what a gap interrupts is one) below which validation supports no choice.
-        rows: `[n]`, the house of each step, where there are several.
+    Parameters
+    ----------
+    y : `[n]` in order of time, of 0, 1, NaN (left out).
+    score : `[n]`, probabilities, or NaN (left out).
+    least : activations (runs of y = 1; what a gap interrupts is one) below which validation supports no choice.
+    rows : `[n]`, the house of each step, where there are several.
     """
     truth, score = np.asarray(y, np.float64), np.asarray(score)
     known = _both_known(truth, score)
