@@ -25,9 +25,9 @@ from readers.dialect import Dialect
 from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
 from readers.guess import is_id_word
 from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
+from readers.parted import joined
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
-from readers.written import joined
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
@@ -251,8 +251,9 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     more += counter
     stamps = parsed_stamps(parsed.keys[times[0]], text.text) if len(times) == 1 else None
     if stamps is None:
-        cells = joined([_cells_of(text, names, name) for name in times])
+        cells, note = joined([_cells_of(text, names, name) for name in times], times)
         stamps = read_stamps(cells, text.locate, text.dialect.dates, None if text.dialect.strict else wanted.time)
+        stamps = replace(stamps, note="; ".join(filter(None, (note, stamps.note))))
     if needed[:keys] == [wanted.time]:
         check_dates(stamps, names, wanted.time, text)
     ids = ids_of([parsed.keys[name] for name in of], text) if of else None

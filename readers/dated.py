@@ -19,6 +19,7 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, steps_named
+from readers.parted import is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
 from readers.unfolded import month_columns
@@ -178,7 +179,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if not dates or dates == parts[:1]:
         if all(parts[:3]):
             return [part for part in parts if part]
-        if both := [] if any(parts[2:]) else _year_and_month(columns, *parts[:2]):
+        if both := [] if any(parts[2:]) else _year_and_month(columns, *parts[:2]) or _year_and_part(columns, parts[0]):
             return both
     if not dates:
         return []
@@ -206,6 +207,13 @@ def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) 
         if _count_to(columns[month], 12) or all(is_time(f"{cell} 2000") for cell in columns[month])
         else []
     )
+
+
+def _year_and_part(columns: dict[str, tuple[str, ...]], year: str) -> list[str]:
+    """The columns of years and of their quarters, weeks or days; [] where there are none."""
+    if not (year and all(map(_YEAR.fullmatch, columns[year]))):
+        return []
+    return next(([year, name] for name, cells in columns.items() if is_part(name, cells)), [])
 
 
 def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
@@ -265,7 +273,7 @@ def _iso(cells: Sequence[str]) -> list[float]:
         return [(time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() for time in parsed]
     except ValueError:
         parts = [[int(part) for part in re.findall(r"\d+", cell)[:6]] for cell in cells]
-        return [float(sum(part * 100 ** (5 - k) for k, part in enumerate(each))) for each in parts]
+        return [float(sum(part * 1000 ** (5 - k) for k, part in enumerate(each))) for each in parts]
 
 
 def _parsed(cells: Sequence[str], form: str) -> list[float]:

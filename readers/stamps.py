@@ -19,6 +19,7 @@ from errors import DataError, UsageError, nearest
 from readers import serials, written, years
 from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
+from readers.parted import part_of
 from settings.zones import fixed_offset, is_zone
 
 MOST_KINDS = 0.5  # of the cells of a column: where so many are different, each is read
@@ -140,7 +141,7 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
         | (utc.year > written.LAST_YEAR)
         | text.isin(written.RELATIVE).to_numpy()
     )
-    if bad.any() and name is not None and years.are_years(name, text):
+    if name is not None and (bad.any() or part_of(name)) and years.are_years(name, text):
         return _years(name, text)
     if bad.any() and _COUNT.fullmatch(text[0]) and text.str.fullmatch(_COUNT).all():
         serial = serials.may_be_serials(text)

@@ -1,6 +1,7 @@
 """Dates as people write them, 31.12.2016 or 12/31/16 1:30 PM or 31-Dec-2016, read into wall times.
 
-The order of day, month and year is that of --date-order, or the only one that fits every cell: it is never guessed.
+The order of day, month and year is that of --date-order, or the only one that fits every cell, or with which alone the
+steps are even: it is never guessed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,6 @@ _HALF = re.compile(r"(?<=\d) ?[ap]\.?m\.?$", re.IGNORECASE)
 _MIDNIGHT = re.compile(r"(?<=[ T])24(?=[:.]00(?:[:.]00)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?))?$)")
 _OFFSET = re.compile(r"(?<=\d) ?(Z|[+-]\d\d(?::?\d\d)?)$")
 _CLOCKED = re.compile(r"\d[:.]\d\d(?:[:.]\d\d(?:\.\d+)?)?(?: ?[AP]M)? ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
-_HOUR = re.compile(r"\d{1,2}")
 _PARTS_OF_YEARS = [  # quarters, halves, months and ISO weeks, each by the day on which it begins
     re.compile(part.replace("YEAR", f"(?P<year>{DATED})"), re.IGNORECASE)
     for part in (
@@ -70,6 +70,9 @@ _PARTS_OF_YEARS = [  # quarters, halves, months and ISO weeks, each by the day o
 ]
 _MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ ./'-]{1,2}(\d{4}|\d\d)")
 _MONTH_LAST = re.compile(r"(\d{4})[ ./-]([A-Za-z]{3,9})")
+LEAST = 4  # different times, by whose steps the order of day and month is seen
+MOST_USUAL = 0.8  # of their steps at least have the usual length,
+LONGEST = 10  # and none more than so many of it
 _LAST_SHORT = 2040  # the last year that two digits mean: 41 is 1941
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
 
@@ -126,32 +129,6 @@ def _clock_format(clock: re.Match[str] | None) -> str:
     colon = clock["colon"]
     seconds = f"{colon}%S{'.%f' if clock['part'] else ''}" if clock["seconds"] else ""
     return f"{clock['gap']}{'%I' if clock['half'] else '%H'}{colon}%M{seconds}{' %p' if clock['half'] else ''}"
-
-
-def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """The cells of one column of times, or of several joined: date and time or hour; year, month, maybe day and hour.
-
-    Parameters
-    ----------
-    columns : text [n] each.
-
-    Returns
-    -------
-    Text [n].
-    """
-    if len(columns) == 1:
-        return columns[0]
-    import pandas
-
-    parts = [pandas.Series(column, dtype=object).str.strip() for column in columns]
-    if len(parts[0][0]) == 4:  # a year
-        padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
-        text = padded[0].str.cat(padded[1:3], sep="-")
-        parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
-    if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
-        parts[1] = parts[1].str.zfill(2) + ":00"
-    cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
-    return cells
 
 
 def english(cell: str) -> str:
@@ -219,6 +196,8 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
         if month.fullmatch(text[0]) and _are_months(text[:2]):
             text = text.str.replace(month, day, regex=True)
     joined = "".join(text)
+    if "  " in joined:
+        text = text.str.replace(r" {2,}", " ", regex=True)
     late = np.zeros(len(text), bool)
     if " 24" in joined or "T24" in joined:
         late = text.str.contains(_MIDNIGHT).to_numpy(bool)
@@ -302,10 +281,21 @@ def _begin(cell: str) -> str:
     part, number = next((part, int(number)) for part, number in found.groupdict().items() if part != "year")
     if part != "week":
         return f"{year}-{1 + (number - 1) * {'month': 1, 'quarter': 3, 'half': 6}[part]:02d}-01"
+    monday = iso_week(year, number)
+    return monday.isoformat() if monday else cell
+
+
+def iso_week(year: int, week: int) -> date | None:
+    """The Monday on which a week of ISO 8601 begins; None for one that the year does not have.
+
+    Parameters
+    ----------
+    year, week : its numbers.
+    """
     try:
-        return date.fromisocalendar(year, number, 1).isoformat()
+        return date.fromisocalendar(year, week, 1)
     except ValueError:
-        return cell
+        return None
 
 
 def fit(text: Any, known: dict[str, str]) -> bool:
@@ -324,6 +314,29 @@ def _tried(text: Any, known: dict[str, str]) -> dict[str, Any]:
             times = times.where(times.year <= _LAST_SHORT, times - pandas.DateOffset(years=100))
         found[order] = times
     return found
+
+
+def _is_even(times: Any) -> bool:
+    """Whether times [n] go on in steps of one length, or of months, hardly any of them left out."""
+    kinds = np.unique(times.as_unit("ns").asi8)
+    days = kinds.astype("datetime64[ns]").astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    if len({*(kinds - months.astype("datetime64[ns]").astype(np.int64)).tolist()}) == 1:
+        kinds = months.astype(np.int64)
+    lengths, counts = np.unique(np.diff(kinds), return_counts=True)
+    usual = lengths[counts.argmax()] if len(lengths) else 0
+    return len(kinds) >= LEAST and bool(counts.max() >= MOST_USUAL * counts.sum() and lengths[-1] <= LONGEST * usual)
+
+
+def _note(order: str, text: Any, found: dict[str, Any], fits: Sequence[str]) -> str:
+    """Why times are read in an order: a cell fits no other, or only so steps are even; "" where no other is known."""
+    if len(fits) > 1:
+        other = next(name for name in fits if name != order)
+        return (
+            f"times read as {ORDERS[order]}, since their steps are even only so; --date-order {other} if they are not"
+        )
+    others = [int(np.argmax(times.isna())) for name, times in found.items() if name != order]
+    return f"times read as {ORDERS[order]}: {text[max(others)]!r} fits no other order" if others else ""
 
 
 def read(
@@ -351,15 +364,12 @@ def read(
     fits = [order for order, times in found.items() if not times.hasnans]
     if not fits:
         raise not_a_time(max(int(np.argmax(times.isna())) for times in found.values()))
-    if len(fits) > 1:
+    even = [order for order in fits if _is_even(found[order])] if len(fits) > 1 else fits
+    if len(even) != 1:
         what = f"time {text[0]!r} could be {' or '.join(ORDERS[order] for order in fits)}, and so could all the others"
         raise DataError(what, where=locate(0), hint=" or ".join(f"--date-order {order}" for order in fits))
-    order = fits[0]
-    others = [times for name, times in found.items() if name != order]
-    note = ""
-    if not asked and others:
-        misfit = max(int(np.argmax(times.isna())) for times in others)
-        note = f"times read as {ORDERS[order]}: {text[misfit]!r} fits no other order"
+    order = even[0]
+    note = "" if asked else _note(order, text, found, fits)
     if too_far(found[order]).any():
         raise not_a_time(int(np.argmax(too_far(found[order]))))
     return found[order].as_unit("ns").asi8, note

@@ -1,6 +1,6 @@
-"""Times that look like numbers: years, years with a fraction (1949.083 is February), months of six digits (194902).
+"""Times that look like numbers: years, years with a fraction (1949.083 is February), months or weeks of six digits.
 
-Tables of published series have them, in a column named as times are.
+Tables of published series have them, in a column named as times are. 194902 is February; week 2 under a name of weeks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from readers.guess import is_time_word
+from readers.parted import part_of, weeks
 from readers.written import YEAR
 
 PER_YEAR = (1, 2, 4, 12)  # steps
@@ -18,6 +19,7 @@ NOTE = "times read as {} since their column is named {!r}"
 MOST_OFF = 0.25  # of a step, that rounding may make
 _YEAR = re.compile(rf"{YEAR}(?:\.\d+)?")
 _MONTH = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])")
+_WEEK = re.compile(rf"{YEAR}(?:0[1-9]|[1-4]\d|5[0-3])")
 _NOT_YEARS = ("cycle", "cycles", "step", "steps", "timestep", "tick", "frame", "iteration", "epoch")
 
 
@@ -29,6 +31,8 @@ def are_years(name: str, cells: Sequence[str]) -> bool:
     name : of the column.
     cells : its text, or some of it, without spaces around.
     """
+    if part_of(name) == "week":
+        return all(map(_WEEK.fullmatch, cells)) and not any("W" in day for day in _weeks(cells)[0])
     words = re.findall(r"[a-z]+", name.casefold())
     if not is_time_word(name) or not words or words[-1] in _NOT_YEARS:
         return False
@@ -42,6 +46,9 @@ def read(name: str, cells: Sequence[str]) -> tuple[np.ndarray, str]:
     ----------
     name, cells : as in `are_years`, which is true of them.
     """
+    if part_of(name) == "week":
+        days, note = _weeks(cells)
+        return np.array(days, "datetime64[ns]").astype(np.int64), note or NOTE.format("weeks", name)
     if _MONTH.fullmatch(cells[0]):
         numbers, each = np.array([12 * int(cell[:4]) + int(cell[4:]) - 1 for cell in cells]), 12
     else:
@@ -50,6 +57,10 @@ def read(name: str, cells: Sequence[str]) -> tuple[np.ndarray, str]:
     months = (numbers - 12 * 1970).astype("datetime64[M]")
     what = {1: "years", 2: "halves of years", 4: "quarters", 12: "months"}[each]
     return months.astype("datetime64[ns]").astype(np.int64), NOTE.format(what, name)
+
+
+def _weeks(cells: Sequence[str]) -> tuple[list[str], str]:
+    return weeks([int(cell[:4]) for cell in cells], [int(cell[4:]) for cell in cells])
 
 
 def _per_year(cells: Sequence[str]) -> int:

@@ -189,3 +189,32 @@ def test_times_that_come_again_are_read_once_and_located_where_they_come_first()
     with pytest.raises(DataError, match="'soon'") as error:
         read_stamps(np.array([*cells, "soon", *cells, "soon"], object), lambda at: f"line {at}")
     assert error.value.where == "line 13"
+
+
+def first_days(freq, count, form="%d/%m/%Y"):
+    return [f"{t:{form}}" for t in pd.date_range("1957-12-01", periods=count, freq=freq)]
+
+
+@pytest.mark.parametrize(("freq", "count"), [("MS", 40), ("QS", 20), ("h", 11 * 24)])
+def test_the_order_with_which_alone_steps_are_even(read, freq, count):
+    """01/12/1957, 01/01/1958: all could be days of January too, with gaps of a year."""
+    for form, order, other in (("%d/%m/%Y %H:%M", "dmy", "mdy"), ("%m/%d/%Y %H:%M", "mdy", "dmy")):
+        form = form if freq == "h" else form[:8]
+        series = read(first_days(freq, count, form))
+        assert np.array_equal(series.time, read(first_days(freq, count, form), date_order=order).time)
+        assert any(f"--date-order {other} if they are not" in note for note in series.notes)
+
+
+@pytest.mark.parametrize("cells", [
+    [f"01/{month:02d}/2020" for month in range(1, 13)],  # the months of a year, or twelve days of January
+    [f"{day:02d}/02/2020" for day in range(1, 13)],
+])  # fmt: skip
+def test_both_orders_are_even(read, cells):
+    with pytest.raises(DataError, match="could be day before month or month before day"):
+        read(cells)
+
+
+def test_spaces_in_a_row_between_date_and_time(read):
+    times = pd.date_range("2001-06-11 11:00", periods=40, freq="h")
+    series = read([f"{t.month}/{t.day}/{t.year}  {t:%I:%M:%S %p}" for t in times])
+    assert series.clock.show(series.time)[0] == "2001-06-11 11:00:00" and series.clock.freq == "h"

@@ -1,0 +1,127 @@
+"""Times in several columns, joined: date and time of day; year and month, quarter, week or day of the year."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+
+from readers.written import YEAR, iso_week
+
+PARTS = {  # of a year, by the names of their columns; with the largest number
+    "quarter": (4, "quarter qtr quartal trimestre trimester"),
+    "week": (53, "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana"),
+    "day of the year": (366, "doy yday dayofyear julian"),
+}
+_HOUR = re.compile(r"\d{1,2}")
+_YEAR = re.compile(YEAR)
+
+
+def part_of(name: str) -> str:
+    """The part of a year, one of PARTS, that a column's name says it counts; "" for another name.
+
+    Parameters
+    ----------
+    name : the name, such as WEEK, mmwr_week or Day of Year.
+    """
+    words = [word.casefold() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    whole = "".join(words)
+    return next((part for part, (_, known) in PARTS.items() if {*known.split()} & {whole, *words[-1:]}), "")
+
+
+def is_part(name: str, cells: Sequence[str]) -> str:
+    """The part of a year, one of PARTS, that a column counts by its name and its cells; "" for another column.
+
+    Parameters
+    ----------
+    name, cells : of the column.
+    """
+    part = part_of(name)
+    return part if part and all(c.isdecimal() and 1 <= int(c) <= PARTS[part][0] for c in cells) else ""
+
+
+def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, str]:
+    """The cells of one column of times, or of several joined.
+
+    Parameters
+    ----------
+    columns : text [n] each: date and time or hour; year and one of PARTS; year, month, maybe day and hour.
+    names : those of the columns.
+
+    Returns
+    -------
+    Text [n], and a note or "".
+    """
+    if len(columns) == 1:
+        return columns[0], ""
+    import pandas
+
+    parts = [pandas.Series(column, dtype=object).str.strip() for column in columns]
+    if len(parts) == 2 and _YEAR.fullmatch(parts[1][0]) and not _YEAR.fullmatch(parts[0][0]):
+        parts, names = parts[::-1], names[::-1]  # month and year
+    if _YEAR.fullmatch(parts[0][0]):
+        if len(parts) == 2 and (part := is_part(names[1], parts[1])) and parts[0].str.fullmatch(_YEAR).all():
+            return _of_year(parts[0].astype(int), parts[1].astype(int), part)
+        padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
+        text = padded[0].str.cat(padded[1:3], sep="-")
+        parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
+    if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
+        parts[1] = parts[1].str.zfill(2) + ":00"
+    cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
+    return cells, ""
+
+
+def _of_year(years: Sequence[int], numbers: Sequence[int], part: str) -> tuple[np.ndarray, str]:
+    """The days, as text, on which these parts of years begin, and a note."""
+    if part == "week":
+        days, note = weeks(years, numbers)
+        return np.array(days, object), note
+    begin = _quarter if part == "quarter" else _day
+    known = {pair: begin(*pair).isoformat() for pair in {*zip(years, numbers, strict=True)}}
+    return np.array([known[pair] for pair in zip(years, numbers, strict=True)], object), ""
+
+
+def weeks(years: Sequence[int], numbers: Sequence[int]) -> tuple[list[str], str]:
+    """The days on which weeks begin, by ISO 8601 or, where it has no such week 53, as the CDC counts them; and a note.
+
+    Parameters
+    ----------
+    years, numbers : of n weeks.
+
+    Returns
+    -------
+    Text [n]: a day, or YEAR-Wn for a week that is in neither calendar.
+    """
+    pairs = list(zip(years, numbers, strict=True))
+    kinds = sorted({*pairs})
+    iso, sunday = ([first(*pair) for pair in kinds] for first in (iso_week, sunday_week))
+    by_sunday = None in iso and None not in sunday
+    days = {
+        pair: day.isoformat() if day else f"{pair[0]}-W{pair[1]}"
+        for pair, day in zip(kinds, sunday if by_sunday else iso, strict=True)
+    }
+    note = "weeks counted from Sunday, as the CDC counts them: by ISO 8601 there is no such week 53" * by_sunday
+    return [days[pair] for pair in pairs], note
+
+
+def _quarter(year: int, number: int) -> date:
+    return date(year, 3 * number - 2, 1)
+
+
+def _day(year: int, number: int) -> date:
+    return date(year, 1, 1) + timedelta(number - 1)
+
+
+def sunday_week(year: int, week: int) -> date | None:
+    """The Sunday on which a week begins where the first one has at least four days in its year (MMWR weeks of the CDC);
+    None for one that the year does not have.
+
+    Parameters
+    ----------
+    year, week : its numbers.
+    """
+    first, after = (date(of, 1, 4) - timedelta(date(of, 1, 4).isoweekday() % 7) for of in (year, year + 1))
+    begin = first + timedelta(weeks=week - 1)
+    return begin if week >= 1 and begin < after else None

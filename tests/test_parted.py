@@ -1,0 +1,94 @@
+"""readers/parted.py: times in several columns, such as a year and a week."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.dated import dated
+from readers.dialect import Dialect
+from readers.long import read_long
+from readers.parted import part_of, sunday_week
+from readers.written import iso_week
+
+AXES = {  # a column's name: the times, and what each says of them besides its year
+    "WEEK": (pd.date_range("2015-09-28", periods=300, freq="7D"), lambda t: t.isocalendar()[1]),
+    "Quarter": (pd.date_range("2001-04-01", periods=40, freq="QS"), lambda t: t.quarter),
+    "DOY": (pd.date_range("2019-11-30", periods=500, freq="D"), lambda t: t.dayofyear),
+    "day of year": (pd.date_range("2019-11-30", periods=500, freq="D"), lambda t: t.dayofyear),
+    "month": (pd.date_range("2015-10-01", periods=60, freq="MS"), lambda t: t.month),
+}
+
+
+def table(put, name, times, number, turned=False):
+    years = [t.isocalendar()[0] if name == "WEEK" else t.year for t in times]
+    cells = [(str(year), str(number(t))) for year, t in zip(years, times, strict=True)]
+    lines = [f"{','.join(pair[::-1] if turned else pair)},{k % 7}.5" for k, pair in enumerate(cells)]
+    return put("\n".join([",".join([name, "YEAR"] if turned else ["YEAR", name]) + ",x", *lines]))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", AXES)
+def test_a_year_and_its_part_are_the_time(put, name, turned):
+    times, number = AXES[name]
+    path = table(put, name, times, number, turned)
+    series = read_long([path], time_col=f"{name}+YEAR" if turned else f"YEAR+{name}")
+    assert series.clock.show(series.time) == [f"{t:%Y-%m-%d}" for t in times]
+    assert np.array_equal(series.values[0], np.arange(len(times)) % 7 + 0.5)
+    found = dated(path, Dialect("auto", "auto"))
+    assert found is not None and found.time == f"YEAR+{name}"
+
+
+def test_weeks_of_the_cdc_are_counted_from_sunday(put):
+    """2014 has a week 53 there, which begins on 2014-12-28 (CDC, MMWR weeks); by ISO 8601 it has 52."""
+    sundays = pd.date_range("2014-09-28", periods=30, freq="7D")  # week 40
+    first = pd.Timestamp("2015-01-04")
+    lines = [f"{2014 + (t >= first)},{(t - first).days // 7 + 1 if t >= first else 40 + k},1.5" for k, t in
+             enumerate(sundays)]  # fmt: skip
+    assert lines[13].startswith("2014,53")
+    series = read_long([put("\n".join(["YEAR,WEEK,x", *lines]))], time_col="YEAR+WEEK")
+    assert series.clock.show(series.time) == [f"{t:%Y-%m-%d}" for t in sundays]
+    assert any("weeks counted from Sunday" in note for note in series.notes)
+
+
+@pytest.mark.parametrize("name", ["epiweek", "Year Week"])
+@pytest.mark.parametrize("first", ["2014-09-28", "2016-01-03"])
+def test_weeks_of_six_digits(put, name, first):
+    sundays = pd.date_range(first, periods=30 if first < "2016" else 10, freq="7D")
+    weeks = {f"{day:%Y-%m-%d}": f"{year}{week:02d}" for year in (2014, 2015, 2016) for week in range(1, 54)
+             if (day := sunday_week(year, week))}  # fmt: skip
+    lines = [f"{weeks[f'{t:%Y-%m-%d}']},1.5" for t in sundays]
+    series = read_long([put("\n".join([f"{name},x", *lines]))], time_col=name)
+    off = 0 if first < "2016" else 1  # without a week 53 they are those of ISO 8601, from Monday
+    assert series.clock.show(series.time) == [f"{t + pd.Timedelta(days=off):%Y-%m-%d}" for t in sundays]
+
+
+def test_a_week_of_no_calendar(put):
+    path = put("\n".join(["week,x", *(f"{week},1" for week in (201651, 201652, 201653, 201701))]))
+    with pytest.raises(DataError, match="goes on by 48, where its usual step is 1"):
+        read_long([path], time_col="week")
+
+
+def test_weeks_against_the_calendar():
+    for day in pd.date_range("1996-12-29", "2033-01-01", freq="D"):
+        year, week, weekday = day.isocalendar()
+        assert iso_week(year, week) == (day - pd.Timedelta(days=weekday - 1)).date()
+    begins = [sunday_week(year, week) for year in range(1997, 2033) for week in range(1, 54)]
+    weeks = [day for day in begins if day]
+    assert all(b - a == datetime.timedelta(7) for a, b in itertools.pairwise(weeks))
+    long = [year for year in range(1997, 2033) if sunday_week(year, 53)]
+    assert long == [1997, 2003, 2008, 2014, 2020, 2025, 2031]  # as the CDC lists them
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("mmwr_week", "week"), ("KW", "week"), ("weekOfYear", "week"), ("qtr", "quarter"),
+     ("Day of Year", "day of the year"), ("weekday", ""), ("weekly_sales", ""), ("day", ""), ("x", "")],
+)  # fmt: skip
+def test_parts_of_a_year_by_name(name, part):
+    assert part_of(name) == part
