@@ -317,6 +317,11 @@ class RunConfig:
         """The settings with others for reading the data in another way; the run keeps its own."""
         return replace(self, **other)
 
+    @property
+    def column_of(self) -> dict[str, str]:
+        """The channels that --columns names, in order, and the column that each is in."""
+        return {name: column or name for name, _, column in (word.partition("=") for word in self.columns)}
+
     def flat(self) -> dict[str, Any]:
         """Every setting under its flag's name, plain and without passwords: what config.yaml and a checkpoint hold."""
         own = {flag.name: vars(self)[flag.name] for flag in core_flags()} | {"db": without_password(self.db)}

@@ -70,7 +70,7 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
     where = config.ckpt
     if config.task != model.task:
         raise CheckpointError(f"is of task {model.task}, not {config.task}", where=where)
-    named = {word.partition("=")[0] for word in config.columns}
+    named = set(config.column_of)
     renames = any("=" in word for word in config.columns)  # some of them, and the others have their own names
     if config.columns and (named - set(model.input_channels) if renames else named != set(model.input_channels)):
         what = f"--columns {' '.join(config.columns)}, but it was trained on {', '.join(model.input_channels)}"

@@ -45,8 +45,7 @@ class Asked:
         config : the run's settings.
         columns, known : as in `data.read`.
         """
-        spelled = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
-        named = tuple(spelled.get(name, name) for name in config.categorical)
+        named = tuple(config.column_of.get(name, name) for name in config.categorical)
         if config.mode in ("finetune", "infer"):
             return cls(named)
         label = [config.label_src_ch] if isinstance(config.label_src_ch, str) else []

@@ -41,13 +41,12 @@ def _look_at_header(path: Path, config: RunConfig, flags: Sequence[Flag]) -> Non
     from readers.dialect import Dialect
 
     training = config.mode != "infer"  # inference may lack a label, and has the checkpoint's columns
-    asked = tuple(word.partition("=")[2] or word for word in config.columns)
+    asked = tuple(config.column_of.values())
     wanted = Wanted(config.time_col, config.id_col, asked if asked and training else None)
     names = check_columns(path, wanted, Dialect.of_long(config))
     channels = [name for name in names if name not in wanted.keys]
-    own = {word.partition("=")[0] for word in config.columns}
     for option, name in _named(config, flags):
-        if name not in channels and name not in own:
+        if name not in channels and name not in config.column_of:
             raise no_channel(name, channels, option)
 
 

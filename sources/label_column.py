@@ -77,9 +77,8 @@ def _read_named(config: RunConfig, name: str) -> Series:
     """The data with a column of that name, of numbers or as a category."""
     if config.csv and not config.time_col:
         return read(config)
-    columns = list(config.columns)
-    missing = bool(columns) and name not in {word.partition("=")[0] for word in columns}
-    asked = config.read_as(columns=(*columns, name)) if missing else config
+    missing = bool(config.columns) and name not in config.column_of
+    asked = config.read_as(columns=(*config.columns, name)) if missing else config
     try:
         series = read(asked)
         return series if name in series.channels else read(asked.read_as(categorical=(*config.categorical, name)))

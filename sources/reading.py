@@ -44,10 +44,9 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
 def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], error: NoColumn) -> Series:
     """The channels of a checkpoint from columns that spell their names in another way, told; the error for others."""
     there = _columns_of(config)
-    given = {word.partition("=")[0] for word in config.columns}
     keys = {*config.time_col.split("+"), config.time_col, *config.id_col.split("+"), config.id_col}
     free = [name for name in there if name not in (*keys, *columns, *known)]
-    missing = [name for name in dict.fromkeys((*columns, *known)) if name not in (*there, *given)]
+    missing = [name for name in dict.fromkeys((*columns, *known)) if name not in (*there, *config.column_of)]
     alike = {name: [other for other in free if _plain(other) == _plain(name)] for name in missing}
     if missing and all(len(found) == 1 for found in alike.values()) and not config.strict:
         items = tuple(f"{name}={found[0]}" for name, found in alike.items())
@@ -79,10 +78,10 @@ def _plain(name: str) -> str:
 
 def _read_items(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
     """As `read`, with columns as they are spelled."""
-    items = {name: column for name, _, column in (word.partition("=") for word in config.columns) if column}
-    if not items:
-        return _read(config, (config.columns or None) if columns is None else columns, known)
+    items = config.column_of
     names = [word.partition("=")[0] for word in config.columns] if columns is None else list(columns)
+    if all(name == column for name, column in items.items()):
+        return _read(config, (names or None) if columns is None else names, known)
     series = _read(config, [items.get(name, name) for name in names], [items.get(name, name) for name in known])
     own = {column: name for name, column in items.items()}
     parts = (series.channels, series.known, series.static)

@@ -27,6 +27,17 @@ def unit_of(name: str) -> str:
     return _FROM_TWO.get(found[1].lower(), "") if found else ""
 
 
+def without_unit(name: str) -> str:
+    """A channel's name without the unit that it ends with, where something is left of it.
+
+    Parameters
+    ----------
+    name : of the channel, as the file has it.
+    """
+    unit = unit_of(name)
+    return (unit and re.sub(rf"[\s_.]*[\[(]?{re.escape(unit)}[\])]?\s*$", "", name, flags=re.IGNORECASE)) or name
+
+
 def unit_of_all(names: Sequence[str]) -> str:
     """The unit that all of the channels have; "" where each has its own, or the names do not say one.
 

@@ -239,7 +239,7 @@ class Forecast(Task):
             raise UsageError("needs a long CSV (--time-col) or --db", where="--known-future")
         if columns is None and options.features == "S" and options.target:
             for name in options.target if config.columns else ():
-                if name not in [word.partition("=")[0] for word in config.columns]:
+                if name not in config.column_of:
                     raise UsageError(f"{name!r} is not among --columns", where="--target", hint=listed(config.columns))
             columns = [*options.target, *options.known_future]
         static = () if self.start is None else levels.static(self.start.coding)

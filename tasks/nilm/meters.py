@@ -21,7 +21,7 @@ from registry import Namespace
 from sources.appliances import spelled
 from sources.grids import UNITS
 from tasks.nilm.meter_files import Houses, houses_of_files
-from tasks.units_of_names import unit_of
+from tasks.units_of_names import unit_of, without_unit
 
 MOST_NAMES = 12  # columns that a message lists
 _MAINS = """
@@ -165,9 +165,7 @@ def _named(columns: Sequence[str]) -> list[str]:
 
 def _short(name: str) -> str:
     """A name without the unit of power or energy that it ends with."""
-    unit = unit_of(name)
-    plain = re.sub(rf"[\s_.]*[\[(]?{re.escape(unit)}[\])]?\s*$", "", name, flags=re.IGNORECASE)
-    return plain if unit in UNITS and plain else name
+    return without_unit(name) if unit_of(name) in UNITS else name
 
 
 def same_name(one: str, other: str) -> bool:
@@ -177,9 +175,7 @@ def same_name(one: str, other: str) -> bool:
 
 def _plain(name: str) -> str:
     """A name as `spelled`, without its unit."""
-    unit = unit_of(name)
-    short = re.sub(rf"[\s_.]*[\[(]?{re.escape(unit)}[\])]?\s*$", "", name, flags=re.IGNORECASE) if unit else name
-    return spelled(short or name)
+    return spelled(without_unit(name))
 
 
 def _mains(names: Sequence[str]) -> str:

@@ -141,7 +141,8 @@ def _read(path: Path, options: Namespace, config: RunConfig, names: Sequence[str
     columns = read_header(path, config.sep)
     time_col = config.time_col or columns[0]
     columns = [column for column in columns if column not in (time_col, options.mains_col)]
-    wanted = _columns(columns, names, path, dict(_items(options)))
+    items = {word.partition("=")[0]: word.rpartition("=")[2] for word in options.device_cols}
+    wanted = _columns(columns, names, path, items)
     if not wanted:
         raise _nothing(path, names, columns)
     watts = {}
@@ -159,11 +160,6 @@ def _read(path: Path, options: Namespace, config: RunConfig, names: Sequence[str
         watts[name] = alone.values[0]
     least = min(map(len, watts.values()))
     return {name: power[:least] for name, power in watts.items()}
-
-
-def _items(options: Namespace) -> list[tuple[str, str]]:
-    """(device, its column in the run's files)."""
-    return [(word.partition("=")[0], word.rpartition("=")[2]) for word in options.device_cols]
 
 
 def _columns(columns: Sequence[str], names: Sequence[str], path: Path, items: Mapping[str, str]) -> dict[str, str]:
