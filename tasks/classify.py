@@ -48,9 +48,8 @@ FLAGS = {
         "choices": ("auto", "nonzero", "gt", "lt", "quantile", "classes"),
         "group": "Labels",
         "binds": True,
-        "help": "when the label is true: if not 0, above or below --bin-thr, or above the training quantile --bin-thr; "
-        "classes takes each number or word as a class; auto does so for words, for several codes of --labels and for a "
-        "few codes without a 0, takes the larger of two as true, and else nonzero",
+        "help": "when the label is true: not 0, above or below --bin-thr, or above that quantile of training; classes: "
+        "each number or word is a class (auto: by what the label holds)",
     },
     "bin_thr": {"default": 0.0, "group": "Labels", "binds": True, "help": "threshold of --bin-rule"},
     "thresh_default": {

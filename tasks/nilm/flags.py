@@ -196,8 +196,8 @@ FLAGS = {
         "by_name": True,
         "trains": False,
         "group": "Labels",
-        "help": "threshold of the probabilities, of one device (device=0.4) or all: best (by F1 on validation) or a "
-        "number (default: best where validation has twelve runs, else 0.5)",
+        "help": "threshold for one device (device=0.4) or all: a number, or best (F1 on validation; default: that "
+        "where it has twelve runs, else 0.5)",
     },
     "pos_weight": {
         "default": "sqrt",
