@@ -79,9 +79,9 @@ def _plain(name: str) -> str:
 def _read_items(config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
     """As `read`, with columns as they are spelled."""
     items = config.column_of
-    names = [word.partition("=")[0] for word in config.columns] if columns is None else list(columns)
     if all(name == column for name, column in items.items()):
-        return _read(config, (names or None) if columns is None else names, known)
+        return _read(config, (config.columns or None) if columns is None else columns, known)
+    names = [word.partition("=")[0] for word in config.columns] if columns is None else columns
     series = _read(config, [items.get(name, name) for name in names], [items.get(name, name) for name in known])
     own = {column: name for name, column in items.items()}
     parts = (series.channels, series.known, series.static)
