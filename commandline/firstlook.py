@@ -103,6 +103,7 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     """The series, the flags that reading it took, and what stops it where it cannot be read."""
     from readers.dated import dated
     from readers.dialect import Dialect
+    from readers.guess import LINE
     from readers.paths import expand_paths
     from sources.reading import read
 
@@ -110,7 +111,7 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     asked = Dialect(str(given.get("sep", AUTO)), str(given.get("decimal", AUTO)))
     found = None if {"time_col", "header", "index"} & given.keys() else dated(path, asked, str(given.get("id_col", "")))
     more: dict[str, Any] = {}
-    if found is not None and not found.steps:
+    if found is not None and not found.steps and (found.time != LINE or found.follow):
         more = {"time_col": found.time} | ({"id_col": found.ids[0]} if found.ids and "id_col" not in given else {})
     for _ in range(TRIES):
         values, _problems = check_all(core_flags(), {**given, **more, "csv": list(words)})

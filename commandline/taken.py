@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import backbones
@@ -91,10 +91,14 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     if (
         found is None
         or found.steps
-        or (found.time == LINE and others)
+        or (found.time == LINE and others and len(found.names) == 1)
         or (usual and {*usual.split("+")} <= {*found.names})
     ):
         return {}, []
+    labelled = raw.get("label_src_ch") or found.worded
+    if found.time == LINE and (raw.get("labels") or (labelled and not found.follow)):
+        other = "--time-col line if each is a step of time"
+        return {}, [f"{path}: each line is a series, and the columns ({_listed(found.names)}) are its steps; {other}"]
     if len(found.ids) > 1 and not raw.get("id_col"):
         what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"
         hints = [f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(name)}" for name in found.ids[:2]]
@@ -102,8 +106,19 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     taken = {"time_col": found.time}
     notes = [f"{path}: {found.time!r} taken as the time column, since its times grow; --time-col names another"]
     if found.time == LINE:
-        notes = [f"{path}: each line holds one number and is a step of one series; --index no: a series of one step"]
+        notes = [f"{path}: {_line_note(found.names)}"]
     if found.ids and not raw.get("id_col"):
         taken["id_col"] = found.ids[0]
         notes.append(f"{path}: {found.ids[0]!r} taken as the column that names the series; --id-col names another")
     return taken, notes
+
+
+def _line_note(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return "each line holds one number and is a step of one series; --index no: a series of one step"
+    channels = f"each line is a step, and the columns ({_listed(names)}) are channels"
+    return f"no column holds times: {channels}; --header yes if each is a series"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)

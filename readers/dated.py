@@ -19,6 +19,7 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, steps_named
+from readers.lined import follow, named_as_channels
 from readers.parted import is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
@@ -44,12 +45,16 @@ class Dated:
     names : those of the header. time : the time's column, or several joined by a plus sign, as --time-col takes it.
     ids : the columns that may say which series a line belongs to, the likeliest first; () where times grow without.
     steps : whether the other columns have names of steps, as a wide table with a date for each series has.
+    follow : whether lines are seen to follow one another in time; False of some tables without times.
+    worded : whether a table without times has a column of words.
     """
 
     names: tuple[str, ...]
     time: str
     ids: tuple[str, ...]
     steps: bool
+    follow: bool = True
+    worded: bool = False
 
 
 def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
@@ -83,7 +88,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or _counter(columns)
     if not time:
-        return None
+        return None if nameless else _lined(names, rows[1:], dialect)
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
@@ -109,6 +114,14 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
         return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
     return Dated(tuple(names), joined, (), steps)  # lines in disorder, each of another time
+
+
+def _lined(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> Dated | None:
+    """A table without times whose columns are channels by their names; None for another one."""
+    worded = named_as_channels(names, rows, dialect)
+    if worded is None:
+        return None
+    return Dated(tuple(names), LINE, (), steps=False, follow=follow(rows, dialect), worded=bool(worded))
 
 
 def _begin_with_times(rows: Sequence[Sequence[str]]) -> bool:
