@@ -371,7 +371,7 @@ class Judge:
 
             file = self.folder / "learning_curve.png"
             monitor, title = f"val_{self.task.monitor}", self.case.run
-            viz.learning_curve(history, file, monitor, self.task.direction, title=title)
+            viz.save(viz.learning_figure(history, monitor, self.task.direction, title=title), file)
 
     def draw(
         self,

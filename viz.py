@@ -1,9 +1,8 @@
-"""The plots of a run. Each public plot takes arrays and a path and writes one PNG, whole or not at all.
+"""The plots of a run: figures of arrays, and `save`, which writes one as a PNG, whole or not at all.
 
-Every `X(..., path)` is `save(X_figure(...), path)`. Figures are built through matplotlib's object API on the Agg
-canvas: no pyplot, no display, no global state. Colours are those of Okabe and Ito (2008), and what differs in
-colour differs in line style, marker or hatch as well, so that a plot can be printed in grey. Data that cannot fill
-a plot (no samples, one class) still give one, which says why it is empty.
+Figures are built through matplotlib's object API on the Agg canvas: no pyplot, no display, no global state. Colours are
+those of Okabe and Ito (2008), and what differs in colour differs in line style, marker or hatch as well, so that a plot
+can be printed in grey. Data that cannot fill a plot (no samples, one class) still give one, which says why it is empty.
 """
 
 from __future__ import annotations
@@ -140,15 +139,10 @@ def roc_panel(ax: Axes, y: ArrayLike, score: ArrayLike, title: str = "") -> None
 
 
 def roc_figure(y: ArrayLike, score: ArrayLike, title: str = "") -> Figure:
-    """The panel as a figure."""
+    """The ROC curve of labels `y [n]` (0 or 1) and `score [n]`."""
     figure = new_figure()
     roc_panel(figure.subplots(), y, score, title)
     return figure
-
-
-def roc_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "") -> None:
-    """The ROC curve of labels `y [n]` (0 or 1) and `score [n]`."""
-    save(roc_figure(y, score, title), path)
 
 
 def pr_panel(ax: Axes, y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None = None) -> None:
@@ -176,15 +170,10 @@ def pr_panel(ax: Axes, y: ArrayLike, score: ArrayLike, title: str = "", tau: flo
 
 
 def pr_figure(y: ArrayLike, score: ArrayLike, title: str = "", tau: float | None = None) -> Figure:
-    """The panel as a figure."""
+    """The precision-recall curve of labels `y [n]` (0 or 1) and `score [n]`, with the threshold `tau` marked."""
     figure = new_figure()
     pr_panel(figure.subplots(), y, score, title, tau)
     return figure
-
-
-def pr_curve(y: ArrayLike, score: ArrayLike, path: AnyPath, title: str = "", tau: float | None = None) -> None:
-    """The precision-recall curve of labels `y [n]` (0 or 1) and `score [n]`, with the threshold `tau` marked."""
-    save(pr_figure(y, score, title, tau), path)
 
 
 def _score_range(score: np.ndarray, marks: Sequence[float]) -> tuple[float, float]:
@@ -222,18 +211,11 @@ def hist_panel(ax: Axes, y: ArrayLike, score: ArrayLike, thresholds: Mapping[str
 def hist_figure(
     y: ArrayLike, score: ArrayLike, thresholds: Mapping[str, float] | None = None, title: str = ""
 ) -> Figure:
-    """The panel as a figure."""
+    """The distribution of `score [n]` in each class of `y [n]`, with named thresholds as vertical lines."""
     figure = new_figure()
     over(figure, title, 64)
     hist_panel(figure.subplots(), y, score, thresholds)
     return figure
-
-
-def hist_score(
-    y: ArrayLike, score: ArrayLike, path: AnyPath, thresholds: Mapping[str, float] | None = None, title: str = ""
-) -> None:
-    """The distribution of `score [n]` in each class of `y [n]`, with named thresholds as vertical lines."""
-    save(hist_figure(y, score, thresholds, title), path)
 
 
 def _percent(share: float) -> str:
@@ -262,7 +244,7 @@ def matrix_panel(ax: Axes, counts: Mapping[str, Any], name: str) -> None:
 
 
 def confusion_figure(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], title: str = "") -> Figure:
-    """Two matrices, at the default threshold and at tau."""
+    """Two matrices, at the default threshold and at tau; each mapping has tp, fp, fn, tn and maybe threshold."""
     figure = new_figure(6.6, 3.7 if title else 3.4)
     over(figure, title, 72)
     left, right = figure.subplots(1, 2)
@@ -272,13 +254,8 @@ def confusion_figure(counts_default: Mapping[str, Any], counts_tau: Mapping[str,
     return figure
 
 
-def confusion(counts_default: Mapping[str, Any], counts_tau: Mapping[str, Any], path: AnyPath, title: str = "") -> None:
-    """Confusion matrices at the default threshold and at tau; each mapping has tp, fp, fn, tn and maybe threshold."""
-    save(confusion_figure(counts_default, counts_tau, title), path)
-
-
 def confusion_classes_figure(counts: Sequence[Sequence[int]], names: Sequence[str], title: str = "") -> Figure:
-    """Counts of true (rows) by predicted class, coloured by their share of the row."""
+    """Counts [K][K] of true (rows) by predicted class, coloured by their share of the row."""
     table = np.asarray(counts, np.int64)
     size = len(names)
     figure = new_figure(max(2.4 + 0.75 * size, 6.0), max(1.9 + 0.6 * size, 4.0))
@@ -300,11 +277,6 @@ def confusion_classes_figure(counts: Sequence[Sequence[int]], names: Sequence[st
     )
     figure.supxlabel("count, and share of the row", fontsize=8.5, color=GREY)
     return figure
-
-
-def confusion_classes(counts: Sequence[Sequence[int]], names: Sequence[str], path: AnyPath, title: str = "") -> None:
-    """The confusion matrix of K classes; `counts [K][K]` by true and predicted."""
-    save(confusion_classes_figure(counts, names, title), path)
 
 
 def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
@@ -329,7 +301,13 @@ def learning_figure(
 ) -> Figure:
     """Losses above, the monitored metric below (one panel when it is a loss already drawn), the best epoch marked.
 
-    `loss` is the label of their axis.
+    Parameters
+    ----------
+    history : a mapping for each epoch with epoch, train_loss, val_loss and `monitor` (None or absent: not measured).
+    monitor : the column of which the best epoch is marked.
+    direction : "max" or "min": which of its values is best.
+    loss : the label of the losses' axis.
+    title : over the picture.
     """
     figure = new_figure()
     over(figure, title, 64)
@@ -365,28 +343,6 @@ def learning_figure(
         if ax.get_legend_handles_labels()[0]:
             legend(ax, ncols=3)
     return figure
-
-
-def learning_curve(
-    history: Sequence[Mapping[str, Any]],
-    path: AnyPath,
-    monitor: str,
-    direction: str = "max",
-    loss: str = "loss",
-    title: str = "",
-) -> None:
-    """The learning curve of a history.
-
-    Parameters
-    ----------
-    history : a mapping for each epoch with epoch, train_loss, val_loss and `monitor` (None or absent: not measured).
-    path : the PNG.
-    monitor : the column of which the best epoch is marked.
-    direction : "max" or "min": which of its values is best.
-    loss : the label of the losses' axis.
-    title : over the picture.
-    """
-    save(learning_figure(history, monitor, direction, loss, title), path)
 
 
 def pad(low: float, high: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tasks.forecast import viz
+from viz import save
 
 ROOT = Path(__file__).resolve().parent.parent
 HORIZONS = (96, 192, 336, 720)
@@ -122,14 +123,10 @@ def main() -> int:
         texts.append(table(found, given.horizons, features))
         known = features == "M" and Path(given.csv).name == "ETTh1.csv" and tuple(given.horizons) == HORIZONS
         rows = {name: [s["mse"] for s in summaries] for name, summaries in found.items()}
-        viz.table_bars(
-            rows,
-            [f"H = {horizon}" for horizon in given.horizons],
-            Path(f"{given.report}_{features}.png"),
-            "test MSE, standardised channels",
-            f"{Path(given.csv).stem}, features {features}",
-            PUBLISHED if known else None,
-        )
+        ahead, title = [f"H = {horizon}" for horizon in given.horizons], f"{Path(given.csv).stem}, features {features}"
+        marks = PUBLISHED if known else None
+        figure = viz.table_bars_figure(rows, ahead, "test MSE, standardised channels", title, marks)
+        save(figure, Path(f"{given.report}_{features}.png"))
     report = "\n\n".join(texts)
     Path(f"{given.report}.md").write_text(report + "\n")
     print(report)

@@ -54,7 +54,7 @@ class Files:
         import viz  # matplotlib, which not every run needs
 
         drawn = [{"epoch": e["epoch"], "train_loss": e["train_mse"], "val_loss": e["val_mse"]} for e in epochs]
-        viz.learning_curve(drawn, folder / "learning_curve.png", "val_loss", "min", "MSE, standardised")
+        viz.save(viz.learning_figure(drawn, "val_loss", "min", "MSE, standardised"), folder / "learning_curve.png")
         rest = [file for file in folder.iterdir() if file.name not in self.kept]
         for file in sorted(rest, key=lambda file: file.name == checkpoint.LAST):  # the state to resume from goes last
             file.unlink()

@@ -394,7 +394,7 @@ class Classify(LabelTask):
             import viz
 
             found = multiclass.report(truth, pred, names)
-            viz.confusion_classes(found["confusion"], names, folder / "confusion.png", shown.title)
+            viz.save(viz.confusion_classes_figure(found["confusion"], names, shown.title), folder / "confusion.png")
             return
         counts = [
             metrics.binary_metrics(truth[:, k, 0], pred[:, k, 0], tau) for k, tau in enumerate(calibration["tau"])
@@ -411,9 +411,9 @@ class Classify(LabelTask):
         from tasks import label_viz
 
         default = self.options.thresh_default
-        viz.roc_curve(y, score, folder / "roc_curve.png", title)
-        viz.pr_curve(y, score, folder / "pr_curve.png", title, tau=tau)
-        viz.hist_score(y, score, folder / "hist_score.png", {"default": default, "tau": tau}, title)
+        viz.save(viz.roc_figure(y, score, title), folder / "roc_curve.png")
+        viz.save(viz.pr_figure(y, score, title, tau=tau), folder / "pr_curve.png")
+        viz.save(viz.hist_figure(y, score, {"default": default, "tau": tau}, title), folder / "hist_score.png")
         label_viz.reliability(folder, y[:, None], score[:, None], [""], title)
         counts = [metrics.binary_metrics(y, score, cut) for cut in (default, tau)]
-        viz.confusion(counts[0], counts[1], folder / "confusion.png", title)
+        viz.save(viz.confusion_figure(counts[0], counts[1], title), folder / "confusion.png")

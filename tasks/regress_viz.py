@@ -22,7 +22,6 @@ from viz import (
     SKY,
     STEPS,
     VERMILLION,
-    AnyPath,
     dress,
     legend,
     new_figure,
@@ -108,11 +107,6 @@ def residual_panel(left: Axes, y: ArrayLike, pred: ArrayLike, unit: str = "") ->
     legend(left, ncols=2)
 
 
-def residuals(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "", title: str = "") -> None:
-    """How the residuals of `pred` (shape of `y`, in `unit`) spread, and how that depends on the truth."""
-    save(residuals_figure(y, pred, unit, title), path)
-
-
 def scatter_figure(y: ArrayLike, pred: ArrayLike, unit: str = "", title: str = "") -> Figure:
     """Prediction against truth on equal axes: points when few, counts per hexagon when many; the identity dashed."""
     figure = new_figure()
@@ -149,18 +143,13 @@ def scatter_panel(ax: Axes, y: ArrayLike, pred: ArrayLike, unit: str = "", title
     legend(ax, loc="lower right")
 
 
-def scatter(y: ArrayLike, pred: ArrayLike, path: AnyPath, unit: str = "", title: str = "") -> None:
-    """`pred` against `y` (one shape, in `unit`), with R2 and MAE."""
-    save(scatter_figure(y, pred, unit, title), path)
-
-
 def by_label(folder: Path, truth: np.ndarray, pred: np.ndarray, names: Sequence[str], title: str) -> None:
     """Write residuals.png and scatter.png of truth and pred [n, K]: labels of different units are never pooled."""
     units = [f"unit of {name}" for name in names]
     if len(names) == 1:
         head = f"{title}, {names[0]}"
-        residuals(truth, pred, folder / "residuals.png", units[0], head)
-        scatter(truth, pred, folder / "scatter.png", units[0], head)
+        save(residuals_figure(truth, pred, units[0], head), folder / "residuals.png")
+        save(scatter_figure(truth, pred, units[0], head), folder / "scatter.png")
         return
 
     def residual(ax: Axes, k: int) -> None:

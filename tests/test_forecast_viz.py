@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from tasks.forecast import viz
 from tasks.forecast.viz import Panel
+from viz import save
 
 RNG = np.random.default_rng(0)
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,20 +72,20 @@ MARKS = {
     "elsewhere": [0.36, np.nan, 0.4, 0.44],
 }
 EMPTY = panel(24, 8, context=np.full(24, np.nan), prediction=np.full(8, np.nan), truth=None, low=None, high=None)
-DRAWN: dict[str, Callable[[Path], None]] = {
-    "six windows": lambda path: viz.forecast([panel(336, 48) for _ in range(6)], path, "90 % interval"),
-    "five windows, no dates": lambda path: viz.forecast([panel(336, 24, False) for _ in range(5)], path),
-    "one step": lambda path: viz.forecast([panel(24, 1)], path, "90 % interval"),
-    "context of 4": lambda path: viz.forecast([panel(4, 12), panel(1, 1, False)], path),
-    "nothing finite": lambda path: viz.forecast([EMPTY], path),
-    "long names": lambda path: viz.forecast([panel(24, 9, channel="a_$x{" * 30, title="t " * 200)], path, "$x$ " * 30),
-    "curves": lambda path: viz.error_by_step(CURVES, path, "MSE", "ETTh1", "1 h"),
-    "curve alone": lambda path: viz.error_by_step({"gru": np.zeros(8)}, path, "MSE ($)", "t" * 200),
-    "curves of one step": lambda path: viz.error_by_step({k: v[:1] for k, v in CURVES.items()}, path, "MSE"),
-    "curve unknown": lambda path: viz.error_by_step({"a$": np.full(9, np.nan), "b": [np.inf] * 9}, path, "MSE"),
-    "table": lambda path: viz.table_bars(ROWS, GROUPS, path, "test MSE", "ETTh1", MARKS),
-    "table of one": lambda path: viz.table_bars({"$m$": [0.4]}, ["$g"], path, "MSE"),
-    "table, nothing known": lambda path: viz.table_bars({"a": [np.nan], "b": [np.nan]}, ["g"], path, "MSE"),
+DRAWN: dict[str, Callable[[], Figure]] = {
+    "six windows": lambda: viz.forecast_figure([panel(336, 48) for _ in range(6)], "90 % interval"),
+    "five windows, no dates": lambda: viz.forecast_figure([panel(336, 24, False) for _ in range(5)]),
+    "one step": lambda: viz.forecast_figure([panel(24, 1)], "90 % interval"),
+    "context of 4": lambda: viz.forecast_figure([panel(4, 12), panel(1, 1, False)]),
+    "nothing finite": lambda: viz.forecast_figure([EMPTY]),
+    "long names": lambda: viz.forecast_figure([panel(24, 9, channel="a_$x{" * 30, title="t " * 200)], "$x$ " * 30),
+    "curves": lambda: viz.error_by_step_figure(CURVES, "MSE", "ETTh1", "1 h"),
+    "curve alone": lambda: viz.error_by_step_figure({"gru": np.zeros(8)}, "MSE ($)", "t" * 200),
+    "curves of one step": lambda: viz.error_by_step_figure({k: v[:1] for k, v in CURVES.items()}, "MSE"),
+    "curve unknown": lambda: viz.error_by_step_figure({"a$": np.full(9, np.nan), "b": [np.inf] * 9}, "MSE"),
+    "table": lambda: viz.table_bars_figure(ROWS, GROUPS, "test MSE", "ETTh1", MARKS),
+    "table of one": lambda: viz.table_bars_figure({"$m$": [0.4]}, ["$g"], "MSE"),
+    "table, nothing known": lambda: viz.table_bars_figure({"a": [np.nan], "b": [np.nan]}, ["g"], "MSE"),
 }
 
 
@@ -92,7 +93,7 @@ DRAWN: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_every_picture_is_a_png_of_sane_size_with_something_on_it(name: str, sane_png: Callable[..., None]) -> None:
-    sane_png(DRAWN[name], height=(200, 1000), width=(700, 1300), below=300_000)
+    sane_png(lambda path: save(DRAWN[name](), path), height=(200, 1000), width=(700, 1300), below=300_000)
 
 
 def test_a_window_shows_the_end_of_its_context_and_all_of_its_horizon() -> None:

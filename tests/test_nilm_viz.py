@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from tasks.nilm import busy, metrics, plots, viz
 from tasks.nilm.timeline import Decided, Timeline
+from viz import save
 
 RNG = np.random.default_rng(0)
 STEPS = 2400
@@ -46,20 +46,20 @@ def state_only(k: int) -> viz.Trace:
 
 
 UNKNOWN = trace(0, on=None, watts=None)
-DRAWN: dict[str, Callable[[Path], None]] = {
-    "summary": lambda path: viz.summary(KPIS, CURVES, path, "test part of house 2"),
-    "summary of one": lambda path: viz.summary({"$kettle": KPIS["kettle"]}, {}, path),
-    "summary of eight": lambda path: viz.summary({f"device {k}": KPIS["fridge"] for k in range(8)}, CURVES, path),
-    "timelines": lambda path: viz.timelines(TIMES, MAINS, [trace(k) for k in range(3)], path, "UTC", "$t$ " * 90),
-    "states alone": lambda path: viz.timelines(TIMES, MAINS, [state_only(k) for k in range(3)], path),
-    "no truth": lambda path: viz.timelines(TIMES, MAINS, [UNKNOWN], path),
-    "gaps": lambda path: viz.timelines(
-        TIMES, gappy(MAINS), [trace(0, on=gappy(ON[0]), score=gappy(SCORE[0]), watts=gappy(WATTS[0]))], path
+DRAWN: dict[str, Callable[[], Figure]] = {
+    "summary": lambda: viz.summary_figure(KPIS, CURVES, "test part of house 2"),
+    "summary of one": lambda: viz.summary_figure({"$kettle": KPIS["kettle"]}, {}),
+    "summary of eight": lambda: viz.summary_figure({f"device {k}": KPIS["fridge"] for k in range(8)}, CURVES),
+    "timelines": lambda: viz.timelines_figure(TIMES, MAINS, [trace(k) for k in range(3)], "UTC", "$t$ " * 90),
+    "states alone": lambda: viz.timelines_figure(TIMES, MAINS, [state_only(k) for k in range(3)]),
+    "no truth": lambda: viz.timelines_figure(TIMES, MAINS, [UNKNOWN]),
+    "gaps": lambda: viz.timelines_figure(
+        TIMES, gappy(MAINS), [trace(0, on=gappy(ON[0]), score=gappy(SCORE[0]), watts=gappy(WATTS[0]))]
     ),
-    "energy": lambda path: viz.energy(DAYS, KWH, NAMES, path, KWH * 1.1, "test part"),
-    "energy of one day, no truth": lambda path: viz.energy(DAYS[:1], KWH[:, :1], NAMES, path),
-    "energy of a season": lambda path: viz.energy(
-        np.datetime64("2015-01-04") + np.arange(140), np.tile(KWH, 10), NAMES, path, np.tile(KWH, 10) * 0
+    "energy": lambda: viz.energy_figure(DAYS, KWH, NAMES, KWH * 1.1, "test part"),
+    "energy of one day, no truth": lambda: viz.energy_figure(DAYS[:1], KWH[:, :1], NAMES),
+    "energy of a season": lambda: viz.energy_figure(
+        np.datetime64("2015-01-04") + np.arange(140), np.tile(KWH, 10), NAMES, np.tile(KWH, 10) * 0
     ),
 }
 
@@ -68,7 +68,7 @@ DRAWN: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.filterwarnings("error")
 def test_every_picture_is_a_png_of_sane_size_with_something_on_it(name: str, sane_png: Callable[..., None]) -> None:
-    sane_png(DRAWN[name], height=(300, 1900), width=(1000, 1300), below=500_000)
+    sane_png(lambda path: save(DRAWN[name](), path), height=(300, 1900), width=(1000, 1300), below=500_000)
 
 
 def line(ax: Axes, label: str) -> np.ndarray:

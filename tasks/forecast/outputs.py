@@ -145,11 +145,12 @@ class ForecastOutputs:
     def draw_errors(self, path: Path, reports: Mapping[str, Any], title: str) -> None:
         """Draw the error of each predictor by step ahead; `reports` are metrics by name, the model's first."""
         from tasks.forecast import viz
+        from viz import save
 
         rows = {name: row["per_step"]["mse"] for name, row in reports.items() if "per_step" in row}
         clock = self.eval_context.series.clock
         curves = {name: np.array(row, float) for name, row in rows.items()}
-        viz.error_by_step(curves, path, "MSE, standardised channels", title, str(clock or ""))
+        save(viz.error_by_step_figure(curves, "MSE, standardised channels", title, str(clock or "")), path)
 
     def _panel(self, calibration: Mapping[str, Any], drawn: Predictions, at: int, k: int) -> Panel:
         """Window `at` of channel k."""

@@ -434,15 +434,16 @@ class Forecast(Task):
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         from tasks.forecast import viz
+        from viz import save
 
-        drawn = shown.ahead or shown.scored
+        scored, drawn = shown.scored, shown.ahead or shown.scored
         assert drawn is not None
-        known = shown.scored is not None and shown.scored.truth is not None
-        report = self.evaluate(shown.scored, calibration, eval_context) if shown.scored is not None and known else {}
+        report = self.evaluate(scored, calibration, eval_context) if scored and scored.truth is not None else {}
         outputs = self._outputs(eval_context, calibration)
         panels = outputs.panels(calibration, reach.cut(drawn, self.steps_ahead))
         title = shown.title if shown.ahead is None else shown.title_ahead
-        viz.forecast(panels, folder / "forecast.png", legend(calibration, report.get("interval", {})), title)
+        figure = viz.forecast_figure(panels, legend(calibration, report.get("interval", {})), title)
+        save(figure, folder / "forecast.png")
         if report:  # a reference may have the model's name
             beside = {name: row for name, row in shown.beside.items() if name != shown.name}
             outputs.draw_errors(folder / "error_by_step.png", {shown.name: report} | beside, shown.title)

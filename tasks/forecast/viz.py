@@ -1,7 +1,4 @@
-"""The plots of forecasts: windows with the truth, error by step ahead, and the models of a benchmark side by side.
-
-As in viz.py, `X(..., path)` is `save(X_figure(...), path)`.
-"""
+"""The plots of forecasts: windows with the truth, error by step ahead, and the models of a benchmark side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from tasks.axes import date_axis
-from viz import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, STEPS, VERMILLION, AnyPath, dress, new_figure, note, save, wrap
+from viz import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, STEPS, VERMILLION, dress, new_figure, note, wrap
 
 CONTEXT = 3  # horizons of context shown: the horizon keeps a quarter of the width
 LEAST_CONTEXT = 12  # steps
@@ -142,11 +139,6 @@ def forecast_figure(panels: Sequence[Panel], interval: str = "", title: str = ""
     return figure
 
 
-def forecast(panels: Sequence[Panel], path: AnyPath, interval: str = "", title: str = "") -> None:
-    """Forecast windows beside their truth, where it is known, and a named interval, where there is one."""
-    save(forecast_figure(panels, interval, title), path)
-
-
 def _three(value: float) -> str:
     """Three significant digits, without an exponent for numbers of usual size: 0.400, 36.3, 1,290."""
     if not isfinite(value) or value == 0:
@@ -236,11 +228,6 @@ def error_by_step_figure(curves: Mapping[str, ArrayLike], ylabel: str, title: st
     return figure
 
 
-def error_by_step(curves: Mapping[str, ArrayLike], path: AnyPath, ylabel: str, title: str = "", step: str = "") -> None:
-    """The error `[H]` of the model, first, and up to five references, 1..H steps ahead, each step `step` long."""
-    save(error_by_step_figure(curves, ylabel, title, step), path)
-
-
 def _compare(ax: Axes, measured: np.ndarray, published: np.ndarray) -> None:
     """One row for each model: a dot for the measured error, a ring for the published one, numbers beyond the axis."""
     both = np.concatenate([measured, published])
@@ -269,7 +256,10 @@ def table_bars_figure(
     title: str = "",
     marks: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
-    """A panel for each group, a row for each model; a dot is a measured error, a ring a published one (`marks`).
+    """A panel for each group, a row for each model; a dot is a measured error, a ring a published one.
+
+    `rows` holds the errors of models for each of `groups` (such as horizons), NaN where there is none, and `marks`
+    published ones, also of models that are not in `rows`.
 
     Each panel has its own scale, up to FAR times its median error at most; larger ones are written as numbers.
     """
@@ -287,17 +277,3 @@ def table_bars_figure(
     _name_rows(axes, names)
     _legend_above(figure, title)
     return figure
-
-
-def table_bars(
-    rows: Mapping[str, Sequence[float]],
-    groups: Sequence[str],
-    path: AnyPath,
-    ylabel: str,
-    title: str = "",
-    marks: Mapping[str, Sequence[float]] | None = None,
-) -> None:
-    """The error of each model in `rows` for each of `groups` (such as horizons), NaN where there is none; `marks` has
-    published ones in the same way, also of models that are not in `rows`.
-    """
-    save(table_bars_figure(rows, groups, ylabel, title, marks), path)

@@ -14,6 +14,7 @@ from tasks.nilm.features import DAY, seconds_of
 from tasks.nilm.metrics import energy_by_day
 from tasks.nilm.timeline import Decided, Timeline, kpis
 from tasks.predictions import EvalContext
+from viz import save
 
 SECOND = 10**9  # ns
 STRETCHES = 3  # in a picture, of SHOWN_SECONDS in all
@@ -36,7 +37,8 @@ def draw(
     _draw_window(folder, eval_context, decided, length, title)
     if decided.line.on is not None:
         devices = kpis(decided, eval_context)["devices"]
-        viz.summary(devices, curves(eval_context.names, decided, states_at), folder / "summary.png", title)
+        figure = viz.summary_figure(devices, curves(eval_context.names, decided, states_at), title)
+        save(figure, folder / "summary.png")
     _draw_stretches(folder, eval_context, decided, title)
     _draw_energy(folder, eval_context, decided, title)
 
@@ -102,7 +104,7 @@ def _draw_stretches(folder: Path, eval_context: EvalContext, decided: Decided, t
     ]
     times = series.clock.wall(series.time[at]).astype("datetime64[ns]")
     zone = series.clock.tz
-    viz.timelines(times, series.values[0, at], traces, folder / "timelines.png", zone, title, parts)
+    save(viz.timelines_figure(times, series.values[0, at], traces, zone, title, parts), folder / "timelines.png")
 
 
 def stretches(line: Timeline, states: np.ndarray, length: int) -> list[tuple[int, slice]]:
@@ -138,7 +140,8 @@ def _draw_energy(folder: Path, eval_context: EvalContext, decided: Decided, titl
     if line.true_watts is not None:
         true_kwh = energy_by_day(line.true_watts[:, house], days, seconds)[1]
         true_kwh[np.isnan(line.true_watts[:, house]).all(axis=1)] = np.nan
-    viz.energy(found.astype("datetime64[D]"), kwh, names, folder / "energy.png", true_kwh, title, share)
+    figure = viz.energy_figure(found.astype("datetime64[D]"), kwh, names, true_kwh, title, share)
+    save(figure, folder / "energy.png")
 
 
 def _draw_window(folder: Path, eval_context: EvalContext, decided: Decided, length: int, title: str) -> None:
@@ -156,4 +159,5 @@ def _draw_window(folder: Path, eval_context: EvalContext, decided: Decided, leng
     place = f", {series.rows[row]}" if len(series.rows) > 1 else ""
     shown = None if truth is None else truth[k]
     where = f"{title}{place}"
-    viz.window(times, series.values[0, steps], eval_context.names[k], shown, estimate[k], folder / "window.png", where)
+    figure = viz.window_figure(times, series.values[0, steps], eval_context.names[k], shown, estimate[k], where)
+    save(figure, folder / "window.png")

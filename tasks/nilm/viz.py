@@ -1,7 +1,4 @@
-"""The plots of a disaggregation: states at a glance, a stretch of the timeline, energy by day.
-
-As in viz.py, `X(..., path)` is `save(X_figure(...), path)`. Each device has a row.
-"""
+"""The plots of a disaggregation, a row a device: states at a glance, a stretch of the timeline, energy by day."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from tasks.axes import after_gaps, date_axis, date_label, opened
-from viz import BLACK, BLUE, GREY, SKY, VERMILLION, AnyPath, dress, legend, new_figure, note, save, wrap
+from viz import BLACK, BLUE, GREY, SKY, VERMILLION, dress, legend, new_figure, note, wrap
 
 PALE = "#D0D0D0"
 RATIOS = (("precision", SKY, ""), ("recall", "#FFFFFF", "////"), ("f1", BLUE, ""))  # name, colour, hatch
@@ -62,16 +59,6 @@ def summary_figure(
     if title:
         figure.suptitle(wrap(title, 90), fontsize=11, x=0.01, ha="left", parse_math=False)
     return figure
-
-
-def summary(
-    devices: Mapping[str, Mapping[str, Any]],
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    path: AnyPath,
-    title: str = "",
-) -> None:
-    """`devices` as in the result of `nilm_kpis`; `curves` {device: (thresholds [T], F1 [T])}."""
-    save(summary_figure(devices, curves, title), path)
 
 
 def _matrix(ax: Axes, name: str, found: Mapping[str, Any], last: bool) -> None:
@@ -200,19 +187,6 @@ def _with_gaps(values: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.insert(np.asarray(values, np.float64), after, np.nan) if len(after) else values
 
 
-def timelines(
-    times: np.ndarray,
-    mains: np.ndarray,
-    traces: Sequence[Trace],
-    path: AnyPath,
-    zone: str = "",
-    title: str = "",
-    parts: Mapping[str, slice] | None = None,
-) -> None:
-    """Stretches of n steps: `mains [n]`, and truth and prediction of each device."""
-    save(timelines_figure(times, mains, traces, zone, title, parts), path)
-
-
 def window_figure(
     times: np.ndarray, mains: np.ndarray, name: str, truth: np.ndarray | None, estimate: np.ndarray, title: str = ""
 ) -> Figure:
@@ -231,19 +205,6 @@ def window_figure(
     ax.set_ylim(bottom=0)
     legend(ax, loc="best")
     return figure
-
-
-def window(
-    times: np.ndarray,
-    mains: np.ndarray,
-    name: str,
-    truth: np.ndarray | None,
-    estimate: np.ndarray,
-    path: AnyPath,
-    title: str = "",
-) -> None:
-    """One window of n steps in one axes: `mains [n]`, and truth and prediction of the device `name`."""
-    save(window_figure(times, mains, name, truth, estimate, title), path)
 
 
 def _kinds(trace: Trace) -> list[str]:
@@ -313,19 +274,6 @@ def energy_figure(
     figure.align_ylabels(axes)
     _legend(figure, title)
     return figure
-
-
-def energy(
-    days: np.ndarray,
-    estimate: np.ndarray,
-    names: Sequence[str],
-    path: AnyPath,
-    truth: np.ndarray | None = None,
-    title: str = "",
-    share: np.ndarray | None = None,
-) -> None:
-    """Energy by day: `days` datetime64[D] [D], `estimate` and `truth` kWh `[K, D]` of the K devices; see above."""
-    save(energy_figure(days, estimate, names, truth, title, share), path)
 
 
 def _day_ticks(ax: Axes, days: np.ndarray, share: np.ndarray | None) -> None:
