@@ -4,6 +4,7 @@ A test compares it with what the classes say. One that is missing here is measur
 """
 
 MEASURED = {  # parameters of one channel and 96 steps, speed class, tasks
+    "arima": ("fitted", "seconds", "forecast"),
     "auto": ("fitted", "seconds", "classify,forecast,regress"),
     "boosted_lags": ("fitted", "seconds", "forecast"),
     "boosting": ("fitted", "seconds", "classify,regress"),
@@ -25,6 +26,7 @@ MEASURED = {  # parameters of one channel and 96 steps, speed class, tasks
     "local": ("fitted", "seconds", "forecast"),
     "logistic": ("fitted", "seconds", "classify,regress"),
     "lstm": ("17 K", "minutes", "classify,forecast,nilm,regress"),
+    "mapa": ("fitted", "seconds", "forecast"),
     "multiscale": ("1.1 M", "slow on a CPU", "classify,forecast,nilm,regress"),
     "nearest": ("fitted", "seconds", "classify,regress"),
     "patchtst": ("17 K", "minutes", "classify,forecast,nilm,regress"),
