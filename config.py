@@ -9,6 +9,7 @@ numpy, so that a wrong flag is answered at once.
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -216,7 +217,11 @@ class RunConfig:
     )
     seed: int = _flag(777, "Training", "seed of split, weights and the order of batches", within="[0,4294967295]")
 
-    amp: bool = _flag(False, "Speed", "mixed precision where the hardware gains from it")
+    amp: bool = _flag(
+        False,
+        "Speed",
+        "mixed precision where the hardware gains from it (default: timed where training on a CPU takes over a minute)",
+    )
     compile: str = _flag(
         "off", "Speed", "torch.compile mode", choices=("off", "default", "reduce-overhead", "max-autotune")
     )
@@ -228,7 +233,9 @@ class RunConfig:
         metavar="SIZE",
         trains=False,
     )
-    threads: int = _flag(0, "Speed", "CPU threads (0: torch decides)", within="[0,4096]", trains=False)
+    threads: int = _flag(
+        0, "Speed", "CPU threads (0: torch decides; fewer are timed as for --amp)", within="[0,4096]", trains=False
+    )
 
     ckpt: str = _flag(
         "",
@@ -307,6 +314,7 @@ class RunConfig:
     config_file: str = field(default="", compare=False)  # path of the file that flags or an experiment come from
     options: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = field(default=frozenset(), compare=False)
+    measured: dict[str, Any] | None = field(default=None, compare=False)  # flags that the clock chose; None: none yet
 
     def for_part(self, part: str) -> RunConfig:
         """The settings of one training stage: those of `--stage-args PART.NAME=VALUE` in place of the run's."""
@@ -321,6 +329,11 @@ class RunConfig:
     def column_of(self) -> dict[str, str]:
         """The channels that --columns names, in order, and the column that each is in."""
         return {name: column or name for name, _, column in (word.partition("=") for word in self.columns)}
+
+    def as_measured(self, measured: Mapping[str, Any] | None) -> RunConfig:
+        """The settings with the flags that the clock chose, see training/stopwatch.py, but for those given."""
+        own = None if measured is None else {key: value for key, value in measured.items() if key not in self.given}
+        return self if own is None else replace(self, **own, measured=own)
 
     def flat(self) -> dict[str, Any]:
         """Every setting under its flag's name, plain and without passwords: what config.yaml and a checkpoint hold."""

@@ -43,6 +43,7 @@ from trainer import Trainer
 from training.progress import OfTask, Progress
 from training.scaling import scalers
 from training.states import clone_state
+from training.stopwatch import words
 from training.validating import InBlocks
 from windows import Index
 
@@ -269,6 +270,7 @@ class Learner:
             judges_start=self.start is not None or bool(self.standing and not self.standing.aside),
             averages=bool(self.thin),
             in_blocks=InBlocks.of_windows(self.run_data, self.task, split.val, of_task.loss),
+            on_choice=None if self.part or self.frozen or self.final else self._trains_with,  # parts go the same way
         )
         if last is not None:
             self._resume(trainer, last)
@@ -282,6 +284,10 @@ class Learner:
         with self.run_data.timed("evaluate"):
             self.calibrate(kept, trainer.state())
         return progress
+
+    def _trains_with(self, measured: Mapping[str, Any]) -> None:
+        self.config = self.run_data.config = self.config.as_measured(measured)
+        self.precision = Precision.choose(self.config.amp, self.device)
 
     def stand(self, *, one_head: bool = False) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
@@ -347,13 +353,7 @@ class Learner:
         self.snapshot(weights, training).save(self.folder / (checkpoint.BEST if kind == "best" else checkpoint.LAST))
 
     def snapshot(self, weights: Weights, training: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The checkpoint of the model with these weights.
-
-        Parameters
-        ----------
-        weights : {name: tensor}, such as `clone_state` returns.
-        training : what `Trainer.state` returned, to resume from; None for the best checkpoint.
-        """
+        """The checkpoint of the model with these weights; `training` is the `Trainer.state` to resume from, if any."""
         series = self.run_data.series
         return Checkpoint(
             config=self.config.flat(),
@@ -447,4 +447,4 @@ class Learner:
         if self.start is not None and self.start.adapted is not None:
             model["adapted"] = self.start.adapted
         split = describe_split(self.split, self.run_data, self.label_means)
-        judge.describe(argv, self.precision, self.warnings, model, split)
+        judge.describe([*argv, *words(self.config.measured)], self.precision, self.warnings, model, split)

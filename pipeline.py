@@ -250,7 +250,6 @@ def learn(
     written = Files(config.experiment) if config.experiment else None
     with RunDir(out, name, overwrite=config.overwrite, resume=config.resume, free=bool(config.tag)) as directory:
         if config.resume and together.agreed(_finished(directory, run_data)):
-            log.warning("this run is complete, there is nothing to resume")
             summary = task.summary if written is None else written.summary
             return json.loads((final / summary).read_text(encoding="utf-8")), final
         with tracked(config, name, str(final)) as tracker:
@@ -265,6 +264,7 @@ def learn(
                 else:
                     job = partial(stages.run, run_data, task, split, device, start, heard)
                     content, learner = _learn_fold(job, folder, directory, argv)
+                    run_data.config = run_data.config.as_measured(learner.config.measured)
                     contents.append(content | again.refit(learner, folder) if refits else content)
             content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
             if written is not None:
@@ -331,6 +331,8 @@ def _finished(directory: RunDir, run_data: RunData) -> bool:
     """
     finished = directory.complete()
     states = [Checkpoint.load(path) for path in directory.states(finished)]
+    for last in states[:1]:
+        run_data.config = run_data.config.as_measured((last.training or {}).get("measured"))
     if finished and not states:
         hint = "--overwrite trains it again"
         what = "has no checkpoint left to compare this command with"
@@ -338,7 +340,10 @@ def _finished(directory: RunDir, run_data: RunData) -> bool:
     longer = [restore.check_resumed(last, run_data, finished) for last in states]
     if any(longer):
         directory.reopen(finished)
-    return finished and not any(longer)
+    done = finished and not any(longer)
+    if done:
+        log.warning("this run is complete, there is nothing to resume")
+    return done
 
 
 def _tell_idle(config: RunConfig) -> None:

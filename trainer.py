@@ -5,6 +5,7 @@ The step loop reads nothing back from the device: losses are summed there and lo
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import signal
@@ -22,17 +23,17 @@ from tqdm import tqdm
 import ranks
 from backbones.alone import Validation
 from config import RunConfig
-from errors import CheckpointError, DivergedError, Interrupted, ResourceError, UsageError, is_out_of_memory
+from errors import CheckpointError, DivergedError, Interrupted, UsageError, is_out_of_memory
 from evaler import batches, predict
-from hardware import Precision, Runner, begin_step, compile_model, largest_batch, untouched
+from hardware import Precision, Runner, begin_step
 from optim import Schedule, make_optimizer
 from ranks.alone import Alone
 from training.budget import Budget
 from training.fetching import Fetching
 from training.progress import Progress
 from training.states import clone_state, random_states, set_random_states, train_mode
-from training.stopwatch import advise
 from training.validating import InBlocks
+from training.warming import warm_up
 from windows import Windows, steps
 
 log = logging.getLogger("tsrun")
@@ -57,6 +58,7 @@ class Trainer:
     judges_start : the weights that training starts from are worth judging: they may be the best.
     averages : validation is too thin to choose an epoch by: the mean of the last third's weights is taken.
     in_blocks : judges validation in place of `validation`, where all outputs at once would take much memory.
+    on_choice : gets the flags of the fastest precision and threads; where it is None, none are measured.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Trainer:
         judges_start: bool = False,
         averages: bool = False,
         in_blocks: InBlocks | None = None,
+        on_choice: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.model, self.train, self.val, self.validation = model, train, val, validation
         self.config, self.precision, self.save, self.listeners = config, precision, save, listeners
@@ -88,7 +91,7 @@ class Trainer:
         self.schedule = Schedule(self.optimizer, config, self.steps, validation.direction)
         self.scaler = precision.scaler()
         self.progress, self.budget = Progress(), Budget(config.budget, config.epochs, self.steps)
-        self.averages, self.in_blocks = averages, in_blocks
+        self.averages, self.in_blocks, self.on_choice = averages, in_blocks, on_choice
         self.best_state: dict[str, torch.Tensor] = {}
         self.start_state: dict[str, torch.Tensor] = {}
         self.mean_state: dict[str, torch.Tensor] = {}
@@ -100,7 +103,7 @@ class Trainer:
         self._flushed = {"best": -math.inf, "last": -math.inf}
         self._unsaved_best = False
         self._signum = 0
-        self._first = math.inf  # the loss of a batch before the first step
+        self.first_loss = math.inf  # the loss of a batch before the first step
         self._others: list[dict[str, Any]] = []  # random states of the other processes, of the same moment
         self._goes_on = False  # with the draws of the run that was interrupted
 
@@ -116,7 +119,7 @@ class Trainer:
         ResourceError : the memory is too small for one batch.
         """
         self.together.meet()
-        self._warm_up()
+        warm_up(self)
         if not self._goes_on:
             self.together.apart(self.config.seed, self.progress.epoch, self.progress.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -187,17 +190,21 @@ class Trainer:
         order_seed = self.config.seed * 1_000_003 + epoch
         order = self.train.shuffled(self.batch_size, order_seed, skip=done)
         for positions in self._fetching.in_turn(order, self.together.share):
-            self.schedule.before_step(epoch * self.steps + self.progress.step)
-            self._step(positions)
-            self.schedule.after_step()
-            self.progress.step += 1
+            self.take(positions)
             bar.update()
             self._leave_if_signalled()
             if self.budget.after_step(self.progress, self.schedule, self.together):
                 break
 
+    def take(self, positions: torch.Tensor) -> None:
+        """One step on the windows at `positions` [2 or 3, B], of this process and its share of them."""
+        self.schedule.before_step(self.progress.epoch * self.steps + self.progress.step)
+        self._step(positions)
+        self.schedule.after_step()
+        self.progress.step += 1
+
     def _step(self, positions: torch.Tensor) -> None:
-        self._total += self._loss_and_gradients(self.trained, positions, self.together)
+        self._total += self.loss_and_gradients(self.trained, positions, self.together)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.config.clip:
@@ -209,7 +216,8 @@ class Trainer:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _loss_and_gradients(self, runner: Runner, positions: torch.Tensor, together: Alone = ALONE) -> torch.Tensor:
+    def loss_and_gradients(self, runner: Runner, positions: torch.Tensor, together: Alone = ALONE) -> torch.Tensor:
+        """A step up to the gradients: [the loss, each of `train_metrics`]."""
         parts = self._fetching.gather(positions, together.share)
         if parts[0].device != self.precision.device:  # data that are too large for the device: batches are copied
             parts = tuple(part.to(self.precision.device, non_blocking=True) for part in parts)
@@ -280,7 +288,7 @@ class Trainer:
     def _check_growth(self, loss: float) -> None:
         """DivergedError where the validation loss, or the weights, grew a millionfold: finite is not trained."""
         history = self.progress.history
-        begun = history[0]["val_loss"] if history else self._first
+        begun = history[0]["val_loss"] if history else self.first_loss
         if loss > GROWTH * max(begun, 1.0):
             self._diverged("the validation loss", loss)
         weights = [p.detach().abs().mean() for p in self.model.parameters() if p.requires_grad and p.numel()]
@@ -308,42 +316,13 @@ class Trainer:
 
     # --- before and around the steps ---------------------------------------------------------------------------------
 
-    def _warm_up(self) -> None:
-        """Compile, and find out before the first epoch whether memory is short, and which batch size would fit."""
-        train_mode(self.model)
-        some_unused, share = False, self.together.size(self.batch_size)
-
-        def tried(runner: Runner, size: int = share) -> torch.Tensor:
-            numbers = torch.arange(size, device=self.train.device).clamp_(max=len(self.train) - 1)
-            return self._loss_and_gradients(runner, self.train.locate(numbers))
-
-        def try_out(runner: Runner, size: int = share) -> None:
-            nonlocal some_unused
-            self._first = float(tried(runner, size)[0])
-            some_unused = any(p.grad is None for p in self.model.parameters() if p.requires_grad)
-
-        warning, short, begun = "", False, time.perf_counter()
-        try:
-            with untouched(self.model):
-                try_out(self.model)
-            if self.together.world == 1:
-                advise(self, lambda: tried(self.model), time.perf_counter() - begun)
-            self.runner, warning = compile_model(self.model, self.config.compile, try_out)
-        except (MemoryError, RuntimeError) as error:
-            short = is_out_of_memory(error)
-            if not short:
-                raise
-        if short:  # probed outside the block above, whose traceback keeps the large batch alive
-            fits = self.batch_size // 2 if self.together.world > 1 else 0  # the others do not try
-            with untouched(self.model):
-                fits = fits or largest_batch(share, lambda size: try_out(self.model, size))
-            raise ResourceError(
-                f"out of memory with batches of {self.batch_size} windows",
-                where=f"--batch-size {self.config.batch_size}",
-                hint=f"--batch-size {fits} fits" if fits else "a smaller model: not even one window fits",
-            )
-        self.warnings += [warning] * bool(warning)
-        self.trained = self.together.reduced(self.runner, some_unused=some_unused)
+    def twin(self, precision: Precision) -> Trainer:
+        """A trainer of a copy of the model, alone: its steps leave this one as it is, and it writes nothing."""
+        model, silent = copy.deepcopy(self.model), lambda *_: None
+        made = Trainer(model, self.train, self.val, self.validation, self.config, precision, silent)
+        made.together = ALONE
+        train_mode(model)
+        return made
 
     def _bar(self) -> tqdm:
         hidden = self.config.quiet or not sys.stderr.isatty() or not self.together.first
@@ -419,6 +398,7 @@ class Trainer:
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "random": random_states(),
             **({"others": self._others} if self._others else {}),
+            **({} if self.config.measured is None else {"measured": self.config.measured}),
         }
 
     def restore(self, weights: dict[str, torch.Tensor], state: Mapping[str, Any]) -> None:

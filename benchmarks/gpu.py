@@ -27,6 +27,7 @@ from benchmarks.step_overhead import CONTEXT, Case, Classify, data
 from config import RunConfig
 from hardware import Precision, device_name, pick_device
 from trainer import Trainer
+from training.warming import warm_up
 from windows import Windows
 
 CHANNELS, MARKS, SEEN, AHEAD = 7, 4, 96, 24  # of Informer's forecasts
@@ -77,7 +78,7 @@ def trainer_of(of: Case, config: RunConfig, device: torch.device) -> Trainer:
     torch.manual_seed(0)
     precision = Precision.choose(config.amp, device)
     trainer = Trainer(of.make(), of.over, of.over, of.validation, config, precision, save=lambda *_: None)
-    trainer._warm_up()
+    warm_up(trainer)
     return trainer
 
 

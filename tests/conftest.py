@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from training import stopwatch
+
 from . import forkserver
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +26,7 @@ SHARED = ROOT.parent / "shared" / "data"
 # A PNG of one pixel.
 BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==")
 torch.set_num_threads(1)
+stopwatch.LONG = stopwatch.STATED = math.inf  # no test goes by the clock, however slow the machine
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process that compiles starts a pool of others
 
 

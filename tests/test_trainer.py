@@ -288,14 +288,14 @@ def test_divergence_stops_with_the_best_checkpoint_intact(bad):
 
 def test_out_of_memory_names_a_batch_size_that_fits(monkeypatch):
     trainer, _ = make(batch_size=64)
-    whole = trainer._loss_and_gradients
+    whole = trainer.loss_and_gradients
 
     def limited(runner, positions):
         if positions.shape[1] > 13:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
         return whole(runner, positions)
 
-    monkeypatch.setattr(trainer, "_loss_and_gradients", limited)
+    monkeypatch.setattr(trainer, "loss_and_gradients", limited)
     with pytest.raises(ResourceError, match=r"out of memory with batches of \d+ windows") as caught:
         trainer.run()
     assert caught.value.hint == "--batch-size 13 fits" and caught.value.exit_code == 6  # 52, halved twice
