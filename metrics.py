@@ -101,13 +101,25 @@ def ranking_metrics(y: ArrayLike, score: ArrayLike) -> dict[str, Any]:
     if truth.all() or not truth.any():
         undefined = dict.fromkeys(values, f"one class only: every label is {int(truth[0])}")
     else:
-        from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds, not needed by forecasts
-
-        values["roc_auc"] = float(roc_auc_score(truth, score))
-        values["pr_auc"] = float(average_precision_score(truth, score))
+        values["roc_auc"], values["pr_auc"] = _areas(truth, score)
     values["brier"] = float(np.mean((score - truth) ** 2))
     values["ece"] = _calibration_error(truth, score)
     return {**values, "undefined": undefined}
+
+
+def _areas(truth: np.ndarray, score: np.ndarray) -> tuple[float, float]:
+    """The area under the ROC curve, and average precision, of 0 and 1 and their scores, of both of which there are.
+
+    As scikit-learn's, which takes ten times as long for a thousand samples.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    cut = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # the last of each run of equal scores
+    found = np.cumsum(truth[order] > 0)[cut]
+    wrong = cut + 1 - found
+    new, before = np.diff(found, prepend=0), np.append(0, found[:-1])
+    area = (np.diff(wrong, prepend=0) * (found + before)).sum() / (2.0 * found[-1] * wrong[-1])
+    return float(area), float((new * (found / (cut + 1))).sum() / found[-1])
 
 
 def best_threshold(y: ArrayLike, score: ArrayLike) -> tuple[float, float | None]:

@@ -14,12 +14,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from backbones.fitting import Labelled
+from backbones.fitting import BLOCK, Labelled
 
 SPANS = (3, 6, 12, 24)
 DECAYS = (0.1, 0.3, 0.6)
 ABOVE = 1e-4  # standard deviations above the minimum that count as above it: rounding must not decide
-BATCH = 1 << 14  # windows looked at in one go
 
 
 class WindowFeatures(nn.Module):
@@ -49,8 +48,9 @@ class WindowFeatures(nn.Module):
     @torch.no_grad()
     def fit(self, train: Labelled) -> None:
         """Learn the channels' minima over the windows of training."""
-        parts = torch.arange(len(train)).split(BATCH)
-        self.minimum.copy_(torch.stack([train.read(part).amin(dim=(0, 2)) for part in parts]).amin(0))
+        self.minimum.fill_(torch.inf)
+        for part in torch.arange(len(train)).split(max(BLOCK // (len(self.minimum) * self.length), 1)):
+            torch.minimum(self.minimum, train.read(part).amin(dim=(0, 2)), out=self.minimum)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = [x.flatten(1)] if self.flat else []

@@ -169,5 +169,12 @@ def loss_of(outputs: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> flo
 def outputs_on(windows: Labelled, answer: Callable[[torch.Tensor], torch.Tensor], batch: int = 4096) -> torch.Tensor:
     """What `answer` gives for all windows, in batches: [n, K] on the host."""
     together = ranks.sharing()
-    own = torch.arange(*together.slice(len(windows))).split(batch)
-    return together.joined(torch.cat([answer(windows.read(part)).float().cpu() for part in own]), len(windows))
+    begin, end = together.slice(len(windows))
+    found: torch.Tensor | None = None
+    for part in torch.arange(begin, end).split(batch):
+        said = answer(windows.read(part)).float().cpu()
+        # In place: small results that are kept among large ones that go keep the heap from being used again.
+        found = torch.empty(end - begin, *said.shape[1:]) if found is None else found
+        found[part[0] - begin : part[0] - begin + len(part)] = said
+    assert found is not None, "there are no windows"
+    return together.joined(found, len(windows))

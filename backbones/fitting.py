@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import ranks
 
 log = logging.getLogger("tsrun")
 CELLS = 1 << 23  # numbers of a table that are made at once, before they go to the host
+BLOCK = 1 << 19  # numbers of features that are made where they are looked at and not kept
 RARE = 0.1  # share of a label
 SURE, SURE_OF_EACH = 50, 10  # windows, and of each class, from which on a choice is made on validation
 
@@ -73,6 +74,17 @@ class Labelled:
         for begin in range(0, len(chosen), step):
             table[begin : begin + step] = features(self.read(chosen[begin : begin + step])).float().cpu().numpy()
         return table
+
+    def width(self, features: Callable[[torch.Tensor], torch.Tensor]) -> int:
+        """F, how many `features` a window has."""
+        return int(features(self.read(torch.arange(1))).shape[1])
+
+    def blocks(self, features: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[torch.Tensor]:
+        """`features` of all windows, some windows after the others: float32 [b, F], on the host."""
+        together = ranks.sharing()
+        for part in torch.arange(len(self)).split(max(BLOCK // self.width(features), 1)):
+            own = part[slice(*together.slice(len(part)))]
+            yield together.joined(features(self.read(own)).float().cpu(), len(part))
 
     def part(self, numbers: np.ndarray) -> Labelled:
         """The windows with these numbers."""

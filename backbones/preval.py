@@ -16,41 +16,53 @@ import numpy as np
 import torch
 from torch import nn
 
+from backbones.fitting import BLOCK
+
 STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(-4, 3.1, 0.5))  # times the mean eigenvalue
 FLOOR = 1e-9  # under 1 - h: with p far above n a larger one hides that the fit is perfect
 SCALES = torch.logspace(-2, 2, 81, dtype=torch.float64)  # tried before the best is refined
+HELD = 1 << 23  # numbers that are held of windows left out, for several strengths at once: 32 MB
 TWO_NUMBERS = 200  # windows from which a label's logit gets an offset as well as a scale
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """`scores` R [n, m], `vectors` V [p, m], `values` e [m], of standardised X [n, p]; m is the smaller of n and p.
+    """X'X of standardised X [n, p], and R in blocks: neither X nor R need be held.
 
-    `count` is the number of windows that X'X knows, n or more.
+    Parameters
+    ----------
+    values : e [m], m the smaller of n and p.
+    count : the number of windows that X'X knows, n or more.
+    vectors : V [p, m], float64; with `x`, those [n, m] of which V is X' times them.
+    scores : gives R [n, m], some windows after the others, float32.
+    x : X where it has fewer windows than features.
     """
 
-    scores: torch.Tensor
-    vectors: torch.Tensor
     values: torch.Tensor
     count: float
+    vectors: torch.Tensor
+    scores: Callable[[], Iterable[torch.Tensor]]
+    x: torch.Tensor | None = None
 
     @classmethod
     def of(cls, x: torch.Tensor) -> Spectrum:
-        """By the smaller of X'X and XX'; x float32."""
+        """By the smaller of X'X and XX'; x float32, which is held."""
         n, p = x.shape
         if n >= p:
-            return cls.of_gram((x.T @ x).double(), x, n)
+            return cls.of_gram((x.T @ x).double(), n, lambda: x.split(max(BLOCK // p, 1)))
         values, left = torch.linalg.eigh((x @ x.T).double())
         values = values.clamp_min(0)
         length = values.sqrt()
-        vectors = x.T.double() @ (left / length.clamp_min(1e-9 * length.max().clamp_min(1e-12)))
-        return cls((left * length).float(), vectors.float(), values, n)
+        scores = (left * length).float()
+        left.div_(length.clamp_min(1e-9 * length.max().clamp_min(1e-12)))
+        return cls(values, n, left, lambda: scores.split(max(BLOCK // n, 1)), x)
 
     @classmethod
-    def of_gram(cls, gram: torch.Tensor, x: torch.Tensor, count: float) -> Spectrum:
-        """By X'X float64 [p, p] of `count` windows, x [n, p] among them."""
+    def of_gram(cls, gram: torch.Tensor, count: float, blocks: Callable[[], Iterable[torch.Tensor]]) -> Spectrum:
+        """By X'X float64 [p, p] of `count` windows; `blocks` gives X of some of them, float32."""
         values, vectors = torch.linalg.eigh(gram)
-        return cls(x @ vectors.float(), vectors.float(), values.clamp_min(0), count)
+        turn = vectors.float()
+        return cls(values.clamp_min(0), count, vectors, lambda: (x @ turn for x in blocks()))
 
     @property
     def strengths(self) -> list[float]:
@@ -58,121 +70,183 @@ class Spectrum:
         mean = max(float(self.values.mean()), 1e-12)
         return [s * mean for s in STRENGTHS]
 
-    def leave_one_out(self, y: torch.Tensor, right: torch.Tensor, strength: float) -> torch.Tensor:
-        """Predictions [n, K] of centred y [n, K], each by the fit without that window; `right` is R'Y [m, K]."""
-        shrunk = 1 / (self.values + strength)
-        predicted = self.scores @ (right * shrunk[:, None]).float()
-        leverage = (self.scores.square() @ shrunk.float())[:, None].double()
-        rest = (1 - 1 / self.count - leverage).clamp_min(FLOOR)
-        return y - (y - predicted.double()) / rest
+    def lift(self, along: torch.Tensor) -> torch.Tensor:
+        """V times [m, K], float64 [p, K]."""
+        mixed = self.vectors @ along
+        if self.x is None:
+            return mixed
+        return torch.cat([part.T.double() @ mixed for part in self.x.split(max(BLOCK // len(self.x), 1), dim=1)])
 
-    def weight(self, right: torch.Tensor, strength: float) -> torch.Tensor:
+    def along(self, y: torch.Tensor) -> torch.Tensor:
+        """R'Y [m, K] of y float64 [n, K]."""
+        total, begin = torch.zeros(len(self.values), y.shape[1], dtype=torch.float64), 0
+        for scores in self.scores():
+            total.addmm_(scores.T.double(), y[begin : begin + len(scores)])
+            begin += len(scores)
+        return total
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Ridge regressions of each strength, of y [n, K] less their `mean` [K]; `right` [m, K] is R'y. All are float64."""
+
+    spectrum: Spectrum
+    y: torch.Tensor
+    mean: torch.Tensor
+    right: torch.Tensor
+
+    @classmethod
+    def of(cls, spectrum: Spectrum, y: torch.Tensor, kind: str, xy: torch.Tensor | None = None) -> Ridge:
+        """Of values y [n, K], or of -1 and 1 for labels and classes y of 0 and 1. `xy` [p, K] is X'Y, of y less their
+        mean, over all windows that the spectrum knows, where these are not those of y."""
+        signed, times = (y.double(), 1) if kind == "value" else (2 * y.double() - 1, 2)
+        mean = signed.mean(0)
+        signed -= mean
+        return cls(spectrum, signed, mean, spectrum.along(signed) if xy is None else times * (spectrum.vectors.T @ xy))
+
+    def one(self, k: int) -> Ridge:
+        """That of one of the outputs."""
+        return Ridge(self.spectrum, self.y[:, k : k + 1], self.mean[k : k + 1], self.right[:, k : k + 1])
+
+    def weight(self, strength: float) -> torch.Tensor:
         """The map of standardised features [p, K]."""
-        return self.vectors.double() @ (right / (self.values + strength)[:, None])
+        return self.spectrum.lift(self.right / (self.spectrum.values + strength)[:, None])
+
+    def leave_one_out(self, strengths: Sequence[float]) -> Iterator[torch.Tensor]:
+        """For each strength the predictions [n, K] of y less their mean, each by the fit without that window."""
+        at_once = max(HELD // (self.y.numel() + len(self.y)), 1)
+        for begin in range(0, len(strengths), at_once):
+            yield from self._left_out(torch.tensor(strengths[begin : begin + at_once], dtype=torch.float64))
+
+    def _left_out(self, strengths: torch.Tensor) -> Iterator[torch.Tensor]:
+        (n, outputs), begin = self.y.shape, 0
+        shrunk = 1 / (self.spectrum.values[:, None] + strengths)
+        maps = (self.right[:, None] * shrunk[:, :, None]).flatten(1).float()
+        predicted, leverage = torch.empty(n, len(strengths), outputs), torch.empty(n, len(strengths))
+        for scores in self.spectrum.scores():
+            part = slice(begin, begin + len(scores))
+            predicted[part] = (scores @ maps).unflatten(1, (-1, outputs))
+            leverage[part] = scores.square() @ shrunk.float()
+            begin = part.stop
+        for k in range(len(strengths)):
+            rest = (1 - 1 / self.spectrum.count - leverage[:, k : k + 1].double()).clamp_min(FLOOR)
+            yield self.y - (self.y - predicted[:, k].double()) / rest
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One of the maps of a ridge, to K logits or values, and the loss of what it says of windows not seen.
+
+    The map of standardised features is `scale` times that of the ridge, and `offset` [K] is added.
+    """
+
+    ridge: Ridge
+    strength: float
+    scale: float
+    offset: torch.Tensor
+    loss: float = np.inf
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """[p, K]."""
+        return self.scale * self.ridge.weight(self.strength)
+
+    @property
+    def left_out(self) -> torch.Tensor:
+        """What is said of each window by the fit without it, [n, K]."""
+        (found,) = self.ridge.leave_one_out([self.strength])
+        return self.scale * found + self.offset
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A linear map [p, K] and offset [K] of standardised features to logits or values, and what was chosen.
+    """Maps beside each other, each chosen by itself, as one to K logits or values."""
 
-    `left_out` [n, K] is what is said of each window by the fit without it; `loss` is the loss of that.
+    parts: Sequence[Chosen]
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """[p, K], of standardised features."""
+        return torch.cat([part.weight for part in self.parts], dim=1)
+
+    @property
+    def offset(self) -> torch.Tensor:
+        """[K]."""
+        return torch.cat([part.offset for part in self.parts])
+
+    @property
+    def strength(self) -> float:
+        """Of the first of them."""
+        return self.parts[0].strength
+
+    @property
+    def loss(self) -> float:
+        """The mean of theirs."""
+        return float(np.mean([part.loss for part in self.parts]))
+
+    @property
+    def left_out(self) -> torch.Tensor:
+        """What is said of each window by the fit without it, [n, K]."""
+        return torch.cat([part.left_out for part in self.parts], dim=1)
+
+
+def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, xy: torch.Tensor | None = None) -> Solved:
+    """The map to values y [n, K], or to logits for y of 0 and 1: of classes together, of labels each by itself.
+
+    Its strength errs least where each window is left out; `xy` is that of `Ridge.of`.
     """
-
-    weight: torch.Tensor
-    offset: torch.Tensor
-    strength: float
-    loss: float
-    left_out: torch.Tensor
+    return least(candidates(Ridge.of(spectrum, y, kind, xy), y, kind, spectrum.strengths))
 
 
-def solve(spectrum: Spectrum, y: torch.Tensor, kind: str, right: torch.Tensor | None = None) -> Solved:
-    """The map to logits for y [n, K] of 0 and 1: of classes together, of labels each by itself.
-
-    `right` [m, K] is V'X'Y of targets -1 and 1 where the spectrum knows more windows than y has.
-    """
-    if kind == "class":
-        return least(_classes(spectrum, y, right))
-    columns = range(y.shape[1])
-    parts = [None if right is None else right[:, k : k + 1] for k in columns]
-    return beside([least(_label(spectrum, y[:, k : k + 1], parts[k])) for k in columns])
+def candidates(ridge: Ridge, y: torch.Tensor, kind: str, strengths: Sequence[float]) -> Iterator[Sequence[Chosen]]:
+    """For every strength the map to y [n, K], of labels one for each."""
+    judged = {"value": _values, "class": _classes, "label": _labels}[kind]
+    for strength, predicted in zip(strengths, ridge.leave_one_out(strengths), strict=True):
+        yield judged(ridge, y, strength, predicted)
 
 
-def values(spectrum: Spectrum, y: torch.Tensor) -> Solved:
-    """The ridge regression of values y [n, K], of the strength that errs least where each window is left out."""
-    return least(_values(spectrum, y, spectrum.strengths))
+def least(found: Iterable[Sequence[Chosen]]) -> Solved:
+    """Of each of the maps beside each other the first of those of least loss."""
+    best: Sequence[Chosen] = ()
+    for one in found:
+        best = [min(pair, key=lambda each: each.loss) for pair in zip(best or one, one, strict=True)]
+    return Solved(best)
 
 
-def candidates(spectrum: Spectrum, y: torch.Tensor, kind: str, strengths: Sequence[float] = ()) -> Iterator[Solved]:
-    """The maps of every strength: to values or classes y [n, K], or to one label [n, 1]."""
-    if kind == "value":
-        return _values(spectrum, y, strengths or spectrum.strengths)
-    return (_classes if kind == "class" else _label)(spectrum, y, None)
+def _values(ridge: Ridge, y: torch.Tensor, strength: float, predicted: torch.Tensor) -> Sequence[Chosen]:  # noqa: ARG001
+    return [Chosen(ridge, strength, 1.0, ridge.mean, float((ridge.y - predicted).abs().mean()))]
 
 
-def least(found: Iterable[Solved]) -> Solved:
-    """The first of those of least loss."""
-    return min(found, key=lambda one: one.loss)
-
-
-def beside(parts: Sequence[Solved]) -> Solved:
-    """Maps of one output each as one map."""
-    return Solved(
-        torch.cat([part.weight for part in parts], dim=1),
-        torch.cat([part.offset for part in parts]),
-        parts[0].strength,
-        float(np.mean([part.loss for part in parts])),
-        torch.cat([part.left_out for part in parts], dim=1),
-    )
-
-
-def _values(spectrum: Spectrum, y: torch.Tensor, strengths: Sequence[float]) -> Iterator[Solved]:
-    mean = y.double().mean(0)
-    centred = y.double() - mean
-    right = spectrum.scores.T.double() @ centred
-    for strength in strengths:
-        predicted = spectrum.leave_one_out(centred, right, strength)
-        loss = float((centred - predicted).abs().mean())
-        yield Solved(spectrum.weight(right, strength), mean, strength, loss, predicted + mean)
-
-
-def _classes(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Iterator[Solved]:
-    signed = 2 * y.double() - 1
-    prior = signed.mean(0)
-    centred = signed - prior
-    right = spectrum.scores.T.double() @ centred if right is None else right
+def _classes(ridge: Ridge, y: torch.Tensor, strength: float, predicted: torch.Tensor) -> Sequence[Chosen]:
     truth = _doubted(y.double(), y.shape[1])
-    for strength in spectrum.strengths:
-        predicted = spectrum.leave_one_out(centred, right, strength)
 
-        def loss(scale: float, predicted: torch.Tensor = predicted) -> float:
-            return float(nn.functional.cross_entropy(scale * predicted + prior, truth))
+    def loss(scale: float) -> float:
+        return float(nn.functional.cross_entropy(scale * predicted + ridge.mean, truth))
 
-        scale, found = _least(loss)
-        weight = scale * spectrum.weight(right, strength)
-        yield Solved(weight, prior, strength, found, scale * predicted + prior)
+    scale, found = _least(loss)
+    return [Chosen(ridge, strength, scale, ridge.mean, found)]
 
 
-def _label(spectrum: Spectrum, y: torch.Tensor, right: torch.Tensor | None) -> Iterator[Solved]:
+def _labels(ridge: Ridge, y: torch.Tensor, strength: float, predicted: torch.Tensor) -> Sequence[Chosen]:
+    return [_label(ridge.one(k), y[:, k : k + 1], strength, predicted[:, k : k + 1]) for k in range(y.shape[1])]
+
+
+def _label(ridge: Ridge, y: torch.Tensor, strength: float, predicted: torch.Tensor) -> Chosen:
     """One label y [n, 1]: two classes, whose logits differ by twice the prediction, and the log-odds of the label."""
-    signed = 2 * y.double() - 1
-    centred = signed - signed.mean(0)
     prior = ((y.double().sum(0) + 0.5) / (len(y) + 1)).logit()
     truth = _doubted(y.double(), 2)
-    right = spectrum.scores.T.double() @ centred if right is None else right
-    for strength in spectrum.strengths:
-        predicted = 2 * spectrum.leave_one_out(centred, right, strength)
+    predicted = 2 * predicted
 
-        def loss(scale: float, predicted: torch.Tensor = predicted) -> float:
-            return float(nn.functional.binary_cross_entropy_with_logits(scale * predicted + prior, truth))
+    def loss(scale: float) -> float:
+        return float(nn.functional.binary_cross_entropy_with_logits(scale * predicted + prior, truth))
 
-        scale, found = _least(loss)
-        offset = float(prior)
-        refined = platt(predicted[:, 0], truth[:, 0], scale, offset)
-        # The mean without a window leans away from its target: on a fit of nothing else a negative scale looks perfect.
-        if len(y) >= TWO_NUMBERS and refined[0] > 0:
-            scale, offset, found = refined
-        weight = 2 * scale * spectrum.weight(right, strength)
-        yield Solved(weight, torch.tensor([offset]).double(), strength, found, scale * predicted + offset)
+    scale, found = _least(loss)
+    offset = float(prior)
+    refined = platt(predicted[:, 0], truth[:, 0], scale, offset)
+    # The mean without a window leans away from its target: on a fit of nothing else a negative scale looks perfect.
+    if len(y) >= TWO_NUMBERS and refined[0] > 0:
+        scale, offset, found = refined
+    return Chosen(ridge, strength, 2 * scale, torch.tensor([offset]).double(), found)
 
 
 def _doubted(y: torch.Tensor, classes: int) -> torch.Tensor:

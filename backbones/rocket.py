@@ -19,7 +19,7 @@ from backbones.fitted import CELLS, Described, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.intervals import IntervalQuantiles
 from backbones.kernels import NONE, Hydra, Kernels, MiniRocket
-from backbones.preval import Spectrum, moments, solve, values
+from backbones.preval import Spectrum, moments, solve
 from backbones.trees import Resized
 
 HYPER = {
@@ -137,8 +137,7 @@ class RocketRidge(Described):
 
     def solve(self, table: np.ndarray, train: Labelled, data: Fitting) -> dict[str, Any]:
         """Solve for the map, its strength chosen by leaving one out."""
-        spectrum, y = Spectrum.of(torch.from_numpy(table)), self.rest(train)
-        found = values(spectrum, y) if self.target.kind == "value" else solve(spectrum, y, self.target.kind)
+        found = solve(Spectrum.of(torch.from_numpy(table)), self.rest(train), self.target.kind)
         self.map.resize("weight", found.weight.T)
         self.map.resize("bias", found.offset)
         told = {"windows": len(train), "features": table.shape[1], "strength": found.strength}

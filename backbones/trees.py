@@ -49,7 +49,7 @@ class Resized(nn.Module):
         """Replace the parameter or buffer `name`, on the device where it was."""
         old = self.tensors()[name]
         assert old is not None, name
-        fresh = value.detach().clone().to(old.device, old.dtype)
+        fresh = value.detach().to(old.device, old.dtype, copy=True)
         setattr(self, name, nn.Parameter(fresh, old.requires_grad) if isinstance(old, nn.Parameter) else fresh)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -124,7 +124,7 @@ class Forest(Resized):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling():  # a graph has no data-dependent sizes
             return self._sum(self._walk_all(features), features.shape[0])
-        step = max(AT_ONCE // len(self.root), 1)
+        step = max(AT_ONCE // (len(self.root) * max(self.value.shape[1] // 8, 1)), 1)
         parts = [self._sum(self._walk(part), part.shape[0]) for part in features.split(step)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -217,7 +217,7 @@ def of_forest(model: Any, values: Any = None) -> list[Tree]:
     found = []
     for one in model.estimators_:
         tree = one.tree_
-        said = tree.value[:, :, 0] if values is None else values(tree.value)
-        left = np.asarray(tree.children_left, np.int64)
-        found.append(Tree(left, np.asarray(tree.children_right, np.int64), tree.feature, tree.threshold, said / count))
+        said = np.float32((tree.value[:, :, 0] if values is None else values(tree.value)) / count)
+        left, right = np.asarray(tree.children_left, np.int64), np.asarray(tree.children_right, np.int64)
+        found.append(Tree(left, right, tree.feature, tree.threshold, said))
     return found

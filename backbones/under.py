@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from backbones.fitted import outputs_on
-from backbones.fitting import Fitting, Labelled
+from backbones.fitting import BLOCK, Fitting, Labelled
 from backbones.specs import TargetSpec
 
 
@@ -68,6 +68,11 @@ class Under(nn.Module):
     def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
         """The outputs [B, K]."""
         found = self.describe(x)
+        if torch.compiler.is_compiling():  # or exporting, where the number of windows is not known
+            return self._products(found)
+        return torch.cat([self._products(part) for part in found.split(max(BLOCK // found.shape[1], 1))])
+
+    def _products(self, found: torch.Tensor) -> torch.Tensor:
         return torch.stack([(found * weight).sum(1) for weight in self.weight], dim=1) + self.bias
 
     def says_of(self, windows: Labelled) -> torch.Tensor:

@@ -14,7 +14,7 @@ ever seen, and a net does not go on for ever either. (The last value to which a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,17 +23,17 @@ import torch
 from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
-from backbones.fitting import Fitting, Labelled
-from backbones.preval import Solved, Spectrum, beside, candidates, least, moments
+from backbones.fitting import BLOCK, Fitting, Labelled
+from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
+from backbones.sums import FARTHEST, Standard, Sums
 from backbones.under import Under
 
 MOST = 4096  # features up to which a map is solved for
 MOST_CELLS = 1 << 17  # numbers in the map
-CELLS = 50_000_000  # numbers of the table of features that is solved from: 200 MB
+CELLS = 50_000_000  # numbers of the table of features that is solved from
 PLENTY = 10  # windows a feature from which a window more or less changes nothing
-FARTHEST = torch.finfo(torch.float32).max
 FINER = 10.0 ** torch.arange(-7, 2.1, 0.5, dtype=torch.float64)  # strengths for values, times the mean eigenvalue
 
 
@@ -66,6 +66,7 @@ class Wide(Under):
         features = features_of(channels, length)
         super().__init__(target, channels, length, features.size)
         self.features = features
+        self.at_once = max(BLOCK // features.size, 1)
         self.register_buffer("low", torch.full((features.size,), -FARTHEST))
         self.register_buffer("high", torch.full((features.size,), FARTHEST))
 
@@ -84,14 +85,14 @@ class Wide(Under):
         self.target = target
         train = data.train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
         self.features.fit(train)
-        x = torch.from_numpy(train.table(self.features))
-        self.low.copy_(x.amin(0))
-        self.high.copy_(x.amax(0))
-        mean, scale = moments(x)
-        spectrum = Spectrum.of(x.sub_(mean).div_(scale))
-        found, says = self._choose(spectrum, train, data, (mean, scale))
-        raw = found.weight / scale[:, None].double()
-        bias = found.offset - mean.double() @ raw + torch.tensor(lean, dtype=torch.float64)
+        said = ("level", "change") if target.kind == "value" and target.channel is not None else ("level",)
+        sums = Sums.over(train, torch.cat([self._more_than(says, train) for says in said], dim=1), self.features)
+        self.low.copy_(sums.low)
+        self.high.copy_(sums.high)
+        standard = sums.standard()
+        found, says = self._choose(said, replace(data, train=train), standard)
+        raw = found.weight / standard.scale[:, None]
+        bias = found.offset - standard.mean @ raw + torch.tensor(lean, dtype=torch.float64)
         if says == "change":
             raw[self.place_of_last()] += self.target.scale
             self.low[self.place_of_last()], self.high[self.place_of_last()] = -FARTHEST, FARTHEST
@@ -106,33 +107,48 @@ class Wide(Under):
             left_out += outputs_on(train, self._last)
         return left_out.float()[:, :, None], told
 
-    def _choose(
-        self, spectrum: Spectrum, train: Labelled, data: Fitting, standard: tuple[torch.Tensor, torch.Tensor]
-    ) -> tuple[Solved, str]:
-        """The map of standardised features of least loss, and whether it says the level or the change."""
-        kind, val = self.target.kind, data.val
-        strengths = (FINER * spectrum.values.mean().clamp_min(1e-12)).tolist() if kind == "value" else ()
-        on_val = val if val.plenty(kind) else None
-        z = None if on_val is None else (torch.from_numpy(on_val.table(self.describe)) - standard[0]) / standard[1]
+    def _choose(self, said: Sequence[str], data: Fitting, standard: Standard) -> tuple[Solved, str]:
+        """The map of standardised features of least loss, and which of `said` it says, the level or the change."""
+        spectrum = self._spectrum(data.train, standard)
+        parts = standard.xy.split(self.target.outputs, dim=1)
+        found = [self._best(spectrum, data, says, standard, xy) for says, xy in zip(said, parts, strict=True)]
+        return min(zip(found, said, strict=True), key=lambda one: one[0].loss)
 
-        def best(y: torch.Tensor, truth: torch.Tensor) -> Solved:
-            found: Iterable[Solved] = candidates(spectrum, y, kind, strengths)
-            return least(found if z is None else self._judged(found, z, truth, data.loss))
+    def _spectrum(self, train: Labelled, standard: Standard) -> Spectrum:
+        if len(train) < self.features.size:
+            return Spectrum.of(standard.of(torch.from_numpy(train.table(self.features))))
+        blocks = train.blocks
+        return Spectrum.of_gram(standard.xx, len(train), lambda: map(standard.of, blocks(self.features)))
 
-        if kind == "label":
-            columns = range(self.target.outputs)
-            return beside([best(train.y[:, k : k + 1], val.y[:, k : k + 1]) for k in columns]), "level"
-        level = best(train.y, val.y)
-        if kind == "class" or self.target.channel is None:
-            return level, "level"
-        change = best(train.y - outputs_on(train, self._last), val.y - outputs_on(val, self._last))
-        return (change, "change") if change.loss < level.loss else (level, "level")
+    def _best(self, spectrum: Spectrum, data: Fitting, says: str, standard: Standard, xy: torch.Tensor) -> Solved:
+        """The map of least loss, on validation where that has windows enough."""
+        kind, y = self.target.kind, self._more_than(says, data.train)
+        ridge = Ridge.of(spectrum, y, kind, xy if spectrum.x is None else None)
+        strengths = (
+            spectrum.strengths if kind != "value" else (FINER * spectrum.values.mean().clamp_min(1e-12)).tolist()
+        )
+        if not data.val.plenty(kind):
+            return least(candidates(ridge, y, kind, strengths))
+        if kind == "value":  # which have no scale to choose
+            found: list[Sequence[Chosen]] = [[Chosen(ridge, strength, 1.0, ridge.mean)] for strength in strengths]
+        else:
+            found = list(candidates(ridge, y, kind, strengths))
+        return least(self._judged(found, data, self._more_than(says, data.val), standard))
 
-    def _judged(self, found: Iterable[Solved], z: torch.Tensor, y: torch.Tensor, loss: str) -> Iterator[Solved]:
-        """The same with their loss on validation: standardised features z [n, F], truth y [n, K]."""
-        for one in found:
-            said = z @ one.weight.float() + one.offset.float()
-            yield replace(one, loss=loss_of(said, y, self.target.kind, loss))
+    def _judged(
+        self, found: Sequence[Sequence[Chosen]], data: Fitting, truth: torch.Tensor, standard: Standard
+    ) -> Iterator[Sequence[Chosen]]:
+        """The same with their loss on validation, of which truth [n, K] is to be said."""
+        maps = [(Solved(one).weight, Solved(one).offset) for one in found]
+        for one, said in zip(found, standard.said(data.val, self.describe, maps), strict=True):
+            columns = [len(each.offset) for each in one]
+            pairs = zip(said.split(columns, dim=1), truth.split(columns, dim=1), strict=True)
+            losses = [loss_of(part, y, self.target.kind, data.loss) for part, y in pairs]
+            yield [replace(each, loss=loss) for each, loss in zip(one, losses, strict=True)]
+
+    def _more_than(self, says: str, windows: Labelled) -> torch.Tensor:
+        """What is to be said of windows [n, K]: their targets, or what these are more than the last value."""
+        return windows.y if says == "level" else windows.y - outputs_on(windows, self._last)
 
     def _last(self, x: torch.Tensor) -> torch.Tensor:
         """The target's last value in windows [B, C, L], in the units of the outputs, [B, 1]."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn.metrics  # noqa: F401 - of metrics.py, imported before memory is measured and not in the first epoch
 import torch
 
 import losses

@@ -254,3 +254,12 @@ def test_trees_of_the_last_step_see_nothing_else():
     other = torch.randn_like(x)
     other[:, :, -1] = x[:, :, -1]
     assert torch.equal(model(x), model(other)) and model(x).std() > 0.1
+
+
+def test_a_ridge_of_many_features_keeps_no_sums_and_says_the_same(monkeypatch):
+    train, val = windows("label", 200), windows("label", 100, seed=1)
+    kept = fitted("ridge", "label", train, val)
+    monkeypatch.setattr("backbones.window_ridge.MOST_KEPT", 10)
+    other = fitted("ridge", "label", train, val)
+    assert not len(other.backbone.gram) and len(kept.backbone.gram)
+    assert torch.equal(other(val.read(torch.arange(5))), kept(val.read(torch.arange(5))))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge as Peer
 
-from backbones.preval import Spectrum, moments, platt, solve
+from backbones.fitting import Labelled
+from backbones.preval import Ridge, Spectrum, moments, platt, solve
+from backbones.sums import Sums
 
 
 def made(n: int, p: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,25 +27,20 @@ def made(n: int, p: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, tor
 def test_leave_one_out_is_refitting(n, p, strength):
     """With an offset that is fitted again, too."""
     x, y = made(n, p, 3)
-    signed = 2 * y.double() - 1
-    centred = signed - signed.mean(0)
-    spectrum = Spectrum.of(x)
-    found = spectrum.leave_one_out(centred, spectrum.scores.T.double() @ centred, strength)
+    ridge = Ridge.of(Spectrum.of(x), y, "class")
+    _, found = ridge.leave_one_out([1.0, strength])
     for i in (0, 5, n - 1):
         rest = [j for j in range(n) if j != i]
-        model = Ridge(alpha=strength).fit(x[rest].double().numpy(), centred[rest].numpy())
+        model = Peer(alpha=strength).fit(x[rest].double().numpy(), ridge.y[rest].numpy())
         assert np.abs(found[i].numpy() - model.predict(x[i : i + 1].double().numpy())[0]).max() < 3e-4
 
 
 @pytest.mark.parametrize(("n", "p"), [(40, 7), (25, 60)])
 def test_the_map_is_the_ridge(n, p):
     x, y = made(n, p, 2)
-    signed = 2 * y.double() - 1
-    centred = signed - signed.mean(0)
-    spectrum = Spectrum.of(x)
-    weight = spectrum.weight(spectrum.scores.T.double() @ centred, 2.0)
-    wanted = Ridge(alpha=2.0, fit_intercept=False).fit(x.double().numpy(), centred.numpy()).coef_.T
-    assert np.abs(weight.numpy() - wanted).max() < 1e-4
+    ridge = Ridge.of(Spectrum.of(x), y, "class")
+    wanted = Peer(alpha=2.0, fit_intercept=False).fit(x.double().numpy(), ridge.y.numpy()).coef_.T
+    assert np.abs(ridge.weight(2.0).numpy() - wanted).max() < 1e-4
 
 
 def test_probabilities_are_worth_their_loss():
@@ -98,3 +96,26 @@ def test_a_constant_column_counts_nothing():
     x[:, 1] = 0.1
     mean, scale = moments(x)
     assert torch.isinf(scale[1]) and bool(((x - mean) / scale)[:, 1].eq(0).all())
+
+
+@pytest.mark.parametrize("kind", ["label", "class", "value"])
+def test_blocks_of_windows_give_what_all_of_them_give(kind, monkeypatch):
+    """Sums, leverages and strengths some at a time, of windows whose features are made again for each look."""
+    x, y = made(300, 12, 3)
+    windows = Labelled(lambda numbers: x[numbers], 3 * y if kind == "value" else y, np.arange(len(x)))
+    whole = solve(Spectrum.of(x), windows.y, kind)
+    monkeypatch.setattr("backbones.fitting.BLOCK", 500)
+    monkeypatch.setattr("backbones.sums.BLOCK", 500)
+    monkeypatch.setattr("backbones.preval.HELD", 2000)
+    standard = Sums.over(windows, windows.y, lambda x: 5 * x - 7).standard()
+    assert (standard.mean + 7).abs().max() < 1e-5 and (standard.scale - 5).abs().max() < 1e-5
+    blocks = [standard.of(block) for block in windows.blocks(lambda x: 5 * x - 7)]
+    assert [len(block) for block in blocks] == [41] * 7 + [13]
+    assert (torch.cat(blocks) - x).abs().max() < 1e-5
+    found = solve(Spectrum.of_gram(standard.xx, len(x), lambda: blocks), windows.y, kind, standard.xy)
+    assert (found.weight - whole.weight).abs().max() < 1e-5 and found.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert (found.left_out - whole.left_out).abs().max() < 1e-4
+    maps = [(found.weight, found.offset), (0 * found.weight, found.offset)]
+    said, none = standard.said(windows, lambda x: 5 * x - 7, maps)
+    assert (said - (x.double() @ found.weight + found.offset)).abs().max() < 1e-4
+    assert (none - found.offset).abs().max() < 1e-6

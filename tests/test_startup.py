@@ -14,7 +14,6 @@ from .conftest import ROOT
 COSTLY = {"torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "yaml", "tqdm", "torch._dynamo", "optuna"}
 SOME = {"torch", "numpy", "yaml", "tqdm"}  # what every run takes: yaml writes its config, tqdm shows its progress
 DATED = SOME | {"scipy"}  # scipy.special: whether dates show a season, and how wide intervals are
-LABELS = SOME | {"sklearn", "scipy", "pandas"}  # sklearn.metrics, and what that imports
 CODE = """
 import sys, run
 code = run.main(sys.argv[2:])
@@ -45,7 +44,7 @@ def imported(words: str, folder: Path) -> tuple[int, set[str]]:
         ),
         (f"{DEMO} --task regress --backbone gru --no-plots", SOME),
         (f"{DEMO} --task regress --backbone gru", SOME | {"matplotlib"}),
-        (f"{DEMO} --task classify --backbone gru --no-plots", LABELS),
+        (f"{DEMO} --task classify --backbone gru --no-plots", SOME),
         (f"{DEMO} --task nilm --backbone gru --no-plots", SOME),
     ],
     ids=["closed form", "net", "torch's own optimizer", "regress", "regress with plots", "classify", "nilm"],
