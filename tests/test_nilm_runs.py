@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tasks.nilm.habits import JUMPS, NAMES, Habit, habits_of, kept_or_new, learned, meter_jumps
-from tasks.nilm.runs import LEAST_STEPS, MOST_STEPS, NO_WHOLE_RUNS, Lengths, Whole, WholeRuns
+from tasks.nilm.runs import LEAST_STEPS, MOST_STEPS, Lengths, Whole
 from tasks.nilm.timeline import Timeline
+from tasks.nilm.wholes import NO_WHOLE_RUNS, WholeRuns
 
 STEP = 10.0
 
@@ -140,23 +141,43 @@ def test_a_score_that_flickers_becomes_runs_as_long_as_in_training():
     at = np.arange(len(states))
     rows, nobody = np.zeros(len(at), np.int64), np.zeros((1, len(at)), np.float32)
     line = Timeline(at, rows, score[None].astype(np.float32), nobody, None, None)
-    known = WholeRuns({0: whole}, mains, meter_jumps(mains, at, rows, np.array([0, len(at)])))
+    jumps = meter_jumps(mains, at, rows, np.array([0, len(at)]))
+    known = WholeRuns.everywhere({0: whole}, {}, mains, jumps, rows)
     by_step, by_run = (line.states([[0.5]], [(1, 1)], 0.0, how)[0, 0] for how in (NO_WHOLE_RUNS, known))
     f1 = [2 * (said & (states == 1)).sum() / (said.sum() + states.sum()) for said in (by_step, by_run)]
     switches = [int((np.diff(said.astype(int)) == 1).sum()) for said in (by_step, by_run)]
     assert f1[0] < 0.85 and f1[1] > 0.93 and switches[0] > 80 and 36 <= switches[1] <= 44
-    assert not known.often  # forty runs are not many
+    assert not known.mask(0, often=True).any() and known.mask(0).all()  # forty runs are not many
 
 
 def test_whole_runs_that_are_others_than_the_steps_say_are_not_of_this_house():
     states = fridge_days()
     whole = Whole.of(habits(states, meter(states)), STEP, 600)
     assert whole is not None
-    known = WholeRuns(dict.fromkeys(range(3), whole), np.zeros(12), np.zeros(12))
-    by_step = np.repeat([[True, False]] * 4, 6, axis=1)
+    rows = np.repeat([0, 2], 48)  # the second house is as the steps say in every way
+    known = WholeRuns.everywhere(dict.fromkeys(range(3), whole), {}, np.zeros(96), np.zeros(96), rows)
+    by_step = np.repeat([[True, False] * 8] * 4, 6, axis=1)
     on = by_step.copy()
-    on[1] = np.roll(by_step[1], 2)  # 4 of 6 steps in both: F1 .667
+    on[1, :48] = np.roll(by_step[1, :48], 2)  # 4 of 6 steps in both: F1 .667
     on[2], by_step[2] = False, False  # none at all
-    assert list(known.agreeing(by_step, on).devices) == [0, 2]
-    on[1] = np.roll(by_step[1], 1)
-    assert list(known.agreeing(by_step, on).devices) == [0, 1, 2]
+    found = known.agreeing(by_step, on)
+    assert {k: list(houses) for k, houses in found.devices.items()} == {0: [0, 2], 1: [2], 2: [0, 2]}
+    text = whole.told()
+    assert found.told() == {0: text, 1: f"{text} in 1 of 2 houses", 2: text}
+    assert found.mask(1).tolist() == [False] * 48 + [True] * 48
+    on[1, :48] = np.roll(by_step[1, :48], 1)
+    assert list(known.agreeing(by_step, on).devices[1]) == [0, 2]
+
+
+def test_what_speaks_for_a_path_is_what_it_scores_between_its_first_and_last_switch():
+    whole, chance, jumps = small(1)
+    path = (0, 0, 1, 1, 1, 0, 0, 1, 1, 0)
+    meter, net = whole.support(np.array(path, bool), chance, 0.4, jumps)
+    rise, fall = whole.habit.evidence(jumps)
+    lengths = whole.run.log[3 - 1] + whole.rest.log[2 - 1] + whole.run.log[2 - 1]
+    assert meter == pytest.approx(rise[2] + fall[5] + rise[7] + fall[9] + lengths)
+    odds = sum(np.log(chance[i] / (1 - chance[i])) - np.log(0.4 / 0.6) for i in range(10) if path[i])
+    assert net == pytest.approx(min(1, 2 / whole.steps) * odds)
+    assert whole.rest.chance(np.array([1, 6])).tolist() == pytest.approx(
+        [whole.rest.log[0], whole.rest.log[-1] - (6 - len(whole.rest.log)) * whole.rest.decay]
+    )

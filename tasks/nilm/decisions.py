@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.nilm.rules import Rules
-from tasks.nilm.runs import Whole
 from tasks.nilm.taus import DEFAULT, sources_of
 
 STEPS = "step by step"
@@ -50,12 +49,12 @@ class Decision:
 
 
 def decisions(
-    rules: Rules, calibration: Mapping[str, Any], names: Sequence[str], whole: Mapping[int, Whole]
+    rules: Rules, calibration: Mapping[str, Any], names: Sequence[str], whole: Mapping[int, str]
 ) -> dict[str, Decision]:
-    """{device: what applies to it}, from the rules, what was chosen on validation, and whose runs are decided whole."""
+    """{device: what applies to it}, from the rules, what was chosen on validation, and how whole runs are decided."""
     found = {}
     for k, (name, tau, how) in enumerate(zip(names, calibration["tau"], sources_of(calibration, names), strict=True)):
-        decided = whole[k].told() if k in whole else STEPS
+        decided = whole.get(k, STEPS)
         own = rules.of(name, names)
         found[name] = Decision(float(tau), how, *own.values, own.rule_from, own.least_w, decided)
     return found

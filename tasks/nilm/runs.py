@@ -7,8 +7,8 @@ steps where the probability crosses one of CROSSED, or where the meter jumps as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,13 +18,11 @@ from tasks.nilm.habits import Habit
 LEAST_STEPS = 24  # of a usual run: shorter ones are decided step by step
 SPREAD = 3.0  # times as long as the shorter quarter of runs is the longer one at most; else they have no usual length
 INDEPENDENT = 2.0  # steps that know nothing of each other: what all probabilities of a usual run count as
-MANY = 50  # runs of training, from which on those that are found need not be surer than others to count in watts
 PRIOR_RUNS = 10.0  # of any length
 WIDTH = 0.15  # of a length, relative: two that differ by less are alike
 MOST_STEPS = 5000  # of a run or break whose length has a probability of its own; beyond, it decays
 CROSSED = (0.1, 0.3, 0.5, 0.7, 0.9)
 JUMPED = 1.0  # evidence of a jump from which on it is a mark
-AGREED = 0.67  # F1 of step by step states and whole runs, from which on the habits are those of this house
 SUREST = 1e-4  # no probability counts as surer
 
 
@@ -59,6 +57,12 @@ class Lengths:
         chance = known * alike / alike.sum() + (1 - known) * any_size / any_size.sum()
         log = np.log(chance) + (1 - known / 2) * size
         return cls(log, np.logaddexp.accumulate(log[::-1])[::-1], known / most)
+
+    def chance(self, steps: np.ndarray) -> np.ndarray:
+        """The log of how likely lengths of so many steps are, [n]."""
+        beyond = np.maximum(steps - len(self.log), 0)
+        found: np.ndarray = self.log[steps - beyond - 1] - self.decay * beyond
+        return found
 
 
 class _Segments:
@@ -112,6 +116,8 @@ class Whole:
     step : seconds of a step.
     steps : of a usual run.
     rest, run : how long its breaks and runs are.
+    trust : what a net's probabilities count, 1 in the houses of training.
+    own : whether all this is a house's own, learned from its meter (cycles.py), and not training's.
     """
 
     habit: Habit
@@ -119,6 +125,8 @@ class Whole:
     steps: float
     rest: Lengths
     run: Lengths
+    trust: float = 1.0
+    own: bool = False
 
     @classmethod
     def of(cls, habit: Habit, step: float, window: int) -> Whole | None:
@@ -129,8 +137,13 @@ class Whole:
         steps = usual / step
         if not LEAST_STEPS <= steps <= window or long > SPREAD * short:
             return None
+        return cls.made(habit, step)
+
+    @classmethod
+    def made(cls, habit: Habit, step: float) -> Whole:
+        """Of any device."""
         rest, run = (Lengths.of(each, habit.runs, step) for each in (habit.break_seconds, habit.run_seconds))
-        return cls(habit, step, steps, rest, run)
+        return cls(habit, step, float(np.median(habit.run_seconds)) / step, rest, run)
 
     @property
     def usual(self) -> Usual:
@@ -140,6 +153,8 @@ class Whole:
     def told(self) -> str:
         """How its states are decided, in words."""
         minutes = float(np.median(self.habit.run_seconds)) / 60
+        if self.own:
+            return f"whole runs of this house's own cycle, {self.habit.mean:.0f} W for {minutes:.3g} min"
         return f"whole runs, as in training ({self.habit.runs:.0f}, usually of {minutes:.3g} min)"
 
     def states(self, score: np.ndarray, taus: Sequence[float] | np.ndarray, jumps: np.ndarray) -> np.ndarray:
@@ -151,7 +166,7 @@ class Whole:
         taus : the probability at which a step speaks neither for a run nor against it, [T].
         jumps : of the meter, W [n], see `habits.meter_jumps`.
         """
-        weight = min(1.0, INDEPENDENT / self.steps)
+        weight = self.trust * min(1.0, INDEPENDENT / self.steps)
         chance, tau = (np.clip(np.asarray(each, np.float64), SUREST, 1 - SUREST) for each in (score, taus))
         rise, fall = self.habit.evidence(jumps)
         marks = _marks(chance, rise, fall)
@@ -173,36 +188,19 @@ class Whole:
                 j, state = i, not state
         return found
 
+    def support(self, on: np.ndarray, score: np.ndarray, tau: float, jumps: np.ndarray) -> tuple[float, float]:
+        """What speaks for states bool [n] of an unbroken stretch, as logs: jumps and lengths, and probabilities [n].
 
-@dataclass(frozen=True)
-class WholeRuns:
-    """The devices of a timeline whose runs are decided as a whole, {number: how}, the meter and its jumps, W [n]."""
-
-    devices: Mapping[int, Whole]
-    mains: np.ndarray
-    jumps: np.ndarray
-
-    def agreeing(self, by_step: np.ndarray, on: np.ndarray) -> WholeRuns:
-        """Without the devices whose whole runs are others than the steps say, given both states bool [K, n].
-
-        Lengths and jumps are those of the houses of training; another one's fridge may be on half as long.
+        A run that an end of the data cuts counts with the end that was seen.
         """
-        same = {k: (by_step[k] & on[k]).sum() for k in self.devices}
-        fits = {k: 2 * same[k] >= AGREED * (by_step[k].sum() + on[k].sum()) for k in self.devices}
-        return replace(self, devices={k: device for k, device in self.devices.items() if fits[k]})
-
-    @property
-    def often(self) -> set[int]:
-        """Those whose runs training knows well."""
-        return {k for k, device in self.devices.items() if device.habit.runs >= MANY}
-
-    @property
-    def rare(self) -> dict[int, Usual]:
-        """What is usual of the others."""
-        return {k: device.usual for k, device in self.devices.items() if k not in self.often}
-
-
-NO_WHOLE_RUNS = WholeRuns({}, np.zeros(0, np.float32), np.zeros(0, np.float32))
+        rise, fall = self.habit.evidence(jumps)
+        switch = np.flatnonzero(on[1:] != on[:-1]) + 1
+        up, length = on[switch], np.diff(switch)
+        meter = rise[switch[up]].sum() + fall[switch[~up]].sum()
+        meter += self.run.chance(length[up[:-1]]).sum() + self.rest.chance(length[~up[:-1]]).sum()
+        chance, cut = (np.clip(np.asarray(each, np.float64), SUREST, 1 - SUREST) for each in (score, tau))
+        odds = np.log(chance / (1 - chance)) - np.log(cut / (1 - cut))
+        return float(meter), float(min(1.0, INDEPENDENT / self.steps) * odds[on].sum())
 
 
 def _marks(chance: np.ndarray, rise: np.ndarray, fall: np.ndarray) -> np.ndarray:

@@ -66,6 +66,12 @@ def runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.diff(np.append(starts, len(values)))
 
 
+def agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """The F1 of states bool [n] to others; 1 where both are never on."""
+    both = int(one.sum() + other.sum())
+    return 2 * int((one & other).sum()) / both if both else 1.0
+
+
 def steps_of(seconds: float, step_seconds: float) -> int:
     """The fewest steps that last at least `seconds`."""
     return math.ceil(seconds / step_seconds - 1e-9)

@@ -27,6 +27,7 @@ from sources.synthetic import appliance_series
 from tasks import register
 from tasks.base import Loss, Task
 from tasks.nilm import course
+from tasks.nilm.cycles import cyclic
 from tasks.nilm.decisions import decisions, told
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, seconds_of
 from tasks.nilm.files import write_devices, write_energy, write_scales, write_timeline
@@ -41,7 +42,7 @@ from tasks.nilm.reading import read_houses, without
 from tasks.nilm.references import references_of
 from tasks.nilm.rules import FLAGS as RULE_FLAGS
 from tasks.nilm.rules import Rules
-from tasks.nilm.runs import Whole, WholeRuns
+from tasks.nilm.runs import Whole
 from tasks.nilm.sample import write_sample
 from tasks.nilm.suited import suited
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
@@ -50,6 +51,7 @@ from tasks.nilm.timeline import MOST_OVERLAP, Decided, Timeline, judged_stride, 
 from tasks.nilm.truth import believable, targets_of
 from tasks.nilm.units import doubts, gap_hint
 from tasks.nilm.watts import certain, described
+from tasks.nilm.wholes import WholeRuns
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
 from windows import Index, Windows
@@ -88,7 +90,7 @@ class Nilm(Task):
         self._last: tuple[Predictions, Timeline] | None = None  # several ask for the timeline of the same predictions
         self.taken = Meters()  # what the table's columns say where no flag does
         self._last_decided: Decided | None = None  # of the last timeline
-        self._habits: tuple[float, dict[int, Whole]] | None = None
+        self._habits: tuple[float, tuple[dict[int, Whole], dict[int, Whole]]] | None = None
         self.borrowed: tuple[str, ...] = ()  # devices read from the columns of the checkpoint's own files
         self.monitor, self.direction = ("mae", "min") if self.target == "power" else ("macro_f1", "max")
 
@@ -257,7 +259,7 @@ class Nilm(Task):
     ) -> dict[str, Any]:
         """tau by F1 on the timeline of validation; 0.5 where it has too few runs to choose on, or for watts alone."""
         usual = "half of the way to --on-w" if self.target == "power" else ""
-        return self.taus.choose(None if val is None else Timeline.of(val), names, usual, self._whole())
+        return self.taus.choose(None if val is None else Timeline.of(val), names, usual, self._whole()[0])
 
     def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         return self.taus.again(calibration, names)
@@ -275,24 +277,28 @@ class Nilm(Task):
         if line.on is None:
             return decided, {}
         found = kpis(decided, eval_context) | {"rules": described(decided.limits, names)}
-        for name, decision in decisions(self.rules, calibration, names, decided.whole.devices).items():
+        for name, decision in decisions(self.rules, calibration, names, decided.whole.told()).items():
             found["devices"][name] |= decision.plain()
         return decided, found
 
-    def _whole(self) -> dict[int, Whole]:
-        """The devices whose runs are decided as a whole."""
+    def _whole(self) -> tuple[dict[int, Whole], dict[int, Whole]]:
+        """The devices whose runs are decided as a whole, and those that come and go day and night, as in training."""
         if self._habits is None or self._habits[0] != self.rules.step:
             habits = habits_of(self.fitted) if self.target != "power" else []
             each = [Whole.of(habit, self.rules.step, self.horizon) for habit in habits]
-            self._habits = self.rules.step, {k: one for k, one in enumerate(each) if one is not None}
+            cycles = [cyclic(habit, self.rules.step) for habit in habits]
+            known = [{k: one for k, one in enumerate(found) if one is not None} for found in (each, cycles)]
+            self._habits = self.rules.step, (known[0], known[1])
         return self._habits[1]
 
     def _whole_runs(self, line: Timeline, eval_context: EvalContext) -> WholeRuns:
         """Those of them that a timeline has probabilities of, with the jumps of its meter."""
         series = eval_context.series
-        devices = {k: one for k, one in self._whole().items() if not certain(line.score[k])}
+        devices, cycles = (
+            {k: one for k, one in known.items() if not certain(line.score[k])} for known in self._whole()
+        )
         jumps = meter_jumps(series.values[0], line.at, line.rows, series.offsets)
-        return WholeRuns(devices, series.values[0, line.at], jumps)
+        return WholeRuns.everywhere(devices, cycles, series.values[0, line.at], jumps, line.rows)
 
     def _least_w(self, names: Sequence[str]) -> list[float]:
         """Watts [K] that a step needs, besides its probability, to be on."""
@@ -326,7 +332,7 @@ class Nilm(Task):
         write_scales(folder, eval_context, self.fitted["on_mean"])
         for part in scored:
             decided, found = self._decided(part, calibration, eval_context)
-            how = decisions(self.rules, calibration, eval_context.names, decided.whole.devices)
+            how = decisions(self.rules, calibration, eval_context.names, decided.whole.told())
             log.info("%s", told(how, calibration))
             write_timeline(folder / "timeline.csv", eval_context, decided)
             written["timeline.csv"] = [np.bincount(decided.line.rows, minlength=eval_context.series.n_rows)]

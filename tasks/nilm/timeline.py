@@ -14,9 +14,9 @@ from tasks.nilm.doubts import doubted
 from tasks.nilm.features import seconds_of
 from tasks.nilm.metrics import JOULES, TOLERANCE, nilm_kpis
 from tasks.nilm.rules import Rules
-from tasks.nilm.runs import NO_WHOLE_RUNS, WholeRuns
 from tasks.nilm.states import Stitcher, filter_runs
 from tasks.nilm.watts import OFTEN, Limits, capped, certain, counted, sure
+from tasks.nilm.wholes import NO_WHOLE_RUNS, WholeRuns
 from tasks.predictions import EvalContext, Predictions
 from windows import Index
 
@@ -84,9 +84,10 @@ class Timeline:
         cuts = np.asarray(taus)
         on = self.score >= cuts[:, :, None]
         parts = np.split(np.arange(len(self.at)), np.flatnonzero(np.diff(self.when) != 1) + 1)
-        for k, device in whole.devices.items():
+        for k, houses in whole.devices.items():
             for part in parts:
-                on[:, k, part] = device.states(self.score[k, part], cuts[:, k], whole.jumps[part])
+                if (how := houses.get(int(self.rows[part[0]]))) is not None:
+                    on[:, k, part] = how.states(self.score[k, part], cuts[:, k], whole.jumps[part])
         on &= self.watts >= np.broadcast_to(np.asarray(least_w, np.float32), len(self.score))[:, None]
         for t, (k, (least_on, least_off)) in product(range(len(on)), enumerate(least)):
             for part in parts:
@@ -95,8 +96,11 @@ class Timeline:
 
     def believed(self, on: np.ndarray, whole: WholeRuns) -> np.ndarray:
         """States bool [K, n] without the whole runs that are not believed (doubts.py)."""
-        left = whole.mains - (self.watts * on).sum(axis=0) if whole.rare else np.zeros(0)
-        found: np.ndarray = on & ~doubted(on, left, self.when, self.rows, whole.rare)
+        left = whole.mains - (whole.drawn(self.watts) * on).sum(axis=0) if whole.rare else np.zeros(0)
+        doubt = doubted(on, left, self.when, self.rows, whole.rare)
+        for k in whole.rare:
+            doubt[k] &= whole.mask(k)
+        found: np.ndarray = on & ~doubt
         return found
 
 
@@ -148,18 +152,19 @@ class Decided:
         steps = rules.steps(eval_context.names, seconds_of(eval_context.series))
         mains = eval_context.series.values[0, line.at]
         on = line.states([tau], steps, least_w)[0]
-        if whole.devices:
+        if whole.devices or whole.cyclic:
             likeliest = line.states([tau], steps, least_w, whole)[0]
-            whole = whole.agreeing(on, likeliest)
-            kept = np.isin(np.arange(len(on)), list(whole.devices))
-            on = line.believed(np.where(kept[:, None], likeliest, on), whole)
-        limits = [sure(one, strict=strict and not certain(line.score[k])) for k, one in enumerate(tau)]
-        limits = [OFTEN if k in whole.often else limit for k, limit in enumerate(limits)]
-        kept, likely = counted(on, line.score, line.when, limits)
-        over = (line.watts * on).sum(axis=0) > mains
-        return cls(
-            line, tau, on, capped(line.watts * kept, mains), capped(line.watts * likely, mains), limits, over, whole
-        )
+            whole = whole.fitted(line.score, tau, line.when, on, likeliest)
+            on = line.believed(line.states([tau], steps, least_w, whole)[0], whole)
+        often = np.stack([whole.mask(k, often=True) for k in range(len(on))])
+        limits = [
+            OFTEN if always.all() else sure(one, strict=strict and not certain(score))
+            for one, score, always in zip(tau, line.score, often, strict=True)
+        ]
+        kept, likely = (np.where(often, on, each) for each in counted(on, line.score, line.when, limits))
+        watts = whole.drawn(line.watts)
+        over = (watts * on).sum(axis=0) > mains
+        return cls(line, tau, on, capped(watts * kept, mains), capped(watts * likely, mains), limits, over, whole)
 
 
 def kpis(decided: Decided, eval_context: EvalContext) -> dict[str, Any]:
