@@ -102,3 +102,13 @@ def test_each_house_is_decided_by_its_own_fridge_and_the_one_of_training_by_trai
     assert (drawn[0, :5000] == 70).all() and drawn[0, 5000:] == pytest.approx(160, rel=0.1)
     assert found.told()[0] == f"{whole.told()} in 1 of 2 houses; {own.told()} in 1 of 2 houses"
     assert found.mask(0, often=True).all() and not found.rare
+
+
+def test_training_keeps_what_is_its_own_and_yields_to_what_is_much_likelier():
+    whole, states = trained(), cycles(36, 76, 3000, 5) == 1
+    house = seen(meter(states.astype(np.int8), 80, 6), np.where(states, 0.8, 0.2))
+    assert WholeRuns._least(whole, house, states, states) == np.inf
+    some = states & (np.arange(3000) % 5 < 3)  # F1 .75
+    assert WholeRuns._least(whole, house, some, states) == pytest.approx(1.5 * sum(house.support(whole, states)))
+    assert WholeRuns._least(whole, house, some, np.roll(states, 20)) == -np.inf  # the steps say otherwise
+    assert WholeRuns._least(whole, seen(np.full(3000, 200.0), 0.8), some, states) == -np.inf  # the meter does
