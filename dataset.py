@@ -58,7 +58,7 @@ class RunData:
     judged : the windows of validation, test and inference: those of `index`, unless a task judges at another stride.
     timings : seconds spent, by name, for the manifest.
     derived : the model's input where it is computed from the channels as windows are read; else None.
-    beside : {flag, path, sha256, bytes} of each file of the run that is not of the series, see `restore.files_beside`.
+    beside : {flag, path, sha256, bytes} of each file of the run that is not of the series, see `training.resuming`.
     left_out : {what they are not: {"rows": how many, "names": the first few, "why"}}, for the files of the run.
     """
 

@@ -40,6 +40,7 @@ from tasks.base import Task
 from tasks.predictions import Predictions
 from telling.sizes import describe_split, label_means, sizes_of
 from trainer import Trainer
+from training import resuming
 from training.progress import OfTask, Progress
 from training.scaling import scalers
 from training.states import clone_state
@@ -293,12 +294,11 @@ class Learner:
         """What the closed form under the net says of training and validation, [n, K, 1] each; None without one."""
         if not isinstance(self.model, Model) or self.model.wide is None:
             return None, None
-        fresh = self.start is None
         fixed = self.standing.told if self.final and self.standing else None
         self.standing = Standing(self.model, self.closed().windows(), self.task.lean(self.names), fixed)
-        asked = self._asked() if fresh or self.config.refit_scaler else None
+        asked = self._asked() if self.start is None or self.config.refit_scaler else None
         with self.run_data.timed("closed form"), ranks.in_step():
-            return self.standing.under(asked, fresh=fresh, one_head=one_head)
+            return self.standing.under(asked, fresh=self.start is None, one_head=one_head)
 
     def joined(self, learned: dict[str, Weights], progress: Progress) -> Mapping[str, Weights]:
         """What a model has learned as the weights that are kept, of which it takes the best; see Standing.joined."""
@@ -313,7 +313,7 @@ class Learner:
 
     def _resume(self, trainer: Trainer, last: Checkpoint) -> None:
         """Continue the run of this name, of which settings and data are the same, but for more epochs."""
-        restore.check_resumed(last, self.run_data, finished=False)
+        resuming.check_resumed(last, self.run_data, finished=False)
         trainer.restore(last.state, last.training or {})  # there is one, in the last checkpoint of an interrupted run
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
         if last.config["epochs"] < self.config.epochs:
@@ -370,7 +370,7 @@ class Learner:
             references=self.references,
             split=dict(self.split.how),
             sources=series.hashes,
-            beside=restore.checksums(self.run_data.beside),
+            beside=resuming.checksums(self.run_data.beside),
             coding=levels.plain(series),
             training=None if training is None else dict(training),
         )

@@ -48,6 +48,7 @@ from telling import read
 from telling.left_out import tell_left_out
 from telling.result import outline, table
 from telling.tracking import Mlflow, tracked
+from training import resuming
 from windows import steps
 
 log = logging.getLogger("tsrun")
@@ -163,7 +164,7 @@ def _read(
 
 def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
     run_data = dataset.open_run_data(config, task, series, timings)
-    run_data.beside = restore.files_beside(config)
+    run_data.beside = resuming.files_beside(config)
     dataset.check_windows(run_data, task)
     return run_data
 
@@ -175,7 +176,7 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
     known = restore.label_known(start, series, lacking)
     series = _coded(series, start)
     run_data = dataset.open_run_data(config, task, series, timings, label_known=known, per_row=start.per_row)
-    run_data.beside = restore.files_beside(config)
+    run_data.beside = resuming.files_beside(config)
     restore.check_run_data(start, run_data)
     return run_data
 
@@ -337,7 +338,7 @@ def _finished(directory: RunDir, run_data: RunData) -> bool:
         hint = "--overwrite trains it again"
         what = "has no checkpoint left to compare this command with"
         raise CheckpointError(what, where=str(directory.final), hint=hint)
-    longer = [restore.check_resumed(last, run_data, finished) for last in states]
+    longer = [resuming.check_resumed(last, run_data, finished) for last in states]
     if any(longer):
         directory.reopen(finished)
     done = finished and not any(longer)

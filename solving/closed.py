@@ -22,6 +22,7 @@ from dataset import DeviceData, RunData
 from splits import Split
 from tasks.histories import before
 from tasks.stretches import Pieces, stretches
+from training import resuming
 
 Keep = Callable[[Mapping[str, torch.Tensor]], None]
 
@@ -68,7 +69,7 @@ class ClosedForm:
         refit = len(split.test) > 0 and config.eval_split in ("", "test")
         if backbone.answers and not isinstance(model, Forecaster):
             refit = refit and (self.run_data.per_row or config.split_mode == "group")  # rows are exchangeable
-            done = restore.finished_members(self.folder, self.run_data, model)
+            done = resuming.finished_members(self.folder, self.run_data, model)
             windows = replace(self.windows(goes_on=goes_on, refit=refit), done=done, keep=keep)
             assert isinstance(backbone, Fitted)
             told, kind = backbone.fit_in_time(windows), backbone.target.kind
@@ -78,7 +79,7 @@ class ClosedForm:
                 told["held_out"] = told["held_out"][:, :, None]
             return told
         if backbone.reads_history:
-            data, done = self.histories(refit=refit), restore.finished_members(self.folder, self.run_data, model)
+            data, done = self.histories(refit=refit), resuming.finished_members(self.folder, self.run_data, model)
             told = backbone.fit_histories(replace(data, seconds=self._seconds, done=done, keep=keep))
             if numbers := told.pop("tried", ()):
                 told["tried"] = self._before(refit=refit)[0].part(numbers[0]), numbers[1]
