@@ -15,6 +15,7 @@ from readers.stamps import check_zone
 SECOND = 10**9  # ns
 MAINS = "mains"  # the first channel
 BLOCK = 1 << 20  # steps, or seconds that held readings are spread over, at once
+MAX_FILL = 60.0  # seconds without a sample that are filled
 SLACK = 0.1  # of the time from reading to reading: so much later the first may come in a step that is whole
 ABOVE = (1.05, 10.0)  # devices are more than mains by this factor and so many W, beyond the meters' own errors
 

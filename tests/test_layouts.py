@@ -12,10 +12,9 @@ import pytest
 
 from errors import DataError, UsageError
 from readers.clock import Clock
-from readers.dialect import Dialect
 from sources import appliances
 from sources.grids import Grid, on_grid, readings
-from sources.layouts import read_layout, read_meter
+from sources.layouts import read_layout
 
 T0 = 1_381_323_984 // 8 * 8  # a multiple of eight seconds in October 2013
 NAN = math.nan
@@ -71,7 +70,7 @@ def deddiag(folder: Path, streams: dict[int, list[tuple[float, float]]], items=I
 
 def fails(kind, what, *parts, **options):
     with pytest.raises(kind) as caught:
-        read_layout(what, **options) if isinstance(what, str) else what(**options)
+        read_layout(what, **options)
     for part in parts:
         assert part in str(caught.value), str(caught.value)
 
@@ -123,9 +122,6 @@ def test_houses_are_rows_and_share_what_both_have(tmp_path):
 def test_the_mains_may_stand_alone_and_no_device_takes_their_name(tmp_path):
     alone = read_layout("refit", [refit(tmp_path)], devices=[])
     assert alone.channels == ("mains",) and alone.values[0].tolist() == list(range(1000, 1100))
-    path = long_csv(tmp_path, [f"2020-05-05 12:00:{s:02d},5,1,2" for s in range(0, 40, 10)])
-    assert meter(path, device_cols={}).values.tolist() == [[5, 5, 5, 5]]
-    fails(UsageError, meter_of(path), "cannot be named mains", device_cols={"mains": "tv"})
 
 
 def test_a_refit_file_that_is_none(tmp_path):
@@ -281,100 +277,6 @@ def test_a_range_without_data_says_what_there_is(tmp_path):
     fails(UsageError, "refit", "is not after --start", paths=[path], start="2014-01-01", end="2014-01-01")
     fails(UsageError, "refit", "1.5 s is not a whole number", paths=[path], sample=1.5)
     fails(UsageError, "refit", "no time zone 'Europe/Lodnon'", "Europe/London", paths=[path], tz="Europe/Lodnon")
-
-
-# ---- long CSVs
-
-
-def long_csv(folder: Path, lines: list[str], name: str = "house.csv", head: str = "when,total,fridge,tv") -> Path:
-    path = folder / name
-    path.write_text("\n".join([head, *lines]) + "\n")
-    return path
-
-
-def meter(*paths, **options):
-    given = {"time_col": "when", "mains_col": "total", "device_cols": {"cold": "fridge"}, "sample": 10}
-    return read_meter(paths, **given | options)
-
-
-def test_a_meter_of_uneven_lines_comes_on_a_grid(tmp_path):
-    times = ["12:00:00", "12:00:04", "12:00:04", "12:00:19", "12:00:31", "12:03:00"]
-    lines = [f"2020-05-05 {time},{100 * k},{k},0" for k, time in enumerate(times)]
-    lines[1] = "2020-05-05 12:00:04,700,7,0"  # the same time again
-    series = meter(long_csv(tmp_path, lines))
-    assert series.channels == ("mains", "cold") and series.rows == ("house",) and series.clock == Clock("10s", "")
-    assert "house: 1 lines of the same time as the line before averaged with it" in series.notes
-    # 12:00:00 to :10 holds 0, 700 and 200; from 12:00:31 to 12:03:00 nothing is said for more than a minute
-    np.testing.assert_array_equal(series.values[0], [300, 300, 300, 400, *[NAN] * 14, 500])
-    np.testing.assert_array_equal(series.values[1, :4], [3, 3, 3, 4])
-    longer = meter(long_csv(tmp_path, lines), max_fill=149)
-    np.testing.assert_array_equal(longer.values[0, 4:], [*[400] * 14, 500])
-
-
-def test_several_files_are_several_houses_and_other_dialects_are_read(tmp_path):
-    first = [f"2020-05-05 12:00:{s:02d};{s},5;1;2" for s in range(0, 60, 10)]
-    second = [f"2021-05-05 12:00:{s:02d};{s},5;1;2" for s in range(0, 40, 10)]
-    head = "when;total;fridge;tv"
-    paths = [long_csv(tmp_path, first, "a.csv", head), long_csv(tmp_path, second, "b.csv", head)]
-    series = meter(*paths, dialect=Dialect(";", ","), tz="Europe/Berlin", device_cols={"cold": "fridge", "tv": "tv"})
-    assert series.rows == ("a", "b") and series.lengths.tolist() == [6, 4]
-    assert series.values[0, 5:7].tolist() == [50.5, 0.5]
-    assert series.clock.show(series.time[[0, 6]]) == ["2020-05-05 12:00:00+02:00", "2021-05-05 12:00:00+02:00"]
-    assert [source.shape for source in series.sources] == [(6, 4), (4, 4)]
-
-
-def test_local_times_pass_through_the_change_of_clocks(tmp_path):
-    wall = ["01:59:40", "01:59:50", "02:00:00", "02:30:00", "02:00:00", "02:30:00", "03:00:00"]
-    lines = [f"2020-10-25 {time},{k},{k},0" for k, time in enumerate(wall)]
-    series = meter(long_csv(tmp_path, lines), tz="Europe/Berlin", sample=600, max_fill=1800)
-    times = series.clock.show(series.time)
-    assert times[0] == "2020-10-25 01:50:00+02:00" and times[-1] == "2020-10-25 03:00:00+01:00"
-    assert series.values[0].tolist() == [0.5, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6]
-    skipped = ["2020-03-29 01:59:50,1,1,0", "2020-03-29 02:30:00,1,1,0"]
-    fails(DataError, meter_of(long_csv(tmp_path, skipped)), "there is no 2020-03-29 02:30:00", tz="Europe/Berlin")
-
-
-def meter_of(*paths):
-    return lambda **options: meter(*paths, **options)
-
-
-def test_times_that_go_back_are_an_error_or_sorted(tmp_path):
-    lines = ["2020-05-05 12:00:20,2,2,0", "2020-05-05 12:00:00,0,0,0", "2020-05-05 12:00:10,1,1,0"]
-    path = long_csv(tmp_path, lines)
-    fails(DataError, meter_of(path), "times go back", "house.csv:3", "--sort sorts the lines by time")
-    assert meter(path, sort=True).values[0].tolist() == [0, 1, 2]
-
-
-def test_what_a_long_csv_may_lack(tmp_path):
-    lines = [f"2020-05-05 12:00:{s:02d},100,{s},-4" for s in range(0, 60, 10)]
-    path = long_csv(tmp_path, lines)
-    fails(DataError, meter_of(path), "no column 'totl'", "did you mean total?", mains_col="totl")
-    fails(DataError, meter_of(path), "no column 'frigde'", "did you mean fridge?", device_cols={"x": "frigde"})
-    fails(DataError, meter_of(path), "no column 'time'", time_col="time")
-    assert "warning: house: cool is negative in 6 steps, down to -4 W" in meter(path, device_cols={"cool": "tv"}).notes
-    mixed = [*lines[:3], "2020-05-05 12:00:30+02:00,1,1,1"]
-    fails(DataError, meter_of(long_csv(tmp_path, mixed)), "house.csv:5", "offset from UTC")
-    text = [*lines[:3], "2020-05-05 12:00:30,1,much,1"]
-    fails(DataError, meter_of(long_csv(tmp_path, text)), "text 'much'", "house.csv:5:3")
-    empty = [f"2020-05-05 12:00:{s:02d},100,,1" for s in range(0, 60, 10)]
-    fails(DataError, meter_of(long_csv(tmp_path, empty)), "device 'cold' has no reading")
-    above = [f"2020-05-05 12:00:{s:02d},100,{90 + s},1" for s in range(0, 60, 10)]
-    notes = meter(long_csv(tmp_path, above)).notes
-    assert notes == ("warning: house: the devices sum to more than the mains in 50.00% of the steps",)
-
-
-@pytest.mark.slow
-def test_the_real_files_come_through_line_by_line(shared):
-    path = shared / "refit_house2" / "refit_house2_2015-01-04_2015-01-17_8s.csv.gz"
-    names = ["fridge", "washing_machine", "dishwasher", "microwave"]
-    columns = {"time_col": "timestamp", "mains_col": "aggregate", "device_cols": dict(zip(names, names, strict=True))}
-    series = read_meter([path], **columns, sample=8)
-    table = pd.read_csv(path, index_col=0, parse_dates=True)
-    np.testing.assert_array_equal(series.values, table.to_numpy(np.float32).T)
-    coarse = read_meter([path], **columns, sample=16, start="2015-01-06", end="2015-01-08")
-    wanted = table.loc["2015-01-06":"2015-01-07"].resample("16s").mean()
-    np.testing.assert_allclose(coarse.values, wanted.to_numpy().T, rtol=1e-6)
-    assert coarse.time.tolist() == wanted.index.as_unit("ns").asi8.tolist()
 
 
 # ---- one meter

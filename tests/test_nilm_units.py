@@ -10,7 +10,7 @@ import pytest
 from data import Series
 from readers.clock import Clock
 from sources.grids import SECOND, Grid, on_grid, readings
-from sources.layouts import read_meter
+from sources.meter_tables import read_meter
 from tasks.nilm.units import doubts, gap_hint
 
 RULES = {"kettle": 2000.0, "lamp": 10.0}

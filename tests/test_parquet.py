@@ -18,7 +18,8 @@ from errors import DataError, UsageError
 from readers import missing
 from readers.long import read_long
 from readers.wide import read_wide
-from sources.layouts import read_layout, read_meter
+from sources.layouts import read_layout
+from sources.meter_tables import read_meter
 
 from .conftest import ROOT
 from .runs import good, preds, strict

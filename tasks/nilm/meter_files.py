@@ -18,8 +18,8 @@ from readers.dialect import Dialect
 from readers.kept import read_kept
 from readers.rows import Rows
 from sources.energies import energies
-from sources.grids import UNITS, House, Readings, gather, plan, readings
-from sources.layouts import MAX_FILL, in_order
+from sources.grids import MAX_FILL, UNITS, House, Readings, gather, plan, readings
+from sources.meter_tables import in_order
 from sources.own_step import held, own_step
 from tasks.units_of_names import unit_of
 
@@ -80,11 +80,11 @@ def read_files(
     mains_col : the meter of the mains, or several whose sum they are, as `A+B`.
     device_cols : {name of the channel: name of the meter}.
     unit, device_unit : of meters whose column does not name its own.
-    time_col, dialect, sample, start, end, tz, max_fill, sort, optional : as for `layouts.read_meter`.
+    time_col, dialect, sample, start, end, tz, max_fill, sort, optional : as for `meter_tables.read_meter`.
 
     Raises
     ------
-    UsageError, DataError : as `layouts.read_meter`.
+    UsageError, DataError : as `meter_tables.read_meter`.
     """
     made, notes, own, apart, zone = [], [], 0, 0.0, tz
     one = all(mains_col in meters for meters in houses.values())

@@ -21,7 +21,7 @@ from errors import DataError, UsageError
 from readers.dialect import Dialect
 from readers.paths import expand_paths
 from registry import Namespace
-from sources import layouts
+from sources import layouts, meter_tables
 from sources.appliances import appliance, spelled
 from tasks.nilm.features import seconds_of
 from tasks.nilm.rules import Rules
@@ -147,7 +147,7 @@ def _read(path: Path, options: Namespace, config: RunConfig, names: Sequence[str
         raise _nothing(path, names, columns)
     watts = {}
     for name, column in wanted.items():  # each by itself: a plug's gaps are its own
-        alone = layouts.read_meter(
+        alone = meter_tables.read_meter(
             [path],
             time_col=time_col,
             mains_col=column,

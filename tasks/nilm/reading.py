@@ -22,8 +22,9 @@ from readers.dialect import Dialect
 from readers.npz import read_npz
 from readers.paths import expand_paths
 from registry import Namespace
-from sources import layouts
+from sources import layouts, meter_tables
 from sources.appliances import appliance
+from sources.grids import MAX_FILL
 from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
 from tasks.nilm.meter_files import Houses, read_files
@@ -252,7 +253,7 @@ def alike(device: str, columns: Sequence[str]) -> str:
 
 def _held(options: Namespace) -> float:
     """Seconds that a value holds where meters report changes: the default of --max-ffill is for samples."""
-    return float(layouts.HOURLY if options.max_ffill == layouts.MAX_FILL else options.max_ffill)
+    return float(layouts.HOURLY if options.max_ffill == MAX_FILL else options.max_ffill)
 
 
 def _read_layout(
@@ -299,7 +300,7 @@ def _read_csv(
             notes.append(
                 f"{device} is read from {other} (--device-cols {shlex.quote(f'{device}=COLUMN')} says another)"
             )
-    read = partial(read_files, houses) if houses else partial(layouts.read_meter, paths)
+    read = partial(read_files, houses) if houses else partial(meter_tables.read_meter, paths)
     series = read(
         time_col=config.time_col,
         mains_col=options.mains_col,
