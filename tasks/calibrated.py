@@ -3,7 +3,8 @@
 A loss that weighs the true class w times says q where the probability is p = q / (q + w (1 - q)): as a logit, log w
 too much. That is undone exactly. What else the loss did (soft F1, too many epochs) is measured on validation: the scale
 and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). On few
-series these two numbers do more harm than good, so there they are left alone.
+series these two numbers do more harm than good. There logits are at most drawn towards the base rate, by one number: a
+net that is kept for its ranking is too sure as a rule, and less sure is never far wrong.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from backbones.fitted import loss_of
+from backbones.fitting import SURE, SURE_OF_EACH
 from backbones.preval import platt, scale_of
 
 ROWS = 50  # series of validation from which two numbers are fitted
-OF_EACH = 10  # windows of validation on either side of a label
+OF_EACH = SURE_OF_EACH  # windows of validation on either side of a label
+SOFTER = tuple(np.linspace(1, 0.05, 20))  # shares of the distance to the base rate that may be left
 
 
 def fitted(
@@ -48,19 +52,42 @@ def fitted(
         for k in sure:
             a, b, _ = platt(logits[:, k], y[:, k])
             scale[k], shift[k] = (a, b) if a > 0 else (1.0, 0.0)
+    else:
+        scale, shift = softer(logits, y, exclusive=exclusive)
+    softened = rows < ROWS and min(scale) < 1
     shift = [b - a * part for a, b, part in zip(scale, shift, lean, strict=True)]
-    told = _in_words(lean, rows, len(sure), exclusive=exclusive)
+    told = _in_words(lean, rows, len(sure), exclusive=exclusive, softened=softened)
     return {"scale": scale, "shift": shift, "probabilities": told}
 
 
-def _in_words(lean: Sequence[float], rows: int, sure: int, *, exclusive: bool) -> str:
+def softer(logits: torch.Tensor, y: torch.Tensor, *, exclusive: bool) -> tuple[list[float], list[float]]:
+    """Scale (at most 1) and shift of calibrated logits [n, K] that draw them towards the base rate of y [n, K].
+
+    They make log-loss least; where windows are few, or those on one side of a label, they change nothing.
+    """
+    share, count = y.mean(0), y.sum(0) if exclusive else torch.minimum(y.sum(0), (1 - y).sum(0))
+    base = share.log() if exclusive else share.logit()
+    parts = [list(range(len(base)))] if exclusive else [[k] for k in range(len(base))]
+    scale = [1.0] * len(base)
+    for part in parts:
+        if len(y) >= SURE and float(count[part].min()) >= OF_EACH:
+            away, kind = logits[:, part] - base[part], "class" if exclusive else "label"
+            losses = [loss_of(a * away + base[part], y[:, part], kind, "") for a in SOFTER]
+            for k in part:
+                scale[k] = float(SOFTER[int(np.argmin(losses))])
+    return scale, [(1 - a) * float(b) if a < 1 else 0.0 for a, b in zip(scale, base, strict=True)]
+
+
+def _in_words(lean: Sequence[float], rows: int, sure: int, *, exclusive: bool, softened: bool) -> str:
     parts = ["the weight of the true class is undone"] if any(lean) else []
+    parts += ["logits are drawn towards the base rate of validation"] * softened
     if sure:
         what = "scaled" if exclusive else "scaled and shifted"
         some = "" if sure == len(lean) else f" for {sure} of {len(lean)} labels"
         parts.append(f"logits are {what} by {rows:,} rows of validation{some}")
     elif rows < ROWS:
-        parts.append(f"not fitted to validation, which has {rows} rows, fewer than {ROWS}")
+        more = " otherwise" * softened
+        parts.append(f"not{more} fitted to validation, which has {rows} rows, fewer than {ROWS}")
     else:
         parts.append(f"not fitted to validation, which has fewer than {OF_EACH} windows of a class")
     return "; ".join(parts)

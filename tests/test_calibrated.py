@@ -49,7 +49,29 @@ def test_classes_get_one_scale():
     found = calibrated.fitted(3 * logits, y, 60, [0.0] * 3, exclusive=True)
     assert found["scale"] == pytest.approx([1 / 3] * 3, rel=0.03) and found["shift"] == [0.0] * 3
     few = calibrated.fitted(3 * logits, y, 49, [0.0] * 3, exclusive=True)
-    assert few["scale"] == [1.0] * 3
+    assert few["scale"] == pytest.approx([0.35] * 3) and "base rate" in few["probabilities"]
+    assert few["shift"] == pytest.approx(0.65 * np.log(y.mean(0)))
+
+
+def test_few_rows_make_a_label_less_sure_and_never_surer():
+    """What is left is a share of the distance to the base rate, that of least log-loss: by a plain loop."""
+    logits, y = drawn(400)
+    base = float(np.log(y.mean() / (1 - y.mean())))
+    far = base + 2 * (logits - base) + 0.5  # a loss that leans by .5
+    found = calibrated.fitted(far, y, 1, [0.5], exclusive=False)
+
+    def loss(a: float) -> float:
+        p = 1 / (1 + np.exp(-(base + a * (far[:, 0].numpy() - 0.5 - base))))
+        return float(-np.mean(y[:, 0] * np.log(p) + (1 - y[:, 0]) * np.log(1 - p)))
+
+    best = min(np.arange(1, 21) / 20, key=loss)
+    assert 0.3 < best < 0.8
+    assert found["scale"] == pytest.approx([best]) and found["shift"] == pytest.approx([(1 - best) * base - 0.5 * best])
+    assert calibrated.fitted(0.5 * logits, y, 1, [0.0], exclusive=False)["scale"] == [1.0]
+    rare = np.zeros_like(y)
+    rare[:9] = 1
+    assert calibrated.fitted(far, rare, 1, [0.0], exclusive=False)["scale"] == [1.0]
+    assert calibrated.fitted(far[:49], y[:49], 1, [0.0], exclusive=False)["scale"] == [1.0]
 
 
 def test_a_scale_that_would_turn_the_ranking_round_is_not_taken():
