@@ -103,3 +103,26 @@ def test_the_commands_run_in_the_order_of_the_page(tmp_path):
             done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, f"{command} {more}\n{done.stderr}"
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_first_example_are_those_of_its_commands(tmp_path):
+    """Its file is made by the line above; figures may differ by what another processor rounds."""
+    text = README.partition("## I have one dated CSV")[2].partition("\n## ")[0]
+    made = re.search(r"```bash\npython (.*?)\n```", text, re.S)
+    shown = re.search(r"```\n(date,sales\n.*?)\.\.\.\n```", text, re.S)
+    assert made is not None and shown is not None
+    subprocess.run(["bash", "-c", f"{sys.executable} {made[1]}"], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "sales.csv").read_text().startswith(shown[1])
+    told = ""
+    for command in re.findall(r"^    python (run\.py .*sales\.csv.*)$", text, re.M):
+        words = [*shlex.split(command), "--no-plots"] if "--ckpt" not in command else shlex.split(command)
+        done = forkserver.run(str(ROOT / words[0]), *words[1:], cwd=tmp_path, timeout=300)
+        assert done.returncode == 0, done.stderr
+        told += done.stdout
+    rows = re.findall(r"^    +(\w+|\d{4}-\d\d-\d\d  sales)((?: +[\d.]+)+)$", text, re.M)
+    assert len(rows) == 8
+    for name, figures in rows:
+        printed = re.search(rf"^ *{name}((?: +[\d.]+)+)$", told, re.M)
+        assert printed is not None, name
+        assert [*map(float, printed[1].split())] == pytest.approx([*map(float, figures.split())], rel=0.02), name
