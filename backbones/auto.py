@@ -168,7 +168,7 @@ class Auto(Fitted):
                 member.fit_in_time(replace(data, seconds=seconds))
             return outputs_on(data.val, member.answer)
 
-        scores, heavy = self._each(fit, data, data.val.y, len(data.train))
+        scores, heavy = self._each(fit, data, data.val.y)
         self.rate.copy_(data.train.y.mean(0))
         ready = self._ready(scores, heavy)
         chosen = greedy(ready, data.val.y, self.target.kind, data.loss)
@@ -205,7 +205,7 @@ class Auto(Fitted):
         fold = folds(whole.y, whole.groups, kind, FOLDS, data.seed)
         everything = replace(data, train=whole)
         scores, heavy = self._each(
-            lambda i, seconds: self._out_of_fold(i, fold, replace(everything, seconds=seconds)), data, whole.y, n
+            lambda i, seconds: self._out_of_fold(i, fold, replace(everything, seconds=seconds)), data, whole.y
         )
         self.rate.copy_(whole.y.mean(0))
         known = learnable(whole.y, kind)
@@ -231,7 +231,7 @@ class Auto(Fitted):
         blended = pooled(ready, self.weight[heavy], kind)
         return told | {"held_out": blended[-len(data.val) :], "fitted_to": "training and validation"}
 
-    def _each(self, fit: Any, data: Fitting, y: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _each(self, fit: Any, data: Fitting, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What each member says [m', n, K] of windows that it has not seen, and a mask [m] of those that did.
 
         `fit(i, seconds)` fits member i; those that an interrupted run had finished are not fitted again.

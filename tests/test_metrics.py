@@ -21,35 +21,8 @@ from metrics import (
     ranking_metrics,
     regression_metrics,
 )
-from tasks.forecast import conformal
 
 RNG = np.random.default_rng(0)
-
-
-def forecast_metrics(truth, pred, names, *, mean, std):
-    sums = metrics.ForecastSums(names, mean, std)
-    for part in (slice(0, 2), slice(2, None)):
-        sums.add(truth[part], pred[part])
-    return sums.report()
-
-
-def scaled_errors(truth, pred, rows, scale):
-    sums = metrics.SeriesErrors(scale)
-    for part in (slice(0, 2), slice(2, None)):
-        sums.add(rows[part], np.abs(pred[part].astype(np.float64) - truth[part]))
-    return sums.scaled()
-
-
-def conformal_margin(truth, low, high, coverage, alike=1.0):
-    score = np.maximum(low - truth, truth - high)
-    return np.stack([conformal.margin_of(score[:, k], coverage, alike) for k in range(score.shape[1])])
-
-
-def interval_metrics(truth, low, high, names, std):
-    sums = metrics.IntervalSums()
-    for part in (slice(0, 1), slice(1, None)):
-        sums.add(truth[part], low[part], high[part])
-    return sums.report(names, std)
 
 
 def sample(n: int, ties: bool = False, rate: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
@@ -272,117 +245,6 @@ def test_clean_json() -> None:
     assert type(next(iter(clean_json({np.int64(3): 0})))) is int
 
 
-def forecasts(seed=0, n=300, channels=3, horizon=5):
-    rng = np.random.default_rng(seed)
-    truth = rng.normal(size=(n, channels, horizon)).astype(np.float32)
-    return truth, (truth + rng.normal(scale=0.5, size=truth.shape)).astype(np.float32)
-
-
-def test_forecast_errors_are_those_of_scikit_learn_in_both_scales():
-    truth, pred = forecasts()
-    names, mean, std = ["a", "b", "c"], [10.0, -3.0, 0.5], [2.0, 0.1, 7.0]
-    got = forecast_metrics(truth, pred, names, mean=mean, std=std)
-    assert got["n"] == 300
-    assert got["mse"] == pytest.approx(skm.mean_squared_error(truth.ravel(), pred.ravel()), rel=1e-6)
-    assert got["mae"] == pytest.approx(skm.mean_absolute_error(truth.ravel(), pred.ravel()), rel=1e-6)
-    y, p = (part.astype(np.float64) * np.array(std)[:, None] + np.array(mean)[:, None] for part in (truth, pred))
-    original = got["original"]
-    assert original["mse"] == pytest.approx(skm.mean_squared_error(y.ravel(), p.ravel()))
-    assert original["rmse"] == pytest.approx(math.sqrt(original["mse"]))
-    assert original["smape"] == pytest.approx(np.mean(200 * abs(y - p) / (abs(y) + abs(p))))
-    for k, name in enumerate(names):
-        own = original["per_channel"][name]
-        assert own["mae"] == pytest.approx(skm.mean_absolute_error(y[:, k].ravel(), p[:, k].ravel()))
-        scaled = skm.mean_absolute_error(truth[:, k].ravel(), pred[:, k].ravel())
-        assert got["per_channel"][name]["mae"] == pytest.approx(scaled, rel=1e-6)
-    for h in range(5):
-        expected = skm.mean_squared_error(truth[:, :, h].ravel(), pred[:, :, h].ravel())
-        assert got["per_step"]["mse"][h] == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("block", [1, 7, 299, 10_000])
-def test_forecast_errors_do_not_depend_on_how_windows_are_grouped(block, monkeypatch):
-    truth, pred = forecasts(n=301)
-    scale = {"mean": [0] * 3, "std": [1] * 3}
-    whole = forecast_metrics(truth, pred, "abc", **scale)
-    monkeypatch.setattr(metrics, "FORECAST_BLOCK", block)
-    assert forecast_metrics(truth, pred, "abc", **scale)["mse"] == pytest.approx(whole["mse"], rel=1e-12)
-
-
-def test_what_is_not_known_is_not_scored():
-    """The figures are those of the pairs that are left, whatever stands where the truth is missing."""
-    truth, pred = forecasts(n=40)
-    lost = np.random.default_rng(1).random(truth.shape) < 0.3
-    lost[:, 2, 4] = True
-    gappy = np.where(lost, np.nan, truth).astype(np.float32)
-    got = forecast_metrics(gappy, pred, "abc", mean=[0] * 3, std=[1] * 3)
-    y, p = truth[~lost], pred[~lost]
-    assert got["mse"] == pytest.approx(skm.mean_squared_error(y, p), rel=1e-6)
-    assert got["original"]["mae"] == pytest.approx(skm.mean_absolute_error(y, p), rel=1e-6)
-    assert got["per_channel"]["c"]["mae"] == pytest.approx(abs(truth - pred)[:, 2][~lost[:, 2]].mean(), rel=1e-6)
-    assert got["original"]["smape"] == pytest.approx(np.mean(200 * abs(y - p) / (abs(y) + abs(p))), rel=1e-5)
-    assert metrics.pinball(gappy, pred, [0.3]) == pytest.approx(skm.mean_pinball_loss(y, p, alpha=0.3), rel=1e-5)
-    margin = conformal_margin(gappy, pred, pred, 0.8)
-    scores = np.sort(abs(truth - pred)[:, 0, 1][~lost[:, 0, 1]])
-    assert margin[0, 1] == scores[math.ceil((len(scores) + 1) * 0.8) - 1]
-    assert margin[2, 4] == margin[2, :4].max()  # never known: the widest of its channel
-    covered = interval_metrics(gappy, pred - 0.5, pred + 0.5, "abc", [1] * 3)["coverage"]
-    assert covered == pytest.approx((abs(y - p) <= 0.5).mean(), abs=1e-6)
-    nothing = np.full_like(truth, np.nan)
-    lost = forecast_metrics(nothing, pred, "abc", mean=[0] * 3, std=[1] * 3)
-    assert lost["mse"] is None and lost["per_step"]["rmse"] == [None] * 5 and lost["original"]["smape"] is None
-    assert metrics.pinball(nothing, pred, [0.5]) is None
-
-
-def test_errors_are_scaled_series_by_series():
-    truth, pred = forecasts(n=30)
-    truth[:5, 0] = np.nan
-    rows = np.random.default_rng(2).integers(0, 4, 30)
-    rows[rows == 3] = 2
-    scale = np.array([[0.5, 1, 2], [1, 0, 1], [3, 1, np.nan], [1, 1, 1]])
-    got = scaled_errors(truth, pred, rows, scale)
-    for r in range(4):
-        for k in range(3):
-            error = np.abs(pred - truth)[rows == r, k]
-            error = error[~np.isnan(error)]
-            fair = len(error) and scale[r, k] > 0
-            assert got[r, k] == pytest.approx(error.mean() / scale[r, k], rel=1e-6) if fair else np.isnan(got[r, k])
-    assert metrics.known_mean(got) == pytest.approx(np.nanmean(got))
-
-
-def test_pinball_is_scikit_learns():
-    truth, pred = forecasts(channels=2)
-    levels = (0.1, 0.5, 0.9)
-    everything = np.stack([pred - 1, pred, pred + 1], axis=2).reshape(300, 6, 5)
-    expected = np.mean(
-        [
-            skm.mean_pinball_loss(truth.ravel(), (pred + d).ravel(), alpha=a)
-            for a, d in zip(levels, (-1, 0, 1), strict=True)
-        ]
-    )
-    assert metrics.pinball(truth, everything, levels) == pytest.approx(expected, rel=1e-6)
-
-
-def test_conformal_margins_cover_what_they_promise():
-    """Exchangeable errors: the chance to cover is between the promise and 1 / (n + 1) above it."""
-    covered = []
-    for seed in range(200):
-        errors = np.random.default_rng(seed).exponential(size=(100, 1, 2)).astype(np.float32)
-        margin = conformal_margin(errors[:99], 0 * errors[:99], 0 * errors[:99], 0.9)
-        assert margin.shape == (1, 2) and margin[0, 0] == np.sort(errors[:99, 0, 0])[89]
-        covered += (errors[99] <= margin).ravel().tolist()
-    assert np.mean(covered) == pytest.approx(0.9, abs=0.04)
-    few = conformal_margin(errors[:3], 0 * errors[:3], 0 * errors[:3], 0.9)
-    assert few[0, 1] == errors[:3, 0, 1].max()
-
-
-def test_interval_coverage_and_width():
-    truth = np.array([[[0.0, 1.0]], [[2.0, 3.0]]], np.float32)
-    low, high = np.zeros_like(truth), np.full_like(truth, 2.0)
-    got = interval_metrics(truth, low, high, ["a"], [5.0])
-    assert got["coverage"] == 0.75 and got["per_channel"]["a"] == {"coverage": 0.75, "width": 10.0}
-
-
 def test_class_metrics_are_scikit_learns():
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
@@ -400,34 +262,6 @@ def test_class_metrics_are_scikit_learns():
         assert found["per_class"][name][:4] == pytest.approx(each)
     assert found["macro_f1"] == found["f1"]
     assert metrics.class_metrics([], [], 2)["accuracy"] is None
-
-
-@pytest.mark.parametrize(("reach", "expected"), [(1, 1), (10, 10)])
-def test_windows_that_overlap_count_for_less(reach, expected):
-    """Means of `reach` independent draws have the autocorrelations 1 - lag / reach, which sum to `reach`."""
-    rng = np.random.default_rng(0)
-    draws = rng.normal(size=(40_000 + reach, 2, 3))
-    total = np.cumsum(np.concatenate([np.zeros((1, 2, 3)), draws]), axis=0)
-    score = (total[reach:] - total[:-reach])[:40_000]
-    when = np.arange(40_000) + np.repeat(np.arange(4), 10_000) * 10**6  # four series
-    assert conformal.alike(score, when) == pytest.approx(expected, rel=0.1)
-    gappy = np.where(rng.random(score.shape) < 0.2, np.nan, score)
-    assert conformal.alike(gappy, when) == pytest.approx(expected, rel=0.15)
-    kept = np.flatnonzero(rng.random(40_000) < 0.7)  # windows that a gap took away
-    assert conformal.alike(score[kept], when[kept]) == pytest.approx(expected, rel=0.15)
-    assert conformal.alike(np.zeros((5, 1, 1)), np.arange(5)) == 1
-    assert conformal.alike(score, 10**6 * np.arange(40_000)) == 1  # none is beside another
-
-
-def test_margins_of_dependent_windows_are_wider_and_cover_better():
-    """Runs of 20 alike errors: a tenth of the independent ones is too few for what their number says."""
-    covered = {1.0: [], 20.0: []}
-    for seed in range(300):
-        errors = np.abs(np.random.default_rng(seed).normal(size=12)).repeat(20)[:, None, None].astype(np.float32)
-        for alike, found in covered.items():
-            margin = conformal_margin(errors[:-20], 0 * errors[:-20], 0 * errors[:-20], 0.8, alike)
-            found.append(errors[-1] <= margin)
-    assert np.mean(covered[1.0]) < 0.77 and np.mean(covered[20.0]) == pytest.approx(0.83, abs=0.04)  # 10 of 12
 
 
 def test_balanced_accuracy_and_log_loss_are_scikit_learns() -> None:

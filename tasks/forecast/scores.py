@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-import metrics
-from tasks.forecast import intervals
+from tasks.forecast import intervals, sums
 from tasks.forecast.levels import Levels, SeriesCoverage, covers
 from tasks.forecast.scale import described
 from tasks.predictions import EvalContext, Predictions
@@ -17,7 +16,7 @@ from tasks.predictions import EvalContext, Predictions
 
 def pinball(truth: np.ndarray, pred: np.ndarray, levels: Levels) -> float | None:
     """The mean pinball loss over the levels that were asked for, of truth [n, K, H] and pred [n, K * Q, H]."""
-    return metrics.pinball(truth, levels.shown(pred, truth.shape[1]), levels.asked)
+    return sums.pinball(truth, levels.shown(pred, truth.shape[1]), levels.asked)
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Scored:
     def report(self, mean: Sequence[float], std: Sequence[float], period: int) -> dict[str, Any]:
         """The metrics by name; `mean` and `std` [K] are the scale of training, `period` is the lag of MASE."""
         names, levels = self.eval_context.names, self.levels
-        errors, losses = metrics.ForecastSums(names, mean, std), metrics.PinballSums(levels.asked)
-        scaled, ranked = metrics.SeriesErrors(self.scale), metrics.SeriesErrors(self.scale)
-        covered, each, held = metrics.IntervalSums(), SeriesCoverage(self.eval_context.series.rows), Held()
+        errors, losses = sums.ForecastSums(names, mean, std), sums.PinballSums(levels.asked)
+        scaled, ranked = sums.SeriesErrors(self.scale), sums.SeriesErrors(self.scale)
+        covered, each, held = sums.IntervalSums(), SeriesCoverage(self.eval_context.series.rows), Held()
         for at, block in self.scored.blocks():
             (truth, pred), rows = block.judged(), block.index.rows()
             point, size = levels.point(pred, len(names)), None if self.size is None else self.size[at]
@@ -57,12 +56,12 @@ class Scored:
                 covered.add(truth, *band)
                 each.add(truth, band, rows)
         found, mase = errors.report(), scaled.scaled()
-        found["mase"] = metrics.known_mean(mase)
+        found["mase"] = sums.known_mean(mase)
         for k, name in enumerate(names):
-            found["original"]["per_channel"][name]["mase"] = metrics.known_mean(mase[:, k])
+            found["original"]["per_channel"][name]["mase"] = sums.known_mean(mase[:, k])
         found["mase_scale"] = described(self.eval_context, self.scale, self.scored.index.row, period)
         found |= {"pinball": losses.mean()} if levels.asked else {}
-        found["crps"] = metrics.known_mean(ranked.scaled())
+        found["crps"] = sums.known_mean(ranked.scaled())
         if covered.n:
             interval = covered.report(names, std) | {"nominal": self.calibration["coverage"]}
             interval |= {"chosen_on": self.calibration.get("chosen_on", "val"), "by_series": each.report()}

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 import losses
-import metrics
 from backbones import ForecastSpec
 from backbones.period import period_of_pieces
 from config import RunConfig, exact
@@ -38,6 +37,7 @@ from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
 from tasks.forecast.scale import followed, moments, pieces_standardised, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
+from tasks.forecast.sums import known_mean
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Course, Targets, rescaled
 from tasks.units_of_names import unit_of_all
@@ -347,8 +347,8 @@ class Forecast(Task):
         point = self.levels.point(pred, truth.shape[1])
         error = point - truth
         found: dict[str, float | None] = {
-            "mse": metrics.known_mean(error**2),
-            "mae": metrics.known_mean(abs(error)),
+            "mse": known_mean(error**2),
+            "mae": known_mean(abs(error)),
         }
         if self.levels.asked:
             found["pinball"] = pinball(truth, pred, self.levels)
