@@ -1,12 +1,13 @@
 """What learns windows and whole series best for its CPU-seconds, each set by several backbones, beside the references.
 
-    python benchmarks/learners.py [--sets demo rooms ...] [--backbones auto ridge ...] [--seeds 777 1 2] [--budget 5min]
+    python benchmarks/learners.py [--sets demo ...] [--backbones auto ...] [--seeds 777 1 2] [--budget 5min] [--each]
 
 The demos, the six small sets of whole series (shapes.py) and those of other kinds (strangers.py) need nothing; the
 others need `../shared/data` and are left out, which is said, where it is absent. A cell is one `run.py` command, on one
 thread, that is not repeated once it is finished. Test is scored once. Prints a Markdown table of means over the seeds:
 the metric on validation and test (for engines: on the engines of the test files), log-loss, the CPU-seconds of the
 command, and on the same test windows flat gradient boosting and the best reference that sees no more than the model.
+With `--each` a second table has every seed, beside the best reference on validation too.
 """
 
 from __future__ import annotations
@@ -139,15 +140,19 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     return content | {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
+def _words(name: str, backbone: str, seed: int, out: Path) -> str:
+    """The command that trains a backbone on a set."""
+    make = SETS[name].make
+    words = f"{COMMON} {SETS[name].words} {make(out, seed) if make else ''}"
+    return f"{words} --backbone {backbone} --seed {seed} --out {out}".format(out=out)
+
+
 def cell(name: str, backbone: str, seed: int, budget: str, out: Path) -> dict[str, Any]:
     """What one backbone gets on one set, see `measured`; kept in a file of `out`."""
     kept = out / f"{name}_{backbone}_{seed}{f'_{budget}' if budget else ''}.json"
     if not kept.is_file():
-        make = SETS[name].make
-        words = f"{COMMON} {SETS[name].words} {make(out, seed) if make else ''}"
-        words += f" --backbone {backbone} --seed {seed} --out {out} --desc {name}{budget}"
-        words += f" --budget {budget}" if budget else ""
-        made = run(words.format(out=out, seed=seed).split())
+        words = f"{_words(name, backbone, seed, out)} --desc {name}{budget}" + f" --budget {budget}" * bool(budget)
+        made = run(words.split())
         found = measured(made, SETS[name].metric or made["monitor"]["name"], "--drop-label-from-x" in words)
         if SETS[name].judged:
             found |= judged(SETS[name], made, out)
@@ -166,6 +171,17 @@ def measured(made: Mapping[str, Any], metric: str, hidden: bool) -> dict[str, An
     val = made.get("validation", made)
     found = {"metric": metric, "val": val[metric], "test": made[metric], "loss": made.get("log_loss")}
     return found | {"cpu": made["cpu"], "flat": flat, "reference": best(beside.values())}
+
+
+def before(name: str, seed: int, out: Path) -> float:
+    """The best reference's metric on validation, of a seed; a quick learner runs beside it."""
+    kept = out / f"{name}_validation_{seed}.json"
+    if not kept.is_file():
+        words = f"{_words(name, 'ridge', seed, out)} --desc {name}_validation --eval-split val"
+        made = run(words.split())
+        found = measured(made, SETS[name].metric or made["monitor"]["name"], "--drop-label-from-x" in words)
+        kept.write_text(json.dumps(found["reference"]))
+    return float(json.loads(kept.read_text()))
 
 
 def judged(one: Set, made: Mapping[str, Any], out: Path) -> dict[str, Any]:
@@ -191,6 +207,24 @@ def rows(sets: Sequence[str], names: Sequence[str], seeds: Sequence[int], budget
             yield f"| {name} | `{backbone}` | {found[0]['metric']} | {' | '.join(shown)} | {cpu:.0f} |"
 
 
+def each(sets: Sequence[str], names: Sequence[str], seeds: Sequence[int], budget: str, out: Path) -> Iterator[str]:
+    """The lines of the table of every seed, with the mean on test."""
+    yield "| set | backbone | metric | val | best reference, val | test | best reference, test |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in (name for name in sets if not SETS[name].needs or (DATA / SETS[name].needs).is_dir()):
+        beside = [before(name, seed, out) for seed in seeds]
+        for backbone in names:
+            found = [cell(name, backbone, seed, budget, out) for seed in seeds]
+            val, test, reference = ([one[key] for one in found] for key in ("val", "test", "reference"))
+            shown = " | ".join(_listed(one) for one in (val, beside, test, reference))
+            yield f"| {name} | `{backbone}` | {found[0]['metric']} | {shown} |"
+
+
+def _listed(numbers: Sequence[float | None]) -> str:
+    known = [one for one in numbers if one is not None]
+    return f"{', '.join(f'{one:.4g}' for one in known)}: {statistics.mean(known):.4g}" if known else ""
+
+
 def _mean(found: Sequence[Mapping[str, Any]], key: str) -> str:
     known = [one[key] for one in found if one[key] is not None]
     return f"{statistics.mean(known):.4g}" if known else ""
@@ -202,6 +236,7 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", default=["ridge", "auto"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[777])
     parser.add_argument("--budget", default="", help="of each run, such as 5min: nets join auto")
+    parser.add_argument("--each", action="store_true", help="every seed, beside the best reference on validation")
     parser.add_argument("--out", type=Path, default=Path("artifacts/learners"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -209,8 +244,9 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-m", "sources.synthetic", "--out", options.out.resolve() / "demo"], cwd=ROOT, check=True
         )
-    for line in rows(options.sets, options.backbones, options.seeds, options.budget, options.out):
-        print(line, flush=True)
+    for lines in (rows, each)[: 1 + options.each]:
+        for line in lines(options.sets, options.backbones, options.seeds, options.budget, options.out):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 A loss that weighs the true class w times says q where the probability is p = q / (q + w (1 - q)): as a logit, log w
 too much. That is undone exactly. What else the loss did (soft F1, too many epochs) is measured on validation: the scale
 and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). On few
-series these two numbers do more harm than good. There logits are at most drawn towards the base rate, by one number: a
-net that is kept for its ranking is too sure as a rule, and less sure is never far wrong.
+series these two numbers do more harm than good. There logits are at most drawn towards the base rate (of classes,
+towards each other), by one number: a net that is kept for its ranking is too sure as a rule, and less is
+never far wrong.
 """
 
 from __future__ import annotations
@@ -61,12 +62,13 @@ def fitted(
 
 
 def softer(logits: torch.Tensor, y: torch.Tensor, *, exclusive: bool) -> tuple[list[float], list[float]]:
-    """Scale (at most 1) and shift of calibrated logits [n, K] that draw them towards the base rate of y [n, K].
+    """Scale (at most 1) and shift of calibrated logits [n, K] that draw them towards the base rate of y [n, K], of
+    classes towards each other, so that the likeliest stays the likeliest.
 
     They make log-loss least; where windows are few, or those on one side of a label, they change nothing.
     """
-    share, count = y.mean(0), y.sum(0) if exclusive else torch.minimum(y.sum(0), (1 - y).sum(0))
-    base = share.log() if exclusive else share.logit()
+    count = y.sum(0) if exclusive else torch.minimum(y.sum(0), (1 - y).sum(0))
+    base = torch.zeros(y.shape[1], dtype=torch.float64) if exclusive else y.mean(0).logit()
     parts = [list(range(len(base)))] if exclusive else [[k] for k in range(len(base))]
     scale = [1.0] * len(base)
     for part in parts:
@@ -80,7 +82,8 @@ def softer(logits: torch.Tensor, y: torch.Tensor, *, exclusive: bool) -> tuple[l
 
 def _in_words(lean: Sequence[float], rows: int, sure: int, *, exclusive: bool, softened: bool) -> str:
     parts = ["the weight of the true class is undone"] if any(lean) else []
-    parts += ["logits are drawn towards the base rate of validation"] * softened
+    towards = "each other" if exclusive else "the base rate of validation"
+    parts += [f"logits are drawn towards {towards}"] * softened
     if sure:
         what = "scaled" if exclusive else "scaled and shifted"
         some = "" if sure == len(lean) else f" for {sure} of {len(lean)} labels"
