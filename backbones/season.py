@@ -12,13 +12,12 @@ import numpy as np
 
 from backbones.histories import Histories, Stack
 from backbones.period import period_of_pieces
+from backbones.seasonality import FALSE_ALARM, LAGS, WAVES, waves
 
 LEAST_CYCLES = 2  # of a period, in the median series
 MOST_CYCLES = 12  # before an origin that are looked at
 CELLS = 1 << 21  # numbers that are held at once
 CLIP = 4.0  # deviations by the median, beyond which a change is cut
-FALSE_ALARM = 0.005  # of each of two tests
-LAGS, WAVES = 3, 2
 SMOOTHED_FROM = 24  # steps of a season, from which its phases may be averaged with their neighbours
 REACHES = (0, 1, 2, 4, 6)  # neighbours on either side
 DOUBT = 0.5  # cycles of no season at all that stand against those of a long one
@@ -51,7 +50,8 @@ def _found(train: Histories) -> tuple[int, list[int]]:
 
 
 def seasonal(stack: Stack, period: int) -> np.ndarray:
-    """Whether there is a season at each origin, mask [n]: at least one of two F tests says so.
+    """Whether there is a season at each origin, mask [n]: at least one of two F tests says so, those of seasonality.py
+    for each origin by itself.
 
     The phase means of first differences, each cut at 4 median deviations: a trend is a constant there, and a random
     walk is noise, while an autocorrelation at the lag of the season calls most trends and walks seasonal. And two waves
@@ -84,21 +84,18 @@ def _waves_show(past: np.ndarray, period: int) -> np.ndarray:
     z /= np.where(size > 0, size, 1.0)[:, None]
     t = np.arange(LAGS, past.shape[1])
     rows = known[:, : past.shape[1] - LAGS]
-    waves = range(1, min(WAVES, (period - 1) // 2) + 1)
-    angle = 2 * np.pi * t / period
-    season = [f(k * angle) for k in waves for f in (np.sin, np.cos)] or [(-1.0) ** t]
-    shared = np.stack([np.ones(len(t)), t / past.shape[1], *season], axis=1)
+    trend, season = np.stack([np.ones(len(t)), t / past.shape[1]], axis=1), waves(period, t)
     lags = np.stack([z[:, LAGS - k : past.shape[1] - k] for k in range(1, LAGS + 1)], axis=2)
-    x = np.concatenate([np.broadcast_to(shared[:, :2], (len(z), len(t), 2)), lags], axis=2)
-    x = np.concatenate([x, np.broadcast_to(shared[:, 2:], (len(z), len(t), len(season)))], axis=2) * rows[:, :, None]
+    line, both = (np.broadcast_to(part, (len(z), *part.shape)) for part in (trend, season))
+    x = np.concatenate([line, lags, both], axis=2) * rows[:, :, None]
     y = z[:, LAGS:] * rows
-    plain, whole = 2 + LAGS, 2 + LAGS + len(season)
+    plain, whole = 2 + LAGS, x.shape[2]
     freedom = np.maximum(rows.sum(1) - whole, 1)
     coarse, fine = _left(x[:, :, :plain], y), _left(x, y)
     noise = np.maximum(fine, 1e-9)
-    ratio = (coarse - fine) / len(season) / (noise / freedom)
+    ratio = (coarse - fine) / (whole - plain) / (noise / freedom)
     enough = (rows.sum(1) >= LEAST_CYCLES * period - LAGS) & (rows.sum(1) > whole) & (size > 0) & (coarse > 1e-9)
-    passed: np.ndarray = enough & (ratio > _limits(len(season), freedom))
+    passed: np.ndarray = enough & (ratio > _limits(whole - plain, freedom))
     return passed
 
 

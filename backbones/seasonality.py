@@ -114,12 +114,17 @@ def _left(values: np.ndarray, group: np.ndarray, groups: int) -> float:
     return float(np.square(values - means[group]).sum())
 
 
+def waves(period: int, t: np.ndarray) -> np.ndarray:
+    """WAVES waves of a period at steps t [n], fewer of one that is shorter than that: [n, at most 2 WAVES]."""
+    angle = 2 * np.pi * t / period
+    each = [f(k * angle) for k in range(1, min(WAVES, (period - 1) // 2) + 1) for f in (np.sin, np.cos)]
+    return np.stack(each or [(-1.0) ** t], axis=1)
+
+
 def _of_waves(z: np.ndarray, period: int) -> _Squares | None:
     """The test of two waves in a series `[n]`; None: it is too short, or constant."""
     t = np.arange(LAGS, len(z))
-    waves = range(1, min(WAVES, (period - 1) // 2) + 1)
-    angle = 2 * np.pi * t / period
-    season = np.stack([f(k * angle) for k in waves for f in (np.sin, np.cos)] or [(-1.0) ** t], axis=1)
+    season = waves(period, t)
     plain = np.stack([np.ones(len(t)), t / max(len(z), 1)] + [z[LAGS - k : len(z) - k] for k in range(1, LAGS + 1)], 1)
     known = np.isfinite(plain).all(axis=1) & np.isfinite(z[LAGS:])
     plain, season, y = plain[known], season[known], z[LAGS:][known]
