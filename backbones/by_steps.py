@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+import losses
 from backbones import Hyper, InputSpec, ModelSpec
 from backbones.fitted import Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting
@@ -182,12 +183,10 @@ class Net(Fitted):
 
     def _loss_of(self, said: torch.Tensor, y: torch.Tensor, loss: str) -> torch.Tensor:
         if self.target.kind == "class":
-            return -(y * said.log_softmax(1)).sum(1).mean()
+            return losses.cross_entropy(said, y)
         if self.target.kind == "label":
             return nn.functional.binary_cross_entropy_with_logits(said, y)
-        if loss == "mse":
-            return nn.functional.mse_loss(said, y)
-        return nn.functional.huber_loss(said, y) if loss == "huber" else nn.functional.l1_loss(said, y)
+        return losses.regression_loss(loss or "l1")(said, y)
 
     def _judged(self, data: Fitting) -> float:
         """The loss on validation; with two heads under the share that is best there."""
