@@ -191,10 +191,12 @@ def log_loss(y: ArrayLike, probability: ArrayLike) -> float | None:
     y : of one label `[n]`, 0 or 1; of classes `[n, K]`, one of them 1.
     probability : of the same shape.
     """
-    truth, p = np.asarray(y, np.float64), np.asarray(probability, np.float64)
+    truth, p = np.asarray(y), np.asarray(probability, np.float64)
+    if not len(truth):
+        return None
     if truth.ndim == 1:
-        truth, p = np.stack([truth, 1 - truth], 1), np.stack([p, 1 - p], 1)
-    return float(-(truth * np.log(p.clip(1e-6))).sum(1).mean()) if len(truth) else None
+        return float(-np.log(np.where(truth == 1, p, 1 - p).clip(1e-6)).mean())
+    return float(-(truth * np.log(p.clip(1e-6))).sum(1).mean())
 
 
 def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]:

@@ -146,13 +146,12 @@ class LabelTask(Task):
         row = part.index.rows()
         end = part.index.starts() + part.index.length - 1 if eval_context.per_row else part.index.targets()
         time = end - eval_context.series.offsets[row]
-        date = dates(eval_context, row, time)
         truth = np.full_like(part.pred, np.nan) if part.truth is None else part.truth
         for k, name in enumerate(eval_context.names):
             chosen = {key: value[k] if isinstance(value, list) else value for key, value in calibration.items()}
             label = [name] if len(eval_context.names) > 1 else []
             marks = self.table(truth[:, k, 0], part.pred[:, k, 0], chosen)
-            for r, t, when, cells in zip(row, time, date, marks, strict=True):
+            for r, t, when, cells in zip(row, time, dates(eval_context, row, time), marks, strict=True):
                 yield eval_context.series.rows[r], t, *when, *label, *cells
 
     def first_values(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
+from data import Series
 from tasks.predictions import EvalContext
 
 MOST_SHOWN = 6  # lines of a file that are printed
+AT_ONCE = 1 << 16  # dates that are held as text
 
 
 def date_column(eval_context: EvalContext) -> list[str]:
@@ -17,7 +20,7 @@ def date_column(eval_context: EvalContext) -> list[str]:
     return [] if eval_context.series.clock is None else ["date"]
 
 
-def dates(eval_context: EvalContext, row: np.ndarray, step: np.ndarray) -> list[tuple[str, ...]]:
+def dates(eval_context: EvalContext, row: np.ndarray, step: np.ndarray) -> Iterator[tuple[str, ...]]:
     """When n predictions are: (date,) of each, on the clock of its row; () where the data have no dates.
 
     Parameters
@@ -27,7 +30,16 @@ def dates(eval_context: EvalContext, row: np.ndarray, step: np.ndarray) -> list[
     """
     series = eval_context.series
     if series.clock is None:
-        return [()] * len(row)
+        yield from repeat((), len(row))
+        return
+    for begin in range(0, len(row), AT_ONCE):  # millions of texts would be most of what a run holds
+        part = slice(begin, begin + AT_ONCE)
+        yield from zip(_shown(series, row[part], step[part]), strict=True)
+
+
+def _shown(series: Series, row: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """The dates of steps [n] of rows [n], as text."""
+    assert series.clock is not None
     found, order, lengths = np.empty(len(row), object), np.argsort(row, kind="stable"), series.lengths
     rows, begins = np.unique(row[order], return_index=True)
     for one, begin, end in zip(rows.tolist(), begins.tolist(), [*begins[1:].tolist(), len(row)], strict=True):
@@ -36,7 +48,7 @@ def dates(eval_context: EvalContext, row: np.ndarray, step: np.ndarray) -> list[
         times = series.times(one, beyond)
         assert times is not None
         found[at] = series.clock.show(times[step[at]])
-    return [(date,) for date in found]
+    return found
 
 
 def aligned(lines: Iterable[Sequence[Any]], title: str) -> list[str]:

@@ -69,14 +69,14 @@ def header(eval_context: EvalContext) -> list[str]:
 
 def lines(eval_context: EvalContext, part: Predictions) -> Iterator[Sequence[Any]]:
     """The lines of preds.csv for n windows [n, K, 1]."""
-    names, row = np.asarray(eval_context.names), part.index.rows()
+    names, row = eval_context.names, part.index.rows()
     end = part.index.starts() + part.index.length - 1 if eval_context.per_row else part.index.targets()
     time = end - eval_context.series.offsets[row]
-    predicted = names[part.pred[:, :, 0].argmax(axis=1)]
-    true = [""] * len(row)
+    true = np.full(len(row), -1)
     if part.truth is not None:
         known = np.isfinite(part.truth[:, :, 0]).all(axis=1)
-        true = np.where(known, names[np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1)], "").tolist()
-    cells = zip(row, time, dates(eval_context, row, time), true, predicted, part.pred[:, :, 0], strict=True)
+        true = np.where(known, np.nan_to_num(part.truth[:, :, 0]).argmax(axis=1), -1)
+    likeliest = part.pred[:, :, 0].argmax(axis=1)
+    cells = zip(row, time, dates(eval_context, row, time), true, likeliest, part.pred[:, :, 0], strict=True)
     for r, t, when, y, guess, p in cells:
-        yield eval_context.series.rows[r], t, *when, y, guess, *map(shortest, p)
+        yield eval_context.series.rows[r], t, *when, names[y] if y >= 0 else "", names[guess], *map(shortest, p)

@@ -128,7 +128,9 @@ def test_channels_of_one_unit_share_it():
     assert unit_of_all(["a_kW", "b [kW]"]) == "kW" and unit_of_all(["a_kW", "b"]) == ""
 
 
-def test_predictions_have_the_dates_of_their_steps_also_beyond_the_end():
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_predictions_have_the_dates_of_their_steps_also_beyond_the_end(at_once, monkeypatch):
+    monkeypatch.setattr("tasks.lines.AT_ONCE", at_once)
     hour = 3_600_000_000_000
     begin = int(np.datetime64("2024-02-28T22:00", "ns").astype(np.int64))
     time = np.concatenate([begin + hour * np.arange(3), begin + 10 * hour + hour * np.arange(2)])
