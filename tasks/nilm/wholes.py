@@ -14,6 +14,7 @@ from tasks.nilm.states import agreement, runs
 
 AGREED = 0.67  # F1 of step by step states and whole runs, from which on the habits are those of this house
 SURE = 0.9  # such an F1, from which on nothing else is looked for
+SHOWN = 3.0  # what the meter says for a run, as a log, from which on it is training's whatever the steps say
 BETTER = 1.5  # times what speaks for training's habits has to speak for a house's own, where they agree
 MANY = 50  # runs, from which on those that are found need not be surer than others to count in watts
 
@@ -72,6 +73,9 @@ class WholeRuns:
     ) -> WholeRuns:
         """By training's habits where these agree with the steps, and of cyclic devices else by the house's own.
 
+        Those of a cyclic device that the meter shows well are training's in spite of steps that say otherwise: a net
+        takes one fridge of two for the other.
+
         Parameters
         ----------
         score, tau : probabilities [K, n], and thresholds [K].
@@ -87,6 +91,8 @@ class WholeRuns:
             taken = [states for k, states in usual.items() if least[k] == np.inf]
             for k in sorted(least, key=lambda k: -least[k]):
                 own = None if least[k] == np.inf else own_cycle(self.cyclic[k], seen[k], taken, least[k])
+                if own is None and least[k] > -np.inf and k in self.devices:
+                    found.setdefault(k, {})[row] = self.devices[k][row]
                 if own is not None:
                     found.setdefault(k, {})[row] = own
                     taken.append(seen[k].states(own))
@@ -97,9 +103,10 @@ class WholeRuns:
         """What has to speak for a house's own cycle, given the states by steps and by training's habits, bool [n]."""
         same = agreement(by_step, usual)
         meter, net = seen.support(training, usual)
+        each = meter / max(np.count_nonzero(usual[1:] > usual[:-1]), 1)
         if same >= SURE:
             return np.inf
-        return BETTER * (meter + net) if same >= AGREED and meter > 0 else -np.inf
+        return BETTER * (meter + net) if each > (0.0 if same >= AGREED else SHOWN) else -np.inf
 
     def mask(self, k: int, *, often: bool = False) -> np.ndarray:
         """The steps, bool [n], at which device k is decided by whole runs; `often`: by those of habits that are known
