@@ -32,6 +32,7 @@ YEAR_2024 = 1_704_067_200 * 10**9  # ns
 DAY = 86_400  # seconds
 HOUSEHOLD = ("mains", "fridge", "kettle", "washing_machine", "microwave")
 STANDBY = 60.0  # W of what has no meter of its own
+FRIDGE = (90.0, 1100.0, 2300.0)  # W, seconds on and off
 
 
 def demand(rows: int, columns: int, channels: int, seed: int) -> np.ndarray:
@@ -107,17 +108,24 @@ def load_series(hours: int, seed: int) -> Series:
     )
 
 
-def appliance_series(days: int, seed: int, step_seconds: int = 8, standby: float = STANDBY) -> Series:
+def appliance_series(
+    days: int,
+    seed: int,
+    step_seconds: int = 8,
+    standby: float = STANDBY,
+    fridge: tuple[float, float, float] = FRIDGE,
+) -> Series:
     """The meters of one house in W, from 2024-01-01 on: `HOUSEHOLD`, which is the mains and four devices.
 
-    A fridge that cycles day and night (a surge, then 90 W), a kettle and a microwave with rectangular pulses, a washing
-    machine that ramps to its heating, turns its drum and spins. Mains is their sum, a standby (W) with a trend and a
-    daily swing, lamps in the evening, and noise that grows with the power; whole watts, as meters count them.
+    A fridge that cycles day and night (`fridge`: its W after a surge, seconds on and off), a kettle and a microwave
+    with rectangular pulses, a washing machine that ramps to its heating, turns its drum and spins. Mains is their sum,
+    a standby (W) with a trend and a daily swing, lamps in the evening, and noise that grows with the power; whole
+    watts, as meters count them.
     """
     random = np.random.default_rng(seed)
     steps = days * DAY // step_seconds
     power = np.zeros((len(HOUSEHOLD), steps))
-    power[1] = _fridge(random, steps, step_seconds)
+    power[1] = _fridge(random, steps, step_seconds, *fridge)
     for channel, (per_day, run) in enumerate(((7, _kettle), (1.5, _washing_machine), (6, _microwave)), start=2):
         for begin in _starts(random, days, per_day, step_seconds):
             pulse = run(random, step_seconds)[: steps - begin]
@@ -145,14 +153,16 @@ def _starts(random: np.random.Generator, days: int, per_day: float, step_seconds
     return ((day + random.uniform(6.5 / 24, 22 / 24, len(day))) * DAY / step_seconds).astype(int)
 
 
-def _fridge(random: np.random.Generator, steps: int, step_seconds: int) -> np.ndarray:
+def _fridge(
+    random: np.random.Generator, steps: int, step_seconds: int, watts: float, ran: float, rested: float
+) -> np.ndarray:
     power = np.zeros(steps)
     begin = int(random.uniform(0, 2400) / step_seconds)
     while begin < steps:
-        on = int(random.normal(1100, 120) / step_seconds)
+        on = int(random.normal(ran, 120 * ran / 1100) / step_seconds)
         since = np.arange(min(on, steps - begin)) * step_seconds
-        power[begin : begin + on] = 90 + 45 * np.exp(-since / 40)
-        begin += on + int(random.normal(2300, 250) / step_seconds)
+        power[begin : begin + on] = watts + watts / 2 * np.exp(-since / 40)
+        begin += on + int(random.normal(rested, 250 * rested / 2300) / step_seconds)
     return power
 
 

@@ -143,3 +143,16 @@ def test_the_devices_of_a_household_differ_as_real_ones_do():
     washing = watts["washing_machine"][shapes["washing_machine"]]
     rises = np.diff(washing)[(washing[1:] > 400) & (washing[1:] < 1700)]
     assert (rises > 0).mean() > 0.5  # its heating comes on in a ramp
+
+
+def test_a_house_may_have_another_fridge():
+    series = synthetic.appliance_series(4, seed=1, fridge=(150.0, 700.0, 1600.0))
+    fridge = series.values[1]
+    on = np.diff((fridge > 50).astype(int))
+    begins, ends = np.flatnonzero(on == 1), np.flatnonzero(on == -1)
+    ends = ends[ends > begins[0]]
+    assert np.median(fridge[fridge > 50]) == pytest.approx(150, rel=0.02)
+    assert np.median(ends - begins[: len(ends)]) * 8 == pytest.approx(700, rel=0.1)
+    assert np.median(begins[1 : len(ends)] - ends[: len(begins) - 1][: len(ends) - 1]) * 8 == pytest.approx(
+        1600, rel=0.1
+    )

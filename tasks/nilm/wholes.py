@@ -103,7 +103,7 @@ class WholeRuns:
         """What has to speak for a house's own cycle, given the states by steps and by training's habits, bool [n]."""
         same = agreement(by_step, usual)
         meter, net = seen.support(training, usual)
-        each = meter / max(np.count_nonzero(usual[1:] > usual[:-1]), 1)
+        each = meter / max(int((usual[1:] & ~usual[:-1]).sum()), 1)
         if same >= SURE:
             return np.inf
         return BETTER * (meter + net) if each > (0.0 if same >= AGREED else SHOWN) else -np.inf
