@@ -549,7 +549,7 @@ def test_a_full_disk_after_training_loses_no_training(box, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(viz, "confusion", full)
+        patch.setattr(viz, "confusion_figure", full)
         done = go(box, ONE)
     assert done.code == 6 and "the disk is full" in done.err
     assert [path.name for path in (box / "artifacts").iterdir()] == [f".{NAME}.partial"]

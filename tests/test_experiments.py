@@ -228,7 +228,7 @@ def test_one_that_was_stopped_while_its_files_were_written_is_finished_by_resumi
 
     lay(tmp_path, table, LINEAR)
     with monkeypatch.context() as patch:
-        patch.setattr("viz.learning_curve", stop)
+        patch.setattr("viz.learning_figure", stop)
         assert go(tmp_path, "--config config.py --tag a").code == 130
     assert not (tmp_path / "runs/a").exists()
     assert go(tmp_path, "--config config.py --tag a --resume").code == 0

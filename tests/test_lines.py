@@ -515,8 +515,13 @@ def test_rows_of_a_group_stay_together(box):
 
 @pytest.mark.parametrize("split", ["train", "val", "test", "all"])
 def test_any_split_can_be_scored_and_another_drawn(base, tmp_path, monkeypatch, split):
-    drawn = []
-    monkeypatch.setattr(viz, "pr_curve", lambda y, score, path, title, **more: drawn.append((len(y), title)))
+    drawn, figure = [], viz.pr_figure
+
+    def draw(y, score, title, **more):
+        drawn.append((len(y), title))
+        return figure(y, score, title, **more)
+
+    monkeypatch.setattr(viz, "pr_figure", draw)
     files = " ".join(str(base / f"data/{name}.csv") for name in "abc")
     ckpt = base / "artifacts" / NAME_THREE
     folder = good(tmp_path, f"--mode infer --task classify --csv {files} --ckpt {ckpt} --eval-split {split}")
