@@ -20,8 +20,8 @@ log = logging.getLogger("tsrun")
 PERIODS = (3, 2, 1)  # of the season, that a look-back has
 LONG = 20  # times as long as a longer season of the calendar: that one is looked back on too
 MOST = 720  # steps
-LEAST = 4  # horizons in a series, with fewer of which a horizon that was not given is shortened
-PART = 6  # of a series, that it then is
+LEAST = 8  # horizons in a series, with fewer of which one that was not given is shortened: one test window is chance
+SHARE, PART = 2, 6  # of the horizon, and of the series, that it then is: the shorter one
 FACTORS = (1, 2, 4, 8)  # horizons, look-backs to try where there is no season
 
 
@@ -29,10 +29,9 @@ def settings(targets: Targets, series: Series, config: RunConfig, horizon: int) 
     """{"horizon", "context_len"}, as far as they are not given; told."""
     found: dict[str, Any] = {}
     if "horizon" not in config.given and LEAST * horizon > int(series.lengths.max()):
-        found["horizon"] = max(int(np.median(series.lengths)) // PART, 1)
+        found["horizon"] = max(min(int(np.median(series.lengths)) // PART, horizon // SHARE), 1)
         log.warning(
-            "warning: the series are short for a horizon of %d steps: %d are forecast, a sixth of them; --horizon sets "
-            "another",
+            "warning: the series are short for a horizon of %d steps: %d are forecast; --horizon sets another",
             *(horizon, found["horizon"]),
         )
         horizon = found["horizon"]
