@@ -27,6 +27,7 @@ from readers.units import odd_number, odd_told, same_mark, split_mark, unbracket
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
+MOST_UNITS = 3  # of one quantity: W, kW, MW
 MOST_NUMBERED = 8  # channels that a message lists
 
 
@@ -288,8 +289,13 @@ def _some_number(words: _Words, dialect: Dialect) -> bool:
 
 
 def _some_mark(words: _Words) -> bool:
-    """Whether most cells of a column are numbers with a unit: of several units, or some without one."""
-    return 2 * sum(split_mark(kind) is not None for kind in words.kinds[:MOST_TRIED]) > len(words.kinds[:MOST_TRIED])
+    """Whether most cells of a column are numbers with a unit: of several units, or some without one.
+
+    Of more units than one quantity has (37F, 12A, 4B, ...) the cells are codes.
+    """
+    found = [split_mark(kind) for kind in words.kinds[:MOST_TRIED]]
+    units = [each[1] for each in found if each]
+    return 2 * len(units) > len(found) and len({*units}) <= MOST_UNITS
 
 
 def _recurring(left: Mapping[str, _Words], frame: Any, ids: Sequence[str]) -> list[str]:

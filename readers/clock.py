@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from errors import DataError
 from readers import hours
 from readers.hours import DAY as DAY
 from settings.zones import fixed_offset
@@ -119,6 +120,13 @@ class Clock:
             ticks = _on_day(start, count * np.arange(steps + 1), int(anchor[1:]))
             return self.of_wall(ticks[ticks > start][:steps])
         return self.of_wall(_ticks_after(self, start, steps))
+
+    def reach(self, last: int, steps: int) -> np.ndarray:
+        """As `extend`; int64 [0] where so many steps go beyond the years that a time may have."""
+        try:
+            return self.extend(last, steps)
+        except DataError:
+            return np.zeros(0, np.int64)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -342,7 +350,11 @@ def _ticks_after(clock: Clock, start: int, steps: int) -> np.ndarray:
     import pandas  # a quarter of a second, which only long data should cost
 
     # A start that is not a tick of the clock is left out of the range, which then has one step too many.
-    axis = pandas.date_range(pandas.Timestamp(start), periods=steps + 1, freq=clock.offset(), unit="ns").asi8
+    try:
+        axis = pandas.date_range(pandas.Timestamp(start), periods=steps + 1, freq=clock.offset(), unit="ns").asi8
+    except pandas.errors.OutOfBoundsDatetime:
+        what = f"{steps} steps of {clock.freq} after {pandas.Timestamp(start)} go beyond the year 2262"
+        raise DataError(what, hint="--time-col line takes each line as a step, whatever its time") from None
     found: np.ndarray = axis[axis > start][:steps]
     found.flags.writeable = False
     return found

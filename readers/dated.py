@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,7 +21,8 @@ from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, steps_named
 from readers.lined import follow, named_as_channels
-from readers.parted import is_part
+from readers.owners import divides, owners
+from readers.parted import MIDNIGHT, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
 from readers.unfolded import month_columns
@@ -102,18 +104,33 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     grows = _grows if dates else _counts
     if grows(stamps) and not id_col:
         return Dated(tuple(names), joined, (), steps)
-    if id_col and "+" in id_col and id_col not in others:
-        others |= _pairs({name: others[name] for name in id_col.split("+") if name in others})
-    ids = [name for name in ([id_col] if id_col else others) if _divides(others.get(name, ()), stamps, dialect, grows)]
-    ids = [name for name in ids if name == id_col or not (is_time_word(name) or name.casefold() in HOURS)]
-    likely = [name for name in ids if is_id_word(name) or any(map(dialect.is_text, others[name]))]
-    ids = _different(likely or ids, others)
-    if not ids and not id_col:
-        pairs = _pairs({name: column for name, column in others.items() if _may_be_ids(column, dialect)})
-        ids = [name for name, column in pairs.items() if _divides(column, stamps, dialect, grows)][:1]
+    ids = owners(others, stamps, dialect, grows, id_col)
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
         return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
     return Dated(tuple(names), joined, (), steps)  # lines in disorder, each of another time
+
+
+def long_hint(path: Path, dialect: Dialect) -> str:
+    """The flag for a table whose lines were taken as series, and hold words, if its columns say that they are steps.
+
+    Parameters
+    ----------
+    path : the file.
+    dialect : how it is written.
+
+    Returns
+    -------
+    The hint, with the columns that hold times if there are some; "" for a table of which at most one column between the
+    first and the last holds words, which are then rather marks.
+    """
+    rows = rows_of(first_lines(path)[0], dialect)
+    if len(rows) <= LEAST or not _are_names(rows[0]):
+        return ""
+    columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
+    if time := _time(columns):
+        return f"--time-col {shlex.quote('+'.join(time))} if each line is a step of time; here it is a series"
+    words = sum(all(map(dialect.is_text, cells)) for cells in list(columns.values())[1:-1])
+    return "--time-col COL if each line is a step of time, and COL holds times such as 2024-12-31 14:30" * (words > 1)
 
 
 def _lined(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> Dated | None:
@@ -156,23 +173,13 @@ def _is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> b
     return rows_of([first], dialect) == [list(cells)]
 
 
-def _different(ids: Sequence[str], columns: dict[str, tuple[str, ...]]) -> list[str]:
-    """Columns of ids without those that only name the series of an earlier one again, as a code beside a country."""
-    kept: list[str] = []
-    for name in ids:
-        pairs = [len({*zip(columns[name], columns[other], strict=True)}) for other in kept]
-        kinds = [(len({*columns[name]}), len({*columns[other]})) for other in kept]
-        if not any(both == one == two for both, (one, two) in zip(pairs, kinds, strict=True)):
-            kept.append(name)
-    return kept
-
-
 def _joined(cells: Sequence[str]) -> str:
     """The cells of a time in several columns as one; an hour alone becomes a time of day."""
     date, *rest = cells
-    return (
-        f"{date} {int(rest[0]):02d}:00" if len(rest) == 1 and len(date) > 4 and rest[0].isdecimal() else " ".join(cells)
-    )
+    date = date.removesuffix(MIDNIGHT) if rest else date
+    if len(rest) == 1 and len(date) > 4 and rest[0].isdecimal():
+        return f"{date} {int(rest[0]):02d}:00"
+    return " ".join([date, *rest])
 
 
 def _are_names(cells: Sequence[str]) -> bool:
@@ -197,7 +204,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if not dates:
         return []
     date = dates[0]
-    whole = any(":" in cell for cell in columns[date])
+    whole = any(":" in cell and not cell.endswith(MIDNIGHT) for cell in columns[date])
     hours = [name for name, column in columns.items() if name.casefold() in HOURS and _are_hours(column)]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
@@ -235,7 +242,7 @@ def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
         if is_time_word(name) and all(cell.isdecimal() and len(cell) < CLOCK + 2 for cell in column):
             steps = [float(cell) for cell in column]
             others = [other for other in columns.items() if other[0] and other[0] != name and is_id_word(other[0])]
-            if not _counts(steps) and any(_divides(cells, steps, PLAIN, _counts) for _, cells in others):
+            if not _counts(steps) and any(divides(cells, steps, PLAIN, _counts) for _, cells in others):
                 return [name]
     return []
 
@@ -303,33 +310,9 @@ def _parsed(cells: Sequence[str], form: str) -> list[float]:
 def _grows(stamps: Sequence[float]) -> bool:
     """Whether times grow, or fall, from line to line; a few lines may come twice, or be an hour late in autumn."""
     steps = [b - a for a, b in itertools.pairwise(stamps)]
+    if not steps:
+        return True
     sign = 1 if sum(step > 0 for step in steps) * 2 >= len(steps) else -1
     usual = statistics.median(abs(step) for step in steps)
     back = [step * sign for step in steps if step * sign <= 0]
     return len(back) <= len(steps) // LATE and all(-step <= max(HOUR, 5 * usual) for step in back)
-
-
-def _may_be_ids(cells: Sequence[str], dialect: Dialect) -> bool:
-    """Whether cells are text or whole numbers, of several kinds of which most come again."""
-    kinds = len(set(cells))
-    return 1 < kinds <= len(cells) // 2 and not any(dialect.is_number(cell) and not cell.isdecimal() for cell in cells)
-
-
-def _pairs(columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Every two of some columns joined, as --id-col takes them: {a+b: cells}."""
-    return {
-        f"{a}+{b}": tuple(" ".join(cells) for cells in zip(columns[a], columns[b], strict=True))
-        for a, b in itertools.combinations(columns, 2)
-    }
-
-
-def _divides(
-    ids: Sequence[str], stamps: Sequence[float], dialect: Dialect, grows: Callable[[Sequence[float]], bool]
-) -> bool:
-    """Whether a column of text or whole numbers divides the lines into series whose times grow."""
-    if not _may_be_ids(ids, dialect):
-        return False
-    series: dict[str, list[float]] = {}
-    for name, stamp in zip(ids, stamps, strict=True):
-        series.setdefault(name, []).append(stamp)
-    return len(series) * 2 <= len(stamps) and all(map(grows, series.values()))

@@ -78,9 +78,13 @@ def some_lines(path: Path, head: bytes, *, plain: bool) -> list[str]:
     size = path.stat().st_size
     if len(head) == HEAD and size > HEAD and plain:
         with path.open("rb") as file:
+            begin = HEAD
             for number in range(1, CHUNKS + 1):
-                file.seek(HEAD + (size - HEAD) * number // CHUNKS - CHUNK)
-                lines += _whole_lines(file.read(CHUNK), first=False, last=number == CHUNKS)
+                end = HEAD + (size - HEAD) * number // CHUNKS
+                begin = max(begin, end - CHUNK)  # no line is taken twice
+                file.seek(begin)
+                lines += _whole_lines(file.read(end - begin), first=False, last=number == CHUNKS)
+                begin = end
     return lines
 
 

@@ -29,7 +29,6 @@ from readers.precision import narrowed
 from readers.resample import average
 from readers.rows import (
     Rows,
-    check_lengths,
     check_order,
     common_clock,
     file_names,
@@ -40,6 +39,7 @@ from readers.rows import (
     set_zone,
     span,
 )
+from readers.short import check_lengths, without_short
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
@@ -94,18 +94,17 @@ def read_long(
     dialect = Dialect(sep, decimal, "yes", "no", tuple(na), thousands, date_order, strict=strict)
     if not paths:
         raise UsageError("no file given", where="--csv")
-    if time_col == id_col:
-        raise UsageError("the same as --time-col", where="--id-col")
     check_options((time_col, id_col), columns, resample, tz, nan)
-    channels = None if columns is None else tuple(columns)
-    wanted = Wanted(time_col, id_col, channels, exact=bool(resample), categories=asked)
+    named = None if columns is None else tuple(columns)
+    wanted = Wanted(time_col, id_col, named, exact=bool(resample), categories=asked)
     how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "strict": strict}
+    how["whole"] = bool(strict or labels or groups or shard)  # what has a line for each row, or is read in parts
     try:
         series, every = _rows(paths, wanted, dialect, shard, how, memory)
     except _Rounded:
         series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
-    named, plain = bool(id_col) or series.several, replace(dialect, header="auto", index="auto")
-    return attach(series, labels, groups, named=named, dialect=plain, every=every)
+    by_name, plain = bool(id_col) or series.several, replace(dialect, header="auto", index="auto")
+    return attach(series, labels, groups, named=by_name, dialect=plain, every=every)
 
 
 class _Rounded(Exception):
@@ -168,6 +167,7 @@ def join_files(
     tz: str,
     nan: str,
     strict: bool = False,
+    whole: bool = True,
 ) -> Series:
     """Files, or the answer to a query, as one Series.
 
@@ -176,6 +176,7 @@ def join_files(
     files : what was read, all with the same channels.
     names : of the row that each file is, where it has no ids.
     known, resample, tz, nan, strict : as in `read_long`, already checked by `check_options`.
+    whole : rows too short to be read are refused, not left out.
 
     Raises
     ------
@@ -186,12 +187,13 @@ def join_files(
     channels = files[0].columns
     ahead = _known(known, channels)
     rows, turned = oldest_first(join(files, names))
-    notes: list[str] = []
+    rows, notes = (rows, []) if whole else without_short(rows)
     clock = None
     if steps_counted(rows, resample=resample, tz=tz):
         check_lengths(rows)
     else:
-        rows, clock, notes = _on_clock(rows, target, tz, nan, strict)
+        rows, clock, more = _on_clock(rows, target, tz, nan, strict, whole)
+        notes = notes + more
     static = np.flatnonzero(per_row(rows.values, rows.offsets)).tolist()
     rows, after = _cut_future(rows, ahead, static) if ahead else (rows, None)
     gaps, filled = _fill(rows, channels, nan, static)
@@ -214,18 +216,21 @@ def join_files(
     )
 
 
-def _on_clock(rows: Rows, target: Clock | None, tz: str, nan: str, strict: bool) -> tuple[Rows, Clock, list[str]]:
+def _on_clock(
+    rows: Rows, target: Clock | None, tz: str, nan: str, strict: bool, whole: bool
+) -> tuple[Rows, Clock, list[str]]:
     """The rows in order and on a clock, that of --resample or else their own; and notes."""
     rows, notes = set_zone(rows, tz)
     if not strict:
-        rows, moved = in_order(rows)
+        rows, moved = in_order(rows, averaged=target is not None)
         notes = notes + moved
     if target:
         check_order(rows, averaged=True)
         target = replace(target, tz=rows.tz)
         rows, means = average(rows, target)
+        rows, short = (rows, []) if whole else without_short(rows)
         check_lengths(rows)
-        return rows, target, notes + means
+        return rows, target, notes + means + short
     try:
         check_order(rows, averaged=False)
         check_lengths(rows)
@@ -266,6 +271,8 @@ def check_options(keys: Sequence[str], columns: Sequence[str] | None, resample: 
     UsageError : with the flag that is wrong.
     """
     check_policy(nan)
+    if len({*keys}) < len(keys):
+        raise UsageError("the same as --time-col", where="--id-col")
     for name in columns or ():
         if name in keys:
             raise UsageError(f"{name!r} is the column of the times or the ids", where="--columns")

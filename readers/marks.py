@@ -74,6 +74,8 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     cell : its text.
     layout, dialect : how the table was understood.
     """
+    from readers.dated import long_hint  # it looks at whole tables, of which this is a part
+
     apart = column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell)
     labels = "--task classify --label-src-ch last if the last column holds labels" if apart else ""
     if line == 1:
@@ -81,10 +83,11 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
     else:
-        hint = number_hint([cell], dialect) or (UNIT_HINT if split_mark(cell) else "")
         hint = (
-            hint
+            number_hint([cell], dialect)
+            or (UNIT_HINT if split_mark(cell) else "")
             or labels
+            or long_hint(path, dialect)
             or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
         )
     what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"

@@ -82,7 +82,7 @@ def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
     for clock in _clocks(times, rows.tz):
         closes = clock.freq == "B" or bool(clock.hours)
         most = int((HOLIDAYS if closes and end - begin >= FROM else MOST) * (end - begin))
-        axis: np.ndarray = np.append(times[0], clock.extend(int(times[0]), len(times) + most - 1))
+        axis: np.ndarray = np.append(times[0], clock.reach(int(times[0]), len(times) + most - 1))
         axis = axis[axis <= times[-1]]
         if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():
             return axis

@@ -15,6 +15,7 @@ PARTS = {  # of a year, by the names of their columns; with the largest number
     "week": (53, "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana"),
     "day of the year": (366, "doy yday dayofyear julian"),
 }
+MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _HOUR = re.compile(r"\d{1,2}")
 _YEAR = re.compile(YEAR)
 
@@ -67,6 +68,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
         text = padded[0].str.cat(padded[1:3], sep="-")
         parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
+    if len(parts) == 2 and parts[0].str.endswith(MIDNIGHT).all():  # dates of a spreadsheet
+        parts[0] = parts[0].str.removesuffix(MIDNIGHT)
     if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)

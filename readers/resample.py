@@ -9,6 +9,7 @@ import numpy as np
 
 from errors import DataError
 from readers.clock import DAY, Clock
+from readers.coarser import proposed
 from readers.missing import count_gaps, is_known
 from readers.paths import abridge
 from readers.rows import Rows, line_steps, span
@@ -48,7 +49,8 @@ def average(rows: Rows, clock: Clock) -> tuple[Rows, list[str]]:
     if (lengths > MOST_EMPTY * rows.lengths).any():
         row = int(np.argmax(lengths > MOST_EMPTY * rows.lengths))
         what = f"{lengths[row]:,} steps of {span(clock)} for {rows.lengths[row]:,} lines of row {rows.names[row]!r}"
-        raise DataError(what, where="--resample", hint="choose a longer step")
+        times = rows.times[slice(*rows.spans()[row])]
+        raise DataError(what, where="--resample", hint=f"a longer step: --resample {proposed(times)}")
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     at = step_of + np.repeat(offsets[:-1] - first, rows.lengths)
     times = edges(np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], lengths))

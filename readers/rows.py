@@ -13,13 +13,13 @@ from errors import DataError
 from readers import stem
 from readers.categories import Coded, together
 from readers.clock import DAY, Clock, fixed_freq, infer_clock
+from readers.coarser import in_disorder, proposed
 from readers.columns import LongFile
 from readers.mapped import side_by_side, taken
 from readers.paths import abridge
 from readers.stamps import to_utc
 
 HOUR = DAY // 24
-LEAST_STEPS = 3  # with fewer, nothing shows that the steps are even
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
 MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
@@ -180,7 +180,7 @@ def _ordered(rows: Rows, order: np.ndarray) -> Rows:
     return replace(rows, values=rows.values[:, order], times=rows.times[order], records=records)
 
 
-def in_order(rows: Rows) -> tuple[Rows, list[str]]:
+def in_order(rows: Rows, *, averaged: bool = False) -> tuple[Rows, list[str]]:
     """Sort the lines of the rows that go back in time, where all times of a row are different ones.
 
     Times that come twice stay as they are: they may be of an hour in autumn, or of several series.
@@ -188,6 +188,7 @@ def in_order(rows: Rows) -> tuple[Rows, list[str]]:
     Parameters
     ----------
     rows : as `set_zone` returns them.
+    averaged : whether --resample averages the lines of one time, so that those in no order at all are sorted too.
 
     Returns
     -------
@@ -201,7 +202,7 @@ def in_order(rows: Rows) -> tuple[Rows, list[str]]:
         times = rows.times[start:end]
         late = int((times[1:] < np.maximum.accumulate(times)[:-1]).sum())
         by_time = start + np.argsort(times, kind="stable") if late else order[start:end]
-        if late and (np.diff(rows.times[by_time]) > 0).all():
+        if late and ((np.diff(rows.times[by_time]) > 0).all() or (averaged and in_disorder(times))):
             order[start:end] = by_time
             moved += late
     if not moved:
@@ -261,15 +262,18 @@ def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
         return
     at = int(np.argmax(bad)) + 1
     start, end = rows.spans()[rows.row(at)]
+    times = rows.times[start:end]
     if steps[at - 1] == 0:
-        what, hint = f"time {rows.show(at)} occurs twice", "--resample 1h, or another step, averages such lines"
+        what, hint = f"time {rows.show(at)} occurs twice", f"--resample {proposed(times)} averages such lines"
     else:
         what, hint = f"times go back, from {rows.show(at - 1)} to {rows.show(at)}", "sort the lines by time"
+        if in_disorder(times):
+            hint = f"--resample {proposed(times)} sorts the lines by time and averages those of a step"
     if sorts:
         hint = "--sort sorts the lines by time"
     elif rows.of[0].ids is None:
         hint += "; --id-col names the column that distinguishes several series of a file"
-    change = clock_change(rows, at, usual_step(np.diff(rows.times[start:end])))
+    change = clock_change(rows, at, usual_step(np.diff(times)))
     raise DataError(what, where=rows.locate(at), hint=change or hint)
 
 
@@ -294,20 +298,6 @@ def _doubled(rows: Rows, steps: np.ndarray) -> bool:
     spans = rows.spans()
     usual = {row: usual_step(np.diff(rows.times[slice(*spans[row])])) for row in {rows.row(k) for k in at.tolist()}}
     return all(clock_change(rows, k, usual[rows.row(k)]) for k in at.tolist())
-
-
-def check_lengths(rows: Rows) -> None:
-    """Refuse short rows.
-
-    Raises
-    ------
-    DataError : a row has fewer than LEAST_STEPS steps.
-    """
-    if (rows.lengths < LEAST_STEPS).any():
-        row = int(np.argmax(rows.lengths < LEAST_STEPS))
-        steps = f"{rows.lengths[row]} step{'s' * int(rows.lengths[row] > 1)}"
-        what = f"row {rows.names[row]!r} has {steps}, fewer than {LEAST_STEPS}"
-        raise DataError(what, where=str(rows.of[row].path))
 
 
 def common_clock(rows: Rows) -> Clock:
@@ -337,7 +327,9 @@ def common_clock(rows: Rows) -> Clock:
     for row, (start, end) in enumerate(rows.spans()):
         times = rows.times[start:end]
         # A few lines may fit another clock than theirs: five business days, or months of 31 days.
-        if clocks[row] != clocks[longest] and (clocks[longest].extend(times[0], len(times) - 1) != times[1:]).any():
+        if clocks[row] != clocks[longest] and not np.array_equal(
+            clocks[longest].reach(times[0], len(times) - 1), times[1:]
+        ):
             here, there = span(clocks[row]), span(clocks[longest])
             what = f"row {rows.names[row]!r} has steps of {here}, where row {rows.names[longest]!r} has {there}"
             coarser = max(clocks[row], clocks[longest], key=lambda clock: clock.step)

@@ -57,7 +57,8 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     sieve = None if shard is None else Sieve(shard)
     reads = partial(read_answer, na=config.na, columns=wanted, sieve=sieve, categories=asked)
     table, server = _ask(config, file, query, reads)
-    how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan}
+    whole = bool(config.strict or config.labels or config.groups or shard)
+    how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan, "whole": whole}
     series = join_files([table], file_names([file]), known=known, **how)
     series = replace(series, part=None if sieve is None else sieve.part)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)

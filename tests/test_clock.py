@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from pandas.tseries import frequencies, offsets
 
+from errors import DataError
 from readers.clock import Clock, canonical, infer_clock, offset_text
+from readers.long import read_long
 from settings.zones import fixed_offset
 
 
@@ -313,3 +315,19 @@ def test_business_hours_are_those_of_a_week():
     times = pd.DatetimeIndex(hours).as_unit("ns").asi8
     assert infer_clock(times, "") == Clock("h@MON-FRI 09:00-16:00")
     assert infer_clock(np.delete(times, 70), "") is None
+
+
+def test_steps_beyond_all_years_are_reached_by_none():
+    start = np.datetime64("1900-01-01", "ns").astype(np.int64)
+    assert Clock("10YS-JAN").show(Clock("10YS-JAN").reach(start, 3)) == ["1910-01-01", "1920-01-01", "1930-01-01"]
+    assert len(Clock("10YS-JAN").reach(start, 40)) == 0
+    with pytest.raises(DataError, match="40 steps of 10YS-JAN after 1900-01-01 00:00:00 go beyond the year 2262"):
+        Clock("10YS-JAN").extend(start, 40)
+
+
+def test_years_with_gaps_are_told_as_such(put):
+    """Rows of lines a decade apart and of each year: before, an overflow."""
+    years = {"a": range(1900, 2018), "b": (*range(1900, 2000, 10), 2001, 2002, 2009)}
+    lines = [f"{name},{year},1.5" for name, some in years.items() for year in some]
+    with pytest.raises(DataError, match="where the usual step is"):
+        read_long([put("\n".join(["entity,year,x", *lines]))], time_col="year", id_col="entity")

@@ -92,3 +92,13 @@ def test_weeks_against_the_calendar():
 )  # fmt: skip
 def test_parts_of_a_year_by_name(name, part):
     assert part_of(name) == part
+
+
+def test_dates_of_a_spreadsheet_and_times_of_day(put):
+    """Its cells of dates become text with a midnight."""
+    times = pd.date_range("2024-01-01 09:00", periods=60, freq="h")
+    lines = [f"{t:%Y-%m-%d} 00:00:00,{t:%H:%M:%S},{k}.5" for k, t in enumerate(times)]
+    path = put("\n".join(["Date,Time,x", *lines]))
+    assert dated(path, Dialect("auto", "auto")).time == "Date+Time"
+    series = read_long([path], time_col="Date+Time")
+    assert series.clock.show(series.time) == [f"{t:%Y-%m-%d %H:%M:%S}" for t in times]

@@ -177,3 +177,10 @@ def test_a_column_that_numbers_the_lines_is_no_channel(put):
     series = taken(put(text))
     assert series.channels == ("y",) and "'Nr.' numbers the lines" in "".join(series.notes)
     assert read_long([put(text)], time_col="date", columns=["y", "Nr."]).channels == ("y", "Nr.")
+
+
+def test_numbers_behind_which_letters_of_all_kinds_stand_are_codes(put):
+    """Hectares of a park, 1A to 9I: what some letters are called as units of is no reason to refuse the table."""
+    lines = [f"{day},{k % 9 + 1}{'ABCFHKVW'[k % 8]},{k}.5" for k, day in enumerate(DAYS)]
+    series = read_long([put("\n".join(["date,field,y", *lines]))], time_col="date")
+    assert series.channels == ("y",) and "left out, since it holds text: 'field'" in "".join(series.notes)

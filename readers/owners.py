@@ -1,0 +1,112 @@
+"""Which column of a dated table says whose its lines are: one that divides them into series with times that grow."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from readers.columns import HOURS
+from readers.dialect import Dialect
+from readers.guess import is_id_word, is_time_word
+
+FIRST = 100  # lines that follow one another; later ones are from all over the file, where short series have one each
+MOST_JOINED = 3  # columns
+MOST_TRIED = 6  # columns whose combinations are tried
+
+Grows = Callable[[Sequence[float]], bool]
+
+
+def owners(
+    columns: Mapping[str, Sequence[str]], stamps: Sequence[float], dialect: Dialect, grows: Grows, asked: str = ""
+) -> list[str]:
+    """The columns that may say whose a line is, the likeliest first; joined by plus signs where it takes several.
+
+    Parameters
+    ----------
+    columns : {name: the cells of some lines, the first ones at the beginning}, without the times.
+    stamps : something that grows as the lines' times do.
+    dialect : what a number is.
+    grows : whether the stamps of one series are in order.
+    asked : the only column, or several, to look at; "" for any.
+    """
+
+    def divide(cells: Sequence[str]) -> bool:
+        return divides(cells, stamps, dialect, grows)
+
+    if asked:
+        names = [asked] if asked in columns else asked.split("+")
+        return [asked] if {*names} <= columns.keys() and divide(_joined(columns, names)) else []
+    usual = {name: cells for name, cells in columns.items() if not is_time_word(name) and name.casefold() not in HOURS}
+    found = [name for name, cells in usual.items() if divide(cells)]
+    if found:
+        return _different(_likely({name: columns[name] for name in found}, dialect) or found, columns)
+    some = [name for name, cells in usual.items() if any(_may_be_ids(part, dialect) for part in (cells, cells[:FIRST]))]
+    for several in range(2, MOST_JOINED + 1):
+        for tried in itertools.combinations(some[:MOST_TRIED], several):
+            if divide(_joined(columns, tried)):
+                return ["+".join(tried)]
+    ordered = [name for name in _likely(usual, dialect) if divides(columns[name], stamps, dialect, _not_back)]
+    if ordered and not _not_back(stamps):
+        return ordered[:1]
+    words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells))]
+    return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def _telling_apart(columns: Mapping[str, Sequence[str]], stamps: Sequence[float]) -> list[str]:
+    """The fewest of some columns of words in which lines of the same time differ, in whatever order they are; [] where
+    hardly a time comes again, or all columns together do not tell such lines apart."""
+    if len({*stamps}) * 2 > len(stamps):
+        return []
+    for several in range(1, len(columns) + 1):
+        for names in itertools.combinations(columns, several):
+            if len({*zip(_joined(columns, names), stamps, strict=True)}) == len(stamps):
+                return ["+".join(names)]
+    return []
+
+
+def _likely(columns: Mapping[str, Sequence[str]], dialect: Dialect) -> list[str]:
+    """The columns that are called as ids are, or hold words.
+
+    Parameters
+    ----------
+    columns, dialect : as in `owners`.
+    """
+    return [name for name, cells in columns.items() if is_id_word(name) or any(map(dialect.is_text, cells))]
+
+
+def _not_back(stamps: Sequence[float]) -> bool:
+    return all(before <= after for before, after in itertools.pairwise(stamps))
+
+
+def divides(cells: Sequence[str], stamps: Sequence[float], dialect: Dialect, grows: Grows) -> bool:
+    """Whether a column of text or whole numbers divides the lines into series whose times grow.
+
+    Parameters
+    ----------
+    cells, stamps, dialect, grows : as in `owners`.
+    """
+    series: dict[str, list[float]] = {}
+    for name, stamp in zip(cells, stamps, strict=True):
+        series.setdefault(name, []).append(stamp)
+    return any(_may_be_ids(part, dialect) for part in (cells, cells[:FIRST])) and all(map(grows, series.values()))
+
+
+def _joined(columns: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[str]:
+    return [" ".join(cells) for cells in zip(*(columns[name] for name in names), strict=True)]
+
+
+def _may_be_ids(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether cells are text or whole numbers, of several kinds of which most come again."""
+    kinds = len(set(cells))
+    return 1 < kinds <= len(cells) // 2 and not any(dialect.is_number(cell) and not cell.isdecimal() for cell in cells)
+
+
+def _different(ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Columns of ids without those that only name the series of an earlier one again, as a code beside a country."""
+    kept: list[str] = []
+    for name in ids:
+        pairs = [len({*zip(columns[name], columns[other], strict=True)}) for other in kept]
+        kinds = [(len({*columns[name]}), len({*columns[other]})) for other in kept]
+        if not any(both == one == two for both, (one, two) in zip(pairs, kinds, strict=True)):
+            kept.append(name)
+    return kept

@@ -1,0 +1,72 @@
+"""readers/owners.py: which columns of a dated table say whose its lines are."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
+
+from .runs import go
+
+YEARS = [str(year) for year in range(1990, 2020)]
+LANDS = [f"land {chr(97 + k)}" for k in range(26)]
+
+
+def found(put, header, rows):
+    table = dated(put("\n".join([header, *(",".join(map(str, row)) for row in rows)])), Dialect(AUTO, AUTO))
+    return None if table is None else (table.time, table.ids)
+
+
+def test_series_of_a_few_years_each(put):
+    """Of each land the sample holds a few lines together at the beginning, and single ones from all over the file."""
+    lands = [f"{land} {k}" for k, land in itertools.product(range(40), LANDS)]
+    rows = [(land, year, 7.5) for land in lands for year in YEARS[:4]]
+    assert found(put, "land,year,x", rows) == ("year", ("land",))
+
+
+def test_the_time_of_lines_comes_first(put):
+    assert found(put, "year,land,x", [(y, land, 1.5) for land in LANDS for y in YEARS]) == ("year", ("land",))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_three_columns_together_tell_lines_apart(put, turned):
+    rows = [
+        (land, what, sex, year, 1.5)
+        for what, sex, land, year in itertools.product(("smokers", "doctors"), "mf", LANDS[:5], YEARS)
+    ]
+    header = "land,what,sex,year,x"
+    if turned:
+        rows = [row[::-1] for row in rows]
+        header = "x,year,sex,what,land"
+    time, ids = found(put, header, rows)
+    assert time == "year" and {*ids[0].split("+")} == {"land", "what", "sex"}
+
+
+def test_lines_in_no_order_by_the_fewest_columns_of_words(put):
+    rows = [(year, race, sex, "seen" if year < "2010" else "expected", 1.5)
+            for year in YEARS for race in ("a", "b", "c") for sex in "mf"]  # fmt: skip
+    np.random.default_rng(0).shuffle(rows)
+    assert found(put, "year,race,sex,how,x", rows) == ("year", ("race+sex",))
+
+
+def test_no_line_is_looked_at_twice(put):
+    """A file somewhat longer than what is read of it at once: its later pieces lie side by side."""
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2015-01-02", periods=754, freq="B")[::-1]]
+    rows = [(day, 170.25, 171.5, 169.125, 25643711, "x" * 40, stock) for stock in ("A", "B", "C") for day in days]
+    assert found(put, "Date,Open,High,Low,Volume,note,Stock", rows) == ("Date", ("Stock",))
+
+
+def test_the_hint_for_a_table_of_words_names_its_times(put):
+    rows = [(f"shop {k}", "red", "big", f"{day:%Y-%m-%d}", 1.5) for k in range(3) for day in
+            pd.date_range("2024-01-01", periods=5)[::-1] for _ in range(2)]  # fmt: skip
+    path = put("\n".join(["shop,colour,size,day,x", *(",".join(map(str, row)) for row in rows)]))
+    done = go(path.parent, f"--task forecast --csv {path.name} --index yes")
+    assert done.code == 3 and "--time-col day if each line is a step of time" in done.err
+    path = put("\n".join(["a,b,c,d", *(f"n{k},red,big,1.5" for k in range(9))]))
+    done = go(path.parent, f"--task forecast --csv {path.name}")
+    assert done.code == 3 and "--time-col COL if each line is a step of time" in done.err
