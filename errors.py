@@ -255,7 +255,7 @@ def no_channel(name: str, channels: Sequence[str], option: str) -> DataError:
 
 def printable(text: str) -> str:
     """Text for a terminal or a font: a mark that neither can show, such as the beginning of a colour, becomes `?`."""
-    return "".join(mark if mark.isprintable() else "?" for mark in text)
+    return text if text.isprintable() else "".join(mark if mark.isprintable() else "?" for mark in text)
 
 
 def listed(channels: Sequence[str]) -> str:

@@ -43,7 +43,7 @@ from trainer import Trainer
 from training import resuming
 from training.progress import OfTask, Progress
 from training.scaling import scalers
-from training.states import clone_state
+from training.states import alike, clone_state
 from training.stopwatch import words
 from training.validating import InBlocks
 from windows import Index
@@ -90,8 +90,7 @@ class Learner:
         self.run_data = levels.coded(run_data, task, split.train)
         self.split, self.device, self.start, self.on_epoch = split, device, start, on_epoch
         self.warnings: list[str] = []
-        self.config, self.together = run_data.config, ranks.here()
-        self.task = copy.copy(task)
+        self.config, self.together, self.task = run_data.config, ranks.here(), copy.copy(task)
         self._fit_task(alone)
         for wanted in filter(None, (self.config.eval_split, self.config.plot_split)):
             self.index_of(wanted)  # a split that does not exist is an error before training
@@ -316,12 +315,12 @@ class Learner:
         resuming.check_resumed(last, self.run_data, finished=False)
         trainer.restore(last.state, last.training or {})  # there is one, in the last checkpoint of an interrupted run
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
-        if last.config["epochs"] < self.config.epochs:
-            trainer.progress.lengthened.append(last.config["epochs"])
+        trainer.progress.lengthened += [n for n in (last.config["epochs"],) if n < self.config.epochs]
 
     def calibrate(self, states: Mapping[str, Weights], training: Mapping[str, Any] | None) -> None:
         """Choose thresholds on validation, for each of the weights in `states`, and write the checkpoints with them."""
-        for kind, weights in states.items():
+        same = self.together.agreed(alike(states.values()))  # the last epoch was the best
+        for kind, weights in list(states.items())[-1 if same else 0 :]:
             self.model.load_state_dict(weights)
             lean = None if self.model.backbone.closed_form else self.task.lean(self.names)
             scored, found = calibrated(self.evaluator(self.together), self.split.val, lean, tell=kind == "best")
@@ -334,7 +333,8 @@ class Learner:
             self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
             trivial, quick = References(self.device_data, self.names, train=None), self.config.reference == "off"
             self.references = trivial.choose_thresholds(scored, self.references, quick=quick, thin=self.thin)
-            self._save(kind, weights, training if kind == "last" else None)
+            for each in states if same else (kind,):
+                self._save(each, weights, training if each == "last" else None)
 
     def evaluator(self, together: Alone | None = None) -> Evaluator:
         """Scores windows with the present weights of the model, in float32 as inference does on any machine."""

@@ -254,8 +254,9 @@ class Trainer:
         self._others = self.together.everyones(random_states())[1:]
         if limited:
             log.info("%s", limited)
-        self._flush("best")
-        self._flush("last")
+        if progress.seconds >= FLUSH_SECONDS or not self._finished():  # else what training leaves is written soon
+            self._flush("best")
+            self._flush("last")
         self._leave_if_signalled()
 
     def _validate(self) -> dict[str, Any]:

@@ -252,6 +252,16 @@ def test_the_last_weights_and_the_best_have_a_threshold_each(tmp_path):
     assert made.calibration == found[BEST].calibration  # what is judged is the best
 
 
+def test_weights_that_are_the_best_and_the_last_are_calibrated_once(tmp_path, monkeypatch):
+    calls, plain = [], learner.calibrated
+    monkeypatch.setattr(learner, "calibrated", lambda *given, **more: (calls.append(given), plain(*given, **more))[1])
+    made = trained(tmp_path, "classify", None, {"bin_rule": "gt"}, lr=1e-3, epochs=1)
+    assert made.progress.best_epoch == 1 and len(calls) == 1
+    best, last = (Checkpoint.load(tmp_path / file) for file in (BEST, LAST))
+    assert best.calibration == last.calibration == made.calibration and best.calibration["tau"]
+    assert best.training is None and last.training["progress"]["epoch"] == 1
+
+
 def test_the_summary_is_of_the_best_epoch(tmp_path):
     made = trained(tmp_path, test_ratio=0.2, lr=0.3, epochs=4)
     with (tmp_path / "history.csv").open(encoding="utf-8") as file:

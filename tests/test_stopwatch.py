@@ -13,6 +13,7 @@ import torch
 import hardware
 from hardware import Precision
 from training import stopwatch
+from training.warming import warm_up
 
 from .runs import go, lay
 from .test_trainer import make
@@ -115,6 +116,19 @@ def test_a_short_training_is_not_timed(caplog, monkeypatch, machine):
     assert found == {"amp": False, "threads": 2} and len(steps) == 1
     assert chosen(caplog, monkeypatch, machine, (0.1, 0.01, 0.01, 0.01), budget=5.0)[::2] == ({}, [])
     assert len(chosen(caplog, monkeypatch, machine, (9.0, 1, 1, 1), epochs=1)[2]) == 1  # too few steps to try some
+
+
+def test_other_processes_do_as_the_first_one_says(machine):
+    told = []
+    trainer, _ = make(epochs=1)
+    trainer.on_choice = told.append
+    trainer.together = types.SimpleNamespace(
+        first=False, world=2, size=lambda n: n, reduced=lambda runner, **_: runner,
+        agreed=lambda mine: {"amp": True, "threads": 1} if mine == {} else mine,
+    )  # fmt: skip
+    warm_up(trainer)
+    assert told == [{"amp": True, "threads": 1}] and machine == [1] and trainer.precision == LOW
+    assert trainer.state()["measured"] == told[0]
 
 
 def test_a_chosen_run_is_kept_resumed_and_repeated(tmp_path, monkeypatch, machine):

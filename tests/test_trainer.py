@@ -24,7 +24,7 @@ from hardware import Precision
 from optim import lr_factor, make_optimizer
 from trainer import Trainer
 from training import budget
-from training.states import random_states, set_random_states
+from training.states import alike, random_states, set_random_states
 from windows import Windows
 
 from . import forkserver
@@ -343,13 +343,32 @@ def test_only_what_trains_is_given_to_the_optimizer_and_biases_do_not_decay():
     assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(1, 0.1), (2, 0.0)]
 
 
-def test_random_states_come_back_exactly_and_are_plain():
+@pytest.mark.parametrize("older", [False, True])
+def test_random_states_come_back_exactly_and_are_plain(older):
     states = random_states()
     import random
 
     draw = (torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random())
+    if older:  # lists in place of tensors
+        states |= {name: [part.tolist() if torch.is_tensor(part) else part for part in states[name]]
+                   for name in ("numpy", "python")}  # fmt: skip
     set_random_states(states)
     assert draw == (torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random())
+
+
+def test_a_training_of_seconds_leaves_its_files_to_what_follows():
+    """A state is written after the first epoch where more follow, and where another kill would cost more."""
+    for epochs, kinds in ((1, []), (2, ["best", "last"])):
+        trainer, saved = make(epochs=epochs)
+        trainer.run()
+        assert [kind for kind, *_ in saved] == kinds and trainer.best_state and trainer.last_state
+
+
+def test_weights_are_alike_to_the_last_bit():
+    one = {"a": torch.ones(3), "b": torch.zeros(2)}
+    assert alike([one]) and alike([one, {name: value.clone() for name, value in one.items()}])
+    assert not alike([one, one | {"b": torch.tensor([0.0, 1e-45])}])
+    assert not alike([one | {"a": torch.full((3,), float("nan"))}] * 2)
 
 
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
