@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
 from tasks.nilm.cycles import Seen, cyclic, own_cycle
+from tasks.nilm.doubts import most_often
 from tasks.nilm.habits import Habit, learned, meter_jumps
 from tasks.nilm.runs import Whole
 from tasks.nilm.states import agreement
+from tasks.nilm.timeline import Timeline
 from tasks.nilm.wholes import WholeRuns
 
 STEP = 30.0
@@ -114,3 +117,16 @@ def test_training_keeps_what_is_its_own_and_yields_to_what_is_much_likelier():
     assert WholeRuns._least(whole, house, np.roll(states, 20), states) == pytest.approx(1.5 * shown)  # the meter knows
     assert WholeRuns._least(whole, house, some, np.roll(states, 20)) == -np.inf  # neither steps nor the meter say so
     assert WholeRuns._least(whole, seen(np.full(3000, 200.0), 0.8), some, states) == -np.inf  # the meter does
+
+
+def test_a_device_that_is_on_far_more_than_in_training_is_said_to_be_off_in_that_house_alone():
+    assert most_often(0.05, 6.0) == pytest.approx(0.375) and most_often(0.05, 1.0) == pytest.approx(1.0)
+    assert most_often(0.001, 30.0) == 0.1 and most_often(0.05, 0.0) == 1  # nothing is known of its runs
+    rows = np.repeat([0, 1, 2], [100, 100, 99])
+    known = replace(WholeRuns.everywhere({}, {}, np.zeros(299), np.zeros(299), rows), most={1: 0.3})
+    on = np.stack([rows >= 0, (rows > 0) & (np.arange(299) % 3 < 1)])
+    found = known.silenced(on, 100)  # the third house is too short to say
+    assert found.silent == {1: [1]} and known.silenced(on, 101).silent == {}
+    line = Timeline(np.arange(299), rows, np.zeros((2, 299)), np.zeros((2, 299)), None, None)
+    assert (line.believed(on, found) == on & (np.arange(2)[:, None] + (rows == 1) < 2)).all()
+    assert "off in 1 of 3 houses: on for over 30% of the time" in found.told()[1]

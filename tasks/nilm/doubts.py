@@ -24,6 +24,17 @@ BESIDE = 2  # steps between a run and what is before and after it
 KNOWN = 0.25  # of a run's length that must be there before or after it
 
 
+OFTENER = 5.0  # times the share of time in training; of few runs, more: the next days may well have more of them
+FEW = 3.0  # runs that those of training are weighed against
+SELDOM = 0.1  # of the time, which any device may be on
+DAYS = 3.0  # that a house is judged on at least, and any share of less would be chance
+
+
+def most_often(share: float, runs: float) -> float:
+    """The share of time from which on a device is not believed, by its share and its runs in training."""
+    return max(OFTENER * share * (1 + FEW / runs), SELDOM) if runs else 1.0
+
+
 class Usual(NamedTuple):
     """Of a device in training: W when on, the steps of its longest run, and how many runs there were."""
 

@@ -29,6 +29,7 @@ from tasks.base import Loss, Task
 from tasks.nilm import course
 from tasks.nilm.cycles import cyclic
 from tasks.nilm.decisions import decisions, told
+from tasks.nilm.doubts import most_often
 from tasks.nilm.features import FEATURES, MeterFeatures, MeterInputs, seconds_of
 from tasks.nilm.files import write_devices, write_energy, write_scales, write_timeline
 from tasks.nilm.habits import habits_of, kept_or_new, meter_jumps
@@ -298,7 +299,10 @@ class Nilm(Task):
             {k: one for k, one in known.items() if not certain(line.score[k])} for known in self._whole()
         )
         jumps = meter_jumps(series.values[0], line.at, line.rows, series.offsets)
-        return WholeRuns.everywhere(devices, cycles, series.values[0, line.at], jumps, line.rows)
+        whole = WholeRuns.everywhere(devices, cycles, series.values[0, line.at], jumps, line.rows)
+        shares = zip(self.fitted["base_rate"], self.fitted.get("runs") or [], strict=False)
+        often = {k: most_often(share, runs) for k, (share, runs) in enumerate(shares) if not certain(line.score[k])}
+        return replace(whole, most={k: most for k, most in often.items() if most < 1})
 
     def _least_w(self, names: Sequence[str]) -> list[float]:
         """Watts [K] that a step needs, besides its probability, to be on."""

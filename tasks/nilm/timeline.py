@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tasks.lines import aligned
-from tasks.nilm.doubts import doubted
+from tasks.nilm.doubts import DAYS, doubted
 from tasks.nilm.features import seconds_of
 from tasks.nilm.metrics import JOULES, TOLERANCE, nilm_kpis
 from tasks.nilm.rules import Rules
@@ -100,6 +100,8 @@ class Timeline:
         doubt = doubted(on, left, self.when, self.rows, whole.rare)
         for k in whole.rare:
             doubt[k] &= whole.mask(k)
+        for k, houses in whole.silent.items():
+            doubt[k] |= np.isin(self.rows, list(houses))
         found: np.ndarray = on & ~doubt
         return found
 
@@ -155,7 +157,9 @@ class Decided:
         if whole.devices or whole.cyclic:
             likeliest = line.states([tau], steps, least_w, whole)[0]
             whole = whole.fitted(line.score, tau, line.when, on, likeliest)
-            on = line.believed(line.states([tau], steps, least_w, whole)[0], whole)
+            on = line.states([tau], steps, least_w, whole)[0]
+        whole = whole.silenced(on, round(DAYS * 86_400 / seconds_of(eval_context.series)))
+        on = line.believed(on, whole)
         often = np.stack([whole.mask(k, often=True) for k in range(len(on))])
         limits = [
             OFTEN if always.all() else sure(one, strict=strict and not certain(score))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class WholeRuns:
         kind, its own cycle decides (cycles.py).
     mains, jumps : the meter, and by how much it jumps, W [n].
     rows : the house of each step, rising, [n].
+    most : {number: the share of time from which on a device is not believed in a house}.
+    silent : {number: the houses} in which none of its runs is believed.
     """
 
     devices: Mapping[int, Mapping[int, Whole]]
@@ -35,6 +37,8 @@ class WholeRuns:
     mains: np.ndarray
     jumps: np.ndarray
     rows: np.ndarray
+    most: Mapping[int, float] = field(default_factory=dict)
+    silent: Mapping[int, Collection[int]] = field(default_factory=dict)
 
     @property
     def houses(self) -> dict[int, slice]:
@@ -108,6 +112,15 @@ class WholeRuns:
             return np.inf
         return BETTER * (meter + net) if each > (0.0 if same >= AGREED else SHOWN) else -np.inf
 
+    def silenced(self, on: np.ndarray, least: int) -> WholeRuns:
+        """With the houses of `least` steps or more in which a device is on far more of the time than in training.
+
+        Something else is taken for it there: a fridge or a heat pump for a television.
+        """
+        where = {row: at for row, at in self.houses.items() if at.stop - at.start >= least}
+        found = {k: [row for row, at in where.items() if on[k, at].mean() > most] for k, most in self.most.items()}
+        return replace(self, silent={k: rows for k, rows in found.items() if rows})
+
     def mask(self, k: int, *, often: bool = False) -> np.ndarray:
         """The steps, bool [n], at which device k is decided by whole runs; `often`: by those of habits that are known
         well."""
@@ -141,6 +154,10 @@ class WholeRuns:
             of = f" in {{}} of {len(self.houses)} houses"
             one = len(counts) == 1 and len(texts) == len(self.houses)
             found[k] = texts[0] if one else "; ".join(text + of.format(count) for text, count in counts.items())
+        for k, rows in self.silent.items():
+            where = f"in {len(rows)} of {len(self.houses)} houses"
+            often = f"said to be off {where}: on for over {self.most[k]:.0%} of the time, far more than in training"
+            found[k] = f"{found[k]}; {often}" if k in found else often
         return found
 
 
