@@ -36,9 +36,12 @@ FEW = {"gru", "ridge"}  # backbones that stand for all in `make check`
 OF_WHOLE_RUNS = ("cases", "faults")  # folders of tests, and files, that are trainings and processes from end to end
 OF_WHOLE_RUNS += tuple(
     f"test_{name}.py"
-    for name in "auto auto_forecast coming_from experiments fitted fusion given_labels histories invariants meta nilm "
-    "pipeline properties ranks reach refitting scale_benchmarks serving startup wide".split()
+    for name in "auto auto_forecast calibrated chronos2 coming_from experiments federate fitted fusion given_labels "
+    "histories invariants meta nilm overlay pipeline pool properties ranks reach refitting scale_benchmarks serving "
+    "shards startup stopwatch tracking wide".split()
 )
+# Tests elsewhere that took more than a third of a CPU-second, by `pytest --durations=0`.
+SLOW = frozenset((ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,11 +52,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make check` does not even import tests of whole runs."""
+    return True if config.option.markexpr == "not slow" and collection_path.name in OF_WHOLE_RUNS else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first. `make check` runs a few backbones over the registries, and no whole runs."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
-        if item.path.name in OF_WHOLE_RUNS or item.path.parent.name in OF_WHOLE_RUNS:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        if name in SLOW or item.path.name in OF_WHOLE_RUNS or item.path.parent.name in OF_WHOLE_RUNS:
             item.add_marker(pytest.mark.slow)
         given = getattr(item, "callspec", None)
         if item.path.name in REGISTRY_TESTS and given is not None:

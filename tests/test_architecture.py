@@ -12,9 +12,18 @@ from tools import draw_architecture, floors
 
 from .conftest import ROOT
 
-HOUSE = floors.read(ROOT)
-LEVEL = {box: floor for floor, boxes in enumerate(HOUSE.floors()) for box in boxes}
 PAGE = (ROOT / draw_architecture.PAGE).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def house():
+    return floors.read(ROOT)
+
+
+@pytest.fixture(scope="module")
+def level(house):
+    """{box: its floor}."""
+    return {box: floor for floor, boxes in enumerate(house.floors()) for box in boxes}
 
 
 def house_of(folder, files):
@@ -26,18 +35,18 @@ def house_of(folder, files):
     return floors.read(folder)
 
 
-def test_no_import_points_up():
-    assert [(box, other) for box, below in HOUSE.graph.items() for other in below if LEVEL[other] >= LEVEL[box]] == []
+def test_no_import_points_up(house, level):
+    assert [(box, other) for box, below in house.graph.items() for other in below if level[other] >= level[box]] == []
 
 
-def test_every_module_and_folder_has_a_floor():
+def test_every_module_and_folder_has_a_floor(level):
     ours = [path for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
     names = {path.name.removesuffix(".py") for path in ours if path.name not in floors.LEFT_OUT}
-    assert names == {box for box in LEVEL if not box.endswith(floors.DOOR)}
+    assert names == {box for box in level if not box.endswith(floors.DOOR)}
 
 
-def test_the_table_on_the_page_is_the_tree():
-    assert draw_architecture.table(HOUSE) in PAGE, "run: python tools/draw_architecture.py"
+def test_the_table_on_the_page_is_the_tree(house):
+    assert draw_architecture.table(house) in PAGE, "run: python tools/draw_architecture.py"
 
 
 def test_every_file_on_the_page_is_there():
@@ -59,7 +68,7 @@ def test_the_way_of_a_window_names_what_is_there():
 
 def test_a_registry_may_be_asked_from_below(tmp_path):
     """`data` asks the registry for a reader, and the readers make what `data` defines."""
-    house = house_of(
+    made = house_of(
         tmp_path,
         {
             "registry.py": "class Registry: ...",
@@ -69,7 +78,7 @@ def test_a_registry_may_be_asked_from_below(tmp_path):
             "run.py": "import readers.wide",
         },
     )
-    assert house.floors() == [["registry"], ["readers (registry)"], ["data"], ["readers"], ["run"]]
+    assert made.floors() == [["registry"], ["readers (registry)"], ["data"], ["readers"], ["run"]]
 
 
 def test_a_registry_that_nobody_needs_below_is_part_of_its_folder(tmp_path):
@@ -84,27 +93,27 @@ def test_a_folder_of_data_is_no_room(tmp_path):
 
 
 def test_a_circle_is_an_error(tmp_path):
-    house = house_of(tmp_path, {"a.py": "import b", "b.py": "def f():\n    import a"})
+    made = house_of(tmp_path, {"a.py": "import b", "b.py": "def f():\n    import a"})
     with pytest.raises(ValueError, match="circle among a, b"):
-        house.floors()
+        made.floors()
 
 
 def test_only_imports_that_follow_from_others_are_left_out(tmp_path):
-    house = house_of(tmp_path, {"a.py": "import b, c", "b.py": "import c", "c.py": ""})
-    assert house.drawn() == {"a": {"b"}, "b": {"c"}, "c": set()}
+    made = house_of(tmp_path, {"a.py": "import b, c", "b.py": "import c", "c.py": ""})
+    assert made.drawn() == {"a": {"b"}, "b": {"c"}, "c": set()}
 
 
-def test_the_picture_shows_every_box_once_and_no_two_overlap():
-    made = draw_architecture.plan(HOUSE)
+def test_the_picture_shows_every_box_once_and_no_two_overlap(house, level):
+    made = draw_architecture.plan(house)
     boxes = [node for floor in made.floors for node in floor if isinstance(node, str)]
-    assert sorted(boxes) == sorted(LEVEL)
+    assert sorted(boxes) == sorted(level)
     for floor in made.floors:
         middles = [made.centre[node] for node in floor if isinstance(node, str)]
         assert all(b - a >= draw_architecture.WIDTH for a, b in pairwise(middles))
 
 
-def test_drawing_twice_gives_the_same_picture(tmp_path):
+def test_drawing_twice_gives_the_same_picture(house, tmp_path):
     pictures = [tmp_path / "1.png", tmp_path / "2.png"]
     for picture in pictures:
-        draw_architecture.draw(HOUSE, picture)
+        draw_architecture.draw(house, picture)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()

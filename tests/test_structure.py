@@ -143,3 +143,9 @@ def test_nothing_is_left_half_done():
     marks = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b|except Exception:\s*(pass|\.\.\.)")
     hits = [f"{path.name}: {line}" for path in FILES for line in path.read_text().splitlines() if marks.search(line)]
     assert not hits
+
+
+def test_the_tests_that_are_left_out_of_make_check_for_their_time_are_there():
+    for name in (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split():
+        file, _, test = name.partition("::")
+        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), name
