@@ -22,7 +22,7 @@ from backbones.model import ByHistory
 from config import VERSION
 from dataset import DeviceData
 from errors import as_typed, without_password
-from hardware import Precision, Runner, begin_step, device_name
+from hardware import Precision, Runner, begin_step, device_name, platform_name
 from pages.frames import Frame
 from pages.run_page import write_run
 from ranks.alone import Alone
@@ -417,7 +417,7 @@ class Judge:
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "numpy": np.__version__,
-                "platform": platform.platform(),
+                "platform": platform_name(),
             },
             "device": device_name(precision.device),
             "precision": precision.name,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,6 +51,14 @@ def device_name(device: torch.device) -> str:
                 if line.startswith("model name"):
                     return f"{line.partition(':')[2].strip()}, {torch.get_num_threads()} threads"
     return str(device)
+
+
+def platform_name() -> str:
+    """`platform.platform()`; on Linux that starts a process to ask for the processor, which it then leaves out."""
+    if sys.platform != "linux":
+        return platform.platform()
+    here = os.uname()
+    return "-".join((here.sysname, here.release, here.machine, "with", "".join(platform.libc_ver())))
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,10 @@ PRELOADED = (
     "commandline.together",
     "experiments.as_run",
     "losses",
+    "numpy.fft",
     "numpy.ma",
     "numpy.random",
+    "torch.utils.serialization",
     "yaml",
 )
 OnEpoch = Callable[[Mapping[str, Any]], None]

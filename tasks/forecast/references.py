@@ -131,8 +131,9 @@ def classical(
     forecast = ForecastSpec(horizon, tuple(range(outputs)))
     inputs = InputSpec(channels=outputs, length=1, forecast=forecast)
 
-    def predictor(model: Backbone) -> Predictor:
-        return lambda index: model.from_histories(past().of(index)).numpy()
+    def predictor(name: str) -> Predictor:
+        hyper = Hyper(name, {"period": season if season > 1 else 0})
+        model = cache(lambda: backbone_class(name)(inputs, hyper))  # and its file, which --reference off has no use for
+        return lambda index: model().from_histories(past().of(index)).numpy()
 
-    period = season if season > 1 else 0
-    return {name: predictor(backbone_class(name)(inputs, Hyper(name, {"period": period}))) for name in names}
+    return {name: predictor(name) for name in names}
