@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
-from backbones.base import Backbone
 from data import known_ahead
 from readers import mapped
 from readers.scaled import Scaled
