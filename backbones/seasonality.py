@@ -123,6 +123,8 @@ def waves(period: int, t: np.ndarray) -> np.ndarray:
 
 def _of_waves(z: np.ndarray, period: int) -> _Squares | None:
     """The test of two waves in a series `[n]`; None: it is too short, or constant."""
+    if len(z) <= LAGS:
+        return None
     t = np.arange(LAGS, len(z))
     season = waves(period, t)
     plain = np.stack([np.ones(len(t)), t / max(len(z), 1)] + [z[LAGS - k : len(z) - k] for k in range(1, LAGS + 1)], 1)

@@ -8,7 +8,7 @@ from readers.clock import DAY
 
 STEPS = {  # as --resample takes them, in ns
     **{"1min": DAY // 1440, "5min": DAY // 288, "15min": DAY // 96, "1h": DAY // 24, "D": DAY},
-    **{"7D": 7 * DAY, "MS": 30 * DAY, "QS": 91 * DAY, "YS": 365 * DAY},
+    **{"7D": 7 * DAY, "MS": 31 * DAY, "QS": 92 * DAY, "YS": 366 * DAY},
 }
 MOST = 0.5  # of the gaps between times have the usual length
 EVENTS, LEAST = 0.05, 5  # so many lines go back where they are in no order; a few do where series follow series

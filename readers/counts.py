@@ -44,7 +44,7 @@ def _uneven(rows: Rows, step: int, usual: int) -> DataError:
     at = step + 1 + int(np.searchsorted(rows.offsets[1:-1] - 1 - np.arange(len(rows.names) - 1), step, "right"))
     found = int(rows.times[at] - rows.times[at - 1])
     what = f"the time column goes on by {found}, where its usual step is {usual}"
-    hint = "a line for every step, with empty cells where a value is missing (--nan)"
+    hint = "--time-col line takes each line as a step; else a line for every step, with empty cells for what is missing"
     if found <= 0:
         hint = "--id-col names the column that distinguishes several series"
     return DataError(what, where=rows.locate(at), hint=hint)

@@ -19,7 +19,7 @@ from readers.columns import HOURS
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, steps_named
+from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
 from readers.lined import follow, named_as_channels
 from readers.owners import divides, owners
 from readers.parted import MIDNIGHT, is_part
@@ -203,7 +203,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
             return both
     if not dates:
         return []
-    date = dates[0]
+    date = max(dates, key=lambda name: len(set(columns[name])))  # of a year and a date, the date
     whole = any(":" in cell and not cell.endswith(MIDNIGHT) for cell in columns[date])
     hours = [name for name, column in columns.items() if name.casefold() in HOURS and _are_hours(column)]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
@@ -241,8 +241,8 @@ def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
     for name, column in columns.items():
         if is_time_word(name) and all(cell.isdecimal() and len(cell) < CLOCK + 2 for cell in column):
             steps = [float(cell) for cell in column]
-            others = [other for other in columns.items() if other[0] and other[0] != name and is_id_word(other[0])]
-            if not _counts(steps) and any(divides(cells, steps, PLAIN, _counts) for _, cells in others):
+            others = [cells for other, cells in columns.items() if other and other != name]
+            if not _counts(steps) and any(divides(cells, steps, PLAIN, _counts) for cells in others):
                 return [name]
     return []
 

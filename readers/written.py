@@ -212,8 +212,9 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
 
 def _are_months(cells: Sequence[str]) -> bool:
     """Whether the first two of some cells are months of years: of Jan-01 and Jan-02 the numbers may be days."""
-    found = [_MONTH_ALONE.fullmatch(cell) for cell in cells]
-    return not all(found) or len({each[1][:3].title() for each in found if each}) == len(found)
+    found = [match for match in map(_MONTH_ALONE.fullmatch, cells) if match]
+    whole = all(len(match[2]) == 4 for match in found)
+    return whole or len(found) < len(cells) or len({match[1][:3].title() for match in found}) == len(found)
 
 
 def in_century(day: datetime) -> datetime:

@@ -13,6 +13,7 @@ import cli
 from errors import DataError
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
+from readers.stamps import read_stamps
 
 from .conftest import ROOT
 from .runs import go, good
@@ -153,3 +154,21 @@ def test_newer_files_may_call_their_times_otherwise(put):
     assert done.code == 0 and "new.csv: 'when' taken as the time column" in done.err, done.err
     assert go(folder, "--mode infer --csv new.csv --strict --ckpt", run).code == 3
     assert "taken as" not in go(folder, "--mode infer --csv old.csv --no-plots --ckpt", run).err
+
+
+def test_of_a_year_and_a_date_the_date_is_the_time(put):
+    """Months of several markets, in words, beside their years."""
+    rows = [f"{place},{year},7,{month}-{year}" for place in ("a", "b", "c") for year in range(2005, 2015)
+            for month in ("January", "May")]  # fmt: skip
+    path = put("\n".join(["market,year,quantity,date", *rows]))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids) == ("date", ("market",))
+    times = read_stamps(np.array(["May-2005", "May-2005", "June-2005"], object), str).times
+    days = times.astype("datetime64[ns]").astype("datetime64[D]").astype(str)
+    assert days.tolist() == ["2005-05-01", "2005-05-01", "2005-06-01"]
+
+
+def test_days_of_each_chick_are_a_time(put):
+    rows = [f"{40 + day},{day},{chick},{chick % 4}" for chick in range(1, 30) for day in (0, 2, 4, 6, 8, 10, 12)]
+    found = dated(put("\n".join(["weight,Time,Chick,Diet", *rows])), Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids) == ("Time", ("Chick",))

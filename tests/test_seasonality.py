@@ -76,3 +76,11 @@ def test_of_many_channels_some_speak_for_all_whatever_their_order():
     chosen = [seasonality.spread(many[order], seasonality.MOST_CHANNELS) for order in orders]
     assert all(len(one) == seasonality.MOST_CHANNELS and np.array_equal(one, chosen[0]) for one in chosen)
     assert beyond_chance([many], 7) and not beyond_chance([many - 0.5 * week], 7)
+
+
+@pytest.mark.parametrize("length", range(1, 5))
+def test_a_piece_of_a_few_steps_has_no_season(length):
+    """What gaps leave of a series: beside a long piece with one it changes nothing."""
+    long, short = drawn("wave", 96, 0), drawn("wave", length, 1)
+    assert not beyond_chance([short], 12)
+    assert beyond_chance([long, short], 12) == beyond_chance([long], 12)

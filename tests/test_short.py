@@ -38,7 +38,7 @@ def test_they_are_refused_where_each_row_counts(put, options):
 @pytest.mark.parametrize(
     ("step", "count", "name"),
     [(DAY // 1440, 90, "1min"), (DAY // 24, 90, "1h"), (DAY, 90, "D"), (7 * DAY, 90, "7D"), (DAY // 20, 90, "D"),
-     (31 * DAY, 90, "QS"), (400 * DAY, 9, "YS")],
+     (31 * DAY, 90, "MS"), (92 * DAY, 90, "QS"), (400 * DAY, 9, "YS")],
 )  # fmt: skip
 def test_the_step_proposed(step, count, name):
     times = np.arange(count) * step
