@@ -36,6 +36,7 @@ _TIMES = (
     " date dates datetime time times timestamp ts ds t day days month year years week hour hours minute second seconds "
     "period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
 )
+_CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
@@ -246,6 +247,8 @@ def _find_index(
     if all(map(dialect.is_text, firsts)):
         if all(map(is_time, firsts)):
             raise _time_error(corner, firsts, path, width)
+        if _last_word(corner) in _CLASSES and len({*firsts}) * 2 <= len(firsts) and not dialect.apart:
+            raise _words_error(corner, firsts, path)
         return True, note
     numbers = _plain(firsts, dialect)
     if numbers and _are_times(corner, firsts, numbers):
@@ -311,6 +314,13 @@ def _check_last(header: Sequence[str], lines: Sequence[str], dialect: Dialect, p
         what = f"the last column alone holds whole numbers, and some more than once ({shown}): classes or data"
         hint = "--task classify --label-src-ch last if these are classes; --index no if it is the last step"
         raise DataError(what, where=str(path), hint=hint)
+
+
+def _words_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:
+    shown = ", ".join(sorted(set(firsts))[:5])
+    what = f"the first column, {corner!r}, holds words that come again ({shown}): classes or row ids"
+    hint = "--task classify --label-src-ch first if these are classes; --index yes if they are row ids"
+    return DataError(what, where=str(path), hint=hint)
 
 
 def _whole_error(firsts: Sequence[str], path: Path) -> DataError:

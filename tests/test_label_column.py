@@ -8,6 +8,8 @@ import numpy as np
 import pandas
 import pytest
 
+from errors import DataError
+from readers.wide import read_wide
 from sources import label_column
 
 from .runs import go, good, preds, strict
@@ -232,3 +234,14 @@ def test_a_validation_of_one_class_says_which_share_has_both(box):
     assert done.code == 3 and "the val split has one class only of state" in done.err
     share = done.err.split("--val-ratio ")[1].split()[0]
     good(box, f"{TRAIN} --label-src-ch state --val-ratio {share}")
+
+
+def test_a_first_column_of_classes_in_words_is_no_row_id(put):
+    """Before, the classes were taken as ids, and something else was learned."""
+    rows = [f"{'AB'[k // 15]},{k}.5,{k + 1}.25,{k % 3}.75,{k}.125" for k in range(30)]
+    path = put("\n".join(["classe,x0,x1,x2,x3", *rows]))
+    with pytest.raises(DataError, match="the first column, 'classe', holds words that come again") as caught:
+        read_wide([path])
+    assert "--label-src-ch first if these are classes; --index yes if they are row ids" in str(caught.value)
+    assert read_wide([path], index="yes").rows[:2] == ("A", "A")
+    assert read_wide([put("\n".join(["site,x0,x1,x2,x3", *rows]), "b.csv")]).rows[-1] == "B"
