@@ -3,7 +3,8 @@
 `NAME` [N, T, d] is a modality with channels `NAME.0`, `NAME.1`, ... or, where an array `NAME_names` [d] holds text,
 `NAME.cup`, ... `labels` [N, K] (or [N]) are targets of whole recordings, with names in `labels_names` [K]; `groups` [N]
 says which recordings stay in one split. An array [N] that --categorical names is a category with one word a recording;
-others of one dimension are ignored, with a note. Nothing in the file is unpickled.
+others of one dimension are ignored, with a note. An array [N, T] is a modality of one channel. Of X_train, y_train,
+X_test and y_test the first two are learned from, and the others predicted. Nothing in the file is unpickled.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import io
 import math
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,17 +27,19 @@ from readers import mapped, register
 from readers.base import Reader, TableText
 from readers.categories import Coded, with_categories
 from readers.dialect import Dialect
+from readers.divided import divided
 from readers.files import sha256_of
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known, suspect
+from readers.modalities import BY_MODEL, Modality, choose
 from readers.paths import abridge, expand_paths
 from readers.precision import narrowed
 from readers.sidecars import attach
 
-READS = {"endings": [".npz"]}
+READS = {"endings": [".npz", ".npy"]}
 LABELS, GROUPS, NAMES = "labels", "groups", "_names"
 ALSO_LABELS = ("label", "y", "Y", "target", "targets", "classes")  # where there is no array of the first name
+SECOND = "arr_1"  # what numpy.savez calls the second of arrays without names
 MOST_PACKED, HEADER = 1040, 1 << 16  # deflate makes at most 1,032 bytes of one; a small array is mostly header
-BY_MODEL = "the model was trained on"
 
 
 @register
@@ -65,20 +67,8 @@ class NpzReader(Reader):
             nan=config.nan,
             sep=config.sep,
             decimal=config.decimal,
+            infer=config.mode == "infer",
         )
-
-
-@dataclass(frozen=True)
-class _Modality:
-    """One array [N, T, d]; `chosen` are the positions of its channels `features` along d."""
-
-    name: str
-    features: tuple[str, ...]
-    chosen: np.ndarray
-
-    @property
-    def channels(self) -> list[str]:
-        return [f"{self.name}.{feature}" for feature in self.features]
 
 
 def read_npz(
@@ -94,6 +84,7 @@ def read_npz(
     nan: str = "error",
     sep: str = ",",
     decimal: str = ".",
+    infer: bool = False,
 ) -> Series:
     """One Series of the N recordings of a file, with a row per recording of T steps.
 
@@ -106,7 +97,7 @@ def read_npz(
     free : modalities of which all channels of the file are read, whatever `columns` says of them.
     partly : whether a modality may have more channels than `columns` has of it.
     groups : the array of groups, or a file with a line per recording; "" for the array `groups`, if there is one.
-    na : marks of missing values, of which the numbers count.
+    na : marks of missing values, of which the numbers count. infer : whether X_test is read of a file that has X_train.
     nan : what a missing or infinite value is: error, drop (stays NaN), ffill (the value before in its row), zero.
     sep, decimal : how a CSV of groups is written.
 
@@ -118,10 +109,10 @@ def read_npz(
     """
     check_policy(nan)
     (file,) = expand_paths([str(path)], flag="--npz", cap=1)
-    with _Archive(file) as archive:
+    with _Archive(file, infer) as archive:
         n, steps = archive.recordings()
         plain = None if columns is None else [name for name in columns if name not in categorical]
-        chosen, spare = _choose(archive, plain, free, partly, wanted_by)
+        chosen, spare = choose(archive.every(), archive.path, plain, free, partly, wanted_by)
         offsets = np.arange(n + 1, dtype=np.int64) * steps
         values, filled, notes = _values(archive, chosen, offsets, nan, Dialect(na=tuple(na)).na_numbers)
         beside = bool(groups) and groups not in archive.shapes and Path(groups).is_file()
@@ -134,7 +125,7 @@ def read_npz(
             **archive.labels(n),
             groups=archive.groups(array or GROUPS, n, asked=bool(array)),
             sources=(Source(str(file), sha256_of(file), file.stat().st_size, (n, steps)),),
-            notes=(*spare, *notes, *archive.ignored(array, categorical)),
+            notes=(*archive.told, *spare, *notes, *archive.ignored(array, categorical)),
             modalities=tuple((m.name, len(m.features)) for m in chosen),
             filled=filled,
         )
@@ -143,7 +134,7 @@ def read_npz(
 
 
 def _values(
-    archive: _Archive, chosen: Sequence[_Modality], offsets: np.ndarray, nan: str, marks: Iterable[float | None]
+    archive: _Archive, chosen: Sequence[Modality], offsets: np.ndarray, nan: str, marks: Iterable[float | None]
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Values [C, N * T] of the chosen features, which of them are made up, and notes."""
     begin, total = 0, int(offsets[-1])
@@ -184,24 +175,43 @@ def _reading(what: str, where: str) -> Iterator[None]:
 class _Archive:
     """An open .npz, whose arrays are read on demand."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, infer: bool) -> None:
+        self.path, self.infer = path, infer
         with _reading("is not an .npz archive", str(path)):
             opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            made = f"np.savez('{path.stem}.npz', X=np.load('{path}'), labels=np.load('LABELS.npy'))"
+            hint = f'python -c "import numpy as np; {made}" writes one, with labels or without'
+            raise DataError("is one array, and is not an .npz archive", where=str(path), hint=hint)
         if not isinstance(opened, np.lib.npyio.NpzFile):
             raise DataError("is not an .npz archive", where=str(path), hint="numpy.savez_compressed writes one")
         self.file = opened
 
     def __enter__(self) -> _Archive:
-        self.shapes: dict[str, tuple[int, ...]] = {name: self._shape(name) for name in self.file.files}
+        found = divided(self.file.files, infer=self.infer)
+        self.entries, self.told = found.entries, [f"{self.path}: {note}" for note in found.notes]
+        self.shapes: dict[str, tuple[int, ...]] = {
+            name: self._joined(several) for name, several in found.entries.items()
+        }
         self.label = next((name for name in (LABELS, *ALSO_LABELS) if name in self.shapes), LABELS)
+        if self.label not in self.shapes and len(self.shapes.get(SECOND, ())) == 1:
+            self.label = SECOND
+            self.told.append(f"{self.path}: {SECOND} taken as the labels")
         flat = [name for name, shape in self.shapes.items() if len(shape) == 2 and name != self.label]
-        if not self.modalities and len(flat) == 1:  # of one channel
-            self.shapes[flat[0]] = (*self.shapes[flat[0]], 1)
+        if len({self.shapes[name][:2] for name in (*self.modalities, *flat)}) == 1:
+            self.shapes |= {name: (*self.shapes[name], 1) for name in flat}  # of one channel
         return self
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+    def _joined(self, several: Sequence[str]) -> tuple[int, ...]:
+        """The shape of arrays one after the other. DataError for arrays that do not fit."""
+        first, *others = shapes = [self._shape(name) for name in several]
+        if any(shape[1:] != first[1:] for shape in others) or (others and not first):
+            what = f"differ in more than their number of recordings: {', '.join(map(str, shapes))}"
+            raise DataError(what, where=f"{self.path}:{' and '.join(several)}")
+        return (sum(shape[0] for shape in shapes), *first[1:]) if others else first
 
     def _shape(self, name: str) -> tuple[int, ...]:
         """An array's shape by its header alone. DataError for what is not an array, or pickles Python objects."""
@@ -238,7 +248,8 @@ class _Archive:
         """One array; DataError where it is damaged."""
         with _reading("the file is damaged", f"{self.path}:{name}"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found: np.ndarray = self.file[name]
+            parts: list[np.ndarray] = [self.file[part] for part in self.entries[name]]
+            found = np.concatenate(parts) if len(parts) > 1 else parts[0]
         return found.reshape(self.shapes[name])
 
     def words(self, name: str) -> np.ndarray:
@@ -260,13 +271,19 @@ class _Archive:
     def modalities(self) -> list[str]:
         return [name for name, shape in self.shapes.items() if len(shape) == 3]
 
+    def every(self) -> dict[str, Modality]:
+        """The modalities with all their features."""
+        counts = {name: self.shapes[name][2] for name in self.modalities}
+        every = {name: self.names(name, count) or tuple(map(str, range(count))) for name, count in counts.items()}
+        return {name: Modality(name, features, np.arange(len(features))) for name, features in every.items()}
+
     def recordings(self) -> tuple[int, int]:
         """(N, T), which all modalities share."""
         found = {name: self.shapes[name] for name in self.modalities}
         for name, shape in self.shapes.items():
             if name != self.label and len(shape) not in (1, 3):
                 what = f"has shape {shape}: a modality is (N, T, d)"
-                hint = "of one channel it is (N, T, 1)" if len(shape) == 2 else ""
+                hint = "an array (N, T) is one channel, with the N and T of the others" if len(shape) == 2 else ""
                 raise DataError(what, where=f"{self.path}:{name}", hint=hint)
             if len(shape) == 3 and ("." in name or not name):
                 raise DataError("a modality's name must not contain a dot", where=f"{self.path}:{name}")
@@ -360,70 +377,8 @@ class _Archive:
         return [f"{self.path}: arrays ignored: {', '.join(rest)}"] if rest else []
 
 
-def _choose(
-    archive: _Archive, columns: Sequence[str] | None, free: Sequence[str], partly: bool, wanted_by: str
-) -> tuple[list[_Modality], list[str]]:
-    """The modalities and channels to read, and a note on what the file has beyond those of a model."""
-    every = {}
-    for name in archive.modalities:
-        count = archive.shapes[name][2]
-        features = archive.names(name, count) or tuple(map(str, range(count)))
-        every[name] = _Modality(name, features, np.arange(count))
-    if columns is None:
-        return list(every.values()), []
-    wanted: dict[str, list[str]] = {}
-    for column in columns:
-        modality, _, feature = column.partition(".")
-        wanted.setdefault(modality, []).append(feature)
-    absent = [name for name in wanted if name not in every]
-    if absent:
-        close = nearest(absent[0], every)
-        what = f"lacks {abridge(absent)}, which {wanted_by}"
-        raise DataError(what, where=str(archive.path), hint=close or f"its modalities: {', '.join(every)}")
-    chosen = [
-        every[name] if name in free else _pick(every[name], features, archive.path, wanted_by)
-        for name, features in wanted.items()
-    ]
-    if wanted_by == BY_MODEL and not partly:
-        _refuse_more(chosen, [every[found.name] for found in chosen], archive.path)
-    spare = [channel for found in every.values() if found.name not in wanted for channel in found.channels]
-    for found in chosen:
-        spare += [name for name in every[found.name].channels if name not in found.channels]
-    note = f"warning: {archive.path}: left out are channels that {wanted_by.replace('trained', 'not trained')}: "
-    return chosen, [note + abridge(spare)] * bool(spare and wanted_by == BY_MODEL)
-
-
-def _pick(found: _Modality, wanted: Sequence[str], path: Path, wanted_by: str) -> _Modality:
-    """The wanted features of a modality, in their order."""
-    at: Mapping[str, int] = {feature: k for k, feature in enumerate(found.features)}
-    absent = [feature for feature in wanted if feature not in at]
-    hint = f"--mode finetune --adapt-modality {found.name} adapts the model to other features"
-    if absent:
-        what = f"has {len(at)} features and lacks {abridge(absent)} of the {len(wanted)} that {wanted_by}"
-        close = nearest(absent[0], at)
-        raise DataError(what, where=f"{path}:{found.name}", hint=f"{close} {hint}" if close else hint)
-    counted = list(map(str, range(len(at))))
-    first = list(wanted) == counted[: len(wanted)] and len(wanted) < len(at)
-    if list(found.features) == counted and first and wanted_by == BY_MODEL:
-        what = f"has {len(at)} features without names, and the model was trained on {len(wanted)}: which, is not known"
-        raise DataError(what, where=f"{path}:{found.name}", hint=hint)
-    return replace(found, features=tuple(wanted), chosen=np.array([at[feature] for feature in wanted]))
-
-
-def _refuse_more(chosen: Sequence[_Modality], there: Sequence[_Modality], path: Path) -> None:
-    """DataError where a modality has more features than the model knows: another sensor, or a part of this one?"""
-    for mine, every in zip(chosen, there, strict=True):
-        strange = [name for name in every.channels if name not in mine.channels]
-        if strange:
-            what = f"has {len(every.features)} features, and the model was trained on {len(mine.features)}"
-            hint = (
-                f"--mode finetune --adapt-modality {mine.name} adapts the model to them, --columns reads its own alone"
-            )
-            raise DataError(f"{what}: it does not know {abridge(strange)}", where=f"{path}:{mine.name}", hint=hint)
-
-
 def _fill(
-    part: np.ndarray, offsets: np.ndarray, modality: _Modality, policy: str, path: Path
+    part: np.ndarray, offsets: np.ndarray, modality: Modality, policy: str, path: Path
 ) -> tuple[list[str], np.ndarray | None]:
     """Treat missing and infinite values [d, N * T] of a modality in place; returns the note, and which are made up.
 

@@ -121,7 +121,7 @@ def test_labels_may_be_words_or_codes_with_names(file):
     [
         ({"audio": np.zeros((N, T + 1, 2))}, "the modalities differ in recordings or steps"),
         ({"audio": np.zeros((N - 1, T, 2))}, "audio            (11, 6, 2)"),
-        ({"audio": np.zeros((N, T))}, "of one channel it is (N, T, 1)"),
+        ({"audio": np.zeros((N, T + 1))}, "an array (N, T) is one channel, with the N and T of the others"),
         ({"audio": np.zeros((N, T, 0))}, "it is empty"),
         ({"audio": np.full((N, T, 1), "loud")}, "holds <U4, not numbers"),
         ({"a.b": np.zeros((N, T, 1))}, "a modality's name must not contain a dot"),
@@ -252,3 +252,53 @@ def test_labels_of_another_usual_name_and_an_array_of_one_channel(tmp_path):
     assert series.labels is not None and series.labels[:, 0].tolist() == [1, 0, 1]
     np.testing.assert_array_equal(series.values[0], values.ravel())
     assert not series.notes
+
+
+def test_arrays_of_two_dimensions_are_one_channel_each(file):
+    flat = np.arange(N * T, dtype=float).reshape(N, T)
+    found = read(file(audio=flat, pulse=-flat))
+    assert found.channels == ("visual.0", "visual.1", "visual.2", "audio.0", "pulse.0")
+    assert (found.view()[:, 3] == flat).all() and (found.view()[:, 4] == -flat).all()
+
+
+PARTS = [("X_train", "y_train", "X_test", "y_test"), ("train_X", "train_y", "test_X", "test_y")]
+
+
+@pytest.mark.parametrize("names", [*PARTS, ("Xtrain", "ytrain", "Xtest", "ytest")])
+def test_of_parts_training_is_learned_from_and_test_predicted(tmp_path, names):
+    x, y = np.random.default_rng(0).normal(size=(30, 8)), np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", **dict(zip(names, (x[:20], y[:20], x[20:], y[20:]), strict=True)))
+    train, test = read(tmp_path / "a.npz"), read(tmp_path / "a.npz", infer=True)
+    assert train.channels == test.channels == ("X.0",)
+    assert np.allclose(train.values[0], x[:20].ravel()) and np.allclose(test.values[0], x[20:].ravel())
+    assert train.labels[:, 0].tolist() == y[:20].tolist() and test.labels[:, 0].tolist() == y[20:].tolist()
+    assert any(f"{names[2]}, {names[3]} left out; --mode infer" in note for note in train.notes)
+
+
+def test_a_validation_part_is_read_with_training(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(30, 8, 2)), np.arange(30) % 3
+    parts = {"x_val": x[20:25], "y_val": y[20:25], "x_train": x[:20], "y_train": y[:20], "x_test": x[25:]}
+    np.savez(tmp_path / "a.npz", **parts)
+    found = read(tmp_path / "a.npz")
+    assert found.view().shape == (25, 2, 8) and np.allclose(found.view(), x[:25].transpose(0, 2, 1))
+    assert found.labels[:, 0].tolist() == y[:25].tolist()
+    assert any("x_train and x_val are read as one, x" in note for note in found.notes)
+    np.savez(tmp_path / "b.npz", **(parts | {"x_val": x[20:25, :7]}))
+    assert "differ in more than their number of recordings: (20, 8, 2), (5, 7, 2)" in refused(tmp_path / "b.npz")
+
+
+def test_names_that_only_look_like_parts_stay(tmp_path):
+    x = np.zeros((5, 4, 1))
+    np.savez(tmp_path / "a.npz", test_rig=x, strain=x)
+    assert read(tmp_path / "a.npz").channels == ("test_rig.0", "strain.0")
+    np.savez(tmp_path / "b.npz", X=x, X_train=x)
+    assert read(tmp_path / "b.npz").channels == ("X.0", "X_train.0")
+
+
+def test_arrays_without_names_and_single_ones(tmp_path):
+    np.savez(tmp_path / "a.npz", np.zeros((5, 4)), np.arange(5) % 2)
+    found = read(tmp_path / "a.npz")
+    assert found.labels[:, 0].tolist() == [0, 1, 0, 1, 0] and any("arr_1 taken as the labels" in n for n in found.notes)
+    np.save(tmp_path / "x.npy", np.zeros((5, 4)))
+    assert "np.savez('x.npz', X=np.load(" in refused(tmp_path / "x.npy")
+    assert "--npz reads recordings" in go(tmp_path, "--mode train --task classify --csv x.npy").err

@@ -203,7 +203,7 @@ def _read_npz(options: Namespace, config: RunConfig, seconds: int, wanted: Wante
 
     The devices are the arrays that flags or a checkpoint name, else all but the meter's.
     """
-    whole = read_npz(config.npz, na=config.na, nan="drop")
+    whole = read_npz(config.npz, na=config.na, nan="drop", infer=config.mode == "infer")
     wide = [name for name, count in whole.modalities if count != 1]
     if wide:
         what = f"{', '.join(wide)}: a meter has one value a step, (N, T, 1)"
