@@ -311,8 +311,8 @@ def _settings(folder: Path) -> str:
     try:
         import yaml  # as every run does, which writes its settings with it
 
-        fast = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-        found = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), fast)
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
+        found = yaml.load(text, yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError):
         return ""
     if not isinstance(found, dict):
