@@ -26,6 +26,7 @@ def read_meter(
     paths: Sequence[Path | str],
     *,
     time_col: str,
+    id_col: str = "",
     mains_col: str,
     device_cols: Mapping[str, str],
     sample: float | None = None,
@@ -39,7 +40,7 @@ def read_meter(
     unit: str = "W",
     device_unit: str = "",
 ) -> Series:
-    """Long tables of meters, a file per house, as rows of one Series in W: channel "mains", then the devices by name.
+    """Long tables of meters as rows of one Series in W: channel "mains", then the devices by name.
 
     Lines may have uneven times: a step has the mean of its lines, and without any the line before, unless more than
     `max_fill` seconds lie between two lines. Lines at one time are averaged. Lines that come newest first are turned.
@@ -47,7 +48,7 @@ def read_meter(
     Parameters
     ----------
     paths : the files. dialect : how a CSV is written.
-    time_col, mains_col : columns of times and mains, of which several are summed as `A+B`.
+    time_col, id_col, mains_col : columns of times, of houses ("": a file is one) and of mains, as `A+B` summed.
     device_cols : {name of the channel: column}.
     tz : the zone of times without an offset, in which all are shown; "" leaves them as they are.
     sort : sorts lines by time; otherwise times that go back are an error.
@@ -65,7 +66,7 @@ def read_meter(
     mains = _parts(mains_col, Path(paths[0]), dialect, time_col)
     units = dict.fromkeys(device_cols.values(), device_unit or unit) | dict.fromkeys(mains, unit)
     exact = any(UNITS[one][1] for one in units.values())  # what a register rises by is little beside what it shows
-    cells = Wanted(time_col, "", tuple(dict.fromkeys([*mains, *device_cols.values()])), exact=exact)
+    cells = Wanted(time_col, id_col, tuple(dict.fromkeys([*mains, *device_cols.values()])), exact=exact)
     anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {*mains}) for path in paths]
     rows, notes = in_order(files, tz, sort)
@@ -77,8 +78,8 @@ def read_meter(
     wanted = plan(sample or own, start, end, longest, rows.tz)
     houses = []
     for row, (begin, stop) in enumerate(rows.spans()):
-        load = partial(readings_of, rows.times[begin:stop], rows.values[:, begin:stop], files[row], scaled)
-        houses.append(House(rows.names[row], str(files[row].path), mains, {}, load))
+        load = partial(readings_of, rows.times[begin:stop], rows.values[:, begin:stop], rows.of[row], scaled)
+        houses.append(House(rows.names[row], str(rows.of[row].path), mains, {}, load))
     notes += dict.fromkeys([*of_lines, *(note for file in files for note in file.notes)])
     return gather(houses, {n: [c] * len(houses) for n, c in device_cols.items()}, wanted, notes, optional)
 

@@ -11,7 +11,13 @@ _KNOWN = (
     "W", "kW", "MW", "GW", "Wh", "kWh", "MWh", "GWh", "V", "A", "Hz", "degC", "C", "K", "F", "mm", "cm", "m", "km",
     "m3", "l", "kg", "g", "t", "Pa", "hPa", "bar", "ppm", "EUR", "USD", "pct", "s", "ms", "min", "h",
 )  # fmt: skip
-_FROM_TWO = {name.lower(): name for name in _KNOWN if len(name) > 1}  # a single letter may be anything
+_SPELLED = {
+    "w": "W", "watt": "W", "watts": "W", "kw": "kW", "kws": "kW", "kilowatt": "kW", "kilowatts": "kW", "wh": "Wh",
+    "whs": "Wh", "watthours": "Wh", "kwh": "kWh", "kwhs": "kWh", "kilowatthours": "kWh", "m³": "m3",
+}  # fmt: skip
+_FROM_TWO = {name.lower(): name for name in _KNOWN if len(name) > 1} | {
+    spelling: name for spelling, name in _SPELLED.items() if len(spelling) > 1
+}  # a single letter may be anything
 
 
 def unit_of(name: str) -> str:
@@ -22,7 +28,8 @@ def unit_of(name: str) -> str:
     name : of the channel, as the file has it.
     """
     if found := _BRACKETS.fullmatch(name):
-        return (found[1] or found[2]).strip()
+        unit = (found[1] or found[2]).strip()
+        return _SPELLED.get(unit.lower().replace(" ", "").replace("-", ""), unit)
     found = _LAST.fullmatch(name)
     return _FROM_TWO.get(found[1].lower(), "") if found else ""
 
@@ -34,8 +41,12 @@ def without_unit(name: str) -> str:
     ----------
     name : of the channel, as the file has it.
     """
-    unit = unit_of(name)
-    return (unit and re.sub(rf"[\s_.]*[\[(]?{re.escape(unit)}[\])]?\s*$", "", name, flags=re.IGNORECASE)) or name
+    if not unit_of(name):
+        return name
+    found = _BRACKETS.fullmatch(name) or _LAST.fullmatch(name)
+    assert found
+    at = found.start(found.lastindex or 0)
+    return name[:at].rstrip("[( _.") or name
 
 
 def unit_of_all(names: Sequence[str]) -> str:

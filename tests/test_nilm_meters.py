@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import tasks
 from cli import parse
-from tasks.nilm.meters import files_of, house_of
+from tasks.nilm.meters import files_of, house_of, id_col_of
 
 from .runs import go
 
@@ -25,6 +26,9 @@ from .runs import go
         ("main_1 main_2 oven voltage", "main_1+main_2", "oven"),
         ("dataid grid solar air1", "grid", "air1"),
         ("total_power_kW fridge_kW", "total_power_kW", "fridge_kW"),
+        ("sensor.house_power sensor.fridge", "sensor.house_power", "sensor.fridge"),
+        ("totalPower total_dishwasher", "totalPower", "total_dishwasher"),
+        ("HouseLights kettle", "", ""),
         ("fridge kettle", "", ""),
         ("total mains fridge", "", ""),
     ],
@@ -89,7 +93,7 @@ def test_what_is_taken_is_told_and_kept_for_inference(tmp_path):
     np.testing.assert_allclose(shown["kettle true watts"], KETTLE[: len(shown)], rtol=1e-5)
     lay(tmp_path, fridge=MAINS, kettle=KETTLE)
     lost = go(tmp_path, f"--task nilm --csv home.csv {line}")
-    assert lost.code == 2 and "--mains-col COLUMN" in lost.err and "fridge, kettle" in lost.err
+    assert lost.code == 2 and "--mains-col fridge if" in lost.err and "fridge, kettle" in lost.err
 
 
 def lay_apart(folder: Path, start: str = "2024-01-01", **meters: np.ndarray) -> list[str]:
@@ -140,3 +144,62 @@ def test_energies_of_each_line_count_by_the_lines_of_their_own_file(tmp_path):
     series = read_apart([*paths, str(tmp_path / "villa" / "oven.csv")])
     oven = series.values[series.channels.index("oven")]
     assert np.nanmax(oven) == pytest.approx(20 * 3600 / 120) and not np.isnan(oven[1:-2]).any()
+
+
+def test_of_several_measures_of_each_meter_its_power_is_read(tmp_path, caplog):
+    folder = tmp_path / "villa"
+    folder.mkdir()
+    times = 1333263600 + 60 * np.arange(96)
+    for name, values in {"WHE": MAINS, "CWE": KETTLE}.items():
+        table = pandas.DataFrame(
+            {"unix_ts": times, "V": values * 0 + 120, "I": values / 120, "P": values, "S": values + 9}
+        )
+        table.to_csv(folder / f"Electricity_{name}.csv", index=False)
+    paths = [str(folder / f"Electricity_{name}.csv") for name in ("WHE", "CWE")]
+    with caplog.at_level("INFO", "tsrun"):
+        config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col unix_ts".split())
+        series = tasks.build("nilm", config.options).read(config, None)
+    assert series.channels == ("mains", "CWE") and "all other files (of each, 'P' is read)" in caplog.text
+    np.testing.assert_allclose(series.values, [MAINS, KETTLE], rtol=1e-6)
+
+
+def test_several_houses_in_one_file(tmp_path):
+    times = pandas.date_range("2024-01-01", periods=96, freq="60s")
+    houses = [
+        pandas.DataFrame({"dataid": one, "time": times, "grid": MAINS + one, "oven": KETTLE, "air": np.nan})
+        for one in (26, 59)
+    ]
+    pandas.concat(houses).sort_values("time").to_csv(tmp_path / "all.csv", index=False)
+    series = read(tmp_path / "all.csv", "--id-col dataid")
+    assert series.rows == ("26", "59") and series.channels == ("mains", "oven")
+    np.testing.assert_allclose(series.values[0], np.concatenate([MAINS + 26, MAINS + 59]))
+
+
+def history(path: Path, **meters: np.ndarray) -> Path:
+    """Lines of several meters, each at its changes alone, some seconds late, as home automation keeps them."""
+    lines = ["entity,state,time"]
+    for late, (name, values) in enumerate(meters.items(), 1):
+        for k in np.flatnonzero(np.diff(values, prepend=np.nan) != 0):
+            lines.append(f"sensor.{name},{values[k]},2024-01-01T{k // 60:02}:{k % 60:02}:{late:02}Z")
+        lines.append(f"sensor.{name},unavailable,2024-01-02T00:00:00Z")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_meters_that_report_their_changes_in_one_file(tmp_path, caplog):
+    path = history(tmp_path / "history.csv", kettle=KETTLE, house_power=MAINS)
+    with caplog.at_level("INFO", "tsrun"):
+        series = read(path, "--id-col entity")
+    assert series.rows == ("history",) and series.channels == ("mains", "sensor.kettle")
+    assert any("meters report changes" in note for note in series.notes) and "all other meters" in caplog.text
+    late = (KETTLE[1:] * 59 + KETTLE[:-1]) / 60  # a change counts from its second on
+    np.testing.assert_allclose(series.values[1], late, atol=1)
+
+
+def test_a_house_alone_is_read_without_the_column_of_the_houses(tmp_path):
+    kept = "--task nilm --mode infer --ckpt x --time-col time --csv"
+    alone = lay(tmp_path, mains=MAINS, kettle=KETTLE)
+    config = replace(parse(f"{kept} {alone}".split()), id_col="dataid")
+    assert id_col_of(config) == ""
+    asked = parse(f"{kept} {alone} --id-col dataid".split())
+    assert id_col_of(asked) == "dataid"  # and then that is an error

@@ -13,7 +13,7 @@ import tasks
 from data import Series
 from readers.clock import Clock
 from tasks.lines import aligned, dates
-from tasks.units_of_names import unit_of, unit_of_all
+from tasks.units_of_names import unit_of, unit_of_all, without_unit
 from telling import read
 from telling.result import table
 
@@ -118,10 +118,16 @@ def test_the_table_leaves_empty_what_a_reference_lacks(tmp_path):
 @pytest.mark.parametrize(
     ("name", "unit"),
     [("load [MW]", "MW"), ("wind (m/s)", "m/s"), ("load_kw", "kW"), ("power.kWh", "kWh"), ("OT", ""), ("a_b", ""),
-     ("site_A", ""), ("temp_degC", "degC"), ("house", ""), ("x []", "")],
+     ("site_A", ""), ("temp_degC", "degC"), ("house", ""), ("x []", ""),
+     ("Mains_A (kWhs)", "kWh"), ("Fridge [Watts]", "W"), ("fridge_watts", "W"), ("Gas (m³)", "m3")],
 )  # fmt: skip
 def test_a_channels_name_may_hold_its_unit(name, unit):
     assert unit_of(name) == unit
+
+
+def test_a_name_without_its_unit_however_that_is_spelled():
+    names = ["Mains_A (kWhs)", "Fridge[kW]", "load_MW", "power.kWh", "OT", "[Wh]"]
+    assert [without_unit(name) for name in names] == ["Mains_A", "Fridge", "load", "power", "OT", "[Wh]"]
 
 
 def test_channels_of_one_unit_share_it():

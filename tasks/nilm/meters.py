@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,14 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import is_time
+from readers.missing import is_mark
 from readers.paths import expand_paths
 from readers.tidying import numbered
 from registry import Namespace
 from sources.appliances import spelled
 from sources.grids import UNITS
-from tasks.nilm.meter_files import Houses, houses_of_files
+from tasks.nilm.features import header
+from tasks.nilm.meter_files import Houses, Meter, houses_of_files, houses_of_lines
 from tasks.units_of_names import unit_of, without_unit
 
 MOST_NAMES = 12  # columns that a message lists
@@ -28,17 +31,33 @@ _MAINS = """
     mains main aggregate total totalpower power activepower powertotal mainspower mainsactivepower aggregatepower whole
     wholehouse whe house housepower meter mainmeter smartmeter sitemeter consumption totalconsumption use usage grid
     gridpower gesamt gesamtleistung gesamtverbrauch netzbezug strombezug hauptzähler zähler leistung verbrauch
-    globalactivepower overall housetotal
+    globalactivepower overall housetotal houseoverall totalusage totalload houseload hausverbrauch bezug
+    hauszählerbezug zählerbezug gridimport gridconsumption
 """
 MAINS_NAMES = frozenset(map(spelled, _MAINS.split()))
+_WHOLE = """
+    main mains aggregate total whole overall grid house household haus gesamt netzbezug hauszähler hauptzähler
+    stromzähler hausanschluss smartmeter
+"""
+_BESIDE = """
+    sensor home power energy electricity electric active real consumption usage load meter import imported value
+    strom leistung verbrauch bezug wirkleistung
+"""
+WHOLE, BESIDE = frozenset(_WHOLE.split()), frozenset(_BESIDE.split())
+_WORD = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)")
 _OTHER = """
     unix unixtime epoch issues issue dataid id index nr no house home site homeid houseid frequency freq hz f voltage v
     volt volts vln vll pf powerfactor cosphi current a var va q s reactivepower apparentpower globalreactivepower
     temperature temp humidity weekday hour month day year cost price tariff leg1v leg2v timestamp time date datetime
     returnedenergywh returned
 """
+_POWER = """
+    power activepower active realpower p w watt watts wattage avgwattage averagewattage value state pwr apower
+"""
+POWER_NAMES = frozenset(map(spelled, _POWER.split()))
 NO_DEVICES = frozenset(map(spelled, _OTHER.split()))
 _SOLAR = [
+    "gen",
     "solar",
     "solarpower",
     "solar2",
@@ -88,6 +107,7 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     first, *others = houses.values() or [{}]
     of_files = [name for name in first if all(name in meters for meters in others)]
     names = of_files or _numeric(paths[0], config)
+    empty = [] if of_files else _without_numbers(paths[0], config)
     settings: dict[str, Any] = {}
     notes = []
     mains = options.mains_col
@@ -104,8 +124,9 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
             raise UsageError("no column is left for a device", where="--device-cols", hint=hint)
         settings["device_cols"] = tuple(_named(devices))
         beside = f"; left out: {', '.join(left[:MOST_NAMES])}" if left else ""
-        what = f"all other {'files' if of_files else 'columns'}{beside}"
+        what = f"all other {_kind(first, config)}{beside}"
         notes.append(f"devices: {', '.join(devices[:MOST_NAMES])}, {what}; --device-cols names some")
+        notes += [f"left out, since without a reading: {', '.join(empty[:MOST_NAMES])}"] * bool(empty)
     if {"Aggregate", "Appliance1"} <= set(names) and known is None and not options.device_cols:
         notes.append("these are REFIT's columns: --dataset refit knows what each appliance is")
     made = [name for name in names if _plain(name) in _MADE and name not in parts]
@@ -122,9 +143,51 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
 
 
 def files_of(config: RunConfig) -> Houses:
-    """The houses whose meters are files of their own, one of them named as mains are; {} for other files."""
-    houses = houses_of_files(expand_paths(config.csv), lambda path: _numeric(path, config))
-    return houses if all(house_of(list(meters))[1] for meters in houses.values()) else {}
+    """The houses whose meters are files of their own, one of them named as mains are, or lines of their own in one
+    file; {} for other files."""
+    paths = expand_paths(config.csv)
+
+    def column_of(path: Path) -> str:
+        return _power(_numeric(path, config))
+
+    if ids := id_col_of(config):
+        return houses_of_lines(paths, column_of, config.time_col, ids, Dialect.of_long(config))
+    houses = houses_of_files(paths, column_of)
+    for of_names in (houses, {folder: _unprefixed(meters) for folder, meters in houses.items()}):
+        if all(house_of(list(meters))[1] for meters in of_names.values()):
+            return of_names
+    return {}
+
+
+def id_col_of(config: RunConfig) -> str:
+    """The column that says whose a line is; "" without, and where these files lack that of a checkpoint's files."""
+    if config.mode == "train" or "id_col" in config.given:
+        return config.id_col
+    asked = set(filter(None, config.id_col.split("+")))
+    return config.id_col if all(asked <= header(path, config.sep) for path in expand_paths(config.csv)) else ""
+
+
+def _unprefixed(meters: Mapping[str, Meter]) -> dict[str, Meter]:
+    """Meters by their names without the word that all begin with: Electricity_WHE, Electricity_FRE."""
+    same = itertools.takewhile(lambda letters: len({*letters}) == 1, zip(*meters, strict=False))
+    front = "".join(letters[0] for letters in same)
+    at = 1 + max(front.rfind(mark) for mark in "_- ")
+    return {name[at:]: meter for name, meter in meters.items()}
+
+
+def _kind(meters: Mapping[str, Meter], config: RunConfig) -> str:
+    """What the meters are, and the column of several that is read of each: columns, or files (of each, 'W' is read)."""
+    if not meters:
+        return "columns"
+    one = next(iter(meters.values()))
+    several = len(_numeric(one.path, config)) > 1
+    return ("meters" if one.id else "files") + f" (of each, {one.column!r} is read)" * several
+
+
+def _power(columns: Sequence[str]) -> str:
+    """The column of one meter's power or energy: the only one, or the only one of several measures that says so."""
+    found = columns if len(columns) == 1 else [name for name in columns if _plain(name) in POWER_NAMES]
+    return found[0] if len(found) == 1 else ""
 
 
 def house_of(names: Sequence[str]) -> tuple[str, list[str]]:
@@ -142,18 +205,31 @@ def house_of(names: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _numeric(path: Path, config: RunConfig) -> list[str]:
-    """The names of the columns of numbers of a table, by some of its lines; without the time's."""
+    """The names of the columns of numbers of a table, by some of its lines; without the time's and the ids'."""
+    return [name for name, known in _columns(path, config).items() if known]
+
+
+def _without_numbers(path: Path, config: RunConfig) -> list[str]:
+    """The names of the columns that have nothing in these lines."""
+    return [name for name, known in _columns(path, config).items() if not known]
+
+
+def _columns(path: Path, config: RunConfig) -> dict[str, bool]:
+    """The columns without words of a table, by some lines from all over it, and whether there is a number in each."""
     dialect = dialect_of(path, Dialect.of_long(config))
     rows = rows_of(first_lines(path)[0], dialect)
     if len(rows) < 2:
-        return []
-    times = {config.time_col, *config.time_col.split("+")}
+        return {}
+    times = {config.time_col, *config.time_col.split("+"), config.id_col, *config.id_col.split("+")}
     columns = zip(numbered(rows[0]), zip(*rows[1:], strict=True), strict=True)
-    return [
-        name
+    return {
+        name: any(map(dialect.is_number, cells))
         for name, cells in columns
-        if name and name not in times and not any(map(dialect.is_text, cells)) and not all(map(is_time, cells))
-    ]
+        if name
+        and name not in times
+        and not any(dialect.is_text(cell) and not is_mark(cell) for cell in cells)
+        and not all(map(is_time, cells))
+    }
 
 
 def _named(columns: Sequence[str]) -> list[str]:
@@ -189,8 +265,18 @@ def _mains(names: Sequence[str]) -> str:
     if named:
         hint = f"--mains-col {shlex.quote(named[0])}, or another of {', '.join(named)}"
         raise UsageError(f"{' and '.join(named)} may be the mains", where="--mains-col", hint=hint)
-    hint = f"--mains-col COLUMN, and COLUMN+COLUMN for a sum of meters; {_listed(names)}"
+    whole = [name for name in names if _is_whole(name)]
+    if len(whole) == 1:
+        return whole[0]
+    likely = shlex.quote((whole or names)[0])
+    hint = f"--mains-col {likely} if it is the whole house's, or A+B for a sum of meters; {_listed(names)}"
     raise UsageError("no column is the mains by its name", where="--mains-col", hint=hint)
+
+
+def _is_whole(name: str) -> bool:
+    """Whether the words of a name say a whole house's meter, and nothing else: sensor.house_power."""
+    words = {word.casefold() for word in _WORD.findall(without_unit(name))}
+    return bool(words & WHOLE) and words <= WHOLE | BESIDE
 
 
 def _phases(names: Sequence[str]) -> list[str]:

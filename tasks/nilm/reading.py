@@ -28,7 +28,7 @@ from sources.grids import MAX_FILL
 from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
 from tasks.nilm.meter_files import Houses, read_files
-from tasks.nilm.meters import same_name
+from tasks.nilm.meters import id_col_of, same_name
 
 APART = 3600 * 10**9  # ns between two windows of an .npz, which are no neighbours
 
@@ -303,6 +303,7 @@ def _read_csv(
     read = partial(read_files, houses) if houses else partial(meter_tables.read_meter, paths)
     series = read(
         time_col=config.time_col,
+        id_col=id_col_of(config),
         mains_col=options.mains_col,
         device_cols=found,
         optional=wanted.optional,
