@@ -333,7 +333,8 @@ def common_clock(rows: Rows) -> Clock:
             here, there = span(clocks[row]), span(clocks[longest])
             what = f"row {rows.names[row]!r} has steps of {here}, where row {rows.names[longest]!r} has {there}"
             coarser = max(clocks[row], clocks[longest], key=lambda clock: clock.step)
-            hint = f"--resample {span(coarser.by_beginning)} brings all rows to one step"
+            step = span(coarser.by_beginning).partition("@")[0]  # the hours of a day are no part of a step
+            hint = f"--resample {step} brings all rows to one step"
             raise DataError(what, where=str(rows.of[row].path), hint=hint)
     return clocks[longest]
 

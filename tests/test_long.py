@@ -593,6 +593,10 @@ def test_rows_of_different_steps(put):
     third = put(table(hours("2024", 5)), "c.csv")
     fourth = put(table([*hours("2024", 2), *hours("2024-01-01 03:00", 5)]), "d.csv")
     refused(DataError, "d.csv:4: a step of 2h", paths=[third, fourth])
+    days = pd.date_range("2024-01-01", "2024-02-09 23:45", freq="15min")
+    day = days[(days.dayofweek < 5) & (days.hour >= 7) & (days.hour < 22)]  # the registers of two tariffs
+    fifth, sixth = put(table(day.astype(str)), "e.csv"), put(table(days.difference(day).astype(str)), "f.csv")
+    refused(DataError, "has steps of 15min@MON-FRI", "--resample 15min brings", paths=[fifth, sixth])
 
 
 def test_short_rows_fit_the_calendar_of_long_ones(put):
