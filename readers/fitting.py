@@ -24,6 +24,7 @@ HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
 MOST_ABOVE = 50  # lines above a header
+FACT = 2  # cells: what is said of a whole table, and its name
 CHANCE = 2  # numbers more than texts in a column above its name, as the head of a report may have
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 NAMES = {"\t": "tabs", " ": "spaces"}
@@ -165,9 +166,18 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
         rows[start - 1] = widened(rows[start - 1], rows[start:])
         start -= len(rows[start - 1]) == width
     kept = rows[start:]
+    kept = kept[_facts_above(kept) :]
     if start > MOST_ABOVE or any(len(row) != width for row in kept) or (width < 2 and start):
         return []
     return _plain(kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :], dialect)
+
+
+def _facts_above(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first rows are a fact and its name, filled up with separators, above names in all columns."""
+    count = sum(1 for _ in itertools.takewhile(lambda row: sum(map(bool, row)) <= FACT, rows[: MOST_ABOVE + 1]))
+    if not rows or len(rows[0]) < 2 * FACT or not 0 < count < len(rows) - 1:
+        return 0
+    return count if all(rows[count][:-1]) else 0
 
 
 def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:

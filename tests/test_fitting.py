@@ -7,7 +7,7 @@ import pytest
 
 from readers.dialect import AUTO, Dialect
 from readers.files import dialect_of
-from readers.fitting import fitted
+from readers.fitting import fitted, rows_of
 from readers.long import read_long
 
 DAYS = [f"2024-01-{day:02d}" for day in range(1, 31)]
@@ -71,3 +71,15 @@ def test_what_is_asked_for_holds(put):
 def test_a_space_within_names_separates_nothing():
     assert fitted([f"plant {row % 5}" for row in range(40)], ASKED).sep == ","
     assert fitted(["a b", *[f"{row} {row * 2}" for row in range(9)]], ASKED).sep == " "
+
+
+def test_facts_above_the_names_that_are_filled_up_with_separators(put):
+    facts = ["Name,SOMEBODY,,,", "Address,1 MAIN ST,,,", "Meter,72621898,,,", "From,03/30/2024,,,", ",,,,"]
+    lines = [f"03/30/2024 {k // 4:02}:{k % 4 * 15:02},7262,{k}.5,kwh,x" for k in range(60)]
+    path = put("\n".join([*facts, "Start,Meter Id,Usage,Units,Note", *lines]))
+    rows = rows_of(path.read_text().split("\n"), Dialect())
+    assert rows[0] == ["Start", "Meter Id", "Usage", "Units", "Note"] and len(rows) == 61
+    found = read_long([path], time_col="Start", columns=["Usage"])
+    assert found.values[0].tolist() == [k + 0.5 for k in range(60)]
+    sparse = ["a,b,c,d", "1,,,", "2,,,", "3,4,5,6"]  # names first: nothing stands above them
+    assert rows_of(sparse, Dialect())[0] == ["a", "b", "c", "d"]
