@@ -20,12 +20,13 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
+from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import follow, named_as_channels
 from readers.owners import divides, owners
 from readers.parted import MIDNIGHT, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
-from readers.unfolded import month_columns
+from readers.unfolded import hour_columns, month_columns
 from readers.units import split_mark
 from readers.years import are_years
 
@@ -99,6 +100,9 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
         return None
     if len(time) == 1 and month_columns(list(others)) and all(map(_YEAR.fullmatch, columns[time[0]])):
         return Dated(tuple(names), f"{time[0]}+{MONTHS}", (), steps=False)
+    days = columns[time[0]]
+    if len(time) == 1 and hour_columns(list(others)) and len({*days}) == len(days) and ":" not in "".join(days):
+        return Dated(tuple(names), f"{time[0]}+{PARTS_OF_DAYS}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
     grows = _grows if dates else _counts

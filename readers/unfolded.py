@@ -4,6 +4,7 @@ times, or with the months of a year, or the hours of a day, side by side. They a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ from readers.paths import abridge
 
 DAY = 1440  # minutes
 VALUE = "value"  # the column of a table that names none
+_CLOCK = r"\d{1,2}:\d\d(?::00)?(?:\s*[ap]m)?"
+_SLOT = re.compile(
+    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::00)?(?:\s*(?P<half>[ap]m))?(?:\s*[-\N{EN DASH}]\s*" + _CLOCK + ")?",
+    re.IGNORECASE,
+)
 VIRTUAL = (LINE, MONTHS, HOURS)
 
 
@@ -89,6 +95,27 @@ def month_columns(names: Sequence[str]) -> list[str]:
     return found if len(found) == 12 else []
 
 
+def hour_columns(names: Sequence[str]) -> list[str]:
+    """Those of some names that are the parts of a day in order, by their beginnings or ends; [] where there are none.
+
+    Parameters
+    ----------
+    names : such as 00:00, 12:30 AM or 00:00-00:15; others may stand among them.
+    """
+    found = [(name, slot) for name in names if (slot := _SLOT.fullmatch(name.strip()))]
+    if len(found) not in DAY_LONG:
+        return []
+    step = DAY // len(found)
+    minutes = [_minute(slot) for _, slot in found]
+    even = all((minute - minutes[0] - k * step) % DAY == 0 for k, minute in enumerate(minutes))
+    return [name for name, _ in found] if even and minutes[0] in (0, step) else []
+
+
+def _minute(slot: re.Match[str]) -> int:
+    hour, half = int(slot["hour"]), (slot["half"] or "").lower()
+    return (hour % 12 + 12 * (half == "pm") if half else hour) * 60 + int(slot["minute"])
+
+
 def _counted(text: bytes, dialect: Dialect) -> bytes:
     """The table with a first column that counts its lines."""
     title, *lines = text.split(b"\n")
@@ -102,7 +129,7 @@ def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str
     rows = dialect.split(decode(text).split("\n"), path)
     names = [name.strip() for name in rows[0]]
     others = [name for name in names if name and name != key]
-    parts = month_columns(others) if what == MONTHS and not named else others
+    parts = month_columns(others) if what == MONTHS and not named else (hour_columns(others) or others)
     if len(parts) not in ((12,) if what == MONTHS else DAY_LONG):
         return None
     out = [name for name in others if name not in parts]

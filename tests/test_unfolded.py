@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from errors import DataError
-from readers.dialect import AUTO
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
 from readers.long import read_long
+from readers.unfolded import hour_columns
 from readers.wide import read_wide
 
 from .runs import go
@@ -126,3 +128,24 @@ def test_what_is_spelled_as_usual_stays(put, text):
     from readers.files import first_lines
 
     assert first_lines(put(text)) == (text.splitlines(), ())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{k // 4:02}:{k % 4 * 15:02}" for k in range(96)],
+        [f"{k // 4:02}:{k % 4 * 15:02}-{(k + 1) // 4:02}:{(k + 1) % 4 * 15:02}" for k in range(96)],
+        [f"{(k - 1) % 12 + 1}:00 {'PM' if k % 24 > 11 else 'AM'}" for k in range(24)],
+        [f"{k}:00" for k in range(1, 25)],
+    ],
+)
+def test_clock_times_side_by_side_are_taken_for_the_parts_of_a_day(put, names):
+    assert hour_columns(["Total", *names]) == names and not hour_columns(names[:-1]) and not hour_columns(names[::-1])
+    rows = [f"{day:%Y-%m-%d}," + ",".join(f"{100 * at + k}" for k in range(len(names))) for at, day in enumerate(DAYS)]
+    path = put("\n".join([",".join(["Giorno", *names, ""]), *(f"{row}," for row in rows)]))
+    taken = dated(path, Dialect(sep=AUTO, decimal=AUTO))
+    assert taken is not None and taken.time == "Giorno+hours"
+    found = read(put, path.read_text(), "Giorno+hours")
+    assert found.n_rows == 1 and found.values[0].tolist() == [
+        100 * at + k for at in range(len(DAYS)) for k in range(len(names))
+    ]
