@@ -259,6 +259,16 @@ def own(series: Series, shard: Shard | None) -> Series:
     rows = np.array(part.numbers, np.int64)
     if not len(rows):
         raise no_series(part)
+    return replace(of_rows(series, rows), part=part)
+
+
+def of_rows(series: Series, rows: np.ndarray) -> Series:
+    """Some rows of a series that is read whole.
+
+    Parameters
+    ----------
+    rows : their numbers, int64 [n].
+    """
     lengths = series.lengths[rows]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     at = np.repeat(series.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
@@ -272,7 +282,6 @@ def own(series: Series, shard: Shard | None) -> Series:
         time=None if series.time is None else series.time[at],
         after=None if series.after is None else series.after[:, rows],
         filled=None if series.filled is None else series.filled[:, at],
-        part=part,
     )
 
 

@@ -25,13 +25,13 @@ from data import Series
 from errors import DataError, UsageError
 from hardware import device_for
 from readers import mapped
-from readers.precision import check_distinct
+from readers.precision import check_distinct, rows_to_see
 from readers.scaled import Scaled
 from scaler import Scaler
 from settings.shards import parse_shard
 from sources import stretching
 from splits import Split
-from tasks import planned
+from tasks import planned, shorter
 from tasks.base import Task
 from tasks.derived import DerivedFeatures
 from tasks.histories import Past
@@ -188,6 +188,9 @@ def load(config: RunConfig, task: Task, columns: Sequence[str] | None = None) ->
         series = task.demo(config.seed) if config.demo else task.read(config, columns)
         series = data.own(series, parse_shard(config.shard))
     data.tell(series.notes)
+    if series.part is None and (seen := rows_to_see(series.values, series.offsets, series.channels, series.rows)):
+        series = data.of_rows(series, seen[0])
+        data.tell([seen[1]])
     return series, timings
 
 
@@ -277,6 +280,8 @@ def check_windows(run_data: RunData, task: Task) -> None:
         found = windows.stretches(series.usable(run_data.keep), series.offsets)
         longest = int((found[:, 1] - found[:, 0]).max(initial=0))
         where, hint = task.gap_hint(series, config, run_data.index.span)
+        fewer = _proposed(run_data).strip()
+        hint = hint.replace(", or a smaller --context-len", f", or {fewer}" if fewer else "")
         raise DataError(
             f"every window holds a missing value: the longest stretch has {longest} steps without one, "
             f"a window {run_data.index.span} ({series.n_rows} rows of up to {series.lengths.max()} steps)",
@@ -287,14 +292,33 @@ def check_windows(run_data: RunData, task: Task) -> None:
 
 def make_splits(run_data: RunData) -> list[Split]:
     """The folds that the configuration asks for, one without --folds. UsageError, DataError: see `splits.make`."""
-    folds = _splits_of(run_data, run_data.index)
+    config = run_data.config
+    try:
+        folds = _splits_of(run_data, run_data.index)
+    except splits.EmptyPart as error:
+        filled = config.nan == "drop" and not run_data.series.usable(run_data.keep).all()
+        hints = filter(None, ["--nan ffill" * bool(filled), _proposed(run_data).strip()])
+        raise DataError(error.what, where=error.where, hint=", or ".join(hints) or error.hint) from None
     if run_data.judged is run_data.index:
         return folds
     judged = _splits_of(run_data, run_data.judged)
     return [replace(split, val=other.val, test=other.test) for split, other in zip(folds, judged, strict=True)]
 
 
-def _splits_of(run_data: RunData, index: Index) -> list[Split]:
+def _proposed(run_data: RunData) -> str:
+    """The flags with which every part of the split has a window; "" for none."""
+    series, seen = run_data.series, run_data.series.usable(run_data.keep) & run_data.series.usable(run_data.covariates)
+
+    def works(index: Index, other: dict[str, int]) -> bool:
+        try:
+            return bool(len(index) and _splits_of(run_data, index, **other))
+        except DataError:
+            return False
+
+    return shorter.proposed(run_data.config, series, seen, run_data.targets, run_data.index, works)
+
+
+def _splits_of(run_data: RunData, index: Index, **other: int) -> list[Split]:
     config = run_data.config
     return splits.make(
         index,
@@ -303,13 +327,12 @@ def _splits_of(run_data: RunData, index: Index) -> list[Split]:
         val_ratio=config.val_ratio,
         test_ratio=config.test_ratio,
         seed=config.seed,
-        folds=config.folds,
-        gap=config.gap,
         groups=run_data.series.groups,
         rows=run_data.series.rows,
         named={"val": config.val_groups, "test": config.test_groups},
         sizes=config.split_sizes,
         kinds=None if run_data.targets is None else run_data.targets.kinds,
+        **{"gap": config.gap, "folds": config.folds, **other},
     )
 
 

@@ -23,6 +23,10 @@ FEW = 5  # rows that a message names
 FEW_WINDOWS = 8  # a part with fewer is sized in whole horizons
 
 
+class EmptyPart(DataError):
+    """A part of a split has no window."""
+
+
 @dataclass(frozen=True)
 class Split:
     """The windows of one fold: `test` may be empty, `train` and `val` never are.
@@ -349,7 +353,7 @@ def _check_sizes(split: Split, tested: bool) -> None:
     if empty:
         sizes = ", ".join(f"{name} {len(split[name])}" for name in NAMES)
         fold = f" of fold {split.how['fold']}" if "fold" in split.how else ""
-        raise DataError(
+        raise EmptyPart(
             f"the {' and '.join(empty)} split{fold} has no window (windows: {sizes})",
             where=f"--split-mode {split.how['mode']}",
             hint="a shorter --context-len or --gap, a larger --val-ratio or --test-ratio, --split-sizes, fewer --folds",

@@ -297,7 +297,11 @@ def check_length(
     if longest >= span:
         return
     need = f"{length} + {beyond}" if beyond else f"{length}"
-    hint = "data of more steps: the checkpoint's context is fixed" if fixed else "a smaller --context-len"
+    hint = (
+        "data of more steps: the checkpoint's context is fixed"
+        if fixed
+        else f"--context-len {max((longest - beyond) // 2, 1)}"
+    )
     where = "--context-len"
     if longest <= beyond and not fixed:  # however short the context is
         where, hint = ahead, f"{ahead} {max(longest // 3, 1)}"

@@ -24,6 +24,7 @@ from readers.clock import DAY
 from readers.dialect import Dialect
 from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
 from readers.guess import is_id_word
+from readers.keyless import without_keyless
 from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
 from readers.parted import joined
 from readers.sieve import Sieve
@@ -117,10 +118,20 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     dialect = dialect_of(path, dialect)
     with open_table(path) as table:
         text, notes = table_of(read_whole(table.text, path), path, dialect, wanted.keys)
-    numbering = None if text.quoted else text.numbering
     told = [*table.notes, *filter(None, [dialect.taken]), *notes]
-    locate = partial(located, path, dialect, wanted.keys, numbering)
-    return replace(read_text(text, wanted, locate, table.sha256, table.bytes, told), numbering=numbering)
+
+    def read(text: LongText, told: Sequence[str]) -> LongFile:
+        numbering = None if text.quoted else text.numbering
+        locate = partial(located, path, dialect, wanted.keys, numbering)
+        return replace(read_text(text, wanted, locate, table.sha256, table.bytes, told), numbering=numbering)
+
+    try:
+        return read(text, told)
+    except DataError as error:
+        less = None if isinstance(error, NoColumn) else without_keyless(text, wanted.keys)
+        if less is None:
+            raise
+        return read(less[0], [*told, less[1]])
 
 
 def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tuple[LongFile | None, Source]:

@@ -22,7 +22,7 @@ from readers.fitting import rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import follow, named_as_channels
-from readers.owners import divides, owners
+from readers.owners import divides, one_after_another, owners
 from readers.parted import MIDNIGHT, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
@@ -32,7 +32,7 @@ from readers.years import are_years
 
 LEAST = 3  # lines below the header
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
-PARTS = (("year",), ("month",), ("day",), ("hour", "hr"))  # of a date, in columns of these names
+PARTS = (("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"))  # of a date, in columns of these names
 HOUR = 3600  # seconds
 PLAIN = Dialect()
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
@@ -90,12 +90,14 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or _counter(columns)
+    if not time and len(names) == 2 and is_time_word(names[0]) and all(map(dialect.is_number, columns[names[1]])):
+        return Dated(tuple(names), LINE, (), steps=False)  # a series whose months are 1-01, 1-02
     if not time:
         return None if nameless else _lined(names, rows[1:], dialect)
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
-    stamps = _stamps([_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
+    stamps = stamps_of([_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
     if not stamps:
         return None
     if len(time) == 1 and month_columns(list(others)) and all(map(_YEAR.fullmatch, columns[time[0]])):
@@ -109,6 +111,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if grows(stamps) and not id_col:
         return Dated(tuple(names), joined, (), steps)
     ids = owners(others, stamps, dialect, grows, id_col)
+    if dates and not ids and not id_col and one_after_another(stamps):
+        return Dated(tuple(names), joined, (), steps)  # lines of one time are told where they are read
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
         return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
     return Dated(tuple(names), joined, (), steps)  # lines in disorder, each of another time
@@ -134,7 +138,10 @@ def long_hint(path: Path, dialect: Dialect) -> str:
     if time := _time(columns):
         return f"--time-col {shlex.quote('+'.join(time))} if each line is a step of time; here it is a series"
     words = sum(all(map(dialect.is_text, cells)) for cells in list(columns.values())[1:-1])
-    return "--time-col COL if each line is a step of time, and COL holds times such as 2024-12-31 14:30" * (words > 1)
+    named = shlex.quote(next(filter(is_time_word, rows[0]), "COL"))
+    return f"--time-col {named} if each line is a step of time, and {named} holds times such as 2024-12-31" * (
+        words > 1
+    )
 
 
 def _lined(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> Dated | None:
@@ -268,15 +275,20 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
     return is_time_word(name) and all(cell.isdecimal() and float(cell) >= min(UNIX, 10_000_000) for cell in column)
 
 
-def _stamps(cells: Sequence[str]) -> list[float]:
-    """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear."""
+def stamps_of(cells: Sequence[str]) -> list[float]:
+    """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear.
+
+    Parameters
+    ----------
+    cells : the times, as text.
+    """
     if are_years("time", cells):
         return [float(cell) * 365 * 24 * HOUR for cell in cells]
     if may_be_serials(cells):
         return [float(cell) * 24 * HOUR for cell in cells]
     whole, late = zip(*map(written.first_of_day, cells), strict=True)
     if any(late) or whole != tuple(cells):
-        stamps = _stamps(whole)
+        stamps = stamps_of(whole)
         return [stamp + more for stamp, more in zip(stamps, late, strict=True)] if stamps else []
     if all(cell.isdecimal() for cell in cells):
         return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]

@@ -19,6 +19,8 @@ HEAD = 1 << 16  # bytes that show how a file is laid out
 SEPARATORS = (",", ";", "\t", "|")
 MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps
 PLAIN = Dialect()
+LEAST_COUNTED = 20  # columns of steps that are counted, not dated
+_COUNT = re.compile(r"(\D+)(\d+)")
 _YEAR = re.compile(rf"{YEAR}(?: \[YR\d{{4}}\])?")
 _NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
 
@@ -97,7 +99,19 @@ def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
         alike = bool(below) and all(abs(len(each) - len(row)) <= 1 for each in below)
         if all(map(_is_step, steps)) and alike and (first > 1 or at) and not any(is_time(each[0]) for each in below):
             return at, first
-    return None
+    return _counted(rows)
+
+
+def _counted(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
+    """The same of a table whose first line names several columns of words, and then steps that count: d_1, d_2, d_3."""
+    names = rows[0] if rows else []
+    numbered = [_COUNT.fullmatch(name) for name in names]
+    first = next((k for k, found in enumerate(numbered) if found), 0)
+    steps = [(found[1], int(found[2])) for found in numbered[first:] if found]
+    begin = steps[0] if steps else ("", 0)
+    counts = steps == [(begin[0], begin[1] + k) for k in range(len(names) - first)]
+    words = rows[1:4] and all(row[:first] and not any(map(PLAIN.is_like_number, row[:first])) for row in rows[1:4])
+    return (0, first) if words and 1 < first <= MOST_WORDS and counts and len(steps) >= LEAST_COUNTED else None
 
 
 def _is_step(name: str) -> bool:

@@ -18,8 +18,7 @@ SNIFF_ROWS = SNIFF_CELLS = 100  # how much of the first lines is looked at to fi
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "null", "NULL", "None")
 _MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
-
-
+_WHOLE = re.compile(r"([+-]?\d+)\.00?")  # with a point whatever the decimal mark is: no group of thousands is so short
 AUTO = "auto"  # a separator or a decimal mark that the file's lines must show
 THOUSANDS = {",": ",", ".": ".", "'": "'", "space": " "}  # what may separate thousands, by name
 
@@ -90,6 +89,7 @@ class Dialect:
                 return None
             text = whole.replace(self.thousands, "") + mark + rest
         if self.decimal == ",":
+            text = whole[1] if (whole := _WHOLE.fullmatch(text)) else text
             text = text.replace(".", "?").replace(",", ".")
         value = float(text) if _NUMBER.fullmatch(text) else None
         return float("nan") if value in self.na_numbers else value

@@ -148,9 +148,11 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     lines : as `fitted` takes them. What stands above the header, and lines that begin with a hash sign, are left out.
     dialect : how they are written.
     """
-    rows = []
+    rows, names = [], ""  # a header may stand behind a hash sign
     for line in lines:
-        if not line.startswith("#"):
+        if line.startswith("#"):
+            names = line.lstrip("# ") or names if not rows else names
+        else:
             try:
                 rows += list(csv.reader([line], delimiter=dialect.sep, skipinitialspace=dialect.sep != " "))
             except csv.Error:
@@ -159,6 +161,9 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     if not rows:
         return []
     width = Counter(map(len, rows[len(rows) // 2 :])).most_common(1)[0][0]
+    hidden = [cell.strip() for cell in names.split(dialect.sep)[:SNIFF_CELLS]]
+    if len(hidden) == width > 1 and not any(map(dialect.is_number, hidden)) and any(map(dialect.is_number, rows[0])):
+        rows.insert(0, hidden)
     texts = len(list(itertools.takewhile(lambda row: len(row) != width, reversed(rows[-MOST_FOOT:]))))
     rows = rows[: len(rows) - texts]
     start = next((at for at, row in enumerate(rows) if len(row) == width and any(row[1:] or row)), 0)

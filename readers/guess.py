@@ -35,6 +35,7 @@ _KEYS = (
 _TIMES = (
     " date dates datetime time times timestamp ts ds t day days month year years week hour hours minute second seconds "
     "period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
+    "yyyymmdd yyyymm yyyy "
 )
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -51,6 +52,7 @@ _TIME = re.compile(
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?|\d\d\.\d\d\.\d\d)",
     re.IGNORECASE,
 )
+_CLOCK_ALONE = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
 _YEAR = re.compile(YEAR)
 _DATE = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?")
 _NUMBERED = re.compile(r"(\D*)(\d+)")
@@ -279,6 +281,7 @@ def _time_error(corner: str, firsts: Sequence[str], path: Path, width: int) -> D
         f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
     )
     name = _quoted(corner) if corner else "1"
+    name = LINE if all(map(_CLOCK_ALONE.fullmatch, firsts)) else name  # which is no date
     hints = [f"--time-col {name} if each line is a step of time", "--index yes if it is a series"]
     if width - 1 in DAY_LONG:
         hints.insert(1, f"--time-col {name}+{HOURS} if its columns are the hours of one series")

@@ -273,7 +273,7 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
     title = numbered(widened(names, [row for row in rows[1:] if any(row)]))
     if len({*names} - {""}) < sum(map(bool, names)):
         told.append(f"names that come twice are numbered: {', '.join(n for n in title if n and n not in names)}")
-    return _without(table, title if title != names else [], sorted(out)), told
+    return without_lines(table, title if title != names else [], sorted(out)), told
 
 
 def _some_lines(table: LongText) -> tuple[list[bytes], list[bytes]]:
@@ -290,8 +290,14 @@ def _some_lines(table: LongText) -> tuple[list[bytes], list[bytes]]:
     return [line for line in first if line], text[max(text.find(b"\n"), at) + 1 :].split(b"\n")
 
 
-def _without(table: LongText, title: Sequence[str], out: Sequence[int]) -> LongText:
-    """The table with another line of names, if any, and without the lines of these numbers, from 1 for the names."""
+def without_lines(table: LongText, title: Sequence[str], out: Sequence[int]) -> LongText:
+    """The table with another line of names, if any, and without the lines of these numbers, from 1 for the names.
+
+    Parameters
+    ----------
+    table : in which no cell spans lines, where `out` has some.
+    title : the names; [] for those it has.
+    """
     text, numbering = table.text, table.numbering
     if title:
         _, _, body = text.partition(b"\n")

@@ -9,9 +9,9 @@ import numpy as np
 
 from readers.clock import DAY, Clock, fixed_freq, infer_clock, weekly
 from readers.paths import abridge
-from readers.rows import HEADS, Rows, clock_change, no_weekend, usual_step
+from readers.rows import HEADS, MOST_TWICE, Rows, clock_change, no_weekend, usual_step
 
-MOST = 0.02  # of a row's lines may be missing, and as many come twice
+MOST = 0.02  # of a row's lines may be missing
 HOLIDAYS, FROM = 0.05, 100  # of business days or open hours, from so many on, may be missing
 
 
@@ -72,7 +72,7 @@ def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
 def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
     """The regular times, int64 ns, on which those of a row lie; None where they are on none, or too few."""
     times = np.unique(rows.times[begin:end])
-    if end - begin - len(times) > int(MOST * (end - begin)):
+    if end - begin - len(times) > int(MOST_TWICE * (end - begin)):
         return None
     steps = np.diff(rows.times[begin:end])
     usual = usual_step(steps)

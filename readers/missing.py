@@ -20,7 +20,9 @@ _WORDS = frozenset(  # that stand for a missing value among numbers, beside dial
     """n.a.|n. a.|n.d.|n. d.|nd|n/d|na.|n.v.|k.a.|k. a.|s/d|missing|unknown|unavailable|not available|no data|nodata
     |not measured|void|nil|invalid|error|err|bad""".replace("\n    ", "").split("|")
 )
-_SIGNS = re.compile(r"[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?")
+_SIGNS = re.compile(
+    r"[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?|: ?[a-z]{1,2}"
+)  # the last as Eurostat writes
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small

@@ -10,6 +10,7 @@ from readers.dialect import Dialect
 from readers.guess import is_id_word, is_time_word
 
 FIRST = 100  # lines that follow one another; later ones are from all over the file, where short series have one each
+MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
 MOST_JOINED = 3  # columns
 MOST_TRIED = 6  # columns whose combinations are tried
 
@@ -37,9 +38,12 @@ def owners(
         names = [asked] if asked in columns else asked.split("+")
         return [asked] if {*names} <= columns.keys() and divide(_joined(columns, names)) else []
     usual = {name: cells for name, cells in columns.items() if not is_time_word(name) and name.casefold() not in HOURS}
-    found = [name for name, cells in usual.items() if divide(cells)]
+    one = one_after_another(stamps)
+    found = [name for name, cells in usual.items() if divide(cells) and (not one or is_id_word(name))]
     if found:
         return _different(_likely({name: columns[name] for name in found}, dialect) or found, columns)
+    if one:
+        return []
     some = [name for name, cells in usual.items() if any(_may_be_ids(part, dialect) for part in (cells, cells[:FIRST]))]
     for several in range(2, MOST_JOINED + 1):
         for tried in itertools.combinations(some[:MOST_TRIED], several):
@@ -50,6 +54,17 @@ def owners(
         return ordered[:1]
     words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells))]
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def one_after_another(stamps: Sequence[float]) -> bool:
+    """Whether times never go back and mostly differ, as those of one series do of which some lines come twice.
+
+    Parameters
+    ----------
+    stamps : as in `owners`.
+    """
+    first = stamps[:FIRST]
+    return len({*first}) > MOSTLY * len(first) and _not_back(stamps)
 
 
 def _telling_apart(columns: Mapping[str, Sequence[str]], stamps: Sequence[float]) -> list[str]:

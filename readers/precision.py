@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from errors import DataError
+from readers.mapped import is_mapped
 from readers.missing import is_known
 from scaler import Scaler
 
@@ -19,6 +20,8 @@ MOST_STEPS = 4096  # of a row
 CHANGED = 0.1  # of the usual change from step to step: with larger steps a counter that rises moves in jumps
 BLURRED = 0.05  # of the range of a row's values: with larger steps they are hardly told apart
 FEW = 0.1  # of the steps: so many may be blurred with a warning
+NEAR = 500  # times a row's range, from which on the range of all may hide it
+HALF = 0.5  # of the steps: as many are left out with a warning
 AT_ONCE = 1 << 16  # values of which float64 copies stay in the cache
 EXACT = 1e-13  # of a channel's level: float64 tells no smaller differences apart that are of use
 
@@ -157,20 +160,81 @@ def check_distinct(
         bottom, top = (scaler.apply(end[None], which=[c])[0] for end in (low, high))  # what is scaled keeps its order
         if np.isinf([bottom, top]).any():  # far beyond training: no prediction is made, and that is told
             continue
-        step = np.spacing(np.fmax(np.abs(bottom), np.abs(top)))
-        scale = float(np.nanmax(top) - np.nanmin(bottom)) / span if span else 1.0
-        blurred = (high > low) & (step > BLURRED * scale * (high - low))
-        for row in np.flatnonzero(~blurred & (high > low) & (step > LOST * scale * (high - low))):
-            part = raw[starts[row] : starts[row] + lengths[row]]
-            blurred[row] = step[row] > CHANGED * scale * usual_change(part)
+        blurred = _blurred(raw, (low, high), (bottom, top), starts, lengths)
         if blurred.any():
             _tell_blurred(name, [rows[row] for row in kept[blurred]], lengths[blurred].sum() / lengths.sum(), span)
 
 
+def _blurred(
+    raw: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    scaled: tuple[np.ndarray, np.ndarray],
+    starts: np.ndarray,
+    lengths: np.ndarray,
+) -> np.ndarray:
+    """Mask [n] of the rows of a channel [total] whose values float32 hardly tells apart once they are scaled.
+
+    Parameters
+    ----------
+    ends, scaled : the lowest and the highest value of each row, [n] each, in the data's units and scaled.
+    starts, lengths : where each row begins, and its steps, int64 [n].
+    """
+    (low, high), (bottom, top) = ends, scaled
+    span = float(np.nanmax(high) - np.nanmin(low))
+    step = np.spacing(np.fmax(np.abs(bottom), np.abs(top)))
+    scale = float(np.nanmax(top) - np.nanmin(bottom)) / span if span else 1.0
+    blurred: np.ndarray = (high > low) & (step > BLURRED * scale * (high - low))
+    for row in np.flatnonzero(~blurred & (high > low) & (step > LOST * scale * (high - low))):
+        blurred[row] = step[row] > CHANGED * scale * usual_change(raw[starts[row] : starts[row] + lengths[row]])
+    return blurred
+
+
+def rows_to_see(
+    values: np.ndarray, offsets: np.ndarray, channels: Sequence[str], rows: Sequence[str]
+) -> tuple[np.ndarray, str] | None:
+    """The rows beside which others cannot be told apart, where these are some, but no more than half; and a warning.
+
+    Parameters
+    ----------
+    values : float [C, total], NaN where missing.
+    offsets : int64 [N + 1], where each row begins and ends.
+    channels, rows : C and N names.
+
+    Returns
+    -------
+    (the numbers of the rows to keep, the warning); None where nothing is to be left out.
+    """
+    lengths = np.diff(offsets)
+    if len(lengths) < 2 or not lengths.all() or is_mapped(values):
+        return None
+    hidden = np.zeros(len(lengths), bool)
+    told = ""
+    for name, raw in zip(channels, values, strict=True):
+        known = np.where(is_known(raw), raw, np.nan).astype(np.float64)
+        low, high = np.fmin.reduceat(known, offsets[:-1]), np.fmax.reduceat(known, offsets[:-1])
+        if not (np.fmax.reduce(high) - np.fmin.reduce(low) > NEAR * (high - low)[high > low]).any():
+            continue
+        scaler = Scaler.fit([known], np.ones(len(raw), bool), [name])
+        bottom, top = (scaler.apply(end[None])[0] for end in (low, high))
+        blurred = _blurred(known, (low, high), (bottom, top), offsets[:-1], lengths)
+        told = told or f"{name} covers {np.nanmax(high) - np.nanmin(low):.3g} over all rows" * bool(blurred.any())
+        hidden |= blurred
+    if not FEW <= lengths[hidden].sum() / lengths.sum() <= HALF:
+        return None
+    listed = _listed([rows[row] for row in np.flatnonzero(hidden)])
+    what = f"warning: {told}, and beside that the values of {int(hidden.sum()):,} of {len(rows):,} cannot be told apart"
+    return np.flatnonzero(~hidden), f"{what}: left out are {listed}; a file of these alone is read"
+
+
+def _listed(rows: Sequence[str]) -> str:
+    return ", ".join(rows[:5]) + (f" and {len(rows) - 5:,} more" if len(rows) > 5 else "")
+
+
 def _tell_blurred(channel: str, rows: Sequence[str], share: float, span: float) -> None:
     """Warn of rows that vary too little to be seen beside the others of a channel, or refuse many of them."""
-    listed = ", ".join(rows[:5]) + (f" and {len(rows) - 5:,} more" if len(rows) > 5 else "")
-    what = f"{channel} covers {span:.3g} over all rows, and beside that the values of {listed} cannot be told apart"
+    what = (
+        f"{channel} covers {span:.3g} over all rows, and beside that the values of {_listed(rows)} cannot be told apart"
+    )
     if share >= FEW:
         raise DataError(what, where="--csv", hint="a run for rows of like level, or rows without their level")
     log.warning("warning: %s", what)

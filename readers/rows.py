@@ -25,6 +25,7 @@ MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nigh
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
 EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
 EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
+MOST_TWICE = 0.02  # of a row's lines may be of a time that comes twice
 COMMON = 0.3  # of a row's steps are as long as the usual one, or no length is usual
 HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
 _CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
@@ -181,9 +182,10 @@ def _ordered(rows: Rows, order: np.ndarray) -> Rows:
 
 
 def in_order(rows: Rows, *, averaged: bool = False) -> tuple[Rows, list[str]]:
-    """Sort the lines of the rows that go back in time, where all times of a row are different ones.
+    """Sort the lines of the rows that go back in time, where the times of a row are different ones but for a few.
 
-    Times that come twice stay as they are: they may be of an hour in autumn, or of several series.
+    Where many come twice, or all that go back may be those of an hour in autumn, they stay as they are: these lines may
+    be of several series.
 
     Parameters
     ----------
@@ -202,13 +204,25 @@ def in_order(rows: Rows, *, averaged: bool = False) -> tuple[Rows, list[str]]:
         times = rows.times[start:end]
         late = int((times[1:] < np.maximum.accumulate(times)[:-1]).sum())
         by_time = start + np.argsort(times, kind="stable") if late else order[start:end]
-        if late and ((np.diff(rows.times[by_time]) > 0).all() or (averaged and in_disorder(times))):
+        if late and (_few_twice(rows, start, end) or (averaged and in_disorder(times))):
             order[start:end] = by_time
             moved += late
     if not moved:
         return rows, []
     note = f"lines are not in the order of their times, and were sorted: {moved:,} of {len(order):,} come late"
     return _ordered(rows, order), [note]
+
+
+def _few_twice(rows: Rows, start: int, end: int) -> bool:
+    """Whether the times of a row that goes back, its lines from `start` to `end`, are different ones but for a few, and
+    some go back for another reason than a change of clocks."""
+    times = rows.times[start:end]
+    twice = len(times) - len(np.unique(times))
+    if not twice:
+        return True
+    usual = usual_step(np.diff(times))
+    back = start + 1 + np.flatnonzero(np.diff(times) < 0)
+    return twice <= MOST_TWICE * len(times) and not all(clock_change(rows, int(at), usual) for at in back)
 
 
 def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:

@@ -13,6 +13,9 @@ from functools import partial
 HEAD = 1 << 16  # bytes that show how a file is spelled
 MOST, LEAST = 50, 3  # lines of it
 _NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
+COLUMNS = "columns stand between runs of spaces; their units, and words behind the last one, are left out"
+MOST_ABOVE, LEAST_BODY = 12, 6  # lines above the names, and of numbers below them
+_CELL = re.compile(rb"[-+]?\d*\.?\d+[*#$]*|-+")
 SPACES = "runs of spaces between cells are read as one separator"
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
 _OTHER = re.compile(rb"[,;\t|\"']")
@@ -36,12 +39,44 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
         return None, ""
     if all(map(_SINGLE.fullmatch, lines)):
         return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
+    if found := _below_titles(head):
+        return _changed(text, _Columns(*found).change), COLUMNS
     if any(map(_OTHER.search, lines)) or not any(map(_GAP.search, lines)):
         return None, ""
     for gap, mark in ((_RUN, b" "), (_WIDE, b"\t")):
         if len({len(gap.split(line.strip())) for line in lines}) == 1:
             return _changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
     return None, ""
+
+
+def _below_titles(head: bytes) -> tuple[int, int, int] | None:
+    """Of a report whose columns stand between runs of spaces, below some lines of text, as weather services write them:
+    the line of its names, the first one of numbers, and how many columns there are; None for another text."""
+    lines = [line.split() for line in head.replace(b"\r\n", b"\n").split(b"\n")[:MOST]]
+    for at, names in enumerate(lines[:MOST_ABOVE]):
+        width = len(names)
+        begin = at + 1 if at + 1 < len(lines) and len(lines[at + 1]) == width else at + 2  # below a line of units
+        body = lines[begin : begin + LEAST_BODY]
+        named = at and width > 2 and len({*names}) == width and not any(map(_CELL.fullmatch, names))
+        below = all(len(row) >= width and all(map(_CELL.fullmatch, row[:width])) for row in body)
+        if named and below and len(body) == LEAST_BODY:
+            return at, begin, width
+    return None
+
+
+class _Columns:
+    """The lines of such a report with tabs between cells; blank above, and without a word behind the last column."""
+
+    def __init__(self, names: int, begin: int, width: int) -> None:
+        self.out, self.width = {*range(names), *range(names + 1, begin)}, width
+        self.seen = 0
+
+    def change(self, lines: bytes) -> bytes:
+        """Some whole lines, which follow those of the call before."""
+        rows = lines.replace(b"\r", b"").split(b"\n")
+        kept = [[] if at in self.out else row.split()[: self.width] for at, row in enumerate(rows, self.seen)]
+        self.seen += len(rows)
+        return b"\n".join(b"\t".join(row) for row in kept)  # as many lines, so that messages count those of the file
 
 
 def _apart(lines: bytes, gap: re.Pattern[bytes], mark: bytes) -> bytes:

@@ -312,7 +312,8 @@ def _not_a_time(text: Any, at: int, locate: Locate) -> DataError:
     missing = cell in MISSING or cell == "NaT"
     what = "the time is missing" if missing else f"{cell[:40]!r} is not a date and time"
     clock = re.match(r"\d{1,2}:\d\d", cell)
-    hint = "--time-col DATE+TIME joins a column of dates and one of times" if clock else ISO_HINT
+    days = "--time-col line takes each line as a step; --time-col DATE+TIME joins a column of dates and one of times"
+    hint = days if clock else ISO_HINT
     return DataError(what, where=locate(at), hint="" if missing else hint)
 
 

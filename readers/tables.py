@@ -12,7 +12,7 @@ import functools
 import io
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,18 +22,21 @@ import numpy as np
 
 from readers import mapped
 from readers.apart import split_off
+from readers.dated import stamps_of
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
-from readers.guess import sniff
+from readers.guess import is_time, sniff
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
 from readers.precision import hides, judged
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
+from readers.years import are_years
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 ENDS_EARLY = "a row that ends early has all its separators (1,2,,,): empty cells after its last value are no steps"
+LEAST_DATES = 3  # names of columns that say that these come newest first
 WORKERS, THREADS = 2, "parse"
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
@@ -46,6 +49,7 @@ class Facts:
 
     shape : (N, T). ids : one per row, or none. missing, infinite : counts of values.
     sha256, bytes : of the file on disk. labels : the cells of the column that `Dialect.apart` names.
+    turned : whether its columns come newest first, and the values are in the order of time.
     """
 
     shape: tuple[int, int]
@@ -57,9 +61,11 @@ class Facts:
     bytes: int
     notes: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    turned: bool = False
 
     def location(self, row: int, column: int) -> str:
         """`line:column` in the file, counted from 1, of the value at [row, column]."""
+        column = self.shape[1] - 1 - column if self.turned else column
         return f"{row + 1 + self.layout.header}:{column + 1 + self.layout.index}"
 
     @classmethod
@@ -105,7 +111,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
         rows = _Rows(number, layout.columns, expected, large=large)
-        unnamed = True
+        unnamed, names = True, list[str]()
         if layout.header:
             line, more, rest = start[0].partition(b"\n")
             start[:1] = [rest] if more else []
@@ -119,7 +125,12 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     if unnamed and layout.columns > 1 and np.isnan(values[:, -1]).all():
         values = _without_last(values)  # each line ends in a separator
         layout = replace(layout, columns=layout.columns - 1)
-    if dialect.index == "auto" and not layout.index and _looks_like_ids(values):
+    turned = _newest_first(names[layout.index : layout.width])
+    if turned:
+        for row in values:
+            row[:] = row[::-1].copy()
+        notes.append(f"columns are newest first ({', '.join(names[layout.index :][:2])}, ...), and were turned round")
+    elif dialect.index == "auto" and not layout.index and _looks_like_ids(values):
         notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
     missing, infinite = count_gaps(values)
     shape = (len(values), layout.columns)
@@ -130,7 +141,18 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
     all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *told)
     apart = tuple(labels[layout.header :])
-    return values, Facts(shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart)
+    return values, Facts(
+        shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned
+    )
+
+
+def _newest_first(names: Sequence[str]) -> bool:
+    """Whether the names of columns are dates, or years, each before the last one."""
+    names = [name.strip() for name in names]
+    if len(names) < LEAST_DATES or not (all(map(is_time, names)) or are_years("year", names)):
+        return False
+    stamps = stamps_of(names)
+    return bool(stamps) and all(after < before for before, after in itertools.pairwise(stamps))
 
 
 def _without_last(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from errors import DataError
 from readers import register
 from readers.base import Reader, TableText
-from readers.described import described
+from readers.described import HEAD, described
 from readers.dialect import Dialect
 from readers.spelled import spelled
 
@@ -33,6 +33,9 @@ class TextReader(Reader):
             except UnicodeDecodeError as error:
                 hint = "save it as UTF-8"
                 raise DataError(f"is damaged UTF-16 text: {error.reason}", where=str(path), hint=hint) from None
+        head = file.peek(HEAD)
+        if start != _GZIP and b"\r" in head[:-1] and b"\n" not in head:  # as spreadsheets wrote on old Macs
+            return TableText(io.BytesIO(file.read().replace(b"\r", b"\n")))
         plain = gzip.GzipFile(fileobj=file) if start == _GZIP else file
         changed, note = spelled(plain)
         if changed is not None:

@@ -19,7 +19,7 @@ _MEASURES = """
 """
 CURRENCIES = frozenset(_MONEY.split())
 UNITS = CURRENCIES | frozenset(_MEASURES.split())
-_NUMBER = r"[\d.,](?:[\d.,'\s\u202f\xa0]*[\d.,])?(?:[eE][+-]?\d+)?"
+_NUMBER = r"[.,]?\d(?:[\d.,'\s\u202f\xa0]*[\d.,])?(?:[eE][+-]?\d+)?"
 _MARKED = re.compile(
     rf"(?P<sign>[+-]?)\s*(?P<front>[^\d\s.,+()-]*)\s*(?P<inner>[+-]?)(?P<number>{_NUMBER})\s*(?P<back>\D*)"
 )
@@ -28,8 +28,9 @@ _FORMAT = re.compile(r"(?=.*[YyDdHh])[YyMmDdHhSsTZ:/\-. ]{4,}")  # of a date, su
 _LIMIT = re.compile(
     rf"(?:[<>\N{{LESS-THAN OR EQUAL TO}}\N{{GREATER-THAN OR EQUAL TO}}]=?)\s*(?P<number>[+-]?{_NUMBER})"
 )
-_STARS = "[*\N{DAGGER}\N{DOUBLE DAGGER}\N{SECTION SIGN}]+"
+_STARS = "[*#\N{DAGGER}\N{DOUBLE DAGGER}\N{SECTION SIGN}]+"
 _NOTED = re.compile(rf"(?P<number>[+-]?{_NUMBER})\s*(?:{_STARS}|\(\w\)|\[\w\]| [bepruz]{{1,2}})")
+_RDB = re.compile(r"\d{1,3}[sdnSDN]")  # the width and kind of a column, as in tables of the USGS
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)")
 
 
@@ -132,7 +133,7 @@ def is_unit(cell: str) -> bool:
 
 
 def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
-    """Whether the second of some lines of a table holds the units of the columns that the first names.
+    """Whether the second of some lines of a table holds the units, or the widths, of the columns that the first names.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     """
     if len(rows) < 3 or not any(rows[1]) or any(map(dialect.is_number, rows[1])):
         return False
-    if all(map(is_unit, rows[1])):
+    if all(map(is_unit, rows[1])) or (all(map(_RDB.fullmatch, rows[1])) and not all(map(_RDB.fullmatch, rows[2]))):
         return True
     over = [k for k, cell in enumerate(rows[1]) if cell and k]
     named = sum(map(is_unit, rows[1])) * 2 > len(rows[1])  # a unit or two that are not known

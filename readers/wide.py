@@ -150,7 +150,8 @@ def _words(path: Path, dialect: Dialect, first: Facts) -> tuple[Coded, list[str]
     if len(cells) != n_rows or widths not in ({1}, {length}):
         what = f"holds {len(cells)} rows of {max(widths, default=0)} words, where the numbers have {n_rows} x {length}"
         raise DataError(what, where=str(path), hint="a word for each step, or one column with a word for each row")
-    kinds, lines = np.unique([cell.strip() for line in cells for cell in line[start:]], return_inverse=True)
+    order = -1 if first.turned and widths == {length} else 1
+    kinds, lines = np.unique([cell.strip() for line in cells for cell in line[start:][::order]], return_inverse=True)
     words = list(map(str, kinds.tolist()))
     return Coded.of(words, [dialect.number(word) for word in words], lines), [line[0].strip() for line in cells] * start
 

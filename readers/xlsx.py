@@ -1,8 +1,9 @@
-"""Excel workbooks, by openpyxl: the first sheet is the table."""
+"""Excel workbooks, by openpyxl: the first sheet that holds numbers is the table."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from readers.base import Reader, TableText, csv_text, require
 
 READS = {"endings": [".xlsx"]}
 MOST_PACKED, MOST_EMPTY, LEAST = 100, 100, 1 << 20  # bytes of one packed; cells of one filled; what is small anyway
+LEAST_LINES = 2  # with numbers, that a table has
 # What zipfile, the parser of XML and openpyxl raise for a damaged workbook.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, TypeError, ValueError, SyntaxError)
 
@@ -35,13 +37,25 @@ class XlsxReader(Reader):
                 content = file.read()
                 _check_size(content, path)
                 book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-                sheet = book.worksheets[0]
-                sheet.reset_dimensions()  # what the file says of them may be anything
-                text = csv_text(_trimmed(sheet.iter_rows(values_only=True), path))
+                sheet = next(filter(_has_numbers, book.worksheets), book.worksheets[0])
+                text = csv_text(_trimmed(_rows(sheet), path))
         except _DAMAGED as error:
             raise DataError(f"cannot be read as an Excel workbook: {error}", where=str(path)) from None
-        further = ", ".join(sheet.title for sheet in book.worksheets[1:])
-        return TableText(text, (f"only the first sheet is read, not {further}",) if further else ())
+        further = ", ".join(other.title for other in book.worksheets if other is not sheet)
+        which = "the first sheet" if sheet is book.worksheets[0] else f"the sheet {sheet.title}"
+        return TableText(text, (f"only {which} is read, not {further}",) if further else ())
+
+
+def _rows(sheet: Any) -> Iterable[Sequence[Any]]:
+    sheet.reset_dimensions()  # what the file says of them may be anything
+    rows: Iterable[Sequence[Any]] = sheet.iter_rows(values_only=True)
+    return rows
+
+
+def _has_numbers(sheet: Any) -> bool:
+    """Whether lines of a sheet hold numbers, as those of a title page do not."""
+    numbered = (row for row in _rows(sheet) if any(type(cell) in (int, float) for cell in row))
+    return len(list(itertools.islice(numbered, LEAST_LINES))) == LEAST_LINES
 
 
 def _check_size(content: bytes, path: Path) -> None:

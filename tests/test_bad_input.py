@@ -123,7 +123,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(
             text(cells(TABLE[0][:5, :8])),
             ["--context-len: rows have 8 steps, a window needs 8 + 1 = 9"],
-            "a smaller --context-len",
+            "--context-len 3",
             id="short series",
         ),
         pytest.param("\0\1\2", ["data/a.csv: is not a text file"], "", id="binary"),

@@ -394,7 +394,7 @@ def test_a_separator_at_the_end_is_no_column(put, monkeypatch, text, small):
         ("1\t2\n3\t4\n", ["--sep '\\t'"]),
         ("1 2\n3 4\n", ["--sep ' '"]),
         ('1,2\n3,"4\n', ["a.csv:2: ", "unexpected end of data"]),
-        ("1,2\r3,4\r", ["a.csv:1: a carriage return within the line"]),
+        ("1,2\r3,4\n5,6\n", ["a.csv:1: a carriage return within the line"]),
         ("\x00\x01", ["not a text file"]),
     ],
 )

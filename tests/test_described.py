@@ -159,3 +159,29 @@ def test_years_and_months_without_names(put, rows, time):
         assert read.clock.freq == "MS" and read.time[0] == pd.Timestamp("1990-01-01").value
         at = read.channels.index("3" if time == "1+2" else "value")
         assert read.values[at].tolist() == [k + 0.5 for k in range(read.lengths[0])]
+
+
+def test_words_before_steps_that_count(put):
+    """As a shop lays out its sales: an id, its parts, and a column for each day."""
+    rows = [f"HOBBIES_{k}_CA,HOBBIES,CA," + ",".join(str(25 * k + day) for day in range(25)) for k in range(4)]
+    names = "id,cat_id,state_id," + ",".join(f"d_{day + 1}" for day in range(25))
+    found = read_wide([put("\n".join([names, *rows]))])
+    assert found.rows == tuple(f"HOBBIES_{k}_CA" for k in range(4))
+    assert found.values[0].tolist() == list(range(100))
+    assert "'cat_id', 'state_id' left out" in found.notes[0]
+
+
+@pytest.mark.parametrize("steps", [["2022M12", "2022M11", "2022M10", "2022M09"], ["2022", "2021", "2020", "2019"]])
+def test_columns_that_come_newest_first_are_turned_round(put, steps):
+    path = put("\n".join(["geo," + ",".join(steps), "A,4,3,2,1", "B,8,7,6,5", "C,12,11,10,9"]))
+    found = read_wide([path])
+    assert found.values[0].tolist() == list(range(1, 13))
+    assert any(
+        f"columns are newest first ({steps[0]}, {steps[1]}, ...), and were turned" in note for note in found.notes
+    )
+    missing = put("\n".join(["geo," + ",".join(steps), "A,4,3,2,1", "B,8,,6,5"]), "missing.csv")
+    with pytest.raises(DataError, match=r":3:3: missing value"):
+        read_wide([missing])
+    words = put("\n".join(["geo," + ",".join(steps), "A,d,c,b,a", "B,d,c,b,a", "C,d,c,b,a"]), "word.csv")
+    coded = read_wide([path, words], categorical=["word"])
+    assert [coded.words[0][int(code)] for code in coded.values[1][:4]] == ["a", "b", "c", "d"]

@@ -83,3 +83,11 @@ def test_facts_above_the_names_that_are_filled_up_with_separators(put):
     assert found.values[0].tolist() == [k + 0.5 for k in range(60)]
     sparse = ["a,b,c,d", "1,,,", "2,,,", "3,4,5,6"]  # names first: nothing stands above them
     assert rows_of(sparse, Dialect())[0] == ["a", "b", "c", "d"]
+
+
+def test_a_whole_number_with_a_point_beside_decimal_commas(put):
+    """As a frame with missing postal codes writes them; no group of thousands has one digit."""
+    rows = [f"2024-01-{day:02d};27217.0;{day},{day}" for day in range(1, 29)]
+    series = read_long([put("\n".join(["day;code;x", *rows]))], time_col="day", sep=AUTO, decimal=AUTO)
+    assert set(series.values[0].tolist()) == {27217}
+    assert series.values[1] == pytest.approx([float(f"{day}.{day}") for day in range(1, 29)])

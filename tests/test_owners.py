@@ -70,3 +70,17 @@ def test_the_hint_for_a_table_of_words_names_its_times(put):
     path = put("\n".join(["a,b,c,d", *(f"n{k},red,big,1.5" for k in range(9))]))
     done = go(path.parent, f"--task forecast --csv {path.name}")
     assert done.code == 3 and "--time-col COL if each line is a step of time" in done.err
+
+
+def test_readings_of_which_some_come_twice_are_one_series(put):
+    """Clouds and weather together tell lines of one hour apart, but no hours are those of several series."""
+    random, rows = np.random.default_rng(1), []
+    for hour in pd.date_range("2024-01-01", periods=150, freq="h"):
+        for weather in ("Rain", "Fog")[: 1 + int(random.random() < 0.1)]:
+            rows.append((hour, random.integers(0, 9) * 10, weather, 1.5))
+    assert found(put, "date_time,clouds,weather,x", rows) == ("date_time", ())
+
+
+def test_months_that_only_count_are_lines(put):
+    rows = [(f"{1 + k // 12}-{1 + k % 12:02d}", f"{k * k % 7}.5") for k in range(36)]
+    assert found(put, "Month,Sales", rows) == ("line", ())

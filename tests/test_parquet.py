@@ -371,3 +371,12 @@ def test_a_run_is_that_of_the_csv(tmp_path):
         assert held["channels"] == ["a", "b"] and held["files"][0]["path"].endswith(f"a.{form}")
     again = good(tmp_path, f"--mode infer --ckpt {runs['csv']} --csv 'parquet/*.parquet' --eval-split test", plain)
     assert preds(again)
+
+
+def test_a_page_of_titles_is_no_table(tmp_path):
+    path = tmp_path / "a.xlsx"
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame({"Report": ["by controlling", "2024"]}).to_excel(book, index=False, sheet_name="Info")
+        numbers(3, 2).to_excel(book, index=False, sheet_name="Data")
+    found = read_wide([path])
+    assert found.n_rows == 3 and f"{path}: only the sheet Data is read, not Info" in found.notes

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from errors import DataError
-from readers.precision import check_distinct, loses, narrowed
+from readers.precision import check_distinct, loses, narrowed, rows_to_see
 from scaler import Scaler
 
 from .runs import go, good, strict
@@ -70,6 +70,18 @@ def test_what_cannot_be_told_apart_is_refused_with_the_reason():
         check_distinct(values, fitted(values), np.array([0, 400, 800]), ["a"], ["r", "s"])
     for fine in (NOISE[:1] + 1e9, np.concatenate([NOISE[0], NOISE[1] + 1e4])[None], np.full((1, 400), 7.0)):
         check_distinct(fine, fitted(fine), np.array([0, 400, *[800] * (fine.size > 400)]), ["a"], ["r", "s"])
+
+
+def test_rows_that_cannot_be_seen_are_left_out_where_they_are_few():
+    """Percents and dollars of three lands: of two indicators, half of the rows; of three, no rows can be chosen."""
+    small, large = NOISE[0] + 3, 1e12 + 1e11 * NOISE[1]
+    rows = [small, large, small, large]
+    values, offsets = np.concatenate(rows)[None].astype(np.float32), np.arange(5) * 400
+    kept, told = rows_to_see(values, offsets, ["x"], list("abcd"))
+    assert kept.tolist() == [1, 3] and "2 of 4 cannot be told apart: left out are a, c" in told
+    check_distinct(values[:, 400:800], fitted(values[:, 400:800]), np.array([0, 400]), ["x"], ["b"])
+    assert rows_to_see(values[:, :1200], offsets[:4], ["x"], list("abc")) is None  # most are hidden: refused later
+    assert rows_to_see(values[:, 400:800], np.array([0, 200, 400]), ["x"], list("ab")) is None
 
 
 def test_counters_of_far_apart_levels_would_rise_in_jumps():

@@ -74,3 +74,17 @@ def test_series_one_after_the_other_are_not_mixed_by_an_average(put):
     lines = [f"{day},{k}" for k in (1, 100) for day in DAYS]
     with pytest.raises(DataError, match="times go back"):
         read_long([put("\n".join(["date,x", *lines]))], time_col="date", resample="D")
+
+
+@pytest.mark.parametrize(("twice", "fine"), [(1, True), (2, False)])
+def test_lines_in_disorder_of_which_a_few_come_twice_are_sorted(put, twice, fine):
+    """As files of a year one after the other, the newest first, of whose 60 lines one comes twice."""
+    lines = [f"{day:%Y-%m-%d},{k}" for k, day in enumerate(pd.date_range("2024-01-01", periods=60))]
+    body = [*lines[30:], *lines[:30], *(f"2024-01-{10 + k},{9 + k + 2}" for k in range(twice))]
+    path = put("\n".join(["date,x", *body]))
+    if not fine:
+        with pytest.raises(DataError, match="times go back"):
+            read_long([path], time_col="date")
+        return
+    series = read_long([path], time_col="date")
+    assert series.values[0].tolist() == [10 if k == 9 else k for k in range(60)]

@@ -1,0 +1,61 @@
+"""What to propose where a part of a split has no window: values of flags with which each has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import windows
+from config import RunConfig
+from data import Series
+from tasks.targets import Targets
+from windows import Index
+
+
+def proposed(
+    config: RunConfig,
+    series: Series,
+    seen: np.ndarray,
+    targets: Targets | None,
+    index: Index,
+    works: Callable[[Index, dict[str, int]], bool],
+) -> str:
+    """The flags with which every part has a window; "" where none is found, and where a checkpoint binds them.
+
+    Parameters
+    ----------
+    config : the settings that do not work.
+    series : N rows.
+    seen : mask [total] of the steps whose inputs are all known.
+    targets : None where no label is known.
+    index : the windows that are too few.
+    works : whether each part has one of some windows, with other values of `splits.make`.
+    """
+    if config.mode != "train":
+        return ""
+    for name in ("gap", "folds"):
+        for value in _halves(getattr(config, name), 0 if name == "gap" else 2):
+            if works(index, {name: value}):
+                return f"--{name} {value}"
+    if targets is None or targets.per_row or index.shift is None or index.shift < index.length:
+        return ""
+    offset = index.shift - index.length + 1
+    ahead = list(_halves(index.horizon, 1)) if "horizon" in config.options else []
+    given = "context_len" in config.given
+    for horizon in (index.horizon, *ahead):
+        less = horizon < index.horizon  # and a look-back that is not given fits itself to the horizon
+        lengths = [index.length if given else max(index.length, horizon)] if less else []
+        for length in (*lengths, *_halves(index.length, max(min(index.length, horizon) // 2, 1))):
+            how: dict[str, Any] = {"length": length, "stride": index.stride, "horizon": horizon}
+            if works(windows.plan(series.offsets, seen, targets.usable(), offset=offset, **how), {}):
+                return f"--context-len {length} " * (given or not less) + f"--horizon {horizon}" * less
+    return ""
+
+
+def _halves(value: int, least: int) -> Iterator[int]:
+    """Half of a value, half of that and so on, down to the least."""
+    while value > least:
+        value = max(value // 2, least)
+        yield value

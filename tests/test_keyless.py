@@ -1,0 +1,40 @@
+"""readers/keyless.py: lines without a time or an id."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.long import read_long
+
+DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=60)]
+LINES = ["shop,day,x", *(f"{shop},{day},{k}" for shop in "ab" for k, day in enumerate(DAYS))]
+
+
+def broken(*at):
+    """The lines with others before these numbers, from 0 for the names."""
+    lines = list(LINES)
+    for number, line in sorted(at, reverse=True):
+        lines.insert(number, line)
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("line", [",2024-02-02,3", "a,,3", "a,NA,3", '"",2024-02-02,3'])
+def test_a_line_without_a_key_is_left_out(put, line):
+    whole, series = (read_long([put(text)], time_col="day", id_col="shop") for text in (broken(), broken((50, line))))
+    assert series.rows == ("a", "b") and (series.values == whole.values).all() and (series.time == whole.time).all()
+    assert any(note.startswith("warning:") and note.endswith(".csv:51") for note in series.notes)
+
+
+def test_lines_below_are_found_where_they_are_in_the_file(put):
+    path = put(broken((50, ",2024-02-02,3"), (90, "b,2024-03-31,word")))
+    with pytest.raises(DataError, match=r":92:3: text 'word'"):
+        read_long([path], time_col="day", id_col="shop")
+
+
+def test_many_such_lines_are_refused(put):
+    many = broken(*((30 + k, ",2024-02-02,3") for k in range(4)))
+    for text, options in ((many, {}), (broken((50, ",2024-02-02,3")), {"strict": True})):
+        with pytest.raises(DataError, match="the id is missing"):
+            read_long([put(text)], time_col="day", id_col="shop", **options)

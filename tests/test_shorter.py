@@ -1,0 +1,41 @@
+"""tasks/shorter.py: the flags proposed where a part of a split has no window work when they are typed."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from .runs import go
+
+WORDS = "--mode train --task forecast --csv x.csv --time-col day --backbone ridge --reference off --no-plots --dry-run"
+
+
+def table(folder, holes=()):
+    days = np.datetime64("2024-01-01") + np.arange(100)
+    values = [("" if k in holes else f"{np.sin(k / 3):.3f}") for k in range(100)]
+    lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
+    (folder / "x.csv").write_text("\n".join(["day,x", *lines]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "holes", "proposed"),
+    [
+        ("--context-len 60 --horizon 12", (), r"--context-len \d+"),
+        ("--horizon 50", (), r"--horizon \d+"),
+        ("--context-len 12 --horizon 5 --gap 60", (), r"--gap \d+"),
+        ("--context-len 12 --horizon 5 --split-mode rolling --folds 20", (), r"--folds \d+"),
+        ("--context-len 24 --horizon 2 --nan drop", range(9, 100, 10), r"--context-len \d+"),
+        ("--context-len 12 --horizon 2 --nan drop", range(80, 100, 2), r"--nan ffill"),
+    ],
+)
+def test_the_hint_works(tmp_path, flags, holes, proposed):
+    table(tmp_path, holes)
+    failed = go(tmp_path, f"{WORDS} {flags}")
+    assert failed.code == 3, failed.err
+    hint = re.search(proposed, failed.err.partition("hint:")[2])
+    assert hint, failed.err
+    name = hint[0].split()[0]
+    kept = re.sub(rf"{name} \S+", "", flags)
+    assert go(tmp_path, f"{WORDS} {kept} {hint[0]}").code == 0
