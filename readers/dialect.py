@@ -89,7 +89,7 @@ class Dialect:
                 return None
             text = whole.replace(self.thousands, "") + mark + rest
         if self.decimal == ",":
-            text = whole[1] if (whole := _WHOLE.fullmatch(text)) else text
+            text = found[1] if (found := _WHOLE.fullmatch(text)) else text
             text = text.replace(".", "?").replace(",", ".")
         value = float(text) if _NUMBER.fullmatch(text) else None
         return float("nan") if value in self.na_numbers else value

@@ -148,7 +148,8 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     lines : as `fitted` takes them. What stands above the header, and lines that begin with a hash sign, are left out.
     dialect : how they are written.
     """
-    rows, names = [], ""  # a header may stand behind a hash sign
+    rows: list[list[str]] = []
+    names = ""  # which may stand behind a hash sign
     for line in lines:
         if line.startswith("#"):
             names = line.lstrip("# ") or names if not rows else names

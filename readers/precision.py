@@ -221,7 +221,7 @@ def rows_to_see(
         hidden |= blurred
     if not FEW <= lengths[hidden].sum() / lengths.sum() <= HALF:
         return None
-    listed = _listed([rows[row] for row in np.flatnonzero(hidden)])
+    listed = _listed([rows[row] for row in np.flatnonzero(hidden).tolist()])
     what = f"warning: {told}, and beside that the values of {int(hidden.sum()):,} of {len(rows):,} cannot be told apart"
     return np.flatnonzero(~hidden), f"{what}: left out are {listed}; a file of these alone is read"
 
