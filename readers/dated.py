@@ -38,6 +38,7 @@ PLAIN = Dialect()
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 _YEAR = re.compile(written.YEAR)
+_COUNTED = re.compile(r"\d{1,2}-\d\d")  # months of years that have no date: 1-01, 1-02
 CLOCK = 5  # characters of a time of day
 
 
@@ -90,8 +91,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or _counter(columns)
-    if not time and len(names) == 2 and is_time_word(names[0]) and all(map(dialect.is_number, columns[names[1]])):
-        return Dated(tuple(names), LINE, (), steps=False)  # a series whose months are 1-01, 1-02
+    if not time and len(names) == 2 and is_time_word(names[0]) and all(map(_COUNTED.fullmatch, columns[names[0]])):
+        return Dated(tuple(names), LINE, (), steps=False)
     if not time:
         return None if nameless else _lined(names, rows[1:], dialect)
     others = {name: column for name, column in columns.items() if name and name not in time}

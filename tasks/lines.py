@@ -74,4 +74,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # 40346_00060 is a name, though Python reads it

@@ -202,3 +202,8 @@ def test_errors_are_json_where_json_was_asked_for(words, code, kind, tmp_path):
 def test_without_json_nothing_is_on_stdout(tmp_path):
     assert go(tmp_path, "--mode train --task nothing").out == ""
     assert go(tmp_path, "--mode train --task nothing --json --no-json").out == ""
+
+
+def test_a_name_of_digits_and_underscores_is_no_number():
+    """Python reads 40346_00060 as a number; rivers' channels are called so."""
+    assert aligned([["channel", "value"], ["40346_00060", "805.591234"]], "next:")[2] == "  40346_00060  805.59"
