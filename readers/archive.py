@@ -28,6 +28,7 @@ from readers.precision import narrowed
 from readers.sidecars import with_labels
 
 READS = {"endings": [".ts", ".arff"]}
+_ATTRIBUTE = re.compile(r"@attribute\s+(?:'([^']*)'|\"?([^\s\"]+)\"?)\s", re.IGNORECASE)
 _MISSING = ("?", "NaN", "nan", "")
 
 
@@ -46,13 +47,19 @@ class ArchiveReader(Reader):
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
         """The first dimension as a table: a case a line, its label at the end."""
-        cases = _cases(decode(file.read()), path)
+        text = decode(file.read())
+        cases = _cases(text, path)
         length = max(len(case.dimensions[0]) for case in cases)
         rows = [[*case.dimensions[0], *[""] * (length - len(case.dimensions[0])), case.label] for case in cases]
-        return TableText(csv_text([[*(f"t{step}" for step in range(length)), "label"], *rows]))
+        names = [found[1] or found[2] for found in map(_ATTRIBUTE.match, text.split("\n")) if found]
+        if not path.name.casefold().endswith(".arff") or len(names) != length + 1:
+            names = [*(f"t{step}" for step in range(length)), "label"]
+        return TableText(csv_text([names, *rows]))
 
     def series(self, config: RunConfig, columns: Sequence[str] | None, known: Sequence[str]) -> Series:
-        """One file as a Series: a case is a row, a dimension a channel. See `Reader.series`."""
+        """One file as a Series: a case a row, a dimension a channel; a table with --time-col. See `Reader.series`."""
+        if config.time_col:
+            return super().series(config, columns, known)
         paths = expand_paths(config.csv)
         if len(paths) > 1:
             hint = f"--csv {paths[0]} alone; --mode infer --csv {paths[1]} scores a model on the other"

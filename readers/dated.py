@@ -22,7 +22,7 @@ from readers.fitting import rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import follow, named_as_channels
-from readers.owners import divides, one_after_another, owners
+from readers.owners import FIRST, divides, one_after_another, owners
 from readers.parted import MIDNIGHT, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
@@ -40,6 +40,7 @@ _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 _YEAR = re.compile(written.YEAR)
 _COUNTED = re.compile(r"\d{1,2}-\d\d")  # months of years that have no date: 1-01, 1-02
 CLOCK = 5  # characters of a time of day
+LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     names = [name or str(number) for number, name in enumerate(numbered(rows[0]), 1)]
     if len(names) == 1 and all(map(dialect.is_number, (row[0] for row in rows[1:]))):
         return Dated(tuple(names), LINE, (), steps=False)
-    if nameless := _begin_with_times(rows) and _is_first(rows[0], lines, dialect):
+    anew = _first_anew(rows) if all(map(dialect.is_number, rows[0])) else ""
+    if nameless := (bool(anew) or _begin_with_times(rows)) and _is_first(rows[0], lines, dialect):
         names = [str(number) for number in range(1, len(names) + 1)]
     elif not _are_names(names):
         return None
@@ -90,7 +92,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     dates = (_years_first(list(columns.values())) if nameless else []) or _time(columns)
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
-    time = dates or _counter(columns)
+    time = dates or ([anew] if nameless and anew else _counter(columns))
     if not time and len(names) == 2 and is_time_word(names[0]) and all(map(_COUNTED.fullmatch, columns[names[0]])):
         return Dated(tuple(names), LINE, (), steps=False)
     if not time:
@@ -111,7 +113,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     grows = _grows if dates else _counts
     if grows(stamps) and not id_col:
         return Dated(tuple(names), joined, (), steps)
-    ids = owners(others, stamps, dialect, grows, id_col)
+    known = {name: others[name] for name in list(others)[: int(anew) - 1]} if nameless and anew else others
+    ids = owners(known, stamps, dialect, grows, id_col)
     if dates and not ids and not id_col and one_after_another(stamps):
         return Dated(tuple(names), joined, (), steps)  # lines of one time are told where they are read
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
@@ -133,16 +136,17 @@ def long_hint(path: Path, dialect: Dialect) -> str:
     first and the last holds words, which are then rather marks.
     """
     rows = rows_of(first_lines(path)[0], dialect)
-    if len(rows) <= LEAST or not _are_names(rows[0]):
+    if len(rows) <= LEAST:
         return ""
+    if not _are_names(rows[0]):
+        worded = [k for k, cells in enumerate(zip(*rows, strict=True)) if all(map(dialect.is_text, cells))]
+        return f"--time-col {LINE} if each line is a step of time" * any(0 < k < len(rows[0]) - 1 for k in worded)
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
     if time := _time(columns):
         return f"--time-col {shlex.quote('+'.join(time))} if each line is a step of time; here it is a series"
     words = sum(all(map(dialect.is_text, cells)) for cells in list(columns.values())[1:-1])
-    named = shlex.quote(next(filter(is_time_word, rows[0]), "COL"))
-    return f"--time-col {named} if each line is a step of time, and {named} holds times such as 2024-12-31" * (
-        words > 1
-    )
+    named = shlex.quote(next(filter(is_time_word, rows[0]), LINE))
+    return f"--time-col {named} if each line is a step of time; here it is a series" * (words > 0)
 
 
 def _lined(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> Dated | None:
@@ -251,12 +255,36 @@ def _year_and_part(columns: dict[str, tuple[str, ...]], year: str) -> list[str]:
 def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
     """A column named as steps are that counts them anew for each series, which another column names: cycle; [] none."""
     for name, column in columns.items():
-        if is_time_word(name) and all(cell.isdecimal() and len(cell) < CLOCK + 2 for cell in column):
+        if all(cell.isdecimal() and len(cell) < CLOCK + 2 for cell in column):
             steps = [float(cell) for cell in column]
-            others = [cells for other, cells in columns.items() if other and other != name]
-            if not _counts(steps) and any(divides(cells, steps, PLAIN, _counts) for cells in others):
+            others = {other: cells for other, cells in columns.items() if other and other != name}
+            if is_time_word(name) and not _counts(steps):
+                if any(divides(cells, steps, PLAIN, _counts) for cells in others.values()):
+                    return [name]
+            elif _begins_anew(column) and owners(others, steps, PLAIN, _counts):
                 return [name]
     return []
+
+
+def _begins_anew(column: Sequence[str]) -> bool:
+    """Whether a column counts lines from 0 or 1 on, again and again: in its first lines, which follow one another,
+    every number is one more than that before, or the first one."""
+    if not all(map(str.isdecimal, column)):
+        return False
+    steps = [int(cell) for cell in column]
+    first = all(b in (a + 1, steps[0]) for a, b in itertools.pairwise(steps[:FIRST]))
+    return first and steps[0] in (0, 1) and not _counts(steps) and max(steps) >= LEAST_COUNT
+
+
+def _first_anew(rows: Sequence[Sequence[str]]) -> str:
+    """The number of the column, of a table without names, that counts the steps of series that one before it numbers;
+    "" for no such one."""
+    for at, column in enumerate(list(zip(*rows, strict=True))[:MOST_BEFORE]):
+        if at and _begins_anew(column):
+            steps = [float(cell) for cell in column]
+            before = {str(k + 1): [row[k] for row in rows] for k in range(at)}
+            return str(at + 1) if owners(before, steps, PLAIN, _counts) else ""
+    return ""
 
 
 def _counts(steps: Sequence[float]) -> bool:

@@ -1,5 +1,6 @@
 """CSVs whose names take more than one line or column: several columns of words beside the steps of a wide table, as
-statistical offices write them, below what stands above it; and the three lines of names of a pandas frame.
+statistical offices write them, below what stands above it; the three lines of names of a pandas frame; and names of all
+columns but the first, which holds those of the lines, as R writes them.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -45,6 +47,9 @@ def described(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedIOBas
             return io.BufferedReader(Pieces(_joined(text, rows, sep)), HEAD), ("three lines of names are taken as one",)
         if found := _layout(rows):
             return _with_ids(text, sep, *found)
+        if _lacks_first(rows):
+            note = f"the {len(rows[0])} names are those of all columns but the first, which names the lines"
+            return io.BufferedReader(Pieces(_headed(text, sep)), HEAD), (note,)
     return None, ()
 
 
@@ -53,6 +58,29 @@ def _rows(lines: Sequence[str], sep: str) -> list[list[str]]:
         return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sep)]
     except csv.Error:
         return []
+
+
+# ---- no name of the first column
+
+
+def _lacks_first(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table has a name less than columns, and a first column that counts its lines or names them."""
+    names, body = (rows[0], rows[1:]) if rows else ([], [])
+    if len(names) < 2 or len(body) < LEAST_STEPS or {*map(len, body)} != {len(names) + 1}:
+        return False
+    firsts = [row[0] for row in body]
+    counted = all(map(str.isdecimal, firsts)) and all(int(b) == int(a) + 1 for a, b in itertools.pairwise(firsts))
+    worded = all(map(PLAIN.is_text, firsts)) and len({*firsts}) == len(firsts) and not any(map(is_time, firsts))
+    plain = all(names) and len({*names}) == len(names) and not any(map(PLAIN.is_like_number, names))
+    return plain and (counted or worded) and any(row[-1] for row in body)
+
+
+def _headed(text: io.BufferedReader | gzip.GzipFile, sep: str) -> Iterator[bytes]:
+    """The text with an empty name before the others."""
+    first = text.read(HEAD).removeprefix(b"\xef\xbb\xbf")
+    yield sep.encode() + first
+    while block := text.read(HEAD):
+        yield block
 
 
 # ---- three lines of names

@@ -22,6 +22,7 @@ DAY_LONG = (24, 48, 96, 144, 288, 1440)  # values of a day in one line
 SAMPLE = 40  # lines under the first that are looked at
 CELLS = 50  # cells of each of them
 LEAST_LADDER = 5  # numbers in even steps that are no chance
+CLOCK_LINES = 20  # lines from which on numbers in even steps are those of a clock
 UNIX = 1e8  # numbers from here on that rise evenly are seconds since 1970, or parts of them
 LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
 
@@ -257,6 +258,8 @@ def _find_index(
         raise _time_error(corner, firsts, path, width)
     if header and is_id_word(corner):
         return True, note
+    if len(numbers) > CLOCK_LINES and _clocks(numbers, [row[1] for row in body if row[1:]], dialect):
+        raise _time_error(corner, firsts, path, width)
     if not numbers or any(number % 1 for number in numbers) or (header and _is_step(corner, header[1:], dialect)):
         return False, []
     rest = [_plain(row[1:], dialect) for row in body]
@@ -296,6 +299,14 @@ def _are_times(corner: str, firsts: Sequence[str], numbers: Sequence[float]) -> 
     )
 
 
+def _clocks(firsts: Sequence[float], seconds: Sequence[str], dialect: Dialect) -> bool:
+    """Whether numbers in column 1 rise in even steps, of parts of seconds or many at once, as those beside do not."""
+    beside = _plain([cell for cell in seconds if dialect.is_number(cell)], dialect)
+    step = firsts[1] - firsts[0]
+    even = step not in (0, 1) and _rises(firsts) and _evenly(firsts)
+    return even and len(beside) > 1 and not (_rises(beside) or _rises(beside[::-1]))
+
+
 def _whole_alone(firsts: Sequence[str], rest: Sequence[Sequence[float]]) -> bool:
     """Whether column 1 alone holds whole numbers, and few of them: classes, as in the UCR archive."""
     decimals = [any(number % 1 for number in column) for column in zip(*rest, strict=False)]
@@ -315,8 +326,10 @@ def _check_last(header: Sequence[str], lines: Sequence[str], dialect: Dialect, p
     if _whole_alone(lasts, rest):
         shown = ", ".join(sorted(set(lasts))[:5])
         what = f"the last column alone holds whole numbers, and some more than once ({shown}): classes or data"
-        hint = "--task classify --label-src-ch last if these are classes; --index no if it is the last step"
-        raise DataError(what, where=str(path), hint=hint)
+        hint = "--task classify --label-src-ch last if these are classes of series, "
+        if len(lines[0].split(dialect.sep)) <= CELLS:
+            hint += "--task classify --time-col line --label-src-ch last if each line is a step of time, "
+        raise DataError(what, where=str(path), hint=f"{hint}--index no if it is the last step")
 
 
 def _words_error(corner: str, firsts: Sequence[str], path: Path) -> DataError:

@@ -79,7 +79,8 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     apart = column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell)
     labels = "--task classify --label-src-ch last if the last column holds labels" if apart else ""
     if line == 1:
-        hint = "; ".join(filter(None, [labels, "--header yes if row 1 holds column names"]))
+        steps = "" if labels else long_hint(path, dialect)
+        hint = "; ".join(filter(None, [labels, steps, "--header yes if row 1 holds column names"]))
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
     else:

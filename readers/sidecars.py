@@ -5,6 +5,7 @@ A first line of names and a column of row ids are optional. With ids the lines m
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from errors import DataError, many
 from readers import reader_of
 from readers.dialect import Dialect, Layout, width_error
 from readers.files import dialect_of, read_cells
-from readers.guess import has_names, is_id_word
+from readers.guess import has_names, is_id_word, is_time
 from readers.marks import number_hint, text_error
 from readers.paths import abridge
 from readers.precision import narrowed
@@ -25,6 +26,7 @@ from readers.spellings import one_spelling
 from readers.units import same_mark, unbracketed
 
 MOST_MISSING = 0.5  # of the rows may have no label
+_UNNAMED = re.compile(r"label(\d{1,4})")  # what a column of several without names is called
 
 
 def of_file(word: str) -> tuple[Path, str]:
@@ -135,6 +137,11 @@ def read_labels(word: Path | str, rows: Sequence[str], named: bool, dialect: Dia
     cells, notes = read_cells(path, dialect)
     dialect = dialect_of(path, dialect)
     cells = _ids_first(cells, rows if named else ())
+    cells, told_times = _without_times(cells, column)
+    if (number := _UNNAMED.fullmatch(column)) and not _labels_have_names(cells, rows, named, dialect):
+        index = len(cells[0]) > 1 and _has_ids(cells, False, rows if named else (), dialect)
+        if index + int(number[1]) < min(map(len, cells)):
+            cells, column = [[*line[:index], line[index + int(number[1])]] for line in cells], ""
     cells = _one_column(path, cells, rows if named else (), column, "--labels") if column else cells
     header = bool(column) or reader_of([path]).named_columns or _labels_have_names(cells, rows, named, dialect)
     index = len(cells[0]) > 1 and _has_ids(cells, header, rows if named else (), dialect)
@@ -147,7 +154,7 @@ def read_labels(word: Path | str, rows: Sequence[str], named: bool, dialect: Dia
     told = [note for _, _, notes in columns for note in notes]
     told += _without(path, values)
     names = tuple(found.names or plain)
-    return Labels(values, names, words if any(words) else (), (*notes, *found.notes, *told))
+    return Labels(values, names, words if any(words) else (), (*notes, *told_times, *found.notes, *told))
 
 
 def _without(path: Path, values: np.ndarray) -> list[str]:
@@ -155,6 +162,18 @@ def _without(path: Path, values: np.ndarray) -> list[str]:
     lost = int(np.isnan(values.reshape(len(values), -1)).any(axis=1).sum())
     told = f"warning: {path}: {many(lost, 'row')} of {len(values):,} without a label: not learned from, not scored"
     return [told] if lost else []
+
+
+def _without_times(cells: list[list[str]], column: str) -> tuple[list[list[str]], list[str]]:
+    """The cells without the columns of times beside others, which say when labels were taken; and a note."""
+    body, width = cells[1:] or cells, len(cells[0])
+    if any(len(line) != width for line in cells):
+        return cells, []
+    timed = [k for k in range(1, width) if all(is_time(line[k]) for line in body) and cells[0][k].strip() != column]
+    if not timed:
+        return cells, []
+    told = f"the times in column {timed[0] + 1} of the labels left out"
+    return [[line[k] for k in range(width) if k not in timed] for line in cells], [told]
 
 
 def _ids_first(cells: list[list[str]], rows: Sequence[str]) -> list[list[str]]:

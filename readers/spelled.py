@@ -1,5 +1,5 @@
-"""CSV text in two spellings that the parser does not know, as it reads it: cells in single quotes, and columns between
-runs of spaces.
+"""CSV text in spellings that the parser does not know, as it reads it: cells in single quotes, columns between runs of
+spaces or with spaces around the line, and lines that end in a semicolon.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _CELL = re.compile(rb"[-+]?\d*\.?\d+[*#$]*|-+")
 SPACES = "runs of spaces between cells are read as one separator"
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
 _OTHER = re.compile(rb"[,;\t|\"']")
+_ENDED = re.compile(rb"[^;]*,[^;]*,[^;]*;[;,\s]*")
 _RUN, _WIDE, _GAP = re.compile(rb"[ ]+"), re.compile(rb"[ ]{2,}"), re.compile(rb"\S[ ]{2,}\S")
 
 
@@ -31,12 +32,15 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
     """
     head = text.peek(HEAD)[:HEAD]
     lines = [line for line in head.replace(b"\r\n", b"\n").split(b"\n")[:-1] if line.strip() and line[:1] != b"#"]
-    first = head.split(b"\n", 1)[0].strip()
-    if b"  " in first and _NUMBERS.fullmatch(first):  # as Fortran and MATLAB write, whose lines may be long
+    first = head.split(b"\n", 1)[0].rstrip(b"\r")
+    apart = b"  " in first.strip() or (b" " in first.strip() and first != first.strip())
+    if apart and _NUMBERS.fullmatch(first):  # as Fortran and MATLAB write, whose lines may be long
         return _changed(text, partial(_apart, gap=_RUN, mark=b" ")), SPACES
     lines = lines[:MOST]
     if len(lines) < LEAST:
         return None, ""
+    if all(map(_ENDED.fullmatch, lines)):
+        return _changed(text, _bare), "a semicolon at the end of each line is left out"
     if all(map(_SINGLE.fullmatch, lines)):
         return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
     if found := _below_titles(head):
@@ -82,6 +86,11 @@ class _Columns:
 def _apart(lines: bytes, gap: re.Pattern[bytes], mark: bytes) -> bytes:
     """Whole lines with a mark for each gap between their cells."""
     return b"\n".join(gap.sub(mark, line.strip()) if line[:1] != b"#" else line for line in lines.split(b"\n"))
+
+
+def _bare(lines: bytes) -> bytes:
+    """Whole lines without the semicolons at their ends."""
+    return b"\n".join(re.sub(rb";[;,\s]*$", b"", line) for line in lines.split(b"\n"))
 
 
 def _changed(text: io.BufferedReader | gzip.GzipFile, change: Callable[[bytes], bytes]) -> io.BufferedReader:

@@ -314,6 +314,8 @@ def _not_a_time(text: Any, at: int, locate: Locate) -> DataError:
     clock = re.match(r"\d{1,2}:\d\d", cell)
     days = "--time-col line takes each line as a step; --time-col DATE+TIME joins a column of dates and one of times"
     hint = days if clock else ISO_HINT
+    if cell.isdecimal():
+        hint += "; --time-col line takes each line as a step"
     return DataError(what, where=locate(at), hint="" if missing else hint)
 
 

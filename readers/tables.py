@@ -24,8 +24,9 @@ from readers import mapped
 from readers.apart import split_off
 from readers.dated import stamps_of
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
+from readers.ends import check_ends
 from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
-from readers.guess import is_time, sniff
+from readers.guess import is_time, sniff, steps_named
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
@@ -125,6 +126,8 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     if unnamed and layout.columns > 1 and np.isnan(values[:, -1]).all():
         values = _without_last(values)  # each line ends in a separator
         layout = replace(layout, columns=layout.columns - 1)
+    if dialect.index == "auto" and not dialect.apart and not (layout.header and steps_named(names[1:], dialect)):
+        check_ends(values, path)
     turned = _newest_first(names[layout.index : layout.width])
     if turned:
         for row in values:

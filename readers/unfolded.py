@@ -4,6 +4,7 @@ times, or with the months of a year, or the hours of a day, side by side. They a
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _SLOT = re.compile(
     re.IGNORECASE,
 )
 VIRTUAL = (LINE, MONTHS, HOURS)
+PLAIN = Dialect()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
         cells = [cell.strip() for cell in dialect.split([decode(text.partition(b"\n")[0]).rstrip("\r")], path)[0]]
     except DataError:  # told where it is read
         return None
-    lacking = [key for key in keys if key not in cells]
+    data = not has_names(cells, dialect) and not _count(cells)  # where a number in the first line is no name
+    lacking = [key for key in keys if key not in cells or (data and key.isdecimal())]
     if not lacking or not all(key in VIRTUAL or key.isdecimal() for key in lacking):
         return None
     notes: list[str] = []
@@ -83,6 +86,12 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
         what = MONTHS if MONTHS in lacking else HOURS
         return _side_by_side(text, path, dialect, keys[0], what, named) if keys[0] in cells else None
     return Unfolded(text, tuple(notes), named)
+
+
+def _count(cells: Sequence[str]) -> bool:
+    """Whether the numbers among some cells may name columns: whole ones, each there once."""
+    numbers = [cell for cell in cells if PLAIN.is_number(cell)]
+    return all(map(str.isdecimal, numbers)) and len({*numbers}) == len(numbers)
 
 
 def _is_unnamed(key: str, cells: Sequence[str]) -> bool:
@@ -119,8 +128,8 @@ def _minute(slot: re.Match[str]) -> int:
 def _counted(text: bytes, dialect: Dialect) -> bytes:
     """The table with a first column that counts its lines."""
     title, *lines = text.split(b"\n")
-    sep = dialect.sep.encode()
-    counted = [b"%d%s%s" % (number, sep, line) if line.strip() else line for number, line in enumerate(lines, 1)]
+    sep, numbers = dialect.sep.encode(), itertools.count(1)
+    counted = [b"%d%s%s" % (next(numbers), sep, line) if line.strip() else line for line in lines]
     return b"\n".join([LINE.encode() + sep + title, *counted])
 
 

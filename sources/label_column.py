@@ -15,7 +15,8 @@ from errors import CheckpointError, DataError, listed, many
 from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
-from readers.guess import is_id_word, is_time, is_time_word, steps_named
+from readers.fitting import rows_of
+from readers.guess import has_names, is_id_word, is_time, is_time_word, steps_named
 from readers.missing import HINT
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
@@ -42,6 +43,9 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     CheckpointError : other words than the checkpoint's.
     """
     label = config.label_src_ch
+    ids = config.id_col.split("+") if config.time_col else []
+    if isinstance(label, str) and label in ids and len(ids) > 1:
+        return _of_ids(read(config.read_as(label_src_ch=0), columns), label, ids.index(label), words)
     if columns is None:
         if not isinstance(label, str):
             return read(config)
@@ -66,6 +70,18 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     if found.labels is not None and config.mode == "infer" and _too_short(found, config):  # there are no labels
         return read(config.read_as(label_src_ch=0), columns)
     return _coded(found, name, words, config.nan) if found.labels is None and (words or beside) else found
+
+
+def _of_ids(series: Series, name: str, at: int, known: Sequence[str]) -> Series:
+    """The series with the part `at` of each row's id, which joins several columns, as its label."""
+    words, codes = np.unique([row.split("/")[at] for row in series.rows], return_inverse=True)
+    values, kinds = codes.astype(np.float32), tuple(map(str, words))
+    if known:
+        values, kinds = _among(values, kinds, known, name)
+    note = f"label {name!r} has one value in each series: learned of whole series"
+    return replace(
+        series, labels=values[:, None], label_names=(name,), label_words=(kinds,), notes=(*series.notes, note)
+    )
 
 
 def _too_short(series: Series, config: RunConfig) -> bool:
@@ -173,6 +189,15 @@ def _as_number(series: Series, at: int, values: np.ndarray, words: tuple[str, ..
     )
 
 
+def _at_place(config: RunConfig, place: str) -> str:
+    """The name of the first or last column of a long table, unless a column is called so."""
+    path = expand_paths(config.csv)[0]
+    dialect = dialect_of(path, Dialect(config.sep, config.decimal))
+    names = rows_of(first_lines(path)[0], dialect)[0]
+    at = PLACES.index(place) * (len(names) - 1)
+    return place if place in names else names[at] if has_names(names, dialect) else str(at + 1)
+
+
 # ---- wide tables
 
 
@@ -185,6 +210,8 @@ def usual(config: RunConfig) -> int | str:
     ----------
     config : names the files.
     """
+    if config.csv and config.time_col and config.label_src_ch in PLACES:
+        return _at_place(config, str(config.label_src_ch))
     elsewhere = bool(config.labels or config.time_col or config.db or config.npz or not config.csv)
     if "label_src_ch" in config.given or elsewhere or config.strict or config.categorical:
         return config.label_src_ch

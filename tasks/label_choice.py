@@ -16,6 +16,7 @@ from readers.mapped import is_mapped
 log = logging.getLogger("tsrun")
 MOST_CODES = 20  # different whole numbers of a column of classes
 LOOKED_AT = 100_000  # steps
+PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 ENOUGH = 1.2  # times the windows back to the first of another class: it takes some of them
 
 
@@ -33,7 +34,7 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
     if isinstance(label, str):
         found["label_src_ch"] = series.channels.index(label)
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
-        coded = [c for c in range(series.numeric) if codes(series.values[c])]
+        coded = [c for c in range(series.numeric) if codes(series.values[c]) and not _is_person(series.channels[c])]
         if len(coded) == 1 and coded != [label]:
             found["label_src_ch"] = coded[0]
             told = "label: %r, the only column of codes; --label-src-ch names another"
@@ -52,10 +53,16 @@ def only_words(series: Series, config: RunConfig) -> str:
     asked = {"label_src_ch", "bin_rule", "bin_thr", "labels", "categorical", "columns"} & config.given
     if asked or config.strict or not (config.time_col or config.db) or len(series.text) != 1:
         return ""
-    if not series.values[0].all() or any(codes(channel) for channel in series.values[: series.numeric]):
+    numbers = [c for c in range(series.numeric) if not _is_person(series.channels[c])]
+    if not series.values[numbers[:1]].all() or any(codes(series.values[c]) for c in numbers):
         return ""
     log.info("label: %r, the only column of text; --label-src-ch names another", series.text[0])
     return series.text[0]
+
+
+def _is_person(name: str) -> bool:
+    """Whether a column is called as those are that say whose a line is, such as user or subject_id."""
+    return name.casefold().removesuffix("id").rstrip("_ ").endswith(PEOPLE)
 
 
 def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:

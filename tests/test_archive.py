@@ -9,6 +9,8 @@ from cli import parse
 from data import Series, read
 from errors import DataError
 
+from .runs import go
+
 HEAD = "# said\n@problemName toy\n@univariate {one}\n@classLabel true a b\n@data\n"
 
 
@@ -63,3 +65,13 @@ def test_two_files_are_no_channels(put):
     first, second = (put(HEAD.format(one="true") + "1,2:a\n", name) for name in ("one.ts", "two.ts"))
     with pytest.raises(DataError, match="each file holds series of its own"):
         series(f"{first} {second}")
+
+
+def test_an_arff_of_named_channels_is_a_table_of_steps(put, tmp_path):
+    wave = np.sin(np.arange(120)[:, None] / [4, 7, 9]).round(3)
+    lines = [",".join(map(str, row)) + f",{int(row[0] > 0)}" for row in wave.tolist()]
+    head = [f"@ATTRIBUTE {name} NUMERIC" for name in ("AF3", "'F 7'", "F3")] + ["@attribute eye {0,1}", "@DATA"]
+    put("\n".join(["@RELATION eeg", *head, *lines]), "eeg.arff")
+    found = go(tmp_path, "--mode train --task classify --csv eeg.arff --dry-run")
+    told = found.out + found.err
+    assert found.code == 0 and "1 row of 120 steps; 4 channels (AF3, F 7, F3, eye)" in told and "label: 'eye'" in told

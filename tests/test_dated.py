@@ -172,3 +172,29 @@ def test_days_of_each_chick_are_a_time(put):
     rows = [f"{40 + day},{day},{chick},{chick % 4}" for chick in range(1, 30) for day in (0, 2, 4, 6, 8, 10, 12)]
     found = dated(put("\n".join(["weight,Time,Chick,Diet", *rows])), Dialect(AUTO, AUTO))
     assert found is not None and (found.time, found.ids) == ("Time", ("Chick",))
+
+
+@pytest.mark.parametrize("sep", [" ", ","])
+def test_units_and_their_cycles_without_names(put, sep):
+    random = np.random.default_rng(0)
+    rows = [[unit, cycle, *random.normal(size=3).round(3), 100] for unit in (1, 2, 3) for cycle in range(1, 20 + unit)]
+    found = dated(put("\n".join(sep.join(map(str, row)) for row in rows)), Dialect(AUTO, AUTO))
+    assert found.time == "2" and found.ids == ("1",) and found.names == ("1", "2", "3", "4", "5", "6")
+    twice = [[row[0], 2 * row[1], *row[2:]] for row in rows]
+    assert dated(put("\n".join(sep.join(map(str, row)) for row in twice)), Dialect(AUTO, AUTO)) is None
+
+
+def test_a_column_that_counts_anew_is_one_of_steps_whatever_it_is_called(put):
+    rows = [f"{fault},{run},{k},{k % 5}.5" for fault in (1, 2) for run in (1, 2) for k in range(1, 31)]
+    found = dated(put("\n".join(["fault,run,sample,level", *rows])), Dialect(AUTO, AUTO))
+    assert found.time == "sample" and found.ids == ("fault+run",)
+
+
+@pytest.mark.parametrize("step", [0.01, 33])
+def test_a_first_column_of_even_steps_without_a_name_may_be_a_clock(tmp_path, put, step):
+    random = np.random.default_rng(0)
+    put("\n".join(f"{8 + k * step:g} {' '.join(map(str, random.normal(size=4).round(3)))}" for k in range(60)), "a.dat")
+    done = go(tmp_path, "--mode train --task regress --csv a.dat --dry-run")
+    assert done.code == 3 and "--time-col 1 if each line is a step of time" in done.err
+    done = go(tmp_path, "--mode train --task regress --csv a.dat --time-col 1 --dry-run")
+    assert done.code == 0 and "1 row of 60 steps; 4 channels (2, 3, 4, 5)" in done.out + done.err

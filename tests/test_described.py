@@ -185,3 +185,25 @@ def test_columns_that_come_newest_first_are_turned_round(put, steps):
     words = put("\n".join(["geo," + ",".join(steps), "A,d,c,b,a", "B,d,c,b,a", "C,d,c,b,a"]), "word.csv")
     coded = read_wide([path, words], categorical=["word"])
     assert [coded.words[0][int(code)] for code in coded.values[1][:4]] == ["a", "b", "c", "d"]
+
+
+# ---- names of all columns but the first
+
+
+@pytest.mark.parametrize("ids", [[str(k) for k in range(140, 170)], [f"r{k}" for k in range(30)]])
+def test_the_names_of_lines_have_none_themselves(put, ids):
+    """As write.table of R writes: the first line has a cell less than the others."""
+    days = pd.date_range("2024-01-01", periods=30)
+    lines = [f'"{name}","{day:%Y-%m-%d}",{k}.5,{k * k}' for k, (name, day) in enumerate(zip(ids, days, strict=True))]
+    path = put("\n".join(['"date","load","wind"', *lines]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "date"
+    found = read_long([path], time_col="date")
+    assert found.channels == ("load", "wind") and found.values[1].tolist() == [k * k for k in range(30)]
+    assert "the 3 names are those of all columns but the first" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n3,4\n5,6\n7,8\n", "1,2\n1,2,3\n", "a,b\n5,2,1\n3,4,1\n9,2,2\n1,1,1\n"])
+def test_other_tables_get_no_name_more(put, text):
+    from readers.files import first_lines
+
+    assert first_lines(put(text)) == (text.splitlines(), ())

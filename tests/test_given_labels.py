@@ -136,3 +136,18 @@ def test_labels_are_matched_by_name_in_any_order(box, task):
     lay(box, p, q)
     done = go(box, infer.replace("--quiet", ""))
     assert done.code == 0 and "labels without names are taken in the checkpoint's order: p, q" in done.err
+
+
+def test_a_column_of_labels_without_names_goes_by_the_name_that_errors_give_it(box):
+    lay(box, CODES, np.arange(len(CODES)) % 4, np.arange(len(CODES)) % 2)
+    done = go(box, TRAIN)
+    refused(done, 3, "label 'label0' holds", "--labels y.csv:label0")
+    folder = good(box, TRAIN.replace("y.csv", "y.csv:label1"))
+    assert [line["y_true"] for line in preds(folder)] == [str(int(line["row"]) % 4) for line in preds(folder)]
+
+
+def test_times_beside_labels_are_none(box):
+    times = [f'"{1 + k % 28:02d}/07/2008 11:55:00"' for k in range(len(CODES))]
+    lay(box, np.where(CODES == 1, 1, -1), times)
+    lines = preds(good(box, TRAIN))
+    assert lines and all(line["y_true"] == str(int(CODES[int(line["row"])] == 1)) for line in lines)

@@ -245,3 +245,52 @@ def test_a_first_column_of_classes_in_words_is_no_row_id(put):
     assert "--label-src-ch first if these are classes; --index yes if they are row ids" in str(caught.value)
     assert read_wide([path], index="yes").rows[:2] == ("A", "A")
     assert read_wide([put("\n".join(["site,x0,x1,x2,x3", *rows]), "b.csv")]).rows[-1] == "B"
+
+
+def classes_at(box: Path, place: int, n: int = 150) -> np.ndarray:
+    """Series of decimals with their classes at an end, sorted as those of heartbeats come; returns the classes."""
+    random, of = np.random.default_rng(0), np.repeat([0, 1, 2], n // 3)
+    values = random.normal(size=(n, 24)) + of[:, None]
+    np.savetxt(box / "a.csv", np.insert(values, 0 if place == 0 else 24, of, axis=1), delimiter=",")
+    return of
+
+
+@pytest.mark.parametrize(("place", "at"), [("first", 0), ("last", -1)])
+def test_sorted_classes_at_an_end_are_asked_for(tmp_path, place, at):
+    of = classes_at(tmp_path, at)
+    done = go(tmp_path, f"--mode train --task classify --csv a.csv {QUICK}")
+    assert done.code == 3 and f"the {place} column alone holds whole numbers, 3 in 150 rows (0, 1, 2)" in done.err
+    assert f"--label-src-ch {place} if these are classes" in done.err
+    folder = good(tmp_path, f"--mode train --task classify --csv a.csv --label-src-ch {place} {QUICK}")
+    assert all(line["y_true"] == str(of[int(line["row"])]) for line in preds(folder))
+    assert go(tmp_path, "--mode train --task regress --csv a.csv --index no --dry-run").code == 0
+
+
+def test_the_last_column_of_a_long_table_without_names(tmp_path):
+    wave = np.sin(np.arange(STEPS) / 4)
+    code = 1 + np.digitize(wave, [-0.5, 0.5])
+    np.savetxt(tmp_path / "a.csv", np.stack([wave, -wave + 0.1, code], axis=1), delimiter=",", fmt=["%g", "%g", "%d"])
+    folder = good(tmp_path, f"{TRAIN} --time-col line --label-src-ch last")
+    check_truth(preds(folder), pandas.Series(code))
+    assert go(tmp_path, f"--mode infer --ckpt {folder} --csv a.csv --no-plots").code == 0
+
+
+def test_a_part_of_the_ids_is_a_label_of_whole_series(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [
+        (fault, run, k, fault + random.normal() / 9) for fault in (1, 2, 3) for run in range(1, 5) for k in range(1, 31)
+    ]
+    pandas.DataFrame(rows, columns=["fault", "run", "sample", "level"]).to_csv(tmp_path / "a.csv", index=False)
+    line = f"--mode train --task classify --csv a.csv --time-col sample --id-col fault+run --label-src-ch fault {QUICK}"
+    folder = good(tmp_path, line)
+    lines = preds(folder)
+    assert lines and all(line["y_true"] == line["row"].split("/")[0] for line in lines)
+    again = good(tmp_path, f"--mode infer --ckpt {folder} --csv a.csv --no-plots")
+    assert len(preds(again)) == 12 and all(line["y_true"] == line["row"].split("/")[0] for line in preds(again))
+
+
+def test_the_only_words_are_the_label_beside_codes_of_users(tmp_path):
+    frame = table().assign(user_id=np.repeat([3, 5], STEPS // 2)).drop(columns=["code", "time"])
+    lay(tmp_path, frame)
+    done = go(tmp_path, f"{TRAIN} --time-col line --dry-run")
+    assert "label: 'state', the only column of text" in done.out + done.err

@@ -69,7 +69,7 @@ def test_the_hint_for_a_table_of_words_names_its_times(put):
     assert done.code == 3 and "--time-col day if each line is a step of time" in done.err
     path = put("\n".join(["a,b,c,d", *(f"n{k},red,big,1.5" for k in range(9))]))
     done = go(path.parent, f"--task forecast --csv {path.name}")
-    assert done.code == 3 and "--time-col COL if each line is a step of time" in done.err
+    assert done.code == 3 and "--time-col line if each line is a step of time" in done.err
 
 
 def test_readings_of_which_some_come_twice_are_one_series(put):

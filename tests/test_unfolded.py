@@ -149,3 +149,29 @@ def test_clock_times_side_by_side_are_taken_for_the_parts_of_a_day(put, names):
     assert found.n_rows == 1 and found.values[0].tolist() == [
         100 * at + k for at in range(len(DAYS)) for k in range(len(names))
     ]
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "  "), ("", " "), (" ", ""), ("  ", " ")])
+def test_spaces_around_the_lines_of_numbers_are_none_between_cells(put, before, after):
+    rows = np.round(np.random.default_rng(0).normal(size=(30, 4)) * 10, 2)
+    text = "\n".join(f"{before}{' '.join(map(str, row))}{after}" for row in rows)
+    found = read_wide([put(text)], sep=AUTO, decimal=AUTO)
+    np.testing.assert_allclose(found.view()[:, 0], rows, rtol=1e-6)
+
+
+def test_a_semicolon_at_the_end_of_each_line_is_left_out(put):
+    rows = [f"{user},{act},{1000 * k},{k}.5,-{k}.25;" for user in (3, 5) for k, act in enumerate(["walk", "sit"] * 10)]
+    text = "\n".join([*rows[:20], "", *rows[20:], ""])
+    found = read_long([put(text)], time_col="line", id_col="1", sep=AUTO, decimal=AUTO)
+    assert found.rows == ("3", "5") and found.channels == ("3", "4", "5")
+    assert found.values[2].tolist() == [-(k + 0.25) for k in range(20)] * 2
+    told = " ".join(found.notes)
+    assert "a semicolon at the end of each line is left out" in told and "1 blank line left out" in told
+
+
+def test_a_column_goes_by_its_number_where_the_first_line_holds_that_number(put):
+    rows = [f"{33 * k},5,{k % 7}.5,1,1" for k in range(30)]
+    found = read_long([put("\n".join(rows))], time_col="1")
+    assert found.channels == ("2", "3", "4", "5") and found.values.shape == (4, 30)
+    named = read_long([put("\n".join(["1,0,2", *(f"{k},{k}.5,3" for k in range(30))]))], time_col="1")
+    assert named.channels == ("0", "2") and named.values.shape == (2, 30)
