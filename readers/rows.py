@@ -18,6 +18,7 @@ from readers.columns import LongFile
 from readers.mapped import side_by_side, taken
 from readers.paths import abridge
 from readers.stamps import to_utc
+from settings.zones import zone_changed_at
 
 HOUR = DAY // 24
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
@@ -427,7 +428,8 @@ def clock_change(rows: Rows, at: int, usual: int) -> str:
     night = before % DAY < 4 * HOUR
     if rows.tz or not night or month not in _CHANGES or abs(rows.times[at] - before - usual) != HOUR:
         return ""
-    return "daylight saving time seems to begin or end here: --tz Europe/Berlin, or the zone of these times"
+    zone = zone_changed_at(min(int(rows.times[at]), int(before) + usual))
+    return f"daylight saving time seems to begin or end here: --tz {zone}, or the zone of these times"
 
 
 def span(clock: Clock) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from datetime import datetime, timedelta
 
 _OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):([0-5]\d)")
+CHANGING = ("Europe/Berlin", "Europe/London", "America/New_York", "Europe/Athens", "Australia/Sydney")  # by their hours
 _HOUR, _MINUTE = 3_600_000_000_000, 60_000_000_000  # ns
 
 
@@ -36,3 +38,17 @@ def is_zone(tz: str) -> bool:
     tz : as for `fixed_offset`.
     """
     return fixed_offset(tz) is not None or tz in zoneinfo.available_timezones()
+
+
+def zone_changed_at(wall: int) -> str:
+    """The first of `CHANGING` whose clocks leave out or repeat a time; the first for none.
+
+    Parameters
+    ----------
+    wall : ns since 1970 on the wall clock.
+    """
+    time = datetime(1970, 1, 1) + timedelta(microseconds=wall // 1000)
+    for name in CHANGING:
+        if len({time.replace(tzinfo=zoneinfo.ZoneInfo(name), fold=fold).utcoffset() for fold in (0, 1)}) == 2:
+            return name
+    return CHANGING[0]

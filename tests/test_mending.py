@@ -58,8 +58,11 @@ def test_more_than_a_few_are_refused(tmp_path, dropped):
         read_long(written(tmp_path, days(150).drop(list(dropped))), time_col="date")
 
 
-def test_hours_in_which_clocks_may_have_been_changed_are_refused(tmp_path):
-    local = pd.date_range("2021-01-01", "2021-12-31 23:00", freq="h", tz="Europe/Berlin").tz_localize(None)
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Europe/London", "America/New_York", "Australia/Sydney"])
+def test_hours_in_which_clocks_may_have_been_changed_are_refused(tmp_path, zone):
+    local = pd.date_range("2021-01-01", "2021-12-31 23:00", freq="h", tz=zone).tz_localize(None)
     frame = pd.DataFrame({"date": local.strftime("%Y-%m-%d %H:%M"), "y": np.arange(len(local))})
-    with pytest.raises(DataError, match="daylight saving"):
+    with pytest.raises(DataError, match="daylight saving") as caught:
         read_long(written(tmp_path, frame), time_col="date")
+    assert f"--tz {zone}, or" in caught.value.hint  # whose clocks change at this hour
+    assert read_long(written(tmp_path, frame), time_col="date", tz=zone).values[0].tolist() == [*range(len(local))]
