@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import warnings
 import zipfile
 import zlib
@@ -11,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from errors import DataError
+from errors import DataError, many
 from readers import register
 from readers.base import Reader, TableText, csv_text, require
 
 READS = {"endings": [".xlsx"]}
 MOST_PACKED, MOST_EMPTY, LEAST = 100, 100, 1 << 20  # bytes of one packed; cells of one filled; what is small anyway
 LEAST_LINES = 2  # with numbers, that a table has
+_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 # What zipfile, the parser of XML and openpyxl raise for a damaged workbook.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, TypeError, ValueError, SyntaxError)
 
@@ -38,12 +40,16 @@ class XlsxReader(Reader):
                 _check_size(content, path)
                 book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
                 sheet = next(filter(_has_numbers, book.worksheets), book.worksheets[0])
-                text = csv_text(_trimmed(_rows(sheet), path))
+                cells = _trimmed(_rows(sheet), path)
+                commas = _set_points(cells)
+                text = csv_text(cells)
         except _DAMAGED as error:
             raise DataError(f"cannot be read as an Excel workbook: {error}", where=str(path)) from None
         further = ", ".join(other.title for other in book.worksheets if other is not sheet)
         which = "the first sheet" if sheet is book.worksheets[0] else f"the sheet {sheet.title}"
-        return TableText(text, (f"only {which} is read, not {further}",) if further else ())
+        notes = [f"only {which} is read, not {further}"] * bool(further)
+        notes += [f"{many(commas, 'cell')} of text with a decimal comma read as numbers"] * bool(commas)
+        return TableText(text, tuple(notes))
 
 
 def _rows(sheet: Any) -> Iterable[Sequence[Any]]:
@@ -54,8 +60,27 @@ def _rows(sheet: Any) -> Iterable[Sequence[Any]]:
 
 def _has_numbers(sheet: Any) -> bool:
     """Whether lines of a sheet hold numbers, as those of a title page do not."""
-    numbered = (row for row in _rows(sheet) if any(type(cell) in (int, float) for cell in row))
+    numbered = (row for row in _rows(sheet) if any(map(_is_number, row)))
     return len(list(itertools.islice(numbered, LEAST_LINES))) == LEAST_LINES
+
+
+def _is_number(cell: Any) -> bool:
+    return type(cell) in (int, float) or (isinstance(cell, str) and bool(_COMMA.fullmatch(cell)))
+
+
+def _set_points(cells: list[list[Any]]) -> int:
+    """Write a point in numbers that are text with a decimal comma, in cells [n][C]; how many there are.
+
+    A column is left as it is where each of its commas stands before three digits: it may be one of thousands.
+    """
+    count = 0
+    for k in range(len(cells[0]) if cells else 0):
+        found = [row for row in cells if isinstance(row[k], str) and _COMMA.fullmatch(row[k])]
+        if found and not all(len(row[k]) - row[k].rindex(",") == 4 for row in found):
+            count += len(found)
+            for row in found:
+                row[k] = row[k].replace(",", ".")
+    return count
 
 
 def _check_size(content: bytes, path: Path) -> None:

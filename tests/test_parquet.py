@@ -380,3 +380,17 @@ def test_a_page_of_titles_is_no_table(tmp_path):
         numbers(3, 2).to_excel(book, index=False, sheet_name="Data")
     found = read_wide([path])
     assert found.n_rows == 3 and f"{path}: only the sheet Data is read, not Info" in found.notes
+
+
+def test_numbers_that_a_workbook_keeps_as_text_with_a_decimal_comma(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["when", "kWh", "many"])
+    for k in range(12):
+        book.active.append([f"2024-01-{k + 1:02}", f"{k},5" if k else "-", f"{k + 1},000"])
+    book.save(tmp_path / "a.xlsx")
+    series = read_long([tmp_path / "a.xlsx"], time_col="when", columns=["kWh"], nan="drop")
+    np.testing.assert_array_equal(series.values, [[np.nan, *np.arange(1, 12) + 0.5]])
+    assert any("11 cells of text with a decimal comma" in note for note in series.notes)
+    with pytest.raises(DataError, match="'1,000'"):  # a thousand, or one
+        read_long([tmp_path / "a.xlsx"], time_col="when", columns=["many"])
