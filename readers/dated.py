@@ -301,7 +301,9 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
         return True
     if are_serials(name, column) or are_years(name, column):
         return True
-    return is_time_word(name) and all(cell.isdecimal() and float(cell) >= min(UNIX, 10_000_000) for cell in column)
+    return is_time_word(name) and all(
+        cell.replace(".", "", 1).isdecimal() and float(cell) >= (UNIX if "." in cell else 10_000_000) for cell in column
+    )
 
 
 def stamps_of(cells: Sequence[str]) -> list[float]:

@@ -40,6 +40,7 @@ ISO = table("date,y", lambda k, t: f"{t},{k % 7}")
         (table("when,y", lambda k, t: f"{t:%m/%d/%Y %I:%M %p},{k % 7}"), "when", ()),
         (table("when,y", lambda k, t: f"{t:%d-%b-%Y %H:%M},{k % 7}"), "when", ()),
         (table("ts,y", lambda k, t: f"{1_700_000_000 + 3600 * k},{k % 7}"), "ts", ()),
+        (table("timestamp,y", lambda k, t: f"{1_393_930_000 + 60 * k}.25,{k % 7}"), "timestamp", ()),
         (table("timestamp,y", lambda k, t: f"{1_700_000_000_000 + 3_600_000 * k},{k % 7}"), "timestamp", ()),
         (table("Datum;Uhrzeit;y", lambda k, t: f"{t:%d.%m.%Y;%H:%M};{k % 7},5"), "Datum+Uhrzeit", ()),
         (table("year,month,day,hour,y", lambda k, t: f"{t:%Y,%m,%d,%H},{k % 7}"), "year+month+day+hour", ()),
