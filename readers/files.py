@@ -106,7 +106,9 @@ def open_table(path: Path) -> Iterator[OpenTable]:
     except FileNotFoundError:
         raise DataError("no such file", where=where) from None
     except IsADirectoryError:
-        raise DataError("is a folder, not a file", where=where, hint=f"'{path}/*.csv' for the files in it") from None
+        house = "--task nilm --dataset redd (or ukdale) reads the folder of a house, of channel_M.dat and labels.dat"
+        hint = house if (path / "labels.dat").exists() else f"'{path}/*.csv' for the files in it"
+        raise DataError("is a folder, not a file", where=where, hint=hint) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", where=where) from None
     except OSError as error:

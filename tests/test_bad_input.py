@@ -141,6 +141,9 @@ def test_a_bad_file_is_told_with_its_place(box, content, told, hint):
 
 def test_a_folder_is_not_a_file(box):
     assert "is a folder, not a file" in refused(box, 3, ONE.replace("data/a.csv", "data"))
+    (box / "house_1").mkdir()
+    (box / "house_1" / "labels.dat").write_text("1 mains\n")
+    assert "--dataset redd (or ukdale)" in refused(box, 3, ONE.replace("data/a.csv", "house_1"))
 
 
 @pytest.mark.parametrize("names", ["data/a.csv data/x1.csv data/b1.csv nowhere/c.csv", "data/{a,x1,b1}.csv 'no*.csv'"])
