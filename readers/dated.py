@@ -23,7 +23,7 @@ from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, s
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import follow, named_as_channels
 from readers.owners import FIRST, divides, one_after_another, owners
-from readers.parted import MIDNIGHT, is_part
+from readers.parted import MIDNIGHT, first_hour, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
 from readers.unfolded import hour_columns, month_columns
@@ -193,8 +193,8 @@ def _joined(cells: Sequence[str]) -> str:
     """The cells of a time in several columns as one; an hour alone becomes a time of day."""
     date, *rest = cells
     date = date.removesuffix(MIDNIGHT) if rest else date
-    if len(rest) == 1 and len(date) > 4 and rest[0].isdecimal():
-        return f"{date} {int(rest[0]):02d}:00"
+    if len(rest) == 1 and len(date) > 4 and (hour := first_hour(rest[0])).isdecimal():
+        return f"{date} {int(hour):02d}:00"
     return " ".join([date, *rest])
 
 
@@ -292,6 +292,7 @@ def _counts(steps: Sequence[float]) -> bool:
 
 
 def _are_hours(column: Sequence[str]) -> bool:
+    column = list(map(first_hour, column))
     return all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 24 for cell in column)
 
 

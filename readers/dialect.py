@@ -203,7 +203,9 @@ def width_error(path: Path, line: int, *, found: int, expected: int, short: str 
     """
     what = f"row has {found} field{'s' * (found != 1)}, expected {expected} as in the first row"
     notes = "a table holds its lines alone: delete blank lines, titles above its names and notes below them"
-    return DataError(what, where=f"{path}:{line}", hint=notes if found == 1 else short if found < expected else "")
+    return DataError(
+        what, where=f"{path}:{line}", hint=notes if 1 in (found, expected) else short if found < expected else ""
+    )
 
 
 def check_dialect(line: str, dialect: Dialect, path: Path) -> None:

@@ -17,6 +17,7 @@ PARTS = {  # of a year, by the names of their columns; with the largest number
 }
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _HOUR = re.compile(r"\d{1,2}")
+_HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
 _YEAR = re.compile(YEAR)
 
 
@@ -43,6 +44,17 @@ def is_part(name: str, cells: Sequence[str]) -> str:
     return part if part and all(c.isdecimal() and 1 <= int(c) <= PARTS[part][0] for c in cells) else ""
 
 
+def first_hour(cell: str) -> str:
+    """The hour in which `08 - 09` begins; another cell as it is.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    found = _HOURS.fullmatch(cell)
+    return found[1] if found else cell
+
+
 def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, str]:
     """The cells of one column of times, or of several joined.
 
@@ -60,6 +72,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
     import pandas
 
     parts = [pandas.Series(column, dtype=object).str.strip() for column in columns]
+    if len(parts) == 2 and _HOURS.fullmatch(parts[1][0]) and parts[1].str.fullmatch(_HOURS).all():
+        parts[1] = parts[1].map(first_hour)
     if len(parts) == 2 and _YEAR.fullmatch(parts[1][0]) and not _YEAR.fullmatch(parts[0][0]):
         parts, names = parts[::-1], names[::-1]  # month and year
     if _YEAR.fullmatch(parts[0][0]):

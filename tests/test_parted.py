@@ -11,7 +11,7 @@ import pytest
 
 from errors import DataError
 from readers.dated import dated
-from readers.dialect import Dialect
+from readers.dialect import AUTO, Dialect
 from readers.long import read_long
 from readers.parted import part_of, sunday_week
 from readers.written import iso_week
@@ -102,3 +102,13 @@ def test_dates_of_a_spreadsheet_and_times_of_day(put):
     assert dated(path, Dialect("auto", "auto")).time == "Date+Time"
     series = read_long([path], time_col="Date+Time")
     assert series.clock.show(series.time) == [f"{t:%Y-%m-%d %H:%M:%S}" for t in times]
+
+
+@pytest.mark.parametrize("dash", [" - ", "\N{NO-BREAK SPACE}-\N{NO-BREAK SPACE}", "-"])
+def test_hours_from_one_to_the_next(put, dash):
+    """As exchanges of power write them, beside a column of days."""
+    times = pd.date_range("2024-01-01", periods=72, freq="h")
+    lines = [f"{t:%d-%m-%Y},{t.hour:02d}{dash}{(t.hour + 1) % 24:02d},{k}" for k, t in enumerate(times)]
+    path = put("\n".join(["day,Hours,price", *lines]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "day+Hours"
+    assert (read_long([path], time_col="day+Hours").time == times.as_unit("ns").asi8).all()
