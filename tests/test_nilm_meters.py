@@ -163,6 +163,17 @@ def test_of_several_measures_of_each_meter_its_power_is_read(tmp_path, caplog):
     np.testing.assert_allclose(series.values, [MAINS, KETTLE], rtol=1e-6)
 
 
+def test_the_tables_of_two_houses_are_no_meters_of_one(tmp_path):
+    paths = [tmp_path / "main house.csv", tmp_path / "cottage.csv"]
+    times = pandas.date_range("2024-01-01", periods=96, freq="60s")
+    for path in paths:
+        pandas.DataFrame({"time": times, "power": MAINS, "kettle": KETTLE}).to_csv(path, index=False)
+    words = ["--task", "nilm", "--mode", "train", "--time-col", "time", "--csv", *map(str, paths)]
+    assert not files_of(parse(words))
+    series = tasks.build("nilm", parse(words).options).read(parse(words), None)
+    assert series.rows == ("main house", "cottage") and series.channels == ("mains", "kettle")
+
+
 def test_several_houses_in_one_file(tmp_path):
     times = pandas.date_range("2024-01-01", periods=96, freq="60s")
     houses = [

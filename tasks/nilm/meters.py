@@ -20,7 +20,7 @@ from readers.missing import is_mark
 from readers.paths import expand_paths
 from readers.tidying import numbered
 from registry import Namespace
-from sources.appliances import spelled
+from sources.appliances import appliance, spelled
 from sources.grids import UNITS
 from tasks.nilm.features import header
 from tasks.nilm.meter_files import Houses, Meter, houses_of_files, houses_of_lines
@@ -186,7 +186,10 @@ def _kind(meters: Mapping[str, Meter], config: RunConfig) -> str:
 
 def _power(columns: Sequence[str]) -> str:
     """The column of one meter's power or energy: the only one, or the only one of several measures that says so."""
-    found = columns if len(columns) == 1 else [name for name in columns if _plain(name) in POWER_NAMES]
+    several = len(columns) > 1
+    if several and any(map(appliance, columns)):  # a house's table, with its devices
+        return ""
+    found = [name for name in columns if _plain(name) in POWER_NAMES] if several else columns
     return found[0] if len(found) == 1 else ""
 
 
