@@ -64,7 +64,11 @@ def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> d
     -------
     {"time_col": the column}, which is told; {} where nothing is to be taken.
     """
+    from readers.guess import LINE  # numpy: the help does without
+
     if config.strict or trained_wide or not config.csv or "time_col" not in kept or {"header", "index"} & config.given:
+        return {}
+    if kept["time_col"] == LINE:  # of which every table has some
         return {}
     raw = {name: vars(config)[name] for name in ("csv", "sep", "decimal", "thousands")}
     found, notes = _time_column(raw | {"id_col": config.id_col or kept.get("id_col", "")}, str(kept["time_col"]))

@@ -294,3 +294,13 @@ def test_the_only_words_are_the_label_beside_codes_of_users(tmp_path):
     lay(tmp_path, frame)
     done = go(tmp_path, f"{TRAIN} --time-col line --dry-run")
     assert "label: 'state', the only column of text" in done.out + done.err
+
+
+def test_a_model_of_lines_takes_no_column_of_new_files_for_times(tmp_path):
+    """Milliseconds since a device was switched on: a channel to a model that was trained with lines as steps."""
+    frame = table().drop(columns=["code", "time"]).assign(timestamp=4 * 10**13 + 50 * np.arange(STEPS))
+    lay(tmp_path, frame)
+    folder = good(tmp_path, f"{TRAIN} --time-col line --label-src-ch state --drop-label-from-x")
+    lay(tmp_path, frame.drop(columns="state"), "new.csv")
+    again = good(tmp_path, f"--mode infer --ckpt {folder} --csv new.csv --no-plots")
+    assert [line["time"] for line in preds(again)] == [str(STEPS)]
