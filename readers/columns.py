@@ -128,7 +128,9 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     try:
         return read(text, told)
     except DataError as error:
-        less = None if isinstance(error, NoColumn) else without_keyless(text, wanted.keys)
+        names = text.header()
+        keys = joined_names(names, wanted.time), joined_names(names, wanted.id)
+        less = None if isinstance(error, NoColumn) else without_keyless(text, *keys)
         if less is None:
             raise
         return read(less[0], [*told, less[1]])
@@ -399,7 +401,8 @@ def ids_of(columns: Sequence[Any], text: LongText) -> np.ndarray:
         names = np.array([kind.strip() for kind in kinds], object)
         parts.append(names[codes])
         if "" in names:
-            raise DataError("the id is missing", where=text.locate(int(np.argmax(parts[-1] == ""))))
+            where = text.locate(int(np.argmax(parts[-1] == "")))
+            raise DataError("the id is missing", where=where, hint="a line without one is of no series: take it out")
     ids: np.ndarray = parts[0]
     for part in parts[1:]:
         ids = ids + "/" + part

@@ -13,24 +13,24 @@ from readers.longtext import LongText, without_lines
 MOST = 0.02  # of the lines
 
 
-def without_keyless(table: LongText, keys: Sequence[str]) -> tuple[LongText, str] | None:
+def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -> tuple[LongText, str] | None:
     """The table without the few lines in which one of its keys is empty, and the note on them.
 
     Parameters
     ----------
     table : a long table.
-    keys : the columns of its times and ids.
+    times, ids : the columns of its keys. An id may be called NA, as Namibia is; a time is none then.
 
     Returns
     -------
     None where every line has them, many have not, or a cell spans lines.
     """
-    frame = table.cells_of(table.header(), keys, dtype=object, na_filter=False)
+    frame = table.cells_of(table.header(), [*times, *ids], dtype=object, na_filter=False)
     if table.dialect.strict or len(frame) != table.text.count(b"\n"):
         return None
     lost = np.zeros(len(frame), bool)
-    for name in keys:
-        lost |= frame[name].str.strip().isin(MISSING).to_numpy()
+    for name in (*times, *ids):
+        lost |= frame[name].str.strip().isin(MISSING if name in times else [""]).to_numpy()
     if not 0 < lost.sum() <= MOST * len(frame):
         return None
     at = np.flatnonzero(lost).tolist()

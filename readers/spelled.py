@@ -12,6 +12,7 @@ from functools import partial
 
 HEAD = 1 << 16  # bytes that show how a file is spelled
 MOST, LEAST = 50, 3  # lines of it
+LEAST_COMMAS = 2  # of a line that may end in a semicolon
 _NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
 COLUMNS = "columns stand between runs of spaces; their units, and words behind the last one, are left out"
 MOST_ABOVE, LEAST_BODY = 12, 6  # lines above the names, and of numbers below them
@@ -19,7 +20,6 @@ _CELL = re.compile(rb"[-+]?\d*\.?\d+[*#$]*|-+")
 SPACES = "runs of spaces between cells are read as one separator"
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
 _OTHER = re.compile(rb"[,;\t|\"']")
-_ENDED = re.compile(rb"[^;]*,[^;]*,[^;]*;[;,\s]*")
 _RUN, _WIDE, _GAP = re.compile(rb"[ ]+"), re.compile(rb"[ ]{2,}"), re.compile(rb"\S[ ]{2,}\S")
 
 
@@ -39,7 +39,7 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
     lines = lines[:MOST]
     if len(lines) < LEAST:
         return None, ""
-    if all(map(_ENDED.fullmatch, lines)):
+    if all(map(_is_ended, lines)):
         return _changed(text, _bare), "a semicolon at the end of each line is left out"
     if all(map(_SINGLE.fullmatch, lines)):
         return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
@@ -51,6 +51,12 @@ def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader 
         if len({len(gap.split(line.strip())) for line in lines}) == 1:
             return _changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
     return None, ""
+
+
+def _is_ended(line: bytes) -> bool:
+    """Whether a line of cells between commas, two at least, ends in semicolons alone."""
+    bare = line.rstrip(b";, \t\r")
+    return b";" in line[len(bare) :] and b";" not in bare and bare.count(b",") >= LEAST_COMMAS
 
 
 def _below_titles(head: bytes) -> tuple[int, int, int] | None:

@@ -27,6 +27,13 @@ def test_a_line_without_a_key_is_left_out(put, line):
     assert any(note.startswith("warning:") and note.endswith(".csv:51") for note in series.notes)
 
 
+def test_an_id_may_be_called_na(put):
+    """Namibia's two letters, of hardly any lines."""
+    path = put(broken(*((1, f"NA,{day},7") for day in DAYS[:3]), (50, ",,1")))
+    series = read_long([path], time_col="day", id_col="shop")
+    assert {*series.rows} == {"a", "b", "NA"}
+
+
 def test_lines_below_are_found_where_they_are_in_the_file(put):
     path = put(broken((50, ",2024-02-02,3"), (90, "b,2024-03-31,word")))
     with pytest.raises(DataError, match=r":92:3: text 'word'"):
