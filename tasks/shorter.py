@@ -35,8 +35,8 @@ def proposed(
     """
     if config.mode != "train":
         return ""
-    for name in ("gap", "folds"):
-        for value in _halves(getattr(config, name), 0 if name == "gap" else 2):
+    for name, current, least in (("gap", config.gap, 0), ("folds", config.folds, 2)):
+        for value in _halves(current, least):
             if works(index, {name: value}):
                 return f"--{name} {value}"
     if targets is None or targets.per_row or index.shift is None or index.shift < index.length:
