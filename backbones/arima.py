@@ -7,7 +7,7 @@ autoregression stand for the moving average's, so that each order is one least-s
 stationary or not invertible have no say. Unlike smoothing, this knows series that return to their mean, or swing around
 it.
 
-Estimated anew at every origin, from its last steps, of all origins at once.
+Estimated again at every origin, from its last steps, of all origins at once.
 """
 
 from __future__ import annotations

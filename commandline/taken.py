@@ -11,6 +11,7 @@ import backbones
 from config import RunConfig
 from errors import DataError, TsrunError
 from readers.dialect import AUTO
+from readers.paths import abridge
 
 OTHERS = ("time_col", "demo", "npz", "db", "dataset", "header", "index", "ckpt")  # with which no table is looked at
 PLAIN = {"sep": ",", "decimal": "."}  # what --strict reads without their flags
@@ -102,7 +103,7 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     labelled = raw.get("label_src_ch") or found.worded
     if found.time == LINE and (raw.get("labels") or (labelled and not found.follow)):
         other = "--time-col line if each is a step of time"
-        return {}, [f"{path}: each line is a series, and the columns ({_listed(found.names)}) are its steps; {other}"]
+        return {}, [f"{path}: each line is a series, and the columns ({abridge(found.names)}) are its steps; {other}"]
     if len(found.ids) > 1 and not raw.get("id_col"):
         what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"
         hints = [f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(name)}" for name in found.ids[:2]]
@@ -120,9 +121,5 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
 def _line_note(names: Sequence[str]) -> str:
     if len(names) == 1:
         return "each line holds one number and is a step of one series; --index no: a series of one step"
-    channels = f"each line is a step, and the columns ({_listed(names)}) are channels"
+    channels = f"each line is a step, and the columns ({abridge(names)}) are channels"
     return f"no column holds times: {channels}; --header yes if each is a series"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)

@@ -18,11 +18,11 @@ from readers import written
 from readers.columns import HOURS
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
-from readers.fitting import rows_of
+from readers.fitting import MOST_LINES, rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import follow, named_as_channels
-from readers.owners import FIRST, divides, one_after_another, owners
+from readers.owners import divides, one_after_another, owners
 from readers.parted import MIDNIGHT, first_hour, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
@@ -272,7 +272,7 @@ def _begins_anew(column: Sequence[str]) -> bool:
     if not all(map(str.isdecimal, column)):
         return False
     steps = [int(cell) for cell in column]
-    first = all(b in (a + 1, steps[0]) for a, b in itertools.pairwise(steps[:FIRST]))
+    first = all(b in (a + 1, steps[0]) for a, b in itertools.pairwise(steps[:MOST_LINES]))
     return first and steps[0] in (0, 1) and not _counts(steps) and max(steps) >= LEAST_COUNT
 
 

@@ -117,11 +117,16 @@ def is_id_word(cell: str, *, things: bool = True) -> bool:
     text = cell.strip()
     if text.casefold() == "unnamed: 0":  # of a frame's index, as pandas reads it back
         return True
-    return not text or any(f" {_last_word(text)} " in keys for keys in _KEYS[: 1 + things])
+    return not text or any(f" {last_word(text)} " in keys for keys in _KEYS[: 1 + things])
 
 
-def _last_word(text: str) -> str:
-    """The last word of a name such as customer_id or CustomerID, in small letters; a dot where it has none."""
+def last_word(text: str) -> str:
+    """The last word of a name such as customer_id or CustomerID, in small letters; a dot where it has none.
+
+    Parameters
+    ----------
+    text : the name.
+    """
     words: list[str] = _WORD.findall(text)
     return words[-1].casefold() if words else "."
 
@@ -143,7 +148,7 @@ def is_time_word(name: str) -> bool:
     ----------
     name : the name, whose last word counts.
     """
-    return f" {_last_word(name)} " in _TIMES
+    return f" {last_word(name)} " in _TIMES
 
 
 def _ends_in_separator(header: Sequence[str], row: Sequence[str]) -> bool:
@@ -250,7 +255,7 @@ def _find_index(
     if all(map(dialect.is_text, firsts)):
         if all(map(is_time, firsts)):
             raise _time_error(corner, firsts, path, width)
-        if _last_word(corner) in _CLASSES and len({*firsts}) * 2 <= len(firsts) and not dialect.apart:
+        if last_word(corner) in _CLASSES and len({*firsts}) * 2 <= len(firsts) and not dialect.apart:
             raise _words_error(corner, firsts, path)
         return True, note
     numbers = _plain(firsts, dialect)

@@ -7,11 +7,12 @@ import statistics
 from collections.abc import Sequence
 
 from readers.dialect import Dialect
+from readers.fitting import MOST_LINES
 from readers.guess import is_id_word, is_time, is_time_word, steps_named
 
 LEAST_LINES = 20  # lines, by fewer of which nothing is seen
 MOST_COLUMNS = 50  # more are rather the steps of series, whatever they are called
-FIRST, BLOCK = 100, 25  # lines that follow one another among those looked at, and those of which a correlation is taken
+BLOCK = 25  # lines of which a correlation is taken
 ALIKE = 0.5  # correlation of a column with itself a line before, from which on lines follow one another in time
 
 
@@ -50,7 +51,7 @@ def follow(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     rows : the cells of some lines, the first ones at the beginning.
     dialect : what a number is.
     """
-    columns = [_numbers(cells, dialect) for cells in zip(*rows[:FIRST], strict=True)]
+    columns = [_numbers(cells, dialect) for cells in zip(*rows[:MOST_LINES], strict=True)]
     return any(_alike(numbers) >= ALIKE for numbers in columns if len(numbers) >= BLOCK)
 
 

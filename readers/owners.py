@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from readers.columns import HOURS
 from readers.dialect import Dialect
+from readers.fitting import MOST_LINES
 from readers.guess import is_id_word, is_time_word
 
-FIRST = 100  # lines that follow one another; later ones are from all over the file, where short series have one each
 MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
 MOST_JOINED = 3  # columns
 MOST_TRIED = 6  # columns whose combinations are tried
@@ -44,7 +44,9 @@ def owners(
         return _different(_likely({name: columns[name] for name in found}, dialect) or found, columns)
     if one:
         return []
-    some = [name for name, cells in usual.items() if any(_may_be_ids(part, dialect) for part in (cells, cells[:FIRST]))]
+    some = [
+        name for name, cells in usual.items() if any(_may_be_ids(part, dialect) for part in (cells, cells[:MOST_LINES]))
+    ]
     for several in range(2, MOST_JOINED + 1):
         for tried in itertools.combinations(some[:MOST_TRIED], several):
             if divide(_joined(columns, tried)):
@@ -63,7 +65,7 @@ def one_after_another(stamps: Sequence[float]) -> bool:
     ----------
     stamps : as in `owners`.
     """
-    first = stamps[:FIRST]
+    first = stamps[:MOST_LINES]
     return len({*first}) > MOSTLY * len(first) and _not_back(stamps)
 
 
@@ -103,7 +105,7 @@ def divides(cells: Sequence[str], stamps: Sequence[float], dialect: Dialect, gro
     series: dict[str, list[float]] = {}
     for name, stamp in zip(cells, stamps, strict=True):
         series.setdefault(name, []).append(stamp)
-    return any(_may_be_ids(part, dialect) for part in (cells, cells[:FIRST])) and all(map(grows, series.values()))
+    return any(_may_be_ids(part, dialect) for part in (cells, cells[:MOST_LINES])) and all(map(grows, series.values()))
 
 
 def _joined(columns: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from readers.guess import last_word
 from readers.written import YEAR, iso_week
 
 PARTS = {  # of a year, by the names of their columns; with the largest number
@@ -28,9 +29,8 @@ def part_of(name: str) -> str:
     ----------
     name : the name, such as WEEK, mmwr_week or Day of Year.
     """
-    words = [word.casefold() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
-    whole = "".join(words)
-    return next((part for part, (_, known) in PARTS.items() if {*known.split()} & {whole, *words[-1:]}), "")
+    named = {re.sub("[^a-z]", "", name.casefold()), last_word(name)}
+    return next((part for part, (_, known) in PARTS.items() if {*known.split()} & named), "")
 
 
 def is_part(name: str, cells: Sequence[str]) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 
 from errors import DataError, many
 from readers.mapped import taken
+from readers.paths import abridge
 from readers.rows import Rows
 
 LEAST_STEPS = 3  # with fewer, nothing shows that the steps are even
-MOST_NAMES = 3  # of rows that a note lists
 
 
 def check_lengths(rows: Rows) -> None:
@@ -43,8 +43,8 @@ def without_short(rows: Rows) -> tuple[Rows, list[str]]:
         return rows, []
     kept = np.flatnonzero(np.repeat(long, rows.lengths))
     names = [name for name, short in zip(rows.names, ~long, strict=True) if short]
-    listed = ", ".join(names[:MOST_NAMES]) + ", ..." * (len(names) > MOST_NAMES)
-    what = f"warning: {many(len(names), 'row')} of {len(long)} left out, of fewer than {LEAST_STEPS} steps: {listed}"
+    count = f"warning: {many(len(names), 'row')} of {len(long)} left out"
+    what = f"{count}, of fewer than {LEAST_STEPS} steps: {abridge(names)}"
     left = replace(
         rows,
         values=taken(rows.values, kept),
