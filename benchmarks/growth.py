@@ -1,8 +1,8 @@
 """How cost grows with size: CPU seconds and memory of what should follow its data, a line for each row and size.
 
-    python -m benchmarks.growth                     all rows, at sizes that take seconds
-    python -m benchmarks.growth ridge report        these rows
-    python -m benchmarks.growth --large             the largest sizes too: minutes, and gigabytes
+    python benchmarks/growth.py                     all rows, at sizes that take seconds
+    python benchmarks/growth.py ridge report        these rows
+    python benchmarks/growth.py --large             the largest sizes too: minutes, and gigabytes
 
 Each size is a process of its own on one thread. It does the work once on next to nothing, which imports what the work
 needs, and then on data of that size: what is told is the second time alone, with the processes that it started. The
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 STEEP = 1.15
 
 

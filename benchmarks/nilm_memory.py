@@ -22,6 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import numpy as np
 import torch
 
@@ -84,7 +86,7 @@ def measured(samples: int, devices: int, features: Sequence[str]) -> tuple[list[
     """What a separate process prints, and its peak."""
     words = ["--one", "--samples", str(samples), "--devices", str(devices), "--features", *features]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.nilm_memory", *words], capture_output=True, text=True, check=True
+        [sys.executable, __file__, *words], capture_output=True, text=True, check=True
     )
     *said, peak = done.stdout.strip().splitlines()
     return said, int(peak)

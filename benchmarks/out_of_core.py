@@ -1,6 +1,6 @@
 """Training on a series of twice the memory that is allowed, against the same training in memory.
 
-    python -m benchmarks.out_of_core
+    python benchmarks/out_of_core.py
 
 A long CSV is made and learned from by two processes: one has all the memory it wants; the other may
 allocate half of the bytes that the values take as float32 (RLIMIT_DATA, which counts what a process allocates and not
@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 LEAST = 0.7  # of the rate in memory
 EPOCHS = 20
@@ -78,7 +80,7 @@ def child(stride: int, allowed: int) -> None:
 
 def measured(folder: Path, stride: int, allowed: int) -> dict[str, float]:
     """Windows a second, and peak bytes, of a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.out_of_core", "--child", str(allowed), "--stride", str(stride)]
+    words = [sys.executable, __file__, "--child", str(allowed), "--stride", str(stride)]
     root = Path(__file__).resolve().parent.parent
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "PYTHONPATH": str(root)}
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=env)

@@ -149,3 +149,21 @@ def test_the_tests_that_are_left_out_of_make_check_for_their_time_are_there():
     for name in (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split():
         file, _, test = name.partition("::")
         assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), name
+
+
+SCRIPTS = [path for path in FILES if path.parent.name in ("benchmarks", "tools") and '"__main__"' in path.read_text()]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_script_runs_by_its_path_and_as_a_module(path):
+    """`python benchmarks/growth.py` puts benchmarks/ on the path, not the folder above it: the script adds that first."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    ours = [
+        node.lineno
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name]
+        if (name or "").partition(".")[0] in FLOOR
+    ]
+    added = [node.lineno for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "sys.path.insert"]
+    assert not ours or (added and min(added) < min(ours))
