@@ -85,9 +85,7 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 def measured(samples: int, devices: int, features: Sequence[str]) -> tuple[list[str], int]:
     """What a separate process prints, and its peak."""
     words = ["--one", "--samples", str(samples), "--devices", str(devices), "--features", *features]
-    done = subprocess.run(
-        [sys.executable, __file__, *words], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
     *said, peak = done.stdout.strip().splitlines()
     return said, int(peak)
 
