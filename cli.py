@@ -81,9 +81,10 @@ def _of_experiment(given: dict[str, Any], problems: list[str]) -> RunConfig:
     if not (problems or found):
         as_run.check_table(written, dataset)
     refuse([*problems, *found, *as_run.data_problems(written, dataset)])
-    made = _assemble(as_run.settings(written, dataset) | given, problems)
-    notes = tuple(as_run.told(written, named))
-    return replace(made, experiment=written.text, config_file=path, notes=notes)
+    settings = as_run.settings(written, dataset) | given
+    more, notes = taken(settings)
+    made = _assemble(settings | more, problems)
+    return replace(made, experiment=written.text, config_file=path, notes=(*as_run.told(written, named), *notes))
 
 
 def _task_of(ckpt: str) -> dict[str, Any]:

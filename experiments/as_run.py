@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import backbones
 from config import Flag, convert, table_flags
-from errors import DataError, nearest
+from errors import DataError, UsageError, nearest
 from experiments.config_file import DATA, PUBLISHED, USUAL, Experiment, backbone_of, optimizer_flags
 from experiments.literals import Node
 from readers.paths import at_home, is_file
 
 ETT = b"date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
+USUAL_TIME = "date"
 PRESETS = {17420: "etth", 69680: "ettm"}  # rows of the published sets: those of hours, those of quarters
 MISSING = f"--dataset {PUBLISHED} takes the published ETTh1 in its place, and downloads it"
 
@@ -49,17 +50,36 @@ def data_problems(experiment: Experiment, dataset: str) -> list[str]:
         return []
     if not is_file(data["csv"]):
         return [f"{experiment.at('data', 'csv')}: {_no_file(data['csv'])} ({MISSING})"]
-    header, _ = _table(data["csv"])
-    columns = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
-    named = {"time_col": [data["time_col"]], "target": [] if data["features"] == "M" else data["target"]}
+    named = {
+        "time_col": data["time_col"].split("+") if data["time_col"] else [],
+        "target": [] if data["features"] == "M" else data["target"],
+    }
+    columns = _columns(data["csv"], [*named["time_col"], *named["target"]])
     problems = []
     for key, names in named.items():
         for name in names:
-            if header and name not in columns:
+            if columns and name not in columns:
                 hint = nearest(name, columns) or f"its columns are {', '.join(columns[:12])}"
                 where = experiment.at("data", key)
                 problems.append(f"{where}: {data['csv']} has no column {name!r} (data[{key!r}]) ({hint})")
     return problems
+
+
+def _columns(path: str, asked: Sequence[str]) -> list[str]:
+    """The names of a table's columns, as the run will read them; [] where it has none or cannot be read.
+
+    Parameters
+    ----------
+    path : the table.
+    asked : columns that it should have, by which the line of the names is found.
+    """
+    from readers.columns import read_names  # numpy: the help does without
+    from readers.dialect import AUTO, Dialect
+
+    try:
+        return read_names(at_home(path), Dialect(sep=AUTO, decimal=AUTO), asked)
+    except (DataError, UsageError, OSError):
+        return []  # the run says what is wrong
 
 
 def check_table(experiment: Experiment, dataset: str) -> None:
@@ -100,7 +120,7 @@ def settings(experiment: Experiment, dataset: str = "") -> dict[str, Any]:
         "mode": "train",
         "task": "forecast",
         **({"dataset": dataset} if dataset else {"csv": [data["csv"]]}),
-        "time_col": data["time_col"],
+        "time_col": _time_col(data, dataset),
         "features": data["features"],
         "context_len": data["seq_len"],
         "horizon": data["pred_len"],
@@ -121,6 +141,12 @@ def settings(experiment: Experiment, dataset: str = "") -> dict[str, Any]:
         "plots": False,
         "out": "runs",
     }
+
+
+def _time_col(data: Mapping[str, Any], dataset: str) -> str:
+    """The column of time: the given one, else the usual one where the table has it, else "": the reader finds it."""
+    usual = dataset or not is_file(data["csv"]) or USUAL_TIME in _columns(data["csv"], [USUAL_TIME])
+    return str(data["time_col"] or (USUAL_TIME if usual else ""))
 
 
 def _split(data: Mapping[str, Any], dataset: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from experiments.literals import Broken, Dotted, Node, NotYaml, from_python, fro
 SECTIONS = ("seed", "data", "model", "training")
 DATA: dict[str, dict[str, Any]] = {
     "csv": {"default": "", "help": "table with one row per step and one column per channel"},
-    "time_col": {"default": "date", "help": "time column of the table"},
+    "time_col": {"default": "", "help": "time column of the table; found where it is not said"},
     "target": {"default": ("OT",), "type": "str", "many": "+", "help": "column to forecast, or several"},
     "features": {
         "default": "S",

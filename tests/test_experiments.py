@@ -184,6 +184,21 @@ def test_the_history_has_the_mse_whatever_the_loss(tmp_path, table):
     assert history["epochs"][0]["val_mse"] == pytest.approx(shown["metrics"]["val_mse"], rel=1e-6)
 
 
+def test_a_table_as_a_spreadsheet_exports_it(tmp_path, table):
+    """Semicolons, decimal commas, a line above the names, a time column of another name: the same run."""
+    lines = table.read_text().replace(".", "\N{BULLET}").replace(",", ";").replace("\N{BULLET}", ",").splitlines()
+    lines[0] = lines[0].replace("date", "Datum")
+    plain, exported = (tmp_path / name for name in ("plain", "exported"))
+    plain.mkdir()
+    exported.mkdir()
+    go(lay(plain, table, LINEAR), "--config config.py --tag run_0000")
+    lay(exported, table, LINEAR)
+    (exported / "ett.csv").write_text("Station 7;;;;;;;\n" + "\n".join(lines) + "\n")
+    done = go(exported, "--config config.py --tag run_0000")
+    assert done.code == 0, done.err
+    assert metrics_of(exported)["test_mse"] == metrics_of(plain)["test_mse"]
+
+
 def test_a_closed_form_has_no_epochs(tmp_path, table):
     done = go(lay(tmp_path, table, changed("model", {"backbone": "ridge"})), "--config config.py --tag a")
     assert done.code == 0, done.err
