@@ -70,6 +70,19 @@ class Stack:
         at = self.end[:, None] + np.arange(-steps, 0)
         return np.where(at >= 0, self.y[self.series[:, None], np.maximum(at, 0)], np.nan)
 
+    def bounded(self, steps: int) -> Stack:
+        """The same origins with `steps` to twice as many of their last known steps, or all where there are fewer.
+
+        Where a history begins follows from its end alone, so that no origin depends on others; those that begin at one
+        step share a line.
+        """
+        if self.y.shape[1] <= 2 * steps:
+            return self
+        begin = np.maximum(self.end // steps - 1, 0) * steps
+        (series, first), line = np.unique(np.stack([self.series, begin]), axis=1, return_inverse=True)
+        at = np.minimum(first[:, None] + np.arange(2 * steps), self.y.shape[1] - 1)
+        return Stack(self.y[series[:, None], at], line.ravel(), self.end - begin)
+
     def blocks(self, width: int, most: int = CELLS) -> Iterator[tuple[slice, Stack]]:
         """The origins in parts for which a table `width` wide has at most `most` numbers: (which, the part)."""
         step = max(most // max(width, 1), 1)

@@ -29,6 +29,7 @@ PHIS = (0.9, 0.98, 1.0)
 GAMMAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)  # of 1 - alpha
 PREFIX, PREFIX_STEPS = 3, 10  # cycles, or steps where there is no season, that the first states come from
 LEAST_CYCLES = 2  # of a season
+LONG = 1 << 14  # steps before an origin, or as many cycles as the first states come from
 CELLS = 1 << 19  # series times members that are smoothed at once
 FLOOR = 1e-10  # of the mean square of the changes: a series that is foretold without an error
 
@@ -75,6 +76,7 @@ def smoothed(stack: Stack, period: int, horizon: int, multiplies: bool = False) 
     horizon : H.
     multiplies : the season is a factor; all values must be above 0.
     """
+    stack = stack.bounded(max(LONG, PREFIX * period))
     made = np.empty((len(stack), horizon))
     prefix = np.minimum(stack.end, PREFIX * period if period > 1 else PREFIX_STEPS)
     seasonal = (period > 1) & (stack.end >= LEAST_CYCLES * period)
@@ -128,7 +130,8 @@ class _Run:
         order = np.argsort(end, kind="stable")
         bounds = np.searchsorted(end[order], np.arange(self.y.shape[1] + 2))
         for t in range(self.y.shape[1]):
-            self._step(t)
+            with np.errstate(over="ignore", invalid="ignore"):  # members that diverge have no weight
+                self._step(t)
             which = order[bounds[t + 1] : bounds[t + 2]]
             for begin in range(0, len(which), 512):
                 part = which[begin : begin + 512]
@@ -161,26 +164,32 @@ class _Run:
         weight = self._weights(rows, count)
         ahead = np.cumsum(np.power.outer(np.array(PHIS), np.arange(1, horizon + 1)), axis=1)  # [3, H]
         phases = (count + np.arange(min(horizon, self.period))) % self.period
-        level, slope = weight * self.level[rows], weight * self.slope[rows]
+        level, slope = _weighed(weight, self.level[rows]), _weighed(weight, self.slope[rows])
         which = np.arange(horizon) % self.period
         if not self.multiplies:
-            season = np.stack([(weight * self.season[p][rows]).sum(1) for p in phases], axis=1)
+            season = np.stack([_weighed(weight, self.season[p][rows]).sum(1) for p in phases], axis=1)
             line: np.ndarray = level.sum(1)[:, None] + (slope @ self.grid.slope) @ ahead
             return line + season[:, which]
         made = np.empty((len(rows), horizon))
         for place, p in enumerate(phases):
-            season, steps = self.season[p][rows], which == place
+            season, steps = np.where(weight > 0, self.season[p][rows], 0.0), which == place
             made[:, steps] = (level * season).sum(1)[:, None] + ((slope * season) @ self.grid.slope) @ ahead[:, steps]
         return made
 
     def _weights(self, rows: np.ndarray, count: int) -> np.ndarray:
         """The members' weights [k, G] after `count` steps, by Akaike's criterion for small samples."""
         k = self.grid.count
-        loss = np.maximum(self.squares[rows] / count, self.floor[rows, None])
+        squares = np.where(np.isnan(self.squares[rows]), np.inf, self.squares[rows])
+        loss = np.maximum(squares / count, self.floor[rows, None])
         criterion = count * np.log(loss) + 2 * k + 2 * k * (k + 1) / np.maximum(count - k - 1, 0.5)
         weight = np.exp(-0.5 * (criterion - criterion.min(1, keepdims=True)))
         normed: np.ndarray = weight / weight.sum(1, keepdims=True)
         return normed
+
+
+def _weighed(weight: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Weights [k, G] times states; 0 without weight, also where a member diverged."""
+    return weight * np.where(weight > 0, state, 0.0)
 
 
 def first_states(y: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

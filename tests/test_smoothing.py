@@ -72,6 +72,16 @@ def test_many_series_are_smoothed_as_each_alone(monkeypatch):
     np.testing.assert_allclose(together, alone, rtol=1e-9)
 
 
+def test_of_a_long_series_the_latest_steps_are_smoothed(monkeypatch):
+    """At 87 of 20 to 40 steps: those from 60 on; a history of 39 is smoothed whole."""
+    y = np.concatenate([series()[0], series()[1]], axis=1)[:, :90]
+    monkeypatch.setattr(smoothing, "LONG", 20)
+    ends = (39, 40, 87, 79)
+    found = smoothed(Stack(y, np.zeros(4, np.int64), np.array(ends)), 4, 5)
+    for row, begin, end in zip(found, (0, 20, 60, 40), ends, strict=True):
+        np.testing.assert_allclose(row, plain_ets(y[0, begin:end], 4, 5, False), rtol=1e-8)
+
+
 def test_the_grid_has_the_members_that_it_says():
     plain, season = grid(1), grid(12)
     assert len(plain.alpha) == 9 * (1 + 3 * 3) and len(season.alpha) == len(plain.alpha) + 9 * (1 + 3 * 3) * 8
@@ -180,3 +190,16 @@ def test_a_long_season_is_taken_out_and_put_back(args):
     found = fitted("ets", past, **args).from_histories(past)
     truth = past.labels(torch.arange(len(past)))
     assert (found - truth).square().mean() < 0.05 * truth.var()
+
+
+@pytest.mark.filterwarnings("error")
+def test_members_that_diverge_have_no_weight(monkeypatch):
+    """A gain of 3 makes an error twice as large, with the other sign, each step: beyond all numbers after 1,024."""
+    y = series()[0][:1, :31].mean() + np.random.default_rng(0).normal(0, 1, (1, 1500))
+    none = np.zeros(2)
+    both = smoothing.Grid(np.array([0.2, 3.0]), none, none, none, none + 2, np.zeros((2, 3)), none)
+    monkeypatch.setattr(smoothing, "grid", lambda _: both)
+    found = smoothed(one(y[0], 1200, 1500), 1, 3)
+    alone = smoothing.Grid(*(part[:1] for part in vars(both).values()))
+    monkeypatch.setattr(smoothing, "grid", lambda _: alone)
+    np.testing.assert_array_equal(found, smoothed(one(y[0], 1200, 1500), 1, 3))
