@@ -108,7 +108,7 @@ class RunConfig:
     label_src_ch: int | str = _flag(
         0,
         "Data",
-        "channel the label is read from: its number, or the name of a column",
+        "channel the label is read from: its number from 0, the name of a column, or folder or filename of each file",
         within="[0,)",
         binds=True,
         name_too=True,
@@ -118,7 +118,7 @@ class RunConfig:
     labels: str = _flag(
         "",
         "Data",
-        "CSV with one label, or K labels, per row: targets for whole series; FILE:COLUMN reads one column of it",
+        "CSV with one label, or K labels, per row, or a label per step; FILE:COLUMN reads one column of it",
         metavar="FILE",
         local=True,
     )

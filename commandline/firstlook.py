@@ -107,11 +107,11 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     from readers.paths import expand_paths
     from sources.reading import read
 
-    path = expand_paths(words)[0]
+    path, *others = expand_paths(words)
     asked = Dialect(str(given.get("sep", AUTO)), str(given.get("decimal", AUTO)))
     found = None if {"time_col", "header", "index"} & given.keys() else dated(path, asked, str(given.get("id_col", "")))
     more: dict[str, Any] = {}
-    if found is not None and not found.steps and (found.time != LINE or found.follow):
+    if found is not None and not found.steps and (found.time != LINE or found.follow or others):
         more = {"time_col": found.time} | ({"id_col": found.ids[0]} if found.ids and "id_col" not in given else {})
     for _ in range(TRIES):
         values, _problems = check_all(core_flags(), {**given, **more, "csv": list(words)})
@@ -212,7 +212,9 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
         commands.append((["--task", "nilm", *plain, *names], f"which appliance is on behind {mains}"))
     commands.append((["--task", "regress", *place, *parts], f"the next value of {first}, from all columns"))
     high = ["--bin-rule", "quantile", "--bin-thr", "0.8"]
-    if label := _label(series):
+    if by_path := _of_paths(place):
+        commands.append((["--task", "classify", *place, *parts[2:]], f"the {by_path} of each file, for whole files"))
+    elif label := _label(series):
         several = parts[2:] if series.n_rows > 1 else parts
         words = ["--task", "classify", *place, "--label-src-ch", label, *several]
         commands.append((words, f"{label}, which has a few values alone"))
@@ -231,6 +233,16 @@ def _label(series: Series) -> str:
         name for name, values in zip(series.channels, series.values[: series.numeric], strict=False) if codes(values)
     ]
     return next((found[0] for found in (series.text, coded) if len(found) == 1), "")
+
+
+def _of_paths(place: Sequence[str]) -> str:
+    """What tells the classes of files by their folders or names; "" for nothing that does."""
+    from readers.paths import expand_paths
+    from sources.path_labels import PLACES, SAID, classes_of
+
+    words = place[1 : next((k for k, word in enumerate(place) if k and word.startswith("--")), len(place))]
+    paths = expand_paths(words)
+    return next((SAID[each] for each in PLACES if "--id-col" not in place and classes_of(paths, each)), "")
 
 
 def _horizon(series: Series) -> int:

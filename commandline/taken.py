@@ -100,8 +100,8 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
         or (usual and {*usual.split("+")} <= {*found.names})
     ):
         return {}, []
-    labelled = raw.get("label_src_ch") or found.worded
-    if found.time == LINE and (raw.get("labels") or (labelled and not found.follow)):
+    labelled = raw.get("label_src_ch") or found.worded or raw.get("labels")
+    if found.time == LINE and labelled and not (found.follow or others):
         other = "--time-col line if each is a step of time"
         return {}, [f"{path}: each line is a series, and the columns ({abridge(found.names)}) are its steps; {other}"]
     if len(found.ids) > 1 and not raw.get("id_col"):
@@ -122,4 +122,5 @@ def _line_note(names: Sequence[str]) -> str:
     if len(names) == 1:
         return "each line holds one number and is a step of one series; --index no: a series of one step"
     channels = f"each line is a step, and the columns ({abridge(names)}) are channels"
-    return f"no column holds times: {channels}; --header yes if each is a series"
+    header = "no" if all(map(str.isdecimal, names)) else "yes"
+    return f"no column holds times: {channels}; --header {header} if each is a series"

@@ -21,7 +21,7 @@ from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
-from readers.lined import follow, named_as_channels
+from readers.lined import follow, named_as_channels, unnamed
 from readers.owners import divides, one_after_another, owners
 from readers.parted import MIDNIGHT, first_hour, is_part
 from readers.serials import are_serials, may_be_serials
@@ -86,6 +86,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     anew = _first_anew(rows) if all(map(dialect.is_number, rows[0])) else ""
     if nameless := (bool(anew) or _begin_with_times(rows)) and _is_first(rows[0], lines, dialect):
         names = [str(number) for number in range(1, len(names) + 1)]
+    elif all(map(dialect.is_number, rows[0])) and not _counts([dialect.number(cell) or 0.0 for cell in rows[0]]):
+        return _unnamed(path, rows, lines, dialect)
     elif not _are_names(names):
         return None
     columns = dict(zip(names, zip(*rows[not nameless :], strict=True), strict=True))
@@ -155,6 +157,16 @@ def _lined(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect
     if worded is None:
         return None
     return Dated(tuple(names), LINE, (), steps=False, follow=follow(rows, dialect), worded=bool(worded))
+
+
+def _unnamed(path: Path, rows: Sequence[Sequence[str]], lines: Sequence[str], dialect: Dialect) -> Dated | None:
+    """A table of numbers without names, and without times, whose lines are steps; None for another one."""
+    if not _is_first(rows[0], lines, dialect):
+        return None
+    count = path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
+    follows = unnamed(rows, count, dialect)
+    names = tuple(str(number) for number in range(1, len(rows[0]) + 1))
+    return None if follows is None else Dated(names, LINE, (), steps=False, follow=follows)
 
 
 def _begin_with_times(rows: Sequence[Sequence[str]]) -> bool:

@@ -6,7 +6,9 @@ import contextlib
 import gzip
 import hashlib
 import io
+import itertools
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from readers.dialect import AUTO, Dialect
 from readers.fitting import HEAD, fitted, some_lines
 from readers.paths import merge_notes
 
+MOST_FILES = 1000  # of a folder that are looked at for a hint
 BLOCK = 3 << 18  # bytes read, and parsed, at a time; at half of it malloc returns and refetches memory at every block
 
 
@@ -107,12 +110,21 @@ def open_table(path: Path) -> Iterator[OpenTable]:
         raise DataError("no such file", where=where) from None
     except IsADirectoryError:
         house = "--task nilm --dataset redd (or ukdale) reads the folder of a house, of channel_M.dat and labels.dat"
-        hint = house if (path / "labels.dat").exists() else f"'{path}/*.csv' for the files in it"
+        hint = house if (path / "labels.dat").exists() else f"'{_below(path)}' for the files in it"
         raise DataError("is a folder, not a file", where=where, hint=hint) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", where=where) from None
     except OSError as error:
         raise refused(error, DataError, "cannot be read", where) from None
+
+
+def _below(folder: Path) -> str:
+    """A pattern of the files in a folder, or in those within it, of the commonest ending there."""
+    for depth in ("*", "*/*", "*/*/*"):
+        ends = Counter(path.suffix for path in itertools.islice(folder.glob(depth), MOST_FILES) if path.is_file())
+        if ends:
+            return f"{folder}/{depth}{ends.most_common(1)[0][0]}"
+    return f"{folder}/*.csv"
 
 
 def dialect_of(path: Path, asked: Dialect) -> Dialect:

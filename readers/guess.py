@@ -38,6 +38,7 @@ _TIMES = (
     "period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
     "yyyymmdd yyyymm yyyy "
 )
+PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -386,3 +387,13 @@ def _stands_out(firsts: Sequence[float], rest: Sequence[Sequence[float]]) -> boo
         return False
     low, high = min(others), max(others)
     return min(firsts) > high + (high - low) or max(firsts) < low - (high - low)
+
+
+def is_person(name: str) -> bool:
+    """Whether a column is called as those are that say whose a line is, such as user or subject_id.
+
+    Parameters
+    ----------
+    name : of a column, or of a folder.
+    """
+    return name.casefold().rstrip("0123456789").removesuffix("id").rstrip("_- ").endswith(PEOPLE)

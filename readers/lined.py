@@ -1,4 +1,6 @@
-"""Tables without times whose lines are steps all the same, as the names of their columns say: acc_x, acc_y, acc_z."""
+"""Tables without times whose lines are steps all the same: the names of their columns say so (acc_x, acc_y, acc_z), or,
+where there are no names, their numbers do.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,16 @@ from collections.abc import Sequence
 
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import is_id_word, is_time, is_time_word, steps_named
+from readers.guess import DAY_LONG, is_id_word, is_time, is_time_word, steps_named
 
 LEAST_LINES = 20  # lines, by fewer of which nothing is seen
 MOST_COLUMNS = 50  # more are rather the steps of series, whatever they are called
 BLOCK = 25  # lines of which a correlation is taken
 ALIKE = 0.5  # correlation of a column with itself a line before, from which on lines follow one another in time
+MOSTLY_ALIKE = 0.3  # the same of most columns of a table without names
+BY_FAR = 0.1  # by which columns are more like the one beside them than like others, where they are steps
+DAYS = (7, 12, *DAY_LONG)  # columns that are rather parts of a week, a year or a day
+FEW_STEPS, MANY_LINES = 8, 1000  # nobody keeps a thousand series of so few steps
 
 
 def named_as_channels(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> int | None:
@@ -29,14 +35,30 @@ def named_as_channels(names: Sequence[str], rows: Sequence[Sequence[str]], diale
     """
     if not 2 <= len(names) <= MOST_COLUMNS or len(rows) < max(LEAST_LINES, len(names)):
         return None
-    if any(dialect.is_number(name) or is_time_word(name) for name in names) or _are_months(names[1:]):
+    if any(map(dialect.is_number, names)) or _are_months(names[1:]):
+        return None
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    timed = [name for name in names if is_time_word(name)]
+    if any(name.isalpha() or not _sways(_numbers(columns[name], dialect)) for name in timed):
         return None
     if any(steps_named(some, dialect) for some in (names, names[:-1])):
         return None
     if is_id_word(names[0]) and len({row[0] for row in rows}) == len(rows):
         return None
-    worded = sum(not _numbers(cells, dialect) for cells in zip(*rows, strict=True))
+    worded = sum(not _numbers(cells, dialect) for cells in columns.values())
     return worded if worded <= 1 else None
+
+
+def _overlap(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each line begins with the end of the line before, at least with half of it."""
+    pairs = list(itertools.pairwise(rows))
+    return any(all(b[:-by] == a[by:] for a, b in pairs) for by in range(1, len(rows[0]) // 2 + 1))
+
+
+def _sways(numbers: Sequence[float]) -> bool:
+    """Whether numbers go up and down again and again, as no times do: DE_time."""
+    back = sum(after < before for before, after in itertools.pairwise(numbers))
+    return len(numbers) >= LEAST_LINES and len(numbers) < 4 * back < 3 * len(numbers)
 
 
 def _are_months(names: Sequence[str]) -> bool:
@@ -53,6 +75,33 @@ def follow(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     """
     columns = [_numbers(cells, dialect) for cells in zip(*rows[:MOST_LINES], strict=True)]
     return any(_alike(numbers) >= ALIKE for numbers in columns if len(numbers) >= BLOCK)
+
+
+def unnamed(rows: Sequence[Sequence[str]], count: int, dialect: Dialect) -> bool | None:
+    """Whether the lines of a table of numbers without names are seen to follow one another; None for series.
+
+    Most columns are then much like themselves a line before, and no more like the column beside them than like another:
+    of series neighbours are the steps of one thing, and windows that overlap repeat the line before. Where lines are
+    not seen to follow one another, a few columns of many lines are no series either.
+
+    Parameters
+    ----------
+    rows : the cells of some lines, the first ones at the beginning.
+    count : of all lines, about.
+    dialect : what a number is.
+    """
+    if not 2 <= len(rows[0]) <= MOST_COLUMNS or len(rows) < max(LEAST_LINES, 2 * len(rows[0])):
+        return None
+    columns = [_numbers(cells, dialect) for cells in zip(*rows[:MOST_LINES], strict=True)]
+    if not all(columns) or _overlap(rows[:BLOCK]):
+        return None
+    varied = [numbers for numbers in columns if len({*numbers}) * 4 >= len(numbers) >= BLOCK]
+    if len(varied) > 1 and len({*map(len, varied)}) == 1:
+        before = statistics.median(map(_alike, varied))
+        beside, apart = (_alike_beside(varied, by) for by in (1, len(varied) // 2))
+        if before >= MOSTLY_ALIKE and (beside < apart + BY_FAR or beside < before - BY_FAR):
+            return len(columns) not in DAYS or None
+    return False if len(columns) <= FEW_STEPS and count >= MANY_LINES and len(varied) == len(columns) else None
 
 
 def _numbers(cells: Sequence[str], dialect: Dialect) -> list[float]:
@@ -72,6 +121,11 @@ def _alike(numbers: Sequence[float]) -> float:
         return 0.0
     blocks = [numbers[at : at + BLOCK] for at in range(0, len(numbers) - BLOCK + 1, BLOCK)]
     return statistics.median(_correlation(block[1:], block[:-1]) for block in blocks)
+
+
+def _alike_beside(columns: Sequence[Sequence[float]], by: int) -> float:
+    """The median correlation of columns with those `by` places on."""
+    return statistics.median(abs(_correlation(a, b)) for a, b in zip(columns, columns[by:], strict=False))
 
 
 def _correlation(after: Sequence[float], before: Sequence[float]) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from data import Series, Source, no_series
 from errors import DataError, UsageError, nearest
 from readers import categories
+from readers.along import of_steps
 from readers.calendar_lines import one_a_step
 from readers.categories import NOTHING, Asked, per_row
 from readers.clock import Clock
@@ -104,6 +105,7 @@ def read_long(
     except _Rounded:
         series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
     by_name, plain = bool(id_col) or series.several, replace(dialect, header="auto", index="auto")
+    series, labels = of_steps(series, labels, plain)
     return attach(series, labels, groups, named=by_name, dialect=plain, every=every)
 
 

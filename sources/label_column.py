@@ -20,7 +20,8 @@ from readers.guess import has_names, is_id_word, is_time, is_time_word, steps_na
 from readers.missing import HINT
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
-from sources.reading import read
+from sources import path_labels
+from sources.reading import names_of, read
 
 
 def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Sequence[str] = ()) -> Series:
@@ -46,6 +47,8 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     ids = config.id_col.split("+") if config.time_col else []
     if isinstance(label, str) and label in ids and len(ids) > 1:
         return _of_ids(read(config.read_as(label_src_ch=0), columns), label, ids.index(label), words)
+    if (by_path := _of_paths(config, columns, words)) is not None:
+        return by_path
     if columns is None:
         if not isinstance(label, str):
             return read(config)
@@ -60,12 +63,15 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     try:
         found = read(config.read_as(categorical=categorical), wanted)
     except NoColumn as error:
+        others = [other for other in columns if other != name]
+        if error.name == name and free and (by_step := _of_steps(config, others, name, words)) is not None:
+            return by_step
         if error.name == name and not free and config.mode == "infer":
             error.hint += "; the label's past is an input of this model, unless it is trained with --drop-label-from-x"
         if config.mode != "infer" or error.name != name or not free:
             raise
         plain = config.read_as(label_src_ch=0) if beside else config
-        found = read(plain, [other for other in columns if other != name])
+        found = read(plain, others)
         return replace(found, notes=(*found.notes, f"there is no column {name!r}, the label: predictions only"))
     if found.labels is not None and config.mode == "infer" and _too_short(found, config):  # there are no labels
         return read(config.read_as(label_src_ch=0), columns)
@@ -82,6 +88,38 @@ def _of_ids(series: Series, name: str, at: int, known: Sequence[str]) -> Series:
     return replace(
         series, labels=values[:, None], label_names=(name,), label_words=(kinds,), notes=(*series.notes, note)
     )
+
+
+def _of_paths(config: RunConfig, columns: Sequence[str] | None, words: Sequence[str]) -> Series | None:
+    """The data with the names of folders or files as labels; None where no label is called so, or a column is, and in
+    inference where the names are no classes of the checkpoint."""
+    label = config.label_src_ch
+    along = columns is not None and isinstance(label, int) and label < len(columns)
+    place = columns[label] if along and columns is not None and isinstance(label, int) else str(label)
+    if place not in path_labels.PLACES or not config.time_col:
+        return None
+    paths = expand_paths(config.csv)
+    if place in names_of(config, paths[:1]):
+        return None
+    if columns is not None and not (words and {*path_labels.of_paths(paths, place)} & {*words}):
+        return None
+    others = None if columns is None else [name for name in columns if name != place]
+    found = read(config.read_as(label_src_ch=0), others)
+    return path_labels.labelled(found, config, place, words, None if columns is None else along)
+
+
+def _of_steps(config: RunConfig, others: Sequence[str], name: str, words: Sequence[str]) -> Series | None:
+    """The data with a label for each step that --labels gives; None where it does not."""
+    found = read(config, others) if config.labels else None
+    if found is None or name not in found.channels:
+        return None
+    at, own = found.channels.index(name), found.label_words[0] if found.label_words else ()
+    if words and own:
+        values, own = _among(found.values[at], own, words, name)
+        changed = found.values.copy()
+        changed[at] = values
+        found = replace(found, values=changed, label_words=(own,))
+    return found
 
 
 def _too_short(series: Series, config: RunConfig) -> bool:

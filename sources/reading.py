@@ -6,6 +6,7 @@ import difflib
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import data
 from config import RunConfig
@@ -43,7 +44,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
 
 def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], error: NoColumn) -> Series:
     """The channels of a checkpoint from columns that spell their names in another way, told; the error for others."""
-    there = _columns_of(config)
+    there = names_of(config, expand_paths(config.csv)[:1])
     keys = {*config.time_col.split("+"), config.time_col, *config.id_col.split("+"), config.id_col}
     free = [name for name in there if name not in (*keys, *columns, *known)]
     missing = [name for name in dict.fromkeys((*columns, *known)) if name not in (*there, *config.column_of)]
@@ -64,11 +65,16 @@ def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], 
     raise error
 
 
-def _columns_of(config: RunConfig) -> list[str]:
-    """The names of the columns of the first file."""
-    path = expand_paths(config.csv)[0] if config.csv else None
+def names_of(config: RunConfig, paths: Sequence[Path]) -> list[str]:
+    """The names of the columns of a long file, time and id among them; [] of none.
+
+    Parameters
+    ----------
+    config : how CSVs are written, and the columns of the times.
+    paths : the file, or none.
+    """
     keys = [config.time_col] if config.time_col else []
-    return [] if path is None or not keys else read_names(path, Dialect.of_long(config), keys)
+    return read_names(paths[0], Dialect.of_long(config), keys) if paths and keys else []
 
 
 def _plain(name: str) -> str:

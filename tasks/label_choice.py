@@ -11,12 +11,13 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
+from readers.guess import is_person
 from readers.mapped import is_mapped
+from sources import path_labels
 
 log = logging.getLogger("tsrun")
 MOST_CODES = 20  # different whole numbers of a column of classes
 LOOKED_AT = 100_000  # steps
-PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 ENOUGH = 1.2  # times the windows back to the first of another class: it takes some of them
 
 
@@ -33,13 +34,29 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
     found: dict[str, Any] = {}
     if isinstance(label, str):
         found["label_src_ch"] = series.channels.index(label)
+        if config.labels or label in path_labels.PLACES:
+            found |= _beside(series, config, label)
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
-        coded = [c for c in range(series.numeric) if codes(series.values[c]) and not _is_person(series.channels[c])]
+        coded = [c for c in range(series.numeric) if codes(series.values[c]) and not is_person(series.channels[c])]
         if len(coded) == 1 and coded != [label]:
             found["label_src_ch"] = coded[0]
             told = "label: %r, the only column of codes; --label-src-ch names another"
             log.info(told, series.channels[coded[0]])
     return found | one_row(series, config)
+
+
+def _beside(series: Series, config: RunConfig, label: str) -> dict[str, Any]:
+    """The settings of a label along time that comes from beside the table: it is no input, and one that is the same
+    all along each row is told apart at each row's end."""
+    found: dict[str, Any] = {} if "drop_label_from_x" in config.given else {"drop_label_from_x": True}
+    if (
+        label in path_labels.PLACES
+        and series.n_rows > 1
+        and not {"split_mode", "val_groups", "test_groups"} & config.given
+    ):
+        log.info("few files of each class: all are learned from, and their ends are for validation and test")
+        found["split_mode"] = "holdout"
+    return found
 
 
 def only_words(series: Series, config: RunConfig) -> str:
@@ -53,16 +70,11 @@ def only_words(series: Series, config: RunConfig) -> str:
     asked = {"label_src_ch", "bin_rule", "bin_thr", "labels", "categorical", "columns"} & config.given
     if asked or config.strict or not (config.time_col or config.db) or len(series.text) != 1:
         return ""
-    numbers = [c for c in range(series.numeric) if not _is_person(series.channels[c])]
+    numbers = [c for c in range(series.numeric) if not is_person(series.channels[c])]
     if not series.values[numbers[:1]].all() or any(codes(series.values[c]) for c in numbers):
         return ""
     log.info("label: %r, the only column of text; --label-src-ch names another", series.text[0])
     return series.text[0]
-
-
-def _is_person(name: str) -> bool:
-    """Whether a column is called as those are that say whose a line is, such as user or subject_id."""
-    return name.casefold().removesuffix("id").rstrip("_ ").endswith(PEOPLE)
 
 
 def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:

@@ -20,7 +20,7 @@ from data import Series
 from registry import Namespace
 from rundir import write_csv
 from scaler import Scaler
-from sources import label_column
+from sources import label_column, path_labels
 from tasks import contexts, label_choice
 from tasks.base import Task
 from tasks.lines import MOST_SHOWN, aligned, date_column, dates
@@ -60,6 +60,11 @@ class LabelTask(Task):
         if columns is None and self.of_classes and (name := label_choice.only_words(series, config)):
             self.label = name
             return label_column.read_labelled(config.read_as(label_src_ch=name), columns, words)
+        if columns is None and self.of_classes and (place := path_labels.likely(config, series)):
+            self.label = place
+            return path_labels.labelled(series, config, place, words)
+        if columns is None and config.labels and series.labels is None:
+            self.label = series.label_names[0]  # a label for each step, which is a channel
         return series
 
     def chosen(self, series: Series, config: RunConfig) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 import cli
 from readers.dated import dated
 from readers.dialect import Dialect
+from readers.lined import named_as_channels, unnamed
 
 from .runs import go
 
@@ -84,3 +85,36 @@ def test_rows_with_a_label_stay_series_where_they_do_not_follow(put, monkeypatch
     assert config.time_col == "" and "--time-col line if each is a step of time" in "".join(config.notes)
     config = cli.parse("--mode train --task classify --csv a.csv --labels b.csv".split())
     assert config.time_col == ""
+
+
+def unnamed_table(kind: str) -> list[list[str]]:
+    """A hundred lines of ten numbers: a walk in each column; cases of one smooth series each; sliding windows; days."""
+    draw = np.random.default_rng(4)
+    made = {
+        "channels": np.cumsum(draw.normal(0, 1, (100, 10)), axis=0),
+        "series": np.cumsum(draw.normal(0, 1, (100, 10)), axis=1),
+        "windows": np.lib.stride_tricks.sliding_window_view(np.cumsum(draw.normal(0, 1, 109)), 10),
+        "noise": draw.normal(0, 1, (100, 10)),
+        "days": 10 * np.sin(np.arange(24) / 4) + np.cumsum(draw.normal(0, 1, (100, 1)), axis=0),
+    }
+    return [[f"{value:.4f}" for value in line] for line in made[kind]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "follow"), [("channels", True), ("series", None), ("windows", None), ("noise", None), ("days", None)]
+)
+def test_lines_of_numbers_without_names_are_steps_where_they_follow_one_another(kind, follow) -> None:
+    assert unnamed(unnamed_table(kind), 100, Dialect()) is follow
+
+
+@pytest.mark.parametrize(("count", "follow"), [(5000, False), (500, None)])
+def test_thousands_of_lines_of_four_numbers_are_no_series(count, follow) -> None:
+    rows = [[f"{value:.3f}" for value in line] for line in np.random.default_rng(5).normal(0, 1, (100, 4))]
+    assert unnamed(rows, count, Dialect()) is follow
+
+
+def test_a_column_named_time_that_goes_up_and_down_is_a_channel() -> None:
+    rows = [[f"{value:.3f}" for value in line] for line in np.random.default_rng(6).normal(0, 1, (100, 2))]
+    assert named_as_channels(["DE_time", "FE_time"], rows, Dialect()) == 0
+    rising = [[str(number), row[1]] for number, row in enumerate(rows)]
+    assert named_as_channels(["time", "force"], rising, Dialect()) is None
