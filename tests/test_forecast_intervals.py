@@ -54,7 +54,7 @@ def test_few_windows_of_one_series_cover_about_what_they_should():
         error = np.cumsum(rng.normal(size=(9, 1, 6)), axis=2) * 0.5 + rng.normal(size=(9, 1, 6))
         when = np.arange(8) * 3
         point = np.zeros((8, 1, 6))
-        scores = Scores(point.shape)
+        scores = Scores(point.shape, signed=True)
         scores.add(error[:8], point, point, None)
         margins, apart = calibrated(scores, (0.9,), when, np.zeros(8, int))
         assert apart == pytest.approx(1 + 7 * 3 / 6)

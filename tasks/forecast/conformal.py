@@ -75,10 +75,11 @@ class Scores:
     Parameters
     ----------
     shape : (n, K, H). Beyond `MOST` bytes they go into a file without a name.
+    signed : both ends are the forecast, and y - it is kept: the score is its size.
     """
 
-    def __init__(self, shape: tuple[int, ...], folder: Path | None = None) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, ...], folder: Path | None = None, *, signed: bool = False) -> None:
+        self.shape, self.signed = shape, signed
         self._blocks: list[np.ndarray] = []
         self._ends = [0]
         self._file: BufferedRandom | None = unnamed(folder) if 4 * math.prod(shape) > MOST else None
@@ -89,10 +90,11 @@ class Scores:
         """Add windows [m, K, H], of series of `size` [m, K] beside the usual one; None: all alike."""
         own = np.ones((1, 1, 1), np.float32) if size is None else size[:, :, None].astype(np.float32)
         y, low, high = truth / own, low / own, high / own
-        score = np.maximum(low - y, y - high)
+        score = y - high if self.signed else np.maximum(low - y, y - high)
         self._ends.append(self._ends[-1] + len(score))
         if self._ends[-1] > self.shape[0] - MOST_WINDOWS:
-            self._sample.append(score.reshape(len(score), -1)[:, self._columns])
+            sample = score.reshape(len(score), -1)[:, self._columns]
+            self._sample.append(np.abs(sample) if self.signed else sample)
         if self._file is None:
             self._blocks.append(score)
         else:

@@ -18,6 +18,7 @@ FEW_WINDOWS = 20  # independent ones, with fewer of which no quantile of errors 
 MANY_WINDOWS = 100  # with fewer of which none is known of each step by itself
 FEW_SERIES = 15  # with fewer of which none is known from other series
 FAR, RARE = 6.0, 0.25  # a break: so much farther off than most windows are, in no larger share of them
+OF_A_WALK = 2.0  # independent steps, that those of a window of a walk are worth
 TINY = 1e-12
 
 
@@ -71,14 +72,15 @@ def calibrated(
         if independent < FEW_WINDOWS:
             return torch.from_numpy(by_growth(error, coverages, apart)), apart
         return torch.from_numpy(by_profile(error, coverages, apart, each)), independent
-    found = [[margin_of(channel, coverage, each) for coverage in coverages] for channel in scores.channels()]
+    channels = (np.abs(channel) if scores.signed else channel for channel in scores.channels())
+    found = [[margin_of(channel, coverage, each) for coverage in coverages] for channel in channels]
     return torch.from_numpy(np.array(found, np.float32).swapaxes(0, 1).copy()), independent
 
 
 def _scores(val: Predictions, levels: Levels, names: Sequence[str], size: np.ndarray | None) -> Scores:
     """How far truths are outside of the ends, in units of `size` [n, K]; None for those of all series."""
     assert val.truth is not None
-    scores = Scores(val.truth.shape)
+    scores = Scores(val.truth.shape, signed=levels.is_point(val.pred.shape[1], len(names)))
     for windows, block in val.blocks():
         truth, pred = block.judged()
         scores.add(truth, *levels.ends(pred, len(names)), None if size is None else size[windows])
@@ -112,28 +114,57 @@ def without_breaks(error: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def by_growth(error: np.ndarray, coverages: Sequence[float], apart: float) -> np.ndarray:
     """Margins [Q, K, H] from few errors [n, K, H]: a deviation that grows with the step ahead, times a t.
 
-    Twice as many as the windows that are `apart` are the degrees of freedom.
+    Each of the windows that are `apart` has as many degrees of freedom as its steps are worth: two of a walk, as many
+    as there are of noise.
     """
     from scipy.special import stdtrit
 
-    shares = stdtrit(2 * apart, (1 + np.asarray(coverages)) / 2)
-    margins: np.ndarray = (shares[:, None, None] * _deviation(error, apart)).astype(np.float32)
+    reach = _deviation(error, apart)
+    freedom = apart * max(worth(_over(error, reach), apart), OF_A_WALK)
+    shares = stdtrit(freedom, (1 + np.asarray(coverages)) / 2)
+    margins: np.ndarray = (shares[:, None, None] * reach).astype(np.float32)
     return margins
+
+
+def worth(error: np.ndarray, apart: float) -> float:
+    """How many independent ones the H steps of a window tell as much as, of errors [n, K, H] of one size: 1 to H.
+
+    The variance of their mean square is that of H**2 / (sum over pairs of steps of their squared correlation) normal
+    ones. Each correlation is that of all steps so far apart, and its square less what it is by chance.
+    """
+    known, steps = np.isfinite(error), error.shape[2]
+    z = np.where(known, error, 0.0)
+    square, pairs = (z**2).sum() / max(known.sum(), 1), float(steps)
+    for lag in range(1, steps if square > 0 else 1):
+        count = (known[:, :, lag:] & known[:, :, :-lag]).sum()
+        alike = (z[:, :, lag:] * z[:, :, :-lag]).sum() / max(count, 1) / square
+        pairs += 2 * (steps - lag) * max(alike**2 - 1 / (apart * (steps - lag)), 0.0)
+    return max(steps**2 / pairs, 1.0) if square > 0 else 1.0
 
 
 def by_profile(error: np.ndarray, coverages: Sequence[float], apart: float, alike: float) -> np.ndarray:
     """Margins [Q, K, H] from more errors [n, K, H], of which `alike` windows tell as much as one.
 
     They are in proportion to the deviation as of few windows, and to how much farther errors of each step reach than it
-    says, as far as that is not chance. The quantile is that of the errors of all steps over both.
+    says, as far as that is not chance. The quantile is that of the errors of all steps over both, of which a window's
+    count for as many as they are `worth`.
     """
     reach = _deviation(error, apart)
-    ratio = np.divide(error, reach, out=np.where(np.isnan(error), np.nan, 0.0), where=reach > 0)
+    ratio = _over(error, reach)
     own = _profile(ratio, len(error) / alike)
-    flat = (ratio / own).swapaxes(0, 1).reshape(len(own), -1, 1)
-    found = [[margin_of(line, coverage, alike * error.shape[2]) for line in flat] for coverage in coverages]
+    ratio /= own
+    each = alike * error.shape[2] / worth(ratio, apart)
+    flat = np.abs(ratio).swapaxes(0, 1).reshape(len(own), -1, 1)
+    found = [[margin_of(line, coverage, each) for line in flat] for coverage in coverages]
     margins: np.ndarray = (np.array(found) * reach * own).astype(np.float32)
     return margins
+
+
+def _over(error: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Errors [n, K, H] over how far they reach [K, H]; 0 where that is 0."""
+    unknown = np.where(np.isnan(error), np.nan, 0.0)
+    ratio: np.ndarray = np.divide(error, reach, out=unknown, where=reach > 0)
+    return ratio
 
 
 def _deviation(error: np.ndarray, apart: float) -> np.ndarray:
@@ -194,12 +225,13 @@ def crps(
         return both
     if "deciles" not in calibration:
         return None
-    error = np.abs(truth - levels.point(pred, outputs))
-    total = error.astype(np.float64)
+    point, least = levels.point(pred, outputs), np.array(levels.least or -np.inf, np.float32)[..., None]
+    total = np.abs(truth - point).astype(np.float64)
     for share, margin in zip(CENTRAL_SHARES, reaching(calibration["deciles"].numpy(), truth.shape[2]), strict=True):
         half = margin if size is None else margin * size[:, :, None]
         below = (1 - share) / 2  # of the truths are below the lower end, and as many above the upper one
-        # Both ends together cost 2 * below * half where truth is between them, and its distance to the near one more.
-        total += 2 * (2 * below * half + np.maximum(error - half, 0))
+        for end, part in ((point - half, below), (point + half, 1 - below)):
+            beyond = truth - np.maximum(end, least)
+            total += 2 * np.maximum(part * beyond, (part - 1) * beyond)
     score: np.ndarray = total / (2 * len(CENTRAL_SHARES) + 1)
     return score

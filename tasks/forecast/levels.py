@@ -35,11 +35,13 @@ class Levels:
     values : the Q levels of the model, rising.
     asked : those of --quantiles, which are shown and scored.
     least : the lowest value of each of K targets, standardised, below which no interval reaches; () for none.
+    asked_least : it is that of --floor, not the data's own zero.
     """
 
     values: tuple[float, ...]
     asked: tuple[float, ...]
     least: tuple[float, ...] = ()
+    asked_least: bool = True
 
     def __post_init__(self) -> None:
         if lacking := set(self.asked) - set(self.values):
@@ -101,6 +103,14 @@ class Levels:
             return low, high
         least = np.asarray(self.least, np.float32)[:, None]
         return np.maximum(low, least), np.maximum(high, least)
+
+
+def in_units(calibration: Mapping[str, Any], std: Sequence[float]) -> dict[str, Any]:
+    """A calibration for another program: margins and scales in the units of channels of deviation `std` [K]."""
+    found = {name: value for name, value in calibration.items() if name != "deciles"}
+    if "margin" in found:
+        found["margin"] = (found["margin"].numpy() * np.array(std)[:, None]).tolist()
+    return found | ({"scale": (np.asarray(found["scale"]) * std).tolist()} if "scale" in found else {})
 
 
 def usual(scale: np.ndarray) -> list[float]:

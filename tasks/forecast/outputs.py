@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -33,14 +33,14 @@ class ForecastOutputs:
     """Writes and draws forecasts in the units of the channels.
 
     fitted : with mean and std [K], the scale of training.
-    floor : lowest value of a forecast, or None.
+    floors : lowest value of a forecast of each of K channels; () for none.
     size : index -> [n, K], how large the margins of each window's series are (`Levels.band`), or None.
     """
 
     eval_context: EvalContext
     levels: Levels
     fitted: Mapping[str, Any]
-    floor: float | None
+    floors: Sequence[float]
     size: Callable[[Index], np.ndarray | None]
 
     def unscaled(self, value: np.ndarray, k: int) -> np.ndarray:
@@ -49,9 +49,9 @@ class ForecastOutputs:
         return raw
 
     def unscaled_forecast(self, value: np.ndarray, k: int) -> np.ndarray:
-        """The same of forecasts, none of them lower than --floor by rounding."""
+        """The same of forecasts, none of them lower than the floor by rounding."""
         raw = self.unscaled(value, k)
-        return raw if self.floor is None else np.maximum(raw, self.floor)
+        return np.maximum(raw, self.floors[k]) if self.floors else raw
 
     def write(
         self, folder: Path, calibration: Mapping[str, Any], scored: Predictions | None, ahead: Predictions | None
@@ -131,7 +131,8 @@ class ForecastOutputs:
                 parts |= {} if band is None else {"low": band[0], "high": band[1]}
                 for name, part in parts.items():
                     raw = part * std + mean
-                    arrays.add(name, raw if self.floor is None or name == "truth" else np.maximum(raw, self.floor))
+                    held = self.floors and name != "truth"
+                    arrays.add(name, np.maximum(raw, np.array(self.floors)[:, None]) if held else raw)
             rows, at = index.rows(), index.targets()
             arrays.whole("time", at - series.offsets[rows] if series.time is None else series.time[at])
             arrays.whole("row", np.array(series.rows)[rows])

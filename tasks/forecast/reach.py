@@ -44,9 +44,9 @@ def joined(parts: Sequence[Predictions], levels: Levels, outputs: int, steps: in
     return Predictions(replace(parts[0].index, horizon=steps), pred, None)
 
 
-def lowest(floor: float | None, mean: Sequence[float], std: Sequence[float]) -> tuple[float, ...]:
-    """The floor of each of K channels, standardised; () for none."""
-    return () if floor is None else tuple((floor - m) / s for m, s in zip(mean, std, strict=True))
+def lowest(floors: Sequence[float], mean: Sequence[float], std: Sequence[float]) -> tuple[float, ...]:
+    """The floor of each of K channels, standardised, as `bounds.floors` gives them; () for none."""
+    return tuple((floor - m) / s for floor, m, s in zip(floors, mean, std, strict=True)) if floors else ()
 
 
 def raised(outputs: torch.Tensor, least: Sequence[float], each: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks.forecast import intervals, sums
-from tasks.forecast.levels import Levels, SeriesCoverage, covers
+from tasks.forecast.levels import Band, Levels, SeriesCoverage, covers
 from tasks.forecast.scale import described
 from tasks.predictions import EvalContext, Predictions
 
@@ -40,18 +40,18 @@ class Scored:
         names, levels = self.eval_context.names, self.levels
         errors, losses = sums.ForecastSums(names, mean, std), sums.PinballSums(levels.asked)
         scaled, ranked = sums.SeriesErrors(self.scale), sums.SeriesErrors(self.scale)
-        covered, each, held = sums.IntervalSums(), SeriesCoverage(self.eval_context.series.rows), Held()
+        covered, each, held = sums.IntervalSums(), SeriesCoverage(self.eval_context.series.rows), Held(levels)
         for at, block in self.scored.blocks():
             (truth, pred), rows = block.judged(), block.index.rows()
             point, size = levels.point(pred, len(names)), None if self.size is None else self.size[at]
             errors.add(truth, point)
             scaled.add(rows, np.abs(point.astype(np.float64) - truth))
             losses.add(truth, levels.shown(pred, len(names)))
-            held.add(truth, point, levels.least)
             score = intervals.crps(truth, pred, levels, self.calibration, size)
             if score is not None:
                 ranked.add(rows, np.abs(score.astype(np.float64)))
             band = levels.band(pred, self.calibration, len(names), size)
+            held.add(truth, point, band)
             if band is not None:
                 covered.add(truth, *band)
                 each.add(truth, band, rows)
@@ -70,26 +70,31 @@ class Scored:
 
 
 class Held:
-    """How many of the truths were made up, and how many point forecasts --floor holds up."""
+    """How many of the truths were made up, and how many point forecasts and low ends a floor holds up."""
 
-    def __init__(self) -> None:
-        self._truths = self._unknown = self._held = 0
-        self._floor = False
+    def __init__(self, levels: Levels) -> None:
+        self._levels = levels
+        self._truths = self._unknown = self._held = self._ends = 0
 
-    def add(self, truth: np.ndarray, point: np.ndarray, least: Sequence[float]) -> None:
-        """Add windows [m, K, H]; `least` [K] is the floor, () for none."""
+    def add(self, truth: np.ndarray, point: np.ndarray, band: Band | None) -> None:
+        """Add windows [m, K, H] and the intervals around them, if any."""
         self._truths, self._unknown = self._truths + truth.size, self._unknown + int(np.isnan(truth).sum())
-        self._floor = bool(least)
-        if least:
-            self._held += int((point <= np.asarray(least, point.dtype)[:, None]).sum())
+        if self._levels.least:
+            least = np.asarray(self._levels.least, point.dtype)[:, None]
+            self._held += int((point <= least).sum())
+            self._ends += 0 if band is None else int((band[0] <= least).sum())
 
     def report(self) -> dict[str, Any]:
         """Both as shares and in words; what there is none of is left out."""
-        made_up, share = (count / self._truths for count in (self._unknown, self._held))
+        made_up, share, ends = (count / self._truths for count in (self._unknown, self._held, self._ends))
         found = {}
         if made_up:
             words = f"{100 * made_up:.3g} % of the values to forecast were made up to fill gaps: they are not scored"
             found["made_up"] = {"share": made_up, "in_words": words}
-        if self._floor:
-            found["floor"] = {"share": share, "in_words": f"--floor holds up {100 * share:.3g} % of the forecasts"}
+        if self._levels.least and (self._levels.asked_least or share or ends):
+            words = f"--floor holds up {100 * share:.3g} % of the forecasts"
+            if not self._levels.asked_least:
+                held = f"{100 * share:.3g} % of the forecasts and {100 * ends:.3g} % of the low ends"
+                words = f"no value of training is below 0, which holds up {held} of intervals; --floor sets another"
+            found["floor"] = {"share": share, "ends": ends, "in_words": words}
         return found

@@ -29,10 +29,10 @@ from sources import datasets, levels, reading
 from sources.synthetic import load_series
 from tasks import register
 from tasks.base import Loss, Task
-from tasks.forecast import course, intervals, lookback, reach
+from tasks.forecast import bounds, course, intervals, lookback, reach
 from tasks.forecast.features import check_options, seen, tell_target, with_static
 from tasks.forecast.features import free as can_be_forecast
-from tasks.forecast.levels import Levels, legend, sizes, with_median
+from tasks.forecast.levels import Levels, in_units, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
 from tasks.forecast.scale import followed, moments, pieces_standardised, scales, sizes_at, standardised
@@ -43,7 +43,7 @@ from tasks.targets import Course, Targets, rescaled
 from tasks.units_of_names import unit_of_all
 from windows import Index
 
-FITTED = {"mean": "K", "std": "K", "period": "size", "levels": "numbers?"}
+FITTED = {"mean": "K", "std": "K", "period": "size", "levels": "numbers?", "bounded": "K?"}
 FLAGS = {
     "horizon": {
         "default": 24,
@@ -176,8 +176,8 @@ class Forecast(Task):
         self.horizon = options.horizon
         self.longest_period: int | None = None  # the length of the context, see finalize_config
         self.dry = False  # of a dry run, which prints no score, nobody reads the period
-        asked = tuple(options.quantiles)
-        self.levels = Levels(asked, asked)
+        self.levels = Levels(tuple(options.quantiles), tuple(options.quantiles))
+        self.below: dict[str, bool] = {}  # of data that the model was not trained on first
         self.monitor = "pinball" if options.quantiles else "mse"
         check_options(options)
 
@@ -259,6 +259,8 @@ class Forecast(Task):
         numbers = [number[name] for name in names]
         whole = slice(None) if numbers == list(range(series.n_channels)) else numbers  # a view where that is possible
         filled = None if series.filled is None else series.filled[whole]
+        if config.mode == "infer":
+            self.below = bounds.below(series.values[whole], names)
         return Targets(series.values[whole], tuple(names), per_row=False, filled=filled)
 
     def inputs(self, series: Series, config: RunConfig, targets: Targets | None) -> list[int]:
@@ -277,19 +279,23 @@ class Forecast(Task):
     def learn_constants(self, truth: Course, names: Sequence[str], kept: Mapping[str, Any] | None) -> dict[str, Any]:
         """Mean, deviation and period of the targets in training, and the quantile levels to learn."""
         if kept is not None:
+            self.below = bounds.below(truth.each(), names)
             return {"levels": list(self.levels.asked)} | {key: kept[key] for key in FITTED if key in kept}
         values = (value.astype(np.float64) for value in truth.each())
         mean, spread = np.array(list(map(moments, values))).T
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
         scaled = pieces_standardised(truth, mean, std)
         period = 1 if self.dry else period_of_pieces(scaled, self.longest_period, truth.calendar)
-        levels = list(with_median(self.levels.asked))
-        return {"mean": mean, "std": std, "period": int(period), "levels": levels}
+        levels, bounded = list(with_median(self.levels.asked)), bounds.bounded(truth, period)
+        return {"mean": mean, "std": std, "period": int(period), "levels": levels, "bounded": bounded}
 
     def on_fitted(self) -> None:
         """Take the levels of the model: one that was trained before the median was learned too has those asked for."""
-        least = reach.lowest(self.options.floor, self.fitted["mean"], self.fitted["std"])
-        self.levels = Levels(tuple(self.fitted.get("levels") or self.levels.asked), self.levels.asked, least)
+        asked, mean, std = self.options.floor, self.fitted["mean"], self.fitted["std"]
+        found = self.fitted.get("bounded") or [0.0] * len(mean)
+        self.floors = bounds.floors(asked, bounds.still(found, self.below) if self.below else found)
+        learned, least = tuple(self.fitted.get("levels") or self.levels.asked), reach.lowest(self.floors, mean, std)
+        self.levels = Levels(learned, self.levels.asked, least, asked is not None)
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
         train = truth["train"][0]
@@ -320,25 +326,20 @@ class Forecast(Task):
     def continued(self, pred: np.ndarray, outputs: int) -> np.ndarray:
         std, mean = (np.asarray(self.fitted[key])[:, None] for key in ("std", "mean"))
         raw: np.ndarray = self.levels.point(pred, outputs) * std + mean
-        return raw if self.options.floor is None else np.maximum(raw, self.options.floor)
+        return np.maximum(raw, np.array(self.floors)[:, None]) if self.floors else raw
 
     def further(self, parts: Sequence[Predictions], outputs: int) -> Predictions:
         return reach.joined(parts, self.levels, outputs, self.steps_ahead)
 
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
-        each = max(len(self.levels.values), 1)
-        mean, std = ([value for value in self.fitted[key] for _ in range(each)] for key in ("mean", "std"))
+        each, units = max(len(self.levels.values), 1), (self.fitted["mean"], self.fitted["std"])
+        mean, std = ([value for value in part for _ in range(each)] for part in units)
         return rescaled(pred, mean, std)
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
         """`margin` [K, H], in the units of the channels, widens the forecast (or the outer levels) to the interval."""
         levels = [{"what": "quantile", "level": level} for level in self.levels.values] or [{"what": "forecast"}]
-        described = dict(calibration)
-        if "margin" in described:
-            described["margin"] = (described["margin"] * torch.tensor(self.fitted["std"])[:, None]).tolist()
-            described.pop("deciles", None)
-        if "scale" in described:
-            described["scale"] = (np.asarray(described["scale"]) * self.fitted["std"]).tolist()
+        described = in_units(calibration, self.fitted["std"])
         return {"rows": [{"name": name, **level} for name in names for level in levels], "calibration": described}
 
     # --- evaluation --------------------------------------------------------------------------------------------------
@@ -350,9 +351,7 @@ class Forecast(Task):
             "mse": known_mean(error**2),
             "mae": known_mean(abs(error)),
         }
-        if self.levels.asked:
-            found["pinball"] = pinball(truth, pred, self.levels)
-        return found
+        return found | ({"pinball": pinball(truth, pred, self.levels)} if self.levels.asked else {})
 
     def choose_thresholds(
         self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
@@ -427,7 +426,7 @@ class Forecast(Task):
 
     def _outputs(self, eval_context: EvalContext, calibration: Mapping[str, Any]) -> ForecastOutputs:
         size = partial(self._sizes, eval_context, calibration)
-        return ForecastOutputs(eval_context, self.levels, self.fitted, self.options.floor, size)
+        return ForecastOutputs(eval_context, self.levels, self.fitted, self.floors, size)
 
     def course(self, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> list[Frame]:
         return course.frames(self._outputs(eval_context, calibration), calibration, shown, self.steps_ahead)
