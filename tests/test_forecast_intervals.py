@@ -11,8 +11,8 @@ from scipy import stats
 
 import windows
 from tasks.forecast.conformal import Scores
+from tasks.forecast.deciles import CENTRAL_SHARES
 from tasks.forecast.intervals import (
-    CENTRAL_SHARES,
     FAR,
     by_growth,
     by_profile,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.forecast import deciles
 from tasks.forecast.conformal import Scores, margin_of
-from tasks.forecast.growth import USUAL_GROWTH, reaching
+from tasks.forecast.growth import USUAL_GROWTH
 from tasks.forecast.levels import Levels, sizes, usual
 from tasks.predictions import Predictions
 
-CENTRAL_SHARES = (0.2, 0.4, 0.6, 0.8)  # coverages whose ends are, with the median, the deciles
 FEW_WINDOWS = 20  # independent ones, with fewer of which no quantile of errors is known
 MANY_WINDOWS = 100  # with fewer of which none is known of each step by itself
 FEW_SERIES = 15  # with fewer of which none is known from other series
@@ -32,7 +32,7 @@ def chosen(
     where all windows are `alike` and so many that errors are known.
     """
     when, point = val.index.places(), levels.is_point(val.pred.shape[1], len(names))
-    shares = (coverage, *(CENTRAL_SHARES if point else ()))
+    shares = (coverage, *(deciles.CENTRAL_SHARES if point else ()))
     rows = val.index.rows() if point and len(np.unique(val.index.row)) < FEW_SERIES else None
     scores = _scores(val, levels, names, None) if alike else None
     reference = {}
@@ -40,9 +40,11 @@ def chosen(
         reference = {"scale": usual(at)}
         scores = _scores(val, levels, names, sizes(at, reference["scale"]))
     margins, independent = calibrated(scores, shares, when, rows)
-    deciles = {"deciles": margins[1:]} if point else {}
-    counts = {"windows": len(val.pred), "independent_windows": round(independent, 1)}
-    return {"margin": margins[0], "coverage": coverage, "chosen_on": "val"} | deciles | counts | reference
+    found = {"margin": margins[0], "coverage": coverage, "chosen_on": "val"}
+    if point:
+        many = rows is None or independent >= MANY_WINDOWS
+        found["deciles"] = deciles.sided(scores, scores.alike(when)) if many else deciles.even(margins[1:])
+    return found | {"windows": len(val.pred), "independent_windows": round(independent, 1)} | reference
 
 
 def calibrated(
@@ -213,8 +215,8 @@ def crps(
 ) -> np.ndarray | None:
     """The continuous ranked probability score at each window, channel and step, [n, K, H]; NaN where no truth is known.
 
-    Twice the mean pinball loss of the levels that were asked for; or else of the nine deciles: the forecast is the
-    median, and four intervals have the others as their ends. None where nothing was chosen to make these from.
+    Twice the mean pinball loss of the levels that were asked for; or else of the nine deciles. None where nothing was
+    chosen to make these from.
     """
     outputs = truth.shape[1]
     if levels.asked and pred.shape[1] != outputs:
@@ -225,13 +227,5 @@ def crps(
         return both
     if "deciles" not in calibration:
         return None
-    point, least = levels.point(pred, outputs), np.array(levels.least or -np.inf, np.float32)[..., None]
-    total = np.abs(truth - point).astype(np.float64)
-    for share, margin in zip(CENTRAL_SHARES, reaching(calibration["deciles"].numpy(), truth.shape[2]), strict=True):
-        half = margin if size is None else margin * size[:, :, None]
-        below = (1 - share) / 2  # of the truths are below the lower end, and as many above the upper one
-        for end, part in ((point - half, below), (point + half, 1 - below)):
-            beyond = truth - np.maximum(end, least)
-            total += 2 * np.maximum(part * beyond, (part - 1) * beyond)
-    score: np.ndarray = total / (2 * len(CENTRAL_SHARES) + 1)
-    return score
+    offsets = calibration["deciles"].numpy()
+    return deciles.score(truth, levels.point(pred, outputs), offsets, size, levels.least)

@@ -117,7 +117,7 @@ FLAGS = {
         "default": None,
         "type": "float",
         "group": "Labels",
-        "help": "lowest value of forecasts, quantiles and intervals, such as 0 for counts, rain, load",
+        "help": "lowest value of forecasts, quantiles and intervals; default: 0 for what training shows is never below",
     },
     "save_preds": {
         "default": False,
