@@ -35,6 +35,7 @@ TEMPERATURE = 0.2  # of the weights, in log error
 WITHOUT_SEASON = (2, 6)  # look-backs
 EXACT = 1e-3  # of the largest error: no error at all
 JUDGED = 4096  # origins of validation that candidates are judged on
+SEEN = 1 << 23  # numbers of them, of all targets
 CELLS = 1 << 21
 
 
@@ -94,7 +95,8 @@ class GlobalRidge(LocalForecaster, Resized):
 
         All 1 where validation has no origin.
         """
-        chosen = np.linspace(0, len(data.val) - 1, min(JUDGED, len(data.val))).round().astype(int)
+        most = min(JUDGED, max(SEEN // (maps.shape[1] * len(data.val.begin)), 1), len(data.val))
+        chosen = np.linspace(0, len(data.val) - 1, most).round().astype(int)
         some = data.val.part(np.unique(chosen))
         total, number = np.zeros(len(maps)), 0
         truth = np.zeros((0, self.forecast.horizon))

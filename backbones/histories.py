@@ -67,8 +67,11 @@ class Stack:
 
     def last(self, steps: int) -> np.ndarray:
         """The last `steps` known steps at each origin, [n, steps], the newest last; NaN before the first step."""
-        at = self.end[:, None] + np.arange(-steps, 0)
-        return np.where(at >= 0, self.y[self.series[:, None], np.maximum(at, 0)], np.nan)
+        found = np.full((len(self), steps), np.nan)
+        for i, (series, end) in enumerate(zip(self.series.tolist(), self.end.tolist(), strict=True)):
+            known = min(end, steps)
+            found[i, steps - known :] = self.y[series, end - known : end]
+        return found
 
     def bounded(self, steps: int) -> Stack:
         """The same origins with `steps` to twice as many of their last known steps, or all where there are fewer.

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from backbones.histories import Stack
-from backbones.season import _smoothed, _waves_show, adjustment, indices, periods_of, seasonal, without_second
+from backbones.season import (
+    _seasonal,
+    _smoothed,
+    _waves_show,
+    adjustment,
+    indices,
+    periods_of,
+    seasonal,
+    without_second,
+)
 
 from .test_histories import histories
 
@@ -179,3 +188,15 @@ def test_a_second_season_is_taken_out_as_known_before_each_step(period, first, r
         np.testing.assert_allclose(row, [plain_second(y[s], end + h, end, period, reach) for h in range(horizon)])
     assert rest.end.tolist() == [5 * period - start, 4 * period + 3 - start]
     assert without_second(Stack(y, np.array([1]), np.array([period])), period, first, horizon) is None
+
+
+def test_in_a_long_cycle_the_answer_of_a_hundredth_before_holds():
+    """At 250 steps a cycle it is asked at every second step, so that of neighbours both or none have a season."""
+    wave = np.where(np.arange(1200) < 600, 0, 0.5) * np.sin(np.arange(1200) * 2 * np.pi / 250)
+    y = np.random.default_rng(1).normal(0, 1, (1, 1200)) + wave
+    ends = np.arange(500, 1200)
+    found = seasonal(Stack(y, np.zeros(len(ends), int), ends), 250)
+    even = _seasonal(Stack(y, np.zeros(350, int), ends[::2]), 250, 1000)
+    np.testing.assert_array_equal(found, np.repeat(even, 2))
+    assert 0 < even.sum() < len(even)
+    assert (found != _seasonal(Stack(y, np.zeros(len(ends), int), ends), 250, 1000)).any()
