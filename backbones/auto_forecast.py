@@ -54,11 +54,12 @@ POOL: Pool = (
     ("ridge_ensemble", {"refit": True}, 0.0),
     ("arima", {}, -0.10),
     ("mapa", {}, -0.05),
+    ("pretrained_mlp", {}, -0.40),
 )
 # The same where none shows, in the order of the pool.
 PRIORS = (
     *(0.30, 0.30, -0.11, 0.08, -0.25, -0.05, -0.02, -0.11, -0.05),
-    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05),
+    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40),
 )
 WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
 LAST = POOL[0][:2]  # the last value, repeated

@@ -89,7 +89,7 @@ def test_the_wheel_adds_one_name(bin_of_wheel, place):
     assert {each.name for each in site.iterdir()} == {"ours.pth", "tsrun", f"tsrun-{VERSION}.dist-info"}
     ours = {str(path) for path in floors.python_files(ROOT, LEFT_OUT) if path.parts[0] != "tsrun"}
     assert {str(path.relative_to(site / "tsrun/tree")) for path in (site / "tsrun/tree").rglob("*.py")} == ours
-    kinds = {".css", ".js", ".html", ".svg", ".sql"}
+    kinds = {".css", ".js", ".html", ".svg", ".sql", ".npz"}
     beside = {path.relative_to(ROOT) for path in ROOT.glob("[a-z]*/**/*") if path.suffix in kinds}
     for path in beside:
         assert path.parts[0] in LEFT_OUT or (site / "tsrun/tree" / path).is_file(), path
