@@ -37,13 +37,13 @@ from readers.rows import (
     join,
     line_steps,
     oldest_first,
-    set_zone,
     span,
 )
 from readers.short import check_lengths, without_short
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
+from readers.zoned import set_zone
 from settings.shards import Part, Shard
 
 
@@ -100,6 +100,7 @@ def read_long(
     wanted = Wanted(time_col, id_col, named, exact=bool(resample), categories=asked)
     how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "strict": strict}
     how["whole"] = bool(strict or labels or groups or shard)  # what has a line for each row, or is read in parts
+    how["zoned"] = not (strict or shard)  # each part alone may say another zone
     try:
         series, every = _rows(paths, wanted, dialect, shard, how, memory)
     except _Rounded:
@@ -170,6 +171,7 @@ def join_files(
     nan: str,
     strict: bool = False,
     whole: bool = True,
+    zoned: bool = False,
 ) -> Series:
     """Files, or the answer to a query, as one Series.
 
@@ -179,6 +181,7 @@ def join_files(
     names : of the row that each file is, where it has no ids.
     known, resample, tz, nan, strict : as in `read_long`, already checked by `check_options`.
     whole : rows too short to be read are refused, not left out.
+    zoned : a zone that is unknown is looked for, see `set_zone`.
 
     Raises
     ------
@@ -194,7 +197,7 @@ def join_files(
     if steps_counted(rows, resample=resample, tz=tz):
         check_lengths(rows)
     else:
-        rows, clock, more = _on_clock(rows, target, tz, nan, strict, whole)
+        rows, clock, more = _on_clock(*set_zone(rows, tz, found=zoned), target, nan, strict, whole)
         notes = notes + more
     static = np.flatnonzero(per_row(rows.values, rows.offsets)).tolist()
     rows, after = _cut_future(rows, ahead, static) if ahead else (rows, None)
@@ -219,10 +222,9 @@ def join_files(
 
 
 def _on_clock(
-    rows: Rows, target: Clock | None, tz: str, nan: str, strict: bool, whole: bool
+    rows: Rows, notes: list[str], target: Clock | None, nan: str, strict: bool, whole: bool
 ) -> tuple[Rows, Clock, list[str]]:
-    """The rows in order and on a clock, that of --resample or else their own; and notes."""
-    rows, notes = set_zone(rows, tz)
+    """Rows in their zone in order and on a clock, that of --resample or else their own; and all notes so far."""
     if not strict:
         rows, moved = in_order(rows, averaged=target is not None)
         notes = notes + moved

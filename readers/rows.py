@@ -17,10 +17,9 @@ from readers.coarser import in_disorder, proposed
 from readers.columns import LongFile
 from readers.mapped import side_by_side, taken
 from readers.paths import abridge
-from readers.stamps import to_utc
+from readers.summertime import HOUR, in_such_a_night
 from settings.zones import zone_changed_at
 
-HOUR = DAY // 24
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
 MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
@@ -29,7 +28,6 @@ EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 
 MOST_TWICE = 0.02  # of a row's lines may be of a time that comes twice
 COMMON = 0.3  # of a row's steps are as long as the usual one, or no length is usual
 HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
-_CHANGES = (3, 4, 10, 11)  # months in which clocks are changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,37 +224,6 @@ def _few_twice(rows: Rows, start: int, end: int) -> bool:
     return twice <= MOST_TWICE * len(times) and not all(clock_change(rows, int(at), usual) for at in back)
 
 
-def set_zone(rows: Rows, tz: str) -> tuple[Rows, list[str]]:
-    """Set the zone of the times; where it is known they become UTC.
-
-    Parameters
-    ----------
-    rows : as `join` returns them.
-    tz : the zone of times without an offset, in which all are shown; "" where that is unknown.
-
-    Returns
-    -------
-    The rows, and a note where their times have several offsets.
-
-    Raises
-    ------
-    DataError : only some files give offsets, or a time does not exist in `tz` or occurs twice.
-    """
-    files = list(dict.fromkeys(rows.of))
-    naive = [file for file in files if not file.stamps.zones]
-    aware = [file for file in files if file.stamps.zones]
-    if naive and aware:
-        what = f"times have no offset from UTC, where those of {aware[0].path} have one"
-        raise DataError(what, where=str(naive[0].path), hint="give all times an offset, or none and --tz")
-    if naive:
-        return replace(rows, times=to_utc(rows.times, tz, rows.offsets, rows.locate), tz=tz), []
-    zones = sorted(set[str]().union(*(file.stamps.zones for file in aware)))
-    if tz or len(zones) == 1:
-        return replace(rows, tz=tz or zones[0]), []
-    note = f"times have several offsets ({abridge(zones)}) and are shown in UTC; --tz names their zone"
-    return replace(rows, tz="UTC"), [note]
-
-
 def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
     """Refuse rows whose times do not go forward.
 
@@ -424,9 +391,8 @@ def usual_step(steps: np.ndarray) -> int:
 def clock_change(rows: Rows, at: int, usual: int) -> str:
     """A hint where the step to `at` is an hour off the usual one, in a night in which clocks may have been changed."""
     before = rows.times[at - 1]
-    month = before.astype("datetime64[ns]").astype("datetime64[M]").astype(int) % 12 + 1
-    night = before % DAY < 4 * HOUR
-    if rows.tz or not night or month not in _CHANGES or abs(rows.times[at] - before - usual) != HOUR:
+    night = in_such_a_night(rows.times[at - 1 : at]).all()
+    if rows.tz or not night or abs(rows.times[at] - before - usual) != HOUR:
         return ""
     zone = zone_changed_at(min(int(rows.times[at]), int(before) + usual))
     return f"daylight saving time seems to begin or end here: --tz {zone}, or the zone of these times"

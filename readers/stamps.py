@@ -177,7 +177,7 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np
     Parameters
     ----------
     wall : local times in ns, int64 [n], of N series one after the other. Of the hour that occurs twice in autumn, the
-        lines after a step back are the second.
+        lines after a step back are the second, and of pairs of lines of one time each, the second ones.
     tz : their zone, as `Clock.tz`.
     offsets : int64 [N + 1], where each series begins and ends.
     locate : gives the location of a line by its number, for the error.
@@ -213,12 +213,21 @@ def to_utc(wall: np.ndarray, tz: str, offsets: np.ndarray, locate: Locate) -> np
     utc: np.ndarray = first.asi8.copy()
     for run in np.split(twice, sorted({*cuts} - {0, len(twice)})):
         back = np.flatnonzero(np.diff(wall[run]) <= 0) + 1
+        if _paired(wall[run]):
+            back = np.arange(1, len(run), 2)
+            utc[run[back]] = second.asi8[run[back]]
+            continue
         if len(back) != 1:
             what = f"{_show(wall[run[0]])} occurs twice in {tz}, and the order of the lines does not show which this is"
             hint = "write times with their offset, such as 2024-10-27 02:00:00+02:00"
             raise DataError(what, where=locate(int(run[0])), hint=hint)
         utc[run[back[0] :]] = second.asi8[run[back[0] :]]
     return utc
+
+
+def _paired(wall: np.ndarray) -> bool:
+    """Whether times [n] come in pairs: 2:00, 2:00, 2:15, 2:15."""
+    return len(wall) % 2 == 0 and np.array_equal(wall[::2], wall[1::2]) and bool((np.diff(wall[::2]) > 0).all())
 
 
 def _years(name: str, text: Any) -> Stamps:

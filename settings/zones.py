@@ -47,8 +47,16 @@ def zone_changed_at(wall: int) -> str:
     ----------
     wall : ns since 1970 on the wall clock.
     """
+    return next((name for name in CHANGING if changed_at(name, wall)), CHANGING[0])
+
+
+def changed_at(tz: str, wall: int) -> bool:
+    """Whether the clocks of a zone leave out or repeat a time.
+
+    Parameters
+    ----------
+    tz : a name of `CHANGING`.
+    wall : as for `zone_changed_at`.
+    """
     time = datetime(1970, 1, 1) + timedelta(microseconds=wall // 1000)
-    for name in CHANGING:
-        if len({time.replace(tzinfo=zoneinfo.ZoneInfo(name), fold=fold).utcoffset() for fold in (0, 1)}) == 2:
-            return name
-    return CHANGING[0]
+    return len({time.replace(tzinfo=zoneinfo.ZoneInfo(tz), fold=fold).utcoffset() for fold in (0, 1)}) == 2

@@ -14,7 +14,8 @@ from errors import DataError, UsageError
 from readers.columns import LongFile, Wanted, read_names
 from readers.dialect import Dialect
 from readers.kept import read_kept
-from readers.rows import Rows, check_doubled, check_order, file_names, join, oldest_first, set_zone
+from readers.rows import Rows, check_doubled, check_order, file_names, join, oldest_first
+from readers.zoned import set_zone
 from sources.energies import energies
 from sources.grids import MAX_FILL, UNITS, House, Readings, gather, plan, readings
 from sources.own_step import held, own_step
@@ -69,7 +70,7 @@ def read_meter(
     cells = Wanted(time_col, id_col, tuple(dict.fromkeys([*mains, *device_cols.values()])), exact=exact)
     anywhere = set().union(*(read_names(Path(path), dialect, cells.keys) for path in paths)) if optional else set()
     files = [_read_there(Path(path), cells, dialect, anywhere - {*mains}) for path in paths]
-    rows, notes = in_order(files, tz, sort)
+    rows, notes = in_order(files, tz, sort, found=not dialect.strict)
     own, apart, told = own_step(rows.times, rows.offsets.tolist())
     notes += [told] * (sample is None)
     scaled, of_lines = energies(rows, files[0].columns, units, apart)
@@ -106,12 +107,13 @@ def _read_there(path: Path, cells: Wanted, dialect: Dialect, optional: Container
     return replace(file, columns=asked, at=at, values=values)
 
 
-def in_order(files: Sequence[LongFile], tz: str, sort: bool) -> tuple[Rows, list[str]]:
+def in_order(files: Sequence[LongFile], tz: str, sort: bool, *, found: bool) -> tuple[Rows, list[str]]:
     """The files as rows in their zone, checked for their order unless they are to be sorted; and notes.
 
     Parameters
     ----------
     files : with times. tz : as for `read_meter`. sort : whether lines are sorted by time.
+    found : as for `set_zone`.
 
     Raises
     ------
@@ -121,7 +123,7 @@ def in_order(files: Sequence[LongFile], tz: str, sort: bool) -> tuple[Rows, list
         what = "meters need times, and this column counts steps"
         raise DataError(what, where="--time-col", hint="--time-col names a column of dates and times")
     rows, turned = oldest_first(join(files, file_names([file.path for file in files])))
-    rows, notes = set_zone(rows, tz)
+    rows, notes = set_zone(rows, tz, found=found)
     if sort:
         check_doubled(rows)
     else:

@@ -59,6 +59,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     table, server = _ask(config, file, query, reads)
     whole = bool(config.strict or config.labels or config.groups or shard)
     how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan, "whole": whole}
+    how["zoned"] = not (config.strict or shard)
     series = join_files([table], file_names([file]), known=known, **how)
     series = replace(series, part=None if sieve is None else sieve.part)
     answer = Answer(**vars(table.source), query_sha256=hashlib.sha256(query.encode()).hexdigest(), server=server)

@@ -476,10 +476,15 @@ def test_the_changes_are_pointed_out_where_no_zone_is_named(put):
         "a.csv:28: a step of 2h, where the usual step is 1h",
         "--tz Europe/Berlin",
         paths=[put(table(spring))],
+        strict=True,
     )
     autumn = berlin("2024-10-26", 49, "h").tz_localize(None).astype(str)
     refused(
-        DataError, "a.csv:29: time 2024-10-27 02:00:00 occurs twice", "--tz Europe/Berlin", paths=[put(table(autumn))]
+        DataError,
+        "a.csv:29: time 2024-10-27 02:00:00 occurs twice",
+        "--tz Europe/Berlin",
+        paths=[put(table(autumn))],
+        strict=True,
     )
     autumn = berlin("2024-10-26", 196, "15min").tz_localize(None).astype(str)
     refused(
@@ -487,6 +492,7 @@ def test_the_changes_are_pointed_out_where_no_zone_is_named(put):
         "a.csv:110: times go back, from 2024-10-27 02:45:00",
         "--tz Europe/Berlin",
         paths=[put(table(autumn))],
+        strict=True,
     )
     june = [*hours("2024-06-01", 2), *hours("2024-06-01 03:00", 5)]
     assert "--tz" not in refused(DataError, "a step of 2h", "--resample 1h", paths=[put(table(june))])
@@ -499,15 +505,18 @@ def test_offsets_that_differ(put):
     path = put(table(axis.astype(str)))
     long = read(path)
     np.testing.assert_array_equal(long.time, axis.asi8)
-    assert long.clock == Clock("h", "UTC")
-    assert long.notes == ("times have several offsets (+01:00, +02:00) and are shown in UTC; --tz names their zone",)
+    assert long.clock == Clock("h", "Europe/Berlin")
+    told = "times have several offsets (+01:00, +02:00), those of Europe/Berlin; --tz names another zone"
+    assert long.notes == (told,)
+    mixed = [f"2024-01-01 0{hour}:00+0{1 + (hour > 3)}:00" for hour in (0, 1, 2, 4, 5, 6)]  # of no zone in January
+    assert read(put(table(mixed), "m.csv")).clock == Clock("h", "UTC") == read(path, strict=True).clock
     long = read(path, tz="Europe/Berlin")
     assert (
         long.clock.show(long.time)[14:16] == ["2024-03-31 03:00:00+02:00", "2024-03-31 04:00:00+02:00"]
         and long.notes == ()
     )
     winter, summer = put(table(axis[:12].astype(str)), "w.csv"), put(table(axis[-12:].astype(str)), "s.csv")
-    assert read(winter, summer).clock == Clock("h", "UTC") and read(winter).clock == Clock("h", "+01:00")
+    assert read(winter, summer).clock == Clock("h", "Europe/Berlin") and read(winter).clock == Clock("h", "+01:00")
     naive = put(table(hours("2024", 3)), "n.csv")
     refused(DataError, "n.csv: times have no offset", "w.csv", paths=[winter, naive])
 
@@ -515,7 +524,28 @@ def test_offsets_that_differ(put):
 def test_days_with_offsets_are_days_of_their_zone(put):
     axis = berlin("2024-03-28", 10, "D")
     assert read(put(table(axis.astype(str))), tz="Europe/Berlin").clock == Clock("D", "Europe/Berlin")
-    refused(DataError, "a step of 23h, where the usual step is 1D", paths=[put(table(axis.astype(str)))])
+    path = put(table(axis.astype(str)))
+    assert read(path).clock == Clock("D", "Europe/Berlin")
+    refused(DataError, "a step of 23h, where the usual step is 1D", paths=[path], strict=True)
+
+
+def test_pairs_of_lines_are_the_two_hours_in_turn(put):
+    axis = berlin("2024-10-26", 196, "15min")
+    wall = axis.tz_localize(None)
+    order = np.argsort(wall, kind="stable")  # as sorted by a spreadsheet: 2:00, 2:00, 2:15, 2:15
+    path = put(table(wall[order].astype(str), order))
+    for zone in ("", "Europe/Berlin"):
+        long = read(path, tz=zone)
+        np.testing.assert_array_equal(long.time, axis.asi8)
+        assert long.values[0].tolist() == [*range(196)] and long.clock == Clock("15min", "Europe/Berlin")
+
+
+def test_no_zone_is_taken_that_speaks_against_a_time(put):
+    """A line is missing in March where Berlin has no such hour, but the year before has the hour."""
+    whole = [*hours("2023-03-25", 48), *hours("2024-03-30", 48)]
+    kept = np.delete(np.arange(96), 48 + 26)
+    path = put(table(np.array(whole)[kept], np.repeat([*"ab"], 48)[kept], kept, head="t,id,x"))
+    refused(DataError, "a step of 2h", "daylight saving time seems", paths=[path], id_col="id")
 
 
 # ---- steps

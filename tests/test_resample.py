@@ -215,11 +215,12 @@ def test_the_hour_that_comes_twice(series, step, resample, newest):
     wall, values = axis.tz_localize(None).astype(str), list(range(len(axis)))
     order = slice(None, None, -1 if newest else 1)
     with pytest.raises(DataError, match="--tz Europe/Berlin"):
-        series(wall[order], values[order], resample=resample)
-    found = series(wall[order], values[order], resample=resample, tz="Europe/Berlin")
+        series(wall[order], values[order], resample=resample, strict=True)
     expected = pd.Series(values, axis).resample(resample or step).mean()
-    np.testing.assert_array_equal(found.time, expected.index.as_unit("ns").asi8)
-    np.testing.assert_allclose(found.values[0], expected)
+    for zone in ("", "Europe/Berlin"):
+        found = series(wall[order], values[order], resample=resample, tz=zone)
+        np.testing.assert_array_equal(found.time, expected.index.as_unit("ns").asi8)
+        np.testing.assert_allclose(found.values[0], expected)
 
 
 def test_lines_of_one_time_at_all_hours_are_averaged(series):

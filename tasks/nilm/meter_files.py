@@ -116,27 +116,27 @@ def read_files(
     ------
     UsageError, DataError : as `meter_tables.read_meter`.
     """
-    made, notes, own, apart, zone, changing = [], [], 0, 0.0, tz, False
+    made: list[House] = []
+    notes, own, apart, zone, changing = list[str](), 0, 0.0, tz, False
     one = all(mains_col in meters for meters in houses.values())
     mains = (mains_col,) if one else tuple(mains_col.split("+"))
     for folder, meters in houses.items():
         read: dict[str, tuple[Rows, dict[str, str | float], Source]] = {}
         for name in dict.fromkeys(name for name in (*mains, *device_cols.values()) if name in meters):
-            meter = meters[name]
-            rows, told = in_order([file := _read(meter, time_col, id_col, dialect)], tz, sort)
+            file, found = _read(meters[name], time_col, id_col, dialect), not (made or read or dialect.strict)
+            rows, told = in_order([file], zone, sort, found=found)  # the first meter says the zone of all
             step, spaced, said = own_step(rows.times, rows.offsets.tolist())
             if name in mains:
                 own, apart, zone = max(own, step), max(apart, spaced), rows.tz
                 notes += [said] * (sample is None)
             asked = unit if name in mains else device_unit or unit
-            units = {meter.column: unit_of(meter.column) if unit_of(meter.column) in UNITS else asked}
+            units = {file.columns[0]: own_unit if (own_unit := unit_of(file.columns[0])) in UNITS else asked}
             scaled, of_energies = energies(rows, file.columns, units, spaced)
             read[name] = rows, scaled, file.source
             notes += [*told, *of_energies, *file.notes]
         changes = any(meter.id for meter in meters.values()) and not _same_times([rows for rows, *_ in read.values()])
         changing |= changes
-        name = stem(Path(folder)) if Path(folder).is_file() else Path(folder).name
-        made.append(House(name or folder, folder, mains, {}, partial(_load, read, changes)))
+        made.append(House(_name_of(folder), folder, mains, {}, partial(_load, read, changes)))
     usual, told_held = (DAY, HELD) if changing else held(sample or own, apart, MAX_FILL)
     longest = usual if max_fill is None else max_fill
     notes += [told_held] * (max_fill is None and bool(told_held))
@@ -144,6 +144,11 @@ def read_files(
         device: [name if name in meters else None for meters in houses.values()] for device, name in device_cols.items()
     }
     return gather(made, columns, plan(sample or own, start, end, longest, zone), [*dict.fromkeys(notes)], optional)
+
+
+def _name_of(folder: str) -> str:
+    """The name of a house, of which a folder or a file is all."""
+    return (stem(Path(folder)) if Path(folder).is_file() else Path(folder).name) or folder
 
 
 def _read(meter: Meter, time_col: str, id_col: str, dialect: Dialect) -> LongFile:
