@@ -11,6 +11,7 @@ import pytest
 
 import tasks
 from cli import parse
+from errors import UsageError
 from tasks.nilm.meters import files_of, house_of, id_col_of
 
 from .runs import go
@@ -28,6 +29,9 @@ from .runs import go
         ("total_power_kW fridge_kW", "total_power_kW", "fridge_kW"),
         ("sensor.house_power sensor.fridge", "sensor.house_power", "sensor.fridge"),
         ("totalPower total_dishwasher", "totalPower", "total_dishwasher"),
+        ("1:mains 2:mains 3:oven 4:lighting", "1:mains+2:mains", "3:oven 4:lighting"),
+        ("use[kW] 02:Dryer[kW] 02:Dryer*[kVA] 03:Oven[kW] temperature", "use[kW]", "02:Dryer[kW] 03:Oven[kW]"),
+        ("total[W] fridge kettle", "total[W]", "fridge kettle"),
         ("HouseLights kettle", "", ""),
         ("fridge kettle", "", ""),
         ("total mains fridge", "", ""),
@@ -47,6 +51,19 @@ def lay(box: Path, **columns: np.ndarray) -> Path:
 def read(path: Path, words: str = ""):
     config = parse(f"--task nilm --mode train --csv {path} --time-col time {words}".split())
     return tasks.build("nilm", config.options).read(config, None)
+
+
+def test_columns_that_are_the_same_but_for_the_sign_are_one_meter(tmp_path, caplog):
+    kilo = {"grid [kW]": -MAINS / 1000, "use [kW]": MAINS / 1000, "kettle [kW]": KETTLE / 1000}
+    path = lay(tmp_path, **kilo, **{"kettle* [kVA]": KETTLE / 900, "fan [kW]": KETTLE / 2000, "humidity": MAINS / 9})
+    with caplog.at_level("INFO", "tsrun"):
+        series = read(path)
+    assert series.channels == ("mains", "kettle", "fan")
+    np.testing.assert_allclose(series.values[:2], [MAINS, KETTLE], rtol=1e-6)
+    with pytest.raises(UsageError, match=r"grid \[kW\] and use \[kW\] may be the mains"):
+        read(lay(tmp_path, **kilo | {"use [kW]": MAINS / 999}))
+    with pytest.raises(UsageError, match=r"devices are in W and in kW.*\n.*--device-cols 'kettle \[W\]' names"):
+        read(lay(tmp_path, **{"use [kW]": MAINS / 1000, "kettle [W]": KETTLE, "fan [kW]": KETTLE / 2000}))
 
 
 KETTLE = np.tile([0.0, 0, 1200, 0], 24)

@@ -70,6 +70,9 @@ _SOLAR = [
     "einspeisung",
 ]
 _MADE = frozenset(map(spelled, _SOLAR))
+_UNITS = "va kva var kvar vah kvah varh kvarh v a ma hz % °c °f degc c f k ppm hpa m3 l lux"
+_NO_POWER = frozenset(_UNITS.split())
+_NUMBER = re.compile(r"\s*\d{1,3}\s*[:.)_ -]\s*(?=[^\W\d])")  # of a channel, before its name: `01:Dryer`, `1 mains`
 _PHASE = re.compile(
     r"(?P<front>.*?)(?P<kind>leg|phase|ph|line|main|mains|l|p)[ _.-]?(?P<number>[123abc])(?P<back>(?![a-z0-9]).*)?",
     re.IGNORECASE,
@@ -112,7 +115,7 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     notes = []
     mains = options.mains_col
     if mains not in names and "mains_col" not in config.given and not set(mains.split("+")) <= set(names):
-        mains = settings["mains_col"] = _mains(names)
+        mains = settings["mains_col"] = _mains(names, {} if of_files else _columns(paths[0], config))
         notes.append(f"mains: {mains!r}, by its name; --mains-col names another")
     parts = [mains] if mains in names else mains.split("+")
     devices = [word.rpartition("=")[2] for word in options.device_cols]
@@ -130,6 +133,8 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     if {"Aggregate", "Appliance1"} <= set(names) and known is None and not options.device_cols:
         notes.append("these are REFIT's columns: --dataset refit knows what each appliance is")
     made = [name for name in names if _plain(name) in _MADE and name not in parts]
+    if made and not of_files and (one := _one_meter(made, _columns(paths[0], config))):
+        made = [one]
     if made and "mains_col" not in config.given:
         both = shlex.quote("+".join([*parts, *made]))
         notes.append(
@@ -209,16 +214,16 @@ def house_of(names: Sequence[str]) -> tuple[str, list[str]]:
 
 def _numeric(path: Path, config: RunConfig) -> list[str]:
     """The names of the columns of numbers of a table, by some of its lines; without the time's and the ids'."""
-    return [name for name, known in _columns(path, config).items() if known]
+    return [name for name, cells in _columns(path, config).items() if any(cells)]
 
 
 def _without_numbers(path: Path, config: RunConfig) -> list[str]:
     """The names of the columns that have nothing in these lines."""
-    return [name for name, known in _columns(path, config).items() if not known]
+    return [name for name, cells in _columns(path, config).items() if not any(cells)]
 
 
-def _columns(path: Path, config: RunConfig) -> dict[str, bool]:
-    """The columns without words of a table, by some lines from all over it, and whether there is a number in each."""
+def _columns(path: Path, config: RunConfig) -> dict[str, list[str]]:
+    """The columns without words of a table, by some lines from all over it: their numbers, or ""."""
     dialect = dialect_of(path, Dialect.of_long(config))
     rows = rows_of(first_lines(path)[0], dialect)
     if len(rows) < 2:
@@ -226,7 +231,7 @@ def _columns(path: Path, config: RunConfig) -> dict[str, bool]:
     times = {config.time_col, *config.time_col.split("+"), config.id_col, *config.id_col.split("+")}
     columns = zip(numbered(rows[0]), zip(*rows[1:], strict=True), strict=True)
     return {
-        name: any(map(dialect.is_number, cells))
+        name: [cell.strip() if dialect.is_number(cell) else "" for cell in cells]
         for name, cells in columns
         if name
         and name not in times
@@ -257,14 +262,21 @@ def _plain(name: str) -> str:
     return spelled(without_unit(name))
 
 
-def _mains(names: Sequence[str]) -> str:
-    """The column of the mains by its name, or the phases that it is the sum of. UsageError where that is unclear."""
-    named = [name for name in names if _plain(name) in MAINS_NAMES]
+def _mains(names: Sequence[str], cells: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The column of the mains by its name, or the phases that it is the sum of. UsageError where that is unclear.
+
+    `cells` of the columns, as the file has them, tell whether several are one meter's.
+    """
+    named = [name for name in _of_power(names) if _plain(_NUMBER.sub("", name, count=1)) in MAINS_NAMES]
     if len(named) == 1:
         return named[0]
     phases = _phases(names)
     if phases and not named:
         return "+".join(phases)
+    if 2 <= len(named) <= 3 and len({_NUMBER.sub("", name, count=1) for name in named}) == 1:
+        return "+".join(named)  # 1 mains, 2 mains
+    if named and cells and (one := _one_meter(named, cells)):
+        return one
     if named:
         hint = f"--mains-col {shlex.quote(named[0])}, or another of {', '.join(named)}"
         raise UsageError(f"{' and '.join(named)} may be the mains", where="--mains-col", hint=hint)
@@ -274,6 +286,18 @@ def _mains(names: Sequence[str]) -> str:
     likely = shlex.quote((whole or names)[0])
     hint = f"--mains-col {likely} if it is the whole house's, or A+B for a sum of meters; {_listed(names)}"
     raise UsageError("no column is the mains by its name", where="--mains-col", hint=hint)
+
+
+def _of_power(names: Sequence[str]) -> list[str]:
+    """The columns that do not say another unit, such as kVA, where some say that of power or energy."""
+    powers = any(unit_of(name) in UNITS for name in names)
+    return [name for name in names if not powers or unit_of(name).casefold() not in _NO_POWER]
+
+
+def _one_meter(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
+    """The column with the fewest signs of several that are the same but for these; "" where they are not."""
+    unsigned = {tuple(cell.lstrip("+-") for cell in cells[name]) for name in names}
+    return min(names, key=lambda name: sum(cell.startswith("-") for cell in cells[name])) if len(unsigned) == 1 else ""
 
 
 def _is_whole(name: str) -> bool:
@@ -296,17 +320,31 @@ def _phases(names: Sequence[str]) -> list[str]:
 def _devices(names: Sequence[str], mains: Sequence[str]) -> tuple[list[str], list[str]]:
     """The columns that are devices, and those that by their names are neither these nor the mains."""
     rest = [name for name in names if name not in mains]
-    left = [name for name in rest if _plain(name) in NO_DEVICES | _MADE | MAINS_NAMES]
+    none = NO_DEVICES | _MADE | MAINS_NAMES
+    powers = [name for name in names if unit_of(name) in UNITS]
+    by_unit = {*mains} <= {*powers} and len(powers) > len(mains) + 1
+    left = [
+        name
+        for name in rest
+        if _plain(_NUMBER.sub("", name, count=1)) in none
+        or name not in _of_power(names)
+        or (by_unit and not unit_of(name))
+    ]
     return [name for name in rest if name not in left], left
 
 
 def _units(mains: Sequence[str], devices: Sequence[str], options: Namespace, config: RunConfig) -> dict[str, str]:
-    """The units that the names of the columns say, where no flag does."""
+    """The units that the names of the columns say, where no flag does. UsageError where devices have several."""
     if {"mains_unit", "device_unit"} & config.given:
         return {}
     of_mains, of_devices = ({unit_of(name) for name in part} for part in (mains, devices))
     unit = of_mains.pop() if len(of_mains) == 1 else ""
-    other = of_devices.pop() if len(of_devices) == 1 else ""
+    powers = sorted(of_devices & {*UNITS})
+    if len(powers) > 1:
+        first = " ".join(shlex.quote(name) for name in devices if unit_of(name) == powers[0])
+        what = f"devices are in {' and in '.join(powers)} by their names, which are read in one unit"
+        raise UsageError(what, where="--device-cols", hint=f"--device-cols {first} names those in {powers[0]}")
+    other = powers[0] if powers else of_devices.pop() if len(of_devices) == 1 else ""
     found = {"mains_unit": unit} if unit in UNITS else {}
     if other in UNITS and other != unit:
         found["device_unit"] = other
