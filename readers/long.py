@@ -99,12 +99,9 @@ def read_long(
     named = None if columns is None else tuple(columns)
     wanted = Wanted(time_col, id_col, named, exact=bool(resample), categories=asked)
     how: dict[str, Any] = {"known": known, "resample": resample, "tz": tz, "nan": nan, "strict": strict}
-    how["whole"] = bool(strict or labels or groups or shard)  # what has a line for each row, or is read in parts
-    how["zoned"] = not (strict or shard)  # each part alone may say another zone
-    try:
-        series, every = _rows(paths, wanted, dialect, shard, how, memory)
-    except _Rounded:
-        series, every = _rows(paths, replace(wanted, exact=True), dialect, shard, how, memory)
+    # `whole` is what has a line for each row, or is read in parts, each of which alone may say another zone.
+    how |= {"whole": bool(strict or labels or groups or shard), "zoned": not (strict or shard)}
+    series, every = _rows_exact(paths, wanted, dialect, shard, how, memory)
     by_name, plain = bool(id_col) or series.several, replace(dialect, header="auto", index="auto")
     series, labels = of_steps(series, labels, plain)
     return attach(series, labels, groups, named=by_name, dialect=plain, every=every)
@@ -112,6 +109,16 @@ def read_long(
 
 class _Rounded(Exception):
     """Lines of which the mean is taken are float32 already."""
+
+
+def _rows_exact(
+    paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, *how: Any
+) -> tuple[Series, Callable[[], Sequence[str]] | None]:
+    """As `_rows`, read once more in full precision where the mean of lines is taken."""
+    try:
+        return _rows(paths, wanted, dialect, *how)
+    except _Rounded:
+        return _rows(paths, replace(wanted, exact=True), dialect, *how)
 
 
 def _rows(
