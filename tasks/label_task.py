@@ -21,7 +21,7 @@ from registry import Namespace
 from rundir import write_csv
 from scaler import Scaler
 from sources import label_column, path_labels
-from tasks import contexts, label_choice
+from tasks import contexts, label_choice, label_runs
 from tasks.base import Task
 from tasks.lines import MOST_SHOWN, aligned, date_column, dates
 from tasks.predictions import EvalContext, Predictions, Predictor
@@ -54,6 +54,9 @@ class LabelTask(Task):
         self.label: int | str = 0  # the channel, or the column, that labels are read from
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
+        return label_runs.together(self._read(config, columns), config)
+
+    def _read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
         self.label = config.label_src_ch if columns is not None else label_column.usual(config)
         series = label_column.read_labelled(config.read_as(label_src_ch=self.label), columns, words)

@@ -26,6 +26,7 @@ def test_labels_of_steps_are_learned_and_not_seen(tmp_path) -> None:
     assert "4 inputs" not in done.err and "drop_label_from_x: true" in (done.directory / "config.yaml").read_text()
     new = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv machine.txt")
     assert new.code == 0 and "predictions only" in new.err
+    assert len((new.directory / "preds.csv").read_text().splitlines()) == 1 + 395 + 1  # and the step after the last
     scored = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv machine.txt --labels y.txt")
     assert scored.code == 0 and "395 scored" in scored.err
 

@@ -101,9 +101,12 @@ def test_a_long_file_without_the_label_is_predicted(case):
     done = machine.go(1)
     assert done.code == 0, done.err
     assert "there is no column 'vib', the label: predictions only" in done.err
-    (line,) = preds(done.directory)  # as for wide files: the step after the last one
+    lines = preds(done.directory)  # every step after the first context, and the one after the last
+    line, first = lines[-1], int(lines[0]["time"])
     assert line["y_true"] == "" and line["time"] == "300" and float(line["y_pred"])
+    assert [int(one["time"]) for one in lines] == list(range(first, 301)) and first < 200
     # With the label beside it, the same prediction.
     frame = pd.read_csv(machine.folder / "now.csv").assign(vib=1.5)
     frame.to_csv(machine.folder / "now.csv", index=False)
-    assert preds(machine.go(1, "--overwrite").directory)[-1] == line
+    beside = preds(machine.go(1, "--overwrite").directory)
+    assert [one["y_pred"] for one in beside] == [one["y_pred"] for one in lines] and beside[-1] == line

@@ -1,0 +1,66 @@
+"""Labels that come in runs: their rows follow one another in time, and a neighbour tells a row's label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MOST_CODES = 20  # different values of a label that has classes
+LEAST_ROWS = 50
+LEAST_CHANGES = 20  # expected of rows in no order, by fewer of which nothing is seen
+FEWER = 0.5  # of the changes expected: labels come in runs
+ALIKE = 0.5  # rank correlation of numbers with those a row before, from which on they go on from row to row
+BLOCKS = 40
+
+
+def changes(values: np.ndarray) -> tuple[int, float]:
+    """How often a label changes from a row to the next, and how often it would with the rows in no order.
+
+    Of n rows in random order two neighbours differ with probability 1 - sum(n_k (n_k - 1)) / (n (n - 1)), for the n_k
+    rows of each value.
+
+    Parameters
+    ----------
+    values : [n], none missing, n at least 2.
+    """
+    count, (_, each) = len(values), np.unique(values, return_counts=True)
+    same = float((each * (each - 1.0)).sum() / (count * (count - 1.0)))
+    return int((values[1:] != values[:-1]).sum()), (count - 1) * (1 - same)
+
+
+def in_runs(values: np.ndarray) -> bool:
+    """Whether neighbouring rows mostly have the same label, or numbers that go on, and rows are not sorted by it.
+
+    Parameters
+    ----------
+    values : float [n], NaN where missing.
+    """
+    known = values[~np.isnan(values)]
+    kinds = len(np.unique(known))
+    if len(known) < LEAST_ROWS or kinds < 2:
+        return False
+    found, expected = changes(known)
+    if kinds <= MOST_CODES:
+        return expected >= LEAST_CHANGES and kinds <= found < FEWER * expected  # sorted, they change kinds - 1 times
+    steps = np.diff(known)
+    if steps.min() >= 0 or steps.max() <= 0:
+        return False
+    ranks = np.unique(known, return_inverse=True)[1].astype(float)
+    return bool(np.corrcoef(ranks[1:], ranks[:-1])[0, 1] >= ALIKE)
+
+
+def blocks(values: np.ndarray, count: int = BLOCKS) -> np.ndarray:
+    """The block of each row, int64 [n]: neighbours, about as many in each, cut where the label changes if it does soon.
+
+    Parameters
+    ----------
+    values : [n], the label.
+    count : of blocks, about.
+    """
+    size, begin, at = max(len(values) // count, 1), [0], 0
+    change = np.flatnonzero(values[1:] != values[:-1]) + 1
+    while (at := at + size) < len(values):
+        following = change[np.searchsorted(change, at) :][:1]
+        at = int(following[0]) if len(following) and following[0] < at + size else at
+        if at + size // 2 < len(values):
+            begin.append(at)
+    return np.repeat(np.arange(len(begin)), np.diff([*begin, len(values)]))

@@ -1,0 +1,89 @@
+"""Rows whose labels come in runs are split in blocks of neighbours."""
+
+from itertools import groupby
+
+import numpy as np
+import pytest
+
+from readers.runs import blocks, changes, in_runs
+
+from .runs import go, strict
+
+
+def recordings(folder, *, order: str = "time") -> np.ndarray:
+    """Windows of 40 recordings of two classes, eight of each, told by their neighbours alone: the class is a coin's."""
+    draw = np.random.default_rng(1)
+    label = draw.integers(0, 2, 40).repeat(8)
+    x = draw.normal(0, 1, (40, 60)).repeat(8, axis=0) + draw.normal(0, 0.1, (320, 60))
+    at = {"time": np.arange(320), "sorted": np.argsort(label, kind="stable"), "mixed": draw.permutation(320)}[order]
+    np.savetxt(folder / "x.txt", x[at], "%.4f", ",")
+    np.savetxt(folder / "y.txt", label[at], "%d")
+    np.savetxt(folder / "of.txt", at // 8, "%d")
+    return label[at]
+
+
+WORDS = "--task classify --csv x.txt --labels y.txt --test-ratio 0.2 --backbone ridge --reference off"
+
+
+def test_neighbours_stay_together_where_labels_come_in_runs(tmp_path) -> None:
+    label = recordings(tmp_path)
+    done = go(tmp_path, WORDS)
+    assert done.code == 0 and "labels come in runs" in done.err
+    rows = strict(done.directory / "manifest.json")["split"]["rows"]
+    part = np.full(320, -1)
+    for number, name in enumerate(("train", "val", "test")):
+        part[rows[name]] = number
+    assert (part >= 0).all()
+    # Every place where two neighbours are in different parts is a change of the label, or the cut of a long run.
+    borders = np.flatnonzero(part[1:] != part[:-1])
+    cut = [at for at in borders if label[at] == label[at + 1]]
+    assert len(borders) > 3 and len(cut) <= len(borders) // 2 and sum(1 for _ in groupby(part)) < 40
+    # A coin's class cannot be told of a new recording, and is told of one whose windows are in training.
+    blocked = strict(done.directory / "metrics.json")["headline"]["accuracy"]
+    drawn = go(tmp_path, f"{WORDS} --split-mode group")
+    assert "labels come in runs" not in drawn.err
+    single = strict(drawn.directory / "metrics.json")["headline"]["accuracy"]
+    assert blocked + 0.2 < single
+
+
+@pytest.mark.parametrize("order", ["sorted", "mixed"])
+def test_rows_in_another_order_are_drawn_one_by_one(tmp_path, order) -> None:
+    recordings(tmp_path, order=order)
+    done = go(tmp_path, f"{WORDS} --dry-run")
+    assert done.code == 0 and "labels come in runs" not in done.err
+
+
+@pytest.mark.parametrize("flags", ["--split-mode group", "--time-col line", "--groups of.txt"])
+def test_strict_guesses_nothing_and_its_hints_work(tmp_path, flags) -> None:
+    recordings(tmp_path)
+    done = go(tmp_path, f"{WORDS} --strict --dry-run")
+    assert done.code == 3 and flags.rpartition(" ")[0] in done.err
+    again = go(tmp_path, f"{WORDS} --strict --dry-run {flags}")
+    assert again.code == 0, again.err
+
+
+def test_numbers_that_go_on_from_row_to_row_are_runs_too() -> None:
+    draw = np.random.default_rng(0)
+    walk = np.cumsum(draw.normal(size=300))
+    assert in_runs(walk) and not in_runs(np.sort(walk)) and not in_runs(draw.permutation(walk))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_changes_expected_are_those_of_shuffled_labels(seed) -> None:
+    draw = np.random.default_rng(seed)
+    label = draw.choice(4, 200, p=[0.6, 0.2, 0.15, 0.05]).astype(float)
+    shuffled = [int((np.diff(draw.permutation(label)) != 0).sum()) for _ in range(2000)]
+    assert abs(changes(label)[1] - np.mean(shuffled)) < 0.6
+    assert not in_runs(label)
+
+
+@pytest.mark.parametrize("runs", [[7, 3, 20, 1, 1, 1, 30, 2, 35], [100], [1] * 60, [33, 34, 33]])
+def test_blocks_are_of_neighbours_and_end_where_the_label_changes_soon(runs) -> None:
+    label = np.repeat(np.arange(len(runs)), runs)
+    of, size = blocks(label, 10), max(len(label) // 10, 1)
+    assert len(of) == len(label) and of[0] == 0 and set(np.diff(of)) <= {0, 1}
+    counts = np.bincount(of)
+    assert counts.min() >= size / 2 and counts.max() < 3 * size
+    for at in np.flatnonzero(np.diff(of)) + 1:
+        soon = label[at - size + 1 : at + size]
+        assert label[at] != label[at - 1] or len(set(soon[size - 1 :])) == 1
