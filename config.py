@@ -151,7 +151,12 @@ class RunConfig:
     na: tuple[str, ...] = _flag(
         (), "Data", "further marks of missing values: -9999, n.a. (always: empty cells, NA, nan, null)", metavar="MARK"
     )
-    nan: str = _flag("error", "Data", "how to handle missing values", choices=("error", "drop", "ffill", "zero"))
+    nan: str = _flag(
+        "auto",
+        "Data",
+        "missing values: auto repeats the value before in short gaps, never scored, and leaves out windows with others",
+        choices=("auto", "error", "drop", "ffill", "zero"),
+    )
     shard: str = _flag(
         "",
         "Data",

@@ -34,7 +34,7 @@ DATA = [
     "labels",
     "groups",
 ]
-SAFE = ("resample", "nan", "id_col", "time_col")  # flags that a hint of the reader may add, one reading at a time
+SAFE = ("resample", "id_col", "time_col")  # flags that a hint of the reader may add, one reading at a time
 TRIES = 4
 HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
 PART = 6  # of the shortest series, at most, that is forecast
@@ -116,10 +116,7 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     for _ in range(TRIES):
         values, _problems = check_all(core_flags(), {**given, **more, "csv": list(words)})
         try:
-            series = read(RunConfig(**values))
-            if "nan" not in more or more["nan"] != "drop" or _longest(series) * 2 > int(series.lengths.max()):
-                return series, more, None
-            more["nan"] = "ffill"  # gaps everywhere: hardly a window would be without one
+            return read(RunConfig(**values)), more, None
         except DataError as error:
             added = _added(error, {*given, *more})
             if not added:
@@ -128,19 +125,8 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     return None, more, None
 
 
-def _longest(series: Series) -> int:
-    """The steps of the longest stretch without a missing value."""
-    import numpy as np
-
-    breaks = np.flatnonzero(~series.usable(range(series.n_channels)))
-    edges = np.unique(np.concatenate([breaks, series.offsets - 1, [-1]]))
-    return int(np.diff(edges).max(initial=0))
-
-
 def _added(error: DataError, known: set[str]) -> dict[str, Any]:
     """The flag that a hint names, where it does not leave a choice to the user."""
-    if "missing value" in error.what or "infinite value" in error.what:
-        return {} if "nan" in known else {"nan": "drop"}
     hint = error.hint.partition("; --time-col line")[0]  # another reading of the whole table
     named = re.findall(r"--([a-z-]+) ('[^']*'|[^\s,;]+)", hint)
     if len({name for name, _ in named}) != 1 or len(named) > 1:

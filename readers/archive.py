@@ -22,7 +22,7 @@ from readers import register, stem
 from readers.base import Reader, TableText, csv_text
 from readers.dialect import Dialect, Layout
 from readers.files import checksum_of, decode
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import expand_paths
 from readers.precision import narrowed
 from readers.sidecars import with_labels
@@ -86,8 +86,8 @@ def _series(path: Path, cases: Sequence[_Case], policy: str) -> Series:
     filled = None
     if any(counts):
         told = f"{counted(*counts)} in {path}"
-        if policy == "error":
-            channel, at = np.argwhere(np.isnan(values))[0]
+        if refuses(policy, counts[1]):
+            channel, at = np.argwhere(~is_allowed(values, policy))[0]
             row = int(np.searchsorted(offsets, at, "right")) - 1
             raise gap_error(values[channel, at], told, f"{path}:{cases[row].line}")
         done, filled = fill(values, offsets, policy)

@@ -318,9 +318,12 @@ def _left_out(
     return (note,)
 
 
-def _mixed_marks(text: LongText, names: Sequence[str], name: str, words: _Words) -> DataError:
-    """The error for a column whose cells have several units, or for some of which there is none."""
+def _mixed_marks(text: LongText, names: Sequence[str], name: str, words: _Words) -> DataError | None:
+    """The error for a column whose cells have several units, or for some of which there is none; None where all have
+    the same, and it is their numbers that are odd."""
     units = [found[1] if (found := split_mark(kind)) else "" for kind in words.kinds]
+    if len({*units}) < 2:
+        return None
     (usual, _), *_, (rare, _) = Counter(units).most_common()
     kind = units.index(rare)
     what = f"{words.kinds[kind].strip()[:40]!r} where most cells of the column {name!r} are in {usual}"
@@ -332,8 +335,8 @@ def _not_a_number(
     text: LongText, names: Sequence[str], name: str, words: _Words, good: Sequence[str], asked: Asked
 ) -> DataError:
     """The error for the first cell of a column that is not a number; `good` are the columns without one."""
-    if not text.dialect.strict and _some_mark(words):
-        return _mixed_marks(text, names, name, words)
+    if not text.dialect.strict and _some_mark(words) and (mixed := _mixed_marks(text, names, name, words)):
+        return mixed
     kind = words.numbers.index(None)
     cell = words.kinds[kind]
     if number_hint([cell], text.dialect):

@@ -23,8 +23,8 @@ from readers.dialect import Dialect
 from readers.files import checksum_of
 from readers.kept import read_kept
 from readers.mapped import is_mapped, too_large
-from readers.mending import mended
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
+from readers.mending import mended, on_changed_clocks
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, is_known, refuses
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
@@ -253,6 +253,8 @@ def _on_clock(
         if made is None and (even := one_a_step(rows)):
             made = mended(even[0], nan)
             notes = [*notes, even[1]]
+        if made is None and nan != "error" and not strict and (zoned := on_changed_clocks(rows, nan)):
+            return zoned[0], zoned[1], notes + zoned[2]
         if made is None:
             raise
     check_lengths(made[0])
@@ -382,12 +384,14 @@ def _fill_numbers(rows: Rows, channels: Sequence[str], policy: str) -> tuple[lis
     if not any(counts):
         return [], None if rows.made is None else np.repeat(rows.made[None], len(rows.values), axis=0)
     known = np.asarray(is_known(rows.values).all(axis=0))
-    if policy == "error":
-        at = int(np.argmin(known))
-        channel = int(np.argmin(is_known(rows.values[:, at])))
+    if refuses(policy, counts[1]):
+        at = int(np.argmin(is_allowed(rows.values, policy).all(axis=0)))
+        channel = int(np.argmin(is_allowed(rows.values[:, at], policy)))
         column = "" if rows.records is None else f":{rows.of[rows.row(at)].at[channel] + 1}"
         what = f"{counted(*counts)}, in column {channels[channel]!r}"
         raise gap_error(rows.values[channel, at], what, f"{rows.locate(at)}{column}")
     gappy = [file.path for file, (start, end) in zip(rows.of, rows.spans(), strict=True) if not known[start:end].all()]
     done, filled = fill(rows.values, rows.offsets, policy)
+    if rows.made is not None and filled is not None:
+        filled |= rows.made & ~np.isnan(rows.values)
     return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}"], filled

@@ -2,42 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
 from readers.clock import DAY, Clock, fixed_freq, infer_clock, weekly
 from readers.paths import abridge
-from readers.rows import HEADS, MOST_TWICE, Rows, clock_change, no_weekend, usual_step
+from readers.rows import HEADS, MOST_TWICE, Rows, by_time, clock_change, common_clock, no_weekend, usual_step
 
 MOST = 0.02  # of a row's lines may be missing
+GAPPY = 0.5  # where `--nan` says what gaps are, or leaves them
+SPARSE = 10  # and in one of several rows, as long as all together have no more
 HOLIDAYS, FROM = 0.05, 100  # of business days or open hours, from so many on, may be missing
 
 
-def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
+def on_changed_clocks(rows: Rows, policy: str) -> tuple[Rows, Clock, list[str]] | None:
+    """Rows in which clocks seem to be changed, though in no zone that is known, on the clock of a wall: the double hour
+    becomes one, the missing one a gap.
+
+    Parameters
+    ----------
+    rows : sorted by row. policy : of missing values, `--nan`.
+
+    Returns
+    -------
+    The rows, their clock and notes; None where clocks are not changed, or more is not in order.
+    """
+    if rows.tz or not any(_changed(rows, begin, end) for begin, end in rows.spans()):
+        return None
+    made = mended(by_time(rows), policy, changed=True)
+    if made is None:
+        return None
+    told = "clocks seem to be changed in these times, but no zone fits: the hour that comes twice becomes one"
+    return made[0], common_clock(made[0]), [told, *made[1]]
+
+
+def _changed(rows: Rows, begin: int, end: int) -> bool:
+    """Whether the first odd step of a row is that of a night in which clocks are changed."""
+    steps = np.diff(rows.times[begin:end])
+    usual = usual_step(steps)
+    odd = np.flatnonzero(steps != usual)
+    return bool(len(odd)) and bool(clock_change(rows, begin + int(odd[0]) + 1, usual))
+
+
+def mended(rows: Rows, policy: str, *, changed: bool = False) -> tuple[Rows, list[str]] | None:
     """The rows on their clocks: lines of one time become their mean, and a step without a line gets one.
 
     Parameters
     ----------
     rows : sorted, with values [C, total].
     policy : of missing values, `--nan`. Under error a new step repeats the values before it, and counts as made up;
-        else it is missing, and treated as the policy says.
+        under auto, too, where they are few. Else it is missing, and treated as the policy says; up to GAPPY may be.
+    changed : whether an hour may be missing, or come twice, because clocks were changed.
 
     Returns
     -------
-    The rows with values [C, total'], and notes; None where more than a few lines are not in order, or an hour may be
-    missing because clocks were changed.
+    The rows with values [C, total'], and notes; None where more than a few lines are not in order, or clocks may have
+    been changed.
     """
+    kinds = ("error", "auto") if policy == "auto" else (policy,)
+    return next((made for kind in kinds if (made := _regular(rows, kind, changed))), None)
+
+
+def _regular(rows: Rows, policy: str, changed: bool) -> tuple[Rows, list[str]] | None:
+    """`mended` under one policy: error for few steps without a line, any other for more."""
     starts = rows.offsets[:-1]
     steps = np.diff(rows.times, prepend=rows.times[0])
     steps[starts] = 1
     if (steps < 0).any():
         return None
-    axes = [_axis(rows, begin, end) for begin, end in rows.spans()]
-    if any(axis is None for axis in axes):
-        return None
+    usual: list[Clock] = []
+    if policy != "error" and len(rows.names) > 1:  # in what the longest one shows, short ones go on as well
+        begin, end = max(rows.spans(), key=lambda span: span[1] - span[0])
+        usual = list(_clocks(np.unique(rows.times[begin:end]), rows.tz))
+    axes = [_axis(rows, begin, end, policy, changed, usual) for begin, end in rows.spans()]
     known = [axis for axis in axes if axis is not None]
+    if len(known) < len(axes) or (usual and sum(map(len, known)) > (1 + GAPPY) * len(rows.times)):
+        return None
     offsets = np.concatenate([[0], np.cumsum([len(axis) for axis in known])])
     at = np.concatenate(
         [
@@ -69,20 +112,28 @@ def mended(rows: Rows, policy: str) -> tuple[Rows, list[str]] | None:
     return regular, _notes(regular, np.flatnonzero(made), doubled, policy)
 
 
-def _axis(rows: Rows, begin: int, end: int) -> np.ndarray | None:
-    """The regular times, int64 ns, on which those of a row lie; None where they are on none, or too few."""
+def _axis(
+    rows: Rows, begin: int, end: int, policy: str, changed: bool, others: Sequence[Clock] = ()
+) -> np.ndarray | None:
+    """The regular times, int64 ns, on which those of a row lie; None where they are on none, or too few.
+
+    `others` are the clocks of rows beside it.
+    """
     times = np.unique(rows.times[begin:end])
     if end - begin - len(times) > int(MOST_TWICE * (end - begin)):
         return None
     steps = np.diff(rows.times[begin:end])
     usual = usual_step(steps)
     for k in np.flatnonzero(steps != usual).tolist():
-        if clock_change(rows, begin + k + 1, usual):
+        if not changed and clock_change(rows, begin + k + 1, usual):
             return None
-    for clock in _clocks(times, rows.tz):
+    for clock in chain(others, _clocks(times, rows.tz)):  # these are slow to find
         closes = clock.freq == "B" or bool(clock.hours)
-        most = int((HOLIDAYS if closes and end - begin >= FROM else MOST) * (end - begin))
-        axis: np.ndarray = np.append(times[0], clock.reach(int(times[0]), len(times) + most - 1))
+        few = HOLIDAYS if closes and end - begin >= FROM else MOST
+        share = few if policy == "error" else SPARSE if others else GAPPY
+        most = int(share * (end - begin))
+        count = min(len(times) + most, int((times[-1] - times[0]) // clock.step) + 2)
+        axis: np.ndarray = np.append(times[0], clock.reach(int(times[0]), count - 1))
         axis = axis[axis <= times[-1]]
         if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():
             return axis

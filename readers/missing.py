@@ -10,8 +10,11 @@ import numpy as np
 from errors import DataError, UsageError
 from readers import mapped
 
-POLICIES = ("error", "drop", "ffill", "zero")
-HINT = "--nan drop leaves out the windows that hold one, --nan ffill repeats the value before, --nan zero sets 0"
+POLICIES = ("auto", "error", "drop", "ffill", "zero")
+HINT = (
+    "--nan auto fills short gaps with the value before, --nan drop leaves out the windows that hold one, "
+    "--nan ffill fills all gaps, --nan zero sets 0"
+)
 MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)  # for missing values
 LEAST_DIGIT = 6.99  # marks of one digit alone have 7, 8 or 9
 HUGE = 1e20  # as netCDF writes for a missing value
@@ -26,6 +29,7 @@ _SIGNS = re.compile(
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
+SHORT, SHARE = 24, 10  # a gap of up to so many steps, and of a tenth of its row, is filled by itself
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
 
@@ -55,6 +59,17 @@ def is_known(values: np.ndarray) -> np.ndarray:
     """Mask of the values of an array of any shape that are not missing, and not infinite: LARGEST at most."""
     known: np.ndarray = np.abs(values) <= LARGEST
     return known
+
+
+def is_allowed(values: np.ndarray, policy: str) -> np.ndarray:
+    """Mask of the values of an array of any shape that a policy of `--nan` does not refuse: auto takes missing ones."""
+    known = is_known(values)
+    return known | np.isnan(values) if policy == "auto" else known
+
+
+def refuses(policy: str, infinite: int) -> bool:
+    """Whether a policy of `--nan` refuses gaps, of which so many are infinite values: these are hardly meant."""
+    return policy == "error" or (policy == "auto" and infinite > 0)
 
 
 def count_gaps(values: np.ndarray) -> tuple[int, int]:
@@ -181,7 +196,8 @@ def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.
     ----------
     values : float32 [C, total], N rows one after the other.
     offsets : int64 [N + 1], where each row begins and ends.
-    policy : drop (set to NaN), ffill (the value before in the row) or zero.
+    policy : drop (set to NaN), ffill (the value before in the row), zero, or auto (ffill of short gaps, and of all in
+        a row that is gaps everywhere).
 
     Returns
     -------
@@ -198,10 +214,75 @@ def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.
                 filled[at] = gaps
         if policy == "ffill":
             leading += fill_forward(channel, offsets)
-        if filled is not None:
-            for begin in range(0, len(channel), COUNTED):
-                filled[begin : begin + COUNTED] &= ~np.isnan(channel[begin : begin + COUNTED])
+        elif policy == "auto":
+            _fill_short(channel, offsets)
+    if policy == "auto":
+        _fill_riddled(values, offsets)
+    counts = [0, 0]  # made up, left as gaps
+    for c, filled in enumerate(() if made_up is None else made_up):
+        for begin in range(0, len(filled), COUNTED):
+            at = slice(begin, begin + COUNTED)
+            left = np.isnan(values[c, at])
+            counts = [counts[0] + int((filled[at] & ~left).sum()), counts[1] + int(left.sum())]
+            filled[at] &= ~left
+    if policy == "auto":
+        return _told(*counts), made_up
     return _DONE[policy] + (f"; {leading:,} at the start of a row left as gaps" if policy == "ffill" else ""), made_up
+
+
+def _told(made: int, left: int) -> str:
+    """What `auto` did, for a note."""
+    filled = "filled with the value before in the row, which is never scored"
+    gaps = "left as gaps, and windows that hold one are left out"
+    some = ([f"{made:,} {filled}"] if left else [filled]) if made else []
+    return "; ".join([*some, *([f"{left:,} {gaps}" if made else gaps] if left else [])])
+
+
+def _fill_short(channel: np.ndarray, offsets: np.ndarray) -> None:
+    """Give the NaN of short gaps the last value before them in their row, in place.
+
+    Parameters
+    ----------
+    channel : float [total], N rows one after the other.
+    offsets : int64 [N + 1].
+    """
+    gaps = np.flatnonzero(np.isnan(channel))
+    if not len(gaps):
+        return
+    row = np.searchsorted(offsets, gaps, "right") - 1
+    new = np.ones(len(gaps), bool)
+    new[1:] = (np.diff(gaps) > 1) | (np.diff(row) > 0)
+    run, first = np.cumsum(new) - 1, gaps[new]
+    rows = row[new]
+    most = np.clip(np.diff(offsets)[rows] // SHARE, 1, SHORT)
+    short = (np.bincount(run) <= most) & (first > offsets[rows])
+    at = gaps[short[run]]
+    channel[at] = channel[first[run[short[run]]] - 1]
+
+
+def _fill_riddled(values: np.ndarray, offsets: np.ndarray) -> None:
+    """Fill all gaps of the rows that they leave in small pieces, in place: hardly a window would be without one.
+
+    Parameters
+    ----------
+    values : float [C, total], N rows one after the other.
+    offsets : int64 [N + 1].
+    """
+    whole = np.ones(values.shape[1], bool)
+    for channel in values:
+        whole &= ~np.isnan(channel)
+    if whole.all():
+        return
+    for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        gaps = np.flatnonzero(~whole[begin:end])
+        if not len(gaps):
+            continue
+        size, part = end - begin, values[:, begin:end]
+        starts = [int(np.argmin(missing)) if not missing.all() else size for missing in map(np.isnan, part)]
+        longest = int(np.diff(gaps, prepend=-1, append=size).max()) - 1
+        if longest * 2 < size - max(starts):  # of the steps at which all channels have begun
+            for channel in part:
+                fill_forward(channel, np.array([0, size]))
 
 
 def fill_forward(channel: np.ndarray, offsets: np.ndarray) -> int:

@@ -29,7 +29,7 @@ from readers.categories import Coded, with_categories
 from readers.dialect import Dialect
 from readers.divided import divided
 from readers.files import sha256_of
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known, suspect
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses, suspect
 from readers.modalities import BY_MODEL, Modality, choose
 from readers.paths import abridge, expand_paths
 from readers.precision import narrowed
@@ -387,8 +387,8 @@ def _fill(
     counts = count_gaps(part)
     if not any(counts):
         return [], None
-    if policy == "error":
-        feature, at = divmod(int(np.argmin(is_known(part))), part.shape[1])
+    if refuses(policy, counts[1]):
+        feature, at = divmod(int(np.argmin(is_allowed(part, policy))), part.shape[1])
         row, step = divmod(at, int(offsets[1]))
         what = f"{counted(*count_gaps(part[feature]))} in {modality.channels[feature]}"
         raise gap_error(part[feature, at], what, f"{path}:{modality.name}[{row}], step {step}")

@@ -212,6 +212,12 @@ def in_order(rows: Rows, *, averaged: bool = False) -> tuple[Rows, list[str]]:
     return _ordered(rows, order), [note]
 
 
+def by_time(rows: Rows) -> Rows:
+    """The rows with the lines of each by their times; those of one time stay in their order."""
+    order = [start + np.argsort(rows.times[start:end], kind="stable") for start, end in rows.spans()]
+    return _ordered(rows, np.concatenate(order))
+
+
 def _few_twice(rows: Rows, start: int, end: int) -> bool:
     """Whether the times of a row that goes back, its lines from `start` to `end`, are different ones but for a few, and
     some go back for another reason than a change of clocks."""

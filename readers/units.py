@@ -145,7 +145,8 @@ def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     if all(map(is_unit, rows[1])) or (all(map(_RDB.fullmatch, rows[1])) and not all(map(_RDB.fullmatch, rows[2]))):
         return True
     over = [k for k, cell in enumerate(rows[1]) if cell and k]
-    named = sum(map(is_unit, rows[1])) * 2 > len(rows[1])  # a unit or two that are not known
+    said = [cell for cell in rows[1] if cell.strip()]  # else a line of a time and no values would be one of units
+    named = sum(map(is_unit, said)) * 2 > len(said)  # a unit or two that are not known
     return (named or not rows[1][0]) and bool(rows[2][0]) and all(_has_numbers(rows, k, dialect) for k in over)
 
 

@@ -18,7 +18,7 @@ from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import checksum_of, dialect_of, read_cells
-from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_known
+from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import abridge, merge_notes
 from readers.pool import in_order
 from readers.sidecars import attach, with_labels
@@ -343,9 +343,9 @@ def _fill(
         return [], None
     missing, infinite = (sum(gaps) for gaps in zip(*counts.values(), strict=True))
     count = f"{counted(missing, infinite)} in {abridge([paths[channel] for channel in counts])}"
-    if policy == "error":
-        channel = next(iter(counts))
-        at = int(np.argmin(is_known(values[channel])))
+    if refuses(policy, infinite):
+        channel = next(channel for channel, gaps in counts.items() if refuses(policy, gaps[1]))
+        at = int(np.argmin(is_allowed(values[channel], policy)))
         row = int(np.searchsorted(offsets, at, "right")) - 1
         location = facts[channel].location(row, at - int(offsets[row]))
         raise gap_error(values[channel, at], count, f"{paths[channel]}:{location}")

@@ -17,7 +17,7 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
 from readers.guess import has_names, is_id_word, is_time, is_time_word, steps_named
-from readers.missing import HINT
+from readers.missing import HINT, fill
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
 from sources import path_labels
@@ -175,7 +175,19 @@ def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Seri
         return series
     if policy == "error" and (lost := int(np.isnan(values).sum())):
         raise DataError(f"{many(lost, 'step')} without a label in column {name!r}", where="--csv", hint=HINT)
-    return _as_number(series, at, values, words)
+    return _as_number(*(_without_gaps(series, at, values) if policy == "auto" else (series, at, values)), words)
+
+
+def _without_gaps(series: Series, at: int, codes: np.ndarray) -> tuple[Series, int, np.ndarray]:
+    """What `--nan auto` makes of the steps without a label: the past of the label is an input."""
+    if not (lost := int(np.isnan(codes).sum())):
+        return series, at, codes
+    codes = codes.copy()
+    done, made = fill(codes[None], series.offsets, "auto")
+    filled = np.zeros(series.values.shape, bool) if series.filled is None else series.filled.copy()
+    filled[at] |= False if made is None else made[0]
+    note = f"{many(lost, 'step')} without a label in column {series.channels[at]!r}: {done}"
+    return replace(series, filled=filled, notes=(*series.notes, note)), at, codes
 
 
 def _among(

@@ -16,6 +16,7 @@ from readers.columns import NoColumn, read_names
 from readers.dialect import Dialect
 from readers.paths import expand_paths
 from readers.written import ORDERS
+from sources.idle import without_idle
 
 CLOSE = 0.4  # of two names: alike enough to be proposed
 
@@ -35,11 +36,22 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     UsageError, DataError : as `data.read`, and --db without --db-query.
     """
     try:
-        return _read_items(config, columns, known)
+        series = _read_items(config, columns, known)
+        numbered = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
+        if columns is not None or config.columns or config.strict or numbered:
+            return series
+        return without_idle(series, _named(config, known))
     except NoColumn as error:
         if columns is None or config.mode == "train" or config.db:
             raise
         return _respelled(config, columns, known, error)
+
+
+def _named(config: RunConfig, known: Sequence[str]) -> set[str]:
+    """What the flags of a run name, columns among it."""
+    values = [*vars(config).values(), *config.options.values()]
+    several = [each for value in values if isinstance(value, (tuple, list)) for each in value]
+    return {each for each in (*values, *several, *known) if isinstance(each, str)}
 
 
 def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], error: NoColumn) -> Series:

@@ -59,7 +59,8 @@ def _made_up(run_data: RunData) -> dict[str, Any]:
     of, rows = len(targets.names) * series.lengths, np.flatnonzero(counts)
     few = [f"{series.rows[r]} ({counts[r]:,} of {of[r]:,} values)" for r in rows[: splits.FEW]]
     policy = run_data.config.nan
-    made = "what stands for missing lines" if policy == "error" else f"what --nan {policy} made up"
+    kinds = {"error": "what stands for missing lines", "auto": "what stands for missing values"}
+    made = kinds.get(policy, f"what --nan {policy} made up")
     why = f"{made} may be input and is never scored"
     return {"rows": len(rows), "names": few, "why": why}
 

@@ -130,11 +130,12 @@ def test_a_made_up_word_is_never_scored(box):
     frame = table()
     gone = np.random.default_rng(3).random(STEPS) < 0.2
     lay(box, frame.assign(state=frame["state"].mask(gone & (frame.index > 0))).drop(columns="code"))
-    done = go(box, f"{TRAIN} --label-src-ch state")
+    done = go(box, f"{TRAIN} --label-src-ch state --nan error")
     assert done.code == 3 and "--nan ffill" in done.err
-    lines = preds(good(box, f"{TRAIN} --label-src-ch state --nan ffill"))
-    check_truth(lines, frame["state"])
-    assert not any(line["y_true"] for line in lines if gone[int(line["time"])])
+    for policy in ("auto", "ffill"):
+        lines = preds(good(box, f"{TRAIN} --label-src-ch state --nan {policy} --overwrite"))
+        check_truth(lines, frame["state"])
+        assert lines and not any(line["y_true"] for line in lines if gone[int(line["time"])])
 
 
 def test_one_word_in_each_series_is_learned_of_whole_series(box):

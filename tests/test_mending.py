@@ -71,3 +71,57 @@ def test_the_zone_is_found_by_the_hours_in_which_clocks_are_changed(tmp_path, zo
     with pytest.raises(DataError, match="daylight saving") as caught:
         read_long(path, time_col="date", strict=True)
     assert f"--tz {zone}, or" in caught.value.hint
+
+
+# ---- under --nan auto, the default of the command line
+
+
+def test_lines_that_are_missing_in_a_regular_table_become_gaps(tmp_path):
+    whole = days(300)
+    gone = [*range(50, 80), *range(100, 140, 4), 200]
+    series = read_long(written(tmp_path, whole.drop(gone)), time_col="date", nan="auto")
+    assert series.clock.freq == "D" and series.values.shape == (2, 300)
+    filled = [k for k in gone if k >= 80]  # 30 days are more than a short gap
+    assert np.flatnonzero(series.filled[0]).tolist() == filled
+    assert np.flatnonzero(np.isnan(series.values[0])).tolist() == list(range(50, 80))
+    assert series.values[0, filled].tolist() == whole["y"][[k - 1 for k in filled]].tolist()
+    with pytest.raises(DataError, match="usual step"):
+        read_long(
+            written(tmp_path, whole.drop(list(range(2, 298, 3)) + list(range(3, 298, 3)))), time_col="date", nan="auto"
+        )
+
+
+def test_series_beside_others_may_lack_more(tmp_path):
+    years = pd.DataFrame({"date": np.arange(1990, 2020), "y": np.arange(30.0)})
+    some = years.iloc[[3, 6, 11, 13]]
+    both = pd.concat([years.assign(id="a"), some.assign(id="b")])
+    series = read_long(written(tmp_path, both), time_col="date", id_col="id", nan="auto")
+    assert series.lengths.tolist() == [30, 11] and series.clock.freq == "YS-JAN"
+    assert series.values[0, 30:].tolist() == [3, 3, 3, 6, 6, 6, 6, 6, 11, 11, 13]
+
+
+def local(zone, freq, n, ending=0):
+    times = pd.date_range("2023-01-01", periods=n, freq=freq, tz="UTC").tz_convert(zone).tz_localize(None)
+    return pd.DataFrame(
+        {"date": (times + pd.Timedelta(hours=ending)).strftime("%Y-%m-%d %H:%M"), "y": np.arange(n) * 1.0}
+    )
+
+
+@pytest.mark.parametrize(("zone", "freq"), [("Europe/Berlin", "h"), ("Australia/Sydney", "30min")])
+def test_clocks_that_are_changed_as_in_a_zone_are_those_of_the_zone(tmp_path, zone, freq):
+    n = 400 * pd.Timedelta("1D") // pd.Timedelta(pd.tseries.frequencies.to_offset(freq))
+    series = read_long(written(tmp_path, local(zone, freq, n)), time_col="date", nan="auto")
+    np.testing.assert_array_equal(series.values[0], np.arange(n))
+    assert series.clock.tz == zone and f"those of {zone}," in " ".join(series.notes)
+
+
+def test_the_double_hour_of_no_known_zone_becomes_one_and_the_missing_one_is_filled(tmp_path):
+    frame = local("America/New_York", "h", 9000, ending=1)  # hours by their end: 02:00 comes twice
+    series = read_long(written(tmp_path, frame), time_col="date", nan="auto")
+    (twice,) = np.flatnonzero(frame["date"].duplicated())
+    spring = int(np.flatnonzero(series.filled[0])[0])
+    assert series.values.shape == (1, 9000) and series.filled.sum() == 1
+    assert series.values[0, spring] == series.values[0, spring - 1]
+    assert series.values[0, twice] == twice - 0.5 and series.values[0, twice + 1] == twice + 1
+    with pytest.raises(DataError, match="daylight saving"):
+        read_long(written(tmp_path, frame), time_col="date")

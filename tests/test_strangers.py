@@ -184,3 +184,20 @@ def test_numbers_behind_which_letters_of_all_kinds_stand_are_codes(put):
     lines = [f"{day},{k % 9 + 1}{'ABCFHKVW'[k % 8]},{k}.5" for k, day in enumerate(DAYS)]
     series = read_long([put("\n".join(["date,field,y", *lines]))], time_col="date")
     assert series.channels == ("y",) and "left out, since it holds text: 'field'" in "".join(series.notes)
+
+
+def test_a_first_line_without_values_is_no_line_of_units(tmp_path):
+    lines = [
+        "time,angle,aoi",
+        *(f"2024-01-01 {h:02d}:30:00-03:00,{'' if h < 5 else h},{'' if h < 5 else -h}" for h in range(24)),
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    series = read_long([tmp_path / "t.csv"], time_col="time", nan="drop")
+    assert series.values.shape == (2, 24) and np.isnan(series.values[0]).sum() == 5
+
+
+def test_money_in_cells_that_hold_marks_of_thousands_is_one_error(tmp_path):
+    lines = ["day,sales", *(f'2024-01-{d:02d},"$1,{d:03d}.50"' for d in range(1, 29))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="where a number is expected"):
+        read_long([tmp_path / "t.csv"], time_col="day", thousands="none")

@@ -1,0 +1,137 @@
+"""Columns of a dated table that say nothing: parts of its time (year, weekday), what only counts lines, the number of
+the station in every line. Models know the calendar of a step, and a target that is known ahead only flatters the score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from data import Series
+from readers.clock import DAY
+from readers.guess import is_id_word, is_time_word
+from readers.mapped import is_mapped
+from readers.paths import abridge
+
+LEAST = 20  # lines, by fewer of which nothing is seen
+EXACT = 0.98  # of the lines at least are what the name says: lines that were made up may not be
+HOUR = DAY // 24
+PARTS = {  # of a time, by the names of their columns without all but letters
+    "year": "year yr yyyy jahr ano anno annee an",
+    "quarter": "quarter qtr quartal trimestre trimester",
+    "month": "month mon mm mo monat mes mois mese monthnum monthnumber",
+    "week": "week weekofyear weekno weeknum isoweek kw woche semaine semana",
+    "day": "day dd dom mday dayofmonth dateofmonth monthday tag dia jour giorno",
+    "yearday": "doy yday yearday dayofyear jday julian julianday",
+    "weekday": "weekday dow wday dayofweek weekdaynum wochentag",
+    "hour": "hour hours hr hh hourofday stunde hora heure ora",
+    "minute": "minute minutes min mi minuto",
+    "second": "second seconds sec ss",
+}
+_PART = {word: part for part, words in PARTS.items() for word in words.split()}
+_COUNTERS = "record rec rn seq sequence counter elapsed unix unixtime epoch tick ticks step"
+_PLACES = "stn stnr lat lon lng latitude longitude elevation altitude nmi mpan"
+_LETTERS = re.compile(r"[^a-zäöüéèñ]")
+
+
+def without_idle(series: Series, named: set[str]) -> Series:
+    """The series without columns that only repeat its time, count its lines or name its place, told.
+
+    Parameters
+    ----------
+    series : of a dated table, all of whose columns were read.
+    named : columns that flags name, which stay.
+    """
+    if series.clock is None or series.time is None or len(series.time) < LEAST or is_mapped(series.values):
+        return series
+    why = dict(_idle(series, named))
+    keep = [c for c, name in enumerate(series.channels) if name not in why]
+    if not why or not any(c < series.numeric for c in keep):
+        return series
+    told = abridge([f"{name} ({reason})" for name, reason in why.items()])
+    note = f"left out, since the times say it already or it is the same in each line: {told}; --columns reads them too"
+    return replace(
+        series,
+        values=series.values[keep],
+        channels=tuple(series.channels[c] for c in keep),
+        filled=None if series.filled is None else series.filled[keep],
+        static=tuple(name for name in series.static if name not in why),
+        notes=(*series.notes, note),
+    )
+
+
+def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
+    """Name and reason of each such column of numbers."""
+    assert series.clock is not None and series.time is not None
+    wall = series.clock.wall(series.time)
+    made = series.filled
+    for c, (name, values) in enumerate(zip(series.channels[: series.numeric], series.values, strict=False)):
+        word = _LETTERS.sub("", name.casefold())
+        if name in named or name in series.static:
+            continue
+        if made is not None and made[c].any():
+            values = np.where(made[c], np.nan, values)
+        if np.isnan(values).all():
+            continue
+        if word in _PART and _is_part(values, wall, _PART[word]):
+            yield name, _PART[word]
+        elif _counts(name, word) and _runs(values, series.offsets):
+            yield name, "a count"
+        elif (word in _PLACES.split() or is_id_word(name)) and np.nanmin(values) == np.nanmax(values):
+            yield name, f"always {values[~np.isnan(values)][0]:g}"
+
+
+def _counts(name: str, word: str) -> bool:
+    return word in _COUNTERS.split() or is_time_word(name) or is_id_word(name, things=False)
+
+
+def _runs(values: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether values go up by one length from line to line, in each row."""
+    steps = np.delete(np.diff(values.astype(np.float64)), offsets[1:-1] - 1)
+    steps = steps[~np.isnan(steps)]
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    bit = float(np.spacing(np.nanmax(np.abs(values))))  # of seconds since 1970 in float32: minutes
+    return usual > bit and float(np.isclose(steps, usual, rtol=1e-3, atol=bit).mean()) >= EXACT
+
+
+def _is_part(values: np.ndarray, wall: np.ndarray, part: str) -> bool:
+    """Whether values [n] are a part of the wall times [n], counted in one of the ways in which people do."""
+    given = ~np.isnan(values)
+    stamps = wall[given]
+    found = _PART_OF[part](stamps.astype("datetime64[ns]").astype("datetime64[D]"), stamps)
+    off = values[given] - found
+    if part == "weekday":  # from 0 or 1, on Monday or Sunday
+        return any(float((np.mod(off, 7) == shift).mean()) >= EXACT for shift in range(7))
+    ways = (0, 1, -1) if part in ("hour", "month", "yearday") else (0,)
+    if part == "week":  # several calendars
+        return float((np.abs(off) <= 1).mean()) >= 0.9
+    return bool(given.any()) and any(float((off == way).mean()) >= EXACT for way in ways)
+
+
+def _since(dates: np.ndarray, unit: str) -> np.ndarray:
+    """Days [n] since the beginning of their month (M) or year (Y)."""
+    days: np.ndarray = (dates - dates.astype(f"datetime64[{unit}]")).astype(np.int64)
+    return days
+
+
+def _month(dates: np.ndarray) -> np.ndarray:
+    months: np.ndarray = dates.astype("datetime64[M]").astype(np.int64) % 12
+    return months
+
+
+_PART_OF: Mapping[str, Callable[[np.ndarray, np.ndarray], Any]] = {
+    "year": lambda dates, _: dates.astype("datetime64[Y]").astype(np.int64) + 1970,
+    "quarter": lambda dates, _: _month(dates) // 3 + 1,
+    "month": lambda dates, _: _month(dates) + 1,
+    "week": lambda dates, _: _since(dates, "Y") // 7 + 1,
+    "day": lambda dates, _: _since(dates, "M") + 1,
+    "yearday": lambda dates, _: _since(dates, "Y") + 1,
+    "weekday": lambda dates, _: dates.astype(np.int64) + 3,
+    "hour": lambda _, stamps: stamps // HOUR % 24,
+    "minute": lambda _, stamps: stamps // (HOUR // 60) % 60,
+    "second": lambda _, stamps: stamps // (HOUR // 3600) % 60,
+}

@@ -1,0 +1,89 @@
+"""sources/idle.py: columns that repeat the times, count the lines or name the place are left out, told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from .runs import go
+
+RUN = "--mode train --task forecast --csv t.csv --time-col t --horizon 3 --context-len 6 --backbone ridge --dry-run"
+
+
+def table(n=400, freq="h", start="2022-11-28"):
+    times = pd.date_range(start, periods=n, freq=freq)
+    load = np.random.default_rng(0).normal(size=n).cumsum()
+    return times, pd.DataFrame({"t": times.strftime("%Y-%m-%d %H:%M"), "load": load})
+
+
+def channels(folder, frame, flags=""):
+    frame.to_csv(folder / "t.csv", index=False)
+    done = go(folder, RUN, flags)
+    assert done.code == 0, done.err
+    (read,) = [line for line in done.err.splitlines() if line.startswith("read: ")]
+    return read.partition(" (")[2].partition(")")[0].split(", "), done.err
+
+
+def test_parts_of_the_time_are_no_channels_however_they_count(tmp_path):
+    times, frame = table()
+    parts = {
+        "Year": times.year,
+        "month": times.month,
+        "Day_of_Month": times.day,
+        "Hour": times.hour + 1,  # from 1 to 24
+        "minute": times.minute,
+        "weekday": (times.weekday + 1) % 7,  # Sunday is 0
+        "DOY": times.dayofyear,
+        "Quarter": times.quarter,
+        "weekofyear": times.isocalendar().week.to_numpy(),
+    }
+    found, told = channels(tmp_path, frame.assign(**parts))
+    assert found == ["load"]
+    assert "left out, since the times say it already" in told and "Year (year)" in told
+    assert "left out, since the times" not in channels(tmp_path, frame.assign(**parts), "--columns load Hour")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("unix", lambda times: (times - pd.Timestamp(0)) // pd.Timedelta("1s")),
+        ("RECORD", lambda times: 4711 + np.arange(len(times))),
+        ("station_id", lambda times: np.full(len(times), 260)),
+        ("Latitude", lambda times: np.full(len(times), 52.1)),
+    ],
+)
+def test_counts_and_the_number_of_the_place_are_no_channels(tmp_path, name, values):
+    times, frame = table()
+    assert channels(tmp_path, frame.assign(**{name: values(times)}))[0] == ["load"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("hour", lambda times: (times.hour * 7) % 11),  # named so, and something else
+        ("month", lambda times: np.arange(len(times)) % 7),
+        ("total", lambda times: np.arange(len(times))),  # a meter, not a count of lines
+        ("setpoint", lambda times: np.full(len(times), 21)),
+    ],
+)
+def test_other_columns_stay_whatever_they_are_called(tmp_path, name, values):
+    times, frame = table()
+    assert channels(tmp_path, frame.assign(**{name: values(times)}))[0] == ["load", name]
+
+
+def test_a_column_that_a_flag_names_stays(tmp_path):
+    times, frame = table()
+    frame = frame.assign(hour=times.hour)
+    assert channels(tmp_path, frame, "--target hour --features MS")[0] == ["load", "hour"]
+    assert "times say it" not in channels(tmp_path, frame, "--known-future hour --features MS --target load")[1]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert "times say it" in go(tmp_path, RUN).err
+    refused = go(tmp_path, RUN, "--strict").err
+    assert "times say it" not in refused
+
+
+def test_values_that_fill_gaps_are_not_held_against_a_part_of_the_time(tmp_path):
+    times, frame = table(freq="D")
+    frame = frame.assign(weekday=times.weekday).drop(index=[5, *range(40, 60, 3), 300])
+    assert channels(tmp_path, frame)[0] == ["load"]
