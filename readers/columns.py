@@ -33,8 +33,15 @@ from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
 MOST_NAMES = 30  # columns that a hint lists
-HOURS = ("hour", "hours", "hr", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
+HOURS = ("hour", "hours", "hr", "hh", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
+_ZONES = ("utc", "gmt", "lst", "local", "of", "day", "cet", "mez", "est", "mst", "pst", "cst")  # beside an hour's name
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]\.?m\.?)?", re.IGNORECASE)
+
+
+def is_hour_word(name: str) -> bool:
+    """Whether a column's name says that it holds hours or times of a day: `Hour`, `HH`, `Time (UTC)`, `Hora UTC`."""
+    words = [word for word in re.findall(r"[^\W\d_]+", name.casefold()) if word not in _ZONES]
+    return len(words) == 1 and words[0] in HOURS
 
 
 class NoColumn(DataError):
@@ -384,7 +391,7 @@ def check_dates(stamps: Stamps, names: Sequence[str], time: str, text: LongText)
     if stamps.counted or (stamps.times % DAY).any() or len(np.unique(stamps.times)) == len(stamps.times):
         return
     for name, cell in zip(names, text.cells(0), strict=False):
-        hour = cell.strip().isdecimal() and name.casefold() in HOURS
+        hour = cell.strip().isdecimal() and is_hour_word(name)
         if name and name != time and (hour or _TIME_OF_DAY.fullmatch(cell.strip())):
             what = f"the dates of {time!r} come several times, and {name!r} holds times of day"
             hint = f"--time-col {shlex.quote(f'{time}+{name}')} reads both as one time"

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from readers import written
-from readers.columns import HOURS
+from readers.columns import is_hour_word
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
@@ -92,6 +92,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
         return None
     columns = dict(zip(names, zip(*rows[not nameless :], strict=True), strict=True))
     dates = (_years_first(list(columns.values())) if nameless else []) or _time(columns)
+    if not dates and not nameless and not any(rows[0][:2]):  # as a statistics office leaves them without names
+        dates = _year_and_month(columns, "1", "2")
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or ([anew] if nameless and anew else _counter(columns))
@@ -205,8 +207,9 @@ def _joined(cells: Sequence[str]) -> str:
     """The cells of a time in several columns as one; an hour alone becomes a time of day."""
     date, *rest = cells
     date = date.removesuffix(MIDNIGHT) if rest else date
-    if len(rest) == 1 and len(date) > 4 and (hour := first_hour(rest[0])).isdecimal():
-        return f"{date} {int(hour):02d}:00"
+    if len(rest) == 1 and len(date) > 4:
+        hour = first_hour(rest[0])
+        return f"{date} {int(hour):02d}:00" if hour.isdecimal() else f"{date} {hour}"
     return " ".join([date, *rest])
 
 
@@ -233,7 +236,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
         return []
     date = max(dates, key=lambda name: len(set(columns[name])))  # of a year and a date, the date
     whole = any(":" in cell and not cell.endswith(MIDNIGHT) for cell in columns[date])
-    hours = [name for name, column in columns.items() if name.casefold() in HOURS and _are_hours(column)]
+    hours = [name for name, column in columns.items() if is_hour_word(name) and _are_hours(column)]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
     return [date, (clocks or hours)[0]]
@@ -243,7 +246,7 @@ def _are_clocks(name: str, cells: Sequence[str]) -> bool:
     """Whether times are those of a day: 14:30, 2:30 PM, or 14.30.00 under the name of a time."""
     if all(len(cell) <= CLOCK + 6 and ":" in cell[:3] for cell in cells):
         return True
-    return name.casefold() in HOURS and all(_DOTTED.fullmatch(cell) for cell in cells)
+    return is_hour_word(name) and all(_DOTTED.fullmatch(cell) for cell in cells)
 
 
 def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) -> list[str]:
@@ -304,8 +307,9 @@ def _counts(steps: Sequence[float]) -> bool:
 
 
 def _are_hours(column: Sequence[str]) -> bool:
-    column = list(map(first_hour, column))
-    return all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 24 for cell in column)
+    column = [cell.removesuffix(":00") for cell in map(first_hour, column)]
+    bare = all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 24 for cell in column)
+    return bare or all(len(cell) in (2, CLOCK) and cell[:2].isdecimal() for cell in column)
 
 
 def _are_times(name: str, column: Sequence[str]) -> bool:

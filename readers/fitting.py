@@ -16,14 +16,14 @@ from pathlib import Path
 
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
 from readers.guess import is_time
-from readers.tidying import MOST_FOOT, foot, widened
+from readers.tidying import MOST_NOTES, foot, widened
 from readers.units import odd_number, same_mark, split_mark, unbracketed, units_below
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
-MOST_ABOVE = 50  # lines above a header
+MOST_ABOVE = 120  # lines above a header
 FACT = 2  # cells: what is said of a whole table, and its name
 CHANCE = 2  # numbers more than texts in a column above its name, as the head of a report may have
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
@@ -149,10 +149,12 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     dialect : how they are written.
     """
     rows: list[list[str]] = []
-    names = ""  # which may stand behind a hash sign
+    names, below = "", 0  # which may stand behind a hash sign, and the lines above
     for line in lines:
         if line.startswith("#"):
-            names = line.lstrip("# ") or names if not rows else names
+            names, below = (
+                (line.lstrip("# "), len(rows)) if line.strip("# ") and len(rows) <= MOST_ABOVE else (names, below)
+            )
         else:
             try:
                 rows += list(csv.reader([line], delimiter=dialect.sep, skipinitialspace=dialect.sep != " "))
@@ -163,9 +165,11 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
         return []
     width = Counter(map(len, rows[len(rows) // 2 :])).most_common(1)[0][0]
     hidden = [cell.strip() for cell in names.split(dialect.sep)[:SNIFF_CELLS]]
-    if len(hidden) == width > 1 and not any(map(dialect.is_number, hidden)) and any(map(dialect.is_number, rows[0])):
-        rows.insert(0, hidden)
-    texts = len(list(itertools.takewhile(lambda row: len(row) != width, reversed(rows[-MOST_FOOT:]))))
+    under = [row for row in rows[below:] if row][:1]
+    named = len(hidden) == width > 1 and not any(map(dialect.is_number, hidden))
+    if named and under and len(under[0]) == width and any(map(dialect.is_number, under[0])):
+        rows[:below] = [hidden]
+    texts = len(list(itertools.takewhile(lambda row: len(row) != width, reversed(rows[-MOST_NOTES:]))))
     rows = rows[: len(rows) - texts]
     start = next((at for at, row in enumerate(rows) if len(row) == width and any(row[1:] or row)), 0)
     if start and 1 < len(rows[start - 1]) < width:  # lines that end in a separator, below names that do not
@@ -191,7 +195,8 @@ def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     top = min(_last_text([_may_be_number(cell, dialect) for cell in column]) for column in zip(*rows, strict=True))
     if top >= len(rows) - 1:
         return 0
-    return top - (top > 0 and all(rows[top - 1]) and units_below(rows[top - 1 :], dialect))
+    above = rows[top - 1] if top and all(rows[top - 1]) and len({*rows[top - 1]}) == len(rows[0]) else ()
+    return top - (bool(above) and units_below(rows[top - 1 :], dialect))
 
 
 def _last_text(numbers: Sequence[bool]) -> int:
@@ -202,7 +207,8 @@ def _last_text(numbers: Sequence[bool]) -> int:
 
 def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
     """A table of names and lines without a line of units, a total at its end, and units in the cells of a column."""
-    body = [list(row) for row in rows[1 + units_below(rows, dialect) :]]
+    units = units_below(rows, dialect)
+    body = [list(row) for row in rows[1 + units + (units and not rows[2][0]) :]]  # below units, how values were taken
     dates = [k for k, column in enumerate(zip(*body, strict=True)) if sum(map(is_time, column)) > len(body) // 2]
     body = body[: len(body) - foot(body[-MOST_ABOVE:], dates[0])] if dates else body
     for k, column in enumerate(zip(*body, strict=True)):

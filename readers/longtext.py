@@ -22,7 +22,7 @@ from readers.unfolded import VIRTUAL, unfolded
 from readers.units import units_below
 
 AT_ONCE = 1 << 22  # bytes that pandas' parser takes at once
-MOST_ABOVE = 50  # lines among which the header is looked for
+MOST_ABOVE = 120  # lines among which the header is looked for
 MOST_CELLS, LEAST_LINES = 4000, 8  # cells of the first and of the last lines that are looked at, and lines at least
 
 
@@ -264,7 +264,7 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
         out += range(last - count + 1, last + 1)
         words = [cell.strip() for row in ends[-count:] for cell in row if cell.strip()]
         told.append(f"{many(count, 'line')} without a time left out at the end{f': {words[0]}, ...' if words else ''}")
-    if b"\n\n" in table.text and not table.quoted:
+    if (b"\n\n" in table.text or b"\n\r\n" in table.text) and not table.quoted:
         blank = [
             number for number, line in enumerate(table.text.split(b"\n"), 1) if not line.strip() and number not in out
         ]

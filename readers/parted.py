@@ -19,6 +19,7 @@ PARTS = {  # of a year, by the names of their columns; with the largest number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
+_HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z)?")
 _YEAR = re.compile(YEAR)
 
 
@@ -45,12 +46,14 @@ def is_part(name: str, cells: Sequence[str]) -> str:
 
 
 def first_hour(cell: str) -> str:
-    """The hour in which `08 - 09` begins; another cell as it is.
+    """The hour in which `08 - 09` begins, 13:30 for 1330 or `1330 UTC`; another cell as it is.
 
     Parameters
     ----------
     cell : its text.
     """
+    if found := _HHMM.fullmatch(cell):
+        return f"{found[1]}:{found[2]}"
     found = _HOURS.fullmatch(cell)
     return found[1] if found else cell
 
@@ -72,8 +75,9 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
     import pandas
 
     parts = [pandas.Series(column, dtype=object).str.strip() for column in columns]
-    if len(parts) == 2 and _HOURS.fullmatch(parts[1][0]) and parts[1].str.fullmatch(_HOURS).all():
-        parts[1] = parts[1].map(first_hour)
+    for form in (_HOURS, _HHMM) if len(parts) == 2 and len(parts[0][0]) > len("2024") else ():
+        if form.fullmatch(parts[1][0]) and parts[1].str.fullmatch(form).all():
+            parts[1] = parts[1].map(first_hour)
     if len(parts) == 2 and _YEAR.fullmatch(parts[1][0]) and not _YEAR.fullmatch(parts[0][0]):
         parts, names = parts[::-1], names[::-1]  # month and year
     if _YEAR.fullmatch(parts[0][0]):

@@ -232,6 +232,9 @@ def _paired(wall: np.ndarray) -> bool:
 
 def _years(name: str, text: Any) -> Stamps:
     """Years, or parts of them, as numbers."""
+    if text.str.fullmatch(r"\d{4}").all() and text.min() < str(written.FIRST_YEAR):  # nanoseconds do not reach there
+        told = f"years before {written.FIRST_YEAR} count steps: there are no dates"
+        return replace(_counted(text), note=told)
     times, note = years.read(name, text)
     return Stamps(times, frozenset(), note)
 

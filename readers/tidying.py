@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 LEAST_BODY = 4  # lines above a foot
 MOST_FOOT = 3  # lines with text at the end of a table that are none of it
+MOST_NOTES = 20  # and of those with text in one cell alone
 _DIGIT = re.compile(r"\d")
 
 
@@ -58,15 +59,16 @@ def foot(rows: Sequence[Sequence[str]], at: int) -> int:
     """
     if not rows:
         return 0
-    count = texts = 0
+    count = texts = notes = 0
     begins = sum(_cell(row, at)[:1].isdigit() for row in rows) * 2 > len(rows)
     for row in reversed(rows):
         cell = _cell(row, at)
         if any(map(str.strip, row)):
             bare = not _DIGIT.search(cell) or (begins and not cell[:1].isdigit())
-            if not bare or texts == MOST_FOOT:
+            alone = sum(map(bool, map(str.strip, row))) == 1
+            if not bare or (notes if alone else texts) == (MOST_NOTES if alone else MOST_FOOT):
                 break
-            texts += 1
+            texts, notes = texts + (not alone), notes + alone
         count += 1
     return count if count + LEAST_BODY <= len(rows) else 0
 

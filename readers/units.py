@@ -128,7 +128,7 @@ def is_unit(cell: str) -> bool:
     cell : its text.
     """
     text = cell.strip()
-    known = text.casefold() in UNITS or text in ("", "-", "[-]")
+    known = text.casefold() in UNITS or text in ("", "-", "[-]", "TS", "RN")  # the last two of Campbell's loggers
     return known or bool(_BRACKETS.fullmatch(text) or _FORMAT.fullmatch(text))
 
 
@@ -144,6 +144,8 @@ def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
         return False
     if all(map(is_unit, rows[1])) or (all(map(_RDB.fullmatch, rows[1])) and not all(map(_RDB.fullmatch, rows[2]))):
         return True
+    if not rows[2][0] and len(rows) > 3:  # how the values were taken: Smp, Avg
+        rows = [*rows[:2], *rows[3:]]
     over = [k for k, cell in enumerate(rows[1]) if cell and k]
     said = [cell for cell in rows[1] if cell.strip()]  # else a line of a time and no values would be one of units
     named = sum(map(is_unit, said)) * 2 > len(said)  # a unit or two that are not known

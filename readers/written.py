@@ -39,6 +39,8 @@ _UNTIL = re.compile(
         \d\d?:\d\d(?::\d\d)?(?:[ ]Uhr)?|[ ]Uhr)$""",
     re.VERBOSE,
 )
+_INTERVAL = re.compile(r"(?<=\d)(Z?)/\d{4}-\d\d-\d\d[T ][\d:.]+Z?$")  # of ISO 8601: from / to
+_DIGITS = re.compile(r"^((?:19|20)\d\d)(\d\d)(\d\d):(\d\d)(\d\d)$")  # 20160131:2310
 _NAMED = re.compile(rf" ?\b({'|'.join(ZONES)})$")
 RELATIVE = ("now", "today")  # to pandas these are the time of reading
 _DATE = re.compile(
@@ -140,6 +142,8 @@ def english(cell: str) -> str:
     cell : its text.
     """
     cell = _UNTIL.sub("", cell)
+    if "/" in cell or ":" in cell[8:9]:
+        cell = _DIGITS.sub(r"\1-\2-\3 \4:\5", _INTERVAL.sub(r"\1", cell))
     if not _WORD.search(cell):
         return cell
     day = _WORD.match(cell)
@@ -156,7 +160,7 @@ def is_span(cell: str) -> bool:
     ----------
     cell : its text.
     """
-    found = _UNTIL.search(cell)
+    found = _UNTIL.search(cell) or _INTERVAL.search(cell)
     return found is not None and any(map(str.isdigit, found[0]))
 
 

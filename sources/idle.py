@@ -81,12 +81,16 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, _PART[word]
         elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
-        elif (word in _PLACES.split() or is_id_word(name)) and np.nanmin(values) == np.nanmax(values):
-            yield name, f"always {values[~np.isnan(values)][0]:g}"
+        elif _is_place(name) and np.nanmin(values) == np.nanmax(values):
+            yield name, f"always {values[~np.isnan(values)][0]:.10g}"
+
+
+def _is_place(name: str) -> bool:
+    return is_id_word(name) or bool({*_PLACES.split()} & {*re.findall(r"[^\W\d_]+", name.casefold())})
 
 
 def _counts(name: str, word: str) -> bool:
-    return word in _COUNTERS.split() or is_time_word(name) or is_id_word(name, things=False)
+    return name == "#" or word in _COUNTERS.split() or is_time_word(name) or is_id_word(name, things=False)
 
 
 def _runs(values: np.ndarray, offsets: np.ndarray) -> bool:

@@ -175,19 +175,20 @@ def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Seri
         return series
     if policy == "error" and (lost := int(np.isnan(values).sum())):
         raise DataError(f"{many(lost, 'step')} without a label in column {name!r}", where="--csv", hint=HINT)
-    return _as_number(*(_without_gaps(series, at, values) if policy == "auto" else (series, at, values)), words)
+    if policy == "auto" and np.isnan(values).any():
+        series, values = _without_gaps(series, at, values)
+    return _as_number(series, at, values, words)
 
 
-def _without_gaps(series: Series, at: int, codes: np.ndarray) -> tuple[Series, int, np.ndarray]:
+def _without_gaps(series: Series, at: int, codes: np.ndarray) -> tuple[Series, np.ndarray]:
     """What `--nan auto` makes of the steps without a label: the past of the label is an input."""
-    if not (lost := int(np.isnan(codes).sum())):
-        return series, at, codes
+    lost = int(np.isnan(codes).sum())
     codes = codes.copy()
     done, made = fill(codes[None], series.offsets, "auto")
     filled = np.zeros(series.values.shape, bool) if series.filled is None else series.filled.copy()
     filled[at] |= False if made is None else made[0]
     note = f"{many(lost, 'step')} without a label in column {series.channels[at]!r}: {done}"
-    return replace(series, filled=filled, notes=(*series.notes, note)), at, codes
+    return replace(series, filled=filled, notes=(*series.notes, note)), codes
 
 
 def _among(

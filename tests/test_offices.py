@@ -1,0 +1,101 @@
+"""Tables as loggers, weather services and statistics offices write them, read with no flag but the file's name."""
+
+from __future__ import annotations
+
+import datetime
+from itertools import count
+
+import numpy as np
+import pytest
+
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
+from readers.long import read_long
+
+N = 60
+START = datetime.datetime(2024, 2, 27)
+HOURS = [START + datetime.timedelta(hours=k) for k in range(N)]
+VALUES = [round(10 + k % 7 + k / 50, 2) for k in range(N)]
+PAIRS = list(zip(HOURS, VALUES, strict=True))
+HOUR = datetime.timedelta(hours=1)
+
+
+def lines(head, body, foot=""):
+    return "\n".join([*head.strip("\n").split("\n"), *body, *([foot] if foot else [])]) + "\n"
+
+
+def comma(value):
+    return str(value).replace(".", ",")
+
+
+TABLES = {  # text, --time-col, channels, the step
+    "hours of a day beside digits of a date, names behind a hash sign below text": (
+        lines(
+            "SOURCE: OFFICE\nRemark: see below.\n\nHH = hour\n\n# STN,YYYYMMDD,   HH,    T",
+            [f"  260,{(t - HOUR * (t.hour == 0)):%Y%m%d},{t.hour or 24:5d},{v}" for t, v in PAIRS[1:]],
+        ),
+        "YYYYMMDD+HH",
+        ["STN", "T"],
+        "h",
+    ),
+    "hours with the name of a zone": (
+        lines(
+            "ESTACAO:;X\nALTITUDE:;1160,96\nData;Hora UTC;TEMP;",
+            [f"{t:%Y/%m/%d};{t:%H}00 UTC;{comma(v)};" for t, v in PAIRS],
+        ),
+        "Data+Hora UTC",
+        ["TEMP"],
+        "h",
+    ),
+    "digits with a colon, notes below": (
+        lines(
+            "Latitude:\t45.000\nElevation (m):\t250\n\ntime,P,Int",
+            [f"{t:%Y%m%d:%H}10,{v},0.5" for t, v in PAIRS],
+            "\nP: power (W)\nInt: 1 means reconstructed\nH_sun: height of the sun\nT2m: air\n(c) Office, 2001-2020",
+        ),
+        "time",
+        ["P", "Int"],
+        "h",
+    ),
+    "from / to": (
+        lines(
+            "# Coding: utf-8\n# x\n# period;ghi;bhi",
+            [f"{t:%Y-%m-%dT%H:%M:%S}.0/{t + HOUR:%Y-%m-%dT%H:%M:%S}.0;{v};1.5" for t, v in PAIRS],
+        ),
+        "period",
+        ["ghi", "bhi"],
+        "h",
+    ),
+    "names, units, and how values were taken": (
+        lines(
+            '"TOA5","Ridge","CR1000X","12345"\n"TIMESTAMP","RECORD","temp","volt"\n"TS","RN","C","volts"\n"","","Avg","Min"',
+            [f'"{t}",{k},{v},12.5' for k, t, v in zip(count(7), HOURS, VALUES, strict=False)],
+        ),
+        "TIMESTAMP",
+        ["RECORD", "temp", "volt"],
+        "h",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_an_office_is_read_as_it_is(tmp_path, kind):
+    text, time_col, channels, step = TABLES[kind]
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and found.time == time_col and not found.ids
+    series = read_long([path], time_col=time_col, sep=AUTO, decimal=AUTO, nan="auto")
+    assert list(series.channels) == channels and series.clock.freq == step
+    values = VALUES[1:] if "HH" in time_col else VALUES
+    where = next(k for k, line in enumerate(series.values) if np.allclose(line, values, rtol=1e-6))
+    assert channels[where] in ("T", "TEMP", "P", "ghi", "temp")
+    first = {"YYYYMMDD+HH": "2024-02-27 01:00:00", "time": "2024-02-27 00:10:00"}.get(time_col, "2024-02-27 00:00:00")
+    assert series.clock.show(series.time[:1]) == [first]
+
+
+def test_years_that_no_time_reaches_count_steps(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(lines("year,wheat", [f"{year},{k % 9 + 1.5}" for k, year in enumerate(range(1565, 1825, 5))]))
+    series = read_long([path], time_col="year")
+    assert series.clock is None and "count steps" in " ".join(series.notes)
