@@ -14,7 +14,7 @@ from readers.dialect import AUTO
 from readers.paths import abridge
 
 OTHERS = ("time_col", "demo", "npz", "db", "dataset", "header", "index", "ckpt")  # with which no table is looked at
-PLAIN = {"sep": ",", "decimal": ".", "nan": "error"}  # what --strict reads without their flags
+PLAIN = {"sep": ",", "decimal": "."}  # what --strict reads without their flags
 
 log = logging.getLogger("tsrun")
 

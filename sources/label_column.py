@@ -21,7 +21,7 @@ from readers.missing import HINT, fill
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
 from sources import path_labels
-from sources.reading import names_of, read
+from sources.reading import names_of, read, strict_on_gaps
 
 
 def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Sequence[str] = ()) -> Series:
@@ -53,7 +53,7 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
         if not isinstance(label, str):
             return read(config)
         found = _read_named(config, label)
-        return found if found.labels is not None else _coded(found, label, (), config.nan)
+        return found if found.labels is not None else _coded(found, label, (), strict_on_gaps(config).nan)
     beside = isinstance(label, str)  # the checkpoint's labels are of whole series, and none of its channels
     name = str(label) if beside else columns[label] if isinstance(label, int) and label < len(columns) else ""
     free = beside or config.drop_label_from_x
@@ -75,7 +75,9 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
         return replace(found, notes=(*found.notes, f"there is no column {name!r}, the label: predictions only"))
     if found.labels is not None and config.mode == "infer" and _too_short(found, config):  # there are no labels
         return read(config.read_as(label_src_ch=0), columns)
-    return _coded(found, name, words, config.nan) if found.labels is None and (words or beside) else found
+    return (
+        _coded(found, name, words, strict_on_gaps(config).nan) if found.labels is None and (words or beside) else found
+    )
 
 
 def _of_ids(series: Series, name: str, at: int, known: Sequence[str]) -> Series:

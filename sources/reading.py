@@ -35,6 +35,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     ------
     UsageError, DataError : as `data.read`, and --db without --db-query.
     """
+    config = strict_on_gaps(config)
     try:
         series = _read_items(config, columns, known)
         numbered = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
@@ -45,6 +46,11 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
         if columns is None or config.mode == "train" or config.db:
             raise
         return _respelled(config, columns, known, error)
+
+
+def strict_on_gaps(config: RunConfig) -> RunConfig:
+    """The settings with which --strict refuses missing values, where --nan says nothing else."""
+    return config.read_as(nan="error") if config.strict and config.nan == "auto" else config
 
 
 def _named(config: RunConfig, known: Sequence[str]) -> set[str]:
