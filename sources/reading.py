@@ -35,9 +35,8 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     ------
     UsageError, DataError : as `data.read`, and --db without --db-query.
     """
-    config = strict_on_gaps(config)
     try:
-        series = _read_items(config, columns, known)
+        series = _read_items(strict_on_gaps(config), columns, known)
         numbered = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
         if columns is not None or config.columns or config.strict or numbered:
             return series
