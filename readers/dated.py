@@ -91,7 +91,9 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     elif not _are_names(names):
         return None
     columns = dict(zip(names, zip(*rows[not nameless :], strict=True), strict=True))
-    dates = (_years_first(list(columns.values())) if nameless else []) or _time(columns) or _unnamed(columns, rows[0])
+    dates = (
+        (_years_first(list(columns.values())) if nameless else []) or _time(columns) or _bare_months(columns, rows[0])
+    )
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or ([anew] if nameless and anew else _counter(columns))
@@ -240,7 +242,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     return [date, (clocks or hours)[0]]
 
 
-def _unnamed(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
+def _bare_months(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
     """The first two columns where they hold years and months, as statistics offices leave them without names; or []."""
     return [] if any(title[:2]) else _year_and_month(columns, "1", "2")
 
