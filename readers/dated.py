@@ -107,11 +107,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     stamps = stamps_of([_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
     if not stamps:
         return None
-    if len(time) == 1 and month_columns(list(others)) and all(map(_YEAR.fullmatch, columns[time[0]])):
-        return Dated(tuple(names), f"{time[0]}+{MONTHS}", (), steps=False)
-    days = columns[time[0]]
-    if len(time) == 1 and hour_columns(list(others)) and len({*days}) == len(days) and ":" not in "".join(days):
-        return Dated(tuple(names), f"{time[0]}+{PARTS_OF_DAYS}", (), steps=False)
+    if len(time) == 1 and (beside := _beside(list(others), columns[time[0]])):
+        return Dated(tuple(names), f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
     grows = _grows if dates else _counts
@@ -240,6 +237,14 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
     return [date, (clocks or hours)[0]]
+
+
+def _beside(others: Sequence[str], times: Sequence[str]) -> str:
+    """What the other columns of a table hold side by side, the months of its years or parts of its days; or ""."""
+    if month_columns(others) and all(map(_YEAR.fullmatch, times)):
+        return MONTHS
+    days = hour_columns(others) and len({*times}) == len(times) and ":" not in "".join(times)
+    return PARTS_OF_DAYS if days else ""
 
 
 def _bare_months(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
