@@ -18,9 +18,9 @@ from itertools import product
 import numpy as np
 
 from backbones import register
+from backbones.adjustment import adjustment
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import adjustment
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},

@@ -12,9 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from backbones import register
+from backbones.adjustment import lines
+from backbones.carried import every
 from backbones.histories import Stack
 from backbones.local_forecaster import MOST, LocalForecaster
-from backbones.season import adjustment, without_second
+from backbones.season import without_second
 from backbones.smoothing import smoothed
 
 HYPER = {
@@ -45,9 +47,12 @@ class ETS(LocalForecaster):
             return self._one_season(stack)
         rest, ahead, which = found
         made = np.empty((len(stack), self.forecast.horizon))
-        made[which] = smoothed(rest, self.season, self.forecast.horizon) + ahead
+        if every(self.season) > 1:
+            made[which] = self._adjusted(rest) + ahead
+        else:
+            made[which] = smoothed(rest, self.season, self.forecast.horizon) + ahead
         if not which.all():
-            made[~which] = self._one_season(_some(stack, ~which))
+            made[~which] = self._one_season(stack.some(~which))
         return made
 
     def _one_season(self, stack: Stack) -> np.ndarray:
@@ -60,9 +65,9 @@ class ETS(LocalForecaster):
         made = np.empty((len(stack), self.forecast.horizon))
         above = np.minimum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1] > 0
         if above.any():
-            made[above] = self._above_zero(_some(stack, above), multiplies)
+            made[above] = self._above_zero(stack.some(above), multiplies)
         if not above.all():
-            made[~above] = smoothed(_some(stack, ~above), self.season, self.forecast.horizon)
+            made[~above] = smoothed(stack.some(~above), self.season, self.forecast.horizon)
         return made
 
     def _above_zero(self, stack: Stack, multiplies: bool) -> np.ndarray:
@@ -79,22 +84,14 @@ class ETS(LocalForecaster):
         """The forecasts [n, H] where a season has too many phases to be states: taken out before, put back after."""
         made = np.empty((len(stack), self.forecast.horizon))
         longest = min(STEPS, stack.y.shape[1])
-        for part, some in stack.blocks(longest, CELLS):
-            season = adjustment(some, self.season, self.hyper.log or self.hyper.season == "multiplicative")
-            rest = season.without(some.last(longest))
-            count = np.minimum(some.end, longest)
-            at = np.minimum(np.arange(longest) + (longest - count)[:, None], longest - 1)
-            y = np.take_along_axis(rest, at, axis=1)
+        for part, some in stack.blocks(longest // every(self.season), CELLS):
+            rest, season = lines(some, self.season, longest, self.hyper.log or self.hyper.season == "multiplicative")
             logs = season.ratio & self.hyper.log
-            y[logs] = np.log(y[logs])
-            line = smoothed(Stack(y, np.arange(len(some)), count), 1, self.forecast.horizon)
+            of_logs = rest.series[logs]
+            rest.y[of_logs] = np.log(rest.y[of_logs])
+            line = smoothed(rest, 1, self.forecast.horizon)
             if logs.any():
-                greatest = y[logs].max(1, keepdims=True)
-                line[logs] = np.exp(np.minimum(line[logs], np.log(MOST) + greatest))
+                greatest = np.maximum.accumulate(rest.y, axis=1)[of_logs, rest.end[logs] - 1]
+                line[logs] = np.exp(np.minimum(line[logs], np.log(MOST) + greatest[:, None]))
             made[part] = season.put_back(line)
         return made
-
-
-def _some(stack: Stack, which: np.ndarray) -> Stack:
-    """The origins of a mask [n]."""
-    return Stack(stack.y, stack.series[which], stack.end[which])

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, register
+from backbones.adjustment import Adjustment, adjustment
 from backbones.gram import count, gram, squares, uncentred
 from backbones.histories import HistoryFitting, Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import Adjustment, adjustment
 from backbones.trees import Resized
 
 HYPER = {
@@ -33,6 +33,7 @@ HYPER = {
 PENALTIES = (0.003, 0.03, 0.3, 3.0)  # a window
 TEMPERATURE = 0.2  # of the weights, in log error
 WITHOUT_SEASON = (2, 6)  # look-backs
+LONGEST = 1500  # look-back: solving for a map takes as long as its third power
 EXACT = 1e-3  # of the largest error: no error at all
 JUDGED = 4096  # origins of validation that candidates are judged on
 SEEN = 1 << 23  # numbers of them, of all targets
@@ -80,12 +81,13 @@ class GlobalRidge(LocalForecaster, Resized):
         """The maps [L, H] of raw windows."""
         horizon, m = self.forecast.horizon, self.season
         lengths = {m + 1, 2 * m} if m > 2 else set(WITHOUT_SEASON)
+        lengths = {length for length in lengths if length <= LONGEST} or {LONGEST}
         for length in sorted(lengths):
             n = count(pieces, length + horizon)
             if not n:
                 continue
             products = gram(pieces, length + horizon)
-            for centre in sorted({1, m} if m > 2 else {1}):
+            for centre in sorted({1, m} if 2 < m <= length else {1}):
                 fitted = squares(products, n, horizon, centre)
                 for penalty in PENALTIES:
                     yield uncentred(fitted.fit(np.full(length, penalty * n)), centre)

@@ -73,6 +73,10 @@ class Stack:
             found[i, steps - known :] = self.y[series, end - known : end]
         return found
 
+    def some(self, which: np.ndarray) -> Stack:
+        """The origins with these numbers, or of a mask [n]."""
+        return Stack(self.y, self.series[which], self.end[which])
+
     def bounded(self, steps: int) -> Stack:
         """The same origins with `steps` to twice as many of their last known steps, or all where there are fewer.
 

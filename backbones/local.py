@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from backbones import register
+from backbones.carried import asked
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
 from backbones.season import seasonal
@@ -38,16 +39,27 @@ class Local(LocalForecaster):
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))
-        folded = seasonal(stack, self.season) & (stack.end >= LEAST_CYCLES * self.season)
-        for period, which in ((self.season, folded), (1, ~folded)):
-            most = min(MOST_CYCLES if period > 1 else MOST_STEPS, stack.y.shape[1] // period)
-            chosen = np.flatnonzero(which)
-            some = Stack(stack.y, stack.series[which], stack.end[which])
-            for part, block in some.blocks(max(most, 1) * max(period, 8), CELLS):
-                made[chosen[part]] = self._block(block, period, max(most, 1))
+        has = np.flatnonzero(seasonal(stack, self.season))
+        grid, which, late = asked(stack.some(has), self.season)
+        long = (grid.end >= LEAST_CYCLES * self.season)[which]
+        folded = np.zeros(len(stack), bool)
+        folded[has[long]] = True
+        if long.any():
+            ahead = self._forecast(grid, self.season, self.forecast.horizon + int(late.max()))
+            steps = late[long, None] + np.arange(self.forecast.horizon)
+            made[folded] = np.take_along_axis(ahead[which[long]], steps, axis=1)
+        made[~folded] = self._forecast(stack.some(~folded), 1, self.forecast.horizon)
         return made
 
-    def _block(self, stack: Stack, period: int, most: int) -> np.ndarray:
+    def _forecast(self, stack: Stack, period: int, horizon: int) -> np.ndarray:
+        """The forecasts [n, H] from cycles of so many steps."""
+        made = np.empty((len(stack), horizon))
+        most = max(min(MOST_CYCLES if period > 1 else MOST_STEPS, stack.y.shape[1] // period), 1)
+        for part, block in stack.blocks(most * max(period, 8), CELLS):
+            made[part] = self._block(block, period, most, horizon)
+        return made
+
+    def _block(self, stack: Stack, period: int, most: int, horizon: int) -> np.ndarray:
         """The forecasts [n, H] from at most `most` cycles."""
         cycles = stack.last(most * period).reshape(len(stack), most, period)
         known = np.isfinite(cycles).all(2)
@@ -62,11 +74,11 @@ class Local(LocalForecaster):
         level = sums * _shrinkage(cycles, known)[:, None]
         share = cycles[:, -SHAPED:] / np.where(sums > 0, sums, 1.0)[:, -SHAPED:, None]
         shape = share.sum(1) / np.maximum(known[:, -SHAPED:].sum(1), 1)[:, None]
-        beyond = -(-self.forecast.horizon // period)
+        beyond = -(-horizon // period)
         every = self.second // period if period > 1 and self.second % period == 0 else 1
         ahead = continued(level, known, beyond, every)
         made: np.ndarray = (ahead[:, :, None] * shape[:, None]).reshape(len(stack), -1)
-        return made[:, : self.forecast.horizon] - shift[:, None]
+        return made[:, :horizon] - shift[:, None]
 
 
 def _shrinkage(cycles: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -78,7 +90,8 @@ def _shrinkage(cycles: np.ndarray, known: np.ndarray) -> np.ndarray:
     if period == 1:
         return np.ones(n)
     count = known.sum(1)
-    product = np.einsum("ncp,ndp->ncd" if most < period else "ncp,ncq->npq", cycles, cycles)
+    across = cycles.transpose(0, 2, 1)
+    product = cycles @ across if most < period else across @ cycles
     first = np.linalg.eigvalsh(product)[:, -1]
     rest = np.maximum((cycles**2).sum((1, 2)) - first, 0.0)
     noise = rest / np.maximum((period - 1) * (count - 1), 1)

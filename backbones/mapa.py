@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from backbones import register
+from backbones.adjustment import adjustment
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import adjustment
 from backbones.smoothing import smoothed
 
 HYPER = {

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from backbones import Hyper, InputSpec, register
+from backbones.adjustment import adjustment
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
-from backbones.season import adjustment
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -35,7 +35,7 @@ WEIGHTS = Path(__file__).with_suffix(".npz")
 LAGS, STEPS = 12, 24  # seen one by one; forecast
 MEANS, SLOPES = (24, 60), (24, 8)  # last steps, whose mean and whose slope are seen beside those of all
 PERIODS = (1, 4, 12)  # of the season, that are told apart
-CYCLES, LONGEST = 20, 240  # before an origin that are looked at: so many cycles, and at least so many steps
+CYCLES, LONGEST, MOST = 20, 240, 4000  # cycles before an origin that are looked at; steps at least, and at most
 RECENT, LEAST = 48, 4  # changes, whose mean size is the unit; steps, with fewer of which the last value is repeated
 SEEN = LAGS + len(MEANS) + len(SLOPES) + 3  # features that forecasts are also linear in
 DAMPED, SLOPE = 0.9, 12  # each step after STEPS goes on by so much of the one before; steps that the slope is taken of
@@ -59,7 +59,7 @@ class PretrainedMLP(LocalForecaster):
     def local(self, stack: Stack) -> np.ndarray:
         horizon, season = self.forecast.horizon, self.season
         weights = {name: self.get_buffer(name).cpu().numpy() for name in _kept()}
-        longest = min(max(CYCLES * season, LONGEST), stack.y.shape[1])
+        longest = min(max(CYCLES * season, LONGEST), MOST, stack.y.shape[1])
         made = np.empty((len(stack), horizon))
         for part, some in stack.blocks(longest, CELLS):
             taken_out = adjustment(some, season)

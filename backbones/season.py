@@ -5,18 +5,17 @@ All of it looks at the last cycles before an origin, a bounded number, so that n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from backbones.carried import asked, every, kept
 from backbones.histories import Histories, Stack
 from backbones.period import period_of_pieces
 from backbones.seasonality import FALSE_ALARM, LAGS, WAVES, waves
 
 LEAST_CYCLES = 2  # of a period, in the median series
 MOST_CYCLES = 12  # before an origin that are looked at
-AGAIN = 100  # times a cycle that it is asked whether there is a season; in between the answer holds
 CELLS = 1 << 21  # numbers that are held at once
 CLIP = 4.0  # deviations by the median, beyond which a change is cut
 SMOOTHED_FROM = 24  # steps of a season, from which its phases may be averaged with their neighbours
@@ -65,10 +64,10 @@ def seasonal(stack: Stack, period: int) -> np.ndarray:
     longest = min(MOST_CYCLES * period, stack.y.shape[1] - 1) // period * period
     if longest < LEAST_CYCLES * period:
         return found
-    if period >= 2 * AGAIN:
-        asked = np.maximum(stack.end - stack.end % (period // AGAIN), 1)
-        (series, end), which = np.unique(np.stack([stack.series, asked]), axis=1, return_inverse=True)
-        return _seasonal(Stack(stack.y, series, end), period, longest)[which.ravel()]
+    if every(period) > 1:
+        grid, which, _ = asked(stack, period)
+        answers: np.ndarray = kept(grid, ("seasonal", period), lambda some: _seasonal(grid.some(some), period, longest))
+        return answers[which]
     return _seasonal(stack, period, longest)
 
 
@@ -256,46 +255,6 @@ def _smoothed(mean: np.ndarray, off: np.ndarray, count: np.ndarray) -> np.ndarra
 def _around(values: np.ndarray, reach: int) -> np.ndarray:
     """The mean of each phase [..., m] and `reach` neighbours on either side, the first after the last."""
     return np.asarray(sum(np.roll(values, shift, axis=-1) for shift in range(-reach, reach + 1)) / (2 * reach + 1))
-
-
-@dataclass(frozen=True)
-class Adjustment:
-    """The season at n origins, to be taken out of what came before and put back into what follows.
-
-    phases : float64 [n, m], what each phase adds or multiplies with; column j is step `end + j`.
-    ratio : mask [n] of where it multiplies.
-    """
-
-    phases: np.ndarray
-    ratio: np.ndarray
-
-    def without(self, past: np.ndarray) -> np.ndarray:
-        """The last steps [n, k] at the origins, the newest last, without their season."""
-        each, ratio = self._at(np.arange(-past.shape[1], 0)), self.ratio[:, None]
-        found: np.ndarray = np.where(ratio, past / np.where(ratio, each, 1.0), past - each)
-        return found
-
-    def put_back(self, ahead: np.ndarray) -> np.ndarray:
-        """Forecasts [n, H] with the season of their steps."""
-        each = self._at(np.arange(ahead.shape[1]))
-        found: np.ndarray = np.where(self.ratio[:, None], ahead * each, ahead + each)
-        return found
-
-    def _at(self, steps: np.ndarray) -> np.ndarray:
-        return self.phases[:, steps % self.phases.shape[1]]
-
-
-def adjustment(stack: Stack, period: int, factors: bool = True) -> Adjustment:
-    """The season at each origin of a stack where the test finds one; with `factors` it multiplies where all of the
-    history is above 0.
-    """
-    has = seasonal(stack, period)
-    ratio = np.minimum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1] > 0
-    ratio &= factors
-    phases = np.broadcast_to(np.where(ratio, 1.0, 0.0)[:, None], (len(stack), period))
-    if has.any():
-        phases = np.where(has[:, None], indices(stack, period, ratio), phases)
-    return Adjustment(phases, ratio)
 
 
 def without_second(stack: Stack, period: int, first: int, horizon: int) -> tuple[Stack, np.ndarray, np.ndarray] | None:

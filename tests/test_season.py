@@ -10,7 +10,6 @@ from backbones.season import (
     _seasonal,
     _smoothed,
     _waves_show,
-    adjustment,
     indices,
     periods_of,
     seasonal,
@@ -69,17 +68,6 @@ def test_the_test_of_waves_equals_a_plain_f_test():
     known = [row[np.isfinite(row)] for row in y]
     expected = [plain_waves(row, 12) > f.isf(0.005, 4, len(row) - 12) for row in known]
     assert _waves_show(y, 12).tolist() == expected and 5 < sum(expected) < 55
-
-
-def test_an_adjustment_is_undone():
-    rng, season = np.random.default_rng(10), np.tile([1.5, 0.7, 0.8, 1.0], 12)
-    for level, factor in ((50, True), (0, False)):
-        y = (level + 1) * season[None] + 0.01 * rng.normal(size=(3, 48)) - (0 if factor else 3)
-        for asked in (True, False):
-            found = adjustment(at_the_end(y), 4, factors=asked)
-            assert (found.ratio == (factor and asked)).all()
-            assert found.without(y).std(1).max() < 0.2 * y.std(1).min()
-            np.testing.assert_allclose(found.put_back(found.without(y)), y, rtol=1e-9)
 
 
 def test_less_than_two_cycles_and_constants_have_none():

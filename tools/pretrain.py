@@ -22,9 +22,9 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `python tools/pretrain.py` runs
 
+from backbones.adjustment import adjustment
 from backbones.histories import Stack
 from backbones.pretrained_mlp import CYCLES, LONGEST, SEEN, STEPS, WEIGHTS, features
-from backbones.season import adjustment
 
 ORIGINS = {1: 9, 4: 12, 12: 16}  # of a series, drawn
 OTHERS, CYCLES_BEFORE, FEWEST, AHEAD = 9, 2, 12, 4  # origins of other periods; known at each origin, and after it

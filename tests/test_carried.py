@@ -1,0 +1,49 @@
+"""What is estimated once and kept for whoever asks next."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backbones import carried
+from backbones.carried import asked, every, kept
+from backbones.histories import Stack
+
+
+def stack(ends: list[int], seed: int = 0) -> Stack:
+    return Stack(np.random.default_rng(seed).normal(size=(2, 900)), np.array([0, 1] * (len(ends) // 2)), np.array(ends))
+
+
+def test_short_seasons_are_asked_for_at_every_origin_and_long_ones_a_hundred_times_a_cycle():
+    some = stack([899, 899, 898, 2, 1, 895])
+    grid, which, late = asked(some, 199)
+    assert grid is some and which.tolist() == [0, 1, 2, 3, 4, 5] and not late.any()
+    grid, which, late = asked(some, 450)  # every 4 steps
+    assert every(450) == 4 and every(199) == 1
+    assert (grid.end[which] + late).tolist() == some.end.tolist() and (grid.series[which] == some.series).all()
+    assert sorted(zip(grid.series.tolist(), grid.end.tolist(), strict=True)) == [
+        (0, 1),
+        (0, 896),
+        (1, 1),
+        (1, 892),
+        (1, 896),
+    ]
+    assert len(asked(some, 450, np.array([True] + [False] * 5))[0]) == 6
+
+
+def test_what_was_estimated_is_not_estimated_again_until_it_makes_room(monkeypatch):
+    monkeypatch.setattr(carried, "_found", {})
+    monkeypatch.setattr(carried, "KEPT", 8)
+    done: list[tuple[int, int]] = []
+
+    def ask(some: Stack) -> np.ndarray:
+        def estimate(numbers: np.ndarray) -> np.ndarray:
+            done.extend(zip(some.series[numbers].tolist(), some.end[numbers].tolist(), strict=True))
+            return np.stack([some.y[some.series[i], : some.end[i]][-2:] for i in numbers])
+
+        return kept(some, ("last two",), estimate)
+
+    for some, new in ((stack([5, 6]), 2), (stack([5, 6, 7, 6]), 1), (stack([5, 6], seed=1), 2), (stack([5, 6]), 1)):
+        done.clear()
+        expected = [some.y[s, e - 2 : e] for s, e in zip(some.series, some.end, strict=True)]
+        np.testing.assert_array_equal(ask(some), expected)
+        assert len(done) == new, done
