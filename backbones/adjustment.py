@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -59,11 +60,15 @@ def adjustment(stack: Stack, period: int, factors: bool = True) -> Adjustment:
     phases = np.empty((len(grid), period))
     for kind in np.unique(multiplies).tolist():
         alike = np.flatnonzero(multiplies == kind)
-        some = grid.some(alike)
         phases[alike] = kept(
-            some, ("phases", period, kind), lambda i, s=some, k=kind: _phases(s.some(i), period, np.full(len(i), k))
+            grid.some(alike), ("phases", period, kind), partial(_alike, grid.some(alike), period, kind)
         )
     return Adjustment(phases, ratio, which, late)
+
+
+def _alike(stack: Stack, period: int, multiplies: bool, which: np.ndarray) -> np.ndarray:
+    """The phases [k, m] at some of the origins, which all multiply or all add."""
+    return _phases(stack.some(which), period, np.full(len(which), multiplies))
 
 
 def _phases(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray:
