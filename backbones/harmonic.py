@@ -60,10 +60,8 @@ class Harmonic(LocalForecaster):
     def _of_one_kind(self, stack: Stack, lags: int, longest: int, *, log: bool) -> np.ndarray:
         """The forecasts [n, H] with so many lags, in logarithms or not."""
         made = np.empty((len(stack), self.forecast.horizon))
-        seasons = (
-            m if LEAST_CYCLES * m <= longest else 1 for m in (self.season, self.second)
-        )  # of others no wave counts
-        terms = Terms(lags, *seasons, longest, self.forecast.horizon)
+        first, second = (m if LEAST_CYCLES * m <= longest else 1 for m in (self.season, self.second))  # no say else
+        terms = Terms(lags, first, second, longest, self.forecast.horizon)
         for part, some in stack.blocks((longest + len(terms.candidates)) * (terms.size + 1), CELLS):
             past = some.last(longest)
             made[part] = averaged(np.log(past) if log else past, terms)
