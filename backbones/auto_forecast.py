@@ -172,7 +172,8 @@ class AutoForecast(Backbone):
         rows, others = before.rows[tests.numbers], {} if shows_season(data.train) else WITHOUT_SEASON
         error = shares.errors(found, truth, rows, series)
         usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
-        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series)
+        doubted = shares.doubt(found, truth, rows, tests.back)
+        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted)
         plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
         if series >= shares.MANY_SERIES and plain:
             weight = shares.simplest(weight, found, truth, rows, plain[0])

@@ -112,12 +112,15 @@ class Backtests:
     """m origins, of those of `Before`, each with the number of its fold; a fold's members are fitted before its cut.
 
     numbers, fold : int64 [m].
+    back : int64 [m], which of its row's backtests each is, the latest 0: those of one number are at one date, where
+        rows end together.
     cuts : int64 [F, N].
     short : validation holds fewer of them, so that they reach into training.
     """
 
     numbers: np.ndarray
     fold: np.ndarray
+    back: np.ndarray
     cuts: np.ndarray
     short: bool
 
@@ -147,16 +150,17 @@ def planned(before: Before, many: bool) -> Backtests:
     at_once = max(-(-count // FITS), AT_ONCE)
     origin, rows = before.histories.origin, before.rows
     last = before.end - horizon
-    numbers, fold = [], []
+    numbers, backs = [], []
     for back in range(count):
         wanted = last - back * stride
         at = _at_or_before(origin, rows, wanted)
         numbers.append(at)
-        fold.append(np.full(len(at), 0 if inside else back // at_once))
+        backs.append(np.full(len(at), back))
     every, kept = np.unique(np.concatenate(numbers), return_index=True)
-    fold_of = np.concatenate(fold)[kept]
+    back_of = np.concatenate(backs)[kept]
+    fold_of = back_of // (count if inside else at_once)
     cuts = np.stack([_cut(before, origin[every], rows[every], fold_of == f) for f in range(int(fold_of.max()) + 1)])
-    return Backtests(every, fold_of, cuts, held <= max(least, count - 1))
+    return Backtests(every, fold_of, back_of, cuts, held <= max(least, count - 1))
 
 
 def _at_or_before(origin: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """How much say each member of a blend of forecasts has, from what it forecast at backtests.
 
-w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
+w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels, and
+                   T what dates leave in doubt, where that is more than usual: the odds that the best one is not;
                    z of few: the log error as far as there are backtests, the rest what is usual for the member.
 """
 
@@ -15,6 +16,8 @@ MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
 FEW_APART, TRUST = 4, 1.0  # backtests without overlap; with so many the prior has TRUST times their say
 TEMPERATURE, OF_FEW = 0.2, 0.15  # of many series, and at most of few
+ODDS = 0.7  # of a standard error: the scale of the logistic law that is about as wide as that normal one
+HOTTEST = 1.0  # however dates contradict each other, none with 20 times the best one's squared error has a say
 TINY = 1e-300
 NEGLIGIBLE = 0.001  # of the mean error, in an error at one backtest
 HARDLY = 0.02  # of the error of repeating the last value, that a blend of many series must gain at least
@@ -66,34 +69,77 @@ def _each(square: np.ndarray) -> np.ndarray:
 
 def _shares(square: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Errors [M, b, K] summed for each series, over the mean of the members there: the mean over series [M, K]."""
+    found: np.ndarray = _relative(square, rows).sum(axis=1) / len(np.unique(rows))
+    return found
+
+
+def _relative(square: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Errors [M, b, K] over the mean of the members' sums in their series; infinite of members without any.
+
+    Where a member has none, it counts as halfway (in logs) between itself elsewhere and the mean of all.
+    """
     made = np.isfinite(square)
     usual = np.where(made, square, 0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
     elsewhere = np.where(made, square, 0).sum(axis=(1, 2)) / np.maximum(np.where(made, usual, 0).sum(axis=(1, 2)), TINY)
     square = np.where(made, square, usual * np.sqrt(elsewhere)[:, None, None])
     _, series = np.unique(rows, return_inverse=True)
-    own = np.stack([np.stack([np.bincount(series, of) for of in one.T], axis=1) for one in square])  # [M, rows, K]
-    able = made.any(axis=(1, 2))
-    share: np.ndarray = ((own + TINY) / (own[able].mean(axis=0) + TINY)).mean(axis=1)
+    able, count = made.any(axis=(1, 2)), np.bincount(series)
+    mean = square[able].mean(axis=0)
+    total = np.stack([np.bincount(series, of) for of in mean.T], axis=1)  # [rows, K]
+    share: np.ndarray = (square + TINY / count[series][:, None]) / (total + TINY)[series]
     share[~able] = np.inf
     return share
 
 
-def weights(error: np.ndarray, usual: Sequence[float], tests: float, series: int) -> np.ndarray:
+def doubt(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """The standard error [M] of each member's log error beside the best one's, from how it differs between dates.
+
+    Series share what happens at a date, a holiday say: of backtests at four dates they tell what four tell, however
+    many there are. Where dates agree, as they do of series that have nothing in common, it is near 0.
+
+    Parameters
+    ----------
+    found, truth, rows : as for `errors`. back : int64 [b], which backtest of its series each is, the latest 0.
+    """
+    share = _relative(((found - truth).double().numpy() ** 2).mean(axis=3), rows).sum(axis=2)  # [M, b]
+    able = np.isfinite(share).all(axis=1)
+    dates, at, count = np.unique(back, return_inverse=True, return_counts=True)
+    none = np.zeros(len(share))
+    if len(dates) < 2 or not able.any():
+        return none
+    of = np.stack([np.bincount(at, one) for one in np.where(able[:, None], share, 1)])  # [M, dates]
+    best = int(np.argmin(np.where(able, of.sum(axis=1), np.inf)))
+    logs = np.log(of + NEGLIGIBLE * of[best].mean() + TINY)
+    say = count / count.sum()
+    beside = logs - logs[best]
+    off = beside - (say * beside).sum(axis=1, keepdims=True)
+    of_one = 1 / (1 - (say**2).sum())  # the variance of a date, without bias
+    apart = (1 + 1 / (say**2).sum()) / 2  # neighbours share half of their steps
+    error = np.sqrt((say * off**2).sum(axis=1) * of_one / apart)
+    return np.where(able, error, none)
+
+
+def weights(
+    error: np.ndarray, usual: Sequence[float], tests: float, series: int, doubted: np.ndarray | None = None
+) -> np.ndarray:
     """Weights [M, K] that sum to 1 over the members.
 
     Parameters
     ----------
     error : [M, K]. usual : of each member, its log error as it usually compares.
-    tests : backtests of a series. series : their number.
+    tests : backtests of a series. series : their number. doubted : of each member, its `doubt`; by default 0.
+        Of few series the prior says more, and it is not asked.
     """
     own = np.log(error)
     shared = np.log(error.mean(axis=1, keepdims=True))
-    z, temperature = OWN * own + (1 - OWN) * shared, TEMPERATURE
+    z, temperature = OWN * own + (1 - OWN) * shared, np.full((len(own), 1), TEMPERATURE)
+    if doubted is not None:
+        temperature = np.clip(ODDS * doubted, TEMPERATURE, HOTTEST)[:, None]
     if series < MANY_SERIES:
         apart = _apart(tests)
         trust = apart**2 / (apart**2 + TRUST)
         z = trust * (own + shared) / 2 + (1 - trust) * np.asarray(usual)[:, None]
-        temperature = min(OF_FEW, TEMPERATURE / apart)
+        temperature = np.full((len(own), 1), min(OF_FEW, TEMPERATURE / apart))
     heavy = np.exp((z.min(axis=0) - z) / temperature)
     heavy[heavy < LEAST] = 0
     found: np.ndarray = heavy / heavy.sum(axis=0)

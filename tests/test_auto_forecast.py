@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from backbones.shares import errors, simplest, weights
+from backbones.shares import doubt, errors, simplest, weights
 from checkpoint import BEST, Checkpoint
 
 from .runs import good, strict
@@ -197,6 +197,37 @@ def test_weights_are_a_softmax_of_log_errors_of_many_and_of_the_prior_for_few():
     by_hand = np.exp(-np.array([0.0, np.log(0.8) / 2 + 0.1 / 2]) / 0.15)
     np.testing.assert_allclose(few[:2, 0], by_hand / by_hand.sum())
     assert few[2, 0] == 0
+
+
+def test_series_that_share_their_dates_tell_no_more_than_these_do():
+    """Of 45 series two of four dates are a holiday's, to which one member is right and the other two are not."""
+    off = np.array([[0.18, 0.18, 0.12, 0.18], [0.4, 0.4, 0.23, 0.14], [0.12, 0.12, 0.12, 1e6]])
+    series, dates = 45, 4
+    back = np.tile(np.arange(dates), series)
+    rows = np.repeat(np.arange(series), dates)
+    found = torch.from_numpy(off[:, back])[:, :, None, None] * (1 + rows)[:, None, None]  # each of its own size
+    truth = torch.zeros(found.shape[1:])
+    square = off**2 + 0.001 * (off[0] ** 2).mean()
+    of_two = np.log(square[1:] / square[0]).std(axis=1, ddof=1) / np.sqrt(2.5)  # five halves that share nothing
+    doubted = doubt(found, truth, rows, back)
+    np.testing.assert_allclose(doubted, [0, *of_two], rtol=1e-6)
+    share = errors(found, truth, rows, series)
+    weight = weights(share, [0.0] * 3, dates, series, doubted)[:, 0]
+    told = share[1, 0] / share[0, 0]
+    assert weight[1] / weight[0] == pytest.approx(told ** (-1 / (0.7 * of_two[0])), rel=1e-6)
+    assert 0.05 < weight[1] < 0.2 and weight[2] == 0  # none for what was wrong beyond measure, however seldom
+    assert weights(share, [0.0] * 3, dates, series)[1, 0] == 0
+
+
+def test_dates_that_agree_leave_no_doubt():
+    rng, series = np.random.default_rng(0), 200
+    back, rows = np.tile(np.arange(4), series), np.repeat(np.arange(series), 4)
+    truth = torch.zeros(4 * series, 1, 6)
+    found = torch.from_numpy(rng.normal(size=(3, 4 * series, 1, 6)) * np.array([1, 1.2, 1.5])[:, None, None, None])
+    assert doubt(found, truth, rows, back).max() < 0.1
+    found[2] = torch.nan
+    assert doubt(found, truth, rows, back)[2] == 0
+    assert not doubt(found, truth, rows, 0 * back).any()  # one date tells nothing of others
 
 
 @pytest.mark.parametrize(("better", "plain"), [(1.0, True), (1.05, True), (0.9, False)])

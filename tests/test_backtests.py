@@ -62,6 +62,10 @@ def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():
         OF_MANY,
         0,
     ]  # nine steps hold no window
+    for row, end in enumerate([60, 100]):
+        own = many.rows[tests.numbers] == row
+        origins = many.histories.origin[tests.numbers[own]]
+        assert (tests.back[own] == (end - 4 - origins) // 2).all()  # half a horizon apart
     long = planned(before_of([2000], val=300), many=False)
     assert not long.short and len(long.numbers) == min((300 - 4) // 2 + 1, MOST) and len(long.cuts) == 1
 
