@@ -59,6 +59,33 @@ def _beside(series: Series, config: RunConfig, label: str) -> dict[str, Any]:
     return found
 
 
+def apart(series: Series, config: RunConfig, found: Mapping[str, Any]) -> dict[str, Any]:
+    """{setting: value} with which no window of validation or test shares steps with training, told; {} for others.
+
+    It matters where the label is the same all along each row: half of a window tells of it.
+
+    Parameters
+    ----------
+    series : its rows' lengths count.
+    config : the settings so far.
+    found : those that are chosen, with the split, the label and maybe the context's length.
+    """
+    beside = series.label_names[:1] in [(place,) for place in path_labels.PLACES]
+    if not beside or found.get("split_mode") != "holdout" or "gap" in config.given:
+        return {}
+    most, length = int(series.lengths.min() * config.val_ratio) // 2, found.get("context_len", config.context_len)
+    if "context_len" not in config.given and most > 1:
+        length = min(length, most)
+    if length > most:
+        log.warning("warning: windows of validation and test begin in training: rows are short for --gap %d", length)
+        return {}
+    told = (
+        "gap: %d steps before validation and before test, so that no window of these begins in training; --gap sets it"
+    )
+    log.info(told, length)
+    return {"gap": length, "context_len": length}
+
+
 def only_words(series: Series, config: RunConfig) -> str:
     """The only column of text of a dated table, where no flag names a label and no number could be one, told; or "".
 

@@ -78,7 +78,7 @@ class LabelTask(Task):
         found = label_choice.chosen(series, config, self.label, of_classes=self.of_classes)
         if config.context_len is None:
             found["context_len"] = contexts.chosen_length(series, config, found.get("split_mode", config.split_mode))
-        return found
+        return found | label_choice.apart(series, config, found)
 
     def split_of(self, series: Series, config: RunConfig) -> dict[str, Any]:
         return label_choice.one_row(series, config)

@@ -7,7 +7,7 @@ import pytest
 
 from sources.path_labels import of_paths
 
-from .runs import go
+from .runs import go, preds, strict
 
 
 def paths(*names: str) -> list[Path]:
@@ -73,6 +73,10 @@ def test_one_recording_of_each_class_is_cut_in_time(tmp_path) -> None:
     words = "--task classify --csv '*.csv' --context-len 20 --backbone ridge --reference off --test-ratio 0.2"
     done = go(tmp_path, words)
     assert done.code == 0 and "few files of each class" in done.err
+    split = strict(done.directory / "manifest.json")["split"]
+    assert split["gap"] == 20 and "gap: 20 steps" in done.err
+    first = min(int(line["time"]) for line in preds(done.directory)) - 1 - 19  # of the first context of test
+    assert first >= split["cuts"]["test_from"] - split["gap"] - 1
     truth = [line.split(",")[2] for line in (done.directory / "preds.csv").read_text().splitlines()[1:]]
     assert {word: truth.count(word) for word in set(truth)} == {"idle": 80, "walk": 80, "run": 80}  # a fifth of 400
     again = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv walk.csv")
