@@ -56,6 +56,8 @@ def kept(stack: Stack, what: tuple[Any, ...], estimate: Callable[[np.ndarray], n
     what : tells apart what is estimated.
     estimate : numbers of origins int64 [k] -> what is found there [k, ...], which follows from their lines alone.
     """
+    if not len(stack):
+        return estimate(np.zeros(0, np.int64))
     lines = {s: blake2b(stack.y[s].tobytes(), digest_size=16).digest() for s in np.unique(stack.series).tolist()}
     keys = [(*what, lines[s], end) for s, end in zip(stack.series.tolist(), stack.end.tolist(), strict=True)]
     with _lock:

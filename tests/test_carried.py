@@ -7,6 +7,7 @@ import numpy as np
 from backbones import carried
 from backbones.carried import asked, every, kept
 from backbones.histories import Stack
+from backbones.season import seasonal
 
 
 def stack(ends: list[int], seed: int = 0) -> Stack:
@@ -47,3 +48,8 @@ def test_what_was_estimated_is_not_estimated_again_until_it_makes_room(monkeypat
         expected = [some.y[s, e - 2 : e] for s, e in zip(some.series, some.end, strict=True)]
         np.testing.assert_array_equal(ask(some), expected)
         assert len(done) == new, done
+
+
+def test_no_origins_have_no_season():
+    none = np.zeros(0, int)
+    assert seasonal(Stack(np.ones((1, 900)), none, none), 300).shape == (0,)
