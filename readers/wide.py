@@ -85,7 +85,8 @@ def read_wide(
     )
     series = _with_words(series, named, dialect, facts[0], ends, nan)
     if label:
-        return with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect)
+        series = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect)
+        labels = ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
 
 

@@ -87,3 +87,14 @@ def test_blocks_are_of_neighbours_and_end_where_the_label_changes_soon(runs) -> 
     for at in np.flatnonzero(np.diff(of)) + 1:
         soon = label[at - size + 1 : at + size]
         assert label[at] != label[at - 1] or len(set(soon[size - 1 :])) == 1
+
+
+def test_groups_are_kept_beside_labels_of_the_same_table(tmp_path) -> None:
+    steps = ",".join(f"t{k}" for k in range(6))
+    lines = [f"{k},{k % 4 * 1.5 + 0.25 * (k % 3)}," + ",".join(f"{k % 5 + s / 8}" for s in range(5)) for k in range(40)]
+    rows = [f"{line.partition(',')[2]},{'ab'[number % 2]}" for number, line in enumerate(lines)]
+    (tmp_path / "w.csv").write_text(f"{steps},class\n" + "\n".join(rows) + "\n")
+    (tmp_path / "of.txt").write_text("".join(f"g{k // 8}\n" for k in range(40)))
+    words = "--task classify --csv w.csv --label-src-ch class --groups of.txt --val-groups g4 --dry-run"
+    done = go(tmp_path, words)
+    assert done.code == 0 and "windows: 32 train, 8 val" in done.err, done.err
