@@ -117,7 +117,7 @@ def search(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
 
     store = store_at(options.storage) if options.storage else None
     compiler = [] if config.compile == "off" else ["torch._dynamo"]
-    workers = Workers([tasks.module(config.task), f"backbones.{config.backbone}", *compiler])
+    workers = Workers([tasks.module(config.task), f"backbones.{config.backbone}", *compiler], alone=bool(compiler))
     known = workers.call(dry_run, list(words))
     space = space_of(config, known["closed_form"], options.space)
     name = options.study or name_of(config, space)

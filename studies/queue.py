@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ FACTS = (
 STARTUP = 10  # random trials before the sampler uses their results
 UNPRUNED = 5  # first trials, which the median never prunes
 FEWEST = 5  # completed trials that importances need
+FRESH = 0.5  # seconds that what was read of a study holds, where this process has changed nothing since
+NOTED = "facts"  # the attribute of a trial that has what is noted at its end: one transaction, whatever it is
 
 
 def open_study(
@@ -81,11 +84,14 @@ class Queue:
     def __init__(self, study: optuna.Study, store: Store, *, trials: int, retries: int, seed: int) -> None:
         self.study, self.store, self.trials, self.retries, self.seed = study, store, trials, retries, seed
         self._storage: Any = study._storage
+        self._read: tuple[float, list[optuna.trial.FrozenTrial]] | None = None  # when, and what
+        self._references: dict[str, float] = {}
 
     def take(self) -> optuna.Trial | None:
         """A trial to run: a lost one, or a new one while fewer than wanted have started; else None."""
         import optuna
 
+        self._read = None
         with self.store.exclusive(self.study.study_name):
             optuna.storages.fail_stale_trials(self.study)
             trials = self._revived()
@@ -166,8 +172,14 @@ class Queue:
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
     def _note(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
-        for key, value in facts.items():
-            trial.set_user_attr(key, value)
+        self._read = None
+        trial.set_user_attr(NOTED, dict(facts))
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        """All trials, by number: read again where this process has changed one since, or after `FRESH` seconds."""
+        if self._read is None or time.monotonic() - self._read[0] > FRESH:
+            self._read = time.monotonic(), self.study.get_trials(deepcopy=False)
+        return self._read[1]
 
     def keep_references(self, found: Mapping[str, float]) -> None:
         """Note the monitor of each reference on validation, once for the study."""
@@ -176,24 +188,24 @@ class Queue:
 
     def references(self) -> dict[str, float]:
         """The references as noted; empty until a trial has computed them."""
-        found: dict[str, float] = self.study.user_attrs.get("references", {})
-        return found
+        self._references = self._references or self.study.user_attrs.get("references", {})
+        return self._references
 
     def finished(self) -> bool:
         """Whether no process has anything left to do."""
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._trials()
         ended = all(trial.state.is_finished() for trial in trials)
         return ended and not lost(trials, self.retries) and slots_used(trials, self.trials) >= self.trials
 
     def table(self) -> list[dict[str, Any]]:
         """One row per trial: the FACTS, then its parameters."""
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._trials()
         again = retried(trials)
         return [_line(trial, again) for trial in trials]
 
     def last_failure(self) -> Failure | None:
         """The error of the latest trial that failed or was refused."""
-        said = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False) if "code" in trial.user_attrs]
+        said = [facts for facts in map(facts_of, self._trials()) if "code" in facts]
         return Failure(said[-1]["error"], said[-1]["code"]) if said else None
 
     def importances(self) -> dict[str, float]:
@@ -204,7 +216,7 @@ class Queue:
         """
         import optuna
 
-        done = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        done = [trial for trial in self._trials() if trial.state == optuna.trial.TrialState.COMPLETE]
         if len(done) < FEWEST:
             return {}
         ordered = sorted(trial.value or 0.0 for trial in done)
@@ -220,14 +232,14 @@ class Queue:
 
     def leftover(self) -> list[int]:
         """Numbers of finished trials other than the best: their weights are not needed."""
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._trials()
         best = self._best_of(trials)
         ended = [trial.number for trial in trials if trial.state.is_finished()]
         return [number for number in ended if best is None or number != best.number]
 
     def best(self) -> optuna.trial.FrozenTrial | None:
         """The first complete trial with the best value; None if there is none."""
-        return self._best_of(self.study.get_trials(deepcopy=False))
+        return self._best_of(self._trials())
 
     def _best_of(self, trials: Sequence[optuna.trial.FrozenTrial]) -> optuna.trial.FrozenTrial | None:
         import optuna
@@ -248,6 +260,12 @@ def _suggested(trial: optuna.Trial, dimension: Dimension) -> Any:
 # --- the state of trials ---------------------------------------------------------------------------------------------
 
 
+def facts_of(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """What was noted of a trial. Older versions noted each fact as an attribute of its own."""
+    noted: dict[str, Any] = trial.user_attrs.get(NOTED, {})
+    return trial.user_attrs | noted
+
+
 def retried(trials: Sequence[optuna.trial.FrozenTrial]) -> set[int]:
     """Numbers of the trials that another one repeats."""
     return {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
@@ -262,14 +280,14 @@ def lost(trials: Sequence[optuna.trial.FrozenTrial], retries: int) -> list[optun
 
     def failures(trial: optuna.trial.FrozenTrial) -> int:
         chain = [by_number[number] for number in trial.system_attrs.get("retry_history", [])] + [trial]
-        return sum(not link.user_attrs.get("interrupted", False) for link in chain)
+        return sum(not facts_of(link).get("interrupted", False) for link in chain)
 
     return [
         trial
         for trial in trials
         if trial.state.name == "FAIL"
         and trial.number not in again
-        and trial.user_attrs.get("again", True)
+        and facts_of(trial).get("again", True)
         and failures(trial) <= retries
     ]
 
@@ -277,7 +295,7 @@ def lost(trials: Sequence[optuna.trial.FrozenTrial], retries: int) -> list[optun
 def slots_used(trials: Sequence[optuna.trial.FrozenTrial], wanted: int) -> int:
     """How many of the `wanted` trials have started, without repeats and (up to `wanted`) refused combinations."""
     first = [trial for trial in trials if not trial.system_attrs.get("retry_history")]
-    refused = sum(bool(trial.user_attrs.get("invalid")) for trial in trials)
+    refused = sum(bool(facts_of(trial).get("invalid")) for trial in trials)
     return len(first) - min(refused, wanted)
 
 
@@ -286,22 +304,22 @@ def state_of(trial: optuna.trial.FrozenTrial, again: set[int]) -> str:
     if trial.state.name == "FAIL" and trial.number in again:
         return "retried"
     for word in ("invalid", "interrupted"):
-        if trial.user_attrs.get(word):
+        if facts_of(trial).get(word):
             return word
     return {"COMPLETE": "done", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
 
 
 def _line(trial: optuna.trial.FrozenTrial, again: set[int]) -> dict[str, Any]:
-    facts, history = trial.user_attrs, trial.system_attrs.get("retry_history", [])
+    facts, history = facts_of(trial), trial.system_attrs.get("retry_history", [])
     error = facts.get("error", "")
     if trial.state.name == "FAIL" and not error:
         error = "its process was lost"
     value = trial.value if trial.state.name in ("COMPLETE", "PRUNED") else None
-    facts_of = (
+    shown = (
         value,
         facts.get("trained_epochs", trial.last_step),
         facts.get("seconds"),
         history[-1] if history else None,
         error,
     )
-    return dict(zip(FACTS, (trial.number, state_of(trial, again), *facts_of), strict=True)) | trial.params
+    return dict(zip(FACTS, (trial.number, state_of(trial, again), *shown), strict=True)) | trial.params

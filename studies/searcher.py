@@ -190,7 +190,7 @@ class Searcher:
     def _drop(self, job: Job) -> None:
         """Forget a trial that has ended; only the folder of the best so far is kept."""
         self.jobs.remove(job)
-        job.worker.end()
+        self.workers.release(job.worker)
         for number in self.queue.leftover():
             shutil.rmtree(place_of(self.folder, number), ignore_errors=True)
 
@@ -204,6 +204,7 @@ class Searcher:
                 self.queue.failed(job.trial, again=True, interrupted=True, error="interrupted", **job.facts())
             shutil.rmtree(job.folder, ignore_errors=True)
         self.jobs = []
+        self.workers.close()
 
     def _progress(self) -> None:
         log.info("%s", progress(self.queue, self.monitor))

@@ -1,8 +1,9 @@
 """Trials as separate processes: what ends one (memory, a crash, a signal) does not end the search.
 
-A worker is forked from a server that has imported torch and done nothing else. It sends through a pipe: ("epoch", line)
-after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without either was killed. A
-worker ends when its search does. Torch is only imported in workers.
+A worker is forked from a server that has imported torch and done nothing else. It gets its work through a pipe and
+sends ("epoch", line) after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without
+either was killed. One that is done takes the next work while that is safe and worth it: trials of a tenth of a second
+cost twice as much in processes of their own. A worker ends when its search does. Torch is only imported in workers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsrun.search")
 TICK = 0.5  # seconds
+SHARED = (
+    10.0  # seconds from a worker's first work on in which it takes more: next to longer trials, a fork costs nothing
+)
+GROWTH = 256 << 20  # bytes above its start that a worker may once have held and still take more
 FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel kills a trial before the search
 # What every trial imports; the pipeline imports some of it late.
 PRELOADED = (
@@ -76,20 +82,26 @@ class Worker:
 
     process: BaseProcess
     connection: Connection
+    free: bool = False  # whether it is done and takes more work
 
     def receive(self, timeout: float) -> tuple[str, Any] | None:
         """The next message, or None if none comes in time; ("error", Failure) for a worker that died."""
         if not wait([self.connection], timeout):
             return None
         try:
-            message: tuple[str, Any] = self.connection.recv()
+            kind, content, self.free = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             code = self.process.exitcode or 0
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             hint = "; signal 9 often means that the machine ran out of memory" if code == -9 else ""
             return "error", Failure(f"the process of the trial ended by {how}{hint}", TsrunError.exit_code)
-        return message
+        return kind, content
+
+    def give(self, work: Work, args: Sequence[Any]) -> None:
+        """Have it do `work(*args, on_epoch)`. OSError if it has ended."""
+        self.free = False
+        self.connection.send((work, args))
 
     def end(self) -> None:
         """Stop it now, if it still runs."""
@@ -99,21 +111,48 @@ class Worker:
 
 
 class Workers:
-    """Starts workers, from a server that has imported the pipeline and `modules`, so that a trial need not."""
+    """Starts workers, from a server that has imported the pipeline and `modules`, so that a trial need not.
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    With `alone`, no worker does more than one work: what the compiler keeps, a process must not gather of many trials.
+    """
+
+    def __init__(self, modules: Sequence[str], alone: bool = False) -> None:
+        self.alone, self.free = alone, list[Worker]()
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([*PRELOADED, *modules])
         with _importable(Path(__file__).parent.parent):
             forkserver.ensure_running()
 
     def start(self, work: Work, *args: Any) -> Worker:
-        """Start `work(*args, on_epoch)` in its own process."""
-        mine, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_process, args=(theirs, work, args), daemon=True)
+        """Start `work(*args, on_epoch)` in a process that no other work runs in."""
+        while self.free:
+            worker = self.free.pop()
+            try:
+                worker.give(work, args)
+            except OSError:  # killed while it had nothing to do
+                worker.end()
+            else:
+                return worker
+        mine, theirs = self.context.Pipe()
+        process = self.context.Process(target=_serve, args=(theirs,), daemon=True)
         process.start()
         theirs.close()
-        return Worker(process, mine)
+        worker = Worker(process, mine)
+        with contextlib.suppress(OSError):  # killed at its start: receiving tells
+            worker.give(work, args)
+        return worker
+
+    def release(self, worker: Worker) -> None:
+        """Keep a worker for more work if it takes more; end it otherwise."""
+        if worker.free and not self.alone:
+            self.free.append(worker)
+        else:
+            worker.end()
+
+    def close(self) -> None:
+        """End the workers that have nothing to do, and with them the memory that they hold."""
+        while self.free:
+            self.free.pop().end()
 
     def call(self, work: Work, *args: Any) -> dict[str, Any]:
         """The result of `work(*args, on_epoch)` in its own process; raises its failure."""
@@ -122,7 +161,7 @@ class Workers:
             while (message := worker.receive(TICK)) is None or message[0] == "epoch":
                 continue
         finally:
-            worker.end()
+            self.release(worker)
         kind, content = message
         if kind == "error":
             if content.trace:
@@ -155,7 +194,8 @@ def _importable(folder: Path) -> Iterator[None]:
 # --- in the worker ---------------------------------------------------------------------------------------------------
 
 
-def _process(pipe: Connection, work: Work, args: Sequence[Any]) -> None:
+def _serve(pipe: Connection) -> None:
+    """Do work after work, until one fails, `_spent` or the end of the pipe."""
     from tqdm import tqdm
 
     os.setpgrp()  # Ctrl-C reaches the search alone
@@ -166,11 +206,36 @@ def _process(pipe: Connection, work: Work, args: Sequence[Any]) -> None:
     logging.getLogger("tsrun").propagate = False
     # tqdm's default lock is a semaphore that would remain after a kill.
     tqdm.set_lock(threading.RLock())
-    try:
-        pipe.send(("done", work(*args, lambda line: pipe.send(("epoch", dict(line))))))
-    except BaseException as error:
-        pipe.send(("error", _failure(error)))
+    begun, held, goes_on = time.monotonic(), _held(), True
+    while goes_on:
+        try:
+            work, args = pipe.recv()
+        except EOFError:
+            break
+        try:
+            content = work(*args, lambda line: pipe.send(("epoch", dict(line), False)))
+            goes_on = not _spent(begun, held)
+            pipe.send(("done", content, goes_on))
+        except BaseException as error:
+            goes_on = False
+            pipe.send(("error", _failure(error), False))
     pipe.close()
+
+
+def _spent(begun: float, held: int) -> bool:
+    """Whether a worker ends after its work: it is old, has held much, or keeps memory of an accelerator."""
+    import torch
+
+    return time.monotonic() - begun > SHARED or _held() - held > GROWTH or torch.cuda.is_initialized()
+
+
+def _held() -> int:
+    """Bytes that this process has held at its peak."""
+    import torch
+
+    from hardware import peak_memory
+
+    return peak_memory(torch.device("cpu"))
 
 
 def _leave_with_parent() -> None:

@@ -364,6 +364,56 @@ def test_a_worker_that_fails_says_how():
     assert kind == "error" and failure.crashed and "KeyError: 'a bug'" in failure.text and "broken" in failure.trace
 
 
+def named(size, on_epoch):
+    """The process, once it has held `size` bytes."""
+    content = {"pid": os.getpid(), "sum": int(np.ones(size, np.uint8).sum())}
+    on_epoch(content)
+    return content
+
+
+def one_trial(words, on_epoch):
+    """The trial of `words`, and the process that it ran in."""
+    return trials.train(words, on_epoch) | {"pid": os.getpid()}
+
+
+@pytest.mark.slow
+def test_a_worker_does_more_work_until_it_fails_grows_or_dies():
+    workers = trials.Workers([])
+    first = workers.call(named, 0)["pid"]
+    assert workers.call(named, 0)["pid"] == first
+    with pytest.raises(Exception, match="a bug"):
+        workers.call(broken)
+    second = workers.call(named, 0)["pid"]
+    assert second != first and workers.call(named, 2 * trials.GROWTH)["pid"] == second  # it has held too much now
+    third = workers.call(named, 0)["pid"]
+    assert third != second
+    workers.free[0].process.kill()  # as the kernel may, while it has nothing to do
+    workers.free[0].process.join()
+    fourth = workers.call(named, 0)["pid"]
+    assert fourth not in (first, second, third)
+    one, two = workers.start(named, 0), workers.start(named, 0)  # at one time, each in its own
+    assert {one.receive(60)[1]["pid"], two.receive(60)[1]["pid"]} > {fourth}
+    for worker in (one, two):
+        assert worker.receive(60)[0] == "done"
+        workers.release(worker)
+    kept = [worker.process for worker in workers.free]
+    workers.close()
+    assert len(kept) == 2 and not any(process.is_alive() for process in kept)
+    single = trials.Workers([], alone=True)
+    assert single.call(named, 0)["pid"] != single.call(named, 0)["pid"]
+
+
+@pytest.mark.slow
+def test_a_trial_is_the_same_in_a_process_of_its_own_and_after_others(place):
+    words = ["--mode", "train", *RUN, "--epochs", "1", "--eval-split", "val", "--no-plots", "--quiet", "--overwrite"]
+    words[words.index("load.csv")] = str(place / "load.csv")
+    shared, single = trials.Workers([]), trials.Workers([], alone=True)
+    shared.call(one_trial, [*words, "--lr", "0.3", "--seed", "9", "--out", str(place / "other")])
+    (after, own) = (each.call(one_trial, [*words, "--out", str(place / "it")]) for each in (shared, single))
+    assert after.pop("pid") == shared.free[0].process.pid != own.pop("pid")
+    assert after == own
+
+
 @pytest.mark.slow
 def test_a_worker_leaves_with_its_search(tmp_path):
     code = (
