@@ -32,14 +32,16 @@ def windows_of(
     config : the final settings, with the context's length.
     task : says where the target is.
     series : values [C, total].
-    targets : None where no label is known: every step has a window then, but of a task that continues its input.
+    targets : None where no label is known: each step of long tables has a window then, but of a task that continues
+        its input; of wide ones the last context of each row is all that is asked.
     keep, covariates : the channels that the model sees, and those that are known ahead.
     per_row : whether a target belongs to a whole row.
     """
     known_ahead = series.usable(covariates)
     usable_x = series.usable(keep) & known_ahead
     if targets is None:
-        known = per_row or not task.autoregressive  # a label that is not given can be told of every step all the same
+        along = bool(config.time_col) and not task.autoregressive  # a label of steps can be told of each without it
+        known = per_row or task.target_in_context or along
         usable_y = np.full(series.n_rows if per_row else int(series.offsets[-1]), known)
     else:
         usable_y = _usable_targets(targets, task, known_ahead)

@@ -141,7 +141,7 @@ def test_a_hint_can_be_followed(case, postgres):
     assert gaps.code == 3 and 62 <= float(limit.split()[1]) <= 80 and "--nan" not in gaps.err
     followed = case.go(0, limit)
     assert followed.code == 0, followed.err
-    text = case.go(2)
+    text = case.go(2, "--nan error")
     assert text.code == 3 and "missing value, the first of 1" in text.err  # 'unavailable', which is a mark of one
     for flag in re.findall(r"--[a-z-]+", text.err):
         assert flag in flag_tables.options()

@@ -43,17 +43,21 @@ def test_months_on_the_15th_are_months(case):
     assert series.clock.show(series.time)[-1] == frame["date"].iloc[-1]
     # Of more missing months than a few the hint is the step of months, and not of 31 days.
     frame.drop([7, 20]).to_csv(bills.folder / "bills.csv", index=False)
-    done = bills.go(0)
+    done = bills.go(0, "--nan error --overwrite")
     assert done.code == 3 and "--resample MS-15 makes the steps regular" in done.err
+    done = bills.go(0, "--overwrite")
+    assert done.code == 0 and "each of 2 steps without a line counts as missing" in done.err
 
 
 def test_the_hint_for_month_ends_can_be_followed(case):
     sales = case("t-15")
     done = sales.go(0)
+    assert done.code == 0 and "a step without a line counts as missing: sales 2019-03-31" in done.err
+    done = sales.go(0, "--nan error --overwrite")
     assert done.code == 3 and "hint: --resample MS makes" in done.err
     assert "hint: --resample MS\n" in sales.go(1).err
     words = sales.commands[1].replace("--resample ME", "--resample MS")
-    done = sales.go(words, "--split-mode holdout --no-plots")
+    done = sales.go(words, "--split-mode holdout --no-plots --overwrite")
     assert done.code == 0, done.err
 
 

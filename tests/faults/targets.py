@@ -90,7 +90,7 @@ def target(strategy: st.SearchStrategy[Any]) -> Callable[[Door], Door]:
 def _read(content: bytes, folder: Path, *words: str) -> None:
     """What is accepted comes back the same the second time, and without a number that is none."""
     (folder / "t.csv").write_bytes(content)
-    config = cli.parse(["--mode", "train", "--task", "regress", "--csv=t.csv", *words])
+    config = cli.parse(["--mode", "train", "--task", "regress", "--nan=error", "--csv=t.csv", *words])
     first, again = data.read(config), data.read(config)
     np.testing.assert_array_equal(first.values, again.values)
     assert np.isfinite(first.values).all()
