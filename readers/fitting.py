@@ -195,8 +195,9 @@ def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     top = min(_last_text([_may_be_number(cell, dialect) for cell in column]) for column in zip(*rows, strict=True))
     if top >= len(rows) - 1:
         return 0
-    above = rows[top - 1] if top and all(rows[top - 1]) and len({*rows[top - 1]}) == len(rows[0]) else ()
-    return top - (bool(above) and units_below(rows[top - 1 :], dialect))
+    above = rows[top - 1] if top and all(rows[top - 1]) else ()
+    named = len({*above}) == len(rows[0]) or not rows[top][0]  # names may come twice, units leave the times' out
+    return top - (bool(above) and named and units_below(rows[top - 1 :], dialect))
 
 
 def _last_text(numbers: Sequence[bool]) -> int:

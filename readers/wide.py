@@ -85,8 +85,7 @@ def read_wide(
     )
     series = _with_words(series, named, dialect, facts[0], ends, nan)
     if label:
-        series = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect)
-        labels = ""
+        series, labels = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect), ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
 
 
