@@ -79,7 +79,7 @@ LATER = (
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.
-THEN = {"bin_rule": {"auto": "nonzero"}, "sep": {"auto": ","}, "decimal": {"auto": "."}}
+THEN = {"bin_rule": {"auto": "nonzero"}, "sep": {"auto": ","}, "decimal": {"auto": "."}, "nan": {"auto": "error"}}
 
 
 def main(argv: Sequence[str]) -> int:
