@@ -19,6 +19,8 @@ CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "K?", "tau_from": 
 CHOSEN |= {"deciles": "shares", "power": "K?", "latest": "number?"}
 OF_LABELS = CHOSEN | {"f1_on_val": "some?", "shift": "K?", "probabilities": "text?"}
 
+FORMER = {"nan": "error"}  # defaults of older releases, which their checkpoints keep
+
 
 def check_task(model: Checkpoint, where: str = "--ckpt") -> Checkpoint:
     """Refuse a checkpoint whose settings or constants are not those of a task, whatever its checksum says.
@@ -75,7 +77,9 @@ def _problems_of_others(model: Checkpoint) -> list[str]:
     flags = [flag for flag in core_flags() if flag.name in tasks.table(model.task, "UNUSED")]
     found = {flag: model.setting(flag.name, flag.default) for flag in flags}
     set_to = (
-        flag for flag, value in found.items() if (tuple(value) if isinstance(value, list) else value) != flag.default
+        flag
+        for flag, value in found.items()
+        if (tuple(value) if isinstance(value, list) else value) not in (flag.default, FORMER.get(flag.name))
     )
     return list(problems_of_settings(flags, model.config)) or [
         f"its setting {flag.option} is none of the task" for flag in set_to
