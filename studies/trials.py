@@ -2,8 +2,8 @@
 
 A worker is forked from a server that has imported torch and done nothing else. It gets its work through a pipe and
 sends ("epoch", line) after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without
-either was killed. One that is done takes the next work while that is safe and worth it: trials of a tenth of a second
-cost twice as much in processes of their own. A worker ends when its search does. Torch is only imported in workers.
+either was killed. One that is done takes the next work while that is safe and worth it, since
+the first call of a process is slow. A worker ends when its search does. Torch is only imported in workers.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsrun.search")
 TICK = 0.5  # seconds
-SHARED = (
-    10.0  # seconds from a worker's first work on in which it takes more: next to longer trials, a fork costs nothing
-)
+SHARED = 10.0  # seconds from a worker's first work on in which it takes more: beside longer trials a fork is nothing
 GROWTH = 256 << 20  # bytes above its start that a worker may once have held and still take more
 FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel kills a trial before the search
 # What every trial imports; the pipeline imports some of it late.
