@@ -23,9 +23,10 @@ from readers.cells import Parsed, parse
 from readers.clock import DAY
 from readers.dialect import Dialect
 from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
+from readers.fitting import MOST_ABOVE
 from readers.guess import is_id_word
 from readers.keyless import without_keyless
-from readers.longtext import MOST_ABOVE, Answer, LongText, Numbering, table_of
+from readers.longtext import Answer, LongText, Numbering, table_of
 from readers.parted import joined
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps

@@ -17,12 +17,12 @@ import numpy as np
 from errors import DataError, many
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode
+from readers.fitting import MOST_ABOVE
 from readers.tidying import foot, numbered, widened
 from readers.unfolded import VIRTUAL, unfolded
 from readers.units import units_below
 
 AT_ONCE = 1 << 22  # bytes that pandas' parser takes at once
-MOST_ABOVE = 120  # lines among which the header is looked for
 MOST_CELLS, LEAST_LINES = 4000, 8  # cells of the first and of the last lines that are looked at, and lines at least
 
 
