@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-MOST_CODES = 20  # different values of a label that has classes
+MOST_CODES = 20  # different numbers of a column that may be codes of classes
 LEAST_ROWS = 50
 LEAST_CHANGES = 20  # expected of rows in no order, by fewer of which nothing is seen
 FEWER = 0.5  # of the changes expected: labels come in runs

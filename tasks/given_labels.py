@@ -13,12 +13,12 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError
+from readers.runs import MOST_CODES
 from readers.sidecars import of_file
 from tasks.targets import Targets, channel_target
 
 log = logging.getLogger("tsrun")
 MOST_CLASSES = 1000
-MOST_CODES = 20  # whole numbers of a column that may be codes of classes
 SHOWN = 12  # names that a message lists
 _PLAIN = re.compile(r"label\d*")  # what labels without a name are called
 _FALSE = " no n false f off negative neg normal healthy ok good pass passed absent none closed idle benign control "

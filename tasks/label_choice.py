@@ -13,10 +13,10 @@ from config import RunConfig
 from data import Series
 from readers.guess import is_person
 from readers.mapped import is_mapped
+from readers.runs import MOST_CODES
 from sources import path_labels
 
 log = logging.getLogger("tsrun")
-MOST_CODES = 20  # different whole numbers of a column of classes
 LOOKED_AT = 100_000  # steps
 ENOUGH = 1.2  # times the windows back to the first of another class: it takes some of them
 
