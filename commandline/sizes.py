@@ -30,7 +30,7 @@ MEASURED = {  # parameters of one channel and 96 steps, speed class, tasks
     "multiscale": ("1.1 M", "slow on a CPU", "classify,forecast,nilm,regress"),
     "nearest": ("fitted", "seconds", "classify,regress"),
     "patchtst": ("17 K", "minutes", "classify,forecast,nilm,regress"),
-    "pretrained_mlp": ("ready", "seconds", "forecast"),
+    "pretrained_mlp": ("fitted", "seconds", "forecast"),
     "quant": ("fitted", "seconds", "classify,regress"),
     "ridge": ("fitted", "seconds", "classify,forecast,regress"),
     "ridge_ensemble": ("fitted", "seconds", "forecast"),

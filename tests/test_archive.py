@@ -43,7 +43,7 @@ def test_an_arff(put, text):
 def test_missing_values_follow_the_policy(put):
     path = put(HEAD.format(one="true") + "1,?,3:a\n4,5,6:b\n", "toy.ts")
     with pytest.raises(DataError, match=r"toy\.ts:6: missing value"):
-        series(path)
+        series(path, "--nan error")
     assert series(path, "--nan ffill").values.tolist() == [[1, 1, 3, 4, 5, 6]]
 
 
