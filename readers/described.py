@@ -6,7 +6,6 @@ columns but the first, which holds those of the lines, as R writes them.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
 import re
@@ -27,7 +26,7 @@ _YEAR = re.compile(rf"{YEAR}(?: \[YR\d{{4}}\])?")
 _NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
 
 
-def described(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedIOBase | None, tuple[str, ...]]:
+def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[str, ...]]:
     """A table's text with one line and one column of names, and notes on what was done; None where it has these.
 
     Parameters
@@ -75,7 +74,7 @@ def _lacks_first(rows: Sequence[Sequence[str]]) -> bool:
     return plain and (counted or worded) and any(row[-1] for row in body)
 
 
-def _headed(text: io.BufferedReader | gzip.GzipFile, sep: str) -> Iterator[bytes]:
+def _headed(text: io.BufferedReader, sep: str) -> Iterator[bytes]:
     """The text with an empty name before the others."""
     first = text.read(HEAD).removeprefix(b"\xef\xbb\xbf")
     yield sep.encode() + first
@@ -101,7 +100,7 @@ def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
     )
 
 
-def _joined(text: io.BufferedReader | gzip.GzipFile, rows: Sequence[Sequence[str]], sep: str) -> Iterator[bytes]:
+def _joined(text: io.BufferedReader, rows: Sequence[Sequence[str]], sep: str) -> Iterator[bytes]:
     """The text with the first of its lines of names that has none twice, or both in one."""
     for _ in range(3):
         text.readline()
@@ -146,9 +145,7 @@ def _is_step(name: str) -> bool:
     return bool(_YEAR.fullmatch(name)) or (is_time(name) and not name.isdecimal())
 
 
-def _with_ids(
-    text: io.BufferedReader | gzip.GzipFile, sep: str, at: int, first: int
-) -> tuple[io.BytesIO | None, tuple[str, ...]]:
+def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> tuple[io.BytesIO | None, tuple[str, ...]]:
     """The table with one column of ids in place of its columns of words."""
     whole = text.read().removeprefix(b"\xef\xbb\xbf")
     try:

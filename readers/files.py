@@ -113,7 +113,7 @@ def open_table(path: Path) -> Iterator[OpenTable]:
         hint = house if (path / "labels.dat").exists() else f"'{_below(path)}' for the files in it"
         raise DataError("is a folder, not a file", where=where, hint=hint) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", where=where) from None
+        raise DataError(f"damaged packed file: {error}", where=where) from None
     except OSError as error:
         raise refused(error, DataError, "cannot be read", where) from None
 

@@ -207,7 +207,7 @@ def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     if there:
         above = next((number for number, line in enumerate(head) if _names(line, dialect, path, there)), 0)
     else:
-        above = next((number for number, line in enumerate(head) if line.strip() and not line.startswith(b"#")), 0)
+        above = _header_at(head, dialect, path)
     notes = []
     if above:
         notes.append(f"line{'s' * (above > 1)} {'1 to ' * (above > 1)}{above} above the header left out")
@@ -307,6 +307,18 @@ def without_lines(table: LongText, title: Sequence[str], out: Sequence[int]) -> 
         text = b"\n".join(line for number, line in enumerate(text.split(b"\n"), 1) if number not in gone)
         numbering = replace(numbering, out=tuple(sorted({*numbering.out, *map(numbering.line, out)})))
     return replace(table, text=text, numbering=numbering)
+
+
+def _header_at(head: Sequence[bytes], dialect: Dialect, path: Path) -> int:
+    """The number of the first line of a table: the last one behind a hash sign, where that names as many columns."""
+    first = next((number for number, line in enumerate(head) if line.strip() and not line.startswith(b"#")), 0)
+    behind = next((number for number in range(first - 1, -1, -1) if head[number].strip(b"# \r")), first)
+    try:
+        names, cells = (dialect.split([decode(head[at]).strip("# \r")], path)[0] for at in (behind, first))
+    except DataError:  # a quote that is not closed
+        return first
+    named = len(names) == len(cells) > 1 and not any(map(dialect.is_number, names))
+    return behind if named and any(map(dialect.is_number, cells)) else first
 
 
 def _names(line: bytes, dialect: Dialect, path: Path, keys: Sequence[str]) -> bool:

@@ -4,7 +4,6 @@ spaces or with spaces around the line, and lines that end in a semicolon.
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ _OTHER = re.compile(rb"[,;\t|\"']")
 _RUN, _WIDE, _GAP = re.compile(rb"[ ]+"), re.compile(rb"[ ]{2,}"), re.compile(rb"\S[ ]{2,}\S")
 
 
-def spelled(text: io.BufferedReader | gzip.GzipFile) -> tuple[io.BufferedReader | None, str]:
+def spelled(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
     """A file's text as the parser reads it, and a note on what was done; None where it is so already.
 
     Parameters
@@ -99,7 +98,7 @@ def _bare(lines: bytes) -> bytes:
     return b"\n".join(re.sub(rb";[;,\s]*$", b"", line) for line in lines.split(b"\n"))
 
 
-def _changed(text: io.BufferedReader | gzip.GzipFile, change: Callable[[bytes], bytes]) -> io.BufferedReader:
+def _changed(text: io.BufferedReader, change: Callable[[bytes], bytes]) -> io.BufferedReader:
     """The text with each of its lines changed."""
     from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
 

@@ -1,20 +1,19 @@
-"""CSV text, plain or gzip: the reader for every ending that no other reader knows."""
+"""CSV text, plain or packed: the reader for every ending that no other reader knows."""
 
 from __future__ import annotations
 
-import gzip
 import io
 from pathlib import Path
 
 from errors import DataError
-from readers import register
+from readers import load, register
 from readers.base import Reader, TableText
 from readers.described import HEAD, described
 from readers.dialect import Dialect
+from readers.packed import check_text, is_json, unpacked
 from readers.spelled import spelled
 
 READS = {"endings": [".csv"]}
-_GZIP = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -25,18 +24,20 @@ class TextReader(Reader):
     named_columns = False
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
-        """The file, unpacked where it is gzip, UTF-16 as UTF-8, and as `spelled` has it. See `Reader.text`."""
-        start = file.peek(2)[:2]
-        if start in _UTF16:
+        """The file, unpacked, UTF-16 as UTF-8, JSON as CSV, and as `spelled` has it. See `Reader.text`."""
+        plain = unpacked(file)
+        head = plain.peek(HEAD)
+        if head.startswith(_UTF16):
             try:
-                return TableText(io.BytesIO(file.read().decode("utf-16").encode()))
+                return TableText(io.BytesIO(plain.read().decode("utf-16").encode()))
             except UnicodeDecodeError as error:
                 hint = "save it as UTF-8"
                 raise DataError(f"is damaged UTF-16 text: {error.reason}", where=str(path), hint=hint) from None
-        head = file.peek(HEAD)
-        if start != _GZIP and b"\r" in head[:-1] and b"\n" not in head:  # as spreadsheets wrote on old Macs
-            return TableText(io.BytesIO(file.read().replace(b"\r", b"\n")))
-        plain = gzip.GzipFile(fileobj=file) if start == _GZIP else file
+        check_text(head, path)
+        if is_json(head):
+            return load("jsontext").text(plain, path)
+        if b"\r" in head[:-1] and b"\n" not in head:  # as spreadsheets wrote on old Macs
+            return TableText(io.BytesIO(plain.read().replace(b"\r", b"\n")))
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (note,))

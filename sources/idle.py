@@ -18,6 +18,7 @@ from readers.mapped import is_mapped
 from readers.paths import abridge
 
 LEAST = 20  # lines, by fewer of which nothing is seen
+LEAST_NUMBER = 10**8  # from which on a whole number in each line is that of a thing
 EXACT = 0.98  # of the lines at least are what the name says: lines that were made up may not be
 HOUR = DAY // 24
 PARTS = {  # of a time, by the names of their columns without all but letters
@@ -81,12 +82,17 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, _PART[word]
         elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
-        elif _is_place(name) and np.nanmin(values) == np.nanmax(values):
-            yield name, f"always {values[~np.isnan(values)][0]:.10g}"
+        elif np.nanmin(values) == np.nanmax(values) and (_is_place(name) or _is_number_of(np.nanmin(values))):
+            yield name, f"always {np.nanmin(values):.7g}"
 
 
 def _is_place(name: str) -> bool:
     return is_id_word(name) or bool({*_PLACES.split()} & {*re.findall(r"[^\W\d_]+", name.casefold())})
+
+
+def _is_number_of(value: float) -> bool:
+    """Whether a value that never changes is rather the number of a thing, as of a meter, than a reading."""
+    return abs(value) >= LEAST_NUMBER and float(value).is_integer()
 
 
 def _counts(name: str, word: str) -> bool:

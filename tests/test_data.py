@@ -441,8 +441,8 @@ def test_files_that_cannot_be_read(put, tmp_path):
     refused(DataError, "is a folder", "*.csv", paths=[tmp_path])
     refused(DataError, "UTF-16", "UTF-8", paths=[put("1,2\n".encode("utf-16")[:-1])])
     packed = gzip.compress(b"1,2\n" * 5000)
-    refused(DataError, "damaged gzip", paths=[put(packed[:-20], "cut.csv.gz")])
-    refused(DataError, "damaged gzip", paths=[put(packed[:20] + b"\xff" * 20 + packed[40:], "bad.csv.gz")])
+    refused(DataError, "damaged packed", paths=[put(packed[:-20], "cut.csv.gz")])
+    refused(DataError, "damaged packed", paths=[put(packed[:20] + b"\xff" * 20 + packed[40:], "bad.csv.gz")])
     assert DataError("").exit_code == 3
 
 

@@ -87,3 +87,9 @@ def test_values_that_fill_gaps_are_not_held_against_a_part_of_the_time(tmp_path)
     times, frame = table(freq="D")
     frame = frame.assign(weekday=times.weekday).drop(index=[5, *range(40, 60, 3), 300])
     assert channels(tmp_path, frame)[0] == ["load"]
+
+
+def test_a_long_number_that_never_changes_is_that_of_a_thing(tmp_path):
+    _, frame = table()
+    found, told = channels(tmp_path, frame.assign(ean=871687110001234567, peak=250))
+    assert found == ["load", "peak"] and "ean (always 8.716871e+17)" in told

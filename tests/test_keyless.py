@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from errors import DataError
+from readers.keyless import is_unreal
 from readers.long import read_long
 
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=60)]
@@ -45,3 +46,22 @@ def test_many_such_lines_are_refused(put):
     for text, options in ((many, {}), (broken((50, ",2024-02-02,3")), {"strict": True})):
         with pytest.raises(DataError, match="the id is missing"):
             read_long([put(text)], time_col="day", id_col="shop", **options)
+
+
+def test_a_line_of_a_day_that_no_calendar_has_is_left_out(put):
+    whole = read_long([put(broken())], time_col="day", id_col="shop")
+    path = put(broken((33, "a,2024-02-30,7")))
+    series = read_long([path], time_col="day", id_col="shop")
+    assert series.values.tolist() == whole.values.tolist()
+    (note,) = [note for note in series.notes if note.startswith("warning:")]
+    assert note.endswith(f"1 line of a day that the calendar lacks left out: {path}:34 (2024-02-30)")
+
+
+@pytest.mark.parametrize("day", ["2023-02-29", "2024-02-31 10:00", "31/06/2024", "06/31/2024", "20240230", "31.4.2024"])
+def test_days_beyond_their_month_in_each_order(day):
+    assert is_unreal(day)
+
+
+@pytest.mark.parametrize("day", ["2024-02-29", "2023-12-31", "31/12/2023", "13/13/2024", "0000-00-00", "noon", "1"])
+def test_days_of_the_calendar_and_words_are_no_such_days(day):
+    assert not is_unreal(day)
