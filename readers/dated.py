@@ -26,13 +26,16 @@ from readers.owners import divides, one_after_another, owners
 from readers.parted import MIDNIGHT, first_hour, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
+from readers.typical import is_typical
 from readers.unfolded import hour_columns, month_columns
 from readers.units import split_mark
 from readers.years import are_years
 
 LEAST = 3  # lines below the header
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
-PARTS = (("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"))  # of a date, in columns of these names
+PARTS = (  # of a date, in columns of these names
+    *(("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"), ("minute", "minutes")),
+)
 HOUR = 3600  # seconds
 PLAIN = Dialect()
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
@@ -91,9 +94,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     elif not _are_names(names):
         return None
     columns = dict(zip(names, zip(*rows[not nameless :], strict=True), strict=True))
-    dates = (
-        (_years_first(list(columns.values())) if nameless else []) or _time(columns) or _bare_months(columns, rows[0])
-    )
+    dates = _dates(columns, rows[0], nameless)
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or ([anew] if nameless and anew else _counter(columns))
@@ -104,13 +105,15 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
-    stamps = stamps_of([_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)])
+    stamps = stamps_of(_times_of(columns, time))
     if not stamps:
         return None
     if len(time) == 1 and (beside := _beside(list(others), columns[time[0]])):
         return Dated(tuple(names), f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
+    if dates and not id_col and is_typical(_times_of(columns, time), stamps_of):
+        return Dated(tuple(names), joined, (), steps)
     grows = _grows if dates else _counts
     if grows(stamps) and not id_col:
         return Dated(tuple(names), joined, (), steps)
@@ -121,6 +124,12 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
         return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
     return Dated(tuple(names), joined, (), steps)  # lines in disorder, each of another time
+
+
+def _dates(columns: dict[str, tuple[str, ...]], title: Sequence[str], nameless: bool) -> list[str]:
+    """The columns of dates; [] for none. `title` is the first line of the table, which names them unless `nameless`."""
+    years = _years_first(list(columns.values())) if nameless else []
+    return years or _time(columns) or _bare_months(columns, title) or _bare_years(columns, title)
 
 
 def long_hint(path: Path, dialect: Dialect) -> str:
@@ -200,6 +209,11 @@ def _is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> b
     return rows_of([first], dialect) == [list(cells)]
 
 
+def _times_of(columns: dict[str, tuple[str, ...]], time: Sequence[str]) -> list[str]:
+    """The times of all lines, of the cells of these columns."""
+    return [_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)]
+
+
 def _joined(cells: Sequence[str]) -> str:
     """The cells of a time in several columns as one; an hour alone becomes a time of day."""
     date, *rest = cells
@@ -226,7 +240,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
     if not dates or dates == parts[:1]:
         if all(parts[:3]):
-            return [part for part in parts if part]
+            return list(itertools.takewhile(bool, parts))
         if both := [] if any(parts[2:]) else _year_and_month(columns, *parts[:2]) or _year_and_part(columns, parts[0]):
             return both
     if not dates:
@@ -250,6 +264,12 @@ def _beside(others: Sequence[str], times: Sequence[str]) -> str:
 def _bare_months(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
     """The first two columns where they hold years and months, as statistics offices leave them without names; or []."""
     return [] if any(title[:2]) else _year_and_month(columns, "1", "2")
+
+
+def _bare_years(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
+    """The first column, without a name, where it holds years whose months the others are; or []."""
+    years = all(map(_YEAR.fullmatch, columns["1"])) if not title[0] else False
+    return ["1", MONTHS] if years and month_columns(title) else []
 
 
 def _are_clocks(name: str, cells: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
-from readers.guess import is_time
+from readers.guess import has_names, is_time
 from readers.tidying import MOST_NOTES, foot, widened
 from readers.units import odd_number, same_mark, split_mark, unbracketed, units_below
 
@@ -171,6 +171,7 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
         rows[:below] = [hidden]
     texts = len(list(itertools.takewhile(lambda row: len(row) != width, reversed(rows[-MOST_NOTES:]))))
     rows = rows[: len(rows) - texts]
+    rows = rows[_below_others(rows, width, dialect) :]
     start = next((at for at, row in enumerate(rows) if len(row) == width and any(row[1:] or row)), 0)
     if start and 1 < len(rows[start - 1]) < width:  # lines that end in a separator, below names that do not
         rows[start - 1] = widened(rows[start - 1], rows[start:])
@@ -180,6 +181,20 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     if start > MOST_ABOVE or any(len(row) != width for row in kept) or (width < 2 and start):
         return []
     return _plain(kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :], dialect)
+
+
+def _below_others(rows: Sequence[Sequence[str]], width: int, dialect: Dialect) -> int:
+    """The first row below all those at the beginning that are of another width, where it has names; else 0.
+
+    A small table of facts may stand above, of which some rows happen to be as wide.
+    """
+    odd = next((at for at in range(min(MOST_ABOVE, len(rows)) - 1, -1, -1) if len(rows[at]) != width), -1)
+    if not any(len(row) == width for row in rows[: max(odd, 0)]):
+        return 0
+    below = rows[odd + 1 :]
+    if len(rows[odd]) < width and has_names(rows[odd], dialect) and len(widened(rows[odd], below)) == width:
+        return odd  # names of lines that end in separators
+    return odd + 1 if below and has_names(below[0], dialect) else 0
 
 
 def _facts_above(rows: Sequence[Sequence[str]]) -> int:
@@ -192,7 +207,8 @@ def _facts_above(rows: Sequence[Sequence[str]]) -> int:
 
 def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     """The row above which lines have as many cells by chance: the one on which a column of numbers stands."""
-    top = min(_last_text([_may_be_number(cell, dialect) for cell in column]) for column in zip(*rows, strict=True))
+    columns = [column for column in zip(*rows, strict=True) if any(column[len(rows) // 2 :])]
+    top = min((_last_text([_may_be_number(cell, dialect) for cell in column]) for column in columns), default=0)
     if top >= len(rows) - 1:
         return 0
     above = rows[top - 1] if top and all(rows[top - 1]) else ()

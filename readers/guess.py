@@ -49,11 +49,12 @@ _TIME = re.compile(
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ ./'-]{{1,2}}(?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|(?:19|20)\d\d[ ./-]{_MONTH}"
-    rf"|{DATED}(?:[-/.: ]?(?:Q[1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
-    rf"|(?:Q[1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?{DATED}"
+    rf"|{DATED}(?:[-/.: ]?(?:[QT][1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
+    rf"|(?:[QT][1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?{DATED}"
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?|\d\d\.\d\d\.\d\d)",
     re.IGNORECASE,
 )
+_ZONED = re.compile(r"(?<=\w)[ _(\[]+(?:UTC|GMT|local|LST|CET|CEST|CET/CEST|MEZ|MST|EST)[)\]]?$", re.IGNORECASE)
 _CLOCK_ALONE = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
 _YEAR = re.compile(YEAR)
 _DATE = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?")
@@ -149,7 +150,7 @@ def is_time_word(name: str) -> bool:
     ----------
     name : the name, whose last word counts.
     """
-    return f" {last_word(name)} " in _TIMES
+    return f" {last_word(_ZONED.sub('', name))} " in _TIMES
 
 
 def _ends_in_separator(header: Sequence[str], row: Sequence[str]) -> bool:

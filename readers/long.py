@@ -43,6 +43,7 @@ from readers.short import check_lengths, without_short
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
+from readers.typical import as_one_year
 from readers.zoned import set_zone
 from settings.shards import Part, Shard
 
@@ -198,7 +199,7 @@ def join_files(
     target = _target(resample) if resample else None
     channels = files[0].columns
     ahead = _known(known, channels)
-    rows, turned = oldest_first(join(files, names))
+    rows, turned = _in_time(join(files, names), strict)
     rows, notes = (rows, []) if whole else without_short(rows)
     clock = None
     if steps_counted(rows, resample=resample, tz=tz):
@@ -226,6 +227,13 @@ def join_files(
         text=tuple(dict.fromkeys(name for file in files for name in file.text)),
         static=tuple(channels[c] for c in static),
     )
+
+
+def _in_time(rows: Rows, strict: bool) -> tuple[Rows, list[str]]:
+    """Rows with the oldest line first, those of a typical year in one year; and notes."""
+    one, told = (rows, []) if strict else as_one_year(rows)
+    rows, turned = oldest_first(one)
+    return rows, [*told, *turned]
 
 
 def _on_clock(

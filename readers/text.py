@@ -10,6 +10,7 @@ from readers import load, register
 from readers.base import Reader, TableText
 from readers.described import HEAD, described
 from readers.dialect import Dialect
+from readers.foreign import translated
 from readers.packed import check_text, is_json, unpacked
 from readers.spelled import spelled
 
@@ -24,7 +25,7 @@ class TextReader(Reader):
     named_columns = False
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
-        """The file, unpacked, UTF-16 as UTF-8, JSON as CSV, and as `spelled` has it. See `Reader.text`."""
+        """The file, unpacked, UTF-16 as UTF-8, JSON and `foreign` text as CSV, and as `spelled`. See `Reader.text`."""
         plain = unpacked(file)
         head = plain.peek(HEAD)
         if head.startswith(_UTF16):
@@ -38,6 +39,9 @@ class TextReader(Reader):
             return load("jsontext").text(plain, path)
         if b"\r" in head[:-1] and b"\n" not in head:  # as spreadsheets wrote on old Macs
             return TableText(io.BytesIO(plain.read().replace(b"\r", b"\n")))
+        table, plain = translated(plain, head, path)
+        if table is not None:
+            return table
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (note,))

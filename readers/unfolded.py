@@ -149,19 +149,42 @@ def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str
     elif named:
         labels = [str(month) for month in range(1, 13)]
     body = [[cell.strip() for cell in row] for row in rows[1:]]
-    while body and len(body[-1]) < len(names):  # blank lines, and what is no line of the table
-        body.pop()
+    body, odd = _whole_lines(body, len(names), at)
     lines = [[row[at], label, row[column]] for row in body for label, column in zip(labels, columns, strict=True)]
     known = [k for k, line in enumerate(lines) if line[2] and not is_mark(line[2])]
     begin, end = (known[0], known[-1] + 1) if known else (0, len(lines))
     made = "\n".join(line_of(cells, dialect.sep) for cells in [[key, what, VALUE], *lines[begin:end]]).encode()
     notes = [f"the {len(parts)} columns of {what} are steps of one series, {many(len(body), 'line')} of them"]
     notes += [f"left out beside the {what}: {abridge(out)}"] * bool(out)
+    notes += [f"{many(len(odd), 'line')} at the end left out: {abridge(odd)}"] * bool(odd)
     if end - begin < len(lines):
         notes.append(
             f"{many(len(lines) - end + begin, 'empty cell')} before the first value or after the last left out"
         )
     return Unfolded(made, tuple(notes), named, len(parts), begin)
+
+
+def _whole_lines(body: list[list[str]], width: int, at: int) -> tuple[list[list[str]], list[str]]:
+    """The lines of a table up to the last one that is whole, and what the lines behind it begin with; a last line that
+    ends early, as the current year may, is filled up with empty cells.
+
+    Parameters
+    ----------
+    body : cells of its lines. width : of a whole one. at : the column of its keys.
+    """
+    kept = next((n for n in range(len(body), 0, -1) if len(body[n - 1]) >= width), 0)
+    behind = [row for row in body[kept:] if any(row)]
+    if behind and kept and len(behind[0]) > at + 1 and _goes_on(body[kept - 1], behind[0], at):
+        first = behind.pop(0)
+        return [*body[:kept], first + [""] * (width - len(first))], [" ".join(row) for row in behind]
+    return body[:kept], [" ".join(row) for row in behind]
+
+
+def _goes_on(before: Sequence[str], row: Sequence[str], at: int) -> bool:
+    """Whether a line that ends early has the key after that of the line before, and else numbers or marks."""
+    keys = before[at], row[at]
+    plain = all(not cell or PLAIN.is_number(cell) or is_mark(cell) for cell in row[at + 1 :])
+    return plain and (not all(map(str.isdecimal, keys)) or int(keys[1]) == int(keys[0]) + 1)
 
 
 def _clock(minute: int) -> str:

@@ -60,8 +60,8 @@ _CLOCKED = re.compile(r"\d[:.]\d\d(?:[:.]\d\d(?:\.\d+)?)?(?: ?[AP]M)? ?(?:Z|[+-]
 _PARTS_OF_YEARS = [  # quarters, halves, months and ISO weeks, each by the day on which it begins
     re.compile(part.replace("YEAR", f"(?P<year>{DATED})"), re.IGNORECASE)
     for part in (
-        r"YEAR[-/.: ]?Q(?P<quarter>[1-4])",
-        r"Q(?P<quarter>[1-4])[-/. ]?YEAR",
+        r"YEAR[-/.: ]?[QT](?P<quarter>[1-4])",  # T as in trimestre
+        r"[QT](?P<quarter>[1-4])[-/. ]?YEAR",
         r"(?P<quarter>[1-4])\.? ?Q(?:uartal)?[-/. ]?YEAR",
         r"YEAR[-/. ]?[HS](?P<half>[12])",
         r"[HS](?P<half>[12])[-/. ]?YEAR",

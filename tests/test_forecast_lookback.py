@@ -55,3 +55,10 @@ def test_a_horizon_that_is_given_is_never_shortened(tmp_path):
     told = go(tmp_path, words)
     assert told.code == 0 and "short for a horizon of 24 steps: 6 are forecast" in told.err and "_h6_" in told.out
     assert "_h12_" in go(tmp_path, words, "--horizon 12 --context-len 2").out
+
+
+def test_a_series_without_a_value_in_training_costs_no_choice_and_no_warning(recwarn):
+    walk = np.cumsum(np.random.default_rng(1).normal(size=500))[None]
+    none = np.full((1, 40), np.nan)
+    assert look_back([none, walk], 500, 10, ()) == look_back([walk], 500, 10, ())
+    assert not [each for each in recwarn if "empty slice" in str(each.message)]

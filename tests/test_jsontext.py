@@ -62,3 +62,28 @@ def test_a_run_reads_json_in_the_obvious_command(tmp_path):
     run = "--mode train --task forecast --csv t.json --horizon 2 --context-len 5 --backbone ridge --dry-run"
     done = go(tmp_path, run)
     assert done.code == 0 and "2 channels (load, temp)" in done.err, done.err
+
+
+def test_tables_of_several_series_in_a_list_are_read_one_below_the_other(tmp_path):
+    """As water services answer: a list of stations, each with its facts and, deep in these, its readings."""
+    held = [
+        {
+            "site": {"name": name, "facts": [{"value": "ST", "kind": "type"}] * 9},
+            "values": [{"method": [{"id": 1}], "value": [{"value": str(k + more), "time": day} for k, day in days]}],
+        }
+        for name, more in (("Elbe", 0), ("Oder", 100))
+        for days in [list(enumerate(FRAME["date"]))]
+    ]
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"answer": {"query": {"note": [{"text": "x"}]}, "series": held}}))
+    series = read_long([path], time_col="time", id_col="series")
+    assert series.rows == ("Elbe", "Oder") and series.channels == ("value",)
+    assert series.values[0].tolist() == [*range(N), *range(100, 100 + N)]
+
+
+def test_facts_in_objects_of_other_names_are_no_table(tmp_path):
+    """Settings before the values, an object for each group of them: none has the names of another."""
+    facts = {"place": {"lat": 45.0, "lon": 8.0}, "model": {"name": "x", "from": 2005, "to": 2020, "flat": True}}
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"inputs": facts, "outputs": {"hourly": RECORDS[:3]}}))
+    assert read_long([path], time_col="date", nan="drop").channels == ("load", "temp")

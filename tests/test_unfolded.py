@@ -175,3 +175,20 @@ def test_a_column_goes_by_its_number_where_the_first_line_holds_that_number(put)
     assert found.channels == ("2", "3", "4", "5") and found.values.shape == (4, 30)
     named = read_long([put("\n".join(["1,0,2", *(f"{k},{k}.5,3" for k in range(30))]))], time_col="1")
     assert named.channels == ("0", "2") and named.values.shape == (2, 30)
+
+
+def test_a_last_year_that_ends_early_is_read_as_far_as_it_goes(put):
+    """Climate services end the file with the months of the current year; its line was dropped without a word."""
+    text = years(MONTHS, count=3) + "\n1993,36.5,37.5,38.5"
+    found = read(put, text, "Year+months")
+    assert found.values[0].tolist() == [k + 0.5 for k in range(39)]
+    found = read(put, text + "\nmean,1,2", "Year+months")
+    assert found.values.shape == (1, 39) and "1 line at the end left out: mean 1 2" in " ".join(found.notes)
+    found = read(put, years(MONTHS, count=3) + "\n1999,36.5", "Year+months")  # no year that follows
+    assert found.values.shape == (1, 36) and "1 line at the end left out: 1999 36.5" in " ".join(found.notes)
+
+
+def test_years_without_a_name_before_their_months_are_one_series(put):
+    path = put(years(MONTHS, count=4).replace("Year,", ",", 1))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "1+months"
+    assert read_long([path], time_col="1+months").values[0].tolist() == [k + 0.5 for k in range(48)]

@@ -83,7 +83,8 @@ def _preferred(pieces: Sequence[np.ndarray], most: int, horizon: int, room: int)
     """
     most = max(min(most, room // 3), 1)
     sizes = sorted({min(factor * horizon, most) for factor in FACTORS})
-    kept = [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in pieces]
+    some = [piece for piece in pieces if not np.isnan(piece).all()]
+    kept = [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in some]
     longest, found = sizes[-1], sizes[0]
     targets = tuple(range(len(kept[0]))) if kept else ()
     spec = InputSpec(channels=len(targets), length=longest, forecast=ForecastSpec(horizon, targets))

@@ -1,0 +1,32 @@
+"""Texts in formats of their own, as public bodies write them, under any name: their first bytes say which it is."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from readers import epw, indices, nem12, pcaxis
+from readers.base import TableText
+
+
+def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableText | None, io.BufferedReader]:
+    """A text of such a format as a table; or None, and the text at its start.
+
+    Parameters
+    ----------
+    text : at its start. head : its first bytes. path : the file, for errors.
+
+    Raises
+    ------
+    DataError : it begins as one, and is not in order.
+    """
+    if head.startswith(nem12.START):
+        return nem12.table(text.read(), path), text
+    if pcaxis.START.match(head):
+        return pcaxis.table(text.read(), path), text
+    if head.startswith(epw.START):
+        return epw.table(text.read(), path), text
+    if indices.START.match(head):
+        whole = text.read()
+        return indices.table(whole), io.BufferedReader(io.BytesIO(whole))
+    return None, text
