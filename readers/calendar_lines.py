@@ -1,4 +1,4 @@
-"""Lines that are not evenly apart, one a week, month, quarter or year: the last trading day of each month."""
+"""Lines that are not evenly apart, one a day, week, month, quarter or year: the last trading day of each month."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 from readers.clock import DAY, Clock
 from readers.rows import Rows
 
-UNITS = ((5, 9, "week"), (28, 31.5, "month"), (88, 94, "quarter"), (360, 370, "year"))  # in days
+UNITS = ((0.97, 1.2, "day"), (5, 9, "week"), (28, 31.5, "month"), (88, 94, "quarter"), (360, 370, "year"))  # in days
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 MOST = 0.02  # of a row's lines may share their step with another
 
 
-def one_a_step(rows: Rows) -> tuple[Rows, str] | None:
+def one_a_step(rows: Rows, *, days: bool = True) -> tuple[Rows, str] | None:
     """The same rows with each line at the beginning of its calendar step (of a week: on the weekday of most lines).
 
     Parameters
     ----------
     rows : N rows, sorted.
+    days : whether lines one a day count too.
 
     Returns
     -------
@@ -30,7 +31,8 @@ def one_a_step(rows: Rows) -> tuple[Rows, str] | None:
     usual = [(wall[end - 1] - wall[begin]) / DAY / (end - begin - 1) for begin, end in rows.spans() if end - begin > 2]
     if not usual:
         return None
-    unit = next((name for low, high, name in UNITS if low <= min(usual) and max(usual) <= high), "")
+    units = UNITS if days else UNITS[1:]
+    unit = next((name for low, high, name in units if low <= min(usual) and max(usual) <= high), "")
     moved = _moved(wall, unit) if unit else wall
     for begin, end in rows.spans():
         steps = np.diff(moved[begin:end])
@@ -46,6 +48,8 @@ def one_a_step(rows: Rows) -> tuple[Rows, str] | None:
 def _moved(wall: np.ndarray, unit: str) -> np.ndarray:
     """Local times [n] at the beginnings of their steps."""
     days = wall // DAY
+    if unit == "day":
+        return days * DAY
     if unit == "week":
         weekday = int(np.bincount(days % 7).argmax())
         return ((days - weekday + 3) // 7 * 7 + weekday) * DAY

@@ -20,7 +20,7 @@ from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
-from readers.missing import suspects
+from readers.missing import is_sign, suspects
 from readers.odd import BELOW
 from readers.paths import abridge
 from readers.units import odd_number, odd_told, same_mark, split_mark, unbracketed
@@ -272,7 +272,8 @@ def _among_numbers(
     odd = [at for at, number in enumerate(numbers) if number is None]
     known = sum(int(counts[at]) for at, number in enumerate(numbers) if number is not None and number == number)
     read = {at: odd_number(kinds[at], dialect) for at in odd}
-    if int(counts[odd].sum()) > known or None in read.values():
+    words = [at for at in odd if not is_sign(kinds[at])]
+    if not known or int(counts[words].sum()) > known or None in read.values():
         return numbers, ""
     taken = list(numbers)
     found: Counter[tuple[str, str]] = Counter()

@@ -84,7 +84,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if len(rows) <= LEAST:
         return None
     names = [name or str(number) for number, name in enumerate(numbered(rows[0]), 1)]
-    if len(names) == 1 and all(map(dialect.is_number, (row[0] for row in rows[1:]))):
+    if len(names) == 1 and not any(dialect.is_text(row[0]) for row in rows[1:]) and dialect.is_number(rows[1][0]):
         return Dated(tuple(names), LINE, (), steps=False)
     anew = _first_anew(rows) if all(map(dialect.is_number, rows[0])) else ""
     if nameless := (bool(anew) or _begin_with_times(rows)) and _is_first(rows[0], lines, dialect):
@@ -112,11 +112,11 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
         return Dated(tuple(names), f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
-    if dates and not id_col and is_typical(_times_of(columns, time), stamps_of):
-        return Dated(tuple(names), joined, (), steps)
     grows = _grows if dates else _counts
-    if grows(stamps) and not id_col:
+    if not id_col and (grows(stamps) or (dates and is_typical(_times_of(columns, time), stamps_of))):
         return Dated(tuple(names), joined, (), steps)
+    if dates and id_col and {*id_col.split("+")} <= {*names}:
+        return Dated(tuple(names), joined, (id_col,), steps)
     known = {name: others[name] for name in list(others)[: int(anew) - 1]} if nameless and anew else others
     ids = owners(known, stamps, dialect, grows, id_col)
     if dates and not ids and not id_col and one_after_another(stamps):

@@ -46,6 +46,9 @@ def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[
             return io.BufferedReader(Pieces(_joined(text, rows, sep)), HEAD), ("three lines of names are taken as one",)
         if found := _layout(rows):
             return _with_ids(text, sep, *found)
+        if _has_one_more(rows):
+            note = f"{rows[0][-1]!r}, the last of the names, has no column and is left out"
+            return io.BufferedReader(Pieces(_with_names(text, rows[0][:-1], sep)), HEAD), (note,)
         if _lacks_first(rows):
             note = f"the {len(rows[0])} names are those of all columns but the first, which names the lines"
             return io.BufferedReader(Pieces(_headed(text, sep)), HEAD), (note,)
@@ -78,6 +81,23 @@ def _headed(text: io.BufferedReader, sep: str) -> Iterator[bytes]:
     """The text with an empty name before the others."""
     first = text.read(HEAD).removeprefix(b"\xef\xbb\xbf")
     yield sep.encode() + first
+    while block := text.read(HEAD):
+        yield block
+
+
+def _has_one_more(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table of dated lines has a name more than columns, as exports of prices do, the zone's last."""
+    names, body = (rows[0], rows[1:]) if rows else ([], [])
+    if len(names) < 3 or len(body) < LEAST_STEPS or {*map(len, body)} != {len(names) - 1}:
+        return False
+    plain = all(names) and not any(map(PLAIN.is_like_number, names))
+    return plain and any(all(map(is_time, column)) for column in zip(*body, strict=True))
+
+
+def _with_names(text: io.BufferedReader, names: Sequence[str], sep: str) -> Iterator[bytes]:
+    """The text with other names in its first line."""
+    text.readline()
+    yield f"{line_of(names, sep)}\n".encode()
     while block := text.read(HEAD):
         yield block
 

@@ -40,6 +40,7 @@ _TIMES = (
 )
 PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
+_FINDINGS = ("labels", "anomaly", "anomalies", "outlier", "fault", "attack", "intrusion")  # beside _CLASSES
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
@@ -141,6 +142,16 @@ def is_time(cell: str) -> bool:
     cell : its text.
     """
     return bool(_TIME.fullmatch(english(cell.strip())))
+
+
+def is_class_word(name: str) -> bool:
+    """Whether a column's name says that it holds labels, such as class, Anomaly or is_fault.
+
+    Parameters
+    ----------
+    name : the name, whose last word counts.
+    """
+    return last_word(name) in (*_CLASSES, *_FINDINGS)
 
 
 def is_time_word(name: str) -> bool:

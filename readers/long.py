@@ -14,6 +14,7 @@ from data import Series, Source, no_series
 from errors import DataError, UsageError, nearest
 from readers import categories
 from readers.along import of_steps
+from readers.blank_ends import without_blank_ends
 from readers.calendar_lines import one_a_step
 from readers.categories import NOTHING, Asked, per_row
 from readers.clock import Clock
@@ -200,8 +201,9 @@ def join_files(
     channels = files[0].columns
     ahead = _known(known, channels)
     rows, turned = _in_time(join(files, names), strict)
+    rows, blank = (rows, []) if ahead else without_blank_ends(rows, nan)
     rows, notes = (rows, []) if whole else without_short(rows)
-    clock = None
+    notes, clock = blank + notes, None
     if steps_counted(rows, resample=resample, tz=tz):
         check_lengths(rows)
     else:
@@ -258,7 +260,7 @@ def _on_clock(
         if rows.values.dtype == np.float32 and not is_mapped(rows.values) and (line_steps(rows) == 0).any():
             raise _Rounded from None
         made = mended(rows, nan)
-        if made is None and (even := one_a_step(rows)):
+        if made is None and (even := one_a_step(rows, days=not strict)):
             made = mended(even[0], nan)
             notes = [*notes, even[1]]
         if made is None and nan != "error" and not strict and (zoned := on_changed_clocks(rows, nan)):

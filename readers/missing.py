@@ -20,7 +20,7 @@ LEAST_DIGIT = 6.99  # marks of one digit alone have 7, 8 or 9
 HUGE = 1e20  # as netCDF writes for a missing value
 LARGEST = 1e30  # no measurement is larger, and float32 ends soon after
 _WORDS = frozenset(  # that stand for a missing value among numbers, beside dialect.MISSING
-    """n.a.|n. a.|n.d.|n. d.|nd|n/d|na.|n.v.|k.a.|k. a.|s/d|missing|unknown|unavailable|not available|no data|nodata
+    """n.a.|n. a.|n.d.|n. d.|nd|n/d|n/e|na.|n.v.|k.a.|k. a.|s/d|missing|unknown|unavailable|not available|no data|nodata
     |not measured|void|nil|invalid|error|err|bad""".replace("\n    ", "").split("|")
 )
 _SIGNS = re.compile(
@@ -53,6 +53,16 @@ def is_mark(cell: str) -> bool:
     """
     text = cell.strip()
     return bool(_SIGNS.fullmatch(text)) or text.casefold() in _WORDS
+
+
+def is_sign(cell: str) -> bool:
+    """Whether a mark of `is_mark` is signs alone, which are missing values however many there are.
+
+    Parameters
+    ----------
+    cell : the text.
+    """
+    return bool(_SIGNS.fullmatch(cell.strip()))
 
 
 def is_known(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from readers.dialect import Dialect
 from readers.files import decode
+from readers.missing import is_sign
 from readers.units import odd_number, odd_told, unbracketed
 
 SHORT = 8  # bytes of a cell that is compared as one number
@@ -139,4 +140,5 @@ class Taken:
         below = sum(count for (_, way), count in ways.items() if way == BELOW)
         if below:
             return (BELOW, "") if below == ways.total() else None
-        return None if ways.total() > known - self.numbers[column] else ("", " and ".join(odd_told(ways, "line")))
+        words, numbers = sum(n for (cell, _), n in ways.items() if not is_sign(cell)), known - self.numbers[column]
+        return None if words > numbers or numbers < 1 else ("", " and ".join(odd_told(ways, "line")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from settings.zones import zone_changed_at
 
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
 MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back
+SELDOM, TENTH = 0.1, DAY // 864_000  # of the steps have the usual length; ns
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
 EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
 EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
@@ -260,7 +262,9 @@ def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
     if sorts:
         hint = "--sort sorts the lines by time"
     elif rows.of[0].ids is None:
-        hint += "; --id-col names the column that distinguishes several series of a file"
+        words = rows.of[0].text[:1]
+        takes = f"--id-col {shlex.quote(words[0])} if that column says whose a line is" if words else ""
+        hint += f"; {takes or '--id-col names the column that distinguishes several series of a file'}"
     change = clock_change(rows, at, usual_step(np.diff(times)))
     raise DataError(what, where=rows.locate(at), hint=change or hint)
 
@@ -333,7 +337,7 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
     steps = np.diff(times)
     if usual_step(steps) >= DAY:
         steps = np.diff(Clock("D", rows.tz).wall(times))
-    usual = usual_step(steps)
+    usual = _common_step(steps)
     heads = (infer_clock(times[:size], rows.tz) for size in HEADS)
     named = next((head for head in heads if head and head.named), None)
     if usual == DAY and no_weekend(Clock("D", rows.tz).wall(times)):
@@ -392,6 +396,15 @@ def usual_step(steps: np.ndarray) -> int:
     """The most common step forward."""
     kinds, counts = np.unique(steps[steps > 0], return_counts=True)
     return int(kinds[np.argmax(counts)]) if len(kinds) else 0
+
+
+def _common_step(steps: np.ndarray) -> int:
+    """The most common step forward; where hardly one comes again, or it is far shorter than most, as of a device's own
+    clock, the one in the middle, in whole tenths of a second."""
+    usual, middle = usual_step(steps), float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    if (steps == usual).mean() >= SELDOM and middle < usual / SELDOM:
+        return usual
+    return max(round(middle / TENTH) * TENTH, TENTH)
 
 
 def clock_change(rows: Rows, at: int, usual: int) -> str:

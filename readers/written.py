@@ -35,10 +35,11 @@ DAYS = ("mo", "di", "mi", "do", "fr", "sa", "so", "tu", "we", "th", "su")  # of 
 _WORD = re.compile(r"[^\W\d_]{2,}\.?")
 _AFTER_DAY = re.compile(r"[., ]+\d")
 _UNTIL = re.compile(
-    r"""(?<=:\d\d)(?:[ ]Uhr)? (?:[ ](?:-|\N{EN DASH}|bis|to)[ ] (?:\d[\d.]*\d[ ]|\d{4}-\d\d-\d\d[ ])?
+    r"""(?<=:\d\d)(?:[ ]Uhr)? (?:[ ](?:-|\N{EN DASH}|bis|to)[ ] (?:\d[\d./]*\d[ ]|\d{4}-\d\d-\d\d[ ])?
         \d\d?:\d\d(?::\d\d)?(?:[ ]Uhr)?|[ ]Uhr)$""",
     re.VERBOSE,
 )
+_BRACKETED = re.compile(rf" \((?:({'|'.join(ZONES)})|[A-Z]{{3,4}}/[A-Z]{{3,4}})\)$")  # (UTC); (CET/CEST) is no offset
 _INTERVAL = re.compile(r"(?<=\d)(Z?)/\d{4}-\d\d-\d\d[T ][\d:.]+Z?$")  # of ISO 8601: from / to
 _DIGITS = re.compile(r"^((?:19|20)\d\d)(\d\d)(\d\d):(\d\d)(\d\d)$")  # 20160131:2310
 _NAMED = re.compile(rf" ?\b({'|'.join(ZONES)})$")
@@ -141,7 +142,10 @@ def english(cell: str) -> str:
     ----------
     cell : its text.
     """
-    cell = _UNTIL.sub("", cell)
+    zone = _BRACKETED.search(cell) if cell.endswith(")") else None
+    cell = _UNTIL.sub("", cell[: zone.start()] if zone else cell)
+    if zone and zone[1]:
+        cell = f"{cell}{ZONES[zone[1]]}"
     if "/" in cell or ":" in cell[8:9]:
         cell = _DIGITS.sub(r"\1-\2-\3 \4:\5", _INTERVAL.sub(r"\1", cell))
     if not _WORD.search(cell):
@@ -160,7 +164,7 @@ def is_span(cell: str) -> bool:
     ----------
     cell : its text.
     """
-    found = _UNTIL.search(cell) or _INTERVAL.search(cell)
+    found = _UNTIL.search(_BRACKETED.sub("", cell)) or _INTERVAL.search(cell)
     return found is not None and any(map(str.isdigit, found[0]))
 
 

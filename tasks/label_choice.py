@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from config import RunConfig
 from data import Series
-from readers.guess import is_person
+from readers.guess import is_class_word, is_person
 from readers.mapped import is_mapped
+from readers.paths import abridge
 from readers.runs import MOST_CODES
 from sources import path_labels
 
@@ -38,11 +40,24 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
             found |= _beside(series, config, label)
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
         coded = [c for c in range(series.numeric) if codes(series.values[c]) and not is_person(series.channels[c])]
-        if len(coded) == 1 and coded != [label]:
-            found["label_src_ch"] = coded[0]
-            told = "label: %r, the only column of codes; --label-src-ch names another"
-            log.info(told, series.channels[coded[0]])
+        found |= _coded(series, coded, label)
     return found | one_row(series, config)
+
+
+def _coded(series: Series, coded: Sequence[int], label: int | str) -> dict[str, Any]:
+    """{"label_src_ch": the channel} of the only column of codes, or the only one of them that is named as labels are,
+    told; where neither is, they are told, and the first column stays the label."""
+    named = [c for c in coded if is_class_word(series.channels[c])]
+    only = coded if len(coded) == 1 else named
+    if len(only) == 1 and list(only) != [label]:
+        which = "" if len(coded) == 1 else " that is named as a label"
+        log.info("label: %r, the only column of codes%s; --label-src-ch names another", series.channels[only[0]], which)
+        return {"label_src_ch": only[0]}
+    if len(only) != 1 and coded and label not in coded:
+        names = [series.channels[c] for c in coded]
+        told = "warning: columns of codes, of which one may be the label: %s; --label-src-ch %s takes it, not the first"
+        log.warning(told, abridge(names), shlex.quote(names[0]))
+    return {}
 
 
 def _beside(series: Series, config: RunConfig, label: str) -> dict[str, Any]:

@@ -79,3 +79,25 @@ def test_lines_that_share_their_steps_are_refused(tmp_path):
     dates[10:20] = [dates[10] + pd.Timedelta(days=k) for k in range(10)]
     with pytest.raises(DataError, match="usual step"):
         read(tmp_path, dates)
+
+
+def test_lines_of_each_day_at_another_hour_are_days(tmp_path):
+    """A report that comes at 18:00 and, later on, at 17:00; one day has none."""
+    days = pd.date_range("2020-02-24", periods=60, freq="D")
+    times = [day + pd.Timedelta(hours=18 if k < 16 else 17) for k, day in enumerate(days) if k != 40]
+    path = tmp_path / "a.csv"
+    path.write_text("data,cases\n" + "\n".join(f"{t:%Y-%m-%dT%H:%M:%S},{k}" for k, t in enumerate(times)))
+    series = read_long([path], time_col="data", nan="drop")
+    assert series.clock.freq == "D" and series.time.tolist() == days.as_unit("ns").asi8.tolist()
+    assert "lines are one a day, not evenly apart, and count as such: 2020-02-24 18:00:00" in " ".join(series.notes)
+
+
+def test_a_device_whose_steps_hardly_repeat_is_told_its_usual_one(tmp_path):
+    """Ten seconds and some, and pairs a tenth of a millisecond apart: the pairs alone are of one length."""
+    gaps = [0.0001 if k % 4 == 0 else 10 + 0.0007 * k for k in range(1, 200)]
+    times = 1494645233.0 + np.cumsum(gaps)
+    path = tmp_path / "a.csv"
+    path.write_text("DateTime,Voltage\n" + "\n".join(f"{t:.4f},{k}" for k, t in enumerate(times)))
+    with pytest.raises(DataError, match="where the usual step is 10s") as refused:
+        read_long([path], time_col="DateTime")
+    assert "--resample 10s makes the steps regular" in refused.value.hint

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from errors import DataError
+from readers.categories import Asked
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.long import read_long
@@ -207,3 +208,53 @@ def test_other_tables_get_no_name_more(put, text):
     from readers.files import first_lines
 
     assert first_lines(put(text)) == (text.splitlines(), ())
+
+
+def test_exports_with_a_name_more_than_columns_lose_the_last_name(put):
+    """As exports of prices have it: the name of the zone stands behind those of the three columns."""
+    hours = [f'"{k:02d}.01.2020 00:00 - {k + 1:02d}.01.2020 00:00","{k}.5","EUR"' for k in range(1, 29)]
+    path = put('"MTU (CET/CEST)","Price [EUR/MWh]","Currency","BZN|FI"\n' + "\n".join(hours) + "\n")
+    found = read_long([path], time_col="MTU (CET/CEST)", sep=AUTO, decimal=AUTO)
+    assert found.channels == ("Price [EUR/MWh]",) and found.values[0].tolist() == [k + 0.5 for k in range(1, 29)]
+    assert "'BZN|FI', the last of the names, has no column and is left out" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("form", "zone"),
+    [
+        ("{a:%d.%m.%Y %H:%M} - {b:%d.%m.%Y %H:%M} (CET/CEST)", ""),
+        ("{a:%d/%m/%Y %H:%M:%S} - {b:%d/%m/%Y %H:%M:%S}", ""),
+        ("{a:%d.%m.%Y %H:%M} - {b:%d.%m.%Y %H:%M} (UTC)", "UTC"),
+        ("{a:%d/%m/%Y %H:%M:%S} (UTC)", "UTC"),
+    ],
+)
+def test_times_from_to_with_a_zone_in_brackets(put, form, zone):
+    times = pd.date_range("2020-01-10", periods=100, freq="h")
+    lines = [f"{form.format(a=a, b=a + pd.Timedelta(hours=1))},{k}" for k, a in enumerate(times)]
+    path = put("MTU,load\n" + "\n".join(lines) + "\n")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "MTU"
+    found = read_long([path], time_col="MTU", sep=AUTO, decimal=AUTO)
+    assert found.time.tolist() == times.as_unit("ns").asi8.tolist() and found.clock.tz == zone
+
+
+def test_a_dash_is_missing_however_many_there_are_but_words_are_text(put):
+    lines = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{k},{k / 2 if k % 10 == 3 else '-'}" for k in range(60)]
+    found = read_long([put("time,load,gust\n" + "\n".join(lines))], time_col="time", nan="drop")
+    assert found.channels == ("load", "gust")
+    assert np.flatnonzero(~np.isnan(found.values[1])).tolist() == [3, 13, 23, 33, 43, 53]
+    with pytest.raises(DataError, match="text 'error'"):
+        read_long([put("time,load,gust\n" + "\n".join(lines).replace("-\n", "error\n"))], time_col="time")
+
+
+def test_a_column_of_ids_that_is_given_needs_no_proof(put):
+    """One series alone at first, two in turn later on: a few lines do not show whose they are."""
+    months = pd.period_range("1850-01", periods=1200, freq="M").astype(str)
+    lines = [f"old,{m},{k}" for k, m in enumerate(months)]
+    lines[600:] = [line for k, m in enumerate(months[600:], 600) for line in (f"old,{m},{k}", f"new,{m},{k + 5}")]
+    path = put("Source,Year,Mean\n" + "\n".join(lines) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO), "Source")
+    assert found is not None and found.time == "Year" and found.ids == ("Source",)
+    with pytest.raises(DataError, match="occurs twice") as refused:
+        read_long([path], time_col="Year", asked=Asked(free=True))
+    assert "--id-col Source if that column says whose a line is" in refused.value.hint
+    assert read_long([path], time_col="Year", id_col="Source").lengths.tolist() == [1200, 600]

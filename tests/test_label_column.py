@@ -104,7 +104,11 @@ def test_the_only_column_of_codes_is_the_label_of_a_dated_table(box):
     assert "label: 'code', the only column of codes; --label-src-ch names another" in said
     assert "one row: its end is for validation and test (--split-mode holdout)" in said
     lay(box, table().assign(other=lambda f: f["code"]).drop(columns="state"))
-    assert "the only column" not in go(box, f"{TRAIN} --dry-run").err
+    said = go(box, f"{TRAIN} --dry-run").err
+    assert "the only column" not in said
+    assert "columns of codes, of which one may be the label: code, other; --label-src-ch code takes it" in said
+    lay(box, table().assign(anomaly=lambda f: f["code"]).drop(columns="state"))
+    assert "label: 'anomaly', the only column of codes that is named as a label" in told(box, f"{TRAIN} --dry-run")
 
 
 def test_the_only_column_of_words_is_the_label_where_no_number_could_be_one(box):

@@ -192,8 +192,10 @@ def test_a_first_line_without_values_is_no_line_of_units(tmp_path):
         *(f"2024-01-01 {h:02d}:30:00-03:00,{'' if h < 5 else h},{'' if h < 5 else -h}" for h in range(24)),
     ]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    series = read_long([tmp_path / "t.csv"], time_col="time", nan="drop")
-    assert series.values.shape == (2, 24) and np.isnan(series.values[0]).sum() == 5
+    series = read_long([tmp_path / "t.csv"], time_col="time", nan="zero")
+    assert series.values.shape == (2, 24) and (series.values[0, :5] == 0).all()
+    series = read_long([tmp_path / "t.csv"], time_col="time", nan="drop")  # which begins with its first value
+    assert series.values.shape == (2, 19) and "5 lines without a value" in " ".join(series.notes)
 
 
 def test_money_in_cells_that_hold_marks_of_thousands_is_one_error(tmp_path):
