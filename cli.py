@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ AROUND = (  # the flags that may be given beside an experiment's file
     "tag", "out", "overwrite", "resume", "device", "threads", "amp", "compile", "json", "quiet", "dry_run", "dataset",
 )  # fmt: skip
 
+_parser = cache(make_parser)  # a process may parse many commands: a worker of a search does
+
 
 class NoTask(UsageError):
     """A command that is right so far and does not say what to learn; `given` are its flags, as text."""
@@ -44,7 +47,7 @@ class NoTask(UsageError):
 
 def parse(argv: Sequence[str]) -> RunConfig:
     """A RunConfig from the words of a command line; UsageError lists every problem found."""
-    known, extra = make_parser().parse_known_args(list(argv))
+    known, extra = _parser().parse_known_args(list(argv))
     given = {name: value for name, value in vars(known).items() if name not in ("list", "doctor", "completion")}
     table = all_flags()
     problems = _unexpected(extra, given, table)

@@ -17,6 +17,7 @@ import shutil
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -236,7 +237,12 @@ def write_config(path: Path, config: RunConfig) -> None:
     import yaml
 
     flat = {key: value for key, value in config.flat().items() if key not in ONE_CALL}
-    path.write_text(yaml.safe_dump(flat, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    written = partial(yaml.dump, flat, sort_keys=False, allow_unicode=True)
+    try:
+        text = written(Dumper=yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper)
+    except UnicodeEncodeError:  # names of files that are no text, which libyaml refuses
+        text = written(Dumper=yaml.SafeDumper)
+    path.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -86,6 +86,8 @@ class Queue:
         self._storage: Any = study._storage
         self._read: tuple[float, list[optuna.trial.FrozenTrial]] | None = None  # when, and what
         self._references: dict[str, float] = {}
+        self._others = True  # whether other trials ran when the latest was taken
+        self._reported: dict[int, float] = {}  # {number: the latest value of a trial that runs here}
 
     def take(self) -> optuna.Trial | None:
         """A trial to run: a lost one, or a new one while fewer than wanted have started; else None."""
@@ -95,6 +97,7 @@ class Queue:
         with self.store.exclusive(self.study.study_name):
             optuna.storages.fail_stale_trials(self.study)
             trials = self._revived()
+            self._others = any(trial.state == optuna.trial.TrialState.RUNNING for trial in trials)
             waiting = any(trial.state == optuna.trial.TrialState.WAITING for trial in trials)
             if not waiting and slots_used(trials, self.trials) >= self.trials:
                 return None
@@ -136,7 +139,10 @@ class Queue:
         import optuna
 
         source = int.from_bytes(hashlib.sha256(f"{self.seed} {trial.number}".encode()).digest()[:4], "big")
-        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=source)
+        # Of running trials the sampler reads the study anew for each value; where there are none it need not.
+        self.study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=STARTUP, constant_liar=self._others, seed=source
+        )
         chosen: dict[str, Any] = {}
         for dimension in space.values():
             if dimension.asked(chosen):
@@ -150,30 +156,39 @@ class Queue:
     def report(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
         """Note the monitor after an epoch; returns whether to stop the trial, since others were better by then."""
         trial.report(value, epoch)
+        self._reported[trial.number] = value
         return trial.should_prune()
 
     def done(self, trial: optuna.Trial, value: float, **facts: Any) -> None:
-        """The trial's value is the best of the monitor on validation."""
-        self._note(trial, facts)
-        self.study.tell(trial, value)
+        """The trial's value, a number, is the best of the monitor on validation."""
+        import optuna
+
+        self._end(trial, optuna.trial.TrialState.COMPLETE, facts, value)
 
     def pruned(self, trial: optuna.Trial, **facts: Any) -> None:
         """The trial was stopped for its values, or its combination refused (`error`): the sampler avoids it."""
         import optuna
 
-        self._note(trial, facts)
-        self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        self._end(trial, optuna.trial.TrialState.PRUNED, facts, self._reported.get(trial.number))
 
     def failed(self, trial: optuna.Trial, *, again: bool, **facts: Any) -> None:
         """The trial failed; `again` if the configuration may not be to blame, so that it is worth another try."""
         import optuna
 
-        self._note(trial, facts | {"again": again})
-        self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._end(trial, optuna.trial.TrialState.FAIL, facts | {"again": again})
 
-    def _note(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
+    def _end(
+        self,
+        trial: optuna.Trial,
+        state: optuna.trial.TrialState,
+        facts: Mapping[str, Any],
+        value: float | None = None,
+    ) -> None:
+        """Note the facts, then the state and value. `Study.tell` reads the trial twice more to check the same."""
         self._read = None
+        self._reported.pop(trial.number, None)
         trial.set_user_attr(NOTED, dict(facts))
+        self._storage.set_trial_state_values(trial._trial_id, state, None if value is None else [float(value)])
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
         """All trials, by number: read again where this process has changed one since, or after `FRESH` seconds."""

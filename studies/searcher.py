@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
@@ -171,7 +172,7 @@ class Searcher:
     def _ended(self, job: Job, content: dict[str, Any] | Failure) -> bool:
         if isinstance(content, Failure):
             self._failed(job, content)
-        elif content["value"] is None:
+        elif content["value"] is None or math.isnan(content["value"]):
             self.queue.failed(job.trial, again=False, error=f"{self.monitor} is undefined on validation", **job.facts())
         else:
             self.queue.keep_references(content.pop("references"))

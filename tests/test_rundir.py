@@ -11,11 +11,12 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 import rundir
 from config import RunConfig
 from errors import UsageError
-from rundir import RunDir, run_name, write_csv, write_json
+from rundir import RunDir, run_name, write_config, write_csv, write_json
 
 from .conftest import ROOT
 
@@ -54,6 +55,17 @@ def test_a_korean_description_is_fine_and_a_long_one_is_not(tmp_path):
         name_of(desc="x" * 300)
     with pytest.raises(UsageError, match="bytes long"):
         name_of(desc="수" * 60)  # 60 letters, 180 bytes
+
+
+@pytest.mark.parametrize("csv", ["a.csv", "수요 예측: 예.csv", "no text \udcff.csv", "'#\t" + "xyz" * 60])
+def test_settings_are_written_as_yaml_that_reads_the_same(tmp_path, csv):
+    config = RunConfig(mode="train", task="forecast", context_len=31, csv=(csv,), lr=1.5e-7, desc="v2")
+    write_config(tmp_path / "config.yaml", config)
+    text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    flat = config.flat()
+    kept = {name: value for name, value in flat.items() if name not in rundir.ONE_CALL}
+    assert yaml.safe_load(text) == kept
+    assert text == yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)  # by the one in Python
 
 
 def test_a_run_appears_when_it_is_whole(tmp_path):

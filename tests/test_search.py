@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -314,6 +315,33 @@ def test_what_is_behind_the_others_is_stopped(pruner, tmp_path):
         else:
             queue.done(trial, score, seconds=1.0)
     assert set(stopped) <= {8, 9, 10, 11} and bool(stopped) == (pruner != "none")
+
+
+def test_a_trial_ends_as_optuna_would_end_it(queue):
+    """Of a study in memory that `Study.tell` ends: states, values, and the values that the sampler draws next."""
+    queue.trials, twin = 20, optuna.create_study(direction="minimize")
+    for number in range(16):
+        trial, other = queue.take(), twin.ask()
+        source = int.from_bytes(hashlib.sha256(f"7 {number}".encode()).digest()[:4], "big")
+        twin.sampler = optuna.samplers.TPESampler(n_startup_trials=studies.STARTUP, constant_liar=True, seed=source)
+        drawn = chosen(queue, trial)
+        assert drawn == {"lr": other.suggest_float("lr", 1e-4, 1e-1, log=True)} | {
+            "k": other.suggest_categorical("k", (1, 2, 3))
+        }
+        value = math.log(drawn["lr"]) + drawn["k"]
+        if number % 5 == 3:
+            for epoch in (1, 2):
+                queue.report(trial, epoch, value / epoch)
+                other.report(value / epoch, epoch)
+            queue.pruned(trial, seconds=1.0)
+            twin.tell(other, state=PRUNED)
+        else:
+            queue.done(trial, value, seconds=1.0)
+            twin.tell(other, value)
+    queue.failed(queue.take(), again=False, error="out of memory")
+    twin.tell(twin.ask(), state=FAIL)
+    ours, theirs = ([(t.state, t.value, t.params) for t in study.get_trials()] for study in (queue.study, twin))
+    assert ours == theirs
 
 
 def test_a_study_is_about_one_thing(tmp_path):
