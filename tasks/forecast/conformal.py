@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from tasks.blocks import MOST, unnamed
+from tasks.forecast import lagged
 
 FEW_COLUMNS = 32  # channels and steps, spread evenly, from which the dependence of windows is estimated
 MOST_WINDOWS = 20_000  # for that
+SPARSE = 8  # times as many places as windows, from which most are empty
 
 
 def margin_of(score: np.ndarray, coverage: float, alike: float = 1.0) -> np.ndarray:
@@ -54,19 +56,44 @@ def alike(score: np.ndarray, when: np.ndarray) -> float:
     count = known.sum(axis=0)
     sample = np.where(known, sample - np.where(known, sample, 0).sum(axis=0) / np.maximum(count, 1), 0)
     power = (sample**2).sum() / max(known.sum(), 1)
+    if not power > 0:
+        return 1.0
     total = 1.0
-    for lag in range(1, len(sample) // 2):
+    for together, pairs in _by_lag(sample, known, when):
+        if not pairs or together <= 0:
+            break
+        total += 2 * float(together / pairs / power)
+    return total
+
+
+def _by_lag(sample: np.ndarray, known: np.ndarray, when: np.ndarray) -> Iterator[tuple[float, float]]:
+    """(the sum of products, how many) of all pairs of windows that are 1, 2, ... apart, up to half of their number.
+
+    `sample` [n, columns] is 0 where it is not `known`. All lags at once where the windows lie near each other.
+    """
+    half = len(sample) // 2
+    at, reach = _closed(when, half)
+    if at[-1] < SPARSE * len(at):
+        placed = np.zeros((2, sample.shape[1], at[-1] + 1))
+        placed[0][:, at], placed[1][:, at] = sample.T, known.T
+        some = slice(1, reach + 1)
+        yield from zip(lagged.products(placed[0])[some], lagged.pairs(placed[1] > 0)[some], strict=True)
+        return
+    for lag in range(1, half):
         second = np.minimum(np.searchsorted(when, when + lag), len(when) - 1)
         first = np.flatnonzero(when[second] == when + lag)
-        second = second[first]
-        pair = known[first] & known[second]
-        if not pair.any() or not power > 0:
-            break
-        agreement = (sample[first] * sample[second])[pair].mean() / power
-        if agreement <= 0:
-            break
-        total += 2 * float(agreement)
-    return total
+        pair = known[first] & known[second[first]]
+        yield (sample[first] * sample[second[first]])[pair].sum(), pair.sum()
+
+
+def _closed(when: np.ndarray, half: int) -> tuple[np.ndarray, int]:
+    """The places `when` [n] from 0 on, with gaps closed that no pair less than `half` apart lies across, and how far
+    apart the farthest of such pairs are."""
+    gaps = np.diff(when)
+    ends = np.flatnonzero(gaps > half)
+    spans = when[np.r_[ends, len(when) - 1]] - when[np.r_[0, ends + 1]]
+    reach = max(min(half - 1, int(spans.max())), 0)
+    return np.r_[0, np.cumsum(np.where(gaps > half, reach + 1, gaps))], reach
 
 
 class Scores:

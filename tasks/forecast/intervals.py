@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks.forecast import deciles
+from tasks.forecast import deciles, lagged
 from tasks.forecast.conformal import Scores, margin_of
 from tasks.forecast.growth import USUAL_GROWTH
 from tasks.forecast.levels import Levels, sizes, usual
@@ -137,10 +137,10 @@ def worth(error: np.ndarray, apart: float) -> float:
     known, steps = np.isfinite(error), error.shape[2]
     z = np.where(known, error, 0.0)
     square, pairs = (z**2).sum() / max(known.sum(), 1), float(steps)
-    for lag in range(1, steps if square > 0 else 1):
-        count = (known[:, :, lag:] & known[:, :, :-lag]).sum()
-        alike = (z[:, :, lag:] * z[:, :, :-lag]).sum() / max(count, 1) / square
-        pairs += 2 * (steps - lag) * max(alike**2 - 1 / (apart * (steps - lag)), 0.0)
+    if square > 0:
+        alike = lagged.products(z)[1:] / np.maximum(lagged.pairs(known)[1:], 1) / square
+        left = np.arange(steps - 1, 0, -1)  # of the steps, at each lag
+        pairs += 2 * float((left * np.maximum(alike**2 - 1 / (apart * left), 0)).sum())
     return max(steps**2 / pairs, 1.0) if square > 0 else 1.0
 
 
