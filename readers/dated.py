@@ -23,7 +23,7 @@ from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, s
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import follow, named_as_channels, unnamed
 from readers.owners import divides, one_after_another, owners
-from readers.parted import MIDNIGHT, first_hour, is_part
+from readers.parted import MIDNIGHT, NO_YEAR, first_hour, is_part
 from readers.serials import are_serials, may_be_serials
 from readers.tidying import numbered
 from readers.typical import is_typical
@@ -211,6 +211,8 @@ def _is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> b
 
 def _times_of(columns: dict[str, tuple[str, ...]], time: Sequence[str]) -> list[str]:
     """The times of all lines, of the cells of these columns."""
+    if len(time) > 2 and time[0].casefold() in PARTS[1]:
+        return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
     return [_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)]
 
 
@@ -241,6 +243,8 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if not dates or dates == parts[:1]:
         if all(parts[:3]):
             return list(itertools.takewhile(bool, parts))
+        if not dates and not parts[0] and all(parts[1:4]) and _count_to(columns[parts[1]], 12):
+            return [part for part in parts[1:] if part]  # of a year that has no number
         if both := [] if any(parts[2:]) else _year_and_month(columns, *parts[:2]) or _year_and_part(columns, parts[0]):
             return both
     if not dates:

@@ -227,7 +227,8 @@ def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
     units = units_below(rows, dialect)
     body = [list(row) for row in rows[1 + units + (units and not rows[2][0]) :]]  # below units, how values were taken
     dates = [k for k, column in enumerate(zip(*body, strict=True)) if sum(map(is_time, column)) > len(body) // 2]
-    body = body[: len(body) - foot(body[-MOST_ABOVE:], dates[0])] if dates else body
+    if dates or sum(row[0].isdecimal() for row in body) > len(body) // 2:  # numbers of months, or of lines
+        body = body[: len(body) - foot(body[-MOST_ABOVE:], dates[0] if dates else 0)]
     for k, column in enumerate(zip(*body, strict=True)):
         plain, _ = ([], "") if k in dates or dialect.is_number(column[0]) else same_mark(column, dialect)
         for row, cell in zip(body, plain, strict=False):

@@ -16,6 +16,7 @@ PARTS = {  # of a year, by the names of their columns; with the largest number
     "week": (53, "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana"),
     "day of the year": (366, "doy yday dayofyear julian"),
 }
+NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
@@ -80,6 +81,10 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
             parts[1] = parts[1].map(first_hour)
     if len(parts) == 2 and _YEAR.fullmatch(parts[1][0]) and not _YEAR.fullmatch(parts[0][0]):
         parts, names = parts[::-1], names[::-1]  # month and year
+    note = ""
+    if len(parts) > 2 and names[0].casefold() in ("month", "mm"):
+        year = LEAP if ((parts[0].str.lstrip("0") == "2") & (parts[1] == "29")).any() else NO_YEAR
+        parts, note = [pandas.Series(year, index=parts[0].index), *parts], f"times without a year, taken as of {year}"
     if _YEAR.fullmatch(parts[0][0]):
         if len(parts) == 2 and (part := is_part(names[1], parts[1])) and parts[0].str.fullmatch(_YEAR).all():
             return _of_year(parts[0].astype(int), parts[1].astype(int), part)
@@ -91,7 +96,7 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
     if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
-    return cells, ""
+    return cells, note
 
 
 def _of_year(years: Sequence[int], numbers: Sequence[int], part: str) -> tuple[np.ndarray, str]:

@@ -83,3 +83,18 @@ def test_units_in_names_and_names_without_values_above_a_table_are_no_columns(tm
     series = read_long([path], time_col=found.time)
     assert series.time.tolist() == half.as_unit("ns").asi8.tolist() and series.channels == ("GHI",)
     assert series.values[0].tolist() == [*range(200)]
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_months_days_and_hours_without_a_year_are_those_of_one(tmp_path, late):
+    """As simulations of solar plants write them: facts above, filled up with separators, and a total at the end."""
+    lines = ["PV: hourly data,,,", "Location:,Bern,,", "Tilt (deg):,20,,", "Month,Day,Hour,Output (W)"]
+    lines += [f"{at.month},{at.day},{at.hour + late},{k % 31}.5" for k, at in enumerate(HOURS)]
+    path = tmp_path / "pv.csv"
+    path.write_text("\n".join([*lines, "Totals,,,131400.5"]) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "Month+Day+Hour"
+    series = read_long([path], time_col=found.time)
+    assert series.time.tolist() == (HOURS + pd.Timedelta(hours=late)).as_unit("ns").asi8.tolist()
+    assert series.values[0].tolist() == [k % 31 + 0.5 for k in range(8760)]
+    assert "times without a year, taken as of 2001" in " ".join(series.notes)

@@ -1,0 +1,45 @@
+"""Channels that begin long after the others, or end long before them: no window holds steps between, told."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import numpy as np
+
+from readers.paths import abridge
+from readers.rows import Rows
+
+LEAST = 0.1  # of all steps without one channel, where another one has values
+MOST_LISTED = 8  # columns of a hint
+
+
+def late(rows: Rows, channels: Sequence[str]) -> list[str]:
+    """The warning of such channels, if there are some.
+
+    Parameters
+    ----------
+    rows : values [C, total] with gaps as they stay; of numbers alone.
+    channels : the names of the columns, those of the numbers first.
+    """
+    lost = [_outside(values, rows) for values in rows.values]
+    total = rows.values.shape[1]
+    odd = [c for c, count in enumerate(lost) if LEAST * total <= count < total]
+    kept = [name for c, name in enumerate(channels) if c not in odd]
+    if not odd or len(odd) == len(lost) or not kept:
+        return []
+    told = abridge([f"{channels[c]} {lost[c]:,}" for c in odd])
+    some = f"--columns {shlex.join(kept)}" if len(kept) <= MOST_LISTED else "--columns with the others alone"
+    what = f"of {total:,} steps, so many lie before a column's first value or after its last"
+    return [f"warning: {what}: {told}; windows there are left out, and {some} keeps them"]
+
+
+def _outside(values: np.ndarray, rows: Rows) -> int:
+    """How many steps [total] come before the first value of a channel in their row, or after its last."""
+    count = 0
+    for begin, end in rows.spans():
+        part = values[begin:end]
+        if np.isnan(part[0]) or np.isnan(part[-1]):
+            at = np.flatnonzero(~np.isnan(part))
+            count += end - begin - int(at[-1] + 1 - at[0]) if len(at) else end - begin
+    return count
