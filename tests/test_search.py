@@ -31,6 +31,7 @@ from . import forkserver
 from .conftest import ROOT
 from .pooler import pooled
 from .runs import good, strict
+from .work import broken, greedy, killed, named
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 
@@ -357,26 +358,6 @@ def test_a_study_is_about_one_thing(tmp_path):
 # --- workers ---------------------------------------------------------------------------------------------------------
 
 
-def greedy(on_epoch):
-    import torch
-
-    torch.empty(1 << 55)
-
-
-def killed(on_epoch):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def broken(on_epoch):
-    on_epoch({"epoch": 1})
-    raise KeyError("a bug")
-
-
-def gone(on_epoch):
-    on_epoch({"pid": os.getpid()})
-    time.sleep(600)
-
-
 @pytest.mark.slow
 def test_a_worker_that_fails_says_how():
     workers = trials.Workers([])
@@ -390,13 +371,6 @@ def test_a_worker_that_fails_says_how():
     kind, failure = worker.receive(60)
     worker.end()
     assert kind == "error" and failure.crashed and "KeyError: 'a bug'" in failure.text and "broken" in failure.trace
-
-
-def named(size, on_epoch):
-    """The process, once it has held `size` bytes."""
-    content = {"pid": os.getpid(), "sum": int(np.ones(size, np.uint8).sum())}
-    on_epoch(content)
-    return content
 
 
 def one_trial(words, on_epoch):
@@ -445,7 +419,7 @@ def test_a_trial_is_the_same_in_a_process_of_its_own_and_after_others(place):
 @pytest.mark.slow
 def test_a_worker_leaves_with_its_search(tmp_path):
     code = (
-        "import os, time\nfrom tests.test_search import gone\nfrom studies.trials import Workers\n"
+        "import os, time\nfrom tests.work import gone\nfrom studies.trials import Workers\n"
         "if __name__ == '__main__':\n"
         "    print(Workers([]).start(gone).receive(60)[1]['pid'], flush=True)\n    time.sleep(600)\n"
     )
