@@ -37,6 +37,8 @@ DATA = [
 SAFE = ("resample", "id_col", "time_col")  # flags that a hint of the reader may add, one reading at a time
 TRIES = 4
 HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
+# Steps that are called by letters elsewhere.
+STEPS = {"YS": "a year", "QS": "a quarter", "MS": "a month", "W": "a week", "7D": "a week"}
 PART = 6  # of the shortest series, at most, that is forecast
 COARSE = 3_600_000_000_000  # ns: the longest step with which appliances are told apart
 MOST_NAMES = 8
@@ -86,6 +88,8 @@ def _of_files(raw: Mapping[str, Any]) -> str:
     flags = [word for name, value in (given | more).items() for word in _typed(name, value)]
     if series is None:
         assert problem is not None
+        if offered := _offered(problem, ["--csv", *words, *flags]):
+            return _shown([facts[0], f"  {problem.what}"], offered)
         raise problem
     if not series.numeric:
         raise DataError(f"no column of numbers: {', '.join(series.channels[:MOST_NAMES])}", where=facts[0])
@@ -135,6 +139,12 @@ def _added(error: DataError, known: set[str]) -> dict[str, Any]:
     return {name: value} if name in SAFE and name not in known - {"time_col"} else {}
 
 
+def _offered(problem: DataError, place: Sequence[str]) -> list[tuple[list[str], str]]:
+    """The tasks that a hint names for tables of each kind that this one may be, as commands, and what each is for."""
+    found = re.findall(r"(--task \w+(?: --[a-z-]+ [\w-]+)+) (if [^,;]+)", problem.hint)
+    return [([*words.split(), *place, "--test-ratio", "0.2", "--backbone", "auto"], kind) for words, kind in found]
+
+
 def _typed(name: str, value: Any) -> list[str]:
     """A setting as words of a command line."""
     values = [str(part) for part in value] if isinstance(value, (list, tuple)) else [str(value)]
@@ -158,7 +168,7 @@ def _facts(series: Series, settings: Mapping[str, Any]) -> list[str]:
     told[0] += f" ({columns}{more})"
     if series.time is not None and series.clock is not None:
         first, last = series.clock.show(series.time[[int(series.time.argmin()), int(series.time.argmax())]])
-        told.append(f"from {first} to {last} in {settings['time_col']!r}, a step of {_step(series)}")
+        told.append(f"from {first} to {last} in {settings['time_col']!r}, in steps of {_step(series)}")
     for name, words in zip(series.channels[series.numeric :], series.words, strict=True):
         listed = ", ".join(words[:MOST_NAMES]) + (", ..." if len(words) > MOST_NAMES else "")
         told.append(f"categories in {name!r}: {listed}")
@@ -173,7 +183,7 @@ def _step(series: Series) -> str:
     from readers.rows import span
 
     assert series.clock is not None
-    return str(series.clock) if series.clock.hours else span(series.clock)
+    return STEPS.get(_kind(series.clock.freq)) or (str(series.clock) if series.clock.hours else span(series.clock))
 
 
 # ---- what to type
@@ -234,8 +244,12 @@ def _of_paths(place: Sequence[str]) -> str:
 def _horizon(series: Series) -> int:
     if series.clock is None:
         return 24
-    name = re.sub(r"^\d+|[-@].*$", "", series.clock.freq)
-    return HORIZONS.get(name, 24)
+    return HORIZONS.get(_kind(series.clock.freq).lstrip("0123456789"), 24)
+
+
+def _kind(freq: str) -> str:
+    """A step without the day or month on which it begins: W of W-SUN."""
+    return re.sub(r"[-@].*$", "", freq)
 
 
 def _house(series: Series) -> tuple[str, list[str]]:

@@ -52,7 +52,7 @@ def looked_at(folder: Path, *words: object) -> tuple[Done, list[str]]:
 def test_the_data_scientist_has_a_forecast_after_two_commands_and_no_error(put):
     folder = put(daily(), "my.csv").parent
     answer, lines = looked_at(folder, "--csv my.csv")
-    for part in ("1 series of 200 steps", "from 2024-01-01 to 2024-07-18 in 'date'", "a step of 1D", "(y)"):
+    for part in ("1 series of 200 steps", "from 2024-01-01 to 2024-07-18 in 'date'", "in steps of 1D", "(y)"):
         assert part in answer.out
     assert lines[0] == "--task forecast --csv my.csv --time-col date --horizon 14" and len(lines) == 3
     done = go(folder, lines[0], "--no-plots --reference off")
@@ -85,7 +85,7 @@ def test_the_energy_researcher_meets_no_error_on_a_german_export(put, encoding):
     answer, lines = looked_at(folder, "--csv zaehler.csv")
     for part in (
         "1 series of 400 steps, 1 column (Verbrauch)",
-        "a step of 1h",
+        "in steps of 1h",
         "';' between cells, ',' as the decimal mark",
         "lines 1 to 4 above the header left out",
         "day before month",
@@ -115,7 +115,7 @@ def test_a_file_alone_is_looked_at(put):
             "steps without a line counts as missing",
         ),
         (daily("{day:%m/%d/%Y},{value}"), "", "month before day"),
-        (daily("{day:%d-%b-%Y},{value}"), "", "a step of 1D"),
+        (daily("{day:%d-%b-%Y},{value}"), "", "in steps of 1D"),
         (daily("{day}\t{value}", "date\ty"), "", "tabs between cells"),
         (daily().replace(f",{value(30)}\n", ",\n"), "", "1 missing"),
         (daily("7,{day},{value}", "Unnamed: 0,date,y"), "", "1 column (y)"),
@@ -187,3 +187,33 @@ def test_a_column_of_a_few_values_is_proposed_as_the_label(tmp_path, words):
     assert "--label-src-ch fault" in line
     done = go(tmp_path, line.split("run.py ")[1] + " --dry-run")
     assert done.code == 0 and "one class" not in done.err, done.err
+
+
+# ---- tables of which a hint offers kinds
+
+
+def test_a_column_that_may_hold_classes_is_answered_with_a_command_for_each_kind(put):
+    random = np.random.default_rng(0)
+    rows = [",".join(f"{x:.3f}" for x in random.normal(k % 2, 1, 6)) for k in range(90)]
+    worded = put("".join(f"{row},{'ab'[k % 2]}\n" for k, row in enumerate(rows)), "worded.csv")
+    coded = put("".join(f"{row},{k % 2}\n" for k, row in enumerate(rows)), "coded.csv")
+    classes = "--task classify --label-src-ch last --csv {} --test-ratio 0.2 --backbone auto"
+    lines = classes.replace("classify", "classify --time-col line")
+    answer, found = looked_at(worded.parent, f"--csv {worded.name}")
+    assert found == [classes.format(worded.name)] and "where a number is expected" in answer.out
+    answer, found = looked_at(coded.parent, f"--csv {coded.name}")
+    assert found == [classes.format(coded.name), lines.format(coded.name)] and "classes or data" in answer.out
+    for line in found:
+        assert go(coded.parent, line, "--dry-run").code == 0
+
+
+@pytest.mark.parametrize(
+    ("every", "told"), [(28, "in steps of a month"), (7, "in steps of a week"), (1, "in steps of 1D")]
+)
+def test_a_step_of_the_calendar_is_called_by_its_name(put, every, told):
+    day, days = datetime.date(2020, 1, 1), []
+    while len(days) < 60:
+        days += [day]
+        day += datetime.timedelta(days=every)
+        day = (day + datetime.timedelta(days=5)).replace(day=1) if every == 28 else day
+    assert told in looked_at(put(daily(days=days), "my.csv").parent, "--csv my.csv")[0].out
