@@ -45,6 +45,11 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree: each figure asks for them, and to walk it takes seconds."""
+        return list(ast.walk(self.tree))
+
     @property
     def room(self) -> str:
         """The folder at the root that the file is in; empty for a root module."""
@@ -52,11 +57,11 @@ class Source:
 
     def functions(self) -> Iterator[Function]:
         """Every function and method, nested ones too."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+        return (node for node in self.nodes if isinstance(node, Function))
 
     def classes(self) -> Iterator[ast.ClassDef]:
         """Every class."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef))
+        return (node for node in self.nodes if isinstance(node, ast.ClassDef))
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ def checkpoint_keys(sources: Sequence[Source]) -> Figure:
         for source in sources
         if source.path not in ("checkpoint.py", "restore.py")
         for names in [CHECKPOINT_NAMES | set(_loaded_names(source))]
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.expr) and _reads_key(node, names)
     )
     files = len({place.partition(":")[0] for place in places})
@@ -141,7 +146,7 @@ def checkpoint_keys(sources: Sequence[Source]) -> Figure:
 
 def _loaded_names(source: Source) -> Iterator[str]:
     """Names and attributes that are given what `checkpoint.load` or `checkpoint.read` returns."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Assign):
             continue
         for target in node.targets:
@@ -196,7 +201,7 @@ def probes(sources: Sequence[Source]) -> Figure:
     } | {"pretrained"}
     outside, inside = [], []
     for source in sources:
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if not (isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr")):
                 continue
             asked = node.args[1].value if isinstance(node.args[1], ast.Constant) else None
