@@ -24,7 +24,7 @@ from readers.clock import DAY
 from readers.dialect import Dialect
 from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
 from readers.fitting import MOST_ABOVE
-from readers.guess import is_id_word
+from readers.guess import LINE, is_clock_word, is_id_word
 from readers.keyless import without_keyless
 from readers.longtext import Answer, LongText, Numbering, table_of
 from readers.parted import joined
@@ -268,7 +268,9 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     text.check_widths(len(names))
     asked = wanted.columns is not None
     parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.categories)
-    parsed, counter = without_counter(parsed) if wanted.columns is None and not text.dialect.strict else (parsed, [])
+    counter: list[str] = []
+    if wanted.columns is None and not text.dialect.strict:
+        parsed, counter = without_counter(parsed, wanted.time == LINE)
     more += counter
     stamps = parsed_stamps(parsed.keys[times[0]], text.text) if len(times) == 1 else None
     if stamps is None:
@@ -294,24 +296,34 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     )
 
 
-def without_counter(parsed: Parsed) -> tuple[Parsed, list[str]]:
+def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[str]]:
     """What was read without a column that only numbers the lines, as `no` or `index` does, and the note on it.
 
     Parameters
     ----------
     parsed : all columns of a table; nobody named the ones to read.
+    lined : whether its lines are steps, so that a time that grows from each to the next says nothing else.
     """
     count = parsed.values.shape[1]
-    for at, name in enumerate(parsed.columns[: len(parsed.columns) - len(parsed.words)]):
+    if count < LEAST_NUMBERED or len(parsed.columns) < 2:
+        return parsed, []
+    notes: list[str] = []
+    for name in parsed.columns[: len(parsed.columns) - len(parsed.words)]:
+        at = parsed.columns.index(name)
         first = parsed.values[at, 0]
-        numbers = first in (0, 1) and np.array_equal(
-            parsed.values[at], (first + np.arange(count)).astype(parsed.values.dtype)
-        )
-        if numbers and count >= LEAST_NUMBERED and len(parsed.columns) > 1 and is_id_word(name, things=False):
-            rest = tuple(other for other in parsed.columns if other != name)
-            kept = replace(parsed, columns=rest, values=np.delete(parsed.values, at, axis=0))
-            return kept, [f"column {name!r} numbers the lines and is left out; --columns reads it too"]
-    return parsed, []
+        steps = (first + np.arange(count)).astype(parsed.values.dtype)
+        if first in (0, 1) and is_id_word(name, things=False) and np.array_equal(parsed.values[at], steps):
+            notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
+        elif lined and is_clock_word(name) and (lengths := np.diff(parsed.values[at].astype(np.float64))).min() > 0:
+            told = f"in steps of {lengths.min():.3g} to {lengths.max():.3g}"
+            notes.append(f"each line is a step: column {name!r}, {told}, is left out; --columns reads it too")
+        else:
+            continue
+        rest = tuple(other for other in parsed.columns if other != name)
+        parsed = replace(parsed, columns=rest, values=np.delete(parsed.values, at, axis=0))
+        if len(rest) < 2:
+            break
+    return parsed, notes
 
 
 def located(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Numbering | None, record: int) -> str:

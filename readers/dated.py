@@ -16,12 +16,13 @@ from pathlib import Path
 
 from readers import written
 from readers.columns import is_hour_word
+from readers.counted import clocks, even_counter, is_index
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
-from readers.lined import follow, named_as_channels, unnamed
+from readers.lined import LEAST_LINES, follow, named_as_channels, unnamed
 from readers.owners import divides, one_after_another, owners
 from readers.parted import MIDNIGHT, NO_YEAR, first_hour, is_part
 from readers.serials import are_serials, may_be_serials
@@ -100,8 +101,11 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     time = dates or ([anew] if nameless and anew else _counter(columns))
     if not time and len(names) == 2 and is_time_word(names[0]) and all(map(_COUNTED.fullmatch, columns[names[0]])):
         return Dated(tuple(names), LINE, (), steps=False)
+    if not time and not nameless:
+        even = "" if id_col else even_counter(columns, dialect)
+        return Dated(tuple(names), even, (), steps=False) if even else _lined(rows[0], columns, dialect)
     if not time:
-        return None if nameless else _lined(names, rows[1:], dialect)
+        return None
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
@@ -159,12 +163,25 @@ def long_hint(path: Path, dialect: Dialect) -> str:
     return f"--time-col {named} if each line is a step of time; here it is a series" * (words > 0)
 
 
-def _lined(names: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> Dated | None:
-    """A table without times whose columns are channels by their names; None for another one."""
-    worded = named_as_channels(names, rows, dialect)
+def _lined(title: Sequence[str], columns: dict[str, tuple[str, ...]], dialect: Dialect) -> Dated | None:
+    """A table without times in even steps whose columns are channels by their names; None for another one.
+
+    None of them is the index of a frame, or a time that goes on unevenly.
+
+    title : the names as the header has them. columns : the cells, by name.
+    """
+    names = list(columns)
+    timed = clocks(columns, dialect)
+    index = names[:1] if is_index(title[0], columns[names[0]][:MOST_LINES]) else []
+    kept = [name for name in names if name not in (*timed, *index)]
+    rows = list(zip(*(columns[name] for name in kept), strict=True))
+    if len(kept) == 1 and (timed or index) and len(rows) >= LEAST_LINES:
+        numbers = all(map(dialect.is_number, columns[kept[0]]))
+        return Dated(tuple(names), LINE, (), steps=False) if numbers else None
+    worded = named_as_channels(kept, rows, dialect) if kept else None
     if worded is None:
         return None
-    return Dated(tuple(names), LINE, (), steps=False, follow=follow(rows, dialect), worded=bool(worded))
+    return Dated(tuple(names), LINE, (), steps=False, follow=bool(timed) or follow(rows, dialect), worded=bool(worded))
 
 
 def _unnamed(path: Path, rows: Sequence[Sequence[str]], lines: Sequence[str], dialect: Dialect) -> Dated | None:

@@ -26,6 +26,8 @@ CLOCK_LINES = 20  # lines from which on numbers in even steps are those of a clo
 UNIX = 1e8  # numbers from here on that rise evenly are seconds since 1970, or parts of them
 LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
 
+_UNIT_OF_TIME = re.compile(r"[\s_]*[(\[]\s*\w{1,7}\s*[)\]]$|[\s_](?:s|ms|us|ns|secs?|mins?|h|hrs?)$", re.IGNORECASE)
+
 # What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
 _KEYS = (
     " id ids idx index key code no nr num number name names uid uuid guid row rownames series item unit part sku ",
@@ -162,6 +164,17 @@ def is_time_word(name: str) -> bool:
     name : the name, whose last word counts.
     """
     return f" {last_word(_ZONED.sub('', name))} " in _TIMES
+
+
+def is_clock_word(name: str) -> bool:
+    """Whether a column's name says that it holds times, or how much has passed: Time (s), t_ms, elapsed.
+
+    Parameters
+    ----------
+    name : the name, maybe with a unit.
+    """
+    bare = _UNIT_OF_TIME.sub("", name.strip())
+    return is_time_word(bare) or last_word(bare) == "elapsed"
 
 
 def _ends_in_separator(header: Sequence[str], row: Sequence[str]) -> bool:

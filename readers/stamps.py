@@ -22,6 +22,8 @@ from readers.dialect import MISSING
 from readers.parted import part_of
 from settings.zones import fixed_offset, is_zone
 
+COUNTED = "the time column counts steps: there are no dates"
+OFF = 0.25  # of a step, by which a number that counts them may be off
 MOST_KINDS = 0.5  # of the cells of a column: where so many are different, each is read
 Locate = Callable[[int], str]  # the location, `file:line`, of the cell with this number
 ISO_HINT = (
@@ -156,6 +158,8 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
         times, note = written.read(bare, forms, bool(order), locate, lambda at: _not_a_time(text, at, locate))
         zones = frozenset(offset_text(int(shift)) for shift in np.unique(shifts)) if len(shifts) else frozenset()
         return Stamps(times + late - (shifts if zones else 0), zones, "; ".join(filter(None, (note, spans))))
+    if bad.any() and (evenly := _evenly(text)) is not None:
+        return evenly
     if bad.any():
         raise _not_a_time(text, int(np.argmax(bad)), locate)
     times = utc.as_unit("ns").asi8 + late
@@ -243,7 +247,22 @@ def _counted(text: Any) -> Stamps:
     """Numbers of steps, such as cycles or seconds since a start."""
     decimals = int(text.str.extract(r"\.(\d+)$")[0].str.len().fillna(0).max())
     numbers = np.rint(text.astype(float).to_numpy() * 10**decimals).astype(np.int64)
-    return Stamps(numbers, frozenset(), "the time column counts steps: there are no dates", counted=True)
+    return Stamps(numbers, frozenset(), COUNTED, counted=True)
+
+
+def _evenly(text: Any) -> Stamps | None:
+    """Numbers of a time since a start, in even steps that rounding blurs; None for others."""
+    import pandas
+
+    numbers = pandas.to_numeric(text, errors="coerce").to_numpy(float)
+    steps = np.diff(numbers)
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    if not usual or not np.isfinite(numbers).all():
+        return None
+    counts = (numbers - numbers[0]) / usual
+    if np.abs(counts - np.rint(counts)).max() > OFF:
+        return None
+    return Stamps(np.rint(counts).astype(np.int64), frozenset(), COUNTED, counted=True)
 
 
 def _epoch(text: Any, locate: Locate) -> Stamps:

@@ -1,0 +1,73 @@
+"""Columns that say how far a recording is, without a date: seconds since its start, frames, the index of a frame."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+
+from readers.dialect import Dialect
+from readers.guess import is_clock_word, is_id_word, steps_named
+
+EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
+
+Columns = Mapping[str, Sequence[str]]
+
+
+def even_counter(columns: Columns, dialect: Dialect) -> str:
+    """The first column that is named as times are and goes on in even steps (1, 2, 3 or 0.00, 0.02, 0.04), beside what
+    is measured; "" for none, and beside columns that are the steps of series.
+
+    Parameters
+    ----------
+    columns : cells by name. dialect : what a number is.
+    """
+    others = [name for name in columns if not is_clock_word(name)]
+    if not any(dialect.is_number(cell) for name in others for cell in columns[name]):
+        return ""
+    if len(others) > 1 and any(steps_named(some, dialect) for some in (others, others[:-1])):
+        return ""
+    return next((name for name in clocks(columns, dialect) if _are_even(columns[name], dialect)), "")
+
+
+def clocks(columns: Columns, dialect: Dialect) -> list[str]:
+    """The columns that are named as times are and grow from each line to the next.
+
+    Parameters
+    ----------
+    columns : cells by name. dialect : what a number is.
+    """
+    return [name for name, cells in columns.items() if is_clock_word(name) and _grow(cells, dialect)]
+
+
+def is_index(name: str, cells: Sequence[str]) -> bool:
+    """Whether a column without a name, or named as indices are, counts the lines by one, from 0 or 1 on.
+
+    Parameters
+    ----------
+    name : as the header has it. cells : of the first lines.
+    """
+    if not is_id_word(name, things=False) or cells[0] not in ("0", "1"):
+        return False
+    return all(cell == str(number) for number, cell in enumerate(cells, int(cells[0])))
+
+
+def _numbers(cells: Sequence[str], dialect: Dialect) -> list[float]:
+    """[] where one is none."""
+    values = [dialect.number(cell) for cell in cells]
+    numbers = [value for value in values if value is not None and value == value]
+    return numbers if len(numbers) == len(cells) else []
+
+
+def _grow(cells: Sequence[str], dialect: Dialect) -> bool:
+    numbers = _numbers(cells, dialect)
+    return bool(numbers) and all(a < b for a, b in itertools.pairwise(numbers))
+
+
+def _are_even(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all steps are as long as most, or some times as long: between lines others may not be looked at."""
+    steps = [b - a for a, b in itertools.pairwise(_numbers(cells, dialect))]
+    usual = statistics.median(steps) if len(steps) >= LEAST_EVEN else 0.0
+    if usual <= 0:
+        return False
+    return all(abs(step / usual - round(step / usual)) <= EVEN * max(round(step / usual), 1) for step in steps)

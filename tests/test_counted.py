@@ -1,0 +1,87 @@
+"""readers/counted.py: recordings that say how far they are, and no date: each line is a step, their time no channel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from readers.counted import even_counter, is_index
+from readers.dialect import Dialect
+
+from .runs import go
+
+N = 300
+LOAD = np.sin(np.arange(N) / 9) + np.arange(N) / 99
+DRY = "--mode train --task forecast --csv t.csv --horizon 4 --context-len 12 --backbone ridge --no-plots"
+
+
+def read(folder, columns, flags="--dry-run"):
+    """What a run says of a file with these columns."""
+    text = "\n".join([",".join(columns), *(",".join(map(str, line)) for line in zip(*columns.values(), strict=True))])
+    (folder / "t.csv").write_text(text + "\n")
+    done = go(folder, DRY, flags)
+    assert done.code == 0, done.err
+    return done
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("time", range(1, N + 1)),
+        ("frame", range(N)),
+        ("Time (s)", [f"{k * 0.02:.2f}" for k in range(N)]),
+        ("elapsed_ms", [20 * k for k in range(N)]),
+        ("t", [k * 0.1 for k in range(N)]),  # 0.30000000000000004 among them
+        ("time", [1980 + k / 52 for k in range(N)]),  # weeks, as R writes them
+    ],
+)
+def test_even_times_are_the_time_column(tmp_path, name, times):
+    done = read(tmp_path, {name: list(times), "load": LOAD, "speed": LOAD**2})
+    assert f"'{name}' taken as the time column" in done.err and "counts steps: there are no dates" in done.err
+    assert f"1 row of {N} steps; 2 channels (load, speed)" in done.err
+
+
+def test_uneven_times_are_told_and_each_line_is_a_step(tmp_path):
+    times = np.arange(N) * 0.5 + np.random.default_rng(0).uniform(0, 0.2, N)
+    times[200:] += 60
+    done = read(tmp_path, {"time_s": times, "load": LOAD, "speed": LOAD**2})
+    low, high = np.diff(times).min(), np.diff(times).max()
+    assert f"each line is a step: column 'time_s', in steps of {low:.3g} to {high:.3g}, is left out" in done.err
+    assert f"1 row of {N} steps; 2 channels (load, speed)" in done.err
+    assert "3 channels" in read(tmp_path, {"a": LOAD, "b": LOAD, "c": LOAD}, "--time-col line --dry-run").err
+
+
+@pytest.mark.parametrize("name", ["", "index", "Unnamed: 0", "rownames"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_index_of_a_frame_is_no_row_id_beside_channels(tmp_path, name, first):
+    done = read(tmp_path, {name: range(first, N + first), "acc_x": LOAD, "acc_y": LOAD**2})
+    assert f"1 row of {N} steps; 2 channels (acc_x, acc_y)" in done.err
+    one = read(tmp_path, {name: range(first, N + first), "value": LOAD})
+    assert f"1 row of {N} steps; 1 channel (value)" in one.err
+
+
+def test_a_run_with_a_counted_time_goes_on_from_newer_lines(tmp_path):
+    read(tmp_path, {"time": [k * 0.1 for k in range(N)], "load": LOAD}, "--tag r --split-mode holdout --test-ratio 0.2")
+    done = go(tmp_path, "--mode infer --ckpt artifacts/r --csv t.csv --no-plots")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"time": [0, 1, 1, 2, 3, 4, 5], "x": [1] * 7},  # a tie
+        {"time": [0, 1, 2, 3.5, 4, 5, 6], "x": [1] * 7},
+        {"time": [3, 2, 1, 0, -1, -2, -3], "x": [1] * 7},
+        {"time": list(range(7)), "t1": [1] * 7, "t2": [2] * 7},  # series, whose steps are beside
+        {"time": list(range(7)), "name": ["a"] * 7},
+        {"speed": list(range(7)), "x": [1] * 7},
+    ],
+)
+def test_what_is_no_even_time(columns):
+    cells = {name: [str(value) for value in values] for name, values in columns.items()}
+    assert even_counter(cells, Dialect()) == ""
+
+
+def test_an_index_begins_at_0_or_1_and_leaves_none_out():
+    assert is_index("", ["0", "1", "2"]) and is_index("id", ["1", "2"])
+    assert not is_index("", ["2", "3"]) and not is_index("", ["0", "2"]) and not is_index("load", ["0", "1"])
