@@ -16,7 +16,7 @@ from pathlib import Path
 
 from readers import written
 from readers.columns import is_hour_word
-from readers.counted import clocks, even_counter, is_index
+from readers.counted import Columns, clocks, even_counter, is_index
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
@@ -99,13 +99,20 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if MONTHS in dates:
         return Dated(tuple(names), "+".join(dates), (), steps=False)
     time = dates or ([anew] if nameless and anew else _counter(columns))
-    if not time and len(names) == 2 and is_time_word(names[0]) and all(map(_COUNTED.fullmatch, columns[names[0]])):
-        return Dated(tuple(names), LINE, (), steps=False)
-    if not time and not nameless:
-        even = "" if id_col else even_counter(columns, dialect)
-        return Dated(tuple(names), even, (), steps=False) if even else _lined(rows[0], columns, dialect)
-    if not time:
-        return None
+    if time:
+        known = list(columns)[: int(anew) - 1] if nameless and anew else list(columns)
+        return _timed(columns, time, bool(dates), nameless, known, dialect, id_col)
+    return None if nameless else _dateless(rows[0], columns, dialect, id_col)
+
+
+def _timed(
+    columns: Columns, time: list[str], dates: bool, nameless: bool, known: list[str], dialect: Dialect, id_col: str
+) -> Dated | None:
+    """A table with columns of times; None where they do not grow, nor any column of `known` says whose a line is.
+
+    dates : whether the times are dates, rather than counts.
+    """
+    names = tuple(columns)
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
         return None
@@ -113,21 +120,20 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if not stamps:
         return None
     if len(time) == 1 and (beside := _beside(list(others), columns[time[0]])):
-        return Dated(tuple(names), f"{time[0]}+{beside}", (), steps=False)
+        return Dated(names, f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
     grows = _grows if dates else _counts
     if not id_col and (grows(stamps) or (dates and is_typical(_times_of(columns, time), stamps_of))):
-        return Dated(tuple(names), joined, (), steps)
+        return Dated(names, joined, (), steps)
     if dates and id_col and {*id_col.split("+")} <= {*names}:
-        return Dated(tuple(names), joined, (id_col,), steps)
-    known = {name: others[name] for name in list(others)[: int(anew) - 1]} if nameless and anew else others
-    ids = owners(known, stamps, dialect, grows, id_col)
+        return Dated(names, joined, (id_col,), steps)
+    ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, grows, id_col)
     if dates and not ids and not id_col and one_after_another(stamps):
-        return Dated(tuple(names), joined, (), steps)  # lines of one time are told where they are read
+        return Dated(names, joined, (), steps)  # lines of one time are told where they are read
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
-        return Dated(tuple(names), joined, tuple(ids), steps) if ids else None
-    return Dated(tuple(names), joined, (), steps)  # lines in disorder, each of another time
+        return Dated(names, joined, tuple(ids), steps) if ids else None
+    return Dated(names, joined, (), steps)  # lines in disorder, each of another time
 
 
 def _dates(columns: dict[str, tuple[str, ...]], title: Sequence[str], nameless: bool) -> list[str]:
@@ -163,7 +169,16 @@ def long_hint(path: Path, dialect: Dialect) -> str:
     return f"--time-col {named} if each line is a step of time; here it is a series" * (words > 0)
 
 
-def _lined(title: Sequence[str], columns: dict[str, tuple[str, ...]], dialect: Dialect) -> Dated | None:
+def _dateless(title: Sequence[str], columns: Columns, dialect: Dialect, id_col: str) -> Dated | None:
+    """A table without dates whose lines are steps: they are counted, or the columns are channels; None for another."""
+    names = tuple(columns)
+    if len(names) == 2 and is_time_word(names[0]) and all(map(_COUNTED.fullmatch, columns[names[0]])):
+        return Dated(names, LINE, (), steps=False)
+    even = "" if id_col else even_counter(columns, dialect)
+    return Dated(names, even, (), steps=False) if even else _lined(title, columns, dialect)
+
+
+def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | None:
     """A table without times in even steps whose columns are channels by their names; None for another one.
 
     None of them is the index of a frame, or a time that goes on unevenly.
@@ -226,7 +241,7 @@ def _is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> b
     return rows_of([first], dialect) == [list(cells)]
 
 
-def _times_of(columns: dict[str, tuple[str, ...]], time: Sequence[str]) -> list[str]:
+def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     """The times of all lines, of the cells of these columns."""
     if len(time) > 2 and time[0].casefold() in PARTS[1]:
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
