@@ -10,7 +10,7 @@ import numpy as np
 from readers.paths import abridge
 from readers.rows import Rows
 
-LEAST = 0.1  # of all steps without one channel, where another one has values
+LEAST, SHORTEST = 0.1, 20  # of all steps without one channel, where another one has values; of so many steps at least
 MOST_LISTED = 8  # columns of a hint
 
 
@@ -26,7 +26,7 @@ def late(rows: Rows, channels: Sequence[str]) -> list[str]:
     total = rows.values.shape[1]
     odd = [c for c, count in enumerate(lost) if LEAST * total <= count < total]
     kept = [name for c, name in enumerate(channels) if c not in odd]
-    if not odd or len(odd) == len(lost) or not kept:
+    if total < SHORTEST or not odd or len(odd) == len(lost) or not kept:
         return []
     told = abridge([f"{channels[c]} {lost[c]:,}" for c in odd])
     some = f"--columns {shlex.join(kept)}" if len(kept) <= MOST_LISTED else "--columns with the others alone"
