@@ -53,7 +53,7 @@ def table(text: bytes, path: Path) -> TableText:
         if kind == "200":
             register = _register(meters, row, where)
         elif kind == "300":
-            twice += register is not None and row[1] in register
+            twice += register is not None and len(row) > 1 and row[1] in register
             day = _add(register, row, where)
         elif kind == "400":
             _without(day, row, where)
@@ -83,6 +83,8 @@ def _add(register: dict[str, list[str]] | None, row: Sequence[str], where: str) 
     """The values of a line 300, in its register."""
     if register is None:
         raise DataError("a line 300 of NEM12 above the first line 200", where=where)
+    if not _is_day(row[1] if len(row) > 1 else ""):
+        raise DataError("a line 300 of NEM12 without its day, such as 20240131", where=where)
     count = next((n for n, cell in enumerate(row[2:]) if not _is_number(cell)), len(row) - 2)
     if not count or DAY % count:
         raise DataError(f"a line 300 of NEM12 with {many(count, 'value')}", where=where)
@@ -97,8 +99,19 @@ def _without(day: list[str], row: Sequence[str], where: str) -> None:
         first, last, quality = int(row[1]), int(row[2]), row[3]
     except (ValueError, IndexError):
         raise DataError("a line 400 of NEM12 without the intervals that it speaks of", where=where) from None
+    if not 1 <= first <= last <= len(day):
+        what = f"a line 400 of NEM12 of intervals {first} to {last}, where the day has {len(day)}"
+        raise DataError(what, where=where)
     if quality.startswith(NO_DATA):
-        day[first - 1 : last] = [""] * (min(last, len(day)) - first + 1)
+        day[first - 1 : last] = [""] * (last - first + 1)
+
+
+def _is_day(cell: str) -> bool:
+    try:
+        datetime.strptime(cell.strip(), "%Y%m%d")
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(cell: str) -> bool:

@@ -117,6 +117,12 @@ def test_nem12_meters_with_other_registers_are_series_of_their_own(put):
         (["200,A,E1,1,E1,N1,S,kWh,30,"], "holds no values"),
         (["200,A,E1,1,E1,N1,S,kWh,30,", "300,20240101,1,2,3,4,5,6,7,A"], "with 7 values"),
         (["200,A,E1,1,E1,N1,S,kWh,,"], "without the length of its intervals"),
+        (["200,A,E1,1,E1,N1,S,kWh,30,", day("20241301", HALF)], "without its day"),
+        (["200,A,E1,1,E1,N1,S,kWh,30,", "300"], "without its day"),
+        (
+            ["200,A,E1,1,E1,N1,S,kWh,30,", day(20240101, HALF), "400,40,60,N"],
+            "intervals 40 to 60, where the day has 48",
+        ),
     ],
 )
 def test_nem12_that_is_not_in_order_is_one_error(put, records, said):
