@@ -387,10 +387,10 @@ def test_numbers_that_a_workbook_keeps_as_text_with_a_decimal_comma(tmp_path):
     book = openpyxl.Workbook()
     book.active.append(["when", "kWh", "many"])
     for k in range(12):
-        book.active.append([f"2024-01-{k + 1:02}", f"{k},5" if k else "-", f"{k + 1},000"])
+        book.active.append([f"2024-01-{k + 1:02}", f"{k},5" if k != 6 else "-", f"{k + 1},000"])
     book.save(tmp_path / "a.xlsx")
     series = read_long([tmp_path / "a.xlsx"], time_col="when", columns=["kWh"], nan="drop")
-    np.testing.assert_array_equal(series.values, [[np.nan, *np.arange(1, 12) + 0.5]])
+    np.testing.assert_array_equal(series.values, [np.where(np.arange(12) == 6, np.nan, np.arange(12) + 0.5)])
     assert any("11 cells of text with a decimal comma" in note for note in series.notes)
     with pytest.raises(DataError, match="'1,000'"):  # a thousand, or one
         read_long([tmp_path / "a.xlsx"], time_col="when", columns=["many"])
