@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from readers.dialect import Dialect
-from readers.guess import is_clock_word, is_id_word, steps_named
+from readers.guess import is_clock_word, is_id_word, rises, steps_named
 
 EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
 
@@ -61,7 +61,7 @@ def _numbers(cells: Sequence[str], dialect: Dialect) -> list[float]:
 
 def _grow(cells: Sequence[str], dialect: Dialect) -> bool:
     numbers = _numbers(cells, dialect)
-    return bool(numbers) and all(a < b for a, b in itertools.pairwise(numbers))
+    return bool(numbers) and rises(numbers)
 
 
 def _are_even(cells: Sequence[str], dialect: Dialect) -> bool:

@@ -20,7 +20,7 @@ from readers.counted import Columns, clocks, even_counter, is_index
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
-from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, steps_named
+from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, follow, named_as_channels, unnamed
 from readers.owners import divides, one_after_another, owners
@@ -34,9 +34,8 @@ from readers.years import are_years
 
 LEAST = 3  # lines below the header
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
-PARTS = (  # of a date, in columns of these names
-    *(("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"), ("minute", "minutes")),
-)
+# Of a date, in columns of these names.
+PARTS = (("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"), ("minute", "minutes"))
 HOUR = 3600  # seconds
 PLAIN = Dialect()
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
@@ -90,7 +89,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     anew = _first_anew(rows) if all(map(dialect.is_number, rows[0])) else ""
     if nameless := (bool(anew) or _begin_with_times(rows)) and _is_first(rows[0], lines, dialect):
         names = [str(number) for number in range(1, len(names) + 1)]
-    elif all(map(dialect.is_number, rows[0])) and not _counts([dialect.number(cell) or 0.0 for cell in rows[0]]):
+    elif all(map(dialect.is_number, rows[0])) and not rises([dialect.number(cell) or 0.0 for cell in rows[0]]):
         return _unnamed(path, rows, lines, dialect)
     elif not _are_names(names):
         return None
@@ -123,7 +122,7 @@ def _timed(
         return Dated(names, f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
     joined = "+".join(time)
-    grows = _grows if dates else _counts
+    grows = _grows if dates else rises
     if not id_col and (grows(stamps) or (dates and is_typical(_times_of(columns, time), stamps_of))):
         return Dated(names, joined, (), steps)
     if dates and id_col and {*id_col.split("+")} <= {*names}:
@@ -339,10 +338,10 @@ def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
         if all(cell.isdecimal() and len(cell) < CLOCK + 2 for cell in column):
             steps = [float(cell) for cell in column]
             others = {other: cells for other, cells in columns.items() if other and other != name}
-            if is_time_word(name) and not _counts(steps):
-                if any(divides(cells, steps, PLAIN, _counts) for cells in others.values()):
+            if is_time_word(name) and not rises(steps):
+                if any(divides(cells, steps, PLAIN, rises) for cells in others.values()):
                     return [name]
-            elif _begins_anew(column) and owners(others, steps, PLAIN, _counts):
+            elif _begins_anew(column) and owners(others, steps, PLAIN, rises):
                 return [name]
     return []
 
@@ -354,7 +353,7 @@ def _begins_anew(column: Sequence[str]) -> bool:
         return False
     steps = [int(cell) for cell in column]
     first = all(b in (a + 1, steps[0]) for a, b in itertools.pairwise(steps[:MOST_LINES]))
-    return first and steps[0] in (0, 1) and not _counts(steps) and max(steps) >= LEAST_COUNT
+    return first and steps[0] in (0, 1) and not rises(steps) and max(steps) >= LEAST_COUNT
 
 
 def _first_anew(rows: Sequence[Sequence[str]]) -> str:
@@ -364,12 +363,8 @@ def _first_anew(rows: Sequence[Sequence[str]]) -> str:
         if at and _begins_anew(column):
             steps = [float(cell) for cell in column]
             before = {str(k + 1): [row[k] for row in rows] for k in range(at)}
-            return str(at + 1) if owners(before, steps, PLAIN, _counts) else ""
+            return str(at + 1) if owners(before, steps, PLAIN, rises) else ""
     return ""
-
-
-def _counts(steps: Sequence[float]) -> bool:
-    return all(a < b for a, b in itertools.pairwise(steps))
 
 
 def _are_hours(column: Sequence[str]) -> bool:

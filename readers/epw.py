@@ -39,33 +39,22 @@ class EpwReader(Reader):
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
         """See `Reader.text`. DataError for a file that is not of the format."""
-        return table(file.read(), path)
-
-
-def table(text: bytes, path: Path) -> TableText:
-    """An EPW file's text as a long table, see `EpwReader`.
-
-    Parameters
-    ----------
-    text : the file's.
-    path : the file, for errors.
-    """
-    rows = list(csv.reader(io.StringIO(text.decode("latin-1"))))
-    at = next((number for number, row in enumerate(rows) if row and row[0].strip().upper() == LAST), None)
-    if at is None:
-        raise DataError("begins as EnergyPlus weather, and has no line DATA PERIODS", where=str(path))
-    names = [name for name in FIELDS if name not in NO_NUMBERS]
-    lines = [[*TIMES, *names]]
-    for number, row in enumerate(rows[at + 1 :], at + 2):
-        if not row:
-            continue
-        if len(row) < FIRST + 10:
-            raise DataError(f"{many(len(row), 'field')} in a line of EnergyPlus weather", where=f"{path}:{number}")
-        cells = dict(zip(FIELDS, row[FIRST:], strict=False))
-        lines.append([*row[:4], *(_value(cells.get(name, ""), FIELDS[name]) for name in names)])
-    place = ", ".join(filter(None, (cell.strip(" -") for cell in rows[0][1:4])))
-    note = f"EnergyPlus weather of {place}: {many(at + 1, 'line')} above the hours left out"
-    return TableText(csv_text(lines), (note,))
+        rows = list(csv.reader(io.StringIO(file.read().decode("latin-1"))))
+        at = next((number for number, row in enumerate(rows) if row and row[0].strip().upper() == LAST), None)
+        if at is None:
+            raise DataError("begins as EnergyPlus weather, and has no line DATA PERIODS", where=str(path))
+        names = [name for name in FIELDS if name not in NO_NUMBERS]
+        lines = [[*TIMES, *names]]
+        for number, row in enumerate(rows[at + 1 :], at + 2):
+            if not row:
+                continue
+            if len(row) < FIRST + 10:
+                raise DataError(f"{many(len(row), 'field')} in a line of EnergyPlus weather", where=f"{path}:{number}")
+            cells = dict(zip(FIELDS, row[FIRST:], strict=False))
+            lines.append([*row[:4], *(_value(cells.get(name, ""), FIELDS[name]) for name in names)])
+        place = ", ".join(filter(None, (cell.strip(" -") for cell in rows[0][1:4])))
+        note = f"EnergyPlus weather of {place}: {many(at + 1, 'line')} above the hours left out"
+        return TableText(csv_text(lines), (note,))
 
 
 def _value(cell: str, missing: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from readers import epw, indices, nem12, pcaxis
+from readers import epw, indices, load, nem12, pcaxis
 from readers.base import TableText
 
 
@@ -23,9 +23,9 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
     if head.startswith(nem12.START):
         return nem12.table(text.read(), path), text
     if pcaxis.START.match(head):
-        return pcaxis.table(text.read(), path), text
+        return load("pcaxis").text(text, path), text
     if head.startswith(epw.START):
-        return epw.table(text.read(), path), text
+        return load("epw").text(text, path), text
     if indices.START.match(head):
         whole = text.read()
         return indices.table(whole), io.BufferedReader(io.BytesIO(whole))

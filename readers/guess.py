@@ -205,9 +205,9 @@ def _find_header(
     if _names_steps(steps, numbers, 3 if corner else 1) and not alike:
         if apart and not any(_names_steps(*row, 1) for row in below):
             return True, [note]
-        if not apart and not any(_evenly(row) and _rises(row) for _, row in below):
+        if not apart and not any(_evenly(row) and rises(row) for _, row in below):
             return True, [f"warning: first line counts ({shown}) and was taken as a header; --header no if it is data"]
-    if _no_chance(numbers) and not any(_rises(row) or _no_chance(row) for _, row in below):
+    if _no_chance(numbers) and not any(rises(row) or _no_chance(row) for _, row in below):
         what = f"the first line ({shown}) rises as names of steps do, and may be data as well"
         raise DataError(what, where=f"{path}:1", hint="--header yes if it names the columns, --header no if it is data")
     return False, []
@@ -218,11 +218,11 @@ def _names_steps(cells: Sequence[str], numbers: Sequence[float], least: int) -> 
     if not numbers:
         return False
     if len(cells) >= least and _whole(cells) and numbers[0] in (0, 1) and numbers[-1] == numbers[0] + len(cells) - 1:
-        return _rises(numbers)
+        return rises(numbers)
     if all(_YEAR.fullmatch(cell.strip('" ')) for cell in cells):
         return len(cells) > 1 and abs(numbers[1] - numbers[0]) > 0 and _evenly(numbers)
     dates = all(_DATE.fullmatch(cell.strip('" ')) for cell in cells)
-    return len(cells) > 1 and dates and (_rises(numbers) or _rises(numbers[::-1]))
+    return len(cells) > 1 and dates and (rises(numbers) or rises(numbers[::-1]))
 
 
 def _same_word(one: str, other: str) -> bool:
@@ -234,7 +234,7 @@ def _same_word(one: str, other: str) -> bool:
 def _no_chance(numbers: Sequence[float]) -> bool:
     """Whether numbers rise in even steps, or are whole and rise, for so long that it is unlikely in data."""
     even = len(numbers) >= LEAST_LADDER and _evenly(numbers) and numbers[0] != numbers[1]
-    return even or (len(numbers) >= LEAST_RISE and _rises(numbers) and all(number % 1 == 0 for number in numbers))
+    return even or (len(numbers) >= LEAST_RISE and rises(numbers) and all(number % 1 == 0 for number in numbers))
 
 
 def _plain(cells: Sequence[str], dialect: Dialect) -> list[float]:
@@ -248,7 +248,13 @@ def _whole(cells: Sequence[str]) -> bool:
     return all(cell.strip('" ').removeprefix("-").isdecimal() for cell in cells)
 
 
-def _rises(numbers: Sequence[float]) -> bool:
+def rises(numbers: Sequence[float]) -> bool:
+    """Whether each number is above the one before.
+
+    Parameters
+    ----------
+    numbers : in order.
+    """
     return all(a < b for a, b in itertools.pairwise(numbers))
 
 
@@ -326,7 +332,7 @@ def _are_times(corner: str, firsts: Sequence[str], numbers: Sequence[float]) -> 
     """Whether numbers in column 1 are times: by its name, or as dates in digits or seconds since 1970 that rise."""
     dates = all(map(_DATE.fullmatch, firsts)) and len(firsts[0]) == 8
     return is_time_word(corner) or (
-        len(numbers) >= 3 and _rises(numbers) and (dates or (min(numbers) >= UNIX and _evenly(numbers)))
+        len(numbers) >= 3 and rises(numbers) and (dates or (min(numbers) >= UNIX and _evenly(numbers)))
     )
 
 
@@ -334,8 +340,8 @@ def _clocks(firsts: Sequence[float], seconds: Sequence[str], dialect: Dialect) -
     """Whether numbers in column 1 rise in even steps, of parts of seconds or many at once, as those beside do not."""
     beside = _plain([cell for cell in seconds if dialect.is_number(cell)], dialect)
     step = firsts[1] - firsts[0]
-    even = step not in (0, 1) and _rises(firsts) and _evenly(firsts)
-    return even and len(beside) > 1 and not (_rises(beside) or _rises(beside[::-1]))
+    even = step not in (0, 1) and rises(firsts) and _evenly(firsts)
+    return even and len(beside) > 1 and not (rises(beside) or rises(beside[::-1]))
 
 
 def _whole_alone(firsts: Sequence[str], rest: Sequence[Sequence[float]]) -> bool:
@@ -405,7 +411,7 @@ def steps_named(names: Sequence[str], dialect: Dialect) -> bool:
 def _stands_out(firsts: Sequence[float], rest: Sequence[Sequence[float]]) -> bool:
     """Whether distinct whole numbers in column 1 rise as the next column does not, or are far from all others."""
     seconds = [row[0] for row in rest if row]
-    if len(firsts) >= LEAST_LADDER and _rises(firsts) and not _rises(seconds):
+    if len(firsts) >= LEAST_LADDER and rises(firsts) and not rises(seconds):
         return True
     others = [number for row in rest for number in row]
     if len(firsts) < LEAST_LADDER or not others:

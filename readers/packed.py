@@ -11,13 +11,12 @@ from errors import DataError
 
 START, HEAD = 64, 1 << 16  # bytes that say what it is, and that are unpacked at a time
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?(?:\{\s*\"|\[\s*\[)")
-_RENAME = "give its name the ending {}"
 _FORMATS = {  # first bytes -> what the file is, and what helps
-    b"PAR1": ("a Parquet file", _RENAME.format(".parquet")),
-    b"ARROW1": ("a Feather file", _RENAME.format(".feather")),
-    b"PK\x03\x04": ("a workbook of Excel or a zip archive", f"{_RENAME.format('.xlsx or .zip')}"),
+    b"PAR1": ("a Parquet file", "give its name the ending .parquet"),
+    b"ARROW1": ("a Feather file", "give its name the ending .feather"),
+    b"PK\x03\x04": ("a workbook of Excel or a zip archive", "give its name the ending .xlsx or .zip"),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook of the old kind, .xls", "save it as .xlsx or as CSV"),
-    b"\x93NUMPY": ("a NumPy array", _RENAME.format(".npy")),
+    b"\x93NUMPY": ("a NumPy array", "give its name the ending .npy"),
     b"\x89HDF": ("an HDF5 file", "write its tables as CSV or Parquet, as pandas.read_hdf(FILE).to_csv() does"),
     b"CDF": ("a NetCDF file", "write its variables as CSV, as xarray.open_dataset(FILE).to_dataframe().to_csv() does"),
     b"MATLAB": ("a MATLAB file", "write its arrays as CSV, as MATLAB's writematrix does"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,42 +38,29 @@ class PxReader(Reader):
 
     def text(self, file: io.BufferedReader, path: Path) -> TableText:
         """See `Reader.text`. DataError for a file that is not of the format, or has no variable of times."""
-        return table(file.read(), path)
-
-
-def table(text: bytes, path: Path) -> TableText:
-    """A PC-Axis file's text as a long table, see `PxReader`.
-
-    Parameters
-    ----------
-    text : the file's.
-    path : the file, for errors.
-    """
-    head, mark, tail = _decoded(text).partition("DATA=")
-    known = _keywords(head)
-    variables = [name.strip() for key in ("STUB", "HEADING") for name in known.get((key, ""), [])]
-    if not mark or not variables or any(key == "KEYS" for key, _ in known):
-        hint = "save it as CSV with the office's own page"
-        raise DataError("is no PC-Axis table with all its values", where=str(path), hint=hint)
-    levels = [known.get(("VALUES", name)) or known.get(("CODES", name), []) for name in variables]
-    values = ["" if _MISSING.fullmatch(cell) else cell for cell in tail.replace('"', " ").replace(";", " ").split()]
-    expected = 1
-    for each in levels:
-        expected *= len(each)
-    if len(values) != expected:
-        what = f"holds {many(len(values), 'value')} where its variables make {expected:,}"
-        raise DataError(what, where=f"{path}: DATA")
-    at, times = _times(known, variables, levels, path)
-    others = [k for k in range(len(variables)) if k != at]
-    vary = [k for k in others if len(levels[k]) > 1]
-    rows = [
-        [times[place[at]], *(["/".join(levels[k][place[k]] for k in vary)] if vary else []), value]
-        for place, value in zip(itertools.product(*(range(len(each)) for each in levels)), values, strict=True)
-    ]
-    rows.sort(key=lambda row: row[1:-1])  # stable: the times of a series stay in order
-    what = known.get(("CONTENTS", ""), [""])[0] or VALUE
-    notes = [f"PC-Axis: {many(len(values), 'value')} of {abridge([f'{name!r}' for name in variables])}"]
-    return TableText(csv_text([[variables[at], *["series"] * bool(vary), what], *rows]), tuple(notes))
+        head, mark, tail = _decoded(file.read()).partition("DATA=")
+        known = _keywords(head)
+        variables = [name.strip() for key in ("STUB", "HEADING") for name in known.get((key, ""), [])]
+        if not mark or not variables or any(key == "KEYS" for key, _ in known):
+            hint = "save it as CSV with the office's own page"
+            raise DataError("is no PC-Axis table with all its values", where=str(path), hint=hint)
+        levels = [known.get(("VALUES", name)) or known.get(("CODES", name), []) for name in variables]
+        values = ["" if _MISSING.fullmatch(cell) else cell for cell in tail.replace('"', " ").replace(";", " ").split()]
+        expected = math.prod(map(len, levels))
+        if len(values) != expected:
+            what = f"holds {many(len(values), 'value')} where its variables make {expected:,}"
+            raise DataError(what, where=f"{path}: DATA")
+        at, times = _times(known, variables, levels, path)
+        others = [k for k in range(len(variables)) if k != at]
+        vary = [k for k in others if len(levels[k]) > 1]
+        rows = [
+            [times[place[at]], *(["/".join(levels[k][place[k]] for k in vary)] if vary else []), value]
+            for place, value in zip(itertools.product(*(range(len(each)) for each in levels)), values, strict=True)
+        ]
+        rows.sort(key=lambda row: row[1:-1])  # stable: the times of a series stay in order
+        what = known.get(("CONTENTS", ""), [""])[0] or VALUE
+        notes = [f"PC-Axis: {many(len(values), 'value')} of {abridge([f'{name!r}' for name in variables])}"]
+        return TableText(csv_text([[variables[at], *["series"] * bool(vary), what], *rows]), tuple(notes))
 
 
 def _decoded(text: bytes) -> str:

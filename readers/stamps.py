@@ -158,9 +158,9 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
         times, note = written.read(bare, forms, bool(order), locate, lambda at: _not_a_time(text, at, locate))
         zones = frozenset(offset_text(int(shift)) for shift in np.unique(shifts)) if len(shifts) else frozenset()
         return Stamps(times + late - (shifts if zones else 0), zones, "; ".join(filter(None, (note, spans))))
-    if bad.any() and (evenly := _evenly(text)) is not None:
-        return evenly
     if bad.any():
+        if (evenly := _evenly(text)) is not None:
+            return evenly
         raise _not_a_time(text, int(np.argmax(bad)), locate)
     times = utc.as_unit("ns").asi8 + late
     zoned = text.str.contains(_ZONED).to_numpy()

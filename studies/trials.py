@@ -2,8 +2,8 @@
 
 A worker is forked from a server that has imported torch and done nothing else. It gets its work through a pipe and
 sends ("epoch", line) after each epoch, then once ("done", content) or ("error", Failure). A worker that ends without
-either was killed. One that is done takes the next work while that is safe and worth it, since
-the first call of a process is slow. A worker ends when its search does. Torch is only imported in workers.
+either was killed. One that is done takes the next work while that is safe and worth it, since the first call of a
+process is slow. A worker ends when its search does. Torch is only imported in workers.
 """
 
 from __future__ import annotations
