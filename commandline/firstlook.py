@@ -14,6 +14,8 @@ from readers.dialect import AUTO
 from sources.appliances import appliance
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from data import Series
 
 DATA = [
@@ -36,7 +38,7 @@ DATA = [
 ]
 SAFE = ("resample", "id_col", "time_col")  # flags that a hint of the reader may add, one reading at a time
 TRIES = 4
-HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
+HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "7D": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
 # Steps that are called by letters elsewhere.
 STEPS = {"YS": "a year", "QS": "a quarter", "MS": "a month", "W": "a week", "7D": "a week"}
 PART = 6  # of the shortest series, at most, that is forecast
@@ -115,6 +117,7 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     asked = Dialect(str(given.get("sep", AUTO)), str(given.get("decimal", AUTO)))
     found = None if {"time_col", "header", "index"} & given.keys() else dated(path, asked, str(given.get("id_col", "")))
     more: dict[str, Any] = {}
+    problem = None
     if found is not None and not found.steps and (found.time != LINE or found.follow or others):
         more = {"time_col": found.time} | ({"id_col": found.ids[0]} if found.ids and "id_col" not in given else {})
     for _ in range(TRIES):
@@ -122,11 +125,14 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
         try:
             return read(RunConfig(**values)), more, None
         except DataError as error:
+            problem = error
             added = _added(error, {*given, *more})
             if not added:
-                return None, more, error
+                break
+            if added.get("time_col") == LINE:  # lines of one series, whatever their times were to tell apart
+                more.pop("id_col", None)
             more |= added
-    return None, more, None
+    return None, more, problem
 
 
 def _added(error: DataError, known: set[str]) -> dict[str, Any]:
@@ -140,9 +146,16 @@ def _added(error: DataError, known: set[str]) -> dict[str, Any]:
 
 
 def _offered(problem: DataError, place: Sequence[str]) -> list[tuple[list[str], str]]:
-    """The tasks that a hint names for tables of each kind that this one may be, as commands, and what each is for."""
+    """The tasks that a hint names for tables of each kind that this one may be, as commands, and what each is for; of a
+    hint that names readings alone, forecasts."""
     found = re.findall(r"(--task \w+(?: --[a-z-]+ [\w-]+)+) (if [^,;]+)", problem.hint)
-    return [([*words.split(), *place, "--test-ratio", "0.2", "--backbone", "auto"], kind) for words, kind in found]
+    parts = ["--test-ratio", "0.2", "--backbone", "auto"]
+    commands = [([*words.split(), *place, *parts], kind) for words, kind in found]
+    if commands or problem.hint.startswith("--columns"):
+        return commands
+    found = re.findall(r"(--[a-z-]+ (?:'[^']*'|[^\s,;]+)) (if [^,;]+)", problem.hint)
+    readings = [(shlex.split(words), kind) for words, kind in found]
+    return [(["--task", "forecast", *place, *words], kind) for words, kind in readings] if len(readings) > 1 else []
 
 
 def _typed(name: str, value: Any) -> list[str]:
@@ -222,13 +235,22 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
 
 
 def _label(series: Series) -> str:
-    """The only column of words that was left out, or else of codes: a label; "" where there is none, or several."""
+    """The column that classify would take for a label: the only one of codes or words that is named as one, or else the
+    only one of codes, or else of words that was left out; "" where there is none, or several."""
+    from readers.guess import is_class_word, is_person
     from tasks.label_choice import codes
 
-    coded = [
-        name for name, values in zip(series.channels, series.values[: series.numeric], strict=False) if codes(values)
-    ]
-    return next((found[0] for found in (series.text, coded) if len(found) == 1), "")
+    numbers = zip(series.channels, series.values[: series.numeric], strict=False)
+    coded = [name for name, values in numbers if codes(values) and not is_person(name)]
+    named = [name for name in (*coded, *series.text) if is_class_word(name)]
+    return next((found[0] for found in (named, coded, series.text) if len(found) == 1), "")
+
+
+def _are_codes(labels: np.ndarray) -> bool:
+    """Whether the labels [N, K] of rows are classes by their numbers, and no measurements."""
+    from tasks.label_choice import codes
+
+    return all(bool(codes(column)) for column in labels.T)
 
 
 def _of_paths(place: Sequence[str]) -> str:
@@ -244,7 +266,8 @@ def _of_paths(place: Sequence[str]) -> str:
 def _horizon(series: Series) -> int:
     if series.clock is None:
         return 24
-    return HORIZONS.get(_kind(series.clock.freq).lstrip("0123456789"), 24)
+    kind = _kind(series.clock.freq)
+    return HORIZONS.get(kind) or HORIZONS.get(kind.lstrip("0123456789"), 24)
 
 
 def _kind(freq: str) -> str:
@@ -272,7 +295,8 @@ def _of_wide(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
     """Commands for wide tables, and what each is for."""
     parts = ["--test-ratio", "0.2", "--backbone", "auto"]
     if series.labels is not None:
-        return [(["--task", "classify", *place, *parts], "the label that each row has")]
+        task = "classify" if series.label_words or _are_codes(series.labels) else "regress"
+        return [(["--task", task, *place, *parts], "the label that each row has")]
     if series.n_rows < ROWS:
         parts = ["--split-mode", "holdout", *parts]
     first = series.channels[0]

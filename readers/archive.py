@@ -28,7 +28,7 @@ from readers.precision import narrowed
 from readers.sidecars import with_labels
 
 READS = {"endings": [".ts", ".arff"]}
-_ATTRIBUTE = re.compile(r"@attribute\s+(?:'([^']*)'|\"?([^\s\"]+)\"?)\s", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"@attribute\s+(?:'([^']*)'|\"?([^\s\"{]+)\"?)[\s{]", re.IGNORECASE)
 _MISSING = ("?", "NaN", "nan", "")
 
 
@@ -132,7 +132,7 @@ def _cases(text: str, path: Path) -> list[_Case]:
     if path.name.casefold().endswith(".arff"):
         return [_arff(number, line) for number, line in body]
     said = [line.split() for line in head if re.match(r"@(class|target)label\b", line, re.IGNORECASE)]
-    labelled = not said or said[0][1:2] != ["false"]
+    labelled = not said or any(words[1:2] != ["false"] for words in said)  # classes, or a target that is measured
     return [_ts(number, line, labelled) for number, line in body]
 
 

@@ -300,9 +300,15 @@ def _some_mark(words: _Words) -> bool:
 
 
 def _recurring(left: Mapping[str, _Words], frame: Any, ids: Sequence[str]) -> list[str]:
-    """The columns of text to propose as categories: those whose words recur, or else the first."""
+    """The columns of text to propose as categories: those whose words recur, or else the first that has several, and
+    does not name each series again."""
     rows = frame.groupby(list(ids)).ngroup().to_numpy() if left and ids else np.zeros(len(frame), int)
-    return [name for name, words in left.items() if _coded(words).recurs(rows)] or list(left)[:1]
+    coded = {name: _coded(words) for name, words in left.items()}
+    series = len(np.unique(rows))
+    several = [
+        name for name, column in coded.items() if len(column.words) > 1 and (series == 1 or len(column.words) != series)
+    ]
+    return [name for name, column in coded.items() if column.recurs(rows)] or several[:1]
 
 
 def _left_out(

@@ -8,10 +8,8 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from readers import written
@@ -20,12 +18,24 @@ from readers.counted import Columns, clocks, even_counter, is_index
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
+from readers.growing import are_things, grows, stamps_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
-from readers.lined import LEAST_LINES, follow, named_as_channels, unnamed
+from readers.lined import LEAST_LINES, follow, named_as_channels
+from readers.nameless import (
+    begin_with_times,
+    begins_anew,
+    count_to,
+    first_anew,
+    first_has_words,
+    is_first,
+    lines_of,
+    owner_of_lines,
+    times_first,
+)
 from readers.owners import divides, one_after_another, owners
-from readers.parted import MIDNIGHT, NO_YEAR, first_hour, is_part
-from readers.serials import are_serials, may_be_serials
+from readers.parted import DAY_OF_YEAR, MIDNIGHT, NO_YEAR, first_hour, is_clock_number, is_part, times_of_day
+from readers.serials import are_serials
 from readers.tidying import numbered
 from readers.typical import is_typical
 from readers.unfolded import hour_columns, month_columns
@@ -33,17 +43,13 @@ from readers.units import split_mark
 from readers.years import are_years
 
 LEAST = 3  # lines below the header
-LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
 # Of a date, in columns of these names.
 PARTS = (("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"), ("minute", "minutes"))
-HOUR = 3600  # seconds
 PLAIN = Dialect()
-_NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 _YEAR = re.compile(written.YEAR)
 _COUNTED = re.compile(r"\d{1,2}-\d\d")  # months of years that have no date: 1-01, 1-02
 CLOCK = 5  # characters of a time of day
-LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,9 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     names = [name or str(number) for number, name in enumerate(numbered(rows[0]), 1)]
     if len(names) == 1 and not any(dialect.is_text(row[0]) for row in rows[1:]) and dialect.is_number(rows[1][0]):
         return Dated(tuple(names), LINE, (), steps=False)
-    anew = _first_anew(rows) if all(map(dialect.is_number, rows[0])) else ""
-    if nameless := (bool(anew) or _begin_with_times(rows)) and _is_first(rows[0], lines, dialect):
+    anew = first_anew(rows) if all(map(dialect.is_number, rows[0])) else ""
+    worded = first_has_words(rows, dialect)
+    if nameless := (bool(anew) or worded or begin_with_times(rows)) and is_first(rows[0], lines, dialect):
         names = [str(number) for number in range(1, len(names) + 1)]
     elif all(map(dialect.is_number, rows[0])) and not rises([dialect.number(cell) or 0.0 for cell in rows[0]]):
         return _unnamed(path, rows, lines, dialect)
@@ -101,7 +108,10 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     if time:
         known = list(columns)[: int(anew) - 1] if nameless and anew else list(columns)
         return _timed(columns, time, bool(dates), nameless, known, dialect, id_col)
-    return None if nameless else _dateless(rows[0], columns, dialect, id_col)
+    if nameless:
+        owner = owner_of_lines(list(columns.values()))
+        return Dated(tuple(names), LINE, (owner,) if owner else (), steps=False, worded=True) if worded else None
+    return _dateless(rows[0], columns, dialect, id_col)
 
 
 def _timed(
@@ -121,13 +131,14 @@ def _timed(
     if len(time) == 1 and (beside := _beside(list(others), columns[time[0]])):
         return Dated(names, f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)
+    steps = steps and not (dates and are_things(list(others), stamps))
     joined = "+".join(time)
-    grows = _grows if dates else rises
-    if not id_col and (grows(stamps) or (dates and is_typical(_times_of(columns, time), stamps_of))):
+    growing = grows if dates else rises
+    if not id_col and (growing(stamps) or (dates and is_typical(_times_of(columns, time), stamps_of))):
         return Dated(names, joined, (), steps)
     if dates and id_col and {*id_col.split("+")} <= {*names}:
         return Dated(names, joined, (id_col,), steps)
-    ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, grows, id_col)
+    ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, growing, id_col)
     if dates and not ids and not id_col and one_after_another(stamps):
         return Dated(names, joined, (), steps)  # lines of one time are told where they are read
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
@@ -137,7 +148,7 @@ def _timed(
 
 def _dates(columns: dict[str, tuple[str, ...]], title: Sequence[str], nameless: bool) -> list[str]:
     """The columns of dates; [] for none. `title` is the first line of the table, which names them unless `nameless`."""
-    years = _years_first(list(columns.values())) if nameless else []
+    years = times_first(list(columns.values())) if nameless else []
     return years or _time(columns) or _bare_months(columns, title) or _bare_years(columns, title)
 
 
@@ -166,6 +177,16 @@ def long_hint(path: Path, dialect: Dialect) -> str:
     words = sum(all(map(dialect.is_text, cells)) for cells in list(columns.values())[1:-1])
     named = shlex.quote(next(filter(is_time_word, rows[0]), LINE))
     return f"--time-col {named} if each line is a step of time; here it is a series" * (words > 0)
+
+
+def _unnamed(path: Path, rows: Sequence[Sequence[str]], lines: Sequence[str], dialect: Dialect) -> Dated | None:
+    """A table of numbers without names, and without dates, whose lines are steps; None for another one."""
+    if not is_first(rows[0], lines, dialect):
+        return None
+    count = path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
+    found = lines_of(rows, count, dialect)
+    names = tuple(str(number) for number in range(1, len(rows[0]) + 1))
+    return None if found is None else Dated(names, found[0] or LINE, (), steps=False, follow=found[1])
 
 
 def _dateless(title: Sequence[str], columns: Columns, dialect: Dialect, id_col: str) -> Dated | None:
@@ -198,53 +219,14 @@ def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | 
     return Dated(tuple(names), LINE, (), steps=False, follow=bool(timed) or follow(rows, dialect), worded=bool(worded))
 
 
-def _unnamed(path: Path, rows: Sequence[Sequence[str]], lines: Sequence[str], dialect: Dialect) -> Dated | None:
-    """A table of numbers without names, and without times, whose lines are steps; None for another one."""
-    if not _is_first(rows[0], lines, dialect):
-        return None
-    count = path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
-    follows = unnamed(rows, count, dialect)
-    names = tuple(str(number) for number in range(1, len(rows[0]) + 1))
-    return None if follows is None else Dated(names, LINE, (), steps=False, follow=follows)
-
-
-def _begin_with_times(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table has no line of names: its first line holds a time, or a year and a month, where all others do."""
-    columns = list(zip(*rows, strict=True))
-    return any(all(map(is_time, column)) for column in columns) or bool(_years_first(columns))
-
-
-def _years_first(columns: Sequence[Sequence[str]]) -> list[str]:
-    """The first columns of a table without names, by number, that hold years and months, and maybe days; [] for none.
-
-    A column of years before twelve others has their months side by side.
-    """
-    if not columns or not all(map(_YEAR.fullmatch, columns[0])):
-        return []
-    years = [int(cell) for cell in columns[0]]
-    if len(columns) == 13 and all(b == a + 1 for a, b in itertools.pairwise(years)):
-        return ["1", MONTHS]
-    limits = [most for column, most in zip(columns[1:3], (12, 31), strict=False) if _count_to(column, most)]
-    found = [str(number) for number in range(1, 2 + len(limits))]
-    parts = [tuple(map(int, cells)) for cells in zip(*columns[: len(found)], strict=True)]
-    return found if len(found) > 1 and all(a < b for a, b in itertools.pairwise(parts)) else []
-
-
-def _count_to(column: Sequence[str], most: int) -> bool:
-    return all(cell.isdecimal() and 1 <= int(cell) <= most for cell in column)
-
-
-def _is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> bool:
-    """Whether cells are those of the first line of a file that is no comment."""
-    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
-    return rows_of([first], dialect) == [list(cells)]
-
-
 def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     """The times of all lines, of the cells of these columns."""
     if len(time) > 2 and time[0].casefold() in PARTS[1]:
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
-    return [_joined(cells) for cells in zip(*(columns[name] for name in time), strict=True)]
+    cells = [columns[name] for name in time]
+    if len(time) == 3 and is_part(time[1], cells[1]) == DAY_OF_YEAR:
+        cells[2] = tuple(times_of_day(cells[2]))
+    return [_joined(each) for each in zip(*cells, strict=True)]
 
 
 def _joined(cells: Sequence[str]) -> str:
@@ -274,9 +256,10 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if not dates or dates == parts[:1]:
         if all(parts[:3]):
             return list(itertools.takewhile(bool, parts))
-        if not dates and not parts[0] and all(parts[1:4]) and _count_to(columns[parts[1]], 12):
+        if not dates and not parts[0] and all(parts[1:4]) and count_to(columns[parts[1]], 12):
             return [part for part in parts[1:] if part]  # of a year that has no number
-        if both := [] if any(parts[2:]) else _year_and_month(columns, *parts[:2]) or _year_and_part(columns, parts[0]):
+        whole_days = [] if any(parts[2:]) else _year_and_month(columns, *parts[:2])
+        if both := whole_days or ([] if any(parts[1:3]) else _year_and_part(columns, parts[0])):
             return both
     if not dates:
         return []
@@ -319,9 +302,7 @@ def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) 
     if not (year and month and all(map(_YEAR.fullmatch, columns[year]))):
         return []
     return (
-        [year, month]
-        if _count_to(columns[month], 12) or all(is_time(f"{cell} 2000") for cell in columns[month])
-        else []
+        [year, month] if count_to(columns[month], 12) or all(is_time(f"{cell} 2000") for cell in columns[month]) else []
     )
 
 
@@ -329,7 +310,13 @@ def _year_and_part(columns: dict[str, tuple[str, ...]], year: str) -> list[str]:
     """The columns of years and of their quarters, weeks or days; [] where there are none."""
     if not (year and all(map(_YEAR.fullmatch, columns[year]))):
         return []
-    return next(([year, name] for name, cells in columns.items() if is_part(name, cells)), [])
+    part = next((name for name, cells in columns.items() if is_part(name, cells)), "")
+    if part and is_part(part, columns[part]) == DAY_OF_YEAR:
+        pairs = list(zip(columns[year], columns[part], strict=True))
+        if len({*pairs}) < len(pairs):  # several lines a day
+            hours = [name for name, cells in columns.items() if is_clock_number(name, cells)]
+            return [year, part, *hours[:1]]
+    return [year, part] if part else []
 
 
 def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
@@ -341,30 +328,9 @@ def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
             if is_time_word(name) and not rises(steps):
                 if any(divides(cells, steps, PLAIN, rises) for cells in others.values()):
                     return [name]
-            elif _begins_anew(column) and owners(others, steps, PLAIN, rises):
+            elif begins_anew(column) and owners(others, steps, PLAIN, rises):
                 return [name]
     return []
-
-
-def _begins_anew(column: Sequence[str]) -> bool:
-    """Whether a column counts lines from 0 or 1 on, again and again: in its first lines, which follow one another,
-    every number is one more than that before, or the first one."""
-    if not all(map(str.isdecimal, column)):
-        return False
-    steps = [int(cell) for cell in column]
-    first = all(b in (a + 1, steps[0]) for a, b in itertools.pairwise(steps[:MOST_LINES]))
-    return first and steps[0] in (0, 1) and not rises(steps) and max(steps) >= LEAST_COUNT
-
-
-def _first_anew(rows: Sequence[Sequence[str]]) -> str:
-    """The number of the column, of a table without names, that counts the steps of series that one before it numbers;
-    "" for no such one."""
-    for at, column in enumerate(list(zip(*rows, strict=True))[:MOST_BEFORE]):
-        if at and _begins_anew(column):
-            steps = [float(cell) for cell in column]
-            before = {str(k + 1): [row[k] for row in rows] for k in range(at)}
-            return str(at + 1) if owners(before, steps, PLAIN, rises) else ""
-    return ""
 
 
 def _are_hours(column: Sequence[str]) -> bool:
@@ -382,62 +348,3 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
     return is_time_word(name) and all(
         cell.replace(".", "", 1).isdecimal() and float(cell) >= (UNIX if "." in cell else 10_000_000) for cell in column
     )
-
-
-def stamps_of(cells: Sequence[str]) -> list[float]:
-    """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear.
-
-    Parameters
-    ----------
-    cells : the times, as text.
-    """
-    if are_years("time", cells):
-        return [float(cell) * 365 * 24 * HOUR for cell in cells]
-    if may_be_serials(cells):
-        return [float(cell) * 24 * HOUR for cell in cells]
-    whole, late = zip(*map(written.first_of_day, cells), strict=True)
-    if any(late) or whole != tuple(cells):
-        stamps = stamps_of(whole)
-        return [stamp + more for stamp, more in zip(stamps, late, strict=True)] if stamps else []
-    if all(cell.isdecimal() for cell in cells):
-        return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]
-    if all(cell[:4].isdecimal() and not _NAMED_MONTH.search(cell) for cell in cells):
-        return _iso(cells)
-    bare = [re.sub(r"(?<=:\d\d) ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", written.tidy(cell)) for cell in cells]
-    if all(cell[:4].isdecimal() for cell in bare):
-        return _iso(bare)
-    tried = [_parsed(bare, form) for form in written.formats(bare[0], "").values()]
-    good = [stamps for stamps in tried if stamps]
-    return next((stamps for stamps in good if _grows(stamps)), good[0] if good else [])
-
-
-def _iso(cells: Sequence[str]) -> list[float]:
-    """Seconds of ISO 8601 times; of what is only like it (2024-1-5, 2024-Q1), its numbers as one."""
-    try:
-        parsed = [datetime.fromisoformat(cell.replace("Z", "+00:00")) for cell in cells]
-        return [(time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() for time in parsed]
-    except ValueError:
-        parts = [[int(part) for part in re.findall(r"\d+", cell)[:6]] for cell in cells]
-        return [float(sum(part * 1000 ** (5 - k) for k, part in enumerate(each))) for each in parts]
-
-
-def _parsed(cells: Sequence[str], form: str) -> list[float]:
-    start = datetime(1970, 1, 1)
-    try:
-        days = [datetime.strptime(cell, form) for cell in cells]
-        if "%y" in form:
-            days = [written.in_century(day) for day in days]
-        return [(day - start).total_seconds() for day in days]
-    except ValueError:
-        return []
-
-
-def _grows(stamps: Sequence[float]) -> bool:
-    """Whether times grow, or fall, from line to line; a few lines may come twice, or be an hour late in autumn."""
-    steps = [b - a for a, b in itertools.pairwise(stamps)]
-    if not steps:
-        return True
-    sign = 1 if sum(step > 0 for step in steps) * 2 >= len(steps) else -1
-    usual = statistics.median(abs(step) for step in steps)
-    back = [step * sign for step in steps if step * sign <= 0]
-    return len(back) <= len(steps) // LATE and all(-step <= max(HOUR, 5 * usual) for step in back)

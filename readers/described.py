@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from errors import many
 from readers.dialect import Dialect, line_of
+from readers.fitting import QUOTED
 from readers.guess import is_time
 from readers.written import YEAR
 
@@ -50,9 +51,14 @@ def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[
             note = f"{rows[0][-1]!r}, the last of the names, has no column and is left out"
             return io.BufferedReader(Pieces(_with_names(text, rows[0][:-1], sep)), HEAD), (note,)
         if _lacks_first(rows):
-            note = f"the {len(rows[0])} names are those of all columns but the first, which names the lines"
-            return io.BufferedReader(Pieces(_headed(text, sep)), HEAD), (note,)
+            return io.BufferedReader(Pieces(_headed(text, sep)), HEAD), (_without_first(rows),)
+    if QUOTED.fullmatch(lines[0]) and _lacks_first(rows := _rows(lines[: MOST_ABOVE + LEAST_STEPS], " ")):
+        return io.BufferedReader(Pieces(_headed(text, " ")), HEAD), (_without_first(rows),)
     return None, ()
+
+
+def _without_first(rows: Sequence[Sequence[str]]) -> str:
+    return f"the {len(rows[0])} names are those of all columns but the first, which names the lines"
 
 
 def _rows(lines: Sequence[str], sep: str) -> list[list[str]]:
@@ -80,7 +86,7 @@ def _lacks_first(rows: Sequence[Sequence[str]]) -> bool:
 def _headed(text: io.BufferedReader, sep: str) -> Iterator[bytes]:
     """The text with an empty name before the others."""
     first = text.read(HEAD).removeprefix(b"\xef\xbb\xbf")
-    yield sep.encode() + first
+    yield b'""' + sep.encode() + first
     while block := text.read(HEAD):
         yield block
 

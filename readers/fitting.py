@@ -28,6 +28,7 @@ FACT = 2  # cells: what is said of a whole table, and its name
 CHANCE = 2  # numbers more than texts in a column above its name, as the head of a report may have
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 NAMES = {"\t": "tabs", " ": "spaces"}
+QUOTED = re.compile(r'"[^"]*"(?: "[^"]*")+\s*')  # names as R writes them
 _NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
@@ -112,12 +113,14 @@ def _usual(asked: Dialect) -> str:
 
 def _separator(lines: Sequence[str], asked: Dialect) -> str:
     """The only separator with which the lines are a table; a comma where there is none, or several."""
+    spaced = replace(asked, sep=" ", decimal=_usual(asked))
+    if lines and QUOTED.fullmatch(lines[0]) and _is_table(lines, spaced) and _has_words_quoted(lines, spaced):
+        return " "
     if not any(mark in line for line in lines for mark in SEPARATORS[1:]) and any("," in line for line in lines):
         return ","
     marks = [mark for mark in SEPARATORS if mark != asked.decimal]
     fit = [mark for mark in marks if _is_table(lines, replace(asked, sep=mark, decimal=_usual(asked)))]
     if not fit and not any(mark in line for line in lines for mark in SEPARATORS[1:]):
-        spaced = replace(asked, sep=" ", decimal=_usual(asked))
         return " " if _is_table(lines, spaced) and _has_no_words(lines, spaced) else ","
     return fit[0] if len(fit) == 1 else ","
 
@@ -138,6 +141,14 @@ def _has_no_words(lines: Sequence[str], dialect: Dialect) -> bool:
     return all(
         _is_numeric(column, dialect) or all(map(is_time, column)) for column in _columns(rows_of(lines, dialect))
     )
+
+
+def _has_words_quoted(lines: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all names and words are in quotes, as R writes them, and no space is within one by chance."""
+    names, *rows = rows_of(lines, dialect)
+    words = [{*filter(dialect.is_text, column)} for column in zip(*rows, strict=True)]
+    text = "\n".join(lines)
+    return all(f'"{word}"' in text for word in {*names}.union(*words) if word)
 
 
 def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:

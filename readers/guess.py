@@ -295,7 +295,7 @@ def _find_index(
         raise _time_error(corner, firsts, path, width)
     if header and is_id_word(corner):
         return True, note
-    if len(numbers) > CLOCK_LINES and _clocks(numbers, [row[1] for row in body if row[1:]], dialect):
+    if len(numbers) > CLOCK_LINES and clocks(numbers, [row[1] for row in body if row[1:]], dialect):
         raise _time_error(corner, firsts, path, width)
     if not numbers or any(number % 1 for number in numbers) or (header and _is_step(corner, header[1:], dialect)):
         return False, []
@@ -336,8 +336,13 @@ def _are_times(corner: str, firsts: Sequence[str], numbers: Sequence[float]) -> 
     )
 
 
-def _clocks(firsts: Sequence[float], seconds: Sequence[str], dialect: Dialect) -> bool:
-    """Whether numbers in column 1 rise in even steps, of parts of seconds or many at once, as those beside do not."""
+def clocks(firsts: Sequence[float], seconds: Sequence[str], dialect: Dialect) -> bool:
+    """Whether numbers in column 1 rise in even steps, of parts of seconds or many at once, as those beside do not.
+
+    Parameters
+    ----------
+    firsts : the numbers. seconds : the cells of column 2. dialect : what a number is.
+    """
     beside = _plain([cell for cell in seconds if dialect.is_number(cell)], dialect)
     step = firsts[1] - firsts[0]
     even = step not in (0, 1) and rises(firsts) and _evenly(firsts)

@@ -11,11 +11,13 @@ import numpy as np
 from readers.guess import last_word
 from readers.written import YEAR, iso_week
 
+DAY_OF_YEAR = "day of the year"
 PARTS = {  # of a year, by the names of their columns; with the largest number
     "quarter": (4, "quarter qtr quartal trimestre trimester"),
     "week": (53, "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana"),
-    "day of the year": (366, "doy yday dayofyear julian"),
+    DAY_OF_YEAR: (366, "doy yday dayofyear julian"),
 }
+HOUR_NAMES = ["hour", "hours", "hr", "hh", "hhmm", "time", "mst", "pst", "cst", "est", "lst", "utc", "gmt"]
 NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _HOUR = re.compile(r"\d{1,2}")
@@ -59,6 +61,30 @@ def first_hour(cell: str) -> str:
     return found[1] if found else cell
 
 
+def is_clock_number(name: str, cells: Sequence[str]) -> bool:
+    """Whether a column is that of the hour, or holds hours and minutes as one number: 5 for 00:05, 1330 for 13:30.
+
+    Parameters
+    ----------
+    name, cells : of the column.
+    """
+    named = {re.sub("[^a-z]", "", name.casefold()), last_word(name)} & {*HOUR_NAMES}
+    return bool(named) and all(cell.isdecimal() and int(cell) <= 2400 and int(cell) % 100 < 60 for cell in cells)
+
+
+def times_of_day(cells: Sequence[str]) -> list[str]:
+    """14:00 for the hour 14, and 13:30 for 1330 where one of the numbers is more than any hour.
+
+    Parameters
+    ----------
+    cells : whole numbers, as text.
+    """
+    numbers = [int(cell) for cell in cells]
+    minutes = max(numbers) > 24
+    parts = [divmod(number, 100) if minutes else (number, 0) for number in numbers]
+    return [f"{hour:02d}:{minute:02d}" for hour, minute in parts]
+
+
 def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, str]:
     """The cells of one column of times, or of several joined.
 
@@ -86,6 +112,9 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         year = LEAP if ((parts[0].str.lstrip("0") == "2") & (parts[1] == "29")).any() else NO_YEAR
         parts, note = [pandas.Series(year, index=parts[0].index), *parts], f"times without a year, taken as of {year}"
     if _YEAR.fullmatch(parts[0][0]):
+        if len(parts) == 3 and is_part(names[1], parts[1]) == DAY_OF_YEAR and parts[0].str.fullmatch(_YEAR).all():
+            days, _ = _of_year(parts[0].astype(int), parts[1].astype(int), DAY_OF_YEAR)
+            return days + " " + np.array(times_of_day(parts[2]), object), note
         if len(parts) == 2 and (part := is_part(names[1], parts[1])) and parts[0].str.fullmatch(_YEAR).all():
             return _of_year(parts[0].astype(int), parts[1].astype(int), part)
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]

@@ -5,6 +5,7 @@ spaces or with spaces around the line, and lines that end in a semicolon.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +17,7 @@ _NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
 COLUMNS = "columns stand between runs of spaces; their units, and words behind the last one, are left out"
 MOST_ABOVE, LEAST_BODY = 12, 6  # lines above the names, and of numbers below them
 _CELL = re.compile(rb"[-+]?\d*\.?\d+[*#$]*|-+")
+_YEAR = re.compile(rb"(?:19|20)\d\d")
 SPACES = "runs of spaces between cells are read as one separator"
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
 _OTHER = re.compile(rb"[,;\t|\"']")
@@ -42,7 +44,7 @@ def spelled(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
         return _changed(text, _bare), "a semicolon at the end of each line is left out"
     if all(map(_SINGLE.fullmatch, lines)):
         return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
-    if found := _below_titles(head):
+    if found := _below_titles(head) or _below_notes(head):
         return _changed(text, _Columns(*found).change), COLUMNS
     if any(map(_OTHER.search, lines)) or not any(map(_GAP.search, lines)):
         return None, ""
@@ -64,26 +66,42 @@ def _below_titles(head: bytes) -> tuple[int, int, int] | None:
     lines = [line.split() for line in head.replace(b"\r\n", b"\n").split(b"\n")[:MOST]]
     for at, names in enumerate(lines[:MOST_ABOVE]):
         width = len(names)
-        begin = at + 1 if at + 1 < len(lines) and len(lines[at + 1]) == width else at + 2  # below a line of units
+        below = lines[at + 1] if at + 1 < len(lines) else []
+        numbers = len(below) >= width and all(map(_CELL.fullmatch, below[:width]))
+        begin = at + 1 if numbers or len(below) == width else at + 2  # below a line of units
         body = lines[begin : begin + LEAST_BODY]
         named = at and width > 2 and len({*names}) == width and not any(map(_CELL.fullmatch, names))
-        below = all(len(row) >= width and all(map(_CELL.fullmatch, row[:width])) for row in body)
-        if named and below and len(body) == LEAST_BODY:
+        plain = all(len(row) >= width and all(map(_CELL.fullmatch, row[:width])) for row in body)
+        if named and plain and len(body) == LEAST_BODY:
             return at, begin, width
     return None
+
+
+def _below_notes(head: bytes) -> tuple[int, int, int] | None:
+    """The same of lines that begin with a year, of numbers between runs of spaces, below lines of text of which none
+    names them: the line of names is then the first of numbers."""
+    lines = [line.split() for line in head.replace(b"\r\n", b"\n").split(b"\n")[:MOST]]
+    at = next((k for k, row in enumerate(lines[: MOST_ABOVE + 1]) if row and _YEAR.fullmatch(row[0])), 0)
+    body = lines[at : at + LEAST_BODY]
+    width = len(list(itertools.takewhile(_CELL.fullmatch, body[0]))) if at else 0
+    alike = all(len(row) == len(body[0]) and all(map(_CELL.fullmatch, row[:width])) for row in body)
+    dated = all(_YEAR.fullmatch(row[0]) for row in body if row)
+    return (at, at, width) if width > 2 and len(body) == LEAST_BODY and alike and dated else None
 
 
 class _Columns:
     """The lines of such a report with tabs between cells; blank above, and without a word behind the last column."""
 
     def __init__(self, names: int, begin: int, width: int) -> None:
-        self.out, self.width = {*range(names), *range(names + 1, begin)}, width
+        self.out, self.names, self.width = {*range(names), *range(names + 1, begin)}, names, width
         self.seen = 0
 
     def change(self, lines: bytes) -> bytes:
         """Some whole lines, which follow those of the call before."""
         rows = lines.replace(b"\r", b"").split(b"\n")
         kept = [[] if at in self.out else row.split()[: self.width] for at, row in enumerate(rows, self.seen)]
+        if self.seen <= self.names < self.seen + len(rows):
+            kept[self.names - self.seen] = [name.rstrip(b",") for name in kept[self.names - self.seen]]
         self.seen += len(rows)
         return b"\n".join(b"\t".join(row) for row in kept)  # as many lines, so that messages count those of the file
 

@@ -22,10 +22,10 @@ import numpy as np
 
 from readers import mapped
 from readers.apart import split_off
-from readers.dated import stamps_of
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
 from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
+from readers.growing import stamps_of
 from readers.guess import is_time, sniff, steps_named
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect

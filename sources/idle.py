@@ -47,7 +47,7 @@ def without_idle(series: Series, named: set[str]) -> Series:
     series : of a dated table, all of whose columns were read.
     named : columns that flags name, which stay.
     """
-    if series.clock is None or series.time is None or len(series.time) < LEAST or is_mapped(series.values):
+    if series.values.shape[1] < LEAST or is_mapped(series.values):
         return series
     why = dict(_idle(series, named))
     keep = [c for c, name in enumerate(series.channels) if name not in why]
@@ -67,8 +67,7 @@ def without_idle(series: Series, named: set[str]) -> Series:
 
 def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
     """Name and reason of each such column of numbers."""
-    assert series.clock is not None and series.time is not None
-    wall = series.clock.wall(series.time)
+    wall = None if series.clock is None or series.time is None else series.clock.wall(series.time)
     made = series.filled
     for c, (name, values) in enumerate(zip(series.channels[: series.numeric], series.values, strict=False)):
         word = _LETTERS.sub("", name.casefold())
@@ -78,7 +77,11 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             values = np.where(made[c], np.nan, values)
         if np.isnan(values).all():
             continue
-        if word in _PART and _is_part(values, wall, _PART[word]):
+        if name.isdecimal() and _ticks(values, series.offsets):
+            yield name, "a clock"
+        elif wall is None:
+            continue
+        elif word in _PART and _is_part(values, wall, _PART[word]):
             yield name, _PART[word]
         elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
@@ -106,6 +109,15 @@ def _runs(values: np.ndarray, offsets: np.ndarray) -> bool:
     usual = float(np.median(steps)) if len(steps) else 0.0
     bit = float(np.spacing(np.nanmax(np.abs(values))))  # of seconds since 1970 in float32: minutes
     return usual > bit and float(np.isclose(steps, usual, rtol=1e-3, atol=bit).mean()) >= EXACT
+
+
+def _ticks(values: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether whole numbers as large as those of clocks in thousandths of seconds, or finer, rise in each row."""
+    known = values[~np.isnan(values)]
+    if known.min() < LEAST_NUMBER or (known % 1).any():
+        return False
+    steps = np.delete(np.diff(values.astype(np.float64)), offsets[1:-1] - 1)
+    return bool(len(steps)) and float((steps > 0).mean()) >= EXACT
 
 
 def _is_part(values: np.ndarray, wall: np.ndarray, part: str) -> bool:

@@ -242,6 +242,18 @@ def _as_number(series: Series, at: int, values: np.ndarray, words: tuple[str, ..
     )
 
 
+def _called(config: RunConfig) -> int | str:
+    """The label that a flag names in a long table: a number that is the name of a column, as where there is no line of
+    names, means that column, and is told."""
+    label = config.label_src_ch
+    if label in PLACES:
+        return _at_place(config, str(label))
+    if isinstance(label, int) and str(label) in names_of(config, expand_paths(config.csv)[:1]):
+        log.info("label: the column called %d, not the channel of that number", label)
+        return str(label)
+    return label
+
+
 def _at_place(config: RunConfig, place: str) -> str:
     """The name of the first or last column of a long table, unless a column is called so."""
     path = expand_paths(config.csv)[0]
@@ -263,8 +275,8 @@ def usual(config: RunConfig) -> int | str:
     ----------
     config : names the files.
     """
-    if config.csv and config.time_col and config.label_src_ch in PLACES:
-        return _at_place(config, str(config.label_src_ch))
+    if config.csv and config.time_col and "label_src_ch" in config.given:
+        return _called(config)
     elsewhere = bool(config.labels or config.time_col or config.db or config.npz or not config.csv)
     if "label_src_ch" in config.given or elsewhere or config.strict or config.categorical:
         return config.label_src_ch

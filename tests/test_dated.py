@@ -192,10 +192,9 @@ def test_a_column_that_counts_anew_is_one_of_steps_whatever_it_is_called(put):
 
 
 @pytest.mark.parametrize("step", [0.01, 33])
-def test_a_first_column_of_even_steps_without_a_name_may_be_a_clock(tmp_path, put, step):
+def test_a_first_column_of_even_steps_without_a_name_is_a_clock(tmp_path, put, step):
     random = np.random.default_rng(0)
     put("\n".join(f"{8 + k * step:g} {' '.join(map(str, random.normal(size=4).round(3)))}" for k in range(60)), "a.dat")
     done = go(tmp_path, "--mode train --task regress --csv a.dat --dry-run")
-    assert done.code == 3 and "--time-col 1 if each line is a step of time" in done.err
-    done = go(tmp_path, "--mode train --task regress --csv a.dat --time-col 1 --dry-run")
     assert done.code == 0 and "1 row of 60 steps; 4 channels (2, 3, 4, 5)" in done.out + done.err
+    assert "'1' taken as the time column" in done.err

@@ -258,3 +258,16 @@ def test_a_column_of_ids_that_is_given_needs_no_proof(put):
         read_long([path], time_col="Year", asked=Asked(free=True))
     assert "--id-col Source if that column says whose a line is" in refused.value.hint
     assert read_long([path], time_col="Year", id_col="Source").lengths.tolist() == [1200, 600]
+
+
+@pytest.mark.parametrize("row_names", [True, False])
+def test_what_r_writes_between_spaces_with_names_and_words_in_quotes(tmp_path, row_names):
+    """write.table(x) and write.table(x, row.names = FALSE)."""
+    body = [f'{k % 3 + 1} "{"LAYING" if k % 2 else "SITTING DOWN"}" {k / 8} {-k}' for k in range(40)]
+    if row_names:
+        body = [f'"{k}" {line}' for k, line in enumerate(body, 1)]
+    (tmp_path / "r.txt").write_text("\n".join(['"subject" "activity" "acc.x" "angle(X,mean)"', *body]) + "\n")
+    series = read_long([tmp_path / "r.txt"], time_col="line", sep=AUTO, decimal=AUTO, asked=Asked(free=True))
+    want = [[k % 3 + 1 for k in range(40)], [k / 8 for k in range(40)], [-k for k in range(40)]]
+    assert series.values.tolist() == want and series.channels == ("subject", "acc.x", "angle(X,mean)")
+    assert series.text == ("activity",)

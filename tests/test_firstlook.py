@@ -217,3 +217,38 @@ def test_a_step_of_the_calendar_is_called_by_its_name(put, every, told):
         day += datetime.timedelta(days=every)
         day = (day + datetime.timedelta(days=5)).replace(day=1) if every == 28 else day
     assert told in looked_at(put(daily(days=days), "my.csv").parent, "--csv my.csv")[0].out
+
+
+def test_a_label_is_proposed_as_classify_would_take_it(tmp_path):
+    """Codes that are named as a label before words; no word that is the same in each line, and nobody who was there."""
+    days = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00" for k in range(120)]
+    lines = [f"{t},{k * 7 % 11}.5,{k % 3},{k % 5 % 2},ab,{'xy'[k % 2]}" for k, t in enumerate(days)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,load,user,target,source,sky", *lines]) + "\n")
+    said = go(tmp_path, "--csv a.csv").out
+    assert "--label-src-ch target" in said and "--categorical sky takes it as categories" in said
+    assert "'source' ('ab')" in said
+    (tmp_path / "b.csv").write_text("\n".join(["time,load,source", *(f"{t},{k}.5,ab" for k, t in enumerate(days))]))
+    said = go(tmp_path, "--csv b.csv").out
+    assert "--label-src-ch" not in said and "--categorical" not in said and "holds text: 'source' ('ab')" in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"), [("0.5 1.25 7.75", "regress"), ("1 2 3", "classify"), ("a b c", "classify")]
+)
+def test_labels_of_whole_series_that_are_measured_are_for_regress(tmp_path, labels, task):
+    words = labels.split()
+    rows = [f"{k},{k * 7 % 5},{k % 3},{k * k % 7}:{words[k % 3]}" for k in range(30)]
+    said = ("true", "false") if task == "regress" else ("false", "true a b")
+    head = "@problemName toy\n@targetlabel {}\n@classLabel {}\n@data\n".format(*said)
+    (tmp_path / "toy.ts").write_text(head + "\n".join(rows) + "\n")
+    (line,) = looked_at(tmp_path, "--csv toy.ts")[1]
+    assert line.startswith(f"--task {task} --csv toy.ts")
+
+
+def test_a_table_that_no_hint_makes_readable_is_an_error_and_no_assertion(tmp_path):
+    """Counts of lines with gaps, and words that may be ids: lines are steps of one series then."""
+    rows = [f"{k + (200 if k > 90 else 0)},{'ab'[k // 100]},{k % 7}.5" for k in range(200)]
+    text = "@relation r\n@attribute id numeric\n@attribute class{a,b}\n@attribute x numeric\n@data\n"
+    (tmp_path / "a.arff").write_text(text + "\n".join(rows) + "\n")
+    done = go(tmp_path, "--csv a.arff")
+    assert done.code in (2, 3) and "Traceback" not in done.err

@@ -309,3 +309,18 @@ def test_a_model_of_lines_takes_no_column_of_new_files_for_times(tmp_path):
     lay(tmp_path, frame.drop(columns="state"), "new.csv")
     again = good(tmp_path, f"--mode infer --ckpt {folder} --csv new.csv --no-plots")
     assert [line["time"] for line in preds(again)] == [*map(str, range(6, STEPS + 1))]  # each with 6 before it
+
+
+def test_a_number_that_is_the_name_of_a_column_means_that_column(tmp_path):
+    """Without a line of names columns are called 1, 2, 3: the third is no channel of the number 3, of which there is
+    none, and the second no channel 2, which is the third column."""
+    random = np.random.default_rng(0)
+    rows = [f"{random.normal():.3f},{k // 7 % 2},{random.normal():.3f}" for k in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
+    line = "--task classify --csv a.csv --time-col line --context-len 4 --backbone linear --epochs 1"
+    done = go(tmp_path, line, "--label-src-ch 2 --no-plots")
+    assert done.code == 0 and "label: the column called 2, not the channel of that number" in done.err, done.err
+    table = preds(done.directory)
+    want = [(int(row["time"]) - 1) // 7 % 2 for row in table]  # steps are counted from 1
+    assert [float(row["y_true"]) for row in table] == want and len({*want}) == 2
+    assert go(tmp_path, line, "--label-src-ch 0 --bin-rule gt --dry-run").code == 0  # which no column is called

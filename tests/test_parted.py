@@ -112,3 +112,17 @@ def test_hours_from_one_to_the_next(put, dash):
     path = put("\n".join(["day,Hours,price", *lines]))
     assert dated(path, Dialect(AUTO, AUTO)).time == "day+Hours"
     assert (read_long([path], time_col="day+Hours").time == times.as_unit("ns").asi8).all()
+
+
+@pytest.mark.parametrize("name", ["MST", "HHMM", "Hour"])
+def test_a_year_its_day_and_the_time_of_day_as_one_number(put, name):
+    """As the Measurement and Instrumentation Data Center writes: 5 is 00:05, 1330 is 13:30."""
+    minutes = 60 if name == "Hour" else 5
+    times = pd.date_range("2023-12-31 00:00", periods=600, freq=f"{minutes}min")
+    number = {"Hour": lambda t: t.hour}.get(name, lambda t: 100 * t.hour + t.minute)
+    lines = [f"{t.year},{t.dayofyear},{number(t)},{k}.5" for k, t in enumerate(times)]
+    path = put("\n".join([f"Year,DOY,{name},ghi", *lines]))
+    time = f"Year+DOY+{name}"
+    assert dated(path, Dialect(AUTO, AUTO)).time == time
+    series = read_long([path], time_col=time)
+    assert (series.time == times.as_unit("ns").asi8).all() and series.channels == ("ghi",)

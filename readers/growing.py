@@ -1,0 +1,97 @@
+"""Times of a table's first lines as numbers that grow as they do, under whatever order of day and month."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from readers import written
+from readers.guess import is_time_word
+from readers.serials import may_be_serials
+from readers.years import are_years
+
+LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
+HOUR = 3600  # seconds
+DAY = 24 * HOUR
+_NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
+# What the steps of series are called before their numbers, beside words of times.
+_STEPS = ("", "h", "hr", "p", "q", "s", "v", "x", "sample", "point", "value", "bin", "lag", "interval", "slot")
+
+
+def stamps_of(cells: Sequence[str]) -> list[float]:
+    """Something that grows as the times do, under the order of day and month with which they grow; [] where unclear.
+
+    Parameters
+    ----------
+    cells : the times, as text.
+    """
+    if are_years("time", cells):
+        return [float(cell) * 365 * 24 * HOUR for cell in cells]
+    if may_be_serials(cells):
+        return [float(cell) * 24 * HOUR for cell in cells]
+    whole, late = zip(*map(written.first_of_day, cells), strict=True)
+    if any(late) or whole != tuple(cells):
+        stamps = stamps_of(whole)
+        return [stamp + more for stamp, more in zip(stamps, late, strict=True)] if stamps else []
+    if all(cell.isdecimal() for cell in cells):
+        return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]
+    if all(cell[:4].isdecimal() and not _NAMED_MONTH.search(cell) for cell in cells):
+        return _iso(cells)
+    bare = [re.sub(r"(?<=:\d\d) ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", written.tidy(cell)) for cell in cells]
+    if all(cell[:4].isdecimal() for cell in bare):
+        return _iso(bare)
+    tried = [_parsed(bare, form) for form in written.formats(bare[0], "").values()]
+    good = [stamps for stamps in tried if stamps]
+    return next((stamps for stamps in good if grows(stamps)), good[0] if good else [])
+
+
+def _iso(cells: Sequence[str]) -> list[float]:
+    """Seconds of ISO 8601 times; of what is only like it (2024-1-5, 2024-Q1), its numbers as one."""
+    try:
+        parsed = [datetime.fromisoformat(cell.replace("Z", "+00:00")) for cell in cells]
+        return [(time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() for time in parsed]
+    except ValueError:
+        parts = [[int(part) for part in re.findall(r"\d+", cell)[:6]] for cell in cells]
+        return [float(sum(part * 1000 ** (5 - k) for k, part in enumerate(each))) for each in parts]
+
+
+def _parsed(cells: Sequence[str], form: str) -> list[float]:
+    start = datetime(1970, 1, 1)
+    try:
+        days = [datetime.strptime(cell, form) for cell in cells]
+        if "%y" in form:
+            days = [written.in_century(day) for day in days]
+        return [(day - start).total_seconds() for day in days]
+    except ValueError:
+        return []
+
+
+def grows(stamps: Sequence[float]) -> bool:
+    """Whether times grow, or fall, from line to line; a few lines may come twice, or be an hour late in autumn."""
+    steps = [b - a for a, b in itertools.pairwise(stamps)]
+    if not steps:
+        return True
+    sign = 1 if sum(step > 0 for step in steps) * 2 >= len(steps) else -1
+    usual = statistics.median(abs(step) for step in steps)
+    back = [step * sign for step in steps if step * sign <= 0]
+    return len(back) <= len(steps) // LATE and all(-step <= max(HOUR, 5 * usual) for step in back)
+
+
+def are_things(names: Sequence[str], stamps: Sequence[float]) -> bool:
+    """Whether columns of one word and numbers (MT_001, MT_002) are things that are measured in each line, rather than
+    the steps of a series in it: lines go on in even steps of less than a day, and the word is none of steps.
+
+    Parameters
+    ----------
+    names : of the columns beside the times. stamps : of the first lines, in seconds.
+    """
+    words = {name.strip().rstrip("0123456789").rstrip("_- .#").casefold() for name in names}
+    steps = [b - a for a, b in itertools.pairwise(stamps)]
+    if len(words) != 1 or not steps or len(names) > len(stamps):
+        return False
+    word, usual = words.pop(), statistics.median(steps)
+    even = sum(step == usual for step in steps) * 2 > len(steps)
+    return 0 < usual < DAY and even and word not in _STEPS and not is_time_word(word)
