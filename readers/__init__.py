@@ -52,13 +52,13 @@ def reader_of(files: Iterable[Path | str]) -> Reader:
 
 
 def stem(file: Path) -> str:
-    """A file's name without its folder and the ending of its format (and .gz, .bz2): what its channel is called.
+    """A file's name without its folder and the ending of its format (and .gz, .bz2, .xz): what its channel is called.
 
     Parameters
     ----------
     file : a path, which need not exist.
     """
-    name = file.name.removesuffix(".gz").removesuffix(".bz2")
+    name = file.name.removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz")
     ending = next((ending for ending in _endings() if name.endswith(ending)), "")
     return name.removesuffix(ending) or file.name
 

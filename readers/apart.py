@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from errors import DataError
 from readers.columns import NoColumn
-from readers.dialect import Dialect
+from readers.dialect import Dialect, line_of
 from readers.files import decode
 
 FIRST, LAST = "first", "last"
@@ -33,16 +34,33 @@ def split_off(blocks: Iterator[bytes], dialect: Dialect, path: Path, labels: lis
             at = _place(dialect.split([decode(lines[0])], path)[0], dialect.apart, path)
         kept = []
         for line in lines:
-            if at < 0:
-                rest, _, cell = line.rpartition(sep)
-            elif not at:
-                cell, _, rest = line.partition(sep)
-            else:
-                cells = line.split(sep, at + 1)
-                cell, rest = (cells[at] if at < len(cells) else b""), sep.join([*cells[:at], *cells[at + 1 :]])
+            cell, rest = _quoted(line, at, dialect, path) or _cut(line, at, sep)
             labels.append(decode(cell).strip().strip('"').strip())
             kept.append(rest)
         yield b"\n".join(kept)
+
+
+def _cut(line: bytes, at: int, sep: bytes) -> tuple[bytes, bytes]:
+    """The cell of a column, by its place, -1 for the last, and the line without it."""
+    if at < 0:
+        rest, _, cell = line.rpartition(sep)
+        return cell, rest
+    cells = line.split(sep, at + 1)
+    return (cells[at] if at < len(cells) else b""), sep.join([*cells[:at], *cells[at + 1 :]])
+
+
+def _quoted(line: bytes, at: int, dialect: Dialect, path: Path) -> tuple[bytes, bytes] | None:
+    """The same of a line in which a separator or a quote stands within quotes; None of others."""
+    if b'"' not in line:
+        return None
+    try:
+        cells = dialect.split([decode(line)], path)[0]
+    except DataError:
+        return None
+    if len(cells) == 1 + line.count(dialect.sep.encode()) and b'""' not in line:
+        return None
+    cell = cells.pop(at if at < len(cells) else -1)
+    return cell.encode(), line_of(cells, dialect.sep).encode()
 
 
 def _place(first: Sequence[str], word: str, path: Path) -> int:

@@ -23,7 +23,7 @@ from readers.marks import check_thousands, may_begin_so, may_hide_thousands, mis
 from readers.missing import is_sign, suspects
 from readers.odd import BELOW
 from readers.paths import abridge
-from readers.units import odd_number, odd_told, same_mark, split_mark, unbracketed
+from readers.units import accounted, odd_number, odd_told, same_mark, split_mark
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
@@ -121,7 +121,7 @@ def spelled(numbers: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
     marks = [f"{name} in {mark}" for name, (mark, _) in numbers.items() if mark not in ("", BELOW)]
     below = [name for name, (mark, _) in numbers.items() if mark == BELOW]
     odd = [f"in {name}, {way}" for name, (_, way) in numbers.items() if way]
-    told = [f"numbers in brackets are taken as below zero: {abridge(below)}"] * bool(below)
+    told = [f"numbers in brackets or before a minus are taken as below zero: {abridge(below)}"] * bool(below)
     told += [f"{'; '.join(odd[:MOST_NUMBERED])}; --strict refuses that"] * bool(odd)
     return (*told, *[f"units beside the numbers left out: {abridge(marks)}"] * bool(marks))
 
@@ -253,7 +253,7 @@ def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iter
             numbers: Sequence[float | None] = list(map(text.dialect.number, kinds))
             if None in numbers and text.written and not text.dialect.strict:
                 plain, mark = same_mark(kinds, text.dialect)
-                spelled = list(map(text.dialect.number, plain if mark else map(unbracketed, kinds)))
+                spelled = list(map(text.dialect.number, plain if mark else map(accounted, kinds)))
                 mark = mark or BELOW * (None not in spelled)
                 numbers = spelled if mark else numbers
             if None in numbers and text.written and not text.dialect.strict:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import itertools
+import lzma
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -112,7 +113,7 @@ def open_table(path: Path) -> Iterator[OpenTable]:
         house = "--task nilm --dataset redd (or ukdale) reads the folder of a house, of channel_M.dat and labels.dat"
         hint = house if (path / "labels.dat").exists() else f"'{_below(path)}' for the files in it"
         raise DataError("is a folder, not a file", where=where, hint=hint) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"damaged packed file: {error}", where=where) from None
     except OSError as error:
         raise refused(error, DataError, "cannot be read", where) from None

@@ -17,7 +17,7 @@ from pathlib import Path
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
 from readers.guess import has_names, is_time
 from readers.tidying import MOST_NOTES, foot, widened
-from readers.units import odd_number, same_mark, split_mark, unbracketed, units_below
+from readers.units import accounted, odd_number, same_mark, split_mark, units_below
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
@@ -172,6 +172,7 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
             except csv.Error:
                 return []
     rows = [[cell.strip() for cell in row[:SNIFF_CELLS]] for row in rows if any(map(str.strip, row))]
+    rows = _once(rows, dialect)
     if not rows:
         return []
     width = Counter(map(len, rows[len(rows) // 2 :])).most_common(1)[0][0]
@@ -192,6 +193,18 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     if start > MOST_ABOVE or any(len(row) != width for row in kept) or (width < 2 and start):
         return []
     return _plain(kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :], dialect)
+
+
+def _once(rows: list[list[str]], dialect: Dialect) -> list[list[str]]:
+    """The rows without those of words alone that came before: names, where a table was written behind another one."""
+    known: set[tuple[str, ...]] = set()
+    kept = []
+    for row in rows:
+        words = len(row) > 1 and not any(dialect.is_like_number(cell) or is_time(cell) for cell in row)
+        if not words or tuple(row) not in known:
+            kept.append(row)
+        known |= {tuple(row)} if words else set()
+    return kept
 
 
 def _below_others(rows: Sequence[Sequence[str]], width: int, dialect: Dialect) -> int:
@@ -250,7 +263,7 @@ def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
 def _may_be_number(cell: str, dialect: Dialect) -> bool:
     if not dialect.is_text(cell) or _NUMERIC.fullmatch(cell):
         return True
-    return split_mark(cell) is not None or unbracketed(cell) != cell or odd_number(cell, dialect) is not None
+    return split_mark(cell) is not None or accounted(cell) != cell or odd_number(cell, dialect) is not None
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

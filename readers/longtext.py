@@ -264,6 +264,9 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
         out += range(last - count + 1, last + 1)
         words = [cell.strip() for row in ends[-count:] for cell in row if cell.strip()]
         told.append(f"{many(count, 'line')} without a time left out at the end{f': {words[0]}, ...' if words else ''}")
+    if again := _again(table):
+        out += again
+        told.append(f"the names come again in {many(len(again), 'line')} below, left out")
     if (b"\n\n" in table.text or b"\n\r\n" in table.text) and not table.quoted:
         blank = [
             number for number, line in enumerate(table.text.split(b"\n"), 1) if not line.strip() and number not in out
@@ -274,6 +277,15 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
     if len({*names} - {""}) < sum(map(bool, names)):
         told.append(f"names that come twice are numbered: {', '.join(n for n in title if n and n not in names)}")
     return without_lines(table, title if title != names else [], sorted(out)), told
+
+
+def _again(table: LongText) -> list[int]:
+    """The numbers of the lines that repeat that of the names, as where one file was written behind another."""
+    title = table.title.rstrip(b"\r")
+    if table.quoted or b"\n" + title not in table.text:
+        return []
+    lines = table.text.split(b"\n")[1:]
+    return [number for number, line in enumerate(lines, 2) if line.rstrip(b"\r") == title]
 
 
 def _some_lines(table: LongText) -> tuple[list[bytes], list[bytes]]:

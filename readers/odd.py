@@ -15,10 +15,10 @@ import numpy as np
 from readers.dialect import Dialect
 from readers.files import decode
 from readers.missing import is_sign
-from readers.units import odd_number, odd_told, unbracketed
+from readers.units import accounted, odd_number, odd_told
 
 SHORT = 8  # bytes of a cell that is compared as one number
-BELOW = "brackets"  # around numbers below zero
+BELOW = "brackets"  # around numbers below zero, or a minus behind them
 _DIGITS = np.isin(np.arange(256), list(b"0123456789"))
 
 
@@ -124,7 +124,7 @@ class Taken:
             return value, ""
         if self.dialect.strict:
             return None
-        value = None if self.alike else self.dialect.number(unbracketed(cell))
+        value = None if self.alike else self.dialect.number(accounted(cell))
         return odd_number(cell, self.dialect) if value is None else (value, BELOW)
 
     def told(self, column: int, known: int) -> tuple[str, str] | None:

@@ -24,14 +24,13 @@ _FORMATS = {  # first bytes -> what the file is, and what helps
     b"%PDF": ("a PDF document", "find the table as CSV"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
     b"Rar!": ("a RAR archive", "unpack it first"),
-    b"\xfd7zXZ": ("packed by xz", "unpack it first, or pack it with gzip"),
     b"(\xb5/\xfd": ("packed by zstd", "unpack it first, or pack it with gzip"),
 }
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|table|meta)\b", re.IGNORECASE)
 
 
 def unpacked(file: io.BufferedReader) -> io.BufferedReader:
-    """The text of a file that gzip or bzip2 has packed; the file itself where none has.
+    """The text of a file that gzip, bzip2 or xz has packed; the file itself where none has.
 
     Parameters
     ----------
@@ -45,6 +44,10 @@ def unpacked(file: io.BufferedReader) -> io.BufferedReader:
         import bz2
 
         packed = bz2.BZ2File(file)
+    elif head.startswith(b"\xfd7zXZ\0"):
+        import lzma
+
+        packed = lzma.LZMAFile(file)  # noqa: SIM115 - read by the caller
     return file if packed is None else io.BufferedReader(packed, HEAD)
 
 

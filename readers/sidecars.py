@@ -23,7 +23,7 @@ from readers.marks import number_hint, text_error
 from readers.paths import abridge
 from readers.precision import narrowed
 from readers.spellings import one_spelling
-from readers.units import same_mark, unbracketed
+from readers.units import accounted, same_mark
 
 MOST_MISSING = 0.5  # of the rows may have no label
 _UNNAMED = re.compile(r"label(\d{1,4})")  # what a column of several without names is called
@@ -245,11 +245,11 @@ def _numbers_of(cells: Sequence[str], dialect: Dialect, name: str) -> tuple[list
     if None not in numbers:
         return numbers, []
     plain, mark = same_mark(cells, dialect)
-    spelled = list(map(dialect.number, plain if mark else map(unbracketed, cells)))
+    spelled = list(map(dialect.number, plain if mark else map(accounted, cells)))
     if None in spelled:
         return numbers, []
-    told = f"units beside the numbers left out: {name} in {mark}" if mark else "numbers in brackets are below zero"
-    return spelled, [told]
+    told = "numbers in brackets or before a minus are below zero"
+    return spelled, [f"units beside the numbers left out: {name} in {mark}" if mark else told]
 
 
 def read_groups(word: Path | str, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:

@@ -23,7 +23,7 @@ _NUMBER = r"[.,]?\d(?:[\d.,'\s\u202f\xa0]*[\d.,])?(?:[eE][+-]?\d+)?"
 _MARKED = re.compile(
     rf"(?P<sign>[+-]?)\s*(?P<front>[^\d\s.,+()-]*)\s*(?P<inner>[+-]?)(?P<number>{_NUMBER})\s*(?P<back>\D*)"
 )
-_ACCOUNT = re.compile(rf"\(\s*({_NUMBER})\s*\)")
+_ACCOUNT = re.compile(rf"\(\s*(?P<bracketed>{_NUMBER})\s*\)|(?P<before>{_NUMBER})\s?[-\N{{MINUS SIGN}}]")
 _FORMAT = re.compile(r"(?=.*[YyDdHh])[YyMmDdHhSsTZ:/\-. ]{4,}")  # of a date, such as YYYY-MM-DD hh:mm
 _LIMIT = re.compile(
     rf"(?:[<>\N{{LESS-THAN OR EQUAL TO}}\N{{GREATER-THAN OR EQUAL TO}}]=?)\s*(?P<number>[+-]?{_NUMBER})"
@@ -51,15 +51,16 @@ def split_mark(cell: str) -> tuple[str, str] | None:
     return f"{found['sign']}{found['inner']}{found['number']}", mark
 
 
-def unbracketed(cell: str) -> str:
-    """A number in brackets, which accountants write for one below zero, with its sign; other text as it is.
+def accounted(cell: str) -> str:
+    """A number in brackets or before its minus, as accountants write one below zero, with its sign first; other text as
+    it is.
 
     Parameters
     ----------
     cell : the text.
     """
     found = _ACCOUNT.fullmatch(cell.strip())
-    return f"-{found[1]}" if found else cell
+    return f"-{found['bracketed'] or found['before']}" if found else cell
 
 
 def odd_number(cell: str, dialect: Dialect) -> tuple[float, str] | None:

@@ -212,6 +212,19 @@ def test_a_column_of_a_wide_table_holds_the_labels(tmp_path, how, flag):
     assert [line["y_pred"] for line in bare] == [line["y_pred"] for line in preds(again)]
 
 
+@pytest.mark.parametrize("at", [0, 2, 6])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_labels_in_quotes_may_hold_what_separates_cells(tmp_path, monkeypatch, at, encoding):
+    monkeypatch.setitem(
+        globals(), "WORDS", np.array(["on, full", 'of 6" width', "\N{LATIN SMALL LETTER E WITH ACUTE}teint"])
+    )
+    labels = wide(tmp_path, "a.csv", at=at)
+    (tmp_path / "a.csv").write_bytes((tmp_path / "a.csv").read_text().encode(encoding))
+    folder = good(tmp_path, f"--mode train --task classify --csv a.csv --label-src-ch kind {QUICK}")
+    again = good(tmp_path, f"--mode infer --ckpt {folder} --csv a.csv --reference off --no-plots")
+    assert labels_of(preds(again)) == labels.tolist()
+
+
 @pytest.mark.parametrize(("at", "place"), [(0, "first"), (6, "last")])
 def test_codes_without_a_name_are_asked_about_with_the_flag_that_reads_them(tmp_path, at, place):
     wide(tmp_path, "a.csv", header=False, words=False, at=at)

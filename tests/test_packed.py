@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import zipfile
 
 import numpy as np
@@ -34,6 +35,7 @@ def archive(**held):
     [
         ("a.csv", gzip.compress(TEXT)),
         ("a.csv.bz2", bz2.compress(TEXT)),
+        ("a.csv.xz", lzma.compress(TEXT)),
         ("a.csv.gz", gzip.compress(TEXT.decode().encode("utf-16"))),
         ("a.txt", FRAME.to_json(orient="records").encode()),
         ("a.csv", "\n".join(map(json.dumps, FRAME.to_dict("records"))).encode()),
@@ -64,6 +66,8 @@ def test_a_packed_head_is_seen_as_far_as_a_plain_one(put):
         ("a.zip", archive(b__csv=TEXT, c__csv=TEXT), "holds 2 files: b.csv", "unzip"),
         ("a.zip", archive(readme__txt=b"words"), "holds no table", "unzip"),
         ("a.zip", archive(b__csv=TEXT)[:-30], "cannot be read as a zip archive", ""),
+        ("a.csv.xz", lzma.compress(TEXT)[:-30], "damaged packed file", ""),
+        ("a.csv.xz", lzma.compress(TEXT).replace(lzma.compress(TEXT)[60:90], bytes(30)), "damaged packed file", ""),
         ("a.csv", b"\0\1\2", "is not a text file", "another format"),
     ],
 )

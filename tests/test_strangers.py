@@ -106,9 +106,20 @@ def test_names_that_come_twice_are_numbered_and_units_need_not_be_known(put):
     assert series.channels == ("kWh", "kWh_3", "kWh_2") and series.values[1, 0] == VALUES[0] + 1
 
 
-def test_numbers_in_brackets_are_below_zero(put):
-    series = taken(put(table("date,y", lambda t, v: f"{t},({v})" if t.day % 2 else f"{t},{v}")))
-    assert series.values[0, :2].tolist() == [-VALUES[0], VALUES[1]] and "brackets" in "".join(series.notes)
+@pytest.mark.parametrize("form", ["({})", "{}-", "{} -", "{}\N{MINUS SIGN}"])
+def test_numbers_in_brackets_or_before_a_minus_are_below_zero(put, form):
+    series = taken(put(table("date,y", lambda t, v: f"{t},{form.format(v) if t.day % 2 else v}")))
+    assert series.values[0, :2].tolist() == [-VALUES[0], VALUES[1]] and "below zero" in "".join(series.notes)
+
+
+@pytest.mark.parametrize("lines", [3, 20, 39])  # the first of them is among the lines that are looked at for names
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_names_that_come_again_are_left_out(put, lines, end):
+    """As where `cat` wrote one file behind another."""
+    first, *others = table("date,y", "{},{}".format).splitlines()
+    series = taken(put(end.join([first, *others[:lines], first, *others[lines:]]).encode()))
+    assert series.values[0].tolist() == VALUES[:40].tolist()
+    assert "the names come again in 1 line below, left out" in "".join(series.notes)
 
 
 @pytest.mark.parametrize("odd", ["€3.5", "3.5"])
