@@ -15,6 +15,7 @@ from torch import nn
 
 from errors import UsageError
 from exporting.check import Run
+from exporting.recurrent import whole_layers
 
 Y = "y"  # what the output is called
 
@@ -58,7 +59,9 @@ def _open_onnx(data: bytes, names: Sequence[str]) -> Run:
 def _program(module: nn.Module, example: Mapping[str, torch.Tensor]) -> bytes:
     """A `torch.export` program, without the paths of our source files."""
     batch = torch.export.Dim.DYNAMIC  # a named dimension is refused where torch cannot prove what holds for every size
-    program = torch.export.export(module, tuple(example.values()), dynamic_shapes=tuple({0: batch} for _ in example))
+    shapes = tuple({0: batch} for _ in example)
+    with whole_layers():
+        program = torch.export.export(module, tuple(example.values()), dynamic_shapes=shapes)
     for node in program.graph.nodes:
         for note in ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node"):
             node.meta.pop(note, None)

@@ -16,6 +16,9 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnxscript import optimizer
 from torch import nn
+from torch.fx.experimental import _config as symbolic
+
+from exporting.recurrent import whole_layers
 
 OPSET = 18
 FOLDED = 1 << 30  # elements up to which a constant is computed at export: any
@@ -31,16 +34,26 @@ def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str
     References to our source files are removed. Raises whatever the exporter raises.
     """
     batch = torch.export.Dim("batch", min=0)
-    program = torch.onnx.export(
-        module,
-        tuple(example.values()),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(example),
-        output_names=[output],
-        dynamic_shapes=tuple({0: batch} for _ in example),
-        verbose=False,
-    )
+    shapes = tuple({0: batch} for _ in example)
+    with whole_layers():
+        # As torch.onnx.export does it for a module, but for its loops over the steps of recurrent layers.
+        with symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # batches of 0 and 1
+            traced = torch.export.export(
+                module,
+                tuple(example.values()),
+                dynamic_shapes=shapes,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+        program = torch.onnx.export(
+            traced,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=[output],
+            dynamic_shapes=shapes,
+            verbose=False,
+            optimize=False,  # below, once and without bounds
+        )
     assert program is not None
     model: Any = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
     _fold(model.graph)

@@ -98,7 +98,9 @@ def beside(folder, values, run, length, column):
 def classifier(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, values = tables(tmp_path)
-    return train(tmp_path, "classify", "gru", "--model-args hidden=8 --val-ratio 0.3 --test-ratio 0.3"), values
+    return train(
+        tmp_path, "classify", "gru", "--model-args hidden=8 --no-wide --val-ratio 0.3 --test-ratio 0.3"
+    ), values
 
 
 @pytest.mark.slow
@@ -164,7 +166,8 @@ def forecaster(folder, backbone, *more):
 def test_a_forecast_takes_what_is_known_ahead_and_speaks_in_the_channels_units(backbone, tmp_path, monkeypatch, capsys):
     """`known` is the plan as the file has it, and for those that read the calendar hour, weekday, day and month."""
     monkeypatch.chdir(tmp_path)
-    run, values, hours = forecaster(tmp_path, backbone)
+    args = SMALL.get(backbone, "")
+    run, values, hours = forecaster(tmp_path, backbone, *(["--model-args", args] if args else []))
     path = exported(capsys, run)
     card = strict(path.with_name(path.name + ".json"))
     saved = np.load(run / "preds.npz")

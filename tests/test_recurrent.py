@@ -1,0 +1,32 @@
+"""exporting/recurrent.py: tracers take a recurrent layer whole."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from exporting.recurrent import KEYS, whole_layers
+
+OPERATORS = {"GRU": torch.ops.aten.gru.input, "LSTM": torch.ops.aten.lstm.input}
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("settings", [{}, {"bidirectional": True, "num_layers": 2}], ids=["plain", "both ways"])
+def test_no_step_of_a_layer_is_traced_and_the_program_says_what_the_layer_says(kind, settings, monkeypatch):
+    def step(*_):
+        raise AssertionError("taken apart")
+
+    monkeypatch.setattr("torch._decomp.decompositions._rnn_helper", step)
+    layer = getattr(torch.nn, kind)(3, 4, batch_first=True, **settings).eval()
+    operator = OPERATORS[kind]
+    before = [operator.py_kernels[key] for key in KEYS]
+    with whole_layers():
+        program = torch.export.export(layer, (torch.zeros(2, 7, 3),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    assert [operator.py_kernels[key] for key in KEYS] == before
+    assert [node.target for node in program.graph.nodes].count(operator) == 1
+    x = torch.randn(5, 7, 3)
+    with torch.no_grad():
+        (said, state), (true, last) = program.module()(x), layer(x)
+    assert torch.equal(said, true)
+    both = zip(state, last, strict=True) if kind == "LSTM" else [(state, last)]
+    assert all(torch.equal(one, other) for one, other in both)
