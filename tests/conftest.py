@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 import subprocess
@@ -15,16 +14,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from training import stopwatch
 
-from . import forkserver
+from . import forkserver, pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-# A PNG of one pixel.
-BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==")
 torch.set_num_threads(1)
 stopwatch.LONG = stopwatch.STATED = math.inf  # no test goes by the clock, however slow the machine
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process that compiles starts a pool of others
@@ -80,23 +76,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def _paints(item: pytest.Item) -> bool:
     """Whether pictures are what a test is about; over the combinations, one backbone paints those of every task."""
     given = getattr(item, "callspec", None)
-    name = item.path.name
-    return "viz" in name or name == "test_report.py" or (given is not None and given.params.get("backbone") == "gru")
+    if "viz" in item.path.name or item.get_closest_marker("paints"):
+        return True
+    return item.path.name in REGISTRY_TESTS and given is not None and given.params.get("backbone") == "gru"
 
 
-@pytest.fixture(autouse=True)
-def _blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere figures are made and their files are blank: painting would be most of the time of a small run.
-
-    Runs of fixtures with a wider scope, and those in processes of their own, paint.
-    """
-
-    def blank(figure: Figure, file: os.PathLike[str], **_: object) -> None:
-        Path(file).write_bytes(BLANK)
-
-    if not _paints(request.node):
-        monkeypatch.setattr(Figure, "savefig", blank)
-        monkeypatch.setattr("viz.painted", lambda figure: BLANK)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before the first fixture, of whatever scope: most tests make figures whose files are blank."""
+    pictures.paint(wanted=_paints(item))
 
 
 @pytest.fixture

@@ -33,9 +33,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # What commands import sooner or later. Nothing that starts threads: a fork would not have them.
-PRELOAD = """pipeline learner predictor run search torch._dynamo torch.distributed pandas sklearn.ensemble
-    sklearn.linear_model matplotlib.backends.backend_agg tools.report tools.export tools.stream nas_agent.__main__"""
-PRELOAD_WHERE_INSTALLED = "optuna psycopg zmq onnx onnxscript federation.home_client mcp.server.mcpserver"
+PRELOAD = """pipeline learner predictor run search torch._dynamo torch.export._trace torch.distributed pandas
+    sklearn.ensemble sklearn.linear_model matplotlib.backends.backend_agg tests.pictures tools.report tools.export
+    tools.stream nas_agent.__main__"""
+PRELOAD_WHERE_INSTALLED = """optuna psycopg zmq onnx.reference onnxscript.optimizer
+    torch.onnx._internal.exporter._core federation.home_client mcp.server.mcpserver"""
 # These are read when an interpreter starts: with others than the server's, a process is not a fork.
 READ_AT_START = ("PYTHON", "LC_", "LANG", "OMP_", "LD_")
 PR_SET_CHILD_SUBREAPER = 36
@@ -215,6 +217,8 @@ def become(request: Request, fds: Sequence[int]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    if os.environ.get("TSRUN_TESTS_PAINT") == "no":
+        importlib.import_module("tests.pictures").paint(wanted=False)
     sys.path[1:1] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.execv = _replace  # type: ignore[assignment]

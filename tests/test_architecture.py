@@ -112,6 +112,7 @@ def test_the_picture_shows_every_box_once_and_no_two_overlap(house, level):
         assert all(b - a >= draw_architecture.WIDTH for a, b in pairwise(middles))
 
 
+@pytest.mark.paints
 def test_drawing_twice_gives_the_same_picture(house, tmp_path):
     pictures = [tmp_path / "1.png", tmp_path / "2.png"]
     for picture in pictures:

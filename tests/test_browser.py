@@ -20,6 +20,7 @@ from .runs import go
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.paints,
     pytest.mark.skipif(not browser.found(), reason="no Chromium: apt-get install chromium"),
 ]
 PHONE, DESK = 390, 1280

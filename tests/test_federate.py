@@ -285,6 +285,7 @@ def alive(pids: Sequence[int]) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.paints
 def test_three_ways_are_compared_and_every_home_gets_a_model(data: Path, tmp_path: Path) -> None:
     argv = ["--rounds", 6, "--epochs", 3, "--", *words(data, "--out", "out")]
     done = forkserver.run(SCRIPT, *argv, cwd=tmp_path, nested=True)

@@ -18,7 +18,7 @@ from pages import run_page
 from pages.frames import Frame, Line, Plot, broken, packed, spread
 from pages.html import document
 
-from .conftest import BLANK
+from .pictures import BLANK
 from .runs import built, good
 
 EVIL = "<script>alert('1')</script><img src=x onerror=alert(2)> & \" ' </title> \u2028"

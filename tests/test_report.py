@@ -21,9 +21,11 @@ import viz
 from errors import DataError
 from tools import report, report_site
 
-from .conftest import BLANK
+from .pictures import BLANK
 from .runs import standing_in
 from .test_pages import Page
+
+pytestmark = pytest.mark.paints
 
 SCRIPT = Path(report.__file__)
 

@@ -8,7 +8,6 @@ folder that vanishes then.
 
 from __future__ import annotations
 
-import base64
 import importlib
 import json
 import os
@@ -32,8 +31,6 @@ PLACES = {
     "queue": ("studies/queue.py", {"take", "done", "failed"}),
     "search": ("studies/searcher.py", {"_listen", "_start"}),
 }
-# A PNG of one pixel: painting would be most of the time of a small run.
-BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==")
 
 
 class Watch:
@@ -75,14 +72,10 @@ class Watch:
 
 def quick() -> None:
     """Pictures are blank, and the cache takes small and young files."""
-    from matplotlib.figure import Figure
-
     from readers import cache
+    from tests import pictures
 
-    def blank(figure: Figure, file: os.PathLike[str], **_: object) -> None:
-        Path(file).write_bytes(BLANK)
-
-    Figure.savefig = blank  # type: ignore[method-assign]
+    pictures.paint(wanted=False)
     cache.LEAST_BYTES = cache.RACY_NS = 0
 
 
