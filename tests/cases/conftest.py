@@ -16,6 +16,7 @@ import pytest
 from ..conftest import ROOT
 from ..runs import Done, go
 
+PLAIN = "--backbone ridge --reference off"  # a forecaster in no time, where it does not matter which
 CASES = ROOT.parent / "shared" / "cases"
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 from readers.long import read_long
 
 from ..runs import preds, strict
+from .conftest import PLAIN
 
 
 def test_text_that_nobody_asked_for_is_no_error_and_columns_exists(case):
     weather = case("t-22")
     for number in range(3):
-        done = weather.go(number, "--no-plots --overwrite" + " --split-mode holdout" * (number == 2))
+        done = weather.go(number, f"--no-plots --overwrite {PLAIN}" + " --split-mode holdout" * (number == 2))
         assert done.code == 0, done.err
         assert ("left out, since it holds text: 'sky'" in done.err) == (number != 1)
         assert strict(done.directory / "manifest.json")["data"]["channels"] == ["tmax", "rain"]
@@ -35,7 +36,7 @@ def test_many_columns_take_as_long_as_pandas_takes(case):
 
 def test_months_on_the_15th_are_months(case):
     bills = case("t-14")
-    done = bills.go(0)
+    done = bills.go(0, PLAIN)
     assert done.code == 0, done.err
     frame = pd.read_csv(bills.folder / "bills.csv")
     series = read_long([bills.folder / "bills.csv"], time_col="date")
@@ -45,19 +46,19 @@ def test_months_on_the_15th_are_months(case):
     frame.drop([7, 20]).to_csv(bills.folder / "bills.csv", index=False)
     done = bills.go(0, "--nan error --overwrite")
     assert done.code == 3 and "--resample MS-15 makes the steps regular" in done.err
-    done = bills.go(0, "--overwrite")
+    done = bills.go(0, f"--overwrite {PLAIN}")
     assert done.code == 0 and "each of 2 steps without a line counts as missing" in done.err
 
 
 def test_the_hint_for_month_ends_can_be_followed(case):
     sales = case("t-15")
-    done = sales.go(0)
+    done = sales.go(0, PLAIN)
     assert done.code == 0 and "a step without a line counts as missing: sales 2019-03-31" in done.err
     done = sales.go(0, "--nan error --overwrite")
     assert done.code == 3 and "hint: --resample MS makes" in done.err
     assert "hint: --resample MS\n" in sales.go(1).err
     words = sales.commands[1].replace("--resample ME", "--resample MS")
-    done = sales.go(words, "--split-mode holdout --no-plots --overwrite")
+    done = sales.go(words, f"--split-mode holdout --no-plots --overwrite {PLAIN}")
     assert done.code == 0, done.err
 
 
@@ -80,10 +81,10 @@ def test_thousands_are_not_taken_for_decimals(case):
 
 def test_a_mark_of_missing_values_is_told(case):
     station = case("t-28")
-    done = station.go(0)
+    done = station.go(0, PLAIN)
     told = "column temp holds -9999 in 57 lines, and the next value is 3.4: a mark for missing values? --na -9999"
     assert done.code == 0 and told in done.err
-    done = station.go(0, "--na -9999 --nan ffill --overwrite")
+    done = station.go(0, f"--na -9999 --nan ffill --overwrite {PLAIN}")
     assert done.code == 0 and "-9999" not in done.err and "57 missing and 0 infinite values" in done.err
 
 
