@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from readers import epw, indices, load, nem12, pcaxis
+from readers import epw, indices, load, nem12, pcaxis, tsf
 from readers.base import TableText
 
 
@@ -26,6 +26,8 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
         return load("pcaxis").text(text, path), text
     if head.startswith(epw.START):
         return load("epw").text(text, path), text
+    if tsf.START.search(head):
+        return tsf.table(text.read(), path), text
     if indices.START.match(head):
         whole = text.read()
         return indices.table(whole), io.BufferedReader(io.BytesIO(whole))

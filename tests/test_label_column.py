@@ -334,6 +334,6 @@ def test_a_number_that_is_the_name_of_a_column_means_that_column(tmp_path):
     done = go(tmp_path, line, "--label-src-ch 2 --no-plots")
     assert done.code == 0 and "label: the column called 2, not the channel of that number" in done.err, done.err
     table = preds(done.directory)
-    want = [int(row["time"]) // 7 % 2 for row in table]  # the step after that of the time, which is counted from 1
+    want = [int(row["time"]) // 7 % 2 for row in table]  # the label's step, counted from 0
     assert [float(row["y_true"]) for row in table] == want and len({*want}) == 2
     assert go(tmp_path, line, "--label-src-ch 0 --bin-rule gt --dry-run").code == 0  # which no column is called
