@@ -120,15 +120,23 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> io.BytesIO:
 
     Parameters
     ----------
-    rows : a sequence of cells per line. Floats are written in their shortest exact spelling, None as an empty cell.
+    rows : a sequence of cells per line. Floats are written in their shortest exact spelling, None as an empty cell, and
+        a line break within a cell as a space.
 
     Returns
     -------
     UTF-8 lines ended by `\\n`, at their start.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(_in_one_line, rows))
     return io.BytesIO(text.getvalue().encode())
+
+
+def _in_one_line(cells: Sequence[Any]) -> Sequence[Any]:
+    """The cells of a line, text with line breaks on one."""
+    if any(isinstance(cell, str) and ("\n" in cell or "\r" in cell) for cell in cells):
+        return [" ".join(cell.split()) if isinstance(cell, str) else cell for cell in cells]
+    return cells
 
 
 def require(module: str, path: Path, requirements: str) -> Any:

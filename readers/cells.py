@@ -23,11 +23,14 @@ from readers.marks import check_thousands, may_begin_so, may_hide_thousands, mis
 from readers.missing import is_sign, suspects
 from readers.odd import BELOW
 from readers.paths import abridge
+from readers.runs import MOST_CODES
 from readers.units import accounted, odd_number, odd_told, same_mark, split_mark
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
 MOST_UNITS = 3  # of one quantity: W, kW, MW
+MOSTLY_WORDS = 9  # times the numbers in a column of text that holds some
+LEAST_AGAIN = 5  # lines for each of a column's codes
 MOST_NUMBERED = 8  # channels that a message lists
 
 
@@ -222,7 +225,7 @@ def _read_again(
     for name, words in _words(text, names, odd):
         if None not in words.numbers:
             numbers[name] = words
-        elif (name not in asked or name in chosen) and not _some_number(words, text.dialect) and not _some_mark(words):
+        elif (name not in asked or name in chosen) and _is_text(words, text.dialect):
             left[name] = words
         else:
             wrong[name] = words
@@ -281,6 +284,23 @@ def _among_numbers(
         taken[at] = value
         found[kinds[at].strip(), way] += int(counts[at])
     return taken, " and ".join(odd_told(found, "line"))
+
+
+def _is_text(words: _Words, dialect: Dialect) -> bool:
+    """Whether a column holds text: no number at all, a few among words (a car called 800), or codes of which some are
+    words that come again (0, a, b, c; 0, 1, 2, 3+)."""
+    if not _some_number(words, dialect):
+        return not _some_mark(words)
+    if any(number_hint([kind], dialect) for kind in words.kinds[:MOST_TRIED]) or _some_mark(words):
+        return False
+    counts = np.bincount(words.codes, minlength=len(words.kinds))
+    known = np.array([number is not None and number == number for number in words.numbers])
+    odd = np.array([number is None for number in words.numbers])
+    if int(counts[odd].sum()) >= MOSTLY_WORDS * int(counts[known].sum()):
+        return True
+    whole = all(number is None or number != number or number % 1 == 0 for number in words.numbers)
+    again = bool((counts[odd] > 1).all()) and not any(is_sign(kind) for kind in words.kinds)
+    return whole and again and len(words.kinds) <= MOST_CODES and len(words.codes) >= LEAST_AGAIN * len(words.kinds)
 
 
 def _some_number(words: _Words, dialect: Dialect) -> bool:

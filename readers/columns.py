@@ -30,6 +30,7 @@ from readers.longtext import Answer, LongText, Numbering, table_of
 from readers.parted import joined
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
+from readers.worded import without_worded
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
@@ -138,10 +139,13 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     except DataError as error:
         names = text.header()
         keys = joined_names(names, wanted.time), joined_names(names, wanted.id)
-        less = None if isinstance(error, NoColumn) else without_keyless(text, *keys)
-        if less is None:
+        mended = []
+        for less in () if isinstance(error, NoColumn) else (without_keyless, without_worded):
+            if found := less(text, *keys):
+                text, mended = found[0], [*mended, found[1]]
+        if not mended:
             raise
-        return read(less[0], [*told, less[1]])
+        return read(text, [*told, *mended])
 
 
 def read_own(path: Path, wanted: Wanted, dialect: Dialect, sieve: Sieve) -> tuple[LongFile | None, Source]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from readers.breaks import are_in, without
 from readers.dialect import AUTO, SNIFF_CELLS, Dialect
 from readers.guess import has_names, is_time
 from readers.tidying import MOST_NOTES, foot, widened
@@ -76,9 +77,10 @@ def some_lines(path: Path, head: bytes, *, plain: bool) -> list[str]:
     head : its first bytes as text, up to HEAD.
     plain : whether that text is what the file holds, and not packed or translated.
     """
-    lines = _whole_lines(head, first=True, last=len(head) < HEAD)
+    broken = are_in(head)  # then a place further on may be within quotes
+    lines = _whole_lines(without(head) if broken else head, first=True, last=len(head) < HEAD)
     size = path.stat().st_size
-    if len(head) == HEAD and size > HEAD and plain:
+    if not broken and len(head) == HEAD and size > HEAD and plain:
         with path.open("rb") as file:
             begin = HEAD
             for number in range(1, CHUNKS + 1):

@@ -8,6 +8,7 @@ from pathlib import Path
 from errors import DataError
 from readers import load, register
 from readers.base import Reader, TableText
+from readers.breaks import in_names
 from readers.described import HEAD, described
 from readers.dialect import Dialect
 from readers.foreign import translated
@@ -42,11 +43,13 @@ class TextReader(Reader):
         table, plain = translated(plain, head, path)
         if table is not None:
             return table
+        whole, broken = in_names(plain)
+        plain, told = plain if whole is None else whole, (broken,) * bool(broken)
         changed, note = spelled(plain)
         if changed is not None:
-            return TableText(changed, (note,))
+            return TableText(changed, (*told, note))
         named, notes = described(plain)
-        return TableText(plain if named is None else named, notes)
+        return TableText(plain if named is None else named, (*told, *notes))
 
     def dialect(self, asked: Dialect) -> Dialect:
         """As the flags have `asked`: nothing is known about a CSV beyond them."""
