@@ -138,6 +138,8 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
 def _added(error: DataError, known: set[str]) -> dict[str, Any]:
     """The flag that a hint names, where it does not leave a choice to the user."""
     hint = error.hint.partition("; --time-col line")[0]  # another reading of the whole table
+    if "occurs twice" in error.what:
+        hint = hint.partition("; --id-col")[0]  # no column was seen to say whose a line is
     named = re.findall(r"--([a-z-]+) ('[^']*'|[^\s,;]+)", hint)
     if len({name for name, _ in named}) != 1 or len(named) > 1:
         return {}

@@ -18,6 +18,7 @@ import numpy as np
 from errors import DataError
 from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
+from readers.guess import LINE
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import is_sign, suspects
@@ -355,7 +356,17 @@ def _mixed_marks(text: LongText, names: Sequence[str], name: str, words: _Words)
     kind = units.index(rare)
     what = f"{words.kinds[kind].strip()[:40]!r} where most cells of the column {name!r} are in {usual}"
     line = text.locate(int(np.argmax(words.codes == kind)))
-    return DataError(what, where=f"{line}:{names.index(name) + 1}", hint="write all cells in one unit, or without it")
+    return DataError(what, where=f"{line}:{column_of(names, name)}", hint="write all cells in one unit, or without it")
+
+
+def column_of(names: Sequence[str], name: str) -> int:
+    """The number of a column in its file, from 1 on, where the count that is put before lines which are steps is none.
+
+    Parameters
+    ----------
+    names : of all columns. name : one of them.
+    """
+    return names.index(name) + (names[0] != LINE)
 
 
 def _not_a_number(
@@ -379,4 +390,4 @@ def _not_a_number(
         hint += f"; --categorical {shlex.quote(name)} takes what it holds as categories"
     line = text.locate(int(np.argmax(words.codes == kind)))
     what = f"text {cell[:40]!r} where a number is expected, in column {name!r}"
-    return DataError(what, where=f"{line}:{names.index(name) + 1}", hint=hint)
+    return DataError(what, where=f"{line}:{column_of(names, name)}", hint=hint)

@@ -139,7 +139,7 @@ def read_file(path: Path, wanted: Wanted, dialect: Dialect) -> LongFile:
     except DataError as error:
         names = text.header()
         keys = joined_names(names, wanted.time), joined_names(names, wanted.id)
-        mended = []
+        mended: list[str] = []
         for less in () if isinstance(error, NoColumn) else (without_keyless, without_worded):
             if found := less(text, *keys):
                 text, mended = found[0], [*mended, found[1]]
@@ -353,7 +353,8 @@ def needed_of(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[st
     columns = wanted.columns
     if columns is None:
         columns = tuple(name for name in names if name not in (*NAMELESS, *keys))
-        nameless = [str(number) for number, name in enumerate(names, 1) if name in NAMELESS and name not in keys]
+        numbered = enumerate(names, names[0] != LINE)  # the count that is put before lines is no column of the file
+        nameless = [str(number) for number, name in numbered if name in NAMELESS and name not in keys]
         notes = [f"warning: column {', '.join(nameless)} has no name and is left out"] if nameless else []
     if more := [name for name in names if name and wanted.first and name not in wanted.first]:
         notes.append(f"left out, since the first file has no such column: {', '.join(more[:MOST_NAMES])}")

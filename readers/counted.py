@@ -25,7 +25,7 @@ def even_counter(columns: Columns, dialect: Dialect) -> str:
     others = [name for name in columns if not is_clock_word(name)]
     if not any(dialect.is_number(cell) for name in others for cell in columns[name]):
         return ""
-    if len(others) > 1 and any(steps_named(some, dialect) for some in (others, others[:-1])):
+    if any(len(some) > 1 and steps_named(some, dialect) for some in (others, others[:-1])):
         return ""
     return next((name for name in clocks(columns, dialect) if _are_even(columns[name], dialect)), "")
 
@@ -41,13 +41,14 @@ def clocks(columns: Columns, dialect: Dialect) -> list[str]:
 
 
 def is_index(name: str, cells: Sequence[str]) -> bool:
-    """Whether a column without a name, or named as indices are, counts the lines by one, from 0 or 1 on.
+    """Whether a column without a name, or named as indices are, counts the lines by one, from 0 or 1 on; without a
+    name, as in a part of a frame, from any number on.
 
     Parameters
     ----------
     name : as the header has it. cells : of the first lines.
     """
-    if not is_id_word(name, things=False) or cells[0] not in ("0", "1"):
+    if not is_id_word(name, things=False) or not cells[0].isdecimal() or (name and cells[0] not in ("0", "1")):
         return False
     return all(cell == str(number) for number, cell in enumerate(cells, int(cells[0])))
 

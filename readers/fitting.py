@@ -25,6 +25,7 @@ HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
 MOST_ABOVE = 120  # lines above a header, which is looked for among so many
+MANY = 20  # numbers such as "1,234" in quotes, between commas, of which none has another count of digits: thousands
 FACT = 2  # cells: what is said of a whole table, and its name
 CHANCE = 2  # numbers more than texts in a column above its name, as the head of a report may have
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
@@ -54,7 +55,7 @@ def _fitted(lines: tuple[str, ...], asked: Dialect) -> Dialect:
     sep = _separator(lines, asked) if asked.sep == AUTO else asked.sep
     asked_mark, asked = asked, replace(asked, decimal=AUTO) if asked.decimal == sep else asked
     plain = replace(asked, sep=sep, decimal=_usual(asked))
-    decimal, thousands = _marks(rows_of(lines, plain), asked) or (plain.decimal, "")
+    decimal, thousands = _marks(rows_of(lines, plain), asked, sep) or (plain.decimal, "")
     if asked_mark.decimal == sep != decimal:
         return replace(asked_mark, sep=sep)  # which is refused: no cell with quotes needs this mark
     told = [f"{decimal!r} as the decimal mark, in quotes"] if decimal == sep else []
@@ -279,7 +280,7 @@ def _is_numeric(column: Sequence[str], dialect: Dialect) -> bool:
     return all(map(_NUMERIC.fullmatch, texts)) and (bool(texts) or any(map(dialect.is_number, column)))
 
 
-def _marks(rows: Sequence[Sequence[str]], asked: Dialect) -> tuple[str, str] | None:
+def _marks(rows: Sequence[Sequence[str]], asked: Dialect, sep: str) -> tuple[str, str] | None:
     """The marks of decimals and of thousands with which all columns that can be numbers are; None where unclear."""
     tried = [
         (mark, group) for mark, group in MARKS if asked.decimal in (AUTO, mark) and not (group and asked.thousands)
@@ -298,6 +299,6 @@ def _marks(rows: Sequence[Sequence[str]], asked: Dialect) -> tuple[str, str] | N
     if fit is None or not numeric:
         return None
     marked = [cell for c in numeric for cell in columns[c] if "," in cell]
-    if tried[fit] == (",", "") and all(map(_GROUPED.fullmatch, marked)):
-        return None  # 1,234 may be a thousand or one
+    if tried[fit] == (",", "") and all(map(_GROUPED.fullmatch, marked)):  # 1,234 may be a thousand or one
+        return (".", ",") if sep == "," and len(marked) >= MANY and (".", ",") in tried else None
     return tried[fit]

@@ -41,7 +41,7 @@ def named_as_channels(names: Sequence[str], rows: Sequence[Sequence[str]], diale
     timed = [name for name in names if is_time_word(name)]
     if any(name.isalpha() or not _sways(_numbers(columns[name], dialect)) for name in timed):
         return None
-    if any(steps_named(some, dialect) for some in (names, names[:-1])):
+    if any(len(some) > 1 and steps_named(some, dialect) for some in (names, names[:-1])):
         return None
     if is_id_word(names[0]) and len({row[0] for row in rows}) == len(rows):
         return None

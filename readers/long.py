@@ -30,6 +30,7 @@ from readers.missing import check_policy, count_gaps, counted, fill, gap_error, 
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
+from readers.rounded import on_even_steps
 from readers.rows import (
     Rows,
     check_order,
@@ -260,6 +261,8 @@ def _on_clock(
     except DataError:
         if rows.values.dtype == np.float32 and not is_mapped(rows.values) and (line_steps(rows) == 0).any():
             raise _Rounded from None
+        if not strict and (placed := on_even_steps(rows)):
+            return placed[0], common_clock(placed[0]), [*notes, placed[1]]
         made = mended(rows, nan)
         if made is None and (even := one_a_step(rows, days=not strict)):
             made = mended(even[0], nan)

@@ -368,7 +368,9 @@ def _even(clock: Clock, steps: np.ndarray) -> Clock:
     """
     if clock.calendar:
         return clock
+    mean = float(steps.mean())  # of steps of 31, 31 and 28 seconds it says more than the usual one
     near = [unit for unit in EVEN if abs(clock.step - unit) * 100 <= unit]
+    near = near or [unit for unit in EVEN if abs(mean - unit) * 100 <= unit and abs(clock.step - unit) * 10 <= unit]
     if not near and (steps == clock.step).mean() < COMMON:
         near = [unit for unit in EVEN if unit >= np.median(steps)]
     return Clock(fixed_freq(near[0])) if near else clock

@@ -15,7 +15,7 @@ from typing import Any
 
 from config import RunConfig
 from data import Series
-from errors import UsageError
+from errors import DataError, UsageError
 from readers.categories import Asked
 from readers.columns import LongFile, read_answer
 from readers.dialect import Dialect
@@ -33,6 +33,7 @@ _HINTS = {  # by SQLSTATE
     "3F000": "the query names the schema: SELECT ... FROM schema.table",
     "42P01": "the query names the table, and its schema where that is not public: SELECT ... FROM schema.table",
 }
+TIME_HINT = "the first column is the time: to_timestamp(t) of seconds, timestamp '2024-01-01' + t of an interval"
 SELECT_HINT = "one SELECT: the time first, then one column a channel (and one for --id-col)"
 
 
@@ -56,7 +57,12 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     shard = parse_shard(config.shard) if config.id_col else None
     sieve = None if shard is None else Sieve(shard)
     reads = partial(read_answer, na=config.na, columns=wanted, sieve=sieve, categories=asked)
-    table, server = _ask(config, file, query, reads)
+    try:
+        table, server = _ask(config, file, query, reads)
+    except DataError as error:
+        if "--time-col" in error.hint:  # of files: a query makes the time itself
+            error.hint = TIME_HINT
+        raise
     whole = bool(config.strict or config.labels or config.groups or shard)
     how: dict[str, Any] = {"resample": config.resample, "tz": config.tz, "nan": config.nan, "whole": whole}
     how["zoned"] = not (config.strict or shard)

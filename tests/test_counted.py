@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from readers.counted import even_counter, is_index
-from readers.dialect import Dialect
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
 
 from .runs import go
 
@@ -84,4 +85,18 @@ def test_what_is_no_even_time(columns):
 
 def test_an_index_begins_at_0_or_1_and_leaves_none_out():
     assert is_index("", ["0", "1", "2"]) and is_index("id", ["1", "2"])
-    assert not is_index("", ["2", "3"]) and not is_index("", ["0", "2"]) and not is_index("load", ["0", "1"])
+    assert not is_index("id", ["2", "3"]) and not is_index("", ["0", "2"]) and not is_index("load", ["0", "1"])
+
+
+def test_a_part_of_a_frame_is_read_as_its_whole_is(put):
+    """Without the name of its index, which goes on from where the part begins."""
+    wave = np.sin(np.arange(400) / 9).round(4)
+    rows = [f"{k},{wave[k]},{wave[-k]},{k % 7}" for k in range(400)]
+    found = [dated(put("\n".join([",temp,clouds,traffic", *some])), Dialect(AUTO, AUTO)) for some in (rows, rows[300:])]
+    assert [each.time for each in found] == ["line", "line"]
+    assert not is_index("id", ["300", "301"]) and is_index("", ["300", "301"]) and not is_index("", ["300", "302"])
+
+
+def test_one_value_beside_a_label_is_no_table_of_numbered_steps(put):
+    rows = [f"{k},{np.sin(k / 5):.4f},{int(k > 80)}" for k in range(100)]
+    assert dated(put("\n".join(["timestamp,value-0,is_anomaly", *rows])), Dialect(AUTO, AUTO)).time == "timestamp"

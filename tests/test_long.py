@@ -916,7 +916,12 @@ def test_occupancy_parts(shared):
         paths=[path],
         time_col="date",
         id_col="part",
+        strict=True,
     )
+    lines = read_long([path], time_col="date", id_col="part")  # some of which have the second before their minute
+    frame = pd.read_csv(path)
+    assert lines.clock.freq == "min" and lines.lengths.tolist() == frame.groupby("part", sort=False).size().tolist()
+    np.testing.assert_array_equal(lines.values[lines.channels.index("Occupancy")], frame["Occupancy"])
     everything = list(pd.read_csv(path, nrows=1).columns[1:])
     refused(DataError, "long.csv:2:8: text 'datatest'", "'part'", paths=[path], time_col="date", columns=everything)
     long = read_long(

@@ -214,3 +214,34 @@ def test_money_in_cells_that_hold_marks_of_thousands_is_one_error(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match="where a number is expected"):
         read_long([tmp_path / "t.csv"], time_col="day", thousands="none")
+
+
+def test_thousands_in_quotes_between_commas_below_what_google_analytics_writes(put, tmp_path):
+    head = "# ----------------\n# Audience Overview\n# 20240101-20240209\n# ----------------\n\nDay Index,Users\n"
+    lines = [f'{day.month}/{day.day}/{day:%y},"{1000 + 7 * k:,}"' for k, day in enumerate(DAYS)]
+    put(head + "\n".join([*lines, ',"45,460"']) + "\n")
+    answer = go(tmp_path, "--csv a.csv")
+    assert "1 series of 40 steps, 1 column (Users)" in answer.out and "',' between thousands" in answer.out
+    series = taken(tmp_path / "a.csv")
+    assert series.values[0].tolist() == [1000 + 7 * k for k in range(40)]
+    put("day;Users\n" + "\n".join(lines).replace(",", ";", 0).replace(',"', ';"'), "b.csv")  # one may be a decimal
+    assert "thousands" not in go(tmp_path, "--csv b.csv").out
+
+
+def test_lines_of_one_time_are_averaged_where_nothing_says_whose_they_are(tmp_path):
+    """A line for each kind of weather of an hour."""
+    times = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00:00" for k in range(200)]
+    lines = [f"{time},{kind},{k}" for k, time in enumerate(times) for kind in ["rain", "mist"][: 1 + (k % 9 == 4)]]
+    (tmp_path / "a.csv").write_text("\n".join(["time,weather,cars", *lines]) + "\n")
+    answer = go(tmp_path, "--csv a.csv")
+    assert "1 series of 200 steps, 1 column (cars)" in answer.out and "--resample 1h" in answer.out
+    assert "22 lines of the same time as the line before averaged with it" in answer.out
+
+
+def test_a_column_is_counted_as_in_the_file_where_lines_are_steps(tmp_path):
+    lines = [f"{k % 9}.5,{k % 7}.25,{'x' if k == 50 else k / 4}" for k in range(100)]
+    (tmp_path / "a.csv").write_text("\n".join(["acc_x,acc_y,acc_z", *lines]) + "\n")
+    done = go(tmp_path, "--task forecast --csv a.csv --time-col line")
+    assert "a.csv:52:3: text 'x'" in done.err
+    (tmp_path / "b.csv").write_text("\n".join(["acc_x,,acc_z", *lines]).replace("x\n", "1\n") + "\n")
+    assert "column 2 has no name and is left out" in go(tmp_path, "--csv b.csv --time-col line").out

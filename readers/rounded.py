@@ -1,0 +1,68 @@
+"""Times that were rounded when they were written: 64 lines a second in whole milliseconds, or a line a minute of which
+some have the second before. They are those of even steps, and are put there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from readers.clock import Clock, fixed_freq
+from readers.rows import EVEN, Rows, line_steps
+
+SECOND = 10**9  # ns
+FINER = 3  # times at least that a step is as long as what it is rounded to
+LEAST = 20  # lines of the longest row
+MOST_A_SECOND = 5000  # lines
+COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several lengths are those of a calendar
+
+
+def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
+    """The same rows with each line where the even steps of its row are.
+
+    Parameters
+    ----------
+    rows : N rows, in order.
+
+    Returns
+    -------
+    The rows and a note; None where some line is farther from its step than its time is rounded.
+    """
+    steps = line_steps(rows)
+    begin, end = max(rows.spans(), key=lambda span: span[1] - span[0])
+    if end - begin < LEAST or not len(steps) or steps.min() <= 0:
+        return None
+    unit = int(np.gcd.reduce(steps))
+    if unit > COARSEST or steps.max() - steps.min() > 2 * unit:
+        return None
+    for step in _lengths(rows.times[begin:end], unit):
+        if step >= FINER * unit and (times := _placed(rows, step, unit)) is not None:
+            clock = Clock(fixed_freq(step))
+            told = f"times are rounded to {Clock(fixed_freq(unit))}: they are those of even steps of {clock}"
+            return replace(rows, times=times), told
+    return None
+
+
+def _lengths(times: np.ndarray, unit: int) -> Iterator[int]:
+    """What the step of a row may be, in ns, the plainest first: a usual one, or so many a second, or the mean."""
+    count = len(times) - 1
+    mean = float(times[-1] - times[0]) / count
+    yield from (length for length in EVEN if abs(length - mean) * count <= unit)
+    each = round(SECOND / mean)
+    if 0 < each <= MOST_A_SECOND and abs(SECOND / each - mean) * count <= unit:
+        yield round(SECOND / each)
+    yield round(mean)
+
+
+def _placed(rows: Rows, step: int, unit: int) -> np.ndarray | None:
+    """The times [total] on steps of that length from each row's first line on; None where one is a unit away and more,
+    but for the first line's own rounding."""
+    times = np.empty_like(rows.times)
+    for begin, end in rows.spans():
+        even = np.arange(end - begin, dtype=np.int64) * step
+        off = rows.times[begin:end] - rows.times[begin] - even
+        if off.max() - off.min() > unit:
+            return None
+        times[begin:end] = rows.times[begin] + even
+    return times

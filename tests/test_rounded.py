@@ -1,0 +1,65 @@
+"""readers/rounded.py: times that were rounded as they were written are those of even steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from errors import DataError
+from readers.long import read_long
+
+from .runs import go
+
+
+def table(times: np.ndarray, form: str) -> str:
+    """Lines at these times, ns, of which the label changes every ten."""
+    written = pd.DatetimeIndex(times.astype("datetime64[ns]")).strftime(form)
+    if form.endswith("%f"):  # whole thousandths of seconds
+        written = [time[:-3] for time in written]
+    return "\n".join(["time,x,state", *(f"{time},{k}.5,{k // 10 % 2}" for k, time in enumerate(written))]) + "\n"
+
+
+def read(put, text, **more):
+    return read_long([put(text)], time_col="time", sep="auto", decimal="auto", **more)
+
+
+@pytest.mark.parametrize("rate", [30, 60, 64, 128, 256])
+@pytest.mark.parametrize("way", [np.floor, np.round])
+def test_so_many_lines_a_second_in_whole_milliseconds(put, rate, way):
+    start = 1_700_000_000_000_000_000
+    exact = np.arange(4000) * 1e9 / rate
+    series = read(put, table(start + (way(exact / 1e6) * 1e6).astype(np.int64), "%Y-%m-%d %H:%M:%S.%f"))
+    assert series.values.shape == (2, 4000) and series.values[1, :21].tolist() == [0] * 10 + [1] * 10 + [0]
+    assert series.clock.step == round(1e9 / rate)
+    assert np.abs(series.time - start - exact).max() < 1e6
+    assert "times are rounded to 1 ms: they are those of even steps of" in " ".join(series.notes)
+
+
+def test_a_line_a_minute_of_which_some_are_a_second_early(put, tmp_path):
+    random = np.random.default_rng(0)
+    minutes = np.arange(1, 601) * 60_000_000_000
+    times = 1_700_000_040_000_000_000 + minutes - (random.random(600) < 0.3) * 1_000_000_000
+    times[0] = 1_700_000_040_000_000_000 + minutes[0]
+    text = table(times, "%Y-%m-%d %H:%M:%S")
+    series = read(put, text)
+    assert series.clock.freq == "min" and series.values.shape == (2, 600)
+    assert {*np.unique(series.values[1])} == {0, 1}  # no label is the mean of two
+    assert "--label-src-ch state" in go(tmp_path, "--csv a.csv").out
+
+
+def test_what_is_farther_off_or_strict_is_an_error(put):
+    times = 1_700_000_000_000_000_000 + np.arange(300) * 30_000_000_000 + np.arange(300) % 3 * 1_000_000_000
+    with pytest.raises(DataError, match="where the usual step is 31s") as caught:
+        read(put, table(times, "%Y-%m-%d %H:%M:%S"))
+    assert "--resample 30s makes the steps regular" in caught.value.hint  # which they are in the mean
+    even = 1_700_000_000_000_000_000 + (np.arange(300) * 15.625 // 1 * 1e6).astype(np.int64)
+    with pytest.raises(DataError, match="a step of 15ms, where the usual step is 16ms"):
+        read_long([put(table(even, "%Y-%m-%d %H:%M:%S.%f"))], time_col="time", strict=True)
+
+
+def test_a_part_of_the_lines_has_the_same_step(put):
+    exact = np.arange(4000) * 1e9 / 64
+    times = 1_700_000_000_000_000_000 + (exact // 1e6 * 1e6).astype(np.int64)
+    whole, part = (read(put, table(some, "%Y-%m-%d %H:%M:%S.%f")) for some in (times, times[1001:1300]))
+    assert whole.clock.freq == part.clock.freq
