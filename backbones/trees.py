@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from backbones import ruled_out
+
 AT_ONCE = 1 << 18  # pairs of window and tree that are walked at once
 LEVELS = 6  # walked before those that have arrived at a leaf are set aside
 # Added to the thresholds of boosting, of max(|threshold|, 1). Its thresholds may be values of training, and rounding
@@ -124,9 +126,26 @@ class Forest(Resized):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling():  # a graph has no data-dependent sizes
             return self._sum(self._walk_all(features), features.shape[0])
+        trees = self._rulings(features)
         step = max(AT_ONCE // (len(self.root) * max(self.value.shape[1] // 8, 1)), 1)
-        parts = [self._sum(self._walk(part), part.shape[0]) for part in features.split(step)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        parts = features.split(ruled_out.AT_ONCE if trees else step)
+        sums = [self._sum(self._ruled(part, trees) if trees else self._walk(part), len(part)) for part in parts]
+        return sums[0] if len(sums) == 1 else torch.cat(sums)
+
+    def _rulings(self, features: torch.Tensor) -> list[ruled_out.Ruling]:
+        """The trees, where that saves time: they are small, and the windows many; else []."""
+        plain = features.device.type == "cpu" and features.dtype == torch.float32
+        if not plain or len(features) < ruled_out.LEAST:
+            return []
+        root, child, feature, threshold = (
+            part.numpy() for part in (self.root, self.child, self.feature, self.threshold)
+        )
+        return ruled_out.rulings(root, child, feature, threshold, len(self.width) - 1)
+
+    @staticmethod
+    def _ruled(features: torch.Tensor, trees: list[ruled_out.Ruling]) -> torch.Tensor:
+        """As `_walk`."""
+        return torch.from_numpy(ruled_out.reached(trees, features.detach().numpy())).view(-1)
 
     def _sum(self, leaf: torch.Tensor, count: int) -> torch.Tensor:
         """Leaves of trees x windows as one row a window, [B, outputs]."""

@@ -15,6 +15,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 
+from backbones import ruled_out
 from backbones.trees import NOTHING, Forest, of_boosting, of_forest
 
 
@@ -132,6 +133,24 @@ def test_every_level_for_all_is_the_same_as_setting_aside():
     forest = planted(of_forest(ExtraTreesRegressor(20, random_state=1).fit(x, y)), 1)
     seen = torch.from_numpy(x)
     assert torch.equal(forest._walk(seen).long(), forest._walk_all(seen))
+
+
+@pytest.mark.parametrize("leaves", [2, 7, 16, 17])
+@pytest.mark.parametrize("kind", [HistGradientBoostingRegressor, HistGradientBoostingClassifier])
+def test_leaves_that_are_ruled_out_leave_the_one_that_is_walked_to(leaves, kind):
+    """Of many windows, with values that are thresholds and some that are missing; trees of more leaves are walked."""
+    x, y = made()
+    truth = y if kind is HistGradientBoostingRegressor else np.digitize(y, [-1, 1])
+    model = kind(max_iter=12, max_leaf_nodes=leaves, min_samples_leaf=5, random_state=1).fit(x, truth)
+    forest = planted([*of_boosting(model), NOTHING] if truth is y else of_boosting(model), 1 if truth is y else 3)
+    seen = torch.from_numpy(np.tile(made(seed=1)[0], (10, 1)))
+    seen[::7, 1] = seen[::5, 5] = torch.nan
+    seen[::3, 0] = forest.threshold[1]
+    trees = forest._rulings(seen)
+    assert bool(trees) == (leaves <= ruled_out.LEAVES) and not forest._rulings(seen[: ruled_out.LEAST - 1])
+    walked = forest._walk(seen)
+    assert not trees or torch.equal(forest._ruled(seen, trees), walked)
+    assert torch.equal(forest(seen), forest._sum(walked, len(seen)))
 
 
 def test_as_fast_as_scikit_learn():
