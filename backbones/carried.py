@@ -1,8 +1,9 @@
-"""What is estimated of a season of many steps a hundred times a cycle, and holds in between.
+"""What is estimated at an origin and holds at those after it.
 
 A season of 1,440 minutes is not another one a minute later, but to estimate it takes as long as a forecast of a short
-one takes a thousand times. Of neighbouring origins the first estimates, and what it found is kept for the others, and
-for the next forecaster that asks of the same series.
+one takes a thousand times: it is estimated a hundred times a cycle. Nor are coefficients that come from a thousand
+steps others a few steps later. Of neighbouring origins the first estimates, and what it found of a long season is kept
+for the others, and for the next forecaster that asks of the same series.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from backbones.histories import Stack
 AGAIN = 100  # times a cycle that a long season is estimated
 LONG = 2 * AGAIN  # steps of a season, from which on it is not estimated at every step
 KEPT = 1 << 24  # numbers
+FRESH, SHORT = 32, 400  # what comes from n steps holds for n / FRESH more, of a history of SHORT steps and more
 
 _found: dict[tuple[Any, ...], np.ndarray] = {}  # the oldest first
 _lock = Lock()
@@ -29,20 +31,31 @@ def every(period: int) -> int:
     return period // AGAIN if period >= LONG else 1
 
 
-def asked(stack: Stack, period: int, kind: np.ndarray | None = None) -> tuple[Stack, np.ndarray, np.ndarray]:
-    """The origins at which a season is estimated: those themselves, or of a long season one for each hundredth of it.
+def asked(
+    stack: Stack, period: int, kind: np.ndarray | None = None, steps: int = 0
+) -> tuple[Stack, np.ndarray, np.ndarray]:
+    """The origins at which something is estimated: those themselves, or one for several neighbours.
+
+    Of a long season these are the origins in a hundredth of it; of a long history those in a small part of the steps
+    that the estimate comes from, as a power of two, so that where it is made follows from the origin alone.
 
     Parameters
     ----------
+    period : steps of the season; 1 for none.
     kind : mask [n]; origins for which it differs do not share. None for no such thing.
+    steps : before an origin that the estimate comes from, at most; 0 where the season's length alone counts.
 
     Returns
     -------
     (g origins; the number of the one of each of the stack's, int64 [n]; how many steps each is after it, int64 [n]).
     """
-    if every(period) == 1:
+    holds = np.full(len(stack), every(period))
+    if steps and every(period) == 1:
+        most = np.minimum(stack.end, steps) // FRESH
+        holds = np.where(stack.end < SHORT, 1, 1 << np.log2(np.maximum(most, 1)).astype(np.int64))
+    if (holds == 1).all():
         return stack, np.arange(len(stack)), np.zeros(len(stack), np.int64)
-    end = np.maximum(stack.end - stack.end % every(period), 1)
+    end = np.maximum(stack.end - stack.end % holds, 1)
     kinds = np.zeros(len(stack), np.int64) if kind is None else kind
     (series, at, _), which = np.unique(np.stack([stack.series, end, kinds]), axis=1, return_inverse=True)
     return Stack(stack.y, series, at), which.ravel(), stack.end - end

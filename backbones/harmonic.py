@@ -9,7 +9,8 @@ Athanasopoulos 2021, sections 9.4 and 10.5). It sees cycles that no calendar has
 two cycles on, which exponential smoothing and seasonal indices do not. `log=true` does the same for logarithms where
 all of a history is above 0.
 
-Estimated anew at every origin, from its last STEPS steps.
+Estimated at every origin from its last STEPS steps; in long histories once for a few of them (carried.py), each of
+which goes on from its own last steps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from itertools import product
 import numpy as np
 
 from backbones import register
+from backbones.carried import asked
 from backbones.histories import Stack
 from backbones.local_forecaster import MOST, LocalForecaster
 
@@ -42,7 +44,7 @@ RIDGE = 1e-8  # of the mean square of the regressors
 
 @register
 class Harmonic(LocalForecaster):
-    """Each origin by itself."""
+    """Each origin by itself, or a few of one estimate."""
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.repeat(stack.y[stack.series, stack.end - 1][:, None], self.forecast.horizon, axis=1)
@@ -61,10 +63,15 @@ class Harmonic(LocalForecaster):
         """The forecasts [n, H] with so many lags, in logarithms or not."""
         made = np.empty((len(stack), self.forecast.horizon))
         first, second = (m if LEAST_CYCLES * m <= longest else 1 for m in (self.season, self.second))  # no say else
-        terms = Terms(lags, first, second, longest, self.forecast.horizon)
-        for part, some in stack.blocks((longest + len(terms.candidates)) * (terms.size + 1), CELLS):
-            past = some.last(longest)
-            made[part] = averaged(np.log(past) if log else past, terms)
+        grid, which, late = asked(stack, 1, steps=longest)
+        terms = Terms(lags, first, second, longest, self.forecast.horizon + int(late.max(initial=0)))
+        recent = stack.last(lags + 2)
+        for part, some in grid.blocks((longest + len(terms.candidates)) * (terms.size + 1), CELLS):
+            mine = np.flatnonzero((which >= part.start) & (which < part.start + len(some)))
+            past, newest = some.last(longest), recent[mine]
+            if log:
+                past, newest = np.log(past), np.log(newest)
+            made[mine] = averaged(past, terms, newest, which[mine] - part.start, late[mine])
         return np.exp(np.minimum(made, np.log(np.finfo(float).max) - 1)) if log else made
 
 
@@ -127,50 +134,57 @@ def _width(period: int, k: int) -> int:
     return min(2 * k, period - 1) if k else 0
 
 
-def averaged(past: np.ndarray, terms: Terms) -> np.ndarray:
-    """The forecasts [n, H] of series [n, T], NaN before the first step of each."""
-    level, spread = np.nanmean(past, axis=1), np.nanstd(past, axis=1)
+def averaged(past: np.ndarray, terms: Terms, recent: np.ndarray, which: np.ndarray, late: np.ndarray) -> np.ndarray:
+    """The forecasts [n, H] at n origins, by regressions on the past of g.
+
+    Parameters
+    ----------
+    past : [g, T], NaN before the first step of a series.
+    recent : [n, lags + 2], the last steps at each origin.
+    which, late : int64 [n], the number of its past, and how many steps after that past it is; `terms` reaches as many
+        steps farther than the forecasts.
+    """
+    level, spread = np.nanmean(past, axis=1)[:, None], np.nanstd(past, axis=1)[:, None]
     spread = np.where(spread > 0, spread, 1.0)
-    z = (past - level[:, None]) / spread[:, None]
+    z, newest = (past - level) / spread, (recent - level[which]) / spread[which]
     both = [_Regressions(z, terms, changes) for changes in (False, True)]
     criterion = np.concatenate([one.criterion for one in both])
     weight = np.exp(-0.5 * (criterion - criterion.min(axis=0)))
     weight[weight < NEGLIGIBLE] = 0
     weight /= weight.sum(axis=0)
     split = len(both[0].criterion)
-    low, high = np.nanmin(z, axis=1, keepdims=True), np.nanmax(z, axis=1, keepdims=True)
+    low, high = np.nanmin(z, axis=1, keepdims=True)[which], np.nanmax(z, axis=1, keepdims=True)[which]
     bounds = 2 * low - high, 2 * high - low  # what grows without bound was not estimated well
     first, second = (
-        one.forecast(share, bounds) for one, share in zip(both, (weight[:split], weight[split:]), strict=True)
+        one.forecast(share, newest, which, late, bounds)
+        for one, share in zip(both, (weight[:split], weight[split:]), strict=True)
     )
-    made: np.ndarray = (first + second) * spread[:, None] + level[:, None]
+    made: np.ndarray = (first + second) * spread[which] + level[which]
     return made
 
 
 class _Regressions:
-    """All regressions of one kind, of series z [n, T] or of their changes.
+    """All regressions of one kind, of series z [g, T] or of their changes.
 
-    coefficients : [C, n, q], 0 for what a regression does not have; criterion : [C, n], Akaike's for small samples.
+    criterion : [C, g], Akaike's for small samples.
     """
 
     def __init__(self, z: np.ndarray, terms: Terms, changes: bool) -> None:
-        self.terms, self.changes, self.last = terms, changes, z[:, -1:]
+        self.terms, self.changes = terms, changes
         self.x = np.diff(z, axis=1, prepend=np.nan) if changes else z
         shared = terms.shared
         if changes:
             shared = np.diff(shared, axis=0, prepend=shared[:1])
             shared[:, 0] = 1.0  # a drift
         self.ahead = shared[terms.steps :]
-        own = [columns for kind, columns, _ in terms.candidates if kind == changes]
+        self.own = [columns for kind, columns, _ in terms.candidates if kind == changes]
         least = np.array([steps for kind, _, steps in terms.candidates if kind == changes])
-        gram, self.rows = self._gram(z, shared[: terms.steps])
-        self.coefficients = np.zeros((len(own), len(z), terms.size))
-        left = np.stack([self._solved(gram, one, c) for c, one in enumerate(own)])
-        self.criterion = self._criterion(left, np.array([len(one) + 1 for one in own])[:, None])
+        self.gram, self.rows = self._gram(z, shared[: terms.steps])
+        self.criterion = self._criterion(self._left(), np.array([len(one) + 1 for one in self.own])[:, None])
         self.criterion[least[:, None] > np.isfinite(z).sum(1)] = np.inf
 
     def _gram(self, z: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Products of regressors and target, the target last, [n, q + 1, q + 1], and steps that they are of [n]."""
+        """Products of regressors and target, the target last, [g, q + 1, q + 1], and steps that they are of [g]."""
         lags, first = self.terms.lags, self.terms.lags + 1
         steps = z.shape[1] - first
         known = np.isfinite(z[:, :steps])
@@ -182,40 +196,78 @@ class _Regressions:
         x[~known] = 0.0
         return x.transpose(0, 2, 1) @ x, known.sum(1)
 
-    def _solved(self, gram: np.ndarray, columns: np.ndarray, c: int) -> np.ndarray:
-        """The squares [n] that the regression number `c` on some regressors leaves; its coefficients are kept."""
-        total = gram[:, -1, -1]
-        if not len(columns):
-            return np.asarray(total)
-        product_ = gram[:, columns[:, None], columns]
-        right = gram[:, columns, -1]
-        size = np.trace(product_, axis1=1, axis2=2) / len(columns)
-        product_ = product_ + (RIDGE * size + 1e-12)[:, None, None] * np.eye(len(columns))
-        found = np.linalg.solve(product_, right[:, :, None])[:, :, 0]
-        self.coefficients[c][:, columns] = found
-        left: np.ndarray = total - (found * right).sum(1)
+    def _left(self) -> np.ndarray:
+        """The squares [C, g] that each regression leaves.
+
+        Those that differ in the number of lags alone share one factor of the products, with the lags and then the
+        target last: of its last line the squares are what each regressor adds to those before it.
+        """
+        left = np.empty((len(self.own), len(self.gram)))
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for c, columns in enumerate(self.own):
+            alike.setdefault(tuple(columns[columns >= self.terms.lags].tolist()), []).append(c)
+        for others, members in alike.items():
+            lags = max(len(self.own[c]) for c in members) - len(others)
+            columns = np.array([*others, *range(lags), self.terms.size])
+            bordered, at = self.gram[:, columns[:, None], columns], np.arange(len(columns))
+            bordered[:, at, at] += _ridge(bordered[:, :-1, :-1])[:, None]
+            bordered[:, -1, -1] += self.gram[:, -1, -1] + 1  # of which the line of the factor knows nothing
+            explained = np.cumsum(np.linalg.cholesky(bordered)[:, -1, :-1] ** 2, axis=1)
+            for c in members:
+                count = len(self.own[c])
+                left[c] = self.gram[:, -1, -1] - (explained[:, count - 1] if count else 0.0)
         return left
 
+    def _coefficients(self, weight: np.ndarray) -> np.ndarray:
+        """Of each regression where it has a weight [C, g], else 0, as for what it does not have: [C, g, q]."""
+        found = np.zeros((*weight.shape, self.terms.size))
+        for c, columns in enumerate(self.own):
+            which = np.flatnonzero(weight[c])
+            if not len(which) or not len(columns):
+                continue
+            gram = self.gram[which]
+            product_ = gram[:, columns[:, None], columns]
+            product_ += _ridge(product_)[:, None, None] * np.eye(len(columns))
+            solved = np.linalg.solve(product_, gram[:, columns, -1, None])[:, :, 0]
+            found[c, which[:, None], columns] = solved
+        return found
+
     def _criterion(self, left: np.ndarray, count: np.ndarray) -> np.ndarray:
-        """Akaike's criterion [C, n] of what is left [C, n] by regressions that estimate `count` [C, 1] numbers."""
+        """Akaike's criterion [C, g] of what is left [C, g] by regressions that estimate `count` [C, 1] numbers."""
         spare = self.rows - count - 1
         loss = np.maximum(left / self.rows, 1e-9)  # of series of variance 1
         found: np.ndarray = self.rows * np.log(loss) + 2 * count + 2 * count * (count + 1) / np.maximum(spare, 1)
         found[(spare < 1) & (count > 1)] = np.inf
         return found
 
-    def forecast(self, weight: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """The weighted sum [n, H] of forecasts with weights [C, n], each within bounds [n, 1]."""
-        which, series = np.nonzero(weight)
-        coefficient, lags = self.coefficients[which, series], self.terms.lags
-        ahead = coefficient[:, lags:] @ self.ahead.T
-        past = self.x[series, -1 : -lags - 1 : -1] if lags else np.empty((len(series), 0))  # the newest first
-        for h in range(ahead.shape[1]):
+    def forecast(
+        self,
+        weight: np.ndarray,
+        recent: np.ndarray,
+        which: np.ndarray,
+        late: np.ndarray,
+        bounds: tuple[np.ndarray, np.ndarray],
+    ) -> np.ndarray:
+        """The weighted sum [n, H] of forecasts with weights [C, g], each within bounds [n, 1]; see `averaged`."""
+        lags, horizon = self.terms.lags, len(self.ahead) - int(late.max(initial=0))
+        regression, origin = np.nonzero(weight[:, which])
+        coefficient = self._coefficients(weight)[regression, which[origin]]
+        steps = late[origin, None] + np.arange(horizon)
+        ahead = np.take_along_axis(coefficient[:, lags:] @ self.ahead.T, steps, axis=1)
+        x = np.diff(recent, axis=1) if self.changes else recent
+        past = x[origin, -1 : -lags - 1 : -1] if lags else np.empty((len(origin), 0))  # the newest first
+        for h in range(horizon):
             ahead[:, h] += (coefficient[:, :lags] * past).sum(1)
             past = np.concatenate([ahead[:, h, None], past[:, :-1]], axis=1)[:, :lags]
         if self.changes:
-            ahead = self.last[series] + np.cumsum(ahead, axis=1)
-        ahead = np.clip(np.nan_to_num(ahead), bounds[0][series], bounds[1][series])
-        made = np.zeros((weight.shape[1], ahead.shape[1]))
-        np.add.at(made, series, ahead * weight[which, series][:, None])
+            ahead = recent[origin, -1:] + np.cumsum(ahead, axis=1)
+        ahead = np.clip(np.nan_to_num(ahead), bounds[0][origin], bounds[1][origin])
+        made = np.zeros((len(which), horizon))
+        np.add.at(made, origin, ahead * weight[regression, which[origin]][:, None])
         return made
+
+
+def _ridge(product_: np.ndarray) -> np.ndarray:
+    """What is added to the diagonal of products [g, k, k] to solve them, [g]."""
+    found: np.ndarray = RIDGE * np.trace(product_, axis1=1, axis2=2) / max(product_.shape[1], 1) + 1e-12
+    return found

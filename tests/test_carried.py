@@ -53,3 +53,17 @@ def test_what_was_estimated_is_not_estimated_again_until_it_makes_room(monkeypat
 def test_no_origins_have_no_season():
     none = np.zeros(0, int)
     assert seasonal(Stack(np.ones((1, 900)), none, none), 300).shape == (0,)
+
+
+def test_what_comes_from_many_steps_holds_for_a_small_part_of_them():
+    """Of a history of 400 steps and more, for the largest power of two in a 32nd of the steps."""
+    ends = np.arange(1, 3000)
+    some = Stack(np.zeros((1, 3000)), np.zeros(len(ends), np.int64), ends)
+    for steps in (300, 1000):
+        grid, which, late = asked(some, 7, steps=steps)
+        for end, at, after in zip(ends.tolist(), grid.end[which].tolist(), late.tolist(), strict=True):
+            hold = 1
+            while end >= 400 and 2 * hold <= min(end, steps) / 32:
+                hold *= 2
+            assert at == end - end % hold and after == end % hold
+    assert asked(some, 450, steps=300)[0].end.tolist() == asked(some, 450)[0].end.tolist()  # the season decides

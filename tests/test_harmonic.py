@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from backbones import ForecastSpec, Hyper, InputSpec
+from backbones import ForecastSpec, Hyper, InputSpec, carried
 from backbones.harmonic import Harmonic
 from backbones.histories import Stack
 
@@ -93,3 +93,18 @@ def test_nothing_from_the_origin_on_is_seen():
     y = np.random.default_rng(2).normal(size=80).cumsum() + 90
     other = np.append(y[:50], y[50:] * 3)
     np.testing.assert_array_equal(fitted(y, [30, 50], 7), fitted(other, [30, 50], 7))
+
+
+def test_in_a_long_history_a_few_origins_share_an_estimate_and_go_on_from_their_own_steps(monkeypatch):
+    t = np.arange(460)
+    y = 50 + 9 * np.sin(2 * np.pi * t / 9.6) + 4 * np.cos(2 * np.pi * t / 17.3)
+    ends = list(range(424, 433))  # of the estimates at 424 and 432
+    found = fitted(y, ends)
+    truth = np.stack([y[end : end + HORIZON] for end in ends])
+    np.testing.assert_allclose(found, truth, rtol=1e-3)
+    assert np.array_equal(found[[2, 8]], fitted(y, [426, 432]))  # whatever else is asked for
+    later = np.append(y[:426], 0 * y[426:])
+    assert np.array_equal(found[2], fitted(later, [426])[0])
+    monkeypatch.setattr(carried, "SHORT", 10**9)
+    fresh = fitted(y, ends)
+    assert np.array_equal(found[[0, 8]], fresh[[0, 8]]) and not np.array_equal(found[5], fresh[5])
