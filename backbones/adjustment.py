@@ -46,13 +46,14 @@ class Adjustment:
         return self.phases[self.which[:, None], (self.late[:, None] + steps) % period]
 
 
-def adjustment(stack: Stack, period: int, factors: bool = True) -> Adjustment:
+def adjustment(stack: Stack, period: int, factors: bool = True, steps: int = 0) -> Adjustment:
     """The season at each origin of a stack where the test finds one; with `factors` it multiplies where all of the
-    history is above 0. A long season is that of at most a hundredth of its cycle before.
+    history is above 0. A long season is that of at most a hundredth of its cycle before, and where something is to be
+    estimated from the last `steps`, any season that of the origin at which that is (`carried.asked`).
     """
     ratio = np.minimum.accumulate(stack.y, axis=1)[stack.series, stack.end - 1] > 0
     ratio &= factors
-    grid, which, late = asked(stack, period, ratio)
+    grid, which, late = asked(stack, period, ratio, steps)
     multiplies = np.zeros(len(grid), bool)
     multiplies[which] = ratio
     if every(period) == 1:
@@ -80,12 +81,15 @@ def _phases(stack: Stack, period: int, ratio: np.ndarray) -> np.ndarray:
     return phases
 
 
-def lines(stack: Stack, period: int, steps: int, factors: bool = True) -> tuple[Stack, Adjustment]:
+def lines(
+    stack: Stack, period: int, steps: int, factors: bool = True, shared: bool = False
+) -> tuple[Stack, Adjustment]:
     """Series without their season, each from `steps` before the estimate on, and the n origins in them.
 
-    Origins of one estimate share a line, so that a recursion passes all of them at once.
+    Origins of one estimate share a line, so that a recursion passes all of them at once; with `shared` also those of a
+    short season in a long history.
     """
-    season = adjustment(stack, period, factors)
+    season = adjustment(stack, period, factors, steps if shared else 0)
     begin, ratio, last, series = (np.zeros(len(season.phases), kind) for kind in (int, bool, int, int))
     begin[season.which], ratio[season.which] = stack.end - season.late, season.ratio
     series[season.which] = stack.series

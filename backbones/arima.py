@@ -7,18 +7,20 @@ autoregression stand for the moving average's, so that each order is one least-s
 stationary or not invertible have no say. Unlike smoothing, this knows series that return to their mean, or swing around
 it.
 
-Estimated again at every origin, from its last steps, of all origins at once.
+Estimated again at every origin from its last steps, in long histories for a few origins at once (carried.py), each of
+which goes on from its own last values and errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from backbones import register
-from backbones.adjustment import adjustment
+from backbones.adjustment import lines
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
 
@@ -41,38 +43,86 @@ ORDERS = tuple(product(range(AR + 1), range(MA + 1)))
 
 @register
 class ARIMA(LocalForecaster):
-    """Each origin by itself."""
+    """Each origin by itself, or a few of one estimate."""
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))
         longest = min(STEPS, stack.y.shape[1])
         for part, some in stack.blocks(longest * len(ORDERS), CELLS):
-            season = adjustment(some, self.season)
-            made[part] = season.put_back(arima(season.without(some.last(longest)), self.forecast.horizon))
+            rest, season = lines(some, self.season, longest, shared=True)
+            made[part] = season.put_back(arima(Lines.of(rest, season.late, longest), self.forecast.horizon))
         return made
 
 
-def arima(z: np.ndarray, horizon: int) -> np.ndarray:
-    """The forecasts [n, H] of series without a season z [n, T], NaN before the first step of each."""
-    last = z[:, -1:]
-    lowest, highest = (pick(z, axis=1)[:, None] for pick in (np.nanmin, np.nanmax))
+@dataclass(frozen=True)
+class Lines:
+    """Series without a season at which orders are estimated, and the origins that use them.
+
+    Parameters
+    ----------
+    z : float64 [g, T + m], NaN before the first step of each; the first T columns are estimated from.
+    steps : T.
+    which, late : int64 [n], the series of each origin, and how many of the last m steps it knows.
+    """
+
+    z: np.ndarray
+    steps: int
+    which: np.ndarray
+    late: np.ndarray
+
+    @classmethod
+    def of(cls, stack: Stack, late: np.ndarray, longest: int) -> Lines:
+        """The lines of `adjustment.lines`, of which an origin is so much `late`."""
+        begin, most = np.zeros(len(stack.y), np.int64), int(late.max(initial=0))
+        begin[stack.series] = stack.end - late
+        every = np.arange(len(begin))
+        past = Stack(stack.y, every, begin).last(longest)
+        after = stack.y[every[:, None], np.minimum(begin[:, None] + np.arange(most), stack.y.shape[1] - 1)]
+        return cls(np.concatenate([past, after], axis=1), longest, stack.series, late)
+
+    @property
+    def past(self) -> np.ndarray:
+        """What is estimated from, [g, T]."""
+        return self.z[:, : self.steps]
+
+    def last(self, values: np.ndarray, back: int = 1) -> np.ndarray:
+        """Of values [g, T + m, ...] those of the last step that each origin knows, or `back - 1` steps before it."""
+        found: np.ndarray = values[self.which, self.steps - back + self.late]
+        return found
+
+    def some(self, chosen: np.ndarray) -> tuple[Lines, np.ndarray]:
+        """The series of a mask [g], and a mask [n] of the origins in them."""
+        mine = chosen[self.which]
+        which = (np.cumsum(chosen) - 1)[self.which[mine]]
+        return Lines(self.z[chosen], self.steps, which, self.late[mine]), mine
+
+    def differenced(self, d: int) -> Lines:
+        """Their differences."""
+        return Lines(np.diff(self.z, n=d, axis=1), self.steps - d, self.which, self.late)
+
+
+def arima(seen: Lines, horizon: int) -> np.ndarray:
+    """The forecasts [n, H] at the origins."""
+    z, last = seen.past, seen.last(seen.z)[:, None]
+    lowest, highest = (pick(z, axis=1) for pick in (np.nanmin, np.nanmax))
     made = np.repeat(last, horizon, axis=1)
     enough = np.isfinite(z).sum(1) >= LEAST
-    needed = np.where(enough & (highest > lowest)[:, 0], _differences(z), -1)
+    needed = np.where(enough & (highest > lowest), _differences(z), -1)
     for d in range(DIFFERENCES + 1):
-        which = needed == d
-        if which.any():
-            made[which] = _integrated(z[which], d, horizon)
-    reach = FARTHEST * (highest - lowest)
+        if (needed == d).any():
+            some, mine = seen.some(needed == d)
+            made[mine] = _integrated(some, d, horizon)
+    reach = FARTHEST * (highest - lowest)[seen.which, None]
     limited: np.ndarray = np.clip(made, last - reach, last + reach)
     return limited
 
 
-def _integrated(z: np.ndarray, d: int, horizon: int) -> np.ndarray:
+def _integrated(seen: Lines, d: int, horizon: int) -> np.ndarray:
     """The forecasts [n, H] of series that are differenced `d` times."""
-    ahead = arma(np.diff(z, n=d, axis=1), horizon, ((True,), (True, False), (False,))[d])
+    ahead = arma(seen.differenced(d), horizon, ((True,), (True, False), (False,))[d])
     for k in range(d - 1, -1, -1):
-        ahead = np.diff(z, n=k, axis=1)[:, -1:] + np.cumsum(ahead, axis=1)
+        before = seen.differenced(k)
+        ahead = before.last(before.z)[:, None] + np.cumsum(ahead, axis=1)
     return ahead
 
 
@@ -98,37 +148,41 @@ def _kpss(x: np.ndarray) -> np.ndarray:
     return found
 
 
-def arma(x: np.ndarray, horizon: int, means: Sequence[bool] = (True,)) -> np.ndarray:
-    """The forecasts [n, H] of series x [n, T], NaN before the first step of each, with a mean, without, or by both."""
-    parts = [_orders(x, horizon, centred) for centred in means]
+def arma(seen: Lines, horizon: int, means: Sequence[bool] = (True,)) -> np.ndarray:
+    """The forecasts [n, H] at the origins, with a mean, without, or by both."""
+    parts = [_orders(seen, horizon, centred) for centred in means]
     made, criterion = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
     weight = np.exp(-0.5 * (criterion - criterion.min(1, keepdims=True)))
-    averaged: np.ndarray = (made * (weight / weight.sum(1, keepdims=True))[:, :, None]).sum(1)
+    share = (weight / weight.sum(1, keepdims=True))[seen.which]
+    averaged: np.ndarray = (made * share[:, :, None]).sum(1)
     return averaged
 
 
-def _orders(x: np.ndarray, horizon: int, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The forecasts [n, G, H] of all orders, around the mean or with `centred` off around 0; their criteria [n, G]."""
+def _orders(seen: Lines, horizon: int, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The forecasts [n, G, H] of all orders, around the mean or with `centred` off around 0; their criteria [g, G]."""
+    x, steps = seen.past, seen.steps
     known = np.isfinite(x)
     count = known.sum(1)
     mean = np.where(known, x, 0.0).sum(1, keepdims=True) / np.maximum(count, 1)[:, None] * centred
-    w = np.where(known, x - mean, 0.0)
-    scale = np.sqrt((w**2).sum(1, keepdims=True) / np.maximum(count, 1)[:, None])
+    every = np.isfinite(seen.z)
+    w = np.where(every, seen.z - mean, 0.0)
+    scale = np.sqrt((w[:, :steps] ** 2).sum(1, keepdims=True) / np.maximum(count, 1)[:, None])
     scale += 1e-9 * np.nanmax(np.abs(x), axis=1, keepdims=True) + 1e-300
     w /= scale
     order = np.minimum(
         np.minimum(np.maximum(np.log(np.maximum(count, 1)) ** 1.5, 4).astype(np.int64), count // 3), LONG
     )
-    errors = _long(w, count, order)
+    errors = _long(w[:, :steps], count, order)
     skipped = order + np.where(count - order - MA > LEAST, MA, 0)
-    counted = np.arange(x.shape[1]) >= (x.shape[1] - count + skipped)[:, None]
-    ar, ma, able = _coefficients(w, errors, counted)
-    errors = _errors(w, known, ar, ma)
+    counted = np.arange(steps) >= (steps - count + skipped)[:, None]
+    ar, ma, able = _coefficients(w[:, :steps], errors, counted)
+    errors = _errors(w, every, ar, ma)
     size = counted.sum(1)[:, None]
-    loss = ((errors**2 * counted[:, :, None]).sum(1) / np.maximum(size, 1) + 1e-12) * scale**2
+    loss = ((errors[:, :steps] ** 2 * counted[:, :, None]).sum(1) / np.maximum(size, 1) + 1e-12) * scale**2
     numbers = np.array([p + q for p, q in ORDERS]) + 1 + centred
     criterion = size * np.log(loss) + 2 * numbers + 2 * numbers * (numbers + 1) / np.maximum(size - numbers - 1, 0.5)
-    made = mean[:, :, None] + scale[:, :, None] * _ahead(w, errors, ar, ma, horizon)
+    own = seen.which[:, None]
+    made = mean[own] + scale[own] * _ahead(seen, w, errors, ar, ma, horizon)
     return made, np.where(able & np.isfinite(criterion), criterion, np.inf)
 
 
@@ -184,10 +238,11 @@ def _errors(w: np.ndarray, known: np.ndarray, ar: np.ndarray, ma: np.ndarray) ->
     return errors
 
 
-def _ahead(w: np.ndarray, errors: np.ndarray, ar: np.ndarray, ma: np.ndarray, horizon: int) -> np.ndarray:
-    """The forecasts [n, G, H] of all orders."""
-    past = [np.repeat(w[:, -k, None], len(ORDERS), axis=1) for k in range(1, AR + 1)]
-    rest = [errors[:, -k] for k in range(1, MA + 1)]
+def _ahead(seen: Lines, w: np.ndarray, errors: np.ndarray, ar: np.ndarray, ma: np.ndarray, horizon: int) -> np.ndarray:
+    """The forecasts [n, G, H] of all orders, from values w [g, T + m] and errors [g, T + m, G]."""
+    ar, ma = ar[seen.which], ma[seen.which]
+    past = [np.repeat(seen.last(w, k)[:, None], len(ORDERS), axis=1) for k in range(1, AR + 1)]
+    rest = [seen.last(errors, k) for k in range(1, MA + 1)]
     made = np.empty((*past[0].shape, horizon))
     for h in range(horizon):
         step = sum(ar[:, :, k] * past[k] for k in range(AR)) + sum(ma[:, :, k] * rest[k] for k in range(MA))

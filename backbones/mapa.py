@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from backbones import register
-from backbones.adjustment import adjustment
+from backbones.adjustment import lines
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
 from backbones.smoothing import smoothed
@@ -30,15 +30,14 @@ CELLS = 1 << 20
 
 @register
 class MAPA(LocalForecaster):
-    """Each origin by itself."""
+    """Each origin by itself, or a few of one estimate of the season."""
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))
         longest = min(STEPS, stack.y.shape[1])
         for part, some in stack.blocks(longest, CELLS):
-            season = adjustment(some, self.season)
-            rest, count = season.without(some.last(longest)), np.minimum(some.end, longest)
-            made[part] = season.put_back(aggregated(rest, count, blocks(self.season), self.forecast.horizon))
+            rest, season = lines(some, self.season, longest, shared=True)
+            made[part] = season.put_back(aggregated(rest, blocks(self.season), self.forecast.horizon))
         return made
 
 
@@ -48,31 +47,34 @@ def blocks(period: int) -> tuple[int, ...]:
     return parts if len(parts) >= FEWEST else PLAIN
 
 
-def aggregated(z: np.ndarray, count: np.ndarray, sizes: tuple[int, ...], horizon: int) -> np.ndarray:
-    """The mean of the forecasts [n, H] by blocks of each size, of series without a season z [n, T], of which the last
-    `count` steps are known. A size with fewer than LEAST blocks has no say; where none has enough, single steps have.
+def aggregated(stack: Stack, sizes: tuple[int, ...], horizon: int) -> np.ndarray:
+    """The mean of the forecasts [n, H] by blocks of each size, at origins of series without a season. A size with fewer
+    than LEAST blocks has no say; where none has enough, single steps have.
     """
-    total, made = np.zeros((len(z), horizon)), np.zeros(len(z))
+    total, made = np.zeros((len(stack), horizon)), np.zeros(len(stack))
     for size in sizes:
-        which = count >= LEAST * size
+        which = stack.end >= LEAST * size
         if which.any():
-            total[which] += _by_blocks(z[which], count[which] // size, size, horizon)
+            total[which] += _by_blocks(stack.some(which), size, horizon)
             made += which
     alone = made == 0
     if alone.any():
-        total[alone] = _by_blocks(z[alone], count[alone], 1, horizon)
+        total[alone] = _by_blocks(stack.some(alone), 1, horizon)
     mean: np.ndarray = total / np.maximum(made, 1)[:, None]
     return mean
 
 
-def _by_blocks(z: np.ndarray, count: np.ndarray, size: int, horizon: int) -> np.ndarray:
-    """The forecasts [n, H] from the means of the last `count` blocks of `size` steps."""
-    most = z.shape[1] // size
-    means = z[:, z.shape[1] - most * size :].reshape(len(z), most, size).mean(2)
-    at = np.minimum(np.arange(most) + (most - count)[:, None], most - 1)  # the first block first
-    ahead = smoothed(
-        Stack(np.take_along_axis(means, at, axis=1), np.arange(len(z)), count), 1, max(-(-horizon // size) + 1, 2)
-    )
+def _by_blocks(stack: Stack, size: int, horizon: int) -> np.ndarray:
+    """The forecasts [n, H] from the means of blocks of `size` steps, counted back from the origin.
+
+    Origins of one series whose blocks end at the same steps share a pass.
+    """
+    length = stack.y.shape[1]
+    (series, first), which = np.unique(np.stack([stack.series, stack.end % size]), axis=1, return_inverse=True)
+    at = np.minimum(first[:, None] + np.arange(length // size * size), length - 1)
+    means = stack.y[series[:, None], at].reshape(len(series), -1, size).mean(2)
+    some = Stack(means, which.ravel(), stack.end // size)
+    ahead = smoothed(some, 1, max(-(-horizon // size) + 1, 2))
     place = (np.arange(1, horizon + 1) - (size + 1) / 2) / size  # in blocks from the middle of the first
     left = np.maximum(place.astype(np.int64), 0)
     share = place - left
