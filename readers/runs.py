@@ -42,7 +42,7 @@ def in_runs(values: np.ndarray) -> bool:
     if kinds <= MOST_CODES:
         return expected >= LEAST_CHANGES and kinds <= found < FEWER * expected  # sorted, they change kinds - 1 times
     steps = np.diff(known)
-    if steps.min() >= 0 or steps.max() <= 0:
+    if steps.min() >= 0 or steps.max() <= 0 or (found == kinds - 1 and 2 * kinds <= len(known)):  # one run of each
         return False
     ranks = np.unique(known, return_inverse=True)[1].astype(float)
     return bool(np.corrcoef(ranks[1:], ranks[:-1])[0, 1] >= ALIKE)

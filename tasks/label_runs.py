@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,7 @@ def together(series: Series, config: RunConfig) -> Series:
     """
     if series.labels is None or series.groups is not None or config.mode == "infer" or OWN & config.given:
         return series
-    found = next((column for column in series.labels.T if in_runs(column)), None)
+    found = next((column for column in _columns(series.labels) if in_runs(column)), None)
     if found is None:
         return series
     what = "labels come in runs, as those of rows that follow one another in time do"
@@ -46,3 +47,12 @@ def together(series: Series, config: RunConfig) -> Series:
     told = f"{what}: neighbours stay together, in {of[-1] + 1} blocks of {series.n_rows:,} rows; {other}"
     groups = np.array([f"block{number:0{width}d}" for number in of])
     return replace(series, groups=groups, notes=(*series.notes, told))
+
+
+def _columns(labels: np.ndarray) -> Sequence[np.ndarray]:
+    """The labels [N, K] by column, float [N] each; of classes, of which one is true in each row, their number alone."""
+    known = np.isfinite(labels).all(axis=1)
+    rows = labels[known]
+    if labels.shape[1] > 1 and len(rows) and np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
+        return [np.where(known, np.argmax(np.nan_to_num(labels), axis=1), np.nan)]
+    return list(labels.T)

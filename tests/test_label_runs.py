@@ -53,6 +53,23 @@ def test_rows_in_another_order_are_drawn_one_by_one(tmp_path, order) -> None:
     assert done.code == 0 and "labels come in runs" not in done.err
 
 
+@pytest.mark.parametrize("form", ["words", "one column for each"])
+def test_rows_that_are_sorted_by_class_are_drawn_one_by_one_however_many_classes_there_are(tmp_path, form) -> None:
+    """Names whose order is not that of the rows, or columns of which all but two have a run in the middle: before, both
+    seemed to be labels in runs, and parts lacked classes.
+    """
+    label = np.repeat(np.arange(24), 20)
+    np.savetxt(tmp_path / "x.txt", np.random.default_rng(0).normal(size=(480, 9)), "%.4f", ",")
+    columns = np.eye(24, dtype=int)[label].astype(str)
+    lines = [f"k{of}" for of in label] if form == "words" else [",".join(row) for row in columns]
+    title = "kind" if form == "words" else ",".join(f"k{k}" for k in range(24))
+    (tmp_path / "y.txt").write_text("\n".join([title, *lines]) + "\n")
+    done = go(tmp_path, f"{WORDS.replace('ridge', 'logistic')} --no-plots")
+    assert done.code == 0 and "labels come in runs" not in done.err, done.err
+    rows = strict(done.directory / "manifest.json")["split"]["rows"]
+    assert all(len({*label[rows[name]].tolist()}) >= 20 for name in ("train", "val", "test"))
+
+
 @pytest.mark.parametrize("flags", ["--split-mode group", "--time-col line", "--groups of.txt"])
 def test_strict_guesses_nothing_and_its_hints_work(tmp_path, flags) -> None:
     recordings(tmp_path)
