@@ -34,7 +34,7 @@ from fusion import adapt, stages
 from hardware import pick_device
 from learner import Learner
 from metrics import clean_json
-from pages.run_page import write_run
+from pages.run_page import complete, write_run
 from predictor import Inference
 from readers import cache
 from readers.clock import Clock
@@ -259,8 +259,8 @@ def learn(
             for k, split in enumerate(folds):
                 folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
                 refits = config.refit and k == len(folds) - 1
-                marker = folder / (again.SCORED if refits else "manifest.json")  # written last: this fold was finished
-                if together.agreed(marker.is_file() and written is None):
+                finished = (folder / again.SCORED).is_file() if refits else complete(folder)
+                if together.agreed(finished and written is None):
                     contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
                 else:
                     job = partial(stages.run, run_data, task, split, device, start, heard)

@@ -32,6 +32,7 @@ from finetune import sizes_in_words
 from fusion import adapt
 from hardware import device_for
 from learner import Learner
+from pages.run_page import complete
 from rundir import OnEpoch
 from scaler import Scaler
 from splits import Split
@@ -161,7 +162,7 @@ def _first_of_two(
 ) -> float:
     """Train the encoder into the folder of `path`, unless an interrupted run has done so; returns its seconds."""
     together = ranks.here()
-    if not together.agreed((path.parent / "manifest.json").is_file()):  # written last
+    if not together.agreed(complete(path.parent)):
         path.parent.mkdir(exist_ok=True)
         log.info("stage 1 of 2: encoder")
         learner = EncoderLearner(run_data, task, split, device)

@@ -39,6 +39,11 @@ def write_run(folder: Path, frames: Sequence[Frame] | None = None) -> None:
     html.write(folder / PAGE, page(folder, frames))
 
 
+def complete(folder: Path) -> bool:
+    """Whether all files of a run, or of a fold or stage of one, are in `folder`: these two are written last."""
+    return all((folder / name).is_file() for name in ("manifest.json", PAGE))
+
+
 def page(
     folder: Path, frames: Sequence[Frame] | None = None, beside: str = ".", kept: Sequence[str] | None = None
 ) -> str:
