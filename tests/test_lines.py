@@ -11,7 +11,6 @@ import json
 import math
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,24 +141,37 @@ def base(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> Path:
 # ---- the lines A to H
 
 
-@pytest.fixture(scope="module", params=["dynamo", pytest.param("inductor", marks=pytest.mark.slow)])
-def lines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Done]]:
+TINY, QUICK = "--model-args size=tiny layers=1 --epochs 1", "--epochs 1 --reference off"
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     """All eight lines in one folder, each as a user would type it, with a model of one layer and one epoch.
 
-    `dynamo` leaves the code generator out of torch.compile, which takes some ten seconds a graph; `inductor` does not.
+    The code generator is left out of torch.compile: it takes some ten seconds a graph.
     """
     folder = tmp_path_factory.mktemp("lines")
     table = demand(ROWS, COLUMNS, 32, seed=5)
     lay(folder, **{f"LP{k}a": table[k] for k in range(32)})
     lay(folder, **{f"LP{k:03d}a": np.roll(table[k], 7, axis=0) for k in range(1, 32)})
     lay(folder, x_main=table[0], A=table[1], B=table[0])
-    tiny, quick = "--model-args size=tiny layers=1 --epochs 1", "--epochs 1 --reference off"
-    extra = {"A": tiny, "D": tiny, "E": quick, "F": "", "G": ""}
+    extra = {"A": TINY, "D": TINY, "E": QUICK, "F": "", "G": ""}
+    compiled = torch.compile
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "dynamo":
-            compiled = torch.compile
-            patch.setattr(torch, "compile", lambda model, mode, **more: compiled(model, backend="eager", **more))
-        yield {key: go(folder, line, extra.get(key, f"{tiny} --reference off")) for key, line in LINES.items()}
+        patch.setattr(torch, "compile", lambda model, mode, **more: compiled(model, backend="eager", **more))
+        return {key: go(folder, line, extra.get(key, f"{TINY} --reference off")) for key, line in LINES.items()}
+
+
+@pytest.mark.paints
+def test_the_first_line_goes_through_the_code_generator(tmp_path):
+    lay(tmp_path, LP0a=demand(ROWS, COLUMNS, 1, seed=5)[0])
+    done = go(tmp_path, LINES["A"], TINY, "--reference off")
+    assert done.code == 0, done.err
+    assert done.directory.name == NAMES["A"] and {path.name for path in done.directory.iterdir()} == ARTIFACTS["A"]
+    manifest = strict(done.directory / "manifest.json")
+    assert manifest["compile"] == "reduce-overhead"
+    assert not [text for text in manifest["warnings"] if not text.startswith("--amp")]
+    check_scores(strict(done.directory / "metrics.json"), scored(done.directory))
 
 
 @pytest.mark.parametrize("key", LINES)

@@ -105,7 +105,7 @@ LINES = {
     "dlinear": "--task forecast --backbone dlinear --horizon 4",
     "tcn": "--task classify --backbone tcn --model-args dropout=0 filters=6 depth=2",
     "ridge": "--task forecast --backbone ridge --horizon 4",
-    "boosting": "--task regress --backbone boosting",
+    "boosting": "--task regress --backbone boosting --model-args trees=20 fixed=10",
     "window ridge": "--task regress --backbone ridge",
     "theta": "--task forecast --backbone theta --horizon 4",
     "fusion_gru": "--task classify --backbone fusion_gru --stage all --model-args dropout=0",

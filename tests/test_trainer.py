@@ -414,14 +414,14 @@ def test_autocast_trains_to_about_the_same_weights():
 
 # --- real processes --------------------------------------------------------------------------------------------------
 
-RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 20 --batch-size 16 --patience 0".split()
+RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 6 --batch-size 16 --patience 0".split()
 RUN += "--backbone gru --model-args hidden=4 dropout=0.1 layers=2 --reference off".split()
 NAME = "train_classify_ctx12_ch1_alpha0.50_pwglobal_gru_seed777_splitgroup"
 
 
 def lay_table(folder):
     rng = np.random.default_rng(3)
-    np.savetxt(folder / "LP0a.csv", rng.random((40, 40)) < 0.3, fmt="%d", delimiter=",")
+    np.savetxt(folder / "LP0a.csv", rng.random((30, 30)) < 0.3, fmt="%d", delimiter=",")
 
 
 @pytest.fixture
@@ -469,7 +469,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_run_resumes_to_the_same_weights(files, whole, number):
     process = start(files)
-    wait_for(process, "epoch 7/20")
+    wait_for(process, "epoch 3/6")
     time.sleep(0.05)
     process.send_signal(number)
     process.stderr.read()
