@@ -64,7 +64,7 @@ class Harmonic(LocalForecaster):
         made = np.empty((len(stack), self.forecast.horizon))
         first, second = (m if LEAST_CYCLES * m <= longest else 1 for m in (self.season, self.second))  # no say else
         grid, which, late = asked(stack, 1, steps=longest)
-        terms = Terms(lags, first, second, longest, self.forecast.horizon + int(late.max(initial=0)))
+        terms = Terms(lags, first, second, longest, self.forecast.horizon, int(late.max(initial=0)))
         recent = stack.last(lags + 2)
         for part, some in grid.blocks((longest + len(terms.candidates)) * (terms.size + 1), CELLS):
             mine = np.flatnonzero((which >= part.start) & (which < part.start + len(some)))
@@ -77,18 +77,21 @@ class Harmonic(LocalForecaster):
 
 @dataclass(frozen=True)
 class Terms:
-    """The regressors: so many lags, a constant, waves of the season and of a second one, at T steps and H ahead."""
+    """The regressors: so many lags, a constant, waves of the season and of a second one, at T steps and H ahead, also
+    from origins that are up to `late` steps later.
+    """
 
     lags: int
     period: int
     second: int
     steps: int
     horizon: int
+    late: int = 0
 
     @cached_property
     def shared(self) -> np.ndarray:
-        """Constant and waves, [T + H, c], the same for all series: time is counted from the origin."""
-        t = np.arange(-self.steps, self.horizon)
+        """Constant and waves, [T + H + late, c], the same for all series: time is counted from the estimate."""
+        t = np.arange(-self.steps, self.horizon + self.late)
         waves = [f(2 * np.pi * k * t / m) for m, most in self._seasons for k in range(1, most + 1) for f in _of(k, m)]
         return np.stack([np.ones(len(t)), *waves], axis=1)
 
@@ -141,8 +144,7 @@ def averaged(past: np.ndarray, terms: Terms, recent: np.ndarray, which: np.ndarr
     ----------
     past : [g, T], NaN before the first step of a series.
     recent : [n, lags + 2], the last steps at each origin.
-    which, late : int64 [n], the number of its past, and how many steps after that past it is; `terms` reaches as many
-        steps farther than the forecasts.
+    which, late : int64 [n], the number of its past, and how many steps after that past it is, up to `terms.late`.
     """
     level, spread = np.nanmean(past, axis=1)[:, None], np.nanstd(past, axis=1)[:, None]
     spread = np.where(spread > 0, spread, 1.0)
@@ -249,7 +251,7 @@ class _Regressions:
         bounds: tuple[np.ndarray, np.ndarray],
     ) -> np.ndarray:
         """The weighted sum [n, H] of forecasts with weights [C, g], each within bounds [n, 1]; see `averaged`."""
-        lags, horizon = self.terms.lags, len(self.ahead) - int(late.max(initial=0))
+        lags, horizon = self.terms.lags, self.terms.horizon
         regression, origin = np.nonzero(weight[:, which])
         coefficient = self._coefficients(weight)[regression, which[origin]]
         steps = late[origin, None] + np.arange(horizon)

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from backbones import ForecastSpec, Hyper, InputSpec, carried
+from backbones import ForecastSpec, Hyper, InputSpec, carried, harmonic
 from backbones.harmonic import Harmonic
 from backbones.histories import Stack
 
@@ -103,6 +103,8 @@ def test_in_a_long_history_a_few_origins_share_an_estimate_and_go_on_from_their_
     truth = np.stack([y[end : end + HORIZON] for end in ends])
     np.testing.assert_allclose(found, truth, rtol=1e-3)
     assert np.array_equal(found[[2, 8]], fitted(y, [426, 432]))  # whatever else is asked for
+    monkeypatch.setattr(harmonic, "CELLS", 1)  # and however many are estimated at once
+    assert np.array_equal(found, fitted(y, ends))
     later = np.append(y[:426], 0 * y[426:])
     assert np.array_equal(found[2], fitted(later, [426])[0])
     monkeypatch.setattr(carried, "SHORT", 10**9)

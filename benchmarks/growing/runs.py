@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import datetime
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,17 +66,28 @@ def search(folder: Path, size: int) -> Callable[[], object]:
 @row("many series", "series", sizes=(300, 1000), large=(3000, 10_000), least=4)
 def many_series(folder: Path, size: int) -> Callable[[], object]:
     """A forecast of short monthly series by the default command, without pictures."""
+    return _panel(folder, size, [f"{2020 + k // 12}-{k % 12 + 1:02d}-01" for k in range(48)], 12, 6)
+
+
+@row("long series", "series", sizes=(4, 16), large=(64, 500), least=2)
+def long_series(folder: Path, size: int) -> Callable[[], object]:
+    """The same of five years of days, of which 336 windows of each series are scored: the sales of items in shops."""
+    first = datetime.date(2013, 1, 1)
+    return _panel(folder, size, [str(first + datetime.timedelta(days=k)) for k in range(1826)], 7, 30)
+
+
+def _panel(folder: Path, size: int, dates: Sequence[str], period: int, horizon: int) -> Callable[[], object]:
+    """The default command on series with a season."""
     import run
 
-    rng, months = np.random.default_rng(0), 48
-    season = np.sin(2 * np.pi * np.arange(months) / 12 + rng.uniform(0, 6, (size, 1)))
+    rng, steps = np.random.default_rng(0), len(dates)
+    season = np.sin(2 * np.pi * np.arange(steps) / period + rng.uniform(0, 6, (size, 1)))
     level = np.exp(rng.uniform(2, 8, (size, 1)))
-    values = level * (1 + 0.2 * season + 0.05 * rng.normal(size=(size, months)))
-    dates = [f"{2020 + k // 12}-{k % 12 + 1:02d}-01" for k in range(months)]
+    values = level * (1 + 0.2 * season + 0.05 * rng.normal(size=(size, steps)))
     with (folder / "t.csv").open("w") as file:
         file.write("date,id,y\n")
         for number, series in enumerate(values):
             file.writelines(f"{date},s{number},{value:.4f}\n" for date, value in zip(dates, series, strict=True))
-    words = "--mode train --task forecast --time-col date --id-col id --horizon 6 --no-plots --quiet"
+    words = f"--mode train --task forecast --time-col date --id-col id --horizon {horizon} --no-plots --quiet"
     argv = [*words.split(), "--csv", str(folder / "t.csv"), "--out", str(folder / "out")]
     return lambda: run.main(argv)
