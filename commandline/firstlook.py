@@ -227,7 +227,8 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
         commands.append((["--task", "classify", *place, *parts[2:]], f"the {by_path} of each file, for whole files"))
     elif label := _label(series):
         several = parts[2:] if series.n_rows > 1 else parts
-        words = ["--task", "classify", *place, "--label-src-ch", label, *several]
+        written = ["--drop-label-from-x"] if label in series.text else []  # what people write beside is not known ahead
+        words = ["--task", "classify", *place, "--label-src-ch", label, *written, *several]
         commands.append((words, f"{label}, which has a few values alone"))
     elif len(commands) < 3:
         commands.append(

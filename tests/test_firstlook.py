@@ -184,7 +184,7 @@ def test_a_column_of_a_few_values_is_proposed_as_the_label(tmp_path, words):
     (tmp_path / "a.csv").write_text("\n".join(["time,load,fault", *lines]) + "\n")
     said = go(tmp_path, "--csv a.csv").out
     (line,) = [each for each in said.splitlines() if "--task classify" in each]
-    assert "--label-src-ch fault" in line
+    assert "--label-src-ch fault" in line and ("--drop-label-from-x" in line) == (words[0] == "no")
     done = go(tmp_path, line.split("run.py ")[1] + " --dry-run")
     assert done.code == 0 and "one class" not in done.err, done.err
 

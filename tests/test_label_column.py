@@ -265,17 +265,20 @@ def test_a_first_column_of_classes_in_words_is_no_row_id(put):
     assert read_wide([put("\n".join(["site,x0,x1,x2,x3", *rows]), "b.csv")]).rows[-1] == "B"
 
 
-def classes_at(box: Path, place: int, n: int = 150) -> np.ndarray:
-    """Series of decimals with their classes at an end, sorted as those of heartbeats come; returns the classes."""
+def classes_at(box: Path, place: int, padded: int, n: int = 150) -> np.ndarray:
+    """Series of decimals, maybe with zeros behind their ends, with their classes at an end, sorted as those of
+    heartbeats come; returns the classes."""
     random, of = np.random.default_rng(0), np.repeat([0, 1, 2], n // 3)
     values = random.normal(size=(n, 24)) + of[:, None]
+    values[:, 24 - padded :] = 0
     np.savetxt(box / "a.csv", np.insert(values, 0 if place == 0 else 24, of, axis=1), delimiter=",")
     return of
 
 
+@pytest.mark.parametrize("padded", [0, 9])
 @pytest.mark.parametrize(("place", "at"), [("first", 0), ("last", -1)])
-def test_sorted_classes_at_an_end_are_asked_for(tmp_path, place, at):
-    of = classes_at(tmp_path, at)
+def test_sorted_classes_at_an_end_are_asked_for(tmp_path, place, at, padded):
+    of = classes_at(tmp_path, at, padded)
     done = go(tmp_path, f"--mode train --task classify --csv a.csv {QUICK}")
     assert done.code == 3 and f"the {place} column alone holds whole numbers, 3 in 150 rows (0, 1, 2)" in done.err
     assert f"--label-src-ch {place} if these are classes" in done.err

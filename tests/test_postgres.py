@@ -479,3 +479,11 @@ def test_a_server_that_cannot_start_is_an_error(tmp_path, postgres):
         connect(f"embedded:{tmp_path}/file/pg", write=True),
     ):
         pass
+
+
+def test_a_first_column_that_is_no_time_gets_a_hint_for_a_query(refused):
+    """--time-col is a flag of files."""
+    text = refused(
+        "SELECT k * interval '1 second' AS t, k AS x FROM generate_series(0, 99) k", "is not a date and time"
+    )
+    assert "to_timestamp(t)" in text and "--time-col" not in text
