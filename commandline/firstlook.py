@@ -285,7 +285,10 @@ def _house(series: Series) -> tuple[str, list[str]]:
         return "", []
     from tasks.nilm.meters import house_of
 
-    mains, devices = house_of(series.channels[: series.numeric])
+    known: dict[bytes, str] = {}  # of columns that say the same, as two of the mains may, the first
+    for name, values in zip(series.channels[: series.numeric], series.values, strict=False):
+        known.setdefault(values.tobytes(), name)
+    mains, devices = house_of(list(known.values()))
     return (mains, devices) if any(map(appliance, devices)) else ("", [])
 
 

@@ -33,7 +33,7 @@ from readers.nameless import (
     owner_of_lines,
     times_first,
 )
-from readers.owners import divides, one_after_another, owners
+from readers.owners import HALF, divides, one_after_another, owners
 from readers.parted import DAY_OF_YEAR, MIDNIGHT, NO_YEAR, first_hour, is_clock_number, is_part, times_of_day
 from readers.serials import are_serials
 from readers.tidying import numbered
@@ -139,7 +139,7 @@ def _timed(
     if dates and id_col and {*id_col.split("+")} <= {*names}:
         return Dated(names, joined, (id_col,), steps)
     ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, growing, id_col)
-    if dates and not ids and not id_col and one_after_another(stamps):
+    if dates and not ids and not id_col and one_after_another(stamps, HALF):
         return Dated(names, joined, (), steps)  # lines of one time are told where they are read
     if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
         return Dated(names, joined, tuple(ids), steps) if ids else None

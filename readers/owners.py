@@ -11,6 +11,7 @@ from readers.fitting import MOST_LINES
 from readers.guess import is_id_word, is_time_word
 
 MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
+HALF = 0.5  # where no column says whose a line is: of two series each time would come twice
 MOST_JOINED = 3  # columns
 MOST_TRIED = 6  # columns whose combinations are tried
 
@@ -58,15 +59,16 @@ def owners(
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
 
 
-def one_after_another(stamps: Sequence[float]) -> bool:
+def one_after_another(stamps: Sequence[float], mostly: float = MOSTLY) -> bool:
     """Whether times never go back and mostly differ, as those of one series do of which some lines come twice.
 
     Parameters
     ----------
     stamps : as in `owners`.
+    mostly : more than so much of them are different ones.
     """
     first = stamps[:MOST_LINES]
-    return len({*first}) > MOSTLY * len(first) and _not_back(stamps)
+    return len({*first}) > mostly * len(first) and _not_back(stamps)
 
 
 def _telling_apart(columns: Mapping[str, Sequence[str]], stamps: Sequence[float]) -> list[str]:

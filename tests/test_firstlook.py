@@ -252,3 +252,18 @@ def test_a_table_that_no_hint_makes_readable_is_an_error_and_no_assertion(tmp_pa
     (tmp_path / "a.arff").write_text(text + "\n".join(rows) + "\n")
     done = go(tmp_path, "--csv a.arff")
     assert done.code in (2, 3) and "Traceback" not in done.err
+
+
+def test_a_house_whose_mains_are_there_twice_is_offered_nilm(tmp_path):
+    """As `use [kW]` and `House overall [kW]` of a well-known table, which are the same."""
+    lines = ["time,use [kW],House overall [kW],Fridge [kW],Kettle [kW]"]
+    for k in range(400):
+        fridge, kettle = 0.09 * (k % 40 < 15), 2.1 * (k % 97 < 3)
+        total = 0.05 + fridge + kettle + k % 7 / 1000
+        lines.append(
+            f"{datetime.datetime(2024, 1, 1) + datetime.timedelta(minutes=k)},{total},{total},{fridge},{kettle}"
+        )
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    (line,) = [each for each in looked_at(tmp_path, "--csv a.csv")[1] if "nilm" in each]
+    assert line.endswith("--mains-col 'use [kW]' --device-cols 'Fridge [kW]' 'Kettle [kW]'")
+    assert go(tmp_path, line, "--dry-run").code == 0

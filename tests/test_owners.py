@@ -84,3 +84,15 @@ def test_readings_of_which_some_come_twice_are_one_series(put):
 def test_months_that_only_count_are_lines(put):
     rows = [(f"{1 + k // 12}-{1 + k % 12:02d}", f"{k * k % 7}.5") for k in range(36)]
     assert found(put, "Month,Sales", rows) == ("line", ())
+
+
+def test_a_meter_that_writes_most_seconds_twice_is_one_series(put, tmp_path):
+    """As the Tracebase's loggers do, without names."""
+    seconds = [second for k in range(1500) for second in [k] * (2 if k % 5 else 1)]
+    times = [f"17/10/2011 {s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in seconds]
+    path = put("\n".join(f"{time};{120 + s % 7};{s % 5}" for s, time in zip(seconds, times, strict=True)))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids) == ("1", ())
+    answer = go(tmp_path, f"--csv {path.name}")
+    assert "--time-col 1 --resample" in answer.out
+    assert "2,700 lines resampled" in answer.out and "1,200 lines of the same time as the line before" in answer.out
