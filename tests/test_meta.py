@@ -144,7 +144,9 @@ class Autocast(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-HALF = list(trained_in_epochs())
+# Each backbone once, and one with every task.
+FIRST = dict(reversed(list(trained_in_epochs())))
+HALF = [(backbone, task) for backbone, task in trained_in_epochs() if task == FIRST[backbone] or backbone == "gru"]
 
 
 @pytest.mark.parametrize(("backbone", "task"), HALF)

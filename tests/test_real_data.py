@@ -13,7 +13,9 @@ SENSORS = ["s2", "s3", "s4", "s7", "s8", "s9", "s11", "s12", "s13", "s14", "s15"
 
 
 @pytest.mark.parametrize(
-    ("backbone", "steps"), [("gru", "--epochs 6"), ("llm_ts", "--epochs 1 --batch-size 128")], ids=["gru", "llm_ts"]
+    ("backbone", "steps"),
+    [("gru", "--epochs 3"), ("llm_ts", "--epochs 1 --batch-size 128 --model-args size=tiny")],
+    ids=["gru", "llm_ts"],
 )
 def test_carparts_nonzero_next_month(shared, tmp_path, backbone, steps):
     """Spare parts, 2,509 rows of 51 months: will there be a sale next month? A fifth of the parts is the test."""

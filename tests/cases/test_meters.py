@@ -97,7 +97,7 @@ def test_a_pooler_serves_one_run_after_the_other(case, postgres, shared):
 
 def test_what_binds_is_the_name_of_a_device_and_not_its_column(case):
     case = case("n-21")
-    good(case, 0)
+    good(case, 0, "--model-args hidden=16 --lr 0.01 --epochs 3 --stride 60")
     right = good(case, 1)
     lines, kettle = timeline(right), strict(right / "kpis.json")["devices"]["kettle"]
     true, said = (column(lines, f"kettle {what}") == 1 for what in ("true on", "state"))
@@ -113,16 +113,17 @@ def test_what_binds_is_the_name_of_a_device_and_not_its_column(case):
 def test_kilowatts_and_registers_are_told_and_converted(case):
     case = case("n-18")
     case.make()
-    kilowatts = case.go(0)
+    quick = "--backbone tcn --model-args filters=4 depth=2 --epochs 1 --reference off"
+    kilowatts = case.go(0, quick)
     assert kilowatts.code == 0 and "never on in training, so left out and said to be off: heater" in kilowatts.err
     assert (
         "heater never reaches its threshold of 10 W: 2 W at most: is it in kilowatts? --mains-unit kW" in kilowatts.err
     )
-    rising = case.go(1, "--epochs 1")
+    rising = case.go(1, quick)
     assert "mains only rises, from 12345 to 12377.9; so does heater: is it a register? --mains-unit kWh" in rising.err
     heater = np.loadtxt(case.folder / "w.csv", delimiter=",", skiprows=1)[:, 2]
     for number, unit in ((0, "kW"), (1, "kWh")):
-        folder = good(case, number, f"--mains-unit {unit} --desc {unit} --epochs 1")
+        folder = good(case, number, f"{quick} --mains-unit {unit} --desc {unit}")
         lines, found = timeline(folder), strict(folder / "kpis.json")["devices"]["heater"]
         truth = heater[-len(lines) - (unit == "kWh") :][: len(lines)]  # a register is known between readings alone
         assert found["energy_kwh"] == pytest.approx(truth.sum() * 10 / 3.6e6, rel=1e-3)

@@ -10,7 +10,7 @@ import pytest
 
 
 def test_no_switch_on_is_counted_across_a_gap(case):
-    run = case("n-01").go(0)
+    run = case("n-01").go(0, "--backbone tcn --model-args filters=8 depth=4 --epochs 4 --lr 0.01")
     assert run.code == 0, run.err
     events = json.loads((run.directory / "kpis.json").read_text())["devices"]["heater"]["events"]
     assert [events[key] for key in ("true", "predicted", "matched")] == [2, 2, 2]
