@@ -297,7 +297,7 @@ def _is_text(words: _Words, dialect: Dialect) -> bool:
     counts = np.bincount(words.codes, minlength=len(words.kinds))
     known = np.array([number is not None and number == number for number in words.numbers])
     odd = np.array([number is None for number in words.numbers])
-    if int(counts[odd].sum()) >= MOSTLY_WORDS * int(counts[known].sum()):
+    if int(counts[odd].sum()) >= MOSTLY_WORDS * int(counts[known].sum()) and odd.sum() > known.sum():
         return True
     whole = all(number is None or number != number or number % 1 == 0 for number in words.numbers)
     again = bool((counts[odd] > 1).all()) and not any(is_sign(kind) for kind in words.kinds)

@@ -21,6 +21,10 @@ HEAD = 1 << 16  # bytes that show how a file is laid out
 SEPARATORS = (",", ";", "\t", "|")
 MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps
 PLAIN = Dialect()
+_TYPES = """
+    int integer int32 int64 bigint smallint long float float32 float64 double decimal numeric real number str string
+    text varchar char object datetime datetime64 date timestamp timestamptz bool boolean category
+"""
 LEAST_COUNTED = 20  # columns of steps that are counted, not dated
 _COUNT = re.compile(r"(\D+)(\d+)")
 _YEAR = re.compile(rf"{YEAR}(?: \[YR\d{{4}}\])?")
@@ -43,6 +47,10 @@ def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[
     lines = lines[:-1] if len(head) == HEAD else lines
     for sep in SEPARATORS:
         rows = _rows(lines[: MOST_ABOVE + LEAST_STEPS], sep)
+        if count := _types_below(rows):
+            note = "line 2 holds the columns' types and is left out"
+            note = note if count == 1 else "lines 2 and 3 hold the columns' types and marks, and are left out"
+            return io.BufferedReader(Pieces(_without_types(text, count)), HEAD), (note,)
         if _has_three_names(rows):
             return io.BufferedReader(Pieces(_joined(text, rows, sep)), HEAD), ("three lines of names are taken as one",)
         if found := _layout(rows):
@@ -108,6 +116,30 @@ def _with_names(text: io.BufferedReader, names: Sequence[str], sep: str) -> Iter
         yield block
 
 
+# ---- types below the names
+
+
+def _types_below(rows: Sequence[Sequence[str]]) -> int:
+    """How many lines below the names hold the types of the columns (int, float, datetime), and maybe a mark for each
+    (S, T), as NuPIC and exports of databases write them; 0 for none."""
+    if len(rows) < 3 or len({*map(len, rows[:3])}) != 1 or len(rows[0]) < 2:
+        return 0
+    names, types = rows[0], rows[1]
+    known = _TYPES.split()
+    if not all(cell.casefold() in known for cell in types) or all(name.casefold() in known for name in names):
+        return 0
+    return 1 + (any(rows[2]) and all(len(cell) <= 1 and not cell.isdecimal() for cell in rows[2]))
+
+
+def _without_types(text: io.BufferedReader, count: int) -> Iterator[bytes]:
+    """The text without so many lines below its first."""
+    yield text.readline()
+    for _ in range(count):
+        text.readline()
+    while block := text.read(HEAD):
+        yield block
+
+
 # ---- three lines of names
 
 
@@ -116,7 +148,7 @@ def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
     if len(rows) < 4 or len({*map(len, rows[:4])}) != 1 or len(rows[0]) < 2:
         return False
     first, second, index, body = rows[:4]
-    words = all(first) and all(second[1:]) and not any(map(PLAIN.is_like_number, [*second, *first]))
+    words = all(first[1:]) and all(second[1:]) and not any(map(PLAIN.is_like_number, [*second, *first]))
     return (
         words
         and bool(index[0])

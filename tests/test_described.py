@@ -271,3 +271,26 @@ def test_what_r_writes_between_spaces_with_names_and_words_in_quotes(tmp_path, r
     want = [[k % 3 + 1 for k in range(40)], [k / 8 for k in range(40)], [-k for k in range(40)]]
     assert series.values.tolist() == want and series.channels == ("subject", "acc.x", "angle(X,mean)")
     assert series.text == ("activity",)
+
+
+@pytest.mark.parametrize("marks", ["T,,", ""])
+def test_a_line_of_types_below_the_names(put, marks):
+    """As NuPIC writes them, with marks below; the names stay those of the first line."""
+    lines = ["timestamp,load,count", "datetime,float,int", *([marks] if marks else [])]
+    lines += [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{k}.5,{k % 3}" for k in range(60)]
+    path = put("\n".join(lines) + "\n")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "timestamp"
+    series = read_long([path], time_col="timestamp", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("load", "count") and series.values[0].tolist() == [k + 0.5 for k in range(60)]
+    assert "the columns' types" in " ".join(series.notes)
+
+
+def test_three_lines_of_names_of_which_the_first_is_empty(put):
+    """As frames of two levels without names of their own are written, the prices of two stocks."""
+    lines = [",Close,Close,Open,Open", ",A,B,A,B", "Date,,,,"]
+    lines += [f"2024-01-{day:02d},{day},{day + 1},{day + 2},{day + 3}" for day in range(1, 29)]
+    path = put("\n".join(lines) + "\n")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "Date"
+    series = read_long([path], time_col="Date", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("Close A", "Close B", "Open A", "Open B")
+    assert series.values[:, 0].tolist() == [1, 2, 3, 4] and series.values.shape == (4, 28)
