@@ -18,7 +18,7 @@ from onnxscript import optimizer
 from torch import nn
 from torch.fx.experimental import _config as symbolic
 
-from exporting.recurrent import whole_layers
+from exporting.recurrent import can_be_whole, whole_layers
 
 OPSET = 18
 FOLDED = 1 << 30  # elements up to which a constant is computed at export: any
@@ -35,25 +35,17 @@ def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str
     """
     batch = torch.export.Dim("batch", min=0)
     shapes = tuple({0: batch} for _ in example)
-    with whole_layers():
-        # As torch.onnx.export does it for a module, but for its loops over the steps of recurrent layers.
-        with symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # batches of 0 and 1
-            traced = torch.export.export(
-                module,
-                tuple(example.values()),
-                dynamic_shapes=shapes,
-                prefer_deferred_runtime_asserts_over_guards=True,
-            )
-        program = torch.onnx.export(
-            traced,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(example),
-            output_names=[output],
-            dynamic_shapes=shapes,
-            verbose=False,
-            optimize=False,  # below, once and without bounds
-        )
+    program = torch.onnx.export(
+        _traced(module, example, shapes),
+        tuple(example.values()),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=list(example),
+        output_names=[output],
+        dynamic_shapes=shapes,
+        verbose=False,
+        optimize=False,  # below, once and without bounds
+    )
     assert program is not None
     model: Any = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
     _fold(model.graph)
@@ -78,6 +70,21 @@ def _fold(graph: Any) -> None:
     graph.ClearField("node")
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in known.items() if name in used)
     graph.node.extend(nodes)
+
+
+def _traced(module: nn.Module, example: Mapping[str, torch.Tensor], shapes: tuple[Any, ...]) -> Any:
+    """A module with recurrent layers as a program of which each is one node, where torch can be told so; else itself,
+    which torch.onnx.export traces in the same way, but for its loops over the steps of these layers.
+    """
+    if not any(isinstance(part, nn.RNNBase) for part in module.modules()) or not can_be_whole():
+        return module
+    with whole_layers(), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # batches of 0 and 1
+        return torch.export.export(
+            module,
+            tuple(example.values()),
+            dynamic_shapes=shapes,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
 
 
 def _strip(model: Any) -> None:

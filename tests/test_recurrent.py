@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exporting.recurrent import KEYS, whole_layers
+from exporting import recurrent
+from exporting.onnx_graph import _traced
+from exporting.recurrent import KEYS, can_be_whole, whole_layers
 
 OPERATORS = {"GRU": torch.ops.aten.gru.input, "LSTM": torch.ops.aten.lstm.input}
 
@@ -30,3 +32,12 @@ def test_no_step_of_a_layer_is_traced_and_the_program_says_what_the_layer_says(k
     assert torch.equal(said, true)
     both = zip(state, last, strict=True) if kind == "LSTM" else [(state, last)]
     assert all(torch.equal(one, other) for one, other in both)
+
+
+def test_where_torch_traces_in_another_way_layers_are_taken_apart_as_it_does(monkeypatch):
+    monkeypatch.setattr(recurrent, "decomposition_table", {})
+    before = [dict(operator.py_kernels) for operator in OPERATORS.values()]
+    with whole_layers():
+        assert [dict(operator.py_kernels) for operator in OPERATORS.values()] == before
+    layer = torch.nn.GRU(3, 4, batch_first=True).eval()
+    assert not can_be_whole() and _traced(layer, {"x": torch.zeros(2, 3, 3)}, ()) is layer
