@@ -238,23 +238,34 @@ class AutoForecast(Backbone):
         if isinstance(there, RunBlend):  # as it is
             return True
         member = there if isinstance(there, ZeroShot) else self._blank(i)
-        data = self._data(member, before, cut, seed)
         if member.reads_history:
+            data = self._data(member, before, cut, seed)
             if not len(data.train):
                 return False
             member.fit_histories(data)
         else:
-            train, val, both, known = data.stretches()
             try:
-                chosen = member.fit(train, val, both, known)
-                again = {key: chosen[key] for key in ("lookback", "strength", "norm") if key in chosen}
-                if again and self._alone:  # the say of other inputs is chosen on validation
-                    member = self._blank(i, **again)
-                    member.fit(both, [], both, known and known._replace(train=known.both, val=[]))
+                member = self._of_windows(i, before, cut, seed, scaled=self._alone)
             except DataError:
                 return False
         self.members[i] = member.to(self.weight.device)
         return True
+
+    def _of_windows(self, i: int, before: Before, cut: np.ndarray, seed: int, *, scaled: bool) -> Backbone:
+        """A member that sees the look-back, fitted to rows each in its own units where that is `scaled`.
+
+        What a day of the calendar adds is in the units of the data, whatever the row: then they are taken as they are.
+        """
+        member = self._blank(i)
+        train, val, both, known = before.fitting(cut, seed, scaled=scaled).stretches()
+        chosen = member.fit(train, val, both, known)
+        if scaled and member.forecast is not None and member.forecast.marks and len(np.unique(before.rows)) > 1:
+            return self._of_windows(i, before, cut, seed, scaled=False)
+        again = {key: chosen[key] for key in ("lookback", "strength", "norm") if key in chosen}
+        if again and self._alone:  # the say of other inputs is chosen on validation
+            member = self._blank(i, **again)
+            member.fit(both, [], both, known and known._replace(train=known.both, val=[]))
+        return member
 
     def _data(self, member: Backbone, before: Before, cut: np.ndarray, seed: int) -> HistoryFitting:
         if by_itself(member):

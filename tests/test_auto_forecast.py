@@ -86,6 +86,21 @@ def test_series_of_very_different_levels_are_each_forecast_by_their_season(panel
     assert strict(run / "summary.json")["interval"]["coverage"] > 0.75
 
 
+def test_what_a_month_adds_is_in_the_units_of_the_data(tmp_path):
+    """Sales of different size with a week and months that come in steps: before, members learned the calendar of series
+    each in its own units, and put it on the data's.
+    """
+    draw, days = np.random.default_rng(0), np.arange("2019-01-01", "2023-01-01", dtype="datetime64[D]")
+    month = days.astype("datetime64[M]").astype(int) % 12
+    factor = draw.uniform(0.6, 1.5, 12)[month] * (1 + 0.1 * (np.arange(len(days)) % 7 > 4))
+    written(tmp_path, "D", **{f"s{level}": draw.poisson(level * factor).astype(float) for level in (10, 20, 40, 160)})
+    run = good(tmp_path, QUIET.replace("--reference off", ""), "--id-col id --horizon 14 --model-args members=ridge")
+    found = strict(run / "summary.json")
+    assert (
+        found["mse"] < 1.02 * found["references"]["ridge"]["mse"] < 0.8 * found["references"]["seasonal_naive"]["mse"]
+    )
+
+
 def test_scaling_the_series_scales_the_forecasts(panel, tmp_path):
     folder, table, run = panel
     written(tmp_path, "MS", **{name: values * 1024 for name, values in table.items()})
