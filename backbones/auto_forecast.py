@@ -239,7 +239,8 @@ class AutoForecast(Backbone):
             return True
         member = there if isinstance(there, ZeroShot) else self._blank(i)
         if member.reads_history:
-            data = self._data(member, before, cut, seed)
+            alone = by_itself(member)
+            data = before.fitting(before.end if alone else cut, seed, choose=not alone)
             if not len(data.train):
                 return False
             member.fit_histories(data)
@@ -254,7 +255,8 @@ class AutoForecast(Backbone):
     def _of_windows(self, i: int, before: Before, cut: np.ndarray, seed: int, *, scaled: bool) -> Backbone:
         """A member that sees the look-back, fitted to rows each in its own units where that is `scaled`.
 
-        What a day of the calendar adds is in the units of the data, whatever the row: then they are taken as they are.
+        Beside other inputs a map would depend on the scale, and so does what a day of the calendar adds: where a member
+        takes it, rows are taken as they are.
         """
         member = self._blank(i)
         train, val, both, known = before.fitting(cut, seed, scaled=scaled).stretches()
@@ -266,11 +268,6 @@ class AutoForecast(Backbone):
             member = self._blank(i, **again)
             member.fit(both, [], both, known and known._replace(train=known.both, val=[]))
         return member
-
-    def _data(self, member: Backbone, before: Before, cut: np.ndarray, seed: int) -> HistoryFitting:
-        if by_itself(member):
-            return before.fitting(before.end, seed, choose=False)
-        return before.fitting(cut, seed, scaled=self._alone)  # beside other inputs a map would depend on the scale
 
     @property
     def _alone(self) -> bool:
