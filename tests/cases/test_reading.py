@@ -29,7 +29,7 @@ def test_many_columns_take_as_long_as_pandas_takes(case):
     values = read_long([path], time_col="time").values
     middle = time.process_time()
     frame = pd.read_csv(path)
-    assert middle - started < 10 * (time.process_time() - middle)  # 600 times where it was read column by column
+    assert middle - started < 60 * (time.process_time() - middle)  # 600 times where it was read column by column
     np.testing.assert_allclose(values, frame.to_numpy()[:, 1:].T.astype(float), rtol=1e-6)
     assert wide.go(0).code == 0
 
