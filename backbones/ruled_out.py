@@ -84,6 +84,6 @@ def reached(trees: Sequence[Ruling], features: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _leftmost() -> np.ndarray:
-    """Of each number of 16 bits, the place of the lowest that is 0, from 0; 0 where there is none."""
+    """For each number of 16 bits, which of its bits is the lowest that is 0, counted from 0; 0 where all are 1."""
     free = ~np.arange(1 << LEAVES) & ((1 << LEAVES) - 1)
     return np.log2(np.maximum(free & -free, 1)).astype(np.uint8)

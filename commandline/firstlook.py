@@ -238,8 +238,8 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
 
 
 def _label(series: Series) -> str:
-    """The column that classify would take for a label: the only one of codes or words that is named as one, or else the
-    only one of codes, or else of words that was left out; "" where there is none, or several."""
+    """The column that classify would take as the label: the only one with the name of a label, or else the only one of
+    codes, or else the only one of words; "" where there is none, or there are several."""
     from readers.guess import is_class_word, is_person
     from tasks.label_choice import codes
 

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterator
 
+from readers.dialect import SEPARATORS
+
 HEAD = 1 << 16  # bytes that show whether there are some
-SEPARATORS = (",", ";", "\t", "|")
 LEAST = 4  # records of one width
 MOST_ODD = 10  # one record of so many may be of another width: what stands above a table, or below it
 NOTE = "line breaks in the names, which are in quotes, are read as spaces, and lines are counted without them"

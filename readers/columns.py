@@ -353,7 +353,7 @@ def needed_of(names: Sequence[str], wanted: Wanted, path: Path) -> tuple[list[st
     columns = wanted.columns
     if columns is None:
         columns = tuple(name for name in names if name not in (*NAMELESS, *keys))
-        numbered = enumerate(names, names[0] != LINE)  # the count that is put before lines is no column of the file
+        numbered = enumerate(names, names[0] != LINE)  # a count that was added here is no column of the file
         nameless = [str(number) for number, name in numbered if name in NAMELESS and name not in keys]
         notes = [f"warning: column {', '.join(nameless)} has no name and is left out"] if nameless else []
     if more := [name for name in names if name and wanted.first and name not in wanted.first]:

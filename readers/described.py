@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errors import many
-from readers.dialect import Dialect, line_of
+from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
 from readers.guess import is_time
 from readers.written import YEAR
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
-SEPARATORS = (",", ";", "\t", "|")
 MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps
 PLAIN = Dialect()
 _TYPES = """

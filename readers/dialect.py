@@ -19,6 +19,7 @@ MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "null",
 _MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"([+-]?\d+)\.00?")  # with a point whatever the decimal mark is: no group of thousands is so short
+SEPARATORS = (",", ";", "\t", "|")  # that a file may show, beside spaces
 AUTO = "auto"  # a separator or a decimal mark that the file's lines must show
 THOUSANDS = {",": ",", ".": ".", "'": "'", "space": " "}  # what may separate thousands, by name
 

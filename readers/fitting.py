@@ -15,12 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from readers.breaks import are_in, without
-from readers.dialect import AUTO, SNIFF_CELLS, Dialect
+from readers.dialect import AUTO, SEPARATORS, SNIFF_CELLS, Dialect
 from readers.guess import has_names, is_time
 from readers.tidying import MOST_NOTES, foot, widened
 from readers.units import accounted, odd_number, same_mark, split_mark, units_below
 
-SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
@@ -199,14 +198,16 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
 
 
 def _once(rows: list[list[str]], dialect: Dialect) -> list[list[str]]:
-    """The rows without those of words alone that came before: names, where a table was written behind another one."""
+    """The rows, each row of words alone only once: where one table was written behind another, its names come again."""
     known: set[tuple[str, ...]] = set()
     kept = []
     for row in rows:
         words = len(row) > 1 and not any(dialect.is_like_number(cell) or is_time(cell) for cell in row)
-        if not words or tuple(row) not in known:
-            kept.append(row)
-        known |= {tuple(row)} if words else set()
+        if words and tuple(row) in known:
+            continue
+        kept.append(row)
+        if words:
+            known.add(tuple(row))
     return kept
 
 

@@ -97,7 +97,7 @@ def _whole_within(column: Sequence[str], least: int, most: int) -> bool:
 
 
 def is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> bool:
-    """Whether cells are those of the first line of a file that is no comment.
+    """Whether the cells are those of the first line of a file, comments aside.
 
     Parameters
     ----------
