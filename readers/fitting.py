@@ -31,6 +31,9 @@ MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (
 NAMES = {"\t": "tabs", " ": "spaces"}
 QUOTED = re.compile(r'"[^"]*"(?: "[^"]*")+\s*')  # names as R writes them
 _NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
+# A number in quotes with a comma within, or one with a mark between thousands. Between commas and without any, only
+# points can be decimal marks, and the cells need no look.
+_OTHER_MARK = re.compile(r""""[^",]*\d[^",]*,|\d['\s\u202f]\d{3}""")
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
 
@@ -54,7 +57,10 @@ def _fitted(lines: tuple[str, ...], asked: Dialect) -> Dialect:
     sep = _separator(lines, asked) if asked.sep == AUTO else asked.sep
     asked_mark, asked = asked, replace(asked, decimal=AUTO) if asked.decimal == sep else asked
     plain = replace(asked, sep=sep, decimal=_usual(asked))
-    decimal, thousands = _marks(rows_of(lines, plain), asked, sep) or (plain.decimal, "")
+    marks = (
+        None if sep == "," and not any(map(_OTHER_MARK.search, lines)) else _marks(rows_of(lines, plain), asked, sep)
+    )
+    decimal, thousands = marks or (plain.decimal, "")
     if asked_mark.decimal == sep != decimal:
         return replace(asked_mark, sep=sep)  # which is refused: no cell with quotes needs this mark
     told = [f"{decimal!r} as the decimal mark, in quotes"] if decimal == sep else []

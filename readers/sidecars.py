@@ -5,11 +5,13 @@ A first line of names and a column of row ids are optional. With ids the lines m
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from readers.paths import abridge
 from readers.precision import narrowed
 from readers.spellings import one_spelling
 from readers.units import accounted, same_mark
+
+_T = TypeVar("_T")
 
 MOST_MISSING = 0.5  # of the rows may have no label
 _UNNAMED = re.compile(r"label(\d{1,4})")  # what a column of several without names is called
@@ -218,11 +222,11 @@ def _label_column(
     cells = [line[number].strip() for line in found.cells]
     column, name = 1 + number + found.layout.index, found.names[number] if found.names else "label"
     numbers, told = _numbers_of(cells, dialect, name)
-    worded = not any(number is not None and np.isfinite(number) for number in numbers)
+    worded = not any(number is not None and math.isfinite(number) for number in numbers)
     for cell, value, line in zip(cells, numbers, found.lines, strict=True):
         if value is None and (not worded or number_hint([cell], dialect)):
             raise text_error(path, line, column, cell, found.layout, dialect)
-        if value is not None and np.isinf(value):
+        if value is not None and math.isinf(value):
             raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
     if None not in numbers and worded:
         raise DataError(f"no row has a label in column {column}", where=str(path))
@@ -241,15 +245,21 @@ def _label_column(
 
 def _numbers_of(cells: Sequence[str], dialect: Dialect, name: str) -> tuple[list[float | None], list[str]]:
     """Cells as numbers, None for text, and a note where each has the same unit beside it, which is left out."""
-    numbers = list(map(dialect.number, cells))
+    numbers = _each_once(dialect.number, cells)
     if None not in numbers:
         return numbers, []
     plain, mark = same_mark(cells, dialect)
-    spelled = list(map(dialect.number, plain if mark else map(accounted, cells)))
+    spelled = _each_once(dialect.number, plain if mark else _each_once(accounted, cells))
     if None in spelled:
         return numbers, []
     told = "numbers in brackets or before a minus are below zero"
     return spelled, [f"units beside the numbers left out: {name} in {mark}" if mark else told]
+
+
+def _each_once(of: Callable[[str], _T], cells: Sequence[str]) -> list[_T]:
+    """`of` of every cell, asked once for cells that are alike: labels mostly are."""
+    known = {cell: of(cell) for cell in set(cells)}
+    return [known[cell] for cell in cells]
 
 
 def read_groups(word: Path | str, rows: Sequence[str], named: bool, dialect: Dialect) -> tuple[np.ndarray, list[str]]:

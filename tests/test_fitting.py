@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from readers import fitting
 from readers.dialect import AUTO, Dialect
 from readers.files import dialect_of
 from readers.fitting import fitted, rows_of
@@ -91,3 +94,26 @@ def test_a_whole_number_with_a_point_beside_decimal_commas(put):
     series = read_long([put("\n".join(["day;code;x", *rows]))], time_col="day", sep=AUTO, decimal=AUTO)
     assert set(series.values[0].tolist()) == {27217}
     assert series.values[1] == pytest.approx([float(f"{day}.{day}") for day in range(1, 29)])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a,b", "1.5,2", "3,4.25"],
+        ['"a","b"', "1.5,2", "3,4.25"],
+        ["time,a", "2020-01-01 00:00,1", "2020-01-01 01:00,2.5"],
+        ["a,b", '"1,5",2', '"2,5",3'],
+        ["a,b", '"1.234,5",2', '"2.345,25",3'],
+        ["a,b", '"1,234",2', '"12,345",3'] + ['"1,234",2'] * 40,
+        ["a,b", "1 234,2", "12 345,3"],
+        ["a,b", "1'234.5,2", "12'345.5,3"],
+        ["a,b", '" 1,5 ",2', '"2,5 ",3'],
+        ["a,b", "$1.5,2", "$3,4.25"],
+    ],
+)
+def test_numbers_that_can_be_read_in_one_way_need_no_look_at_each_cell(monkeypatch, lines):
+    found = fitted(lines, ASKED)
+    fitting._fitted.cache_clear()
+    monkeypatch.setattr(fitting, "_OTHER_MARK", re.compile(""))  # which is in every line
+    assert fitted(lines, ASKED) == found
+    fitting._fitted.cache_clear()
