@@ -13,7 +13,8 @@ from pathlib import Path
 
 from errors import DataError
 from readers.dialect import Dialect, Layout, check_dialect, width_error
-from readers.written import DATED, YEAR, ZONES, english
+from readers.tongues import ZONES, english, is_season
+from readers.written import DATED, YEAR
 
 LINE = "line"  # as --time-col: each line is a step, and no column holds times
 MONTHS = "months"  # behind the column of the years: its twelve months are columns
@@ -46,11 +47,11 @@ _FINDINGS = ("labels", "anomaly", "anomalies", "outlier", "fault", "attack", "in
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
-_CLOCK = rf"(?:[T ]\s*\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?\s*{_ZONE}?)?"
+_CLOCK = rf"(?:(?:T|,? )\s*\d{{1,2}}(?::\d\d(?::\d\d(?:[.,]\d+)?)?|\.\d\d(?:\.\d\d)?)(?:\s*[ap]\.?m\.?)?\s*{_ZONE}?)?"
 _TIME = re.compile(
     rf"(?:{DATED}([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
-    rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ ./'-]{{1,2}}(?:\d{{1,2}},? )?(?:\d\d)?\d\d{_CLOCK}"
+    rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ ./'-]{{1,2}}(?:\d{{1,2}}(?:,? |[-/.]))?(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|(?:19|20)\d\d[ ./-]{_MONTH}"
     rf"|{DATED}(?:[-/.: ]?(?:[QT][1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
     rf"|(?:[QT][1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?{DATED}"
@@ -143,7 +144,7 @@ def is_time(cell: str) -> bool:
     ----------
     cell : its text.
     """
-    return bool(_TIME.fullmatch(english(cell.strip())))
+    return bool(_TIME.fullmatch(english(cell.strip()))) or is_season(cell.strip())
 
 
 def is_class_word(name: str) -> bool:

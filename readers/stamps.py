@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from errors import DataError, UsageError, nearest
-from readers import serials, written, years
+from readers import serials, tongues, written, years
 from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
 from readers.parted import part_of
@@ -134,7 +134,8 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
     """The times of a pandas column of cells [n] that are not seconds since 1970; the parameters as in `read_stamps`."""
     import pandas
 
-    spans = "times are those at which steps begin: of 'from - to' the first" if written.is_span(text[0]) else ""
+    spans = "times are those at which steps begin: of 'from - to' the first" if tongues.is_span(text[0]) else ""
+    spans = tongues.SEASONS if tongues.seasons(text) else spans
     text, late = written.plain(written.by_offset(text))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
     bad = (

@@ -15,33 +15,12 @@ import numpy as np
 
 from errors import DataError
 from readers.clock import DAY
+from readers.tongues import ZONES, english, seasons
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits
 YEAR = r"(?:1[5-9]|2[01])\d\d"  # a number alone that may be one
 DATED = r"(?:1[5-9]|2[0-2])\d\d"  # one with something beside it that makes it one
-ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
-    **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
-    **{"MEZ": "+01:00", "MESZ": "+02:00", "EET": "+02:00", "EEST": "+03:00", "EST": "-05:00", "EDT": "-04:00"},
-    **{"CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00", "PST": "-08:00", "PDT": "-07:00"},
-}
-_OTHER_MONTHS = """januar janvier enero gennaio jänner|februar février febrero febbraio fevrier|
-    märz mars marzo maerz mär|avril abril aprile avr|mai mayo maggio|juni juin junio giugno|juli juillet julio luglio|
-    août agosto aout|septembre septiembre settembre|oktober octobre octubre ottobre okt|novembre noviembre|
-    dezember décembre diciembre dicembre decembre dez déc"""
-_ENGLISH = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-MONTHS = {word: name for name, words in zip(_ENGLISH, _OTHER_MONTHS.split("|"), strict=True) for word in words.split()}
-DAYS = ("mo", "di", "mi", "do", "fr", "sa", "so", "tu", "we", "th", "su")  # of English and German
-_WORD = re.compile(r"[^\W\d_]{2,}\.?")
-_AFTER_DAY = re.compile(r"[., ]+\d")
-_UNTIL = re.compile(
-    r"""(?<=:\d\d)(?:[ ]Uhr)? (?:[ ](?:-|\N{EN DASH}|bis|to)[ ] (?:\d[\d./]*\d[ ]|\d{4}-\d\d-\d\d[ ])?
-        \d\d?:\d\d(?::\d\d)?(?:[ ]Uhr)?|[ ]Uhr)$""",
-    re.VERBOSE,
-)
-_BRACKETED = re.compile(rf" \((?:({'|'.join(ZONES)})|[A-Z]{{3,4}}/[A-Z]{{3,4}})\)$")  # (UTC); (CET/CEST) is no offset
-_INTERVAL = re.compile(r"(?<=\d)(Z?)/\d{4}-\d\d-\d\d[T ][\d:.]+Z?$")  # of ISO 8601: from / to
-_DIGITS = re.compile(r"^((?:19|20)\d\d)(\d\d)(\d\d):(\d\d)(\d\d)$")  # 20160131:2310
 _NAMED = re.compile(rf" ?\b({'|'.join(ZONES)})$")
 RELATIVE = ("now", "today")  # to pandas these are the time of reading
 _DATE = re.compile(
@@ -78,6 +57,7 @@ MOST_USUAL = 0.8  # of their steps at least have the usual length,
 LONGEST = 10  # and none more than so many of it
 _LAST_SHORT = 2040  # the last year that two digits mean: 41 is 1941
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
+_MONTH_WORD = re.compile(r"[^\W\d_]{3}")
 
 
 def too_far(times: Any) -> np.ndarray:
@@ -134,40 +114,6 @@ def _clock_format(clock: re.Match[str] | None) -> str:
     return f"{clock['gap']}{'%I' if clock['half'] else '%H'}{colon}%M{seconds}{' %p' if clock['half'] else ''}"
 
 
-def english(cell: str) -> str:
-    """A date with its month in English, in German, French, Spanish or Italian before, and without a day of the week;
-    of a time from ... to ..., the first.
-
-    Parameters
-    ----------
-    cell : its text.
-    """
-    zone = _BRACKETED.search(cell) if cell.endswith(")") else None
-    cell = _UNTIL.sub("", cell[: zone.start()] if zone else cell)
-    if zone and zone[1]:
-        cell = f"{cell}{ZONES[zone[1]]}"
-    if "/" in cell or ":" in cell[8:9]:
-        cell = _DIGITS.sub(r"\1-\2-\3 \4:\5", _INTERVAL.sub(r"\1", cell))
-    if not _WORD.search(cell):
-        return cell
-    day = _WORD.match(cell)
-    if day and day[0].casefold()[:2] in DAYS and _AFTER_DAY.match(cell[day.end() :]):
-        cell = cell[day.end() :].lstrip("., ")
-    cell = re.sub(r"(?<=\d)\. ?(?=[^\W\d])", " ", cell)
-    return _WORD.sub(lambda word: MONTHS.get(word[0].casefold().removesuffix("."), word[0]), cell)
-
-
-def is_span(cell: str) -> bool:
-    """Whether a cell holds a time from ... to ...
-
-    Parameters
-    ----------
-    cell : its text.
-    """
-    found = _UNTIL.search(_BRACKETED.sub("", cell)) or _INTERVAL.search(cell)
-    return found is not None and any(map(str.isdigit, found[0]))
-
-
 def tidy(cell: str) -> str:
     """One cell as `plain` spells it, but for 24:00.
 
@@ -196,7 +142,10 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     -------
     The cells, and what to add to their times: int64 ns [n].
     """
-    if other := english(text[0]) != text[0]:
+    if of_seasons := seasons(text):
+        text = text.map(dict(zip(text, of_seasons, strict=True)))
+    # Months of other languages may be those of English in the first line, as Jan is in German.
+    if other := english(text[0]) != text[0] or bool(_MONTH_WORD.search(text[0])):
         text = text.map(english)
     if _begin(text[0]) != text[0]:
         text = text.map(_begin)

@@ -13,6 +13,8 @@ from data import Series
 from tasks.targets import Targets
 from windows import Index
 
+FEW_STEPS, MANY_ROWS = 3, 20  # so many series of so few steps are rather lines that are steps themselves
+
 
 def proposed(
     config: RunConfig,
@@ -35,6 +37,8 @@ def proposed(
     """
     if config.mode != "train":
         return ""
+    if config.csv and not config.time_col and series.lengths.max() <= FEW_STEPS and series.n_rows >= MANY_ROWS:
+        return "--time-col line if each line is a step of time"
     for name, current, least in (("gap", config.gap, 0), ("folds", config.folds, 2)):
         for value in _halves(current, least):
             if works(index, {name: value}):

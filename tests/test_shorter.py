@@ -39,3 +39,14 @@ def test_the_hint_works(tmp_path, flags, holes, proposed):
     name = hint[0].split()[0]
     kept = re.sub(rf"{name} \S+", "", flags)
     assert go(tmp_path, f"{WORDS} {kept} {hint[0]}").code == 0
+
+
+def test_many_series_of_two_steps_may_be_lines_of_time(tmp_path):
+    """The names of the lines are written as no dates are that are read."""
+    lines = [f"day {k:03d} of it,{np.sin(k / 3):.3f},{np.cos(k / 3):.3f}" for k in range(100)]
+    (tmp_path / "x.csv").write_text("\n".join(["date,x,y", *lines]) + "\n")
+    words = WORDS.replace("--time-col day", "") + " --horizon 1 --context-len 1"
+    failed = go(tmp_path, words)
+    assert failed.code == 3, failed.err
+    assert "hint: --time-col line if each line is a step of time\n" in failed.err
+    assert go(tmp_path, words, "--time-col line").code == 0

@@ -1,0 +1,187 @@
+"""Dates of other countries and programs in a spelling that readers/written.py knows: months and weekdays in English,
+digits of other scripts, 2024年1月5日, 20240105T1400Z, 14h30, KW 5/2024, Q1 FY24, `Thu Jan 05 14:30:00 2024`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
+    **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
+    **{"MEZ": "+01:00", "MESZ": "+02:00", "EET": "+02:00", "EEST": "+03:00", "EST": "-05:00", "EDT": "-04:00"},
+    **{"CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00", "PST": "-08:00", "PDT": "-07:00"},
+}
+_LONG = [
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+]
+_ENGLISH = [name[:3] for name in _LONG]
+_MONTHS = (  # German, French, Spanish, Italian, Portuguese, Dutch, Scandinavian, Polish, Czech, Turkish, Russian
+    "januar jänner janvier janv enero ene gennaio gen janeiro januari styczeń stycznia sty leden ledna ocak oca январь "
+    "января янв",
+    "februar février févr fév fevrier febrero febbraio fevereiro fev februari luty lutego lut únor února şubat şub "
+    "февраль февраля фев февр",
+    "märz mär mars marzo maerz março março maart mrt marts marzec marca březen března mart март марта мар",
+    "avril avr abril abr aprile april kwiecień kwietnia kwi duben dubna nisan nis апрель апреля апр",
+    "mai mayo maggio mag maio mei maj maja květen května mayıs май мая",
+    "juni juin junio giugno giu junho czerwiec czerwca cze červen června haziran haz июнь июня июн",
+    "juli juillet juil julio luglio lug julho lipiec lipca lip červenec července temmuz tem июль июля июл",
+    "août agosto ago aout augustus augusti sierpień sierpnia sie srpen srpna ağustos ağu август августа авг",
+    "sept septembre septiembre settembre set sett setembro wrzesień września wrz září eylül eyl сентябрь сентября сен "
+    "сент",
+    "oktober octobre octubre ottobre ott okt outubro out październik października paź říjen října ekim eki октябрь "
+    "октября окт",
+    "novembre noviembre novembro listopad listopada lis listopadu kasım kas ноябрь ноября ноя нояб",
+    "dezember dez décembre diciembre dicembre dic decembre déc dezembro december desember grudzień grudnia gru "
+    "prosinec prosince aralık ara декабрь декабря дек",
+)
+MONTHS = {word: name for name, words in zip(_ENGLISH, _MONTHS, strict=True) for word in words.split()}
+_DAYS = {  # of a week, by their first two letters, in the same languages
+    "mo", "di", "mi", "do", "fr", "sa", "so", "tu", "we", "th", "su", "lu", "ma", "me", "je", "ve", "gi", "ju",
+    "vi", "sá", "se", "te", "qu", "vr", "za", "wo", "zo", "må", "ti", "on", "to", "lö", "sö", "lø", "sø", "pn",
+    "wt", "śr", "cz", "pi", "ni", "po", "út", "st", "čt", "pá", "pz", "pa", "ça", "pe", "cu", "ct", "пн", "вт",
+    "ср", "чт", "пт", "сб", "вс", "по", "че", "пя", "су",
+}  # fmt: skip
+_WORD = re.compile(r"[^\W\d_]{2,}\.?")
+_AFTER_DAY = re.compile(r"(?:-\w+)?[., ]+\d")
+_UNTIL = re.compile(
+    r"""(?<=:\d\d)(?:[ ]Uhr)? (?:[ ](?:-|\N{EN DASH}|bis|to)[ ] (?:\d[\d./]*\d[ ]|\d{4}-\d\d-\d\d[ ])?
+        \d\d?:\d\d(?::\d\d)?(?:[ ]Uhr)?|[ ]Uhr)$""",
+    re.VERBOSE,
+)
+_DAY = r"(?:\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})"
+_UNTIL_DAY = re.compile(rf"(?<=\d)(?: (?:-|to|bis|au|al) | ?[\N{{EN DASH}}\N{{EM DASH}}] ?|/){_DAY}$")  # of a week
+_BRACKETED = re.compile(rf" \((?:({'|'.join(ZONES)})|[A-Z]{{3,4}}/[A-Z]{{3,4}})\)$")  # (UTC); (CET/CEST) is no offset
+_INTERVAL = re.compile(r"(?<=\d)(Z?)/\d{4}-\d\d-\d\d[T ][\d:.]+Z?$")  # of ISO 8601: from / to
+_DIGITS = re.compile(r"^((?:19|20)\d\d)(\d\d)(\d\d):(\d\d)(\d\d)$")  # 20160131:2310
+_OFFSET = r"(Z|[+-]\d\d(?::?\d\d)?)?"
+_Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+_HALVES = {"오전": "AM", "上午": "AM", "午前": "AM", "오후": "PM", "下午": "PM", "午後": "PM"}
+
+
+def _joined(mark: str, found: re.Match[str]) -> str:
+    """The parts that were found, with a mark between."""
+    return mark.join(filter(None, found.groups()))
+
+
+_EASTERN: list[_Rule] = [
+    (
+        re.compile(r"^(\d{4}) ?[年년] ?(\d\d?) ?[月월](?: ?(\d\d?) ?[日일])?"),
+        lambda m: "-".join(filter(None, m.groups())),
+    ),
+    (
+        re.compile(r" ?(\d\d?)[時时点시] ?(\d\d?)[分분](?: ?(\d\d?)[秒초])?$"),
+        lambda m: " " + ":".join(filter(None, m.groups())),
+    ),
+    (re.compile(rf" ({'|'.join(_HALVES)}) ?([\d:]+)$"), lambda m: f" {m[2]} {_HALVES[m[1]]}"),
+]
+_CLOCK = r"\d\d?:\d\d(?::\d\d)?"
+_WEEK = r"(?:KW|CW|W|Week|Woche|Semaine|Semana|Sem\.?)"
+_YEARS = r"((?:19|20)\d\d)"
+_RULES: list[_Rule] = [
+    (re.compile(r"^(\d{4})\. ?(\d\d?)\. ?(\d\d?)\.(?= |$)"), r"\1-\2-\3"),  # of Korea
+    (re.compile(r"^'(?=\d)"), ""),  # by which a spreadsheet marks text
+    # Of web servers, of C's ctime and Unix' date, of JavaScript.
+    (re.compile(rf"^\[?(\d\d)/([A-Za-z]{{3}})/(\d{{4}}):({_CLOCK})(?: ([+-]\d{{4}}))?\]?$"), r"\1-\2-\3 \4\5"),
+    (re.compile(rf"^(?:[A-Z][a-z]{{2}} )?([A-Z][a-z]{{2}}) +(\d\d?) ({_CLOCK}) (?:([A-Z]{{3,4}}) )?(\d{{4}})$"),
+     lambda m: f"{m[2]} {m[1]} {m[5]} {m[3]}{ZONES.get(m[4] or '', '')}"),
+    (re.compile(rf"^[A-Z][a-z]{{2}} ([A-Z][a-z]{{2}}) (\d\d) (\d{{4}}) ({_CLOCK}) GMT([+-]\d{{4}})(?: \(.*\))?$"),
+     r"\2 \1 \3 \4\5"),
+    (re.compile(rf"^({_CLOCK}),? +({_DAY}|\d\d?[ -][A-Za-z]{{3}}[ -]\d{{4}})$"), r"\2 \1"),
+    (re.compile(rf"^{_YEARS}(\d\d)(\d\d)[T ](\d\d)(\d\d)(?:(\d\d)(\.\d+)?)?{_OFFSET}$"),
+     lambda m: f"{m[1]}-{m[2]}-{m[3]} {m[4]}:{m[5]}:{m[6] or '00'}{m[7] or ''}{m[8] or ''}"),
+    (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
+    (re.compile(r"(?<=\d[T ])(\d\d?) ?h ?(\d\d)?$"), lambda m: f"{m[1]}:{m[2] or '00'}"),
+    (re.compile(rf"^{_WEEK} ?0?(\d\d?)[ ,/.-]+{_YEARS}$", re.IGNORECASE), lambda m: f"{m[2]}-W{int(m[1]):02d}"),
+    (re.compile(rf"^{_YEARS}[ ,/.-]*{_WEEK} ?0?(\d\d?)$", re.IGNORECASE), lambda m: f"{m[1]}-W{int(m[2]):02d}"),
+    (re.compile(r"^Q([1-4])[ /'-]*(?:FY)?[ '-]*(\d{4}|\d\d)$", re.IGNORECASE), lambda m: f"{_year(m[2])}-Q{m[1]}"),
+    (re.compile(r"^([1-4])Q[ '-]?(\d\d)$", re.IGNORECASE), lambda m: f"{_year(m[2])}-Q{m[1]}"),
+    (re.compile(r"^FY ?'?(\d{4}|\d\d)[ -]?(Q[1-4]|)$", re.IGNORECASE),
+     lambda m: f"{_year(m[1])}-{m[2].upper() or 'Q1'}"),
+]  # fmt: skip
+_SEASON = re.compile(r"(?:FY ?)?((?:1[89]|20)\d\d) ?[-/\N{EN DASH}] ?((?:1[89]|20)?\d\d)")
+_LAST_SHORT = 40  # the last year of this century that two digits mean: 41 is 1941
+SEASONS = "times are the years in which their seasons begin: of 2019/20 the first"
+
+
+def _year(digits: str) -> str:
+    """A year of two digits or four with four."""
+    return digits if len(digits) == 4 else f"{20 if int(digits) <= _LAST_SHORT else 19}{digits}"
+
+
+def english(cell: str) -> str:
+    """A date with its month in English, without a day of the week, of a time from ... to ... the first, and as above.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    if not cell.isascii():
+        cell = _eastern(cell)
+    for rule, spelled in _RULES:
+        cell = rule.sub(spelled, cell)
+    zone = _BRACKETED.search(cell) if cell.endswith(")") else None
+    cell = _UNTIL.sub("", cell[: zone.start()] if zone else cell)
+    if zone and zone[1]:
+        cell = f"{cell}{ZONES[zone[1]]}"
+    if "/" in cell or ":" in cell[8:9]:
+        cell = _DIGITS.sub(r"\1-\2-\3 \4:\5", _INTERVAL.sub(r"\1", cell))
+    cell = _UNTIL_DAY.sub("", cell)
+    if not _WORD.search(cell):
+        return cell
+    day = _WORD.match(cell)
+    if day and day[0].casefold()[:2] in _DAYS and not _is_month(day[0]):
+        rest = cell[day.end() :]
+        cell = re.sub(r"^(?:-\w+)?[., ]+", "", rest) if _AFTER_DAY.match(rest) else cell
+    cell = re.sub(r"(?<=\d)\. ?(?=[^\W\d])", " ", cell)
+    cell = re.sub(r"(?<=[\d\w]) de(?= [^\W\d]| \d{4})", "", cell)  # 5 de enero de 2024
+    return _WORD.sub(lambda word: MONTHS.get(word[0].casefold().removesuffix("."), word[0]), cell)
+
+
+def _is_month(word: str) -> bool:
+    bare = word.casefold().removesuffix(".")
+    return bare in MONTHS or bare.title() in (*_LONG, *_ENGLISH)
+
+
+def _eastern(cell: str) -> str:
+    """A date with digits of ASCII, and without the signs of years, months and days of China, Japan and Korea."""
+    cell = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in cell)
+    for rule, spelled in _EASTERN:
+        cell = rule.sub(spelled, cell)
+    return cell.strip()
+
+
+def is_span(cell: str) -> bool:
+    """Whether a cell holds a time from ... to ...
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    bare = _BRACKETED.sub("", cell)
+    found = _UNTIL.search(bare) or _INTERVAL.search(cell) or _UNTIL_DAY.search(bare)
+    return found is not None and any(map(str.isdigit, found[0]))
+
+
+def is_season(cell: str) -> bool:
+    """Whether a cell names a year and the next one, as seasons and fiscal years are called: 2019/20, 2019-2020.
+
+    Parameters
+    ----------
+    cell : its text; 2011/12 may be a month as well.
+    """
+    found = _SEASON.fullmatch(cell)
+    return found is not None and (int(found[1]) + 1) % 100 == int(found[2][-2:]) and len(found[2]) in (2, 4)
+
+
+def seasons(cells: Sequence[str]) -> list[str]:
+    """The first of January of each cell's first year where all cells are such seasons; [] where one is not.
+
+    Parameters
+    ----------
+    cells : text.
+    """
+    found = [_SEASON.fullmatch(cell) for cell in cells if is_season(cell)]
+    return [f"{match[1]}-01-01" for match in found if match] if len(found) == len(cells) else []
