@@ -195,8 +195,8 @@ def log_loss(y: ArrayLike, probability: ArrayLike) -> float | None:
     if not len(truth):
         return None
     if truth.ndim == 1:
-        return float(-np.log(np.where(truth == 1, p, 1 - p).clip(1e-6)).mean())
-    return float(-(truth * np.log(p.clip(1e-6))).sum(1).mean())
+        return float(-np.log(np.where(truth == 1, p, 1 - p).clip(1e-6)).mean()) + 0.0  # never -0
+    return float(-(truth * np.log(p.clip(1e-6))).sum(1).mean()) + 0.0
 
 
 def class_metrics(y: ArrayLike, pred: ArrayLike, classes: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ least log-loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -268,8 +269,42 @@ def _least(loss: Callable[[float], float]) -> tuple[float, float]:
 
 
 def scale_of(logits: torch.Tensor, y: torch.Tensor) -> float:
-    """The scale of logits [n, K] that makes the log-loss of classes, one-hot y [n, K], least."""
-    return _least(lambda scale: float(nn.functional.cross_entropy(scale * logits, y)))[0]
+    """The scale a of logits [n, K] that makes the summed log-loss of classes, one-hot y [n, K], plus (log a)^2 least."""
+    n = len(y)
+    return _least(lambda a: n * float(nn.functional.cross_entropy(a * logits, y)) + math.log(a) ** 2)[0]
+
+
+def near_one(logit: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    """The scale a > 0 and offset of logits [n] that make the summed log-loss of y [n] plus (log a)^2 least.
+
+    By Newton's method in log a and the offset: where all are right a plain fit makes them sure without end.
+    """
+    logit, y = logit.double(), y.double()
+    at = torch.zeros(2, dtype=torch.float64)
+
+    def said(at: torch.Tensor) -> torch.Tensor:
+        return at[0].exp() * logit + at[1]
+
+    def loss(at: torch.Tensor) -> float:
+        whole = nn.functional.binary_cross_entropy_with_logits(said(at), y, reduction="sum")
+        return float(whole + at[0] ** 2)
+
+    now = loss(at)
+    for _ in range(50):
+        p = said(at).sigmoid()
+        slopes = torch.stack([at[0].exp() * logit, torch.ones_like(logit)], dim=1)
+        bent = slopes.T @ (slopes * (p * (1 - p))[:, None]) + torch.diag(torch.tensor([2.0, 1e-9]).double())
+        step = torch.linalg.solve(bent, slopes.T @ (p - y) + torch.stack([2 * at[0], torch.zeros_like(at[0])]))
+        size = 1.0
+        while size > 1e-6 and not loss(at - size * step) < now:
+            size /= 2
+        if size <= 1e-6:
+            break
+        at, before = at - size * step, now
+        now = loss(at)
+        if before - now < 1e-9 * (1 + before):
+            break
+    return float(at[0].exp()), float(at[1])
 
 
 def platt(logit: torch.Tensor, y: torch.Tensor, scale: float = 1.0, offset: float = 0.0) -> tuple[float, float, float]:

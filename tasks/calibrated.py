@@ -2,7 +2,9 @@
 
 A loss that weighs the true class w times says q where the probability is p = q / (q + w (1 - q)): as a logit, log w
 too much. That is undone exactly. What else the loss did (soft F1, too many epochs) is measured on validation: the scale
-and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). On few
+and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). The summed loss
+pays for the square of the scale's logarithm: of windows that are all right a larger one looks better without end, and
+the first that is wrong elsewhere would cost it all. On few
 series these two numbers do more harm than good. There logits are at most drawn towards the base rate (of classes,
 towards each other), by one number: a net that is kept for its ranking is too sure as a rule, and less is
 never far wrong.
@@ -18,7 +20,7 @@ import torch
 
 from backbones.fitted import loss_of
 from backbones.fitting import SURE, SURE_OF_EACH
-from backbones.preval import platt, scale_of
+from backbones.preval import near_one, platt, scale_of
 
 ROWS = 50  # series of validation from which two numbers are fitted
 OF_EACH = SURE_OF_EACH  # windows of validation on either side of a label
@@ -51,8 +53,8 @@ def fitted(
         true = y.sum(0)
         sure = [k for k in range(len(lean)) if min(true[k], len(y) - true[k]) >= OF_EACH]
         for k in sure:
-            a, b, _ = platt(logits[:, k], y[:, k])
-            scale[k], shift[k] = (a, b) if a > 0 else (1.0, 0.0)
+            turned = platt(logits[:, k], y[:, k])[0] <= 0
+            scale[k], shift[k] = (1.0, 0.0) if turned else near_one(logits[:, k], y[:, k])
     else:
         scale, shift = softer(logits, y, exclusive=exclusive)
     softened = rows < ROWS and min(scale) < 1

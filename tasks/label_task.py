@@ -5,6 +5,7 @@ Their references are constants, persistence and what references.py fits; their p
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -123,7 +124,9 @@ class LabelTask(Task):
         def grown(train: Index) -> Reference:
             target = self.target_spec(eval_context.names, None, Scaler(np.zeros(0), np.ones(0), ()))
             assert target is not None
-            return interval_trees(eval_context, train, target, self.decode)
+            plain = copy.copy(self)
+            plain.use({})  # what was fitted to the model's outputs on validation is not for those of trees
+            return interval_trees(eval_context, train, target, plain.decode)
 
         whole = {"interval_trees": grown} if eval_context.per_row else {}
         return {"gradient_boosting": boosted, **whole}

@@ -80,6 +80,30 @@ def test_a_scale_that_would_turn_the_ranking_round_is_not_taken():
     assert found["scale"] == [1.0] and found["shift"] == [0.0]
 
 
+def test_windows_that_are_all_right_do_not_make_certain():
+    """Where a plain fit has no end, the summed loss pays for the scale: its least by a scan over scales and offsets."""
+    rng = np.random.default_rng(5)
+    y = (np.arange(120) % 3 == 0).astype(np.float32)
+    logit = np.where(y, 1, -1) * (0.3 + rng.random(120)) + 0.1
+    found = calibrated.fitted(torch.from_numpy(logit)[:, None], y[:, None], 120, [0.0], exclusive=False)
+
+    def loss(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        z = (a[..., None] * logit + b[..., None]) * np.where(y, 1, -1)
+        return np.logaddexp(0, -z).sum(-1) + np.log(a) ** 2
+
+    grid = np.meshgrid(np.exp(np.linspace(0, 4, 161)), np.linspace(-5, 5, 101))
+    losses = loss(*grid)
+    best = np.unravel_index(losses.argmin(), losses.shape)
+    assert found["scale"][0] == pytest.approx(grid[0][best], rel=0.03) and 2 < found["scale"][0] < 20
+    assert found["shift"][0] == pytest.approx(grid[1][best], abs=0.1)
+    assert loss(np.array(found["scale"]), np.array(found["shift"]))[0] <= losses.min()
+
+    both = torch.from_numpy(np.stack([-logit, logit], 1)) / 2
+    classes = calibrated.fitted(both, np.stack([1 - y, y], 1), 120, [0.0] * 2, exclusive=True)
+    scales = np.exp(np.linspace(0, 4, 4001))
+    assert classes["scale"][0] == pytest.approx(scales[loss(scales, 0 * scales).argmin()], rel=0.01)
+
+
 def test_a_task_without_such_numbers_says_what_it_said():
     task = built("classify")
     outputs = torch.randn(3, 1, 1)

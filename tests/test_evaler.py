@@ -183,6 +183,21 @@ def test_the_scaler_sees_the_training_contexts_alone():
     )
 
 
+def test_what_was_fitted_to_a_nets_outputs_is_not_for_the_forest_beside_it(tmp_path):
+    """Its probabilities are those that it says as the model of a run of its own, which nothing is fitted to."""
+    draw = np.random.default_rng(1)
+    y = draw.random(400) < 0.3
+    x = draw.normal(size=(400, 12)) + 0.4 * y[:, None]
+    np.savetxt(tmp_path / "a.csv", x, delimiter=",", fmt="%.4f")
+    np.savetxt(tmp_path / "y.csv", y, fmt="%d")
+    words = "--mode train --task classify --csv a.csv --labels y.csv --test-ratio 0.3 --val-ratio 0.3 --quiet --no-plots"
+    net = strict(good(tmp_path, words, "--backbone linear --epochs 2 --tag net") / "metrics.json")
+    alone = strict(good(tmp_path, words, "--backbone quant --reference off --tag alone") / "metrics.json")
+    assert net["calibration"]["shift"] != [0.0]
+    for name in ("brier", "ece", "log_loss"):
+        assert net["references"]["interval_trees"][name] == pytest.approx(alone[name], abs=1e-6)
+
+
 @pytest.mark.parametrize(("task", "columns"), [("classify", 1), ("classify", 2), ("classify", 3), ("regress", 1)])
 def test_whole_series_have_forests_and_logistic_regressions_beside_them(tmp_path, task, columns):
     """Bumps at one of three places, one column of labels each; of one column two places. The references find them."""
