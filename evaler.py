@@ -201,7 +201,8 @@ class References:
         trained: tuple[int, int] = (0, 0),
     ) -> None:
         self.task = device_data.task
-        self.eval_context = replace(device_data.eval_context(names), seconds=seconds_beside(train, *trained))
+        context = device_data.eval_context(names)
+        self.eval_context = replace(context, seconds=seconds_beside(train, *trained, context.shaped))
         self.predictors = self.task.references(self.eval_context, train, val)
 
     def choose_thresholds(

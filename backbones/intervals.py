@@ -26,11 +26,10 @@ class IntervalQuantiles(nn.Module):
 
     def __init__(self, channels: int, length: int) -> None:
         super().__init__()
-        lengths = [length, length - 1, length - 2, length // 2 + 1]
-        self.cuts = [cuts(n) if n > 0 else [] for n in lengths]
-        self.size = channels * sum(count_of(end - begin) for one in self.cuts for begin, end in one)
+        self.cuts = cuts_of(length)
+        self.size = size_of(channels, length)
         self._gather_by_width()
-        turn = torch.arange(lengths[3])[:, None] * torch.arange(length) % length  # exact, however long the window
+        turn = torch.arange(length // 2 + 1)[:, None] * torch.arange(length) % length  # exact, however long the window
         angle = turn.double() * (2 * math.pi / length)
         self.register_buffer("wave", torch.stack([angle.cos(), angle.sin()]), persistent=False)
 
@@ -69,6 +68,16 @@ class IntervalQuantiles(nn.Module):
         parts = torch.matmul(x.double().flatten(0, 1), self.wave.transpose(1, 2))  # [2, B * C, n]
         spectrum = parts.square().sum(0).sqrt().unflatten(0, x.shape[:2])
         return [x, first, second, spectrum.to(x.dtype)]
+
+
+def size_of(channels: int, length: int) -> int:
+    """F, the number of features of windows of one size."""
+    return channels * sum(count_of(end - begin) for one in cuts_of(length) for begin, end in one)
+
+
+def cuts_of(length: int) -> list[list[tuple[int, int]]]:
+    """The intervals of the four representations of a window."""
+    return [cuts(n) if n > 0 else [] for n in (length, length - 1, length - 2, length // 2 + 1)]
 
 
 def cuts(n: int) -> list[tuple[int, int]]:

@@ -269,7 +269,7 @@ def _least(loss: Callable[[float], float]) -> tuple[float, float]:
 
 
 def scale_of(logits: torch.Tensor, y: torch.Tensor) -> float:
-    """The scale a of logits [n, K] that makes the summed log-loss of classes, one-hot y [n, K], plus (log a)^2 least."""
+    """The scale a of logits [n, K] at which the summed log-loss of one-hot y [n, K], plus (log a)^2, is least."""
     n = len(y)
     return _least(lambda a: n * float(nn.functional.cross_entropy(a * logits, y)) + math.log(a) ** 2)[0]
 

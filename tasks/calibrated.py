@@ -2,12 +2,11 @@
 
 A loss that weighs the true class w times says q where the probability is p = q / (q + w (1 - q)): as a logit, log w
 too much. That is undone exactly. What else the loss did (soft F1, too many epochs) is measured on validation: the scale
-and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). The summed loss
-pays for the square of the scale's logarithm: of windows that are all right a larger one looks better without end, and
-the first that is wrong elsewhere would cost it all. On few
-series these two numbers do more harm than good. There logits are at most drawn towards the base rate (of classes,
-towards each other), by one number: a net that is kept for its ranking is too sure as a rule, and less is
-never far wrong.
+and shift of the logits that make log-loss least (Platt 1999), of classes the scale alone (Guo et al. 2017). The summed
+loss pays for the square of the scale's logarithm: of windows that are all right a larger one looks better without end,
+and the first that is wrong elsewhere would cost it all. On few series these two numbers do more harm than good. There
+logits are at most drawn towards the base rate (of classes, towards each other), by one number: a net that is kept for
+its ranking is too sure as a rule, and less is never far wrong.
 """
 
 from __future__ import annotations

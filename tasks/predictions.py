@@ -81,6 +81,11 @@ class EvalContext:
     known: torch.Tensor | None = None  # [M, total + N * H], what is known ahead, covariates last; None: nothing
     seconds: float = 10.0  # CPU-seconds that a fitted reference may take, by an estimate
 
+    @property
+    def shaped(self) -> int:
+        """Channels of whole series, of which models see shapes; 0 for windows of steps."""
+        return int(self.scaled.shape[0]) if self.per_row else 0
+
     def raw(self, index: Index) -> np.ndarray:
         """The label in the data's units, at the targets of an index of n windows: [n, K, H]."""
         assert self.targets is not None

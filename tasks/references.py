@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from backbones import ModelSpec, TargetSpec
+from backbones import Hyper, ModelSpec, TargetSpec
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting
+from backbones.intervals import size_of
 from backbones.model import build_model
 from readers.scaled import Scaled
 from tasks.predictions import EvalContext
@@ -27,12 +28,15 @@ SECONDS, LEAST = 10.0, 1.2  # that boosting may take at most, and that it always
 SHARE, FEW = 0.1, 10_000  # of the run; and windows that it always sees
 # CPU-seconds of a window: read, judged and written; in a step of a net; and there for a parameter and a step of time.
 PER_WINDOW, PER_STEP, PER_PARAMETER = 35e-6, 5e-6, 3e-11
+PER_SHAPED = 6e-6  # of a number of a whole series, in all passes: what stands on its shapes describes it again in each
 # CPU-seconds of histogram boosting: a number of the table for a level of an iteration's tree, and a column for a leaf.
 PER_NUMBER, PER_COLUMN = 1.35e-9, 2e-6
 RECENT, AGEING = 13, 1.5  # steps kept as they are where older ones are averaged, and how their widths grow
 LEAVES = 20  # in the windows of a tree, at least: on a few windows it would else be a constant
 MOST_NUMBERS = 4_000_000  # that a logistic regression or a forest is fitted on
 MOST_WINDOWS, MOST_GROWN = 20_000, 5_000  # of a logistic regression, and of a forest
+FEW_TREES, SECONDS_GROWN = 50, 3.0  # of a forest, at least, and that it always may take
+PER_TRIED = 1e-8  # CPU-seconds of a window and a feature that is tried, on a level of a tree
 CHUNK = 1 << 17  # numbers of flattened windows made at once: trees are three times as fast where these stay in a cache
 
 log = logging.getLogger("tsrun")
@@ -113,18 +117,20 @@ def _once(made: Callable[[Index], np.ndarray]) -> Callable[[Index], np.ndarray]:
     return predict
 
 
-def seconds_beside(train: Index | None, epochs: int, parameters: int) -> float:
+def seconds_beside(train: Index | None, epochs: int, parameters: int, shaped: int = 0) -> float:
     """CPU-seconds that a fitted reference may take beside a run: from its sizes, so that a seed repeats.
 
     Parameters
     ----------
     train : the windows of training; None where none is fitted.
     epochs, parameters : that the net was trained, and has; no epochs for what is solved.
+    shaped : channels of whole series, of which two references are fitted that take long; 0 for windows of steps.
     """
     if train is None:
         return 0.0
-    run = len(train) * (PER_WINDOW + epochs * (PER_STEP + PER_PARAMETER * parameters * train.length))
-    return min(max(SHARE * run, LEAST), SECONDS)
+    step = PER_STEP + PER_PARAMETER * parameters * train.length
+    run = len(train) * (PER_WINDOW + PER_SHAPED * shaped * train.length + epochs * step)
+    return min(max(SHARE * run / (2 if shaped else 1), LEAST), SECONDS)
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,7 @@ def interval_trees(
     `decode` brings outputs [n, K, 1] into the task's units.
     """
     channels, outputs = eval_context.scaled.shape[0], target.outputs
+    n, trees = growable(len(train), size_of(channels, train.length), eval_context.seconds)
     spec = ModelSpec(
         backbone="quant",
         channels=channels,
@@ -225,8 +232,8 @@ def interval_trees(
         horizon=1,
         head="pool",
         target=replace(target, whole=True),
+        args={"trees": trees},
     )
-    n = min(len(train), MOST_GROWN)
     windows = eval_context.labelled(train).part(_sample(len(train), n, eval_context.seed))
     forest = build_model(spec).eval().to(windows.device)
     forest.backbone.fit_windows(Fitting(windows, windows.part(np.arange(1)), eval_context.seed))
@@ -235,6 +242,15 @@ def interval_trees(
         return decode(outputs_on(eval_context.labelled(index), forest))
 
     return _tell("interval_trees", Reference(predict, n, len(train)))
+
+
+def growable(windows: int, features: int, seconds: float) -> tuple[int, int]:
+    """(windows, trees) of a forest in the time: fewer trees are grown before windows are left out."""
+    windows, usual = min(windows, MOST_GROWN), Hyper("quant", {})
+    once = PER_TRIED * usual.share * features * math.log2(max(windows, 2))  # a window in a tree
+    most = max(seconds, SECONDS_GROWN) / once
+    trees = min(max(int(most / windows), FEW_TREES), usual.trees)
+    return min(windows, max(int(most / trees), LEAVES)), trees
 
 
 def flatten(
