@@ -255,20 +255,11 @@ def learn(
             return json.loads((final / summary).read_text(encoding="utf-8")), final
         with tracked(config, name, str(final)) as tracker:
             heard = _heard(on_epoch, tracker if len(folds) == 1 else None)
-            contents = []
-            for k, split in enumerate(folds):
-                folder = directory.path / f"fold_{k}" if len(folds) > 1 else directory.path
-                refits = config.refit and k == len(folds) - 1
-                finished = (folder / again.SCORED).is_file() if refits else complete(folder)
-                if together.agreed(finished and written is None):
-                    contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
-                else:
-                    job = partial(stages.run, run_data, task, split, device, start, heard)
-                    content, learner = _learn_fold(job, folder, directory, argv)
-                    run_data.config = run_data.config.as_measured(learner.config.measured)
-                    contents.append(content | again.refit(learner, folder) if refits else content)
+            jobs = [partial(stages.run, run_data, task, split, device, start, heard) for split in folds]
+            contents, learner = _learn_folds(jobs, run_data, task, directory, argv, finished=written is None)
             content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
             if written is not None:
+                assert learner is not None, "an experiment trains every fold"
                 content["metrics"] = written.write(learner, directory.path, content)
             if tracker is not None:
                 tracker.result(content)
@@ -361,6 +352,34 @@ def _tell_idle(config: RunConfig) -> None:
 
 def _name(run_data: RunData, task: Task) -> str:
     return run_name(run_data.config, channels=len(run_data.series.columns), task_part=task.name_part())
+
+
+def _learn_folds(
+    jobs: Sequence[Job], run_data: RunData, task: Task, directory: RunDir, argv: Sequence[str], *, finished: bool
+) -> tuple[list[dict[str, Any]], Learner | None]:
+    """Train every fold that an interrupted run has not finished; the last one once more on all data, if asked for.
+
+    Parameters
+    ----------
+    jobs : one for each fold.
+    finished : whether a fold that is finished is taken as it stands.
+
+    Returns
+    -------
+    (the content of each fold's summary, the learner of the last fold that was trained here).
+    """
+    together, contents, learner = ranks.here(), [], None
+    for k, job in enumerate(jobs):
+        folder = directory.path / f"fold_{k}" if len(jobs) > 1 else directory.path
+        refits = run_data.config.refit and k == len(jobs) - 1
+        done = (folder / again.SCORED).is_file() if refits else complete(folder)
+        if together.agreed(done and finished):
+            contents.append(json.loads((folder / task.summary).read_text(encoding="utf-8")))
+        else:
+            content, learner = _learn_fold(job, folder, directory, argv)
+            run_data.config = run_data.config.as_measured(learner.config.measured)
+            contents.append(content | again.refit(learner, folder) if refits else content)
+    return contents, learner
 
 
 def _learn_fold(job: Job, folder: Path, directory: RunDir, argv: Sequence[str]) -> tuple[dict[str, Any], Learner]:
