@@ -37,6 +37,7 @@ from readers.owners import HALF, divides, one_after_another, owners
 from readers.parted import DAY_OF_YEAR, MIDNIGHT, NO_YEAR, first_hour, is_clock_number, is_part, times_of_day
 from readers.serials import are_serials
 from readers.tidying import numbered
+from readers.tongues import MOST_WORDED, is_unreal
 from readers.typical import is_typical
 from readers.unfolded import hour_columns, month_columns
 from readers.units import split_mark
@@ -87,6 +88,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     dialect = dialect_of(path, asked)
     lines = first_lines(path)[0]
     rows = rows_of(lines, dialect)
+    rows = _without_odd(rows)
     if len(rows) <= LEAST:
         return None
     names = [name or str(number) for number, name in enumerate(numbered(rows[0]), 1)]
@@ -112,6 +114,19 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
         owner = owner_of_lines(list(columns.values()))
         return Dated(tuple(names), LINE, (owner,) if owner else (), steps=False, worded=True) if worded else None
     return _dateless(rows[0], columns, dialect, id_col)
+
+
+def _without_odd(rows: list[list[str]]) -> list[list[str]]:
+    """The first lines of a table without those that reading leaves out: of a date that stands for none, and with words
+    where others have times."""
+    real = [row for row in rows if not any(map(is_unreal, row))]
+    rows = real if len(real) * 2 > len(rows) else rows
+    for column in range(len(rows[1]) if len(rows) > LEAST else 0):
+        if is_time(rows[1][column]) and not is_time(rows[0][column]):
+            kept = [row for row in rows[1:] if row[column][:1].isdigit()]
+            if (1 - MOST_WORDED) * len(rows) <= len(kept) < len(rows) - 1:
+                return [rows[0], *kept]
+    return rows
 
 
 def _timed(

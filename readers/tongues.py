@@ -4,6 +4,7 @@ digits of other scripts, 2024年1月5日, 20240105T1400Z, 14h30, KW 5/2024, Q1 F
 
 from __future__ import annotations
 
+import calendar
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -103,6 +104,9 @@ _RULES: list[_Rule] = [
 ]  # fmt: skip
 _SEASON = re.compile(r"(?:FY ?)?((?:1[89]|20)\d\d) ?[-/\N{EN DASH}] ?((?:1[89]|20)?\d\d)")
 _LAST_SHORT = 40  # the last year of this century that two digits mean: 41 is 1941
+MOST_WORDED = 0.2  # of a table's lines may have words in place of a time: a total of each week, a remark
+NO_YEARS = (0, 1, 9999)  # of dates that stand for none
+_DATE = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?!\d)|(\d{1,2})([-/.])(\d{1,2})\6(\d{4})(?!\d)")
 SEASONS = "times are the years in which their seasons begin: of 2019/20 the first"
 
 
@@ -185,3 +189,27 @@ def seasons(cells: Sequence[str]) -> list[str]:
     """
     found = [_SEASON.fullmatch(cell) for cell in cells if is_season(cell)]
     return [f"{match[1]}-01-01" for match in found if match] if len(found) == len(cells) else []
+
+
+def is_unreal(cell: str) -> bool:
+    """Whether a date is of a day that its month lacks, in each order that it may have (2021-02-29, 31/04/2021), or one
+    that databases and spreadsheets put where there is none: 0000-00-00, 1900-01-00, 0001-01-01, 31.12.9999.
+
+    Parameters
+    ----------
+    cell : text.
+    """
+    found = _DATE.match(cell)
+    if not found:
+        return False
+    year, _, month, day, *ends, last = found.groups()
+    if int(year or last) in NO_YEARS:
+        return True
+    orders = [(month, day)] if year else [(ends[0], ends[2]), (ends[2], ends[0])]
+    dates = [(int(month), int(day)) for month, day in orders if int(month) <= 12 and int(day) <= 31]
+    return bool(dates) and all(not 0 < day <= _days(int(year or last), month) for month, day in dates)
+
+
+def _days(year: int, month: int) -> int:
+    """How many days a month has; 0 for none."""
+    return calendar.monthrange(year, month)[1] if month else 0

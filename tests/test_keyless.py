@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from errors import DataError
-from readers.keyless import is_unreal
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
 from readers.long import read_long
+from readers.tongues import is_unreal
 
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=60)]
 LINES = ["shop,day,x", *(f"{shop},{day},{k}" for shop in "ab" for k, day in enumerate(DAYS))]
@@ -62,6 +64,45 @@ def test_days_beyond_their_month_in_each_order(day):
     assert is_unreal(day)
 
 
-@pytest.mark.parametrize("day", ["2024-02-29", "2023-12-31", "31/12/2023", "13/13/2024", "0000-00-00", "noon", "1"])
+@pytest.mark.parametrize("day", ["2024-02-29", "2023-12-31", "31/12/2023", "13/13/2024", "noon", "1"])
 def test_days_of_the_calendar_and_words_are_no_such_days(day):
     assert not is_unreal(day)
+
+
+@pytest.mark.parametrize("day", ["0000-00-00", "1900-01-00", "0001-01-01", "9999-12-31", "31.12.9999", "00.00.0000"])
+def test_a_date_that_stands_for_none_is_none(put, day):
+    whole = read_long([put(broken())], time_col="day", id_col="shop")
+    series = read_long([put(broken((33, f"a,{day},7")))], time_col="day", id_col="shop")
+    assert series.values.tolist() == whole.values.tolist() and (series.time == whole.time).all()
+
+
+def test_sums_and_remarks_among_lines_are_left_out(put):
+    """A total of each week, of which the last one is a foot, and a remark of one cell."""
+    lines = ["day,x"]
+    for k in range(63):
+        lines += [f"{pd.Timestamp('2024-01-01') + pd.Timedelta(days=k):%Y-%m-%d},{k}"]
+        lines += [f"Week {k // 7},{7 * k}"] * (k % 7 == 6) + ["*** new sensor ***"] * (k == 30)
+    series = read_long([put("\n".join(lines))], time_col="day")
+    assert series.values[0].tolist() == list(range(63))
+    (note,) = [note for note in series.notes if note.startswith("warning:")]
+    assert "9 lines with words in place of a time left out" in note and note.endswith(":9 (Week 0), ...")
+
+
+def test_more_words_than_a_fifth_are_another_table(put):
+    lines = [
+        "day,x",
+        *(f"{day},{k}" for k, day in enumerate(DAYS[:40])),
+        *(f"total {k},1" for k in range(11)),
+        "2024-03-01,1",
+    ]
+    with pytest.raises(DataError, match="'total 0' is not a date"):
+        read_long([put("\n".join(lines))], time_col="day")
+
+
+def test_the_times_are_seen_where_a_total_stands_below_each_week(put):
+    lines = ["day,x"]
+    for k in range(63):
+        lines += [f"{pd.Timestamp('2024-01-01') + pd.Timedelta(days=k):%Y-%m-%d},{k}"]
+        lines += [f"Week {k // 7},{7 * k}"] * (k % 7 == 6)
+    found = dated(put("\n".join(lines)), Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "day" and found.ids == ()
