@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from errors import many
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
-from readers.guess import is_time
+from readers.guess import is_time, is_time_word
 from readers.written import YEAR
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
@@ -85,7 +85,11 @@ def _lacks_first(rows: Sequence[Sequence[str]]) -> bool:
         return False
     firsts = [row[0] for row in body]
     counted = all(map(str.isdecimal, firsts)) and all(int(b) == int(a) + 1 for a, b in itertools.pairwise(firsts))
-    worded = all(map(PLAIN.is_text, firsts)) and len({*firsts}) == len(firsts) and not any(map(is_time, firsts))
+    dated = all(map(is_time, firsts))
+    worded = (
+        all(map(PLAIN.is_text, firsts)) and len({*firsts}) == len(firsts) and (dated or not any(map(is_time, firsts)))
+    )
+    worded = worded and not (dated and is_time_word(names[0]))
     plain = all(names) and len({*names}) == len(names) and not any(map(PLAIN.is_like_number, names))
     return plain and (counted or worded) and any(row[-1] for row in body)
 

@@ -200,6 +200,7 @@ def text_start(chunk: bytes, path: Path) -> bytes:
     """
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("is UTF-16 text", where=str(path), hint="save it as UTF-8")
+    chunk = chunk.rstrip(b"\0")  # as a logger leaves behind its last line when its power fails
     if b"\0" in chunk:
         hint = "a CSV is text, plain or gzip; the ending of a file's name says that it has another format"
         raise DataError("is not a text file", where=str(path), hint=hint)
@@ -242,7 +243,7 @@ def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False, 
             yield unix_lines(text[:cut])
         carry = text[cut + 1 :]
         chunk = stream.read(max(size, len(carry)))
-    if last := carry.rstrip(b"\r\n"):
+    if last := carry.rstrip(b"\r\n\0"):
         yield unix_lines(last)
 
 
@@ -272,9 +273,9 @@ def read_whole(stream: io.BufferedIOBase, path: Path) -> bytes:
     DataError : see `text_start`.
     """
     blocks = list(iter(lambda: stream.read(BLOCK), b""))
-    while blocks and not blocks[-1].strip(b"\r\n"):
+    while blocks and not blocks[-1].strip(b"\r\n\0"):
         blocks.pop()
-    blocks[-1:] = [block.rstrip(b"\r\n") for block in blocks[-1:]]
+    blocks[-1:] = [block.rstrip(b"\r\n\0") for block in blocks[-1:]]
     return text_start(b"".join(blocks), path)
 
 

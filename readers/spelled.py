@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from readers import ruled
+
 HEAD = 1 << 16  # bytes that show how a file is spelled
 MOST, LEAST = 50, 3  # lines of it
 LEAST_COMMAS = 2  # of a line that may end in a semicolon
@@ -40,6 +42,8 @@ def spelled(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
     lines = lines[:MOST]
     if len(lines) < LEAST:
         return None, ""
+    if drawn := ruled.ruled(head):
+        return _changed(text, drawn.change), ruled.NOTE
     if all(map(_is_ended, lines)):
         return _changed(text, _bare), "a semicolon at the end of each line is left out"
     if all(map(_SINGLE.fullmatch, lines)):

@@ -16,7 +16,21 @@ from readers.packed import check_text, is_json, unpacked
 from readers.spelled import spelled
 
 READS = {"endings": [".csv"]}
+LETTERS = (
+    32  # bytes, of which in UTF-16 each second one is 0, as the names of columns are hardly ever in another script
+)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _utf16(head: bytes) -> str:
+    """The encoding of UTF-16 text, by its mark or the zeros beside its first letters; "" of another text."""
+    if head.startswith(_UTF16):
+        return "utf-16"
+    even, odd = head[:LETTERS:2], head[1:LETTERS:2]
+    for name, zeros, letters in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if zeros and not any(zeros) and letters.isascii() and "".join(letters.decode().split()).isprintable():
+            return name
+    return ""
 
 
 @register
@@ -29,9 +43,9 @@ class TextReader(Reader):
         """The file, unpacked, UTF-16 as UTF-8, JSON and `foreign` text as CSV, and as `spelled`. See `Reader.text`."""
         plain = unpacked(file)
         head = plain.peek(HEAD)
-        if head.startswith(_UTF16):
+        if encoding := _utf16(head):
             try:
-                return TableText(io.BytesIO(plain.read().decode("utf-16").encode()))
+                return TableText(io.BytesIO(plain.read().decode(encoding).encode()))
             except UnicodeDecodeError as error:
                 hint = "save it as UTF-8"
                 raise DataError(f"is damaged UTF-16 text: {error.reason}", where=str(path), hint=hint) from None

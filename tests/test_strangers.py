@@ -245,3 +245,22 @@ def test_a_column_is_counted_as_in_the_file_where_lines_are_steps(tmp_path):
     assert "a.csv:52:3: text 'x'" in done.err
     (tmp_path / "b.csv").write_text("\n".join(["acc_x,,acc_z", *lines]).replace("x\n", "1\n") + "\n")
     assert "column 2 has no name and is left out" in go(tmp_path, "--csv b.csv --time-col line").out
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark(encoding, tmp_path):
+    (tmp_path / "x.csv").write_bytes(table("date\ty", "{}\t{}".format).encode(encoding))
+    series = taken(tmp_path / "x.csv")
+    assert series.channels == ("y",) and np.allclose(series.values[0], VALUES[:40])
+
+
+def test_zeros_behind_the_last_line_are_none_of_the_table(tmp_path):
+    """A logger that lost its power has reserved more than it wrote."""
+    (tmp_path / "x.csv").write_bytes(table("date,y", "{},{}".format).encode() + bytes(700))
+    assert np.allclose(taken(tmp_path / "x.csv").values[0], VALUES[:40])
+
+
+def test_names_of_all_columns_but_the_first_of_dates(put):
+    series = taken(put(table("y,z", "{},{},3".format)))
+    assert series.channels == ("y", "z") and np.allclose(series.values, [VALUES[:40], [3] * 40])
+    assert np.array_equal(series.times(0), np.array(DAYS, "datetime64[ns]").astype(np.int64))
