@@ -45,11 +45,20 @@ from readers.years import are_years
 
 LEAST = 3  # lines below the header
 # Of a date, in columns of these names.
-PARTS = (("year", "yyyy"), ("month", "mm"), ("day", "dd"), ("hour", "hr"), ("minute", "minutes"))
+PARTS = (
+    ("year", "yyyy", "jahr", "année", "annee", "año", "ano", "anno", "jaar", "rok", "år", "год"),
+    ("month", "mm", "monat", "mois", "mes", "mês", "mese", "maand", "månad", "miesiąc", "месяц"),
+    ("day", "dd", "tag", "jour", "día", "dia", "giorno", "dag", "dzień", "день"),
+    ("hour", "hr", "stunde", "heure", "hora", "ora", "uur", "timme"),
+    ("minute", "minutes"),
+)
 PLAIN = Dialect()
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 _YEAR = re.compile(written.YEAR)
 _COUNTED = re.compile(r"\d{1,2}-\d\d")  # months of years that have no date: 1-01, 1-02
+_AFTERWARDS = re.compile(
+    r"creat|updat|modif|upload|revis|(?:^|[^a-z])(?:end|to|until|bis|tot|fin)(?![a-z])", re.IGNORECASE
+)
 CLOCK = 5  # characters of a time of day
 
 
@@ -122,7 +131,7 @@ def _without_odd(rows: list[list[str]]) -> list[list[str]]:
     real = [row for row in rows if not any(map(is_unreal, row))]
     rows = real if len(real) * 2 > len(rows) else rows
     for column in range(len(rows[1]) if len(rows) > LEAST else 0):
-        if is_time(rows[1][column]) and not is_time(rows[0][column]):
+        if is_time(rows[len(rows) // 2][column]) and not is_time(rows[0][column]):
             kept = [row for row in rows[1:] if row[column][:1].isdigit()]
             if (1 - MOST_WORDED) * len(rows) <= len(kept) < len(rows) - 1:
                 return [rows[0], *kept]
@@ -248,6 +257,8 @@ def _joined(cells: Sequence[str]) -> str:
     """The cells of a time in several columns as one; an hour alone becomes a time of day."""
     date, *rest = cells
     date = date.removesuffix(MIDNIGHT) if rest else date
+    if len(rest) == 2 and len(date) > 4:
+        return f"{date} {rest[0].zfill(2)}:{rest[1].zfill(2)}"
     if len(rest) == 1 and len(date) > 4:
         hour = first_hour(rest[0])
         return f"{date} {int(hour):02d}:00" if hour.isdecimal() else f"{date} {hour}"
@@ -278,12 +289,15 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
             return both
     if not dates:
         return []
-    date = max(dates, key=lambda name: len(set(columns[name])))  # of a year and a date, the date
+    # Of a year and a date, the date; of the times at which a step begins, ends and was written down, the first.
+    date = max(dates, key=lambda name: (len(set(columns[name])), not _AFTERWARDS.search(name)))
     whole = any(":" in cell and not cell.endswith(MIDNIGHT) for cell in columns[date])
     hours = [name for name, column in columns.items() if is_hour_word(name) and _are_hours(column)]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
-    return [date, (clocks or hours)[0]]
+    minutes = [by_name[name] for name in PARTS[-1] if name in by_name and not clocks]
+    minutes = [name for name in minutes if all(c.isdecimal() and int(c) < 60 for c in columns[name])]
+    return [date, (clocks or hours)[0], *minutes[:1]]
 
 
 def _beside(others: Sequence[str], times: Sequence[str]) -> str:
@@ -351,7 +365,7 @@ def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:
 def _are_hours(column: Sequence[str]) -> bool:
     column = [cell.removesuffix(":00") for cell in map(first_hour, column)]
     bare = all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 24 for cell in column)
-    return bare or all(len(cell) in (2, CLOCK) and cell[:2].isdecimal() for cell in column)
+    return bare or all(len(cell) in (2, CLOCK, CLOCK + 3) and cell[:2].isdecimal() for cell in column)
 
 
 def _are_times(name: str, column: Sequence[str]) -> bool:

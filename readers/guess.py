@@ -39,8 +39,9 @@ _KEYS = (
 _TIMES = (
     " date dates datetime time times timestamp ts ds t day days month year years week hour hours minute second seconds "
     "period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
-    "yyyymmdd yyyymm yyyy "
+    "yyyymmdd yyyymm yyyy jahr fecha anno jaar annee "
 )
+_OTHER_TIMES = ("année", "año", "rok", "год", "дата", "年", "日期", "時間", "时间", "日付", "날짜")  # not of a to z
 PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
 _FINDINGS = ("labels", "anomaly", "anomalies", "outlier", "fault", "attack", "intrusion")  # beside _CLASSES
@@ -164,7 +165,7 @@ def is_time_word(name: str) -> bool:
     ----------
     name : the name, whose last word counts.
     """
-    return f" {last_word(_ZONED.sub('', name))} " in _TIMES
+    return f" {last_word(_ZONED.sub('', name))} " in _TIMES or name.strip().casefold() in _OTHER_TIMES
 
 
 def is_clock_word(name: str) -> bool:

@@ -13,6 +13,7 @@ from readers.longtext import LongText, without_lines
 from readers.tongues import MOST_WORDED, is_unreal
 
 MOST = 0.02  # of the lines
+MOST_HEAD = 20  # lines below the names without a time, as a glucose meter says there whose it is
 LACKING, LACKED = "without a time or an id", "of a day that the calendar lacks"
 WORDED = "with words in place of a time"
 
@@ -41,7 +42,9 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
             begins = cells.str[:1].str.isdigit().to_numpy(bool)
             worded |= ~begins & (2 * begins.sum() > len(begins)) & ~lost
     out = lost | unreal
-    if not (out | worded).sum() > 0 or out.sum() > MOST * len(frame) or worded.sum() > MOST_WORDED * len(frame):
+    head = int(np.argmin(np.append(lost, False)))
+    few = MOST * len(frame) + head * (head <= MOST_HEAD and 2 * head < len(frame))
+    if not (out | worded).any() or out.sum() > few or worded.sum() > MOST_WORDED * len(frame):
         return None
     told = "; ".join(_notes(table, {LACKING: lost, LACKED: unreal & ~lost, WORDED: worded & ~unreal}, frame[[*times]]))
     out |= worded

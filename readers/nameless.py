@@ -20,6 +20,9 @@ FEW_CHANGES = 10  # one line of so many at most is of another owner than the lin
 PLAIN = Dialect()
 _YEAR = re.compile(written.YEAR)
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_ISO_DAY = re.compile(r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
+_SECONDS = (9.4e8, 2.3e9)  # since 1970, of 2000 to 2042
+_UNIX = re.compile(r"(\d{9,10})(?:\.\d+|(?:\d{3}){1,3})?")
 _HHMM = re.compile(r"(?:[01]\d|2[0-4])[0-5]\d")
 
 
@@ -35,13 +38,13 @@ def begin_with_times(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def times_first(columns: Sequence[Sequence[str]]) -> list[str]:
-    """The columns, by number, that hold a year and other parts of the time first, or a day and a time in digits; [] for
-    none.
+    """The columns, by number, that hold a year and other parts of the time first, a day and a time or the hour, a day
+    in eight digits alone, or seconds since 1970; [] for none.
 
     A column of years before twelve others has their months side by side.
     """
     if not columns or not all(map(_YEAR.fullmatch, columns[0])):
-        return _day_and_hour(columns)
+        return _day_and_hour(columns) or ["1"] * bool(columns and _one_number(columns[0]))
     years = [int(cell) for cell in columns[0]]
     if len(columns) == 13 and all(b == a + 1 for a, b in itertools.pairwise(years)):
         return ["1", MONTHS]
@@ -79,12 +82,27 @@ def _has_days_of_years(columns: Sequence[Sequence[str]]) -> bool:
 
 
 def _day_and_hour(columns: Sequence[Sequence[str]]) -> list[str]:
-    """The first two columns side by side that hold a day in eight digits and a time of day in four; [] for none."""
+    """The first two columns side by side that hold a day and a time of day in four digits, or the hour; [] for none."""
     for at, (days, hours) in enumerate(itertools.pairwise(columns[: MOST_BEFORE + 1]), 1):
-        if all(map(_DAY.fullmatch, days)) and all(map(_HHMM.fullmatch, hours)):
-            pairs = list(zip(days, hours, strict=True))
+        digits = all(map(_DAY.fullmatch, days)) and all(map(_HHMM.fullmatch, hours))
+        if digits or (all(map(_ISO_DAY.fullmatch, days)) and _whole_within(hours, 0, 24)):
+            pairs = [(day, int(hour)) for day, hour in zip(days, hours, strict=True)]
             return [str(at), str(at + 1)] if all(a < b for a, b in itertools.pairwise(pairs)) else []
     return []
+
+
+def _one_number(column: Sequence[str]) -> bool:
+    """Whether a first column holds days in eight digits, or seconds or parts of these since 1970, that rise or fall."""
+    if len(column) < LEAST_COUNT:
+        return False
+    if all(map(_DAY.fullmatch, column)):
+        return rises(days := list(map(float, column))) or rises(days[::-1])
+    found = [_UNIX.fullmatch(cell) for cell in column]
+    seconds = [float(match[1]) for match in found if match]
+    if len(seconds) < len(column) or len({*map(len, column)} if "." not in column[0] else {0}) > 1:
+        return False
+    ordered = seconds in (sorted(seconds), sorted(seconds, reverse=True))
+    return ordered and seconds[0] != seconds[-1] and _SECONDS[0] <= min(seconds) and max(seconds) < _SECONDS[1]
 
 
 def count_to(column: Sequence[str], most: int) -> bool:

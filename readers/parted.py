@@ -22,7 +22,7 @@ NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a 
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
-_HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z)?")
+_HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z|([0-5]\d))?")
 _YEAR = re.compile(YEAR)
 
 
@@ -49,14 +49,14 @@ def is_part(name: str, cells: Sequence[str]) -> str:
 
 
 def first_hour(cell: str) -> str:
-    """The hour in which `08 - 09` begins, 13:30 for 1330 or `1330 UTC`; another cell as it is.
+    """The hour in which `08 - 09` begins, 13:30 for 1330 or `1330 UTC`, 13:30:15 for 133015; another cell as it is.
 
     Parameters
     ----------
     cell : its text.
     """
     if found := _HHMM.fullmatch(cell):
-        return f"{found[1]}:{found[2]}"
+        return ":".join(filter(None, found.groups()))
     found = _HOURS.fullmatch(cell)
     return found[1] if found else cell
 
@@ -120,6 +120,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
         text = padded[0].str.cat(padded[1:3], sep="-")
         parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
+    if len(parts) == 3 and len(parts[0][0]) > len("2024"):  # a date, an hour and a minute
+        parts = [parts[0], parts[1].str.zfill(2).str.cat(parts[2].str.zfill(2), sep=":")]
     if len(parts) == 2 and parts[0].str.endswith(MIDNIGHT).all():  # dates of a spreadsheet
         parts[0] = parts[0].str.removesuffix(MIDNIGHT)
     if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):

@@ -13,7 +13,7 @@ import numpy as np
 
 from data import Series
 from readers.clock import DAY
-from readers.guess import is_id_word, is_time_word
+from readers.guess import is_id_word, is_time_word, last_word
 from readers.mapped import is_mapped
 from readers.paths import abridge
 
@@ -29,13 +29,17 @@ PARTS = {  # of a time, by the names of their columns without all but letters
     "day": "day dd dom mday dayofmonth dateofmonth monthday tag dia jour giorno",
     "yearday": "doy yday yearday dayofyear jday julian julianday",
     "weekday": "weekday dow wday dayofweek weekdaynum wochentag",
-    "hour": "hour hours hr hh hourofday stunde hora heure ora",
+    "hour": "hour hours hr hh he hourending hourofday stunde hora heure ora",
     "minute": "minute minutes min mi minuto",
     "second": "second seconds sec ss",
 }
 _PART = {word: part for part, words in PARTS.items() for word in words.split()}
-_COUNTERS = "record rec rn seq sequence counter elapsed unix unixtime epoch tick ticks step"
+_COUNTERS = "record rec rn seq sequence counter elapsed unix unixtime epoch tick ticks step jd mjd jdn datenum"
 _PLACES = "stn stnr lat lon lng latitude longitude elevation altitude nmi mpan"
+_CODES = (
+    "type kind code codes flag flags qc qn quality status validity decimals mult multiplier scale version freq unit"
+)
+_MARKS = (-9999, -99999, -999, -99, -999.9, -99.9, -9999.9, 9999, 99999, -32768)  # of a value that is not there
 _LETTERS = re.compile(r"[^a-zäöüéèñ]")
 
 
@@ -85,17 +89,24 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, _PART[word]
         elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
-        elif np.nanmin(values) == np.nanmax(values) and (_is_place(name) or _is_number_of(np.nanmin(values))):
+        elif np.nanmin(values) == np.nanmax(values) and (_is_fact(name) or _is_number_of(np.nanmin(values))):
             yield name, f"always {np.nanmin(values):.7g}"
 
 
-def _is_place(name: str) -> bool:
-    return is_id_word(name) or bool({*_PLACES.split()} & {*re.findall(r"[^\W\d_]+", name.casefold())})
+def _is_fact(name: str) -> bool:
+    """Whether a column is called as those are that say of all lines where they are from, or of which kind."""
+    words = {*re.findall(r"[^\W\d_]+", name.casefold())}
+    codes = {*_CODES.split()}
+    return (
+        is_id_word(name) or is_time_word(name) or bool(({*_PLACES.split()} | codes) & words) or last_word(name) in codes
+    )
 
 
 def _is_number_of(value: float) -> bool:
-    """Whether a value that never changes is rather the number of a thing, as of a meter, than a reading."""
-    return abs(value) >= LEAST_NUMBER and float(value).is_integer()
+    """Whether a value that never changes is rather the number of a thing, as of a meter, or a mark, than a reading."""
+    return (abs(value) >= LEAST_NUMBER and float(value).is_integer()) or bool(
+        np.isclose(value, _MARKS, rtol=1e-6).any()
+    )
 
 
 def _counts(name: str, word: str) -> bool:

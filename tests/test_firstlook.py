@@ -153,7 +153,7 @@ def test_meters_are_offered_to_nilm(put):
         ("", "the file is empty"),
         ("hello world\nthis is text\n", "'this is text'"),
         (daily("{day:%m/%d/%Y},{value}", days=DAYS[:12]), "--date-order"),
-        (daily("{day.day}. stycznia {day.year};{value}", "Datum;y"), "--time-col COL"),
+        (daily("{day.day}. Ionawr {day.year};{value}", "Datum;y"), "--time-col COL"),
         (None, "mine.csv"),
     ],
     ids=["empty", "text", "either order", "other words", "missing"],

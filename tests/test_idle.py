@@ -51,6 +51,12 @@ def test_parts_of_the_time_are_no_channels_however_they_count(tmp_path):
         ("RECORD", lambda times: 4711 + np.arange(len(times))),
         ("station_id", lambda times: np.full(len(times), 260)),
         ("Latitude", lambda times: np.full(len(times), 52.1)),
+        ("JD", lambda times: times.to_julian_date()),
+        ("HE", lambda times: times.hour + 1),
+        ("UNIT_MULT", lambda times: np.zeros(len(times), int)),  # of SDMX
+        ("Record Type", lambda times: np.zeros(len(times), int)),  # of LibreView
+        ("sourceVersion", lambda times: np.full(len(times), 9.1)),  # of Apple's Health
+        ("snow", lambda times: np.full(len(times), -9999)),
     ],
 )
 def test_counts_and_the_number_of_the_place_are_no_channels(tmp_path, name, values):
@@ -64,6 +70,8 @@ def test_counts_and_the_number_of_the_place_are_no_channels(tmp_path, name, valu
         ("hour", lambda times: (times.hour * 7) % 11),  # named so, and something else
         ("month", lambda times: np.arange(len(times)) % 7),
         ("total", lambda times: np.arange(len(times))),  # a meter, not a count of lines
+        ("status", lambda times: np.arange(len(times)) % 3),  # which changes
+        ("snow", lambda times: np.full(len(times), -9)),
         ("setpoint", lambda times: np.full(len(times), 21)),
     ],
 )

@@ -262,7 +262,7 @@ def test_columns_that_cannot_be_told_apart(put):
         ("t,x\n2024-01-01,1\n2024-01-02,\n2024-01-03,1\n", "a.csv:3:2: missing value"),
         ('t,x\n2024-01-01,1\n2024-01-02,"1\n2024-01-03,1\n', "a.csv"),
         ("t,x\r2024-01-01,1\n2024-01-02,1\n", "a.csv:1: a carriage return within the line"),
-        ("t,x\n\0", "not a text file"),
+        ("t,x\n\0,1", "not a text file"),
     ],
 )
 def test_files_that_are_wrong(put, text, part):
