@@ -20,7 +20,6 @@ import tasks
 from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
 from backbones.fitting import thin
 from backbones.model import Forecaster, Model, build_model, check_head
-from backbones.shapes import suits
 from backbones.standing import Standing
 from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
@@ -173,9 +172,8 @@ class Learner:
             modalities=self.run_data.modalities if kind.reads_modalities else None,
             part=self.part,
             members=members,
-            wide=under,
-            shapes=suits(under),
             copies=1 if self.part or kind.stages else self.task.copies,
+            **under,
         )
 
     def sizes(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def folded(state: Mapping[str, torch.Tensor], alone: Alone, wide: Wide) -> dict[
     kept = {name: value for name, value in state.items() if not name.startswith("alone.")}
     for name in ("head.weight", "head.bias"):
         kept[name] = share * state[name] + (1 - share) * state[f"alone.{name}"]
-    for name in ("wide.weight", "wide.bias"):
+    for name in {"wide.weight", "wide.bias", "wide.trees.weight"} & state.keys():
         kept[name] = share * state[name]
     if alone.adds_last:
         kept["wide.weight"][:, wide.place_of_last()] += (1 - share) * alone.target.scale

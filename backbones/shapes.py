@@ -1,4 +1,4 @@
-"""What a net of whole series stands on: a pool of closed forms on shapes, intervals and steps, which is one linear map.
+"""What a net of whole series stands on: a pool of closed forms on shapes, intervals and steps, and of trees.
 
 The classes of whole series may differ in shapes that are anywhere, in what some stretch of time is like, or in single
 steps. For each of these there is a map of its own: random convolutions (as of the backbone `rocket`), the quantiles of
@@ -18,6 +18,7 @@ from torch import nn
 from backbones.features import WindowFeatures
 from backbones.fitted import CELLS, loss_of
 from backbones.fitting import Fitting, Labelled
+from backbones.grown import weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.kernels import Hydra, MiniRocket
 from backbones.preval import Solved, Spectrum, solve
@@ -25,12 +26,13 @@ from backbones.rocket import FEW, LARGE, MANY, MOST, Banks
 from backbones.specs import TargetSpec
 from backbones.trees import Resized
 from backbones.under import Under
-from backbones.weighing import by_loss, greedy, learnable, pooled
+from backbones.weighing import pooled
 
 MOST_OUTPUTS = 200
 WIDEST = 1 << 14  # features of a map of its own beside that of convolutions; of more it is left out
 MOST_STEPS = 2048  # channels times steps up to which the steps themselves are features
 PRIOR = {"convolutions": 0.55, "intervals": 0.25, "steps": 0.2}
+TREES = 0.4  # beside these
 
 
 def suits(target: TargetSpec | None) -> bool:
@@ -43,8 +45,8 @@ class Shapes(Under, Resized):
 
     at_once = 256
 
-    def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
-        super().__init__(target, channels, length, 1)
+    def __init__(self, target: TargetSpec, channels: int, length: int, *, trees: bool = False) -> None:
+        super().__init__(target, channels, length, 1, trees=trees)
         one_of: dict[str, Any] = {
             "intervals": IntervalQuantiles(channels, length),
             "steps": WindowFeatures(channels, length, flat=channels * length <= MOST_STEPS),
@@ -63,17 +65,19 @@ class Shapes(Under, Resized):
         self.target = target
         train = data.train.sample(min(MOST, CELLS // (2 * WIDEST)), data.seed, "closed form under the net")
         found = {name: self._solved(banks, train, data.seed) for name, banks in self.banks.items()}
-        left_out = torch.stack([one.left_out for one in found.values()])
-        known = learnable(train.y, target.kind)
-        losses = [loss_of(one, train.y[known], target.kind, "") for one in left_out[:, known]]
-        prior = torch.tensor([PRIOR[name] for name in found]).double()
-        chosen = greedy(left_out[:, known], train.y[known], target.kind, "")
-        weight = (chosen + by_loss(losses, prior / prior.sum(), len(train))) / 2
-        self.resize("weight", torch.cat([w * one.weight for w, one in zip(weight, found.values(), strict=True)]).T)
-        offset = torch.stack([w * one.offset for w, one in zip(weight, found.values(), strict=True)]).sum(0)
-        self.bias.copy_(offset + torch.tensor(lean))
+        said, prior = {name: one.left_out for name, one in found.items()}, [PRIOR[name] for name in found]
+        if self.trees is not None and self.trees.suits(len(train)):
+            said["trees"], raised = self.trees.grow(train, data)
+            prior.append(TREES)
+        left_out = torch.stack(list(said.values()))
+        weight = weighed(left_out, train, target.kind, "", prior)
+        maps = list(zip(weight[: len(found)], found.values(), strict=True))
+        self.resize("weight", torch.cat([w * one.weight for w, one in maps]).T)
+        self.bias.copy_(torch.stack([w * one.offset for w, one in maps]).sum(0) + torch.tensor(lean))
+        if self.trees is not None and "trees" in said:
+            self.trees.weight.fill_(float(weight[-1]) * raised)
         loss = loss_of(pooled(left_out, weight, target.kind), train.y, target.kind, "")
-        shares = {name: round(float(w), 4) for name, w in zip(found, weight, strict=True)}
+        shares = {name: round(float(w), 4) for name, w in zip(said, weight, strict=True)}
         told = {"features": self.weight.shape[1], "windows": len(train), "says": "shapes", "of": shares}
         return torch.zeros(*data.train.y.shape, 1), told | {"loo_loss": loss}
 

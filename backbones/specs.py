@@ -14,6 +14,7 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
 MODEL |= {"part": "text?", "copies": "size?", "wide": "table?", "shapes": "flag?"}
+MODEL |= {"trees": "flag?"}
 MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
@@ -148,6 +149,7 @@ class ModelSpec(InputSpec):
     args : hyperparameters that differ from the defaults of the backbone's HYPER.
     wide : what the closed form under the head is asked for (under.py); None: there is none.
     shapes : that closed form sees shapes (shapes.py).
+    trees : trees stand beside it (grown.py).
     copies : of the backbone and its head, whose outputs are averaged (copies.py).
     """
 
@@ -158,6 +160,7 @@ class ModelSpec(InputSpec):
     args: Mapping[str, Any] = field(default_factory=dict)
     wide: TargetSpec | None = None
     shapes: bool = False
+    trees: bool = False
     copies: int = 1
 
     def plain(self) -> dict[str, Any]:
@@ -169,6 +172,7 @@ class ModelSpec(InputSpec):
             "part": self.part,
             "wide": None if self.wide is None else asdict(self.wide),
             "shapes": self.shapes or None,
+            "trees": self.trees or None,
             "copies": self.copies if self.copies > 1 else None,
         }
         return {
@@ -211,6 +215,7 @@ class ModelSpec(InputSpec):
             part=plain.get("part"),
             wide=None if wide is None else TargetSpec(**wide),
             shapes=bool(plain.get("shapes")),
+            trees=bool(plain.get("trees")),
             pretrained=pretrained.get("directory") if members and pretrained else pretrained,
             members=members,
             copies=copies,

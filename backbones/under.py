@@ -1,4 +1,4 @@
-"""What a net stands on: one linear map of features of a window, to which the head's output is added.
+"""What a net stands on: one linear map of features of a window, and trees, to which the head's output is added.
 
 Its features are those of windows (wide.py), or those of shapes for whole series with labels (shapes.py).
 """
@@ -14,6 +14,7 @@ from torch import nn
 
 from backbones.fitted import outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
+from backbones.grown import Grown
 from backbones.specs import TargetSpec
 
 
@@ -27,14 +28,16 @@ class Under(nn.Module):
     target : what is asked for.
     channels, length : C and L.
     size : F, the number of features.
+    trees : whether trees stand beside the map (grown.py).
     """
 
     weight: torch.Tensor
     bias: torch.Tensor
     at_once = 4096  # windows
 
-    def __init__(self, target: TargetSpec, channels: int, length: int, size: int) -> None:
+    def __init__(self, target: TargetSpec, channels: int, length: int, size: int, *, trees: bool = False) -> None:
         super().__init__()
+        self.trees = Grown(target, channels, length) if trees else None
         self.target, self.channels, self.length = target, channels, length
         self.register_buffer("weight", torch.zeros(target.outputs, size))
         self.register_buffer("bias", torch.zeros(target.outputs))
@@ -67,6 +70,10 @@ class Under(nn.Module):
 
     def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
         """The outputs [B, K]."""
+        said = self._map_of(x)
+        return said if self.trees is None else said + self.trees(x)
+
+    def _map_of(self, x: torch.Tensor) -> torch.Tensor:
         found = self.describe(x)
         if torch.compiler.is_compiling():  # or exporting, where the number of windows is not known
             return self._products(found)
@@ -83,4 +90,6 @@ class Under(nn.Module):
     def take(self, share: float, more: Sequence[float]) -> None:
         """Take a share of the map, and add so much to each of its K outputs."""
         self.weight *= share
+        if self.trees is not None:
+            self.trees.weight *= share
         self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))

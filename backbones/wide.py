@@ -24,6 +24,7 @@ from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
+from backbones.grown import Grown, weighed
 from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
@@ -48,12 +49,15 @@ def fits(channels: int, length: int, outputs: int) -> bool:
     return size <= MOST and size * outputs <= MOST_CELLS
 
 
-def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length: int) -> TargetSpec | None:
-    """What the map under a net with the head "pool" is asked for, of all the target is; None where there is none."""
+def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length: int) -> dict[str, Any]:
+    """What the map under a net with the head "pool" is asked for, as fields of ModelSpec; {} where there is none."""
     chosen = backbone_class(backbone)
     if target is None or chosen.answers or chosen.stages:
-        return None
-    return target if suits(target) or fits(channels, length, target.outputs) else None
+        return {}
+    shapes = suits(target)
+    if not shapes and not fits(channels, length, target.outputs):
+        return {}
+    return {"wide": target, "shapes": shapes, "trees": target.whole}
 
 
 class Wide(Under):
@@ -62,15 +66,15 @@ class Wide(Under):
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
+    def __init__(self, target: TargetSpec, channels: int, length: int, *, trees: bool = False) -> None:
         features = features_of(channels, length)
-        super().__init__(target, channels, length, features.size)
+        super().__init__(target, channels, length, features.size, trees=trees)
         self.features = features
         self.at_once = max(BLOCK // features.size, 1)
         self.register_buffer("low", torch.full((features.size,), -FARTHEST))
         self.register_buffer("high", torch.full((features.size,), FARTHEST))
 
-    def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
+    def _map_of(self, x: torch.Tensor) -> torch.Tensor:
         return (self.describe(x)[:, None] * self.weight).sum(2) + self.bias
 
     def describe(self, x: torch.Tensor) -> torch.Tensor:
@@ -100,12 +104,26 @@ class Wide(Under):
         self.weight.copy_(raw.T)
         self.bias.copy_(bias)
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
+        if self.trees is not None and len(train) == len(data.train) and self.trees.suits(len(train)):
+            return self._beside_trees(found, self.trees, data, lean, told)
         if len(train) < len(data.train) or len(train) >= PLENTY * self.features.size:
             return self.says_of(data.train), told
         left_out = found.left_out + torch.tensor(lean)
         if says == "change":
             left_out += outputs_on(train, self._last)
         return left_out.float()[:, :, None], told
+
+    def _beside_trees(
+        self, found: Solved, trees: Grown, data: Fitting, lean: Sequence[float], told: dict[str, Any]
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Take a share of the solved map and one of trees, which are grown here; what `fit` returns."""
+        of_trees, raised = trees.grow(data.train, data)
+        said = torch.stack([found.left_out.float(), of_trees])
+        shares = weighed(said, data.train, self.target.kind, data.loss, (1.0, 1.0))
+        self.take(float(shares[0]), [float(1 - shares[0]) * part for part in lean])
+        trees.weight.fill_(float(shares[1]) * raised)
+        told["of"] = {"map": round(float(shares[0]), 4), "trees": round(float(shares[1]), 4)}
+        return (torch.einsum("i,ink->nk", shares.float(), said) + torch.tensor(lean))[:, :, None], told
 
     def _choose(self, said: Sequence[str], data: Fitting, standard: Standard) -> tuple[Solved, str]:
         """The map of standardised features of least loss, and which of `said` it says, the level or the change."""

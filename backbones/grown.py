@@ -1,0 +1,101 @@
+"""Trees beside the maps under a net of whole series: what is no sum of parts, a map cannot say.
+
+A forest on the quantiles of intervals (quant.py), in the units of the model's outputs. What it says of windows that it
+has seen tells nothing, so it is grown on folds too, and is weighed by what each says of the windows of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from backbones import Hyper, InputSpec, backbone_class
+from backbones.fitted import loss_of
+from backbones.fitting import Fitting, Labelled
+from backbones.forests import ForestBackbone
+from backbones.specs import TargetSpec
+from backbones.trees import Forest
+from backbones.weighing import by_loss, comparable, folds, greedy, learnable, power, raised
+
+TREES, OF_A_FOLD, FOLDS = 200, 100, 5
+FEWEST, MOST = 10, 5000  # windows that trees are grown on
+MOST_CELLS = 50_000_000  # numbers of the table of features
+MOST_NUMBERS = 4_000_000  # in the leaves, about
+
+
+class Planted(Forest):
+    """A forest that no optimizer moves, and whose numbers may be averaged over epochs."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(outputs)
+        value = self.value.detach()
+        del self.value
+        self.register_buffer("value", value)
+
+
+class Grown(nn.Module):
+    """`x [B, C, L] -> [B, K]`: `weight` times what the trees say; nothing before they are grown."""
+
+    weight: torch.Tensor
+
+    def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
+        super().__init__()
+        self.target, self.sizes = target, InputSpec(channels=channels, length=length, target=target)
+        self.forest = self._blank(TREES, 1)
+        self.forest.forest = Planted(target.outputs)
+        self.register_buffer("weight", torch.zeros(()))
+
+    def _blank(self, trees: int, leaf: int) -> ForestBackbone:
+        made = backbone_class("quant")(self.sizes, Hyper("quant", {"trees": trees, "leaf": leaf}))
+        assert isinstance(made, ForestBackbone)
+        return made.to(self.weight.device) if "weight" in self._buffers else made
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight * self.forest.answer(x)
+
+    def suits(self, windows: int) -> bool:
+        """Whether so many windows are enough for trees, and not too many."""
+        return FEWEST <= windows <= MOST and windows * self.forest.width <= MOST_CELLS
+
+    @torch.no_grad()
+    def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
+        """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
+        power under which that errs least, and this power."""
+        leaf = 1 + 2 * len(train) * TREES * self.target.outputs // MOST_NUMBERS
+        some, whole = self._blank(OF_A_FOLD, leaf), self._blank(TREES, leaf)
+        table = whole.prepare(train, data.seed)
+        fold = folds(train.y, train.groups, self.target.kind, FOLDS, data.seed)
+        said = torch.empty(train.y.shape)
+        for one in np.unique(fold):
+            inside, outside = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
+            some.solve(table[inside], train.part(inside), data)
+            said[torch.from_numpy(outside)] = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
+        whole.solve(table, train, data)
+        self._plant(whole.forest)
+        if self.target.kind == "value":
+            return said, 1.0
+        known = learnable(train.y, self.target.kind)
+        best = power(said[known], train.y[known], self.target.kind)
+        return raised(said, best, self.target.kind), best
+
+    def _plant(self, trees: Forest) -> None:
+        planted = self.forest.forest
+        for name, value in trees.tensors().items():
+            assert value is not None
+            planted.resize(name, value)
+        planted.threshold.clamp_(max=torch.finfo(torch.float32).max)  # weights are averaged, which infinity is not
+
+
+def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Sequence[float]) -> torch.Tensor:
+    """The weights [m] of members, from what they say [m, n, K] of windows that they have not seen.
+
+    Half greedy, half by loss and prior, as the members of `auto` are.
+    """
+    known = learnable(train.y, kind)
+    losses = [loss_of(one, train.y[known], kind, loss) for one in said[:, known]]
+    usual = torch.tensor(prior, dtype=torch.float64)
+    found = by_loss(comparable(losses) if kind == "value" else losses, usual / usual.sum(), len(train))
+    return (greedy(said[:, known], train.y[known], kind, loss) + found) / 2

@@ -1,0 +1,163 @@
+"""Trees beside the map under a net: against scikit-learn's own, grown by hand on each fold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+from backbones import ModelSpec
+from backbones.alone import folded
+from backbones.fitted import outputs_on
+from backbones.fitting import Fitting, Labelled
+from backbones.grown import FEWEST, FOLDS, OF_A_FOLD, TREES, Grown, weighed
+from backbones.intervals import IntervalQuantiles
+from backbones.model import build_model
+from backbones.shapes import Shapes
+from backbones.specs import TargetSpec
+from backbones.weighing import POWERS, folds
+from backbones.wide import Wide
+
+VALUE, LABEL = TargetSpec("value", 1, whole=True), TargetSpec("label", 1, whole=True)
+
+
+def levels(n: int, seed: int, kind: str = "value") -> Labelled:
+    """The target is the product of the levels of two channels, or whether these have one sign."""
+    draw = torch.Generator().manual_seed(seed)
+    level = torch.randn(n, 2, 1, generator=draw)
+    x = level + 0.3 * torch.randn(n, 2, 16, generator=draw)
+    y = level.prod(1)
+    return Labelled(lambda i: x[i], y if kind == "value" else (y > 0).float(), np.arange(n))
+
+
+def by_hand(train: Labelled, kind: str) -> torch.Tensor:
+    """What trees of scikit-learn say of each window that have not seen its fold, [n, 1]."""
+    table = IntervalQuantiles(2, 16)(train.read(torch.arange(len(train)))).numpy()
+    y, said = train.y[:, 0].numpy(), np.empty(len(train))
+    fold = folds(train.y, train.groups, kind, FOLDS, 7)
+    for one in range(FOLDS):
+        inside, rate = fold != one, y[fold != one].mean()
+        common = {"n_estimators": OF_A_FOLD, "max_features": 0.1, "random_state": 7}
+        if kind == "value":
+            said[~inside] = ExtraTreesRegressor(**common).fit(table[inside], y[inside]).predict(table[~inside])
+        else:
+            forest = ExtraTreesClassifier(**common, criterion="entropy").fit(table[inside], y[inside])
+            share = 1 / (inside.sum() + 2)
+            p = (1 - share) * forest.predict_proba(table[~inside])[:, 1] + share * rate
+            said[~inside] = np.log(p / (1 - p))
+    return torch.from_numpy(said)[:, None]
+
+
+@pytest.mark.parametrize("target", [VALUE, LABEL])
+def test_what_it_says_out_of_fold_is_what_scikit_learn_says(target):
+    train = levels(60, 0, target.kind)
+    grown = Grown(target, 2, 16)
+    said, raised = grown.grow(train, Fitting(train, train, 7))
+    assert torch.allclose(said.double(), raised * by_hand(train, target.kind), atol=1e-4)
+    if target is VALUE:
+        assert raised == 1
+        return
+    z = by_hand(train, "label").numpy()[:, 0] * np.where(train.y[:, 0], 1, -1)
+    losses = [np.logaddexp(0, -a * z).sum() + np.log(a) ** 2 for a in POWERS]
+    assert raised == pytest.approx(POWERS[np.argmin(losses)])
+
+
+def test_it_says_nothing_before_and_its_weight_times_the_trees_afterwards():
+    train, other = levels(80, 0), levels(30, 1)
+    grown, x = Grown(VALUE, 2, 16), other.read(torch.arange(30))
+    assert torch.equal(grown(x), torch.zeros(30, 1)) and not list(grown.named_parameters())
+    grown.grow(train, Fitting(train, train, 7))
+    grown.weight.fill_(0.5)
+    table = IntervalQuantiles(2, 16)
+    forest = ExtraTreesRegressor(n_estimators=TREES, max_features=0.1, random_state=7)
+    forest.fit(table(train.read(torch.arange(80))).numpy(), train.y[:, 0].numpy())
+    assert grown(x)[:, 0].numpy() == pytest.approx(0.5 * forest.predict(table(x).numpy()), abs=1e-5)
+
+
+def test_its_numbers_may_be_averaged_over_epochs():
+    train = levels(40, 0)
+    grown, x = Grown(VALUE, 2, 16), train.read(torch.arange(40))
+    grown.grow(train, Fitting(train, train, 7))
+    grown.weight.fill_(1.0)
+    said = grown(x)
+    state = grown.state_dict()
+    mean = {name: v.lerp(v, 0.5) if v.is_floating_point() else v for name, v in state.items()}
+    assert all(torch.isfinite(value).all() for value in mean.values())
+    grown.load_state_dict(mean)
+    assert torch.allclose(grown(x), said)
+
+
+def test_a_value_that_is_no_sum_of_parts_stands_on_trees():
+    """And each window of training on what neither a map nor trees know of it by heart."""
+    train, other = levels(200, 0), levels(200, 1)
+    alone, both = (Wide(VALUE, 2, 16, trees=trees) for trees in (False, True))
+    data = Fitting(train, other, 7, "l1")
+    alone.fit(data, VALUE, [0.0])
+    stood, told = both.fit(data, VALUE, [0.0])
+    assert told["of"]["trees"] > 0.7 and sum(told["of"].values()) == pytest.approx(1, abs=1e-3)
+    said, before = (outputs_on(other, one.outputs_of) for one in (both, alone))
+    assert (said - other.y).abs().mean() < 0.7 * (before - other.y).abs().mean()
+    seen = (outputs_on(train, both.outputs_of) - train.y).abs().mean()
+    unseen = (stood[:, :, 0] - train.y).abs().mean()
+    assert seen < 0.5 * unseen and unseen == pytest.approx(float((said - other.y).abs().mean()), rel=0.35)
+    assert both.trees is not None
+    x, parts = other.read(torch.arange(200)), both.trees(other.read(torch.arange(200)))
+    both.take(0.5, [1.0])
+    assert torch.allclose(both.outputs_of(x), 0.5 * said + 1, atol=1e-5)
+    assert torch.allclose(both.trees(x), 0.5 * parts, atol=1e-6)
+
+
+def test_labels_that_are_no_sum_of_parts_stand_on_trees():
+    train, other = levels(150, 0, "label"), levels(200, 1, "label")
+    losses = []
+    for trees in (False, True):
+        shapes = Shapes(LABEL, 2, 16, trees=trees)
+        _, told = shapes.fit(Fitting(train, other, 7), LABEL, [0.3])
+        assert ("trees" in told["of"]) == trees
+        said = outputs_on(other, shapes.outputs_of) - 0.3
+        losses.append(float(torch.nn.functional.binary_cross_entropy_with_logits(said, other.y)))
+    assert losses[1] < 0.9 * losses[0]
+
+
+def test_few_windows_grow_none():
+    train = levels(FEWEST - 1, 0)
+    _, told = Wide(VALUE, 2, 16, trees=True).fit(Fitting(train, train, 7), VALUE, [0.0])
+    assert "of" not in told and Grown(VALUE, 2, 16).suits(FEWEST) and not Grown(VALUE, 2, 16).suits(5001)
+
+
+def test_the_checkpoint_builds_it_again_and_older_ones_have_none():
+    spec = ModelSpec(backbone="gru", channels=2, length=16, outputs=1, horizon=1, head="pool", wide=VALUE, trees=True)
+    model, train = build_model(spec).eval(), levels(60, 0)
+    model.wide.fit(Fitting(train, train, 0), VALUE, [0.0])
+    again = build_model(ModelSpec.of(model.spec.plain())).eval()
+    again.load_state_dict(model.state_dict())
+    x = levels(5, 2).read(torch.arange(5))
+    assert torch.equal(again(x), model(x)) and float(model.wide.trees.weight) > 0
+    before = {key: value for key, value in spec.plain().items() if key != "trees"}
+    assert build_model(ModelSpec.of(before)).wide.trees is None
+
+
+def test_both_heads_as_one_say_the_same():
+    """A share of what stands on the map and trees, the rest of what the second head says alone."""
+    spec = ModelSpec(backbone="gru", channels=2, length=16, outputs=1, horizon=1, head="pool", wide=VALUE, trees=True)
+    model, train = build_model(spec).eval(), levels(60, 0)
+    model.wide.fit(Fitting(train, train, 0), VALUE, [0.0])
+    alone = model.learn_alone_too("level")
+    torch.nn.init.normal_(alone.head.weight)
+    alone.share.fill_(0.25)
+    x = levels(5, 2).read(torch.arange(5))
+    said, state = alone.joined(model(x)), folded(model.state_dict(), alone, model.wide)
+    model.alone = None
+    model.load_state_dict(state)
+    assert torch.allclose(model(x), said, atol=1e-5)
+
+
+def test_members_are_weighed_half_by_greedy_selection_half_by_loss():
+    """Of one that is right and one that is far off, all of the first half and the softmax of the second."""
+    train = levels(50, 0)
+    said = torch.stack([train.y + 0.1, train.y + 1.0])
+    weight = weighed(said, train, "value", "l1", (1.0, 3.0))
+    gap = (np.log(1.0) - np.log(0.1)) / 2
+    far = 3 * np.exp(-gap / 0.1 * 50 / 100)
+    assert weight.numpy() == pytest.approx([0.5 + 0.5 / (1 + far), 0.5 * far / (1 + far)], abs=1e-5)
