@@ -38,23 +38,23 @@ def spelled(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
     first = head.split(b"\n", 1)[0].rstrip(b"\r")
     apart = b"  " in first.strip() or (b" " in first.strip() and first != first.strip())
     if apart and _NUMBERS.fullmatch(first):  # as Fortran and MATLAB write, whose lines may be long
-        return _changed(text, partial(_apart, gap=_RUN, mark=b" ")), SPACES
+        return changed(text, partial(_apart, gap=_RUN, mark=b" ")), SPACES
     lines = lines[:MOST]
     if len(lines) < LEAST:
         return None, ""
     if drawn := ruled.ruled(head):
-        return _changed(text, drawn.change), ruled.NOTE
+        return changed(text, drawn.change), ruled.NOTE
     if all(map(_is_ended, lines)):
-        return _changed(text, _bare), "a semicolon at the end of each line is left out"
+        return changed(text, _bare), "a semicolon at the end of each line is left out"
     if all(map(_SINGLE.fullmatch, lines)):
-        return _changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
+        return changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
     if found := _below_titles(head) or _below_notes(head):
-        return _changed(text, _Columns(*found).change), COLUMNS
+        return changed(text, _Columns(*found).change), COLUMNS
     if any(map(_OTHER.search, lines)) or not any(map(_GAP.search, lines)):
         return None, ""
     for gap, mark in ((_RUN, b" "), (_WIDE, b"\t")):
         if len({len(gap.split(line.strip())) for line in lines}) == 1:
-            return _changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
+            return changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
     return None, ""
 
 
@@ -120,8 +120,13 @@ def _bare(lines: bytes) -> bytes:
     return b"\n".join(re.sub(rb";[;,\s]*$", b"", line) for line in lines.split(b"\n"))
 
 
-def _changed(text: io.BufferedReader, change: Callable[[bytes], bytes]) -> io.BufferedReader:
-    """The text with each of its lines changed."""
+def changed(text: io.BufferedReader, change: Callable[[bytes], bytes]) -> io.BufferedReader:
+    """A text with its lines changed.
+
+    Parameters
+    ----------
+    text : at its start. change : makes some whole lines of some.
+    """
     from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
 
     def parts() -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from readers.breaks import in_names
 from readers.described import HEAD, described
 from readers.dialect import Dialect
 from readers.foreign import translated
+from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
 from readers.spelled import spelled
 
@@ -57,8 +58,10 @@ class TextReader(Reader):
         table, plain = translated(plain, head, path)
         if table is not None:
             return table
+        digits = plain_digits(plain, HEAD)
+        plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)
-        plain, told = plain if whole is None else whole, (broken,) * bool(broken)
+        plain, told = plain if whole is None else whole, (*other, *(broken,) * bool(broken))
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (*told, note))
