@@ -33,7 +33,7 @@ from readers.nameless import (
     owner_of_lines,
     times_first,
 )
-from readers.owners import HALF, divides, one_after_another, owners
+from readers.owners import HALF, divides, one_after_another, owners, takes_turns
 from readers.parted import DAY_OF_YEAR, MIDNIGHT, NO_YEAR, first_hour, is_clock_number, is_part, times_of_day
 from readers.serials import are_serials
 from readers.tidying import numbered
@@ -159,7 +159,7 @@ def _timed(
     joined = "+".join(time)
     growing = grows if dates else rises
     if not id_col and (growing(stamps) or (dates and is_typical(_times_of(columns, time), stamps_of))):
-        return Dated(names, joined, (), steps)
+        return Dated(names, joined, tuple(takes_turns(others, stamps, dialect)), steps)
     if dates and id_col and {*id_col.split("+")} <= {*names}:
         return Dated(names, joined, (id_col,), steps)
     ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, growing, id_col)

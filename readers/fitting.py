@@ -243,7 +243,8 @@ def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     """The row above which lines have as many cells by chance: the one on which a column of numbers stands."""
     columns = [column for column in zip(*rows, strict=True) if any(column[len(rows) // 2 :])]
     top = min((_last_text([_may_be_number(cell, dialect) for cell in column]) for column in columns), default=0)
-    if top >= len(rows) - 1:
+    # A line of a time, as those below it have, names nothing: a door's `off` stands there among numbers.
+    if top >= len(rows) - 1 or any(is_time(a) and is_time(b) for a, b in zip(rows[top], rows[top + 1], strict=False)):
         return 0
     above = rows[top - 1] if top and all(rows[top - 1]) else ()
     named = len({*above}) == len(rows[0]) or not rows[top][0]  # names may come twice, units leave the times' out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from readers.columns import HOURS
@@ -14,6 +15,8 @@ MOSTLY = 0.75  # of their times are different ones, where one series has some li
 HALF = 0.5  # where no column says whose a line is: of two series each time would come twice
 MOST_JOINED = 3  # columns
 MOST_TRIED = 6  # columns whose combinations are tried
+
+LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
 
 Grows = Callable[[Sequence[float]], bool]
 
@@ -44,7 +47,7 @@ def owners(
     if found:
         return _different(_likely({name: columns[name] for name in found}, dialect) or found, columns)
     if one:
-        return []
+        return takes_turns(columns, stamps, dialect)
     some = [
         name for name, cells in usual.items() if any(_may_be_ids(part, dialect) for part in (cells, cells[:MOST_LINES]))
     ]
@@ -57,6 +60,27 @@ def owners(
         return ordered[:1]
     words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells))]
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], dialect: Dialect) -> list[str]:
+    """The column of words, called as ids are, of things that write a line each when something happens, so that no time
+    comes twice and steps are of any length; [] for none.
+
+    Parameters
+    ----------
+    columns, stamps, dialect : as in `owners`.
+    """
+    first = stamps[:MOST_LINES]
+    steps = Counter(b - a for a, b in itertools.pairwise(first))
+    if len(first) < MOST_LINES // 2 or steps.most_common(1)[0][1] * 2 > len(first):
+        return []
+    for name, cells in columns.items():
+        kinds = Counter(cells[: len(first)])
+        changes = sum(a != b for a, b in itertools.pairwise(cells[: len(first)]))
+        several = len(kinds) > 1 and len(first) >= LEAST_EACH * len(kinds) and changes >= TURNS * len(first)
+        if several and is_id_word(name) and all(map(dialect.is_text, kinds)):
+            return [name]
+    return []
 
 
 def one_after_another(stamps: Sequence[float], mostly: float = MOSTLY) -> bool:

@@ -90,3 +90,29 @@ def test_seconds_that_rise_unevenly_are_the_times_of_trades(put):
 def test_numbers_that_are_no_times_stay(column, put):
     found = dated(put("\n".join(f"{number},{k % 7}.5,{k}" for k, number in enumerate(column))), Dialect(AUTO, AUTO))
     assert found is None or found.time == "line"
+
+
+def test_a_door_among_sensors_does_not_name_the_columns(put):
+    """Home Assistant's `off` in the first line, where numbers stand below it."""
+    lines = []
+    for k, time in enumerate(MINUTES):
+        lines += [f"binary_sensor.door,{'on' if k % 14 else 'off'},{time.isoformat()}Z"] * (k % 7 == 0)
+        lines += [f"sensor.a,{k}.5,{time.isoformat()}Z", f"sensor.b,{100 - k},{time.isoformat()}Z"]
+    series = taken(put("\n".join(["entity_id,state,last_changed", *lines])))
+    assert series.channels == ("state",) and series.rows == ("sensor.a", "sensor.b")
+    assert series.values[0].tolist() == [k + 0.5 for k in range(60)] + [100.0 - k for k in range(60)]
+
+
+def test_things_that_write_a_line_when_something_happens_are_not_mixed(put):
+    """No time comes twice: all lines would be one series, and their mean that of a temperature and a power."""
+    lines = []
+    for k in range(200):
+        time = DAYS[0] + datetime.timedelta(minutes=10 * k, seconds=k * k % 500)
+        later = time + datetime.timedelta(seconds=7 + k % 3)
+        lines += [f"{time.isoformat()},sensor.a,{20 + k % 5}", f"{later.isoformat()},sensor.b,{500 + k % 5}"]
+    series = taken(put("\n".join(["time,entity_id,state", *lines])), resample="1h")
+    assert series.rows == ("sensor.a", "sensor.b")
+    low, high = np.split(series.values[0], series.offsets[1:-1])
+    assert low.min() >= 20 and low.max() <= 24 and high.min() >= 500 and high.max() <= 504
+    named = taken(put("\n".join(["time,weather,state", *lines])), resample="1h")
+    assert named.rows == ("a",)  # which is not called as things are
