@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from errors import many
+from errors import DataError, many
 from readers.dialect import MISSING
+from readers.files import decode
 from readers.longtext import LongText, without_lines
 from readers.tongues import MOST_WORDED, is_unreal
 
@@ -29,6 +31,10 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
     Returns
     -------
     None where every line has them, many have not, or a cell spans lines.
+
+    Raises
+    ------
+    DataError : a line of words alone, in several cells, names the columns of another table below it.
     """
     frame = table.cells_of(table.header(), [*times, *ids], dtype=object, na_filter=False)
     if table.dialect.strict or len(frame) != table.text.count(b"\n"):
@@ -46,9 +52,23 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
     few = MOST * len(frame) + head * (head <= MOST_HEAD and 2 * head < len(frame))
     if not (out | worded).any() or out.sum() > few or worded.sum() > MOST_WORDED * len(frame):
         return None
+    _check_names(table, np.flatnonzero(worded))
     told = "; ".join(_notes(table, {LACKING: lost, LACKED: unreal & ~lost, WORDED: worded & ~unreal}, frame[[*times]]))
     out |= worded
     return without_lines(table, [], [number + 2 for number in np.flatnonzero(out).tolist()]), f"warning: {told}"
+
+
+def _check_names(table: LongText, worded: np.ndarray) -> None:
+    """DataError where one of the lines with these numbers is that of the names of another table."""
+    lines = table.text.split(b"\n")[1:]
+    for record in worded.tolist():
+        cells = [cell.strip() for cell in table.dialect.split([decode(lines[record]).rstrip("\r")], table.path)[0]]
+        if sum(map(bool, cells)) > 1 and all(map(table.dialect.is_text, filter(None, cells))):
+            where = table.locate(record)
+            what = f"another table begins here, of {', '.join(cells[:3])}"
+            above = int(where.rpartition(":")[2]) - 1
+            hint = f"head -n {above} {shlex.quote(str(table.path))} > first.csv writes the lines above to a file"
+            raise DataError(what, where=where, hint=hint)
 
 
 def _notes(table: LongText, left: Mapping[str, np.ndarray], times: Any) -> Iterator[str]:

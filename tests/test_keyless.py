@@ -106,3 +106,21 @@ def test_the_times_are_seen_where_a_total_stands_below_each_week(put):
         lines += [f"Week {k // 7},{7 * k}"] * (k % 7 == 6)
     found = dated(put("\n".join(lines)), Dialect(AUTO, AUTO))
     assert found is not None and found.time == "day" and found.ids == ()
+
+
+@pytest.mark.parametrize("title", [[], ["", "Prices"]])
+def test_the_names_of_another_table_are_no_remark(put, title):
+    """Whose values would go on in the column of the first one."""
+    first, second = ([f"{day},{k}" for k, day in enumerate(part)] for part in (DAYS[:40], DAYS[40:]))
+    path = put("\n".join(["day,sales", *first, *title, "day,price", *second]))
+    with pytest.raises(DataError, match="another table begins here, of day, price") as caught:
+        read_long([path], time_col="day")
+    above = 41 + len(title)  # its names, 40 lines and those between
+    assert caught.value.where == f"{path}:{above + 1}" and caught.value.hint.startswith(f"head -n {above} {path} > ")
+
+
+def test_a_remark_in_two_cells_is_refused_as_before(put):
+    lines = ["day,x,y", *(f"{day},{k},{k}" for k, day in enumerate(DAYS))]
+    lines.insert(30, "sensor,changed,")
+    with pytest.raises(DataError, match="another table begins"):
+        read_long([put("\n".join(lines))], time_col="day")
