@@ -1,7 +1,8 @@
-"""Trees beside the maps under a net of whole series: what is no sum of parts, a map cannot say.
+"""Trees beside the map under a net: what is no sum of parts, a map cannot say.
 
-A forest on the quantiles of intervals (quant.py), in the units of the model's outputs. What it says of windows that it
-has seen tells nothing, so it is grown on folds too, and is weighed by what each says of the windows of the others.
+Of whole series a forest on the quantiles of intervals (quant.py), else one on the window and its summaries
+(extra_trees.py), in the units of the model's outputs. What it says of windows that it has seen tells nothing, so trees
+are grown on folds too: whole series are weighed, and a net learns what is left, by what these say of the others.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, backbone_class
-from backbones.fitted import loss_of
+from backbones.extra_trees import LEAF
+from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.forests import ForestBackbone
 from backbones.specs import TargetSpec
 from backbones.trees import Forest
-from backbones.weighing import by_loss, comparable, folds, greedy, learnable, power, raised
+from backbones.weighing import by_loss, comparable, folds, greedy, learnable, power, raised, trusted
 
-TREES, OF_A_FOLD, FOLDS = 200, 100, 5
+KINDS = {True: ("quant", 200), False: ("extra_trees", 100)}  # of whole series, and of windows; with how many trees
+FOLDS = 5
 FEWEST, MOST = 10, 5000  # windows that trees are grown on
-MOST_CELLS = 50_000_000  # numbers of the table of features
+MOST_CELLS = {True: 50_000_000, False: 4_000_000}  # numbers of the table of features, of whole series and of windows
 MOST_NUMBERS = 4_000_000  # in the leaves, about
 
 
@@ -44,49 +47,64 @@ class Grown(nn.Module):
     def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
         super().__init__()
         self.target, self.sizes = target, InputSpec(channels=channels, length=length, target=target)
-        self.forest = self._blank(TREES, 1)
+        self.forest = self._blank(self._trees, 1)
         self.forest.forest = Planted(target.outputs)
         self.register_buffer("weight", torch.zeros(()))
 
+    @property
+    def _trees(self) -> int:
+        return KINDS[self.target.whole][1]
+
     def _blank(self, trees: int, leaf: int) -> ForestBackbone:
-        made = backbone_class("quant")(self.sizes, Hyper("quant", {"trees": trees, "leaf": leaf}))
+        name = KINDS[self.target.whole][0]
+        made = backbone_class(name)(self.sizes, Hyper(name, {"trees": trees, "leaf": leaf}))
         assert isinstance(made, ForestBackbone)
         return made.to(self.weight.device) if "weight" in self._buffers else made
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(self.forest.forest.root) == 1:  # none are grown
+            return x.new_zeros(len(x), self.target.outputs)
         return self.weight * self.forest.answer(x)
 
     def suits(self, windows: int) -> bool:
         """Whether so many windows are enough for trees, and not too many."""
-        return FEWEST <= windows <= MOST and windows * self.forest.width <= MOST_CELLS
+        return FEWEST <= windows <= MOST and windows * self.forest.width <= MOST_CELLS[self.target.whole]
 
     @torch.no_grad()
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
         power under which that errs least, and this power."""
-        leaf = 1 + 2 * len(train) * TREES * self.target.outputs // MOST_NUMBERS
-        some, whole = self._blank(OF_A_FOLD, leaf), self._blank(TREES, leaf)
+        leaf = 1 + 2 * len(train) * self._trees * self.target.outputs // MOST_NUMBERS
+        leaf = leaf if self.target.whole or leaf > LEAF else 0  # as the learner has it
+        some, whole = self._blank(self._trees // 2, leaf), self._blank(self._trees, leaf)
         table = whole.prepare(train, data.seed)
-        fold = folds(train.y, train.groups, self.target.kind, FOLDS, data.seed)
+        fold = folds(train.y, _apart(train), self.target.kind, FOLDS, data.seed)
         said = torch.empty(train.y.shape)
         for one in np.unique(fold):
             inside, outside = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
             some.solve(table[inside], train.part(inside), data)
             said[torch.from_numpy(outside)] = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
         whole.solve(table, train, data)
-        self._plant(whole.forest)
+        self._plant(whole)
         if self.target.kind == "value":
-            return said, 1.0
+            return said if self.target.channel is None else said + outputs_on(train, whole.last), 1.0
         known = learnable(train.y, self.target.kind)
         best = power(said[known], train.y[known], self.target.kind)
         return raised(said, best, self.target.kind), best
 
-    def _plant(self, trees: Forest) -> None:
+    def _plant(self, grown: ForestBackbone) -> None:
         planted = self.forest.forest
-        for name, value in trees.tensors().items():
+        for name, value in grown.forest.tensors().items():
             assert value is not None
             planted.resize(name, value)
         planted.threshold.clamp_(max=torch.finfo(torch.float32).max)  # weights are averaged, which infinity is not
+        self.forest.features.load_state_dict(grown.features.state_dict())
+
+
+def _apart(train: Labelled) -> np.ndarray:
+    """The groups of windows that folds keep together [n]: of fewer than the folds, stretches of neighbours."""
+    few = train.witnesses < FOLDS
+    return np.arange(len(train)) * FOLDS // len(train) if few else train.groups
 
 
 def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Sequence[float]) -> torch.Tensor:
@@ -99,3 +117,10 @@ def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Se
     usual = torch.tensor(prior, dtype=torch.float64)
     found = by_loss(comparable(losses) if kind == "value" else losses, usual / usual.sum(), len(train))
     return (greedy(said[:, known], train.y[known], kind, loss) + found) / 2
+
+
+def on_validation(said: torch.Tensor, val: Labelled, kind: str, loss: str) -> torch.Tensor:
+    """The weights [m] of members, from what they say [m, n, K] of validation: greedy, of labels the more by halves
+    the fewer groups there are, as those of `auto` are."""
+    trust = 1.0 if kind == "value" else trusted(val.witnesses)
+    return trust * greedy(said, val.y, kind, loss) + (1 - trust) / len(said)

@@ -91,6 +91,7 @@ class Standing:
         data, wide, device = self.data, self.wide, self.data.train.device
         if target is None:
             return wide.says_of(data.train).to(device), wide.says_of(data.val).to(device)
+        wide.settled = None if self.fixed is None else self.fixed.get("of")
         train, self.told = wide.fit(data, target, self.lean)
         if fresh and target.kind != "value" and wide.by_heart(len(data.train)):
             self.aside, self.joins = {name: value.clone() for name, value in wide.state_dict().items()}, True

@@ -6,7 +6,7 @@ Its features are those of windows (wide.py), or those of shapes for whole series
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class Under(nn.Module):
     weight: torch.Tensor
     bias: torch.Tensor
     at_once = 4096  # windows
+    settled: Mapping[str, float] | None = None  # the shares of map and trees, where they were chosen before
 
     def __init__(self, target: TargetSpec, channels: int, length: int, size: int, *, trees: bool = False) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
-from backbones.grown import Grown, weighed
+from backbones.grown import Grown, on_validation, weighed
 from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
@@ -57,7 +57,7 @@ def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length
     shapes = suits(target)
     if not shapes and not fits(channels, length, target.outputs):
         return {}
-    return {"wide": target, "shapes": shapes, "trees": target.whole}
+    return {"wide": target, "shapes": shapes, "trees": True}
 
 
 class Wide(Under):
@@ -104,7 +104,8 @@ class Wide(Under):
         self.weight.copy_(raw.T)
         self.bias.copy_(bias)
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
-        if self.trees is not None and len(train) == len(data.train) and self.trees.suits(len(train)):
+        known = target.whole or data.val.plenty(target.kind)
+        if self.trees is not None and known and len(train) == len(data.train) and self.trees.suits(len(train)):
             return self._beside_trees(found, self.trees, data, lean, told)
         if len(train) < len(data.train) or len(train) >= PLENTY * self.features.size:
             return self.says_of(data.train), told
@@ -118,12 +119,21 @@ class Wide(Under):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Take a share of the solved map and one of trees, which are grown here; what `fit` returns."""
         of_trees, raised = trees.grow(data.train, data)
-        said = torch.stack([found.left_out.float(), of_trees])
-        shares = weighed(said, data.train, self.target.kind, data.loss, (1.0, 1.0))
+        left_out = found.left_out.float()
+        if told["says"] == "change":
+            left_out += outputs_on(data.train, self._last)
+        said, by = torch.stack([left_out, of_trees]), torch.tensor(lean)
+        if self.settled is not None:
+            shares = torch.tensor([self.settled["map"], self.settled["trees"]])
+        elif self.target.whole:
+            shares = weighed(said, data.train, self.target.kind, data.loss, (1.0, 1.0))
+        else:
+            on_val = [outputs_on(data.val, self._map_of) - by, raised * outputs_on(data.val, trees.forest.answer)]
+            shares = on_validation(torch.stack(on_val), data.val, self.target.kind, data.loss)
         self.take(float(shares[0]), [float(1 - shares[0]) * part for part in lean])
         trees.weight.fill_(float(shares[1]) * raised)
         told["of"] = {"map": round(float(shares[0]), 4), "trees": round(float(shares[1]), 4)}
-        return (torch.einsum("i,ink->nk", shares.float(), said) + torch.tensor(lean))[:, :, None], told
+        return (torch.einsum("i,ink->nk", shares.float(), said) + by)[:, :, None], told
 
     def _choose(self, said: Sequence[str], data: Fitting, standard: Standard) -> tuple[Solved, str]:
         """The map of standardised features of least loss, and which of `said` it says, the level or the change."""

@@ -11,7 +11,7 @@ from backbones import ModelSpec
 from backbones.alone import folded
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
-from backbones.grown import FEWEST, FOLDS, OF_A_FOLD, TREES, Grown, weighed
+from backbones.grown import FEWEST, FOLDS, KINDS, Grown, on_validation, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.model import build_model
 from backbones.shapes import Shapes
@@ -38,7 +38,7 @@ def by_hand(train: Labelled, kind: str) -> torch.Tensor:
     fold = folds(train.y, train.groups, kind, FOLDS, 7)
     for one in range(FOLDS):
         inside, rate = fold != one, y[fold != one].mean()
-        common = {"n_estimators": OF_A_FOLD, "max_features": 0.1, "random_state": 7}
+        common = {"n_estimators": KINDS[True][1] // 2, "max_features": 0.1, "random_state": 7}
         if kind == "value":
             said[~inside] = ExtraTreesRegressor(**common).fit(table[inside], y[inside]).predict(table[~inside])
         else:
@@ -70,7 +70,7 @@ def test_it_says_nothing_before_and_its_weight_times_the_trees_afterwards():
     grown.grow(train, Fitting(train, train, 7))
     grown.weight.fill_(0.5)
     table = IntervalQuantiles(2, 16)
-    forest = ExtraTreesRegressor(n_estimators=TREES, max_features=0.1, random_state=7)
+    forest = ExtraTreesRegressor(n_estimators=KINDS[True][1], max_features=0.1, random_state=7)
     forest.fit(table(train.read(torch.arange(80))).numpy(), train.y[:, 0].numpy())
     assert grown(x)[:, 0].numpy() == pytest.approx(0.5 * forest.predict(table(x).numpy()), abs=1e-5)
 
@@ -161,3 +161,46 @@ def test_members_are_weighed_half_by_greedy_selection_half_by_loss():
     gap = (np.log(1.0) - np.log(0.1)) / 2
     far = 3 * np.exp(-gap / 0.1 * 50 / 100)
     assert weight.numpy() == pytest.approx([0.5 + 0.5 / (1 + far), 0.5 * far / (1 + far)], abs=1e-5)
+
+
+def steps(n: int, seed: int) -> Labelled:
+    """Windows of one recording whose target, a later value of channel 0, is the size of the last of channel 1."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, n + 8, generator=draw).unfold(1, 8, 1).transpose(0, 1)[:n].contiguous()
+    return Labelled(lambda i: x[i], x[:, 1:2, -1].abs(), np.zeros(n, np.int64))
+
+
+def test_windows_stand_on_trees_as_validation_wants():
+    """Which say the target's change from its last value; of windows of one recording stretches are left out."""
+    target = TargetSpec("value", 1, channel=0, scale=1.0, shift=0.0)
+    train, val = steps(400, 0), steps(200, 1)
+    wide, data = Wide(target, 2, 8, trees=True), Fitting(train, val, 3, "l1")
+    stood, told = wide.fit(data, target, [0.0])
+    assert told["of"]["trees"] > 0.7
+    assert wide.trees is not None
+    of_map, of_trees = told["of"]["map"], outputs_on(val, wide.trees.forest.answer)
+    rest = outputs_on(val, wide.outputs_of) - told["of"]["trees"] * of_trees
+    losses = [(w * of_trees + (1 - w) * rest / max(of_map, 1e-6) - val.y).abs().mean() for w in (0.0, 1.0)]
+    assert (outputs_on(val, wide.outputs_of) - val.y).abs().mean() <= min(losses) + 1e-6
+    unseen, seen = (stood[:, :, 0] - train.y).abs().mean(), (outputs_on(train, wide.outputs_of) - train.y).abs().mean()
+    assert seen < 0.7 * unseen
+
+    again = Wide(target, 2, 8, trees=True)
+    again.settled = {"map": 0.75, "trees": 0.25}
+    again.fit(data, target, [0.0])
+    assert again.trees is not None and float(again.trees.weight) == 0.25
+
+
+def test_windows_have_none_where_validation_is_thin():
+    target = TargetSpec("value", 1, channel=0)
+    _, told = Wide(target, 2, 8, trees=True).fit(Fitting(steps(400, 0), steps(49, 1), 3, "l1"), target, [0.0])
+    assert "of" not in told
+
+
+@pytest.mark.parametrize(("kind", "groups", "trust"), [("value", 1, 1.0), ("label", 1, 1 / 21), ("label", 20, 0.5)])
+def test_the_fewer_groups_validation_has_the_more_a_label_takes_of_both(kind, groups, trust):
+    y = (torch.arange(60) % 2).float()[:, None]
+    val = Labelled(lambda i: torch.zeros(len(i), 1, 1), y, np.arange(60) % groups)
+    said = torch.stack([4 * y - 2, 2 - 4 * y]) if kind == "label" else torch.stack([y, 1 - y])
+    found = on_validation(said, val, kind, "l1")
+    assert found.tolist() == pytest.approx([trust + (1 - trust) / 2, (1 - trust) / 2])
