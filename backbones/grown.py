@@ -37,6 +37,11 @@ class Planted(Forest):
         value = self.value.detach()
         del self.value
         self.register_buffer("value", value)
+        self.finite()
+
+    def finite(self) -> None:
+        """The threshold of a leaf, over which nothing is, as a number: weights are averaged, and checked for such."""
+        self.threshold.clamp_(max=torch.finfo(torch.float32).max)
 
 
 class Grown(nn.Module):
@@ -94,10 +99,11 @@ class Grown(nn.Module):
 
     def _plant(self, grown: ForestBackbone) -> None:
         planted = self.forest.forest
+        assert isinstance(planted, Planted)
         for name, value in grown.forest.tensors().items():
             assert value is not None
             planted.resize(name, value)
-        planted.threshold.clamp_(max=torch.finfo(torch.float32).max)  # weights are averaged, which infinity is not
+        planted.finite()
         self.forest.features.load_state_dict(grown.features.state_dict())
 
 

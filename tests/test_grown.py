@@ -19,6 +19,8 @@ from backbones.specs import TargetSpec
 from backbones.weighing import POWERS, folds
 from backbones.wide import Wide
 
+from .runs import good, lay, strict
+
 VALUE, LABEL = TargetSpec("value", 1, whole=True), TargetSpec("label", 1, whole=True)
 
 
@@ -124,6 +126,19 @@ def test_few_windows_grow_none():
     train = levels(FEWEST - 1, 0)
     _, told = Wide(VALUE, 2, 16, trees=True).fit(Fitting(train, train, 7), VALUE, [0.0])
     assert "of" not in told and Grown(VALUE, 2, 16).suits(FEWEST) and not Grown(VALUE, 2, 16).suits(5001)
+
+
+@pytest.mark.parametrize("rows", [8, 40])
+def test_a_run_of_whole_series_is_used_again_whether_it_has_trees_or_not(tmp_path, rows):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 12))
+    lay(tmp_path, a=x)
+    (tmp_path / "y.csv").write_text("".join(f"{value:.3f}\n" for value in x.mean(1)))
+    line = "--task regress --csv data/a.csv --labels y.csv --no-plots --quiet"
+    run = good(tmp_path, "--mode train", line, "--backbone linear --epochs 1 --reference off --tag run")
+    assert ("of" in strict(run / "summary.json")["wide"]) == (rows == 40)
+    again = good(tmp_path, "--mode infer", line, f"--ckpt {run} --eval-split val --tag again")
+    assert strict(again / "summary.json")["mae"] == pytest.approx(strict(run / "summary.json")["mae"], rel=1e-5)
 
 
 def test_the_checkpoint_builds_it_again_and_older_ones_have_none():
