@@ -83,7 +83,7 @@ class Grown(nn.Module):
         leaf = leaf if self.target.whole or leaf > LEAF else 0  # as the learner has it
         some, whole = self._blank(self._trees // 2, leaf), self._blank(self._trees, leaf)
         table = whole.prepare(train, data.seed)
-        fold = folds(train.y, _apart(train), self.target.kind, FOLDS, data.seed)
+        fold = apart(train, self.target.kind, data.seed)
         said = torch.empty(train.y.shape)
         for one in np.unique(fold):
             inside, outside = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
@@ -107,10 +107,11 @@ class Grown(nn.Module):
         self.forest.features.load_state_dict(grown.features.state_dict())
 
 
-def _apart(train: Labelled) -> np.ndarray:
-    """The groups of windows that folds keep together [n]: of fewer than the folds, stretches of neighbours."""
+def apart(train: Labelled, kind: str, seed: int) -> np.ndarray:
+    """The fold of each window [n]: groups stay together; of fewer than the folds, stretches of neighbours do."""
     few = train.witnesses < FOLDS
-    return np.arange(len(train)) * FOLDS // len(train) if few else train.groups
+    groups = np.arange(len(train)) * FOLDS // len(train) if few else train.groups
+    return folds(train.y, groups, kind, FOLDS, seed)
 
 
 def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Sequence[float]) -> torch.Tensor:

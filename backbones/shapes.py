@@ -10,6 +10,7 @@ one linear map. Its features are far more than the series, so it knows these by 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import nn
 from backbones.features import WindowFeatures
 from backbones.fitted import CELLS, loss_of
 from backbones.fitting import Fitting, Labelled
-from backbones.grown import weighed
+from backbones.grown import apart, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.kernels import Hydra, MiniRocket
 from backbones.preval import Solved, Spectrum, solve
@@ -26,7 +27,7 @@ from backbones.rocket import FEW, LARGE, MANY, MOST, Banks
 from backbones.specs import TargetSpec
 from backbones.trees import Resized
 from backbones.under import Under
-from backbones.weighing import pooled
+from backbones.weighing import learnable, pooled, power, raised
 
 MOST_OUTPUTS = 200
 WIDEST = 1 << 14  # features of a map of its own beside that of convolutions; of more it is left out
@@ -65,23 +66,23 @@ class Shapes(Under, Resized):
         self.target = target
         train = data.train.sample(min(MOST, CELLS // (2 * WIDEST)), data.seed, "closed form under the net")
         found = {name: self._solved(banks, train, data.seed) for name, banks in self.banks.items()}
-        said, prior = {name: one.left_out for name, one in found.items()}, [PRIOR[name] for name in found]
+        said, prior = {name: one.said for name, one in found.items()}, [PRIOR[name] for name in found]
         if self.trees is not None and self.trees.suits(len(train)):
-            said["trees"], raised = self.trees.grow(train, data)
+            said["trees"], of_trees = self.trees.grow(train, data)
             prior.append(TREES)
         left_out = torch.stack(list(said.values()))
         weight = weighed(left_out, train, target.kind, "", prior)
-        maps = list(zip(weight[: len(found)], found.values(), strict=True))
+        maps = [(w * one.power, one.map) for w, one in zip(weight[: len(found)], found.values(), strict=True)]
         self.resize("weight", torch.cat([w * one.weight for w, one in maps]).T)
         self.bias.copy_(torch.stack([w * one.offset for w, one in maps]).sum(0) + torch.tensor(lean))
         if self.trees is not None and "trees" in said:
-            self.trees.weight.fill_(float(weight[-1]) * raised)
+            self.trees.weight.fill_(float(weight[-1]) * of_trees)
         loss = loss_of(pooled(left_out, weight, target.kind), train.y, target.kind, "")
         shares = {name: round(float(w), 4) for name, w in zip(said, weight, strict=True)}
         told = {"features": self.weight.shape[1], "windows": len(train), "says": "shapes", "of": shares}
         return torch.zeros(*data.train.y.shape, 1), told | {"loo_loss": loss}
 
-    def _solved(self, banks: nn.Module, train: Labelled, seed: int) -> Solved:
+    def _solved(self, banks: nn.Module, train: Labelled, seed: int) -> _Solved:
         """The map of the features of some banks."""
         assert isinstance(banks, Banks)
         for bank in banks.banks:
@@ -91,4 +92,31 @@ class Shapes(Under, Resized):
         banks.scale.clamp_(
             max=torch.finfo(torch.float32).max
         )  # weights are averaged over epochs, which infinity is not
-        return solve(Spectrum.of(table), train.y, self.target.kind)
+        kind, found = self.target.kind, solve(Spectrum.of(table), train.y, self.target.kind)
+        if train.witnesses == len(train):
+            return _Solved(found, found.left_out)
+        said, known = _by_groups(table, train, kind, seed), learnable(train.y, kind)
+        best = power(said[known], train.y[known], kind)
+        return _Solved(found, raised(said, best, kind), best)
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """A map, and what such a map says of each series of training without having seen it [n, K], raised to a power."""
+
+    map: Solved
+    said: torch.Tensor
+    power: float = 1.0
+
+
+def _by_groups(table: torch.Tensor, train: Labelled, kind: str, seed: int) -> torch.Tensor:
+    """What maps of features [n, F] say of series [n, K] of groups that they have not seen.
+
+    A series that is left out alone has its like in its group, and the map that knows these best seems the best.
+    """
+    fold, said = torch.from_numpy(apart(train, kind, seed)), torch.empty(train.y.shape, dtype=torch.float64)
+    for one in fold.unique():
+        inside, outside = fold != one, fold == one
+        found = solve(Spectrum.of(table[inside]), train.y[inside], kind)
+        said[outside] = table[outside].double() @ found.weight + found.offset
+    return said

@@ -51,6 +51,22 @@ def test_it_is_the_weighted_mean_of_maps_of_its_parts():
     assert loss_of(shapes.outputs_of(x), other.y, "class", "") < 0.6
 
 
+def test_copies_of_a_series_in_its_group_do_not_speak_for_a_map():
+    """Labels drawn for groups of copies: left out alone a series is known by its like, without its group by nothing."""
+    draw = torch.Generator().manual_seed(4)
+    group = np.repeat(np.arange(20), 5)
+    x = torch.randn(20, 1, 30, generator=draw)[group] + 0.01 * torch.randn(100, 1, 30, generator=draw)
+    y = (torch.rand(20, 1, generator=draw) < 0.5).float()[group]
+    target, losses = TargetSpec("label", 1, whole=True), []
+    for groups in (np.arange(100), group):
+        shapes = Shapes(target, 1, 30)
+        _, told = shapes.fit(Fitting(*[Labelled(lambda i: x[i], y, groups)] * 2, 3), target, [0.0])
+        losses.append(told["loo_loss"])
+        assert torch.isfinite(shapes.outputs_of(x)).all()
+    assert losses[0] < 0.1 and losses[1] > 0.6
+    assert shapes.outputs_of(x).abs().max() < 3  # and is not sure of what it has seen
+
+
 def test_the_checkpoint_builds_it_again():
     spec = ModelSpec(
         backbone="gru",
