@@ -27,6 +27,7 @@ from backbones.chronos2 import ZeroShot
 from backbones.counts import COST, share_left
 from backbones.ensemble import Ensemble
 from backbones.histories import Histories, HistoryFitting
+from backbones.linear_forecaster import LinearForecaster
 from backbones.season import shows_season
 from backbones.trials import Trials, by_itself, forecast
 from errors import DataError, UsageError, nearest
@@ -93,7 +94,7 @@ class AutoForecast(Backbone):
         self.register_buffer("left", torch.ones(targets))
         self.register_buffer("level", torch.zeros(targets))
 
-    def _blank(self, i: int, **more: Any) -> Backbone:
+    def _blank(self, i: int) -> Backbone:
         """A member that knows nothing yet."""
         name, args, _ = self.entries[i]
         if "run" in args:  # a run in an ensemble of its own: on its own scale and look-back
@@ -102,7 +103,7 @@ class AutoForecast(Backbone):
         inputs = replace(self.inputs, members=())
         if kind.reads_history:  # it sees the past of the targets alone
             inputs = replace(inputs, forecast=replace(self.forecast, marks=0, covariates=0))
-        return kind.build(inputs, Hyper(name, args | more))
+        return kind.build(inputs, Hyper(name, args))
 
     @property
     def runs(self) -> Sequence[nn.Module]:
@@ -259,14 +260,12 @@ class AutoForecast(Backbone):
         takes it, rows are taken as they are.
         """
         member = self._blank(i)
+        if isinstance(member, LinearForecaster):
+            member.refits = True
         train, val, both, known = before.fitting(cut, seed, scaled=scaled).stretches()
-        chosen = member.fit(train, val, both, known)
+        member.fit(train, val, both, known)
         if scaled and member.forecast is not None and member.forecast.marks and len(np.unique(before.rows)) > 1:
             return self._of_windows(i, before, cut, seed, scaled=False)
-        again = {key: chosen[key] for key in ("lookback", "strength", "norm") if key in chosen}
-        if again and self._alone:  # the say of other inputs is chosen on validation
-            member = self._blank(i, **again)
-            member.fit(both, [], both, known and known._replace(train=known.both, val=[]))
         return member
 
     @property

@@ -35,6 +35,7 @@ MOST_PIECES = 1000
 MOST_SEEN, PART = 40_000, 4096  # steps that responses are found from, in parts of so many where there are more
 MOST_KEPT = 100  # effects
 BLOCK = 1 << 13  # steps whose effects are made at once
+NONE = -1  # the kind of responses that are 0
 
 Known = Sequence[np.ndarray | Days]  # [F, n] each
 log = logging.getLogger("tsrun")
@@ -69,7 +70,13 @@ def lags_of(channels: int, length: int) -> int:
 
 
 def chosen_impulse(
-    train: tuple[Pieces, Known], val: tuple[Pieces, Known], lags: int, length: int, horizon: int, period: int
+    train: tuple[Pieces, Known],
+    val: tuple[Pieces, Known],
+    lags: int,
+    length: int,
+    horizon: int,
+    period: int,
+    both: tuple[Pieces, Known] | None = None,
 ) -> np.ndarray:
     """The responses `[K, F, lags]` under which each target is forecast best; 0 where none helps.
 
@@ -82,6 +89,7 @@ def chosen_impulse(
     lags : of a response, at most.
     length, horizon : T and H.
     period : of the targets, in steps; 1: none.
+    both : what the responses of the chosen kinds are found from in the end; None: from `train`.
     """
     some = partial(_some, least=PARTS * (length + horizon))
     early, rest = some(train, 0.0, SHARE), some(train, SHARE, 1.0, length)
@@ -94,14 +102,17 @@ def chosen_impulse(
     none = [np.zeros(shape) for _ in folds]
     judge = partial(_errors, folds, length=length, horizon=horizon)
     best, alone = none[0], judge(none)
-    least = alone.sum(axis=0)
+    kind, least = np.full(shape[0], NONE), alone.sum(axis=0)
     needed = least * (1 - gain_needed(horizon, windows))
-    for found in zip(*(_candidates(*fit, lags, length, period) for fit, _ in folds), strict=True):
-        whole = [np.concatenate([one, np.zeros((*shape[:2], lags - one.shape[2]))], axis=2) for one in found]
+    for number, whole in enumerate(zip(*(_candidates(*fit, lags, length, period) for fit, _ in folds), strict=True)):
         errors = judge(whole)
         error = errors.sum(axis=0)
         better = (error < np.minimum(least, needed)) & (errors <= alone).all(axis=0)
         best, least = np.where(better[:, None, None], whole[0], best), np.where(better, error, least)
+        kind[better] = number
+    if both is not None and (kind != NONE).any():
+        for number, found in enumerate(_candidates(*some(both), lags, length, period)):
+            best[kind == number] = found[kind == number]
     return best
 
 
@@ -137,17 +148,18 @@ def _parts(i: int, first: int, last: int, share: float, size: int) -> list[tuple
 
 
 def _candidates(train: Pieces, known: Pieces, lags: int, length: int, period: int) -> Iterator[np.ndarray]:
-    """Responses `[K, F, lags]` by filter, lags and strength."""
+    """Responses `[K, F, lags]` by lags, strength and filter; of fewer lags the rest are 0."""
     steps, targets = max(min(piece.shape[1] for piece in train), 1), range(len(train[0]))
     order = min(max(period, LAGS) + 1, length, LONGEST_FILTER, max(steps // 3, 1))
     for size, strength in product(sorted({1, lags}), STRENGTHS):
+        left = np.zeros((len(targets), len(known[0]), lags - size))
         found = np.stack([_regress([p[k] for p in train], known, CHANGES, size, strength) for k in targets])
-        yield found
+        yield np.concatenate([found, left], axis=2)
         for _ in range(ROUNDS):
             rest = without(train, known, found)
             filters = [_autoregression([p[k : k + 1] for p in rest], order) for k in targets]
             found = np.stack([_regress([p[k] for p in train], known, filters[k], size, strength) for k in targets])
-        yield found
+        yield np.concatenate([found, left], axis=2)
 
 
 def _autoregression(pieces: Pieces, order: int) -> np.ndarray:

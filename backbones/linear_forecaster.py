@@ -50,6 +50,7 @@ class LinearForecaster(Backbone):
         spec = self.forecast
         spec.refuse_quantiles("ridge or ridge_ensemble", "a closed form minimises squared errors")
         self.length = inputs.length
+        self.refits = False  # whether what is chosen on validation is fitted on it too, in the end
         self.others = covariates.numbers_of(spec.targets, inputs.channels)
         self.everything = spec.targets == tuple(range(inputs.channels))
         self.register_buffer("targets", torch.tensor(spec.targets), persistent=False)
@@ -100,7 +101,10 @@ class LinearForecaster(Backbone):
         return torch.cat(parts, dim=1)
 
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
-        """Take off the effects of what is known ahead, `solve` for the targets' own past, add the others' past."""
+        """Take off the effects of what is known ahead, `solve` for the targets' own past, add the others' past.
+
+        With `refits`, all of it is chosen on validation, and then fitted on `both`.
+        """
         own = [self.pieces(part) for part in (train, val, both)]
         parts = known or ((), (), ())
         days, ahead = [self._days(part) for part in parts], [self._known(part) for part in parts]
@@ -115,7 +119,7 @@ class LinearForecaster(Backbone):
         found, reading = self.solve(*own)
         if self.past is not None:
             beside = [self._stacked(part, u) for part, u in zip((train, val, both), ahead, strict=True)]
-            at = 2 if found.get("refit") else 0
+            at = 2 if self.refits else 0
             told |= {"others": self._add_past((own[at], beside[at]), (own[1], beside[1]), reading)}
         return found | told
 
@@ -134,8 +138,9 @@ class LinearForecaster(Backbone):
         """Set `responses [K, F, lags]` to what is known ahead. Returns the targets without their effects, and facts."""
         period = period_of_pieces(own[0], max(self.length // 2, 1), self.forecast.periods)
         lags = responses.shape[2]
+        train, val, both = zip(own, ahead, strict=True)
         chosen = impulse.chosen_impulse(
-            (own[0], ahead[0]), (own[1], ahead[1]), lags, self.length, self.forecast.horizon, period
+            train, val, lags, self.length, self.forecast.horizon, period, both if self.refits else None
         )
         with torch.no_grad():
             responses.copy_(torch.from_numpy(chosen))

@@ -78,6 +78,10 @@ class Ridge(LinearForecaster):
                 hint="enlarge validation, or give lookback, strength and norm",
             )
         error, chosen, weight = self._best(candidates, train, val)
+        if self.refits:
+            span, centre = chosen["lookback"] + self.forecast.horizon, chosen["centre"]
+            sums = squares(gram(both, span), count(both, span), self.forecast.horizon, centre)
+            weight = uncentred(sums.fit(np.full(chosen["lookback"], chosen["strength"])), centre)
         self.set_weight(weight[None])
         mse = error / (scored * self.forecast.horizon) if scored else None
         lookback, windows = chosen["lookback"], max(count(train, chosen["lookback"] + self.forecast.horizon), 1)

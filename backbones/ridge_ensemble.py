@@ -96,9 +96,11 @@ class RidgeEnsemble(LinearForecaster):
         assert inputs.forecast is not None
         wanted = len(inputs.forecast.targets)
         super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_MATRICES else 1)
+        self.refits = hyper.refit
 
     def keep_chosen(self, told: Mapping[str, Any]) -> None:
         self.hyper = Hyper("ridge_ensemble", vars(self.hyper) | {"refit": True})  # weighed as before, fitted to all
+        self.refits = True
 
     def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
         """Score, weigh and add up the members; tells their number, the period, and the MSE of the heaviest one."""
@@ -115,8 +117,8 @@ class RidgeEnsemble(LinearForecaster):
         last, whole = _score_and_sum(folds[-1], members, scores, temperature, horizon, period, groups)
         scores.append(last)
         weights = _weigh({one: [score[one] for score in scores] for one in members}, temperature)
-        if self.hyper.refit or folds[-1].fit is not train:
-            whole = _sum(both if self.hyper.refit else train, weights, horizon, period)
+        if self.refits or folds[-1].fit is not train:
+            whole = _sum(both if self.refits else train, weights, horizon, period)
         self.set_weight(whole)
         heaviest = max(weights, key=lambda one: weights[one].mean())
         found = {
@@ -124,7 +126,7 @@ class RidgeEnsemble(LinearForecaster):
             "period": period,
             "lookbacks": lookbacks,
             "fold_mse": [float(score[heaviest].mean()) for score in scores],
-            "refit": self.hyper.refit,
+            "refit": self.refits,
         }
         aged = Member(heaviest.lookback, heaviest.centre, "aged", AGED[1])
         return describe(weights) | found, Own(aged.lookback, aged.centre, aged.strength * _ages(aged, period))

@@ -63,6 +63,18 @@ def test_a_constant_has_no_effect():
     assert not chosen(rest[None], np.ones_like(known)).any()
 
 
+def test_in_the_end_responses_are_found_from_all_that_is_given():
+    """Of two targets one responds, 1.5 where it is chosen and 2.5 in what is fitted at last: there it has 2.5."""
+    parts = {}
+    for name, effect, seed in (("train", 1.5, 1), ("val", 1.5, 2), ("both", 2.5, 3)):
+        rest, known = drawn("white", 600, seed)
+        quiet = drawn("white", 600, seed + 10)[0]
+        parts[name] = [np.stack([rest + effect * known[0], quiet])], [known]
+    found = impulse.chosen_impulse(parts["train"], parts["val"], 4, LENGTH, HORIZON, 12, parts["both"])
+    np.testing.assert_allclose(found[0, :, 0], [2.5, 0], atol=0.2)
+    assert not found[1].any()
+
+
 def test_room_for_lags():
     assert impulse.lags_of(1, 500) == impulse.LAGS + 1 and impulse.lags_of(1, 6) == 6
     assert impulse.lags_of(64, 500) == 4 and impulse.lags_of(5000, 500) == 1

@@ -156,6 +156,24 @@ def test_choice_is_that_of_scikit_learn_on_windows_that_are_made():
     np.testing.assert_allclose(ours.backbone.weight[0].detach().numpy().T, expected, atol=1e-6)
 
 
+def test_what_is_chosen_on_validation_may_be_fitted_on_it_too():
+    """With the strength that validation chose, on the windows of both parts: scikit-learn on windows that are made."""
+    z, length, horizon = walk(2, 300), 24, 4
+    train, val = [z[:, :220]], [z[:, 220 - length :]]
+    model = made("ridge", 2, length, horizon, lookback=length, norm="last")
+    model.backbone.refits = True
+    told = model.backbone.fit(*([torch.tensor(one) for one in part] for part in (train, val, [z])))
+    plain = made("ridge", 2, length, horizon, lookback=length, norm="last")
+    assert told == plain.backbone.fit(*([torch.tensor(one) for one in part] for part in (train, val, [z])))
+    w = windows([z], length + horizon)
+    x, y = (part - w[:, length - 1 : length] for part in (w[:, :length], w[:, length:]))
+    fitted = SklearnRidge(alpha=told["strength"], fit_intercept=False).fit(x, y)
+    expected = fitted.predict(x) + w[:, length - 1 : length]
+    with torch.no_grad():
+        found = model(torch.tensor(w[:, None, :length], dtype=torch.float32))[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("norm", ["last", "mean", "none"])
 def test_forecast_is_a_plain_loop_over_targets_and_steps(norm):
     z = walk(2, 300)
