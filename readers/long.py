@@ -46,6 +46,7 @@ from readers.short import check_lengths, without_short
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
+from readers.stray import without_stray
 from readers.typical import as_one_year
 from readers.zoned import set_zone
 from settings.shards import Part, Shard
@@ -245,8 +246,9 @@ def _on_clock(
 ) -> tuple[Rows, Clock, list[str]]:
     """Rows in their zone in order and on a clock, that of --resample or else their own; and all notes so far."""
     if not strict:
+        rows, stray = without_stray(rows)
         rows, moved = in_order(rows, averaged=target is not None)
-        notes = notes + moved
+        notes = notes + stray + moved
     if target:
         check_order(rows, averaged=True)
         target = replace(target, tz=rows.tz)

@@ -264,6 +264,9 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
         out += range(last - count + 1, last + 1)
         words = [cell.strip() for row in ends[-count:] for cell in row if cell.strip()]
         told.append(f"{many(count, 'line')} without a time left out at the end{f': {words[0]}, ...' if words else ''}")
+    if not out and len(ends) > 1 and len(ends[-1]) < len(names) == len(ends[-2]):
+        out.append(last)
+        told.append(f"the last line ends early and is left out: {table.dialect.sep.join(ends[-1])}")
     if again := _again(table):
         out += again
         told.append(f"the names come again in {many(len(again), 'line')} below, left out")

@@ -24,13 +24,15 @@ def ruled(head: bytes) -> Ruled | None:
         rule, names = lines[at], lines[at - 1]
         if b"|" in names and b"|" in lines[at + 1] and _RULE.fullmatch(rule):
             marks = rule.strip().strip(b"|+").replace(b"+", b"|").count(b"|")
-            if marks == _bare(names).count(b"|") == _bare(lines[at + 1]).count(b"|"):
-                return Ruled(at - 1)
+            framed = names.lstrip().startswith(b"|")
+            if marks == _bare(names, framed).count(b"|") == _bare(lines[at + 1], framed).count(b"|"):
+                return Ruled(at - 1, framed)
     return None
 
 
-def _bare(line: bytes) -> bytes:
-    return line.strip().removeprefix(b"|").removesuffix(b"|")
+def _bare(line: bytes, framed: bool) -> bytes:
+    """A line without the bars around it; where there are none, the last cell may be empty."""
+    return line.strip().removeprefix(b"|").removesuffix(b"|") if framed else line
 
 
 class Ruled:
@@ -38,11 +40,11 @@ class Ruled:
 
     Parameters
     ----------
-    names : the number of the line of names, from 0.
+    names : the number of the line of names, from 0. framed : whether bars stand around the lines, too.
     """
 
-    def __init__(self, names: int) -> None:
-        self.names, self.seen, self.ended = names, 0, False
+    def __init__(self, names: int, framed: bool) -> None:
+        self.names, self.framed, self.seen, self.ended = names, framed, 0, False
 
     def change(self, lines: bytes) -> bytes:
         """Some whole lines, which follow those of the call before: as many, so messages count those of the file."""
@@ -53,4 +55,4 @@ class Ruled:
         if at < self.names or self.ended or _RULE.fullmatch(line.rstrip(b"\r")):
             return b""
         self.ended = b"|" not in line
-        return b"|".join(map(bytes.strip, _bare(line).split(b"|"))) if not self.ended else b""
+        return b"|".join(map(bytes.strip, _bare(line, self.framed).split(b"|"))) if not self.ended else b""

@@ -45,3 +45,12 @@ def test_a_message_counts_the_lines_of_the_file(put):
 def test_lines_between_bars_without_a_rule_are_a_table_as_they_are(put):
     series = taken(put("\n".join(["day|y", *(f"{day}|{VALUES[k]}" for k, day in enumerate(DAYS))])))
     assert np.allclose(series.values[0], VALUES[:40]) and not any("rules" in note for note in series.notes)
+
+
+def test_an_empty_last_cell_of_psql(put):
+    body = [f" {day} | {VALUES[k]} | {'' if k % 3 == 0 else k}" for k, day in enumerate(DAYS)]
+    series = taken(
+        put("\n".join(["    day     |    y   | z ", "------------+--------+---", *body, "(40 rows)"])), nan="drop"
+    )
+    assert series.channels == ("y", "z") and np.allclose(series.values[0], VALUES[:40])
+    assert np.isnan(series.values[1, ::3]).all() and series.values[1, 1::3].tolist() == list(range(1, 40, 3))

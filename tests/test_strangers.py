@@ -264,3 +264,13 @@ def test_names_of_all_columns_but_the_first_of_dates(put):
     series = taken(put(table("y,z", "{},{},3".format)))
     assert series.channels == ("y", "z") and np.allclose(series.values, [VALUES[:40], [3] * 40])
     assert np.array_equal(series.times(0), np.array(DAYS, "datetime64[ns]").astype(np.int64))
+
+
+def test_a_last_line_that_ends_early_is_left_out(put):
+    """As a logger leaves it that is still writing."""
+    series = taken(put(table("date,y,z", "{},{},3".format) + "2024-02-10,10"))
+    assert series.channels == ("y", "z") and np.allclose(series.values, [VALUES[:40], [3] * 40])
+    assert any(note.endswith("the last line ends early and is left out: 2024-02-10,10") for note in series.notes)
+    amid = put(table("date,y,z", lambda day, value: f"{day},{value}" + ",3" * (day != DAYS[20])))
+    with pytest.raises(DataError, match="row has 2 fields, expected 3"):
+        read_long([amid], time_col="date")
