@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -122,6 +122,9 @@ class LinearForecaster(Backbone):
             at = 2 if self.refits else 0
             told |= {"others": self._add_past((own[at], beside[at]), (own[1], beside[1]), reading)}
         return found | told
+
+    def keep_chosen(self, told: Mapping[str, Any]) -> None:
+        self.refits = True  # the next fit chooses the same from the same parts
 
     @abstractmethod
     def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:

@@ -13,7 +13,7 @@ For labels, classes and values of windows the same name is a ridge regression on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import groupby, product
 from typing import Any
 
@@ -62,10 +62,6 @@ class Ridge(LinearForecaster):
                 where="--model-args lookback",
                 hint="lengthen --context-len, or lookback=0 to let validation choose",
             )
-
-    def keep_chosen(self, told: Mapping[str, Any]) -> None:
-        chosen = {key: told[key] for key in ("lookback", "norm", "strength")}
-        self.hyper = Hyper("ridge", vars(self.hyper) | chosen)
 
     def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
         """Choose and fit. Tells the choice, its MSE on validation (None without any) and the number of candidates."""

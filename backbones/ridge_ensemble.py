@@ -98,10 +98,6 @@ class RidgeEnsemble(LinearForecaster):
         super().__init__(inputs, hyper, matrices=wanted if wanted <= MOST_MATRICES else 1)
         self.refits = hyper.refit
 
-    def keep_chosen(self, told: Mapping[str, Any]) -> None:
-        self.hyper = Hyper("ridge_ensemble", vars(self.hyper) | {"refit": True})  # weighed as before, fitted to all
-        self.refits = True
-
     def solve(self, train: Pieces, val: Pieces, both: Pieces) -> tuple[dict[str, Any], Own]:
         """Score, weigh and add up the members; tells their number, the period, and the MSE of the heaviest one."""
         horizon = self.forecast.horizon

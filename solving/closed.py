@@ -110,15 +110,9 @@ class ClosedForm:
             seed = self.run_data.config.seed
             backbone.fit_histories(HistoryFitting(index, later, laid, seed, settled=True, before=whole))
         else:
-            _, val, both, known = self._laid(everything.pieces(), self.split.val.pieces())
-            train = both
-            if told.get("refit") or "effective_members" in told:  # it weighs on what training alone gives
-                train, val, _, known = self.laid()
-                _, _, _, ahead = self._laid(everything.pieces(), [])
-                known = known and ahead and known._replace(both=ahead.train)
-            elif known is not None:
-                known = known._replace(train=known.both)
-            backbone.fit(train, val, both, known)
+            train, val, _, known = self.laid()
+            both, _, _, ahead = self._laid(everything.pieces(), [])
+            backbone.fit(train, val, both, known and ahead and known._replace(both=ahead.train))
 
     def histories(self, *, refit: bool) -> HistoryFitting:
         """The histories of training and validation, and all that comes before the scored part."""

@@ -126,7 +126,7 @@ def classical(
     names = [*(["seasonal_naive"] if season > 1 else []), *(name for name, most in CLASSICAL.items() if steps <= most)]
     left_out = [name for name, most in CLASSICAL.items() if steps > most]
     if left_out:
-        log.info("references: without %s, which take long on %s steps", " and ".join(left_out), f"{steps:,}")
+        log.info("references: without %s, too slow for %s steps", " and ".join(left_out), f"{steps:,}")
     forecast = ForecastSpec(horizon, tuple(range(outputs)))
     inputs = InputSpec(channels=outputs, length=1, forecast=forecast)
 
