@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from readers import epw, indices, load, nem12, pcaxis, tsf
+from readers import epw, indices, load, lvm, nem12, pcaxis, tsf
 from readers.base import TableText
 
 
@@ -22,6 +22,8 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
     """
     if head.startswith(nem12.START):
         return nem12.table(text.read(), path), text
+    if head.startswith(lvm.START):
+        return lvm.table(text.read(), path), text
     if pcaxis.START.match(head):
         return load("pcaxis").text(text, path), text
     if head.startswith(epw.START):
