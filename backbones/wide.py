@@ -24,8 +24,8 @@ from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
-from backbones.grown import Grown, on_validation, weighed
-from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least
+from backbones.grown import Grown, apart, on_validation, weighed
+from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
 from backbones.sums import FARTHEST, Standard, Sums
@@ -119,7 +119,8 @@ class Wide(Under):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Take a share of the solved map and one of trees, which are grown here; what `fit` returns."""
         of_trees, raised = trees.grow(data.train, data)
-        left_out = found.left_out.float()
+        grouped = self.target.whole and self.target.kind == "value" and data.train.witnesses < len(data.train)
+        left_out = (self._by_groups(found, data) if grouped else found.left_out).float()
         if told["says"] == "change":
             left_out += outputs_on(data.train, self._last)
         said, by = torch.stack([left_out, of_trees]), torch.tensor(lean)
@@ -134,6 +135,18 @@ class Wide(Under):
         trees.weight.fill_(float(shares[1]) * raised)
         told["of"] = {"map": round(float(shares[0]), 4), "trees": round(float(shares[1]), 4)}
         return (torch.einsum("i,ink->nk", shares.float(), said) + by)[:, :, None], told
+
+    def _by_groups(self, found: Solved, data: Fitting) -> torch.Tensor:
+        """What maps of the same strength say of whole series of groups that they have not seen [n, K]."""
+        x, y = torch.from_numpy(data.train.table(self.features)), data.train.y.double()
+        fold, said = torch.from_numpy(apart(data.train, "value", data.seed)), torch.empty_like(y)
+        for one in fold.unique():
+            inside, outside = fold != one, fold == one
+            mean, scale = moments(x[inside])
+            ridge = Ridge.of(Spectrum.of((x[inside] - mean) / scale), y[inside], "value")
+            strength = found.strength * float(inside.double().mean())
+            said[outside] = ((x[outside] - mean) / scale).double() @ ridge.weight(strength) + ridge.mean
+        return said
 
     def _choose(self, said: Sequence[str], data: Fitting, standard: Standard) -> tuple[Solved, str]:
         """The map of standardised features of least loss, and which of `said` it says, the level or the change."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.linear_model import Ridge as SklearnRidge
 
 from backbones import ModelSpec
 from backbones.alone import folded
@@ -14,6 +15,7 @@ from backbones.fitting import Fitting, Labelled
 from backbones.grown import FEWEST, FOLDS, KINDS, Grown, on_validation, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.model import build_model
+from backbones.preval import Chosen, Ridge, Solved
 from backbones.shapes import Shapes
 from backbones.specs import TargetSpec
 from backbones.weighing import POWERS, folds
@@ -122,6 +124,37 @@ def test_labels_that_are_no_sum_of_parts_stand_on_trees():
     assert losses[1] < 0.9 * losses[0]
 
 
+def test_copies_of_a_series_in_its_group_do_not_speak_for_a_map_of_values():
+    """Targets drawn for groups of copies: what nothing says is stood on for no series, if its group is left out."""
+    draw = torch.Generator().manual_seed(4)
+    group = np.repeat(np.arange(20), 5)
+    x = torch.randn(20, 2, 16, generator=draw)[group] + 0.01 * torch.randn(100, 2, 16, generator=draw)
+    y, errors = torch.randn(20, 1, generator=draw)[group], []
+    for groups in (np.arange(100), group):
+        train = Labelled(lambda i: x[i], y, groups)
+        wide = Wide(VALUE, 2, 16, trees=True)
+        stood, _ = wide.fit(Fitting(train, train.part(np.arange(10)), 7, "l1"), VALUE, [0.0])
+        errors.append(float((stood[:, :, 0] - y).abs().mean() / (y - y.mean()).abs().mean()))
+    assert errors[0] < 0.2 and errors[1] > 0.7
+
+
+def test_a_map_of_groups_left_out_is_scikit_learns():
+    train = levels(60, 0)
+    train = Labelled(train.read, train.y, np.arange(60) // 3)
+    wide, data = Wide(VALUE, 2, 16, trees=True), Fitting(train, train, 7, "l1")
+    wide.features.fit(train)
+    table, y = train.table(wide.features).astype(float), train.y[:, 0].numpy()
+    found = Solved([Chosen(Ridge(None, train.y, train.y, train.y), 30.0, 1.0, torch.zeros(1))])
+    said = wide._by_groups(found, data)[:, 0].numpy()
+    fold = folds(train.y, train.groups, "value", FOLDS, 7)
+    for one in range(FOLDS):
+        inside = fold != one
+        mean, scale = table[inside].mean(0), table[inside].std(0)
+        z = (table - mean) / np.where(scale > 1e-6, scale, np.inf)
+        model = SklearnRidge(alpha=30.0 * inside.mean()).fit(z[inside], y[inside])
+        assert said[~inside] == pytest.approx(model.predict(z[~inside]), abs=1e-3)
+
+
 def test_few_windows_grow_none():
     train = levels(FEWEST - 1, 0)
     _, told = Wide(VALUE, 2, 16, trees=True).fit(Fitting(train, train, 7), VALUE, [0.0])
@@ -172,10 +205,13 @@ def test_members_are_weighed_half_by_greedy_selection_half_by_loss():
     """Of one that is right and one that is far off, all of the first half and the softmax of the second."""
     train = levels(50, 0)
     said = torch.stack([train.y + 0.1, train.y + 1.0])
-    weight = weighed(said, train, "value", "l1", (1.0, 3.0))
     gap = (np.log(1.0) - np.log(0.1)) / 2
     far = 3 * np.exp(-gap / 0.1 * 50 / 100)
-    assert weight.numpy() == pytest.approx([0.5 + 0.5 / (1 + far), 0.5 * far / (1 + far)], abs=1e-5)
+    for groups, greedy in ((50, 0.5), (10, 1 / 6)):  # of 10 groups a third of the half
+        some = Labelled(train.read, train.y, np.arange(50) % groups)
+        weight = weighed(said, some, "value", "l1", (1.0, 3.0))
+        rest = (1 - greedy) * far / (1 + far)
+        assert weight.numpy() == pytest.approx([1 - rest, rest], abs=1e-5)
 
 
 def steps(n: int, seed: int) -> Labelled:
