@@ -117,12 +117,13 @@ def apart(train: Labelled, kind: str, seed: int) -> np.ndarray:
 def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Sequence[float]) -> torch.Tensor:
     """The weights [m] of members, from what they say [m, n, K] of windows that they have not seen.
 
-    Half greedy, half by loss and prior, as the members of `auto` are; the less greedy the fewer groups there are.
+    Half greedy, half by loss and prior, as the members of `auto` are. Of series in groups it is groups that count: the
+    fewer there are, the less greedy, and the more the prior says.
     """
     known = learnable(train.y, kind)
     losses = [loss_of(one, train.y[known], kind, loss) for one in said[:, known]]
     usual = torch.tensor(prior, dtype=torch.float64)
-    found = by_loss(comparable(losses) if kind == "value" else losses, usual / usual.sum(), len(train))
+    found = by_loss(comparable(losses) if kind == "value" else losses, usual / usual.sum(), train.witnesses)
     share = (trusted(train.witnesses) if train.witnesses < len(train) else 1.0) / 2
     return share * greedy(said[:, known], train.y[known], kind, loss) + (1 - share) * found
 

@@ -206,8 +206,8 @@ def test_members_are_weighed_half_by_greedy_selection_half_by_loss():
     train = levels(50, 0)
     said = torch.stack([train.y + 0.1, train.y + 1.0])
     gap = (np.log(1.0) - np.log(0.1)) / 2
-    far = 3 * np.exp(-gap / 0.1 * 50 / 100)
     for groups, greedy in ((50, 0.5), (10, 1 / 6)):  # of 10 groups a third of the half
+        far = 3 * np.exp(-gap / 0.1 * groups / (groups + 50))
         some = Labelled(train.read, train.y, np.arange(50) % groups)
         weight = weighed(said, some, "value", "l1", (1.0, 3.0))
         rest = (1 - greedy) * far / (1 + far)
