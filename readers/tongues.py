@@ -81,6 +81,9 @@ _EASTERN: list[_Rule] = [
 _CLOCK = r"\d\d?:\d\d(?::\d\d)?"
 _WEEK = r"(?:KW|CW|W|Week|Woche|Semaine|Semana|Sem\.?)"
 _YEARS = r"((?:19|20)\d\d)"
+COMPACT = re.compile(
+    rf"^{_YEARS}(\d\d)(\d\d)[T ](\d\d)(\d\d)(?:(\d\d)(\.\d+)?)?{_OFFSET}$"
+)  # basic ISO 8601, maybe with a space
 _RULES: list[_Rule] = [
     (re.compile(r"^(\d{4})\. ?(\d\d?)\. ?(\d\d?)\.(?= |$)"), r"\1-\2-\3"),  # of Korea
     (re.compile(r"^'(?=\d)"), ""),  # by which a spreadsheet marks text
@@ -91,7 +94,7 @@ _RULES: list[_Rule] = [
     (re.compile(rf"^[A-Z][a-z]{{2}} ([A-Z][a-z]{{2}}) (\d\d) (\d{{4}}) ({_CLOCK}) GMT([+-]\d{{4}})(?: \(.*\))?$"),
      r"\2 \1 \3 \4\5"),
     (re.compile(rf"^({_CLOCK}),? +({_DAY}|\d\d?[ -][A-Za-z]{{3}}[ -]\d{{4}})$"), r"\2 \1"),
-    (re.compile(rf"^{_YEARS}(\d\d)(\d\d)[T ](\d\d)(\d\d)(?:(\d\d)(\.\d+)?)?{_OFFSET}$"),
+    (COMPACT,
      lambda m: f"{m[1]}-{m[2]}-{m[3]} {m[4]}:{m[5]}:{m[6] or '00'}{m[7] or ''}{m[8] or ''}"),
     (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
     (re.compile(r"(?<=\d[T ])(\d\d?) ?h ?(\d\d)?$"), lambda m: f"{m[1]}:{m[2] or '00'}"),

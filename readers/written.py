@@ -15,7 +15,7 @@ import numpy as np
 
 from errors import DataError
 from readers.clock import DAY
-from readers.tongues import ZONES, english, seasons
+from readers.tongues import COMPACT, MONTHS, ZONES, english, seasons
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits
@@ -57,7 +57,7 @@ MOST_USUAL = 0.8  # of their steps at least have the usual length,
 LONGEST = 10  # and none more than so many of it
 _LAST_SHORT = 2040  # the last year that two digits mean: 41 is 1941
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
-_MONTH_WORD = re.compile(r"[^\W\d_]{3}")
+_WORDS = re.compile(r"[^\W\d_]{3,}")
 
 
 def too_far(times: Any) -> np.ndarray:
@@ -144,8 +144,11 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     """
     if of_seasons := seasons(text):
         text = text.map(dict(zip(text, of_seasons, strict=True)))
+    if COMPACT.fullmatch(text[0]):
+        return text.str.replace(" ", "T", regex=False), np.zeros(len(text), np.int64)  # which pandas reads
     # Months of other languages may be those of English in the first line, as Jan is in German.
-    if other := english(text[0]) != text[0] or bool(_MONTH_WORD.search(text[0])):
+    words = {*_WORDS.findall(" ".join(text))} if _WORDS.search(text[0]) else set()
+    if other := english(text[0]) != text[0] or not MONTHS.keys().isdisjoint(map(str.casefold, words)):
         text = text.map(english)
     if _begin(text[0]) != text[0]:
         text = text.map(_begin)
