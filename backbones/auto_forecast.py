@@ -70,7 +70,8 @@ FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside
 
 class AutoForecast(Backbone):
     """Members in `members`; `weight` [m, K] says how much of each goes into the forecast of each target, `left` [K]
-    which share of that, counted from the data's zero, which is at `-level` [K]."""
+    which share of that, counted from the data's zero, which is at `-level` [K]. `own_units` [m] notes which of them
+    forecast in units of a history's deviation."""
 
     forecasts = True
     reads_history = True
@@ -81,6 +82,7 @@ class AutoForecast(Backbone):
     forecast: ForecastSpec
     left: torch.Tensor
     level: torch.Tensor
+    own_units: torch.Tensor
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
@@ -93,6 +95,7 @@ class AutoForecast(Backbone):
         self.weight = nn.Parameter(torch.full((count, targets), 1 / count))
         self.register_buffer("left", torch.ones(targets))
         self.register_buffer("level", torch.zeros(targets))
+        self.register_buffer("own_units", torch.zeros(count))
 
     def _blank(self, i: int) -> Backbone:
         """A member that knows nothing yet."""
@@ -143,6 +146,14 @@ class AutoForecast(Backbone):
             if weight.any()
         ]
         return self._drawn(torch.stack(parts).sum(dim=0))
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Tell members whether they forecast in a history's own units; those of before there was such a note do not."""
+        own = state.setdefault(f"{prefix}own_units", torch.zeros_like(self.own_units))
+        for member, units in zip(self.members, own.tolist(), strict=True):
+            if isinstance(member, LinearForecaster):
+                member.own_units = bool(units)
+        super()._load_from_state_dict(state, prefix, *args)
 
     # --- what is learned ---------------------------------------------------------------------------------------------
 
@@ -247,25 +258,27 @@ class AutoForecast(Backbone):
             member.fit_histories(data)
         else:
             try:
-                member = self._of_windows(i, before, cut, seed, scaled=self._alone)
+                member = self._of_windows(i, before, cut, seed)
             except DataError:
                 return False
         self.members[i] = member.to(self.weight.device)
         return True
 
-    def _of_windows(self, i: int, before: Before, cut: np.ndarray, seed: int, *, scaled: bool) -> Backbone:
-        """A member that sees the look-back, fitted to rows each in its own units where that is `scaled`.
+    def _of_windows(self, i: int, before: Before, cut: np.ndarray, seed: int) -> Backbone:
+        """A member that sees the look-back, fitted to rows whose targets are each in units of their own deviation.
 
-        Beside other inputs a map would depend on the scale, and so does what a day of the calendar adds: where a member
-        takes it, rows are taken as they are.
+        What a day of the calendar, a price or another channel adds is found in these units, and so forecast: it is a
+        share of what is usual in a row, rather than as much in small rows as in large ones.
         """
         member = self._blank(i)
-        if isinstance(member, LinearForecaster):
-            member.refits = True
-        train, val, both, known = before.fitting(cut, seed, scaled=scaled).stretches()
-        member.fit(train, val, both, known)
-        if scaled and member.forecast is not None and member.forecast.marks and len(np.unique(before.rows)) > 1:
-            return self._of_windows(i, before, cut, seed, scaled=False)
+        if not isinstance(member, LinearForecaster):
+            member.fit(*before.fitting(cut, seed, scaled=self._alone).stretches())
+            return member
+        member.refits = True
+        member.fit(*before.fitting(cut, seed, others=member.others).stretches())
+        beside = any(part is not None for part in (member.calendar, member.impulse, member.past))
+        member.own_units = beside and len(np.unique(before.rows)) > 1
+        self.own_units[i] = member.own_units
         return member
 
     @property

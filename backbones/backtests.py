@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -69,12 +69,12 @@ class Before:
         for row, piece in zip(rows, self.laid(pieces, [])[0], strict=True):
             parts.setdefault(row, []).append(torch.as_tensor(piece))
         if len(parts) == 1:
-            return {row: torch.ones(1, 1) for row in parts}
+            return {row: torch.ones(len(pieces[0]), 1) for row, pieces in parts.items()}
         spread = {row: torch.cat(pieces, dim=1).std(dim=1, correction=0)[:, None] for row, pieces in parts.items()}
         return {row: torch.where(scale > 1e-6, scale, 1.0) for row, scale in spread.items()}
 
     def _stretches(
-        self, inner: np.ndarray, cut: np.ndarray, scaled: bool
+        self, inner: np.ndarray, cut: np.ndarray, scaled: bool, others: Sequence[int]
     ) -> tuple[Stretches, Stretches, Stretches, KnownAhead | None]:
         """The arguments of `Backbone.fit` for windows whose targets end at `cut` [N]; those from `inner` on choose."""
         train, train_rows = self.within(0 * cut, inner)
@@ -85,17 +85,23 @@ class Before:
         if known is not None and known_of_both is not None:
             known = known._replace(both=known_of_both.train)
         if scaled:
+            scales = {row: scale.clone() for row, scale in self._scales.items()}
+            for scale in scales.values():
+                scale[list(others)] = 1.0
             early, late, both = (
-                [torch.as_tensor(piece) / self._scales[row] for piece, row in zip(part, rows, strict=True)]
+                [torch.as_tensor(piece) / scales[row] for piece, row in zip(part, rows, strict=True)]
                 for part, rows in ((early, train_rows), (late, val_rows), (both, whole_rows))
             )
         return early, late, both, known
 
-    def fitting(self, cut: np.ndarray, seed: int, *, choose: bool = True, scaled: bool = True) -> HistoryFitting:
+    def fitting(
+        self, cut: np.ndarray, seed: int, *, choose: bool = True, scaled: bool = True, others: Sequence[int] = ()
+    ) -> HistoryFitting:
         """What a member is fitted to: windows whose targets end at `cut` [N] or before, with `choose` the latest
         for its own choices.
 
-        A `scaled` stretch is divided by the deviation of its row, so that the largest rows do not decide alone.
+        A `scaled` stretch is divided by the deviation of its row, so that the largest rows do not decide alone; the
+        channels `others` are not.
         """
         held = np.maximum(self.horizon, (INNER * np.maximum(cut - self.first, 0)).astype(np.int64))
         inner = cut - held if choose else cut
@@ -103,7 +109,7 @@ class Before:
         train = np.flatnonzero(end <= inner[self.rows])
         val = np.flatnonzero((origin >= inner[self.rows]) & (end <= cut[self.rows]))
 
-        stretches = partial(self._stretches, inner, cut, scaled)
+        stretches = partial(self._stretches, inner, cut, scaled, others)
         return HistoryFitting(self.histories.part(train), self.histories.part(val), stretches, seed)
 
 

@@ -136,6 +136,16 @@ class Histories:
         found: np.ndarray = self.origin - self.begin
         return found
 
+    def deviation(self, still: float) -> np.ndarray:
+        """The standard deviation of each history, float64 [K, n]; 1 where it is at most `still`."""
+        moments = [
+            np.pad(np.cumsum((self.values - self.level[:, None]) ** p, axis=1), ((0, 0), (1, 0))) for p in (1, 2)
+        ]
+        which = np.arange(len(self.values))[:, None]
+        mean, square = ((sums[which, self.origin] - sums[which, self.begin]) / self.lengths for sums in moments)
+        found = np.sqrt(np.maximum(square - mean**2, 0))
+        return np.where(found > still, found, 1.0)
+
     def part(self, numbers: np.ndarray) -> Histories:
         """The origins with these numbers."""
         where = torch.from_numpy(np.ascontiguousarray(numbers, np.int64))

@@ -20,6 +20,7 @@ from backbones.gram import Pieces
 from backbones.impulse import Known
 from backbones.period import period_of_pieces
 
+STILL = 1e-6  # the deviation of a series that stands still, at most: it is left in the units that it has
 MOST_MATRICES = 32  # targets, beyond which one map of the own and of the other channels' past serves all
 
 
@@ -50,6 +51,7 @@ class LinearForecaster(Backbone):
         spec = self.forecast
         spec.refuse_quantiles("ridge or ridge_ensemble", "a closed form minimises squared errors")
         self.length = inputs.length
+        self.own_units = False  # whether effects and other channels act in units of the deviation of a target's history
         self.refits = False  # whether what is chosen on validation is fitted on it too, in the end
         self.others = covariates.numbers_of(spec.targets, inputs.channels)
         self.everything = spec.targets == tuple(range(inputs.channels))
@@ -70,8 +72,23 @@ class LinearForecaster(Backbone):
             lags = impulse.lags_of(spec.covariates, inputs.length)
             self.impulse = nn.Parameter(torch.zeros(wanted, spec.covariates, lags))
 
-    def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, known: torch.Tensor | None = None, spread: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The forecasts [B, K, H]; `spread` [B, K, 1] is the deviation of each history, if not that of the window."""
+        if self.own_units:
+            return self._in_own_units(x, known, spread)
         own = x if self.everything else x.index_select(1, self.targets)
+        return self._of_targets(own, x, known)
+
+    def _in_own_units(self, x: torch.Tensor, known: torch.Tensor | None, spread: torch.Tensor | None) -> torch.Tensor:
+        own = x.index_select(1, self.targets)
+        if spread is None:
+            spread = own.std(dim=2, correction=0, keepdim=True)
+            spread = torch.where(spread > STILL, spread, 1.0)
+        return self._of_targets(own / spread, x, known) * spread
+
+    def _of_targets(self, own: torch.Tensor, x: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         effects = None if known is None else self._effects(known)
         if effects is not None:
             own = own - effects[..., : self.length]

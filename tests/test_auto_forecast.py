@@ -86,9 +86,9 @@ def test_series_of_very_different_levels_are_each_forecast_by_their_season(panel
     assert strict(run / "summary.json")["interval"]["coverage"] > 0.75
 
 
-def test_what_a_month_adds_is_in_the_units_of_the_data(tmp_path):
-    """Sales of different size with a week and months that come in steps: before, members learned the calendar of series
-    each in its own units, and put it on the data's.
+def test_what_a_month_adds_is_a_share_of_what_a_series_is(tmp_path):
+    """Sales of different size with a week and months that come in steps: members learned the calendar of series each in
+    its own units, and put it on the data's, or, in the data's, the same on each.
     """
     draw, days = np.random.default_rng(0), np.arange("2019-01-01", "2023-01-01", dtype="datetime64[D]")
     month = days.astype("datetime64[M]").astype(int) % 12
@@ -97,8 +97,28 @@ def test_what_a_month_adds_is_in_the_units_of_the_data(tmp_path):
     run = good(tmp_path, QUIET.replace("--reference off", ""), "--id-col id --horizon 14 --model-args members=ridge")
     found = strict(run / "summary.json")
     assert (
-        found["mse"] < 1.02 * found["references"]["ridge"]["mse"] < 0.8 * found["references"]["seasonal_naive"]["mse"]
+        found["mse"] < 0.95 * found["references"]["ridge"]["mse"] < 0.8 * found["references"]["seasonal_naive"]["mse"]
     )
+
+
+def test_a_promotion_adds_a_share_of_what_a_shop_sells(tmp_path):
+    """Shops that sell 10 to 10,000, known days on which each sells half as much again: within the noise of 5 % on these
+    days too, by the model that was trained and by its checkpoint. A member had put the largest shop's on all."""
+    draw, days = np.random.default_rng(0), np.arange("2022-01-01", "2022-11-01", dtype="datetime64[D]")
+    lines, levels = ["day,id,sold,promo"], {"a": 10.0, "b": 300.0, "c": 10_000.0}
+    for name, level in levels.items():
+        promo = (draw.random(len(days)) < 0.15).astype(int)
+        sold = level * (1 + 0.5 * promo) * np.exp(0.05 * draw.normal(size=len(days)))
+        lines += [f"{day},{name},{x:.4f},{p}" for day, x, p in zip(days, sold, promo, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    words = "--id-col id --time-col day --features MS --target sold --known-future promo --horizon 7 --save-preds"
+    run = good(tmp_path, QUIET, words, "--model-args members=ridge,ets")
+    kept, found = np.load(run / "preds.npz"), strict(run / "summary.json")
+    for name, level in levels.items():
+        own = kept["row"] == name
+        assert np.abs(kept["pred"] - kept["truth"])[own].mean() < 0.08 * level, name
+    again = good(tmp_path, f"--mode infer --csv t.csv --ckpt {run} --eval-split test --quiet --no-plots --tag again")
+    assert strict(again / "summary.json")["mse"] == pytest.approx(found["mse"], rel=1e-5)
 
 
 def test_scaling_the_series_scales_the_forecasts(panel, tmp_path):

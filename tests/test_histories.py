@@ -119,6 +119,16 @@ def test_the_last_steps_of_a_history():
         assert np.isnan(row[: 30 - kept]).all()
 
 
+def test_the_deviation_of_a_history_is_that_of_its_steps():
+    rows = [*series(), np.full((2, 30), 4.0)]
+    told = histories(rows)
+    found = told.deviation(1e-6)
+    spans = [zip(begin, told.origin, strict=True) for begin in told.begin]
+    expected = np.array([[told.values[k, begin:origin].std() for begin, origin in spans[k]] for k in range(2)])
+    np.testing.assert_allclose(found, np.where(expected > 1e-6, expected, 1), rtol=1e-6)
+    assert (found == 1).any()  # of what stands still
+
+
 def test_a_part_is_of_the_same_origins():
     past, chosen = histories(series()), np.array([9, 2, 30])
     part = past.part(chosen)
