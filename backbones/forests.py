@@ -5,6 +5,7 @@ Of a value whose target the window shows, they say the change from its last valu
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,13 @@ from backbones import Hyper, InputSpec
 from backbones.fitted import Described, classes_of, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.trees import Forest, of_forest
+
+PER_TRIED = 1e-8  # CPU-seconds of a window and a feature that is tried, on a level of a tree
+
+
+def seconds_of(windows: int, tried: float) -> float:
+    """CPU-seconds that a tree takes to grow on so many windows, where so many features are tried at each node."""
+    return PER_TRIED * tried * windows * math.log2(max(windows, 2))
 
 
 class ForestBackbone(Described):

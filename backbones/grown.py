@@ -17,7 +17,7 @@ from backbones import Hyper, InputSpec, backbone_class
 from backbones.extra_trees import LEAF
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
-from backbones.forests import ForestBackbone
+from backbones.forests import ForestBackbone, seconds_of
 from backbones.specs import TargetSpec
 from backbones.trees import Forest
 from backbones.weighing import by_loss, comparable, folds, greedy, learnable, power, raised, trusted
@@ -27,6 +27,7 @@ FOLDS = 5
 FEWEST, MOST = 10, 5000  # windows that trees are grown on
 MOST_CELLS = {True: 50_000_000, False: 4_000_000}  # numbers of the table of features, of whole series and of windows
 MOST_NUMBERS = 4_000_000  # in the leaves, about
+SECONDS, FEW = 40.0, 50  # CPU-seconds of all trees, about; and trees that are grown where they take longer
 
 
 class Planted(Forest):
@@ -79,9 +80,10 @@ class Grown(nn.Module):
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
         power under which that errs least, and this power."""
-        leaf = 1 + 2 * len(train) * self._trees * self.target.outputs // MOST_NUMBERS
+        trees = self._affordable(len(train))
+        leaf = 1 + 2 * len(train) * trees * self.target.outputs // MOST_NUMBERS
         leaf = leaf if self.target.whole or leaf > LEAF else 0  # as the learner has it
-        some, whole = self._blank(self._trees // 2, leaf), self._blank(self._trees, leaf)
+        some, whole = self._blank(trees // 2, leaf), self._blank(trees, leaf)
         table = whole.prepare(train, data.seed)
         fold = apart(train, self.target.kind, data.seed)
         said = torch.empty(train.y.shape)
@@ -96,6 +98,11 @@ class Grown(nn.Module):
         known = learnable(train.y, self.target.kind)
         best = power(said[known], train.y[known], self.target.kind)
         return raised(said, best, self.target.kind), best
+
+    def _affordable(self, windows: int) -> int:
+        """How many trees are grown on so many windows; half as many on each fold."""
+        one = seconds_of(windows, self.forest.hyper.share * self.forest.width)
+        return min(max(int(SECONDS / (one * (1 + (FOLDS - 1) / 2))), FEW), self._trees)
 
     def _plant(self, grown: ForestBackbone) -> None:
         planted = self.forest.forest

@@ -18,6 +18,7 @@ import torch
 from backbones import Hyper, ModelSpec, TargetSpec
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting
+from backbones.forests import seconds_of
 from backbones.intervals import size_of
 from backbones.model import build_model
 from readers.scaled import Scaled
@@ -36,7 +37,6 @@ LEAVES = 20  # in the windows of a tree, at least: on a few windows it would els
 MOST_NUMBERS = 4_000_000  # that a logistic regression or a forest is fitted on
 MOST_WINDOWS, MOST_GROWN = 20_000, 5_000  # of a logistic regression, and of a forest
 FEW_TREES, SECONDS_GROWN = 50, 3.0  # of a forest, at least, and that it always may take
-PER_TRIED = 1e-8  # CPU-seconds of a window and a feature that is tried, on a level of a tree
 CHUNK = 1 << 17  # numbers of flattened windows made at once: trees are three times as fast where these stay in a cache
 
 log = logging.getLogger("tsrun")
@@ -247,10 +247,9 @@ def interval_trees(
 def growable(windows: int, features: int, seconds: float) -> tuple[int, int]:
     """(windows, trees) of a forest in the time: fewer trees are grown before windows are left out."""
     windows, usual = min(windows, MOST_GROWN), Hyper("quant", {})
-    once = PER_TRIED * usual.share * features * math.log2(max(windows, 2))  # a window in a tree
-    most = max(seconds, SECONDS_GROWN) / once
-    trees = min(max(int(most / windows), FEW_TREES), usual.trees)
-    return min(windows, max(int(most / trees), LEAVES)), trees
+    most = max(seconds, SECONDS_GROWN) / seconds_of(windows, usual.share * features)
+    trees = min(max(int(most), FEW_TREES), usual.trees)
+    return min(windows, max(int(windows * most / trees), LEAVES)), trees
 
 
 def flatten(
