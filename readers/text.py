@@ -17,9 +17,7 @@ from readers.packed import check_text, is_json, unpacked
 from readers.spelled import spelled
 
 READS = {"endings": [".csv"]}
-LETTERS = (
-    32  # bytes, of which in UTF-16 each second one is 0, as the names of columns are hardly ever in another script
-)
+LETTERS = 32  # bytes, of which in UTF-16 each second one is 0: names of columns are hardly ever in another script
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
