@@ -69,7 +69,7 @@ class Grown(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(self.forest.forest.root) == 1:  # none are grown
-            return x.new_zeros(len(x), self.target.outputs)
+            return x.new_zeros(x.shape[0], self.target.outputs)
         return self.weight * self.forest.answer(x)
 
     def suits(self, windows: int) -> bool:

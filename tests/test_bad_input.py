@@ -584,11 +584,16 @@ def in_a_small_disk(box: Path, size: str, *words: str) -> subprocess.CompletedPr
     ("size", "left"),
     [
         pytest.param("8k", set(), id="no room for the model"),
-        pytest.param("100k", {f"artifacts/.{NAME}.partial"}, id="no room for the plots", marks=pytest.mark.slow),
+        pytest.param(
+            "100k",
+            {f"artifacts/.{NAME.replace('gru', 'gru_nowide')}.partial"},
+            id="no room for the plots",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_disk_that_is_really_full(box, size, left):
-    done = in_a_small_disk(box, size, *ONE.split())
+    done = in_a_small_disk(box, size, *ONE.split(), "--no-wide")  # trees would take more room than plots
     assert done.returncode == 6, done.stderr
     assert "the disk is full" in done.stderr and "Traceback" not in done.stderr
     found = set(done.stdout.split())

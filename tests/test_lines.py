@@ -893,7 +893,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(box):
     one, two = (checkpoint(good(box, ONE, f"--desc {name}") / "model.pt") for name in ("one", "two"))
     other = checkpoint(good(box, ONE, "--seed 1") / "model.pt")
     assert same_tensors(one["state"], two["state"]) == set(one["state"])
-    assert same_tensors(one["state"], other["state"]) == set()
+    assert same_tensors(one["state"], other["state"]) <= {"wide.trees.forest.seen"}  # how many windows there are
 
 
 # ---- no leaks

@@ -98,7 +98,7 @@ def test_messages_name_the_line_of_the_file(tmp_path):
     read_long([tmp_path / "a.csv"], time_col="t", id_col="id", shard=Shard(1, 3))  # not one of its own
 
 
-@pytest.mark.parametrize("line", ["site 0,2024-02-01,1", "site 0,2024-02-01,1,2,3", '"site 0'])
+@pytest.mark.parametrize("line", ["site 0,2024-02-01,1\nsite 0,2024-02-02,1,2", "site 0,2024-02-01,1,2,3", '"site 0'])
 def test_a_broken_line_is_refused(tmp_path, line):
     (tmp_path / "a.csv").write_text(panel(3).to_csv(index=False) + line + "\n")
     refusals = []
@@ -110,11 +110,14 @@ def test_a_broken_line_is_refused(tmp_path, line):
     assert refusals and refusals[0][0] is None and len(refusals) > 1, refusals
 
 
-def test_a_line_without_an_id_is_refused_where_tables_are_read_in_parts(tmp_path):
+@pytest.mark.parametrize(
+    ("line", "refused"), [(",2024-02-01,1,2", "the id is missing"), ("site 0,2024-02-01,1", "3 fields")]
+)
+def test_a_line_without_an_id_or_its_end_is_refused_where_tables_are_read_in_parts(tmp_path, line, refused):
     """One process leaves it out and tells; a part does not know of how many lines it is one."""
-    (tmp_path / "a.csv").write_text(panel(3).to_csv(index=False) + ",2024-02-01,1,2\n")
+    (tmp_path / "a.csv").write_text(panel(3).to_csv(index=False) + line + "\n")
     assert "left out" in "".join(read_long([tmp_path / "a.csv"], time_col="t", id_col="id").notes)
-    with pytest.raises(DataError, match="the id is missing"):
+    with pytest.raises(DataError, match=refused):
         for number in (1, 2, 3):
             read_long([tmp_path / "a.csv"], time_col="t", id_col="id", shard=Shard(number, 3))
 

@@ -14,6 +14,7 @@ from .conftest import ROOT
 COSTLY = {"torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "yaml", "tqdm", "torch._dynamo", "optuna"}
 SOME = {"torch", "numpy", "yaml", "tqdm"}  # what every run takes: yaml writes its config, tqdm shows its progress
 DATED = SOME | {"scipy"}  # scipy.special: whether dates show a season, and how wide intervals are
+GROWN = SOME | {"sklearn", "scipy", "pandas"}  # which grow the trees beside a map
 CODE = """
 import sys, run
 code = run.main(sys.argv[2:])
@@ -43,12 +44,12 @@ def imported(words: str, folder: Path) -> tuple[int, set[str]]:
             f"{SHORT} --backbone dlinear --no-plots --optimizer SGD --scheduler StepLR --scheduler-args step_size=1",
             DATED,
         ),
-        (f"{ROWS} --task regress --no-plots", SOME),
-        (f"{ROWS} --task regress", SOME | {"matplotlib"}),
+        (f"{ROWS} --task regress --no-plots --no-wide", SOME),
+        (f"{ROWS} --task regress", GROWN | {"matplotlib"}),
         (f"{ROWS} --task classify --no-plots", SOME),
         (f"{DEMO} --task nilm --backbone gru --stride 600 --no-plots", SOME),
     ],
-    ids=["closed form", "net", "torch's own optimizer", "regress", "regress with plots", "classify", "nilm"],
+    ids=["closed form", "net", "torch's own optimizer", "net alone", "trees and plots", "classify", "nilm"],
 )
 def test_a_run_imports_what_it_uses(words, allowed, tmp_path):
     (tmp_path / "rows.csv").write_text("".join(f"{','.join(str((k * n) % 7) for k in range(20))}\n" for n in range(30)))
