@@ -150,7 +150,7 @@ class AutoForecast(Backbone):
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
         """Tell members whether they forecast in a history's own units; those of before there was such a note do not."""
         own = state.setdefault(f"{prefix}own_units", torch.zeros_like(self.own_units))
-        for member, units in zip(self.members, own.tolist(), strict=True):
+        for member, units in zip(self.members, own.tolist(), strict=False):  # other sizes are refused below
             if isinstance(member, LinearForecaster):
                 member.own_units = bool(units)
         super()._load_from_state_dict(state, prefix, *args)

@@ -134,5 +134,5 @@ def forecast(member: nn.Module, histories: Histories) -> torch.Tensor:
     if not (isinstance(member, LinearForecaster) and member.own_units):
         return torch.cat([member(*histories.seen(some)).cpu() for some in numbers])
     spread = torch.from_numpy(histories.deviation(STILL).T[:, :, None]).float()
-    parts = [(spread[some], *histories.seen(some)) for some in numbers]
+    parts = ((spread[some], *histories.seen(some)) for some in numbers)
     return torch.cat([member(*seen, spread=one.to(seen[0].device)).cpu() for one, *seen in parts])
