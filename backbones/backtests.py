@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 
-from backbones.histories import Histories, HistoryFitting, KnownAhead, Stretches
+from backbones.histories import STILL, Histories, HistoryFitting, KnownAhead, Stretches
 
 OF_MANY, OF_FEW, MOST = 4, 8, 60  # backtests of each series: of many, of few, and where validation has room for more
 OF_LONG = 24  # of few, where half of their history has room for them
@@ -71,7 +71,7 @@ class Before:
         if len(parts) == 1:
             return {row: torch.ones(len(pieces[0]), 1) for row, pieces in parts.items()}
         spread = {row: torch.cat(pieces, dim=1).std(dim=1, correction=0)[:, None] for row, pieces in parts.items()}
-        return {row: torch.where(scale > 1e-6, scale, 1.0) for row, scale in spread.items()}
+        return {row: torch.where(scale > STILL, scale, 1.0) for row, scale in spread.items()}
 
     def _stretches(
         self, inner: np.ndarray, cut: np.ndarray, scaled: bool, others: Sequence[int]
@@ -85,9 +85,8 @@ class Before:
         if known is not None and known_of_both is not None:
             known = known._replace(both=known_of_both.train)
         if scaled:
-            scales = {row: scale.clone() for row, scale in self._scales.items()}
-            for scale in scales.values():
-                scale[list(others)] = 1.0
+            as_they_are = torch.tensor(others, dtype=torch.long)
+            scales = {row: scale.index_fill(0, as_they_are, 1.0) for row, scale in self._scales.items()}
             early, late, both = (
                 [torch.as_tensor(piece) / scales[row] for piece, row in zip(part, rows, strict=True)]
                 for part, rows in ((early, train_rows), (late, val_rows), (both, whole_rows))

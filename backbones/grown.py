@@ -7,7 +7,7 @@ are grown on folds too: whole series are weighed, and a net learns what is left,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -119,6 +119,21 @@ def apart(train: Labelled, kind: str, seed: int) -> np.ndarray:
     few = train.witnesses < FOLDS
     groups = np.arange(len(train)) * FOLDS // len(train) if few else train.groups
     return folds(train.y, groups, kind, FOLDS, seed)
+
+
+def out_of_fold(
+    train: Labelled, kind: str, seed: int, say: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """What is said of each window, float64 [n, K], by what is fitted to the other folds.
+
+    Parameters
+    ----------
+    say : (mask [n] of the windows to fit to, mask of those to say something of [m]) -> [m, K].
+    """
+    fold, said = torch.from_numpy(apart(train, kind, seed)), torch.empty(train.y.shape, dtype=torch.float64)
+    for one in fold.unique():
+        said[fold == one] = say(fold != one, fold == one)
+    return said
 
 
 def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Sequence[float]) -> torch.Tensor:

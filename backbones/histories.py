@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Stretches = Sequence[torch.Tensor | np.ndarray]  # each [C, n], contiguous in time
 CELLS = 1 << 21  # numbers of a stack
+STILL = 1e-6  # the deviation of a series that stands still, at most: it is left in the units that it has
 UNEVEN = 2  # how many times as long as its shortest series the longest of a stack may be
 
 
@@ -136,15 +137,15 @@ class Histories:
         found: np.ndarray = self.origin - self.begin
         return found
 
-    def deviation(self, still: float) -> np.ndarray:
-        """The standard deviation of each history, float64 [K, n]; 1 where it is at most `still`."""
+    def deviation(self) -> np.ndarray:
+        """The standard deviation of each history, float64 [K, n]; 1 where it is at most STILL."""
         moments = [
             np.pad(np.cumsum((self.values - self.level[:, None]) ** p, axis=1), ((0, 0), (1, 0))) for p in (1, 2)
         ]
         which = np.arange(len(self.values))[:, None]
         mean, square = ((sums[which, self.origin] - sums[which, self.begin]) / self.lengths for sums in moments)
         found = np.sqrt(np.maximum(square - mean**2, 0))
-        return np.where(found > still, found, 1.0)
+        return np.where(found > STILL, found, 1.0)
 
     def part(self, numbers: np.ndarray) -> Histories:
         """The origins with these numbers."""

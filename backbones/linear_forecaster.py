@@ -17,10 +17,10 @@ from backbones import ForecastSpec, Hyper, InputSpec, calendar_inputs, covariate
 from backbones.base import Backbone, KnownAhead, Stretches
 from backbones.covariates import Own
 from backbones.gram import Pieces
+from backbones.histories import STILL
 from backbones.impulse import Known
 from backbones.period import period_of_pieces
 
-STILL = 1e-6  # the deviation of a series that stands still, at most: it is left in the units that it has
 MOST_MATRICES = 32  # targets, beyond which one map of the own and of the other channels' past serves all
 
 

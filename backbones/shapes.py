@@ -19,7 +19,7 @@ from torch import nn
 from backbones.features import WindowFeatures
 from backbones.fitted import CELLS, loss_of
 from backbones.fitting import Fitting, Labelled
-from backbones.grown import apart, weighed
+from backbones.grown import out_of_fold, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.kernels import Hydra, MiniRocket
 from backbones.preval import Solved, Spectrum, solve
@@ -114,9 +114,9 @@ def _by_groups(table: torch.Tensor, train: Labelled, kind: str, seed: int) -> to
 
     A series that is left out alone has its like in its group, and the map that knows these best seems the best.
     """
-    fold, said = torch.from_numpy(apart(train, kind, seed)), torch.empty(train.y.shape, dtype=torch.float64)
-    for one in fold.unique():
-        inside, outside = fold != one, fold == one
+
+    def say(inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
         found = solve(Spectrum.of(table[inside]), train.y[inside], kind)
-        said[outside] = table[outside].double() @ found.weight + found.offset
-    return said
+        return table[outside].double() @ found.weight + found.offset
+
+    return out_of_fold(train, kind, seed, say)

@@ -18,7 +18,7 @@ from backbones.backtests import Backtests, Before
 from backbones.base import Backbone
 from backbones.blend import RunBlend
 from backbones.histories import Histories, HistoryFitting
-from backbones.linear_forecaster import STILL, LinearForecaster
+from backbones.linear_forecaster import LinearForecaster
 from backbones.local_forecaster import LocalForecaster
 
 log = logging.getLogger("tsrun")
@@ -133,6 +133,6 @@ def forecast(member: nn.Module, histories: Histories) -> torch.Tensor:
     numbers = torch.arange(len(histories)).split(BATCH)
     if not (isinstance(member, LinearForecaster) and member.own_units):
         return torch.cat([member(*histories.seen(some)).cpu() for some in numbers])
-    spread = torch.from_numpy(histories.deviation(STILL).T[:, :, None]).float()
+    spread = torch.from_numpy(histories.deviation().T[:, :, None]).float()
     parts = ((spread[some], *histories.seen(some)) for some in numbers)
     return torch.cat([member(*seen, spread=one.to(seen[0].device)).cpu() for one, *seen in parts])

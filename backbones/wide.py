@@ -24,7 +24,7 @@ from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
-from backbones.grown import Grown, apart, on_validation, weighed
+from backbones.grown import Grown, on_validation, out_of_fold, weighed
 from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
@@ -139,14 +139,14 @@ class Wide(Under):
     def _by_groups(self, found: Solved, data: Fitting) -> torch.Tensor:
         """What maps of the same strength say of whole series of groups that they have not seen [n, K]."""
         x, y = torch.from_numpy(data.train.table(self.features)), data.train.y.double()
-        fold, said = torch.from_numpy(apart(data.train, "value", data.seed)), torch.empty_like(y)
-        for one in fold.unique():
-            inside, outside = fold != one, fold == one
+
+        def say(inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
             mean, scale = moments(x[inside])
             ridge = Ridge.of(Spectrum.of((x[inside] - mean) / scale), y[inside], "value")
             strength = found.strength * float(inside.double().mean())
-            said[outside] = ((x[outside] - mean) / scale).double() @ ridge.weight(strength) + ridge.mean
-        return said
+            return ((x[outside] - mean) / scale).double() @ ridge.weight(strength) + ridge.mean
+
+        return out_of_fold(data.train, "value", data.seed, say)
 
     def _choose(self, said: Sequence[str], data: Fitting, standard: Standard) -> tuple[Solved, str]:
         """The map of standardised features of least loss, and which of `said` it says, the level or the change."""

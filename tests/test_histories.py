@@ -122,7 +122,7 @@ def test_the_last_steps_of_a_history():
 def test_the_deviation_of_a_history_is_that_of_its_steps():
     rows = [*series(), np.full((2, 30), 4.0)]
     told = histories(rows)
-    found = told.deviation(1e-6)
+    found = told.deviation()
     spans = [zip(begin, told.origin, strict=True) for begin in told.begin]
     expected = np.array([[told.values[k, begin:origin].std() for begin, origin in spans[k]] for k in range(2)])
     np.testing.assert_allclose(found, np.where(expected > 1e-6, expected, 1), rtol=1e-6)
