@@ -37,7 +37,6 @@ from metrics import clean_json
 from pages.run_page import complete, write_run
 from predictor import Inference
 from readers import cache
-from readers.clock import Clock
 from refitting import again
 from rundir import OnEpoch, RunDir, run_name, write_json
 from sources import levels, stretching
@@ -126,8 +125,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
     series, timings, config = _read(config, fixed, task, start)
     if start is None:
         return _to_train_on(config, task, series, timings), task, None
-    series = restore.in_order(start, config, series)
-    series = data.on_clock(series, None if start.clock is None else Clock.of(start.clock))
+    series = restore.timed(start, config, restore.in_order(start, config, series))
     if config.mode == "infer":
         return _to_predict(config, task, series, timings, start), task, start
     if not config.adapt_modality:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,10 +19,10 @@ from backbones.base import Backbone
 from backbones.model import Forecaster, Model, build_model, check_sizes
 from checkpoint import Checkpoint
 from config import RunConfig, core_flags
-from data import Series
+from data import Series, on_clock
 from dataset import RunData
 from errors import CheckpointError, UsageError, is_out_of_memory, without_password
-from readers.clock import steps_hint
+from readers.clock import Clock, steps_hint
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
@@ -209,6 +209,20 @@ def _check_member(member: Checkpoint, run_data: RunData, split: Split, where: st
 # --- against new data ------------------------------------------------------------------------------------------------
 
 
+def _is_wide(config: RunConfig) -> bool:
+    """Whether the data are files in which a line is a series."""
+    return bool(config.csv) and not config.time_col
+
+
+def timed(model: Checkpoint, config: RunConfig, series: Series) -> Series:
+    """The series on the checkpoint's clock where it fits. The dates of a wide file's columns are of no use to a
+    checkpoint of steps without times."""
+    if model.clock is None and series.clock is not None and _is_wide(config):
+        log.info("the checkpoint has steps without times: the dates of the columns are not used")
+        return replace(series, time=None, clock=None)
+    return on_clock(series, None if model.clock is None else Clock.of(model.clock))
+
+
 def in_order(model: Checkpoint, config: RunConfig, series: Series) -> Series:
     """Wide files in the order of a checkpoint's channels, found by name.
 
@@ -225,7 +239,8 @@ def in_order(model: Checkpoint, config: RunConfig, series: Series) -> Series:
     CheckpointError : some files have names of training's channels, but not all, and not in their places.
     """
     wanted, have = list(model.input_channels), list(series.channels)
-    if series.clock is not None or series.modalities or wanted == have:
+    by_name = config.time_col or (series.clock is not None and not config.csv)
+    if by_name or series.modalities or wanted == have:
         return series
     if config.drop_label_from_x and len(have) == len(wanted) - 1:
         wanted = [name for name in wanted if name not in model.outputs]
@@ -272,6 +287,8 @@ def check_series(
     if then != now:
         had, have = (f"steps of {freq}" if freq else "steps without times" for freq in (then, now))
         hint = "--time-col names the column of times" if then and not now else steps_hint(then, now)
+        if then and not now and not model.setting("time_col", "") and _is_wide(config):
+            hint = "name the columns by their dates, as those of training are"
         raise CheckpointError(f"was trained on {had}, these data have {have}", where=config.ckpt, hint=hint)
 
 

@@ -15,6 +15,7 @@ from errors import many
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
 from readers.guess import is_time, is_time_word
+from readers.paths import abridge
 from readers.written import YEAR
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
@@ -25,8 +26,11 @@ _TYPES = """
     text varchar char object datetime datetime64 date timestamp timestamptz bool boolean category
 """
 LEAST_COUNTED = 20  # columns of steps that are counted, not dated
-_COUNT = re.compile(r"(\D+)(\d+)")
-_YEAR = re.compile(rf"{YEAR}(?: \[YR\d{{4}}\])?")
+_COUNT = re.compile(r"(\D*)(\d+)")
+_YEAR = re.compile(rf"(?:X|Y|YR|FY?)?{YEAR}(?: \[YR\d{{4}}\])?")
+_MADE = re.compile(rf"X(?={YEAR}\.|\d{{1,2}}\.\d{{1,2}}\.\d\d)")  # what R puts before a date that is to be a name
+_MONTH = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?")
+MOST_FLAGS = 3  # letters behind a year or a date that name the column of its flags and notes
 _NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
 
 
@@ -180,10 +184,10 @@ def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
     for at, row in enumerate(rows[: MOST_ABOVE + 1]):
         names = list(row[:-1]) if row and not row[-1] else list(row)
         first = next((k for k, name in enumerate(names[: MOST_WORDS + 1]) if _is_step(name)), 0)
-        steps = names[first:]
+        steps = [names[k] for k in _unflagged(names, first)]
         if not 0 < first <= MOST_WORDS or len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
             continue
-        below = rows[at + 1 : at + 4]
+        below = [each for each in rows[at + 1 : at + 4] if any(each)]
         alike = bool(below) and all(abs(len(each) - len(row)) <= 1 for each in below)
         if all(map(_is_step, steps)) and alike and (first > 1 or at) and not any(is_time(each[0]) for each in below):
             return at, first
@@ -198,12 +202,24 @@ def _counted(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
     steps = [(found[1], int(found[2])) for found in numbered[first:] if found]
     begin = steps[0] if steps else ("", 0)
     counts = steps == [(begin[0], begin[1] + k) for k in range(len(names) - first)]
-    words = rows[1:4] and all(row[:first] and not any(map(PLAIN.is_like_number, row[:first])) for row in rows[1:4])
+    below = [row for row in rows[1:4] if any(row)]
+    words = below and all(row[:first] and not any(map(PLAIN.is_like_number, row[:first])) for row in below)
     return (0, first) if words and 1 < first <= MOST_WORDS and counts and len(steps) >= LEAST_COUNTED else None
 
 
 def _is_step(name: str) -> bool:
-    return bool(_YEAR.fullmatch(name)) or (is_time(name) and not name.isdecimal())
+    plain = _MADE.sub("", name)
+    return bool(_YEAR.fullmatch(name) or _MONTH.fullmatch(name)) or (is_time(plain) and not name.isdecimal())
+
+
+def _unflagged(names: Sequence[str], first: int) -> list[int]:
+    """The columns from the first of the steps on, without those of flags beside them: Y1961, Y1961F, Y1961N."""
+    kept: list[int] = []
+    for k in range(first, len(names)):
+        flag = names[k].removeprefix(names[kept[-1]]).strip(" _") if kept else ""
+        beside = bool(flag) and names[k] != flag and len(flag) <= MOST_FLAGS and flag.isalpha()
+        kept += [k] * (not beside)
+    return kept
 
 
 def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> tuple[io.BytesIO | None, tuple[str, ...]]:
@@ -215,15 +231,19 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> tuple[i
         lines = whole.decode("latin-1")
     head, *body = [row for row in _rows(lines.replace("\r\n", "\n").split("\n"), sep) if any(row)][_full(lines, at) :]
     body = [row for row in body if len(row) >= first + LEAST_STEPS]
-    words, steps = head[:first], [name[:4] if _YEAR.fullmatch(name) else name for name in head[first:]]
+    words, columns = head[:first], _unflagged(head, first)
     chosen = _ids(words, body)
     made = io.BytesIO()
-    for row in [["id", *steps], *(["/".join(row[k] for k in chosen if row[k]), *row[first:]] for row in body)]:
-        made.write(f"{line_of(row, sep)}\n".encode())
+    made.write(f"{line_of(['id', *(head[k] for k in columns)], sep)}\n".encode())
+    for row in body:
+        values = [row[k] for k in columns if k < len(row)]
+        made.write(f"{line_of(['/'.join(row[k] for k in chosen if row[k]), *values], sep)}\n".encode())
     made.seek(0)
     others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen]
     notes = [f"rows are named by {' and '.join(repr(words[k]) for k in chosen)}"]
     notes[0] += f", and {', '.join(map(repr, others))} left out" * bool(others)
+    flags = [name for k, name in enumerate(head) if k > first and k not in columns]
+    notes += [f"columns of flags left out: {abridge(flags)}"] * bool(flags)
     notes += [f"{many(at, 'line')} above the names left out"] * bool(at)
     return made, tuple(notes)
 
@@ -234,13 +254,15 @@ def _full(lines: str, at: int) -> int:
 
 
 def _ids(words: Sequence[str], body: Sequence[Sequence[str]]) -> list[int]:
-    """The columns that tell the rows apart: the first that does alone, else all that vary and are no decimals."""
+    """The columns that tell the rows apart: the first that does alone, else all that vary and are no decimals; names
+    rather than numbers."""
     columns = [[row[k] for row in body] for k in range(len(words))]
-    alone = [k for k, column in enumerate(columns) if len({*column}) == len(column) and all(column)]
+    order = sorted(range(len(words)), key=lambda k: not words[k] or any(map(PLAIN.is_like_number, columns[k])))
+    alone = [k for k in order if len({*columns[k]}) == len(body) and all(columns[k])]
     alone = [k for k in alone if not any(map(_NUMBER.fullmatch, columns[k]))]
     if alone:
         return alone[:1]
-    vary = [k for k, column in enumerate(columns) if len({*column}) > 1 and not any(map(_NUMBER.fullmatch, column))]
+    vary = [k for k in order if len({*columns[k]}) > 1 and not any(map(_NUMBER.fullmatch, columns[k]))]
     kept: list[int] = []
     for k in vary:  # a code beside each name adds nothing
         names = [{*zip(columns[j], columns[k], strict=True)} for j in kept if all(columns[j])]

@@ -26,18 +26,17 @@ from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
 from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
 from readers.growing import stamps_of
-from readers.guess import is_time, sniff, steps_named
+from readers.guess import sniff, steps_named
+from readers.heads import plain_dates
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
 from readers.precision import hides, judged
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
-from readers.years import are_years
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 ENDS_EARLY = "a row that ends early has all its separators (1,2,,,): empty cells after its last value are no steps"
-LEAST_DATES = 3  # names of columns that say that these come newest first
 WORKERS, THREADS = 2, "parse"
 
 Parsed = tuple[np.ndarray, list[str]]  # values [n, T] and row ids, none or n
@@ -51,6 +50,7 @@ class Facts:
     shape : (N, T). ids : one per row, or none. missing, infinite : counts of values.
     sha256, bytes : of the file on disk. labels : the cells of the column that `Dialect.apart` names.
     turned : whether its columns come newest first, and the values are in the order of time.
+    dates : of the columns, in the order of time, where their names are dates; else ().
     """
 
     shape: tuple[int, int]
@@ -63,6 +63,7 @@ class Facts:
     notes: tuple[str, ...]
     labels: tuple[str, ...] = ()
     turned: bool = False
+    dates: tuple[str, ...] = ()
 
     def location(self, row: int, column: int) -> str:
         """`line:column` in the file, counted from 1, of the value at [row, column]."""
@@ -128,8 +129,10 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         layout = replace(layout, columns=layout.columns - 1)
     if dialect.index == "auto" and not dialect.apart and not (layout.header and steps_named(names[1:], dialect)):
         check_ends(values, path)
-    turned = _newest_first(names[layout.index : layout.width])
+    dates = plain_dates(names[layout.index : layout.width])
+    turned = _newest_first(dates)
     if turned:
+        dates = dates[::-1]
         for row in values:
             row[:] = row[::-1].copy()
         notes.append(f"columns are newest first ({', '.join(names[layout.index :][:2])}, ...), and were turned round")
@@ -145,16 +148,13 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *told)
     apart = tuple(labels[layout.header :])
     return values, Facts(
-        shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned
+        shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned, dates
     )
 
 
-def _newest_first(names: Sequence[str]) -> bool:
-    """Whether the names of columns are dates, or years, each before the last one."""
-    names = [name.strip() for name in names]
-    if len(names) < LEAST_DATES or not (all(map(is_time, names)) or are_years("year", names)):
-        return False
-    stamps = stamps_of(names)
+def _newest_first(dates: Sequence[str]) -> bool:
+    """Whether each of the columns' dates is before the one to its left."""
+    stamps = stamps_of(dates) if dates else []
     return bool(stamps) and all(after < before for before, after in itertools.pairwise(stamps))
 
 

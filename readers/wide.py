@@ -18,6 +18,7 @@ from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import checksum_of, dialect_of, read_cells
+from readers.heads import calendar
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import abridge, merge_notes
 from readers.pool import in_order
@@ -83,7 +84,7 @@ def read_wide(
         notes=(*notes, *told, *gaps),
         filled=filled,
     )
-    series = _with_words(series, named, dialect, facts[0], ends, nan)
+    series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
         series, labels = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect), ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
@@ -97,6 +98,27 @@ def _to_ends(values: np.ndarray, facts: Sequence[Facts], nan: str) -> tuple[np.n
     if not (ends < length).any():
         return values, ends, []
     return _cut_rows(values, ends, length), ends, [_note_ends(ends, length)]
+
+
+# ---- columns that are dates
+
+
+def _with_times(series: Series, paths: Sequence[Path], facts: Sequence[Facts]) -> Series:
+    """The series with the times that the names of the columns are; a note where dates name them in vain."""
+    dated = [(path, found.dates) for path, found in zip(paths, facts, strict=True) if found.dates]
+    if not dated:
+        return series
+    path, dates = dated[0]
+    if odd := [other for other, others in dated[1:] if others != dates]:
+        what = f"warning: the columns of {abridge(odd)} have other dates than those of {path}: steps are counted"
+        return replace(series, notes=(*series.notes, what))
+    if (found := calendar(dates)) is None:
+        what = f"the dates of the columns ({', '.join(dates[:3])}, ...) have no even steps that are certain: these are "
+        return replace(series, notes=(*series.notes, what + "counted"))
+    times = mapped.like(series.values, (int(series.offsets[-1]),), np.int64)
+    for begin, end in itertools.pairwise(series.offsets.tolist()):  # each row has those of its first steps
+        times[begin:end] = found[0][: end - begin]
+    return replace(series, time=times, clock=found[1])
 
 
 # ---- words

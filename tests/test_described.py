@@ -294,3 +294,36 @@ def test_three_lines_of_names_of_which_the_first_is_empty(put):
     series = read_long([path], time_col="Date", sep=AUTO, decimal=AUTO)
     assert series.channels == ("Close A", "Close B", "Open A", "Open B")
     assert series.values[:, 0].tolist() == [1, 2, 3, 4] and series.values.shape == (4, 28)
+
+
+def test_columns_of_flags_beside_the_years(put):
+    """As the FAO writes them: a letter or two behind the year is the column of its flag or note."""
+    names = ["Area Code", "Area", "Item", *(f"Y{year}{mark}" for year in range(1961, 1991) for mark in ("", "F", "N"))]
+    places = [("2", "Chad", "Rice"), ("2", "Chad", "Wheat"), ("3", "Benin", "Rice")]
+    cells = [[*place, *(f"{30 * at + k},E," for k in range(30))] for at, place in enumerate(places)]
+    found = read_wide([put("\n".join(",".join(row) for row in [names, *cells]) + "\n")])
+    assert found.rows == ("Chad/Rice", "Chad/Wheat", "Benin/Rice")
+    assert found.values[0].tolist() == list(range(90))
+    assert found.clock is not None and found.clock.freq == "YS-JAN"
+    assert any("columns of flags left out: Y1961F, Y1961N, Y1962F" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "named"),
+    [
+        (("code", "name"), [("7", "Ulm"), ("9", "Bonn")], ("Ulm", "Bonn")),
+        (("", "land", "part"), [("1", "A", "x"), ("2", "A", "y")], ("x", "y")),
+        (("a", "b"), [("1", "5"), ("2", "5")], ("1", "2")),
+        (("code", "land", "item"), [("7", "A", "x"), ("7", "A", "y"), ("8", "B", "x")], ("A/x", "A/y", "B/x")),
+    ],
+)
+def test_names_are_better_than_numbers(put, words, rows, named):
+    steps = [f"{year}{month:02d}" for year in (2010, 2011) for month in range(1, 13)]
+    lines = [",".join([*row, *map(str, range(24))]) for row in rows]
+    assert read_wide([put("\n".join([",".join([*words, *steps]), *lines]) + "\n")]).rows == named
+
+
+def test_steps_that_are_counted_behind_two_columns_of_words(put):
+    lines = [",".join([f"S{k}", f"C{k % 2}", *map(str, range(k, k + 25))]) for k in range(3)]
+    found = read_wide([put("\n".join([",".join(["shop", "city", *map(str, range(1, 26))]), *lines]) + "\n")])
+    assert found.rows == ("S0", "S1", "S2") and found.view()[:, 0, 0].tolist() == [0, 1, 2] and found.clock is None

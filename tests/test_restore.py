@@ -146,6 +146,22 @@ def test_a_file_of_training_in_another_place_is_refused(have):
         restore.in_order(made(), RunConfig(), series(have))
 
 
+def test_a_checkpoint_without_times_takes_columns_that_are_dated(caplog):
+    given = series(clock=Clock("D"))
+    with caplog.at_level("INFO", "tsrun"):
+        found = restore.timed(made(), RunConfig(csv=("a.csv", "b.csv")), given)
+    assert found.clock is None and found.time is None and "dates of the columns are not used" in caplog.text
+    assert restore.timed(made(), RunConfig(csv=("a.csv",), time_col="date"), given).clock is not None
+    assert restore.timed(made(clock=Clock("D").plain()), RunConfig(csv=("a.csv",)), given).clock == Clock("D")
+
+
+def test_columns_without_dates_are_refused_by_a_checkpoint_of_dated_ones():
+    model = made(clock=Clock("D").plain())
+    with pytest.raises(CheckpointError, match="these data have steps without times") as caught:
+        restore.check_series(model, RunConfig(csv=("a.csv", "b.csv")), series())
+    assert caught.value.hint == "name the columns by their dates, as those of training are"
+
+
 @pytest.mark.parametrize(
     ("then", "now", "text"),
     [
