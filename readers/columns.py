@@ -31,6 +31,7 @@ from readers.parted import joined
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.worded import without_worded
+from readers.years import are_halves
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
@@ -277,6 +278,8 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
         parsed, counter = without_counter(parsed, wanted.time == LINE)
     more += counter
     stamps = parsed_stamps(parsed.keys[times[0]], text.text) if len(times) == 1 else None
+    if stamps and len(stamps.times) and are_halves([text.cells(0)[names.index(times[0])].strip()]):
+        stamps = None  # pandas takes the middle of 1880, 1880.5, for May
     if stamps is None:
         cells, note = joined([_cells_of(text, names, name) for name in times], times)
         stamps = read_stamps(cells, text.locate, text.dialect.dates, None if text.dialect.strict else wanted.time)

@@ -33,6 +33,8 @@ def steps_counted(rows: Rows, *, resample: str, tz: str) -> bool:
         what = f"the time column counts steps, where {other.path} has dates"
         raise DataError(what, where=str(counts[0].path), hint="--time-col names a column that all files have")
     steps = line_steps(rows)
+    if not len(steps):
+        return True
     usual = int(np.bincount(steps[steps > 0]).argmax()) if 0 < steps.max(initial=0) < 1 << 24 else int(steps.max())
     if (steps != usual).any():
         raise _uneven(rows, int(np.argmax(steps != usual)), usual)

@@ -34,7 +34,16 @@ from readers.nameless import (
     times_first,
 )
 from readers.owners import HALF, divides, one_after_another, owners, takes_turns
-from readers.parted import DAY_OF_YEAR, MIDNIGHT, NO_YEAR, first_hour, is_clock_number, is_part, times_of_day
+from readers.parted import (
+    DAY_OF_YEAR,
+    MIDNIGHT,
+    NO_YEAR,
+    first_hour,
+    is_clock_number,
+    is_day_of_year,
+    is_part,
+    times_of_day,
+)
 from readers.serials import are_serials
 from readers.tidying import numbered
 from readers.tongues import MOST_WORDED, is_unreal
@@ -248,7 +257,7 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     if len(time) > 2 and time[0].casefold() in PARTS[1]:
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
     cells = [columns[name] for name in time]
-    if len(time) == 3 and is_part(time[1], cells[1]) == DAY_OF_YEAR:
+    if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
     return [_joined(each) for each in zip(*cells, strict=True)]
 

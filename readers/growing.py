@@ -17,6 +17,7 @@ from readers.years import are_years
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
 HOUR = 3600  # seconds
 DAY = 24 * HOUR
+_SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?")  # since 1970
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 # What the steps of series are called before their numbers, beside words of times.
 _STEPS = ("", "h", "hr", "p", "q", "s", "v", "x", "sample", "point", "value", "bin", "lag", "interval", "slot")
@@ -41,6 +42,8 @@ def stamps_of(cells: Sequence[str]) -> list[float]:
         return [stamp + more for stamp, more in zip(stamps, late, strict=True)] if stamps else []
     if all(cell.isdecimal() for cell in cells):
         return [float(cell) / (1000 if len(cell) > 12 else 1) for cell in cells]
+    if all(map(_SECONDS.fullmatch, cells)):
+        return [float(cell) for cell in cells]
     if all(cell[:4].isdecimal() and not _NAMED_MONTH.search(cell) for cell in cells):
         return _iso(cells)
     bare = [re.sub(r"(?<=:\d\d) ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", written.tidy(cell)) for cell in cells]

@@ -37,8 +37,8 @@ _KEYS = (
     "vehicle car truck well turbine building room account asset serial file filename recording ",
 )
 _TIMES = (
-    " date dates datetime time times timestamp ts ds t day days month year years week hour hours minute second seconds "
-    "period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
+    " date dates datetime time times timestamp stamp timer ts ds t day days month year years week hour hours minute "
+    "second seconds period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
     "yyyymmdd yyyymm yyyy jahr fecha anno jaar annee "
 )
 _OTHER_TIMES = ("année", "año", "rok", "год", "дата", "年", "日期", "時間", "时间", "日付", "날짜")  # not of a to z
@@ -53,7 +53,7 @@ _TIME = re.compile(
     rf"(?:{DATED}([-/.])(?:0?[1-9]|1[0-2])(?:\1(?:0?[1-9]|[12]\d|3[01]))?{_CLOCK}"
     rf"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:\d\d)?\d\d{_CLOCK}"
     rf"|(?:\d{{1,2}}[ -])?{_MONTH}[ ./'-]{{1,2}}(?:\d{{1,2}}(?:,? |[-/.]))?(?:\d\d)?\d\d{_CLOCK}"
-    rf"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|(?:19|20)\d\d[ ./-]{_MONTH}"
+    rf"|(?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d|{DATED}[ ./-]{_MONTH}"
     rf"|{DATED}(?:[-/.: ]?(?:[QT][1-4]|[HS][12])|[- ]?W[0-5]?\d|[-/.: ]?M(?:0?[1-9]|1[0-2]))"
     rf"|(?:[QT][1-4]|[1-4]\.? ?Q(?:uartal)?|[HS][12])[-/. ]?{DATED}"
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[ap]\.?m\.?)?|\d\d\.\d\d\.\d\d)",

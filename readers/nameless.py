@@ -13,6 +13,8 @@ from readers.fitting import MOST_LINES, rows_of
 from readers.guess import CLOCK_LINES, MONTHS, clocks, is_time, rises
 from readers.lined import LEAST_LINES, follow, unnamed
 from readers.owners import owners
+from readers.parted import is_day_of_year
+from readers.years import are_years
 
 LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
 OF_A_DATE = ((1, 12), (1, 31), (0, 24), (0, 59))  # the least and the most of month, day, hour and minute
@@ -39,7 +41,7 @@ def begin_with_times(rows: Sequence[Sequence[str]]) -> bool:
 
 def times_first(columns: Sequence[Sequence[str]]) -> list[str]:
     """The columns, by number, that hold a year and other parts of the time first, a day and a time or the hour, a day
-    in eight digits alone, or seconds since 1970; [] for none.
+    in eight digits or a year with its fraction alone, or seconds since 1970; [] for none.
 
     A column of years before twelve others has their months side by side.
     """
@@ -48,7 +50,7 @@ def times_first(columns: Sequence[Sequence[str]]) -> list[str]:
     years = [int(cell) for cell in columns[0]]
     if len(columns) == 13 and all(b == a + 1 for a, b in itertools.pairwise(years)):
         return ["1", MONTHS]
-    return _parts(columns, 1) or (_parts(columns, 2) if _has_days_of_years(columns) else [])
+    return _parts(columns, 1) or (_parts(columns, 2) if _has_days_of_years(columns) else []) or _days_of_years(columns)
 
 
 def _parts(columns: Sequence[Sequence[str]], begin: int) -> list[str]:
@@ -62,6 +64,17 @@ def _parts(columns: Sequence[Sequence[str]], begin: int) -> list[str]:
         parts = [tuple(int(columns[k][row]) for k in chosen) for row in range(len(columns[0]))]
         if count and all(a < b for a, b in itertools.pairwise(parts)):
             return [str(k + 1) for k in chosen]
+    return []
+
+
+def _days_of_years(columns: Sequence[Sequence[str]]) -> list[str]:
+    """The first columns where they hold a year and the number of its day, as no months have it, and maybe the hour."""
+    for count in (2, 3) if len(columns) > 3 else (2,):
+        hours = count == 3 and _whole_within(columns[2], 0, 24)
+        lines = [tuple(map(int, line)) for line in zip(*columns[:count], strict=True) if all(map(str.isdecimal, line))]
+        rising = len(lines) == len(columns[0]) and all(a < b for a, b in itertools.pairwise(lines))
+        if rising and (hours or count == 2) and is_day_of_year("2", columns[1], hours=hours):
+            return [str(k + 1) for k in range(count)]
     return []
 
 
@@ -92,10 +105,11 @@ def _day_and_hour(columns: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _one_number(column: Sequence[str]) -> bool:
-    """Whether a first column holds days in eight digits, or seconds or parts of these since 1970, that rise or fall."""
+    """Whether a first column holds days in eight digits, years with fractions, or seconds or parts of these since 1970,
+    that rise or fall."""
     if len(column) < LEAST_COUNT:
         return False
-    if all(map(_DAY.fullmatch, column)):
+    if all(map(_DAY.fullmatch, column)) or are_years("1", column):
         return rises(days := list(map(float, column))) or rises(days[::-1])
     found = [_UNIX.fullmatch(cell) for cell in column]
     seconds = [float(match[1]) for match in found if match]

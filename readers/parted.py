@@ -17,6 +17,7 @@ PARTS = {  # of a year, by the names of their columns; with the largest number
     "week": (53, "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana"),
     DAY_OF_YEAR: (366, "doy yday dayofyear julian"),
 }
+MOST_MONTHS = 12
 HOUR_NAMES = ["hour", "hours", "hr", "hh", "hhmm", "time", "mst", "pst", "cst", "est", "lst", "utc", "gmt"]
 NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
@@ -46,6 +47,20 @@ def is_part(name: str, cells: Sequence[str]) -> str:
     """
     part = part_of(name)
     return part if part and all(c.isdecimal() and 1 <= int(c) <= PARTS[part][0] for c in cells) else ""
+
+
+def is_day_of_year(name: str, cells: Sequence[str], *, hours: bool = False) -> bool:
+    """Whether a column counts the days of a year: by its name, or without one (`2`) by numbers that no week has.
+
+    Parameters
+    ----------
+    name, cells : of the column.
+    hours : whether one of hours stands beside it, as beside no week.
+    """
+    if name.isdecimal():
+        least, most = MOST_MONTHS if hours else PARTS["week"][0], PARTS[DAY_OF_YEAR][0]
+        return all(c.isdecimal() and 1 <= int(c) <= most for c in cells) and max(map(int, cells)) > least
+    return is_part(name, cells) == DAY_OF_YEAR
 
 
 def first_hour(cell: str) -> str:
@@ -112,10 +127,11 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         year = LEAP if ((parts[0].str.lstrip("0") == "2") & (parts[1] == "29")).any() else NO_YEAR
         parts, note = [pandas.Series(year, index=parts[0].index), *parts], f"times without a year, taken as of {year}"
     if _YEAR.fullmatch(parts[0][0]):
-        if len(parts) == 3 and is_part(names[1], parts[1]) == DAY_OF_YEAR and parts[0].str.fullmatch(_YEAR).all():
+        if len(parts) == 3 and is_day_of_year(names[1], parts[1], hours=True) and parts[0].str.fullmatch(_YEAR).all():
             days, _ = _of_year(parts[0].astype(int), parts[1].astype(int), DAY_OF_YEAR)
             return days + " " + np.array(times_of_day(parts[2]), object), note
-        if len(parts) == 2 and (part := is_part(names[1], parts[1])) and parts[0].str.fullmatch(_YEAR).all():
+        part = DAY_OF_YEAR if is_day_of_year(names[1], parts[1]) else is_part(names[1], parts[1])
+        if len(parts) == 2 and part and parts[0].str.fullmatch(_YEAR).all():
             return _of_year(parts[0].astype(int), parts[1].astype(int), part)
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
         text = padded[0].str.cat(padded[1:3], sep="-")

@@ -144,7 +144,7 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
         | (utc.year > written.LAST_YEAR)
         | text.isin(written.RELATIVE).to_numpy()
     )
-    if name is not None and (bad.any() or part_of(name)) and years.are_years(name, text):
+    if name is not None and (bad.any() or part_of(name) or years.are_halves(text)) and years.are_years(name, text):
         return _years(name, text)
     if bad.any() and _COUNT.fullmatch(text[0]) and text.str.fullmatch(_COUNT).all():
         serial = serials.may_be_serials(text)
@@ -237,9 +237,9 @@ def _paired(wall: np.ndarray) -> bool:
 
 def _years(name: str, text: Any) -> Stamps:
     """Years, or parts of them, as numbers."""
-    if text.str.fullmatch(r"\d{4}").all() and text.min() < str(written.FIRST_YEAR):  # nanoseconds do not reach there
+    if text.min() < str(written.FIRST_YEAR):  # nanoseconds do not reach there
         told = f"years before {written.FIRST_YEAR} count steps: there are no dates"
-        return replace(_counted(text), note=told)
+        return replace(_counted(text.str.removesuffix(".0")), note=told)
     times, note = years.read(name, text)
     return Stamps(times, frozenset(), note)
 

@@ -87,6 +87,7 @@ COMPACT = re.compile(
 _RULES: list[_Rule] = [
     (re.compile(r"^(\d{4})\. ?(\d\d?)\. ?(\d\d?)\.(?= |$)"), r"\1-\2-\3"),  # of Korea
     (re.compile(r"^'(?=\d)"), ""),  # by which a spreadsheet marks text
+    (re.compile(r"(Z|[+-]\d\d:?\d\d) ?\[\w+(?:/[\w+-]+)*\]$"), r"\1"),  # of Java: +01:00[Europe/Berlin]
     # Of web servers, of C's ctime and Unix' date, of JavaScript.
     (re.compile(rf"^\[?(\d\d)/([A-Za-z]{{3}})/(\d{{4}}):({_CLOCK})(?: ([+-]\d{{4}}))?\]?$"), r"\1-\2-\3 \4\5"),
     (re.compile(rf"^(?:[A-Z][a-z]{{2}} )?([A-Z][a-z]{{2}}) +(\d\d?) ({_CLOCK}) (?:([A-Z]{{3,4}}) )?(\d{{4}})$"),

@@ -9,6 +9,7 @@ import pytest
 
 from readers.dated import Dated, dated
 from readers.dialect import AUTO, Dialect
+from readers.long import read_long
 
 from .runs import go
 
@@ -111,3 +112,39 @@ def test_lines_that_are_counted_before_one_number_or_before_channels(put):
     more = "\n".join(f"{k},{x},{y},{x * y:.4f}" for k, (x, y) in enumerate(zip(swing, others, strict=True)))
     found = found_in(put(more))
     assert found.time == "1" and found.follow
+
+
+@pytest.mark.parametrize(
+    ("write", "minutes", "time", "last"),
+    [
+        (lambda t: f"{t.year} {t.timetuple().tm_yday}", 1440, "1+2", "2024-06-26"),
+        (lambda t: f"{t.year} {t.timetuple().tm_yday} {t.hour}", 60, "1+2+3", "2024-03-04 21:00:00"),  # as OMNI writes
+        (lambda t: f"{t.timestamp():.2f}", 1, "1", "2024-02-28 23:59:00+00:00"),
+    ],
+)
+def test_a_year_and_its_day_or_seconds_begin_a_line(put, tmp_path, write, minutes, time, last):
+    """Each line was one of series, or each year a series whose days were counted."""
+    start = datetime.datetime(2024, 2, 28, 22, 0, tzinfo=datetime.timezone.utc)
+    times = [start + datetime.timedelta(minutes=minutes * k) for k in range(120)]
+    path = put("".join(f"{write(t)} {a} {b} {c}\n" for t, (a, b, c) in zip(times, NOISE, strict=True)), "plain.dat")
+    assert found_in(path).time == time
+    series = read_long([path], time_col=time, sep=AUTO, decimal=AUTO)
+    assert series.channels == tuple(str(k + 1 + len(time.split("+"))) for k in range(3))
+    assert series.clock.show(series.time[-1:]) == [last] and series.values[1, 5] == np.float32(NOISE[5, 1])
+
+
+def test_years_with_fractions_begin_a_line(put, tmp_path):
+    """As tide gauges are published: the middles of months, without names."""
+    path = put("".join(f" {1880 + (k + 0.5) / 12:.4f}; {a};0\n" for k, a in enumerate(NOISE[:, 0])), "plain.dat")
+    assert found_in(path).time == "1"
+    series = read_long([path], time_col="1", sep=AUTO, decimal=AUTO)
+    assert series.clock.freq == "MS" and series.clock.show(series.time[[0, -1]]) == ["1880-01-01", "1889-12-01"]
+
+
+def test_a_zone_of_java_behind_the_offset_is_no_word(put, tmp_path):
+    """As accelerometers of the UK Biobank are read: each line was a series, named by its time."""
+    times = [f"{START + datetime.timedelta(seconds=30 * k)}.500000+0100 [Europe/London]" for k in range(120)]
+    path = put("time,acc\n" + "".join(f"{t},{a}\n" for t, a in zip(times, NOISE[:, 0], strict=True)), "t.csv")
+    assert found_in(path).time == "time"
+    series = read_long([path], time_col="time")
+    assert series.clock.freq == "30s" and series.clock.show(series.time[:1]) == ["2024-02-28 22:00:00.500+01:00"]

@@ -33,6 +33,11 @@ def put(folder, cells, name="time", **more):
             "MS",
             "1952-04-01",
         ),  # cut, not rounded
+        ([f"{1949 + (k + 0.5) / 12:.3f}" for k in range(40)], "MS", "1952-04-01"),  # the middle of each
+        ([f"{1949 + (k + 0.5) / 12:.4f}" for k in range(40)], "MS", "1952-04-01"),
+        ([f"{d.year + (d.dayofyear + 13) / 365:.4f}" for d in MONTHS], "MS", "1952-04-01"),  # the 15th, by its day
+        ([f"{1880 + k}.5" for k in range(40)], "YS-JAN", "1919-01-01"),  # no month of May
+        ([f"{1880 + k // 12}-{d:%b}" for k, d in enumerate(MONTHS)], "MS", "1883-04-01"),
         ([f"{1960 + k / 4:g}" for k in range(40)], "QS-JAN", "1969-10-01"),
         ([f"{1821 + k}" for k in range(40)], "YS-JAN", "1860-01-01"),
         ([f"{1821 + k}.0" for k in range(40)], "YS-JAN", "1860-01-01"),
@@ -57,6 +62,14 @@ def test_year_and_month_in_columns_of_their_own(tmp_path):
     found = dated(path, Dialect())
     assert found is not None and found.time == "year+month"
     assert read_long([path], time_col=found.time).clock.freq == "MS"
+
+
+@pytest.mark.parametrize("ending", ["", ".0"])
+def test_years_that_nanoseconds_do_not_reach_count(tmp_path, ending):
+    series = read_long([put(tmp_path, [f"{1500 + k}{ending}" for k in range(300)], "year")], time_col="year")
+    assert series.clock is None and series.values.shape[1] == 300
+    with pytest.raises(DataError, match="goes on by 3, where its usual step is 1"):
+        read_long([put(tmp_path, [f"{1500 + k + 2 * (k > 20)}{ending}" for k in range(300)], "year")], time_col="year")
 
 
 def test_what_only_looks_like_years_counts(tmp_path):
