@@ -21,7 +21,7 @@ from readers.fitting import MOST_LINES, rows_of
 from readers.growing import are_things, grows, stamps_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
-from readers.lined import LEAST_LINES, follow, named_as_channels
+from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
 from readers.nameless import (
     begin_with_times,
     begins_anew,
@@ -55,11 +55,27 @@ from readers.years import are_years
 LEAST = 3  # lines below the header
 # Of a date, in columns of these names.
 PARTS = (
-    ("year", "yyyy", "jahr", "année", "annee", "año", "ano", "anno", "jaar", "rok", "år", "год"),
-    ("month", "mm", "monat", "mois", "mes", "mês", "mese", "maand", "månad", "miesiąc", "месяц"),
-    ("day", "dd", "tag", "jour", "día", "dia", "giorno", "dag", "dzień", "день"),
-    ("hour", "hr", "stunde", "heure", "hora", "ora", "uur", "timme"),
-    ("minute", "minutes"),
+    ("year", "yyyy", "yr", "yy", "jahr", "année", "annee", "año", "ano", "anno", "jaar", "rok", "år", "год"),
+    (
+        "month",
+        "mm",
+        "mnth",
+        "mon",
+        "mo",
+        "mth",
+        "monat",
+        "mois",
+        "mes",
+        "mês",
+        "mese",
+        "maand",
+        "månad",
+        "miesiąc",
+        "месяц",
+    ),
+    ("day", "dd", "dy", "da", "tag", "jour", "día", "dia", "giorno", "dag", "dzień", "день"),
+    ("hour", "hr", "hh", "stunde", "heure", "hora", "ora", "uur", "timme"),
+    ("minute", "minutes", "min", "mn"),
 )
 PLAIN = Dialect()
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
@@ -116,6 +132,8 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     worded = first_has_words(rows, dialect)
     if nameless := (bool(anew) or worded or begin_with_times(rows)) and is_first(rows[0], lines, dialect):
         names = [str(number) for number in range(1, len(names) + 1)]
+    elif are_ids(rows[0], rows[1:], dialect):
+        return Dated(tuple(names), LINE, (), steps=False, follow=follow(rows[1:], dialect))
     elif all(map(dialect.is_number, rows[0])) and not rises([dialect.number(cell) or 0.0 for cell in rows[0]]):
         return _unnamed(path, rows, lines, dialect)
     elif not _are_names(names):
@@ -286,11 +304,16 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     clocks = [name for name in found if _are_clocks(name, columns[name])]
     dates = [name for name in found if name not in clocks]
     dates = [name for name in dates if len(set(columns[name])) > 1] or dates  # an export's beginning is in each line
-    by_name = {name.casefold(): name for name in columns}
+    by_name = {name.casefold(): name for name in reversed(columns)}
+    by_name |= {"min": "mm"} if {"MM", "mm"} <= {*columns} else {}
     parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
     if not dates or dates == parts[:1]:
-        if all(parts[:3]):
+        if all(parts[:4]):
             return list(itertools.takewhile(bool, parts))
+        if all(parts[:3]):
+            days = list(zip(*(columns[part] for part in parts[:3]), strict=True))
+            clocks = [name for name, cells in columns.items() if is_clock_number(name, cells)]  # HHMM
+            return [*parts[:3], *clocks[:1]] if len({*days}) < len(days) else parts[:3]
         if not dates and not parts[0] and all(parts[1:4]) and count_to(columns[parts[1]], 12):
             return [part for part in parts[1:] if part]  # of a year that has no number
         whole_days = [] if any(parts[2:]) else _year_and_month(columns, *parts[:2])

@@ -47,7 +47,7 @@ def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[
     if b"\0" in head:
         return None, ()
     lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
-    lines = lines[:-1] if len(head) == HEAD else lines
+    lines = lines[:-1] if len(head) == HEAD and len(lines) > 1 else lines
     for sep in SEPARATORS:
         rows = _rows(lines[: MOST_ABOVE + LEAST_STEPS], sep)
         if count := _types_below(rows):

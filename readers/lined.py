@@ -19,6 +19,7 @@ ALIKE = 0.5  # correlation of a column with itself a line before, from which on 
 MOSTLY_ALIKE = 0.3  # the same of most columns of a table without names
 BY_FAR = 0.1  # by which columns are more like the one beside them than like others, where they are steps
 DAYS = (7, 12, *DAY_LONG)  # columns that are rather parts of a week, a year or a day
+LEAST_IDS, FAR = 3, 10  # columns, and how far above all numbers what names them is
 FEW_STEPS, MANY_LINES = 8, 1000  # nobody keeps a thousand series of so few steps
 
 
@@ -47,6 +48,21 @@ def named_as_channels(names: Sequence[str], rows: Sequence[Sequence[str]], diale
         return None
     worded = sum(not _numbers(cells, dialect) for cells in columns.values())
     return worded if worded <= 1 else None
+
+
+def are_ids(first: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Whether the first line of a table of numbers names its columns, as of detectors: whole numbers, each another and
+    far above all below, which have decimals in each column.
+
+    Parameters
+    ----------
+    first : its cells. rows : those of some lines below it. dialect : what a number is.
+    """
+    if len(first) < LEAST_IDS or len({*first}) < len(first) or not all(map(str.isdecimal, first)) or not rows:
+        return False
+    columns = [_numbers(cells, dialect) for cells in zip(*rows, strict=False)]
+    decimals = len(columns) == len(first) and all(any(number % 1 for number in column) for column in columns)
+    return decimals and min(map(int, first)) > FAR * max(max(map(abs, column)) for column in columns)
 
 
 def _overlap(rows: Sequence[Sequence[str]]) -> bool:

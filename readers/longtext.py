@@ -18,6 +18,7 @@ from errors import DataError, many
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode
 from readers.fitting import MOST_ABOVE
+from readers.guess import LINE
 from readers.tidying import foot, numbered, widened
 from readers.unfolded import VIRTUAL, unfolded
 from readers.units import units_below
@@ -257,9 +258,10 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
         return table, told
     names = [name.strip() for name in rows[0]]
     out: list[int] = []
-    if len({*map(len, rows)}) == 1 and units_below([[cell.strip() for cell in row] for row in rows], table.dialect):
+    cells = [[cell.strip() for cell in row[names[0] == LINE :]] for row in rows]  # without the numbers of the lines
+    if len({*map(len, rows)}) == 1 and units_below(cells, table.dialect):
         out.append(2)
-        told.append(f"line {table.numbering.line(2)} holds units and is left out: {', '.join(filter(None, rows[1]))}")
+        told.append(f"line {table.numbering.line(2)} holds units and is left out: {', '.join(filter(None, cells[1]))}")
     if keys[0] in names and (count := foot(ends, names.index(keys[0]))):
         out += range(last - count + 1, last + 1)
         words = [cell.strip() for row in ends[-count:] for cell in row if cell.strip()]

@@ -132,7 +132,7 @@ def _axis(
         few = HOLIDAYS if closes and end - begin >= FROM else MOST
         share = few if policy == "error" else SPARSE if others else GAPPY
         most = int(share * (end - begin))
-        count = min(len(times) + most, int((times[-1] - times[0]) // clock.step) + 2)
+        count = min(len(times) + most, (int(times[-1]) - int(times[0])) // clock.step + 2)
         axis: np.ndarray = np.append(times[0], clock.reach(int(times[0]), count - 1))
         axis = axis[axis <= times[-1]]
         if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():

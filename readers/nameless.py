@@ -54,9 +54,11 @@ def times_first(columns: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _parts(columns: Sequence[Sequence[str]], begin: int) -> list[str]:
-    """The columns of a year and, from `begin` on, of its month, day, hour and minute, as few as tell lines apart."""
+    """The columns of a year and, from `begin` on, of its month, day, hour (or HHMM) and minute, as few as tell lines
+    apart."""
     within = [
-        _whole_within(column, least, most) for column, (least, most) in zip(columns[begin:], OF_A_DATE, strict=False)
+        _whole_within(column, least, most) or (most == OF_A_DATE[2][1] and all(map(_HHMM.fullmatch, column)))
+        for column, (least, most) in zip(columns[begin:], OF_A_DATE, strict=False)
     ]
     known = len(list(itertools.takewhile(bool, within)))
     for count in range(min(known, 2), known + 1):

@@ -21,6 +21,7 @@ MOST_MONTHS = 12
 HOUR_NAMES = ["hour", "hours", "hr", "hh", "hhmm", "time", "mst", "pst", "cst", "est", "lst", "utc", "gmt"]
 NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
+_DECIMAL = re.compile(r"\d+(?:\.\d+)?")
 _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
 _HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z|([0-5]\d))?")
@@ -77,23 +78,31 @@ def first_hour(cell: str) -> str:
 
 
 def is_clock_number(name: str, cells: Sequence[str]) -> bool:
-    """Whether a column is that of the hour, or holds hours and minutes as one number: 5 for 00:05, 1330 for 13:30.
+    """Whether a column is that of the hour, maybe with a fraction (0.5), or holds hours and minutes as one number: 5
+    for 00:05, 1330 for 13:30.
 
     Parameters
     ----------
     name, cells : of the column.
     """
     named = {re.sub("[^a-z]", "", name.casefold()), last_word(name)} & {*HOUR_NAMES}
-    return bool(named) and all(cell.isdecimal() and int(cell) <= 2400 and int(cell) % 100 < 60 for cell in cells)
+    if not named or not all(map(_DECIMAL.fullmatch, cells)):
+        return False
+    if "." in "".join(cells):
+        return max(map(float, cells)) <= 24
+    return all(int(cell) <= 2400 and int(cell) % 100 < 60 for cell in cells)
 
 
 def times_of_day(cells: Sequence[str]) -> list[str]:
-    """14:00 for the hour 14, and 13:30 for 1330 where one of the numbers is more than any hour.
+    """14:00 for the hour 14, 13:30 for 1330 where one of the numbers is more than any hour, and for 13.5.
 
     Parameters
     ----------
-    cells : whole numbers, as text.
+    cells : numbers, as text; fractions are of hours.
     """
+    if "." in "".join(cells):
+        minutes_of = [round(60 * float(cell)) for cell in cells]
+        return [f"{minute // 60:02d}:{minute % 60:02d}" for minute in minutes_of]
     numbers = [int(cell) for cell in cells]
     minutes = max(numbers) > 24
     parts = [divmod(number, 100) if minutes else (number, 0) for number in numbers]
@@ -134,6 +143,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         if len(parts) == 2 and part and parts[0].str.fullmatch(_YEAR).all():
             return _of_year(parts[0].astype(int), parts[1].astype(int), part)
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
+        if len(padded) == 4 and padded[3].str.fullmatch(_DECIMAL).all():
+            padded[3] = pandas.Series(times_of_day(parts[3]), dtype=object)
         text = padded[0].str.cat(padded[1:3], sep="-")
         parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
     if len(parts) == 3 and len(parts[0][0]) > len("2024"):  # a date, an hour and a minute

@@ -265,6 +265,7 @@ def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
         words = rows.of[0].text[:1]
         takes = f"--id-col {shlex.quote(words[0])} if that column says whose a line is" if words else ""
         hint += f"; {takes or '--id-col names the column that distinguishes several series of a file'}"
+        hint += "; --time-col line takes each line as a step"
     change = clock_change(rows, at, usual_step(np.diff(times)))
     raise DataError(what, where=rows.locate(at), hint=change or hint)
 

@@ -17,8 +17,11 @@ MOST, LEAST = 50, 3  # lines of it
 LEAST_COMMAS = 2  # of a line that may end in a semicolon
 _NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
 COLUMNS = "columns stand between runs of spaces; their units, and words behind the last one, are left out"
-MOST_ABOVE, LEAST_BODY = 12, 6  # lines above the names, and of numbers below them
-_CELL = re.compile(rb"[-+]?\d*\.?\d+[*#$]*|-+")
+MOST_ABOVE, LEAST_BODY = 12, 6  # lines above the names, without those behind a hash sign, and of numbers below them
+MOST_LINES = 200
+_CELL = re.compile(rb"[-+]?(?:\d*\.?\d+|\d+\.)(?:[eE][-+]?\d+)?[*#$]*|-+")
+_VALUE = re.compile(_CELL.pattern + rb"|MM|NaN|NA")
+NOTHING = b"MM"  # of a buoy, where nothing was measured
 _YEAR = re.compile(rb"(?:19|20)\d\d")
 SPACES = "runs of spaces between cells are read as one separator"
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
@@ -67,16 +70,21 @@ def _is_ended(line: bytes) -> bool:
 def _below_titles(head: bytes) -> tuple[int, int, int] | None:
     """Of a report whose columns stand between runs of spaces, below some lines of text, as weather services write them:
     the line of its names, the first one of numbers, and how many columns there are; None for another text."""
-    lines = [line.split() for line in head.replace(b"\r\n", b"\n").split(b"\n")[:MOST]]
-    for at, names in enumerate(lines[:MOST_ABOVE]):
+    lines = head.replace(b"\r\n", b"\n").split(b"\n")[:MOST_LINES]
+    cells, noted = [line.lstrip(b"# ").split() for line in lines], [line[:1] == b"#" for line in lines]
+    for at, names in enumerate(cells):
+        if at - sum(noted[:at]) >= MOST_ABOVE:
+            break
         width = len(names)
-        below = lines[at + 1] if at + 1 < len(lines) else []
-        numbers = len(below) >= width and all(map(_CELL.fullmatch, below[:width]))
+        below = cells[at + 1] if at + 1 < len(lines) else []
+        numbers = len(below) >= width and all(map(_VALUE.fullmatch, below[:width]))
         begin = at + 1 if numbers or len(below) == width else at + 2  # below a line of units
-        body = lines[begin : begin + LEAST_BODY]
-        named = at and width > 2 and len({*names}) == width and not any(map(_CELL.fullmatch, names))
-        plain = all(len(row) >= width and all(map(_CELL.fullmatch, row[:width])) for row in body)
-        if named and plain and len(body) == LEAST_BODY:
+        begin += noted[at] and begin == at + 1 and not numbers  # units behind a hash sign
+        body = cells[begin : begin + LEAST_BODY]
+        named = (at or noted[at]) and width > 2 and len({*names}) == width and not any(map(_CELL.fullmatch, names))
+        whole = not noted[at] or all(len(row) == width for row in body)  # words of a remark may be fewer
+        plain = whole and all(len(row) >= width and all(map(_VALUE.fullmatch, row[:width])) for row in body)
+        if named and plain and len(body) == LEAST_BODY and not any(noted[begin : begin + LEAST_BODY]):
             return at, begin, width
     return None
 
@@ -84,9 +92,12 @@ def _below_titles(head: bytes) -> tuple[int, int, int] | None:
 def _below_notes(head: bytes) -> tuple[int, int, int] | None:
     """The same of lines that begin with a year, of numbers between runs of spaces, below lines of text of which none
     names them: the line of names is then the first of numbers."""
-    lines = [line.split() for line in head.replace(b"\r\n", b"\n").split(b"\n")[:MOST]]
-    at = next((k for k, row in enumerate(lines[: MOST_ABOVE + 1]) if row and _YEAR.fullmatch(row[0])), 0)
+    lines = [line.split() for line in head.replace(b"\r\n", b"\n").split(b"\n")[:MOST_LINES]]
+    at = next((k for k, row in enumerate(lines) if row and _YEAR.fullmatch(row[0])), 0)
+    above = [row for row in lines[:at] if row and not row[0].startswith(b"#")]
     body = lines[at : at + LEAST_BODY]
+    if len(above) > MOST_ABOVE or any(len(row) == len(body[0]) for row in above):  # which name them
+        return None
     width = len(list(itertools.takewhile(_CELL.fullmatch, body[0]))) if at else 0
     alike = all(len(row) == len(body[0]) and all(map(_CELL.fullmatch, row[:width])) for row in body)
     dated = all(_YEAR.fullmatch(row[0]) for row in body if row)
@@ -103,9 +114,13 @@ class _Columns:
     def change(self, lines: bytes) -> bytes:
         """Some whole lines, which follow those of the call before."""
         rows = lines.replace(b"\r", b"").split(b"\n")
-        kept = [[] if at in self.out else row.split()[: self.width] for at, row in enumerate(rows, self.seen)]
-        if self.seen <= self.names < self.seen + len(rows):
-            kept[self.names - self.seen] = [name.rstrip(b",") for name in kept[self.names - self.seen]]
+        kept = [
+            [] if at in self.out else row.lstrip(b"# ").split()[: self.width] for at, row in enumerate(rows, self.seen)
+        ]
+        names = kept[self.names - self.seen] if self.seen <= self.names < self.seen + len(rows) else []
+        kept = [[b"NaN" if cell == NOTHING and row is not names else cell for cell in row] for row in kept]
+        if names:
+            kept[self.names - self.seen] = [name.rstrip(b",") for name in names]
         self.seen += len(rows)
         return b"\n".join(b"\t".join(row) for row in kept)  # as many lines, so that messages count those of the file
 

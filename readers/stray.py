@@ -48,5 +48,5 @@ def _stray(times: np.ndarray) -> np.ndarray:
     high = some[after[0]] if len(after) else some[-1]
     shortest = min([*gaps[before[-1:]], *gaps[after[:1]]], default=0)
     out: np.ndarray = (times < low) | (times > high)
-    far = float(shortest) > FAR * float(high - low) and int(out.sum()) <= few
+    far = float(shortest) > FAR * (float(high) - float(low)) and int(out.sum()) <= few
     return out if far else np.zeros(len(times), bool)

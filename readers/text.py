@@ -14,6 +14,7 @@ from readers.dialect import Dialect
 from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
+from readers.remarks import hashed
 from readers.spelled import spelled
 
 READS = {"endings": [".csv"]}
@@ -56,6 +57,7 @@ class TextReader(Reader):
         table, plain = translated(plain, head, path)
         if table is not None:
             return table
+        plain = hashed(plain) or plain
         digits = plain_digits(plain, HEAD)
         plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)

@@ -206,7 +206,9 @@ def is_unreal(cell: str) -> bool:
     found = _DATE.match(cell)
     if not found:
         return False
-    year, _, month, day, *ends, last = found.groups()
+    year, mark, month, day, *ends, last = found.groups()
+    if year and not mark and len(found[0]) < len("20240101"):  # the number of a detector
+        return False
     if int(year or last) in NO_YEARS:
         return True
     orders = [(month, day)] if year else [(ends[0], ends[2]), (ends[2], ends[0])]

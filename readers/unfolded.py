@@ -14,6 +14,7 @@ from errors import DataError, many
 from readers.dialect import Dialect, line_of
 from readers.files import decode
 from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names, is_time
+from readers.lined import are_ids
 from readers.missing import is_mark
 from readers.paths import abridge
 
@@ -24,6 +25,7 @@ _SLOT = re.compile(
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::00)?(?:\s*(?P<half>[ap]m))?(?:\s*[-\N{EN DASH}]\s*" + _CLOCK + ")?",
     re.IGNORECASE,
 )
+LEAST = 8  # lines that show what stands above them
 VIRTUAL = (LINE, MONTHS, HOURS)
 PLAIN = Dialect()
 
@@ -73,7 +75,10 @@ def unfolded(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
         lacking = [key for key in lacking if key not in cells]
     if not lacking:
         return Unfolded(text)
-    named = not has_names(cells, dialect) and (LINE in lacking or any(key.isdecimal() for key in lacking))
+    below = [dialect.split([decode(line)], path)[0] for line in text.split(b"\n", LEAST + 1)[1 : LEAST + 1]]
+    named = not (has_names(cells, dialect) or are_ids(cells, below, dialect)) and (
+        LINE in lacking or any(key.isdecimal() for key in lacking)
+    )
     if not named and any(key.isdecimal() for key in lacking):
         return None
     if named:

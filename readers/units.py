@@ -31,6 +31,10 @@ _LIMIT = re.compile(
 _STARS = "[*#\N{DAGGER}\N{DOUBLE DAGGER}\N{SECTION SIGN}]+"
 _NOTED = re.compile(rf"(?P<number>[+-]?{_NUMBER})\s*(?:{_STARS}|\(\w\)|\[\w\]| [bepruz]{{1,2}})")
 _RDB = re.compile(r"\d{1,3}[sdnSDN]")  # the width and kind of a column, as in tables of the USGS
+LONGEST = 24  # characters of a product of units
+_PRODUCT = re.compile(  # umolm-2s-1
+    r"(?:[umkhMGdcn\u00b5]?(?:mol|deg[CFK]?|Pa|g|m|s|W|J|K|V|A|N|L)(?:\^?-?[1-4])?[ .*/]?){2,}"
+)
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)")
 
 
@@ -130,7 +134,9 @@ def is_unit(cell: str) -> bool:
     """
     text = cell.strip()
     known = text.casefold() in UNITS or text in ("", "-", "[-]", "TS", "RN")  # the last two of Campbell's loggers
-    return known or bool(_BRACKETS.fullmatch(text) or _FORMAT.fullmatch(text))
+    return known or bool(
+        _BRACKETS.fullmatch(text) or _FORMAT.fullmatch(text) or (len(text) <= LONGEST and _PRODUCT.fullmatch(text))
+    )
 
 
 def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:

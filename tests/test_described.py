@@ -13,6 +13,8 @@ from readers.dialect import AUTO, Dialect
 from readers.long import read_long
 from readers.wide import read_wide
 
+from .runs import go
+
 YEARS = [str(1960 + k) for k in range(30)]
 LANDS = {"Aruba": "ABW", "Bonaire, island": "BES", "Chile": "CHL"}
 
@@ -327,3 +329,21 @@ def test_steps_that_are_counted_behind_two_columns_of_words(put):
     lines = [",".join([f"S{k}", f"C{k % 2}", *map(str, range(k, k + 25))]) for k in range(3)]
     found = read_wide([put("\n".join([",".join(["shop", "city", *map(str, range(1, 26))]), *lines]) + "\n")])
     assert found.rows == ("S0", "S1", "S2") and found.view()[:, 0, 0].tolist() == [0, 1, 2] and found.clock is None
+
+
+def test_one_long_line_without_an_end(put, tmp_path):
+    """It ended in a traceback where it was longer than what is looked at."""
+    path = put(",".join(f"{k % 97}.5" for k in range(20_000)))
+    assert go(tmp_path, f"--mode train --task forecast --csv {path} --dry-run").code == 0
+    assert read_wide([path]).values[0, 100] == np.float32(3.5)
+
+
+def test_a_month_beside_its_hours_is_no_time(put, tmp_path):
+    """The hint named the column of the month, with which no run began."""
+    lines = [f"{6 + k // 90},{k % 24 + 1},{k % 7 + 1},{k % 24 / 10},{(k % 24) ** 2}" for k in range(180)]
+    put("month,hour,day_type,temp,load\n" + "\n".join(lines), "b.csv")
+    assert (
+        "hint: --time-col line if each line is a step of time"
+        in go(tmp_path, "--mode train --task forecast --csv b.csv --dry-run").err
+    )
+    assert go(tmp_path, "--mode train --task forecast --csv b.csv --dry-run --time-col line").code == 0

@@ -7,8 +7,9 @@ import pytest
 
 import cli
 from readers.dated import dated
-from readers.dialect import Dialect
-from readers.lined import named_as_channels, unnamed
+from readers.dialect import AUTO, Dialect
+from readers.lined import are_ids, named_as_channels, unnamed
+from readers.long import read_long
 
 from .runs import go
 
@@ -118,3 +119,16 @@ def test_a_column_named_time_that_goes_up_and_down_is_a_channel() -> None:
     assert named_as_channels(["DE_time", "FE_time"], rows, Dialect()) == 0
     rising = [[str(number), row[1]] for number, row in enumerate(rows)]
     assert named_as_channels(["time", "force"], rising, Dialect()) is None
+
+
+def test_numbers_of_detectors_name_the_columns(put):
+    """As METR-LA is published: its first line was one of the speeds, and each line a series."""
+    ids = [717000 + 7 * k for k in range(12)]  # as dates they are of no month
+    speeds = (60 + 9 * np.sin(np.arange(48)[:, None] / 5 + np.arange(12))).round(4) + 0.00005
+    path = put("\n".join(",".join(map(str, row)) for row in [ids, *speeds.tolist()]) + "\n")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "line"
+    series = read_long([path], time_col="line", sep=AUTO, decimal=AUTO)
+    assert series.channels == tuple(map(str, ids)) and series.values.shape == (12, 48)
+    np.testing.assert_allclose(series.values, speeds.T, rtol=1e-6)
+    near = [60 + k for k in range(12)]  # which may be a first line as well
+    assert not are_ids(list(map(str, near)), [list(map(str, row)) for row in speeds.tolist()], Dialect())

@@ -59,3 +59,73 @@ def test_names_behind_a_hash_sign(put):
 
 def test_line_ends_of_old_macs(put):
     assert read_wide([put("1,2\r3,4\r5,6\r")]).values.tolist() == [[1, 2, 3, 4, 5, 6]]
+
+
+def buoy(k: int) -> str:
+    return f"2024 03 {1 + k // 24:02d} {k % 24:02d} 50 {100 + k:3d}  {k / 10:4.1f}  {'MM' if k % 5 else 7.5}  MM\n"
+
+
+def test_names_of_a_buoy_stand_behind_a_hash_sign_with_their_units(put):
+    """As NDBC writes: they were lost, the minutes a channel, and a table with MM refused."""
+    names = "#YY  MM DD hh mm WDIR  WSPD  WVHT TIDE\n#yr  mo dy hr mn degT   m/s     m   ft\n"
+    path = put(names + "".join(map(buoy, range(60))), "b.txt")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "YY+MM+DD+hh+mm"
+    series = read_long([path], time_col="YY+MM+DD+hh+mm", sep=AUTO, decimal=AUTO, nan="drop")
+    assert series.channels == ("WDIR", "WSPD", "WVHT") and series.clock.freq == "h"
+    assert series.clock.show(series.time[:1]) == ["2024-03-01 00:50:00"]
+    np.testing.assert_allclose(series.values[:2, 7], [107, 0.7], rtol=1e-6)
+    assert np.flatnonzero(~np.isnan(series.values[2])).tolist() == list(range(0, 60, 5))
+
+
+@pytest.mark.parametrize("above", [3, 40])
+def test_a_remark_with_fewer_words_than_cells_names_none(put, above):
+    """As the carbon dioxide of Mauna Loa is published: the year was the name of a series, the month of another."""
+    remarks = (
+        "# use of these data\n" * above + "#            decimal   monthly\n#             date     average   of days\n"
+    )
+    lines = [
+        f"{1958 + k // 12}  {k % 12 + 1:2d}  {1958 + (k + 0.5) / 12:.4f}  {315 + k / 8:.2f}  -1\n" for k in range(60)
+    ]
+    path = put(remarks + "".join(lines), "co2.txt")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "1+2"
+    series = read_long([path], time_col="1+2", sep=AUTO, decimal=AUTO)
+    assert (
+        series.rows == ("co2.txt",)
+        and series.clock.freq == "MS"
+        and series.clock.show(series.time[-1:]) == ["1962-12-01"]
+    )
+    assert series.values[1, 8] == 316.0
+
+
+def test_facts_of_one_number_above_names_of_a_basin(put):
+    """As CAMELS writes: refused, since its first line has one number."""
+    lines = [f"2024 02 {d:02d} 12\t31000.0\t{d}.50\n" for d in range(1, 30)]
+    path = put("  44.82\n 133.00\n 587675987\nYear Mnth Day Hr dayl(s) prcp(mm/day)\n" + "".join(lines), "basin.txt")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "Year+Mnth+Day+Hr"
+    series = read_long([path], time_col="Year+Mnth+Day+Hr", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("dayl(s)", "prcp(mm/day)") and series.values[1].tolist() == [
+        d + 0.5 for d in range(1, 30)
+    ]
+    assert series.clock.show(series.time[-1:]) == ["2024-02-29 12:00:00"]
+
+
+def test_units_of_fluxes_below_the_parts_of_a_year(put):
+    """As REddyProc reads: a dash for no unit, and hours with a fraction. The names were lost."""
+    names = "Year\tDoY\tHour\tNEE\tTair\n-\t-\t-\tumolm-2s-1\tdegC\n"
+    lines = [f"1998\t{1 + k // 48}\t{(k % 48 + 1) / 2:g}\t{-k}.25\t{k}\n" for k in range(100)]
+    path = put(names + "".join(lines), "flux.txt")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "Year+DoY+Hour"
+    series = read_long([path], time_col="Year+DoY+Hour", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("NEE", "Tair") and series.clock.freq == "30min"
+    assert series.clock.show(series.time[[0, 47]]) == ["1998-01-01 00:30:00", "1998-01-02 00:00:00"]
+    assert series.values[0, 47] == np.float32(-47.25)
+
+
+def test_units_in_brackets_below_names_of_lines_that_are_steps(put):
+    """As simulations of moorings write: the units were no number."""
+    waves = np.sin(np.arange(80) / 5)
+    lines = [f"  {w:9.5f}  {w / 2:9.5f}  {-w:9.5f}\n" for w in waves]
+    path = put("  FairA  FairB  AnchA\n    (N)    (N)    (N)\n" + "".join(lines), "m.out")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "line"
+    series = read_long([path], time_col="line", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("FairA", "FairB", "AnchA") and series.values.shape == (3, 80)
