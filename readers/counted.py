@@ -27,7 +27,7 @@ def even_counter(columns: Columns, dialect: Dialect) -> str:
         return ""
     if any(len(some) > 1 and steps_named(some, dialect) for some in (others, others[:-1])):
         return ""
-    return next((name for name in clocks(columns, dialect) if _are_even(columns[name], dialect)), "")
+    return next((name for name in clocks(columns, dialect) if are_even(columns[name], dialect)), "")
 
 
 def clocks(columns: Columns, dialect: Dialect) -> list[str]:
@@ -65,8 +65,13 @@ def _grow(cells: Sequence[str], dialect: Dialect) -> bool:
     return bool(numbers) and rises(numbers)
 
 
-def _are_even(cells: Sequence[str], dialect: Dialect) -> bool:
-    """Whether all steps are as long as most, or some times as long: between lines others may not be looked at."""
+def are_even(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all steps are as long as most, or some times as long: between lines others may not be looked at.
+
+    Parameters
+    ----------
+    cells : text. dialect : what a number is.
+    """
     steps = [b - a for a, b in itertools.pairwise(_numbers(cells, dialect))]
     usual = statistics.median(steps) if len(steps) >= LEAST_EVEN else 0.0
     if usual <= 0:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from readers import written
 from readers.columns import is_hour_word
-from readers.counted import Columns, clocks, even_counter, is_index
+from readers.counted import Columns, are_even, clocks, even_counter, is_index
+from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
@@ -83,6 +84,9 @@ _YEAR = re.compile(written.YEAR)
 _COUNTED = re.compile(r"\d{1,2}-\d\d")  # months of years that have no date: 1-01, 1-02
 _AFTERWARDS = re.compile(
     r"creat|updat|modif|upload|revis|(?:^|[^a-z])(?:end|to|until|bis|tot|fin)(?![a-z])", re.IGNORECASE
+)
+_DIGITS = re.compile(  # of a date and a time of day, with seconds or without
+    r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-4])[0-5]\d(?:[0-5]\d)?"
 )
 CLOCK = 5  # characters of a time of day
 
@@ -274,7 +278,7 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     """The times of all lines, of the cells of these columns."""
     if len(time) > 2 and time[0].casefold() in PARTS[1]:
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
-    cells = [columns[name] for name in time]
+    cells = [spelled_out(name, columns[name])[0] or columns[name] for name in time]
     if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
     return [_joined(each) for each in zip(*cells, strict=True)]
@@ -404,8 +408,12 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
     """Whether a column holds times: written as such, or by its name seconds since 1970 or dates of eight digits."""
     if all(map(is_time, column)):
         return True
-    if are_serials(name, column) or are_years(name, column):
+    if are_serials(name, column) or are_years(name, column) or spelled_out(name, column)[0]:
         return True
+    if all(map(_DIGITS.fullmatch, column)):  # TIMESTAMP_START
+        return True
+    if scale_of(name, column):
+        return are_even(column, PLAIN)
     return is_time_word(name) and all(
         cell.replace(".", "", 1).isdecimal() and float(cell) >= (UNIX if "." in cell else 10_000_000) for cell in column
     )

@@ -172,7 +172,7 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     for line in lines:
         if line.startswith("#"):
             names, below = (
-                (line.lstrip("# "), len(rows)) if line.strip("# ") and len(rows) <= MOST_ABOVE else (names, below)
+                (line.lstrip("# "), len(rows)) if line.strip("# ") and _is_above(rows, dialect) else (names, below)
             )
         else:
             try:
@@ -201,6 +201,12 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     if start > MOST_ABOVE or any(len(row) != width for row in kept) or (width < 2 and start):
         return []
     return _plain(kept[_header_of(kept[: MOST_ABOVE + 2], dialect) :], dialect)
+
+
+def _is_above(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Whether what stands below these first rows may have its names there: none has several numbers or times yet."""
+    last = rows[-1] if rows else []
+    return len(rows) <= MOST_ABOVE and sum(dialect.is_number(cell) or is_time(cell) for cell in last) < FACT
 
 
 def _once(rows: list[list[str]], dialect: Dialect) -> list[list[str]]:

@@ -17,7 +17,7 @@ from readers.years import are_years
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
 HOUR = 3600  # seconds
 DAY = 24 * HOUR
-_SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?")  # since 1970
+_SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?|\d{5,7}\.\d+")  # since 1970, or days since long ago
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 # What the steps of series are called before their numbers, beside words of times.
 _STEPS = ("", "h", "hr", "p", "q", "s", "v", "x", "sample", "point", "value", "bin", "lag", "interval", "slot")

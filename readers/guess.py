@@ -27,6 +27,7 @@ CLOCK_LINES = 20  # lines from which on numbers in even steps are those of a clo
 UNIX = 1e8  # numbers from here on that rise evenly are seconds since 1970, or parts of them
 LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
 
+_SCALE = re.compile(r"(?:.*[^a-z])?(?:[hb]?m?jd|julian[ _]?da(?:te|y)s?|datenum)(?:[ _(]+(?:tdb|utc|tt)\)?)?", re.I)
 _UNIT_OF_TIME = re.compile(r"[\s_]*[(\[]\s*\w{1,7}\s*[)\]]$|[\s_](?:s|ms|us|ns|secs?|mins?|h|hrs?)$", re.IGNORECASE)
 
 # What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
@@ -176,7 +177,7 @@ def is_clock_word(name: str) -> bool:
     name : the name, maybe with a unit.
     """
     bare = _UNIT_OF_TIME.sub("", name.strip())
-    return is_time_word(bare) or last_word(bare) == "elapsed"
+    return is_time_word(bare) or last_word(bare) == "elapsed" or bool(_SCALE.fullmatch(bare))
 
 
 def _ends_in_separator(header: Sequence[str], row: Sequence[str]) -> bool:

@@ -17,8 +17,8 @@ import numpy as np
 from errors import DataError, many
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode
-from readers.fitting import MOST_ABOVE
-from readers.guess import LINE
+from readers.fitting import MOST_ABOVE, rows_of
+from readers.guess import LINE, has_names
 from readers.tidying import foot, numbered, widened
 from readers.unfolded import VIRTUAL, unfolded
 from readers.units import units_below
@@ -208,7 +208,7 @@ def table_of(text: bytes, path: Path, dialect: Dialect, keys: Sequence[str]) -> 
     if there:
         above = next((number for number, line in enumerate(head) if _names(line, dialect, path, there)), 0)
     else:
-        above = _header_at(head, dialect, path)
+        above = max(_header_at(head, dialect, path), _named_at(head, dialect, path))
     notes = []
     if above:
         notes.append(f"line{'s' * (above > 1)} {'1 to ' * (above > 1)}{above} above the header left out")
@@ -336,6 +336,15 @@ def _header_at(head: Sequence[bytes], dialect: Dialect, path: Path) -> int:
         return first
     named = len(names) == len(cells) > 1 and not any(map(dialect.is_number, names))
     return behind if named and any(map(dialect.is_number, cells)) else first
+
+
+def _named_at(head: Sequence[bytes], dialect: Dialect, path: Path) -> int:
+    """The number of the line of names that lines of the same width show, below others; 0 where there is none."""
+    rows = rows_of([decode(line).rstrip("\r") for line in head], dialect)
+    if not rows or not has_names(rows[0], dialect):
+        return 0
+    named = [name for name in rows[0] if name]
+    return next((number for number, line in enumerate(head) if _names(line, dialect, path, named)), 0)
 
 
 def _names(line: bytes, dialect: Dialect, path: Path, keys: Sequence[str]) -> bool:

@@ -38,21 +38,26 @@ def are_serials(name: str, cells: Sequence[str]) -> bool:
     """
     if not may_be_serials(cells):
         return False
-    if _DATES.fullmatch(name.strip()):
+    if are_dates_named(name):
         return True
     days = np.array(cells, float)
     off = np.abs(days * 1440 - np.rint(days * 1440))
     return is_time_word(name) and bool((days % 1).any()) and bool((off <= 1440 * _rounding(cells)).all())
 
 
-def times_of(cells: Sequence[str]) -> np.ndarray:
+def are_dates_named(name: str) -> bool:
+    """Whether a column's name says that it holds dates."""
+    return bool(_DATES.fullmatch(name.strip()))
+
+
+def times_of(cells: Sequence[str], epoch: float = EPOCH) -> np.ndarray:
     """Wall times in ns, int64 [n], as exact as the digits are: whole minutes, or seconds, where these are within them.
 
     Parameters
     ----------
-    cells : Excel's dates.
+    cells : Excel's dates, or other days. epoch : days from 1970-01-01 to their day 0.
     """
-    exact = (np.array(cells, np.float64) + EPOCH) * DAY
+    exact = (np.array(cells, np.float64) + epoch) * DAY
     slack = _rounding(cells) * DAY + SECOND / 1000
     for unit in (MINUTE, SECOND):
         whole = np.rint(exact / unit) * unit

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from errors import DataError, UsageError, nearest
-from readers import serials, tongues, written, years
+from readers import daynumbers, serials, tongues, written, years
 from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
 from readers.parted import part_of
@@ -120,8 +120,15 @@ def read_stamps(cells: np.ndarray, locate: Locate, order: str = "", name: str | 
     import pandas
 
     text = pandas.Series([cell.strip() for cell in cells], dtype=object)  # a third of what pandas takes for it
+    if name is not None and (scale := daynumbers.scale_of(name, text)):
+        times, note = daynumbers.times(scale, text)
+        return Stamps(times, frozenset(), note)
     if is_epoch(text[0]):
         return _epoch(text, locate)
+    if name is not None and not order and (days := daynumbers.spelled_out(name, text))[0]:
+        text, note = pandas.Series(days[0], dtype=object), days[1]
+        stamps = _each_read(text, locate, order, name)
+        return replace(stamps, note=note or stamps.note)
     codes, kinds = pandas.factorize(text)
     if len(kinds) > len(text) * MOST_KINDS or _COUNT.fullmatch(text[0]):  # of numbers the order says more than these
         return _each_read(text, locate, order, name)

@@ -85,6 +85,8 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, "a clock"
         elif wall is None:
             continue
+        elif _is_digits(name, values):
+            yield name, "the digits of a time"
         elif word in _PART and _is_part(values, wall, _PART[word]):
             yield name, _PART[word]
         elif _counts(name, word) and _runs(values, series.offsets):
@@ -107,6 +109,16 @@ def _is_number_of(value: float) -> bool:
     return (abs(value) >= LEAST_NUMBER and float(value).is_integer()) or bool(
         np.isclose(value, _MARKS, rtol=1e-6).any()
     )
+
+
+def _is_digits(name: str, values: np.ndarray) -> bool:
+    """Whether a column named as times are, such as TIMESTAMP_END, holds whole numbers as large as the digits of a date
+    and its hour and minute, and maybe second, are."""
+    if not any(map(is_time_word, re.findall(r"[^\W\d_]+", name))):
+        return False
+    known = values[~np.isnan(values)]
+    low, high = float(known.min()), float(known.max())
+    return not (known % 1).any() and any(1900 * 10**more <= low <= high < 2100 * 10**more for more in (8, 10))
 
 
 def _counts(name: str, word: str) -> bool:

@@ -347,3 +347,28 @@ def test_a_month_beside_its_hours_is_no_time(put, tmp_path):
         in go(tmp_path, "--mode train --task forecast --csv b.csv --dry-run").err
     )
     assert go(tmp_path, "--mode train --task forecast --csv b.csv --dry-run --time-col line").code == 0
+
+
+def test_a_second_table_with_its_annotations(put):
+    """As InfluxDB exports: the annotations of the second table were the names of the first."""
+    above = "#group,false,true,false\n#datatype,string,string,double\n#default,mean,,\n,_time,_field,_value\n"
+    parts = [
+        above + "".join(f",2024-01-01T{h:02d}:00:00Z,{field},{h + add}.5\n" for h in range(24))
+        for add, field in ((0, "temp"), (50, "hum"))
+    ]
+    path = put("\n".join(parts))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found.time == "_time" and found.ids == ("_field",)
+    series = read_long([path], time_col="_time", id_col="_field")
+    assert series.rows == ("temp", "hum") and series.values[0, [0, 23, 24, 47]].tolist() == [0.5, 23.5, 50.5, 73.5]
+
+
+def test_names_of_lines_that_are_steps_below_facts_of_the_same_width(put):
+    """As series are kept with what they are about above: the line of the names was known, and the first one read."""
+    waves = np.sin(np.arange(60) / 5).round(3)
+    facts = "Please,cite:\nwritten by,A. Person\nage_unit,ky BP\n###,###\nAge [ky BP],d18O\n"
+    path = put(facts + "".join(f"{wave},{wave / 2:.4f}\n" for wave in waves))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "line"
+    series = read_long([path], time_col="line")
+    assert series.channels == ("Age [ky BP]", "d18O")
+    np.testing.assert_allclose(series.values[0], waves, rtol=1e-6)

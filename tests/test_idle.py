@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,3 +103,13 @@ def test_a_long_number_that_never_changes_is_that_of_a_thing(tmp_path):
     _, frame = table()
     found, told = channels(tmp_path, frame.assign(ean=871687110001234567, peak=250))
     assert found == ["load", "peak"] and "ean (always 8.716871e+17)" in told
+
+
+def test_the_end_of_a_step_in_digits_is_no_channel(tmp_path):
+    """As FLUXNET writes: its times in digits were channels, both of them, and lines had no dates."""
+    times = [datetime(2011, 1, 1) + timedelta(minutes=30 * k) for k in range(96)]
+    lines = [f"{t:%Y%m%d%H%M},{t + timedelta(minutes=30):%Y%m%d%H%M},{k % 7}.5" for k, t in enumerate(times)]
+    (tmp_path / "f.csv").write_text("# Site: US-CRT,,\nTIMESTAMP_START,TIMESTAMP_END,CO2\n" + "\n".join(lines))
+    told = go(tmp_path, "--mode train --task forecast --csv f.csv --dry-run").err
+    assert "'TIMESTAMP_START' taken as the time column" in told and "TIMESTAMP_END (the digits of a time)" in told
+    assert "1 channel (CO2); 2011-01-01 00:00:00 to 2011-01-02 23:30:00, a step is 30min" in told
