@@ -22,7 +22,9 @@ def stacked_weights(gram: torch.Tensor, pull: float) -> torch.Tensor:
     weight = equal
     for _ in range(ROUNDS):
         step = 2 * (gram @ weight + strength * (weight - equal))
-        weight = to_simplex(weight - rate * step)
+        last, weight = weight, to_simplex(weight - rate * step)
+        if torch.equal(weight, last):  # and so would all others be
+            break
     return weight
 
 

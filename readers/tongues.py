@@ -8,6 +8,7 @@ import calendar
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
     **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
@@ -119,6 +120,7 @@ def _year(digits: str) -> str:
     return digits if len(digits) == 4 else f"{20 if int(digits) <= _LAST_SHORT else 19}{digits}"
 
 
+@lru_cache(maxsize=1 << 14)  # a name or a time of the first lines is asked for once a separator, a line and a reader
 def english(cell: str) -> str:
     """A date with its month in English, without a day of the week, of a time from ... to ... the first, and as above.
 

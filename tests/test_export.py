@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import subprocess
 import sys
@@ -34,6 +35,16 @@ from .test_combinations import KINDS, SMALL
 
 onnx = pytest.importorskip("onnx", reason="requirements-export.txt is not installed")
 ort = pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
+
+# Torch makes the same registry of all operators again for each export, in two seconds; nothing is added to it.
+ONNXRegistry = pytest.importorskip("torch.onnx._internal.exporter._registration").ONNXRegistry
+_registry_of = functools.cache(ONNXRegistry.from_torchlib)
+
+
+@pytest.fixture(autouse=True)
+def _one_registry(monkeypatch):
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", staticmethod(_registry_of))
+
 
 FEW_EPOCHS = "--epochs 1 --batch-size 64 --reference off --no-plots --quiet"
 
