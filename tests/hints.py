@@ -64,10 +64,12 @@ def takes(flag: Flag, word: str) -> bool:
 
 def wrong(text: str, task: str, where: str = "") -> list[Named]:
     """The flags that a message names and that its reader cannot type: another task's, or with a value not taken."""
+    if not (found := named(text, where)):
+        return []
     known, others = flags_of(task), commands_flags() | COMMON
     return [
         one
-        for one in named(text, where)
+        for one in found
         if not {one.flag, one.flag.partition("«")[0].rstrip("-")} & (others | {"", "no"})
         and not any(_fits(flag, one.word) for flag in known.get(one.flag, ()))
     ]

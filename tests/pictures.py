@@ -1,6 +1,6 @@
 """Pictures that are made and not painted, which would be most of the time of a small run.
 
-Of one that is not painted, all axes of a kind share their first tick: to make four for each took half of a figure's time.
+Of those that are not painted all axes of a kind share a first tick: to make four for each took half of a figure's time.
 """
 
 from __future__ import annotations

@@ -104,6 +104,11 @@ def lay(folder: Path, **tables: np.ndarray) -> Path:
     return folder
 
 
+def sampled(task: str, folder: Path) -> list[str]:
+    """The flags of the task's own sample in `folder`, with one network where it would train several side by side."""
+    return [*built(task).sample(folder), *(["--seeds", "1"] if built(task).copies > 1 else [])]
+
+
 def built(task: str) -> Task:
     """A task with the defaults of its flags, not fitted."""
     return tasks.build(task, {flag.name: flag.default for flag in tasks.flags(task)})

@@ -29,7 +29,7 @@ LINES = (
     f"{FORECAST} --backbone ridge",
     f"{FORECAST} --backbone dlinear --epochs 2 --no-plots --desc 10",
     f"{FORECAST} --backbone dlinear --epochs 1 --no-plots --desc 9 --test-ratio 0",
-    "--mode train --task nilm --demo --backbone tcn --epochs 1 --stride 300 --reference off",
+    "--mode train --task nilm --demo --backbone tcn --seeds 1 --epochs 1 --stride 300 --reference off",
 )
 EVIL = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>\"'"
 

@@ -149,7 +149,7 @@ def test_the_plain_ratio_is_off_to_on_and_stands_in_the_name(tmp_path):
 def test_states_and_watts_are_learned(target, backbone, tmp_path):
     lay_house(tmp_path)
     small = {"gru": "hidden=16", "unet": "filters=8"}[backbone]
-    quick = "--window 120 --stride 20 --epochs 8 --batch-size 8 --lr 0.01 --other-loads 0 --no-plots"
+    quick = "--window 120 --stride 20 --epochs 8 --seeds 1 --batch-size 8 --lr 0.01 --other-loads 0 --no-plots"
     line = f"--mode train {METER} --csv house.csv {quick}"
     content = strict(
         good(tmp_path, line, f"--backbone {backbone} --model-args {small} --nilm-target {target}") / "summary.json"
@@ -398,8 +398,8 @@ def test_a_database_gives_what_the_same_readings_in_a_file_give(tmp_path, postgr
         lines = [f"{item}\t{times[at]}\t{values[at]}\n" for at in (*changes, seconds - 1)]
         (home / f"item_{item:04d}_data.tsv").write_text("item_id\ttime\tvalue\n" + "".join(lines))
     deddiag_db.load(tmp_path / "dump", postgres, schema="nilm_test")
-    common = "--mode train --task nilm --resample 10s --window 60 --epochs 1 --backbone tcn --no-plots --reference off"
-    common += " --model-args filters=8 --nilm-features none --end 2024-05-01T01:39:50"
+    common = "--mode train --task nilm --resample 10s --window 60 --epochs 1 --seeds 1 --backbone tcn --no-plots"
+    common += " --reference off --model-args filters=8 --nilm-features none --end 2024-05-01T01:39:50"
     of_file = f"--csv m.csv --time-col time --mains-col total --device-cols kettle --start 2024-05-01 --tz UTC {common}"
     of_base = f"--db '{postgres}' --db-schema nilm_test --house 3 --mains 1 --devices kettle=Boiler {common} --desc db"
     one, two = (good(tmp_path, line) for line in (of_file, of_base))

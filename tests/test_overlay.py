@@ -12,6 +12,7 @@ from tasks.nilm.overlay import Traces
 from .runs import go, strict
 
 FLAGS = "--mode train --task nilm --csv a.csv --time-col time --device-cols kettle --window 60 --epochs 1 --no-plots"
+FLAGS += " --seeds 1"
 
 
 def lay(path, columns, steps=1500, watts=2200.0, every=150):

@@ -19,7 +19,7 @@ from pages.frames import Frame, Line, Plot, broken, packed, spread
 from pages.html import document
 
 from .pictures import BLANK
-from .runs import built, good
+from .runs import good, sampled
 
 EVIL = "<script>alert('1')</script><img src=x onerror=alert(2)> & \" ' </title> \u2028"
 
@@ -230,7 +230,7 @@ def test_the_series_of_a_forecast_are_its_predictions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", [name for name in tasks.names() if name != "forecast"])
 def test_the_series_of_the_other_tasks_are_those_of_their_tables(task: str, tmp_path: Path) -> None:
     words = f"--mode train --task {task} --backbone gru --epochs 1 --reference off --no-plots"
-    folder = good(tmp_path, words, *built(task).sample(tmp_path))
+    folder = good(tmp_path, words, *sampled(task, tmp_path))
     (frame, *_) = series_of(folder)
     lines = {line["name"]: unpacked(line) for line in frame["lines"]}
     name = "timeline.csv" if (folder / "timeline.csv").is_file() else "preds.csv"

@@ -50,7 +50,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize("task", tasks.names())
 def test_a_frame_or_array_gives_what_inference_on_the_files_gives(task, tmp_path):
-    flags = " ".join(map(shlex.quote, runs.built(task).sample(tmp_path)))
+    flags = " ".join(map(shlex.quote, runs.sampled(task, tmp_path)))
     run = trained(tmp_path, f"--task {task} --backbone linear {flags}")
     file = tasks.class_of(task).opens[0]
     for path in (tmp_path / name for name in ("a.csv", "b.csv")):

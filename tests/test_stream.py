@@ -285,7 +285,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small GRU after one epoch of the demo."""
     folder = tmp_path_factory.mktemp("trained")
     words = "--mode train --task nilm --demo --backbone gru --model-args hidden=8 --nilm-features none --window 120"
-    done = command(*words.split(), *"--epochs 1 --reference off --no-plots --quiet --out out".split(), cwd=folder)
+    done = command(
+        *words.split(), *"--epochs 1 --seeds 1 --reference off --no-plots --quiet --out out".split(), cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "out").iterdir()
     return run

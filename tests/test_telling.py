@@ -27,7 +27,7 @@ FAST = "--epochs 1 --backbone linear --no-plots --reference off"
 def pair(request, tmp_path_factory):
     """(task, a small training, inference with its checkpoint on the same files)."""
     folder = tmp_path_factory.mktemp(request.param)
-    flags = " ".join(map(shlex.quote, runs.built(request.param).sample(folder)))
+    flags = " ".join(map(shlex.quote, runs.sampled(request.param, folder)))
     trained = go(folder, f"--mode train --task {request.param}", flags, FAST)
     assert trained.code == 0, trained.err
     inferred = go(folder, f"--mode infer --ckpt {trained.directory} --no-plots", flags)
@@ -177,7 +177,7 @@ def test_text_stands_left_and_numbers_right():
 @pytest.mark.parametrize("pair", ["regress"], indirect=True)
 def test_a_run_that_moves_an_older_one_aside_says_where(pair):
     task, trained, _ = pair
-    flags = " ".join(runs.built(task).sample(trained.folder))
+    flags = " ".join(runs.sampled(task, trained.folder))
     again = go(trained.folder, f"--mode train --task {task}", flags, FAST)
     assert f"the earlier run of this name is now {again.out.splitlines()[-1]}.1" in again.err
     assert (trained.folder / f"{again.out.splitlines()[-1]}.1" / "summary.json").is_file()
