@@ -48,6 +48,9 @@ FIRST = [(name, head) for name, head in TRAINED if head == HEADS[name][0]]
 CHANNELS, LENGTH = 3, 31
 
 
+NARROW = {"informer": {"d_model": 64, "n_heads": 4, "d_ff": 128}}  # a shape says the same of 512 and 2048
+
+
 def make(
     name: str, *, channels: int = CHANNELS, length: int = LENGTH, head: str = "pool", **more
 ) -> Model | Forecaster:
@@ -60,6 +63,7 @@ def make(
     if head == "pool" and CLASSES[name].answers:
         target, horizon = TargetSpec(CLASSES[name].kinds[0], 2), 1
     sizes = {"channels": channels, "length": length, "outputs": 2, "horizon": horizon, "head": head}
+    sizes["args"] = more.pop("args", NARROW.get(name, {}))
     return build_model(ModelSpec(backbone=name, forecast=forecast, target=target, **sizes, **more), directory)
 
 

@@ -32,7 +32,7 @@ from trainer import Trainer
 from training.progress import OfTask
 
 from .conftest import ROOT
-from .runs import built, sampled, standing_in
+from .runs import built, standing_in
 from .test_combinations import KINDS, SMALL
 
 META = torch.device("meta")
@@ -56,7 +56,7 @@ def opened(tmp_path_factory):
     """{task: (data, task, split)} of each task's own small data set, and of forecasts with what is known ahead."""
     found = {}
     folders = {name: tmp_path_factory.mktemp(name) for name in (*tasks.names(), *AHEAD)}
-    words = {name: ["--task", name, *sampled(name, folders[name])] for name in tasks.names()}
+    words = {name: ["--task", name, *built(name).sample(folders[name])] for name in tasks.names()}
     random = np.random.default_rng(4)
     for name, more in AHEAD.items():
         words[name] = ["--task", "forecast", *KNOWN, *more]

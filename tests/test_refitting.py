@@ -89,7 +89,7 @@ def able(task):
 
 @pytest.mark.parametrize(("task", "backbone"), [(task, name) for task in tasks.names() for name in able(task)])
 def test_every_kind_of_model_is_trained_once_more_and_says_so(task, backbone, tmp_path):
-    flags = " ".join(map(shlex.quote, runs.sampled(task, tmp_path)))
+    flags = " ".join(map(shlex.quote, runs.built(task).sample(tmp_path)))
     if backbone_class(backbone).reads_modalities:
         rng = np.random.default_rng(0)
         np.savez(tmp_path / "r.npz", labels=(rng.random((24, 2)) < 0.5).astype(int), cam=rng.normal(size=(24, 8, 3)))

@@ -118,6 +118,7 @@ def test_the_best_of_a_search_is_run_again_where_its_user_looks(case):
     place = case("e-search-best-config-out")
     place.make()
     after = (place.folder / "cmd.txt").read_text().split('S="')[1].split('"')[0].split()
+    after += ["--no-wide", "--reference", "off"]  # which no two places tell apart
     searched = [forkserver.run(ROOT / "search.py", "--trials", 1, *after, cwd=place.folder, nested=True)]
     made = place.go("--config s/best/config.yaml --no-plots --reference off --tag again")
     assert made.code == 0 and made.directory == place.folder / "s" / "again"
@@ -132,7 +133,7 @@ def test_a_study_is_the_same_wherever_its_files_lie(case):
     place = case("e-search-npz-other-path")
     place.make()
     for line in re.findall(r"python search\.py ([^;\n]*)", (place.folder / "cmd.txt").read_text()):
-        done = forkserver.run(ROOT / "search.py", *line.split(), cwd=place.folder, nested=True)
+        done = forkserver.run(ROOT / "search.py", *line.split(), "--no-wide", cwd=place.folder, nested=True)
         assert done.returncode == 0, done.stderr
     assert "2 of 2 done" in done.stderr
 
