@@ -6,8 +6,8 @@ import csv
 import importlib
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,10 +31,13 @@ class TableText:
     Messages about a cell give its line in this text, counted from 1; a reader that knows better raises DataError.
 
     notes : what the user should know about the file, one line each; a likely mistake starts with `warning:`.
+    beside : columns of the file that are none of the table's, such as words beside its ids: names and cells, one for
+        each line below the first. A label may be among them.
     """
 
     text: io.BufferedIOBase
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Reader(ABC):

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errors import many
+from readers.base import TableText
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
+from readers.growing import is_step_word
 from readers.guess import is_time, is_time_word
 from readers.paths import abridge
 from readers.written import YEAR
@@ -34,8 +36,8 @@ MOST_FLAGS = 3  # letters behind a year or a date that name the column of its fl
 _NUMBER = re.compile(r"[+-]?\d*[.,]\d+")
 
 
-def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[str, ...]]:
-    """A table's text with one line and one column of names, and notes on what was done; None where it has these.
+def described(text: io.BufferedReader) -> TableText | None:
+    """A table with one line and one column of names, and notes on what was done; None where it has these.
 
     Parameters
     ----------
@@ -43,9 +45,12 @@ def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[
     """
     from readers.files import Pieces  # which reads with the readers that are loaded here
 
+    def made(pieces: Iterator[bytes], note: str) -> TableText:
+        return TableText(io.BufferedReader(Pieces(pieces), HEAD), (note,))
+
     head = text.peek(HEAD)[:HEAD].removeprefix(b"\xef\xbb\xbf")
     if b"\0" in head:
-        return None, ()
+        return None
     lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     lines = lines[:-1] if len(head) == HEAD and len(lines) > 1 else lines
     for sep in SEPARATORS:
@@ -53,19 +58,19 @@ def described(text: io.BufferedReader) -> tuple[io.BufferedIOBase | None, tuple[
         if count := _types_below(rows):
             note = "line 2 holds the columns' types and is left out"
             note = note if count == 1 else "lines 2 and 3 hold the columns' types and marks, and are left out"
-            return io.BufferedReader(Pieces(_without_types(text, count)), HEAD), (note,)
+            return made(_without_types(text, count), note)
         if _has_three_names(rows):
-            return io.BufferedReader(Pieces(_joined(text, rows, sep)), HEAD), ("three lines of names are taken as one",)
+            return made(_joined(text, rows, sep), "three lines of names are taken as one")
         if found := _layout(rows):
             return _with_ids(text, sep, *found)
         if _has_one_more(rows):
             note = f"{rows[0][-1]!r}, the last of the names, has no column and is left out"
-            return io.BufferedReader(Pieces(_with_names(text, rows[0][:-1], sep)), HEAD), (note,)
+            return made(_with_names(text, rows[0][:-1], sep), note)
         if _lacks_first(rows):
-            return io.BufferedReader(Pieces(_headed(text, sep)), HEAD), (_without_first(rows),)
+            return made(_headed(text, sep), _without_first(rows))
     if QUOTED.fullmatch(lines[0]) and _lacks_first(rows := _rows(lines[: MOST_ABOVE + LEAST_STEPS], " ")):
-        return io.BufferedReader(Pieces(_headed(text, " ")), HEAD), (_without_first(rows),)
-    return None, ()
+        return made(_headed(text, " "), _without_first(rows))
+    return None
 
 
 def _without_first(rows: Sequence[Sequence[str]]) -> str:
@@ -195,7 +200,8 @@ def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
 
 
 def _counted(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
-    """The same of a table whose first line names several columns of words, and then steps that count: d_1, d_2, d_3."""
+    """The same of a table whose first line names several columns, and then steps that count: d_1, d_2, d_3. Where
+    numbers are among what stands before them, such as an age, the steps are called so, and begin with 0 or 1."""
     names = rows[0] if rows else []
     numbered = [_COUNT.fullmatch(name) for name in names]
     first = next((k for k, found in enumerate(numbered) if found), 0)
@@ -203,8 +209,10 @@ def _counted(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
     begin = steps[0] if steps else ("", 0)
     counts = steps == [(begin[0], begin[1] + k) for k in range(len(names) - first)]
     below = [row for row in rows[1:4] if any(row)]
-    words = below and all(row[:first] and not any(map(PLAIN.is_like_number, row[:first])) for row in below)
-    return (0, first) if words and 1 < first <= MOST_WORDS and counts and len(steps) >= LEAST_COUNTED else None
+    dated = any(map(is_time_word, names[:first])) or any(is_time(cell) for row in below for cell in row[:first])
+    plain = below and not dated and 1 < first <= MOST_WORDS and counts and len(steps) >= LEAST_COUNTED
+    words = all(row[:first] and not any(map(PLAIN.is_like_number, row[:first])) for row in below)
+    return (0, first) if plain and (words or (begin[1] in (0, 1) and is_step_word(begin[0]))) else None
 
 
 def _is_step(name: str) -> bool:
@@ -222,7 +230,7 @@ def _unflagged(names: Sequence[str], first: int) -> list[int]:
     return kept
 
 
-def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> tuple[io.BytesIO | None, tuple[str, ...]]:
+def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableText:
     """The table with one column of ids in place of its columns of words."""
     whole = text.read().removeprefix(b"\xef\xbb\xbf")
     try:
@@ -241,11 +249,13 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> tuple[i
     made.seek(0)
     others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen]
     notes = [f"rows are named by {' and '.join(repr(words[k]) for k in chosen)}"]
-    notes[0] += f", and {', '.join(map(repr, others))} left out" * bool(others)
+    notes[0] += f", and {', '.join(map(repr, others))} {'is no step' if len(others) == 1 else 'are no steps'}" * bool(
+        others
+    )
     flags = [name for k, name in enumerate(head) if k > first and k not in columns]
     notes += [f"columns of flags left out: {abridge(flags)}"] * bool(flags)
     notes += [f"{many(at, 'line')} above the names left out"] * bool(at)
-    return made, tuple(notes)
+    return TableText(made, tuple(notes), {word: [row[k] for row in body] for k, word in enumerate(words)})
 
 
 def _full(lines: str, at: int) -> int:

@@ -10,7 +10,7 @@ import itertools
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,15 @@ class Pieces(io.RawIOBase):
 
 @dataclass(frozen=True)
 class OpenTable:
-    """A table's text, and notes about its file. `sha256` and `bytes`, of the file on disk, are right at its end."""
+    """A table's text, and notes about its file. `sha256` and `bytes`, of the file on disk, are right at its end.
+
+    `beside` are columns of the file that are none of the table's, see `TableText`.
+    """
 
     text: io.BufferedIOBase
     notes: tuple[str, ...]
     raw: _Digesting
+    beside: Mapping[str, Sequence[str]]
 
     @property
     def sha256(self) -> str:
@@ -106,7 +110,7 @@ def open_table(path: Path) -> Iterator[OpenTable]:
         with _Digesting(path) as raw:
             file: io.BufferedReader = io.BufferedReader(raw, BLOCK)
             table = reader_of([path]).text(file, path)
-            yield OpenTable(table.text, table.notes, raw)
+            yield OpenTable(table.text, table.notes, raw, table.beside)
     except FileNotFoundError:
         raise DataError("no such file", where=where) from None
     except IsADirectoryError:

@@ -94,10 +94,21 @@ def are_things(names: Sequence[str], stamps: Sequence[float]) -> bool:
     ----------
     names : of the columns beside the times. stamps : of the first lines, in seconds.
     """
-    words = {name.strip().rstrip("0123456789").rstrip("_- .#").casefold() for name in names}
+    words = {name.strip().rstrip("0123456789").casefold() for name in names}
     steps = [b - a for a, b in itertools.pairwise(stamps)]
     if len(words) != 1 or not steps or len(names) > len(stamps):
         return False
-    word, usual = words.pop(), statistics.median(steps)
+    usual = statistics.median(steps)
     even = sum(step == usual for step in steps) * 2 > len(steps)
-    return 0 < usual < DAY and even and word not in _STEPS and not is_time_word(word)
+    return 0 < usual < DAY and even and not is_step_word(words.pop())
+
+
+def is_step_word(name: str) -> bool:
+    """Whether columns of this word and numbers (t_0, day 1, v1) are the steps of a series in each line.
+
+    Parameters
+    ----------
+    name : the word, maybe with what stands between it and the number.
+    """
+    word = name.strip().rstrip("_- .#").casefold()
+    return word in _STEPS or is_time_word(word)

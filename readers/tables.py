@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from readers import mapped
-from readers.apart import split_off
+from readers.apart import FIRST, split_off
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
-from readers.files import BLOCK, decode, dialect_of, line_blocks, open_table, read_cells
+from readers.files import BLOCK, OpenTable, decode, dialect_of, line_blocks, open_table, read_cells
 from readers.growing import stamps_of
 from readers.guess import sniff, steps_named
 from readers.heads import plain_dates
@@ -103,9 +103,9 @@ def read_table(path: Path, dialect: Dialect, *, large: bool = False) -> tuple[np
 def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: bool) -> tuple[np.ndarray, Facts] | None:
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
-        labels: list[str] = []
+        labels = _labels_beside(table, dialect.apart)
         blocks = line_blocks(table.text, path)
-        if dialect.apart:
+        if dialect.apart and not labels:
             blocks = split_off(blocks, dialect, path, labels)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
@@ -150,6 +150,12 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     return values, Facts(
         shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned, dates
     )
+
+
+def _labels_beside(table: OpenTable, name: str) -> list[str]:
+    """The column of labels, its name first, where it is none of the table's; [] where it is."""
+    found = next(iter(table.beside), "") if name == FIRST else name
+    return [found, *table.beside[found]] if found in table.beside else []
 
 
 def _newest_first(dates: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from errors import DataError
@@ -65,8 +66,8 @@ class TextReader(Reader):
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (*told, note))
-        named, notes = described(plain)
-        return TableText(plain if named is None else named, (*told, *notes))
+        found = described(plain) or TableText(plain)
+        return replace(found, notes=(*told, *found.notes))
 
     def dialect(self, asked: Dialect) -> Dialect:
         """As the flags have `asked`: nothing is known about a CSV beyond them."""

@@ -9,6 +9,7 @@ import pytest
 from errors import DataError
 from readers.categories import Asked
 from readers.dated import dated
+from readers.described import described
 from readers.dialect import AUTO, Dialect
 from readers.long import read_long
 from readers.wide import read_wide
@@ -37,7 +38,9 @@ def test_a_table_of_an_office_below_what_stands_above_it(put):
         100 * at + k for at in range(3) for k in range(30)
     ]
     told = " ".join(found.notes)
-    assert "rows are named by 'Country Name', and 'Country Code', 'Indicator Name', 'Indicator Code' left out" in told
+    assert (
+        "rows are named by 'Country Name', and 'Country Code', 'Indicator Name', 'Indicator Code' are no steps" in told
+    )
     assert "4 lines above the names left out" in told
 
 
@@ -47,7 +50,7 @@ def test_names_that_only_together_tell_rows_apart(put):
     rows = [f"{a},{b},{c}," + ",".join(str(9 * at + k) for k in range(9)) for at, (a, b, c) in enumerate(places)]
     found = read_wide([put("\n".join(["Province/State,Country/Region,Lat," + ",".join(days), *rows]))])
     assert found.rows == ("Austria", "Hubei/China", "Anhui/China")
-    assert found.values[0].tolist() == list(range(27)) and "'Lat' left out" in found.notes[0]
+    assert found.values[0].tolist() == list(range(27)) and "'Lat' is no step" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_words_before_steps_that_count(put):
     found = read_wide([put("\n".join([names, *rows]))])
     assert found.rows == tuple(f"HOBBIES_{k}_CA" for k in range(4))
     assert found.values[0].tolist() == list(range(100))
-    assert "'cat_id', 'state_id' left out" in found.notes[0]
+    assert "'cat_id', 'state_id' are no steps" in found.notes[0]
 
 
 @pytest.mark.parametrize("steps", [["2022M12", "2022M11", "2022M10", "2022M09"], ["2022", "2021", "2020", "2019"]])
@@ -372,3 +375,39 @@ def test_names_of_lines_that_are_steps_below_facts_of_the_same_width(put):
     series = read_long([path], time_col="line")
     assert series.channels == ("Age [ky BP]", "d18O")
     np.testing.assert_allclose(series.values[0], waves, rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", ["kind", "first", "level"])
+def test_a_label_among_the_columns_before_the_steps(put, label):
+    """It is no step, and the label all the same, by its name or as the first column."""
+    names = ["kind", "id", "level", *(f"t_{k}" for k in range(25))]
+    rows = [["ab"[k % 2], f"r{k}", str(k / 4), *map(str, range(k, k + 25))] for k in range(8)]
+    found = read_wide([put("\n".join(",".join(row) for row in [names, *rows]) + "\n")], label=label)
+    assert found.rows == tuple(f"r{k}" for k in range(8)) and found.lengths.tolist() == [25] * 8
+    assert found.values[0].tolist() == [k + step for k in range(8) for step in range(25)]
+    expected = [k / 4 for k in range(8)] if label == "level" else [0, 1] * 4
+    assert found.labels[:, 0].tolist() == expected
+    assert found.label_words == (() if label == "level" else (("a", "b"),))
+
+
+def test_a_number_beside_the_id_is_no_step(put):
+    names = ["id", "age", *(f"t{k}" for k in range(20))]
+    rows = [[str(k + 1), str(40 + k), *map(str, range(k, k + 20))] for k in range(4)]
+    found = read_wide([put("\n".join(",".join(row) for row in [names, *rows]) + "\n")])
+    assert found.rows == ("1", "2", "3", "4") and found.view()[2, 0].tolist() == list(range(2, 22))
+    assert "rows are named by 'id', and 'age' is no step" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (["unit", "cycle", *(f"s{k}" for k in range(1, 22))], ["1", "{}"]),  # of engines: each line is a time
+        (["stamp", "machine", *(f"ch_{k}" for k in range(1, 25))], ["2024-01-0{} 00:00:00", "M1"]),
+        (["id", "temp", *(f"sensor_{k}" for k in range(1, 31))], ["{}", "20.5"]),  # things, and no steps
+    ],
+)
+def test_lines_that_are_times_stay_lines(put, names, first):
+    rows = [[cell.format(k) for cell in first] + [str(k)] * (len(names) - 2) for k in range(1, 9)]
+    text = "\n".join(",".join(row) for row in [names, *rows]) + "\n"
+    with put(text).open("rb") as file:
+        assert described(file) is None
