@@ -30,7 +30,7 @@ from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
 from ranks.alone import Alone
-from rundir import OnEpoch, tensorboard_writer
+from rundir import Listener, tensorboard_writer
 from scaler import Scaler
 from solving.closed import ClosedForm, solved
 from sources import levels
@@ -61,7 +61,7 @@ class Learner:
     split : training, validation and test windows of the fold.
     device : where the model is trained.
     start : the checkpoint that finetuning starts from, None for a new model.
-    on_epoch : gets every epoch's line of the history.
+    listener : gets every epoch's line of the history, and what training chose.
     alone : False for a model that is trained together with others, whose data have the classes that these data may
         lack: the splits are not checked then.
 
@@ -82,12 +82,12 @@ class Learner:
         split: Split,
         device: torch.device,
         start: Checkpoint | None,
-        on_epoch: OnEpoch | None = None,
+        listener: Listener | None = None,
         *,
         alone: bool = True,
     ) -> None:
         self.run_data = levels.coded(run_data, task, split.train)
-        self.split, self.device, self.start, self.on_epoch = split, device, start, on_epoch
+        self.split, self.device, self.start, self.listener = split, device, start, listener or Listener()
         self.warnings: list[str] = []
         self.config, self.together, self.task = run_data.config, ranks.here(), copy.copy(task)
         self._fit_task(alone)
@@ -263,7 +263,7 @@ class Learner:
             config,
             self.precision,
             save=self._save,
-            listeners=[listener for listener in (board, self.on_epoch) if listener is not None],
+            listeners=[listener for listener in (board, self.listener.epoch) if listener],
             train_metrics=self.task.train_metrics(self.device),
             judges_start=self.start is not None or bool(self.standing and not self.standing.aside),
             averages=bool(self.thin),
@@ -278,6 +278,8 @@ class Learner:
             self.joined({"best": trainer.mean_state if progress.averaged else trainer.last_state}, progress)
             return progress
         kept = self.joined({"last": trainer.last_state, "best": trainer.best_state}, progress)
+        if self.listener.trained:
+            self.listener.trained(progress.best, progress.best_epoch, sum(p.numel() for p in self.model.parameters()))
         self.warnings += trainer.warnings
         with self.run_data.timed("evaluate"):
             self.calibrate(kept, trainer.state())

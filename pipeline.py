@@ -38,7 +38,7 @@ from pages.run_page import complete, write_run
 from predictor import Inference
 from readers import cache
 from refitting import again
-from rundir import OnEpoch, RunDir, run_name, write_json
+from rundir import Listener, OnEpoch, OnTrained, RunDir, run_name, write_json
 from sources import levels, stretching
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
@@ -213,7 +213,12 @@ def infer(config: RunConfig, argv: Sequence[str], device: torch.device) -> tuple
 
 
 def learn(
-    config: RunConfig, argv: Sequence[str], device: torch.device, on_epoch: OnEpoch | None = None, place: str = ""
+    config: RunConfig,
+    argv: Sequence[str],
+    device: torch.device,
+    on_epoch: OnEpoch | None = None,
+    place: str = "",
+    on_trained: OnTrained | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Train or finetune.
 
@@ -223,6 +228,8 @@ def learn(
     device : where the model is trained.
     on_epoch : gets every epoch's line of the history. What it raises ends training with the usual cleanup.
     place : folder of the run where that is not `--out`, which its config.yaml still names.
+    on_trained : gets what the only training chose, before it is judged; nothing where there are folds or a tracker,
+        which are about more than that.
 
     Returns
     -------
@@ -252,7 +259,7 @@ def learn(
             summary = task.summary if written is None else written.summary
             return json.loads((final / summary).read_text(encoding="utf-8")), final
         with tracked(config, name, str(final)) as tracker:
-            heard = _heard(on_epoch, tracker if len(folds) == 1 else None)
+            heard = _heard(on_epoch, on_trained, tracker, single=len(folds) == 1)
             jobs = [partial(stages.run, run_data, task, split, device, start, heard) for split in folds]
             contents, learner = _learn_folds(jobs, run_data, task, directory, argv, finished=written is None)
             content = contents[-1] if len(folds) == 1 else _join(contents, task, directory.path)
@@ -283,17 +290,17 @@ def _assist(jobs: Sequence[Job], config: RunConfig, out: str, name: str) -> None
                 again.trained(learner)
 
 
-def _heard(on_epoch: OnEpoch | None, tracker: Mlflow | None) -> OnEpoch | None:
-    """What gets every epoch's line: the caller's listener, the tracker, both or nobody."""
-    if tracker is None:
-        return on_epoch
+def _heard(on_epoch: OnEpoch | None, on_trained: OnTrained | None, tracker: Mlflow | None, *, single: bool) -> Listener:
+    """Who follows each training: the callers, of whom `on_trained` is for a single one alone, and its tracker."""
+    if tracker is None or not single:
+        return Listener(on_epoch, on_trained if single else None)
 
     def both(line: Mapping[str, Any]) -> None:
         tracker.epoch(line)
         if on_epoch is not None:
             on_epoch(line)
 
-    return both
+    return Listener(both)
 
 
 def _fit_size(run_data: RunData, task: Task, windows: int) -> None:

@@ -17,6 +17,7 @@ import shutil
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from settings.shards import parse_shard
 
 log = logging.getLogger("tsrun")
 OnEpoch = Callable[[Mapping[str, Any]], None]  # gets an epoch's line of the history
+OnTrained = Callable[[float | None, int, int], None]  # gets the monitor's best, its epoch, and the parameters
 ONE_CALL = ("resume", "overwrite", "json", "quiet", "dry_run", "tag")  # flags that concern one call alone
 DATE = "{date}"
 LEAST_DIGITS, MOST_DIGITS = 8, 17  # of a number in a CSV: those of a float32, those of a float64
@@ -87,6 +89,14 @@ def _safe(text: str, flag: str) -> str:
             hint="letters, digits and . _ - + = , are fine",
         )
     return plain
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who follows a training. What they raise ends the run, with the usual cleanup."""
+
+    epoch: OnEpoch | None = None
+    trained: OnTrained | None = None  # when its weights are chosen, before they are judged
 
 
 class RunDir:

@@ -33,7 +33,7 @@ from fusion import adapt
 from hardware import device_for
 from learner import Learner
 from pages.run_page import complete
-from rundir import OnEpoch
+from rundir import Listener
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
@@ -96,12 +96,12 @@ def whole(
     split: Split,
     device: torch.device,
     start: Checkpoint | None,
-    on_epoch: OnEpoch | None = None,
+    listener: Listener | None = None,
 ) -> Learner:
     """The learner that trains the whole model at once, from fresh weights or from an (adapted) checkpoint."""
     if start is not None and run_data.config.adapt_modality:
         start = adapt.adapt(start, run_data, task, split)
-    return Learner(run_data, task, split, device, start, on_epoch)
+    return Learner(run_data, task, split, device, start, listener)
 
 
 def run(
@@ -110,7 +110,7 @@ def run(
     split: Split,
     device: torch.device,
     start: Checkpoint | None,
-    on_epoch: OnEpoch | None,
+    listener: Listener | None,
     folder: Path,
     name: str,
     argv: Sequence[str],
@@ -120,7 +120,7 @@ def run(
     Parameters
     ----------
     run_data, task, split, device, start : as for `Learner`.
-    on_epoch : gets the epochs of the last stage.
+    listener : follows the last stage.
     folder : where the files go.
     name, argv : the name of the run and the command line, for the manifest.
 
@@ -132,16 +132,16 @@ def run(
     first, second = backbone_class(run_data.config.backbone).stages or ("", "")
     learner: Learner
     if start is not None or stage in ("", "end2end"):
-        learner = whole(run_data, task, split, device, start, on_epoch)
+        learner = whole(run_data, task, split, device, start, listener)
     elif stage == "encoder":
-        learner = EncoderLearner(_for_part(run_data, first), task, split, device, on_epoch)
+        learner = EncoderLearner(_for_part(run_data, first), task, split, device, listener)
     else:
         if stage == "gru":
             path = _find_encoder(run_data.config, argv)
         else:
             spent = _first_of_two(_for_part(run_data, first), task, split, device, path, name, argv)
             log.info("stage 2 of 2: %s", second)
-        learner = RestLearner(_for_part(run_data, second), task, split, device, path, spent=spent, on_epoch=on_epoch)
+        learner = RestLearner(_for_part(run_data, second), task, split, device, path, spent=spent, listener=listener)
     _tell_sizes(learner)
     return learner.run(folder, name, argv), learner
 
@@ -202,10 +202,10 @@ class EncoderLearner(Learner):
     """Trains the first part of a backbone alone, and writes it into a separate file beside the checkpoints."""
 
     def __init__(
-        self, run_data: RunData, task: Task, split: Split, device: torch.device, on_epoch: OnEpoch | None = None
+        self, run_data: RunData, task: Task, split: Split, device: torch.device, listener: Listener | None = None
     ) -> None:
         self.part = backbone_class(run_data.config.backbone).stages[0]
-        super().__init__(run_data, task, split, device, None, on_epoch)
+        super().__init__(run_data, task, split, device, None, listener)
 
     def _describe(self, judge: Judge, argv: Sequence[str]) -> None:
         series = self.run_data.series
@@ -234,13 +234,13 @@ class RestLearner(Learner):
         path: Path,
         *,
         spent: float,
-        on_epoch: OnEpoch | None,
+        listener: Listener | None,
     ) -> None:
         self.encoder, self.path, self.spent = Encoder.load(path), path, spent
         self.first = f"backbone.{backbone_class(run_data.config.backbone).stages[0]}"
         self.frozen = (self.first,)
         self._check(run_data, split)
-        super().__init__(run_data, task, split, device, None, on_epoch)
+        super().__init__(run_data, task, split, device, None, listener)
 
     def _check(self, run_data: RunData, split: Split) -> None:
         """CheckpointError for an encoder of other channels, or one that may have seen the test windows of this run."""

@@ -23,7 +23,7 @@ from errors import UsageError
 from evaler import Case, Judge
 from finetune import choose_parameters, trains_in_epochs
 from learner import Learner
-from rundir import write_json
+from rundir import Listener, write_json
 from training.states import clone_state
 
 log = logging.getLogger("tsrun")
@@ -79,7 +79,7 @@ def trained(first: Learner) -> Learner:
     made.final = True
     made.split = replace(first.split, train=first.run_data.index)
     made.config = replace(first.config, epochs=max(epochs, 1), patience=0, resume=False, tensorboard=False)
-    made.on_epoch, made.warnings, made.tried, made.held_out = None, [], None, None
+    made.listener, made.warnings, made.tried, made.held_out = Listener(), [], None, None
     torch.manual_seed(first.config.seed)
     if not trains_in_epochs(first.model, first.config):
         if first.model.backbone.closed_form:

@@ -14,6 +14,7 @@ import platform
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from errors import UsageError
@@ -82,11 +83,15 @@ class Queue:
     """The trials that this process takes from a study, and what it reports about them."""
 
     def __init__(self, study: optuna.Study, store: Store, *, trials: int, retries: int, seed: int) -> None:
+        import optuna
+
         self.study, self.store, self.trials, self.retries, self.seed = study, store, trials, retries, seed
         self._storage: Any = study._storage
+        self.direction = "min" if study.direction.name == "MINIMIZE" else "max"
         self._read: tuple[float, list[optuna.trial.FrozenTrial]] | None = None  # when, and what
         self._references: dict[str, float] = {}
         self._others = True  # whether other trials ran when the latest was taken
+        self._common = optuna.search_space.IntersectionSearchSpace(include_pruned=True)  # of all trials; it goes on
         self._reported: dict[int, float] = {}  # {number: the latest value of a trial that runs here}
 
     def take(self) -> optuna.Trial | None:
@@ -95,15 +100,17 @@ class Queue:
 
         self._read = None
         with self.store.exclusive(self.study.study_name):
-            optuna.storages.fail_stale_trials(self.study)
             trials = self._revived()
+            self._read = time.monotonic(), trials
             self._others = any(trial.state == optuna.trial.TrialState.RUNNING for trial in trials)
             waiting = any(trial.state == optuna.trial.TrialState.WAITING for trial in trials)
             if not waiting and slots_used(trials, self.trials) >= self.trials:
                 return None
-            trial = self.study.ask()
-            self.beat(trial)
-            trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
+            # Of a waiting trial Optuna reads how it has changed since.
+            with nullcontext() if waiting else self._storage.still(), self._storage.together():
+                trial = self.study.ask()
+                self.beat(trial)
+                trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
         return trial
 
     def _revived(self) -> list[optuna.trial.FrozenTrial]:
@@ -114,6 +121,9 @@ class Queue:
         import optuna
 
         trials = self.study.get_trials(deepcopy=False)
+        if any(trial.state == optuna.trial.TrialState.RUNNING for trial in trials):
+            optuna.storages.fail_stale_trials(self.study)
+            trials = self.study.get_trials(deepcopy=False)
         # A process names itself on the trial before it leaves the lock: without a name, it died inside.
         running = [trial for trial in trials if trial.state == optuna.trial.TrialState.RUNNING]
         nameless = [trial for trial in running if "worker" not in trial.user_attrs]
@@ -140,13 +150,15 @@ class Queue:
 
         source = int.from_bytes(hashlib.sha256(f"{self.seed} {trial.number}".encode()).digest()[:4], "big")
         # Of running trials the sampler reads the study anew for each value; where there are none it need not.
-        self.study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=STARTUP, constant_liar=self._others, seed=source
-        )
+        sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, constant_liar=self._others, seed=source)
+        if not isinstance(self.study.pruner, optuna.pruners.HyperbandPruner):  # which gives it a part of the trials
+            sampler._search_space = self._common
+        self.study.sampler = sampler
         chosen: dict[str, Any] = {}
-        for dimension in space.values():
-            if dimension.asked(chosen):
-                chosen[dimension.name] = _suggested(trial, dimension)
+        with nullcontext() if self._others else self._storage.still(), self._storage.together():
+            for dimension in space.values():
+                if dimension.asked(chosen):
+                    chosen[dimension.name] = _suggested(trial, dimension)
         return chosen
 
     def beat(self, trial: optuna.Trial) -> None:
@@ -155,9 +167,15 @@ class Queue:
 
     def report(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
         """Note the monitor after an epoch; returns whether to stop the trial, since others were better by then."""
+        import optuna
+
         trial.report(value, epoch)
         self._reported[trial.number] = value
-        return trial.should_prune()
+        if not isinstance(self.study.pruner, optuna.pruners.MedianPruner):
+            return trial.should_prune()
+        self._trials()
+        with self._storage.still():  # the median asks for finished trials alone
+            return trial.should_prune()
 
     def done(self, trial: optuna.Trial, value: float, **facts: Any) -> None:
         """The trial's value, a number, is the best of the monitor on validation."""
@@ -187,8 +205,9 @@ class Queue:
         """Note the facts, then the state and value. `Study.tell` reads the trial twice more to check the same."""
         self._read = None
         self._reported.pop(trial.number, None)
-        trial.set_user_attr(NOTED, dict(facts))
-        self._storage.set_trial_state_values(trial._trial_id, state, None if value is None else [float(value)])
+        with self._storage.together():
+            trial.set_user_attr(NOTED, dict(facts))
+            self._storage.set_trial_state_values(trial._trial_id, state, None if value is None else [float(value)])
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
         """All trials, by number: read again where this process has changed one since, or after `FRESH` seconds."""
@@ -260,7 +279,7 @@ class Queue:
         import optuna
 
         done = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
-        sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+        sign = 1 if self.direction == "min" else -1
         return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
 

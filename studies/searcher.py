@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from config import RunConfig
 from studies.queue import Queue
 from studies.spaces import Space, words
-from studies.trials import Failure, Worker, Workers, train
+from studies.trials import Bar, Failure, Worker, Workers, train
 
 if TYPE_CHECKING:
     import optuna
@@ -84,6 +84,7 @@ class Searcher:
         self.jobs: list[Job] = []
         self.stop = Stop()
         self.waiting = False
+        self.ended = False  # whether trials have since their folders were looked at
 
     def run(self, jobs: int, deadline: float, every: int) -> int:
         """Run until all trials are done, the deadline (of time.monotonic) or a signal; returns its number, or 0.
@@ -100,6 +101,7 @@ class Searcher:
                         due = time.monotonic() + every
                     if self._listen(min(TICK, max(deadline - time.monotonic(), 0.0))):
                         due = 0.0  # a place is free
+                self._tidy()
             finally:
                 self._give_back()
         return self.stop.signum
@@ -109,6 +111,7 @@ class Searcher:
         for job in self.jobs:
             self.queue.beat(job.trial)
         self._fill(jobs)
+        self._tidy()
         if not self.jobs and not self.waiting and not self.queue.finished():
             log.info("waiting for the trials of other processes")
             self.waiting = True
@@ -122,14 +125,20 @@ class Searcher:
             chosen = self.queue.suggest(trial, self.space)
             folder = place_of(self.folder, trial.number)
             shutil.rmtree(folder, ignore_errors=True)
-            argv = [*trial_words(self.argv, chosen, self.config), "--out", str(folder), *self._cheaply(jobs)]
-            self.jobs.append(Job(trial, self.workers.start(train, argv), folder))
+            wanted = self.config.reference == "auto" and not self.queue.references()
+            argv = [*trial_words(self.argv, chosen, self.config), "--out", str(folder), *self._cheaply(jobs, wanted)]
+            worker = self.workers.start(train, argv, None if wanted else self._bar())
+            self.jobs.append(Job(trial, worker, folder))
 
-    def _cheaply(self, jobs: int) -> list[str]:
-        """Flags that evaluate a trial on validation only; the first trial also evaluates the references."""
-        wanted = self.config.reference == "auto" and not self.queue.references()
+    def _cheaply(self, jobs: int, wanted: bool) -> list[str]:
+        """Flags that evaluate a trial on validation only; the first trial also evaluates the references (`wanted`)."""
         cheap = ["--eval-split", "val", "--no-plots", "--quiet", "--reference", "auto" if wanted else "off"]
         return cheap if self.config.threads else [*cheap, "--threads", str(threads_each(jobs))]
+
+    def _bar(self) -> Bar | None:
+        """What a trial must reach to be judged and kept."""
+        best = self.queue.best()
+        return None if best is None or best.value is None else Bar(best.value, self.queue.direction)
 
     def _listen(self, timeout: float) -> bool:
         """Receive from every worker that has sent something; returns whether one of them has finished."""
@@ -155,8 +164,9 @@ class Searcher:
             log.warning("trial %d gave no sign of life for too long and went to another process", job.trial.number)
             ended = True
         if ended:
-            self._drop(job)
-            self._progress()
+            self.jobs.remove(job)
+            self.workers.release(job.worker)
+            self.ended = True
 
     def _epoch(self, job: Job, line: Mapping[str, Any]) -> bool:
         """Whether the trial is pruned. Epochs restart with each fold; trials are compared in the first."""
@@ -188,12 +198,17 @@ class Searcher:
         else:
             self.queue.failed(job.trial, again=failure.crashed, **facts)
 
-    def _drop(self, job: Job) -> None:
-        """Forget a trial that has ended; only the folder of the best so far is kept."""
-        self.jobs.remove(job)
-        self.workers.release(job.worker)
+    def _tidy(self) -> None:
+        """Say how far the study is, and keep only the folder of the best, once trials have ended.
+
+        After the next ones were taken, whose taking reads the study anyway.
+        """
+        if not self.ended:
+            return
+        self.ended = False
         for number in self.queue.leftover():
             shutil.rmtree(place_of(self.folder, number), ignore_errors=True)
+        log.info("%s", progress(self.queue, self.monitor))
 
     def _give_back(self) -> None:
         import optuna
@@ -206,9 +221,6 @@ class Searcher:
             shutil.rmtree(job.folder, ignore_errors=True)
         self.jobs = []
         self.workers.close()
-
-    def _progress(self) -> None:
-        log.info("%s", progress(self.queue, self.monitor))
 
 
 def place_of(folder: Path, number: int) -> Path:

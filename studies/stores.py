@@ -30,8 +30,9 @@ from errors import (
 )
 
 if TYPE_CHECKING:
-    import optuna
     import psycopg
+
+    from studies.storage import Storage
 
 EMBEDDED, SQLITE = "embedded:", "sqlite:///"
 BUSY = 60  # seconds to wait for another process that writes to the same SQLite file
@@ -60,16 +61,19 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def open(self, grace: int) -> optuna.storages.RDBStorage:
+    def open(self, grace: int) -> Storage:
         """Optuna's storage; a trial that gives no sign of life for `grace` seconds counts as lost."""
         import optuna
+
+        from studies.storage import Storage
 
         _quiet_optuna()
         url = f"{SQLITE}{self.path}"
         engine: dict[str, Any] = {"connect_args": {"timeout": BUSY}}
         if self.connect is not None:
             url, engine = "postgresql+psycopg://", {"creator": self.connect, "pool_pre_ping": True}
-        return optuna.storages.RDBStorage(url, engine, heartbeat_interval=beats(grace), grace_period=grace)
+        made = optuna.storages.RDBStorage(url, engine, heartbeat_interval=beats(grace), grace_period=grace)
+        return Storage(made)
 
 
 def store_at(storage: str) -> Store:

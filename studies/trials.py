@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import os
 import threading
@@ -26,6 +27,8 @@ from errors import ResourceError, TsrunError, UsageError, is_out_of_memory
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+
+    from rundir import OnTrained
 
 log = logging.getLogger("tsrun.search")
 TICK = 0.5  # seconds
@@ -72,6 +75,24 @@ class Failure:
     def crashed(self) -> bool:
         """Whether something other than the configuration may be the reason."""
         return self.code == TsrunError.exit_code
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The best value of a study so far. Only the best trial is kept, so a worse one ends with its training."""
+
+    value: float
+    direction: str
+
+    def missed(self, value: float | None) -> bool:
+        """Whether a trial of this value is worse; of an undefined one it is not said."""
+        if value is None or math.isnan(value):
+            return False
+        return value > self.value if self.direction == "min" else value < self.value
+
+
+class Missed(Exception):
+    """Training ended below the bar: there is nothing to judge or to write."""
 
 
 @dataclass
@@ -269,9 +290,19 @@ def dry_run(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
     }
 
 
-def train(argv: Sequence[str], on_epoch: OnEpoch) -> dict[str, Any]:
+def train(argv: Sequence[str], bar: Bar | None, on_epoch: OnEpoch) -> dict[str, Any]:
     """One trial: {value (of the monitor on validation), best_epoch, parameters, references}."""
-    content, _ = _learn(argv, argv, on_epoch)
+    ended: dict[str, Any] = {"references": {}}
+
+    def trained(best: float | None, epoch: int, parameters: int) -> None:
+        if bar is not None and bar.missed(best):
+            ended.update(value=best, best_epoch=epoch, parameters=parameters)
+            raise Missed
+
+    try:
+        content, _ = _learn(argv, argv, on_epoch, on_trained=trained)
+    except Missed:
+        return ended
     if content.get("fit", {}).get("refit"):
         raise UsageError("was fitted on validation, which cannot judge it any more", where="--model-args refit")
     found = {"value": content["best_val"], "references": _watched(content)}
@@ -287,14 +318,19 @@ def judge(argv: Sequence[str], shown: Sequence[str], place: str, on_epoch: OnEpo
 
 
 def _learn(
-    argv: Sequence[str], shown: Sequence[str], on_epoch: OnEpoch, place: str = ""
+    argv: Sequence[str],
+    shown: Sequence[str],
+    on_epoch: OnEpoch,
+    place: str = "",
+    on_trained: OnTrained | None = None,
 ) -> tuple[dict[str, Any], Path]:
     import cli
     import pipeline
     from hardware import pick_device
 
     config = cli.parse(argv)
-    return pipeline.learn(config, shown, pick_device(config.device, config.threads), on_epoch, place)
+    device = pick_device(config.device, config.threads)
+    return pipeline.learn(config, shown, device, on_epoch, place, on_trained)
 
 
 def _watched(content: Mapping[str, Any]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from data import Series, Source
 from errors import CheckpointError, DataError, UsageError
 from learner import Learner
 from readers.clock import Clock
+from rundir import Listener
 
 from .runs import strict
 
@@ -51,7 +52,7 @@ def folds_of(name="regress", series=None, options=(), **settings):
 
 def learner_of(name="regress", series=None, options=(), start=None, on_epoch=None, alone=True, **settings) -> Learner:
     run_data, task, folds = folds_of(name, series, options, **settings)
-    return Learner(run_data, task, folds[-1], CPU, start, on_epoch, alone=alone)
+    return Learner(run_data, task, folds[-1], CPU, start, Listener(on_epoch), alone=alone)
 
 
 def trained(folder: Path, *args, **settings) -> Learner:

@@ -375,7 +375,7 @@ def test_a_worker_that_fails_says_how():
 
 def one_trial(words, on_epoch):
     """The trial of `words`, and the process that it ran in."""
-    return trials.train(words, on_epoch) | {"pid": os.getpid()}
+    return trials.train(words, None, on_epoch) | {"pid": os.getpid()}
 
 
 @pytest.mark.slow
@@ -414,6 +414,25 @@ def test_a_trial_is_the_same_in_a_process_of_its_own_and_after_others(place):
     (after, own) = (each.call(one_trial, [*words, "--out", str(place / "it")]) for each in (shared, single))
     assert after.pop("pid") == shared.free[0].process.pid != own.pop("pid")
     assert after == own
+
+
+def test_a_trial_below_the_bar_has_its_figures_and_is_not_judged(place, monkeypatch):
+    """At the bar it is judged: of equal trials the first is the best, and the bar may be a later one's."""
+    monkeypatch.chdir(place)
+    words = ["--mode", "train", *RUN, "--epochs", "2", "--eval-split", "val", "--no-plots", "--reference", "off"]
+
+    def at(bar: trials.Bar | None, folder: str) -> tuple[dict, list[Path]]:
+        return trials.train([*words, "--out", folder], bar, lambda line: None), list((place / folder).glob("train_*"))
+
+    whole, kept = at(None, "a")
+    assert len(kept) == 1 and strict(kept[0] / "summary.json")["best_val"] == whole["value"]
+    for value, folder in ((whole["value"], "b"), (whole["value"] * 1.01, "c")):
+        again, kept = at(trials.Bar(value, "min"), folder)
+        assert again == whole and len(kept) == 1
+    again, kept = at(trials.Bar(whole["value"] * 0.99, "min"), "d")
+    assert again == whole and not kept
+    assert trials.Bar(0.5, "max").missed(0.4) and not trials.Bar(0.5, "max").missed(0.5)
+    assert not any(trials.Bar(0.5, side).missed(value) for side in ("min", "max") for value in (None, math.nan))
 
 
 @pytest.mark.slow
@@ -522,11 +541,11 @@ def test_the_test_part_of_the_data_has_no_say(place):
     here = Path.cwd()
     os.chdir(place)
     try:
-        first = trials.train([*words, "--out", "a"], lambda line: None)
+        first = trials.train([*words, "--out", "a"], None, lambda line: None)
         table = pd.read_csv("load.csv")
         table.loc[int(len(table) * 0.8) + 1 :, "load"] = 1000.0
         table.to_csv("load.csv", index=False)
-        assert trials.train([*words, "--out", "b"], lambda line: None) == first
+        assert trials.train([*words, "--out", "b"], None, lambda line: None) == first
     finally:
         os.chdir(here)
 
