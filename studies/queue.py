@@ -159,6 +159,7 @@ class Queue:
             for dimension in space.values():
                 if dimension.asked(chosen):
                     chosen[dimension.name] = _suggested(trial, dimension)
+        self._read = None
         return chosen
 
     def beat(self, trial: optuna.Trial) -> None:

@@ -111,7 +111,6 @@ class Searcher:
         for job in self.jobs:
             self.queue.beat(job.trial)
         self._fill(jobs)
-        self._tidy()
         if not self.jobs and not self.waiting and not self.queue.finished():
             log.info("waiting for the trials of other processes")
             self.waiting = True
@@ -120,14 +119,16 @@ class Searcher:
     def _fill(self, jobs: int) -> None:
         while len(self.jobs) < jobs and not self.stop.signum:
             trial = self.queue.take()
+            self._tidy()
             if trial is None:
                 return
+            bar = self._bar()
             chosen = self.queue.suggest(trial, self.space)
             folder = place_of(self.folder, trial.number)
             shutil.rmtree(folder, ignore_errors=True)
             wanted = self.config.reference == "auto" and not self.queue.references()
             argv = [*trial_words(self.argv, chosen, self.config), "--out", str(folder), *self._cheaply(jobs, wanted)]
-            worker = self.workers.start(train, argv, None if wanted else self._bar())
+            worker = self.workers.start(train, argv, None if wanted else bar)
             self.jobs.append(Job(trial, worker, folder))
 
     def _cheaply(self, jobs: int, wanted: bool) -> list[str]:
@@ -201,7 +202,7 @@ class Searcher:
     def _tidy(self) -> None:
         """Say how far the study is, and keep only the folder of the best, once trials have ended.
 
-        After the next ones were taken, whose taking reads the study anyway.
+        After the next one was taken, whose taking reads the study anyway.
         """
         if not self.ended:
             return
