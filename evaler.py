@@ -102,6 +102,7 @@ class Evaluator:
     ) -> None:
         self.by_history, self.together = by_history, together
         self.device_data, self.runner, self.precision, self.batch_size = device_data, runner, precision, batch_size
+        self.known: dict[int, torch.Tensor] | None = None  # outputs by index, where others of these weights keep them
         self._made: dict[int, Predictions] = {}
 
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
@@ -145,8 +146,10 @@ class Evaluator:
             together = self.together or Alone()
             part = index.between(*together.slice(len(index)))
             return together.joined(self.by_history(self.device_data.histories(part)), len(index))
-        windows = self.device_data.windows(index)
-        return predict(self.runner, windows, self.precision, self.batch_size, self.together)
+        windows, known = self.device_data.windows(index), {} if self.known is None else self.known
+        if id(index) not in known:
+            known[id(index)] = predict(self.runner, windows, self.precision, self.batch_size, self.together)
+        return known[id(index)]
 
     def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> Predictions:
         """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere; returns them as predictions."""
@@ -283,17 +286,13 @@ class Judge:
         return self.task.evaluate(scored, self.calibration, self.eval_context)
 
     def summary(self, scored: Predictions | None, references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """Write the summary, metrics.json or summary.json.
+        """Write the summary, metrics.json or summary.json; returns its content.
 
         Parameters
         ----------
         scored : predictions [n, K, H] with their truth; None where no label is known.
         references : {name: metrics} of the reference predictors.
         more : further entries.
-
-        Returns
-        -------
-        The content of the file.
         """
         task, config, case = self.task, self.run_data.config, self.case
         scores = {} if scored is None else self.evaluate(scored)

@@ -107,6 +107,7 @@ class Learner:
         self.standing: Standing | None = None  # a net on its closed form
         self.tried: tuple[Index, torch.Tensor] | None = None  # backtests and outputs there, where val holds fewer
         self.thin: dict[str, Any] = {}  # how thin validation is
+        self.said: dict[str, dict[int, torch.Tensor]] = {}  # {kind of weights: {index: outputs}}, on a closed form
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
 
     # --- before training ---------------------------------------------------------------------------------------------
@@ -185,14 +186,12 @@ class Learner:
     def run(self, folder: Path, run: str, argv: Sequence[str]) -> dict[str, Any]:
         """Train, evaluate and write everything into a directory; raises what `Trainer.run` does.
 
+        Returns the content of the summary file; {} but for the first of several processes, which writes it.
+
         Parameters
         ----------
         folder : the directory, which exists.
         run, argv : the name of the run and the command line, for the manifest.
-
-        Returns
-        -------
-        The content of the summary file; {} but for the first of several processes, which writes it.
         """
         self.open(folder)
         self.progress = self.train() if self.in_epochs else self._solve()
@@ -307,7 +306,7 @@ class Learner:
         val, score = self.split.val, partial(self.evaluator, self.together)
         kept = self.standing.joined(learned, lambda: score().outputs(val)[:, :, 0].cpu())
         if self.standing.aside and not self.final:
-            progress.best = self.task.val_metrics_of(score().score(val))[self.task.monitor]
+            progress.best = self.task.val_metrics_of(score("best").score(val))[self.task.monitor]
         return kept
 
     def _resume(self, trainer: Trainer, last: Checkpoint) -> None:
@@ -323,7 +322,7 @@ class Learner:
         for kind, weights in list(states.items())[-1 if same else 0 :]:
             self.model.load_state_dict(weights)
             lean = None if self.model.backbone.closed_form else self.task.lean(self.names)
-            scored, found = calibrated(self.evaluator(self.together), self.split.val, lean, tell=kind == "best")
+            scored, found = calibrated(self.evaluator(self.together, kind), self.split.val, lean, tell=kind == "best")
             if not self.together.first:
                 continue
             # For weights that were fitted on validation too, nothing is left to choose on.
@@ -336,13 +335,14 @@ class Learner:
             for each in states if same else (kind,):
                 self._save(each, weights, training if each == "last" else None)
 
-    def evaluator(self, together: Alone | None = None) -> Evaluator:
-        """Scores windows with the present weights of the model, in float32 as inference does on any machine."""
+    def evaluator(self, together: Alone | None = None, kind: str = "") -> Evaluator:
+        """Scores windows with the present weights, in float32 as on any machine; `kind`: what they say is kept."""
         self.model.eval()
         size = min(self.config.batch_size, max(len(self.split.train), 1))
         made = Evaluator(self.device_data, self.model, Precision(self.device), size, self.model.by_history, together)
         if self.held_out is not None:
             made.give(self.split.val, self.held_out)
+        made.known = self.said.setdefault(kind, {}) if kind and self.standing else None
         return made
 
     def _save(self, kind: str, weights: Weights, training: Mapping[str, Any] | None) -> None:
@@ -391,7 +391,7 @@ class Learner:
 
     def _scored(self) -> Evaluator:
         """All windows that the run shows are scored, by all processes."""
-        made = self.evaluator(self.together)
+        made = self.evaluator(self.together, "best")
         for name in filter(None, ("val", self.scored_split(), self.config.plot_split)):
             made.score(self.index_of(name))
         self._ahead(made)

@@ -155,7 +155,9 @@ class Standing:
             self.told["shares"] = self.fixed["shares"]
             return
         self.model.load_state_dict(state)
+        self.model.wide = None  # which says nothing while the net learns alone, and takes as long as it
         net = outputs()
+        self.model.wide = self.wide
         self.wide.load_state_dict(self.aside)
         by, val = torch.tensor(self.lean), self.data.val
         closed = self.wide.says_of(val)[:, :, 0]

@@ -79,7 +79,7 @@ def trained(first: Learner) -> Learner:
     made.final = True
     made.split = replace(first.split, train=first.run_data.index)
     made.config = replace(first.config, epochs=max(epochs, 1), patience=0, resume=False, tensorboard=False)
-    made.listener, made.warnings, made.tried, made.held_out = Listener(), [], None, None
+    made.listener, made.warnings, made.tried, made.held_out, made.said = Listener(), [], None, None, {}
     torch.manual_seed(first.config.seed)
     if not trains_in_epochs(first.model, first.config):
         if first.model.backbone.closed_form:

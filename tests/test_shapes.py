@@ -14,6 +14,8 @@ from backbones.model import build_model
 from backbones.shapes import PRIOR, Shapes, suits
 from backbones.specs import TargetSpec
 
+from .runs import good, strict
+
 CLASS = TargetSpec("class", 3, whole=True)
 
 
@@ -108,3 +110,23 @@ def test_labels_of_whole_series_have_one_and_values_and_windows_do_not():
         TargetSpec("class", 1000, whole=True),
     ):
         assert not suits(other)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_run_describes_validation_once_for_its_shares_and_once_for_each_of_its_weights(tmp_path, monkeypatch, epochs):
+    """And scores what the run that asks anew each time scores: the checkpoint, in a process that knows nothing."""
+    draw = np.random.default_rng(2)
+    kind = draw.integers(0, 2, 60)
+    np.savetxt(
+        tmp_path / "x.txt", draw.normal(0, 1, (60, 20)) + 0.8 * kind[:, None] * (np.arange(20) > 12), "%.4f", ","
+    )
+    np.savetxt(tmp_path / "y.txt", kind, "%d")
+    described, whole = [], Shapes.describe
+    monkeypatch.setattr(Shapes, "describe", lambda self, x: (described.append(len(x)), whole(self, x))[1])
+    line = "--task classify --csv x.txt --labels y.txt --no-plots --quiet"
+    run = good(tmp_path, "--mode train", line, f"--backbone gru --epochs {epochs} --reference off --tag run")
+    told = strict(run / "metrics.json")
+    assert told["split"] == "val" and "shares" in told["wide"]
+    assert sum(described) <= told["n"] * (2 if epochs == 1 else 3)
+    words = f"--mode infer {line} --ckpt {run} --eval-split val --tag again"
+    assert strict(good(tmp_path, words) / "metrics.json")["headline"] == pytest.approx(told["headline"], rel=1e-6)
