@@ -59,6 +59,8 @@ def described(text: io.BufferedReader) -> TableText | None:
             note = "line 2 holds the columns' types and is left out"
             note = note if count == 1 else "lines 2 and 3 hold the columns' types and marks, and are left out"
             return made(_without_types(text, count), note)
+        if names := _two_names(rows):
+            return made(_renamed(text, names, sep), "two lines of names are taken as one")
         if _has_three_names(rows):
             return made(_joined(text, rows, sep), "three lines of names are taken as one")
         if found := _layout(rows):
@@ -168,6 +170,30 @@ def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
         and is_time(body[0])
         and any(map(PLAIN.is_like_number, body[1:]))
     )
+
+
+def _two_names(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The names of a table of which two lines name the columns, neither of them each with another name: both in one;
+    [] for another table. Where a cell of the first is empty, that before it goes on, as of merged cells."""
+    if len(rows) < 4 or len({*map(len, rows[:4])}) != 1 or len(rows[0]) < 3 or rows[2][1:] == [""] * (len(rows[0]) - 1):
+        return []
+    (_, *first), (index, *second), *body = rows
+    for at, name in enumerate(first):
+        first[at] = name or first[max(at - 1, 0)]
+    both = [f"{one} {two}" for one, two in zip(first, second, strict=True)]
+    words = all(first) and all(second) and not any(map(PLAIN.is_like_number, [*first, *second]))
+    again = len({*first}) < len(first) and 1 < len({*second}) < len(second) and len({*both}) == len(both)
+    dated = all(is_time(row[0]) and any(map(PLAIN.is_like_number, row[1:])) for row in body[:2])
+    return [index or "time", *both] if words and again and dated and not is_time(index) else []
+
+
+def _renamed(text: io.BufferedReader, names: Sequence[str], sep: str) -> Iterator[bytes]:
+    """The text with these names in place of its first two lines."""
+    for _ in range(2):
+        text.readline()
+    yield f"{line_of(names, sep)}\n".encode()
+    while block := text.read(HEAD):
+        yield block
 
 
 def _joined(text: io.BufferedReader, rows: Sequence[Sequence[str]], sep: str) -> Iterator[bytes]:

@@ -248,7 +248,7 @@ def _facts_above(rows: Sequence[Sequence[str]]) -> int:
 def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     """The row above which lines have as many cells by chance: the one on which a column of numbers stands."""
     columns = [column for column in zip(*rows, strict=True) if any(column[len(rows) // 2 :])]
-    top = min((_last_text([_may_be_number(cell, dialect) for cell in column]) for column in columns), default=0)
+    top = min((_last_text(column, dialect) for column in columns), default=0)
     # A line of a time, as those below it have, names nothing: a door's `off` stands there among numbers.
     if top >= len(rows) - 1 or any(is_time(a) and is_time(b) for a, b in zip(rows[top], rows[top + 1], strict=False)):
         return 0
@@ -257,9 +257,11 @@ def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:
     return top - (bool(above) and named and units_below(rows[top - 1 :], dialect))
 
 
-def _last_text(numbers: Sequence[bool]) -> int:
+def _last_text(column: Sequence[str], dialect: Dialect) -> int:
     """The last cell of a column that is text and has hardly more numbers than texts above it; 0 for none."""
-    above = list(itertools.accumulate(1 if number else -1 for number in numbers))
+    numbers = [_may_be_number(cell, dialect) for cell in column]
+    counts = [0 if not cell else 1 if number else -1 for cell, number in zip(column, numbers, strict=True)]
+    above = list(itertools.accumulate(counts))
     return next((at for at in reversed(range(len(numbers))) if not numbers[at] and above[at] <= CHANCE), 0)
 
 

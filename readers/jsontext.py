@@ -13,7 +13,7 @@ from typing import Any
 from errors import DataError
 from readers import register
 from readers.base import Reader, TableText, csv_text
-from readers.guess import is_time
+from readers.guess import UNIX, is_time
 
 READS = {"endings": [".json", ".jsonl", ".ndjson"]}
 LEAST = 3  # lines that show times
@@ -88,7 +88,16 @@ def _joined(held: Sequence[Any], depth: int) -> Iterator[Table]:
     named = next((n for n in facts[0] if len({each.get(n) for each in facts}) == len(held)), "")
     titles = [each[named] if named else number for number, each in enumerate(facts, 1)]
     rows = [[title, *row] for title, (_, rows) in zip(titles, tables, strict=True) for row in rows]
-    yield [SERIES, *there[0]], rows
+    yield [SERIES, *(there[0] or _names_of(rows[0][1:]))], rows
+
+
+def _names_of(row: Sequence[Any]) -> list[str]:
+    """Names for columns without any: of a time and a value, as Prometheus answers, these; else their numbers."""
+    first = row[0]
+    seconds = isinstance(first, (int, float)) and first >= UNIX
+    if len(row) == 2 and (seconds or (isinstance(first, str) and is_time(first))):
+        return ["time", "value"]
+    return [str(number) for number in range(1, len(row) + 1)]
 
 
 def _size(table: Table) -> tuple[bool, int]:

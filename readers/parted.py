@@ -22,6 +22,7 @@ HOUR_NAMES = ["hour", "hours", "hr", "hh", "hhmm", "time", "mst", "pst", "cst", 
 NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _DECIMAL = re.compile(r"\d+(?:\.\d+)?")
+_TWICE = re.compile(r"(\d{1,2})[AB]", re.IGNORECASE)
 _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
 _HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z|([0-5]\d))?")
@@ -65,12 +66,15 @@ def is_day_of_year(name: str, cells: Sequence[str], *, hours: bool = False) -> b
 
 
 def first_hour(cell: str) -> str:
-    """The hour in which `08 - 09` begins, 13:30 for 1330 or `1330 UTC`, 13:30:15 for 133015; another cell as it is.
+    """The hour in which `08 - 09` begins, 3 for `3A` and `3B`, which come in autumn, 13:30 for 1330 or `1330 UTC`,
+    13:30:15 for 133015; another cell as it is.
 
     Parameters
     ----------
     cell : its text.
     """
+    if found := _TWICE.fullmatch(cell):
+        return found[1]
     if found := _HHMM.fullmatch(cell):
         return ":".join(filter(None, found.groups()))
     found = _HOURS.fullmatch(cell)
@@ -151,6 +155,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         parts = [parts[0], parts[1].str.zfill(2).str.cat(parts[2].str.zfill(2), sep=":")]
     if len(parts) == 2 and parts[0].str.endswith(MIDNIGHT).all():  # dates of a spreadsheet
         parts[0] = parts[0].str.removesuffix(MIDNIGHT)
+    if len(parts) == 2 and parts[1].str.fullmatch(_TWICE).any():
+        parts[1] = parts[1].map(first_hour)
     if len(parts) == 2 and _HOUR.fullmatch(parts[1][0]):
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)

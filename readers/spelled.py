@@ -82,6 +82,7 @@ def _below_titles(head: bytes) -> tuple[int, int, int] | None:
         begin += noted[at] and begin == at + 1 and not numbers  # units behind a hash sign
         body = cells[begin : begin + LEAST_BODY]
         named = (at or noted[at]) and width > 2 and len({*names}) == width and not any(map(_CELL.fullmatch, names))
+        named = named and not all(name.startswith((b"(", b"[")) for name in names)  # which are units
         whole = not noted[at] or all(len(row) == width for row in body)  # words of a remark may be fewer
         plain = whole and all(len(row) >= width and all(map(_VALUE.fullmatch, row[:width])) for row in body)
         if named and plain and len(body) == LEAST_BODY and not any(noted[begin : begin + LEAST_BODY]):
@@ -99,9 +100,16 @@ def _below_notes(head: bytes) -> tuple[int, int, int] | None:
     if len(above) > MOST_ABOVE or any(len(row) == len(body[0]) for row in above):  # which name them
         return None
     width = len(list(itertools.takewhile(_CELL.fullmatch, body[0]))) if at else 0
+    if at and any(map(_CELL.fullmatch, body[0][width:])):  # words between numbers are a column, no remarks at the end
+        body, width = [[_word(cell) for cell in row] for row in body], len(body[0])
     alike = all(len(row) == len(body[0]) and all(map(_CELL.fullmatch, row[:width])) for row in body)
     dated = all(_YEAR.fullmatch(row[0]) for row in body if row)
     return (at, at, width) if width > 2 and len(body) == LEAST_BODY and alike and dated else None
+
+
+def _word(cell: bytes) -> bytes:
+    """A number in place of a word, which counts as well where columns have words."""
+    return cell if _CELL.fullmatch(cell) else b"0"
 
 
 class _Columns:

@@ -12,6 +12,7 @@ from readers.missing import is_mark
 
 _MONEY = "$ € £ ¥ us$ usd eur gbp chf"
 _MEASURES = """
+    celsius fahrenheit kelvin degc degf deg degrees percent meters metres m/sec mm/day mm/h
     % ‰ ° °c °f k °k c f w kw mw gw wh kwh mwh gwh var kvar va kva v kv mv a ma hz khz mhz ohm ω j kj mj gj pa hpa kpa
     mbar bar psi m mm cm km in ft m/s km/h mph kn m² m2 m³ m3 nm³ l ml l/s l/h l/min m3/h m³/h m3/s m³/s g kg t mg µg
     g/m³ g/m3 µg/m³ µg/m3 mg/l ppm ppb db s sec ms min h hr hrs d day days rpm 1/min u/min kg/h eur/mwh €/mwh ct/kwh

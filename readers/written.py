@@ -54,6 +54,7 @@ _MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ ./'-]{1,2}(\d{4}|\d\d)")
 _MONTH_LAST = re.compile(r"(\d{4})[ ./-]([A-Za-z]{3,9})")
 LEAST = 4  # different times, by whose steps the order of day and month is seen
 MOST_USUAL = 0.8  # of their steps at least have the usual length,
+NEAR, WEEKS = 2, 20  # days
 LONGEST = 10  # and none more than so many of it
 _LAST_SHORT = 2040  # the last year that two digits mean: 41 is 1941
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
@@ -289,14 +290,19 @@ def _is_even(times: Any) -> bool:
     return len(kinds) >= LEAST and bool(counts.max() >= MOST_USUAL * counts.sum() and lengths[-1] <= LONGEST * usual)
 
 
+def _is_dense(times: Any, others: Sequence[Any]) -> bool:
+    """Whether all lines lie within days of one another, where in each other order weeks lie between some."""
+    longest = [int(np.diff(np.unique(each.as_unit("ns").asi8)).max(initial=0)) for each in (times, *others)]
+    return longest[0] < NEAR * DAY and min(longest[1:]) > WEEKS * DAY
+
+
 def _note(order: str, text: Any, found: dict[str, Any], fits: Sequence[str]) -> str:
     """Why times are read in an order: a cell fits no other, or only so steps are even; "" where no other is known."""
     if len(fits) > 1:
         other = next(name for name in fits if name != order)
-        return (
-            f"times read as {ORDERS[order]}, since their steps are even only so; --date-order {other} if they are not"
-        )
-    others = [int(np.argmax(times.isna())) for name, times in found.items() if name != order]
+        why = "their steps are even only so" if _is_even(found[order]) else "only so no weeks lie between lines"
+        return f"times read as {ORDERS[order]}, since {why}; --date-order {other} if they are not"
+    others = [int(np.argmax(times.isna())) for name, times in found.items() if name != order and times.hasnans]
     return f"times read as {ORDERS[order]}: {text[max(others)]!r} fits no other order" if others else ""
 
 
@@ -325,7 +331,12 @@ def read(
     fits = [order for order, times in found.items() if not times.hasnans]
     if not fits:
         raise not_a_time(max(int(np.argmax(times.isna())) for times in found.values()))
+    if len(fits) > 1 and all(found[order].equals(found[fits[0]]) for order in fits):  # 01/01/2024
+        fits = fits[:1]
     even = [order for order in fits if _is_even(found[order])] if len(fits) > 1 else fits
+    even = even or [
+        order for order in fits if _is_dense(found[order], [found[other] for other in fits if other != order])
+    ]
     if len(even) != 1:
         what = f"time {text[0]!r} could be {' or '.join(ORDERS[order] for order in fits)}, and so could all the others"
         raise DataError(what, where=locate(0), hint=" or ".join(f"--date-order {order}" for order in fits))

@@ -411,3 +411,32 @@ def test_lines_that_are_times_stay_lines(put, names, first):
     text = "\n".join(",".join(row) for row in [names, *rows]) + "\n"
     with put(text).open("rb") as file:
         assert described(file) is None
+
+
+@pytest.mark.parametrize("first", [",temp,temp,flow,flow", ",temp,,flow,", "site,temp,temp,flow,flow"])
+def test_two_lines_of_names_are_one(put, first):
+    """The first was left out, and the names of the second numbered: mean, max, mean_2, max_2."""
+    lines = [f"2024-01-{d:02d},{d}.5,{d + 1},{d * 2},{d * 3}" for d in range(1, 31)]
+    path = put("\n".join([first, "time,mean,max,mean,max", *lines]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "time"
+    series = read_long([path], time_col="time")
+    assert series.channels == ("temp mean", "temp max", "flow mean", "flow max")
+    assert series.values[:, 4].tolist() == [5.5, 6, 10, 15]
+
+
+def test_blank_cells_above_a_column_say_nothing_of_its_name(put):
+    """As a sheet of a workbook is: facts above fill two columns, and the others were taken to begin there."""
+    facts = [
+        "Site,,,,,",
+        "Country,NL,,,,",
+        "Missing,-999,,,,",
+        "Longitude,Latitude,Height,,,",
+        "5.67,51.97,7,,,",
+        "Data,,,,,",
+    ]
+    names = ["DAY,IRRAD,TMIN,VAP,RAIN,SNOW", "date,kJ/m2/day,Celsius,kPa,mm,cm"]
+    lines = [f"2004-01-{d:02d},{d}00,{d}.5,0.{d:02d},{d},1.{d}" for d in range(1, 29)]
+    path = put("\n".join([*facts, *names, *lines]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "DAY"
+    series = read_long([path], time_col="DAY")
+    assert series.channels == ("IRRAD", "TMIN", "VAP", "RAIN", "SNOW") and series.values[1, :2].tolist() == [1.5, 2.5]

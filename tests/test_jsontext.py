@@ -87,3 +87,19 @@ def test_facts_in_objects_of_other_names_are_no_table(tmp_path):
     path = tmp_path / "t.json"
     path.write_text(json.dumps({"inputs": facts, "outputs": {"hourly": RECORDS[:3]}}))
     assert read_long([path], time_col="date", nan="drop").channels == ("load", "temp")
+
+
+def test_a_time_and_a_value_in_lists_of_several_series(tmp_path):
+    """As Prometheus answers: the lines had one cell more than the first."""
+    result = [
+        {
+            "metric": {"__name__": "up", "instance": at},
+            "values": [[1704067200 + 60 * k, str(k + add)] for k in range(30)],
+        }
+        for at, add in (("a:9090", 0.5), ("b:9100", 50.5))
+    ]
+    (tmp_path / "p.json").write_text(json.dumps({"status": "success", "data": {"result": result}}))
+    series = read_long([tmp_path / "p.json"], time_col="time", id_col="series")
+    assert series.rows == ("a:9090", "b:9100") and series.channels == ("value",) and series.clock.freq == "min"
+    assert series.clock.show(series.time[:1]) == ["2024-01-01 00:00:00+00:00"]
+    assert series.values[0, [0, 29, 30, 59]].tolist() == [0.5, 29.5, 50.5, 79.5]

@@ -129,3 +129,23 @@ def test_units_in_brackets_below_names_of_lines_that_are_steps(put):
     assert dated(path, Dialect(AUTO, AUTO)).time == "line"
     series = read_long([path], time_col="line", sep=AUTO, decimal=AUTO)
     assert series.channels == ("FairA", "FairB", "AnchA") and series.values.shape == (3, 80)
+
+
+def test_units_behind_a_hash_sign_name_no_column(put):
+    """Above numbers in even steps, they were names, and the steps a channel."""
+    lines = [f" {k / 10:.2f}   {k * 5 % 7 + 0.25:.4f}  {-k - 1}.5\n" for k in range(40)]
+    path = put(
+        "# surge\n#\n#  time period   Amplitude   Phase delay\n# (s)   (m)   (radians)\n" + "".join(lines), "r.dat"
+    )
+    assert dated(path, Dialect(AUTO, AUTO)).time == "1"
+    series = read_long([path], time_col="1", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("2", "3") and series.values[1, 3] == -4.5
+
+
+def test_a_word_between_numbers_below_notes_cuts_no_column_off(put):
+    """As the Sun's days are listed: what stood behind the class of its rays was left out."""
+    lines = [f"2009 01 {d:02d}  {60 + d}  {d % 4}  A{d % 3}.5   {d % 5}  {d}\n" for d in range(1, 32)]
+    path = put(":Product: Daily\n:Issued: 2010\n#  Radio  SESC  X-Ray  C  M\n#----\n" + "".join(lines), "d.txt")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "1+2+3"
+    series = read_long([path], time_col="1+2+3", sep=AUTO, decimal=AUTO)
+    assert series.channels == ("4", "5", "7", "8") and series.values[:, 1].tolist() == [62, 2, 2, 2]

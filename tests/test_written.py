@@ -218,3 +218,31 @@ def test_spaces_in_a_row_between_date_and_time(read):
     times = pd.date_range("2001-06-11 11:00", periods=40, freq="h")
     series = read([f"{t.month}/{t.day}/{t.year}  {t:%I:%M:%S %p}" for t in times])
     assert series.clock.show(series.time)[0] == "2001-06-11 11:00:00" and series.clock.freq == "h"
+
+
+def test_one_day_is_the_same_in_both_orders(read):
+    """01/01/2024 was refused, as if it were another day with the month first."""
+    series = read([f"01/01/2024 {hour:02d}:00" for hour in range(24)])
+    assert series.clock.freq == "h" and series.clock.show(series.time[-1:]) == ["2024-01-01 23:00:00"]
+
+
+def test_an_order_in_which_weeks_lie_between_lines_is_none(put):
+    """As a sensor of glucose writes: its steps are uneven, so that none was taken; of months none is."""
+    minutes = np.cumsum([5 + k * k % 23 for k in range(300)])
+    times = pd.Timestamp("2024-03-01") + pd.to_timedelta(minutes, unit="min")
+    cells = pd.Series(times.strftime("%d-%m-%Y %H:%M"), dtype=object).to_numpy()
+    stamps = read_stamps(cells, str, name="t")
+    assert (stamps.times == times.as_unit("ns").asi8).all() and "only so no weeks lie between lines" in stamps.note
+    months = np.array([f"0{1 + k % 2}/0{1 + k // 2}/2024" for k in range(8)], object)
+    with pytest.raises(DataError, match="could be day before month or month before day"):
+        read_stamps(months, str, name="t")
+
+
+def test_an_hour_of_autumn_with_a_letter(put, tmp_path):
+    """As power exchanges write: 3A and 3B made a series of each hour."""
+    hours = [[str(h) for h in range(1, 25)] for _ in range(9)]
+    hours[4] = ["1", "2", "3A", "3B", *map(str, range(4, 25))]
+    lines = [f"{23 + d}.10.2024,{h},{d}.{k}" for d, day in enumerate(hours) for k, h in enumerate(day, 10)]
+    put("Date,Hour,Price\n" + "\n".join(lines))
+    told = go(tmp_path, "--mode train --task forecast --csv a.csv --dry-run").err
+    assert "'Date+Hour' taken as the time column" in told and "1 row of 217 steps; 1 channel (Price)" in told
