@@ -65,7 +65,8 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [folder / f"channel{c}.csv" for c in range(4)]
-        write_wide(demand(12 if asked.quick else asked.rows, 240, 4, seed=7), files)
+        rows, steps = (8, 140) if asked.quick else (asked.rows, 240)
+        write_wide(demand(rows, steps, 4, seed=7), files)
         if asked.quick:
             rate(2, folder, files, "tiny", 2)
             print("two processes trained")

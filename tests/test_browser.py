@@ -27,8 +27,8 @@ PHONE, DESK = 390, 1280
 FORECAST = "--mode train --task forecast --demo --context-len 48 --horizon 24 --reference auto"
 LINES = (
     f"{FORECAST} --backbone ridge",
-    f"{FORECAST} --backbone dlinear --epochs 2 --no-plots --desc 10",
-    f"{FORECAST} --backbone dlinear --epochs 1 --no-plots --desc 9 --test-ratio 0",
+    f"{FORECAST} --backbone dlinear --epochs 2 --no-plots --desc 10 --reference off",
+    f"{FORECAST} --backbone dlinear --epochs 1 --no-plots --desc 9 --test-ratio 0 --reference off",
     "--mode train --task nilm --demo --backbone tcn --seeds 1 --epochs 1 --stride 300 --reference off",
 )
 EVIL = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>\"'"

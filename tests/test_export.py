@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -105,13 +106,21 @@ def beside(folder, values, run, length, column):
     return x, numbers(lines, column)
 
 
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory):
+    """A folder with tables and a run on them, to be copied."""
+    folder = tmp_path_factory.mktemp("classified")
+    _, values = tables(folder)
+    words = "--model-args hidden=8 --no-wide --val-ratio 0.3 --test-ratio 0.3"
+    return folder, train(folder, "classify", "gru", words).relative_to(folder), values
+
+
 @pytest.fixture
-def classifier(tmp_path, monkeypatch):
+def classifier(classified, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, values = tables(tmp_path)
-    return train(
-        tmp_path, "classify", "gru", "--model-args hidden=8 --no-wide --val-ratio 0.3 --test-ratio 0.3"
-    ), values
+    folder, run, values = classified
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / run, values
 
 
 @pytest.mark.slow
