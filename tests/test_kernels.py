@@ -25,13 +25,11 @@ def walks(n: int, channels: int, length: int) -> np.ndarray:
 
 def convolved(series: np.ndarray, kernel: np.ndarray, dilation: int) -> np.ndarray:
     """[C, T] under [C, 9], zeros beyond the ends: [T]."""
-    length = series.shape[1]
-    out = np.zeros(length)
-    for t in range(length):
-        for k in range(9):
-            at = t + (k - 4) * dilation
-            if 0 <= at < length:
-                out[t] += (kernel[:, k] * series[:, at]).sum()
+    out, steps = np.zeros(series.shape[1]), np.arange(series.shape[1])
+    for k in range(9):
+        at = steps + (k - 4) * dilation
+        there = (at >= 0) & (at < len(out))
+        out[there] += kernel[:, k] @ series[:, at[there]]
     return out
 
 
