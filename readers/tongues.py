@@ -107,6 +107,7 @@ _RULES: list[_Rule] = [
     (re.compile(r"^FY ?'?(\d{4}|\d\d)[ -]?(Q[1-4]|)$", re.IGNORECASE),
      lambda m: f"{_year(m[1])}-{m[2].upper() or 'Q1'}"),
 ]  # fmt: skip
+_NUMBER = re.compile(r"[+-]?\d+\.?\d*", re.ASCII)
 _SEASON = re.compile(r"(?:FY ?)?((?:1[89]|20)\d\d) ?[-/\N{EN DASH}] ?((?:1[89]|20)?\d\d)")
 _LAST_SHORT = 40  # the last year of this century that two digits mean: 41 is 1941
 MOST_WORDED = 0.2  # of a table's lines may have words in place of a time: a total of each week, a remark
@@ -128,6 +129,8 @@ def english(cell: str) -> str:
     ----------
     cell : its text.
     """
+    if _NUMBER.fullmatch(cell):  # as most cells are: no rule is about digits and a dot alone
+        return cell
     if not cell.isascii():
         cell = _eastern(cell)
     for rule, spelled in _RULES:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import numpy as np
 import pytest
 
+from readers import tongues
 from readers.guess import is_time
 from readers.stamps import read_stamps
 from readers.tongues import english, is_season
@@ -89,3 +91,14 @@ def test_a_month_is_no_season_unless_all_lines_are():
     months = [f"2011/{month:02d}" for month in range(1, 13)]
     expected = np.array([f"2011-{month:02d}" for month in range(1, 13)], "datetime64[ns]").astype(np.int64)
     assert read_stamps(np.array(months, object), str).times.tolist() == expected.tolist()
+
+
+def test_no_rule_changes_a_number(monkeypatch):
+    """So that numbers need not be looked at: the rules themselves leave each as it is."""
+    draw = np.random.default_rng(0)
+    digits = ["".join(draw.choice(list("0123456789"), draw.integers(1, 15))) for _ in range(300)]
+    numbers = [sign + cell for cell in (*digits, "2024.05", "20240131", "2024.") for sign in ("", "-", "+")]
+    numbers += [f"{cell[:k]}.{cell[k:]}" for cell in digits for k in (1, 2, 4, 8)]
+    assert [english(cell) for cell in numbers] == numbers
+    monkeypatch.setattr(tongues, "_NUMBER", re.compile("(?!)"))
+    assert [english(cell) for cell in numbers] == numbers
