@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from errors import many
 from readers.base import TableText
+from readers.bundles import bundled, is_dated
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
 from readers.growing import is_step_word
 from readers.guess import is_time, is_time_word
+from readers.heads import plain_dates
 from readers.paths import abridge
 from readers.written import YEAR
 
@@ -214,13 +216,14 @@ def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
     """The line of names and the first column of steps in a wide table with words before them; None for no such one."""
     for at, row in enumerate(rows[: MOST_ABOVE + 1]):
         names = list(row[:-1]) if row and not row[-1] else list(row)
-        first = next((k for k, name in enumerate(names[: MOST_WORDS + 1]) if _is_step(name)), 0)
+        first = next((k for k, name in enumerate(names[: MOST_WORDS + 1]) if _is_step(name) or is_dated(name)), 0)
         steps = [names[k] for k in _unflagged(names, first)]
         if not 0 < first <= MOST_WORDS or len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
             continue
         below = [each for each in rows[at + 1 : at + 4] if any(each)]
         alike = bool(below) and all(abs(len(each) - len(row)) <= 1 for each in below)
-        if all(map(_is_step, steps)) and alike and (first > 1 or at) and not any(is_time(each[0]) for each in below):
+        dated = all(map(_is_step, steps)) or plain_dates(steps) or bundled(steps)[0]
+        if dated and alike and (first > 1 or at) and not any(is_time(each[0]) for each in below):
             return at, first
     return _counted(rows)
 

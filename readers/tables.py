@@ -22,6 +22,7 @@ import numpy as np
 
 from readers import mapped
 from readers.apart import FIRST, split_off
+from readers.bundles import Bundle, bundled
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
 from readers.files import BLOCK, OpenTable, decode, dialect_of, line_blocks, open_table, read_cells
@@ -31,6 +32,7 @@ from readers.heads import plain_dates
 from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
+from readers.paths import abridge
 from readers.precision import hides, judged
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
@@ -50,7 +52,9 @@ class Facts:
     shape : (N, T). ids : one per row, or none. missing, infinite : counts of values.
     sha256, bytes : of the file on disk. labels : the cells of the column that `Dialect.apart` names.
     turned : whether its columns come newest first, and the values are in the order of time.
-    dates : of the columns, in the order of time, where their names are dates; else ().
+    dates : of the columns, or of each quantity's, in the order of time, where their names are dates; else ().
+    bundle : the quantities that the columns are, and the columns of each; () where they are steps of one.
+    columns : the file's columns of the steps, -1 for none, of one of these quantities; () where they are all columns.
     """
 
     shape: tuple[int, int]
@@ -64,10 +68,12 @@ class Facts:
     labels: tuple[str, ...] = ()
     turned: bool = False
     dates: tuple[str, ...] = ()
+    bundle: Bundle = ()
+    columns: tuple[int, ...] = ()
 
     def location(self, row: int, column: int) -> str:
         """`line:column` in the file, counted from 1, of the value at [row, column]."""
-        column = self.shape[1] - 1 - column if self.turned else column
+        column = self.columns[column] if self.columns else self.shape[1] - 1 - column if self.turned else column
         return f"{row + 1 + self.layout.header}:{column + 1 + self.layout.index}"
 
     @classmethod
@@ -136,7 +142,11 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         for row in values:
             row[:] = row[::-1].copy()
         notes.append(f"columns are newest first ({', '.join(names[layout.index :][:2])}, ...), and were turned round")
-    elif dialect.index == "auto" and not layout.index and _looks_like_ids(values):
+    bundle, shared = ((), ()) if dates else bundled(names[layout.index : layout.width])
+    if bundle:
+        shown = abridge([word for word, _ in bundle])
+        notes.append(f"columns are {len(bundle)} quantities at {len(shared)} dates, a channel each: {shown}")
+    elif dialect.index == "auto" and not layout.index and not turned and _looks_like_ids(values):
         notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
     missing, infinite = count_gaps(values)
     shape = (len(values), layout.columns)
@@ -148,8 +158,9 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *told)
     apart = tuple(labels[layout.header :])
     return values, Facts(
-        shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned, dates
-    )
+        shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned,
+        dates or shared, bundle,
+    )  # fmt: skip
 
 
 def _labels_beside(table: OpenTable, name: str) -> list[str]:

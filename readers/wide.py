@@ -14,6 +14,7 @@ import numpy as np
 from data import Series, Source
 from errors import DataError, UsageError, nearest
 from readers import cache, mapped, stem
+from readers.bundles import unbundled
 from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
 from readers.dialect import Dialect
@@ -72,22 +73,21 @@ def read_wide(
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))
     notes, ids = _same_order(values, files, facts), _common_ids(files, facts)
     notes += _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
+    sources = tuple(map(_source, files, facts))
+    values, files, facts, channels = _quantities(values, files, facts)
     values, ends, told = _to_ends(values, facts, nan)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
     gaps, filled = _fill(values, offsets, files, facts, nan)
-    series = Series(
-        values=values,
-        offsets=offsets,
-        channels=_channel_names(files),
-        rows=ids or tuple(map(str, range(len(ends)))),
-        sources=tuple(Source(str(path), f.sha256, f.bytes, f.shape) for path, f in zip(files, facts, strict=True)),
-        notes=(*notes, *told, *gaps),
-        filled=filled,
-    )
+    rows = ids or tuple(map(str, range(len(ends))))
+    series = Series(values, offsets, channels, rows, sources=sources, notes=(*notes, *told, *gaps), filled=filled)
     series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
         series, labels = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect), ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
+
+
+def _source(path: Path, facts: Facts) -> Source:
+    return Source(str(path), facts.sha256, facts.bytes, facts.shape)
 
 
 def _to_ends(values: np.ndarray, facts: Sequence[Facts], nan: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -101,6 +101,27 @@ def _to_ends(values: np.ndarray, facts: Sequence[Facts], nan: str) -> tuple[np.n
 
 
 # ---- columns that are dates
+
+
+def _quantities(
+    values: np.ndarray, paths: list[Path], facts: list[Facts]
+) -> tuple[np.ndarray, list[Path], list[Facts], tuple[str, ...]]:
+    """The values [C, N * T] and the names of the channels, and of each its file and facts: a file is one channel, or
+    has one for each of its quantities."""
+    if not all(found.bundle for found in facts):
+        return values, paths, facts, _channel_names(paths)
+    parts, names, each = [], list[str](), []
+    for path, found, table in zip(paths, facts, values, strict=True):
+        part = unbundled(table.reshape(found.shape), found.bundle)
+        for (word, columns), quantity in zip(found.bundle, part, strict=True):
+            shape, missing = (found.shape[0], len(columns)), int(np.isnan(quantity).sum())
+            each.append((path, replace(found, shape=shape, missing=missing, columns=tuple(columns))))
+            names.append(word if len(paths) == 1 else f"{stem(path)}_{word}")
+        parts.append(part)
+    files, made = [path for path, _ in each], [found for _, found in each]
+    if len({found.shape for found in made}) > 1:
+        raise _shape_error(files, made)
+    return (parts[0] if len(parts) == 1 else np.concatenate(parts)), files, made, tuple(names)
 
 
 def _with_times(series: Series, paths: Sequence[Path], facts: Sequence[Facts]) -> Series:
