@@ -14,7 +14,6 @@ import platform
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from errors import UsageError
@@ -83,15 +82,12 @@ class Queue:
     """The trials that this process takes from a study, and what it reports about them."""
 
     def __init__(self, study: optuna.Study, store: Store, *, trials: int, retries: int, seed: int) -> None:
-        import optuna
-
         self.study, self.store, self.trials, self.retries, self.seed = study, store, trials, retries, seed
         self._storage: Any = study._storage
         self.direction = "min" if study.direction.name == "MINIMIZE" else "max"
         self._read: tuple[float, list[optuna.trial.FrozenTrial]] | None = None  # when, and what
         self._references: dict[str, float] = {}
         self._others = True  # whether other trials ran when the latest was taken
-        self._common = optuna.search_space.IntersectionSearchSpace(include_pruned=True)  # of all trials; it goes on
         self._reported: dict[int, float] = {}  # {number: the latest value of a trial that runs here}
 
     def take(self) -> optuna.Trial | None:
@@ -106,11 +102,9 @@ class Queue:
             waiting = any(trial.state == optuna.trial.TrialState.WAITING for trial in trials)
             if not waiting and slots_used(trials, self.trials) >= self.trials:
                 return None
-            # Of a waiting trial Optuna reads how it has changed since.
-            with nullcontext() if waiting else self._storage.still(), self._storage.together():
-                trial = self.study.ask()
-                self.beat(trial)
-                trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
+            trial = self.study.ask()
+            self.beat(trial)
+            trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
         return trial
 
     def _revived(self) -> list[optuna.trial.FrozenTrial]:
@@ -150,15 +144,13 @@ class Queue:
 
         source = int.from_bytes(hashlib.sha256(f"{self.seed} {trial.number}".encode()).digest()[:4], "big")
         # Of running trials the sampler reads the study anew for each value; where there are none it need not.
-        sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, constant_liar=self._others, seed=source)
-        if not isinstance(self.study.pruner, optuna.pruners.HyperbandPruner):  # which gives it a part of the trials
-            sampler._search_space = self._common
-        self.study.sampler = sampler
+        self.study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=STARTUP, constant_liar=self._others, seed=source
+        )
         chosen: dict[str, Any] = {}
-        with nullcontext() if self._others else self._storage.still(), self._storage.together():
-            for dimension in space.values():
-                if dimension.asked(chosen):
-                    chosen[dimension.name] = _suggested(trial, dimension)
+        for dimension in space.values():
+            if dimension.asked(chosen):
+                chosen[dimension.name] = _suggested(trial, dimension)
         self._read = None
         return chosen
 
@@ -168,15 +160,9 @@ class Queue:
 
     def report(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
         """Note the monitor after an epoch; returns whether to stop the trial, since others were better by then."""
-        import optuna
-
         trial.report(value, epoch)
         self._reported[trial.number] = value
-        if not isinstance(self.study.pruner, optuna.pruners.MedianPruner):
-            return trial.should_prune()
-        self._trials()
-        with self._storage.still():  # the median asks for finished trials alone
-            return trial.should_prune()
+        return trial.should_prune()
 
     def done(self, trial: optuna.Trial, value: float, **facts: Any) -> None:
         """The trial's value, a number, is the best of the monitor on validation."""
@@ -206,9 +192,8 @@ class Queue:
         """Note the facts, then the state and value. `Study.tell` reads the trial twice more to check the same."""
         self._read = None
         self._reported.pop(trial.number, None)
-        with self._storage.together():
-            trial.set_user_attr(NOTED, dict(facts))
-            self._storage.set_trial_state_values(trial._trial_id, state, None if value is None else [float(value)])
+        trial.set_user_attr(NOTED, dict(facts))
+        self._storage.set_trial_state_values(trial._trial_id, state, None if value is None else [float(value)])
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
         """All trials, by number: read again where this process has changed one since, or after `FRESH` seconds."""

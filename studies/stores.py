@@ -30,9 +30,8 @@ from errors import (
 )
 
 if TYPE_CHECKING:
+    import optuna
     import psycopg
-
-    from studies.storage import Storage
 
 EMBEDDED, SQLITE = "embedded:", "sqlite:///"
 BUSY = 60  # seconds to wait for another process that writes to the same SQLite file
@@ -61,19 +60,16 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def open(self, grace: int) -> Storage:
+    def open(self, grace: int) -> optuna.storages.RDBStorage:
         """Optuna's storage; a trial that gives no sign of life for `grace` seconds counts as lost."""
         import optuna
-
-        from studies.storage import Storage
 
         _quiet_optuna()
         url = f"{SQLITE}{self.path}"
         engine: dict[str, Any] = {"connect_args": {"timeout": BUSY}}
         if self.connect is not None:
             url, engine = "postgresql+psycopg://", {"creator": self.connect, "pool_pre_ping": True}
-        made = optuna.storages.RDBStorage(url, engine, heartbeat_interval=beats(grace), grace_period=grace)
-        return Storage(made)
+        return optuna.storages.RDBStorage(url, engine, heartbeat_interval=beats(grace), grace_period=grace)
 
 
 def store_at(storage: str) -> Store:
