@@ -34,6 +34,7 @@ from tasks.references import Reference, seconds_beside
 from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
+Known = dict[int, tuple[Index, torch.Tensor]]  # outputs by an index' id, which holds while the index is kept
 SELECTION = {
     "train": "training windows",
     "val": "val-selected",
@@ -102,7 +103,7 @@ class Evaluator:
     ) -> None:
         self.by_history, self.together = by_history, together
         self.device_data, self.runner, self.precision, self.batch_size = device_data, runner, precision, batch_size
-        self.known: dict[int, torch.Tensor] | None = None  # outputs by index, where others of these weights keep them
+        self.known: Known | None = None  # outputs that evaluators of the same weights share
         self._made: dict[int, Predictions] = {}
 
     def score(self, index: Index, *, label_known: bool = True) -> Predictions:
@@ -148,8 +149,8 @@ class Evaluator:
             return together.joined(self.by_history(self.device_data.histories(part)), len(index))
         windows, known = self.device_data.windows(index), {} if self.known is None else self.known
         if id(index) not in known:
-            known[id(index)] = predict(self.runner, windows, self.precision, self.batch_size, self.together)
-        return known[id(index)]
+            known[id(index)] = index, predict(self.runner, windows, self.precision, self.batch_size, self.together)
+        return known[id(index)][1]
 
     def give(self, index: Index, outputs: torch.Tensor, *, label_known: bool = True) -> Predictions:
         """Take outputs [n, K, H] for the n windows of `index` that were made elsewhere; returns them as predictions."""

@@ -25,7 +25,7 @@ from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import SELECTION, Case, Evaluator, Judge, References, calibrated
+from evaler import SELECTION, Case, Evaluator, Judge, Known, References, calibrated
 from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
@@ -107,7 +107,7 @@ class Learner:
         self.standing: Standing | None = None  # a net on its closed form
         self.tried: tuple[Index, torch.Tensor] | None = None  # backtests and outputs there, where val holds fewer
         self.thin: dict[str, Any] = {}  # how thin validation is
-        self.said: dict[str, dict[int, torch.Tensor]] = {}  # {kind of weights: {index: outputs}}, on a closed form
+        self.said: dict[str, Known] = {}  # {kind of weights: outputs}, of a net on its closed form
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
 
     # --- before training ---------------------------------------------------------------------------------------------

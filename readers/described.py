@@ -278,9 +278,8 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableTe
     made.seek(0)
     others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen]
     notes = [f"rows are named by {' and '.join(repr(words[k]) for k in chosen)}"]
-    notes[0] += f", and {', '.join(map(repr, others))} {'is no step' if len(others) == 1 else 'are no steps'}" * bool(
-        others
-    )
+    said = "is no step" if len(others) == 1 else "are no steps"
+    notes[0] += f", and {', '.join(map(repr, others))} {said}" * bool(others)
     flags = [name for k, name in enumerate(head) if k > first and k not in columns]
     notes += [f"columns of flags left out: {abridge(flags)}"] * bool(flags)
     notes += [f"{many(at, 'line')} above the names left out"] * bool(at)
