@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import functools
 import json
 import shutil
 import subprocess
@@ -37,14 +37,24 @@ from .test_combinations import KINDS, SMALL
 onnx = pytest.importorskip("onnx", reason="requirements-export.txt is not installed")
 ort = pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
 
-# Torch makes the same registry of all operators again for each export, in two seconds; nothing is added to it.
-ONNXRegistry = pytest.importorskip("torch.onnx._internal.exporter._registration").ONNXRegistry
-_registry_of = functools.cache(ONNXRegistry.from_torchlib)
+
+_registries = {}  # torch's own, which it makes again for each export, in two seconds: nothing is added to them
 
 
 @pytest.fixture(autouse=True)
 def _one_registry(monkeypatch):
-    monkeypatch.setattr(ONNXRegistry, "from_torchlib", staticmethod(_registry_of))
+    with contextlib.suppress(ImportError, AttributeError):  # another torch makes each its own
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        make = ONNXRegistry.from_torchlib
+
+        def once(*args, **named):
+            asked = (args, *sorted(named.items()))
+            if asked not in _registries:
+                _registries[asked] = make(*args, **named)
+            return _registries[asked]
+
+        monkeypatch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
 
 
 FEW_EPOCHS = "--epochs 1 --batch-size 64 --reference off --no-plots --quiet"
