@@ -284,7 +284,8 @@ def check_series(
             hint=f"the channels were {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}",
         )
     then, now = model.freq, None if series.clock is None else series.clock.freq
-    if then != now:
+    timeless = now is None and model.model.forecast is None and _is_wide(config)  # labels ask for no dates of columns
+    if then != now and not timeless:
         had, have = (f"steps of {freq}" if freq else "steps without times" for freq in (then, now))
         hint = "--time-col names the column of times" if then and not now else steps_hint(then, now)
         if then and not now and not model.setting("time_col", "") and _is_wide(config):

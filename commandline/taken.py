@@ -59,7 +59,7 @@ def retimed(config: RunConfig, kept: Mapping[str, Any], trained_wide: bool) -> d
     ----------
     config : the settings of the command line.
     kept : those that the checkpoint fixes, `time_col` among them unless that was given.
-    trained_wide : whether the checkpoint was trained on wide tables, which have no times.
+    trained_wide : whether the checkpoint was trained on wide tables, which have no column of times.
 
     Returns
     -------

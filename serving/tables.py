@@ -49,9 +49,14 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
     frame = given if isinstance(given, pd.DataFrame) else given.to_frame() if isinstance(given, pd.Series) else None
     if model.setting("npz"):
         return _recordings(model, given if frame is None else _lines(model, frame), folder)
-    if model.clock is not None or model.setting("time_col"):
+    if model.setting("time_col") or (model.clock is not None and not _labels_lines(model)):
         return _long(model, _dated(model, given, start) if frame is None else frame, folder)
     return _wide(model, _array(model, given) if frame is None else _lines(model, frame), folder)
+
+
+def _labels_lines(model: Checkpoint) -> bool:
+    """Whether a model labels the series of wide files, to which the dates of their columns say nothing."""
+    return bool(model.setting("csv")) and not model.setting("time_col") and model.model.forecast is None
 
 
 def _array(model: Checkpoint, given: Any) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import torch
 
 import cli
 import restore
-from backbones import ModelSpec
+from backbones import ForecastSpec, ModelSpec
 from backbones.model import build_model
 from checkpoint import Checkpoint
 from config import RunConfig
@@ -155,8 +155,10 @@ def test_a_checkpoint_without_times_takes_columns_that_are_dated(caplog):
     assert restore.timed(made(clock=Clock("D").plain()), RunConfig(csv=("a.csv",)), given).clock == Clock("D")
 
 
-def test_columns_without_dates_are_refused_by_a_checkpoint_of_dated_ones():
-    model = made(clock=Clock("D").plain())
+def test_columns_without_dates_are_refused_by_a_checkpoint_that_forecasts_dated_ones():
+    labels = made(clock=Clock("D").plain())
+    restore.check_series(labels, RunConfig(csv=("a.csv", "b.csv")), series())  # which no date concerns
+    model = replace(labels, model=replace(labels.model, head="forecast", forecast=ForecastSpec(3, (0,), 1)))
     with pytest.raises(CheckpointError, match="these data have steps without times") as caught:
         restore.check_series(model, RunConfig(csv=("a.csv", "b.csv")), series())
     assert caught.value.hint == "name the columns by their dates, as those of training are"

@@ -188,6 +188,23 @@ def test_a_wide_model_takes_a_frame_whose_lines_are_steps(tmp_path):
     np.testing.assert_array_equal(model.predict(pd.DataFrame({"a": row}))["y_pred"], model.predict(row[None])["y_pred"])
 
 
+@pytest.mark.parametrize("task", ["regress", "forecast"])
+def test_columns_that_are_dates_say_when_to_forecasts_alone(tmp_path, task):
+    """A label has no use for them: an array needs no start. A forecast has its dates."""
+    numbers, days = np.sin(np.arange(8 * 40)).reshape(8, 40), pd.date_range("2024-01-01", periods=40)
+    table = pd.DataFrame(numbers, columns=[f"{day:%Y-%m-%d}" for day in days], index=[f"r{k}" for k in range(8)])
+    table.to_csv(tmp_path / "a.csv", index_label="id")
+    words = "--task regress --csv a.csv" if task == "regress" else "--task forecast --horizon 3 --csv a.csv"
+    model = tsrun.load(trained(tmp_path, f"{words} --backbone linear --context-len 9"))
+    if task == "regress":
+        assert len(model.predict(numbers[:, None])) == len(model.predict(tmp_path / "a.csv"))
+    else:
+        with pytest.raises(tsrun.TsrunError, match="the model's steps have dates, and an array has none"):
+            model.predict(numbers[:, None])
+        found = model.predict(numbers[:, None], start="2024-01-01")
+        assert found["date"].iloc[0] == days[-1] + days.freq
+
+
 def test_files_are_read_as_the_command_reads_them(dated):
     folder, run, frame = dated
     model = tsrun.load(run)
