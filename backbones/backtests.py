@@ -130,9 +130,10 @@ class Backtests:
     short: bool
 
     def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(which of the m, their cut [N]) of each fold."""
+        """(which of the m, their cut [N]) of each fold; where windows are far apart, one may have none."""
         for number, cut in enumerate(self.cuts):
-            yield np.flatnonzero(self.fold == number), cut
+            if len(which := np.flatnonzero(self.fold == number)):
+                yield which, cut
 
 
 def planned(before: Before, many: bool) -> Backtests:

@@ -324,7 +324,9 @@ def _time_error(corner: str, firsts: Sequence[str], path: Path, width: int) -> D
         f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
     )
     name = _quoted(corner) if corner else "1"
-    bare = all(len(first) < 3 and first.isdecimal() for first in firsts)  # a month, a day or an hour
+    bare = all(len(first) < 3 and first.isdecimal() for first in firsts) and not rises(
+        list(map(float, firsts))
+    )  # hours
     name = LINE if bare or all(map(_CLOCK_ALONE.fullmatch, firsts)) else name  # which are no dates
     hints = [f"--time-col {name} if each line is a step of time", "--index yes if it is a series"]
     if width - 1 in DAY_LONG:

@@ -12,6 +12,8 @@ import viz
 from tasks.axes import after_gaps, date_axis, opened
 from tasks.forecast.viz import Panel, forecast_figure
 
+pytestmark = pytest.mark.paints  # elsewhere axes share their ticks
+
 
 def ticks(ax) -> list[tuple[datetime, str]]:
     ax.figure.draw_without_rendering()

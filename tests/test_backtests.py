@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,14 @@ def test_backtests_of_a_short_series_go_back_by_half_a_horizon():
     assert origins == [36 - 2 * back for back in range(OF_FEW)][::-1]
     for which, cut in tests.folds():
         assert len(which) == 2 and cut.tolist() == [min(6 + tests.numbers[which])]
+
+
+def test_a_fold_without_a_window_is_passed_over():
+    """As where windows are further apart than folds are long: there is nothing to forecast in it."""
+    tests = planned(before_of([76], val=4), many=False)
+    fewer = replace(tests, fold=np.where(tests.fold == 1, 0, tests.fold))
+    assert [sorted(set(fewer.fold[which])) for which, _ in fewer.folds()] == [[0], [2], [3]]
+    assert [cut.tolist() for _, cut in fewer.folds()] == [tests.cuts[number].tolist() for number in (0, 2, 3)]
 
 
 def test_a_long_history_with_a_short_validation_is_tried_in_its_later_half():

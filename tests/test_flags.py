@@ -92,7 +92,7 @@ def files(tmp_path_factory) -> Path:
     for name, table in (("", lines), ("_house", power)):
         head = "time,a,b,c\n" if name else "time,site,x,y\n"
         few = [line for line in table if line.startswith("2024-01-01")]
-        days = [re.sub(r"2024-01-(\d\d)", r"\1/01/2024", line) for line in few]
+        days = [re.sub(r"2024-01-(\d\d)", r"\1/02/2024", line) for line in few]  # 1 February, or 2 January
         (folder / f"days{name}.csv").write_text(head + "\n".join(days) + "\n")
         marked = [re.sub(r",(\d+)$", r",1'23\1", line) if len(line.rpartition(",")[2]) == 1 else line for line in few]
         (folder / f"marked{name or '_long'}.csv").write_text(head + "\n".join(marked) + "\n")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tasks.members import members, members_figure
+
+pytestmark = pytest.mark.paints  # elsewhere axes share their ticks
 
 
 def test_members_are_drawn_by_weight_with_their_errors(tmp_path):

@@ -239,6 +239,7 @@ def test_runs_of_one_name_are_told_apart_and_counted_once(tmp_path: Path) -> Non
     assert [run.label for run in runs] == [str(tmp_path / "a/r"), str(tmp_path / "a/r.1")]
 
 
+@pytest.mark.paints
 def test_names_that_read_alike_are_numbered_and_long_ones_keep_their_end(tmp_path: Path) -> None:
     make_run(tmp_path / "a", run="r\x01")
     make_run(tmp_path / "b", run="r\x02")
@@ -291,6 +292,7 @@ def test_references_are_ordered_by_the_monitors_direction(tmp_path: Path) -> Non
     assert (up.value, down.value) == (0.41, 14.1)
 
 
+@pytest.mark.paints
 def test_the_dot_plot_ranks_runs_and_draws_every_reference(tmp_path: Path) -> None:
     for k, value in enumerate([0.3, 0.5, 0.4]):
         make_run(tmp_path / f"run{k}", pr_auc=value)
