@@ -51,9 +51,8 @@ def bundled(names: Sequence[str]) -> tuple[Bundle, tuple[str, ...]]:
         dates = sorted({date for each in columns.values() for date in each})
         whole = sum(map(len, columns.values())) == len(names) and len({*map(len, dates)}) == 1
         many = len(columns) > 1 and all(len(each) >= LEAST for each in columns.values())
-        if many and whole and plain_dates(dates):
-            made = tuple((word, tuple(each.get(date, -1) for date in dates)) for word, each in columns.items())
-            return made, plain_dates(dates)
+        if many and whole and (shared := plain_dates(dates)):
+            return tuple((word, tuple(each.get(date, -1) for date in dates)) for word, each in columns.items()), shared
     return (), ()
 
 

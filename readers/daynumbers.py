@@ -13,9 +13,10 @@ import numpy as np
 
 from readers.guess import is_time_word
 from readers.serials import are_dates_named, may_be_serials, times_of
+from readers.tongues import full_year
+from readers.years import COUNTERS
 
 LEAST = 3  # cells
-LAST_SHORT = 40  # the last year of this century that two digits mean
 SCALES = {  # name, day 0 from 1970-01-01 on, least and most: years of 1800 to 2100
     "Julian days": (2_440_587.5, 2_378_496, 2_488_070),
     "modified Julian days": (40_587, 15_020, 88_070),
@@ -28,10 +29,8 @@ _NAMES = {
 }
 _NUMBER = re.compile(r"\d{5,7}(?:\.\d*)?")
 _YEAR_AND_DAY = re.compile(r"((?:1[89]|20)\d\d|\d\d)(\d{3})")
-_SIX = re.compile(r"(\d\d)(\d\d)(\d\d)")
 _MONTH = re.compile(r"(?:1[5-9]|20)\d\d(?:0[1-9]|1[0-2])")
 _LAST_YEAR = re.compile(r"(\d\d)(\d\d)((?:1[89]|20)\d\d)")
-_COUNTERS = ("cycle", "cycles", "step", "steps", "timestep", "tick", "frame", "iteration", "epoch")
 
 
 def spelled_out(name: str, cells: Sequence[str]) -> tuple[list[str], str]:
@@ -44,7 +43,7 @@ def spelled_out(name: str, cells: Sequence[str]) -> tuple[list[str], str]:
     """
     cells = list(cells)
     size = len(cells[0]) if len(cells) >= LEAST else 0
-    if size not in (5, 6, 7, 8) or not is_time_word(name) or name.strip().casefold() in _COUNTERS:
+    if size not in (5, 6, 7, 8) or not is_time_word(name) or name.strip().casefold() in COUNTERS:
         return [], ""
     if any(len(cell) != size or not cell.isdecimal() for cell in cells):
         return [], ""
@@ -57,7 +56,7 @@ def spelled_out(name: str, cells: Sequence[str]) -> tuple[list[str], str]:
         found = [_LAST_YEAR.fullmatch(cell) for cell in cells]
         known = [f"{match[1]}/{match[2]}/{match[3]}" for match in found if match and _is_date(match)]
         return (known, "") if len(known) == len(cells) else ([], "")
-    days = [_day(_year(cell[:2]), int(cell[2:4]), int(cell[4:])) for cell in cells]
+    days = [_day(int(full_year(cell[:2])), int(cell[2:4]), int(cell[4:])) for cell in cells]
     if not all(days) or all(map(_MONTH.fullmatch, cells)):
         return [], ""
     return _told(days, cells, "days in six digits, the year first")
@@ -87,12 +86,6 @@ def times(scale: str, cells: Sequence[str]) -> tuple[np.ndarray, str]:
     return read, f"times read as {scale}: {cells[0]} is {read[:1].astype('datetime64[ns]').astype('datetime64[s]')[0]}"
 
 
-def _year(digits: str) -> int:
-    if len(digits) == 4:
-        return int(digits)
-    return int(digits) + (2000 if int(digits) <= LAST_SHORT else 1900)
-
-
 def _day(year: int, month: int, day: int) -> date | None:
     try:
         return date(year, month, day)
@@ -101,7 +94,7 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 
 def _is_date(match: re.Match[str]) -> bool:
-    """Whether the day or the month stands first, and no other cell has the year there."""
+    """Whether it is a date with the day first, or with the month."""
     first, second, year = map(int, match.groups())
     return bool(_day(year, first, second) or _day(year, second, first))
 
@@ -110,7 +103,7 @@ def _of_years(cells: Sequence[str]) -> list[date | None]:
     days: list[date | None] = []
     for cell in cells:
         found = _YEAR_AND_DAY.fullmatch(cell)
-        first = date(_year(found[1]), 1, 1) if found else date(1, 1, 1)
+        first = date(int(full_year(found[1])), 1, 1) if found else date(1, 1, 1)
         day = first + timedelta(int(found[2]) - 1) if found and 1 <= int(found[2]) <= 366 else first
         days.append(day if found and day.year == first.year and int(found[2]) else None)
     return days

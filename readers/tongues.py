@@ -102,10 +102,10 @@ _RULES: list[_Rule] = [
     (re.compile(r"(?<=\d[T ])(\d\d?) ?h ?(\d\d)?$"), lambda m: f"{m[1]}:{m[2] or '00'}"),
     (re.compile(rf"^{_WEEK} ?0?(\d\d?)[ ,/.-]+{_YEARS}$", re.IGNORECASE), lambda m: f"{m[2]}-W{int(m[1]):02d}"),
     (re.compile(rf"^{_YEARS}[ ,/.-]*{_WEEK} ?0?(\d\d?)$", re.IGNORECASE), lambda m: f"{m[1]}-W{int(m[2]):02d}"),
-    (re.compile(r"^Q([1-4])[ /'-]*(?:FY)?[ '-]*(\d{4}|\d\d)$", re.IGNORECASE), lambda m: f"{_year(m[2])}-Q{m[1]}"),
-    (re.compile(r"^([1-4])Q[ '-]?(\d\d)$", re.IGNORECASE), lambda m: f"{_year(m[2])}-Q{m[1]}"),
+    (re.compile(r"^Q([1-4])[ /'-]*(?:FY)?[ '-]*(\d{4}|\d\d)$", re.IGNORECASE), lambda m: f"{full_year(m[2])}-Q{m[1]}"),
+    (re.compile(r"^([1-4])Q[ '-]?(\d\d)$", re.IGNORECASE), lambda m: f"{full_year(m[2])}-Q{m[1]}"),
     (re.compile(r"^FY ?'?(\d{4}|\d\d)[ -]?(Q[1-4]|)$", re.IGNORECASE),
-     lambda m: f"{_year(m[1])}-{m[2].upper() or 'Q1'}"),
+     lambda m: f"{full_year(m[1])}-{m[2].upper() or 'Q1'}"),
 ]  # fmt: skip
 _NUMBER = re.compile(r"[+-]?\d+\.?\d*", re.ASCII)
 _SEASON = re.compile(r"(?:FY ?)?((?:1[89]|20)\d\d) ?[-/\N{EN DASH}] ?((?:1[89]|20)?\d\d)")
@@ -116,8 +116,13 @@ _DATE = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?!\d)|(\d{1,2})([-/.])(
 SEASONS = "times are the years in which their seasons begin: of 2019/20 the first"
 
 
-def _year(digits: str) -> str:
-    """A year of two digits or four with four."""
+def full_year(digits: str) -> str:
+    """A year of two digits or four with four.
+
+    Parameters
+    ----------
+    digits : of the year.
+    """
     return digits if len(digits) == 4 else f"{20 if int(digits) <= _LAST_SHORT else 19}{digits}"
 
 

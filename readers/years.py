@@ -24,7 +24,7 @@ _YEAR = re.compile(rf"{YEAR}(?:\.\d+)?")
 _FRACTION = re.compile(rf"{YEAR}\.(?:\d{{2,}}|5)")
 _MONTH = re.compile(rf"{YEAR}(?:0[1-9]|1[0-2])")
 _WEEK = re.compile(rf"{YEAR}(?:0[1-9]|[1-4]\d|5[0-3])")
-_NOT_YEARS = ("cycle", "cycles", "step", "steps", "timestep", "tick", "frame", "iteration", "epoch")
+COUNTERS = ("cycle", "cycles", "step", "steps", "timestep", "tick", "frame", "iteration", "epoch")
 
 
 def are_years(name: str, cells: Sequence[str]) -> bool:
@@ -40,7 +40,7 @@ def are_years(name: str, cells: Sequence[str]) -> bool:
     words = re.findall(r"[a-z]+", name.casefold())
     if name.isdecimal():
         return all(map(_FRACTION.fullmatch, cells)) and bool(_per_year(cells)[0])
-    if not is_time_word(name) or not words or words[-1] in _NOT_YEARS:
+    if not is_time_word(name) or not words or words[-1] in COUNTERS:
         return False
     return bool(all(map(_MONTH.fullmatch, cells)) or (all(map(_YEAR.fullmatch, cells)) and _per_year(cells)[0]))
 
