@@ -324,10 +324,9 @@ def _time_error(corner: str, firsts: Sequence[str], path: Path, width: int) -> D
         f"the first column holds times ({shown}), and without --time-col each line is a series, its columns the steps"
     )
     name = _quoted(corner) if corner else "1"
-    bare = all(len(first) < 3 and first.isdecimal() for first in firsts) and not rises(
-        list(map(float, firsts))
-    )  # hours
-    name = LINE if bare or all(map(_CLOCK_ALONE.fullmatch, firsts)) else name  # which are no dates
+    bare = all(len(first) < 3 and first.isdecimal() for first in firsts)  # a month, a day or an hour, or a count
+    again = bare and not rises(list(map(float, firsts)))
+    name = LINE if again or all(map(_CLOCK_ALONE.fullmatch, firsts)) else name  # which are no dates
     hints = [f"--time-col {name} if each line is a step of time", "--index yes if it is a series"]
     if width - 1 in DAY_LONG:
         hints.insert(1, f"--time-col {name}+{HOURS} if its columns are the hours of one series")
