@@ -18,6 +18,7 @@ LATE = 25  # one line of so many may go back or come twice: the hour of autumn, 
 HOUR = 3600  # seconds
 DAY = 24 * HOUR
 _SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?|\d{5,7}\.\d+")  # since 1970, or days since long ago
+_BARE_CLOCK = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}[ T]\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?")
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 # What the steps of series are called before their numbers, beside words of times.
 _STEPS = ("", "h", "hr", "p", "q", "s", "v", "x", "sample", "point", "value", "bin", "lag", "interval", "slot")
@@ -61,7 +62,19 @@ def _iso(cells: Sequence[str]) -> list[float]:
         return [(time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() for time in parsed]
     except ValueError:
         parts = [[int(part) for part in re.findall(r"\d+", cell)[:6]] for cell in cells]
-        return [float(sum(part * 1000 ** (5 - k) for k, part in enumerate(each))) for each in parts]
+        return _unpadded(cells, parts) or [
+            float(sum(part * 1000 ** (5 - k) for k, part in enumerate(each))) for each in parts
+        ]
+
+
+def _unpadded(cells: Sequence[str], parts: Sequence[Sequence[int]]) -> list[float]:
+    """Seconds of times whose parts have no zeros before them (2024-1-5 6:4:40), as programs write them; or []."""
+    if not all(map(_BARE_CLOCK.fullmatch, cells)):
+        return []
+    try:
+        return [datetime(*part, tzinfo=timezone.utc).timestamp() for part in parts]  # type: ignore[misc, arg-type]
+    except ValueError:
+        return []
 
 
 def _parsed(cells: Sequence[str], form: str) -> list[float]:

@@ -39,6 +39,8 @@ ISO = table("date,y", lambda k, t: f"{t},{k % 7}")
         (table("y,when", lambda k, t: f"{k % 7},{t:%d.%m.%Y %H:%M}"), "when", ()),
         (table("when,y", lambda k, t: f"{t:%m/%d/%Y %I:%M %p},{k % 7}"), "when", ()),
         (table("when,y", lambda k, t: f"{t:%d-%b-%Y %H:%M},{k % 7}"), "when", ()),
+        (table("time,y", lambda k, t: f"{t.year}-{t.month}-{t.day} {t.hour}:{k % 7}:{k % 9},{k % 7}"), "time", ()),
+        (table("Date/Time,y", lambda k, t: f"{t:%d %m %Y %H:%M},{k % 7}"), "Date/Time", ()),
         (table("ts,y", lambda k, t: f"{1_700_000_000 + 3600 * k},{k % 7}"), "ts", ()),
         (table("timestamp,y", lambda k, t: f"{1_393_930_000 + 60 * k}.25,{k % 7}"), "timestamp", ()),
         (table("timestamp,y", lambda k, t: f"{1_700_000_000_000 + 3_600_000 * k},{k % 7}"), "timestamp", ()),
