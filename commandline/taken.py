@@ -35,9 +35,11 @@ def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         found["mode"] = "train"
     if str(raw.get("strict", False)).lower() in ("true", "yes", "on", "1"):  # of a config file it is text
         return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, told
-    if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS):
+    if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS[1:]):
         return found, told
-    more, notes = _time_column(raw)
+    more, notes = ({}, []) if raw.get("time_col") else _time_column(raw)
+    if raw.get("time_col") == "line" and not raw.get("id_col"):
+        more, notes = _owner(raw)
     return found | more, told + notes
 
 
@@ -82,15 +84,13 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     """The columns of the times, and of the ids, in the first file, and notes; none where there are none, where they are
     not certain, and where the columns `usual` are there."""
     from readers.dated import dated  # numpy: the help does without
-    from readers.dialect import Dialect
     from readers.guess import LINE
     from readers.paths import expand_paths
 
-    given = {name: raw[name] for name in ("sep", "decimal", "thousands") if isinstance(raw.get(name), str)}
     try:
         csv = raw["csv"]
         path, *others = expand_paths([csv] if isinstance(csv, str) else [str(word) for word in csv])
-        found = dated(path, Dialect(**{"sep": AUTO, "decimal": AUTO} | given), str(raw.get("id_col", "")))
+        found = dated(path, _dialect(raw), str(raw.get("id_col", "")))
     except (TsrunError, ValueError):  # told where it is read
         return {}, []
     if (
@@ -114,8 +114,33 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
         notes = [f"{path}: {_line_note(found.names)}"]
     if found.ids and not raw.get("id_col"):
         taken["id_col"] = found.ids[0]
-        notes.append(f"{path}: {found.ids[0]!r} taken as the column that names the series; --id-col names another")
+        notes.append(_id_note(path, found.ids[0]))
     return taken, notes
+
+
+def _owner(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The column that says whose a line is in the first of files whose lines are steps, told; none where none does."""
+    from readers.owned import owner_in
+    from readers.paths import expand_paths
+
+    try:
+        path = expand_paths([raw["csv"]] if isinstance(raw["csv"], str) else [str(word) for word in raw["csv"]])[0]
+        owner = owner_in(path, _dialect(raw))
+    except (TsrunError, ValueError):  # told where it is read
+        return {}, []
+    return ({"id_col": owner}, [_id_note(path, owner)]) if owner else ({}, [])
+
+
+def _dialect(raw: Mapping[str, Any]) -> Any:
+    """How the flags say that CSVs are written."""
+    from readers.dialect import Dialect
+
+    given = {name: raw[name] for name in ("sep", "decimal", "thousands") if isinstance(raw.get(name), str)}
+    return Dialect(**{"sep": AUTO, "decimal": AUTO} | given)
+
+
+def _id_note(path: Any, name: str) -> str:
+    return f"{path}: {name!r} taken as the column that names the series; --id-col names another"
 
 
 def _line_note(names: Sequence[str]) -> str:

@@ -319,7 +319,9 @@ def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[s
         at = parsed.columns.index(name)
         first = parsed.values[at, 0]
         steps = (first + np.arange(count)).astype(parsed.values.dtype)
-        if first in (0, 1) and is_id_word(name, things=False) and np.array_equal(parsed.values[at], steps):
+        counts, named = np.array_equal(parsed.values[at], steps), is_id_word(name, things=False)
+        rising = lined and named and (np.diff(parsed.values[at].astype(np.float64)) > 0).all()
+        if (counts and (lined or (first in (0, 1) and named))) or rising:
             notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
         elif lined and is_clock_word(name) and (lengths := np.diff(parsed.values[at].astype(np.float64))).min() > 0:
             told = f"in steps of {lengths.min():.3g} to {lengths.max():.3g}"

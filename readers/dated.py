@@ -9,7 +9,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from readers import written
@@ -20,7 +20,7 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
 from readers.growing import are_things, grows, stamps_of
-from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_time, is_time_word, rises, steps_named
+from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
 from readers.nameless import (
@@ -34,6 +34,7 @@ from readers.nameless import (
     owner_of_lines,
     times_first,
 )
+from readers.owned import owner_of
 from readers.owners import HALF, divides, one_after_another, owners, takes_turns
 from readers.parted import (
     DAY_OF_YEAR,
@@ -250,7 +251,12 @@ def _dateless(title: Sequence[str], columns: Columns, dialect: Dialect, id_col: 
     if len(names) == 2 and is_time_word(names[0]) and all(map(_COUNTED.fullmatch, columns[names[0]])):
         return Dated(names, LINE, (), steps=False)
     even = "" if id_col else even_counter(columns, dialect)
-    return Dated(names, even, (), steps=False) if even else _lined(title, columns, dialect)
+    if even:
+        return Dated(names, even, (), steps=False)
+    owner = owner_of(columns, dialect)
+    numbers = [name for name, cells in columns.items() if owner and is_id_word(name) and len({*cells}) == len(cells)]
+    lined = _lined(title, {name: cells for name, cells in columns.items() if name not in (owner, *numbers)}, dialect)
+    return lined and replace(lined, names=names, ids=tuple(filter(None, [owner])))
 
 
 def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | None:

@@ -139,8 +139,12 @@ def last_word(text: str) -> str:
     ----------
     text : the name.
     """
-    words: list[str] = _WORD.findall(text)
-    return words[-1].casefold() if words else "."
+    return words_of(text)[-1] if words_of(text) else "."
+
+
+def words_of(text: str) -> list[str]:
+    """The words and numbers of a name such as customer_id or CustomerID, in small letters."""
+    return [word.casefold() for word in _WORD.findall(text)]
 
 
 def is_time(cell: str) -> bool:

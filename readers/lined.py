@@ -40,7 +40,7 @@ def named_as_channels(names: Sequence[str], rows: Sequence[Sequence[str]], diale
         return None
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     timed = [name for name in names if is_time_word(name)]
-    if any(name.isalpha() or not _sways(_numbers(columns[name], dialect)) for name in timed):
+    if any(name.isalpha() or _goes_on(_numbers(columns[name], dialect)) for name in timed):
         return None
     if any(len(some) > 1 and steps_named(some, dialect) for some in (names, names[:-1])):
         return None
@@ -71,10 +71,12 @@ def _overlap(rows: Sequence[Sequence[str]]) -> bool:
     return any(all(b[:-by] == a[by:] for a, b in pairs) for by in range(1, len(rows[0]) // 2 + 1))
 
 
-def _sways(numbers: Sequence[float]) -> bool:
-    """Whether numbers go up and down again and again, as no times do: DE_time."""
-    back = sum(after < before for before, after in itertools.pairwise(numbers))
-    return len(numbers) >= LEAST_LINES and len(numbers) < 4 * back < 3 * len(numbers)
+def _goes_on(numbers: Sequence[float]) -> bool:
+    """Whether numbers may be times, rather than go up and down again and again (DE_time) or mostly stay the same, as a
+    number of days to go does; what are no numbers, or few, may be times."""
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    back, same = sum(step < 0 for step in steps), sum(step == 0 for step in steps)
+    return len(numbers) < LEAST_LINES or not (len(numbers) < 4 * back < 3 * len(numbers) or 2 * same > len(numbers))
 
 
 def _are_months(names: Sequence[str]) -> bool:

@@ -12,13 +12,13 @@ from readers.dialect import Dialect
 from readers.fitting import MOST_LINES, rows_of
 from readers.guess import CLOCK_LINES, MONTHS, clocks, is_time, rises
 from readers.lined import LEAST_LINES, follow, unnamed
+from readers.owned import FEW_CHANGES
 from readers.owners import owners
 from readers.parted import is_day_of_year
 from readers.years import are_years
 
 LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
 OF_A_DATE = ((1, 12), (1, 31), (0, 24), (0, 59))  # the least and the most of month, day, hour and minute
-FEW_CHANGES = 10  # one line of so many at most is of another owner than the line before
 PLAIN = Dialect()
 _YEAR = re.compile(written.YEAR)
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")

@@ -39,9 +39,19 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
         if config.labels or label in path_labels.PLACES:
             found |= _beside(series, config, label)
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
-        coded = [c for c in range(series.numeric) if codes(series.values[c]) and not is_person(series.channels[c])]
+        coded = [c for c in range(series.numeric) if _may_be_label(series, c)]
         found |= _coded(series, coded, label)
     return found | one_row(series, config)
+
+
+def _may_be_label(series: Series, channel: int) -> bool:
+    """Whether a channel holds codes of classes, and none that are the same all along each of several rows: those say
+    whose a row is."""
+    values = series.values[channel]
+    if not codes(values) or is_person(series.channels[channel]):
+        return False
+    least, most = (extreme.reduceat(values, series.offsets[:-1]) for extreme in (np.fmin, np.fmax))
+    return series.n_rows == 1 or bool((least < most).any())
 
 
 def _coded(series: Series, coded: Sequence[int], label: int | str) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def only_words(series: Series, config: RunConfig) -> str:
     if asked or config.strict or not (config.time_col or config.db) or len(series.text) != 1:
         return ""
     numbers = [c for c in range(series.numeric) if not is_person(series.channels[c])]
-    if not series.values[numbers[:1]].all() or any(codes(series.values[c]) for c in numbers):
+    if not series.values[numbers[:1]].all() or any(_may_be_label(series, c) for c in numbers):
         return ""
     log.info("label: %r, the only column of text; --label-src-ch names another", series.text[0])
     return series.text[0]

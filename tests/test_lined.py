@@ -117,6 +117,8 @@ def test_thousands_of_lines_of_four_numbers_are_no_series(count, follow) -> None
 def test_a_column_named_time_that_goes_up_and_down_is_a_channel() -> None:
     rows = [[f"{value:.3f}" for value in line] for line in np.random.default_rng(6).normal(0, 1, (100, 2))]
     assert named_as_channels(["DE_time", "FE_time"], rows, Dialect()) == 0
+    days = [[str(90 - 30 * (number // 40)), row[1]] for number, row in enumerate(rows)]
+    assert named_as_channels(["maintenance_days", "force"], days, Dialect()) == 0
     rising = [[str(number), row[1]] for number, row in enumerate(rows)]
     assert named_as_channels(["time", "force"], rising, Dialect()) is None
 
