@@ -27,6 +27,7 @@ from readers.fitting import MOST_ABOVE
 from readers.guess import LINE, is_clock_word, is_id_word
 from readers.keyless import without_keyless
 from readers.longtext import Answer, LongText, Numbering, table_of
+from readers.owned import counted_each
 from readers.parted import joined
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
@@ -287,6 +288,8 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     if needed[:keys] == [wanted.time]:
         check_dates(stamps, names, wanted.time, text)
     ids = ids_of([parsed.keys[name] for name in of], text) if of else None
+    if ids is not None and wanted.time == LINE:
+        stamps = counted_each(stamps, ids)
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(
         path=text.path,

@@ -6,13 +6,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from readers.counted import Columns
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
 from readers.guess import is_class_word, is_person, words_of
+from readers.paths import abridge
+from readers.stamps import Stamps
 from readers.tidying import numbered
 
 FEW_CHANGES = 10  # one line of so many at most is of another owner than the line before
@@ -82,3 +87,22 @@ def owner_in(path: Path, asked: Dialect) -> str:
     if len(rows) < FEW_CHANGES or any(map(dialect.is_number, rows[0])):
         return ""
     return owner_of(dict(zip(numbered(rows[0]), zip(*rows[1:], strict=True), strict=True)), dialect)
+
+
+def counted_each(stamps: Stamps, ids: np.ndarray) -> Stamps:
+    """Stamps that count the lines of each series from 0 on, where they count those of the file; series whose lines
+    stand in several places are told, since a window may go from one to the next.
+
+    Parameters
+    ----------
+    stamps : of n lines, which are steps. ids : text [n], the series of each.
+    """
+    kinds, codes = np.unique(ids.astype(str), return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes, minlength=len(kinds))
+    times = np.empty(len(ids), np.int64)
+    times[order] = np.arange(len(ids)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    begun = np.bincount(codes[np.flatnonzero(np.diff(codes, prepend=-1))], minlength=len(kinds))
+    apart = kinds[begun > 1].tolist()
+    note = f"the lines of {abridge(apart)} stand in several places, and are taken one after the other" if apart else ""
+    return replace(stamps, times=times, note="; ".join(filter(None, [stamps.note, note])))

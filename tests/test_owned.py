@@ -8,6 +8,7 @@ import pytest
 import cli
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
+from readers.long import read_long
 from readers.owned import is_owner_word, owner_of
 
 from .runs import go
@@ -81,3 +82,13 @@ def test_of_files_of_a_person_each_the_number_of_the_person_is_no_label(put):
     done = go(folder, "--task classify --csv data_*.txt --context-len 20 --dry-run")
     assert done.code == 0, done.err
     assert "label: '2', the only column of text" in done.err and "6 rows of 90 steps" in done.err
+
+
+def test_lines_of_a_person_that_stand_in_two_places_are_one_series(put):
+    lines = table(label="").splitlines()
+    path = put("\n".join([lines[0], *lines[51:], *lines[1:51]]) + "\n")
+    series = read_long([path], time_col="line", id_col="user")
+    own = [[float(cell) for cell in line.split(",")[1:]] for line in (*lines[51 : EACH + 1], *lines[1:51])]
+    assert series.lengths.tolist() == [EACH] * PEOPLE and series.rows[0] == "0"
+    np.testing.assert_allclose(series.values[:, :EACH].T, own, atol=1e-4)
+    assert any("the lines of 0 stand in several places" in note for note in series.notes)
