@@ -35,6 +35,7 @@ from readers.worded import without_worded
 from readers.years import are_halves
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
+MOSTLY_COUNTED = 0.9  # of the steps of what numbers the lines of several parts of a larger table
 LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
 MOST_NAMES = 30  # columns that a hint lists
 HOURS = ("hour", "hours", "hr", "hh", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
@@ -323,7 +324,8 @@ def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[s
         first = parsed.values[at, 0]
         steps = (first + np.arange(count)).astype(parsed.values.dtype)
         counts, named = np.array_equal(parsed.values[at], steps), is_id_word(name, things=False)
-        rising = lined and named and (np.diff(parsed.values[at].astype(np.float64)) > 0).all()
+        gone = np.diff(parsed.values[at].astype(np.float64))
+        rising = lined and named and ((gone > 0).all() or (gone == 1).mean() > MOSTLY_COUNTED)
         if (counts and (lined or (first in (0, 1) and named))) or rising:
             notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
         elif lined and is_clock_word(name) and (lengths := np.diff(parsed.values[at].astype(np.float64))).min() > 0:

@@ -9,6 +9,7 @@ import numpy as np
 
 SECOND = 10**9  # ns
 FINE, USUAL = 6, 8  # seconds: lines that are closer than the first are averaged to steps of about the second
+FEWEST = 1000  # steps, with fewer of which validation and test have no room for windows
 EVEN, NEAR = 0.9, 0.1  # lines are even where this share of them are within this part of the usual distance
 NICE = (8, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds: steps for lines that are not
 CLOSE = 0.02  # lines a little late or early are at a nice step all the same
@@ -21,7 +22,8 @@ def own_step(times: np.ndarray, offsets: Sequence[int]) -> tuple[int, float, str
     Returns
     -------
     (seconds of a step, seconds from line to line, what to tell). The step is the lines' own distance, of the row in
-    which they are furthest apart; a multiple of it of eight seconds or more where that is below six.
+    which they are furthest apart; a multiple of it of eight seconds or more where that is below six, and steps of that
+    are not too few.
     """
     apart, even = spacing(times, offsets)
     if apart >= FINE and even:
@@ -29,6 +31,9 @@ def own_step(times: np.ndarray, offsets: Sequence[int]) -> tuple[int, float, str
         return step, apart, f"steps of {shown(step)}, the data's own (--resample sets another)"
     if even and apart >= 1:
         step = round(apart) * -(-USUAL // round(apart))
+        if max(b - a for a, b in pairwise(offsets)) * apart < FEWEST * step:
+            told = f"steps of {shown(round(apart))}, the data's own, since there are few (--resample sets another)"
+            return round(apart), apart, told
         return (
             step,
             apart,

@@ -32,6 +32,8 @@ from .runs import go
         ("1:mains 2:mains 3:oven 4:lighting", "1:mains+2:mains", "3:oven 4:lighting"),
         ("use[kW] 02:Dryer[kW] 02:Dryer*[kVA] 03:Oven[kW] temperature", "use[kW]", "02:Dryer[kW] 03:Oven[kW]"),
         ("total[W] fridge kettle", "total[W]", "fridge kettle"),
+        ("Global_active_power Global_intensity Voltage Sub_metering_1", "Global_active_power", "Sub_metering_1"),
+        ("mains pressure_cooker lights light T1 RH_1 T_out Windspeed", "mains", "pressure_cooker lights light"),
         ("HouseLights kettle", "", ""),
         ("fridge kettle", "", ""),
         ("total mains fridge", "", ""),

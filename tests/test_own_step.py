@@ -25,7 +25,13 @@ def lines(apart: float, count: int = 500, jitter: float = 0.0) -> np.ndarray:
     [(60, 0, 60), (900, 0.03, 900), (3600, 0, 3600), (6, 0, 6), (1, 0, 8), (3, 0, 9), (7, 0.3, 8), (45, 0.4, 60)],
 )
 def test_the_step_is_the_lines_own_or_a_little_coarser(apart, jitter, step):
-    assert own_step(lines(apart, jitter=jitter), [0, 500])[0] == step
+    assert own_step(lines(apart, 12_000, jitter), [0, 12_000])[0] == step
+
+
+@pytest.mark.parametrize(("count", "step"), [(621, 1), (7999, 1), (8001, 8)])
+def test_few_lines_a_second_apart_keep_their_step(count, step):
+    """Ten minutes at one a second are 77 steps of eight, of which validation has eleven."""
+    assert own_step(lines(1, count), [0, count])[0] == step
 
 
 def test_of_several_houses_the_coarsest_counts_and_gaps_do_not():
@@ -52,7 +58,16 @@ def settings(**more) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(
-    ("step", "count", "window"), [(60, 40_000, 600), (900, 6000, 96), (3600, 9000, 48), (60, 4000, 300), (900, 200, 24)]
+    ("step", "count", "window"),
+    [
+        (60, 40_000, 600),
+        (900, 6000, 96),
+        (3600, 9000, 48),
+        (60, 4000, 300),
+        (900, 200, 24),
+        (8, 2838, 212),
+        (1, 621, 46),
+    ],
 )
 def test_a_window_is_a_day_within_limits_and_fits_into_validation(step, count, window):
     assert suited(house(step, count), settings())[0]["context_len"] == window

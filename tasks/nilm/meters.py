@@ -49,7 +49,7 @@ _OTHER = """
     unix unixtime epoch issues issue dataid id index nr no house home site homeid houseid frequency freq hz f voltage v
     volt volts vln vll pf powerfactor cosphi current a var va q s reactivepower apparentpower globalreactivepower
     temperature temp humidity weekday hour month day year cost price tariff leg1v leg2v timestamp time date datetime
-    returnedenergywh returned
+    returnedenergywh returned pressure
 """
 _POWER = """
     power activepower active realpower p w watt watts wattage avgwattage averagewattage value state pwr apower
@@ -70,6 +70,12 @@ _SOLAR = [
     "einspeisung",
 ]
 _MADE = frozenset(map(spelled, _SOLAR))
+# A word of these says that a column measures something else than an appliance's power.
+_MEASURES = """
+    temperature temp humidity rh press wind windspeed visibility dewpoint tdewpoint cloud rain precip lux irradiation
+    irradiance current curr intensity voltage volt volts reactive apparent frequency factor
+"""
+_SENSOR = re.compile(r"(?:t|rh)[ _]?(?:\d{1,2}|out|in)", re.IGNORECASE)  # of a room
 _UNITS = "va kva var kvar vah kvah varh kvarh v a ma hz % °c °f degc c f k ppm hpa m3 l lux"
 _NO_POWER = frozenset(_UNITS.split())
 _NUMBER = re.compile(r"\s*\d{1,3}\s*[:.)_ -]\s*(?=[^\W\d])")  # of a channel, before its name: `01:Dryer`, `1 mains`
@@ -327,10 +333,17 @@ def _devices(names: Sequence[str], mains: Sequence[str]) -> tuple[list[str], lis
         name
         for name in rest
         if _plain(_NUMBER.sub("", name, count=1)) in none
+        or _measures(name)
         or name not in _of_power(names)
         or (by_unit and not unit_of(name))
     ]
     return [name for name in rest if name not in left], left
+
+
+def _measures(name: str) -> bool:
+    """Whether a name that is no appliance's says that something else than power is measured: Global_intensity, RH_1."""
+    words = {word.casefold() for word in _WORD.findall(without_unit(name))}
+    return not appliance(name) and bool(words & {*_MEASURES.split()} or _SENSOR.fullmatch(name.strip()))
 
 
 def _units(mains: Sequence[str], devices: Sequence[str], options: Namespace, config: RunConfig) -> dict[str, str]:

@@ -33,10 +33,11 @@ def suited(series: Series, config: RunConfig) -> tuple[dict[str, Any], list[str]
     notes = []
     if "resample" not in config.given and step == round(step) and not config.npz:
         found["resample"] = shown(round(step))
-    if "context_len" not in config.given and not config.npz and not config.demo and step > USUAL:
-        found["context_len"] = _window(series, config, step)
-        length = found["context_len"]
-        notes.append(f"windows of {length} steps, {length * step / 3600:.3g} h (--window sets another)")
+    if "context_len" not in config.given and not config.npz and not config.demo:
+        length = _window(series, config, step)
+        if step > USUAL or length < LONGEST:
+            found["context_len"] = length
+            notes.append(f"windows of {length} steps, {length * step / 3600:.3g} h (--window sets another)")
     if "nilm_features" not in config.given and step > SHORT_BASE:
         found["options"] = {**config.options, "nilm_features": ("log", "hour")}
         notes.append(f"inputs log and hour: in steps of {shown(round(step))} power above its minimum says nothing")
@@ -44,11 +45,12 @@ def suited(series: Series, config: RunConfig) -> tuple[dict[str, Any], list[str]
 
 
 def _window(series: Series, config: RunConfig, step: float) -> int:
-    """Steps of a window: a day within limits, of which two fit into validation and into test."""
+    """Steps of a window: a day within limits, of which two fit into validation and into test; in steps of USUAL seconds
+    or less the usual number, where one fits."""
     length = min(max(round(DAY / step), SHORTEST), LONGEST)
     parts = [share for share in (config.val_ratio, config.test_ratio) if share]
     if config.split_sizes:
         room = min(size for size in config.split_sizes[1:] if size) if any(config.split_sizes[1:]) else length * 2
     else:
         room = int(series.lengths.max()) if config.split_mode == "group" else int(series.lengths.max() * min(parts))
-    return min(length, max(room // 2, FEWEST))
+    return length if step <= USUAL and room >= length else min(length, max(room // 2, FEWEST))
