@@ -45,7 +45,7 @@ _TIMES = (
 _OTHER_TIMES = ("année", "año", "rok", "год", "дата", "年", "日期", "時間", "时间", "日付", "날짜")  # not of a to z
 PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
-_FINDINGS = ("labels", "anomaly", "anomalies", "outlier", "fault", "attack", "intrusion")  # beside _CLASSES
+_FINDINGS = " labels anomaly anomalies outlier fault failure failures attack intrusion occupancy outcome "
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
@@ -164,7 +164,7 @@ def is_class_word(name: str) -> bool:
     ----------
     name : the name, whose last word counts.
     """
-    return last_word(name) in (*_CLASSES, *_FINDINGS)
+    return last_word(name) in _CLASSES or f" {last_word(name)} " in _FINDINGS
 
 
 def is_time_word(name: str) -> bool:

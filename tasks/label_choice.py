@@ -12,7 +12,8 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
-from readers.guess import is_class_word, is_person
+from errors import many
+from readers.guess import is_class_word, is_person, last_word
 from readers.mapped import is_mapped
 from readers.paths import abridge
 from readers.runs import MOST_CODES
@@ -20,6 +21,7 @@ from sources import path_labels
 
 log = logging.getLogger("tsrun")
 LOOKED_AT = 100_000  # steps
+TARGETS = ("target", "label", "rul", "soh")  # as the last word of a name: what is to be predicted
 ENOUGH = 1.2  # times the windows back to the first of another class: it takes some of them
 
 
@@ -41,7 +43,32 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
         coded = [c for c in range(series.numeric) if _may_be_label(series, c)]
         found |= _coded(series, coded, label)
+    elif not of_classes and "label_src_ch" not in config.given and config.time_col:
+        found |= _target(series)
+    if not {"label_src_ch", "ckpt"} & config.given and "label_src_ch" not in found and isinstance(label, int):
+        _tell_first(series, config, label, of_classes=of_classes)
     return found | one_row(series, config)
+
+
+def _target(series: Series) -> dict[str, Any]:
+    """{"label_src_ch": the channel} of the only column that is named as targets are, told; {} for none."""
+    named = [c for c in range(series.numeric) if last_word(series.channels[c]) in TARGETS]
+    if len(named) != 1 or series.n_channels == 1:
+        return {}
+    log.info("label: %r, by its name; --label-src-ch names another", series.channels[named[0]])
+    return {"label_src_ch": named[0]}
+
+
+def _tell_first(series: Series, config: RunConfig, label: int, *, of_classes: bool) -> None:
+    """What is learned where nothing says it: the first channel, which may be any."""
+    ahead = f"{many(config.label_offset, 'step')} after the context"
+    other = "--label-src-ch names another" if series.n_channels > 1 else "--labels FILE names those of rows"
+    if of_classes and not {"bin_rule", "bin_thr"} & config.given:
+        log.info(
+            "label: whether %s is other than 0, %s; %s, --bin-rule another rule", series.channels[label], ahead, other
+        )
+    else:
+        log.info("label: %s, %s; %s", series.channels[label], ahead, other)
 
 
 def _may_be_label(series: Series, channel: int) -> bool:
@@ -123,7 +150,8 @@ def only_words(series: Series, config: RunConfig) -> str:
     if asked or config.strict or not (config.time_col or config.db) or len(series.text) != 1:
         return ""
     numbers = [c for c in range(series.numeric) if not is_person(series.channels[c])]
-    if not series.values[numbers[:1]].all() or any(_may_be_label(series, c) for c in numbers):
+    zeros = not series.values[numbers[:1]].all() and not is_class_word(series.text[0])
+    if zeros or any(_may_be_label(series, c) for c in numbers):
         return ""
     log.info("label: %r, the only column of text; --label-src-ch names another", series.text[0])
     return series.text[0]

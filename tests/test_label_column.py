@@ -317,6 +317,34 @@ def test_the_only_words_are_the_label_beside_codes_of_users(tmp_path):
     assert "label: 'state', the only column of text" in done.out + done.err
 
 
+def test_a_column_of_words_that_is_named_as_labels_are_is_the_label_beside_channels_with_zeros(tmp_path):
+    frame = table().drop(columns=["code", "time"]).rename(columns={"state": "activity"})
+    frame.loc[5, frame.select_dtypes("number").columns[0]] = 0.0
+    lay(tmp_path, frame)
+    done = go(tmp_path, f"{TRAIN} --time-col line --dry-run")
+    assert "label: 'activity', the only column of text" in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "said"),
+    [
+        ("regress", "a,b,c", "label: a, 1 step after the context; --label-src-ch names another"),
+        ("regress", "a,b,RUL", "label: 'RUL', by its name; --label-src-ch names another"),
+        (
+            "classify",
+            "a,b,c",
+            "label: whether a is other than 0, 1 step after the context; --label-src-ch names another",
+        ),
+    ],
+)
+def test_what_is_learned_is_told_where_no_flag_says_it(tmp_path, task, names, said):
+    values = np.random.default_rng(0).normal(size=(90, 3)).round(3)
+    values[::3, 0] = 0
+    lay(tmp_path, pandas.DataFrame(values, columns=names.split(",")))
+    done = go(tmp_path, f"--task {task} --csv a.csv --time-col line --context-len 6 --backbone ridge --dry-run")
+    assert said in done.out + done.err
+
+
 def test_a_model_of_lines_takes_no_column_of_new_files_for_times(tmp_path):
     """Milliseconds since a device was switched on: a channel to a model that was trained with lines as steps."""
     frame = table().drop(columns=["code", "time"]).assign(timestamp=4 * 10**13 + 50 * np.arange(STEPS))
