@@ -30,7 +30,7 @@ from sources.synthetic import demand_series
 from tasks import calibrated, courses, given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
-from tasks.label_choice import larger_val
+from tasks.label_choice import larger_val, smaller_val
 from tasks.label_task import LabelTask, per_output
 from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, PlotInputs, Predictions
@@ -217,9 +217,12 @@ class Classify(LabelTask):
 
     def _other_label(self, split: str, truth: Mapping[str, np.ndarray]) -> str:
         """What to do where a split has one class only."""
-        share = larger_val(truth) if split == "val" else None
+        share = larger_val(truth) if split == "val" else smaller_val(truth) if self.in_time else None
         if share is not None:
-            return f"--val-ratio {share:g} reaches back to the other class; or another threshold, or --seed"
+            told = "reaches back to the other class" if split == "val" else "leaves training some of the other class"
+            return f"--val-ratio {share:.3g} {told}; or another threshold" + ", or --seed" * (not self.in_time)
+        if self.in_time and any(len(np.unique(part)) > 1 for part in truth.values()):
+            return "another threshold or label; a class that never occurs in training cannot be learned"
         if any(len(np.unique(part)) > 1 for part in truth.values()) or self.options.bin_rule == "quantile":
             return "another threshold, --seed or --split-mode; a class that never occurs cannot be learned"
         return "--bin-rule quantile --bin-thr 0.8 learns the highest fifth; --label-src-ch COLUMN names another label"

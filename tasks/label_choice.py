@@ -175,6 +175,21 @@ def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:
     return share if more < len(train) / 2 else None
 
 
+def smaller_val(truth: Mapping[str, np.ndarray]) -> float | None:
+    """The share of all windows with which validation would begin in the middle of the class that training lacks, so
+    that both have both; None where validation would hold that class alone.
+
+    Parameters
+    ----------
+    truth : {split: [n, K, 1]}, in the order of time; the labels of training are all the same.
+    """
+    train, val = truth["train"], truth["val"]
+    other = np.flatnonzero((val[:, :, 0] != train[:1, :, 0]).any(axis=1)) if len(train) and len(val) else np.arange(0)
+    later = len(val) - int(other[len(other) // 2]) if len(other) > 1 else 0
+    both = len({row.tobytes() for row in val[len(val) - later :, :, 0]}) > 1
+    return later / sum(map(len, truth.values())) if both else None
+
+
 def one_row(series: Series, config: RunConfig) -> dict[str, Any]:
     """{"split_mode": "holdout"} for a single row where no flag says how it is split, told: it has no other parts."""
     if series.n_rows > 1 or series.groups is not None or {"split_mode", "val_groups", "test_groups"} & config.given:

@@ -36,6 +36,7 @@ class LabelTask(Task):
 
     fits_size = True
     of_classes = False  # whether the label is true or false, or one of several classes
+    in_time = False  # whether validation comes after training in time
     ages = False  # whether boosting may see means of older steps rather than fewer windows
     opens = ("preds.csv", "scatter.png", "pr_curve.png", "confusion.png", "residuals.png")
     columns: tuple[str, ...]  # of preds.csv, after row and time
@@ -79,6 +80,7 @@ class LabelTask(Task):
         found = label_choice.chosen(series, config, self.label, of_classes=self.of_classes)
         if config.context_len is None:
             found["context_len"] = contexts.chosen_length(series, config, found.get("split_mode", config.split_mode))
+        self.in_time = found.get("split_mode", config.split_mode) != "group"
         return found | label_choice.apart(series, config, found)
 
     def split_of(self, series: Series, config: RunConfig) -> dict[str, Any]:

@@ -254,6 +254,16 @@ def test_a_validation_of_one_class_says_which_share_has_both(box):
     good(box, f"{TRAIN} --label-src-ch state --val-ratio {share}")
 
 
+def test_a_training_part_of_one_class_says_which_share_leaves_it_some_of_the_other(box):
+    """A fault that shows itself late, twice: the hint was another seed, which changes no cut in time."""
+    state = np.where((np.arange(STEPS) > 0.84 * STEPS) & (np.arange(STEPS) % 9 < 5), "broken", "good")
+    lay(box, table().assign(state=state).drop(columns="code"))
+    done = go(box, f"{TRAIN} --label-src-ch state")
+    assert done.code == 3 and "the train split has one class only of state" in done.err and "--seed" not in done.err
+    share = done.err.split("--val-ratio ")[1].split()[0]
+    good(box, f"{TRAIN} --label-src-ch state --val-ratio {share}")
+
+
 def test_a_first_column_of_classes_in_words_is_no_row_id(put):
     """Before, the classes were taken as ids, and something else was learned."""
     rows = [f"{'AB'[k // 15]},{k}.5,{k + 1}.25,{k % 3}.75,{k}.125" for k in range(30)]
