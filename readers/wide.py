@@ -22,6 +22,7 @@ from readers.files import checksum_of, dialect_of, read_cells
 from readers.heads import calendar
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import abridge, merge_notes
+from readers.persons import by_person
 from readers.pool import in_order
 from readers.sidecars import attach, with_labels
 from readers.tables import Facts, read_table
@@ -82,6 +83,7 @@ def read_wide(
     series = Series(values, offsets, channels, rows, sources=sources, notes=(*notes, *told, *gaps), filled=filled)
     series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
+        series = by_person(series, files[0], facts[0].layout, dialect, grouped=bool(groups))
         series, labels = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect), ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
 

@@ -16,7 +16,7 @@ from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.guess import has_names, is_id_word, is_time, is_time_word, steps_named
+from readers.guess import has_names, is_class_word, is_id_word, is_time, is_time_word, steps_named
 from readers.missing import HINT, fill
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
@@ -242,6 +242,14 @@ def _as_number(series: Series, at: int, values: np.ndarray, words: tuple[str, ..
     )
 
 
+def _words_alone(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialect) -> str:
+    """The last column of a wide table where it alone holds words, and is named as labels are: Activity; else ""."""
+    columns = list(zip(*lines, strict=True))
+    words = [all(map(dialect.is_text, column)) for column in columns]
+    named = bool(names[-1]) and is_class_word(names[-1]) and not any(map(dialect.is_number, names))
+    return names[-1] if named and words[-1] and not any(words[:-1]) and len(names) > LEAST else ""
+
+
 def _called(config: RunConfig) -> int | str:
     """The label that a flag names in a long table: a number that is the name of a column, as where there is no line of
     names, means that column, and is told."""
@@ -291,6 +299,9 @@ def usual(config: RunConfig) -> int | str:
     places = [("last", names[-1], names[ids:-1])]
     if not ids and 2 * len(set(firsts)) <= len(firsts):  # else they are row ids
         places.append(("first", names[0], names[1:]))
+    if name := _words_alone(names, lines[1:], dialect):
+        log.info("label: column %r of %s, which alone holds text; --label-src-ch names another", name, path)
+        return name
     for place, name, others in places:
         plain = name and not dialect.is_number(name) and not is_time(name) and not is_time_word(name)
         if (
