@@ -233,3 +233,17 @@ def test_a_house_alone_is_read_without_the_column_of_the_houses(tmp_path):
     assert id_col_of(config) == ""
     asked = parse(f"{kept} {alone} --id-col dataid".split())
     assert id_col_of(asked) == "dataid"  # and then that is an error
+
+
+@pytest.mark.parametrize(("minutes", "kilo"), [(1, 1000.0), (15, 1.0)])
+def test_the_house_of_uci_is_in_kilowatts_and_watt_hours_of_each_minute(tmp_path, minutes, kilo):
+    """Taken as watts both, the kettle drew ten times the house; in other steps something was made of the columns."""
+    times = pandas.date_range("2006-12-16 17:24", periods=400, freq=f"{minutes}min")
+    watts = np.where(np.arange(400) % 40 < 4, 1800.0, 0.0)
+    columns = {"Global_active_power": (watts + 240) / 1000, "Voltage": 230.0, "Sub_metering_1": watts / 60}
+    pandas.DataFrame({"Date": times.strftime("%d/%m/%Y"), "Time": times.strftime("%H:%M:%S"), **columns}).to_csv(
+        tmp_path / "home.csv", index=False, sep=";"
+    )
+    series = read(tmp_path / "home.csv", "--time-col Date+Time --sep ;")
+    np.testing.assert_allclose(series.values[0], columns["Global_active_power"] * kilo, rtol=1e-5)
+    np.testing.assert_allclose(series.values[1], watts / (1 if kilo > 1 else 60), rtol=1e-5)

@@ -15,6 +15,7 @@ from errors import UsageError
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
+from readers.growing import stamps_of
 from readers.guess import is_time
 from readers.missing import is_mark
 from readers.paths import expand_paths
@@ -27,6 +28,7 @@ from tasks.nilm.meter_files import Houses, Meter, houses_of_files, houses_of_lin
 from tasks.units_of_names import unit_of, without_unit
 
 MOST_NAMES = 12  # columns that a message lists
+LINES, MINUTE = 12, 60  # lines that show how far they are apart; seconds
 _MAINS = """
     mains main aggregate total totalpower power activepower powertotal mainspower mainsactivepower aggregatepower whole
     wholehouse whe house housepower meter mainmeter smartmeter sitemeter consumption totalconsumption use usage grid
@@ -150,6 +152,11 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     units = _units(parts, there, options, config)
     if units:
         notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(units.values()))}")
+    elif not of_files and _is_of_uci([*parts, *there], config):
+        units = {"mains_unit": "kW", "device_unit": "Wh"}
+        notes.append(
+            "units as UCI's household has them: kW, and Wh of each minute; --mains-unit and --device-unit say others"
+        )
     return Meters(settings, units, tuple(notes), houses)
 
 
@@ -364,6 +371,19 @@ def _units(mains: Sequence[str], devices: Sequence[str], options: Namespace, con
     elif other not in UNITS and devices and unit not in ("", "W"):
         found["device_unit"] = "W"
     return found if set(found.values()) - {"W"} or options.mains_unit != "W" else {}
+
+
+def _is_of_uci(names: Sequence[str], config: RunConfig) -> bool:
+    """Whether a table has a line each minute and the columns of the UCI archive's house, whose names say no units."""
+    plain = [spelled(name) for name in names]
+    if {"mains_unit", "device_unit"} & config.given or plain[:1] != ["globalactivepower"] or len(plain) < 2:
+        return False
+    path = expand_paths(config.csv)[0]
+    rows = rows_of(first_lines(path)[0][:LINES], dialect_of(path, Dialect.of_long(config)))
+    at = [rows[0].index(name) for name in config.time_col.split("+") if name in rows[0]]
+    stamps = stamps_of([" ".join(row[k] for k in at) for row in rows[1:]]) if at else []
+    minutes = stamps and all(b - a == MINUTE for a, b in itertools.pairwise(stamps))
+    return bool(minutes) and all(re.fullmatch(r"submetering\d", name) for name in plain[1:])
 
 
 def _listed(names: Sequence[str]) -> str:
