@@ -36,6 +36,7 @@ from readers.years import are_halves
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 MOSTLY_COUNTED = 0.9  # of the steps of what numbers the lines of several parts of a larger table
+MOSTLY_ON = 0.98  # of the steps of a time: a few lines are late
 LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
 MOST_NAMES = 30  # columns that a hint lists
 HOURS = ("hour", "hours", "hr", "hh", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
@@ -328,8 +329,8 @@ def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[s
         rising = lined and named and ((gone > 0).all() or (gone == 1).mean() > MOSTLY_COUNTED)
         if (counts and (lined or (first in (0, 1) and named))) or rising:
             notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
-        elif lined and is_clock_word(name) and (lengths := np.diff(parsed.values[at].astype(np.float64))).min() > 0:
-            told = f"in steps of {lengths.min():.3g} to {lengths.max():.3g}"
+        elif lined and is_clock_word(name) and (gone > 0).mean() > MOSTLY_ON:
+            told = f"in steps of {gone.min():.3g} to {gone.max():.3g}"
             notes.append(f"each line is a step: column {name!r}, {told}, is left out; --columns reads it too")
         else:
             continue

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -250,6 +251,19 @@ def _words_alone(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: 
     return names[-1] if named and words[-1] and not any(words[:-1]) and len(names) > LEAST else ""
 
 
+def _is_of_ucr(path: Path, lines: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Whether a table of numbers without names is called as the UCR archive's are, NAME_TRAIN.tsv, whose first column
+    holds classes: few whole numbers, beside decimals."""
+    if not path.stem.upper().endswith(("_TRAIN", "_TEST")):
+        return False
+    numbers = [[dialect.number(cell.strip()) for cell in line] for line in lines]
+    if any(None in line for line in numbers) or len(lines[0]) <= LEAST:
+        return False
+    table = np.array(numbers, float)
+    whole = (table % 1 == 0).all(axis=0)
+    return bool(whole[0]) and not whole[1:].all() and 2 * len({*table[:, 0]}) <= len(table)
+
+
 def _called(config: RunConfig) -> int | str:
     """The label that a flag names in a long table: a number that is the name of a column, as where there is no line of
     names, means that column, and is told."""
@@ -299,9 +313,6 @@ def usual(config: RunConfig) -> int | str:
     places = [("last", names[-1], names[ids:-1])]
     if not ids and 2 * len(set(firsts)) <= len(firsts):  # else they are row ids
         places.append(("first", names[0], names[1:]))
-    if name := _words_alone(names, lines[1:], dialect):
-        log.info("label: column %r of %s, which alone holds text; --label-src-ch names another", name, path)
-        return name
     for place, name, others in places:
         plain = name and not dialect.is_number(name) and not is_time(name) and not is_time_word(name)
         if (
@@ -320,4 +331,10 @@ def usual(config: RunConfig) -> int | str:
             return place
         log.info("label: column %r of %s, named unlike the steps; --label-src-ch names another", name, path)
         return name
+    if name := _words_alone(names, lines[1:], dialect):
+        log.info("label: column %r of %s, which alone holds text; --label-src-ch names another", name, path)
+        return name
+    if _is_of_ucr(path, lines, dialect):
+        log.info("label: the first column of %s, as in the UCR archive; --label-src-ch names another", path)
+        return "first"
     return config.label_src_ch

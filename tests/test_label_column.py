@@ -245,6 +245,19 @@ def test_numbers_between_several_spaces_are_a_table(tmp_path):
     assert labels_of(preds(again)) == labels.tolist()
 
 
+def test_a_table_called_as_those_of_the_ucr_archive_has_its_classes_first(tmp_path):
+    random = np.random.default_rng(0)
+    labels = np.repeat([1, 2, 4], 20)
+    rows = np.column_stack([labels, random.normal(size=(60, 12)) + labels[:, None]])
+    (tmp_path / "Beats_TRAIN.tsv").write_text(
+        "".join("\t".join([f"{row[0]:.0f}", *(f"{value:.5f}" for value in row[1:])]) + "\n" for row in rows.tolist())
+    )
+    done = go(tmp_path, f"--mode train --task classify --csv Beats_TRAIN.tsv {QUICK} --dry-run")
+    assert done.code == 0, done.err
+    assert "the first column of Beats_TRAIN.tsv, as in the UCR archive" in done.err
+    assert "holds 3 classes: 1, 2, 4" in done.err and "60 rows of 12 steps" in done.err
+
+
 def test_a_validation_of_one_class_says_which_share_has_both(box):
     state = np.repeat(["low", "high", "low"], [STEPS // 3, STEPS // 3, STEPS - 2 * (STEPS // 3)])
     lay(box, table().assign(state=state).drop(columns="code"))
