@@ -17,8 +17,9 @@ from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.guess import has_names, is_class_word, is_id_word, is_time, is_time_word, steps_named
+from readers.guess import LINE, has_names, is_class_word, is_id_word, is_time, is_time_word, steps_named
 from readers.missing import HINT, fill
+from readers.owned import is_owner_word
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
 from sources import path_labels
@@ -224,6 +225,28 @@ def _without(series: Series, at: int) -> Series:
         words=tuple(each for c, each in enumerate(series.words, start=series.numeric) if c != at),
         static=tuple(name for name in series.static if name != series.channels[at]),
     )
+
+
+def without_owners(series: Series, config: RunConfig) -> Series:
+    """The series without channels that say whose a file of lines is, told: the number of a person, the same all along
+    each file, in a column without a name or one that is named so.
+
+    Parameters
+    ----------
+    series : N rows. config : a number among its flags that counts the channels keeps them all.
+    """
+    counted = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
+    if config.time_col != LINE or series.n_rows == 1 or counted or config.columns or config.strict:
+        return series
+    for name in series.channels[: series.numeric]:
+        values = series.values[series.channels.index(name)]
+        each = _one_each(values, series.offsets) if name.isdecimal() or is_owner_word(name) else None
+        if each is not None and series.n_channels > 2 and (each % 1 == 0).all():
+            note = (
+                f"column {name!r}, the same all along each series, says whose it is and is left out; --columns reads it"
+            )
+            series = replace(_without(series, series.channels.index(name)), notes=(*series.notes, note))
+    return series
 
 
 def _as_number(series: Series, at: int, values: np.ndarray, words: tuple[str, ...]) -> Series:

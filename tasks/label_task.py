@@ -56,7 +56,8 @@ class LabelTask(Task):
         self.label: int | str = 0  # the channel, or the column, that labels are read from
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
-        return label_runs.together(self._read(config, columns), config)
+        series = self._read(config, columns)
+        return label_runs.together(label_column.without_owners(series, config) if columns is None else series, config)
 
     def _read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
