@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from errors import DataError, UsageError
 from readers import mapped
+from readers.paths import abridge
 
 POLICIES = ("auto", "error", "drop", "ffill", "zero")
 HINT = (
@@ -123,7 +125,7 @@ def counted(missing: int, infinite: int) -> str:
 
 
 def suspects(values: np.ndarray, columns: Sequence[str]) -> list[str]:
-    """The notes of `suspect` on the columns of a long table.
+    """The note of `suspect` on the column of a long table that has one; one for all where several do.
 
     Parameters
     ----------
@@ -134,7 +136,13 @@ def suspects(values: np.ndarray, columns: Sequence[str]) -> list[str]:
         digit = ends / 10 ** np.floor(np.log10(ends))  # the first, and behind a point the others
     may_be = (digit >= LEAST_DIGIT) | np.isin(ends, np.abs(MARKS)) | (ends >= HUGE)
     doubtful = np.flatnonzero(may_be.any(axis=0)).tolist()
-    return [note for c in doubtful if (note := suspect(values[c], f"column {columns[c]}", "lines"))]
+    found = {columns[c]: mark for c in doubtful if (mark := _mark_of(values[c]))}
+    if len(found) < 2:
+        return [mark.note(f"column {name}", "lines") for name, mark in found.items()]
+    texts = list(dict.fromkeys(mark.text for mark in found.values()))
+    held = [f"{text} ({abridge([name for name, mark in found.items() if mark.text == text])})" for text in texts]
+    question = f"marks for missing values? --na {' '.join(texts)}"
+    return [f"warning: columns hold numbers that are far from their others: {', '.join(held)}: {question}"]
 
 
 def suspect(values: np.ndarray, where: str, what: str) -> str:
@@ -148,9 +156,27 @@ def suspect(values: np.ndarray, where: str, what: str) -> str:
     -------
     The note; "" where there is no such number.
     """
+    mark = _mark_of(values)
+    return mark.note(where, what) if mark else ""
+
+
+class _Mark(NamedTuple):
+    """A number that may mark missing values, how often it stands there, and the nearest other value."""
+
+    text: str
+    count: int
+    near: float
+
+    def note(self, where: str, what: str) -> str:
+        held = f"holds {self.text} in {self.count:,} {what}, and the next value is {self.near:.7g}"
+        return f"warning: {where} {held}: a mark for missing values? --na {self.text}"
+
+
+def _mark_of(values: np.ndarray) -> _Mark | None:
+    """The number of `suspect`, if there is one."""
     parts = [(part.min(), part.max(), part.size) for part in map(_finite, parts_of(values)) if part.size]
     if sum(size for _, _, size in parts) < LEAST:
-        return ""
+        return None
     for mark, end in ((min(low for low, _, _ in parts), np.min), (max(high for _, high, _ in parts), np.max)):
         if not _is_mark(float(mark)) or (count := sum(int((part == mark).sum()) for part in parts_of(values))) < TWICE:
             continue
@@ -161,10 +187,8 @@ def suspect(values: np.ndarray, where: str, what: str) -> str:
         near, some = float(end(ends)), _finite(_thinned(values))
         low, high = np.quantile(some[some != mark], (0.25, 0.75)) if (some != mark).any() else (0.0, 0.0)
         if abs(near - float(mark)) > high - low:
-            text = f"{float(mark):.7g}"
-            question = f"a mark for missing values? --na {text}"
-            return f"warning: {where} holds {text} in {count:,} {what}, and the next value is {near:.7g}: {question}"
-    return ""
+            return _Mark(f"{float(mark):.7g}", count, near)
+    return None
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

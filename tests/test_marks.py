@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 
@@ -115,6 +116,17 @@ def test_a_mark_of_missing_values_is_told_and_can_be_named(put, tmp_path, mark):
     np.savez(tmp_path / "a.npz", x=np.array(values, float).reshape(3, 10, 1))
     assert any("a mark for missing values?" in note for note in read_npz(tmp_path / "a.npz").notes)
     assert np.isnan(read_npz(tmp_path / "a.npz", na=[typed], nan="drop").values).sum() == 3
+
+
+def test_marks_in_many_columns_are_one_line_whose_hint_names_them_all(put):
+    random = np.random.default_rng(3)
+    table = random.normal(20, 4, (5, 30)).round(1).astype(str)
+    table[:4, [4, 17]], table[4, [9, 11]] = "-9999", "999.9"
+    lines = "\n".join(",".join([str(step), *row]) for step, row in enumerate(table.T))
+    read = functools.partial(read_long, [put(f"t,a,b,c,d,e\n{lines}\n")], time_col="t")
+    (note,) = [note for note in read().notes if "--na" in note]
+    assert ": -9999 (a, b, c and 1 more), 999.9 (e): marks for missing values? --na -9999 999.9" in note
+    assert np.isnan(read(na=note.rpartition("--na ")[2].split(), nan="drop").values).sum() == 10
 
 
 @pytest.mark.parametrize(
