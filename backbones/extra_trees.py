@@ -33,6 +33,11 @@ SPACE = {
 LARGE, LABELS_LEAF, LEAF = 5000, 10, 3  # windows from which a leaf of labels has LABELS_LEAF
 
 
+def usual_leaf(kind: str, windows: int) -> int:
+    """The least windows of a leaf; labels are noisier than values, and many windows show it."""
+    return LABELS_LEAF if kind != "value" and windows >= LARGE else LEAF
+
+
 @register
 class ExtraTrees(ForestBackbone):
     """The mean of the trees, as logits where a probability is asked for."""
@@ -58,10 +63,9 @@ class ExtraTrees(ForestBackbone):
         self.features.fit(train)
 
     def settings(self, windows: int) -> dict[str, Any]:
-        """scikit-learn's settings; labels are noisier than values, and many windows show it."""
-        labels = self.target.kind != "value"
+        """scikit-learn's settings."""
         return {
             "n_estimators": self.hyper.trees,
-            "min_samples_leaf": self.hyper.leaf or (LABELS_LEAF if labels and windows >= LARGE else LEAF),
+            "min_samples_leaf": self.hyper.leaf or usual_leaf(self.target.kind, windows),
             "max_features": self.hyper.share,
         }

@@ -3,10 +3,12 @@
 Of whole series a forest on the quantiles of intervals (quant.py), else one on the window and its summaries
 (extra_trees.py), in the units of the model's outputs. What it says of windows that it has seen tells nothing, so trees
 are grown on folds too: whole series are weighed, and a net learns what is left, by what these say of the others.
+Of many windows a sample is grown on.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, backbone_class
-from backbones.extra_trees import LEAF
+from backbones.extra_trees import usual_leaf
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.forests import ForestBackbone, seconds_of
@@ -24,10 +26,13 @@ from backbones.weighing import by_loss, comparable, folds, greedy, learnable, po
 
 KINDS = {True: ("quant", 200), False: ("extra_trees", 100)}  # of whole series, and of windows; with how many trees
 FOLDS = 5
-FEWEST, MOST = 10, 5000  # windows that trees are grown on
-MOST_CELLS = {True: 50_000_000, False: 4_000_000}  # numbers of the table of features, of whole series and of windows
-MOST_NUMBERS = 4_000_000  # in the leaves, about
-SECONDS, FEW = 40.0, 50  # CPU-seconds of all trees, about; and trees that are grown where they take longer
+FEWEST, MOST = 10, 5000  # whole series that have trees; and windows, of which a sample is taken where they are many
+SAMPLES = range(1000, 20_001, 1000)  # how many windows it may hold
+MOST_CELLS = {True: 50_000_000, False: 16_000_000}  # numbers of the table of features, of whole series and of windows
+MOST_NUMBERS = {True: 4_000_000, False: 2_000_000}  # in the leaves of whole series, about; in the nodes of windows
+OF_NODE = 4  # numbers, beside its values
+SECONDS = {True: 40.0, False: 20.0}  # CPU-seconds of all trees, about
+FEW = 50  # trees that are grown where they take longer
 
 
 class Planted(Forest):
@@ -73,25 +78,31 @@ class Grown(nn.Module):
         return self.weight * self.forest.answer(x)
 
     def suits(self, windows: int) -> bool:
-        """Whether so many windows are enough for trees, and not too many."""
-        return FEWEST <= windows <= MOST and windows * self.forest.width <= MOST_CELLS[self.target.whole]
+        """Whether so many windows are enough for trees, and so many whole series not too many."""
+        few = windows <= MOST and windows * self.forest.width <= MOST_CELLS[True]
+        return windows >= FEWEST and (few or not self.target.whole)
 
     @torch.no_grad()
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
         power under which that errs least, and this power."""
-        trees = self._affordable(len(train))
-        leaf = 1 + 2 * len(train) * trees * self.target.outputs // MOST_NUMBERS
-        leaf = leaf if self.target.whole or leaf > LEAF else 0  # as the learner has it
+        seen = self._sampled(len(train), data.seed)
+        trees = self._affordable(len(seen))
+        leaf = self._leaf(len(seen), trees)
         some, whole = self._blank(trees // 2, leaf), self._blank(trees, leaf)
-        table = whole.prepare(train, data.seed)
+        table = whole.prepare(train.part(seen), data.seed)
+        some.features.load_state_dict(whole.features.state_dict())
         fold = apart(train, self.target.kind, data.seed)
         said = torch.empty(train.y.shape)
         for one in np.unique(fold):
-            inside, outside = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
-            some.solve(table[inside], train.part(inside), data)
-            said[torch.from_numpy(outside)] = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
-        whole.solve(table, train, data)
+            inside, outside = np.flatnonzero(fold[seen] != one), np.flatnonzero(fold == one)
+            some.solve(table[inside], train.part(seen[inside]), data)
+            if len(seen) < len(train):
+                found = outputs_on(train.part(outside), lambda x: some.say(some.describe(x)))
+            else:
+                found = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
+            said[torch.from_numpy(outside)] = found
+        whole.solve(table, train.part(seen), data)
         self._plant(whole)
         if self.target.kind == "value":
             return said if self.target.channel is None else said + outputs_on(train, whole.last), 1.0
@@ -99,10 +110,29 @@ class Grown(nn.Module):
         best = power(said[known], train.y[known], self.target.kind)
         return raised(said, best, self.target.kind), best
 
+    def _sampled(self, windows: int, seed: int) -> np.ndarray:
+        """The numbers of the windows that trees are grown on: of whole series all, else as many as FEW take in time."""
+        small = (n for n in SAMPLES if n * self.forest.width <= MOST_CELLS[False])
+        fit = (n for n in small if self._takes(n) * FEW <= SECONDS[False])
+        most = windows if self.target.whole else max(fit, default=SAMPLES[0])
+        if windows <= most:
+            return np.arange(windows)
+        return np.sort(np.random.default_rng(seed).choice(windows, most, replace=False))
+
+    def _leaf(self, windows: int, trees: int) -> int:
+        """The least windows of a leaf, so that the leaves are not too many; 0: what is usual."""
+        if self.target.whole:
+            return 1 + 2 * windows * trees * self.target.outputs // MOST_NUMBERS[True]
+        leaf = math.ceil(2 * windows * trees * (OF_NODE + self.target.outputs) / MOST_NUMBERS[False])
+        return leaf if leaf > usual_leaf(self.target.kind, windows) else 0
+
+    def _takes(self, windows: int) -> float:
+        """CPU-seconds for each tree, with those of the folds, which are half as many on each."""
+        return seconds_of(windows, self.forest.hyper.share * self.forest.width) * (1 + (FOLDS - 1) / 2)
+
     def _affordable(self, windows: int) -> int:
         """How many trees are grown on so many windows; half as many on each fold."""
-        one = seconds_of(windows, self.forest.hyper.share * self.forest.width)
-        return min(max(int(SECONDS / (one * (1 + (FOLDS - 1) / 2))), FEW), self._trees)
+        return min(max(int(SECONDS[self.target.whole] / self._takes(windows)), FEW), self._trees)
 
     def _plant(self, grown: ForestBackbone) -> None:
         planted = self.forest.forest

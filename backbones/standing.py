@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from backbones import recalled
 from backbones.alone import OfBoth, Validation, folded
 from backbones.fitted import loss_of
 from backbones.fitting import Fitting
@@ -92,7 +93,7 @@ class Standing:
         if target is None:
             return wide.says_of(data.train).to(device), wide.says_of(data.val).to(device)
         wide.settled = None if self.fixed is None else self.fixed.get("of")
-        train, self.told = wide.fit(data, target, self.lean)
+        train, self.told = recalled.here.fit(wide, data, target, self.lean)
         if fresh and target.kind != "value" and wide.by_heart(len(data.train)):
             self.aside, self.joins = {name: value.clone() for name, value in wide.state_dict().items()}, True
             wide.take(0.0, [0.0] * len(self.lean))

@@ -105,14 +105,17 @@ class Wide(Under):
         self.bias.copy_(bias)
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
         known = target.whole or data.val.plenty(target.kind)
-        if self.trees is not None and known and len(train) == len(data.train) and self.trees.suits(len(train)):
+        if self.trees is not None and known and self.trees.suits(len(data.train)):
             return self._beside_trees(found, self.trees, data, lean, told)
-        if len(train) < len(data.train) or len(train) >= PLENTY * self.features.size:
-            return self.says_of(data.train), told
-        left_out = found.left_out + torch.tensor(lean)
-        if says == "change":
-            left_out += outputs_on(train, self._last)
-        return left_out.float()[:, :, None], told
+        return (self._left_out(found, data, told, lean) + torch.tensor(lean)).float()[:, :, None], told
+
+    def _left_out(self, found: Solved, data: Fitting, told: dict[str, Any], lean: Sequence[float]) -> torch.Tensor:
+        """What the map, without what the loss adds, says of windows of training [n, K]: of windows that it has not
+        seen, unless a window more or less changes nothing."""
+        if told["windows"] < len(data.train) or told["windows"] >= PLENTY * self.features.size:
+            return outputs_on(data.train, self._map_of, self.at_once) - torch.tensor(lean)
+        left_out = found.left_out
+        return left_out + outputs_on(data.train, self._last) if told["says"] == "change" else left_out
 
     def _beside_trees(
         self, found: Solved, trees: Grown, data: Fitting, lean: Sequence[float], told: dict[str, Any]
@@ -120,10 +123,8 @@ class Wide(Under):
         """Take a share of the solved map and one of trees, which are grown here; what `fit` returns."""
         of_trees, raised = trees.grow(data.train, data)
         grouped = self.target.whole and self.target.kind == "value" and data.train.witnesses < len(data.train)
-        left_out = (self._by_groups(found, data) if grouped else found.left_out).float()
-        if told["says"] == "change":
-            left_out += outputs_on(data.train, self._last)
-        said, by = torch.stack([left_out, of_trees]), torch.tensor(lean)
+        left_out = self._by_groups(found, data) if grouped else self._left_out(found, data, told, lean)
+        said, by = torch.stack([left_out.float(), of_trees]), torch.tensor(lean)
         if self.settled is not None:
             shares = torch.tensor([self.settled["map"], self.settled["trees"]])
         elif self.target.whole:

@@ -164,11 +164,11 @@ class _Mark(NamedTuple):
     """A number that may mark missing values, how often it stands there, and the nearest other value."""
 
     text: str
-    count: int
+    times: int
     near: float
 
     def note(self, where: str, what: str) -> str:
-        held = f"holds {self.text} in {self.count:,} {what}, and the next value is {self.near:.7g}"
+        held = f"holds {self.text} in {self.times:,} {what}, and the next value is {self.near:.7g}"
         return f"warning: {where} {held}: a mark for missing values? --na {self.text}"
 
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsrun.search")
 TICK = 0.5  # seconds
-SHARED = 10.0  # seconds from a worker's first work on in which it takes more: beside longer trials a fork is nothing
+# Seconds from a worker's first work on in which it takes more, unless it has solved what later trials need too: beside
+# longer trials a fork is nothing.
+SHARED = 10.0
 GROWTH = 256 << 20  # bytes above its start that a worker may once have held and still take more
 FIRST_TO_DIE = "500"  # of 1000: out of memory, the kernel kills a trial before the search
 # What every trial imports; the pipeline imports some of it late.
@@ -245,7 +247,10 @@ def _spent(begun: float, held: int) -> bool:
     """Whether a worker ends after its work: it is old, has held much, or keeps memory of an accelerator."""
     import torch
 
-    return time.monotonic() - begun > SHARED or _held() - held > GROWTH or torch.cuda.is_initialized()
+    from backbones import recalled
+
+    old = time.monotonic() - begun > SHARED and not recalled.here.kept
+    return old or _held() - held > GROWTH or torch.cuda.is_initialized()
 
 
 def _held() -> int:
@@ -326,8 +331,10 @@ def _learn(
 ) -> tuple[dict[str, Any], Path]:
     import cli
     import pipeline
+    from backbones import recalled
     from hardware import pick_device
 
+    recalled.here.start()
     config = cli.parse(argv)
     device = pick_device(config.device, config.threads)
     return pipeline.learn(config, shown, device, on_epoch, place, on_trained)

@@ -10,6 +10,8 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from backbones import ModelSpec
 from backbones.alone import folded
+from backbones.extra_trees import LEAF, usual_leaf
+from backbones.features import WindowFeatures
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.grown import FEW, FEWEST, FOLDS, KINDS, Grown, on_validation, weighed
@@ -240,6 +242,37 @@ def test_windows_stand_on_trees_as_validation_wants():
     again.settled = {"map": 0.75, "trees": 0.25}
     again.fit(data, target, [0.0])
     assert again.trees is not None and float(again.trees.weight) == 0.25
+
+
+def test_of_many_windows_a_sample_is_grown_on_and_says_of_all_that_it_has_not_seen(monkeypatch):
+    monkeypatch.setattr("backbones.grown.SAMPLES", (200,))
+    target, train = TargetSpec("value", 1), steps(600, 0)
+    grown = Grown(target, 2, 8)
+    said, _ = grown.grow(train, Fitting(train, train, 3, "l1"))
+    seen = np.zeros(600, bool)
+    seen[np.random.default_rng(3).choice(600, 200, replace=False)] = True
+    features = WindowFeatures(2, 8)
+    features.fit(train.part(np.flatnonzero(seen)))
+    table, y = train.table(features), train.y[:, 0].numpy()
+    expected, fold = np.empty(600), np.arange(600) * FOLDS // 600  # stretches of one recording
+    common = {"max_features": 0.3, "min_samples_leaf": LEAF, "random_state": 3}
+    for one in range(FOLDS):
+        some = ExtraTreesRegressor(n_estimators=50, **common).fit(table[seen & (fold != one)], y[seen & (fold != one)])
+        expected[fold == one] = some.predict(table[fold == one])
+    assert said[:, 0].numpy() == pytest.approx(expected, abs=1e-5)
+    whole = ExtraTreesRegressor(n_estimators=100, **common).fit(table[seen], y[seen])
+    assert outputs_on(train, grown.forest.answer)[:, 0].numpy() == pytest.approx(whole.predict(table), abs=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "outputs"), [("value", 1), ("label", 1), ("class", 20)])
+def test_a_checkpoint_of_many_windows_is_no_larger_than_some_megabytes(kind, outputs):
+    """Of a node, feature, threshold, child and values; a tree has twice as many nodes as leaves."""
+    grown = Grown(TargetSpec(kind, outputs), 4, 31)
+    windows = len(grown._sampled(100_000, 1))
+    trees = grown._affordable(windows)
+    leaf = grown._leaf(windows, trees) or usual_leaf(kind, windows)
+    assert windows >= 10_000 and 4 * (3 + outputs) * 2 * trees * windows / leaf < 8e6
+    assert len(Grown(TargetSpec(kind, outputs), 31, 60)._sampled(100_000, 1)) < 5_000  # many features take long
 
 
 def test_windows_have_none_where_validation_is_thin():

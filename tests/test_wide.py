@@ -346,7 +346,7 @@ BENT = LINE.replace(
 
 
 def test_a_net_learns_alone_beside_what_its_closed_form_leaves(bent, monkeypatch):
-    monkeypatch.setattr("backbones.grown.MOST", 0)  # trees would leave little
+    monkeypatch.setattr("backbones.grown.FEWEST", 10**9)  # trees would leave little
     made = strict(good(bent, BENT, "--epochs 8 --tag both") / "summary.json")
     assert made["wide"]["on_closed_form"] < 1 and made["best_val"] < 0.8 * made["start"]["val_mae"]
     assert made["validation"]["mae"] == pytest.approx(made["best_val"], rel=1e-4)
