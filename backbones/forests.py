@@ -63,15 +63,17 @@ class ForestBackbone(Described):
         loss = {"of": len(data.train)} | self.solve(table, train, data)
         return loss | {"val_loss": loss_of(outputs_on(data.val, self.answer), data.val.y, self.target.kind, data.loss)}
 
-    def solve(self, table: np.ndarray, train: Labelled, data: Fitting) -> dict[str, Any]:
-        """Grow a forest; with `data.goes_on` beside the one that stands."""
+    def solve(
+        self, table: np.ndarray, train: Labelled, data: Fitting, weight: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """Grow a forest; with `data.goes_on` beside the one that stands. `weight` [n] is what each window counts."""
         from backbones.scikit import limited
 
         y = self.rest(train)
         with limited():
-            model, values = self._fitted(table, y, data.seed, self.settings(len(train)))
+            model, values = self._fitted(table, y, data.seed, self.settings(len(train)), weight)
         n, before = len(train), float(self.seen) if data.goes_on else 0.0
-        rate = y.double().mean(0).numpy()
+        rate = np.average(y.double().numpy(), axis=0, weights=weight)
         mixed = 1 / (n + 2) if self.target.kind != "value" else 0.0
         share = n / (n + before)
         planted = of_forest(model, lambda said: share * ((1 - mixed) * values(said) + mixed * rate))
@@ -82,7 +84,7 @@ class ForestBackbone(Described):
         return {"windows": n, "trees": len(self.forest.root)}
 
     def _fitted(
-        self, table: np.ndarray, y: torch.Tensor, seed: int, settings: Mapping[str, Any]
+        self, table: np.ndarray, y: torch.Tensor, seed: int, settings: Mapping[str, Any], weight: np.ndarray | None
     ) -> tuple[Any, Callable[[np.ndarray], np.ndarray]]:
         """A fitted forest, and what turns its leaves' values [nodes, outputs, classes] into [nodes, K]."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
@@ -91,11 +93,11 @@ class ForestBackbone(Described):
         truth = y.numpy()
         given = truth[:, 0] if truth.shape[1] == 1 else truth
         if self.target.kind == "value":
-            return ExtraTreesRegressor(**common).fit(table, given), _means
+            return ExtraTreesRegressor(**common).fit(table, given, weight), _means
         if self.target.kind == "class":
-            model = ExtraTreesClassifier(**common).fit(table, classes_of(y))
+            model = ExtraTreesClassifier(**common).fit(table, classes_of(y), weight)
             return model, lambda said: _spread(said[:, 0], model.classes_.astype(int), truth.shape[1])
-        model = ExtraTreesClassifier(**common).fit(table, given.astype(int))
+        model = ExtraTreesClassifier(**common).fit(table, given.astype(int), weight)
         sides = [np.unique(truth[:, k]).astype(int) for k in range(truth.shape[1])]
         return model, lambda said: np.stack([_spread(said[:, k], side, 2)[:, 1] for k, side in enumerate(sides)], 1)
 

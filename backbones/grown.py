@@ -17,7 +17,7 @@ from torch import nn
 
 from backbones import Hyper, InputSpec, backbone_class
 from backbones.extra_trees import usual_leaf
-from backbones.fitted import loss_of, outputs_on
+from backbones.fitted import classes_of, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.forests import ForestBackbone, seconds_of
 from backbones.specs import TargetSpec
@@ -28,6 +28,7 @@ KINDS = {True: ("quant", 200), False: ("extra_trees", 100)}  # of whole series, 
 FOLDS = 5
 FEWEST, MOST = 10, 5000  # whole series that have trees; and windows, of which a sample is taken where they are many
 SAMPLES = range(1000, 20_001, 1000)  # how many windows it may hold
+KEPT = 4  # of the sample, one in so many is for its classes alike
 MOST_CELLS = {True: 50_000_000, False: 16_000_000}  # numbers of the table of features, of whole series and of windows
 MOST_NUMBERS = {True: 4_000_000, False: 2_000_000}  # in the leaves of whole series, about; in the nodes of windows
 OF_NODE = 4  # numbers, beside its values
@@ -86,7 +87,7 @@ class Grown(nn.Module):
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
         power under which that errs least, and this power."""
-        seen = self._sampled(len(train), data.seed)
+        seen, weight = self._sampled(train, data.seed)
         trees = self._affordable(len(seen))
         leaf = self._leaf(len(seen), trees)
         some, whole = self._blank(trees // 2, leaf), self._blank(trees, leaf)
@@ -96,13 +97,13 @@ class Grown(nn.Module):
         said = torch.empty(train.y.shape)
         for one in np.unique(fold):
             inside, outside = np.flatnonzero(fold[seen] != one), np.flatnonzero(fold == one)
-            some.solve(table[inside], train.part(seen[inside]), data)
+            some.solve(table[inside], train.part(seen[inside]), data, weight[inside])
             if len(seen) < len(train):
                 found = outputs_on(train.part(outside), lambda x: some.say(some.describe(x)))
             else:
                 found = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
             said[torch.from_numpy(outside)] = found
-        whole.solve(table, train.part(seen), data)
+        whole.solve(table, train.part(seen), data, weight)
         self._plant(whole)
         if self.target.kind == "value":
             return said if self.target.channel is None else said + outputs_on(train, whole.last), 1.0
@@ -110,14 +111,23 @@ class Grown(nn.Module):
         best = power(said[known], train.y[known], self.target.kind)
         return raised(said, best, self.target.kind), best
 
-    def _sampled(self, windows: int, seed: int) -> np.ndarray:
-        """The numbers of the windows that trees are grown on: of whole series all, else as many as FEW take in time."""
+    def _sampled(self, train: Labelled, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the windows that trees are grown on, and what each counts for: of whole series all, else as
+        many as FEW take in time, among which a label or a class that is rare keeps some, that count for less."""
         small = (n for n in SAMPLES if n * self.forest.width <= MOST_CELLS[False])
         fit = (n for n in small if self._takes(n) * FEW <= SECONDS[False])
-        most = windows if self.target.whole else max(fit, default=SAMPLES[0])
-        if windows <= most:
-            return np.arange(windows)
-        return np.sort(np.random.default_rng(seed).choice(windows, most, replace=False))
+        most = len(train) if self.target.whole else max(fit, default=SAMPLES[0])
+        if len(train) <= most:
+            return np.arange(len(train)), np.ones(len(train))
+        kinds = _kinds(train.y, self.target.kind)
+        count = np.bincount(kinds)
+        least = np.minimum(count, most // (KEPT * len(count)))
+        taken = least + (count - least) * (most - least.sum()) // (len(train) - least.sum())
+        draw = np.random.default_rng(seed)
+        parts = [draw.choice(np.flatnonzero(kinds == k), n, replace=False) for k, n in enumerate(taken)]
+        numbers = np.sort(np.concatenate(parts))
+        each = count / np.maximum(taken, 1)
+        return numbers, each[kinds[numbers]] / each[kinds[numbers]].mean()
 
     def _leaf(self, windows: int, trees: int) -> int:
         """The least windows of a leaf, so that the leaves are not too many; 0: what is usual."""
@@ -142,6 +152,13 @@ class Grown(nn.Module):
             planted.resize(name, value)
         planted.finite()
         self.forest.features.load_state_dict(grown.features.state_dict())
+
+
+def _kinds(y: torch.Tensor, kind: str) -> np.ndarray:
+    """What each window shows [n]: its class, or side of the only label; all the same of values and several labels."""
+    if kind == "class":
+        return classes_of(y)
+    return y[:, 0].long().numpy() if kind == "label" and y.shape[1] == 1 else np.zeros(len(y), np.int64)
 
 
 def apart(train: Labelled, kind: str, seed: int) -> np.ndarray:

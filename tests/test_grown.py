@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.metrics import average_precision_score, log_loss
 
 from backbones import ModelSpec
 from backbones.alone import folded
@@ -264,15 +265,53 @@ def test_of_many_windows_a_sample_is_grown_on_and_says_of_all_that_it_has_not_se
     assert outputs_on(train, grown.forest.answer)[:, 0].numpy() == pytest.approx(whole.predict(table), abs=1e-5)
 
 
+def plenty(kind: str, outputs: int, rare: float = 0.5) -> Labelled:
+    """Many windows, of which a share of a label, or of the first class, is `rare`."""
+    draw = np.random.default_rng(0)
+    of = np.where(draw.random(50_000) < rare, 0, draw.integers(1, max(outputs, 2), 50_000))
+    y = np.eye(outputs)[of] if kind == "class" else (of[:, None] == 0)
+    x = torch.from_numpy(draw.normal(size=(50_000, 4, 31)).astype(np.float32))
+    return Labelled(lambda i: x[i], torch.from_numpy(y.astype(np.float32)), np.arange(50_000))
+
+
 @pytest.mark.parametrize(("kind", "outputs"), [("value", 1), ("label", 1), ("class", 20)])
 def test_a_checkpoint_of_many_windows_is_no_larger_than_some_megabytes(kind, outputs):
     """Of a node, feature, threshold, child and values; a tree has twice as many nodes as leaves."""
+    train = plenty(kind, outputs)
     grown = Grown(TargetSpec(kind, outputs), 4, 31)
-    windows = len(grown._sampled(100_000, 1))
+    windows = len(grown._sampled(train, 1)[0])
     trees = grown._affordable(windows)
     leaf = grown._leaf(windows, trees) or usual_leaf(kind, windows)
     assert windows >= 10_000 and 4 * (3 + outputs) * 2 * trees * windows / leaf < 8e6
-    assert len(Grown(TargetSpec(kind, outputs), 31, 60)._sampled(100_000, 1)) < 5_000  # many features take long
+    assert len(Grown(TargetSpec(kind, outputs), 31, 60)._sampled(train, 1)[0]) < 5_000  # many features take long
+
+
+@pytest.mark.parametrize(("kind", "outputs"), [("label", 1), ("class", 3)])
+def test_a_sample_keeps_what_is_rare_and_counts_it_for_less(kind, outputs):
+    train, grown = plenty(kind, outputs, 0.002), Grown(TargetSpec(kind, outputs), 4, 31)
+    seen, weight = grown._sampled(train, 1)
+    true, found = train.y[:, 0].numpy() > 0, train.y[torch.from_numpy(seen), 0].numpy() > 0
+    assert found.sum() == true.sum() < 150 and len(np.unique(seen)) == len(seen)
+    assert np.average(found, weights=weight) == pytest.approx(true.mean())
+
+
+def test_what_a_sample_says_of_a_rare_label_is_as_often_true_as_it_is_among_all(monkeypatch):
+    """2.9 % of the windows are true, by the product of two last values; in the sample one in eight is."""
+    monkeypatch.setattr("backbones.grown.SAMPLES", (2000,))
+    draw = np.random.default_rng(0)
+    x = torch.from_numpy(draw.normal(size=(15_000, 2, 4)).astype(np.float32))
+    y = (torch.from_numpy(draw.random(15_000)) < torch.sigmoid(2 * x[:, :, -1].prod(1) - 5.3)).float()[:, None]
+    train, later = (
+        Labelled(lambda i, x=x[part]: x[i], y[part], np.arange(len(x[part])))
+        for part in (slice(10_000), slice(10_000, None))
+    )
+    grown = Grown(TargetSpec("label", 1), 2, 4)
+    _, raised = grown.grow(train, Fitting(train, train, 1))
+    p = (raised * outputs_on(later, grown.forest.answer)).sigmoid().double().numpy()[:, 0]
+    truth = later.y[:, 0].numpy()
+    assert p.mean() == pytest.approx(truth.mean(), rel=0.35)
+    assert log_loss(truth, p) < 0.8 * log_loss(truth, np.full(len(truth), truth.mean()))
+    assert average_precision_score(truth, p) > 10 * truth.mean()
 
 
 def test_windows_have_none_where_validation_is_thin():
