@@ -65,7 +65,10 @@ def _tell_first(series: Series, config: RunConfig, label: int, *, of_classes: bo
     other = "--label-src-ch names another" if series.n_channels > 1 else "--labels FILE names those of rows"
     if of_classes and not {"bin_rule", "bin_thr"} & config.given:
         log.info(
-            "label: whether %s is other than 0, %s; %s, --bin-rule another rule", series.channels[label], ahead, other
+            "label: whether %s is other than 0, %s; %s, --bin-rule names another rule",
+            series.channels[label],
+            ahead,
+            other,
         )
     else:
         log.info("label: %s, %s; %s", series.channels[label], ahead, other)
