@@ -139,7 +139,8 @@ def last_word(text: str) -> str:
     ----------
     text : the name.
     """
-    return words_of(text)[-1] if words_of(text) else "."
+    words = words_of(text)
+    return words[-1] if words else "."
 
 
 def words_of(text: str) -> list[str]:

@@ -53,9 +53,8 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
 
 def _steps(path: Path, layout: Layout, dialect: Dialect) -> Sequence[str]:
     """The names of the columns that are steps: without those of the row ids and of the labels."""
-    names = [cell.strip() for cell in dialect_of(path, dialect).split(first_lines(path)[0][:1], path)[0]][
-        layout.index :
-    ]
+    cells = dialect_of(path, dialect).split(first_lines(path)[0][:1], path)[0]
+    names = [cell.strip() for cell in cells[layout.index :]]
     if dialect.apart in ("first", "last") and dialect.apart not in names:
         return names[1:] if dialect.apart == "first" else names[:-1]
     return [name for name in names if name != dialect.apart]
