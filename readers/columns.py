@@ -320,14 +320,14 @@ def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[s
     if count < LEAST_NUMBERED or len(parsed.columns) < 2:
         return parsed, []
     notes: list[str] = []
-    for name in parsed.columns[: len(parsed.columns) - len(parsed.words)]:
+    for number, name in enumerate(parsed.columns[: len(parsed.columns) - len(parsed.words)]):
         at = parsed.columns.index(name)
         first = parsed.values[at, 0]
         steps = (first + np.arange(count)).astype(parsed.values.dtype)
         counts, named = np.array_equal(parsed.values[at], steps), is_id_word(name, things=False)
         gone = np.diff(parsed.values[at].astype(np.float64))
         rising = lined and named and ((gone > 0).all() or (gone == 1).mean() > MOSTLY_COUNTED)
-        if (counts and (lined or (first in (0, 1) and named))) or rising:
+        if (counts and first in (0, 1) and (named or (lined and number == 0))) or rising:
             notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
         elif lined and is_clock_word(name) and (gone > 0).mean() > MOSTLY_ON:
             told = f"in steps of {gone.min():.3g} to {gone.max():.3g}"

@@ -227,18 +227,21 @@ def _without(series: Series, at: int) -> Series:
     )
 
 
-def without_owners(series: Series, config: RunConfig) -> Series:
+def without_owners(series: Series, config: RunConfig, label: int | str) -> Series:
     """The series without channels that say whose a file of lines is, told: the number of a person, the same all along
     each file, in a column without a name or one that is named so.
 
     Parameters
     ----------
-    series : N rows. config : a number among its flags that counts the channels keeps them all.
+    series : N rows. config : a number among its flags that counts the channels keeps them all. label : the label,
+        which stays.
     """
     counted = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
     if config.time_col != LINE or series.n_rows == 1 or counted or config.columns or config.strict:
         return series
     for name in series.channels[: series.numeric]:
+        if name == label:
+            continue
         values = series.values[series.channels.index(name)]
         each = _one_each(values, series.offsets) if name.isdecimal() or is_owner_word(name) else None
         if each is not None and series.n_channels > 2 and (each % 1 == 0).all():

@@ -12,7 +12,7 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
-from errors import many
+from errors import many, printable
 from readers.guess import is_class_word, is_person, last_word
 from readers.mapped import is_mapped
 from readers.paths import abridge
@@ -61,17 +61,17 @@ def _target(series: Series) -> dict[str, Any]:
 
 def _tell_first(series: Series, config: RunConfig, label: int, *, of_classes: bool) -> None:
     """What is learned where nothing says it: the first channel, which may be any."""
-    ahead = f"{many(config.label_offset, 'step')} after the context"
+    name, ahead = printable(series.channels[label]), f"{many(config.label_offset, 'step')} after the context"
     other = "--label-src-ch names another" if series.n_channels > 1 else "--labels FILE names those of rows"
     if of_classes and not {"bin_rule", "bin_thr"} & config.given:
         log.info(
             "label: whether %s is other than 0, %s; %s, --bin-rule names another rule",
-            series.channels[label],
+            name,
             ahead,
             other,
         )
     else:
-        log.info("label: %s, %s; %s", series.channels[label], ahead, other)
+        log.info("label: %s, %s; %s", name, ahead, other)
 
 
 def _may_be_label(series: Series, channel: int) -> bool:

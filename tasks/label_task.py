@@ -57,7 +57,8 @@ class LabelTask(Task):
 
     def read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         series = self._read(config, columns)
-        return label_runs.together(label_column.without_owners(series, config) if columns is None else series, config)
+        series = label_column.without_owners(series, config, self.label) if columns is None else series
+        return label_runs.together(series, config)
 
     def _read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
