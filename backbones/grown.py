@@ -32,7 +32,7 @@ KEPT = 4  # of the sample, one in so many is for its classes alike
 MOST_CELLS = {True: 50_000_000, False: 16_000_000}  # numbers of the table of features, of whole series and of windows
 MOST_NUMBERS = {True: 4_000_000, False: 2_000_000}  # in the leaves of whole series, about; in the nodes of windows
 OF_NODE = 4  # numbers, beside its values
-SECONDS = {True: 40.0, False: 20.0}  # CPU-seconds of all trees, about
+SECONDS = {True: 40.0, False: 10.0}  # CPU-seconds of all trees, about
 FEW = 50  # trees that are grown where they take longer
 
 
