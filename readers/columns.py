@@ -321,15 +321,17 @@ def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[s
         return parsed, []
     notes: list[str] = []
     for number, name in enumerate(parsed.columns[: len(parsed.columns) - len(parsed.words)]):
+        named, clock = is_id_word(name, things=False), lined and is_clock_word(name)
+        if not (named or clock or (lined and number == 0)):
+            continue
         at = parsed.columns.index(name)
-        first = parsed.values[at, 0]
+        first, gone = parsed.values[at, 0], np.diff(parsed.values[at].astype(np.float64))
         steps = (first + np.arange(count)).astype(parsed.values.dtype)
-        counts, named = np.array_equal(parsed.values[at], steps), is_id_word(name, things=False)
-        gone = np.diff(parsed.values[at].astype(np.float64))
+        counts = first in (0, 1) and np.array_equal(parsed.values[at], steps)
         rising = lined and named and ((gone > 0).all() or (gone == 1).mean() > MOSTLY_COUNTED)
-        if (counts and first in (0, 1) and (named or (lined and number == 0))) or rising:
+        if (counts and (named or number == 0)) or rising:
             notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
-        elif lined and is_clock_word(name) and (gone > 0).mean() > MOSTLY_ON:
+        elif clock and (gone > 0).mean() > MOSTLY_ON:
             told = f"in steps of {gone.min():.3g} to {gone.max():.3g}"
             notes.append(f"each line is a step: column {name!r}, {told}, is left out; --columns reads it too")
         else:
