@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import backbones
 from config import RunConfig
 from errors import DataError, TsrunError
 from readers.dialect import AUTO
-from readers.paths import abridge
+from readers.paths import abridge, expand_paths
 
-OTHERS = ("time_col", "demo", "npz", "db", "dataset", "header", "index", "ckpt")  # with which no table is looked at
+OTHERS = ("demo", "npz", "db", "dataset", "header", "index", "ckpt")  # with which no table is looked at
 PLAIN = {"sep": ",", "decimal": "."}  # what --strict reads without their flags
 
 log = logging.getLogger("tsrun")
@@ -35,7 +36,7 @@ def taken(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         found["mode"] = "train"
     if str(raw.get("strict", False)).lower() in ("true", "yes", "on", "1"):  # of a config file it is text
         return found | {name: value for name, value in PLAIN.items() if raw.get(name, AUTO) == AUTO}, told
-    if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS[1:]):
+    if not raw.get("csv") or any(raw.get(name) not in (None, "", False, AUTO) for name in OTHERS):
         return found, told
     more, notes = ({}, []) if raw.get("time_col") else _time_column(raw)
     if raw.get("time_col") == "line" and not raw.get("id_col"):
@@ -85,11 +86,9 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     not certain, and where the columns `usual` are there."""
     from readers.dated import dated  # numpy: the help does without
     from readers.guess import LINE
-    from readers.paths import expand_paths
 
     try:
-        csv = raw["csv"]
-        path, *others = expand_paths([csv] if isinstance(csv, str) else [str(word) for word in csv])
+        path, *others = _files(raw)
         found = dated(path, _dialect(raw), str(raw.get("id_col", "")))
     except (TsrunError, ValueError):  # told where it is read
         return {}, []
@@ -121,14 +120,19 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
 def _owner(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The column that says whose a line is in the first of files whose lines are steps, told; none where none does."""
     from readers.owned import owner_in
-    from readers.paths import expand_paths
 
     try:
-        path = expand_paths([raw["csv"]] if isinstance(raw["csv"], str) else [str(word) for word in raw["csv"]])[0]
+        path = _files(raw)[0]
         owner = owner_in(path, _dialect(raw))
     except (TsrunError, ValueError):  # told where it is read
         return {}, []
     return ({"id_col": owner}, [_id_note(path, owner)]) if owner else ({}, [])
+
+
+def _files(raw: Mapping[str, Any]) -> list[Path]:
+    """The files of --csv. DataError or UsageError where they are not there, or too many."""
+    csv = raw["csv"]
+    return expand_paths([csv] if isinstance(csv, str) else [str(word) for word in csv])
 
 
 def _dialect(raw: Mapping[str, Any]) -> Any:
@@ -139,7 +143,7 @@ def _dialect(raw: Mapping[str, Any]) -> Any:
     return Dialect(**{"sep": AUTO, "decimal": AUTO} | given)
 
 
-def _id_note(path: Any, name: str) -> str:
+def _id_note(path: Path, name: str) -> str:
     return f"{path}: {name!r} taken as the column that names the series; --id-col names another"
 
 

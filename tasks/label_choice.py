@@ -64,14 +64,8 @@ def _tell_first(series: Series, config: RunConfig, label: int, *, of_classes: bo
     name, ahead = printable(series.channels[label]), f"{many(config.label_offset, 'step')} after the context"
     other = "--label-src-ch names another" if series.n_channels > 1 else "--labels FILE names those of rows"
     if of_classes and not {"bin_rule", "bin_thr"} & config.given:
-        log.info(
-            "label: whether %s is other than 0, %s; %s, --bin-rule names another rule",
-            name,
-            ahead,
-            other,
-        )
-    else:
-        log.info("label: %s, %s; %s", name, ahead, other)
+        name, other = f"whether {name} is other than 0", f"{other}, --bin-rule names another rule"
+    log.info("label: %s, %s; %s", name, ahead, other)
 
 
 def _may_be_label(series: Series, channel: int) -> bool:
