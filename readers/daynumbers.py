@@ -30,6 +30,7 @@ _NAMES = {
 _NUMBER = re.compile(r"\d{5,7}(?:\.\d*)?")
 _YEAR_AND_DAY = re.compile(r"((?:1[89]|20)\d\d|\d\d)(\d{3})")
 _MONTH = re.compile(r"(?:1[5-9]|20)\d\d(?:0[1-9]|1[0-2])")
+_WHOLE_DAY = re.compile(r"(?:1[5-9]|2[01])\d{6}\.0+")  # as programs write them that know numbers alone
 _LAST_YEAR = re.compile(r"(\d\d)(\d\d)((?:1[89]|20)\d\d)")
 
 
@@ -42,6 +43,9 @@ def spelled_out(name: str, cells: Sequence[str]) -> tuple[list[str], str]:
     cells : text, without spaces around.
     """
     cells = list(cells)
+    if is_time_word(name) and len(cells) >= LEAST and all(map(_WHOLE_DAY.fullmatch, cells)):
+        days = [_day(int(cell[:4]), int(cell[4:6]), int(cell[6:8])) for cell in cells]
+        return _told(days, cells, "days in eight digits") if all(days) else ([], "")
     size = len(cells[0]) if len(cells) >= LEAST else 0
     if size not in (5, 6, 7, 8) or not is_time_word(name) or name.strip().casefold() in COUNTERS:
         return [], ""

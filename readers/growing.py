@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 
 from readers import written
 from readers.guess import is_time_word
+from readers.periods import counted
 from readers.serials import may_be_serials
 from readers.tongues import seasons
 from readers.years import are_years
@@ -33,8 +34,8 @@ def stamps_of(cells: Sequence[str]) -> list[float]:
     """
     if are_years("time", cells):
         return [float(cell) * 365 * 24 * HOUR for cell in cells]
-    if of_seasons := seasons(cells):
-        return _iso(of_seasons)
+    if known := seasons(cells) or counted(cells):
+        return _iso(known)
     if may_be_serials(cells):
         return [float(cell) * 24 * HOUR for cell in cells]
     whole, late = zip(*map(written.first_of_day, cells), strict=True)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import DataError
-from readers import load, register
+from readers import load, pcaxis, register
 from readers.base import Reader, TableText
 from readers.breaks import in_names
 from readers.described import HEAD, described
 from readers.dialect import Dialect
+from readers.encodings import encoding_of, recoded, utf16
 from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
@@ -19,19 +20,6 @@ from readers.remarks import hashed
 from readers.spelled import spelled
 
 READS = {"endings": [".csv"]}
-LETTERS = 32  # bytes, of which in UTF-16 each second one is 0: names of columns are hardly ever in another script
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-def _utf16(head: bytes) -> str:
-    """The encoding of UTF-16 text, by its mark or the zeros beside its first letters; "" of another text."""
-    if head.startswith(_UTF16):
-        return "utf-16"
-    even, odd = head[:LETTERS:2], head[1:LETTERS:2]
-    for name, zeros, letters in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if zeros and not any(zeros) and letters.isascii() and "".join(letters.decode().split()).isprintable():
-            return name
-    return ""
 
 
 @register
@@ -44,13 +32,24 @@ class TextReader(Reader):
         """The file, unpacked, UTF-16 as UTF-8, JSON and `foreign` text as CSV, and as `spelled`. See `Reader.text`."""
         plain = unpacked(file)
         head = plain.peek(HEAD)
-        if encoding := _utf16(head):
+        if encoding := utf16(head):
             try:
                 return TableText(io.BytesIO(plain.read().decode(encoding).encode()))
             except UnicodeDecodeError as error:
                 hint = "save it as UTF-8"
                 raise DataError(f"is damaged UTF-16 text: {error.reason}", where=str(path), hint=hint) from None
         check_text(head, path)
+        encoding, language = ("", "") if pcaxis.START.match(head) else encoding_of(head[:HEAD])  # which names its own
+        if encoding:
+            found = self._table(recoded(plain, encoding), path)
+            return replace(
+                found, notes=(f"read as {language} text, {encoding}; save it as UTF-8 if it is not", *found.notes)
+            )
+        return self._table(plain, path)
+
+    def _table(self, plain: io.BufferedReader, path: Path) -> TableText:
+        """The table in a text in UTF-8 or Latin-1."""
+        head = plain.peek(HEAD)
         if is_json(head):
             return load("jsontext").text(plain, path)
         if b"\r" in head[:-1] and b"\n" not in head:  # as spreadsheets wrote on old Macs

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from readers import periods
+
 ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
     **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
     **{"MEZ": "+01:00", "MESZ": "+02:00", "EET": "+02:00", "EEST": "+03:00", "EST": "-05:00", "EDT": "-04:00"},
@@ -71,12 +73,13 @@ def _joined(mark: str, found: re.Match[str]) -> str:
 _EASTERN: list[_Rule] = [
     (
         re.compile(r"^(\d{4}) ?[年년] ?(\d\d?) ?[月월](?: ?(\d\d?) ?[日일])?"),
-        lambda m: "-".join(filter(None, m.groups())),
+        lambda m: "-".join(filter(None, m.groups())) + " " * m.string[m.end() : m.end() + 1].isdecimal(),
     ),
     (
         re.compile(r" ?(\d\d?)[時时点시] ?(\d\d?)[分분](?: ?(\d\d?)[秒초])?$"),
         lambda m: " " + ":".join(filter(None, m.groups())),
     ),
+    (re.compile(r"(?<=\d) ?(\d\d?)[時时点시]$"), r" \1:00"),
     (re.compile(rf" ({'|'.join(_HALVES)}) ?([\d:]+)$"), lambda m: f" {m[2]} {_HALVES[m[1]]}"),
 ]
 _CLOCK = r"\d\d?:\d\d(?::\d\d)?"
@@ -106,6 +109,7 @@ _RULES: list[_Rule] = [
     (re.compile(r"^([1-4])Q[ '-]?(\d\d)$", re.IGNORECASE), lambda m: f"{full_year(m[2])}-Q{m[1]}"),
     (re.compile(r"^FY ?'?(\d{4}|\d\d)[ -]?(Q[1-4]|)$", re.IGNORECASE),
      lambda m: f"{full_year(m[1])}-{m[2].upper() or 'Q1'}"),
+    *periods.RULES,
 ]  # fmt: skip
 _NUMBER = re.compile(r"[+-]?\d+\.?\d*", re.ASCII)
 _SEASON = re.compile(r"(?:FY ?)?((?:1[89]|20)\d\d) ?[-/\N{EN DASH}] ?((?:1[89]|20)?\d\d)")

@@ -15,6 +15,7 @@ import numpy as np
 
 from errors import DataError
 from readers.clock import DAY
+from readers.periods import counted
 from readers.tongues import COMPACT, MONTHS, ZONES, english, seasons
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
@@ -52,6 +53,7 @@ _PARTS_OF_YEARS = [  # quarters, halves, months and ISO weeks, each by the day o
 ]
 _MONTH_ALONE = re.compile(r"([A-Za-z]{3,9})[ ./'-]{1,2}(\d{4}|\d\d)")
 _MONTH_LAST = re.compile(r"(\d{4})[ ./-]([A-Za-z]{3,9})")
+_DOTTED = re.compile(r"\d\d?\.\d\d?\.\d\d")
 LEAST = 4  # different times, by whose steps the order of day and month is seen
 MOST_USUAL = 0.8  # of their steps at least have the usual length,
 NEAR, WEEKS = 2, 20  # days
@@ -143,8 +145,8 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
     -------
     The cells, and what to add to their times: int64 ns [n].
     """
-    if of_seasons := seasons(text):
-        text = text.map(dict(zip(text, of_seasons, strict=True)))
+    if known := seasons(text) or counted(text):
+        text = text.map(dict(zip(text, known, strict=True)))
     if COMPACT.fullmatch(text[0]):
         return text.str.replace(" ", "T", regex=False), np.zeros(len(text), np.int64)  # which pandas reads
     # Months of other languages may be those of English in the first line, as Jan is in German.
@@ -300,7 +302,9 @@ def _note(order: str, text: Any, found: dict[str, Any], fits: Sequence[str]) -> 
     """Why times are read in an order: a cell fits no other, or only so steps are even; "" where no other is known."""
     if len(fits) > 1:
         other = next(name for name in fits if name != order)
-        why = "their steps are even only so" if _is_even(found[order]) else "only so no weeks lie between lines"
+        others = [times for name, times in found.items() if name in fits and name != order]
+        why = "only so no weeks lie between lines" if _is_dense(found[order], others) else "dates with dots are"
+        why = "their steps are even only so" if _is_even(found[order]) and not any(map(_is_even, others)) else why
         return f"times read as {ORDERS[order]}, since {why}; --date-order {other} if they are not"
     others = [int(np.argmax(times.isna())) for name, times in found.items() if name != order and times.hasnans]
     return f"times read as {ORDERS[order]}: {text[max(others)]!r} fits no other order" if others else ""
@@ -337,6 +341,8 @@ def read(
     even = even or [
         order for order in fits if _is_dense(found[order], [found[other] for other in fits if other != order])
     ]
+    dotted = [order for order in fits if order == "dmy" and _DOTTED.match(text[0])]  # nobody writes the month first so
+    even = dotted or even if len(even) != 1 else even
     if len(even) != 1:
         what = f"time {text[0]!r} could be {' or '.join(ORDERS[order] for order in fits)}, and so could all the others"
         raise DataError(what, where=locate(0), hint=" or ".join(f"--date-order {order}" for order in fits))

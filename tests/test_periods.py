@@ -1,0 +1,89 @@
+"""Quarters in words, days of years, fiscal weeks: readers/periods.py; and what readers/tongues.py makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from errors import DataError
+from readers.guess import is_time
+from readers.long import read_long
+from readers.periods import counted
+from readers.tongues import english
+
+QUARTERS = {
+    "2003 1. Quartal": "2003-Q1",
+    "4. Quartal 2003": "2003-Q4",
+    "1er trimestre 2020": "2020-Q1",
+    "2020 2º trimestre": "2020-Q2",
+    "II кв. 2020": "2020-Q2",
+    "3 квартал 2021": "2021-Q3",
+    "IV kwartał 2020": "2020-Q4",
+    "2020年第1季度": "2020-Q1",
+    "2020年第三季度": "2020-Q3",
+    "2020 Quarter 3": "2020-Q3",
+    "4th quarter 2019": "2019-Q4",
+    "2020K2": "2020-Q2",
+    "FY23 W05": "2023-W05",
+    "2020U05": "2020-W05",
+}
+
+
+@pytest.mark.parametrize("cell", QUARTERS)
+def test_a_quarter_or_week_in_words(cell):
+    assert english(cell) == QUARTERS[cell] and is_time(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "day"),
+    [
+        ("2023/301-21:09:23", "2023-10-28 21:09:23"),
+        ("2024-060", "2024-02-29"),
+        ("2023-365T00:00", "2023-12-31 00:00"),
+        ("2023-366", "2023-366"),  # that year has none
+        ("2024 KW 5", "2024-W05"),  # a week, no quarter
+        ("2023年6月11日1时30分", "2023-6-11 1:30"),
+        ("2023年6月12日5时", "2023-6-12 5:00"),
+        ("2024年1月5日", "2024-1-5"),
+    ],
+)
+def test_days_of_years_and_hours_of_days(cell, day):
+    assert english(cell) == day
+
+
+def test_a_year_and_a_count_are_quarters_or_months():
+    assert counted(["1960:1", "1960:2", "1960:3", "1960:4"])[3] == "1960-10-01"
+    assert counted(["1960:01", "1960:02", "1960:04"])[2] == "1960-04-01"
+    assert counted([f"1960:{k}" for k in range(1, 13)])[11] == "1960-12-01"
+    assert counted(["1960:1", "1960:13"]) == [] == counted(["1960", "1961"])
+
+
+def read(path, cells, **more):
+    path.write_text("\n".join(["date;y", *(f"{cell};{k % 7}.5" for k, cell in enumerate(cells))]) + "\n")
+    return read_long([path], time_col="date", sep=";", **more)
+
+
+def test_a_column_of_counted_quarters(tmp_path):
+    series = read(tmp_path / "x.csv", [f"{1960 + k // 4}:{k % 4 + 1}" for k in range(40)])
+    months = series.times(0).astype("datetime64[ns]").astype("datetime64[M]").astype(int)
+    assert np.array_equal(months, np.arange(40) * 3 - 120)
+
+
+def test_dates_with_dots_have_the_day_first(tmp_path):
+    hours = [f"03.04.2023 {k:02d}:00" for k in range(24)]
+    series = read(tmp_path / "x.csv", hours)
+    assert np.array_equal(
+        series.times(0).astype("datetime64[ns]"), np.datetime64("2023-04-03T00", "ns") + np.arange(24) * 3600 * 10**9
+    )
+    assert any("day before month, since dates with dots are" in note for note in series.notes)
+    with pytest.raises(DataError, match="could be day before month or month before day"):
+        read(tmp_path / "y.csv", [hour.replace(".", "/") for hour in hours])
+    assert read(tmp_path / "z.csv", hours, date_order="mdy").times(0)[0] == np.datetime64("2023-03-04", "ns").astype(
+        int
+    )
+
+
+def test_days_in_eight_digits_with_a_fraction_of_nothing(tmp_path):
+    series = read(tmp_path / "x.csv", [f"202401{k:02d}.0" for k in range(1, 31)])
+    days = series.times(0).astype("datetime64[ns]").astype("datetime64[D]")
+    assert np.array_equal(days, np.datetime64("2024-01-01") + np.arange(30))
