@@ -45,6 +45,7 @@ from readers.parted import (
     is_day_of_year,
     is_part,
     times_of_day,
+    whole_years,
 )
 from readers.serials import are_serials
 from readers.tidying import numbered
@@ -285,6 +286,7 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     if len(time) > 2 and time[0].casefold() in PARTS[1]:
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
     cells = [spelled_out(name, columns[name])[0] or columns[name] for name in time]
+    cells[0] = tuple(whole_years(cells[0])) if len(time) > 2 else cells[0]
     if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
     return [_joined(each) for each in zip(*cells, strict=True)]

@@ -242,7 +242,11 @@ def _facts_above(rows: Sequence[Sequence[str]]) -> int:
     count = sum(1 for _ in itertools.takewhile(lambda row: sum(map(bool, row)) <= FACT, rows[: MOST_ABOVE + 1]))
     if not rows or len(rows[0]) < 2 * FACT or not 0 < count < len(rows) - 1:
         return 0
-    return count if all(rows[count][:-1]) else 0
+    if all(rows[count][:-1]) and not rows[count][0][:1].isdigit():
+        return count
+    # Two columns of values under names that leave those of the times out are no facts, which stand to the left.
+    left = sum(1 for _ in itertools.takewhile(lambda row: not any(row[FACT:]), rows[:count]))
+    return left if not any(rows[left][:FACT]) and all(rows[left][FACT:]) else 0
 
 
 def _header_of(rows: Sequence[Sequence[str]], dialect: Dialect) -> int:

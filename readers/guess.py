@@ -127,7 +127,7 @@ def is_id_word(cell: str, *, things: bool = True) -> bool:
     things : whether a store, an engine or a patient is an id too; beside labels, it may be one of them.
     """
     text = cell.strip()
-    if text.casefold() == "unnamed: 0":  # of a frame's index, as pandas reads it back
+    if text.casefold() in ("unnamed: 0", "#", "№", "n°", "nº", "序号"):  # of a frame's index, as pandas reads it back
         return True
     return not text or any(f" {last_word(text)} " in keys for keys in _KEYS[: 1 + things])
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from readers.guess import last_word
+from readers.tongues import full_year
 from readers.written import YEAR, iso_week
 
 DAY_OF_YEAR = "day of the year"
@@ -139,6 +140,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
     if len(parts) > 2 and names[0].casefold() in ("month", "mm"):
         year = LEAP if ((parts[0].str.lstrip("0") == "2") & (parts[1] == "29")).any() else NO_YEAR
         parts, note = [pandas.Series(year, index=parts[0].index), *parts], f"times without a year, taken as of {year}"
+    if len(parts) > 2 and _HOUR.fullmatch(parts[0][0]):
+        parts[0] = pandas.Series(whole_years(parts[0]), dtype=object)
     if _YEAR.fullmatch(parts[0][0]):
         if len(parts) == 3 and is_day_of_year(names[1], parts[1], hours=True) and parts[0].str.fullmatch(_YEAR).all():
             days, _ = _of_year(parts[0].astype(int), parts[1].astype(int), DAY_OF_YEAR)
@@ -161,6 +164,16 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
     return cells, note
+
+
+def whole_years(cells: Sequence[str]) -> Sequence[str]:
+    """Years of two digits, as all of them have, with four: 61 is 1961; others as they are.
+
+    Parameters
+    ----------
+    cells : of a column of years beside one of months and one of days.
+    """
+    return [full_year(cell.zfill(2)) for cell in cells] if all(map(_HOUR.fullmatch, cells)) else cells
 
 
 def _of_year(years: Sequence[int], numbers: Sequence[int], part: str) -> tuple[np.ndarray, str]:

@@ -99,10 +99,10 @@ def _below_notes(head: bytes) -> tuple[int, int, int] | None:
     body = lines[at : at + LEAST_BODY]
     if len(above) > MOST_ABOVE or any(len(row) == len(body[0]) for row in above):  # which name them
         return None
-    width = len(list(itertools.takewhile(_CELL.fullmatch, body[0]))) if at else 0
-    if at and any(map(_CELL.fullmatch, body[0][width:])):  # words between numbers are a column, no remarks at the end
+    width = len(list(itertools.takewhile(_VALUE.fullmatch, body[0]))) if at else 0
+    if at and any(map(_VALUE.fullmatch, body[0][width:])):  # words between numbers are a column, no remarks at the end
         body, width = [[_word(cell) for cell in row] for row in body], len(body[0])
-    alike = all(len(row) == len(body[0]) and all(map(_CELL.fullmatch, row[:width])) for row in body)
+    alike = all(len(row) == len(body[0]) and all(map(_VALUE.fullmatch, row[:width])) for row in body)
     dated = all(_YEAR.fullmatch(row[0]) for row in body if row)
     return (at, at, width) if width > 2 and len(body) == LEAST_BODY and alike and dated else None
 

@@ -18,6 +18,7 @@ from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
 from readers.remarks import hashed
 from readers.spelled import spelled
+from readers.upright import upright
 
 READS = {"endings": [".csv"]}
 
@@ -58,6 +59,9 @@ class TextReader(Reader):
         if table is not None:
             return table
         plain = hashed(plain) or plain
+        table, plain = upright(plain, HEAD)
+        if table is not None:
+            return table
         digits = plain_digits(plain, HEAD)
         plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)

@@ -154,8 +154,9 @@ def english(cell: str) -> str:
     if not _WORD.search(cell):
         return cell
     day = _WORD.match(cell)
-    if day and day[0].casefold()[:2] in _DAYS and not _is_month(day[0]):
-        rest = cell[day.end() :]
+    rest = cell[day.end() :] if day else ""
+    alone = day and (not _is_month(day[0]) or any(map(_is_month, _WORD.findall(rest))))  # mar. is mardi and mars
+    if day and alone and day[0].casefold()[:2] in _DAYS:
         cell = re.sub(r"^(?:-\w+)?[., ]+", "", rest) if _AFTER_DAY.match(rest) else cell
     cell = re.sub(r"(?<=\d)\. ?(?=[^\W\d])", " ", cell)
     cell = re.sub(r"(?<=[\d\w]) de(?= [^\W\d]| \d{4})", "", cell)  # 5 de enero de 2024

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from errors import many
 from readers.dialect import Dialect
-from readers.missing import is_mark
+from readers.missing import is_mark, is_sign
 
 _MONEY = "$ € £ ¥ us$ usd eur gbp chf"
 _MEASURES = """
@@ -161,7 +161,7 @@ def units_below(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
 
 
 def _has_numbers(rows: Sequence[Sequence[str]], at: int, dialect: Dialect) -> bool:
-    cells = [row[at] for row in rows[2:]]
+    cells = [row[at] for row in rows[2:] if not is_sign(row[at])]
     return any(dialect.is_like_number(cell) for cell in cells) and not any(
         dialect.is_text(cell) and not dialect.is_like_number(cell) for cell in cells
     )

@@ -47,3 +47,24 @@ def test_future_lines_of_what_is_known_ahead_stay(put):
     path = put("day,load,weekday\n" + "\n".join(lines))
     series = read_long([path], time_col="day", known=["weekday"], nan="drop")
     assert series.lengths.tolist() == [30] and series.after.shape == (1, 1, 10)
+
+
+@pytest.mark.parametrize("policy", ["auto", "drop"])
+def test_lines_of_a_button_between_steps_and_of_the_end_are_left_out(put, policy):
+    """A HOBO logger numbers its lines, and writes one each time that it is plugged in or a button is pressed."""
+    times = pd.date_range("2024-01-01", periods=50, freq="30min").tolist()
+    events = [(times[20] + pd.Timedelta("13min"), ""), (times[-1] + pd.Timedelta("7min"), "")]
+    lines = sorted([*((time, f"{k / 4}") for k, time in enumerate(times)), *events])
+    text = "\n".join(
+        f"{number},{time},{value},{'' if value else 'Logged'}" for number, (time, value) in enumerate(lines, 1)
+    )
+    series = read_long([put("#,date,temp,button\n" + text)], time_col="date", nan=policy)
+    assert series.channels == ("temp",) and series.clock.freq == "30min"
+    assert np.array_equal(series.values[0], np.arange(50) / 4)
+    told = " ".join(series.notes)
+    assert "1 line without a value between the steps of the others left out" in told and "after the last" in told
+
+
+def test_a_missing_step_stays_one(put):
+    lines = [f"{day},{'' if k == 20 else k}" for k, day in enumerate(DAYS)]
+    assert read_long([put("day,load\n" + "\n".join(lines))], time_col="day", nan="drop").values.shape == (1, 40)

@@ -99,3 +99,24 @@ def test_years_that_no_time_reaches_count_steps(tmp_path):
     path.write_text(lines("year,wheat", [f"{year},{k % 9 + 1.5}" for k, year in enumerate(range(1565, 1825, 5))]))
     series = read_long([path], time_col="year")
     assert series.clock is None and "count steps" in " ".join(series.notes)
+
+
+def test_an_offices_table_whose_last_months_are_dots(tmp_path):
+    """As Germany's writes it: titles filled up with separators, names and units that leave the times out, notes."""
+    months = "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split()
+    lines = [f"{2015 + k // 12};{months[k % 12]};{100 + k if k < 58 else '...'};{7 * k}" for k in range(60)]
+    above = [
+        "Tabelle: 1",
+        "Ankünfte und Übernachtungen;;;",
+        "Erhebung im Tourismus;;;",
+        ";;Ankünfte;Betten",
+        ";;Anzahl;Anzahl",
+    ]
+    below = ["__________", "Betriebe: ab 2012 mit 10 und mehr Betten.", "(C) Amt, 2024", "Stand: 15.01.2024 / 10:11:12"]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join([*above, *lines, *below]) + "\n", encoding="cp1252")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "1+2"
+    series = read_long([path], time_col="1+2", sep=AUTO, decimal=AUTO, nan="drop")
+    assert series.channels == ("Ankünfte", "Betten") and series.clock.freq == "MS"
+    assert np.array_equal(series.values[1], 7.0 * np.arange(60)) and np.isnan(series.values[0]).sum() == 2

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from errors import DataError
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
 from readers.guess import is_time
 from readers.long import read_long
 from readers.periods import counted
@@ -87,3 +89,20 @@ def test_days_in_eight_digits_with_a_fraction_of_nothing(tmp_path):
     series = read(tmp_path / "x.csv", [f"202401{k:02d}.0" for k in range(1, 31)])
     days = series.times(0).astype("datetime64[ns]").astype("datetime64[D]")
     assert np.array_equal(days, np.datetime64("2024-01-01") + np.arange(30))
+
+
+def test_a_tuesday_in_french_is_no_march():
+    assert english("mar. 7 mars 2023 01:00") == "7 Mar 2023 01:00" and english("mars 2023") == "Mar 2023"
+    assert english("Mar 7, 2023") == "Mar 7, 2023"
+
+
+def test_years_of_two_digits_beside_months_and_days(tmp_path):
+    days = np.datetime64("1961-12-20") + np.arange(60)
+    parts = [str(day).split("-") for day in days]
+    body = "".join(f"{y[2:]} {int(m):2d} {int(d):2d} {k / 4:5.2f} {k % 7:5.1f}\n" for k, (y, m, d) in enumerate(parts))
+    (tmp_path / "x.txt").write_text("Yr Mo Dy   RPT   VAL\n" + body)
+    found = dated(tmp_path / "x.txt", Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "Yr+Mo+Dy"
+    series = read_long([tmp_path / "x.txt"], time_col=found.time, sep=AUTO, decimal=AUTO)
+    assert np.array_equal(series.times(0).astype("datetime64[ns]").astype("datetime64[D]"), days)
+    assert np.array_equal(series.values[0], np.arange(60) / 4)

@@ -149,3 +149,12 @@ def test_a_word_between_numbers_below_notes_cuts_no_column_off(put):
     assert dated(path, Dialect(AUTO, AUTO)).time == "1+2+3"
     series = read_long([path], time_col="1+2+3", sep=AUTO, decimal=AUTO)
     assert series.channels == ("4", "5", "7", "8") and series.values[:, 1].tolist() == [62, 2, 2, 2]
+
+
+def test_a_missing_value_in_the_first_lines_of_a_report_is_no_remark(tmp_path):
+    """Berkeley Earth's yearly means are NaN in the first months: their columns were taken for words behind the last."""
+    lines = [f"  {1950 + k // 12}  {k % 12 + 1:3d}  {k / 100:8.3f}  {'NaN' if k < 8 else k:>6}" for k in range(60)]
+    (tmp_path / "x.txt").write_text("% made\n% Year, Month, Anomaly, Mean\n\n" + "\n".join(lines) + "\n")
+    series = read_long([tmp_path / "x.txt"], time_col="1+2", sep=AUTO, decimal=AUTO, nan="drop")
+    assert series.values.shape == (2, 60) or series.values.shape == (2, 52)
+    assert np.allclose(series.values[1][-5:], np.arange(55, 60))
