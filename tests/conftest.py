@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from backbones import recalled
+from backbones.recalled import Recalled
 from training import stopwatch
 
 from . import forkserver, pictures
@@ -85,6 +87,27 @@ def _paints(item: pytest.Item) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before the first fixture, of whatever scope: most tests make figures whose files are blank."""
     pictures.paint(wanted=_paints(item))
+
+
+@pytest.fixture(scope="module")
+def _solved() -> Recalled:
+    made = Recalled()
+    made.start()
+    return made
+
+
+@pytest.fixture
+def solved_once(_solved: Recalled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closed forms and trees under nets of the same windows are solved once for the tests of a module, as for the
+    trials of a search: those of `test_recalled.py` show that they are the same."""
+    monkeypatch.setattr(recalled, "here", _solved)
+    monkeypatch.setattr(recalled, "MOST", 32)
+
+
+@pytest.fixture
+def solved_anew(solved_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a module of `solved_once`, a test whose runs each solve their own."""
+    monkeypatch.setattr(recalled, "here", Recalled())
 
 
 @pytest.fixture

@@ -194,8 +194,8 @@ def test_flags_of_training_are_told_where_nothing_is_trained_by_steps(tmp_path):
 
 
 def test_flags_of_training_are_told_in_inference(tmp_path):
-    line = "--mode train --task regress --demo --backbone linear --epochs 1 --no-plots --reference off --tag a"
-    assert go(tmp_path, line).code == 0
+    line = "--mode train --task regress --demo --stride 20 --backbone linear --epochs 1 --no-plots --reference off"
+    assert go(tmp_path, line, "--tag a").code == 0
     infer = "--mode infer --demo --ckpt artifacts/a --no-plots --reference off"
     done = go(tmp_path, f"{infer} --lr 0.1 --epochs 3 --batch-size 64")
     assert done.code == 0 and "warning: --epochs, --lr do nothing: inference trains nothing" in done.err

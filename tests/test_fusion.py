@@ -354,7 +354,7 @@ def test_other_freezing_goes_on_working(home, trained):
 
 
 def test_plain_channels_have_no_modality_to_adapt(tmp_path):
-    demo = "--task classify --demo --context-len 5 --no-plots --reference off --epochs 1 --quiet"
+    demo = "--task classify --demo --context-len 5 --stride 20 --no-plots --reference off --epochs 1 --quiet"
     folder = good(tmp_path, f"--mode train {demo} --backbone linear")
     done = go(tmp_path, f"--mode finetune {demo} --ckpt {folder} --adapt-modality light")
     assert done.code == 2 and "was trained on plain channels, by linear: it has no modalities" in done.err

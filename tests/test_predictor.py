@@ -178,7 +178,7 @@ def test_a_split_of_other_files_is_a_warning(home):
 
 
 def test_made_up_data_are_those_of_training_if_the_seed_is(tmp_path):
-    demo = f"--task regress --demo {QUICK} --epochs 1 --batch-size 4096"
+    demo = f"--task regress --demo --stride 20 {QUICK} --epochs 1 --batch-size 4096"
     good(tmp_path, "--mode train --tag it", demo)
     selections = []
     for more in ("", "--seed 3"):

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 SENSORS = ["s2", "s3", "s4", "s7", "s8", "s9", "s11", "s12", "s13", "s14", "s15", "s17", "s20", "s21"]
 
 
+@pytest.mark.usefixtures("solved_once")
 def test_carparts_nonzero_next_month(shared, tmp_path):
     """Spare parts, 2,509 rows of 51 months: will there be a sale next month? A fifth of the parts is the test.
 

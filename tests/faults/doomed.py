@@ -40,6 +40,7 @@ class Watch:
         self.place, self.call, self.name = place, call, name
         self.calls = dict.fromkeys(PLACES, 0)
         self.inside = dict.fromkeys(PLACES, 0)
+        self.there: list[str] = []  # where it is, which is asked at each call
         self.at: dict[Any, str] = {}
 
     def _place(self, frame: FrameType) -> str:
@@ -56,10 +57,11 @@ class Watch:
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         if event in ("call", "return") and (place := self._place(frame)):
             self.inside[place] += 1 if event == "call" else -1
-        if event in ("call", "c_call"):
-            for place, depth in self.inside.items():
-                self.calls[place] += depth > 0
-            if self.inside.get(self.place) and self.calls[self.place] == self.call:
+            self.there = [place for place, depth in self.inside.items() if depth > 0]
+        if self.there and event in ("call", "c_call"):
+            for place in self.there:
+                self.calls[place] += 1
+            if self.place in self.there and self.calls[self.place] == self.call:
                 sys.setprofile(None)
                 self.act()
 
