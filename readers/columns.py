@@ -332,7 +332,8 @@ def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[s
         if (counts and (named or number == 0)) or rising:
             notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
         elif clock and (gone > 0).mean() > MOSTLY_ON:
-            told = f"in steps of {gone.min():.3g} to {gone.max():.3g}"
+            least, most = f"{gone.min():.3g}", f"{gone.max():.3g}"
+            told = f"in steps of {least}" + f" to {most}" * (most != least)
             notes.append(f"each line is a step: column {name!r}, {told}, is left out; --columns reads it too")
         else:
             continue

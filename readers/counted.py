@@ -11,6 +11,7 @@ from readers.guess import is_clock_word, is_id_word, rises, steps_named
 
 EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
 
+PLAIN = Dialect()
 Columns = Mapping[str, Sequence[str]]
 
 
@@ -42,12 +43,14 @@ def clocks(columns: Columns, dialect: Dialect) -> list[str]:
 
 def is_index(name: str, cells: Sequence[str]) -> bool:
     """Whether a column without a name, or named as indices are, counts the lines by one, from 0 or 1 on; without a
-    name, as in a part of a frame, from any number on.
+    name, as in a part of a frame, from any number on, or in even steps of a fraction or from below zero.
 
     Parameters
     ----------
     name : as the header has it. cells : of the first lines.
     """
+    if not name and len(cells) > LEAST_EVEN and ("." in "".join(cells) or cells[0].startswith("-")):
+        return _grow(cells, PLAIN) and are_even(cells, PLAIN)
     if not is_id_word(name, things=False) or not cells[0].isdecimal() or (name and cells[0] not in ("0", "1")):
         return False
     return all(cell == str(number) for number, cell in enumerate(cells, int(cells[0])))

@@ -42,6 +42,7 @@ from readers.parted import (
     NO_YEAR,
     first_hour,
     is_clock_number,
+    is_code,
     is_day_of_year,
     is_part,
     times_of_day,
@@ -383,7 +384,7 @@ def _year_and_part(columns: dict[str, tuple[str, ...]], year: str) -> list[str]:
     """The columns of years and of their quarters, weeks or days; [] where there are none."""
     if not (year and all(map(_YEAR.fullmatch, columns[year]))):
         return []
-    part = next((name for name, cells in columns.items() if is_part(name, cells)), "")
+    part = next((name for name, cells in columns.items() if is_part(name, cells) or all(map(is_code, cells))), "")
     if part and is_part(part, columns[part]) == DAY_OF_YEAR:
         pairs = list(zip(columns[year], columns[part], strict=True))
         if len({*pairs}) < len(pairs):  # several lines a day

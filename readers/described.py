@@ -30,6 +30,7 @@ _TYPES = """
     text varchar char object datetime datetime64 date timestamp timestamptz bool boolean category
 """
 LEAST_COUNTED = 20  # columns of steps that are counted, not dated
+_BEGIN = re.compile(r"start|begin|first", re.IGNORECASE)
 _COUNT = re.compile(r"(\D*)(\d+)")
 _YEAR = re.compile(rf"(?:X|Y|YR|FY?)?{YEAR}(?: \[YR\d{{4}}\])?")
 _MADE = re.compile(rf"X(?={YEAR}\.|\d{{1,2}}\.\d{{1,2}}\.\d\d)")  # what R puts before a date that is to be a name
@@ -164,10 +165,11 @@ def _has_three_names(rows: Sequence[Sequence[str]]) -> bool:
     if len(rows) < 4 or len({*map(len, rows[:4])}) != 1 or len(rows[0]) < 2:
         return False
     first, second, index, body = rows[:4]
-    words = all(first[1:]) and all(second[1:]) and not any(map(PLAIN.is_like_number, [*second, *first]))
+    words = all(first[1:]) and any(second[1:]) and not any(map(PLAIN.is_like_number, filter(None, [*second, *first])))
+    called = bool(index[0]) or (bool(first[0]) and bool(second[0]))  # the index, or the levels of the names alone
     return (
         words
-        and bool(index[0])
+        and (called and (all(second[1:]) or not index[0]))
         and not any(index[1:])
         and is_time(body[0])
         and any(map(PLAIN.is_like_number, body[1:]))
@@ -202,9 +204,11 @@ def _joined(text: io.BufferedReader, rows: Sequence[Sequence[str]], sep: str) ->
     """The text with the first of its lines of names that has none twice, or both in one."""
     for _ in range(3):
         text.readline()
-    both = [" ".join(names) for names in zip(rows[0][1:], rows[1][1:], strict=True)]
-    names = next(each for each in (rows[0][1:], rows[1][1:], both) if len({*each}) == len(each) or each is both)
-    yield f"{line_of([rows[2][0], *names], sep)}\n".encode()
+    both = [" ".join(filter(None, names)) for names in zip(rows[0][1:], rows[1][1:], strict=True)]
+    names = next(
+        each for each in (rows[0][1:], rows[1][1:], both) if (all(each) and len({*each}) == len(each)) or each is both
+    )
+    yield f"{line_of([rows[2][0] or 'time', *names], sep)}\n".encode()
     while block := text.read(HEAD):
         yield block
 
@@ -238,7 +242,8 @@ def _counted(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
     begin = steps[0] if steps else ("", 0)
     counts = steps == [(begin[0], begin[1] + k) for k in range(len(names) - first)]
     below = [row for row in rows[1:4] if any(row)]
-    dated = any(map(is_time_word, names[:first])) or any(is_time(cell) for row in below for cell in row[:first])
+    before = [k for k in range(first) if not _BEGIN.search(names[k])]  # where a series begins, as the M3 has it
+    dated = any(is_time_word(names[k]) or any(is_time(row[k]) for row in below if len(row) > k) for k in before)
     plain = below and not dated and 1 < first <= MOST_WORDS and counts and len(steps) >= LEAST_COUNTED
     words = all(row[:first] and not any(map(PLAIN.is_like_number, row[:first])) for row in below)
     return (0, first) if plain and (words or (begin[1] in (0, 1) and is_step_word(begin[0]))) else None

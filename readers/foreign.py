@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from readers import epw, indices, load, lvm, nem12, pcaxis, tsf
+from readers import dly, epw, indices, load, lvm, nem12, pcaxis, tsf
 from readers.base import TableText
 
 
@@ -28,6 +28,8 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
         return load("pcaxis").text(text, path), text
     if head.startswith(epw.START):
         return load("epw").text(text, path), text
+    if dly.START.match(head):
+        return dly.table(text.read()), text
     if tsf.START.search(head):
         return tsf.table(text.read(), path), text
     if indices.START.match(head):

@@ -12,12 +12,13 @@ from errors import DataError, many
 from readers.dialect import MISSING
 from readers.files import decode
 from readers.longtext import LongText, without_lines
+from readers.parted import WHOLE_YEARS
 from readers.tongues import MOST_WORDED, is_unreal
 
 MOST = 0.02  # of the lines
 MOST_HEAD = 20  # lines below the names without a time, as a glucose meter says there whose it is
 LACKING, LACKED = "without a time or an id", "of a day that the calendar lacks"
-WORDED = "with words in place of a time"
+WORDED, OF_YEARS = "with words in place of a time", "of whole years beside their parts"
 
 
 def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -> tuple[LongText, str] | None:
@@ -39,22 +40,24 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
     frame = table.cells_of(table.header(), [*times, *ids], dtype=object, na_filter=False)
     if table.dialect.strict or len(frame) != table.text.count(b"\n"):
         return None
-    lost, unreal, worded = np.zeros((3, len(frame)), bool)
+    lost, unreal, worded, whole = np.zeros((4, len(frame)), bool)
     for name in (*times, *ids):
         cells = frame[name].str.strip()
         lost |= cells.isin(MISSING if name in times else [""]).to_numpy()
         if name in times:
             unreal |= cells.isin([cell for cell in cells.unique() if is_unreal(cell)]).to_numpy()
+            whole |= len(times) == 2 and cells.isin(WHOLE_YEARS).to_numpy()
             begins = cells.str[:1].str.isdigit().to_numpy(bool)
             worded |= ~begins & (2 * begins.sum() > len(begins)) & ~lost
-    out = lost | unreal
+    out, worded = lost | unreal, worded & ~whole
     head = int(np.argmin(np.append(lost, False)))
     few = MOST * len(frame) + head * (head <= MOST_HEAD and 2 * head < len(frame))
-    if not (out | worded).any() or out.sum() > few or worded.sum() > MOST_WORDED * len(frame):
+    if not (out | worded | whole).any() or out.sum() > few or worded.sum() > MOST_WORDED * len(frame):
         return None
     _check_names(table, np.flatnonzero(worded))
-    told = "; ".join(_notes(table, {LACKING: lost, LACKED: unreal & ~lost, WORDED: worded & ~unreal}, frame[[*times]]))
-    out |= worded
+    kinds = {LACKING: lost, LACKED: unreal & ~lost, WORDED: worded & ~unreal, OF_YEARS: whole & ~out}
+    told = "; ".join(_notes(table, kinds, frame[[*times]]))
+    out |= worded | whole
     return without_lines(table, [], [number + 2 for number in np.flatnonzero(out).tolist()]), f"warning: {told}"
 
 

@@ -28,6 +28,8 @@ _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
 _HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z|([0-5]\d))?")
 _YEAR = re.compile(YEAR)
+WHOLE_YEARS = ("M13", "Q05", "S03")  # the codes of means of years beside those of their parts
+_CODE = re.compile(r"M(?:0[1-9]|1[0-3])|Q0[1-5]|S0[1-3]")
 
 
 def part_of(name: str) -> str:
@@ -39,6 +41,17 @@ def part_of(name: str) -> str:
     """
     named = {re.sub("[^a-z]", "", name.casefold()), last_word(name)}
     return next((part for part, (_, known) in PARTS.items() if {*known.split()} & named), "")
+
+
+def is_code(cell: str) -> bool:
+    """Whether a cell names a month, a quarter or a half of a year, or all of it (M13, Q05, S03), as the Bureau of Labor
+    Statistics does.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    return bool(_CODE.fullmatch(cell))
 
 
 def is_part(name: str, cells: Sequence[str]) -> str:
@@ -149,6 +162,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         part = DAY_OF_YEAR if is_day_of_year(names[1], parts[1]) else is_part(names[1], parts[1])
         if len(parts) == 2 and part and parts[0].str.fullmatch(_YEAR).all():
             return _of_year(parts[0].astype(int), parts[1].astype(int), part)
+        if len(parts) == 2 and is_code(parts[1][0]):
+            return (parts[0] + parts[1].str.replace(r"(?<=\D)0", "", regex=True)).to_numpy(object), note
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
         if len(padded) == 4 and padded[3].str.fullmatch(_DECIMAL).all():
             padded[3] = pandas.Series(times_of_day(parts[3]), dtype=object)

@@ -13,6 +13,7 @@ from readers.breaks import in_names
 from readers.described import HEAD, described
 from readers.dialect import Dialect
 from readers.encodings import encoding_of, recoded, utf16
+from readers.flowing import flowing
 from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
@@ -59,9 +60,10 @@ class TextReader(Reader):
         if table is not None:
             return table
         plain = hashed(plain) or plain
-        table, plain = upright(plain, HEAD)
-        if table is not None:
-            return table
+        for reader in (upright, flowing):
+            table, plain = reader(plain, HEAD)
+            if table is not None:
+                return table
         digits = plain_digits(plain, HEAD)
         plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)

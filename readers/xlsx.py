@@ -9,12 +9,15 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from errors import DataError, many
 from readers import register
 from readers.base import Reader, TableText, csv_text, require
+from readers.described import HEAD, described
+from readers.upright import upright
 
 READS = {"endings": [".xlsx"]}
 MOST_PACKED, MOST_EMPTY, LEAST = 100, 100, 1 << 20  # bytes of one packed; cells of one filled; what is small anyway
@@ -49,7 +52,14 @@ class XlsxReader(Reader):
         which = "the first sheet" if sheet is book.worksheets[0] else f"the sheet {sheet.title}"
         notes = [f"only {which} is read, not {further}"] * bool(further)
         notes += [f"{many(commas, 'cell')} of text with a decimal comma read as numbers"] * bool(commas)
-        return TableText(text, tuple(notes))
+        return _laid_out(text, tuple(notes))
+
+
+def _laid_out(text: io.BytesIO, notes: tuple[str, ...]) -> TableText:
+    """The table in one line and one column of names, a series a line, as of CSV text."""
+    found, plain = upright(io.BufferedReader(text, HEAD), HEAD)
+    found = found or described(plain) or TableText(plain)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _rows(sheet: Any) -> Iterable[Sequence[Any]]:

@@ -21,6 +21,7 @@ LEAST = 20  # lines, by fewer of which nothing is seen
 LEAST_NUMBER = 10**8  # from which on a whole number in each line is that of a thing
 EXACT = 0.98  # of the lines at least are what the name says: lines that were made up may not be
 HOUR = DAY // 24
+MOST_YEARS, ROUNDED = (1500, 2200), 1e-3  # of years with fractions, and how they may be rounded
 PARTS = {  # of a time, by the names of their columns without all but letters
     "year": "year yr yyyy jahr ano anno annee an",
     "quarter": "quarter qtr quartal trimestre trimester",
@@ -89,6 +90,8 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, "the digits of a time"
         elif word in _PART and _is_part(values, wall, _PART[word]):
             yield name, _PART[word]
+        elif _is_decimal_year(values, wall):
+            yield name, "the year with a fraction"
         elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
         elif np.nanmin(values) == np.nanmax(values) and (_is_fact(name) or _is_number_of(np.nanmin(values))):
@@ -134,6 +137,19 @@ def _runs(values: np.ndarray, offsets: np.ndarray) -> bool:
     return usual > bit and float(np.isclose(steps, usual, rtol=1e-3, atol=bit).mean()) >= EXACT
 
 
+def _is_decimal_year(values: np.ndarray, wall: np.ndarray) -> bool:
+    """Whether values [n] are the years of the wall times [n] with a fraction, of somewhere in their steps."""
+    known = values[~np.isnan(values)].astype(np.float64)
+    if known.min() < MOST_YEARS[0] or known.max() > MOST_YEARS[1] or not (known % 1).any():
+        return False
+    stamps = wall[~np.isnan(values)]
+    years = stamps.astype("datetime64[ns]").astype("datetime64[Y]")
+    begin, end = (each.astype("datetime64[ns]").astype(np.int64) for each in (years, years + 1))
+    found = years.astype(np.int64) + 1970 + (stamps - begin) / (end - begin)
+    step = max(float(np.median(np.abs(np.diff(found)))), ROUNDED)
+    return float((np.abs(known - found) <= step).mean()) >= EXACT
+
+
 def _ticks(values: np.ndarray, offsets: np.ndarray) -> bool:
     """Whether whole numbers as large as those of clocks in thousandths of seconds, or finer, rise in each row."""
     known = values[~np.isnan(values)]
@@ -149,6 +165,8 @@ def _is_part(values: np.ndarray, wall: np.ndarray, part: str) -> bool:
     stamps = wall[given]
     found = _PART_OF[part](stamps.astype("datetime64[ns]").astype("datetime64[D]"), stamps)
     off = values[given] - found
+    if len(found) and (found == found[0]).all():  # as the week is of all first days of years: zeros are none
+        return not off.any()
     if part == "weekday":  # from 0 or 1, on Monday or Sunday
         return any(float((np.mod(off, 7) == shift).mean()) >= EXACT for shift in range(7))
     ways = (0, 1, -1) if part in ("hour", "month", "yearday") else (0,)

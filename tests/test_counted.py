@@ -100,3 +100,8 @@ def test_a_part_of_a_frame_is_read_as_its_whole_is(put):
 def test_one_value_beside_a_label_is_no_table_of_numbered_steps(put):
     rows = [f"{k},{np.sin(k / 5):.4f},{int(k > 80)}" for k in range(100)]
     assert dated(put("\n".join(["timestamp,value-0,is_anomaly", *rows])), Dialect(AUTO, AUTO)).time == "timestamp"
+
+
+def test_a_column_without_a_name_in_even_steps_from_below_zero_is_an_index():
+    assert is_index("", [f"{k - 150}.0" for k in range(40)]) and is_index("", [f"{k / 50:.2f}" for k in range(40)])
+    assert not is_index("", [f"{k * k / 50:.2f}" for k in range(40)]) and not is_index("", ["-1.0", "2.0"] * 9)

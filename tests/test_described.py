@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -440,3 +442,35 @@ def test_blank_cells_above_a_column_say_nothing_of_its_name(put):
     assert dated(path, Dialect(AUTO, AUTO)).time == "DAY"
     series = read_long([path], time_col="DAY")
     assert series.channels == ("IRRAD", "TMIN", "VAP", "RAIN", "SNOW") and series.values[1, :2].tolist() == [1.5, 2.5]
+
+
+def test_two_levels_of_names_over_an_index_without_a_name(tmp_path):
+    """As NILMTK writes a meter: the second level is empty where there is none, and so is the line of the index."""
+    body = "".join(f"2012-01-01 00:00:{k:02d},{k},{2 * k},{k % 7}\n" for k in range(60))
+    head = "physical_quantity,power,power,voltage\ntype,active,reactive,\n,,,\n"
+    (tmp_path / "x.csv").write_text(head + body)
+    series = read_long([tmp_path / "x.csv"], time_col="time")
+    assert series.channels == ("power active", "power reactive", "voltage")
+    assert np.array_equal(series.values[1], 2.0 * np.arange(60))
+
+
+def test_facts_and_a_beginning_before_counted_steps_name_rows(tmp_path):
+    """As the M3 competition has them: name, count, horizon, category, first year and month, and the values."""
+    rows = [f"N{k},{24 + k},6,MICRO,1990,1," + ",".join(str(100 * k + t) for t in range(24 + k)) for k in range(1, 4)]
+    rows = [row + "," * (27 - row.count(",") + 5) for row in rows]
+    head = "Series,N,NF,Category,Starting Year,Starting Month," + ",".join(map(str, range(1, 28)))
+    (tmp_path / "x.csv").write_text("\n".join([head, *rows]) + "\n")
+    found = read_wide([tmp_path / "x.csv"])
+    assert found.rows == ("N1", "N2", "N3") and np.diff(found.offsets).tolist() == [25, 26, 27]
+    assert found.values[0, 25:28].tolist() == [200.0, 201.0, 202.0]
+
+
+def test_a_workbook_is_laid_out_as_a_csv(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Province", "Country", "Lat", *[datetime.date(2020, 1, 1 + k) for k in range(20)]])
+    for k in range(4):
+        book.active.append([None, f"land {k}", 1.5 * k, *[10 * k + t for t in range(20)]])
+    book.save(tmp_path / "x.xlsx")
+    found = read_wide([tmp_path / "x.xlsx"])
+    assert found.rows == tuple(f"land {k}" for k in range(4)) and found.values[0, 20:23].tolist() == [10.0, 11.0, 12.0]

@@ -113,3 +113,16 @@ def test_the_end_of_a_step_in_digits_is_no_channel(tmp_path):
     told = go(tmp_path, "--mode train --task forecast --csv f.csv --dry-run").err
     assert "'TIMESTAMP_START' taken as the time column" in told and "TIMESTAMP_END (the digits of a time)" in told
     assert "1 channel (CO2); 2011-01-01 00:00:00 to 2011-01-02 23:30:00, a step is 30min" in told
+
+
+def test_a_year_with_a_fraction_says_the_time_again_and_zeros_do_not(tmp_path):
+    times, frame = table(freq="D")
+    length = np.where(times.is_leap_year, 366, 365)
+    frame["1"] = (times.year + (times.dayofyear - 0.5) / length).round(3)
+    kept, err = channels(tmp_path, frame)
+    assert kept == ["load"] and "1 (the year with a fraction)" in err
+    yearly = pd.DataFrame(
+        {"t": range(1900, 2000), "load": np.arange(100) % 7, "KW": 0.0, "min": (np.arange(100) > 97) * 1}
+    )
+    kept, err = channels(tmp_path, yearly)
+    assert kept == ["load", "KW", "min"]  # Kuwait, and no week

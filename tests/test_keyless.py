@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -124,3 +125,17 @@ def test_a_remark_in_two_cells_is_refused_as_before(put):
     lines.insert(30, "sensor,changed,")
     with pytest.raises(DataError, match="another table begins"):
         read_long([put("\n".join(lines))], time_col="day")
+
+
+@pytest.mark.parametrize(("mark", "count", "freq"), [("M", 12, "MS"), ("Q", 4, "QS-JAN"), ("S", 2, "6MS")])
+def test_codes_of_months_and_quarters_beside_the_year_and_its_mean(mark, count, freq, tmp_path):
+    """As the Bureau of Labor Statistics writes them: M13, Q05 and S03 are the means of the years."""
+    lines = [f"{2000 + y}\t{mark}{p:02d}\t{y * count + p}" for y in range(12) for p in range(1, count + 2)]
+    (tmp_path / "x.txt").write_text("\n".join(["year\tperiod\tvalue", *lines]) + "\n")
+    found = dated(tmp_path / "x.txt", Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "year+period"
+    series = read_long([tmp_path / "x.txt"], time_col="year+period", sep=AUTO, decimal=AUTO)
+    assert series.values[0].tolist() == [y * count + p for y in range(12) for p in range(1, count + 1)]
+    months = series.times(0).astype("datetime64[ns]").astype("datetime64[M]").astype(int)
+    assert np.array_equal(months, 360 + np.arange(12 * count) * (12 // count))
+    assert any("12 lines of whole years beside their parts left out" in note for note in series.notes)
