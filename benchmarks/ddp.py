@@ -35,7 +35,7 @@ def command(processes: int, out: Path, files: Sequence[Path], size: str, epochs:
     start = [sys.executable]
     if processes > 1:
         start += ["-m", TORCHRUN, "--standalone", "--nproc-per-node", str(processes)]
-    flags = f"--mode train --task classify --context-len {CONTEXT} --backbone llm_ts --model-args size={size}"
+    flags = f"--mode train --task classify --context-len {CONTEXT} --backbone llm_ts --no-wide --model-args size={size}"
     more = f"--epochs {epochs} --batch-size 512 --patience 0 --threads 1 --device cpu --reference off --no-plots"
     words = [*start, str(ROOT / "run.py"), *flags.split(), *more.split(), "--csv", *map(str, files)]
     return [*words, "--out", str(out), "--tag", f"of{processes}", "--quiet"]

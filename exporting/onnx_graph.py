@@ -35,17 +35,19 @@ def graph_of(module: nn.Module, example: Mapping[str, torch.Tensor], output: str
     """
     batch = torch.export.Dim("batch", min=0)
     shapes = tuple({0: batch} for _ in example)
-    program = torch.onnx.export(
-        _traced(module, example, shapes),
-        tuple(example.values()),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(example),
-        output_names=[output],
-        dynamic_shapes=shapes,
-        verbose=False,
-        optimize=False,  # below, once and without bounds
-    )
+    module = _traced(module, example, shapes)
+    with whole_layers():  # the exporter traces twice more
+        program = torch.onnx.export(
+            module,
+            tuple(example.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=[output],
+            dynamic_shapes=shapes,
+            verbose=False,
+            optimize=False,  # below, once and without bounds
+        )
     assert program is not None
     model: Any = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
     _fold(model.graph)

@@ -68,7 +68,8 @@ SHORTER = {
     "sources.synthetic": "--rows 20 --columns 70",
     "--epochs": "--epochs 1",
     "--dataset etth1": "--stride 64",
-    "--context-len 336": "--stride 240 --reference off",
+    "--context-len 336": "--stride 240 --reference off --model-args members=ridge_ensemble,ets,seasonal_naive",
+    "--task regress --demo": "--stride 12",
     "--mode infer --demo": "--reference off",
     "--task nilm": "--stride 300 --seeds 1 --reference off",
 }

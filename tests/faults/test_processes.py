@@ -14,8 +14,9 @@ import pytest
 from .. import forkserver
 from ..conftest import ROOT
 
-RUN = "--mode train --task classify --csv a.csv --context-len 8 --backbone linear --epochs 1 --no-plots --reference off"
-NAME = "train_classify_ctx8_ch1_alpha0.50_pwglobal_linear_seed777_splitgroup"
+RUN = "--mode train --task classify --csv a.csv --context-len 8 --backbone linear --no-wide --epochs 1 --no-plots"
+RUN += " --reference off"
+NAME = "train_classify_ctx8_ch1_alpha0.50_pwglobal_linear_nowide_seed777_splitgroup"
 
 
 @pytest.fixture
