@@ -20,7 +20,7 @@ from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
 from readers.growing import are_things, grows, stamps_of
-from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, rises, steps_named
+from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, last_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
 from readers.nameless import (
@@ -44,9 +44,11 @@ from readers.parted import (
     is_clock_number,
     is_code,
     is_day_of_year,
+    is_interval,
     is_part,
     times_of_day,
     whole_years,
+    within_hours,
 )
 from readers.serials import are_serials
 from readers.tidying import numbered
@@ -165,8 +167,9 @@ def _without_odd(rows: list[list[str]]) -> list[list[str]]:
     real = [row for row in rows if not any(map(is_unreal, row))]
     rows = real if len(real) * 2 > len(rows) else rows
     for column in range(len(rows[1]) if len(rows) > LEAST else 0):
-        if is_time(rows[len(rows) // 2][column]) and not is_time(rows[0][column]):
-            kept = [row for row in rows[1:] if row[column][:1].isdigit()]
+        some = (rows[1], rows[len(rows) // 2])  # one of which may be a total
+        if any(is_time(row[column]) for row in some) and not is_time(rows[0][column]):
+            kept = [row for row in rows[1:] if row[column][:1].isdigit()] or [r for r in rows[1:] if is_time(r[column])]
             if (1 - MOST_WORDED) * len(rows) <= len(kept) < len(rows) - 1:
                 return [rows[0], *kept]
     return rows
@@ -288,6 +291,8 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
     cells = [spelled_out(name, columns[name])[0] or columns[name] for name in time]
     cells[0] = tuple(whole_years(cells[0])) if len(time) > 2 else cells[0]
+    if len(time) == 3 and is_interval(time[2], cells[2]):
+        cells = [cells[0], tuple(within_hours(cells[1], cells[2]))]
     if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
     return [_joined(each) for each in zip(*cells, strict=True)]
@@ -338,6 +343,10 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     date = max(dates, key=lambda name: (len(set(columns[name])), not _AFTERWARDS.search(name)))
     whole = any(":" in cell and not cell.endswith(MIDNIGHT) for cell in columns[date])
     hours = [name for name, column in columns.items() if is_hour_word(name) and _are_hours(column)]
+    parted = [name for name, column in columns.items() if is_interval(name, column)]
+    if parted and not whole and not clocks:  # parts of hours that are counted from 1
+        ends = [name for name, column in columns.items() if last_word(name) == "hour" and count_to(column, 24)]
+        return [date, *ends[:1], *parted[:1]] if ends else [date]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
     minutes = [by_name[name] for name in PARTS[-1] if name in by_name and not clocks]

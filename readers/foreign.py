@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from readers import dly, epw, indices, load, lvm, nem12, pcaxis, tsf
+from readers import dly, epw, indices, load, lvm, nem12, pcaxis, scopes, sysstat, tsf
 from readers.base import TableText
 
 
@@ -28,6 +28,12 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
         return load("pcaxis").text(text, path), text
     if head.startswith(epw.START):
         return load("epw").text(text, path), text
+    if scopes.START.match(head):
+        return scopes.table(text.read(), path), text
+    if sysstat.SAR.match(head):
+        return sysstat.sar(text.read()), text
+    if sysstat.RRD.match(head):
+        return sysstat.rrd(text.read()), text
     if dly.START.match(head):
         return dly.table(text.read()), text
     if tsf.START.search(head):

@@ -11,6 +11,7 @@ import numpy as np
 from errors import DataError, many
 from readers.dialect import MISSING
 from readers.files import decode
+from readers.guess import is_time
 from readers.longtext import LongText, without_lines
 from readers.parted import WHOLE_YEARS
 from readers.tongues import MOST_WORDED, is_unreal
@@ -48,6 +49,8 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
             unreal |= cells.isin([cell for cell in cells.unique() if is_unreal(cell)]).to_numpy()
             whole |= len(times) == 2 and cells.isin(WHOLE_YEARS).to_numpy()
             begins = cells.str[:1].str.isdigit().to_numpy(bool)
+            if not begins.any():  # December 2023
+                begins = cells.isin([cell for cell in cells.unique() if is_time(cell)]).to_numpy()
             worded |= ~begins & (2 * begins.sum() > len(begins)) & ~lost
     out, worded = lost | unreal, worded & ~whole
     head = int(np.argmin(np.append(lost, False)))

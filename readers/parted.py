@@ -169,6 +169,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
             padded[3] = pandas.Series(times_of_day(parts[3]), dtype=object)
         text = padded[0].str.cat(padded[1:3], sep="-")
         parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
+    if len(parts) == 3 and len(parts[0][0]) > len("2024") and is_interval(names[2], parts[2]):
+        parts = [parts[0], pandas.Series(within_hours(parts[1], parts[2]), dtype=object)]
     if len(parts) == 3 and len(parts[0][0]) > len("2024"):  # a date, an hour and a minute
         parts = [parts[0], parts[1].str.zfill(2).str.cat(parts[2].str.zfill(2), sep=":")]
     if len(parts) == 2 and parts[0].str.endswith(MIDNIGHT).all():  # dates of a spreadsheet
@@ -179,6 +181,29 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
     return cells, note
+
+
+def is_interval(name: str, cells: Sequence[str]) -> bool:
+    """Whether a column counts equal parts of an hour from 1 on, as markets of electricity do: DeliveryInterval 1 to 4.
+
+    Parameters
+    ----------
+    name, cells : of the column.
+    """
+    counts = all(map(_HOUR.fullmatch, cells)) and last_word(name) == "interval"
+    return counts and min(map(int, cells)) == 1 and max(map(int, cells)) in (2, 3, 4, 6, 12)
+
+
+def within_hours(hours: Sequence[str], intervals: Sequence[str]) -> list[str]:
+    """The times of day at which such parts begin, of hours that are counted from 1 to 24.
+
+    Parameters
+    ----------
+    hours, intervals : numbers, as text [n].
+    """
+    length = 60 // max(map(int, intervals))
+    pairs = zip(map(int, hours), map(int, intervals), strict=True)
+    return [f"{hour - 1:02d}:{(interval - 1) * length:02d}" for hour, interval in pairs]
 
 
 def whole_years(cells: Sequence[str]) -> Sequence[str]:

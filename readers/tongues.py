@@ -48,6 +48,7 @@ _DAYS = {  # of a week, by their first two letters, in the same languages
     "wt", "śr", "cz", "pi", "ni", "po", "út", "st", "čt", "pá", "pz", "pa", "ça", "pe", "cu", "ct", "пн", "вт",
     "ср", "чт", "пт", "сб", "вс", "по", "че", "пя", "су",
 }  # fmt: skip
+_NO_DAYS = ("total", "sum", "somme", "mean", "media", "mittel", "moyen", "min", "max")  # though they begin as one does
 _WORD = re.compile(r"[^\W\d_]{2,}\.?")
 _AFTER_DAY = re.compile(r"(?:-\w+)?[., ]+\d")
 _UNTIL = re.compile(
@@ -156,7 +157,7 @@ def english(cell: str) -> str:
     day = _WORD.match(cell)
     rest = cell[day.end() :] if day else ""
     alone = day and (not _is_month(day[0]) or any(map(_is_month, _WORD.findall(rest))))  # mar. is mardi and mars
-    if day and alone and day[0].casefold()[:2] in _DAYS:
+    if day and alone and day[0].casefold()[:2] in _DAYS and not day[0].casefold().startswith(_NO_DAYS):
         cell = re.sub(r"^(?:-\w+)?[., ]+", "", rest) if _AFTER_DAY.match(rest) else cell
     cell = re.sub(r"(?<=\d)\. ?(?=[^\W\d])", " ", cell)
     cell = re.sub(r"(?<=[\d\w]) de(?= [^\W\d]| \d{4})", "", cell)  # 5 de enero de 2024

@@ -139,3 +139,15 @@ def test_codes_of_months_and_quarters_beside_the_year_and_its_mean(mark, count, 
     months = series.times(0).astype("datetime64[ns]").astype("datetime64[M]").astype(int)
     assert np.array_equal(months, 360 + np.arange(12 * count) * (12 // count))
     assert any("12 lines of whole years beside their parts left out" in note for note in series.notes)
+
+
+def test_totals_among_months_that_begin_with_their_names(tmp_path):
+    """`Total 2023` is no Thursday in Norwegian, though it begins as one; the newest month stands first."""
+    months = pd.date_range("2014-01-01", periods=60, freq="MS")[::-1]
+    lines = [f"{month:%B %Y},{k}.5" + f"\nTotal {month:%Y},99" * (month.month == 1) for k, month in enumerate(months)]
+    (tmp_path / "x.csv").write_text("\n".join(["Month,Revenue", *lines]) + "\n")
+    found = dated(tmp_path / "x.csv", Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "Month"
+    series = read_long([tmp_path / "x.csv"], time_col="Month")
+    assert series.values[0].tolist() == [k + 0.5 for k in range(60)][::-1]
+    assert any("5 lines with words in place of a time left out" in note for note in series.notes)

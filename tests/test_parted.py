@@ -126,3 +126,14 @@ def test_a_year_its_day_and_the_time_of_day_as_one_number(put, name):
     assert dated(path, Dialect(AUTO, AUTO)).time == time
     series = read_long([path], time_col=time)
     assert (series.time == times.as_unit("ns").asi8).all() and series.channels == ("ghi",)
+
+
+def test_parts_of_hours_that_are_counted_from_one(tmp_path):
+    """As ERCOT writes prices: the 24 hours end, and their quarters count from 1."""
+    times = pd.date_range("2023-05-01", periods=960, freq="15min")
+    lines = [f"{t:%m/%d/%Y},{t.hour + 1},{t.minute // 15 + 1},{k % 9}.5" for k, t in enumerate(times)]
+    (tmp_path / "x.csv").write_text("\n".join(["DeliveryDate,DeliveryHour,DeliveryInterval,Price", *lines]) + "\n")
+    found = dated(tmp_path / "x.csv", Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "DeliveryDate+DeliveryHour+DeliveryInterval"
+    series = read_long([tmp_path / "x.csv"], time_col=found.time)
+    assert np.array_equal(series.times(0), times.as_unit("ns").asi8) and series.clock.freq == "15min"
