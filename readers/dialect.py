@@ -234,7 +234,8 @@ def check_dialect(line: str, dialect: Dialect, path: Path) -> None:
             tail = other.split([line], path)[0][1:SNIFF_CELLS]
         except DataError:  # its quotes close nowhere
             continue
-        if any(map(other.is_number, tail)) and not any(map(other.is_text, tail)):
+        apart = sep == " " and not all(tail)  # runs of spaces, which a flag reads as cells without a value
+        if any(map(other.is_number, tail)) and not any(map(other.is_text, tail)) and not apart:
             flags = [f"--sep {sep!r}"] * (sep != dialect.sep) + [f"--decimal '{decimal}'"] * (
                 decimal != dialect.decimal
             )

@@ -61,12 +61,21 @@ def _above(head: bytes) -> int:
     return at if len(body) >= LEAST_LINES and all(map(_LINE.fullmatch, body)) else 0
 
 
+def _is_prose(words: list[str]) -> bool:
+    """Whether words are those of a title, with commas and years, and no names of columns."""
+    return any(word.endswith((",", ".")) or _LINE.fullmatch(word) for word in words)
+
+
 def _flows(rows: list[list[str]], titles: list[list[str]]) -> bool:
     """Whether numbers go on from line to line: one a line, or as many in all but the last, all of one kind, and the
     title does not name them as columns."""
     widths = [len(row) for row in rows]
     width = widths[0]
-    if {*widths[:-1]} != {width} or widths[-1] > width or any(len(title) == width > 1 for title in titles):
+    if (
+        {*widths[:-1]} != {width}
+        or widths[-1] > width
+        or any(len(title) == width > 1 and not _is_prose(title) for title in titles)
+    ):
         return False
     if width == 1:
         return any("," in word for title in titles for word in title)  # else it is the name of the column

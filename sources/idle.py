@@ -33,12 +33,14 @@ PARTS = {  # of a time, by the names of their columns without all but letters
     "hour": "hour hours hr hh he hourending hourofday stunde hora heure ora",
     "minute": "minute minutes min mi minuto",
     "second": "second seconds sec ss",
+    "millisecond": "ms msec millisecond milliseconds millis",
 }
 _PART = {word: part for part, words in PARTS.items() for word in words.split()}
 _COUNTERS = "record rec rn seq sequence counter elapsed unix unixtime epoch tick ticks step jd mjd jdn datenum"
 _PLACES = "stn stnr lat lon lng latitude longitude elevation altitude nmi mpan"
 _CODES = (
-    "type kind code codes flag flags qc qn quality status validity decimals mult multiplier scale version freq unit"
+    "type kind code codes flag flags qc qn quality status validity decimals mult multiplier scale version freq unit "
+    "interval"
 )
 _MARKS = (-9999, -99999, -999, -99, -999.9, -99.9, -9999.9, 9999, 99999, -32768)  # of a value that is not there
 _LETTERS = re.compile(r"[^a-zäöüéèñ]")
@@ -102,6 +104,8 @@ def _is_fact(name: str) -> bool:
     """Whether a column is called as those are that say of all lines where they are from, or of which kind."""
     words = {*re.findall(r"[^\W\d_]+", name.casefold())}
     codes = {*_CODES.split()}
+    if name.isdecimal() or (name.casefold().endswith("id") and len(name) > 3):  # without a name; geoid
+        return True
     return (
         is_id_word(name) or is_time_word(name) or bool(({*_PLACES.split()} | codes) & words) or last_word(name) in codes
     )
@@ -197,4 +201,5 @@ _PART_OF: Mapping[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "hour": lambda _, stamps: stamps // HOUR % 24,
     "minute": lambda _, stamps: stamps // (HOUR // 60) % 60,
     "second": lambda _, stamps: stamps // (HOUR // 3600) % 60,
+    "millisecond": lambda _, stamps: stamps // (HOUR // 3_600_000) % 1000,
 }

@@ -35,6 +35,12 @@ def test_seasons_far_apart_in_lines_of_a_year(tmp_path):
     assert np.allclose(series.values[0], numbers)
 
 
+def test_a_title_of_as_many_words_as_numbers_a_line_is_none_of_names(tmp_path):
+    path = put(tmp_path / "x.dat", 8, "BRISTLECONE PINE, WHITE MOUNTAINS, CALIFORNIA, 800-1963, 1164 YEARS")
+    assert len(path.read_text().splitlines()[0].split()) == 8
+    assert np.allclose(read_long([path], time_col="line", sep=AUTO, decimal=AUTO).values[0], NUMBERS.round(3))
+
+
 @pytest.mark.parametrize(
     "head", ["t a b c d e f g", "# made by hand, 2024", "Heart rate", '"Temp, °C"', ""], ids=lambda head: head or "none"
 )

@@ -126,3 +126,15 @@ def test_a_year_with_a_fraction_says_the_time_again_and_zeros_do_not(tmp_path):
     )
     kept, err = channels(tmp_path, yearly)
     assert kept == ["load", "KW", "min"]  # Kuwait, and no week
+
+
+def test_a_column_that_never_changes_is_no_channel_where_it_is_an_id_or_has_no_name(tmp_path):
+    times, frame = table()
+    frame = frame.assign(geoid=3, interval=600, ms=0, rain=0.0)
+    kept, err = channels(tmp_path, frame)
+    assert kept == ["load", "rain"]  # rain may fall one day
+    assert "geoid (always 3), interval (always 600), ms (millisecond)" in err
+    frame = table()[1].assign(**{"2": 101.0})
+    frame.to_csv(tmp_path / "t.csv", index=False, header=False)
+    done = go(tmp_path, RUN.replace("--time-col t", "--time-col 1"))
+    assert done.code == 0 and "3 (always 101)" in done.err, done.err

@@ -34,7 +34,7 @@ def test_a_year_its_day_and_parts_of_a_time_before_numbers(put, tmp_path):
     put(f" Bondville\n   40.05  -88.37  213 m  version 1\n{text}", "noted.dat")
     answer = go(tmp_path, "--csv noted.dat")
     assert "from 2024-02-28 22:00:00 to 2024-02-28 23:59:00 in '1+3+4+5+6', in steps of 1min" in answer.out
-    assert "4 columns (2, 7, 8, 9)" in answer.out and "lines 1 to 2 above the header left out" in answer.out
+    assert "3 columns (7, 8, 9)" in answer.out and "lines 1 to 2 above the header left out" in answer.out
 
 
 @pytest.mark.parametrize(
