@@ -32,8 +32,8 @@ from .runs import go, good, lay, numbers, preds, strict
 
 CONTEXT = "--context-len 8"
 MODEL = "--backbone gru --model-args hidden=4 --epochs 1 --batch-size 256 --reference off"
-ONE = f"--mode train --task classify --csv data/a.csv {CONTEXT} {MODEL}"
-NAME = "train_classify_ctx8_ch1_alpha0.50_pwglobal_gru_seed777_splitgroup"
+ONE = f"--mode train --task classify --csv data/a.csv {CONTEXT} {MODEL} --no-wide"
+NAME = "train_classify_ctx8_ch1_alpha0.50_pwglobal_gru_nowide_seed777_splitgroup"
 ROWS, COLUMNS = 40, 30
 TABLE = demand(ROWS, COLUMNS, 3, seed=3)
 
@@ -465,7 +465,7 @@ size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv.pop(1)) << 20), resource.RLIM_INFINITY))
 sys.exit(run.main(sys.argv[1:]))
 """
-    words = ONE.replace("a.csv", "big.csv").replace("hidden=4", "hidden=64 --no-wide").split()
+    words = ONE.replace("a.csv", "big.csv").replace("hidden=4", "hidden=64").split()
 
     def attempt(batch_size: int, room: int) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-c", script, str(room), *words, "--batch-size", str(batch_size)]
@@ -586,14 +586,14 @@ def in_a_small_disk(box: Path, size: str, *words: str) -> subprocess.CompletedPr
         pytest.param("8k", set(), id="no room for the model"),
         pytest.param(
             "100k",
-            {f"artifacts/.{NAME.replace('gru', 'gru_nowide')}.partial"},
+            {f"artifacts/.{NAME}.partial"},
             id="no room for the plots",
             marks=pytest.mark.slow,
         ),
     ],
 )
 def test_a_disk_that_is_really_full(box, size, left):
-    done = in_a_small_disk(box, size, *ONE.split(), "--no-wide")  # trees would take more room than plots
+    done = in_a_small_disk(box, size, *ONE.split())  # without trees, which would take more room than plots
     assert done.returncode == 6, done.stderr
     assert "the disk is full" in done.stderr and "Traceback" not in done.stderr
     found = set(done.stdout.split())

@@ -10,7 +10,7 @@ import pytest
 from .runs import Done, go, good, preds, strict
 
 ROWS = 24
-QUICK = "--backbone linear --epochs 2 --reference off --no-plots --quiet"
+QUICK = "--backbone linear --no-wide --epochs 2 --reference off --no-plots --quiet"
 TRAIN = f"--mode train --task classify --csv x.csv --labels y.csv {QUICK} --overwrite"
 CODES = np.arange(ROWS) * 7 % 3
 

@@ -415,8 +415,8 @@ def test_autocast_trains_to_about_the_same_weights():
 # --- real processes --------------------------------------------------------------------------------------------------
 
 RUN = "--mode train --task classify --csv LP0a.csv --context-len 12 --epochs 6 --batch-size 16 --patience 0".split()
-RUN += "--backbone gru --model-args hidden=4 dropout=0.1 layers=2 --reference off".split()
-NAME = "train_classify_ctx12_ch1_alpha0.50_pwglobal_gru_seed777_splitgroup"
+RUN += "--backbone gru --model-args hidden=4 dropout=0.1 layers=2 --no-wide --reference off".split()
+NAME = "train_classify_ctx12_ch1_alpha0.50_pwglobal_gru_nowide_seed777_splitgroup"
 
 
 def lay_table(folder):

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.growing import row
 
 ROOT = Path(__file__).resolve().parents[2]
+DAYS = 1826  # five years
 SUBREAPER = 36  # of prctl: orphans of processes below this one are its own children
 
 
@@ -71,9 +72,9 @@ def many_series(folder: Path, size: int) -> Callable[[], object]:
 
 @row("long series", "series", sizes=(4, 16), large=(64, 500), least=2)
 def long_series(folder: Path, size: int) -> Callable[[], object]:
-    """The same of five years of days, of which 336 windows of each series are scored: the sales of items in shops."""
+    """The same of DAYS days, of which 336 windows of each series are scored: the sales of items in shops."""
     first = datetime.date(2013, 1, 1)
-    return _panel(folder, size, [str(first + datetime.timedelta(days=k)) for k in range(1826)], 7, 30)
+    return _panel(folder, size, [str(first + datetime.timedelta(days=k)) for k in range(DAYS)], 7, 30)
 
 
 def _panel(folder: Path, size: int, dates: Sequence[str], period: int, horizon: int) -> Callable[[], object]:
