@@ -11,8 +11,9 @@ from errors import many
 from readers.base import TableText
 
 MOST, MOST_ABOVE, LEAST_LINES = 1 << 24, 12, 6  # bytes; lines of the title; lines of numbers
-OF_A_YEAR = (4, 6, 12)  # numbers a line, whose seasons may lie far apart
-LEAST = 3  # numbers a line: two are rather pairs
+OF_A_YEAR, MOST_MONTHS = (6, 12), 3000  # numbers a line, whose seasons may lie far apart; and of a text then
+LEAST, MOST_NUMBERS = 6, 5000  # numbers a line: fewer are rather channels; of a text, that are looked at
+ALIKE = 0.9  # the correlation of numbers with those a line before, as channels have it
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rf"\s*{_NUMBER}(?:\s+{_NUMBER})*\s*")
 _LETTER = re.compile(r"[A-Za-z]{2}")
@@ -84,4 +85,16 @@ def _flows(rows: list[list[str]], titles: list[list[str]]) -> bool:
     middles = [statistics.median(column) for column in columns]
     alike = all(min(column) <= middle <= max(column) for column in columns for middle in middles)
     places = {len(cell.partition(".")[2]) for row in rows for cell in row}
-    return width >= LEAST and not steady and (alike or (width in OF_A_YEAR and len(places) == 1))
+    years = width in OF_A_YEAR and len(places) == 1 and len(rows) * width <= MOST_MONTHS
+    if width < LEAST or steady or not (alike or years):
+        return False
+    return years or _goes_on([float(cell) for row in rows for cell in row], width)
+
+
+def _goes_on(numbers: list[float], width: int) -> bool:
+    """Whether numbers are as much like those before them as like those a line before, or not much like these."""
+    some = numbers[:MOST_NUMBERS]
+    if len({*some}) < LEAST or len(some) < 3 * width:
+        return False
+    beside, below = (statistics.correlation(some[by:], some[:-by]) for by in (1, width))
+    return below < ALIKE or beside >= below

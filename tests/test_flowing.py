@@ -19,7 +19,7 @@ def put(path, width, title=TITLE, numbers=NUMBERS):
     return path
 
 
-@pytest.mark.parametrize("width", [1, 8, 12])
+@pytest.mark.parametrize("width", [1, 8, 10])
 def test_numbers_go_on_from_line_to_line(width, tmp_path):
     path = put(tmp_path / "x.dat", width)
     found = dated(path, Dialect(AUTO, AUTO))
@@ -57,4 +57,13 @@ def test_columns_of_different_things_stay_columns(tmp_path):
     lines = "\n".join(f"{k} {1000 + k % 9} {k % 5 / 10:.1f}" for k in range(60))
     (tmp_path / "x.dat").write_text("Logged by hand, in May\n" + lines + "\n")
     found = dated(tmp_path / "x.dat", Dialect(AUTO, AUTO))
+    assert found is None or found.names != ("value",)
+
+
+@pytest.mark.parametrize("width", [3, 12])
+def test_leads_of_a_heart_below_a_title_stay_columns(width, tmp_path):
+    """Each is much like itself a line before, and less like the one beside it."""
+    phases = np.arange(width) * 2.0
+    leads = np.sin(np.arange(300)[:, None] / 12 + phases).ravel()
+    found = dated(put(tmp_path / "x.dat", width, "ECG of a volunteer, recorded in May.", leads), Dialect(AUTO, AUTO))
     assert found is None or found.names != ("value",)
