@@ -221,7 +221,9 @@ def test_whole_series_have_forests_and_logistic_regressions_beside_them(tmp_path
     labels = place[:, None] if columns == 1 else np.eye(columns, dtype=int)[place]
     np.savetxt(tmp_path / "a.csv", x, delimiter=",", fmt="%.4f")
     np.savetxt(tmp_path / "y.csv", labels, delimiter=",", fmt="%d")
-    words = f"--mode train --task {task} --csv a.csv --labels y.csv --test-ratio 0.3 --backbone linear --epochs 1"
+    words = (
+        f"--mode train --task {task} --csv a.csv --labels y.csv --test-ratio 0.3 --backbone linear --no-wide --epochs 1"
+    )
     summary = "summary.json" if task == "regress" else "metrics.json"
     found = strict(good(tmp_path, words, "--quiet --no-plots") / summary)["references"]
     wanted = {"gradient_boosting", "interval_trees"} | ({"logistic_window"} if task == "classify" else set())

@@ -24,6 +24,8 @@ from sources.meter_tables import read_meter
 from .conftest import ROOT
 from .runs import good, preds, strict
 
+pytestmark = pytest.mark.usefixtures("solved_once")
+
 FORMATS = ["parquet", "feather", "xlsx"]
 ZONED = pytest.mark.parametrize("form", ["parquet", "feather"])  # Excel has no times with a zone
 ALL = pytest.mark.parametrize("form", FORMATS)

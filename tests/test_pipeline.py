@@ -19,6 +19,8 @@ from errors import CheckpointError, DataError
 
 from .runs import go, good, lay, strict
 
+pytestmark = pytest.mark.usefixtures("solved_once")
+
 ROWS, STEPS = 10, 24
 QUICK = "--backbone linear --epochs 2 --reference off --no-plots"
 TWO = "--csv data/a.csv data/b.csv"
