@@ -305,7 +305,7 @@ class Learner:
             return learned
         val, score = self.split.val, partial(self.evaluator, self.together)
         kept = self.standing.joined(learned, lambda: score().outputs(val)[:, :, 0].cpu())
-        if self.standing.aside and not self.final:
+        if self.standing.changed and not self.final:
             progress.best = self.task.val_metrics_of(score("best").score(val))[self.task.monitor]
         return kept
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from backbones.wide import Wide
 
+LINEAR = ("weight", "bias", "trees.weight", "boosted.weight")  # of a closed form: a share of these is one of it
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of what is said on the closed form; of equals the first
 
 
@@ -68,7 +69,7 @@ def folded(state: Mapping[str, torch.Tensor], alone: Alone, wide: Wide) -> dict[
     kept = {name: value for name, value in state.items() if not name.startswith("alone.")}
     for name in ("head.weight", "head.bias"):
         kept[name] = share * state[name] + (1 - share) * state[f"alone.{name}"]
-    for name in {"wide.weight", "wide.bias", "wide.trees.weight"} & state.keys():
+    for name in {f"wide.{part}" for part in LINEAR} & state.keys():
         kept[name] = share * state[name]
     if alone.adds_last:
         kept["wide.weight"][:, wide.place_of_last()] += (1 - share) * alone.target.scale

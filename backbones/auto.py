@@ -90,7 +90,7 @@ class Auto(Fitted):
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         self.inputs = InputSpec(channels=self.channels, length=self.length, target=self.target)
-        self.entries = pool_of(hyper.members, self.target, self.channels)
+        self.entries = pool_of(hyper.members, self.target, self.channels, self.length)
         self.labels = [label(entry) for entry in self.entries]
         self.members = nn.ModuleList(blank(entry, self.inputs) for entry in self.entries)
         self.head = Weights(torch.tensor([share for _, _, share in self.entries]))

@@ -25,6 +25,10 @@ class Table:
     y: torch.Tensor
     start: np.ndarray
 
+    def part(self, rows: np.ndarray | slice) -> Table:
+        """Some of the rows."""
+        return Table(self.x[rows], self.y[rows], self.start[rows])
+
 
 @dataclass(frozen=True)
 class Grown:

@@ -76,8 +76,7 @@ class Fitted(Backbone):
 
     def last(self, x: torch.Tensor) -> torch.Tensor:
         """The target's last value in windows [B, C, T], in the target's units [B, 1]; it must be an input."""
-        assert self.target.channel is not None
-        return x[:, self.target.channel, -1:] * self.target.scale + self.target.shift
+        return last_of(self.target, x)
 
     def sampled(self, train: Labelled, width: int, seed: int) -> Labelled:
         """Training windows as far as a table of `width` columns fits into memory: all, or a sample, which is said."""
@@ -118,6 +117,12 @@ class Described(Fitted):
     def rest(self, train: Labelled) -> torch.Tensor:
         """What is to be said of windows [n, K]: their targets, or what these are more than the last value."""
         return train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
+
+
+def last_of(target: TargetSpec, x: torch.Tensor) -> torch.Tensor:
+    """The target's last value in windows x [B, C, T], in the target's units [B, 1]; it must be an input."""
+    assert target.channel is not None
+    return x[:, target.channel, -1:] * target.scale + target.shift
 
 
 def now() -> float:

@@ -1,15 +1,16 @@
 """Trees beside the map under a net: what is no sum of parts, a map cannot say.
 
-Of whole series a forest on the quantiles of intervals (quant.py), else one on the window and its summaries
-(extra_trees.py), in the units of the model's outputs. What it says of windows that it has seen tells nothing, so trees
-are grown on folds too: whole series are weighed, and a net learns what is left, by what these say of the others.
-Of many windows a sample is grown on.
+Of whole series a forest on the quantiles of intervals (quant.py), of rows of a few numbers one on these, else one on
+the window and its summaries (extra_trees.py), in the units of the model's outputs. What it says of windows that it has
+seen tells nothing, so trees are grown on folds too: whole series are weighed, and a net learns what is left, by what
+these say of the others. Of many windows a sample is grown on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,14 @@ from backbones.specs import TargetSpec
 from backbones.trees import Forest
 from backbones.weighing import by_loss, comparable, folds, greedy, learnable, power, raised, trusted
 
-KINDS = {True: ("quant", 200), False: ("extra_trees", 100)}  # of whole series, and of windows; with how many trees
+# Of whole series, of windows, and of rows of a few numbers, each of which may be another quantity: the backbone, how
+# many trees, and what is not its default.
+KINDS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "series": ("quant", 200, {}),
+    "windows": ("extra_trees", 100, {}),
+    "rows": ("extra_trees", 100, {"summaries": False, "share": 1.0}),
+}
+ROW = 32  # numbers of a row, at most
 FOLDS = 5
 FEWEST, MOST = 10, 5000  # whole series that have trees; and windows, of which a sample is taken where they are many
 SAMPLES = range(1000, 20_001, 1000)  # how many windows it may hold
@@ -56,8 +64,9 @@ class Grown(nn.Module):
 
     weight: torch.Tensor
 
-    def __init__(self, target: TargetSpec, channels: int, length: int) -> None:
+    def __init__(self, target: TargetSpec, channels: int, length: int, *, rows: bool = False) -> None:
         super().__init__()
+        self.kind = "rows" if rows else "series" if target.whole else "windows"
         self.target, self.sizes = target, InputSpec(channels=channels, length=length, target=target)
         self.forest = self._blank(self._trees, 1)
         self.forest.forest = Planted(target.outputs)
@@ -65,29 +74,33 @@ class Grown(nn.Module):
 
     @property
     def _trees(self) -> int:
-        return KINDS[self.target.whole][1]
+        return KINDS[self.kind][1]
 
     def _blank(self, trees: int, leaf: int) -> ForestBackbone:
-        name = KINDS[self.target.whole][0]
-        made = backbone_class(name)(self.sizes, Hyper(name, {"trees": trees, "leaf": leaf}))
+        name, _, args = KINDS[self.kind]
+        made = backbone_class(name)(self.sizes, Hyper(name, {**args, "trees": trees, "leaf": leaf}))
         assert isinstance(made, ForestBackbone)
         return made.to(self.weight.device) if "weight" in self._buffers else made
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(self.forest.forest.root) == 1:  # none are grown
             return x.new_zeros(x.shape[0], self.target.outputs)
-        return self.weight * self.forest.answer(x)
+        return self.weight * self.answer(x)
+
+    def answer(self, x: torch.Tensor) -> torch.Tensor:
+        """What the trees say of windows [B, C, L], in the units of the outputs [B, K]."""
+        return self.forest.answer(x)
 
     def suits(self, windows: int) -> bool:
         """Whether so many windows are enough for trees, and so many whole series not too many."""
         few = windows <= MOST and windows * self.forest.width <= MOST_CELLS[True]
-        return windows >= FEWEST and (few or not self.target.whole)
+        return windows >= FEWEST and (few or self.kind != "series")
 
     @torch.no_grad()
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
         power under which that errs least, and this power."""
-        seen, weight = self._sampled(train, data.seed)
+        seen, weight = sampled(train, self.target.kind, data.seed, self._most(len(train)))
         trees = self._affordable(len(seen))
         leaf = self._leaf(len(seen), trees)
         some, whole = self._blank(trees // 2, leaf), self._blank(trees, leaf)
@@ -105,29 +118,15 @@ class Grown(nn.Module):
             said[torch.from_numpy(outside)] = found
         whole.solve(table, train.part(seen), data, weight)
         self._plant(whole)
-        if self.target.kind == "value":
-            return said if self.target.channel is None else said + outputs_on(train, whole.last), 1.0
-        known = learnable(train.y, self.target.kind)
-        best = power(said[known], train.y[known], self.target.kind)
-        return raised(said, best, self.target.kind), best
+        said = said if self.target.channel is None else said + outputs_on(train, whole.last)
+        return calibrated(said, train, self.target.kind)
 
-    def _sampled(self, train: Labelled, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the windows that trees are grown on, and what each counts for: of whole series all, else as
-        many as FEW take in time, among which a label or a class that is rare keeps some, that count for less."""
+    def _most(self, windows: int) -> int:
+        """How many windows trees are grown on: of whole series all, else as many as FEW trees take in time."""
+        if self.kind == "series":
+            return windows
         small = (n for n in SAMPLES if n * self.forest.width <= MOST_CELLS[False])
-        fit = (n for n in small if self._takes(n) * FEW <= SECONDS[False])
-        most = len(train) if self.target.whole else max(fit, default=SAMPLES[0])
-        if len(train) <= most:
-            return np.arange(len(train)), np.ones(len(train))
-        kinds = _kinds(train.y, self.target.kind)
-        count = np.bincount(kinds)
-        least = np.minimum(count, most // (KEPT * len(count)))
-        taken = least + (count - least) * (most - least.sum()) // (len(train) - least.sum())
-        draw = np.random.default_rng(seed)
-        parts = [draw.choice(np.flatnonzero(kinds == k), n, replace=False) for k, n in enumerate(taken)]
-        numbers = np.sort(np.concatenate(parts))
-        each = count / np.maximum(taken, 1)
-        return numbers, each[kinds[numbers]] / each[kinds[numbers]].mean()
+        return max((n for n in small if self._takes(n) * FEW <= SECONDS[False]), default=SAMPLES[0])
 
     def _leaf(self, windows: int, trees: int) -> int:
         """The least windows of a leaf, so that the leaves are not too many; 0: what is usual."""
@@ -152,6 +151,32 @@ class Grown(nn.Module):
             planted.resize(name, value)
         planted.finite()
         self.forest.features.load_state_dict(grown.features.state_dict())
+
+
+def sampled(train: Labelled, kind: str, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of at most so many windows, in order, and what each counts for: among a sample a label or a class
+    that is rare keeps some, that count for less."""
+    if len(train) <= most:
+        return np.arange(len(train)), np.ones(len(train))
+    kinds = _kinds(train.y, kind)
+    count = np.bincount(kinds)
+    least = np.minimum(count, most // (KEPT * len(count)))
+    taken = least + (count - least) * (most - least.sum()) // (len(train) - least.sum())
+    draw = np.random.default_rng(seed)
+    parts = [draw.choice(np.flatnonzero(kinds == k), n, replace=False) for k, n in enumerate(taken)]
+    numbers = np.sort(np.concatenate(parts))
+    each = count / np.maximum(taken, 1)
+    return numbers, each[kinds[numbers]] / each[kinds[numbers]].mean()
+
+
+def calibrated(said: torch.Tensor, train: Labelled, kind: str) -> tuple[torch.Tensor, float]:
+    """What is said of windows that were not seen [n, K], raised to the power under which it errs least; and this power.
+    Values stay."""
+    if kind == "value":
+        return said, 1.0
+    known = learnable(train.y, kind)
+    best = power(said[known], train.y[known], kind)
+    return raised(said, best, kind), best
 
 
 def _kinds(y: torch.Tensor, kind: str) -> np.ndarray:
@@ -186,14 +211,15 @@ def out_of_fold(
 def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Sequence[float]) -> torch.Tensor:
     """The weights [m] of members, from what they say [m, n, K] of windows that they have not seen.
 
-    Half greedy, half by loss and prior, as the members of `auto` are. Of series in groups it is groups that count: the
-    fewer there are, the less greedy, and the more the prior says.
+    Of labels half greedy, half by loss and prior, as the members of `auto` are; of values greedy. Of few values, and of
+    few groups of series, less so: the fewer there are, the more loss and prior say.
     """
     known = learnable(train.y, kind)
     losses = [loss_of(one, train.y[known], kind, loss) for one in said[:, known]]
     usual = torch.tensor(prior, dtype=torch.float64)
     found = by_loss(comparable(losses) if kind == "value" else losses, usual / usual.sum(), train.witnesses)
-    share = (trusted(train.witnesses) if train.witnesses < len(train) else 1.0) / 2
+    trust = trusted(train.witnesses) if kind == "value" or train.witnesses < len(train) else 1.0
+    share = trust if kind == "value" else trust / 2
     return share * greedy(said[:, known], train.y[known], kind, loss) + (1 - share) * found
 
 

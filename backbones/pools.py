@@ -14,6 +14,7 @@ from backbones import Hyper, InputSpec, backbone_class, names
 from backbones.by_steps import Net
 from backbones.fitted import Fitted
 from backbones.fitting import Fitting
+from backbones.grown import ROW
 from backbones.specs import TargetSpec
 from errors import UsageError, nearest
 
@@ -51,6 +52,9 @@ SHAPE_VALUES: Pool = (  # none of them chooses anything on validation, of which 
     ("boosting", {"trees": 100}, 0.2),
     ("quant", {}, 0.4),
 )
+# Rows of a few numbers, each of which may be another quantity: trees that try all of them, and more of boosting.
+ROWS: Pool = (("extra_trees", {"summaries": False, "leaf": 1, "share": 1.0}, 0.4),)
+ROWS_VALUES: Pool = (*ROWS, ("boosting", {"trees": 150, "fixed": 150, "rate": 0.15, "leaves": 31, "share": 1.0}, 0.4))
 # Where the window shows what its target was, all others say what it changes by; of a walk, that is nothing.
 STAYS: Pool = (("persistence", {}, 0.0),)
 NETS = "+gru,+llm_ts"  # where there is time for them
@@ -74,7 +78,7 @@ class Persistence(Fitted):
         return {}
 
 
-def pool_of(given: str, target: TargetSpec, channels: int) -> Pool:
+def pool_of(given: str, target: TargetSpec, channels: int, length: int) -> Pool:
     """The members: those that suit the target, those given by name, or with a `+` before each name both.
 
     A pool may grow at its end alone: checkpoints hold those that there were.
@@ -91,6 +95,8 @@ def pool_of(given: str, target: TargetSpec, channels: int) -> Pool:
     usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES))[target.whole][value]
     last = LAST if target.whole and not value and channels >= SENSORS else ()
     last = STAYS if value and target.channel is not None else last
+    rows = target.whole and channels * length <= ROW
+    last = (*last, *((ROWS, ROWS_VALUES)[value] if rows else ()))
     # What was not measured with the others has no weight before it has earned one.
     return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added), *last)
 

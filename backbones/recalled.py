@@ -61,7 +61,8 @@ here = Recalled()  # of this process
 
 
 def _digest(under: Under, data: Fitting, target: TargetSpec, lean: Sequence[float]) -> bytes:
-    settings = (type(under).__name__, under.trees is not None, target, tuple(lean), under.settled, data.seed, data.loss)
+    grown = [*under.beside, under.trees and under.trees.kind]
+    settings = (type(under).__name__, grown, target, tuple(lean), under.settled, data.seed, data.loss)
     found = blake2b(repr(settings).encode())
     for windows in (data.train, data.val):
         found.update(windows.groups.tobytes())

@@ -33,7 +33,7 @@ MOST_OUTPUTS = 200
 WIDEST = 1 << 14  # features of a map of its own beside that of convolutions; of more it is left out
 MOST_STEPS = 2048  # channels times steps up to which the steps themselves are features
 PRIOR = {"convolutions": 0.55, "intervals": 0.25, "steps": 0.2}
-TREES = 0.4  # beside these
+BESIDE = {"trees": 0.4, "boosted": 0.2}  # beside these
 
 
 def suits(target: TargetSpec | None) -> bool:
@@ -46,8 +46,8 @@ class Shapes(Under, Resized):
 
     at_once = 256
 
-    def __init__(self, target: TargetSpec, channels: int, length: int, *, trees: bool = False) -> None:
-        super().__init__(target, channels, length, 1, trees=trees)
+    def __init__(self, target: TargetSpec, channels: int, length: int, **beside: bool) -> None:
+        super().__init__(target, channels, length, 1, **beside)
         one_of: dict[str, Any] = {
             "intervals": IntervalQuantiles(channels, length),
             "steps": WindowFeatures(channels, length, flat=channels * length <= MOST_STEPS),
@@ -67,16 +67,16 @@ class Shapes(Under, Resized):
         train = data.train.sample(min(MOST, CELLS // (2 * WIDEST)), data.seed, "closed form under the net")
         found = {name: self._solved(banks, train, data.seed) for name, banks in self.banks.items()}
         said, prior = {name: one.said for name, one in found.items()}, [PRIOR[name] for name in found]
-        if self.trees is not None and self.trees.suits(len(train)):
-            said["trees"], of_trees = self.trees.grow(train, data)
-            prior.append(TREES)
+        grown = self.grow(train, data)
+        said |= {name: of_trees for name, (of_trees, _) in grown.items()}
+        prior += [BESIDE[name] for name in grown]
         left_out = torch.stack(list(said.values()))
         weight = weighed(left_out, train, target.kind, "", prior)
         maps = [(w * one.power, one.map) for w, one in zip(weight[: len(found)], found.values(), strict=True)]
         self.resize("weight", torch.cat([w * one.weight for w, one in maps]).T)
         self.bias.copy_(torch.stack([w * one.offset for w, one in maps]).sum(0) + torch.tensor(lean))
-        if self.trees is not None and "trees" in said:
-            self.trees.weight.fill_(float(weight[-1]) * of_trees)
+        for share, (name, (_, of_trees)) in zip(weight[len(found) :], grown.items(), strict=True):
+            self.beside[name].weight.fill_(float(share) * of_trees)
         loss = loss_of(pooled(left_out, weight, target.kind), train.y, target.kind, "")
         shares = {name: round(float(w), 4) for name, w in zip(said, weight, strict=True)}
         told = {"features": self.weight.shape[1], "windows": len(train), "says": "shapes", "of": shares}

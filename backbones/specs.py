@@ -14,7 +14,7 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
 MODEL |= {"part": "text?", "copies": "size?", "wide": "table?", "shapes": "flag?"}
-MODEL |= {"trees": "flag?"}
+MODEL |= {"trees": "flag?", "boosted": "flag?", "rows": "flag?"}
 MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
@@ -150,6 +150,8 @@ class ModelSpec(InputSpec):
     wide : what the closed form under the head is asked for (under.py); None: there is none.
     shapes : that closed form sees shapes (shapes.py).
     trees : trees stand beside it (grown.py).
+    boosted : boosted trees do (grown_boosting.py).
+    rows : these see the numbers of a row as they are.
     copies : of the backbone and its head, whose outputs are averaged (copies.py).
     """
 
@@ -161,6 +163,8 @@ class ModelSpec(InputSpec):
     wide: TargetSpec | None = None
     shapes: bool = False
     trees: bool = False
+    boosted: bool = False
+    rows: bool = False
     copies: int = 1
 
     def plain(self) -> dict[str, Any]:
@@ -173,6 +177,8 @@ class ModelSpec(InputSpec):
             "wide": None if self.wide is None else asdict(self.wide),
             "shapes": self.shapes or None,
             "trees": self.trees or None,
+            "boosted": self.boosted or None,
+            "rows": self.rows or None,
             "copies": self.copies if self.copies > 1 else None,
         }
         return {
@@ -216,6 +222,8 @@ class ModelSpec(InputSpec):
             wide=None if wide is None else TargetSpec(**wide),
             shapes=bool(plain.get("shapes")),
             trees=bool(plain.get("trees")),
+            boosted=bool(plain.get("boosted")),
+            rows=bool(plain.get("rows")),
             pretrained=pretrained.get("directory") if members and pretrained else pretrained,
             members=members,
             copies=copies,

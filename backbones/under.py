@@ -15,6 +15,7 @@ from torch import nn
 from backbones.fitted import outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
 from backbones.grown import Grown
+from backbones.grown_boosting import Boosted
 from backbones.specs import TargetSpec
 
 
@@ -29,6 +30,8 @@ class Under(nn.Module):
     channels, length : C and L.
     size : F, the number of features.
     trees : whether trees stand beside the map (grown.py).
+    boosted : whether boosted trees do (grown_boosting.py).
+    rows : whether these trees see the numbers of a row as they are.
     """
 
     weight: torch.Tensor
@@ -36,9 +39,20 @@ class Under(nn.Module):
     at_once = 4096  # windows
     settled: Mapping[str, float] | None = None  # the shares of map and trees, where they were chosen before
 
-    def __init__(self, target: TargetSpec, channels: int, length: int, size: int, *, trees: bool = False) -> None:
+    def __init__(
+        self,
+        target: TargetSpec,
+        channels: int,
+        length: int,
+        size: int,
+        *,
+        trees: bool = False,
+        boosted: bool = False,
+        rows: bool = False,
+    ) -> None:
         super().__init__()
-        self.trees = Grown(target, channels, length) if trees else None
+        self.trees = Grown(target, channels, length, rows=rows) if trees else None
+        self.boosted = Boosted(target, channels, length, rows=rows) if boosted else None
         self.target, self.channels, self.length = target, channels, length
         self.register_buffer("weight", torch.zeros(target.outputs, size))
         self.register_buffer("bias", torch.zeros(target.outputs))
@@ -72,7 +86,18 @@ class Under(nn.Module):
     def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
         """The outputs [B, K]."""
         said = self._map_of(x)
-        return said if self.trees is None else said + self.trees(x)
+        for trees in self.beside.values():
+            said = said + trees(x)
+        return said
+
+    @property
+    def beside(self) -> dict[str, Grown | Boosted]:
+        """What stands beside the map, by name."""
+        return {name: part for name, part in (("trees", self.trees), ("boosted", self.boosted)) if part is not None}
+
+    def grow(self, train: Labelled, data: Fitting) -> dict[str, tuple[torch.Tensor, float]]:
+        """Grow what suits so many windows; see Grown.grow."""
+        return {name: part.grow(train, data) for name, part in self.beside.items() if part.suits(len(train))}
 
     def _map_of(self, x: torch.Tensor) -> torch.Tensor:
         found = self.describe(x)
@@ -91,6 +116,6 @@ class Under(nn.Module):
     def take(self, share: float, more: Sequence[float]) -> None:
         """Take a share of the map, and add so much to each of its K outputs."""
         self.weight *= share
-        if self.trees is not None:
-            self.trees.weight *= share
+        for trees in self.beside.values():
+            trees.weight *= share
         self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))

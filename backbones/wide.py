@@ -14,7 +14,7 @@ ever seen, and a net does not go on for ever either. (The last value to which a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +22,9 @@ import torch
 
 from backbones import backbone_class
 from backbones.features import WindowFeatures
-from backbones.fitted import loss_of, outputs_on
+from backbones.fitted import last_of, loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
-from backbones.grown import Grown, on_validation, out_of_fold, weighed
+from backbones.grown import ROW, on_validation, out_of_fold, weighed
 from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
@@ -57,7 +57,8 @@ def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length
     shapes = suits(target)
     if not shapes and not fits(channels, length, target.outputs):
         return {}
-    return {"wide": target, "shapes": shapes, "trees": True}
+    rows = target.whole and channels * length <= ROW
+    return {"wide": target, "shapes": shapes, "trees": True, "boosted": rows or not target.whole, "rows": rows}
 
 
 class Wide(Under):
@@ -66,9 +67,9 @@ class Wide(Under):
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, target: TargetSpec, channels: int, length: int, *, trees: bool = False) -> None:
+    def __init__(self, target: TargetSpec, channels: int, length: int, **beside: bool) -> None:
         features = features_of(channels, length)
-        super().__init__(target, channels, length, features.size, trees=trees)
+        super().__init__(target, channels, length, features.size, **beside)
         self.features = features
         self.at_once = max(BLOCK // features.size, 1)
         self.register_buffer("low", torch.full((features.size,), -FARTHEST))
@@ -105,8 +106,9 @@ class Wide(Under):
         self.bias.copy_(bias)
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
         known = target.whole or data.val.plenty(target.kind)
-        if self.trees is not None and known and self.trees.suits(len(data.train)):
-            return self._beside_trees(found, self.trees, data, lean, told)
+        grown = self.grow(data.train, data) if known else {}
+        if grown:
+            return self._beside_trees(found, grown, data, lean, told)
         return (self._left_out(found, data, told, lean) + torch.tensor(lean)).float()[:, :, None], told
 
     def _left_out(self, found: Solved, data: Fitting, told: dict[str, Any], lean: Sequence[float]) -> torch.Tensor:
@@ -118,24 +120,41 @@ class Wide(Under):
         return left_out + outputs_on(data.train, self._last) if told["says"] == "change" else left_out
 
     def _beside_trees(
-        self, found: Solved, trees: Grown, data: Fitting, lean: Sequence[float], told: dict[str, Any]
+        self,
+        found: Solved,
+        grown: Mapping[str, tuple[torch.Tensor, float]],
+        data: Fitting,
+        lean: Sequence[float],
+        told: dict[str, Any],
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Take a share of the solved map and one of trees, which are grown here; what `fit` returns."""
-        of_trees, raised = trees.grow(data.train, data)
+        """Take a share of the solved map and one of each kind of trees; what `fit` returns."""
         grouped = self.target.whole and self.target.kind == "value" and data.train.witnesses < len(data.train)
         left_out = self._by_groups(found, data) if grouped else self._left_out(found, data, told, lean)
-        said, by = torch.stack([left_out.float(), of_trees]), torch.tensor(lean)
-        if self.settled is not None:
-            shares = torch.tensor([self.settled["map"], self.settled["trees"]])
-        elif self.target.whole:
-            shares = weighed(said, data.train, self.target.kind, data.loss, (1.0, 1.0))
-        else:
-            on_val = [outputs_on(data.val, self._map_of) - by, raised * outputs_on(data.val, trees.forest.answer)]
-            shares = on_validation(torch.stack(on_val), data.val, self.target.kind, data.loss)
+        said = torch.stack([left_out.float(), *(of_trees for of_trees, _ in grown.values())])
+        shares = self._shares(said, grown, data, lean)
         self.take(float(shares[0]), [float(1 - shares[0]) * part for part in lean])
-        trees.weight.fill_(float(shares[1]) * raised)
-        told["of"] = {"map": round(float(shares[0]), 4), "trees": round(float(shares[1]), 4)}
-        return (torch.einsum("i,ink->nk", shares.float(), said) + by)[:, :, None], told
+        for share, (name, (_, raised)) in zip(shares[1:], grown.items(), strict=True):
+            self.beside[name].weight.fill_(float(share) * raised)
+        told["of"] = {name: round(float(share), 4) for name, share in zip(("map", *grown), shares, strict=True)}
+        return (torch.einsum("i,ink->nk", shares.float(), said) + torch.tensor(lean))[:, :, None], told
+
+    def _shares(
+        self,
+        said: torch.Tensor,
+        grown: Mapping[str, tuple[torch.Tensor, float]],
+        data: Fitting,
+        lean: Sequence[float],
+    ) -> torch.Tensor:
+        """Of the map and of what has grown, from what they say [m, n, K] of windows of training that they have not
+        seen, or of windows of validation."""
+        kind = self.target.kind
+        if self.settled is not None:
+            return torch.tensor([self.settled.get(name, 0.0) for name in ("map", *grown)])
+        if self.target.whole:
+            return weighed(said, data.train, kind, data.loss, (1.0, *(1.0 for _ in grown)))
+        on_val = [outputs_on(data.val, self._map_of) - torch.tensor(lean)]
+        on_val += [raised * outputs_on(data.val, self.beside[name].answer) for name, (_, raised) in grown.items()]
+        return on_validation(torch.stack(on_val), data.val, kind, data.loss)
 
     def _by_groups(self, found: Solved, data: Fitting) -> torch.Tensor:
         """What maps of the same strength say of whole series of groups that they have not seen [n, K]."""
@@ -193,9 +212,7 @@ class Wide(Under):
         return windows.y if says == "level" else windows.y - outputs_on(windows, self._last)
 
     def _last(self, x: torch.Tensor) -> torch.Tensor:
-        """The target's last value in windows [B, C, L], in the units of the outputs, [B, 1]."""
-        assert self.target.channel is not None
-        return x[:, self.target.channel, -1:] * self.target.scale + self.target.shift
+        return last_of(self.target, x)
 
     def place_of_last(self) -> int:
         """The number of the feature that is the target's last value."""

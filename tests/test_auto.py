@@ -16,7 +16,7 @@ from backbones.auto import FOLDS
 from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.model import build_model
-from backbones.pools import LABELS, LAST, SHAPE_VALUES, SHAPES, VALUES
+from backbones.pools import LABELS, LAST, ROWS_VALUES, SHAPE_VALUES, SHAPES, VALUES, pool_of
 from backbones.weighing import STEPS, by_loss, comparable, folds, greedy, learnable, mixed, pooled, power, raised
 from backbones.window_ridge import WindowRidge
 from errors import UsageError
@@ -363,8 +363,17 @@ def test_what_cannot_be_right_without_being_seen_weighs_nothing():
 
 
 def test_the_pools_hold_what_can_be_built():
-    for name, args, share in (*LABELS, *VALUES, *SHAPES, *SHAPE_VALUES, *LAST):
+    for name, args, share in (*LABELS, *VALUES, *SHAPES, *SHAPE_VALUES, *LAST, *ROWS_VALUES):
         assert share > 0 and set(args) <= set(backbones.hyper(name))
+
+
+@pytest.mark.parametrize("kind", ["value", "class"])
+def test_rows_of_few_numbers_have_members_of_their_own_at_the_end(kind):
+    target = TargetSpec(kind, 3 if kind == "class" else 1, whole=True)
+    few, many = pool_of("", target, 4, 8), pool_of("", target, 4, 9)
+    assert few[: len(many)] == many and few[len(many)][0] == "extra_trees"
+    steps = TargetSpec("value", 1, channel=0)
+    assert pool_of("", steps, 1, 8) == pool_of("", steps, 4, 9)
 
 
 def test_a_checkpoint_from_before_the_last_members_of_a_pool_says_the_same(monkeypatch):
@@ -407,7 +416,7 @@ def test_a_run_on_whole_series(series):
     folder, run = series
     content = strict(run / "metrics.json")
     fit = content["fit"]
-    assert content["accuracy"] > 0.8 and len(fit["members"]) == 7 and fit["fitted_to"] == "training and validation"
+    assert content["accuracy"] > 0.8 and len(fit["members"]) == 8 and fit["fitted_to"] == "training and validation"
     assert sum(member["weight"] for member in fit["members"].values()) == pytest.approx(1)
     assert content["calibration"]["chosen_on"] == "default" and content["thin"]["default_threshold"]
     again = good(folder, f"--mode infer --csv a.csv --labels y.csv --ckpt {run} --eval-split test --quiet --no-plots")

@@ -15,7 +15,7 @@ from backbones.extra_trees import LEAF, usual_leaf
 from backbones.features import WindowFeatures
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
-from backbones.grown import FEW, FEWEST, FOLDS, KINDS, Grown, on_validation, weighed
+from backbones.grown import FEW, FEWEST, FOLDS, KINDS, Grown, on_validation, sampled, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.model import build_model
 from backbones.preval import Chosen, Ridge, Solved
@@ -45,7 +45,7 @@ def by_hand(train: Labelled, kind: str) -> torch.Tensor:
     fold = folds(train.y, train.groups, kind, FOLDS, 7)
     for one in range(FOLDS):
         inside, rate = fold != one, y[fold != one].mean()
-        common = {"n_estimators": KINDS[True][1] // 2, "max_features": 0.1, "random_state": 7}
+        common = {"n_estimators": KINDS["series"][1] // 2, "max_features": 0.1, "random_state": 7}
         if kind == "value":
             said[~inside] = ExtraTreesRegressor(**common).fit(table[inside], y[inside]).predict(table[~inside])
         else:
@@ -77,7 +77,7 @@ def test_it_says_nothing_before_and_its_weight_times_the_trees_afterwards():
     grown.grow(train, Fitting(train, train, 7))
     grown.weight.fill_(0.5)
     table = IntervalQuantiles(2, 16)
-    forest = ExtraTreesRegressor(n_estimators=KINDS[True][1], max_features=0.1, random_state=7)
+    forest = ExtraTreesRegressor(n_estimators=KINDS["series"][1], max_features=0.1, random_state=7)
     forest.fit(table(train.read(torch.arange(80))).numpy(), train.y[:, 0].numpy())
     assert grown(x)[:, 0].numpy() == pytest.approx(0.5 * forest.predict(table(x).numpy()), abs=1e-5)
 
@@ -204,12 +204,12 @@ def test_both_heads_as_one_say_the_same():
     assert torch.allclose(model(x), said, atol=1e-5)
 
 
-def test_members_are_weighed_half_by_greedy_selection_half_by_loss():
-    """Of one that is right and one that is far off, all of the first half and the softmax of the second."""
+def test_members_are_weighed_by_greedy_selection_and_by_loss():
+    """Of one that is right and one that is far off, all of the one share and the softmax of the other."""
     train = levels(50, 0)
     said = torch.stack([train.y + 0.1, train.y + 1.0])
     gap = (np.log(1.0) - np.log(0.1)) / 2
-    for groups, greedy in ((50, 0.5), (10, 1 / 6)):  # of 10 groups a third of the half
+    for groups, greedy in ((50, 50 / 70), (10, 1 / 3)):  # n / (n + 20)
         far = 3 * np.exp(-gap / 0.1 * groups / (groups + 50))
         some = Labelled(train.read, train.y, np.arange(50) % groups)
         weight = weighed(said, some, "value", "l1", (1.0, 3.0))
@@ -279,17 +279,17 @@ def test_a_checkpoint_of_many_windows_is_no_larger_than_some_megabytes(kind, out
     """Of a node, feature, threshold, child and values; a tree has twice as many nodes as leaves."""
     train = plenty(kind, outputs)
     grown = Grown(TargetSpec(kind, outputs), 4, 31)
-    windows = len(grown._sampled(train, 1)[0])
+    windows = len(sampled(train, kind, 1, grown._most(len(train)))[0])
     trees = grown._affordable(windows)
     leaf = grown._leaf(windows, trees) or usual_leaf(kind, windows)
     assert windows >= 5_000 and 4 * (3 + outputs) * 2 * trees * windows / leaf < 8e6
-    assert len(Grown(TargetSpec(kind, outputs), 31, 60)._sampled(train, 1)[0]) < 3_000  # many features take long
+    assert Grown(TargetSpec(kind, outputs), 31, 60)._most(len(train)) < 3_000  # many features take long
 
 
 @pytest.mark.parametrize(("kind", "outputs"), [("label", 1), ("class", 3)])
 def test_a_sample_keeps_what_is_rare_and_counts_it_for_less(kind, outputs):
     train, grown = plenty(kind, outputs, 0.002), Grown(TargetSpec(kind, outputs), 4, 31)
-    seen, weight = grown._sampled(train, 1)
+    seen, weight = sampled(train, kind, 1, grown._most(len(train)))
     true, found = train.y[:, 0].numpy() > 0, train.y[torch.from_numpy(seen), 0].numpy() > 0
     assert found.sum() == true.sum() < 150 and len(np.unique(seen)) == len(seen)
     assert np.average(found, weights=weight) == pytest.approx(true.mean())
@@ -333,6 +333,6 @@ def test_trees_are_fewer_where_they_would_take_long():
     """200 of 5,000 series with 1,884 features took 43 CPU-seconds on a machine at half speed, and three times as many
     are grown in all: about forty seconds at full speed allow for 120."""
     few, many = Grown(VALUE, 4, 40), Grown(VALUE, 16, 100)
-    assert few.forest.width == 1884 and few._affordable(800) == KINDS[True][1]
+    assert few.forest.width == 1884 and few._affordable(800) == KINDS["series"][1]
     assert 100 < few._affordable(5000) < 150
     assert many._affordable(5000) == FEW

