@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 
 from readers.dialect import SEPARATORS
+from readers.pieces import BLOCK, Pieces
 
 HEAD = 1 << 16  # bytes that show whether there are some
 LEAST = 4  # records of one width
@@ -26,8 +27,6 @@ def in_names(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
     first = head.lstrip(b"\xef\xbb\xbf\r\n").split(b"\n", 1)[0]
     if first.count(b'"') % 2 == 0 or not are_in(head):
         return None, ""
-    from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
-
     return io.BufferedReader(Pieces(_joined(text, BLOCK)), BLOCK), NOTE
 
 

@@ -22,13 +22,14 @@ from readers.categories import NOTHING, Asked
 from readers.cells import Parsed, parse
 from readers.clock import DAY
 from readers.dialect import Dialect
-from readers.files import BLOCK, Pieces, dialect_of, open_table, read_whole, text_start
+from readers.files import dialect_of, open_table, read_whole, text_start
 from readers.fitting import MOST_ABOVE
 from readers.guess import LINE, is_clock_word, is_id_word
 from readers.keyless import without_keyless
 from readers.longtext import Answer, LongText, Numbering, table_of
 from readers.owned import counted_each
 from readers.parted import joined
+from readers.pieces import BLOCK, Pieces
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.worded import without_worded

@@ -20,6 +20,7 @@ from readers.growing import is_step_word
 from readers.guess import is_time, is_time_word
 from readers.heads import plain_dates
 from readers.paths import abridge
+from readers.pieces import Pieces
 from readers.written import YEAR
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
@@ -46,7 +47,6 @@ def described(text: io.BufferedReader) -> TableText | None:
     ----------
     text : at its start.
     """
-    from readers.files import Pieces  # which reads with the readers that are loaded here
 
     def made(pieces: Iterator[bytes], note: str) -> TableText:
         return TableText(io.BufferedReader(Pieces(pieces), HEAD), (note,))

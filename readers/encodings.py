@@ -8,6 +8,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from readers.pieces import BLOCK, Pieces
+
 LETTERS = 32  # bytes, of which in UTF-16 each second one is 0: names of columns are hardly ever in another script
 MOST = 1 << 13  # bytes beside ASCII that are looked at
 SHARE = 0.9  # of the pairs of bytes that must be common characters of a language
@@ -81,8 +83,6 @@ def recoded(text: io.BufferedReader, encoding: str) -> io.BufferedReader:
     ----------
     text : at its start. encoding : its name. What is none of its characters becomes a mark of replacement.
     """
-    from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
-
     decoder = codecs.getincrementaldecoder(encoding)("replace")
 
     def parts() -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import itertools
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from readers import reader_of
 from readers.dialect import AUTO, Dialect
 from readers.fitting import HEAD, fitted, some_lines
 from readers.paths import merge_notes
+from readers.pieces import BLOCK
 
 MOST_FILES = 1000  # of a folder that are looked at for a hint
-BLOCK = 3 << 18  # bytes read, and parsed, at a time; at half of it malloc returns and refetches memory at every block
 
 
 class _Digesting(io.RawIOBase):
@@ -45,28 +45,6 @@ class _Digesting(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-class Pieces(io.RawIOBase):
-    """Bytes that come in pieces of any size, as a stream."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not len(self._rest):
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(buffer), len(self._rest))
-        memoryview(buffer)[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 @dataclass(frozen=True)

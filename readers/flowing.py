@@ -9,6 +9,7 @@ import statistics
 
 from errors import many
 from readers.base import TableText
+from readers.pieces import again
 
 MOST, MOST_ABOVE, LEAST_LINES = 1 << 24, 12, 6  # bytes; lines of the title; lines of numbers
 OF_A_YEAR, MOST_MONTHS = (6, 12), 3000  # numbers a line, whose seasons may lie far apart; and of a text then
@@ -32,7 +33,7 @@ def flowing(text: io.BufferedReader, head: int) -> tuple[TableText | None, io.Bu
         return None, text
     whole = text.read(MOST)
     if len(whole) == MOST:
-        return None, _again(whole, text)
+        return None, again(whole, text)
     lines = whole.decode("latin-1").splitlines()
     rows = [line.split() for line in lines[above:] if line.strip()]
     titles = [line.split() for line in lines[:above] if line.strip()]
@@ -42,13 +43,6 @@ def flowing(text: io.BufferedReader, head: int) -> tuple[TableText | None, io.Bu
     told = f"{many(above, 'line')} above the numbers left out ({' '.join(titles[0])[:60]})"
     told += f"; they go on from line to line: one series of {len(numbers)}" * (len(numbers) > len(rows))
     return TableText(io.BytesIO("\n".join(["value", *numbers, ""]).encode()), (told,)), text
-
-
-def _again(whole: bytes, text: io.BufferedReader) -> io.BufferedReader:
-    """A text of which this was read, from its start."""
-    from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
-
-    return io.BufferedReader(Pieces(itertools.chain([whole], iter(lambda: text.read(BLOCK), b""))), BLOCK)
 
 
 def _above(head: bytes) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from errors import DataError
 from readers import register
 from readers.base import Reader, TableText, csv_text, require
-from readers.files import BLOCK, Pieces
+from readers.pieces import BLOCK, Pieces
 
 READS = {"endings": [".parquet", ".feather"]}
 CELLS = 1 << 19  # of a Parquet file that are held at a time

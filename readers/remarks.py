@@ -8,6 +8,8 @@ import io
 import re
 from collections.abc import Iterator
 
+from readers.pieces import Pieces
+
 HEAD = 1 << 16  # bytes that hold them
 _REMARK = re.compile(rb"%|//|!|:[A-Z]\w+:")
 _OTHERS = re.compile(rb"%|//|!|:[A-Z]\w+:|#|\s*$")
@@ -23,7 +25,6 @@ def hashed(text: io.BufferedReader) -> io.BufferedReader | None:
     head = text.peek(HEAD)[:HEAD]
     if not _REMARK.match(head):
         return None
-    from readers.files import Pieces  # which reads with the readers that are loaded here
 
     def parts() -> Iterator[bytes]:
         above = b""

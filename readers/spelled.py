@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from readers import ruled
+from readers.pieces import BLOCK, Pieces
 
 HEAD = 1 << 16  # bytes that show how a file is spelled
 MOST, LEAST = 50, 3  # lines of it
@@ -150,7 +151,6 @@ def changed(text: io.BufferedReader, change: Callable[[bytes], bytes]) -> io.Buf
     ----------
     text : at its start. change : makes some whole lines of some.
     """
-    from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
 
     def parts() -> Iterator[bytes]:
         rest = b""

@@ -25,7 +25,7 @@ from readers.apart import FIRST, split_off
 from readers.bundles import Bundle, bundled
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
-from readers.files import BLOCK, OpenTable, decode, dialect_of, line_blocks, open_table, read_cells
+from readers.files import OpenTable, decode, dialect_of, line_blocks, open_table, read_cells
 from readers.growing import stamps_of
 from readers.guess import sniff, steps_named
 from readers.heads import plain_dates
@@ -33,6 +33,7 @@ from readers.marks import check_thousands, may_hide_thousands, text_error
 from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
 from readers.paths import abridge
+from readers.pieces import BLOCK
 from readers.precision import hides, judged
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told

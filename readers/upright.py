@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from errors import many
 from readers.base import TableText, csv_text
 from readers.dialect import Dialect
+from readers.pieces import again
 
 MOST = 1 << 24  # bytes: a collection in columns is a sheet, of a few megabytes
 LEAST, LEAST_LINES = 3, 8  # columns; lines below the names
@@ -35,23 +36,16 @@ def upright(text: io.BufferedReader, head: int) -> tuple[TableText | None, io.Bu
         return None, text
     whole = text.read(MOST)
     if len(whole) == MOST:
-        return None, _again(whole, text)
+        return None, again(whole, text)
     rows = [row for row in csv.reader(whole.decode("utf-8-sig", "replace").splitlines()) if any(row)]
     found = _series(rows[1:], len(names))
     if not found:
-        return None, _again(whole, text)
+        return None, again(whole, text)
     columns, more = found
     longest = max(map(len, columns))
     lines = [[name, *column, *[""] * (longest - len(column))] for name, column in zip(rows[0], columns, strict=True)]
     note = f"columns end at different lines: each is a series, and the lines are its steps{more}"
     return TableText(csv_text([["id", *range(1, longest + 1)], *lines]), (note,)), text
-
-
-def _again(whole: bytes, text: io.BufferedReader) -> io.BufferedReader:
-    """A text of which this was read, from its start."""
-    from readers.files import BLOCK, Pieces  # which read with the readers that are loaded here
-
-    return io.BufferedReader(Pieces(filter(None, itertools.chain([whole], iter(lambda: text.read(BLOCK), b"")))), BLOCK)
 
 
 def _are_counted(names: Sequence[bytes]) -> bool:

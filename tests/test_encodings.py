@@ -50,7 +50,7 @@ def test_a_western_text_is_none_of_these(which):
 
 
 def test_characters_that_a_block_cuts_are_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("readers.files.BLOCK", 7)
+    monkeypatch.setattr("readers.encodings.BLOCK", 7)
     text = "日付,実績\n" + "".join(f"{k},値{k}\n" for k in range(50))
     (tmp_path / "x.csv").write_bytes(text.encode("cp932"))
     with open_table(tmp_path / "x.csv") as table:
