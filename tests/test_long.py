@@ -378,7 +378,10 @@ def test_days_and_months_are_taken_only_where_they_can_be_nothing_else(put):
     long = read(put(table(american)))
     assert long.clock == Clock("15min") and long.clock.show(long.time[-1:]) == ["2016-07-13 11:45:00"]
     assert "month before day" in long.notes[0]
-    message = refused(DataError, "a.csv:2: time '01.07.2016 00:00' could be", paths=[put(table(german[:12]))])
+    long = read(put(table(german[:12])))
+    assert long.clock.show(long.time[-1:]) == ["2016-07-12"] and "day before month" in long.notes[0]
+    slashes = [time.replace(".", "/") for time in german[:12]]
+    message = refused(DataError, "a.csv:2: time '01/07/2016 00:00' could be", paths=[put(table(slashes))])
     assert "--date-order dmy or --date-order mdy" in message
     mixed = [*german, "07.31.2016 00:00"]
     refused(DataError, "a.csv:33: '07.31.2016 00:00' is not a date", paths=[put(table(mixed))])
