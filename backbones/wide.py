@@ -151,7 +151,7 @@ class Wide(Under):
         if self.settled is not None:
             return torch.tensor([self.settled.get(name, 0.0) for name in ("map", *grown)])
         if self.target.whole:
-            return weighed(said, data.train, kind, data.loss, (1.0, *(1.0 for _ in grown)))
+            return weighed(said, data.train, kind, data.loss, [1.0] * len(said))
         on_val = [outputs_on(data.val, self._map_of) - torch.tensor(lean)]
         on_val += [raised * outputs_on(data.val, self.beside[name].answer) for name, (_, raised) in grown.items()]
         return on_validation(torch.stack(on_val), data.val, kind, data.loss)

@@ -9,7 +9,7 @@ import statistics
 
 from errors import many
 from readers.base import TableText
-from readers.pieces import again
+from readers.pieces import looked_through
 
 MOST, MOST_ABOVE, LEAST_LINES = 1 << 24, 12, 6  # bytes; lines of the title; lines of numbers
 OF_A_YEAR, MOST_MONTHS = (6, 12), 3000  # numbers a line, whose seasons may lie far apart; and of a text then
@@ -31,14 +31,14 @@ def flowing(text: io.BufferedReader, head: int) -> tuple[TableText | None, io.Bu
     above = _above(start)
     if not above:
         return None, text
-    whole = text.read(MOST)
-    if len(whole) == MOST:
-        return None, again(whole, text)
+    whole, text = looked_through(text, MOST)
+    if not whole:
+        return None, text
     lines = whole.decode("latin-1").splitlines()
     rows = [line.split() for line in lines[above:] if line.strip()]
     titles = [line.split() for line in lines[:above] if line.strip()]
     if not all(map(_LINE.fullmatch, map(" ".join, rows))) or not _flows(rows, titles):
-        return None, io.BufferedReader(io.BytesIO(whole))
+        return None, text
     numbers = list(itertools.chain.from_iterable(rows))
     told = f"{many(above, 'line')} above the numbers left out ({' '.join(titles[0])[:60]})"
     told += f"; they go on from line to line: one series of {len(numbers)}" * (len(numbers) > len(rows))

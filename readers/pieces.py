@@ -32,6 +32,8 @@ class Pieces(io.RawIOBase):
         return count
 
 
-def again(whole: bytes, text: io.BufferedReader) -> io.BufferedReader:
-    """A text of which `whole` was read, from its start."""
-    return io.BufferedReader(Pieces(filter(None, itertools.chain([whole], iter(lambda: text.read(BLOCK), b"")))), BLOCK)
+def looked_through(text: io.BufferedReader, most: int) -> tuple[bytes, io.BufferedReader]:
+    """All of a text, b"" where it has `most` bytes or more; and the text from its start."""
+    whole = text.read(most)
+    parts = filter(None, itertools.chain([whole], iter(lambda: text.read(BLOCK), b"")))
+    return whole if len(whole) < most else b"", io.BufferedReader(Pieces(parts), BLOCK)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from errors import many
 from readers.base import TableText, csv_text
 from readers.dialect import Dialect
-from readers.pieces import again
+from readers.pieces import looked_through
 
 MOST = 1 << 24  # bytes: a collection in columns is a sheet, of a few megabytes
 LEAST, LEAST_LINES = 3, 8  # columns; lines below the names
@@ -34,13 +34,13 @@ def upright(text: io.BufferedReader, head: int) -> tuple[TableText | None, io.Bu
     names = start.partition(b"\n")[0].rstrip(b"\r").removeprefix(b"\xef\xbb\xbf").split(b",")
     if len(names) < LEAST or not _are_counted(names):
         return None, text
-    whole = text.read(MOST)
-    if len(whole) == MOST:
-        return None, again(whole, text)
+    whole, text = looked_through(text, MOST)
+    if not whole:
+        return None, text
     rows = [row for row in csv.reader(whole.decode("utf-8-sig", "replace").splitlines()) if any(row)]
     found = _series(rows[1:], len(names))
     if not found:
-        return None, again(whole, text)
+        return None, text
     columns, more = found
     longest = max(map(len, columns))
     lines = [[name, *column, *[""] * (longest - len(column))] for name, column in zip(rows[0], columns, strict=True)]
