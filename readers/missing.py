@@ -218,9 +218,11 @@ def gap_error(value: np.floating, what: str, where: str) -> DataError:
     what : how many there are and in which file, for the message.
     where : the location of this one.
     """
+    if np.isfinite(value):
+        large = f"value {value:g}, which is larger than any measurement, the first of {what}"
+        return DataError(large, where=where, hint=f"--na {value:g} if it marks a missing value; {HINT}")
     kind = "missing" if np.isnan(value) else "infinite"
-    number = f" ({value:g})" if np.isfinite(value) else ""
-    return DataError(f"{kind} value{number}, the first of {what}", where=where, hint=HINT)
+    return DataError(f"{kind} value, the first of {what}", where=where, hint=HINT)
 
 
 def fill(values: np.ndarray, offsets: np.ndarray, policy: str) -> tuple[str, np.ndarray | None]:

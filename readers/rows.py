@@ -24,6 +24,8 @@ from settings.zones import zone_changed_at
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
 MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back
 SELDOM, TENTH = 0.1, DAY // 864_000  # of the steps have the usual length; ns
+SECOND, MILLI, MICRO = 10 * TENTH, TENTH // 100, TENTH // 100_000  # ns
+GAP, NEAR = 3, 0.002  # times the middle step, from which on lines are missing; of a rate, by which one is off
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
 EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
 EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
@@ -372,7 +374,7 @@ def _even(clock: Clock, steps: np.ndarray) -> Clock:
     mean = float(steps.mean())  # of steps of 31, 31 and 28 seconds it says more than the usual one
     near = [unit for unit in EVEN if abs(clock.step - unit) * 100 <= unit]
     near = near or [unit for unit in EVEN if abs(mean - unit) * 100 <= unit and abs(clock.step - unit) * 10 <= unit]
-    if not near and (steps == clock.step).mean() < COMMON:
+    if not near and clock.step >= SECOND and (steps == clock.step).mean() < COMMON:
         near = [unit for unit in EVEN if unit >= np.median(steps)]
     return Clock(fixed_freq(near[0])) if near else clock
 
@@ -405,9 +407,20 @@ def _common_step(steps: np.ndarray) -> int:
     """The most common step forward; where hardly one comes again, or it is far shorter than most, as of a device's own
     clock, the one in the middle, in whole tenths of a second."""
     usual, middle = usual_step(steps), float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-    if (steps == usual).mean() >= SELDOM and middle < usual / SELDOM:
+    share = (steps == usual).mean()
+    if 0 < middle < SECOND and share < COMMON:  # so many lines a second, which tenths of one would lose
+        return _of_a_second(float(steps[(steps > 0) & (steps < GAP * middle)].mean()))
+    if share >= SELDOM and middle < usual / SELDOM:
         return usual
     return max(round(middle / TENTH) * TENTH, TENTH)
+
+
+def _of_a_second(mean: float) -> int:
+    """A step of less than a second in ns: so many a second, or of whole ms, where the mean is about that; or of µs."""
+    each, whole = round(SECOND / mean), max(round(mean / MILLI), 1) * MILLI
+    step = SECOND / each if abs(SECOND / mean - each) <= NEAR * each else mean
+    step = whole if step == mean and abs(mean - whole) <= NEAR * whole else step
+    return max(round(step / MICRO), 1) * MICRO
 
 
 def clock_change(rows: Rows, at: int, usual: int) -> str:

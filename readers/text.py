@@ -18,6 +18,7 @@ from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
 from readers.remarks import hashed
+from readers.renamed import values_renamed
 from readers.spelled import spelled
 from readers.upright import upright
 
@@ -67,7 +68,8 @@ class TextReader(Reader):
         digits = plain_digits(plain, HEAD)
         plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)
-        plain, told = plain if whole is None else whole, (*other, *(broken,) * bool(broken))
+        plain, restored = values_renamed(plain if whole is None else whole)
+        told = (*other, *filter(None, (broken, restored)))
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (*told, note))

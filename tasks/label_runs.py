@@ -11,13 +11,14 @@ from config import RunConfig
 from data import Series
 from errors import DataError
 from readers.guess import LINE
-from readers.runs import blocks, in_runs
+from readers.runs import blocks, in_runs, sorted_alike, summed_up
 
 OWN = {"split_mode", "val_groups", "test_groups", "split_sizes"}  # flags that say how rows are split
 
 
 def together(series: Series, config: RunConfig) -> Series:
-    """The series with blocks of neighbouring rows as groups where labels come in runs, told; else as it is.
+    """The series with blocks of neighbours as groups where labels come in runs, or where rows sorted by them go on from
+    one to the next, told; else as it is.
 
     A window that overlaps the one before, or a step of a slow process, is told by its neighbour: where that is learned
     from, a score says little of new data.
@@ -33,10 +34,15 @@ def together(series: Series, config: RunConfig) -> Series:
     """
     if series.labels is None or series.groups is not None or config.mode == "infer" or OWN & config.given:
         return series
-    found = next((column for column in _columns(series.labels) if in_runs(column)), None)
+    columns = _columns(series.labels)
+    found = next((column for column in columns if in_runs(column)), None)
+    what = "labels come in runs, as those of rows that follow one another in time do"
+    if found is None:
+        sums = summed_up(series.values, series.offsets) if np.diff(series.offsets).all() else np.empty((0, 0))
+        found = next((column for column in columns if len(sums) and sorted_alike(column, sums)), None)
+        what = "rows are sorted by label, and those of a class go on from row to row, as windows of a recording do"
     if found is None:
         return series
-    what = "labels come in runs, as those of rows that follow one another in time do"
     other = "--split-mode group draws rows one by one, --groups FILE says which belong together"
     if config.csv and not config.time_col and series.n_channels == 1:
         other += f", --time-col {LINE} takes each as a step of time"

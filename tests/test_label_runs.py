@@ -5,7 +5,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from readers.runs import blocks, changes, in_runs
+from readers.runs import blocks, changes, in_runs, sorted_alike, summed_up
 
 from .runs import go, strict
 
@@ -46,11 +46,37 @@ def test_neighbours_stay_together_where_labels_come_in_runs(tmp_path) -> None:
     assert blocked + 0.2 < single
 
 
-@pytest.mark.parametrize("order", ["sorted", "mixed"])
-def test_rows_in_another_order_are_drawn_one_by_one(tmp_path, order) -> None:
-    recordings(tmp_path, order=order)
+def test_rows_in_no_order_are_drawn_one_by_one(tmp_path) -> None:
+    recordings(tmp_path, order="mixed")
     done = go(tmp_path, f"{WORDS} --dry-run")
-    assert done.code == 0 and "labels come in runs" not in done.err
+    assert done.code == 0 and "neighbours stay together" not in done.err
+
+
+def test_recordings_one_after_another_that_are_sorted_by_class(tmp_path) -> None:
+    """Before, a window of each recording was in validation, and a coin's class seemed to be known."""
+    label = recordings(tmp_path, order="sorted")
+    done = go(tmp_path, WORDS)
+    assert done.code == 0 and "rows are sorted by label, and those of a class go on from row to row" in done.err
+    rows = strict(done.directory / "manifest.json")["split"]["rows"]
+    assert all({*label[rows[name]]} == {0, 1} for name in ("train", "val", "test"))
+    blocked = strict(done.directory / "metrics.json")["headline"]["accuracy"]
+    drawn = go(tmp_path, f"{WORDS} --split-mode group")
+    assert "neighbours stay together" not in drawn.err
+    single = strict(drawn.directory / "metrics.json")["headline"]["accuracy"]
+    assert blocked + 0.2 < single
+
+
+def test_what_sums_rows_up_and_what_goes_on_within_a_class() -> None:
+    values = np.array([[1.0, 3, 5, np.nan, 2, 2]])
+    assert summed_up(values, np.array([0, 3, 6])).tolist() == [[3, np.sqrt(8 / 3), 4], [2, 0, 0]]
+    draw, label = np.random.default_rng(0), np.repeat([0.0, 1, 2], 40)
+    walk = np.concatenate([np.arange(40) + level for level in (0, 500, 900)])
+    alike = lambda sums: sorted_alike(label, np.stack(sums, axis=1).astype(float))  # noqa: E731
+    assert alike([draw.normal(size=120), walk])
+    assert not alike([draw.normal(size=120) + 100 * label])  # the level of a class is the label's own
+    assert not alike([np.zeros(120), label])  # nothing changes within a class
+    mixed = draw.permutation(120)
+    assert not sorted_alike(label[mixed], walk[mixed][:, None].astype(float))
 
 
 @pytest.mark.parametrize("form", ["words", "one column for each"])

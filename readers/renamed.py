@@ -1,0 +1,77 @@
+"""Tables whose first line of values was once read as names, and written back as pandas numbers names that come twice:
+1.5 and 1.5.1. It is a line of values all the same."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections import Counter
+
+from readers.pieces import BLOCK, Pieces
+
+SOME = 2  # lines
+LEAST, SEVERAL = 4, 3  # cells of a line; whole numbers with a number behind them that are no chance
+NOTE = "the first line holds values, once taken as names and numbered where two are alike ({}): it is read as values"
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_AGAIN = re.compile(rf"({_NUMBER.pattern})\.(\d+)")
+_NAMELESS = re.compile(r"Unnamed: \d+")
+_INTEGER = re.compile(r"[-+]?\d+")
+
+
+def values_renamed(text: io.BufferedReader) -> tuple[io.BufferedReader, str]:
+    """A file's text with its first line as the values that it was, and a note; as it is, and "", where it has names.
+
+    Parameters
+    ----------
+    text : at its start.
+    """
+    head = text.peek(BLOCK)[:BLOCK]
+    lines = head.split(b"\n", 2)
+    if len(lines) < SOME or not re.match(rb"[-+.\d]", head) or not (lines[0] + lines[1]).isascii():
+        return text, ""
+    first, second = (line.decode().rstrip("\r") for line in lines[:2])
+    sep = next((mark for mark in (",", ";", "\t") if mark in first), "\n")
+    names = first.split(sep)
+    values = _values(names, second.split(sep))
+    told = next((a for a, b in zip(names, values, strict=False) if a != b), "")
+    if not told:
+        return text, ""
+    text.read(len(first))
+    parts = itertools.chain([sep.join(values).encode()], iter(lambda: text.read(BLOCK), b""))
+    return io.BufferedReader(Pieces(parts), BLOCK), NOTE.format(told)
+
+
+def _values(names: list[str], below: list[str]) -> list[str]:
+    """The values that a line of names was; [] where they are names.
+
+    Parameters
+    ----------
+    names : its cells. below : those of the next line.
+    """
+    if len(names) < LEAST or len(names) != len(below):
+        return []
+    seen: Counter[str] = Counter()
+    values, again, texts = [], 0, 0
+    certain = False  # 1.5.1 is no number, and 5.1 may be one
+    for name, under in zip(names, below, strict=True):
+        found = _AGAIN.fullmatch(name)
+        known = found and 0 < seen[found[1]] == int(found[2]) and (_is_odd(name) or _INTEGER.fullmatch(under))
+        values.append(found[1] if found and known else "" if _NAMELESS.fullmatch(name) else name)
+        seen[values[-1]] += 1
+        again += bool(known)
+        certain = certain or bool(known and _is_odd(name))
+        texts += not (values[-1] == "" or _NUMBER.fullmatch(values[-1]))
+    counted = again >= SEVERAL and all(map(_INTEGER.fullmatch, values)) and not _rises(names)
+    return values if texts <= 1 and (certain or counted) else []
+
+
+def _is_odd(name: str) -> bool:
+    """Whether a cell is no number."""
+    return not _NUMBER.fullmatch(name)
+
+
+def _rises(names: list[str]) -> bool:
+    """Whether numbers are those of steps: 0, 0.1, 0.2, ..."""
+    numbers = [float(name) for name in names if _NUMBER.fullmatch(name)]
+    return all(a < b for a, b in itertools.pairwise(numbers))

@@ -1,0 +1,57 @@
+"""readers/renamed.py: a first line of values that pandas once took for names, and wrote back with numbers behind."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from readers.dialect import AUTO
+from readers.files import first_lines
+from readers.wide import read_wide
+
+from .runs import go
+
+DECIMALS = np.round(np.random.default_rng(0).normal(size=(30, 12)), 1)  # so that some come twice
+INTEGERS = np.random.default_rng(1).integers(0, 5, (30, 20)) * 7
+
+
+def written_back(table: np.ndarray, sep: str = ",") -> str:
+    """The table as pandas reads it without `header=None`, and writes it."""
+    text = "\n".join(sep.join(map(str, row)) for row in table.tolist()) + "\n"
+    return pd.read_csv(io.StringIO(text), sep=sep).to_csv(index=False, sep=sep)
+
+
+@pytest.mark.parametrize("table", [DECIMALS, INTEGERS], ids=["decimals", "integers"])
+@pytest.mark.parametrize("sep", [",", ";", "\t"])
+def test_the_first_line_is_the_values_that_it_was(table, sep, put):
+    text = written_back(table, sep)
+    assert text.count(".1.1") or table is INTEGERS
+    series = read_wide([put(text)], sep=AUTO, decimal=AUTO)
+    assert np.allclose(series.values.reshape(table.shape), table)
+    assert "the first line holds values, once taken as names" in " ".join(series.notes)
+
+
+def test_a_class_in_words_at_the_end_stays_one(put):
+    rows = [[*row, "ab"[k % 2]] for k, row in enumerate(DECIMALS.tolist())]
+    text = written_back(np.array(rows, dtype=object))
+    done = go(put(text).parent, "--task classify --csv a.csv --label-src-ch last --backbone gru --dry-run")
+    assert done.code == 0 and "read: 30 rows of 12 steps" in done.err, done.err
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "0,0.1,0.2,0.3,0.4,0.5",  # times
+        "1.5,2.5,3.5,4.5,5.5,6.5",
+        "a,a.1,a.2,b,b.1,b.2",
+        "1,2,2.1,3,4,5",  # one may be a value
+        "1.5,1.5.2,2,3,4,5",  # the second of two alike is .1
+    ],
+)
+def test_other_lines_are_no_such(head, put):
+    path = put("\n".join([head, *(",".join(map(str, row)) for row in INTEGERS[:, :6].tolist())]) + "\n")
+    lines, notes = first_lines(path)
+    assert lines[0] == head and notes == ()
