@@ -30,7 +30,7 @@ from readers.missing import check_policy, count_gaps, counted, fill, gap_error, 
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
-from readers.rounded import on_even_steps
+from readers.rounded import near_even_steps, on_even_steps
 from readers.rows import (
     Rows,
     check_order,
@@ -269,6 +269,9 @@ def _on_clock(
         if made is None and (even := one_a_step(rows, days=not strict)):
             made = mended(even[0], nan)
             notes = [*notes, even[1]]
+        if made is None and not strict and (near := near_even_steps(rows)):
+            made = mended(near[0], nan)
+            notes = [*notes, near[1]]
         if made is None and nan != "error" and not strict and (zoned := on_changed_clocks(rows, nan)):
             return zoned[0], zoned[1], notes + zoned[2]
         if made is None:

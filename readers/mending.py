@@ -35,16 +35,16 @@ def on_changed_clocks(rows: Rows, policy: str) -> tuple[Rows, Clock, list[str]] 
     made = mended(by_time(rows), policy, changed=True)
     if made is None:
         return None
-    told = "clocks seem to be changed in these times, but no zone fits: the hour that comes twice becomes one"
+    told = "clocks seem to be changed in these times, but no zone fits: an hour that comes twice becomes one"
+    told += ", one that is left out gets a line"
     return made[0], common_clock(made[0]), [told, *made[1]]
 
 
 def _changed(rows: Rows, begin: int, end: int) -> bool:
-    """Whether the first odd step of a row is that of a night in which clocks are changed."""
+    """Whether an odd step of a row is that of a night in which clocks are changed."""
     steps = np.diff(rows.times[begin:end])
     usual = usual_step(steps)
-    odd = np.flatnonzero(steps != usual)
-    return bool(len(odd)) and bool(clock_change(rows, begin + int(odd[0]) + 1, usual))
+    return any(clock_change(rows, begin + at + 1, usual) for at in np.flatnonzero(steps != usual).tolist())
 
 
 def mended(rows: Rows, policy: str, *, changed: bool = False) -> tuple[Rows, list[str]] | None:

@@ -1,5 +1,6 @@
-"""Times that were rounded when they were written: 64 lines a second in whole milliseconds, or a line a minute of which
-some have the second before. They are those of even steps, and are put there."""
+"""Times that were rounded when they were written (64 lines a second in whole milliseconds, or a line a minute of which
+some have the second before), or that a device was a little early or late with, some lines missing. They are those of
+even steps, and are put there."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ FINER = 3  # times at least that a step is as long as what it is rounded to
 LEAST = 20  # lines of the longest row
 MOST_A_SECOND = 5000  # lines
 COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several lengths are those of a calendar
+NEAR = 0.1  # of a step: so far from it lie the lines of a device that is early or late
+SETTLED = 0.99  # of them, at least; the others are nearer to it than to the next
 
 
 def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
@@ -41,6 +44,49 @@ def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
             clock = Clock(fixed_freq(step))
             told = f"times are rounded to {Clock(fixed_freq(unit))}: they are those of even steps of {clock}"
             return replace(rows, times=times), told
+    return None
+
+
+def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
+    """The same rows with each line on the step of a plain length (a minute) that it is nearest to; steps may lack one.
+
+    Parameters
+    ----------
+    rows : N rows, in order.
+
+    Returns
+    -------
+    The rows and a note; None where lines are farther from such steps, two are nearest to one, or all are on them.
+    """
+    steps = line_steps(rows)
+    if len(steps) < LEAST or steps.min() <= 0:
+        return None
+    middle = float(np.median(steps))
+    step = min(EVEN, key=lambda length: abs(length - middle))
+    if abs(step - middle) > NEAR * step:
+        return None
+    times = np.empty_like(rows.times)
+    for begin, end in rows.spans():
+        nearest = _nearest(rows.times[begin:end], step)
+        if nearest is None:
+            return None
+        times[begin:end] = nearest
+    far, clock = int(np.abs(times - rows.times).max()), Clock(fixed_freq(step))
+    if not far:
+        return None
+    told = f"lines up to {Clock(fixed_freq(far))} early or late count to the even steps of {clock}"
+    return replace(rows, times=times), told
+
+
+def _nearest(times: np.ndarray, step: int) -> np.ndarray | None:
+    """The even steps nearest to a row's times, from midnight on or from where most times are; None where they are
+    farther from them, or two have the same."""
+    after, count = np.unique(times % step, return_counts=True)
+    for phase in (0, int(after[np.argmax(count)])):
+        placed: np.ndarray = (times - phase + step // 2) // step * step + phase
+        near = np.abs(placed - times) <= NEAR * step
+        if near.mean() >= SETTLED and (np.diff(placed) > 0).all():
+            return placed
     return None
 
 

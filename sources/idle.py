@@ -25,7 +25,7 @@ MOST_YEARS, ROUNDED = (1500, 2200), 1e-3  # of years with fractions, and how the
 PARTS = {  # of a time, by the names of their columns without all but letters
     "year": "year yr yyyy jahr ano anno annee an",
     "quarter": "quarter qtr quartal trimestre trimester",
-    "month": "month mon mm mo monat mes mois mese monthnum monthnumber",
+    "month": "month mon mm mo mnth mth monat mes mois mese monthnum monthnumber",
     "week": "week weekofyear weekno weeknum isoweek kw woche semaine semana",
     "day": "day dd dom mday dayofmonth dateofmonth monthday tag dia jour giorno",
     "yearday": "doy yday yearday dayofyear jday julian julianday",
@@ -94,7 +94,7 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, _PART[word]
         elif _is_decimal_year(values, wall):
             yield name, "the year with a fraction"
-        elif _counts(name, word) and _runs(values, series.offsets):
+        elif (_counts(name, word) or (c == 0 and values[0] in (0, 1))) and _runs(values, series.offsets):
             yield name, "a count"
         elif np.nanmin(values) == np.nanmax(values) and (_is_fact(name) or _is_number_of(np.nanmin(values))):
             yield name, f"always {np.nanmin(values):.7g}"
@@ -174,6 +174,8 @@ def _is_part(values: np.ndarray, wall: np.ndarray, part: str) -> bool:
     if part == "weekday":  # from 0 or 1, on Monday or Sunday
         return any(float((np.mod(off, 7) == shift).mean()) >= EXACT for shift in range(7))
     ways = (0, 1, -1) if part in ("hour", "month", "yearday") else (0,)
+    if part == "year":  # or how many have gone by
+        return bool(given.any()) and float((off == off[0]).mean()) >= EXACT
     if part == "week":  # several calendars
         return float((np.abs(off) <= 1).mean()) >= 0.9
     return bool(given.any()) and any(float((off == way).mean()) >= EXACT for way in ways)

@@ -46,6 +46,14 @@ def test_parts_of_the_time_are_no_channels_however_they_count(tmp_path):
     assert "left out, since the times" not in channels(tmp_path, frame.assign(**parts), "--columns load Hour")[1]
 
 
+def test_how_many_years_have_gone_by_and_the_number_of_the_line_are_no_channels(tmp_path):
+    times, frame = table(800, "D")
+    frame.insert(0, "instant", np.arange(1, 801))
+    found, told = channels(tmp_path, frame.assign(yr=times.year - 2022, mnth=times.month, rank=np.arange(1, 801)))
+    assert found == ["load", "rank"]  # a later column that counts may be a quantity that does
+    assert "instant (a count), yr (year), mnth (month)" in told
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [

@@ -53,6 +53,19 @@ def test_series_of_one_table_are_mended_each_by_itself(tmp_path):
     assert np.flatnonzero(series.filled[0]).tolist() == [5, 290]
 
 
+def test_an_hour_left_out_where_clocks_change_gets_a_line_though_another_is_missing_before(
+    tmp_path,
+):
+    whole = days(24 * 365, "h", "2011-01-01")  # as of a table of counts by the hour, in which the double hour is one
+    torn = whole[~whole["date"].isin(["2011-01-02 05:00", "2011-03-13 02:00"])]
+    series = read_long(written(tmp_path, torn), time_col="date", nan="auto")
+    assert series.clock.freq == "h" and series.values.shape == (2, 24 * 365)
+    at = [29, int(np.flatnonzero(whole["date"] == "2011-03-13 02:00")[0])]
+    assert np.flatnonzero(series.filled[0]).tolist() == at
+    assert series.values[0, at].tolist() == [2.0 * (k - 1) for k in at]
+    assert any("clocks seem to be changed" in note for note in series.notes)
+
+
 @pytest.mark.parametrize("dropped", [range(10, 14), range(10, 40, 2)])
 def test_more_than_a_few_are_refused(tmp_path, dropped):
     with pytest.raises(DataError, match="usual step"):

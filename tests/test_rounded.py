@@ -48,10 +48,32 @@ def test_a_line_a_minute_of_which_some_are_a_second_early(put, tmp_path):
     assert "--label-src-ch state" in go(tmp_path, "--csv a.csv").out
 
 
-def test_what_is_farther_off_or_strict_is_an_error(put):
-    times = 1_700_000_000_000_000_000 + np.arange(300) * 30_000_000_000 + np.arange(300) % 3 * 1_000_000_000
-    with pytest.raises(DataError, match="where the usual step is 31s") as caught:
+def test_lines_a_little_early_or_late_and_some_missing_are_on_the_steps_that_they_are_nearest_to(put):
+    random = np.random.default_rng(0)
+    minutes = np.delete(np.arange(1, 601), [100, *range(300, 340)]) * 60_000_000_000
+    off = random.integers(-5, 6, len(minutes)) * 1_000_000_000
+    series = read(put, table(1_700_000_040_000_000_000 + minutes + off, "%Y-%m-%d %H:%M:%S"), nan="auto")
+    assert series.clock.freq == "min" and series.values.shape == (2, 600)
+    told = " ".join(series.notes)
+    assert "lines up to 5s early or late count to the even steps of 1 min" in told
+    assert "each of 41 steps without a line counts as missing" in told and np.isnan(series.values[:, 301:338]).all()
+    k = np.searchsorted(minutes, 500 * 60_000_000_000)  # minute 500 is column 499 still
+    assert series.values[0, 499] == k + 0.5
+
+
+@pytest.mark.parametrize("seconds", [(0, 7, 15), (0, 0, 0, 0, 0, 0, 20)])
+def test_lines_that_are_nowhere_near_even_steps_are_an_error(put, seconds):
+    off = np.resize(seconds, 300) * 1_000_000_000
+    times = 1_700_000_040_000_000_000 + np.arange(300) * 30_000_000_000 + off
+    with pytest.raises(DataError, match="where the usual step is"):
         read(put, table(times, "%Y-%m-%d %H:%M:%S"))
+
+
+def test_times_that_are_rounded_too_far_and_strict_reading_are_errors(put):
+    times = 1_700_000_010_000_000_000 + np.arange(300) * 30_000_000_000 + np.arange(300) % 3 * 1_000_000_000
+    assert read(put, table(times, "%Y-%m-%d %H:%M:%S")).clock.step == 30_000_000_000
+    with pytest.raises(DataError, match="where the usual step is 31s") as caught:
+        read_long([put(table(times, "%Y-%m-%d %H:%M:%S"))], time_col="time", strict=True)
     assert "--resample 30s makes the steps regular" in caught.value.hint  # which they are in the mean
     even = 1_700_000_000_000_000_000 + (np.arange(300) * 15.625 // 1 * 1e6).astype(np.int64)
     with pytest.raises(DataError, match="a step of 15ms, where the usual step is 16ms"):
