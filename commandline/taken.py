@@ -99,7 +99,7 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
         or (usual and {*usual.split("+")} <= {*found.names})
     ):
         return {}, []
-    labelled = raw.get("label_src_ch") or found.worded or raw.get("labels")
+    labelled = raw.get("label_src_ch") or found.worded or raw.get("labels") or found.label
     if found.time == LINE and labelled and not (found.follow or others):
         other = "--time-col line if each is a step of time"
         return {}, [f"{path}: each line is a series, and the columns ({abridge(found.names)}) are its steps; {other}"]

@@ -100,7 +100,7 @@ class Reader(ABC):
         if not config.time_col:
             own = {name: vars(config)[name] for name in ("header", "index", "categorical", "memory", "strict")}
             label = config.label_src_ch if isinstance(config.label_src_ch, str) else ""
-            return read_wide(paths, label=label, **own, **common)
+            return read_wide(paths, label=label, labelled=columns is not None, **own, **common)
         return read_long(
             paths,
             time_col=config.time_col,

@@ -23,6 +23,7 @@ from readers.growing import are_things, grows, stamps_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, last_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
+from readers.named_labels import label_among
 from readers.nameless import (
     begin_with_times,
     begins_anew,
@@ -105,6 +106,7 @@ class Dated:
     steps : whether the other columns have names of steps, as a wide table with a date for each series has.
     follow : whether lines are seen to follow one another in time; False of some tables without times.
     worded : whether a table without times has a column of words.
+    label : the column of such a table that is named as labels are, whose lines are in no order; "" for none.
     """
 
     names: tuple[str, ...]
@@ -113,6 +115,7 @@ class Dated:
     steps: bool
     follow: bool = True
     worded: bool = False
+    label: str = ""
 
 
 def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
@@ -282,7 +285,9 @@ def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | 
     worded = named_as_channels(kept, rows, dialect) if kept else None
     if worded is None:
         return None
-    return Dated(tuple(names), LINE, (), steps=False, follow=bool(timed) or follow(rows, dialect), worded=bool(worded))
+    label = label_among(kept, rows[:MOST_LINES])
+    follows = bool(timed) or follow(rows, dialect)
+    return Dated(tuple(names), LINE, (), steps=False, follow=follows, worded=bool(worded), label=label)
 
 
 def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ _UNIT_OF_TIME = re.compile(r"[\s_]*[(\[]\s*\w{1,7}\s*[)\]]$|[\s_](?:s|ms|us|ns|s
 
 # What a column of row ids is called, whole or as the last word of its name: customer_id, StoreKey, engine no.
 _KEYS = (
-    " id ids idx index key code no nr num number name names uid uuid guid row rownames series item unit part sku ",
+    " id ids idx index key code no nr num number name names uid udi uuid guid row rownames series item unit part sku ",
     " store shop station engine machine device sensor meter house household home customer client user patient subject "
     "person product article country region state city county site plant node cell batch lot run trial sample case "
     "vehicle car truck well turbine building room account asset serial file filename recording ",

@@ -51,6 +51,21 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
     )
 
 
+def by_name(series: Series, people: Sequence[str]) -> Series:
+    """The series with rows of one person as a group, told, where a column of words names them; or as it is.
+
+    Parameters
+    ----------
+    series : N rows. people : the name of that column and its N cells, or ().
+    """
+    name, *cells = people or [""]
+    kinds = {*cells}
+    if series.groups is not None or len(cells) != series.n_rows or not LEAST <= len(kinds) <= len(cells) // 2:
+        return series
+    told = f"rows of one {name} stay in one part, of {len(kinds)}; --groups FILE says others"
+    return replace(series, groups=np.array(cells), notes=(*series.notes, told))
+
+
 def _steps(path: Path, layout: Layout, dialect: Dialect) -> Sequence[str]:
     """The names of the columns that are steps: without those of the row ids and of the labels."""
     cells = dialect_of(path, dialect).split(first_lines(path)[0][:1], path)[0]

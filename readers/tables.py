@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from readers import mapped
-from readers.apart import FIRST, split_off
+from readers.apart import FIRST, Words, split_off
 from readers.bundles import Bundle, bundled
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
@@ -56,6 +56,7 @@ class Facts:
     dates : of the columns, or of each quantity's, in the order of time, where their names are dates; else ().
     bundle : the quantities that the columns are, and the columns of each; () where they are steps of one.
     columns : the file's columns of the steps, -1 for none, of one of these quantities; () where they are all columns.
+    people : the cells of the column of words, left out, that says of whom each row is, its name first; () for none.
     """
 
     shape: tuple[int, int]
@@ -71,6 +72,7 @@ class Facts:
     dates: tuple[str, ...] = ()
     bundle: Bundle = ()
     columns: tuple[int, ...] = ()
+    people: tuple[str, ...] = ()
 
     def location(self, row: int, column: int) -> str:
         """`line:column` in the file, counted from 1, of the value at [row, column]."""
@@ -114,6 +116,9 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         blocks = line_blocks(table.text, path)
         if dialect.apart and not labels:
             blocks = split_off(blocks, dialect, path, labels)
+        beside = Words()
+        if dialect.labelled and not dialect.strict:
+            blocks = beside.left_out(blocks, dialect, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         layout, notes = sniff(first_lines, dialect, path)
@@ -156,11 +161,11 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
     told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
-    all_notes = (*table.notes, *filter(None, [dialect.taken]), *notes, *([odd] if odd else []), *told)
+    all_notes = (*table.notes, *filter(None, [dialect.taken]), *beside.told, *notes, *([odd] if odd else []), *told)
     apart = tuple(labels[layout.header :])
     return values, Facts(
         shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned,
-        dates or shared, bundle,
+        dates or shared, bundle, (), tuple(beside.people),
     )  # fmt: skip
 
 

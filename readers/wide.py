@@ -22,7 +22,7 @@ from readers.files import checksum_of, dialect_of, read_cells
 from readers.heads import calendar
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import abridge, merge_notes
-from readers.persons import by_person
+from readers.persons import by_name, by_person
 from readers.pool import in_order
 from readers.sidecars import attach, with_labels
 from readers.tables import Facts, read_table
@@ -46,6 +46,7 @@ def read_wide(
     categorical: Sequence[str] = (),
     memory: str = "",
     label: str = "",
+    labelled: bool = False,
 ) -> Series:
     """One Series of wide files, all of one shape [N, T]: C files are C channels of N rows.
 
@@ -62,13 +63,15 @@ def read_wide(
     categorical : channels whose files hold words, or codes, one for each step or one column with one for each row.
     memory : --memory; larger data stay in a file. "" for what is free.
     label : the column that holds a label for each row, first, last or a name of the header; "" for none.
+    labelled : whether a model of labels reads the files, which may lack these.
 
     Raises
     ------
     UsageError : an option that does not exist.
     DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
-    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict, apart=label)
+    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict)
+    dialect = replace(dialect, apart=label, labelled=labelled or bool(label))
     check_policy(nan)
     files, named = _named(list(map(Path, paths)), categorical)
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))
@@ -84,6 +87,7 @@ def read_wide(
     series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
         series = by_person(series, files[0], facts[0].layout, dialect, grouped=bool(groups))
+        series = series if groups else by_name(series, facts[0].people)
         series, labels = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect), ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
 

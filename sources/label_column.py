@@ -13,12 +13,14 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, listed, many
+from readers.apart import words_among
 from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
-from readers.fitting import rows_of
+from readers.fitting import MOST_LINES, rows_of
 from readers.guess import LINE, has_names, is_class_word, is_id_word, is_time, is_time_word, steps_named
 from readers.missing import HINT, fill
+from readers.named_labels import label_among
 from readers.owned import is_owner_word
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
@@ -148,6 +150,7 @@ def _read_named(config: RunConfig, name: str) -> Series:
 
 log = logging.getLogger("tsrun")
 LEAST, LOOKED_AT = 3, 40  # steps beside a column of labels; lines
+MOST_NAMES = 50  # columns of lines of which more are looked at
 PLACES = ("first", "last")  # of a column in a wide table without names
 
 
@@ -277,6 +280,20 @@ def _words_alone(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: 
     return names[-1] if named and words[-1] and not any(words[:-1]) and len(names) > LEAST else ""
 
 
+def _named(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialect) -> str:
+    """The column of a table of things, not of steps, that is named as labels are, where it is the only one; else "".
+
+    Lines in no order show it, or words beside numbers, as steps of series never are.
+    """
+    if len(names) <= LEAST or any(map(dialect.is_number, names)) or steps_named(names[1:-1], dialect):
+        return ""
+    named = [name for name in names if is_class_word(name)]
+    worded = words_among([names, *lines], dialect)
+    if len(named) != 1 or not {*worded.values()} - {*named}:
+        return label_among(names, lines)
+    return named[0]
+
+
 def _is_of_ucr(path: Path, lines: Sequence[Sequence[str]], dialect: Dialect) -> bool:
     """Whether a table of numbers without names is called as the UCR archive's are, NAME_TRAIN.tsv, whose first column
     holds classes: few whole numbers, beside decimals."""
@@ -330,7 +347,8 @@ def usual(config: RunConfig) -> int | str:
         return config.label_src_ch
     path = expand_paths(config.csv)[0]
     dialect = dialect_of(path, Dialect(config.sep, config.decimal))
-    lines = dialect.split(first_lines(path)[0][:LOOKED_AT], path)
+    some = first_lines(path)[0][: MOST_LINES + 1]
+    lines = dialect.split(some if some and some[0].count(dialect.sep) < MOST_NAMES else some[:LOOKED_AT], path)
     if len(lines) <= LEAST or len({len(line) for line in lines}) > 1:
         return config.label_src_ch
     names = [cell.strip() for cell in lines[0]]
@@ -356,6 +374,9 @@ def usual(config: RunConfig) -> int | str:
             log.info(told, place, path)
             return place
         log.info("label: column %r of %s, named unlike the steps; --label-src-ch names another", name, path)
+        return name
+    if name := _named(names, lines[1:], dialect):
+        log.info("label: column %r of %s, by its name; --label-src-ch names another", name, path)
         return name
     if name := _words_alone(names, lines[1:], dialect):
         log.info("label: column %r of %s, which alone holds text; --label-src-ch names another", name, path)

@@ -20,7 +20,7 @@ from tasks.nilm.features import FEATURES, LEAST, Held, MeterFeatures
 from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.targets import DeviceTargets, Overlaid
-from tasks.nilm.taus import few_runs
+from tasks.nilm.taus import few_runs, tell_few
 
 SECOND = 10**9
 
@@ -275,3 +275,9 @@ def test_windows_with_other_loads_keep_the_truth():
     assert not y.any() and (added > 40).any(dim=1).float().mean() > 0.4
     torch.testing.assert_close(above, added, atol=0.01, rtol=0)
     torch.testing.assert_close(change[:, 1:], torch.diff(added, dim=1), atol=0.01, rtol=0)
+
+
+def test_devices_that_ran_a_few_times_in_training_are_told(caplog):
+    caplog.set_level("INFO", "tsrun")
+    tell_few({"kettle": 4, "fridge": 5, "oven": 0})
+    assert "training holds few runs (4 of kettle): too little to learn a device from" in caplog.text

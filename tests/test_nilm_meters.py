@@ -247,3 +247,15 @@ def test_the_house_of_uci_is_in_kilowatts_and_watt_hours_of_each_minute(tmp_path
     series = read(tmp_path / "home.csv", "--time-col Date+Time --sep ;")
     np.testing.assert_allclose(series.values[0], columns["Global_active_power"] * kilo, rtol=1e-5)
     np.testing.assert_allclose(series.values[1], watts / (1 if kilo > 1 else 60), rtol=1e-5)
+
+
+def test_a_house_without_a_line_of_names(tmp_path):
+    """The mains' first reading was taken for its name, and with the flag that the hint gave the line was lost."""
+    named = lay(tmp_path, mains=MAINS, kettle=KETTLE)
+    lines = named.read_text().splitlines()[1:]
+    (tmp_path / "bare.csv").write_text("\n".join(lines) + "\n")
+    done = go(tmp_path, "--task nilm --csv bare.csv --dry-run")
+    assert done.code == 2 and "--mains-col 2 if it is the whole house's" in done.err and "are 2, 3" in done.err
+    bare, plain = read(tmp_path / "bare.csv", "--time-col 1 --mains-col 2"), read(named)
+    np.testing.assert_array_equal(bare.values, plain.values)
+    assert bare.channels[1:] == ("3",)

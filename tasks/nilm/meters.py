@@ -12,6 +12,7 @@ from typing import Any
 
 from config import RunConfig
 from errors import UsageError
+from readers.columns import read_names
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
@@ -242,7 +243,12 @@ def _columns(path: Path, config: RunConfig) -> dict[str, list[str]]:
     if len(rows) < 2:
         return {}
     times = {config.time_col, *config.time_col.split("+"), config.id_col, *config.id_col.split("+")}
-    columns = zip(numbered(rows[0]), zip(*rows[1:], strict=True), strict=True)
+    names, body = numbered(rows[0]), rows[1:]
+    if all(map(str.isdecimal, config.time_col.split("+"))):  # the columns have no names, but numbers
+        counted = [str(number) for number in range(1, len(names) + 1)]
+        body = rows if read_names(path, Dialect.of_long(config), [config.time_col]) == counted else body
+        names = counted if body is rows else names
+    columns = zip(names, zip(*body, strict=True), strict=True)
     return {
         name: [cell.strip() if dialect.is_number(cell) else "" for cell in cells]
         for name, cells in columns

@@ -47,7 +47,7 @@ from tasks.nilm.runs import Whole
 from tasks.nilm.sample import write_sample
 from tasks.nilm.suited import suited
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
-from tasks.nilm.taus import Taus, few_runs
+from tasks.nilm.taus import Taus, few_runs, tell_few
 from tasks.nilm.timeline import MOST_OVERLAP, Decided, Timeline, judged_stride, kpis, used
 from tasks.nilm.truth import believable, targets_of
 from tasks.nilm.units import doubts, gap_hint
@@ -213,6 +213,7 @@ class Nilm(Task):
             lower = f"--on-w {shlex.quote(f'{never[0]}=5')} has it on from 5 W"
             hint = f"{flag} {' '.join(left)} leaves it out" if left else lower
             log.warning("warning: never on in training, so left out and said to be off: %s; %s", ", ".join(never), hint)
+        tell_few(dict(zip(names, truth["train"].activations(), strict=True)) if self.traces is None else {})
 
     def on_fitted(self) -> None:
         """Take thresholds that were changed after training: the probabilities of watts alone are made from them."""

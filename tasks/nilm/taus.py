@@ -18,6 +18,7 @@ from tasks.nilm.watts import certain
 log = logging.getLogger("tsrun")
 BEST, GIVEN = "best", "given"
 HALF = 0.5
+LEAST_LEARNED = 5  # runs in training, below which a device is hardly learned
 CHOSEN = "best F1 on validation"
 DEFAULT = "default: "  # and the reason
 WHOLE = "its runs are decided as a whole"
@@ -98,6 +99,18 @@ class Taus:
                 why = f"{DEFAULT}the checkpoint has none that was chosen on validation"
                 taus[k], how[k] = _taken(asked, tau if known else None, True, why)
         return {**kept, "tau": taus, "tau_from": how}
+
+
+def tell_few(runs: Mapping[str, int]) -> None:
+    """Warn of devices that training has seen run a few times only.
+
+    `runs` : {device: how many in training}, 0 of those that are told elsewhere.
+    """
+    few = {name: count for name, count in runs.items() if 0 < count < LEAST_LEARNED}
+    if few:
+        listed = ", ".join(f"{count} of {name}" for name, count in few.items())
+        told = "warning: training holds few runs (%s): too little to learn a device from, whatever the figures say"
+        log.warning(told, listed)
 
 
 def few_runs(runs: Mapping[str, int]) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""Tables of things with a column that is named as labels are, and words among their numbers: readers/apart.py and
+readers/named_labels.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from readers.apart import words_among
+from readers.dialect import Dialect
+from readers.named_labels import label_among
+from readers.wide import read_wide
+
+from .runs import go, good, strict
+
+DRAW = np.random.default_rng(0)
+NUMBERS = np.round(DRAW.normal(size=(120, 4)), 3)
+FAILS = (NUMBERS[:, 1] > 0.3).astype(int)
+KINDS = [("L", "M", "H")[k] for k in DRAW.integers(0, 3, 120)]
+NAMES = "UDI,Product ID,Type,Air temperature [K],Speed [rpm],Torque [Nm],Tool wear [min],Machine failure"
+
+
+def machines(rows=range(120), *, labels: bool = True) -> str:
+    lines = [f"{k + 1},{KINDS[k]}{14860 + k},{KINDS[k]},{','.join(map(str, NUMBERS[k]))},{FAILS[k]}" for k in rows]
+    cells = [line.split(",") for line in [NAMES, *lines]]
+    return "\n".join(",".join(row if labels else row[:-1]) for row in cells) + "\n"
+
+
+def test_a_table_of_machines_is_read_without_a_flag(put, tmp_path):
+    """The first column counts, two hold words, the last is the label; the model sees four numbers of each machine."""
+    put(machines(range(90)), "old.csv")
+    done = go(tmp_path, "--task classify --csv old.csv --backbone logistic --reference off --tag m --no-plots")
+    assert done.code == 0 and "label: column 'Machine failure' of old.csv, by its name" in done.err
+    assert "left out, since they hold text: 'Product ID', 'Type'" in done.err and "90 rows of 4 steps" in done.err
+    for labels in (True, False):
+        put(machines(range(90, 120), labels=labels), "new.csv")
+        good(tmp_path, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots")
+        lines = (tmp_path / "artifacts/i/preds.csv").read_text().splitlines()
+        cells = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+        assert [int(row["row"]) for row in cells] == list(range(91, 121))  # by the numbers in the first column
+        said = np.array([float(row["y_score"]) for row in cells])
+        assert np.corrcoef(said, NUMBERS[90:, 1])[0, 1] > 0.8  # the column that says it, and no other
+
+
+def test_values_and_labels_are_those_of_the_file(put):
+    series = read_wide([put(machines())], label="Machine failure")
+    assert series.values.reshape(120, 4) == pytest.approx(NUMBERS) and series.rows[:2] == ("1", "2")
+    assert series.labels is not None and series.labels[:, 0].tolist() == FAILS.tolist()
+
+
+def test_rows_of_a_person_who_is_named_in_words_stay_together(put, tmp_path):
+    lines = [f"{k / 9:.2f},p{k % 12:02d},{k % 7}.5,{k % 5}.25,{FAILS[k]}" for k in range(120)]
+    put("\n".join(["age,patient,dose,weight,diagnosis", *lines]) + "\n")
+    done = go(tmp_path, "--task classify --csv a.csv --backbone logistic --reference off --no-plots")
+    assert done.code == 0 and "rows of one patient stay in one part, of 12" in done.err, done.err
+    rows = strict(done.directory / "manifest.json")["split"]["rows"]
+    parts = [{row % 12 for row in rows[name]} for name in ("train", "val")]
+    assert parts[0] and parts[1] and not parts[0] & parts[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "row", "out"),
+    [
+        (["t0", "t1", "t2"], ["1", "x", "3"], []),  # steps
+        (["name", "speed", "load"], ["{k}a", "1", "2"], []),  # names of rows
+        (["sex", "speed", "load"], ["m", "1", "2"], ["sex"]),
+        (["site", "speed", "load"], ["m", "1", "2"], []),  # ids that come again, as before
+        (["speed", "note", "load"], ["1", "5 kW", "2"], []),  # numbers with a unit
+        (["speed", "day", "load"], ["1", "2024-01-0{k}", "2"], []),
+        (["speed", "note", "load"], ["1", "", "2"], []),
+        (["a", "b", "c"], ["x", "y", "z"], []),  # nothing would be left
+    ],
+)
+def test_which_columns_are_words(names, row, out):
+    rows = [[cell.format(k=k) for cell in row] for k in range(1, 8)]
+    assert list(words_among([names, *rows], Dialect()).values()) == out
+
+
+def test_labels_in_no_order_among_names_of_things():
+    names, mixed = ["speed", "load", "Outcome"], [str(k) for k in DRAW.integers(0, 2, 100)]
+    rows = [[f"{k}", f"{k % 7}", label] for k, label in enumerate(mixed)]
+    assert label_among(names, rows) == "Outcome"
+    runs = [[*row[:2], str(k // 25 % 2)] for k, row in enumerate(rows)]
+    assert label_among(names, runs) == ""  # of a recording
+    assert label_among(names, [[*row[:2], "0"] for row in rows]) == ""
+    assert label_among(["speed", "target", "Outcome"], rows) == ""  # one of two
+
+
+def test_patients_without_words_are_series_and_a_recording_is_one(put, tmp_path):
+    line = "--task classify --csv a.csv --backbone logistic --dry-run"
+    lines = [f"{','.join(map(str, row))},{label}" for row, label in zip(NUMBERS, FAILS, strict=True)]
+    put("\n".join(["Glucose,Pressure,Insulin,BMI,Outcome", *lines]) + "\n")
+    done = go(tmp_path, line)
+    assert "label: column 'Outcome' of a.csv, by its name" in done.err and "120 rows of 4 steps" in done.err, done.err
+    lines = [f"{','.join(map(str, row))},{k // 20 % 2}" for k, row in enumerate(NUMBERS)]
+    put("\n".join(["Glucose,Pressure,Insulin,BMI,Outcome", *lines]) + "\n")
+    assert "1 row of 120 steps" in go(tmp_path, line).err
