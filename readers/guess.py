@@ -25,7 +25,7 @@ CELLS = 50  # cells of each of them
 LEAST_LADDER = 5  # numbers in even steps that are no chance
 CLOCK_LINES = 20  # lines from which on numbers in even steps are those of a clock
 UNIX = 1e8  # numbers from here on that rise evenly are seconds since 1970, or parts of them
-LEAST_RISE = 6  # numbers that rise without even steps, and are no chance either
+LEAST_RISE, MANY_RISE = 6, 20  # whole numbers, and any, that rise without even steps, and are no chance either
 
 _SCALE = re.compile(r"(?:.*[^a-z])?(?:[hb]?m?jd|julian[ _]?da(?:te|y)s?|datenum)(?:[ _(]+(?:tdb|utc|tt)\)?)?", re.I)
 _UNIT_OF_TIME = re.compile(r"[\s_]*[(\[]\s*\w{1,7}\s*[)\]]$|[\s_](?:s|ms|us|ns|secs?|mins?|h|hrs?)$", re.IGNORECASE)
@@ -246,7 +246,8 @@ def _same_word(one: str, other: str) -> bool:
 def _no_chance(numbers: Sequence[float]) -> bool:
     """Whether numbers rise in even steps, or are whole and rise, for so long that it is unlikely in data."""
     even = len(numbers) >= LEAST_LADDER and _evenly(numbers) and numbers[0] != numbers[1]
-    return even or (len(numbers) >= LEAST_RISE and rises(numbers) and all(number % 1 == 0 for number in numbers))
+    least = LEAST_RISE if all(number % 1 == 0 for number in numbers) else MANY_RISE
+    return even or (len(numbers) >= least and rises(numbers))
 
 
 def _plain(cells: Sequence[str], dialect: Dialect) -> list[float]:

@@ -32,6 +32,7 @@ LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 SHORT, SHARE = 24, 10  # a gap of up to so many steps, and of a tenth of its row, is filled by itself
+LONG = 1000  # steps of the pieces that gaps leave, which are enough to learn from
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
 
@@ -315,8 +316,9 @@ def _fill_riddled(values: np.ndarray, offsets: np.ndarray) -> None:
             continue
         size, part = end - begin, values[:, begin:end]
         starts = [int(np.argmin(missing)) if not missing.all() else size for missing in map(np.isnan, part)]
-        longest = int(np.diff(gaps, prepend=-1, append=size).max()) - 1
-        if longest * 2 < size - max(starts):  # of the steps at which all channels have begun
+        pieces = np.sort(np.diff(gaps, prepend=-1, append=size) - 1)
+        usual = pieces[np.searchsorted(np.cumsum(pieces), pieces.sum() / 2)]  # in which the median of their steps lies
+        if pieces[-1] * 2 < size - max(starts) and usual < LONG:  # of the steps at which all channels have begun
             for channel in part:
                 fill_forward(channel, np.array([0, size]))
 

@@ -103,3 +103,17 @@ def test_a_gap_before_the_end_does_not_keep_a_forecast_from_being_made(tmp_path)
     late.to_csv(tmp_path / "late.csv", index=False)
     inferred = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv late.csv --no-plots")
     assert inferred.code == 0, inferred.err
+
+
+@pytest.mark.parametrize(("piece", "filled"), [(1500, False), (400, True)])
+def test_a_row_is_filled_where_its_pieces_are_small_and_not_where_its_gaps_are_long(piece, filled):
+    """Four days of readings in three weeks: the days between were made up, as four in five of what the model saw."""
+    gap = np.full(3 * piece, np.nan, np.float32)
+    known = [np.arange(piece, dtype=np.float32) + 10 * k for k in range(3)]
+    values = np.concatenate([known[0], gap, known[1], gap, known[2]])[None].copy()
+    told, made_up = missing.fill(values, np.array([0, values.size]), "auto")
+    absent = np.isnan(np.concatenate([known[0], gap, known[1], gap, known[2]]))
+    assert np.isnan(values[0]).any() != filled and ("left as gaps" in told) != filled
+    assert made_up is not None and made_up[0].tolist() == (absent & filled).tolist()
+    if filled:
+        assert (values[0, piece : 4 * piece] == known[0][-1]).all()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from errors import DataError
 from readers.dialect import AUTO
 from readers.files import first_lines
 from readers.wide import read_wide
@@ -55,3 +56,15 @@ def test_other_lines_are_no_such(head, put):
     path = put("\n".join([head, *(",".join(map(str, row)) for row in INTEGERS[:, :6].tolist())]) + "\n")
     lines, notes = first_lines(path)
     assert lines[0] == head and notes == ()
+
+
+def test_a_first_line_of_decimals_that_rise_is_no_row_of_data_without_a_word(put):
+    """Times of the samples of heartbeats, and behind them a name that is a number too, so that the steps are uneven."""
+    draw = np.random.default_rng(0)
+    head = ",".join([*(f"{t:.9f}" for t in np.linspace(-0.3, 0.4, 40)), "0.5"])
+    rows = [",".join(f"{v:.3f}" for v in row) for row in draw.normal(size=(30, 41))]
+    path = put("\n".join([head, *rows]) + "\n")
+    with pytest.raises(DataError, match="rises as names of steps do") as caught:
+        read_wide([path])
+    assert "--header yes if it names the columns, --header no if it is data" in str(caught.value)
+    assert read_wide([path], header="yes").n_rows == 30 and read_wide([path], header="no").n_rows == 31
