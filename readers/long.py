@@ -43,6 +43,7 @@ from readers.rows import (
     span,
 )
 from readers.short import check_lengths, without_short
+from readers.side_by_side import check_turned
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
@@ -109,6 +110,7 @@ def read_long(
     series, every = _rows_exact(paths, wanted, dialect, shard, how, memory)
     by_name, plain = bool(id_col) or series.several, replace(dialect, header="auto", index="auto")
     series, labels = of_steps(series, labels, plain)
+    check_turned(series, labels, paths, time_col, plain)
     return attach(series, labels, groups, named=by_name, dialect=plain, every=every)
 
 
