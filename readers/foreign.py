@@ -20,7 +20,7 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
     ------
     DataError : it begins as one, and is not in order.
     """
-    if head.startswith(nem12.START):
+    if nem12.START.match(head):
         return nem12.table(text.read(), path), text
     if head.startswith(lvm.START):
         return lvm.table(text.read(), path), text
@@ -32,6 +32,8 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
         return scopes.table(text.read(), path), text
     if sysstat.SAR.match(head):
         return sysstat.sar(text.read()), text
+    if sysstat.VMSTAT.match(head):
+        return sysstat.vmstat(text.read()), text
     if sysstat.RRD.match(head):
         return sysstat.rrd(text.read()), text
     if dly.START.match(head):

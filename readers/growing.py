@@ -20,9 +20,16 @@ HOUR = 3600  # seconds
 DAY = 24 * HOUR
 _SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?|\d{5,7}\.\d+")  # since 1970, or days since long ago
 _BARE_CLOCK = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}[ T]\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?")
+_HALF_DAY = re.compile(r"\b(\d{1,2})((?::\d\d){1,2}(?:\.\d+)?) ?([ap])\.?m\.?$", re.IGNORECASE)
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 # What the steps of series are called before their numbers, beside words of times.
 _STEPS = ("", "h", "hr", "p", "q", "s", "v", "x", "sample", "point", "value", "bin", "lag", "interval", "slot")
+
+
+def _of_24_hours(found: re.Match[str]) -> str:
+    """A time of day by a clock of twelve hours, 02:30:00 PM, as one of 24."""
+    hour = int(found[1]) % 12 + 12 * (found[3].casefold() == "p")
+    return f"{hour:02d}{found[2]}"
 
 
 def stamps_of(cells: Sequence[str]) -> list[float]:
@@ -47,7 +54,7 @@ def stamps_of(cells: Sequence[str]) -> list[float]:
     if all(map(_SECONDS.fullmatch, cells)):
         return [float(cell) for cell in cells]
     if all(cell[:4].isdecimal() and not _NAMED_MONTH.search(cell) for cell in cells):
-        return _iso(cells)
+        return _iso([_HALF_DAY.sub(_of_24_hours, cell) for cell in cells])
     bare = [re.sub(r"(?<=:\d\d) ?(?:Z|[+-]\d\d(?::?\d\d)?)$", "", written.tidy(cell)) for cell in cells]
     if all(cell[:4].isdecimal() for cell in bare):
         return _iso(bare)

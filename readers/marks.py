@@ -81,6 +81,8 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     if line == 1:
         steps = "" if labels else long_hint(path, dialect)
         hint = "; ".join(filter(None, [labels, steps, "--header yes if row 1 holds column names"]))
+    elif column == 1 and layout.width == 1:
+        hint = "the whole line is one cell, since no separator fits the lines: --sep names one, as in --sep ';'"
     elif column == 1:
         hint = "--index yes if column 1 holds row ids"
     else:

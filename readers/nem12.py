@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from pathlib import Path
 from errors import DataError, many
 from readers.base import TableText, csv_text
 
-START = b"100,NEM12"
+START = re.compile(rb"100,NEM12|200,[^,\r\n]{10,11},(?:[A-Z]\d)+,")  # some exports leave the line 100 out
 DAY = 1440  # minutes
 VALUE = "value"  # of a register
 NO_DATA = "N"  # the quality of intervals of which nothing is known

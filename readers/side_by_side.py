@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from errors import DataError
 from readers.dialect import Dialect
 from readers.files import dialect_of, read_cells
 from readers.paths import abridge
+from readers.refused import python
 from readers.sidecars import of_file
 
 LEAST = 3  # columns with a label, of which at least half have one
@@ -49,4 +49,4 @@ def _turning(path: Path, index: str | int, out: str, dialect: Dialect) -> str:
     taken = dialect_of(path, dialect)
     more = f", sep={taken.sep!r}" * (taken.sep != ",") + f", decimal={taken.decimal!r}" * (taken.decimal != ".")
     code = f"import pandas; pandas.read_csv({str(path)!r}, index_col={index!r}{more}).T.to_csv({out!r})"
-    return f'python -c "{code}"' if not {*'"$`\\!'} & {*code} else f"python -c {shlex.quote(code)}"
+    return python(code)

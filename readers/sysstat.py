@@ -1,5 +1,5 @@
-"""What Linux' sar prints (a report of one kind, with the date above and the names again for each screen), and what
-rrdtool fetches.
+"""What Linux' sar prints (a report of one kind, with the date above and the names again for each screen), vmstat (the
+same, maybe with a time behind each line), and what rrdtool fetches.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from readers.files import decode
 
 SAR = re.compile(rb"Linux \S+ \([^)\n]*\)\s+(\d{1,4}[-/.]\d\d?[-/.]\d{1,4})\s[^\n]*\n")
 RRD = re.compile(rb"\s{8,}[\w%.-]+(?:\s+[\w%.-]+)*\s*\n\s*\n\d{9,10}: ")
+VMSTAT = re.compile(rb"\s*procs -+memory-+[^\n]*\n")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
 _CLOCK = re.compile(r"(\d\d:\d\d:\d\d)(?:\s+([AP]M))?\s+(\S.*)")
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 
@@ -41,6 +43,25 @@ def sar(text: bytes) -> TableText:
     notes = [f"a report of sar, of {day}"]
     notes += [f"{many(other, 'line')} of other reports left out"] * bool(other)
     return TableText(csv_text([["time", *names], *rows]), tuple(notes))
+
+
+def vmstat(text: bytes) -> TableText:
+    """A report of vmstat as a table of its columns, with the time before them where `-t` wrote it.
+
+    Parameters
+    ----------
+    text : a file's.
+    """
+    _, head, *lines = decode(text).splitlines()
+    stamps = [_STAMP.search(line) for line in lines]
+    rows = [line[: found.start()] if found else line for line, found in zip(lines, stamps, strict=True)]
+    names = head.split()
+    cells = [(found and found[0], row.split()) for row, found in zip(rows, stamps, strict=True)]
+    kept = [(stamp, row) for stamp, row in cells if row and all(map(_NUMBER.fullmatch, row))]
+    width = len(kept[0][1]) if kept else 0
+    timed = bool(kept) and all(stamp for stamp, _ in kept)
+    table = [[*([stamp or ""] if timed else []), *row] for stamp, row in kept if len(row) == width]
+    return TableText(csv_text([[*["time"] * timed, *names[:width]], *table]), ("a report of vmstat",))
 
 
 def rrd(text: bytes) -> TableText:

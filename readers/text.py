@@ -17,6 +17,7 @@ from readers.flowing import flowing
 from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
 from readers.packed import check_text, is_json, unpacked
+from readers.refused import check_table
 from readers.remarks import hashed
 from readers.renamed import values_renamed
 from readers.spelled import spelled
@@ -57,6 +58,7 @@ class TextReader(Reader):
             return load("jsontext").text(plain, path)
         if b"\r" in head[:-1] and b"\n" not in head:  # as spreadsheets wrote on old Macs
             return TableText(io.BytesIO(plain.read().replace(b"\r", b"\n")))
+        check_table(head[:HEAD], path)
         table, plain = translated(plain, head, path)
         if table is not None:
             return table

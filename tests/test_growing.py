@@ -10,6 +10,7 @@ import pytest
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.growing import are_things
+from readers.long import read_long
 
 from .runs import go
 
@@ -55,3 +56,15 @@ def test_times_that_are_uneven_or_fewer_than_the_columns_show_nothing():
     assert are_things(names, even) and not are_things(names, even[:2])
     assert not are_things(names, list(np.cumsum(np.arange(30) * 100.0)))
     assert not are_things(["MT_1", "other"], even)
+
+
+def test_iso_dates_with_a_clock_of_twelve_hours(put):
+    """As a tester of batteries writes them: after noon the hours seemed to go back, and the table to have no times."""
+    start = datetime.datetime(2024, 3, 5, 11, 0)
+    times = [start + datetime.timedelta(minutes=7 * k) for k in range(200)]
+    lines = [f"{time:%Y-%m-%d %I:%M:%S %p},{k % 5}.5,{k % 3}" for k, time in enumerate(times)]
+    path = put("\n".join(["[Summary]", "Cell: A", "[Data]", "Date and Time,Potential (V),Step", *lines]) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "Date and Time"
+    series = read_long([path], time_col=found.time, sep=AUTO, decimal=AUTO)
+    assert series.clock.show(series.time[[0, -1]]) == ["2024-03-05 11:00:00", "2024-03-06 10:13:00"]

@@ -23,7 +23,10 @@ COLUMNS = [f"b{k:02d}" for k in range(12)]
 @pytest.mark.parametrize("across", [False, True])
 def test_the_hint_turns_columns_into_rows(tmp_path, sep, across):
     mark = "," if sep == ";" else "."
-    lines = [sep.join([str(hour), *(f"{v:.2f}".replace(".", mark) for v in row)]) for hour, row in zip(HOURS, LOADS)]
+    lines = [
+        sep.join([str(hour), *(f"{v:.2f}".replace(".", mark) for v in row)])
+        for hour, row in zip(HOURS, LOADS, strict=True)
+    ]
     (tmp_path / "loads.csv").write_text("\n".join([sep.join(["time", *COLUMNS]), *lines]) + "\n")
     of = [["building", *COLUMNS], ["kind", *KINDS]]
     of = of if across else list(map(list, zip(*of, strict=True)))

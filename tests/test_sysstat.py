@@ -48,3 +48,22 @@ def test_what_rrdtool_fetches_is_a_table(tmp_path):
     series = read_long([tmp_path / "x.txt"], time_col="timestamp", nan="drop")
     assert series.channels == ("in", "out") and np.allclose(series.values[0], np.arange(60) / 4)
     assert series.clock.freq == "5min" and series.times(0)[0] == 1700000100 * 10**9
+
+
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("every", [20, 500])
+def test_a_report_of_vmstat_whose_names_come_again(timed, every, tmp_path):
+    """With times behind each line it took half a minute to be refused; the names of each screen were cells."""
+    head = ["procs ---memory-- -----timestamp-----", " r  b   free                 UTC"]
+    times = pd.date_range("2024-03-05 10:00:00", periods=120, freq="s")
+    lines = []
+    for k, time in enumerate(times):
+        lines += [line if timed else line[:16] for line in head] if k % every == 0 else []
+        lines.append(f" {k % 3}  {k % 2} {1000000 + k:7d}" + f" {time}" * timed)
+    (tmp_path / "x.txt").write_text("\n".join(lines) + "\n")
+    found = dated(tmp_path / "x.txt", Dialect(AUTO, AUTO))
+    assert found is not None and found.time == ("time" if timed else "line")
+    series = read_long([tmp_path / "x.txt"], time_col=found.time, sep=AUTO, decimal=AUTO)
+    assert series.channels == ("r", "b", "free") and series.values.shape == (3, 120)
+    assert series.values[:, 5].tolist() == [2, 1, 1000005]
+    assert not timed or series.clock.show(series.time[[0, -1]]) == ["2024-03-05 10:00:00", "2024-03-05 10:01:59"]

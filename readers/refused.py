@@ -1,0 +1,54 @@
+"""Texts of numbers that are no table, known by their first lines: why they are not read, and what helps."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+from errors import DataError
+from readers.files import decode
+
+MOST, LEAST = 40, 6  # first lines that are looked at
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_SPARSE = re.compile(rf"{_NUMBER}(?:,{_NUMBER})*(?: +\d+:{_NUMBER})+\s*(?:#.*)?")
+_NUMBERS = re.compile(rf"\s*{_NUMBER}(?:\s+{_NUMBER})+\s*")
+_IOSTAT = re.compile(r"avg-cpu:\s+%user|Device:?\s+tps\b|Device:?\s+(?:rrqm/s|r/s)\b")
+
+
+def python(code: str) -> str:
+    """A command that runs some code, as one types it in a shell."""
+    return f'python -c "{code}"' if not {*'"$`\\!'} & {*code} else f"python -c {shlex.quote(code)}"
+
+
+def check_table(head: bytes, path: Path) -> None:
+    """Refuse a text that is no table.
+
+    Parameters
+    ----------
+    head : its first bytes. path : the file, for the error.
+
+    Raises
+    ------
+    DataError : sparse rows of index:value, reports of iostat, and two tables whose lines take turns.
+    """
+    lines = [line for line in decode(head).split("\n")[:-1][:MOST] if line.strip()]
+    name, where = shlex.quote(str(path)), str(path)
+    if len(lines) >= LEAST and all(map(_SPARSE.fullmatch, lines)):
+        code = f"import numpy, sklearn.datasets as d; x, y = d.load_svmlight_file({str(path)!r})"
+        code += "; numpy.savetxt('dense.csv', numpy.c_[x.toarray(), y], '%g', ',')"
+        hint = f"{python(code)} writes it as a table: --csv dense.csv --label-src-ch last"
+        raise DataError("holds sparse rows of index:value (libsvm), which are not read", where=where, hint=hint)
+    if any(map(_IOSTAT.match, lines)):
+        below = next((after for line, after in pairwise(lines) if line.startswith("Device")), "sda")
+        device = below.split()[0]
+        awk = f"""awk '$1 == "{device}" || (/^Device/ && !n++) {{$1 = $1; print}}' OFS=, {name} > device.csv"""
+        hint = f"{awk} writes the lines of {device} to a table: --csv device.csv --time-col line"
+        raise DataError("is a report of iostat, several tables in turn, and not read", where=where, hint=hint)
+    if len(lines) >= LEAST and all(map(_NUMBERS.fullmatch, lines)):
+        widths = [len(line.split()) for line in lines]
+        if widths[0] != widths[1] and widths == (widths[:2] * MOST)[: len(widths)]:
+            what = f"lines of {widths[0]} and of {widths[1]} numbers take turns: two tables in one"
+            hint = f"awk 'NR % 2 == 1' {name} > first.txt writes the first of them to a file"
+            raise DataError(what, where=where, hint=hint)
