@@ -12,8 +12,9 @@ _KNOWN = (
     "m3", "l", "kg", "g", "t", "Pa", "hPa", "bar", "ppm", "EUR", "USD", "pct", "s", "ms", "min", "h",
 )  # fmt: skip
 _SPELLED = {
-    "w": "W", "watt": "W", "watts": "W", "kw": "kW", "kws": "kW", "kilowatt": "kW", "kilowatts": "kW", "wh": "Wh",
-    "whs": "Wh", "watthours": "Wh", "kwh": "kWh", "kwhs": "kWh", "kilowatthours": "kWh", "m³": "m3",
+    "w": "W", "watt": "W", "watts": "W", "kw": "kW", "kws": "kW", "kilowatt": "kW", "kilowatts": "kW", "kwatt": "kW",
+    "kwatts": "kW", "wh": "Wh", "whs": "Wh", "watthours": "Wh", "kwh": "kWh", "kwhs": "kWh", "kilowatthours": "kWh",
+    "m³": "m3",
 }  # fmt: skip
 _FROM_TWO = {name.lower(): name for name in _KNOWN if len(name) > 1} | {
     spelling: name for spelling, name in _SPELLED.items() if len(spelling) > 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,18 +238,63 @@ def test_a_house_alone_is_read_without_the_column_of_the_houses(tmp_path):
     assert id_col_of(asked) == "dataid"  # and then that is an error
 
 
-@pytest.mark.parametrize(("minutes", "kilo"), [(1, 1000.0), (15, 1.0)])
-def test_the_house_of_uci_is_in_kilowatts_and_watt_hours_of_each_minute(tmp_path, minutes, kilo):
-    """Taken as watts both, the kettle drew ten times the house; in other steps something was made of the columns."""
+def uci(minutes: int) -> tuple[pandas.DataFrame, np.ndarray]:
+    """The house of the UCI archive in lines of so many minutes, and the watts of one of its devices."""
     times = pandas.date_range("2006-12-16 17:24", periods=400, freq=f"{minutes}min")
     watts = np.where(np.arange(400) % 40 < 4, 1800.0, 0.0)
     columns = {"Global_active_power": (watts + 240) / 1000, "Voltage": 230.0, "Sub_metering_1": watts / 60}
-    pandas.DataFrame({"Date": times.strftime("%d/%m/%Y"), "Time": times.strftime("%H:%M:%S"), **columns}).to_csv(
-        tmp_path / "home.csv", index=False, sep=";"
-    )
+    return pandas.DataFrame({"Date": times.strftime("%d/%m/%Y"), "Time": times.strftime("%H:%M:%S"), **columns}), watts
+
+
+def test_the_house_of_uci_is_in_kilowatts_and_watt_hours_of_each_minute(tmp_path):
+    """Taken as watts both, the kettle drew ten times the house."""
+    table, watts = uci(1)
+    table.to_csv(tmp_path / "home.csv", index=False, sep=";")
     series = read(tmp_path / "home.csv", "--time-col Date+Time --sep ;")
-    np.testing.assert_allclose(series.values[0], columns["Global_active_power"] * kilo, rtol=1e-5)
-    np.testing.assert_allclose(series.values[1], watts / (1 if kilo > 1 else 60), rtol=1e-5)
+    np.testing.assert_allclose(series.values[0], watts + 240, rtol=1e-5)
+    np.testing.assert_allclose(series.values[1], watts, rtol=1e-5)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_the_house_of_uci_in_other_steps_is_brought_to_one_unit_by_the_hint(tmp_path, added):
+    """`--mains-unit kW` was proposed, which holds for the house alone: its devices drew more than it, unsaid."""
+    table, watts = uci(15)  # means of the quarters of an hour; or what minutes add up to
+    columns = ["Global_active_power", "Sub_metering_1"]
+    table[columns] *= 15 * 60 if added else 1  # of 15 hours, so that the sums are those of days
+    table.to_csv(tmp_path / "home.csv", index=False)
+    done = go(tmp_path, "--task nilm --csv home.csv --dry-run")
+    assert done.code == 3 and "in other steps than minutes" in done.err, done.err
+    command, _, rest = done.err.partition("hint: ")[2].partition(" brings both to ")
+    subprocess.run([sys.executable, *shlex.split(command)[1:]], cwd=tmp_path, check=True)
+    found = pandas.read_csv(tmp_path / "same_unit.csv")
+    kilo = (watts + 240) / 1000, watts / 1000
+    for name, expected in zip(columns, kilo, strict=True):
+        np.testing.assert_allclose(found[name], expected * (15 if added else 1), rtol=1e-5)
+    again = go(tmp_path, f"--task nilm {rest.partition(': ')[2]} --dry-run")
+    assert again.code == 0, again.err
+
+
+def test_readings_that_no_house_has_are_kilowatts(tmp_path):
+    """As Dataport's, whose columns say no unit: all devices were below their thresholds, and nothing was learned."""
+    plain = read(lay(tmp_path, mains=MAINS, kettle=KETTLE))
+    path = lay(tmp_path, use=MAINS / 1000, kettle=KETTLE / 1000)
+    np.testing.assert_allclose(read(path).values, plain.values, rtol=1e-5)
+    np.testing.assert_allclose(read(path, "--mains-unit W").values, plain.values / 1000, rtol=1e-4)
+
+
+def test_files_of_meters_whose_mains_a_flag_names(tmp_path):
+    names = lay_apart(tmp_path / "house", **{"1": MAINS, "3": KETTLE})
+    done = go(tmp_path, f"--task nilm --csv {' '.join(names)} --dry-run")
+    assert done.code == 2 and "--mains-col 1 if that is the whole house's, or 1+3 for a sum" in done.err, done.err
+    series = read_apart(names, "--mains-col 1")
+    assert series.channels[1:] == ("3",) and np.nanmax(series.values[0]) == np.nanmax(MAINS)
+
+
+@pytest.mark.parametrize(
+    "name", ["sensor.smart_meter_power", "Stromzaehler_Leistung [W]", "Electricity Meter", "Stromzähler"]
+)
+def test_more_names_of_mains(name):
+    assert house_of([name, "kettle", "fridge"]) == (name, ["kettle", "fridge"])
 
 
 def test_a_house_without_a_line_of_names(tmp_path):

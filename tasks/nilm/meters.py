@@ -16,7 +16,6 @@ from readers.columns import read_names
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.growing import stamps_of
 from readers.guess import is_time
 from readers.missing import is_mark
 from readers.paths import expand_paths
@@ -26,16 +25,16 @@ from sources.appliances import appliance, spelled
 from sources.grids import UNITS
 from tasks.nilm.features import header
 from tasks.nilm.meter_files import Houses, Meter, houses_of_files, houses_of_lines
+from tasks.nilm.unit_of_readings import by_readings, mean
 from tasks.units_of_names import unit_of, without_unit
 
 MOST_NAMES = 12  # columns that a message lists
-LINES, MINUTE = 12, 60  # lines that show how far they are apart; seconds
 _MAINS = """
     mains main aggregate total totalpower power activepower powertotal mainspower mainsactivepower aggregatepower whole
     wholehouse whe house housepower meter mainmeter smartmeter sitemeter consumption totalconsumption use usage grid
     gridpower gesamt gesamtleistung gesamtverbrauch netzbezug strombezug hauptzähler zähler leistung verbrauch
     globalactivepower overall housetotal houseoverall totalusage totalload houseload hausverbrauch bezug
-    hauszählerbezug zählerbezug gridimport gridconsumption
+    hauszählerbezug zählerbezug gridimport gridconsumption powermeter electricitymeter energymeter electricmeter
 """
 MAINS_NAMES = frozenset(map(spelled, _MAINS.split()))
 _WHOLE = """
@@ -46,7 +45,10 @@ _BESIDE = """
     sensor home power energy electricity electric active real consumption usage load meter import imported value
     strom leistung verbrauch bezug wirkleistung
 """
-WHOLE, BESIDE = frozenset(_WHOLE.split()), frozenset(_BESIDE.split())
+_AE = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+WHOLE = frozenset(spelled(form) for word in _WHOLE.split() for form in (word, word.translate(_AE)))
+BESIDE = frozenset(_BESIDE.split())
+_TWO_WORDS = re.compile(r"(smart)[\W_]*(meter)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)")
 _OTHER = """
     unix unixtime epoch issues issue dataid id index nr no house home site homeid houseid frequency freq hz f voltage v
@@ -115,7 +117,7 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     """
     if not config.csv or not config.time_col or options.dataset or config.npz or config.db:
         return Meters()
-    paths, houses = expand_paths(config.csv), files_of(config)
+    paths, houses = expand_paths(config.csv), files_of(config, options.mains_col)
     first, *others = houses.values() or [{}]
     of_files = [name for name in first if all(name in meters for meters in others)]
     names = of_files or _numeric(paths[0], config)
@@ -153,17 +155,15 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     units = _units(parts, there, options, config)
     if units:
         notes.append(f"units by the columns' names: {', '.join(dict.fromkeys(units.values()))}")
-    elif not of_files and _is_of_uci([*parts, *there], config):
-        units = {"mains_unit": "kW", "device_unit": "Wh"}
-        notes.append(
-            "units as UCI's household has them: kW, and Wh of each minute; --mains-unit and --device-unit say others"
-        )
+    elif not of_files and not {"mains_unit", "device_unit"} & config.given:
+        units, told = by_readings(parts, there, _columns(paths[0], config), config)
+        notes += told
     return Meters(settings, units, tuple(notes), houses)
 
 
-def files_of(config: RunConfig) -> Houses:
-    """The houses whose meters are files of their own, one of them named as mains are, or lines of their own in one
-    file; {} for other files."""
+def files_of(config: RunConfig, mains: str = "") -> Houses:
+    """The houses whose meters are files of their own, one of them named as mains are, or as the flag `mains` says, or
+    lines of their own in one file; {} for other files."""
     paths = expand_paths(config.csv)
 
     def column_of(path: Path) -> str:
@@ -175,7 +175,18 @@ def files_of(config: RunConfig) -> Houses:
     for of_names in (houses, {folder: _unprefixed(meters) for folder, meters in houses.items()}):
         if all(house_of(list(meters))[1] for meters in of_names.values()):
             return of_names
+    if houses and {*mains.split("+")} <= {*next(iter(houses.values()))}:
+        return houses
+    names = [name for meters in list(houses.values())[:1] for name in meters]
+    if len(names) > 1 and config.mode == "train" and mains and len(houses) == 1:
+        two = f", or {shlex.quote('+'.join(names[:2]))} for a sum"
+        hint = f"--mains-col {shlex.quote(names[0])} if that is the whole house's{two}; the files are {_some(names)}"
+        raise UsageError("each file is a meter, and none is named as mains are", where="--mains-col", hint=hint)
     return {}
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''}"
 
 
 def id_col_of(config: RunConfig) -> str:
@@ -302,7 +313,7 @@ def _mains(names: Sequence[str], cells: Mapping[str, Sequence[str]] | None = Non
     whole = [name for name in names if _is_whole(name)]
     if len(whole) == 1:
         return whole[0]
-    likely = shlex.quote((whole or names)[0])
+    likely = shlex.quote((whole or sorted(names, key=lambda name: -mean((cells or {}).get(name, ()))))[0])
     hint = f"--mains-col {likely} if it is the whole house's, or A+B for a sum of meters; {_listed(names)}"
     raise UsageError("no column is the mains by its name", where="--mains-col", hint=hint)
 
@@ -321,7 +332,7 @@ def _one_meter(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
 
 def _is_whole(name: str) -> bool:
     """Whether the words of a name say a whole house's meter, and nothing else: sensor.house_power."""
-    words = {word.casefold() for word in _WORD.findall(without_unit(name))}
+    words = {spelled(word) for word in _WORD.findall(_TWO_WORDS.sub("smartmeter", without_unit(name)))}
     return bool(words & WHOLE) and words <= WHOLE | BESIDE
 
 
@@ -379,18 +390,5 @@ def _units(mains: Sequence[str], devices: Sequence[str], options: Namespace, con
     return found if set(found.values()) - {"W"} or options.mains_unit != "W" else {}
 
 
-def _is_of_uci(names: Sequence[str], config: RunConfig) -> bool:
-    """Whether a table has a line each minute and the columns of the UCI archive's house, whose names say no units."""
-    plain = [spelled(name) for name in names]
-    if {"mains_unit", "device_unit"} & config.given or plain[:1] != ["globalactivepower"] or len(plain) < 2:
-        return False
-    path = expand_paths(config.csv)[0]
-    rows = rows_of(first_lines(path)[0][:LINES], dialect_of(path, Dialect.of_long(config)))
-    at = [rows[0].index(name) for name in config.time_col.split("+") if name in rows[0]]
-    stamps = stamps_of([" ".join(row[k] for k in at) for row in rows[1:]]) if at else []
-    minutes = stamps and all(b - a == MINUTE for a, b in itertools.pairwise(stamps))
-    return bool(minutes) and all(re.fullmatch(r"submetering\d", name) for name in plain[1:])
-
-
 def _listed(names: Sequence[str]) -> str:
-    return f"the columns are {', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''}"
+    return f"the columns are {_some(names)}"
