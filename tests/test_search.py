@@ -374,7 +374,8 @@ def test_a_worker_that_fails_says_how():
 
 
 def one_trial(words, on_epoch):
-    """The trial of `words`, and the process that it ran in."""
+    """The trial of `words`, and the process that it ran in, which does more work however slow the machine is."""
+    trials.SHARED = math.inf
     return trials.train(words, None, on_epoch) | {"pid": os.getpid()}
 
 
