@@ -8,11 +8,10 @@ import pytest
 
 from .runs import good, strict
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.grows]
 SENSORS = ["s2", "s3", "s4", "s7", "s8", "s9", "s11", "s12", "s13", "s14", "s15", "s17", "s20", "s21"]
 
 
-@pytest.mark.usefixtures("solved_once")
 def test_carparts_nonzero_next_month(shared, tmp_path):
     """Spare parts, 2,509 rows of 51 months: will there be a sale next month? A fifth of the parts is the test.
 
@@ -20,15 +19,15 @@ def test_carparts_nonzero_next_month(shared, tmp_path):
     """
     file = shlex.quote(str(shared / "carparts" / "carparts.csv"))
     line = f"--mode train --task classify --csv {file} --context-len 31 --bin-rule nonzero --test-ratio 0.2"
-    small = "--epochs 1 --batch-size 128 --model-args size=tiny --reference off"
-    runs = (good(tmp_path, line, words) for words in ("--backbone gru --epochs 3", f"--backbone llm_ts {small}"))
-    gru, llm_ts = (strict(folder / "metrics.json") for folder in runs)
-    beside = {name: row["pr_auc"] for name, row in gru["references"].items()}
-    for found in (gru, llm_ts):
+    alone = "--no-wide --batch-size 128 --reference off"
+    runs = (good(tmp_path, line, "--backbone gru --epochs 1", words) for words in ("", alone))
+    whole, net = (strict(folder / "metrics.json") for folder in runs)
+    beside = {name: row["pr_auc"] for name, row in whole["references"].items()}
+    for found in (whole, net):
         assert found["split"] == "test" and found["n"] == 502 * 20  # every window of every test row
-        assert found["pr_auc"] >= 0.40
         assert beside["base_rate"] == pytest.approx(found["prevalence"])
         assert beside["base_rate"] < beside["persistence"] < found["pr_auc"]
+    assert whole["pr_auc"] >= 0.40 and net["pr_auc"] >= 0.37
     assert abs(beside["gradient_boosting"] - 0.41) < 0.02  # the figure known for this set
 
 
