@@ -19,7 +19,7 @@ from backbones import recalled
 from backbones.recalled import Recalled
 from training import stopwatch
 
-from . import forkserver, pictures
+from . import forkserver, pictures, saplings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -85,8 +85,10 @@ def _paints(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before the first fixture, of whatever scope: most tests make figures whose files are blank."""
+    """Before the first fixture, of whatever scope: most tests make figures whose files are blank, and grow few trees
+    under nets."""
     pictures.paint(wanted=_paints(item))
+    saplings.few(wanted=item.get_closest_marker("grows") is None)
 
 
 @pytest.fixture(scope="module")

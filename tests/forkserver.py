@@ -34,8 +34,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 # What commands import sooner or later. Nothing that starts threads: a fork would not have them.
 PRELOAD = """pipeline learner predictor run search torch._dynamo torch.export._trace torch.distributed pandas
-    sklearn.ensemble sklearn.linear_model matplotlib.backends.backend_agg tests.pictures tools.report tools.export
-    tools.stream nas_agent.__main__"""
+    sklearn.ensemble sklearn.linear_model matplotlib.backends.backend_agg tests.pictures tests.saplings tools.report
+    tools.export tools.stream nas_agent.__main__"""
 PRELOAD_WHERE_INSTALLED = """optuna psycopg zmq onnx.reference onnxscript.optimizer
     torch.onnx._internal.exporter._core federation.home_client mcp.server.mcpserver"""
 # These are read when an interpreter starts: with others than the server's, a process is not a fork.
@@ -219,6 +219,8 @@ def become(request: Request, fds: Sequence[int]) -> None:
     os.environ.update(request["environment"])
     if os.environ.get("TSRUN_TESTS_PAINT") == "no":
         importlib.import_module("tests.pictures").paint(wanted=False)
+    if os.environ.get("TSRUN_TESTS_FEW_TREES") == "yes":
+        importlib.import_module("tests.saplings").few(wanted=True)
     sys.path[1:1] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.execv = _replace  # type: ignore[assignment]

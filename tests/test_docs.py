@@ -73,6 +73,7 @@ def alike(shown: str, printed: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.grows
 @pytest.mark.parametrize("page", PAGES)
 def test_the_first_example_of_a_page_runs_and_prints_what_it_shows(page, tmp_path):
     commands, shown = first_of(page)

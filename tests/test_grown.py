@@ -26,6 +26,8 @@ from backbones.wide import Wide
 
 from .runs import good, lay, strict
 
+pytestmark = pytest.mark.grows
+
 VALUE, LABEL = TargetSpec("value", 1, whole=True), TargetSpec("label", 1, whole=True)
 
 

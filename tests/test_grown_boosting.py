@@ -18,6 +18,8 @@ from backbones.specs import TargetSpec
 from backbones.weighing import folds
 from backbones.wide import Wide, asked_of_map
 
+pytestmark = pytest.mark.grows
+
 VALUE, LABEL = TargetSpec("value", 1, whole=True), TargetSpec("label", 1, whole=True)
 
 

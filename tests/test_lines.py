@@ -893,6 +893,7 @@ def test_tensorboard_files_when_asked_for(box):
 
 
 @pytest.mark.usefixtures("solved_anew")
+@pytest.mark.grows
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(box):
     one, two = (checkpoint(good(box, THREE, f"--desc {name}") / "model.pt") for name in ("one", "two"))
     other = checkpoint(good(box, THREE, "--seed 1") / "model.pt")

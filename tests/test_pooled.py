@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from sklearn.linear_model import Ridge
 
@@ -11,6 +12,8 @@ from backbones.boosted_lags import _sample, lag_features
 from backbones.histories import Stack
 
 from .test_histories import HORIZON, fitted, histories, series
+
+pytestmark = pytest.mark.grows
 
 
 def test_the_global_ridge_is_scikit_learns_on_pooled_windows(monkeypatch):

@@ -11,6 +11,8 @@ from backbones.recalled import MOST, Recalled
 from backbones.specs import TargetSpec
 from backbones.wide import Wide
 
+pytestmark = pytest.mark.grows
+
 LABEL = TargetSpec("label", 1)
 
 

@@ -353,6 +353,7 @@ def box(tmp_path_factory):
 LINE = "--mode train --task regress --csv data/a.csv data/b.csv --context-len 6 --test-ratio 0.2 --no-plots --quiet"
 
 
+@pytest.mark.grows
 def test_a_net_cannot_end_below_its_closed_form_on_validation(box):
     wild = good(box, LINE, "--backbone gru --epochs 2 --lr 100 --tag wild")
     told = strict(wild / "summary.json")
