@@ -387,7 +387,8 @@ class Trainer:
         self._flushed[kind] = time.monotonic()
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on, except the weights: plain values and tensors only."""
+        """Everything that the next step depends on, except the weights: plain values and tensors only. More epochs are
+        compared with the best one: take it before that is replaced by what the model that is kept says."""
         return {
             "progress": asdict(self.progress),
             "total": self._total.cpu(),
