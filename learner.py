@@ -276,12 +276,12 @@ class Learner:
         if self.final:
             self.joined({"best": trainer.mean_state if progress.averaged else trainer.last_state}, progress)
             return progress
-        training, kept = trainer.state(), self.joined({"last": trainer.last_state, "best": trainer.best_state}, progress)
+        state, kept = trainer.state(), self.joined({"last": trainer.last_state, "best": trainer.best_state}, progress)
         if self.listener.trained:
             self.listener.trained(progress.best, progress.best_epoch, sum(p.numel() for p in self.model.parameters()))
         self.warnings += trainer.warnings
         with self.run_data.timed("evaluate"):
-            self.calibrate(kept, training)
+            self.calibrate(kept, state)
         return progress
 
     def _trains_with(self, measured: Mapping[str, Any]) -> None:
