@@ -45,7 +45,10 @@ _TIMES = (
 _OTHER_TIMES = ("année", "año", "rok", "год", "дата", "年", "日期", "時間", "时间", "日付", "날짜")  # not of a to z
 PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")
-_FINDINGS = " labels anomaly anomalies outlier fault failure failures attack intrusion occupancy outcome "
+_FINDINGS = (
+    " labels anomaly anomalies outlier fault failure failures attack intrusion occupancy outcome disease stroke "
+    "diabetes churn exited survived fraud attrition defect defective "
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"
@@ -441,10 +444,5 @@ def _stands_out(firsts: Sequence[float], rest: Sequence[Sequence[float]]) -> boo
 
 
 def is_person(name: str) -> bool:
-    """Whether a column is called as those are that say whose a line is, such as user or subject_id.
-
-    Parameters
-    ----------
-    name : of a column, or of a folder.
-    """
+    """Whether a column, or a folder, is called as those are that say whose a line is, such as user or subject_id."""
     return name.casefold().rstrip("0123456789").removesuffix("id").rstrip("_- ").endswith(PEOPLE)

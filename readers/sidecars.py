@@ -5,6 +5,7 @@ A first line of names and a column of row ids are optional. With ids the lines m
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -29,6 +30,7 @@ from readers.units import accounted, same_mark
 
 _T = TypeVar("_T")
 
+DIGITS = "0123456789"
 MOST_MISSING = 0.5  # of the rows may have no label
 _UNNAMED = re.compile(r"label(\d{1,4})")  # what a column of several without names is called
 
@@ -301,6 +303,9 @@ def _match(
         ids = [line[0].strip() for line in body]
         if not named and set(ids) == set(_numbers(rows, 1)):
             rows = _numbers(rows, 1)
+        if named and set(ids).isdisjoint(rows) and (numbers := _in_names(rows)) and {*numbers} & {*map(_bare, ids)}:
+            ids, rows = list(map(_bare, ids)), numbers
+            notes.append(f"{path}: its ids are the numbers in the rows' names")
         if named or set(ids) == set(rows):
             order, told = _order(path, ids, rows, some=some)
             notes += [f"{path}: matched to the rows by the ids in column 1", *told]
@@ -314,6 +319,26 @@ def _match(
     none = [""] * layout.columns
     found = [body[position][layout.index :] if position >= 0 else none for position in order]
     return _Lines(found, lines, names, layout, notes)
+
+
+def _in_names(rows: Sequence[str]) -> list[str]:
+    """The number in each row's name, in which alone they differ: 7 of RSS_007; [] where they differ in more."""
+    front, back = (_shared(names).rstrip(DIGITS) for names in (rows, [row[::-1] for row in rows]))
+    rests = [row[len(front) : len(row) - len(back)] for row in rows]
+    numbers = list(map(_bare, rests))
+    plain = all(rest.isascii() and rest.isdecimal() for rest in rests) and len({*numbers}) == len(rows)
+    return numbers if plain and len(rows) > 1 else []
+
+
+def _shared(names: Sequence[str]) -> str:
+    """The letters with which all names begin."""
+    same = itertools.takewhile(lambda letters: len({*letters}) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in same)
+
+
+def _bare(number: str) -> str:
+    """A number without zeros in front; other text as it is."""
+    return str(int(number)) if number.isascii() and number.isdecimal() else number
 
 
 def _has_ids(cells: list[list[str]], header: bool, known: Sequence[str], dialect: Dialect) -> bool:

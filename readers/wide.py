@@ -19,6 +19,7 @@ from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import checksum_of, dialect_of, read_cells
+from readers.guess import LINE
 from readers.heads import calendar
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import abridge, merge_notes
@@ -297,7 +298,10 @@ def _shape_error(paths: Sequence[Path], facts: Sequence[Facts]) -> DataError:
         for shape, files in sorted(by_shape.items(), key=lambda item: -len(item[1]))
     ]
     what = f"the files differ in shape, and each should hold the same rows x columns:{''.join(lines)}"
-    return DataError(what, where="--csv", hint="--header and --index decide whether the first line and column count")
+    hint = "--header and --index decide whether the first line and column count"
+    if len({columns for _, columns in by_shape}) == 1 and len(by_shape) > 1:  # recordings, which end when they end
+        hint = f"--time-col {LINE} if each file is a series, whose lines are steps; else {hint}"
+    return DataError(what, where="--csv", hint=hint)
 
 
 def _common_ids(paths: Sequence[Path], facts: Sequence[Facts]) -> tuple[str, ...]:

@@ -89,9 +89,11 @@ def test_labels_in_no_order_among_names_of_things():
 def test_patients_without_words_are_series_and_a_recording_is_one(put, tmp_path):
     line = "--task classify --csv a.csv --backbone logistic --dry-run"
     lines = [f"{','.join(map(str, row))},{label}" for row, label in zip(NUMBERS, FAILS, strict=True)]
-    put("\n".join(["Glucose,Pressure,Insulin,BMI,Outcome", *lines]) + "\n")
+    put("\n".join(["Glucose,Pressure,Insulin,BMI,HeartDisease", *lines]) + "\n")
     done = go(tmp_path, line)
-    assert "label: column 'Outcome' of a.csv, by its name" in done.err and "120 rows of 4 steps" in done.err, done.err
+    assert "label: column 'HeartDisease' of a.csv, by its name" in done.err and "120 rows of 4 steps" in done.err, (
+        done.err
+    )
     lines = [f"{','.join(map(str, row))},{k // 20 % 2}" for k, row in enumerate(NUMBERS)]
     put("\n".join(["Glucose,Pressure,Insulin,BMI,Outcome", *lines]) + "\n")
     assert "1 row of 120 steps" in go(tmp_path, line).err
