@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from errors import DataError
 from readers.columns import NoColumn
 from readers.dialect import Dialect, line_of
-from readers.files import decode
+from readers.files import decode, dialect_of, first_lines
 from readers.guess import has_names, is_id_word, is_person, is_time, steps_named
 from readers.units import odd_number, split_mark
 
@@ -101,6 +103,31 @@ def words_among(lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, s
     if 0 in out and (2 * len({*first}) > len(first) or is_id_word(plain[0])) and not is_person(plain[0]):
         del out[0]
     return out if len(out) < len(plain) - (0 not in out) else {}
+
+
+def of_things(path: Path, dialect: Dialect) -> bool:
+    """Whether the columns of a table with labels are named as things are, and not as the steps of series.
+
+    Parameters
+    ----------
+    path, dialect : the table, and how it is written; `labelled` there says whether it has labels.
+    """
+    if not dialect.labelled or dialect.strict or dialect.header == "no":
+        return False
+    taken = dialect_of(path, dialect)
+    names = [name.strip() for name in taken.split(first_lines(path)[0][:1], path)[0]]
+    others = [name for name in names if name != dialect.apart]
+    return len(others) > LEAST and has_names(others, taken) and not steps_named(others[1:], taken)
+
+
+def with_medians(table: np.ndarray) -> int:
+    """Put in place of the missing cells of a table [N, T] of things the median of their column, where it has one: a
+    neighbour is another thing. Returns how many.
+    """
+    missing = np.isnan(table)
+    for at in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
+        table[missing[:, at], at] = np.nanmedian(table[:, at])
+    return int(missing.sum() - np.isnan(table).sum())
 
 
 def _are_words(cells: Sequence[str], dialect: Dialect) -> bool:

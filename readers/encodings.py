@@ -32,6 +32,10 @@ _SINGLES = {
     "cp1255": ("Hebrew", "יוהלאתרבמשנדםע", 27),
     "cp1256": ("Arabic", "ايلمونرتبةعدسفهح", 36),
 }
+# Of cp1250, as cp1252 shows its letters: what no Western language has in one text, or within a word.
+_POLISH = re.compile(r"[A-Za-z][³¹Ÿ¿][A-Za-z]")
+_CZECH = ("øØìÌùè", "ýÝšŠžŽ"), ("øØìÌù", "íÍ"), ("øØ", "èÈìÌù")  # letters of both
+_HUNGARIAN, _PORTUGUESE = re.compile(r"[A-Za-z]õ(?!e)|[A-Za-z]û"), "ãç"
 LEAST = 0.15  # by which the share of the letters that a language uses most is above what chance gives
 CASED = 0.9  # of the letters behind a small one, those that are small too
 LEAST_WORD = 3  # letters of a word that are all beside ASCII: of Western words hardly ever are
@@ -70,7 +74,7 @@ def encoding_of(head: bytes) -> tuple[str, str]:
     if share >= SHARE:
         return name, _PAIRS[name][0]
     if not _is_worded(sample):
-        return "", ""
+        return ("cp1250", "Central European") if _is_central(sample) else ("", "")
     scores = {name: _single(sample, name) for name in _SINGLES}
     name = max(scores, key=lambda each: scores[each])
     return (name, _SINGLES[name][0]) if scores[name] >= LEAST else ("", "")
@@ -111,6 +115,15 @@ def _pairs(text: bytes, encoding: str) -> float:
     common = sum(map(len, runs.findall(text)))
     rest = runs.sub(b"", text)
     return common / (common + sum(map(len, _HIGH.findall(rest))))
+
+
+def _is_central(text: bytes) -> bool:
+    """Whether a text is Czech, Polish or Hungarian, whose letters Western Windows takes for others: Hõmérséklet."""
+    shown = text.decode("cp1252", "replace")
+    letters = {*shown}
+    czech = any(letters & {*some} and letters & {*others} for some, others in _CZECH)
+    hungarian = _HUNGARIAN.search(shown) and letters & {*"áé"} and not letters & {*_PORTUGUESE, *"àâêîèëïô"}
+    return bool(czech or _POLISH.search(shown) or hungarian)
 
 
 def _is_worded(text: bytes) -> bool:

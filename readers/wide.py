@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from data import Series, Source
-from errors import DataError, UsageError, nearest
+from errors import DataError, UsageError, many, nearest
 from readers import cache, mapped, stem
+from readers.apart import of_things, with_medians
 from readers.bundles import unbundled
 from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
@@ -80,7 +81,7 @@ def read_wide(
     notes += _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
     sources = tuple(map(_source, files, facts))
     values, files, facts, channels = _quantities(values, files, facts)
-    values, ends, told = _to_ends(values, facts, nan)
+    values, ends, told = _to_ends(values, files, facts, nan, dialect)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
     gaps, filled = _fill(values, offsets, files, facts, nan)
     rows = ids or tuple(map(str, range(len(ends))))
@@ -97,14 +98,18 @@ def _source(path: Path, facts: Facts) -> Source:
     return Source(str(path), facts.sha256, facts.bytes, facts.shape)
 
 
-def _to_ends(values: np.ndarray, facts: Sequence[Facts], nan: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Values [C, N * T] without the empty cells at the ends of rows, where each of the N ends, and a note."""
+def _to_ends(
+    values: np.ndarray, paths: Sequence[Path], facts: list[Facts], nan: str, dialect: Dialect
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Values [C, N * T] without the empty cells at the ends of rows, where each of the N ends, and notes; what is
+    missing of things is filled before."""
+    told = _fill_things(values, paths, facts, dialect) if nan == "auto" else []
     n_rows, length = facts[0].shape
     some_end = nan != "zero" and any(found.missing for found in facts)
     ends = _row_ends(values.reshape(-1, n_rows, length)) if some_end else np.full(n_rows, length)
     if not (ends < length).any():
-        return values, ends, []
-    return _cut_rows(values, ends, length), ends, [_note_ends(ends, length)]
+        return values, ends, told
+    return _cut_rows(values, ends, length), ends, [*told, _note_ends(ends, length)]
 
 
 # ---- columns that are dates
@@ -327,6 +332,15 @@ def _channel_names(paths: Sequence[Path]) -> tuple[str, ...]:
         numbered = (f"{name}_{number}" for number in itertools.count(2))
         names.append(name if name not in names else next(free for free in numbered if free not in names))
     return tuple(names)
+
+
+def _fill_things(values: np.ndarray, paths: Sequence[Path], facts: list[Facts], dialect: Dialect) -> list[str]:
+    """Fill what is missing in a table of things with the medians of its columns, in place; the note on that."""
+    if len(paths) != 1 or not facts[0].missing or not of_things(paths[0], dialect):
+        return []
+    count = with_medians(values.reshape(facts[0].shape))
+    facts[0] = replace(facts[0], missing=facts[0].missing - count)
+    return [f"{paths[0]}: {many(count, 'missing value')} filled with the median of the column, which is no step"]
 
 
 def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:

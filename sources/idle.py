@@ -13,7 +13,7 @@ import numpy as np
 
 from data import Series
 from readers.clock import DAY
-from readers.guess import is_id_word, is_time_word, last_word
+from readers.guess import is_clock_word, is_id_word, is_time_word, last_word
 from readers.mapped import is_mapped
 from readers.paths import abridge
 
@@ -129,7 +129,7 @@ def _is_digits(name: str, values: np.ndarray) -> bool:
 
 
 def _counts(name: str, word: str) -> bool:
-    return name == "#" or word in _COUNTERS.split() or is_time_word(name) or is_id_word(name, things=False)
+    return name == "#" or word in _COUNTERS.split() or is_clock_word(name) or is_id_word(name, things=False)
 
 
 def _runs(values: np.ndarray, offsets: np.ndarray) -> bool:

@@ -225,7 +225,8 @@ class Classify(LabelTask):
             return "another threshold or label; a class that never occurs in training cannot be learned"
         if any(len(np.unique(part)) > 1 for part in truth.values()) or self.options.bin_rule == "quantile":
             return "another threshold, --seed or --split-mode; a class that never occurs cannot be learned"
-        return "--bin-rule quantile --bin-thr 0.8 learns the highest fifth; --label-src-ch COLUMN names another label"
+        other = "--label-src-ch last (or first, or a name) takes that column for the label"
+        return f"{other}; --bin-rule quantile --bin-thr 0.8 learns the highest fifth"
 
     def truth(self, raw: np.ndarray) -> np.ndarray:
         return self._binarise(raw, self.fitted["threshold"])

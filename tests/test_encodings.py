@@ -14,6 +14,7 @@ OTHERS = {
     "gb18030": "交易日期,开盘价,最高价,温度(℃)",
     "big5": "日期,成交股數,成交金額,開盤價",
     "cp949": "날짜,기온(°C),강수량(mm),습도",
+    "cp1250": "Čas;Příkon;Teplota_ž",
     "cp1251": "Дата;Выработка, МВт;Потребление",
     "koi8-r": "Дата;Цена;Объём торгов",
     "cp866": "Дата;температура;влажность",
@@ -26,7 +27,13 @@ WESTERN = {
     "German": ("latin-1", "Straße;Größe;µg/m³;°C;Zählerstände für Übernachtungen"),
     "units": ("latin-1", "date,Temp (°C),PM10 (µg/m³),flow (m³/s)"),
     "Swedish": ("latin-1", "Lufttemperatur;Höjd;Kvalitet åäö"),
-    "Polish": ("cp1250", "Data;Wartość;Zużycie;Średnia"),
+    "Faroese and Estonian": ("cp1252", "Dagfesting;Vindferð;Rørsla;Õhutemperatuur;Võimsus"),
+    "Portuguese": ("cp1252", "Pressões médias;Potência;Vibrações;Temperatura às 9 h"),
+    "Catalan": ("cp1252", "Període;Energia elèctrica;Mínima;Màxima"),
+    "Italian": ("cp1252", "Venerdì;Quantità;Più;È;Umidità"),
+    "Danish": ("cp1252", "Tidspunkt;Forbrug på målepunkt;Strøm;Ø"),
+    "French, too": ("cp1252", "Année;Coût;Août;Réseau;Cœur;m³ moyen;Où;Maïs;Dû à"),
+    "Spanish": ("cp1252", "Año;Energía;Días;Número;¿Cuánto?"),
     "Turkish": ("cp1254", "Tarih;Sıcaklık;Yağış"),
     "quotes": ("cp1252", "date,“Temp”,…"),
 }
@@ -47,6 +54,17 @@ def test_a_western_text_is_none_of_these(which):
     encoding, line = WESTERN[which]
     assert encoding_of(f"{line}\n1,2,3\n".encode(encoding)) == ("", "")
     assert encoding_of(f"{line}\n1,2,3\n".encode()) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Datum;Spotřeba;Měsíc", "Rok;Výroba elektřiny;Ořez", "Data;Wartość;Zużycie;Średnia", "Godzina;Napięcie prądu;x",
+     "Időpont;Hőmérséklet;Fogyasztás", "Dátum;Hűtés;Mérő"],
+)  # fmt: skip
+def test_czech_polish_and_hungarian_are_read_in_their_letters(line):
+    text = f"{line}\n" + "2024-01-01;1;2\n" * 20
+    assert encoding_of(text.encode("cp1250")) == ("cp1250", "Central European")
+    assert encoding_of(text.encode()) == ("", "")
 
 
 def test_characters_that_a_block_cuts_are_whole(tmp_path, monkeypatch):

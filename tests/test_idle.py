@@ -62,6 +62,7 @@ def test_how_many_years_have_gone_by_and_the_number_of_the_line_are_no_channels(
         ("station_id", lambda times: np.full(len(times), 260)),
         ("Latitude", lambda times: np.full(len(times), 52.1)),
         ("JD", lambda times: times.to_julian_date()),
+        ("Time_ms", lambda times: (times - pd.Timestamp("1899-12-30")) / pd.Timedelta("1D") * 1e6),  # of WinCC
         ("HE", lambda times: times.hour + 1),
         ("UNIT_MULT", lambda times: np.zeros(len(times), int)),  # of SDMX
         ("Record Type", lambda times: np.zeros(len(times), int)),  # of LibreView

@@ -97,3 +97,28 @@ def test_patients_without_words_are_series_and_a_recording_is_one(put, tmp_path)
     lines = [f"{','.join(map(str, row))},{k // 20 % 2}" for k, row in enumerate(NUMBERS)]
     put("\n".join(["Glucose,Pressure,Insulin,BMI,Outcome", *lines]) + "\n")
     assert "1 row of 120 steps" in go(tmp_path, line).err
+
+
+def test_what_is_missing_of_a_thing_is_the_median_of_its_column(put):
+    """A neighbour is another thing: pressure was filled with glucose, and a row without an age was stretched."""
+    rows = [[120, 80, 30, 33], [140, None, 20, None], [100, 70, None, 50], [None, 90, 40, 21]] * 3
+    cells = [",".join("" if cell is None else str(cell) for cell in row) + f",{k % 2}" for k, row in enumerate(rows)]
+    path = put("\n".join(["Glucose,Pressure,Insulin,Age,Outcome", *cells]) + "\n")
+    series = read_wide([path], label="Outcome", nan="auto")
+    table = series.values.reshape(12, 4)
+    assert series.lengths.tolist() == [4] * 12 and "filled with the median of the column" in " ".join(series.notes)
+    assert table[:4].tolist() == [[120, 80, 30, 33], [140, 80, 20, 33], [100, 70, 30, 50], [120, 90, 40, 21]]
+    drop = read_wide([path], label="Outcome", nan="drop")
+    assert np.isnan(drop.values).sum() > 0
+    steps = put("\n".join(["t0,t1,t2,t3,label", *cells]) + "\n", "b.csv")
+    assert "median" not in " ".join(read_wide([steps], label="label", nan="auto").notes)
+
+
+def test_a_table_without_names_is_told_how_its_last_column_is_the_label(put, tmp_path):
+    """As UCI's thyroid: whole numbers stand first, too, so that nothing shows where the classes are."""
+    lines = [f"{90 + k % 40},{NUMBERS[k, 0]},{NUMBERS[k, 1] + FAILS[k]},{1 + FAILS[k]}" for k in range(120)]
+    put("\n".join(lines) + "\n")
+    done = go(tmp_path, "--task classify --csv a.csv --backbone logistic --dry-run")
+    assert done.code == 3 and "--label-src-ch last (or first, or a name)" in done.err, done.err
+    done = go(tmp_path, "--task classify --csv a.csv --backbone logistic --dry-run --label-src-ch last")
+    assert done.code == 0 and "120 rows of 3 steps" in done.err, done.err
