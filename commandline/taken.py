@@ -92,12 +92,7 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
         found = dated(path, _dialect(raw), str(raw.get("id_col", "")))
     except (TsrunError, ValueError):  # told where it is read
         return {}, []
-    if (
-        found is None
-        or found.steps
-        or (found.time == LINE and others and len(found.names) == 1)
-        or (usual and {*usual.split("+")} <= {*found.names})
-    ):
+    if found is None or found.steps or (usual and {*usual.split("+")} <= {*found.names}):
         return {}, []
     labelled = raw.get("label_src_ch") or found.worded or raw.get("labels") or found.label
     if found.time == LINE and labelled and not (found.follow or others):

@@ -21,7 +21,10 @@ log = logging.getLogger("tsrun")
 MOST_CLASSES = 1000
 SHOWN = 12  # names that a message lists
 _PLAIN = re.compile(r"label\d*")  # what labels without a name are called
-_FALSE = " no n false f off negative neg normal healthy ok good pass passed absent none closed idle benign control "
+_FALSE = (
+    " no n false f off negative neg normal healthy ok good pass passed absent none closed idle benign control inactive "
+    "unoccupied nein nei nej nie nem ne non nao não нет hayır "
+)
 
 
 @dataclass(frozen=True)
@@ -238,13 +241,19 @@ def _two_values(name: str, column: np.ndarray, words: Sequence[str]) -> TwoValue
     if len(texts) != 2 or (not words and (column[~np.isnan(column)] % 1).any()):
         return None
     false, true = texts
-    if words and f" {true.casefold()} " in _FALSE and f" {false.casefold()} " not in _FALSE:
+    if words and _is_no(true) and not _is_no(false):
         false, true = true, false
     if not words and float(true) == 0:
         false, true = true, false
     if (false, true) != ("0", "1"):
         log.info("label %r is true where it is %s, and false where it is %s", name, true, false)
     return TwoValued(false, true)
+
+
+def _is_no(word: str) -> bool:
+    """Whether a word says that nothing is the matter, or begins as such do: no failure, non-event."""
+    plain = word.casefold()
+    return f" {plain} " in _FALSE or plain.startswith(("no ", "no_", "not ", "non-"))
 
 
 def _kept(two_values: Sequence[Sequence[str]] | None, k: int) -> TwoValued | None:

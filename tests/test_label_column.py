@@ -77,6 +77,9 @@ def test_words_of_a_column_are_classes_along_time(box):
         ([1, 2, 2], "2"),
         ([1.0, 2.0, 2.0], "2"),
         (["ok", "fault", "Fault "], "fault"),
+        (["nein", "ja", "ja"], "ja"),
+        (["Não", "Sim", "Sim"], "Sim"),
+        (["No Failure", "Heat", "Heat"], "Heat"),
     ],
 )
 def test_the_larger_of_two_codes_or_the_word_that_is_no_word_for_no_is_true(box, values, true):

@@ -102,3 +102,16 @@ def test_a_table_whose_first_channel_has_zeros_keeps_the_usual_label(tmp_path) -
             (tmp_path / name / f"{k}.csv").write_text("rain,wind\n" + rows)
     done = go(tmp_path, "--task classify --csv '*/*.csv' --context-len 8 --backbone ridge --dry-run")
     assert done.code == 0 and "the folder of each file" not in done.err
+
+
+def test_files_of_one_number_a_line_are_series(tmp_path):
+    """Vibrations of bearings, a file each, in folders of their states: each line was a series of one step."""
+    draw = np.random.default_rng(0)
+    for state, rate in (("normal", 0.05), ("inner", 0.2)):
+        (tmp_path / state).mkdir()
+        for k in range(8):
+            values = np.sin(2 * np.pi * rate * np.arange(200) + draw.uniform(0, 6)) + draw.normal(0, 0.2, 200)
+            np.savetxt(tmp_path / state / f"{k:02d}.csv", values, "%.4f")
+    done = go(tmp_path, "--task classify --csv '*/*.csv' --backbone logistic --reference off --dry-run")
+    assert done.code == 0 and "16 rows of 200 steps" in done.err, done.err
+    assert "label 'folder' is true where it is" in done.err

@@ -24,7 +24,11 @@ IOSTAT = "Linux 5.15.0-91-generic (host) \t03/05/2024 \t_x86_64_\t(8 CPU)\n\n" +
     f"sdb               7.00        1.00        2.00\n\n"
     for k in range(60)
 )
+MIXTURE = "Time (seconds), CO conc (ppm), Ethylene conc (ppm), sensor readings (16 channels)\n" + "".join(
+    f"{k / 100:.2f}   0.00   {12.5 * (k > 30):.2f}   {1500 + k % 7}.25  {1400 + k % 5}.5\n" for k in range(60)
+)
 KINDS = {
+    "mixture": ("forecast", MIXTURE, "names 4 columns between commas, and those below it hold 5 numbers", ""),
     "libsvm": ("classify", SPARSE, "sparse rows of index:value", "60 rows of 4 steps"),
     "pairs": ("forecast", PAIRS, "lines of 14 and of 13 numbers take turns", ""),
     "iostat": ("forecast", IOSTAT, "a report of iostat", "1 row of 60 steps; 3 channels (tps, kB_read/s, kB_wrtn/s)"),
@@ -44,6 +48,8 @@ def test_the_reason_and_a_hint_that_works(kind, tmp_path):
         flags = flags.partition(": ")[2]
         again = go(tmp_path, f"--task {task} {flags} --backbone gru --dry-run")
         assert again.code == 0 and read in again.err, again.err
+    elif kind == "mixture":
+        assert (tmp_path / "values.txt").read_text() == text.partition("\n")[2]
     else:
         lines = (tmp_path / "first.txt").read_text().splitlines()
         assert [line.split()[0] for line in lines] == list(map(str, range(1850, 1900)))
