@@ -48,11 +48,11 @@ def check_table(head: bytes, path: Path) -> None:
         raise DataError("is a report of iostat, several tables in turn, and not read", where=where, hint=hint)
     first, below = lines[:1], lines[1:]
     if len(below) >= LEAST and all(map(_NUMBERS.fullmatch, below)) and "," in first[0]:
-        widths = {len(line.split()) for line in below}
-        if len(widths) == 1 and not {first[0].count(",") + 1, len(first[0].split())} & widths:
-            what = f"the first line names {first[0].count(',') + 1} columns between commas, and those below it hold "
+        held, named = {len(line.split()) for line in below}, first[0].count(",") + 1
+        if len(held) == 1 and not {named, len(first[0].split())} & held:
+            what = f"the first line names {named} columns between commas, and those below it hold {held.pop()} numbers"
             hint = f"sed 1d {name} > values.txt writes the lines below it to a file"
-            raise DataError(f"{what}{widths.pop()} numbers between spaces", where=where, hint=hint)
+            raise DataError(f"{what} between spaces", where=where, hint=hint)
     if len(lines) >= LEAST and all(map(_NUMBERS.fullmatch, lines)):
         widths = [len(line.split()) for line in lines]
         if widths[0] != widths[1] and widths == (widths[:2] * MOST)[: len(widths)]:
