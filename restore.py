@@ -32,7 +32,7 @@ log = logging.getLogger("tsrun")
 SPLIT_FLAGS = (
     "split_mode", "val_ratio", "test_ratio", "val_groups", "test_groups", "split_sizes", "gap", "seed", "stride",
 )  # fmt: skip
-LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz")  # how the files of training were laid out
+LAYOUT_FLAGS = ("time_col", "id_col", "resample", "tz", "na")  # how the files of training were laid out
 
 
 def open_checkpoint(path: str) -> Checkpoint:

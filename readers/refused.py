@@ -41,8 +41,8 @@ def check_table(head: bytes, path: Path) -> None:
         hint = f"{python(code)} writes it as a table: --csv dense.csv --label-src-ch last"
         raise DataError("holds sparse rows of index:value (libsvm), which are not read", where=where, hint=hint)
     if any(map(_IOSTAT.match, lines)):
-        below = next((after for line, after in pairwise(lines) if line.startswith("Device")), "sda")
-        device = below.split()[0]
+        device_line = next((after for line, after in pairwise(lines) if line.startswith("Device")), "sda")
+        device = device_line.split()[0]
         awk = f"""awk '$1 == "{device}" || (/^Device/ && !n++) {{$1 = $1; print}}' OFS=, {name} > device.csv"""
         hint = f"{awk} writes the lines of {device} to a table: --csv device.csv --time-col line"
         raise DataError("is a report of iostat, several tables in turn, and not read", where=where, hint=hint)

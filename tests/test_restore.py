@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -219,3 +220,21 @@ def test_channels_bind_by_name_and_other_files_may_have_them_in_other_columns(tm
     assert stray.code == 4 and "trained on load, wind" in stray.err
     tuned = f"--mode finetune --ckpt {run} --csv b.csv --columns load=power wind --epochs 1 --desc tuned"
     assert Checkpoint.load(good(tmp_path, tuned, line) / "model.pt").input_channels == ["load", "wind"]
+
+
+def test_marks_of_missing_values_are_those_of_training(tmp_path):
+    """Without --na in inference -200 was scored as what a sensor measured."""
+    draw = np.random.default_rng(0)
+    for name, begin in (("old", 0), ("new", 300)):
+        times = pandas.date_range("2024-01-01", periods=600, freq="h")[begin : begin + 300]
+        values = 20 + draw.normal(0, 1, 300).round(2)
+        values[40::50] = -200
+        pandas.DataFrame({"time": times, "co": values}).to_csv(tmp_path / f"{name}.csv", index=False)
+    line = "--task regress --csv old.csv --na -200 --context-len 6 --backbone ridge --reference off --tag m --no-plots"
+    good(tmp_path, line)
+    done = go(tmp_path, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots")
+    assert done.code == 0 and "6 missing and 0 infinite values" in done.err, done.err
+    truth = pandas.read_csv(tmp_path / "artifacts/i/preds.csv")["y_true"].dropna()
+    assert truth.min() > 0 and len(truth) == 300 - 6 - 6
+    plain = go(tmp_path, "--mode infer --ckpt artifacts/m --csv new.csv --tag j --no-plots --na none")
+    assert plain.code == 0 and pandas.read_csv(tmp_path / "artifacts/j/preds.csv")["y_true"].min() == -200
