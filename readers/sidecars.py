@@ -327,7 +327,7 @@ def _in_names(rows: Sequence[str]) -> list[str]:
     rests = [row[len(front) : len(row) - len(back)] for row in rows]
     numbers = list(map(_bare, rests))
     plain = all(rest.isascii() and rest.isdecimal() for rest in rests) and len({*numbers}) == len(rows)
-    return numbers if plain and len(rows) > 1 else []
+    return numbers if plain and len(rows) > 1 and (front or back) else []  # of numbers alone zeros may be lost
 
 
 def _shared(names: Sequence[str]) -> str:
