@@ -26,6 +26,7 @@ SHARED = ROOT.parent / "shared" / "data"
 torch.set_num_threads(1)
 stopwatch.LONG = stopwatch.STATED = math.inf  # no test goes by the clock, however slow the machine
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process that compiles starts a pool of others
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")  # else it compiles a program to ask for each set of instructions
 
 
 LONGEST = ("test_readme.py", "test_real_data.py")

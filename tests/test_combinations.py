@@ -19,7 +19,7 @@ from tasks.nilm.task import Nilm
 from .runs import built, sampled
 
 SMALL = {
-    "llm_ts": "size=tiny",
+    "llm_ts": "size=tiny layers=1",
     "fusion_gru": "width=8 heads=2 context=12 hidden=8",
     "gru": "hidden=8",
     "lstm": "hidden=8",
