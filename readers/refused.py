@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from errors import DataError
 from readers.files import decode
+from readers.guess import is_time
 
 MOST, LEAST = 40, 6  # first lines that are looked at
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _SPARSE = re.compile(rf"{_NUMBER}(?:,{_NUMBER})*(?: +\d+:{_NUMBER})+\s*(?:#.*)?")
+_VALUE = re.compile(rf"{_NUMBER}|")
 _NUMBERS = re.compile(rf"\s*{_NUMBER}(?:\s+{_NUMBER})+\s*")
 _IOSTAT = re.compile(r"avg-cpu:\s+%user|Device:?\s+tps\b|Device:?\s+(?:rrqm/s|r/s)\b")
 
@@ -20,6 +23,17 @@ _IOSTAT = re.compile(r"avg-cpu:\s+%user|Device:?\s+tps\b|Device:?\s+(?:rrqm/s|r/
 def python(code: str) -> str:
     """A command that runs some code, as one types it in a shell."""
     return f'python -c "{code}"' if not {*'"$`\\!'} & {*code} else f"python -c {shlex.quote(code)}"
+
+
+def _facts_above(lines: Sequence[str]) -> int:
+    """How many lines of facts between commas, without a time in front, stand above lines of a time and a value that no
+    line names; 0 for another text."""
+    cells = [[cell.strip() for cell in line.split(",")] for line in lines]
+    at = next((k for k, row in enumerate(cells) if is_time(row[0])), 0)
+    below, width = cells[at:], len(cells[at]) if at else 0
+    table = width > 1 and all(len(row) == width and is_time(row[0]) and _VALUE.fullmatch(row[1]) for row in below)
+    facts = all(len(row) > 1 and len(row) != width for row in cells[:at])
+    return at if at >= LEAST and len(below) >= LEAST and table and facts else 0
 
 
 def check_table(head: bytes, path: Path) -> None:
@@ -53,6 +67,9 @@ def check_table(head: bytes, path: Path) -> None:
             what = f"the first line names {named} columns between commas, and those below it hold {held.pop()} numbers"
             hint = f"sed 1d {name} > values.txt writes the lines below it to a file"
             raise DataError(f"{what} between spaces", where=where, hint=hint)
+    if above := _facts_above(lines):
+        hint = f"tail -n +{above + 1} {name} > table.csv writes the table to a file"
+        raise DataError(f"{above} lines of facts stand above a table without names", where=where, hint=hint)
     if len(lines) >= LEAST and all(map(_NUMBERS.fullmatch, lines)):
         widths = [len(line.split()) for line in lines]
         if widths[0] != widths[1] and widths == (widths[:2] * MOST)[: len(widths)]:
