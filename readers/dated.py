@@ -41,12 +41,14 @@ from readers.parted import (
     DAY_OF_YEAR,
     MIDNIGHT,
     NO_YEAR,
+    are_of_day,
     first_hour,
     is_clock_number,
     is_code,
     is_day_of_year,
     is_interval,
     is_part,
+    of_day,
     times_of_day,
     whole_years,
     within_hours,
@@ -298,6 +300,8 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     cells[0] = tuple(whole_years(cells[0])) if len(time) > 2 else cells[0]
     if len(time) == 3 and is_interval(time[2], cells[2]):
         cells = [cells[0], tuple(within_hours(cells[1], cells[2]))]
+    if len(time) == 2 and are_of_day(cells[1]):
+        cells[1] = tuple(of_day(cells[1]))
     if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
     return [_joined(each) for each in zip(*cells, strict=True)]
@@ -347,7 +351,9 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     # Of a year and a date, the date; of the times at which a step begins, ends and was written down, the first.
     date = max(dates, key=lambda name: (len(set(columns[name])), not _AFTERWARDS.search(name)))
     whole = any(":" in cell and not cell.endswith(MIDNIGHT) for cell in columns[date])
-    hours = [name for name, column in columns.items() if is_hour_word(name) and _are_hours(column)]
+    hours = [
+        name for name, column in columns.items() if is_hour_word(name) and (_are_hours(column) or are_of_day(column))
+    ]
     parted = [name for name, column in columns.items() if is_interval(name, column)]
     if parted and not whole and not clocks:  # parts of hours that are counted from 1
         ends = [name for name, column in columns.items() if last_word(name) == "hour" and count_to(column, 24)]

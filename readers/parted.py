@@ -23,6 +23,7 @@ HOUR_NAMES = ["hour", "hours", "hr", "hh", "hhmm", "time", "mst", "pst", "cst", 
 NO_YEAR, LEAP = "2001", "2000"  # of months, days and hours of a year without a number
 MIDNIGHT = " 00:00:00"  # behind a date, as a spreadsheet's becomes text
 _DECIMAL = re.compile(r"\d+(?:\.\d+)?")
+_OF_DAY = re.compile(r"0?\.\d{4,}")  # so many decimals that seconds are told apart, or nearly
 _TWICE = re.compile(r"(\d{1,2})[AB]", re.IGNORECASE)
 _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
@@ -111,6 +112,28 @@ def is_clock_number(name: str, cells: Sequence[str]) -> bool:
     return all(int(cell) <= 2400 and int(cell) % 100 < 60 for cell in cells)
 
 
+def are_of_day(cells: Sequence[str]) -> bool:
+    """Whether cells hold fractions of a day, as times of a spreadsheet are when they are numbers: 0.451169.
+
+    Parameters
+    ----------
+    cells : their texts.
+    """
+    fine = sum(bool(_OF_DAY.fullmatch(cell)) for cell in cells)
+    return 2 * fine > len(cells) and all(_DECIMAL.fullmatch("0" + cell) and float(cell) < 1 for cell in cells)
+
+
+def of_day(cells: Sequence[str]) -> list[str]:
+    """The time of day 10:49:41 for 0.451169, to the second.
+
+    Parameters
+    ----------
+    cells : fractions of a day, as text.
+    """
+    seconds = [min(round(float(cell) * 86_400), 86_399) for cell in cells]
+    return [f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}" for second in seconds]
+
+
 def times_of_day(cells: Sequence[str]) -> list[str]:
     """14:00 for the hour 14, 13:30 for 1330 where one of the numbers is more than any hour, and for 13.5.
 
@@ -150,6 +173,8 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
     if len(parts) == 2 and _YEAR.fullmatch(parts[1][0]) and not _YEAR.fullmatch(parts[0][0]):
         parts, names = parts[::-1], names[::-1]  # month and year
     note = ""
+    if len(parts) == 2 and len(parts[0][0]) > len("2024") and are_of_day(parts[1].tolist()):
+        parts[1], note = pandas.Series(of_day(parts[1]), dtype=object), "fractions of a day are taken to the second"
     if len(parts) > 2 and names[0].casefold() in ("month", "mm"):
         year = LEAP if ((parts[0].str.lstrip("0") == "2") & (parts[1] == "29")).any() else NO_YEAR
         parts, note = [pandas.Series(year, index=parts[0].index), *parts], f"times without a year, taken as of {year}"

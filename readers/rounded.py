@@ -19,6 +19,7 @@ MOST_A_SECOND = 5000  # lines
 COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several lengths are those of a calendar
 NEAR = 0.1  # of a step: so far from it lie the lines of a device that is early or late
 SETTLED = 0.99  # of them, at least; the others are nearer to it than to the next
+FINEST = 10**6  # ns, of a device's own steps
 
 
 def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
@@ -48,7 +49,9 @@ def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
 
 
 def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
-    """The same rows with each line on the step of a plain length (a minute) that it is nearest to; steps may lack one.
+    """The same rows with each line on an even step that it is near to; steps may lack one.
+
+    They are of a plain length (a minute), or else as long as those of the device that wrote the lines are in the mean.
 
     Parameters
     ----------
@@ -62,20 +65,22 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
     if len(steps) < LEAST or steps.min() <= 0:
         return None
     middle = float(np.median(steps))
-    step = min(EVEN, key=lambda length: abs(length - middle))
-    if abs(step - middle) > NEAR * step:
-        return None
-    times = np.empty_like(rows.times)
-    for begin, end in rows.spans():
-        nearest = _nearest(rows.times[begin:end], step)
-        if nearest is None:
+    plain, own = min(EVEN, key=lambda length: abs(length - middle)), _own(rows, steps)
+    ways = [(plain, _nearest)] * (abs(plain - middle) <= NEAR * plain) + [(own, _in_turn)] * bool(own)
+    for step, place in ways:
+        placed = [place(rows.times[begin:end], step) for begin, end in rows.spans()]
+        known = [times for times in placed if times is not None]
+        if len(known) < len(placed):
+            continue
+        times = np.concatenate(known)
+        far = int(np.abs(times - rows.times).max()) // FINEST * FINEST
+        if not far:
             return None
-        times[begin:end] = nearest
-    far, clock = int(np.abs(times - rows.times).max()), Clock(fixed_freq(step))
-    if not far:
-        return None
-    told = f"lines up to {Clock(fixed_freq(far))} early or late count to the even steps of {clock}"
-    return replace(rows, times=times), told
+        told = (
+            f"lines up to {Clock(fixed_freq(far))} early or late count to the even steps of {Clock(fixed_freq(step))}"
+        )
+        return replace(rows, times=times), told
+    return None
 
 
 def _nearest(times: np.ndarray, step: int) -> np.ndarray | None:
@@ -88,6 +93,34 @@ def _nearest(times: np.ndarray, step: int) -> np.ndarray | None:
         if near.mean() >= SETTLED and (np.diff(placed) > 0).all():
             return placed
     return None
+
+
+def _own(rows: Rows, steps: np.ndarray) -> int:
+    """The length of a device's own steps, in ns: that on which the longest row's lines lie best; 0 where the lengths of
+    `steps` are not nearly those of some whole ones."""
+    middle = float(np.median(steps))
+    short = steps[np.abs(steps - middle) <= NEAR * middle]
+    usual = float(short.mean())
+    if (np.abs(steps - np.round(steps / usual) * usual) <= NEAR * usual).mean() < SETTLED:
+        return 0
+    begin, end = max(rows.spans(), key=lambda span: span[1] - span[0])
+    counts = _counts(rows.times[begin:end], usual)
+    slope = np.polyfit(counts, (rows.times[begin:end] - rows.times[begin]).astype(np.float64), 1)[0]
+    return round(float(slope) / FINEST) * FINEST
+
+
+def _in_turn(times: np.ndarray, step: int) -> np.ndarray | None:
+    """The even steps of a row's times, each as many after the last as are nearest; None where one comes to lie a step
+    away."""
+    counts = _counts(times, step) * step
+    placed: np.ndarray = counts + times[0] + int(np.median(times - times[0] - counts)) // FINEST * FINEST
+    return placed if np.abs(placed - times).max() < step else None
+
+
+def _counts(times: np.ndarray, step: float) -> np.ndarray:
+    """The number [n] of each line's step, from 0: one more than the last, or as many as the time between is long."""
+    between = np.maximum(np.round(np.diff(times) / step), 1).astype(np.int64)
+    return np.append(0, np.cumsum(between))
 
 
 def _lengths(times: np.ndarray, unit: int) -> Iterator[int]:

@@ -104,6 +104,19 @@ def test_dates_of_a_spreadsheet_and_times_of_day(put):
     assert series.clock.show(series.time) == [f"{t:%Y-%m-%d %H:%M:%S}" for t in times]
 
 
+def test_times_of_a_spreadsheet_as_fractions_of_a_day(put):
+    times = pd.date_range("2017-12-22 23:50", periods=60, freq="30s")
+    parts = [(t.hour * 3600 + t.minute * 60 + t.second) / 86_400 for t in times]
+    lines = [
+        f"{t.month}/{t.day}/{t.year},{part:.6f},{k}.5" for k, (t, part) in enumerate(zip(times, parts, strict=True))
+    ]
+    path = put("\n".join(["Date,Time,x", *lines]))
+    assert dated(path, Dialect("auto", "auto")).time == "Date+Time"
+    series = read_long([path], time_col="Date+Time")
+    assert series.clock.show(series.time) == [f"{t:%Y-%m-%d %H:%M:%S}" for t in times]
+    assert "fractions of a day are taken to the second" in " ".join(series.notes)
+
+
 @pytest.mark.parametrize("dash", [" - ", "\N{NO-BREAK SPACE}-\N{NO-BREAK SPACE}", "-"])
 def test_hours_from_one_to_the_next(put, dash):
     """As exchanges of power write them, beside a column of days."""

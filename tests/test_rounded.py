@@ -61,6 +61,19 @@ def test_lines_a_little_early_or_late_and_some_missing_are_on_the_steps_that_the
     assert series.values[0, 499] == k + 0.5
 
 
+def test_a_device_with_steps_of_its_own_and_lines_missing(put):
+    random = np.random.default_rng(1)
+    kept = np.delete(np.arange(2000), [50, 51, 700, *random.choice(np.arange(900, 1900), 30, replace=False)])
+    exact = 1_700_000_000_000_000_000 + (kept * 30.717e9).astype(np.int64)
+    exact[kept > 1500] += 12_000_000_000  # it was switched off for a while, and begins anew
+    series = read(put, table(exact // 1_000_000_000 * 1_000_000_000, "%Y-%m-%d %H:%M:%S"), nan="auto")
+    assert series.values.shape == (2, 2000) and abs(series.clock.step / 30.717e9 - 1) < 1e-3
+    assert np.isnan(series.values[0]).sum() == 0 and series.filled[0].sum() == 2000 - len(kept)
+    at = np.flatnonzero(~series.filled[0])
+    assert at.tolist() == kept.tolist()
+    assert np.abs(series.time[at] - exact).max() < 30e9
+
+
 @pytest.mark.parametrize("seconds", [(0, 7, 15), (0, 0, 0, 0, 0, 0, 20)])
 def test_lines_that_are_nowhere_near_even_steps_are_an_error(put, seconds):
     off = np.resize(seconds, 300) * 1_000_000_000
