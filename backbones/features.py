@@ -11,6 +11,8 @@ training, in use and in an exported graph.
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 import torch
 from torch import nn
 
@@ -18,6 +20,7 @@ from backbones.fitting import BLOCK, Labelled
 
 SPANS = (3, 6, 12, 24)
 DECAYS = (0.1, 0.3, 0.6)
+RECENT, AGEING = 13, 1.5  # steps kept as they are where older ones are averaged, and how their widths grow
 ABOVE = 1e-4  # standard deviations above the minimum that count as above it: rounding must not decide
 
 
@@ -28,18 +31,22 @@ class WindowFeatures(nn.Module):
     ----------
     channels, length : C and T.
     flat, summaries : which parts to give; at least one.
+    aged : of the steps, older ones as means over ever more of them.
     """
 
     minimum: torch.Tensor
     decay: torch.Tensor
 
-    def __init__(self, channels: int, length: int, *, flat: bool = True, summaries: bool = True) -> None:
+    def __init__(
+        self, channels: int, length: int, *, flat: bool = True, summaries: bool = True, aged: bool = False
+    ) -> None:
         super().__init__()
         assert flat or summaries
         self.length, self.flat, self.summaries = length, flat, summaries
+        self.ages = list(pairwise(accumulate(ageing(length), initial=0))) if aged else []
         self.spans = sorted({min(span, length) for span in SPANS} | {length})
         each = 3 + 6 * len(self.spans) + len(DECAYS)
-        self.size = channels * (length * flat + each * summaries)
+        self.size = channels * ((len(self.ages) or length) * flat + each * summaries)
         self.register_buffer("minimum", torch.zeros(channels))
         ages = torch.arange(length - 1, -1, -1, dtype=torch.float64)
         weights = torch.stack([(1 - alpha) ** ages for alpha in DECAYS])
@@ -53,7 +60,8 @@ class WindowFeatures(nn.Module):
             torch.minimum(self.minimum, train.read(part).amin(dim=(0, 2)), out=self.minimum)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        parts = [x.flatten(1)] if self.flat else []
+        steps = torch.stack([x[:, :, begin:end].mean(2) for begin, end in self.ages], 2) if self.ages else x
+        parts = [steps.flatten(1)] if self.flat else []
         if self.summaries:
             last = x[:, :, -1]
             parts.append(last)
@@ -75,3 +83,12 @@ class WindowFeatures(nn.Module):
         place = place - (x.shape[2] - 1) / 2
         slope = (centred * place).sum(2) / place.square().sum().clamp_min(0.5)
         return [mean, centred.square().mean(2).sqrt(), x.amin(2), x.amax(2), slope, last - mean]
+
+
+def ageing(length: int) -> list[int]:
+    """Of how many steps of a window each number is the mean, oldest first: the last `RECENT` steps by themselves,
+    before them means of ever more."""
+    widths = [1] * min(RECENT, length)
+    while (left := length - sum(widths)) > 0:
+        widths.append(min(max(int(widths[-1] * AGEING), widths[-1] + 1), left))
+    return widths[::-1]

@@ -2,8 +2,9 @@
 
 Of whole series a forest on the quantiles of intervals (quant.py), of rows of a few numbers one on these, else one on
 the window and its summaries (extra_trees.py), in the units of the model's outputs. What it says of windows that it has
-seen tells nothing, so trees are grown on folds too: whole series are weighed, and a net learns what is left, by what
-these say of the others. Of many windows a sample is grown on.
+seen tells nothing, so trees are grown on folds: whole series are weighed, and a net learns what is left, by what these
+say of the others. Of windows the trees of all folds are the forest; whole series and rows, of which there are fewer,
+have another one grown on all. Of very many windows a sample is grown on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ KINDS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "windows": ("extra_trees", 100, {}),
     "rows": ("extra_trees", 100, {"summaries": False, "share": 1.0}),
 }
+SHARES = (0.3, 0.1)  # of the features tried at each node of windows: the smaller before windows are left out
 ROW = 32  # numbers of a row, at most
 FOLDS = 5
 FEWEST, MOST = 10, 5000  # whole series that have trees; and windows, of which a sample is taken where they are many
@@ -40,7 +42,7 @@ KEPT = 4  # of the sample, one in so many is for its classes alike
 MOST_CELLS = {True: 50_000_000, False: 16_000_000}  # numbers of the table of features, of whole series and of windows
 MOST_NUMBERS = {True: 4_000_000, False: 2_000_000}  # in the leaves of whole series, about; in the nodes of windows
 OF_NODE = 4  # numbers, beside its values
-SECONDS = {True: 40.0, False: 10.0}  # CPU-seconds of all trees, about
+SECONDS = {True: 40.0, False: 15.0}  # CPU-seconds of all trees, about
 FEW = 50  # trees that are grown where they take longer
 
 
@@ -76,9 +78,10 @@ class Grown(nn.Module):
     def _trees(self) -> int:
         return KINDS[self.kind][1]
 
-    def _blank(self, trees: int, leaf: int) -> ForestBackbone:
+    def _blank(self, trees: int, leaf: int, share: float = 0.0) -> ForestBackbone:
         name, _, args = KINDS[self.kind]
-        made = backbone_class(name)(self.sizes, Hyper(name, {**args, "trees": trees, "leaf": leaf}))
+        tried = {"share": share} if share else {}
+        made = backbone_class(name)(self.sizes, Hyper(name, {**args, **tried, "trees": trees, "leaf": leaf}))
         assert isinstance(made, ForestBackbone)
         return made.to(self.weight.device) if "weight" in self._buffers else made
 
@@ -101,9 +104,9 @@ class Grown(nn.Module):
         """Grow the trees on windows; returns what trees say of each that have not seen its fold [n, K], raised to the
         power under which that errs least, and this power."""
         seen, weight = sampled(train, self.target.kind, data.seed, self._most(len(train)))
-        trees = self._affordable(len(seen))
+        trees, share, folded = self._affordable(len(seen)), self._share(len(seen)), self.kind == "windows"
         leaf = self._leaf(len(seen), trees)
-        some, whole = self._blank(trees // 2, leaf), self._blank(trees, leaf)
+        some, whole = (self._blank(count, leaf, share) for count in (trees // (FOLDS if folded else 2), trees))
         table = whole.prepare(train.part(seen), data.seed)
         some.features.load_state_dict(whole.features.state_dict())
         fold = apart(train, self.target.kind, data.seed)
@@ -116,7 +119,11 @@ class Grown(nn.Module):
             else:
                 found = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
             said[torch.from_numpy(outside)] = found
-        whole.solve(table, train.part(seen), data, weight)
+            if folded:
+                some.forest.value.data.div_(len(np.unique(fold)))
+                whole.forest.take_in(some.forest)
+        if not folded:
+            whole.solve(table, train.part(seen), data, weight)
         self._plant(whole)
         said = said if self.target.channel is None else said + outputs_on(train, whole.last)
         return calibrated(said, train, self.target.kind)
@@ -128,6 +135,13 @@ class Grown(nn.Module):
         small = (n for n in SAMPLES if n * self.forest.width <= MOST_CELLS[False])
         return max((n for n in small if self._takes(n) * FEW <= SECONDS[False]), default=SAMPLES[0])
 
+    def _share(self, windows: int) -> float:
+        """Of the features, what is tried at each node: of windows so many that FEW trees are grown in time."""
+        if self.kind != "windows":
+            return self.forest.hyper.share
+        fits = (share for share in SHARES if self._takes(windows, share) * FEW <= SECONDS[False])
+        return next(fits, SHARES[-1])
+
     def _leaf(self, windows: int, trees: int) -> int:
         """The least windows of a leaf, so that the leaves are not too many; 0: what is usual."""
         if self.target.whole:
@@ -135,13 +149,17 @@ class Grown(nn.Module):
         leaf = math.ceil(2 * windows * trees * (OF_NODE + self.target.outputs) / MOST_NUMBERS[False])
         return leaf if leaf > usual_leaf(self.target.kind, windows) else 0
 
-    def _takes(self, windows: int) -> float:
-        """CPU-seconds for each tree, with those of the folds, which are half as many on each."""
+    def _takes(self, windows: int, share: float | None = None) -> float:
+        """CPU-seconds for each tree: of windows on the others of its fold, else with those of the folds, which are half
+        as many on each. Of windows that many features at least are tried."""
+        if self.kind == "windows":
+            return seconds_of(windows * (FOLDS - 1) // FOLDS, (share or SHARES[-1]) * self.forest.width)
         return seconds_of(windows, self.forest.hyper.share * self.forest.width) * (1 + (FOLDS - 1) / 2)
 
     def _affordable(self, windows: int) -> int:
-        """How many trees are grown on so many windows; half as many on each fold."""
-        return min(max(int(SECONDS[self.target.whole] / self._takes(windows)), FEW), self._trees)
+        """How many trees are grown on so many windows; half as many on each fold, or of windows a fifth."""
+        takes = self._takes(windows, self._share(windows))
+        return min(max(int(SECONDS[self.target.whole] / takes), FEW), self._trees)
 
     def _plant(self, grown: ForestBackbone) -> None:
         planted = self.forest.forest

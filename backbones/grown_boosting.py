@@ -32,7 +32,7 @@ FEWEST_WINDOWS = 100  # with fewer, they say what a constant says
 SMALL, SMALL_LEAVES, LEAVES = 2000, 15, 31  # windows below which a tree has so many leaves, and else
 LEAST, LEAF, PARTS = 5, 20, 200  # windows of a leaf: n / PARTS, between these
 WIDE, SHARE = 32, 0.4  # features up to which each node tries all; of more, this share
-SECONDS = 10.0  # CPU-seconds of all folds, about
+SECONDS = 15.0  # CPU-seconds of all folds, about
 PER_TREE, PER_COLUMN, PER_NUMBER = 2e-3, 2e-6, 1.35e-9  # CPU-seconds
 
 
@@ -44,15 +44,19 @@ class Boosted(nn.Module):
     target : what is asked for.
     channels, length : C and L.
     rows : see the numbers of a row as they are.
+    aged : see older steps as means of ever more, which are a third of the features, as good, and leave time for more
+        windows.
     """
 
     weight: torch.Tensor
     base: torch.Tensor
 
-    def __init__(self, target: TargetSpec, channels: int, length: int, *, rows: bool = False) -> None:
+    def __init__(
+        self, target: TargetSpec, channels: int, length: int, *, rows: bool = False, aged: bool = False
+    ) -> None:
         super().__init__()
         self.target = target
-        self.features = WindowFeatures(channels, length, summaries=not rows)
+        self.features = WindowFeatures(channels, length, summaries=not rows, aged=aged)
         self.forest = Planted(target.outputs)
         self.register_buffer("base", torch.zeros(target.outputs))
         self.register_buffer("weight", torch.zeros(()))

@@ -14,7 +14,7 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
 MODEL |= {"part": "text?", "copies": "size?", "wide": "table?", "shapes": "flag?"}
-MODEL |= {"trees": "flag?", "boosted": "flag?", "rows": "flag?"}
+MODEL |= {"trees": "flag?", "boosted": "flag?", "rows": "flag?", "aged": "flag?"}
 MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
@@ -152,6 +152,7 @@ class ModelSpec(InputSpec):
     trees : trees stand beside it (grown.py).
     boosted : boosted trees do (grown_boosting.py).
     rows : these see the numbers of a row as they are.
+    aged : boosted trees see older steps as means of ever more.
     copies : of the backbone and its head, whose outputs are averaged (copies.py).
     """
 
@@ -165,6 +166,7 @@ class ModelSpec(InputSpec):
     trees: bool = False
     boosted: bool = False
     rows: bool = False
+    aged: bool = False
     copies: int = 1
 
     def plain(self) -> dict[str, Any]:
@@ -179,6 +181,7 @@ class ModelSpec(InputSpec):
             "trees": self.trees or None,
             "boosted": self.boosted or None,
             "rows": self.rows or None,
+            "aged": self.aged or None,
             "copies": self.copies if self.copies > 1 else None,
         }
         return {
@@ -224,6 +227,7 @@ class ModelSpec(InputSpec):
             trees=bool(plain.get("trees")),
             boosted=bool(plain.get("boosted")),
             rows=bool(plain.get("rows")),
+            aged=bool(plain.get("aged")),
             pretrained=pretrained.get("directory") if members and pretrained else pretrained,
             members=members,
             copies=copies,

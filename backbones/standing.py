@@ -104,7 +104,7 @@ class Standing:
         assert model.wide is not None
         self.model, self.wide, self.data, self.lean, self.fixed = model, model.wide, data, lean, fixed
         self.told: dict[str, Any] = {}  # what was chosen, for the summary
-        self.solved: dict[str, torch.Tensor] = {}  # the closed form of a value, as solved
+        self.solved: dict[str, torch.Tensor] = {}  # the closed form, as solved
         self.aside: dict[str, torch.Tensor] = {}  # the map, while the net learns alone
         self.joins = False  # whether what learns is another model than what is kept
         self.learned: Mapping[str, torch.Tensor] = {}  # the last weights of what learned
@@ -128,8 +128,7 @@ class Standing:
             return torch.zeros_like(train, device=device), torch.zeros(*data.val.y.shape, 1, device=device)
         if fresh:
             self.model.take_of_head(0.0)
-            if target.kind == "value":
-                self.solved, self.joins = {name: value.clone() for name, value in wide.state_dict().items()}, True
+            self.solved, self.joins = {name: value.clone() for name, value in wide.state_dict().items()}, True
             chosen = "on_closed_form" in self.fixed if self.fixed is not None else data.val.plenty(target.kind)
             if chosen and not one_head:
                 self.joins = True
@@ -196,8 +195,8 @@ class Standing:
         self.model.load_state_dict(state)
         net, val, kind = outputs(), self.data.val, self.wide.target.kind
         self.wide.load_state_dict(self.solved)
-        closed = self.wide.says_of(val)[:, :, 0]
-        self.told["net"] = share_of_net(closed, net, val.y, kind, self.data.loss)
+        by, closed = torch.tensor(self.lean), self.wide.says_of(val)[:, :, 0]
+        self.told["net"] = share_of_net(closed - by, net - by, val.y, kind, self.data.loss)
 
     def _shrunk(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Weights of a model that says the net's share, and for the rest what the closed form does."""

@@ -8,7 +8,7 @@ that is what is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,15 +105,21 @@ class Forest(Resized):
             width[: len(one)] += one
         made = {"feature": feature, "threshold": threshold, "child": child, "value": value, "root": starts}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in made.items()}
+        self._become(tensors | {"width": torch.from_numpy(width)}, keep=keep)
+
+    def take_in(self, other: Forest) -> None:
+        """Take in the trees of another forest, beside its own if there are some."""
+        self._become({name: part for name, part in other.tensors().items() if part is not None}, len(self.root) > 1)
+
+    def _become(self, tensors: Mapping[str, torch.Tensor], keep: bool) -> None:
+        """Have these tensors, beside those that are there already if these are kept."""
+        made = {name: part.detach().cpu() for name, part in tensors.items()}
         if keep:
-            shift = len(self.child)
-            tensors["child"], tensors["root"] = tensors["child"] + shift, tensors["root"] + shift
             before = {name: part.detach().cpu() for name, part in self.tensors().items() if part is not None}
-            tensors = {name: torch.cat([before[name], part]) for name, part in tensors.items()}
-            width = np.pad(width, (0, max(len(self.width) - len(width), 0)))
-            width[: len(self.width)] += self.width.cpu().numpy()
-        tensors["width"] = torch.from_numpy(width)
-        for name, part in tensors.items():
+            made |= {name: made[name] + len(before["child"]) for name in ("child", "root")}
+            width = nn.utils.rnn.pad_sequence([before["width"], made["width"]]).sum(1)
+            made = {name: torch.cat([before[name], part]) for name, part in made.items()} | {"width": width}
+        for name, part in made.items():
             self.resize(name, part)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:

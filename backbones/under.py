@@ -32,6 +32,7 @@ class Under(nn.Module):
     trees : whether trees stand beside the map (grown.py).
     boosted : whether boosted trees do (grown_boosting.py).
     rows : whether these trees see the numbers of a row as they are.
+    aged : whether boosted trees see older steps as means of ever more.
     """
 
     weight: torch.Tensor
@@ -49,10 +50,11 @@ class Under(nn.Module):
         trees: bool = False,
         boosted: bool = False,
         rows: bool = False,
+        aged: bool = False,
     ) -> None:
         super().__init__()
         self.trees = Grown(target, channels, length, rows=rows) if trees else None
-        self.boosted = Boosted(target, channels, length, rows=rows) if boosted else None
+        self.boosted = Boosted(target, channels, length, rows=rows, aged=aged) if boosted else None
         self.target, self.channels, self.length = target, channels, length
         self.register_buffer("weight", torch.zeros(target.outputs, size))
         self.register_buffer("bias", torch.zeros(target.outputs))

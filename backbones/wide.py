@@ -58,7 +58,8 @@ def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length
     if not shapes and not fits(channels, length, target.outputs):
         return {}
     rows = target.whole and channels * length <= ROW
-    return {"wide": target, "shapes": shapes, "trees": True, "boosted": rows or not target.whole, "rows": rows}
+    beside = {"trees": True, "boosted": rows or not target.whole, "rows": rows, "aged": not target.whole}
+    return {"wide": target, "shapes": shapes, **beside}
 
 
 class Wide(Under):

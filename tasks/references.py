@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from backbones import Hyper, ModelSpec, TargetSpec
+from backbones.features import ageing
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting
 from backbones.forests import seconds_of
@@ -32,7 +33,6 @@ PER_WINDOW, PER_STEP, PER_PARAMETER = 35e-6, 5e-6, 3e-11
 PER_SHAPED = 6e-6  # of a number of a whole series, in all passes: what stands on its shapes describes it again in each
 # CPU-seconds of histogram boosting: a number of the table for a level of an iteration's tree, and a column for a leaf.
 PER_NUMBER, PER_COLUMN = 1.35e-9, 2e-6
-RECENT, AGEING = 13, 1.5  # steps kept as they are where older ones are averaged, and how their widths grow
 LEAVES = 20  # in the windows of a tree, at least: on a few windows it would else be a constant
 MOST_NUMBERS = 4_000_000  # that a logistic regression or a forest is fitted on
 MOST_WINDOWS, MOST_GROWN = 20_000, 5_000  # of a logistic regression, and of a forest
@@ -174,16 +174,8 @@ def affordable(
         return min(windows, max(within, min(FEW, most), LEAVES))
 
     if ages and (fit(widths) < windows or coarse > 1):
-        widths = min(ageing(length), widths, key=len)
+        widths = min(np.array(ageing(length)), widths, key=len)
     return fit(widths), widths
-
-
-def ageing(length: int) -> np.ndarray:
-    """Widths of columns, oldest first: the last `RECENT` steps by themselves, before them means of ever more."""
-    widths = [1] * min(RECENT, length)
-    while (left := length - sum(widths)) > 0:
-        widths.append(min(max(int(widths[-1] * AGEING), widths[-1] + 1), left))
-    return np.array(widths[::-1])
 
 
 def logistic(

@@ -130,12 +130,6 @@ def test_steps_are_averaged_from_the_oldest(widths):
     assert references.flatten(inputs, starts, 10).shape == (3, 20)
 
 
-def test_the_last_steps_are_seen_one_by_one_and_older_ones_as_means_of_ever_more():
-    assert references.ageing(5).tolist() == [1] * 5
-    assert references.ageing(31).tolist() == [3, 6, 4, 3, 2] + [1] * 13
-    assert references.ageing(2880).sum() == 2880 and len(references.ageing(2880)) <= 30
-
-
 def test_what_boosting_sees_is_everything_that_takes_seconds():
     """(windows, channels, steps, outputs): what was measured to take ten seconds or less is neither sampled nor coarse.
     Ten classes of long series are coarse, and a hundred million numbers a sample."""

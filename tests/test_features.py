@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
-from backbones.features import WindowFeatures
+from backbones.features import WindowFeatures, ageing
 from backbones.fitting import Labelled
 
 
@@ -55,6 +57,24 @@ def test_against_a_plain_loop(length):
     found = features(torch.from_numpy(x)).numpy()
     assert found.shape == wanted.shape == (20, features.size)
     assert np.abs(found - wanted).max() < 2e-6
+
+
+@pytest.mark.parametrize("length", [5, 13, 31, 96])
+def test_older_steps_as_means_of_ever_more(length):
+    x, widths = spiky(20, 3, length), ageing(length)
+    features = WindowFeatures(3, length, summaries=False, aged=True)
+    edges = np.cumsum([0, *widths])
+    wanted = [[row[c, b:e].mean() for c in range(3) for b, e in pairwise(edges)] for row in x]
+    found = features(torch.from_numpy(x)).numpy()
+    assert found.shape == (20, features.size) == (20, 3 * len(widths)) and np.abs(found - wanted).max() < 1e-6
+    both = WindowFeatures(3, length, aged=True)
+    assert both.size == features.size + WindowFeatures(3, length, flat=False).size
+
+
+def test_the_last_steps_are_seen_one_by_one_and_older_ones_as_means_of_ever_more():
+    assert ageing(5) == [1] * 5
+    assert ageing(31) == [3, 6, 4, 3, 2] + [1] * 13
+    assert sum(ageing(2880)) == 2880 and len(ageing(2880)) <= 30
 
 
 def test_parts_alone():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression
 
 from backbones import ModelSpec
+from backbones.features import ageing
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.grown import FOLDS, ROW
@@ -133,6 +136,8 @@ def test_a_sum_of_bends_stands_on_boosted_trees_and_each_row_on_what_does_not_kn
 def test_few_windows_and_many_outputs_have_none():
     assert Boosted(VALUE, 1, 6).suits(FEWEST_WINDOWS) and not Boosted(VALUE, 1, 6).suits(FEWEST_WINDOWS - 1)
     assert not Boosted(TargetSpec("class", 200), 30, 60).suits(1000)
+    wide = TargetSpec("label", 1)
+    assert not Boosted(wide, 30, 96).suits(10_000) and Boosted(wide, 30, 96, aged=True).suits(10_000)
     assert 2 * LEAF < FEWEST_WINDOWS < SMALL
 
 
@@ -158,3 +163,9 @@ def test_the_checkpoint_builds_it_again_and_older_ones_have_none():
     before = {key: value for key, value in spec.plain().items() if key not in ("boosted", "rows")}
     older = build_model(ModelSpec.of(before)).wide
     assert older.boosted is None and older.trees.kind == "series"
+    windows = {**asdict(replace(VALUE, whole=False))}
+    steps, aged = (
+        {**spec.plain(), "wide": windows, "rows": False, "length": 96, "aged": aged} for aged in (None, True)
+    )
+    sizes = [build_model(ModelSpec.of(one)).wide.boosted.features.size for one in (steps, aged)]
+    assert sizes[0] - sizes[1] == 96 - len(ageing(96))  # what was trained before sees every step

@@ -117,6 +117,18 @@ def test_growing_on_and_a_leaf_alone():
     assert len(forest.root) == 9 and int(forest.width.sum()) == len(forest.child)
 
 
+def test_forests_that_are_taken_in_say_the_sum():
+    x, y = made()
+    first, second, third = (
+        planted(of_forest(ExtraTreesRegressor(count, random_state=count).fit(x, y)), 1) for count in (3, 5, 4)
+    )
+    forest = Forest(1)
+    for other in (first, second, third):
+        forest.take_in(other)
+    assert len(forest.root) == 12 and int(forest.width.sum()) == len(forest.child)
+    assert np.abs(said(forest, x) - said(first, x) - said(second, x) - said(third, x)).max() < 1e-5
+
+
 def test_a_state_brings_its_own_sizes():
     x, y = made()
     forest = planted(of_forest(ExtraTreesRegressor(5, random_state=1).fit(x, y)), 1)
