@@ -10,7 +10,7 @@ from pathlib import Path
 
 from errors import DataError
 from readers.files import decode
-from readers.guess import is_time
+from readers.guess import is_time, is_time_word
 
 MOST, LEAST = 40, 6  # first lines that are looked at
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -23,6 +23,11 @@ _IOSTAT = re.compile(r"avg-cpu:\s+%user|Device:?\s+tps\b|Device:?\s+(?:rrqm/s|r/
 def python(code: str) -> str:
     """A command that runs some code, as one types it in a shell."""
     return f'python -c "{code}"' if not {*'"$`\\!'} & {*code} else f"python -c {shlex.quote(code)}"
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether cells of a first line name columns and are no title: the first is a time, or all have units."""
+    return len(cells) > 1 and (is_time_word(re.sub(r"\(.*\)", "", cells[0]).strip()) or all("(" in c for c in cells))
 
 
 def _facts_above(lines: Sequence[str]) -> int:
@@ -61,7 +66,7 @@ def check_table(head: bytes, path: Path) -> None:
         hint = f"{awk} writes the lines of {device} to a table: --csv device.csv --time-col line"
         raise DataError("is a report of iostat, several tables in turn, and not read", where=where, hint=hint)
     first, below = lines[:1], lines[1:]
-    if len(below) >= LEAST and all(map(_NUMBERS.fullmatch, below)) and "," in first[0]:
+    if len(below) >= LEAST and all(map(_NUMBERS.fullmatch, below)) and _are_names(first[0].split(",")):
         held, named = {len(line.split()) for line in below}, first[0].count(",") + 1
         if len(held) == 1 and not {named, len(first[0].split())} & held:
             what = f"the first line names {named} columns between commas, and those below it hold {held.pop()} numbers"

@@ -101,7 +101,8 @@ def _own(rows: Rows, steps: np.ndarray) -> int:
     middle = float(np.median(steps))
     short = steps[np.abs(steps - middle) <= NEAR * middle]
     usual = float(short.mean())
-    if (np.abs(steps - np.round(steps / usual) * usual) <= NEAR * usual).mean() < SETTLED:
+    whole = np.round(steps / usual)
+    if ((whole > 0) & (np.abs(steps - whole * usual) <= NEAR * usual)).mean() < SETTLED:
         return 0
     begin, end = max(rows.spans(), key=lambda span: span[1] - span[0])
     counts = _counts(rows.times[begin:end], usual)

@@ -36,7 +36,7 @@ PARTS = {  # of a time, by the names of their columns without all but letters
     "millisecond": "ms msec millisecond milliseconds millis",
 }
 _PART = {word: part for part, words in PARTS.items() for word in words.split()}
-_COUNTERS = "record rec rn seq sequence counter elapsed unix unixtime epoch tick ticks step jd mjd jdn datenum"
+_COUNTERS = "record rec rn instant seq sequence counter elapsed unix unixtime epoch tick ticks step jd mjd jdn datenum"
 _PLACES = "stn stnr lat lon lng latitude longitude elevation altitude nmi mpan"
 _CODES = (
     "type kind code codes flag flags qc qn quality status validity decimals mult multiplier scale version freq unit "
@@ -94,7 +94,7 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, _PART[word]
         elif _is_decimal_year(values, wall):
             yield name, "the year with a fraction"
-        elif (_counts(name, word) or (c == 0 and values[0] in (0, 1))) and _runs(values, series.offsets):
+        elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
         elif np.nanmin(values) == np.nanmax(values) and (_is_fact(name) or _is_number_of(np.nanmin(values))):
             yield name, f"always {np.nanmin(values):.7g}"

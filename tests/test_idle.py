@@ -50,7 +50,7 @@ def test_how_many_years_have_gone_by_and_the_number_of_the_line_are_no_channels(
     times, frame = table(800, "D")
     frame.insert(0, "instant", np.arange(1, 801))
     found, told = channels(tmp_path, frame.assign(yr=times.year - 2022, mnth=times.month, rank=np.arange(1, 801)))
-    assert found == ["load", "rank"]  # a later column that counts may be a quantity that does
+    assert found == ["load", "rank"]  # a column that counts may be a quantity that does
     assert "instant (a count), yr (year), mnth (month)" in told
 
 

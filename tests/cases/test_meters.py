@@ -114,11 +114,12 @@ def test_kilowatts_and_registers_are_told_and_converted(case):
     case = case("n-18")
     case.make()
     quick = "--backbone tcn --model-args filters=4 depth=2 --epochs 1 --seeds 1 --reference off"
+    watts = case.go(0, f"{quick} --mains-unit W")
+    assert watts.code == 0 and "never on in training, so left out and said to be off: heater" in watts.err
+    assert "heater never reaches its threshold of 10 W: 2 W at most: is it in kilowatts? --mains-unit kW" in watts.err
     kilowatts = case.go(0, quick)
-    assert kilowatts.code == 0 and "never on in training, so left out and said to be off: heater" in kilowatts.err
-    assert (
-        "heater never reaches its threshold of 10 W: 2 W at most: is it in kilowatts? --mains-unit kW" in kilowatts.err
-    )
+    assert "read as kW, since no house draws so few watts; --mains-unit W says otherwise" in kilowatts.err
+    assert strict(kilowatts.directory / "kpis.json")["devices"]["heater"]["energy_kwh"] > 0
     rising = case.go(1, quick)
     assert "mains only rises, from 12345 to 12377.9; so does heater: is it a register? --mains-unit kWh" in rising.err
     heater = np.loadtxt(case.folder / "w.csv", delimiter=",", skiprows=1)[:, 2]
