@@ -211,12 +211,14 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_coding(coding: Mapping[str, Any]) -> bool:
-    """Whether a table is what sources/levels.py keeps: {"categories": {name: {"levels", "rare"}}, "static"}."""
+    """Whether a table is what sources/levels.py keeps: {"categories": {name: {"levels", "rare"}}, "static"}, and maybe
+    {"usual"}."""
     rows = coding.get("categories")
     if not isinstance(rows, dict) or not all(fits(row, "table") for row in rows.values()) or not fits(rows, "table"):
         return False
     lists = [row.get(part) for row in rows.values() for part in ("levels", "rare")]
-    return all(fits(words, "words") for words in (*lists, coding.get("static")))
+    named = all(fits(words, "words") for words in (*lists, coding.get("static")))
+    return named and fits(coding.get("usual"), "numbers?")
 
 
 def _problems_of_model(model: Mapping[str, Any]) -> Iterator[str]:

@@ -80,6 +80,8 @@ class Series:
     after : float [F, N, A], their values in the A steps after each row, NaN where not given; or None.
     modalities : (name, number of channels) of each group of adjacent channels, in order; () where all are one group.
     filled : mask [C, total] of the values that `--nan` made up, which may be input and are never scored; or None.
+    lacking : mask [total] of the cells that a table of things lacks, which hold what is usual in its columns, or None.
+    usual : float64 [T], the medians of the columns in training, where these are such cells; None before it is known.
     part : which rows of the data these are; None for all.
     words : of the last channels, where these are categories: the sorted words that their values 0, 1, ... stand for, -1
         for none. () where there are none, and once they are channels of zeros and ones.
@@ -106,6 +108,8 @@ class Series:
     after: np.ndarray | None = None
     modalities: tuple[tuple[str, int], ...] = ()
     filled: np.ndarray | None = None
+    lacking: np.ndarray | None = None
+    usual: np.ndarray | None = None
     part: Part | None = None
     words: tuple[tuple[str, ...], ...] = ()
     text: tuple[str, ...] = ()
@@ -122,6 +126,7 @@ class Series:
         assert not self.modalities or sum(count for _, count in self.modalities) == len(self.channels)
         assert not (self.words and self.categories) and self.numeric >= 0
         assert self.filled is None or self.filled.shape == self.values.shape
+        assert self.lacking is None or self.lacking.shape == (self.offsets[-1],)
         assert (self.time is None) == (self.clock is None)
         assert self.after is None or self.after.shape[:2] == (len(self.known), len(self.rows))
         assert self.part is None or len(self.part.numbers) == len(self.rows)
@@ -282,6 +287,7 @@ def of_rows(series: Series, rows: np.ndarray) -> Series:
         time=None if series.time is None else series.time[at],
         after=None if series.after is None else series.after[:, rows],
         filled=None if series.filled is None else series.filled[:, at],
+        lacking=None if series.lacking is None else series.lacking[at],
     )
 
 

@@ -39,7 +39,7 @@ from predictor import Inference
 from readers import cache
 from refitting import again
 from rundir import Listener, OnEpoch, OnTrained, RunDir, run_name, write_json
-from sources import levels, stretching
+from sources import levels, medians, stretching
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
 from tasks.base import Task
@@ -180,7 +180,8 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
 
 
 def _coded(series: Series, start: Checkpoint) -> Series:
-    """The series with the categories of a checkpoint as it codes them."""
+    """The series with the categories of a checkpoint as it codes them, and its medians in what is lacking."""
+    series = medians.filled(series, medians.of(start.coding))
     return levels.spread(series, levels.of(start.coding), levels.static(start.coding))
 
 

@@ -113,7 +113,7 @@ def _described(check: ExportCheck) -> dict[str, Any]:
     if start.model.modalities:
         inputs[0]["modalities"] = start.model.modalities
     if start.coding is not None:
-        inputs[0]["categories"] = start.coding["categories"]
+        inputs[0] |= {name: start.coding[name] for name in ("categories", "usual") if name in start.coding}
     forecast = start.model.forecast
     if forecast is not None and len(check.names) > 1:
         marks = list(run_data.series.clock.marks) if forecast.marks and run_data.series.clock is not None else []

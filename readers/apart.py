@@ -120,14 +120,16 @@ def of_things(path: Path, dialect: Dialect) -> bool:
     return len(others) > LEAST and has_names(others, taken) and not steps_named(others[1:], taken)
 
 
-def with_medians(table: np.ndarray) -> int:
-    """Put in place of the missing cells of a table [N, T] of things the median of their column, where it has one: a
-    neighbour is another thing. Returns how many.
+def with_medians(table: np.ndarray) -> np.ndarray:
+    """Put in place of the missing cells of a table [N, T] of things the median of their column, or 0 where it has none:
+    a neighbour is another thing. Returns where they are, a mask [N, T].
+
+    What is learned from is filled anew, by lines of training alone (sources/medians.py).
     """
-    missing = np.isnan(table)
-    for at in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
-        table[missing[:, at], at] = np.nanmedian(table[:, at])
-    return int(missing.sum() - np.isnan(table).sum())
+    missing: np.ndarray = np.isnan(table)
+    for at in np.flatnonzero(missing.any(axis=0)):
+        table[missing[:, at], at] = 0.0 if missing[:, at].all() else np.nanmedian(table[:, at])
+    return missing
 
 
 def _are_words(cells: Sequence[str], dialect: Dialect) -> bool:

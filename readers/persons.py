@@ -39,12 +39,14 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
         return series
     count = len(series.values[0]) // len(steps)
     filled = None if series.filled is None else np.delete(series.filled.reshape(-1, count, len(steps)), at, axis=2)
+    lacking = None if series.lacking is None else np.delete(series.lacking.reshape(count, -1), at, axis=1).ravel()
     enough, name = not grouped and len(kinds) >= LEAST, steps[at]
     stay = f"; rows of one {name} stay in one part, of {len(kinds)}; --groups FILE says others" * enough
     return replace(
         series,
         values=np.delete(table, at, axis=1).reshape(1, -1),
         filled=None if filled is None else filled.reshape(len(series.values), -1),
+        lacking=lacking,
         offsets=np.arange(count + 1, dtype=np.int64) * (len(steps) - 1),
         groups=np.array([f"{number:.0f}" for number in numbers]) if enough else None,
         notes=(*series.notes, f"column {name!r} is no step, and left out{stay}"),

@@ -81,35 +81,38 @@ def read_wide(
     notes += _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
     sources = tuple(map(_source, files, facts))
     values, files, facts, channels = _quantities(values, files, facts)
-    values, ends, told = _to_ends(values, files, facts, nan, dialect)
+    lacking, told = _fill_things(values, files, facts, nan, dialect)
+    values, ends, more = _to_ends(values, facts, nan)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
     gaps, filled = _fill(values, offsets, files, facts, nan)
     rows = ids or tuple(map(str, range(len(ends))))
-    series = Series(values, offsets, channels, rows, sources=sources, notes=(*notes, *told, *gaps), filled=filled)
+    series = Series(values, offsets, channels, rows, sources=sources, filled=filled, lacking=lacking)
+    series = replace(series, notes=(*notes, *told, *more, *gaps))
     series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
-        series = by_person(series, files[0], facts[0].layout, dialect, grouped=bool(groups))
-        series = series if groups else by_name(series, facts[0].people)
-        series, labels = with_labels(series, files[0], facts[0].labels, label, facts[0].layout, dialect), ""
+        series, labels = _labelled(series, files[0], facts[0], dialect, grouped=bool(groups)), ""
     return attach(series, labels, groups, named=bool(ids), dialect=dialect)
+
+
+def _labelled(series: Series, path: Path, facts: Facts, dialect: Dialect, *, grouped: bool) -> Series:
+    """The series with the labels of the column that is kept apart, and without one that says of whom a line is."""
+    series = by_person(series, path, facts.layout, dialect, grouped=grouped)
+    series = series if grouped else by_name(series, facts.people)
+    return with_labels(series, path, facts.labels, dialect.apart, facts.layout, dialect)
 
 
 def _source(path: Path, facts: Facts) -> Source:
     return Source(str(path), facts.sha256, facts.bytes, facts.shape)
 
 
-def _to_ends(
-    values: np.ndarray, paths: Sequence[Path], facts: list[Facts], nan: str, dialect: Dialect
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Values [C, N * T] without the empty cells at the ends of rows, where each of the N ends, and notes; what is
-    missing of things is filled before."""
-    told = _fill_things(values, paths, facts, dialect) if nan == "auto" else []
+def _to_ends(values: np.ndarray, facts: Sequence[Facts], nan: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Values [C, N * T] without the empty cells at the ends of rows, where each of the N ends, and notes."""
     n_rows, length = facts[0].shape
     some_end = nan != "zero" and any(found.missing for found in facts)
     ends = _row_ends(values.reshape(-1, n_rows, length)) if some_end else np.full(n_rows, length)
     if not (ends < length).any():
-        return values, ends, told
-    return _cut_rows(values, ends, length), ends, [*told, _note_ends(ends, length)]
+        return values, ends, []
+    return _cut_rows(values, ends, length), ends, [_note_ends(ends, length)]
 
 
 # ---- columns that are dates
@@ -334,13 +337,17 @@ def _channel_names(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _fill_things(values: np.ndarray, paths: Sequence[Path], facts: list[Facts], dialect: Dialect) -> list[str]:
-    """Fill what is missing in a table of things with the medians of its columns, in place; the note on that."""
-    if len(paths) != 1 or not facts[0].missing or not of_things(paths[0], dialect):
-        return []
-    count = with_medians(values.reshape(facts[0].shape))
-    facts[0] = replace(facts[0], missing=facts[0].missing - count)
-    return [f"{paths[0]}: {many(count, 'missing value')} filled with the median of the column, which is no step"]
+def _fill_things(
+    values: np.ndarray, paths: Sequence[Path], facts: list[Facts], nan: str, dialect: Dialect
+) -> tuple[np.ndarray | None, list[str]]:
+    """Fill what is missing in a table of things with the medians of its columns, in place: where that is, a mask
+    [N * T], and the note on it; or None, unless the policy `nan` is auto."""
+    if nan != "auto" or len(paths) != 1 or not facts[0].missing or not of_things(paths[0], dialect):
+        return None, []
+    lacking = with_medians(values.reshape(facts[0].shape))
+    facts[0] = replace(facts[0], missing=0)
+    what = f"{many(int(lacking.sum()), 'missing value')} filled with the median of the column in training"
+    return lacking.ravel(), [f"{paths[0]}: {what}, since it is no step"]
 
 
 def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from data import Category, Series
 from errors import CheckpointError, DataError
 from readers.paths import abridge
+from sources import medians
 
 if TYPE_CHECKING:
     from dataset import RunData
@@ -54,7 +55,7 @@ def learned(series: Series, seen: np.ndarray, most: int) -> tuple[Category, ...]
 
 
 def coded(run_data: RunData, task: Task, train: Index) -> RunData:
-    """The data of a run with channels for the levels that training sees, told; as they are where they have no words.
+    """The data of a run with channels for the levels that training sees, told, and with its medians in what is lacking.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def coded(run_data: RunData, task: Task, train: Index) -> RunData:
     task : what is learned.
     train : the windows of training.
     """
+    run_data = medians.of_training(run_data, task, train)
     series = run_data.series
     if not series.words:
         return run_data
@@ -248,9 +250,10 @@ def without(series: Series, names: Sequence[str]) -> Series:
 
 
 def plain(series: Series) -> dict[str, Any] | None:
-    """What a checkpoint keeps of the columns that are categories or have one value a row; None where none are."""
+    """What a checkpoint keeps of the columns that are categories, have one value a row or lack some; or None."""
     found = {each.name: {"levels": list(each.levels), "rare": list(each.rare)} for each in series.categories}
-    return {"categories": found, "static": list(series.static)} if found or series.static else None
+    usual = {} if series.usual is None else {"usual": series.usual.tolist()}
+    return {"categories": found, "static": list(series.static), **usual} if found or series.static or usual else None
 
 
 def of(kept: Mapping[str, Any] | None) -> tuple[Category, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from checkpoint import Checkpoint
 from readers.apart import words_among
 from readers.dialect import Dialect
 from readers.named_labels import label_among
@@ -105,6 +106,7 @@ def test_what_is_missing_of_a_thing_is_the_median_of_its_column(put):
     cells = [",".join("" if cell is None else str(cell) for cell in row) + f",{k % 2}" for k, row in enumerate(rows)]
     path = put("\n".join(["Glucose,Pressure,Insulin,Age,Outcome", *cells]) + "\n")
     series = read_wide([path], label="Outcome", nan="auto")
+    assert series.lacking.reshape(12, 4)[:4].tolist() == [[cell is None for cell in row] for row in rows[:4]]
     table = series.values.reshape(12, 4)
     assert series.lengths.tolist() == [4] * 12 and "filled with the median of the column" in " ".join(series.notes)
     assert table[:4].tolist() == [[120, 80, 30, 33], [140, 80, 20, 33], [100, 70, 30, 50], [120, 90, 40, 21]]
@@ -112,6 +114,39 @@ def test_what_is_missing_of_a_thing_is_the_median_of_its_column(put):
     assert np.isnan(drop.values).sum() > 0
     steps = put("\n".join(["t0,t1,t2,t3,label", *cells]) + "\n", "b.csv")
     assert "median" not in " ".join(read_wide([steps], label="label", nan="auto").notes)
+
+
+def test_medians_are_those_of_training_and_a_checkpoint_keeps_them(put, tmp_path):
+    """Rows that are held out lie far above those of training; a new row is filled as training was, labels or none."""
+    names, missing = "Glucose,Pressure,Insulin,Age", np.arange(120) % 5 == 0
+    path = put("placeholder")
+
+    def written(rows, numbers, labels):
+        cells = [[f"{cell:.3f}" for cell in row] for row in numbers]
+        for cell in cells:
+            cell[3] = "" if float(cell[3]) < 0 else cell[3]
+        lines = [",".join(row + ([str(FAILS[k])] if labels else [])) for k, row in zip(rows, cells, strict=True)]
+        return put("\n".join([names + ",Outcome" * labels, *lines]) + "\n", path.name)
+
+    numbers = np.abs(NUMBERS) + 1
+    line = "--task classify --csv a.csv --label-src-ch Outcome --backbone logistic --reference off --no-plots --quiet"
+    written(range(120), numbers, labels=True)
+    train = Checkpoint.load(good(tmp_path, f"--mode train {line} --tag look") / "model.pt").split["rows"]["train"]
+    numbers[np.setdiff1d(np.arange(120), train)] += 100
+    written(range(120), np.where(missing[:, None] & (np.arange(4) == 3), -1, numbers), labels=True)
+    kept = Checkpoint.load(good(tmp_path, f"--mode train {line} --tag m") / "model.pt")
+    assert kept.split["rows"]["train"] == train
+    known = [k for k in train if not missing[k]]
+    wanted = [*np.median(np.round(numbers[train, :3], 3), axis=0), np.median(np.round(numbers[known, 3], 3))]
+    assert kept.coding["usual"] == pytest.approx(wanted, rel=1e-6)
+
+    said = []
+    for age, labels in ((-1, True), (-1, False), (wanted[3], True)):
+        written([0], [[*numbers[0, :3], age]], labels)
+        good(tmp_path, "--mode infer --ckpt artifacts/m --csv a.csv --tag i --no-plots --overwrite")
+        cells = [row.split(",") for row in (tmp_path / "artifacts/i/preds.csv").read_text().splitlines()]
+        said.append(dict(zip(*cells, strict=True))["y_score"])
+    assert said[0] == said[1] == said[2]
 
 
 def test_a_table_without_names_is_told_how_its_last_column_is_the_label(put, tmp_path):
