@@ -8,6 +8,7 @@ map makes without a window would mend what the map gets right elsewhere. The two
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from backbones import recalled
 from backbones.alone import LINEAR, OfBoth, Validation, folded
 from backbones.fitted import loss_of
 from backbones.fitting import Fitting
+from backbones.grown import calibrated
 from backbones.model import Model
 from backbones.specs import TargetSpec
 from backbones.weighing import ROWS, by_loss
@@ -62,7 +64,9 @@ def _size(logits: torch.Tensor, kind: str) -> float:
     return float(centred.square().mean().sqrt())
 
 
-def share_of_net(closed: torch.Tensor, net: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> float:
+def share_of_net(
+    closed: torch.Tensor, net: torch.Tensor, y: torch.Tensor, loss: Callable[[torch.Tensor, torch.Tensor], float]
+) -> float:
     """How much to take of what a net adds to its closed form, by how sure it is that this helps: from 0 to 1.
 
     The best of many epochs looks better on few windows of validation than it is. What it gains there, over blocks of
@@ -73,14 +77,14 @@ def share_of_net(closed: torch.Tensor, net: torch.Tensor, y: torch.Tensor, kind:
     ----------
     closed, net : what the closed form says of validation, and what the net on it does [n, K].
     y : its targets.
-    kind, loss : of the target.
+    loss : (what is said of some of it, their targets) -> the mean loss.
     """
     parts, trust = torch.arange(len(y)).tensor_split(BLOCKS), len(y) / (len(y) + ROWS)
     if (net - closed).abs().mean() < SAME:
         return 1.0
     if len(y) < BLOCKS:
         return trust
-    gain = torch.tensor([loss_of(closed[i], y[i], kind, loss) - loss_of(net[i], y[i], kind, loss) for i in parts])
+    gain = torch.tensor([loss(closed[i], y[i]) - loss(net[i], y[i]) for i in parts])
     if gain.mean() <= 0:
         return 0.0
     error = gain.std() / BLOCKS**0.5
@@ -196,7 +200,9 @@ class Standing:
         net, val, kind = outputs(), self.data.val, self.wide.target.kind
         self.wide.load_state_dict(self.solved)
         by, closed = torch.tensor(self.lean), self.wide.says_of(val)[:, :, 0]
-        self.told["net"] = share_of_net(closed - by, net - by, val.y, kind, self.data.loss)
+        # A loss that leans to what is rare makes a net too sure; probabilities are calibrated in the end.
+        closed, net = (calibrated(said - by, val, kind)[0] for said in (closed, net))
+        self.told["net"] = share_of_net(closed, net, val.y, partial(loss_of, kind=kind, loss=self.data.loss))
 
     def _shrunk(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Weights of a model that says the net's share, and for the rest what the closed form does."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from backbones import ModelSpec
 from backbones.alone import Alone
-from backbones.fitted import outputs_on
+from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
 from backbones.model import build_model
 from backbones.specs import TargetSpec
@@ -301,16 +303,37 @@ def test_a_net_is_worth_what_validation_shows_beyond_chance(gains, rows):
     truth, closed = torch.zeros(rows, 1), torch.full((rows, 1), 5.0)
     sizes = [rows // 10 + (block < rows % 10) for block in range(10)]
     turns = torch.tensor([0, 1] * 5).repeat_interleave(torch.tensor(sizes))
-    found = share_of_net(closed, closed - torch.tensor(gains)[turns][:, None], truth, "value", "l1")
+    found = share_of_net(
+        closed, closed - torch.tensor(gains)[turns][:, None], truth, partial(loss_of, kind="value", loss="l1")
+    )
     each = np.array(gains * 5)
     shrunk = max(0.0, 1 - 4 * each.var(ddof=1) / 10 / each.mean() ** 2) * rows / (rows + 50)
     assert found == pytest.approx(shrunk if rows >= 10 else 9 / 59, abs=1e-6)
 
 
+def test_a_net_that_is_too_sure_of_labels_is_judged_by_what_it_says_once_calibrated():
+    """Right in 85 of 100, and as sure as if it never erred, which alone would cost more than to say nothing."""
+    torch.manual_seed(0)
+    draw, target = np.random.default_rng(1), TargetSpec("label", 1)
+    train, val = (  # of whose labels windows say nothing
+        Labelled(part.read, torch.from_numpy(draw.integers(0, 2, (len(part), 1))).float(), part.groups)
+        for part in (few(200, 0), few(300, 1))
+    )
+    standing = Standing(net().eval(), Fitting(train, val, 0), [0.5], None)
+    standing.under(target, fresh=True)
+    wrong = torch.from_numpy(np.random.default_rng(0).random((300, 1)) < 0.15)
+    said = 0.5 + torch.where(wrong, -8.0, 8.0) * (2 * val.y - 1)
+    assert loss_of(said - 0.5, val.y, "label", "") > 1
+    standing.joined({"best": standing.model.state_dict()}, lambda: said)
+    assert standing.told["net"] > 0.5
+
+
 def test_a_net_that_only_loses_is_worth_nothing():
     truth = torch.zeros(60, 1)
-    assert share_of_net(truth, truth + 1, truth, "value", "l1") == 0
-    assert share_of_net(truth, truth + 1e-6, truth, "value", "l1") == 1  # it is the closed form
+    assert share_of_net(truth, truth + 1, truth, partial(loss_of, kind="value", loss="l1")) == 0
+    assert (
+        share_of_net(truth, truth + 1e-6, truth, partial(loss_of, kind="value", loss="l1")) == 1
+    )  # it is the closed form
 
 
 @pytest.mark.parametrize("fixed", [None, {"net": 0.5}, {}])
@@ -332,7 +355,7 @@ def test_a_value_is_said_by_the_closed_form_and_a_share_of_what_the_net_adds(fix
     share = (
         fixed.get("net", 1.0)
         if fixed is not None
-        else share_of_net(closed[:, :, 0], said[:, :, 0], val.y, "value", "l1")
+        else share_of_net(closed[:, :, 0], said[:, :, 0], val.y, partial(loss_of, kind="value", loss="l1"))
     )
     assert standing.told["net"] == share and standing.changed == (share < 1)
     assert torch.allclose(model(x), share * said + (1 - share) * closed, atol=1e-5)
