@@ -311,7 +311,7 @@ class Learner:
 
     def _resume(self, trainer: Trainer, last: Checkpoint) -> None:
         """Continue the run of this name, of which settings and data are the same, but for more epochs."""
-        resuming.check_resumed(last, self.run_data, finished=False)
+        resuming.check_resumed(last, self.run_data, finished=False, spec=self.model.spec)
         trainer.restore(last.state, last.training or {})  # there is one, in the last checkpoint of an interrupted run
         log.info("resuming in epoch %d, step %d", trainer.progress.epoch + 1, trainer.progress.step + 1)
         trainer.progress.lengthened += [n for n in (last.config["epochs"],) if n < self.config.epochs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -436,6 +437,18 @@ def test_a_run_with_both_heads_resumes_bit_for_bit_and_goes_on(bent):
         bent, f"--mode infer --ckpt {whole / LAST} --csv data/a.csv data/b.csv --no-plots --quiet --tag last"
     )
     assert strict(inferred / "summary.json")["mae"] < 1
+
+
+def test_a_run_whose_trees_saw_every_step_is_not_gone_on_with(bent):
+    """Their places would be those of other features."""
+    old = good(bent, BENT, "--epochs 1 --tag old")
+    for name in (BEST, LAST):
+        kept = Checkpoint.load(old / name)
+        assert kept.model.boosted and kept.model.aged
+        replace(kept, model=replace(kept.model, aged=False)).save(old / name)
+    done = go(bent, BENT, "--epochs 2 --tag old --resume")
+    assert done.code == 4 and "whose boosted trees see every step of a window" in done.err, done.err
+    assert "--overwrite starts again" in done.err
 
 
 def test_inference_repeats_what_training_scored(box):

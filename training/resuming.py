@@ -10,7 +10,7 @@ import torch
 
 import checkpoint
 import tasks
-from backbones import backbone_class
+from backbones import ModelSpec, backbone_class
 from backbones.model import Forecaster, Model
 from backbones.pretrained_files import WEIGHT_FILES
 from checkpoint import Checkpoint
@@ -61,7 +61,7 @@ def checksums(beside: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-def check_resumed(last: Checkpoint, run_data: RunData, finished: bool) -> bool:
+def check_resumed(last: Checkpoint, run_data: RunData, finished: bool, spec: ModelSpec | None = None) -> bool:
     """Refuse to resume a run with other settings or files than it had; --epochs alone may grow.
 
     Parameters
@@ -69,6 +69,7 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool) -> bool:
     last : a checkpoint of the run.
     run_data : what the command asks for now.
     finished : whether the run is finished. What it was scored with must be the same then, too.
+    spec : of the model that is trained; None where that is not known yet.
 
     Returns
     -------
@@ -85,6 +86,9 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool) -> bool:
     now = _plain(config.flat())
     if "wide" not in last.config and last.model.head == "pool" and last.model.target is None:
         before["wide"] = False  # begun before there was such a thing
+    if spec is not None and last.model.boosted and last.model.aged != spec.aged:
+        what = "the run was begun by a version whose boosted trees see every step of a window"
+        raise CheckpointError(what, where="--resume", hint="--overwrite starts again")
     checked = [flag.name for flag in flags if flag.trains or (finished and flag.name in SCORED)]
     changed = [name for name in checked if before[name] != now[name]]
     other = _other_files(last, run_data)
