@@ -110,8 +110,9 @@ class Grown(nn.Module):
         table = whole.prepare(train.part(seen), data.seed)
         some.features.load_state_dict(whole.features.state_dict())
         fold = apart(train, self.target.kind, data.seed)
+        ones = np.unique(fold)
         said = torch.empty(train.y.shape)
-        for one in np.unique(fold):
+        for one in ones:
             inside, outside = np.flatnonzero(fold[seen] != one), np.flatnonzero(fold == one)
             some.solve(table[inside], train.part(seen[inside]), data, weight[inside])
             if len(seen) < len(train):
@@ -120,7 +121,7 @@ class Grown(nn.Module):
                 found = some.say(torch.from_numpy(table[outside]).to(self.weight.device)).cpu()
             said[torch.from_numpy(outside)] = found
             if folded:
-                some.forest.value.data.div_(len(np.unique(fold)))
+                some.forest.value.data.div_(len(ones))
                 whole.forest.take_in(some.forest)
         if not folded:
             whole.solve(table, train.part(seen), data, weight)
@@ -149,11 +150,11 @@ class Grown(nn.Module):
         leaf = math.ceil(2 * windows * trees * (OF_NODE + self.target.outputs) / MOST_NUMBERS[False])
         return leaf if leaf > usual_leaf(self.target.kind, windows) else 0
 
-    def _takes(self, windows: int, share: float | None = None) -> float:
+    def _takes(self, windows: int, share: float = SHARES[-1]) -> float:
         """CPU-seconds for each tree: of windows on the others of its fold, else with those of the folds, which are half
-        as many on each. Of windows that many features at least are tried."""
+        as many on each. `share` of the features is tried, of windows."""
         if self.kind == "windows":
-            return seconds_of(windows * (FOLDS - 1) // FOLDS, (share or SHARES[-1]) * self.forest.width)
+            return seconds_of(windows * (FOLDS - 1) // FOLDS, share * self.forest.width)
         return seconds_of(windows, self.forest.hyper.share * self.forest.width) * (1 + (FOLDS - 1) / 2)
 
     def _affordable(self, windows: int) -> int:

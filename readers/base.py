@@ -20,6 +20,8 @@ from settings.shards import parse_shard
 if TYPE_CHECKING:
     from data import Series
 
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # as programs write one: no way to take it apart twice
+
 
 @dataclass(frozen=True)
 class TableText:

@@ -8,15 +8,14 @@ import re
 import statistics
 
 from errors import many
-from readers.base import TableText
+from readers.base import NUMBER, TableText
 from readers.pieces import looked_through
 
 MOST, MOST_ABOVE, LEAST_LINES = 1 << 24, 12, 6  # bytes; lines of the title; lines of numbers
 OF_A_YEAR, MOST_MONTHS = (6, 12), 3000  # numbers a line, whose seasons may lie far apart; and of a text then
 LEAST, MOST_NUMBERS = 6, 5000  # numbers a line: fewer are rather channels; of a text, that are looked at
 ALIKE = 0.9  # the correlation of numbers with those a line before, as channels have it
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
-_LINE = re.compile(rf"\s*{_NUMBER}(?:\s+{_NUMBER})*\s*")
+_LINE = re.compile(rf"\s*{NUMBER}(?:\s+{NUMBER})*\s*")
 _LETTER = re.compile(r"[A-Za-z]{2}")
 
 

@@ -41,7 +41,7 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
     filled = None if series.filled is None else np.delete(series.filled.reshape(-1, count, len(steps)), at, axis=2)
     lacking = None if series.lacking is None else np.delete(series.lacking.reshape(count, -1), at, axis=1).ravel()
     enough, name = not grouped and len(kinds) >= LEAST, steps[at]
-    stay = f"; rows of one {name} stay in one part, of {len(kinds)}; --groups FILE says others" * enough
+    stay = f"; {_stay(name, len(kinds))}" * enough
     return replace(
         series,
         values=np.delete(table, at, axis=1).reshape(1, -1),
@@ -64,8 +64,11 @@ def by_name(series: Series, people: Sequence[str]) -> Series:
     kinds = {*cells}
     if series.groups is not None or len(cells) != series.n_rows or not LEAST <= len(kinds) <= len(cells) // 2:
         return series
-    told = f"rows of one {name} stay in one part, of {len(kinds)}; --groups FILE says others"
-    return replace(series, groups=np.array(cells), notes=(*series.notes, told))
+    return replace(series, groups=np.array(cells), notes=(*series.notes, _stay(name, len(kinds))))
+
+
+def _stay(name: str, count: int) -> str:
+    return f"rows of one {name} stay in one part, of {count}; --groups FILE says others"
 
 
 def _steps(path: Path, layout: Layout, dialect: Dialect) -> Sequence[str]:

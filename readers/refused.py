@@ -1,4 +1,4 @@
-"""Texts of numbers that are no table, known by their first lines: why they are not read, and what helps."""
+"""Texts that are no table, known by their first lines: why they are not read, and what helps."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from errors import DataError
+from readers.base import NUMBER
 from readers.files import decode
 from readers.guess import is_time, is_time_word
 
 MOST, LEAST = 40, 6  # first lines that are looked at
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
-_SPARSE = re.compile(rf"{_NUMBER}(?:,{_NUMBER})*(?: +\d+:{_NUMBER})+\s*(?:#.*)?")
-_VALUE = re.compile(rf"{_NUMBER}|")
-_NUMBERS = re.compile(rf"\s*{_NUMBER}(?:\s+{_NUMBER})+\s*")
+_SPARSE = re.compile(rf"{NUMBER}(?:,{NUMBER})*(?: +\d+:{NUMBER})+\s*(?:#.*)?")
+_VALUE = re.compile(rf"{NUMBER}|")
+_NUMBERS = re.compile(rf"\s*{NUMBER}(?:\s+{NUMBER})+\s*")
 _IOSTAT = re.compile(r"avg-cpu:\s+%user|Device:?\s+tps\b|Device:?\s+(?:rrqm/s|r/s)\b")
 
 
@@ -50,7 +50,8 @@ def check_table(head: bytes, path: Path) -> None:
 
     Raises
     ------
-    DataError : sparse rows of index:value, reports of iostat, and two tables whose lines take turns.
+    DataError : sparse rows of index:value, reports of iostat, names of other columns than there are, lines of facts
+        above a table without names, and two tables whose lines take turns.
     """
     lines = [line for line in decode(head).split("\n")[:-1][:MOST] if line.strip()]
     name, where = shlex.quote(str(path)), str(path)

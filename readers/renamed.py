@@ -8,13 +8,14 @@ import itertools
 import re
 from collections import Counter
 
+from readers.base import NUMBER
 from readers.pieces import BLOCK, Pieces
 
 SOME = 2  # lines
 LEAST, SEVERAL = 4, 3  # cells of a line; whole numbers with a number behind them that are no chance
 NOTE = "the first line holds values, once taken as names and numbered where two are alike ({}): it is read as values"
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
-_AGAIN = re.compile(rf"({_NUMBER.pattern})\.(\d+)")
+_NUMBER = re.compile(NUMBER)
+_AGAIN = re.compile(rf"({NUMBER})\.(\d+)")
 _NAMELESS = re.compile(r"Unnamed: \d+")
 _INTEGER = re.compile(r"[-+]?\d+")
 

@@ -15,7 +15,7 @@ from readers.paths import abridge
 from readers.rows import Rows, line_steps, span
 
 MOST_EMPTY = 100  # steps per line; more of them means that --resample is a mistake
-JITTER = 0.1  # of a step: so much too early, a line still belongs to the step after it
+JITTER = 0.1  # of a step: so much too early, or late, a line still belongs to it
 SETTLED = 0.99  # of the lines lie so close to the beginnings of steps where that is their jitter
 LATE = 0.9  # of the other steps begin, or end, no later than a whole one may
 SLACK = 0.1  # of the usual time from line to line

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from readers.clock import Clock, fixed_freq
+from readers.resample import JITTER, SETTLED
 from readers.rows import EVEN, Rows, line_steps
 
 SECOND = 10**9  # ns
@@ -17,8 +18,6 @@ FINER = 3  # times at least that a step is as long as what it is rounded to
 LEAST = 20  # lines of the longest row
 MOST_A_SECOND = 5000  # lines
 COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several lengths are those of a calendar
-NEAR = 0.1  # of a step: so far from it lie the lines of a device that is early or late
-SETTLED = 0.99  # of them, at least; the others are nearer to it than to the next
 FINEST = 10**6  # ns, of a device's own steps
 
 
@@ -66,7 +65,7 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
         return None
     middle = float(np.median(steps))
     plain, own = min(EVEN, key=lambda length: abs(length - middle)), _own(rows, steps)
-    ways = [(plain, _nearest)] * (abs(plain - middle) <= NEAR * plain) + [(own, _in_turn)] * bool(own)
+    ways = [(plain, _nearest)] * (abs(plain - middle) <= JITTER * plain) + [(own, _in_turn)] * bool(own)
     for step, place in ways:
         placed = [place(rows.times[begin:end], step) for begin, end in rows.spans()]
         known = [times for times in placed if times is not None]
@@ -89,7 +88,7 @@ def _nearest(times: np.ndarray, step: int) -> np.ndarray | None:
     after, count = np.unique(times % step, return_counts=True)
     for phase in (0, int(after[np.argmax(count)])):
         placed: np.ndarray = (times - phase + step // 2) // step * step + phase
-        near = np.abs(placed - times) <= NEAR * step
+        near = np.abs(placed - times) <= JITTER * step
         if near.mean() >= SETTLED and (np.diff(placed) > 0).all():
             return placed
     return None
@@ -99,10 +98,10 @@ def _own(rows: Rows, steps: np.ndarray) -> int:
     """The length of a device's own steps, in ns: that on which the longest row's lines lie best; 0 where the lengths of
     `steps` are not nearly those of some whole ones."""
     middle = float(np.median(steps))
-    short = steps[np.abs(steps - middle) <= NEAR * middle]
+    short = steps[np.abs(steps - middle) <= JITTER * middle]
     usual = float(short.mean())
     whole = np.round(steps / usual)
-    if ((whole > 0) & (np.abs(steps - whole * usual) <= NEAR * usual)).mean() < SETTLED:
+    if ((whole > 0) & (np.abs(steps - whole * usual) <= JITTER * usual)).mean() < SETTLED:
         return 0
     begin, end = max(rows.spans(), key=lambda span: span[1] - span[0])
     counts = _counts(rows.times[begin:end], usual)
