@@ -176,6 +176,7 @@ def _orders(seen: Lines, horizon: int, centred: bool) -> tuple[np.ndarray, np.nd
     skipped = order + np.where(count - order - MA > LEAST, MA, 0)
     counted = np.arange(steps) >= (steps - count + skipped)[:, None]
     ar, ma, able = _coefficients(w[:, :steps], errors, counted)
+    ar, ma = ar * able[:, :, None], ma * able[:, :, None]  # the others have no say, and their errors may grow past all
     errors = _errors(w, every, ar, ma)
     size = counted.sum(1)[:, None]
     loss = ((errors[:, :steps] ** 2 * counted[:, :, None]).sum(1) / np.maximum(size, 1) + 1e-12) * scale**2

@@ -70,6 +70,15 @@ def test_arma_equals_a_plain_loop_whatever_stands_beside_it(steps):
     np.testing.assert_allclose(arma(alone(longer, 3), 7)[1], plain_arma(x, 7, (7.0, 2.0, 5.0)), rtol=1e-7)
 
 
+def test_orders_that_are_not_invertible_have_no_say_however_far_their_errors_grow():
+    """A few bursts at the end of hundreds of quiet steps: the errors of some orders pass the largest number."""
+    x = 1e-3 * np.random.default_rng(6).standard_normal(300)
+    x[[279, 282, 289, 292, 296]] += [0.1, 11.1, 6.3, 840.8, 0.2]
+    with np.errstate(all="raise", under="ignore"):
+        made = arma(alone(x[None]), 3)
+    np.testing.assert_allclose(made[0], plain_arma(x, 3), rtol=1e-6, atol=1e-6)
+
+
 def test_a_process_is_forecast_as_one_who_knows_it_does():
     ours, known, last = [], [], []
     for seed in range(40):
