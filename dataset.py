@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -282,6 +282,7 @@ def check_windows(run_data: RunData, task: Task) -> None:
         where, hint = task.gap_hint(series, config, run_data.index.span)
         fewer = _proposed(run_data).strip()
         hint = hint.replace(", or a smaller --context-len", f", or {fewer}" if fewer else "")
+        hint = _fewer_columns(run_data) or hint
         raise DataError(
             f"every window holds a missing value: the longest stretch has {longest} steps without one, "
             f"a window {run_data.index.span} ({series.n_rows} rows of up to {series.lengths.max()} steps)",
@@ -298,7 +299,8 @@ def make_splits(run_data: RunData) -> list[Split]:
     except splits.EmptyPart as error:
         filled = config.nan == "drop" and not run_data.series.usable(run_data.keep).all()
         hints = filter(None, ["--nan ffill" * bool(filled), _proposed(run_data).strip()])
-        raise DataError(error.what, where=error.where, hint=", or ".join(hints) or error.hint) from None
+        hint = _fewer_columns(run_data) or ", or ".join(hints) or error.hint
+        raise DataError(error.what, where=error.where, hint=hint) from None
     if run_data.judged is run_data.index:
         return folds
     judged = _splits_of(run_data, run_data.judged)
@@ -308,32 +310,27 @@ def make_splits(run_data: RunData) -> list[Split]:
 def _proposed(run_data: RunData) -> str:
     """The flags with which every part of the split has a window; "" for none."""
     series, seen = run_data.series, run_data.series.usable(run_data.keep) & run_data.series.usable(run_data.covariates)
-
-    def works(index: Index, other: dict[str, int]) -> bool:
-        try:
-            return bool(len(index) and _splits_of(run_data, index, **other))
-        except DataError:
-            return False
-
+    works = partial(_has_windows, run_data)
     return shorter.proposed(run_data.config, series, seen, run_data.targets, run_data.index, works)
 
 
+def _fewer_columns(run_data: RunData) -> str:
+    """The --columns that do, where some begin late or end early; "" for none."""
+    some, works = run_data, partial(_has_windows, run_data)
+    return shorter.columns(some.config, some.series, some.keep, some.targets, some.index, works)
+
+
+def _has_windows(run_data: RunData, index: Index, other: dict[str, int]) -> bool:
+    """Whether every part has some of these windows, with other values of `splits.make`."""
+    try:
+        return bool(len(index) and _splits_of(run_data, index, **other))
+    except DataError:
+        return False
+
+
 def _splits_of(run_data: RunData, index: Index, **other: int) -> list[Split]:
-    config = run_data.config
-    return splits.make(
-        index,
-        run_data.series.offsets,
-        mode=config.split_mode,
-        val_ratio=config.val_ratio,
-        test_ratio=config.test_ratio,
-        seed=config.seed,
-        groups=run_data.series.groups,
-        rows=run_data.series.rows,
-        named={"val": config.val_groups, "test": config.test_groups},
-        sizes=config.split_sizes,
-        kinds=None if run_data.targets is None else run_data.targets.kinds,
-        **{"gap": config.gap, "folds": config.folds, **other},
-    )
+    kinds = None if run_data.targets is None else run_data.targets.kinds
+    return planned.splits_of(run_data.config, run_data.series, index, kinds, **other)
 
 
 class DeviceData:

@@ -222,17 +222,19 @@ class AutoForecast(Backbone):
         )
 
     def _draw(self, blend: torch.Tensor, truth: torch.Tensor, level: np.ndarray) -> None:
-        """Choose by backtests [b, K, H] how much is left of forecasts of counts; told."""
+        """Choose by backtests [b, K, H] how much is left of forecasts of what is often 0; told once."""
         self.level.copy_(torch.from_numpy(level))
         for k, zero in enumerate(level.tolist()):
             pred, came = (part[:, k].double().numpy() + zero for part in (blend, truth))
             self.left[k] = share_left(pred, came)
-            if self.left[k] < 1:
-                log.info(
-                    "counts that are mostly 0: forecasts are multiplied by %.2f, which in backtests is nearer to what "
-                    "comes most often, at no more than %.0f %% of squared error",
-                    *(self.left[k], 100 * (COST - 1)),
-                )
+        if drawn := sorted(left for left in self.left.tolist() if left < 1):
+            many = f"{len(drawn)} of {len(level)} channels are" if len(level) > 1 else "values are"
+            shares = " to ".join(f"{left:.2f}" for left in dict.fromkeys((drawn[0], drawn[-1])))
+            log.info(
+                "%s often 0: these forecasts are multiplied by %s, which in backtests is nearer to what comes most "
+                "often, at no more than %.0f %% of squared error",
+                *(many, shares, 100 * (COST - 1)),
+            )
 
     def _fit(self, before: Before, cut: np.ndarray, seed: int) -> None:
         """Fit all members that have a weight to what ends at `cut` [N]; those with too little to fit on lose it."""

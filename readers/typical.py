@@ -16,6 +16,7 @@ from readers.clock import DAY
 from readers.rows import Rows, usual_step
 
 SHORTEST, LONGEST = 364, 367  # days in such a year
+PART, CHANGES = 60, 2  # days of a part of one, and from one year to another in it
 _YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?!\d(?:\D|$)|\d\d(?:\D|$)|\d\d\d(?:\D|$))")
 
 
@@ -44,7 +45,8 @@ def _moved(times: np.ndarray) -> tuple[np.ndarray, str] | None:
     """
     steps = np.diff(times)
     usual = usual_step(steps) if len(steps) else 0
-    if usual <= 0 or not SHORTEST * DAY <= len(times) * usual <= LONGEST * DAY or (steps == usual).all():
+    shortest = SHORTEST if (steps != usual).sum() < CHANGES else PART
+    if usual <= 0 or not shortest * DAY <= len(times) * usual <= LONGEST * DAY or (steps == usual).all():
         return None
     for late in (0, usual):  # where the last hour of December is 0:00 of the next year
         own = times - late

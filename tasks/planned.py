@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+import splits
 import windows
 from config import RunConfig
 from data import Series
+from splits import Split
 from tasks.base import Task
 from tasks.targets import Targets
 from windows import Index
@@ -83,3 +85,27 @@ def _before_target(
     if series.known:
         given &= series.given_ahead(task.horizon)
     return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(given)
+
+
+def splits_of(config: RunConfig, series: Series, index: Index, kinds: np.ndarray | None, **other: int) -> list[Split]:
+    """The folds that the configuration asks for; UsageError, DataError: see `splits.make`.
+
+    Parameters
+    ----------
+    kinds : the class of each row, int [N]; None where there are none.
+    other : values of `splits.make` in place of the configuration's.
+    """
+    return splits.make(
+        index,
+        series.offsets,
+        mode=config.split_mode,
+        val_ratio=config.val_ratio,
+        test_ratio=config.test_ratio,
+        seed=config.seed,
+        groups=series.groups,
+        rows=series.rows,
+        named={"val": config.val_groups, "test": config.test_groups},
+        sizes=config.split_sizes,
+        kinds=kinds,
+        **{"gap": config.gap, "folds": config.folds, **other},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import windows
 from config import RunConfig
 from data import Series
+from readers.late import lost_steps
 from tasks.targets import Targets
 from windows import Index
 
@@ -56,6 +58,38 @@ def proposed(
             if works(windows.plan(series.offsets, seen, targets.usable(), offset=offset, **how), {}):
                 return f"--context-len {length} " * (given or not less) + f"--horizon {horizon}" * less
     return ""
+
+
+def columns(
+    config: RunConfig,
+    series: Series,
+    keep: np.ndarray,
+    targets: Targets | None,
+    index: Index,
+    works: Callable[..., bool],
+) -> str:
+    """The --columns with which every part has a window, without those that begin late or end early; "" for none.
+
+    Parameters
+    ----------
+    keep : the numbers of the channels that the model sees.
+    config, series, targets, index, works : see `proposed`.
+    """
+    plain = config.mode == "train" and config.time_col and not config.columns and not series.known
+    if not plain or targets is None or targets.per_row or index.shift is None or index.shift < index.length:
+        return ""
+    odd = lost_steps(series.values[: series.numeric], series.offsets)
+    kept = [c for c in range(series.numeric) if c not in odd]
+    names = [series.channels[c] for c in kept]
+    whole = set(targets.names) <= set(names)
+    if not odd or not kept or not (whole or len(targets.names) == len(series.channels)):
+        return ""
+    seen = series.usable(np.intersect1d(keep, kept))
+    how = {"length": index.length, "stride": index.stride, "horizon": index.horizon}
+    offset = index.shift - index.length + 1
+    known = targets.usable() if whole else seen
+    found = windows.plan(series.offsets, seen, known, offset=offset, **how)
+    return f"--columns {shlex.join(names)}" if works(found, {}) else ""
 
 
 def _halves(value: int, least: int) -> Iterator[int]:

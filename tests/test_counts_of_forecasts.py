@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from backbones.auto_forecast import AutoForecast
 from backbones.counts import share_left
 from backbones.shares import blended
 
@@ -50,3 +53,16 @@ def test_a_table_of_counts_says_what_is_left_and_is_nearer_to_them(tmp_path):
     assert 0.1 <= content["fit"]["left_of_counts"][0] < 1
     assert content["mase"] < content["references"]["ets"]["mase"]
     assert content["mse"] < 1.05 * content["references"]["ets"]["mse"]
+
+
+def test_what_is_drawn_towards_0_is_told_in_one_line(caplog):
+    """Channels that are 0 in half of their steps, with forecasts far too high, and one that is never 0."""
+    truth = torch.tensor([0.0, 1.0]).repeat(3, 1, 10) + torch.tensor([0.0, 0.0, 5.0])[None, :, None]
+    blend = torch.full((3, 3, 20), 5.0)
+    drawn = SimpleNamespace(level=torch.zeros(3), left=torch.ones(3))
+    with caplog.at_level("INFO", "tsrun"):
+        AutoForecast._draw(drawn, blend, truth, np.zeros(3))
+    assert drawn.left.tolist() == pytest.approx([0.1, 0.1, 1.0])
+    assert [r.getMessage().split(",")[0] for r in caplog.records] == [
+        "2 of 3 channels are often 0: these forecasts are multiplied by 0.10"
+    ]

@@ -62,3 +62,15 @@ def test_a_series_without_a_value_in_training_costs_no_choice_and_no_warning(rec
     none = np.full((1, 40), np.nan)
     assert look_back([none, walk], 500, 10, ()) == look_back([walk], 500, 10, ())
     assert not [each for each in recwarn if "empty slice" in str(each.message)]
+
+
+def test_between_gaps_the_look_back_is_one_that_leaves_windows_in_every_part(tmp_path):
+    """Of 600 days with weeks, 4 days of each 24 lack in the last half: 3 weeks and a step do not fit between, 2 do."""
+    days = pd.date_range("2020-01-01", periods=600, freq="D").strftime("%Y-%m-%d")
+    table = pd.DataFrame({"date": days, "y": 50 + 10 * wave(600, 7)})
+    table.loc[(table.index % 24 < 4) & (table.index >= 300), "y"] = np.nan
+    table.to_csv(tmp_path / "t.csv", index=False)
+    words = "--task forecast --csv t.csv --time-col date --horizon 2 --nan drop --backbone ridge --no-plots --dry-run"
+    told = go(tmp_path, words)
+    assert told.code == 0 and "_ctx14_" in told.out, told.err
+    assert "look-back: 14 steps, 2 periods of 7 steps: between missing values a longer one leaves a part" in told.err

@@ -39,3 +39,17 @@ def test_the_command_of_the_hint_reads_all_steps(tmp_path):
     first, then = go(tmp_path, run), go(tmp_path, f"{run} --columns load wind")
     assert "--columns load wind keeps them" in first.err and "keeps them" not in then.err
     assert "2 channels (load, wind)" in then.err and then.code == 0
+
+
+def test_where_a_late_column_leaves_no_window_the_hint_names_all_others(tmp_path):
+    """Ten columns, so that the warning does not list them; 20 steps with all of them are too few for 24 and 2."""
+    names = [f"c{k}" for k in range(10)]
+    rows = [[f"{(t * (k + 3)) % 11}" for k in range(10)] + [f"{t}" if t >= 80 else ""] for t in range(100)]
+    days = [f"2024-{1 + t // 28:02d}-{1 + t % 28:02d}" for t in range(100)]
+    table = [",".join([day, *row]) for day, row in zip(days, rows, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(["day", *names, "new"]), *table]) + "\n")
+    run = "--task forecast --csv a.csv --time-col line --horizon 2 --backbone ridge --dry-run --context-len 24"
+    failed = go(tmp_path, run)
+    hint = "--columns " + " ".join(names)
+    assert failed.code == 3 and failed.err.rstrip().endswith(f"hint: {hint}")
+    assert go(tmp_path, f"{run} {hint}").code == 0

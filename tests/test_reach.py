@@ -11,7 +11,7 @@ from data import Series, extended
 from readers.clock import Clock
 from tasks.forecast.growth import growth, reaching
 from tasks.forecast.levels import Levels
-from tasks.forecast.reach import joined, raised
+from tasks.forecast.reach import in_units, joined, raised
 from tasks.predictions import Predictions
 from windows import Index
 
@@ -184,3 +184,12 @@ def test_only_outputs_below_the_floor_of_their_channel_are_raised():
     found = raised(torch.tensor([[[-1.0, 3.0], [-1.0, 3.0]]]), (0.0, 2.0), 1)
     assert found.tolist() == [[[0.0, 3.0], [2.0, 3.0]]]
     assert runs.built("forecast").options.floor is None
+
+
+def test_what_is_held_at_a_floor_is_the_floor_in_units_of_the_file():
+    """Standardised in float32, 0 comes back as 5e-6 or so: (0 - 123.4) / 306.9 is no float32."""
+    mean, std, floors = np.array([[123.4], [10.0]]), np.array([[306.9], [2.0]]), np.array([[0.0], [-np.inf]])
+    least = ((floors - mean) / std).astype(np.float32)
+    assert float(least[0, 0]) * 306.9 + 123.4 > 0
+    values = np.array([[least[0, 0], 1.0], [-7.0, 0.5]], np.float32)
+    np.testing.assert_allclose(in_units(values, mean, std, floors), [[0.0, 430.3], [-4.0, 11.0]], rtol=1e-6, atol=0)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from errors import DataError
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.long import read_long
@@ -98,3 +99,24 @@ def test_months_days_and_hours_without_a_year_are_those_of_one(tmp_path, late):
     assert series.time.tolist() == (HOURS + pd.Timedelta(hours=late)).as_unit("ns").asi8.tolist()
     assert series.values[0].tolist() == [k % 31 + 0.5 for k in range(8760)]
     assert "times without a year, taken as of 2001" in " ".join(series.notes)
+
+
+def test_the_end_of_a_typical_year_may_be_kept_aside(tmp_path):
+    """As for a test of one's own: ten months and some days, whose years change eight times."""
+    whole, part = written("{y}{m:02d}{d:02d}:{h:02d}00"), 24 * 310
+    path = tmp_path / "tmy.csv"
+    path.write_text("\n".join(["time(UTC),temp", *(f"{time},{k % 31}.25" for k, time in enumerate(whole[:part]))]))
+    series = read_long([path], time_col="time(UTC)")
+    expected = HOURS[:part].map(lambda at: at.replace(year=1997))
+    assert series.time.tolist() == expected.as_unit("ns").asi8.tolist()
+
+
+def test_two_months_of_two_years_are_no_typical_year(tmp_path):
+    days = [
+        *pd.date_range("2018-01-01", "2018-01-31 23:00", freq="h"),
+        *pd.date_range("2019-02-01", periods=672, freq="h"),
+    ]
+    path = tmp_path / "two.csv"
+    path.write_text("\n".join(["date,temp", *(f"{day},{k % 7}" for k, day in enumerate(days))]))
+    with pytest.raises(DataError, match="a step of 8761h, where the usual step is 1h"):
+        read_long([path], time_col="date")

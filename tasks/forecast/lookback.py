@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import windows
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.period import period_of_pieces
 from config import RunConfig
 from data import Series
 from errors import DataError
-from splits import FEW_WINDOWS
+from splits import FEW_WINDOWS, NAMES
+from tasks import planned
 from tasks.targets import Targets
 
 log = logging.getLogger("tsrun")
@@ -40,7 +43,9 @@ def settings(targets: Targets, series: Series, config: RunConfig, horizon: int) 
         spans = zip(series.offsets.tolist(), length.tolist(), strict=False)
         pieces = [targets.values[:, begin : begin + n] for begin, n in spans]
         calendar = () if series.clock is None else series.clock.periods
-        found["context_len"], why = look_back(pieces, int(np.median(length)), horizon, calendar)
+        choose = partial(look_back, pieces, int(np.median(length)), horizon, calendar)
+        smallest = partial(_smallest_part, targets, series, config, horizon)
+        found["context_len"], why = _with_windows(choose, smallest)
         log.info("look-back: %d steps, %s; --context-len sets another", found["context_len"], why)
     return found
 
@@ -55,7 +60,41 @@ def _of_training(lengths: np.ndarray, config: RunConfig, horizon: int) -> np.nda
     return steps
 
 
-def look_back(pieces: Sequence[np.ndarray], room: int, horizon: int, calendar: Sequence[int]) -> tuple[int, str]:
+def _smallest_part(targets: Targets, series: Series, config: RunConfig, horizon: int, length: int) -> int:
+    """How many windows of a look-back of `length` the smallest part of the split has."""
+    seen = targets.usable() & series.usable(series.channels.index(name) for name in series.known)
+    span: dict[str, Any] = {"length": length, "offset": 1, "horizon": horizon, "stride": max(config.stride, 1)}
+    index = windows.plan(series.offsets, seen, seen, **span)
+    try:
+        folds = planned.splits_of(config, series, index, None)
+    except DataError:
+        return 0
+    return min(len(fold[name]) for fold in folds for name in NAMES if name != "test" or len(fold.test))
+
+
+def _with_windows(choose: Callable[[int], tuple[int, str]], smallest: Callable[[int], int]) -> tuple[int, str]:
+    """The look-back of choice, and why: a shorter one where missing values leave it no window in some part, if there is
+    one with enough in each.
+
+    Parameters
+    ----------
+    choose : the look-back of at most so many steps, and why.
+    smallest : the windows of the smallest part, with a look-back of so many steps.
+    """
+    first = chosen = choose(MOST)
+    left = smallest(first[0])
+    if left:
+        return first
+    while left < FEW_WINDOWS and chosen[0] > 1:
+        chosen = choose(max(chosen[0] * 3 // 4, 1))
+        left = smallest(chosen[0])
+    why = f"{chosen[1]}: between missing values a longer one leaves a part no window"
+    return (chosen[0], why) if left >= FEW_WINDOWS else first
+
+
+def look_back(
+    pieces: Sequence[np.ndarray], room: int, horizon: int, calendar: Sequence[int], longest: int = MOST
+) -> tuple[int, str]:
     """The steps to look back, and why.
 
     Parameters
@@ -64,8 +103,9 @@ def look_back(pieces: Sequence[np.ndarray], room: int, horizon: int, calendar: S
     room : steps of training in the usual row.
     horizon : H.
     calendar : its cycles in steps, the shortest first.
+    longest : steps, at most.
     """
-    most = max(min(room - horizon - min(horizon, FEW_WINDOWS) + 1, MOST), 1)
+    most = max(min(room - horizon - min(horizon, FEW_WINDOWS) + 1, longest), 1)
     period = period_of_pieces(pieces, None, calendar)
     seasons = [period] if period > 1 else []
     seasons += [cycle for cycle in calendar if cycle > period and LONG * cycle <= room]

@@ -16,6 +16,7 @@ from data import Series
 from readers.clock import Clock
 from rundir import digits, safe_cell, shortened, write_columns
 from tasks.arrays import Arrays
+from tasks.forecast import reach
 from tasks.forecast.levels import Levels
 from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, Predictions
@@ -49,9 +50,11 @@ class ForecastOutputs:
         return raw
 
     def unscaled_forecast(self, value: np.ndarray, k: int) -> np.ndarray:
-        """The same of forecasts, none of them lower than the floor by rounding."""
-        raw = self.unscaled(value, k)
-        return np.maximum(raw, self.floors[k]) if self.floors else raw
+        """The same of forecasts, of which those at the floor are the floor, whatever was rounded."""
+        if not self.floors:
+            return self.unscaled(value, k)
+        mean, std, floor = (np.asarray(part[k]) for part in (self.fitted["mean"], self.fitted["std"], self.floors))
+        return reach.in_units(value, mean, std, floor)
 
     def write(
         self, folder: Path, calibration: Mapping[str, Any], scored: Predictions | None, ahead: Predictions | None
@@ -130,9 +133,9 @@ class ForecastOutputs:
                 band = self.levels.band(pred, calibration, len(names), None if size is None else size[windows])
                 parts |= {} if band is None else {"low": band[0], "high": band[1]}
                 for name, part in parts.items():
-                    raw = part * std + mean
                     held = self.floors and name != "truth"
-                    arrays.add(name, np.maximum(raw, np.array(self.floors)[:, None]) if held else raw)
+                    floors = np.array(self.floors)[:, None]
+                    arrays.add(name, reach.in_units(part, mean, std, floors) if held else part * std + mean)
             rows, at = index.rows(), index.targets()
             arrays.whole("time", at - series.offsets[rows] if series.time is None else series.time[at])
             arrays.whole("row", np.array(series.rows)[rows])

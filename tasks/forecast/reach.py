@@ -55,3 +55,17 @@ def raised(outputs: torch.Tensor, least: Sequence[float], each: int) -> torch.Te
         return outputs
     floor = torch.tensor([value for value in least for _ in range(each)], dtype=outputs.dtype, device=outputs.device)
     return torch.maximum(outputs, floor[:, None])
+
+
+def in_units(value: np.ndarray, mean: np.ndarray, std: np.ndarray, floors: np.ndarray) -> np.ndarray:
+    """Standardised forecasts in the units of their channels, float64: what is held at a floor is the floor itself.
+
+    Parameters
+    ----------
+    value : what float32 can tell apart, standardised.
+    mean, std, floors : of its channels, of a shape that broadcasts; floors are -inf for none.
+    """
+    raw = value.astype(np.float64) * std + mean
+    held = np.nextafter(((floors - mean) / std).astype(np.float32), np.float32(np.inf))
+    found: np.ndarray = np.where(value.astype(np.float32) <= held, floors, np.maximum(raw, floors))
+    return found

@@ -325,8 +325,8 @@ class Forecast(Task):
 
     def continued(self, pred: np.ndarray, outputs: int) -> np.ndarray:
         std, mean = (np.asarray(self.fitted[key])[:, None] for key in ("std", "mean"))
-        raw: np.ndarray = self.levels.point(pred, outputs) * std + mean
-        return np.maximum(raw, np.array(self.floors)[:, None]) if self.floors else raw
+        point = self.levels.point(pred, outputs)
+        return reach.in_units(point, mean, std, np.array(self.floors)[:, None]) if self.floors else point * std + mean
 
     def further(self, parts: Sequence[Predictions], outputs: int) -> Predictions:
         return reach.joined(parts, self.levels, outputs, self.steps_ahead)
