@@ -212,13 +212,24 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
 
 def is_coding(coding: Mapping[str, Any]) -> bool:
     """Whether a table is what sources/levels.py keeps: {"categories": {name: {"levels", "rare"}}, "static"}, and maybe
-    {"usual"}."""
+    {"things"}."""
     rows = coding.get("categories")
-    if not isinstance(rows, dict) or not all(fits(row, "table") for row in rows.values()) or not fits(rows, "table"):
+    if rows is None or not fits(rows, "table") or not all(isinstance(row, dict) for row in rows.values()):
         return False
     lists = [row.get(part) for row in rows.values() for part in ("levels", "rare")]
     named = all(fits(words, "words") for words in (*lists, coding.get("static")))
-    return named and fits(coding.get("usual"), "numbers?")
+    return (
+        named and fits(coding.get("things"), "table?") and ("things" not in coding or _is_of_things(coding["things"]))
+    )
+
+
+def _is_of_things(columns: Mapping[str, Any]) -> bool:
+    """Whether a table is what sources/things.py keeps of columns."""
+    if not is_coding({"categories": columns.get("words"), "static": columns.get("numbers")}):
+        return False
+    lists = (columns.get(name) for name in ("usual", "mean", "scale"))
+    numbers = all(fits(each, "K", len(columns["numbers"])) for each in lists)
+    return numbers and all(fits(row.get("plain"), "words") for row in columns["words"].values())
 
 
 def _problems_of_model(model: Mapping[str, Any]) -> Iterator[str]:

@@ -95,8 +95,8 @@ class RunConfig:
     categorical: tuple[str, ...] = _flag(
         (),
         "Data",
-        "columns (wide: files) of categories: a channel for each level; other text is left out, unless --columns or "
-        "--known-future names it",
+        "columns (wide: files, or columns beside labels) of categories: a channel for each level; other text is left "
+        "out, unless --columns or --known-future names it",
         metavar="NAME",
         binds=True,
     )

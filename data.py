@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -49,16 +49,61 @@ class Category:
 
     levels : the words of training that have channels of their own.
     rare : those that share one more channel, `other`, with all that training does not have; () for no such channel.
+    plain : those of training without a channel, where all channels are zero.
     """
 
     name: str
     levels: tuple[str, ...]
     rare: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, in order."""
         return tuple(f"{self.name}={level}" for level in (*self.levels, *["other"] * bool(self.rare)))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training says of the columns of a table of things.
+
+    usual, mean, scale : of its T columns of numbers, the median, and how they are brought to one scale.
+    categories : of its columns of words, with the words of training.
+    """
+
+    usual: tuple[float, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    categories: tuple[Category, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Things:
+    """What the steps of rows are where each row is a thing (a patient, a machine) and each step a column of a table.
+
+    numbers : the names of T columns of numbers, the first steps.
+    words : of the columns of words, the last steps, by name: the words that their values 0, 1, ... stand for, -1 for
+        none. {} once they are zeros and ones, a step for each word of `learned`.
+    lacking : mask [N, T] of the cells without a number, which hold what is usual in their columns.
+    learned : what training says of the columns; None before it is known.
+    """
+
+    numbers: tuple[str, ...]
+    words: Mapping[str, tuple[str, ...]]
+    lacking: np.ndarray
+    learned: Learned | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the table's columns that are inputs."""
+        categories = () if self.learned is None else self.learned.categories
+        return (*self.numbers, *self.words, *(each.name for each in categories))
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of the steps of a row."""
+        categories = () if self.learned is None else self.learned.categories
+        return (*self.numbers, *self.words, *(channel for each in categories for channel in each.channels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +125,7 @@ class Series:
     after : float [F, N, A], their values in the A steps after each row, NaN where not given; or None.
     modalities : (name, number of channels) of each group of adjacent channels, in order; () where all are one group.
     filled : mask [C, total] of the values that `--nan` made up, which may be input and are never scored; or None.
-    lacking : mask [total] of the cells that a table of things lacks, which hold what is usual in its columns, or None.
-    usual : float64 [T], the medians of the columns in training, where these are such cells; None before it is known.
+    things : what the steps are where each row is a thing; None where steps are those of time.
     part : which rows of the data these are; None for all.
     words : of the last channels, where these are categories: the sorted words that their values 0, 1, ... stand for, -1
         for none. () where there are none, and once they are channels of zeros and ones.
@@ -108,8 +152,7 @@ class Series:
     after: np.ndarray | None = None
     modalities: tuple[tuple[str, int], ...] = ()
     filled: np.ndarray | None = None
-    lacking: np.ndarray | None = None
-    usual: np.ndarray | None = None
+    things: Things | None = None
     part: Part | None = None
     words: tuple[tuple[str, ...], ...] = ()
     text: tuple[str, ...] = ()
@@ -126,7 +169,7 @@ class Series:
         assert not self.modalities or sum(count for _, count in self.modalities) == len(self.channels)
         assert not (self.words and self.categories) and self.numeric >= 0
         assert self.filled is None or self.filled.shape == self.values.shape
-        assert self.lacking is None or self.lacking.shape == (self.offsets[-1],)
+        assert self.things is None or (self.lengths == len(self.things.steps)).all()
         assert (self.time is None) == (self.clock is None)
         assert self.after is None or self.after.shape[:2] == (len(self.known), len(self.rows))
         assert self.part is None or len(self.part.numbers) == len(self.rows)
@@ -287,7 +330,7 @@ def of_rows(series: Series, rows: np.ndarray) -> Series:
         time=None if series.time is None else series.time[at],
         after=None if series.after is None else series.after[:, rows],
         filled=None if series.filled is None else series.filled[:, at],
-        lacking=None if series.lacking is None else series.lacking[at],
+        things=None if series.things is None else replace(series.things, lacking=series.things.lacking[rows]),
     )
 
 

@@ -29,7 +29,7 @@ from readers.precision import check_distinct, rows_to_see
 from readers.scaled import Scaled
 from scaler import Scaler
 from settings.shards import parse_shard
-from sources import stretching
+from sources import stretching, things
 from splits import Split
 from tasks import planned, shorter
 from tasks.base import Task
@@ -88,7 +88,7 @@ class RunData:
 
     def columns(self) -> Iterable[np.ndarray]:
         """The model's C input channels, unscaled: each [total], one after the other."""
-        return self.derived.columns() if self.derived is not None else (self.series.values[c] for c in self.keep)
+        return self.derived.columns() if self.derived is not None else things.channels(self.series, self.keep)
 
     @property
     def modalities(self) -> dict[str, int] | None:
@@ -105,7 +105,7 @@ class RunData:
 
     def values(self) -> np.ndarray:
         """The model's input, unscaled: float [C, total]. Without `derived` features only."""
-        return mapped.rows(self.series.values, self.keep)
+        return things.scaled(self.series, mapped.rows(self.series.values, self.keep))
 
     @property
     def label_channel(self) -> int | None:

@@ -33,7 +33,7 @@ from ranks.alone import Alone
 from rundir import Listener, tensorboard_writer
 from scaler import Scaler
 from solving.closed import ClosedForm, solved
-from sources import levels
+from sources import levels, things
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions
@@ -371,7 +371,7 @@ class Learner:
             split=dict(self.split.how),
             sources=series.hashes,
             beside=resuming.checksums(self.run_data.beside),
-            coding=levels.plain(series),
+            coding=things.kept(series),
             training=None if training is None else dict(training),
         )
 

@@ -39,7 +39,7 @@ from predictor import Inference
 from readers import cache
 from refitting import again
 from rundir import Listener, OnEpoch, OnTrained, RunDir, run_name, write_json
-from sources import levels, medians, stretching
+from sources import levels, stretching, things
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
 from tasks.base import Task
@@ -130,7 +130,7 @@ def open_data(config: RunConfig, argv: Sequence[str]) -> tuple[RunData, Task, Ch
         return _to_predict(config, task, series, timings, start), task, start
     if not config.adapt_modality:
         restore.check_series(start, config, series, task.derived)
-    series = _coded(series, start)
+    series = _coded(series, start, config)
     run_data = _to_train_on(config, task, series, timings)
     restore.check_run_data(start, run_data)
     return run_data, task, start
@@ -141,6 +141,7 @@ def _read(
 ) -> tuple[Series, dict[str, float], RunConfig]:
     """The series, the seconds that reading took, and the configuration, which nothing changes after this."""
     config = replace(config, **fixed)
+    config = config if start is None else replace(config, index=things.index_of(config, start.coding))
     refuse(idle(tasks.every_flag(config.task), vars(config) | config.options, tasks.usual(config.task), config.given))
     with ranks.here().by_turns(cache.folder() is not None and bool(config.csv)):
         series, timings = dataset.load(config, task, None if start is None else start.input_channels)
@@ -149,7 +150,8 @@ def _read(
         series = task.match(series, config, restore.same_place(start, config, series))
         data.tell(series.notes[read:])
     if start is None:
-        named = series.columns[series.numeric :]
+        series = things.as_asked(series, config)
+        named = (*series.columns[series.numeric :], *(series.things.words if series.things else ()))
         config = replace(config, **({"categorical": named} if named else {}) | task.chosen(series, config))
     elif config.mode == "finetune":
         config = replace(config, **task.split_of(series, config))
@@ -162,8 +164,13 @@ def _read(
 
 def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
     run_data = dataset.open_run_data(config, task, series, timings)
-    run_data.beside = resuming.files_beside(config)
     dataset.check_windows(run_data, task)
+    if series.things is not None and series.things.learned is None:
+        rows = dataset.make_splits(run_data)[-1].train.rows()  # what columns are is learned of these
+        series = things.coded(series, config, rows)
+        config = replace(config, context_len=things.length_of(series))
+        run_data = dataset.open_run_data(config, task, series, timings)
+    run_data.beside = resuming.files_beside(config)
     return run_data
 
 
@@ -172,16 +179,16 @@ def _to_predict(config: RunConfig, task: Task, series: Series, timings: dict[str
     lacking = 0 if start.per_row else task.absent(start.input_channels, start.outputs, config, series)
     restore.check_series(start, config, series, task.derived, lacking)
     known = restore.label_known(start, series, lacking)
-    series = _coded(series, start)
+    series = _coded(series, start, config)
     run_data = dataset.open_run_data(config, task, series, timings, label_known=known, per_row=start.per_row)
     run_data.beside = resuming.files_beside(config)
     restore.check_run_data(start, run_data)
     return run_data
 
 
-def _coded(series: Series, start: Checkpoint) -> Series:
-    """The series with the categories of a checkpoint as it codes them, and its medians in what is lacking."""
-    series = medians.filled(series, medians.of(start.coding))
+def _coded(series: Series, start: Checkpoint, config: RunConfig) -> Series:
+    """The series with the categories of a checkpoint as it codes them, and of things the columns of training."""
+    series = things.as_kept(series, start.coding, config.ckpt)
     return levels.spread(series, levels.of(start.coding), levels.static(start.coding))
 
 
@@ -357,7 +364,9 @@ def _tell_idle(config: RunConfig) -> None:
 
 
 def _name(run_data: RunData, task: Task) -> str:
-    return run_name(run_data.config, channels=len(run_data.series.columns), task_part=task.name_part())
+    config, found = run_data.config, run_data.series.things
+    config = config if found is None else replace(config, context_len=len(found.columns))
+    return run_name(config, channels=len(run_data.series.columns), task_part=task.name_part())
 
 
 def _learn_folds(

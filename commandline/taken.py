@@ -97,7 +97,7 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     labelled = raw.get("label_src_ch") or found.worded or raw.get("labels") or found.label
     if found.time == LINE and labelled and not (found.follow or others):
         other = "--time-col line if each is a step of time"
-        return {}, [f"{path}: each line is a series, and the columns ({abridge(found.names)}) are its steps; {other}"]
+        return {}, [f"{path}: each line is an example of its own, with {abridge(found.names)}; {other}"]
     if len(found.ids) > 1 and not raw.get("id_col"):
         what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"
         hints = [f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(name)}" for name in found.ids[:2]]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from data import Series
+from data import Category
 from dataset import DeviceData
 from evaler import Evaluator
 from hardware import begin_step
@@ -151,17 +151,22 @@ def _order(n: int, seed: int) -> np.ndarray:
 
 
 def _parts(data: DeviceData, index: Index, inputs: Inputs) -> Iterator[tuple[str, str, Part]]:
-    """(kind, name, part) of each channel of the input, of what is known ahead, and of each block of lags."""
+    """(kind, name, part) of each channel of the input, of what is known ahead, and of each block of lags; of things of
+    each column of their table."""
     everything = slice(None)
     series = data.run_data.series
-    for name, place in _columns(series, data.run_data.channels):
+    if series.things is not None:
+        categories = () if series.things.learned is None else series.things.learned.categories
+        yield from (("channel", name, (0, everything, at)) for name, at in _columns(categories, series.things.steps))
+        return
+    for name, place in _columns(series.categories, data.run_data.channels):
         yield "channel", name, (0, place, everything)
     if len(inputs) > 1:
         known = series.known
         marks = inputs[1].shape[1] - len(known)
         if marks > 0:
             yield "channel", "calendar", (1, slice(marks), everything)
-        for name, place in _columns(series, known, max(marks, 0)):
+        for name, place in _columns(series.categories, known, max(marks, 0)):
             yield "channel", f"{name} (known ahead)", (1, place, everything)
     edges = np.linspace(0, index.length, min(BLOCKS, index.length) + 1).round().astype(int)
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
@@ -169,9 +174,9 @@ def _parts(data: DeviceData, index: Index, inputs: Inputs) -> Iterator[tuple[str
         yield "lags", f"{newest}-{oldest}" if newest < oldest else f"{newest}", (0, everything, slice(begin, end))
 
 
-def _columns(series: Series, channels: Sequence[str], start: int = 0) -> Iterator[tuple[str, slice]]:
+def _columns(categories: Sequence[Category], channels: Sequence[str], start: int = 0) -> Iterator[tuple[str, slice]]:
     """Each channel and its place, of which the first is at `start`; those of one category are shuffled together."""
-    owner = {channel: each.name for each in series.categories for channel in each.channels}
+    owner = {channel: each.name for each in categories for channel in each.channels}
     for name, group in groupby(channels, lambda channel: owner.get(channel, channel)):
         end = start + len(list(group))
         yield name, slice(start, end)

@@ -18,6 +18,7 @@ from evaler import predict
 from hardware import Precision
 from predictor import Inference
 from scaler import Scaler
+from sources import things
 from tasks.base import Task
 from tasks.predictions import Predictions
 
@@ -32,21 +33,30 @@ ROUNDS, MOST_SECONDS, WARM = 300, 5.0, 10  # of timing
 
 
 class Shift(nn.Module):
-    """(v - mean) / std by channel of [B, C, T], in float32 as exact as in float64.
+    """(v - mean) / std by channel of [B, C, T], or by step, in float32 as exact as in float64.
 
     A mean may be large beside its deviation, so it is subtracted in two parts: rounded to float32, and the rest.
+
+    Parameters
+    ----------
+    mean, std : float64 [C, 1], or [T].
     """
 
     high: torch.Tensor
     low: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, scaler: Scaler) -> None:
+    def __init__(self, mean: np.ndarray, std: np.ndarray) -> None:
         super().__init__()
-        mean = torch.from_numpy(scaler.mean)[:, None]
-        self.register_buffer("high", mean.float())
-        self.register_buffer("low", (mean - mean.float().double()).float())
-        self.register_buffer("std", torch.from_numpy(scaler.std)[:, None].float())
+        whole = torch.from_numpy(mean)
+        self.register_buffer("high", whole.float())
+        self.register_buffer("low", (whole - whole.float().double()).float())
+        self.register_buffer("std", torch.from_numpy(std).float())
+
+    @classmethod
+    def of(cls, scaler: Scaler) -> Shift:
+        """By the channels of a scaler."""
+        return cls(scaler.mean[:, None], scaler.std[:, None])
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
         return ((v - self.high) - self.low) / self.std
@@ -58,9 +68,11 @@ class Deployed(nn.Module):
     def __init__(self, inference: Inference) -> None:
         super().__init__()
         self.model = restore.model_of(inference.start).eval()
-        self.scale = Shift(inference.start.scaler)
+        self.scale = Shift.of(inference.start.scaler)
+        steps = things.scale_of(inference.start.coding)
+        self.scale_steps = None if steps is None else Shift(*steps)
         known = inference.start.known_scaler
-        self.scale_known = None if known is None else Shift(known)
+        self.scale_known = None if known is None else Shift.of(known)
         self.task = inference.task
 
     def forward(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
@@ -72,7 +84,7 @@ class Deployed(nn.Module):
         return answers[: x.shape[0]] + missing
 
     def _answers(self, x: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        seen = [self.scale(x)]
+        seen = [self.scale(x if self.scale_steps is None else self.scale_steps(x))]
         if known is not None:
             assert isinstance(self.model, Forecaster)
             marks = self.model.forecast.marks
@@ -122,7 +134,7 @@ class ExportCheck:
 
     def _raw_data(self) -> DeviceData:
         """The same data with scalers that change nothing."""
-        start, run_data = self.inference.start, self.inference.run_data
+        start, run_data = self.inference.start, things.in_units(self.inference.run_data)
 
         def identity(channels: Sequence[str]) -> Scaler:
             return Scaler(np.zeros(len(channels)), np.ones(len(channels)), tuple(channels))

@@ -19,6 +19,7 @@ from exporting.check import CPU, KNOWN, ExportCheck, Run, X, latencies
 from exporting.formats import FORMS, Y, onnx_tools, quietly
 from metrics import clean_json
 from pipeline import open_inference
+from sources import things
 
 SCHEMA = 1  # of FILE.json
 
@@ -113,7 +114,7 @@ def _described(check: ExportCheck) -> dict[str, Any]:
     if start.model.modalities:
         inputs[0]["modalities"] = start.model.modalities
     if start.coding is not None:
-        inputs[0] |= {name: start.coding[name] for name in ("categories", "usual") if name in start.coding}
+        inputs[0] |= {"categories": start.coding["categories"]} | things.card(run_data.series)
     forecast = start.model.forecast
     if forecast is not None and len(check.names) > 1:
         marks = list(run_data.series.clock.marks) if forecast.marks and run_data.series.clock is not None else []

@@ -71,7 +71,7 @@ class Coded:
         cells : k different texts. numbers : what they are as numbers: None for text, NaN for a missing value.
         lines : int [n].
         """
-        plain = [_word(cell, number) for cell, number in zip(cells, numbers, strict=True)]
+        plain = [as_word(cell, number) for cell, number in zip(cells, numbers, strict=True)]
         words = sorted(set(plain) - {""})
         at = {word: float(code) for code, word in enumerate(words)}
         return cls(tuple(words), np.array([at.get(word, np.nan) for word in plain])[lines])
@@ -100,7 +100,7 @@ class Coded:
         return len(self.words) < n_rows if static else 2 * len(self.words) <= int(known.sum())
 
 
-def _word(cell: str, number: float | None) -> str:
+def as_word(cell: str, number: float | None) -> str:
     """A cell as a word: of a number its plainest spelling, "" for a missing value."""
     if number is None:
         word = cell.strip()

@@ -41,7 +41,8 @@ class Dialect:
     taken : what was taken for AUTO, for a note; "" for nothing but the usual.
     strict : whether only what is certain may be taken for data or left out.
     apart : the column of a wide table that holds labels, see readers/apart.py; "" for none.
-    labelled : whether the table is one of labels, whose columns may be things, though this file may lack them.
+    labelled : whether the table is one of labels, whose lines may be things, though this file may lack them.
+    categories : columns of such a table that are categories, whatever they hold.
     """
 
     sep: str = ","
@@ -55,6 +56,7 @@ class Dialect:
     strict: bool = False
     apart: str = ""
     labelled: bool = False
+    categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sep", {"\\t": "\t", "tab": "\t"}.get(self.sep, self.sep))

@@ -27,8 +27,9 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
     """
     if dialect.strict or not layout.header or series.n_channels > 1 or len({*series.lengths.tolist()}) > 1:
         return series
-    steps = _steps(path, layout, dialect)
-    people = [step for step, name in enumerate(steps) if is_person(name)]
+    things = series.things
+    steps = _steps(path, layout, dialect) if things is None else things.steps
+    people = [step for step, name in enumerate(steps if things is None else things.numbers) if is_person(name)]
     table = series.values[0].reshape(series.n_rows, -1)
     if len(people) != 1 or table.shape[1] != len(steps) or len(steps) < LEAST:
         return series
@@ -39,14 +40,16 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
         return series
     count = len(series.values[0]) // len(steps)
     filled = None if series.filled is None else np.delete(series.filled.reshape(-1, count, len(steps)), at, axis=2)
-    lacking = None if series.lacking is None else np.delete(series.lacking.reshape(count, -1), at, axis=1).ravel()
+    if things is not None:
+        rest = (*things.numbers[:at], *things.numbers[at + 1 :])
+        things = replace(things, numbers=rest, lacking=np.delete(things.lacking, at, axis=1))
     enough, name = not grouped and len(kinds) >= LEAST, steps[at]
     stay = f"; {_stay(name, len(kinds))}" * enough
     return replace(
         series,
         values=np.delete(table, at, axis=1).reshape(1, -1),
         filled=None if filled is None else filled.reshape(len(series.values), -1),
-        lacking=lacking,
+        things=things,
         offsets=np.arange(count + 1, dtype=np.int64) * (len(steps) - 1),
         groups=np.array([f"{number:.0f}" for number in numbers]) if enough else None,
         notes=(*series.notes, f"column {name!r} is no step, and left out{stay}"),

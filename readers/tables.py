@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from readers import mapped
-from readers.apart import FIRST, Words, split_off
+from readers.apart import FIRST, LAST, split_off
 from readers.bundles import Bundle, bundled
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
@@ -35,6 +35,7 @@ from readers.odd import OddCells, Taken
 from readers.paths import abridge
 from readers.pieces import BLOCK
 from readers.precision import hides, judged
+from readers.things import Columns
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
 
@@ -57,6 +58,8 @@ class Facts:
     bundle : the quantities that the columns are, and the columns of each; () where they are steps of one.
     columns : the file's columns of the steps, -1 for none, of one of these quantities; () where they are all columns.
     people : the cells of the column of words, left out, that says of whom each row is, its name first; () for none.
+    names : of the columns of numbers, in a table of things; () of other tables.
+    words : of its columns of words, the last ones, the name and the words that their values 0, 1, ... stand for.
     """
 
     shape: tuple[int, int]
@@ -73,6 +76,8 @@ class Facts:
     bundle: Bundle = ()
     columns: tuple[int, ...] = ()
     people: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def location(self, row: int, column: int) -> str:
         """`line:column` in the file, counted from 1, of the value at [row, column]."""
@@ -83,7 +88,8 @@ class Facts:
     def from_json(cls, kept: dict[str, Any]) -> Facts:
         """The inverse of `dataclasses.asdict` followed by JSON."""
         plain: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in kept.items()}
-        return cls(**plain | {"layout": Layout(**kept["layout"])})
+        words = tuple((name, tuple(each)) for name, each in kept["words"])
+        return cls(**plain | {"layout": Layout(**kept["layout"]), "words": words})
 
 
 def read_table(path: Path, dialect: Dialect, *, large: bool = False) -> tuple[np.ndarray, Facts]:
@@ -116,12 +122,13 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         blocks = line_blocks(table.text, path)
         if dialect.apart and not labels:
             blocks = split_off(blocks, dialect, path, labels)
-        beside = Words()
+        beside = Columns()
         if dialect.labelled and not dialect.strict:
-            blocks = beside.left_out(blocks, dialect, path)
+            blocks = beside.coded(blocks, dialect, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
-        layout, notes = sniff(first_lines, dialect, path)
+        taken = replace(dialect, apart=LAST) if beside.of_things else dialect  # no column at an end need be the labels
+        layout, notes = sniff(first_lines, taken, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
         rows = _Rows(number, layout.columns, expected, large=large)
@@ -139,7 +146,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     if unnamed and layout.columns > 1 and np.isnan(values[:, -1]).all():
         values = _without_last(values)  # each line ends in a separator
         layout = replace(layout, columns=layout.columns - 1)
-    if dialect.index == "auto" and not dialect.apart and not (layout.header and steps_named(names[1:], dialect)):
+    if taken.index == "auto" and not taken.apart and not (layout.header and steps_named(names[1:], dialect)):
         check_ends(values, path)
     dates = plain_dates(names[layout.index : layout.width])
     turned = _newest_first(dates)
@@ -155,17 +162,18 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     elif dialect.index == "auto" and not layout.index and not turned and _looks_like_ids(values):
         notes.append("warning: first column counts the rows and is read as data; --index yes if it holds row ids")
     missing, infinite = count_gaps(values)
-    shape = (len(values), layout.columns)
     if not dialect.thousands and may_hide_thousands(values):
         cells, _ = read_cells(path, dialect)
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
     told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
     all_notes = (*table.notes, *filter(None, [dialect.taken]), *beside.told, *notes, *([odd] if odd else []), *told)
-    apart = tuple(labels[layout.header :])
     return values, Facts(
-        shape, layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes, apart, turned,
-        dates or shared, bundle, (), tuple(beside.people),
+        (len(values), layout.columns), layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes,
+        tuple(labels[layout.header :]), turned, dates or shared, bundle,
+        tuple(at - layout.index for at in beside.places[layout.index :]), tuple(beside.people),
+        tuple(map(str.strip, names[layout.index : layout.width - len(beside.words)])) if beside.of_things else (),
+        tuple((name, tuple(known)) for name, known in beside.words.items()),
     )  # fmt: skip
 
 

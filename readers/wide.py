@@ -11,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data import Series, Source
+from data import Series, Source, Things
 from errors import DataError, UsageError, many, nearest
 from readers import cache, mapped, stem
-from readers.apart import of_things, with_medians
 from readers.bundles import unbundled
 from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
 from readers.dialect import Dialect
-from readers.files import checksum_of, dialect_of, read_cells
+from readers.files import checksum_of, dialect_of, first_lines, read_cells
 from readers.guess import LINE
 from readers.heads import calendar
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
@@ -73,20 +72,20 @@ def read_wide(
     DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
     dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict)
-    dialect = replace(dialect, apart=label, labelled=labelled or bool(label))
+    dialect = replace(dialect, apart=label, labelled=labelled or bool(label), categories=tuple(categorical))
     check_policy(nan)
-    files, named = _named(list(map(Path, paths)), categorical)
+    files, named = _named(list(map(Path, paths)), categorical, dialect, known=labelled)
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))
     notes, ids = _same_order(values, files, facts), _common_ids(files, facts)
     notes += _note_repeats(files, ids) + merge_notes((path, f.notes) for path, f in zip(files, facts, strict=True))
     sources = tuple(map(_source, files, facts))
     values, files, facts, channels = _quantities(values, files, facts)
-    lacking, told = _fill_things(values, files, facts, nan, dialect)
+    things, told = _things(values, files, facts, nan)
     values, ends, more = _to_ends(values, facts, nan)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
     gaps, filled = _fill(values, offsets, files, facts, nan)
     rows = ids or tuple(map(str, range(len(ends))))
-    series = Series(values, offsets, channels, rows, sources=sources, filled=filled, lacking=lacking)
+    series = Series(values, offsets, channels, rows, sources=sources, filled=filled, things=things)
     series = replace(series, notes=(*notes, *told, *more, *gaps))
     series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
@@ -160,17 +159,29 @@ def _with_times(series: Series, paths: Sequence[Path], facts: Sequence[Facts]) -
 # ---- words
 
 
-def _named(paths: Sequence[Path], categorical: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """The files of numbers, and those of words. UsageError for a name that no file has, and where none has numbers."""
+def _named(
+    paths: Sequence[Path], categorical: Sequence[str], dialect: Dialect, *, known: bool
+) -> tuple[list[Path], list[Path]]:
+    """The files of numbers, and those of words; the latter may be columns of the only file, where that has labels.
+    UsageError for a name that no file or column has, unless a checkpoint has `known` it, and where none has numbers."""
     stems = [stem(path) for path in paths]
+    if len(paths) == 1 and dialect.labelled and not {*categorical} & {*stems}:
+        stems = _columns_of(paths[0], dialect)
+        if known or {*categorical} <= {*stems}:
+            return list(paths), []
     for name in categorical:
         if name not in stems:
-            what = "no file of this name"
+            what = "no file or column of this name"
             raise UsageError(what, where=f"--categorical {name}", hint=nearest(name, stems) or ", ".join(stems[:8]))
     numbers = [path for path, name in zip(paths, stems, strict=True) if name not in categorical]
     if paths and not numbers:
         raise UsageError("no file of numbers is left", where="--categorical")
     return numbers, [path for path in paths if path not in numbers]
+
+
+def _columns_of(path: Path, dialect: Dialect) -> list[str]:
+    """The names in the first line of a file."""
+    return [name.strip() for name in dialect_of(path, dialect).split(first_lines(path)[0][:1], path)[0]]
 
 
 def _with_words(
@@ -337,17 +348,26 @@ def _channel_names(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _fill_things(
-    values: np.ndarray, paths: Sequence[Path], facts: list[Facts], nan: str, dialect: Dialect
-) -> tuple[np.ndarray | None, list[str]]:
-    """Fill what is missing in a table of things with the medians of its columns, in place: where that is, a mask
-    [N * T], and the note on it; or None, unless the policy `nan` is auto."""
-    if nan != "auto" or len(paths) != 1 or not facts[0].missing or not of_things(paths[0], dialect):
+def _things(values: np.ndarray, paths: Sequence[Path], facts: list[Facts], nan: str) -> tuple[Things | None, list[str]]:
+    """What the columns of a table of things are, and a note on what is missing; None of other tables.
+
+    Under the policy auto, what is missing in values [1, N * T] becomes the median of its column, in place: a neighbour
+    is another thing. What is learned from is filled anew, by lines of training alone (sources/things.py).
+    """
+    found = facts[0]
+    uneven = bool(found.missing) and nan != "auto" and not found.words  # rows end where their values do
+    if len(paths) != 1 or len(values) != 1 or uneven or not (found.names or found.words):
         return None, []
-    lacking = with_medians(values.reshape(facts[0].shape))
-    facts[0] = replace(facts[0], missing=0)
+    table = values.reshape(found.shape)[:, : len(found.names)]
+    lacking: np.ndarray = np.isnan(table)
+    things = Things(found.names, dict(found.words), lacking if nan == "auto" else np.zeros_like(lacking))
+    if nan != "auto" or not found.missing:
+        return things, []
+    for at in np.flatnonzero(lacking.any(axis=0)):
+        table[lacking[:, at], at] = 0.0 if lacking[:, at].all() else np.nanmedian(table[:, at])
+    facts[0] = replace(found, missing=0)
     what = f"{many(int(lacking.sum()), 'missing value')} filled with the median of the column in training"
-    return lacking.ravel(), [f"{paths[0]}: {what}, since it is no step"]
+    return things, [f"{paths[0]}: {what}, since it is no step"]
 
 
 def _note_repeats(paths: Sequence[Path], ids: Sequence[str]) -> list[str]:

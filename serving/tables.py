@@ -13,7 +13,7 @@ from checkpoint import Checkpoint
 from errors import DataError, UsageError
 from readers.base import csv_text
 from readers.clock import Clock
-from sources import levels
+from sources import levels, things
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +28,9 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
     Parameters
     ----------
     model : the checkpoint.
-    given : a frame, a line a step; an array [C, T] or [N, C, T], channels in the model's order; {modality: [N, T, d]}
-        for a model of recordings by modality; or a path, or several, of files that are read as they are.
+    given : a frame, a line a step, or a line a thing of a model of things; an array [C, T] or [N, C, T], channels in
+        the model's order; {modality: [N, T, d]} for a model of recordings by modality; or a path, or several, of files
+        that are read as they are.
     start : time of an array's first step, for a model of dated steps.
     folder : where the files go.
 
@@ -47,6 +48,10 @@ def written(model: Checkpoint, given: Any, start: str, folder: Path) -> list[str
     if paths and all(isinstance(path, str | os.PathLike) for path in paths):
         return ["--npz" if model.setting("npz") else "--csv", *map(os.fspath, paths)]
     frame = given if isinstance(given, pd.DataFrame) else given.to_frame() if isinstance(given, pd.Series) else None
+    if frame is not None and things.of(model.coding) is not None:
+        path = folder / f"{model.input_channels[0]}.csv"
+        frame.to_csv(path, index=False, na_rep="nan")
+        return ["--csv", str(path)]
     if model.setting("npz"):
         return _recordings(model, given if frame is None else _lines(model, frame), folder)
     if model.setting("time_col") or (model.clock is not None and not _labels_lines(model)):

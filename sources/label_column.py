@@ -13,7 +13,6 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, listed, many
-from readers.apart import words_among
 from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
@@ -24,6 +23,7 @@ from readers.named_labels import label_among
 from readers.owned import is_owner_word
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
+from readers.things import IDS, kinds_among
 from sources import path_labels
 from sources.reading import names_of, read, strict_on_gaps
 
@@ -288,8 +288,8 @@ def _named(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialec
     if len(names) <= LEAST or any(map(dialect.is_number, names)) or steps_named(names[1:-1], dialect):
         return ""
     named = [name for name in names if is_class_word(name)]
-    worded = words_among([names, *lines], dialect)
-    if len(named) != 1 or not {*worded.values()} - {*named}:
+    kinds = kinds_among([names, *lines], dialect)
+    if len(named) != 1 or not {names[at] for at, kind in kinds.items() if kind != IDS} - {*named}:
         return label_among(names, lines)
     return named[0]
 

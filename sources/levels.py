@@ -16,7 +16,6 @@ import numpy as np
 from data import Category, Series
 from errors import CheckpointError, DataError
 from readers.paths import abridge
-from sources import medians
 
 if TYPE_CHECKING:
     from dataset import RunData
@@ -55,7 +54,7 @@ def learned(series: Series, seen: np.ndarray, most: int) -> tuple[Category, ...]
 
 
 def coded(run_data: RunData, task: Task, train: Index) -> RunData:
-    """The data of a run with channels for the levels that training sees, told, and with its medians in what is lacking.
+    """The data of a run with channels for the levels that training sees, told.
 
     Parameters
     ----------
@@ -63,16 +62,16 @@ def coded(run_data: RunData, task: Task, train: Index) -> RunData:
     task : what is learned.
     train : the windows of training.
     """
-    run_data = medians.of_training(run_data, task, train)
     series = run_data.series
     if not series.words:
         return run_data
     found = learned(series, run_data.seen(task, train), run_data.config.max_levels)
-    log.info("categories, a channel for each level that training has: %s", "; ".join(map(_shown, found)))
+    log.info("categories, a channel for each level that training has: %s", "; ".join(map(shown, found)))
     return with_channels(run_data, spread(series, found))
 
 
-def _shown(category: Category) -> str:
+def shown(category: Category) -> str:
+    """A category with some of its levels, for the log."""
     levels = ", ".join(level[:SHOWN] for level in category.levels[:MOST_TOLD])
     more = len(category.levels) - MOST_TOLD
     rare = f", and {len(category.rare):,} rarer ones as {OTHER}" if category.rare else ""
@@ -250,10 +249,9 @@ def without(series: Series, names: Sequence[str]) -> Series:
 
 
 def plain(series: Series) -> dict[str, Any] | None:
-    """What a checkpoint keeps of the columns that are categories, have one value a row or lack some; or None."""
+    """What a checkpoint keeps of the columns that are categories, or have one value a row; or None."""
     found = {each.name: {"levels": list(each.levels), "rare": list(each.rare)} for each in series.categories}
-    usual = {} if series.usual is None else {"usual": series.usual.tolist()}
-    return {"categories": found, "static": list(series.static), **usual} if found or series.static or usual else None
+    return {"categories": found, "static": list(series.static)} if found or series.static else None
 
 
 def of(kept: Mapping[str, Any] | None) -> tuple[Category, ...]:

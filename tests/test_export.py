@@ -177,7 +177,7 @@ def test_a_mean_that_float32_does_not_hold_is_taken_away_whole():
     scaler = Scaler(np.array([100000.0123, -3.0]), np.array([0.01, 2.0]), ("a", "b"))
     x = np.array([[[100000.0, 100000.015625, 100000.03125], [1.0, -3.0, 5.5]]], np.float32)
     true = (x.astype(np.float64) - scaler.mean[:, None]) / scaler.std[:, None]
-    np.testing.assert_allclose(Shift(scaler)(torch.from_numpy(x)).numpy(), true, rtol=1e-5)
+    np.testing.assert_allclose(Shift.of(scaler)(torch.from_numpy(x)).numpy(), true, rtol=1e-5)
 
 
 def forecaster(folder, backbone, *more):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from checkpoint import Checkpoint
-from readers.apart import words_among
 from readers.dialect import Dialect
 from readers.named_labels import label_among
+from readers.things import WORDS, kinds_among
 from readers.wide import read_wide
 
 from .runs import go, good, strict
@@ -32,7 +32,7 @@ def test_a_table_of_machines_is_read_without_a_flag(put, tmp_path):
     put(machines(range(90)), "old.csv")
     done = go(tmp_path, "--task classify --csv old.csv --backbone logistic --reference off --tag m --no-plots")
     assert done.code == 0 and "label: column 'Machine failure' of old.csv, by its name" in done.err
-    assert "left out, since they hold text: 'Product ID', 'Type'" in done.err and "90 rows of 4 steps" in done.err
+    assert "left out, since it holds text: 'Product ID'" in done.err and "Type (H, L, M)" in done.err
     for labels in (True, False):
         put(machines(range(90, 120), labels=labels), "new.csv")
         good(tmp_path, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots")
@@ -45,7 +45,10 @@ def test_a_table_of_machines_is_read_without_a_flag(put, tmp_path):
 
 def test_values_and_labels_are_those_of_the_file(put):
     series = read_wide([put(machines())], label="Machine failure")
-    assert series.values.reshape(120, 4) == pytest.approx(NUMBERS) and series.rows[:2] == ("1", "2")
+    table, things = series.values.reshape(120, 5), series.things
+    assert table[:, :4] == pytest.approx(NUMBERS) and series.rows[:2] == ("1", "2")
+    assert things.numbers == tuple(NAMES.split(",")[3:7]) and list(things.words) == ["Type"]
+    assert [things.words["Type"][int(code)] for code in table[:, 4]] == KINDS
     assert series.labels is not None and series.labels[:, 0].tolist() == FAILS.tolist()
 
 
@@ -65,16 +68,21 @@ def test_rows_of_a_person_who_is_named_in_words_stay_together(put, tmp_path):
         (["t0", "t1", "t2"], ["1", "x", "3"], []),  # steps
         (["name", "speed", "load"], ["{k}a", "1", "2"], []),  # names of rows
         (["sex", "speed", "load"], ["m", "1", "2"], ["sex"]),
-        (["site", "speed", "load"], ["m", "1", "2"], []),  # ids that come again, as before
+        (["site", "speed", "load"], ["m", "1", "2"], ["site"]),  # which comes again
+        (["car name", "speed", "load"], ["m", "1", "2"], []),
         (["speed", "note", "load"], ["1", "5 kW", "2"], []),  # numbers with a unit
         (["speed", "day", "load"], ["1", "2024-01-0{k}", "2"], []),
         (["speed", "note", "load"], ["1", "", "2"], []),
-        (["a", "b", "c"], ["x", "y", "z"], []),  # nothing would be left
+        (["a", "b", "c"], ["x", "y", "z"], ["a", "b", "c"]),  # words alone
+        (["speed", "title", "load"], ["1", "{k}a", "2"], []),  # of each thing another
+        (["t0", "kind", "t1", "t2"], ["1", "m", "2", "3"], []),  # words beside the steps of a series
+        (["speed", "parts", "load"], ["{k}.5", "3+", "2"], ["parts"]),
     ],
 )
 def test_which_columns_are_words(names, row, out):
     rows = [[cell.format(k=k) for cell in row] for k in range(1, 8)]
-    assert list(words_among([names, *rows], Dialect()).values()) == out
+    kinds = kinds_among([names, *rows], Dialect())
+    assert [names[at] for at, kind in kinds.items() if kind == WORDS] == out
 
 
 def test_labels_in_no_order_among_names_of_things():
@@ -106,7 +114,7 @@ def test_what_is_missing_of_a_thing_is_the_median_of_its_column(put):
     cells = [",".join("" if cell is None else str(cell) for cell in row) + f",{k % 2}" for k, row in enumerate(rows)]
     path = put("\n".join(["Glucose,Pressure,Insulin,Age,Outcome", *cells]) + "\n")
     series = read_wide([path], label="Outcome", nan="auto")
-    assert series.lacking.reshape(12, 4)[:4].tolist() == [[cell is None for cell in row] for row in rows[:4]]
+    assert series.things.lacking[:4].tolist() == [[cell is None for cell in row] for row in rows[:4]]
     table = series.values.reshape(12, 4)
     assert series.lengths.tolist() == [4] * 12 and "filled with the median of the column" in " ".join(series.notes)
     assert table[:4].tolist() == [[120, 80, 30, 33], [140, 80, 20, 33], [100, 70, 30, 50], [120, 90, 40, 21]]
@@ -138,7 +146,7 @@ def test_medians_are_those_of_training_and_a_checkpoint_keeps_them(put, tmp_path
     assert kept.split["rows"]["train"] == train
     known = [k for k in train if not missing[k]]
     wanted = [*np.median(np.round(numbers[train, :3], 3), axis=0), np.median(np.round(numbers[known, 3], 3))]
-    assert kept.coding["usual"] == pytest.approx(wanted, rel=1e-6)
+    assert kept.coding["things"]["usual"] == pytest.approx(wanted, rel=1e-6)
 
     said = []
     for age, labels in ((-1, True), (-1, False), (wanted[3], True)):

@@ -1,0 +1,204 @@
+"""Tables of things: a line is a patient, a machine, a flat, and a column is another quantity, not another step of time.
+
+Their columns of words become numbers, one for each word, behind the columns of numbers; once training is known, they
+are channels of zeros and ones (sources/things.py). What only names a thing is left out, told.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from readers.categories import MOST_TRIED, as_word
+from readers.dialect import Dialect, line_of, width_error
+from readers.files import decode
+from readers.guess import has_names, is_id_word, is_person, is_time, steps_named
+from readers.missing import is_mark, is_sign
+from readers.units import odd_number, split_mark
+
+LEAST = 3  # columns beside the labels, from more of which names alone show that they are things
+SAMPLE = 40  # lines by which a column of labels is looked for
+FEW = 20  # different cells of a column in which whole numbers and words are mixed: of more it is no category
+MIXED = 0.05  # of the cells of a column: more of them are text where it is no column of numbers with a slip
+COVERED = 0.25  # of the cells, which the commonest words hold where a column has categories, and no names
+LEAST_NUMBERED = 10  # lines whose different numbers are their ids, and not chance
+SHOWN = 4  # columns that a hint lists
+
+WORDS, TEXT, IDS, EMPTY = "words", "text", "ids", "empty"  # what a column is that is none of numbers
+NONE = "-1"  # the number of a cell without a word
+
+
+@dataclass
+class Columns:
+    """The columns of a table with labels that are none of numbers, as it is read.
+
+    words : of those that are categories, by name, the number of each word.
+    left_out : of those that are left out, by name, what they hold.
+    people : the cells of the one that says of whom a line is, its name first; [] for none.
+    places : of the columns that are kept, in their order, where they are in the lines; () where they are all of them.
+    of_things : whether columns are things, by their names.
+    """
+
+    words: dict[str, dict[str, int]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    people: list[str] = field(default_factory=list)
+    places: tuple[int, ...] = ()
+    of_things: bool = False
+    _person: int = -1
+
+    def coded(self, blocks: Iterator[bytes], dialect: Dialect, path: Path) -> Iterator[bytes]:
+        """Blocks of whole lines, that of names first and without the labels, with numbers for words, which come last,
+        and without what is left out.
+
+        Raises
+        ------
+        DataError : a line that is too short or too long.
+        """
+        names: list[str] = []
+        line = 1
+        start = b"\n".join(
+            itertools.islice(blocks, 2)
+        )  # the second, since the last line of a file is a block of its own
+        for block in itertools.chain([start], blocks):
+            if names and not self.places:
+                yield block
+                continue
+            lines = dialect.split(decode(block).split("\n"), path)
+            first = not names
+            if first:
+                names = [name.strip() for name in lines[0]]
+                self._take(names, kinds_among(lines, dialect))
+                self.of_things = _are_things(names, dialect) and (bool(self.words) or len(names) > LEAST)
+            if not self.places:
+                yield block
+                continue
+            for number, cells in enumerate(lines, start=line):
+                if len(cells) != len(names) and not (len(cells) == len(names) + 1 and not cells[-1].strip()):
+                    beside = bool(dialect.apart)
+                    raise width_error(path, number, found=len(cells) + beside, expected=len(names) + beside)
+            line += len(lines)
+            made = [[cells[at] for at in self.places] for cells in lines[:first]]
+            made += [self._coded(cells, dialect) for cells in lines[first:]]
+            self.people += [cells[self._person].strip() for cells in lines if self._person >= 0]
+            yield "\n".join([line_of(cells, dialect.sep) for cells in made]).encode()
+
+    def _take(self, names: Sequence[str], kinds: Mapping[int, str]) -> None:
+        """Learn what the columns are, from {place: kind} of those that are none of numbers."""
+        worded = [at for at, kind in kinds.items() if kind == WORDS]
+        self.words = {names[at]: {} for at in worded}
+        self.left_out = {names[at]: kind for at, kind in kinds.items() if kind != WORDS}
+        self._person = next((at for at, kind in kinds.items() if kind == TEXT and is_person(names[at])), -1)
+        self.places = (*(at for at in range(len(names)) if at not in kinds), *worded) if kinds else ()
+
+    def _coded(self, cells: Sequence[str], dialect: Dialect) -> list[str]:
+        """The cells of a line that are kept, with numbers for words."""
+        first = len(self.places) - len(self.words)
+        codes = [
+            _code(cells[at], known, dialect) for at, known in zip(self.places[first:], self.words.values(), strict=True)
+        ]
+        return [cells[at] for at in self.places[:first]] + codes
+
+    @property
+    def told(self) -> list[str]:
+        """Notes on what is left out."""
+        text, ids = ([name for name, kind in self.left_out.items() if kind == one] for one in (TEXT, IDS))
+        found = []
+        if text:
+            shown = ", ".join(map(repr, text))
+            takes = f"; --categorical {shlex.quote(text[0])} takes {'one' if len(text) > 1 else 'it'} as categories"
+            found.append(
+                f"warning: left out, since {'they hold' if len(text) > 1 else 'it holds'} text: {shown}{takes}"
+            )
+        if ids:
+            shown = ", ".join(map(repr, ids))
+            found.append(f"left out, since {'they number' if len(ids) > 1 else 'it numbers'} the lines: {shown}")
+        return found
+
+
+def kinds_among(lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, str]:
+    """{place: WORDS, TEXT, IDS or EMPTY} of the columns of a table of things that are none of numbers; {} of others.
+
+    One at the beginning whose words are different names the rows, and is none of them.
+
+    Parameters
+    ----------
+    lines : the cells of some lines, the names first, without the column of labels.
+    dialect : what a number is, and which columns are categories whatever they hold.
+    """
+    names, *rows = lines
+    plain = [name.strip() for name in names]
+    if not rows or not _are_things(plain, dialect):
+        return {}
+    columns = list(zip(*rows, strict=False))
+    found = {at: kind for at, cells in enumerate(columns[: len(plain)]) if (kind := _kind(plain[at], cells, dialect))}
+    again = found.get(0) == WORDS and plain[0] not in dialect.categories and is_id_word(plain[0], things=False)
+    if dialect.index != "no" and (again or (found.get(0) in (TEXT, IDS) and not is_person(plain[0]))):
+        del found[0]
+    numbers = [name for at, name in enumerate(plain) if at not in found]
+    if steps_named(numbers[1:], dialect):  # series, with words beside them
+        found = {
+            at: TEXT if kind == WORDS and plain[at] not in dialect.categories else kind for at, kind in found.items()
+        }
+    left = [at for at in range(len(plain)) if found.get(at, WORDS) == WORDS]
+    return found if left and left != [0] else {}
+
+
+def _are_things(names: Sequence[str], dialect: Dialect) -> bool:
+    """Whether columns are named as things are, and not as the steps of series."""
+    return dialect.header != "no" and has_names(names, dialect) and not steps_named(names[1:], dialect)
+
+
+def _kind(name: str, cells: Sequence[str], dialect: Dialect) -> str:
+    """What a column is: WORDS, TEXT, IDS, EMPTY, or "" for numbers and what may be such."""
+    if name in dialect.categories:
+        return WORDS
+    counts = Counter(cell.strip() for cell in cells)
+    numbers = {cell for cell in counts if dialect.is_number(cell)}
+    texts = [cell for cell in counts if cell not in numbers and dialect.is_text(cell)]
+    if not texts and not numbers and not name:
+        return EMPTY
+    if not texts:
+        return IDS if _number_lines(name, cells, numbers, counts, dialect) else ""
+    plain = [cell for cell in texts if not (odd_number(cell, dialect) if numbers else is_sign(cell))]
+    if not plain:
+        return ""
+    filled = sum(counts[cell] for cell in {*numbers, *plain})
+    if numbers:
+        share = sum(counts[cell] for cell in plain) / filled
+        few = len(numbers) + len(plain) <= FEW and min(counts[cell] for cell in plain) > 1
+        if share <= MIXED and not few:
+            return ""  # a slip among numbers, which is refused
+    elif all(split_mark(cell) or is_mark(cell) for cell in plain):
+        return ""  # numbers with a unit
+    if is_person(name) or all(map(is_time, plain[:MOST_TRIED])):
+        return TEXT
+    kinds = sorted((counts[cell] for cell in {*numbers, *plain}), reverse=True)
+    return WORDS if 2 * len(kinds) <= filled and sum(kinds[:FEW]) >= COVERED * filled else TEXT
+
+
+def _number_lines(
+    name: str, cells: Sequence[str], numbers: Collection[str], counts: Mapping[str, int], dialect: Dialect
+) -> bool:
+    """Whether a column of numbers is that of ids: whole ones, of which each line has another, under such a name."""
+    if len(cells) < LEAST_NUMBERED or len(numbers) < len(cells) or len(counts) < len(cells):
+        return False
+    return is_id_word(name, things=False) and all(
+        (value := dialect.number(cell)) and value % 1 == 0 for cell in numbers
+    )
+
+
+def _code(cell: str, known: dict[str, int], dialect: Dialect) -> str:
+    """The number of a cell's word, the next one for a new word."""
+    word = _word(cell, dialect)
+    return NONE if not word else str(known.setdefault(word, len(known)))
+
+
+@lru_cache(maxsize=4096)
+def _word(cell: str, dialect: Dialect) -> str:
+    """A cell as a word, "" for none; of a number its plainest spelling."""
+    return "" if is_sign(cell) else as_word(cell, dialect.number(cell))

@@ -1,0 +1,229 @@
+"""Columns of words in tables of things: readers/things.py and sources/things.py, from the file to what is predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tsrun
+from checkpoint import Checkpoint
+from readers.wide import read_wide
+
+from .runs import go, good, numbers, preds
+
+DRAW = np.random.default_rng(1)
+COUNT = 240
+KINDS = np.array(["low", "mid", "high"])[DRAW.integers(0, 3, COUNT)]
+SIDES = np.array(["left", "right"])[(DRAW.random(COUNT) < 0.3).astype(int)]
+LOADS = np.round(DRAW.normal(50, 9, COUNT), 2)
+SPEEDS = np.round(DRAW.normal(3e7, 1e7, COUNT))  # beside which zeros and ones are small
+FAILS = np.where(KINDS == "high", SIDES == "right", LOADS > 55).astype(int)
+FLAGS = "--task classify --csv a.csv --label-src-ch fails --backbone boosting --reference off --no-plots --quiet"
+
+
+def table(rows=range(COUNT), names="kind,load,speed,side,fails", **other) -> str:
+    """The lines of a file with these columns, some of them with `other` cells."""
+    columns = {"kind": KINDS, "load": LOADS, "speed": SPEEDS, "side": SIDES, "fails": FAILS} | other
+    lines = [",".join(str(columns[name][k]) for name in names.split(",")) for k in rows]
+    return "\n".join([names, *lines]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder with a run on a table of things."""
+    folder = tmp_path_factory.mktemp("things")
+    (folder / "a.csv").write_text(table())
+    good(folder, f"--mode train {FLAGS} --tag m")
+    return folder
+
+
+def said(folder, text: str, *words) -> np.ndarray:
+    (folder / "new.csv").write_text(text)
+    found = good(folder, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots --overwrite", *words)
+    return numbers(preds(found), "y_score")
+
+
+def test_a_model_learns_of_words_what_they_say(run):
+    """Whether a thing fails depends on its kind, and on its side or its load by that."""
+    lines = preds(run / "artifacts/m")
+    assert np.mean((numbers(lines, "y_score") > 0.5) == numbers(lines, "y_true")) > 0.9
+
+
+def test_a_checkpoint_keeps_the_words_and_the_medians_of_training(run):
+    kept = Checkpoint.load(run / "artifacts/m/model.pt")
+    things, train = kept.coding["things"], kept.split["rows"]["train"]
+    assert things["numbers"] == ["load", "speed"]
+    assert things["usual"] == pytest.approx([np.median(LOADS[train]), np.median(SPEEDS[train])])
+    assert things["mean"] == pytest.approx([LOADS[train].mean(), SPEEDS[train].mean()])
+    assert things["scale"] == pytest.approx([LOADS[train].std(), SPEEDS[train].std()])
+    assert things["words"]["kind"] == {"levels": ["high", "low", "mid"], "rare": [], "plain": []}
+    assert things["words"]["side"] == {"levels": ["right"], "rare": [], "plain": ["left"]}  # of two the rarer
+    assert kept.config["context_len"] == 6 and kept.config["categorical"] == ["kind", "side"]
+
+
+def test_columns_are_found_by_name_in_any_order(run):
+    whole = said(run, table())
+    assert np.array_equal(said(run, table(names="side,fails,speed,load,kind")), whole)
+    assert np.array_equal(said(run, table(names="speed,kind,side,load")), whole)  # without labels
+    assert np.array_equal(said(run, table(names="more,speed,kind,side,load", more=LOADS)), whole)
+
+
+@pytest.mark.parametrize("names", ["kind,load,speed,side,fails", "load,speed,kind,side", "speed,side,load,kind"])
+def test_a_line_alone_is_told_as_among_others(run, names):
+    whole = said(run, table())
+    for row in (0, 7, 100):
+        assert said(run, table([row], names)) == pytest.approx([whole[row]], abs=0)
+    some = sorted(range(12), key=lambda row: SPEEDS[row])  # whose first cells rise as row ids do
+    assert said(run, table(some, names)) == pytest.approx(whole[some], abs=0)
+
+
+def test_words_that_training_does_not_have_and_cells_without_one_are_zero_and_told(run):
+    """Of the three kinds each has an input, so that none of them is another one's."""
+    for words, told in (
+        (["vast"] * 2, "words that training does not have: kind 'vast' (2 lines) is zero in all its inputs"),
+        ([""] * 2, "cells without a word, which are zero in all inputs of their column: kind (2)"),
+        (["?", "?"], "cells without a word, which are zero in all inputs of their column: kind (2)"),
+    ):
+        text = table(range(2), kind=words)
+        (run / "new.csv").write_text(text)
+        done = go(run, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots --overwrite")
+        assert done.code == 0 and done.err.count(told) == 1, done.err
+        scores = numbers(preds(done.directory), "y_score")
+        assert scores == pytest.approx(said(run, table(range(2), kind=["none of these"] * 2)), abs=0)
+
+
+def test_a_new_files_missing_numbers_are_training_s_medians(run):
+    """Training lacked none; a column without a value, or with others, is filled as training says all the same."""
+    usual = Checkpoint.load(run / "artifacts/m/model.pt").coding["things"]["usual"]
+    wanted = said(run, table(range(3), load=[usual[0]] * 3))
+    assert np.array_equal(said(run, table(range(3), load=[""] * 3)), wanted)
+    mixed = said(run, table(range(3), load=["", 900, 950]))
+    assert mixed[0] == wanted[0]
+
+
+def test_a_column_of_training_that_is_not_there_is_an_error(run):
+    (run / "new.csv").write_text(table(names="load,speed,side"))
+    done = go(run, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots")
+    assert done.code == 4 and "do not have: 'kind'" in done.err and "they have 'load', 'speed', 'side'" in done.err
+
+
+def test_finetuning_goes_on_with_the_words_of_the_checkpoint(run):
+    kinds = np.where(KINDS == "low", "new", KINDS)
+    (run / "b.csv").write_text(table(kind=kinds))
+    line = (
+        "--mode finetune --task classify --csv b.csv --label-src-ch fails --reference off --no-plots --ckpt artifacts/m"
+    )
+    done = go(run, line, "--tag f")
+    assert done.code == 0 and "kind 'new'" in done.err
+    one, two = (Checkpoint.load(run / f"artifacts/{name}/model.pt").coding for name in "mf")
+    assert one == two
+
+
+def test_a_frame_has_a_line_for_each_thing(run):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"side": SIDES, "kind": KINDS, "load": LOADS, "speed": SPEEDS})[:9]
+    found = tsrun.load(run / "artifacts/m").predict(frame)
+    assert found["y_score"].to_numpy() == pytest.approx(said(run, table(range(9))), abs=1e-6)
+
+
+def test_an_importance_is_that_of_a_column(run):
+    found = go(run, "--mode infer --ckpt artifacts/m --csv a.csv --tag e --no-plots --explain")
+    assert found.code == 0, found.err
+    lines = preds(found.directory, "explain.csv")
+    assert [line["part"] for line in lines] == ["load", "speed", "kind", "side"]
+    worse = dict(zip([line["part"] for line in lines], numbers(lines, "pr_auc_worse_by"), strict=True))
+    assert worse["kind"] > worse["speed"] and worse["side"] > worse["speed"]
+
+
+def test_levels_are_those_of_training_alone(put, tmp_path):
+    """A word that stands in rows that are held out alone has no input, whatever it would say."""
+    put(table())
+    train = Checkpoint.load(good(tmp_path, f"--mode train {FLAGS} --tag look") / "model.pt").split["rows"]["train"]
+    kinds = KINDS.astype("U9")
+    kinds[np.setdiff1d(np.arange(COUNT), train)] = "held out"
+    put(table(kind=kinds))
+    done = go(tmp_path, f"--mode train {FLAGS} --tag m")
+    kept = Checkpoint.load(done.directory / "model.pt")
+    assert kept.split["rows"]["train"] == train
+    assert kept.coding["things"]["words"]["kind"]["levels"] == ["high", "low", "mid"]
+    assert f"kind 'held out' ({COUNT - len(train)} lines) is zero in all its inputs" in done.err
+
+
+def test_rare_words_share_an_input_and_the_commonest_have_their_own(put, tmp_path):
+    kinds = [f"k{k % 30:02d}" if k % 3 == 0 else "usual" for k in range(COUNT)]
+    put(table(kind=kinds))
+    good(tmp_path, f"--mode train {FLAGS} --tag m --max-levels 4")
+    things = Checkpoint.load(tmp_path / "artifacts/m/model.pt").coding["things"]
+    words = things["words"]["kind"]
+    assert len(words["levels"]) == 4 and "usual" in words["levels"] and len(words["rare"]) == 7
+    whole = said(tmp_path, table(range(2), kind=["k99"] * 2))  # another one is rare, too
+    assert np.array_equal(whole, said(tmp_path, table(range(2), kind=words["rare"][:2])))
+
+
+def test_a_table_of_words_alone(put, tmp_path):
+    sizes = np.array(["s", "m", "l"])[DRAW.integers(0, 3, COUNT)]
+    label = np.where((KINDS == "high") == (sizes == "s"), "edible", "poisonous")
+    put(table(names="kind,side,size,class", size=sizes, **{"class": label}))
+    line = "--task classify --csv a.csv --label-src-ch class --backbone boosting --reference off --no-plots"
+    done = go(tmp_path, f"--mode train {line} --tag m")
+    assert done.code == 0, done.err
+    lines = preds(done.directory)
+    assert np.mean((numbers(lines, "y_score") > 0.5) == numbers(lines, "y_true")) > 0.95
+
+
+def test_a_value_is_learned_of_words(put, tmp_path):
+    price = np.round(LOADS + 30 * (KINDS == "mid") - 20 * (SIDES == "left"), 2)
+    put(table(names="kind,side,load,price", price=price))
+    line = "--mode train --task regress --csv a.csv --label-src-ch price --backbone ridge --reference off --no-plots"
+    lines = preds(good(tmp_path, line))
+    assert np.abs(numbers(lines, "y_pred") - numbers(lines, "y_true")).max() < 1  # a sum of these parts
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "told"),
+    [
+        ("note", [f"text {k}" for k in range(COUNT)], "it holds text: 'note'; --categorical note takes it"),
+        ("day", [f"2024-01-{1 + k % 28:02d}" for k in range(COUNT)], "it holds text: 'day'"),
+        ("part no", [9000 + 7 * k for k in range(COUNT)], "it numbers the lines: 'part no'"),
+    ],
+)
+def test_what_only_names_a_thing_is_left_out(put, name, cells, told):
+    series = read_wide([put(table(names=f"load,{name},kind,speed,fails", **{name: cells}))], label="fails")
+    assert series.things.columns == ("load", "speed", "kind") and told in " ".join(series.notes)
+
+
+def test_a_column_that_a_flag_names_is_taken_as_categories(put, tmp_path):
+    codes = 10 * (KINDS == "mid") + 5
+    put(table(names="load,code,speed,fails", code=codes))
+    good(tmp_path, f"--mode train {FLAGS} --tag m --categorical code")
+    words = Checkpoint.load(tmp_path / "artifacts/m/model.pt").coding["things"]["words"]
+    assert words == {"code": {"levels": ["15"], "rare": [], "plain": ["5"]}}
+    done = go(tmp_path, f"--mode train {FLAGS} --categorical kode")
+    assert done.code == 2 and "--categorical kode" in done.err and "did you mean code" in done.err
+
+
+def test_a_few_numbers_among_words_are_words(put):
+    """Three and more children: 3+."""
+    series = read_wide(
+        [put(table(names="load,children,speed,fails", children=["0", "1", "2", "3+"] * 60))], label="fails"
+    )
+    assert set(series.things.words["children"]) == {"0", "1", "2", "3+"}
+
+
+def test_a_slip_among_numbers_is_refused_where_it_is(put, tmp_path):
+    put(table(names="kind,load,speed,fails", load=[*LOADS[:50], "fifty", *LOADS[51:]]))
+    done = go(tmp_path, f"--mode train {FLAGS}")
+    assert done.code == 3 and "text 'fifty'" in done.err and "a.csv:52" in done.err
+
+
+def test_a_line_that_is_too_short_is_refused(put, tmp_path):
+    lines = table().splitlines()
+    put("\n".join([*lines[:30], "low,50.1", *lines[30:]]) + "\n")
+    done = go(tmp_path, f"--mode train {FLAGS}")
+    assert done.code == 3 and "a.csv:31" in done.err
+
+
+def test_stretches_of_a_line_do_without_words(put, tmp_path):
+    put(table(names="kind,load,speed,more,fails", more=LOADS[::-1]))
+    done = go(tmp_path, f"--mode train {FLAGS} --context-len 2")
+    assert done.code == 0 and "words are left out: 'kind'" in done.err
