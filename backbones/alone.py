@@ -19,7 +19,8 @@ from torch import nn
 
 from backbones.wide import Wide
 
-LINEAR = ("weight", "bias", "trees.weight", "boosted.weight")  # of a closed form: a share of these is one of it
+# Of a closed form: a share of these is one of it.
+LINEAR = ("weight", "bias", "trees.weight", "boosted.weight", "persistence.weight")
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of what is said on the closed form; of equals the first
 
 

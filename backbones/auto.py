@@ -37,7 +37,19 @@ from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
 from backbones.pools import MANY, NETS, OF_MANY, STAYS, blank, favoured, label, pool_of
-from backbones.weighing import by_loss, comparable, folds, greedy, learnable, mixed, pooled, power, raised, trusted
+from backbones.weighing import (
+    by_loss,
+    comparable,
+    folds,
+    greedy,
+    learnable,
+    mixed,
+    on_validation,
+    pooled,
+    power,
+    raised,
+    trusted,
+)
 from errors import UsageError
 
 HYPER = {
@@ -164,16 +176,16 @@ class Auto(Fitted):
 
         def fit(i: int, seconds: float) -> torch.Tensor:
             member = self._member(i)
-            if any(part.requires_grad for part in member.parameters()):  # else it was frozen, and stays
+            learns = [part.requires_grad for part in member.parameters()]
+            if any(learns) or not learns:  # else it was frozen, and stays
                 member.fit_in_time(replace(data, seconds=seconds))
             return outputs_on(data.val, member.answer)
 
         scores, heavy = self._each(fit, data, data.val.y)
         self.rate.copy_(data.train.y.mean(0))
         ready = self._ready(scores, heavy)
-        chosen = greedy(ready, data.val.y, self.target.kind, data.loss)
-        trust = 1.0 if self.target.kind == "value" else trusted(data.val.witnesses)
-        self._weigh(heavy, self._staying(trust * chosen + (1 - trust) * self._prior(heavy), ready, heavy, data))
+        weight = on_validation(ready, data.val.y, self.target.kind, data.loss, self._prior(heavy))
+        self._weigh(heavy, self._staying(weight, ready, heavy, data))
         told = self._told(ready, heavy, data.val.y, data, len(data.train))
         if not self._refitted(data):
             return told

@@ -57,6 +57,12 @@ class Labelled:
         fewest = true if kind == "class" else torch.minimum(true, len(self) - true)
         return len(self) >= SURE and int(fewest.min()) >= SURE_OF_EACH
 
+    def telling(self, kind: str) -> bool:
+        """Whether there are enough to weigh members by: windows, and of two classes (of a label, on either side)."""
+        if kind != "class":
+            return self.plenty(kind)
+        return len(self) >= SURE and int(self.y.sum(0).sort().values[-2]) >= SURE_OF_EACH
+
     @torch.no_grad()
     def table(self, features: Callable[[torch.Tensor], torch.Tensor], numbers: np.ndarray | None = None) -> np.ndarray:
         """`features` of the windows (or of those with these `numbers`), made in batches: float32 [n, F]."""

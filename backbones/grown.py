@@ -240,10 +240,3 @@ def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Se
     trust = trusted(train.witnesses) if kind == "value" or train.witnesses < len(train) else 1.0
     share = trust if kind == "value" else trust / 2
     return share * greedy(said[:, known], train.y[known], kind, loss) + (1 - share) * found
-
-
-def on_validation(said: torch.Tensor, val: Labelled, kind: str, loss: str) -> torch.Tensor:
-    """The weights [m] of members, from what they say [m, n, K] of validation: greedy, of labels the more by halves
-    the fewer groups there are, as those of `auto` are."""
-    trust = 1.0 if kind == "value" else trusted(val.witnesses)
-    return trust * greedy(said, val.y, kind, loss) + (1 - trust) / len(said)

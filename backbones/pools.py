@@ -16,6 +16,7 @@ from backbones.fitted import Fitted
 from backbones.fitting import Fitting
 from backbones.grown import ROW
 from backbones.specs import TargetSpec
+from backbones.transitions import Transitions
 from errors import UsageError, nearest
 
 Member = tuple[str, dict[str, Any], float]
@@ -57,6 +58,7 @@ ROWS: Pool = (("extra_trees", {"summaries": False, "leaf": 1, "share": 1.0}, 0.4
 ROWS_VALUES: Pool = (*ROWS, ("boosting", {"trees": 150, "fixed": 150, "rate": 0.15, "leaves": 31, "share": 1.0}, 0.4))
 # Where the window shows what its target was, all others say what it changes by; of a walk, that is nothing.
 STAYS: Pool = (("persistence", {}, 0.0),)
+KEEPS: Pool = (("persistence", {}, 0.1),)  # where it shows what its label was
 NETS = "+gru,+llm_ts"  # where there is time for them
 SIZES: dict[str, dict[str, Any]] = {"llm_ts": {"size": "tiny"}}  # what a member is by default, for its time
 # Fewer rows or groups than these in training: without the forest of many, which has its weight from large sets.
@@ -65,16 +67,21 @@ OF_MANY = "extra_trees"
 
 
 class Persistence(Fitted):
-    """The target's last value in the window; it is a member alone, since by itself it is a reference."""
+    """The target's last value in the window, of labels what followed it in training; it is a member alone, since by
+    itself it is a reference."""
 
     def __init__(self, inputs: InputSpec) -> None:
         super().__init__(inputs, Hyper("auto"))
 
+        self.followed = Transitions(self.target) if self.target.cuts else None
+
     def answer(self, x: torch.Tensor) -> torch.Tensor:
-        return self.last(x)
+        return self.last(x) if self.followed is None else self.followed.answer(x)
 
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
-        """There is nothing to fit."""
+        """Of a value there is nothing to fit."""
+        if self.followed is not None:
+            self.followed.grow(data.train, data)
         return {}
 
 
@@ -94,7 +101,7 @@ def pool_of(given: str, target: TargetSpec, channels: int, length: int) -> Pool:
     value = target.kind == "value"
     usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES))[target.whole][value]
     last = LAST if target.whole and not value and channels >= SENSORS else ()
-    last = STAYS if value and target.channel is not None else last
+    last = STAYS if value and target.channel is not None else KEEPS if target.cuts else last
     rows = target.whole and channels * length <= ROW
     last = (*last, *((ROWS, ROWS_VALUES)[value] if rows else ()))
     # What was not measured with the others has no weight before it has earned one.
@@ -126,7 +133,7 @@ def _serves(name: str, target: TargetSpec) -> bool:
 def blank(member: Member, inputs: InputSpec) -> Fitted:
     """A member that knows nothing yet."""
     name, args, _ = member
-    if member in STAYS:
+    if name == "persistence":
         return Persistence(inputs)
     chosen = backbone_class(name)
     if not chosen.answers:

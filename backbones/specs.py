@@ -26,7 +26,7 @@ FORECAST = {
     "central": "number?",
 }
 TARGET = {"kind": "text", "outputs": "size", "channel": "count?", "scale": "number?", "shift": "number?"}
-TARGET |= {"whole": "flag?"}
+TARGET |= {"whole": "flag?", "seen": "count?", "cuts": "numbers?"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ class TargetSpec:
     channel : the input channel whose later value is the target; None where the target is no input.
     scale, shift : the target's units from those of that channel, `y = x * scale + shift`.
     whole : the target belongs to the whole row, not to the steps after the window.
+    seen : the input channel that shows what a label or class was so far; None where none does.
+    cuts : where along that channel's values it changes, ascending.
     """
 
     kind: str
@@ -107,6 +109,18 @@ class TargetSpec:
     scale: float = 1.0
     shift: float = 0.0
     whole: bool = False
+    seen: int | None = None
+    cuts: tuple[float, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The fields as plain values, for a checkpoint."""
+        kept = {**asdict(self), "cuts": list(self.cuts)}
+        return {name: value for name, value in kept.items() if self.cuts or name not in ("seen", "cuts")}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> TargetSpec:
+        """The inverse of `plain`."""
+        return cls(**{**plain, "cuts": tuple(plain.get("cuts", ()))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,10 +187,10 @@ class ModelSpec(InputSpec):
         """The fields as plain values: what a checkpoint keeps under "model"."""
         optional = {
             "ahead": None if self.forecast is None else self.forecast.plain(),
-            "target": None if self.target is None else asdict(self.target),
+            "target": None if self.target is None else self.target.plain(),
             "modalities": self.modalities,
             "part": self.part,
-            "wide": None if self.wide is None else asdict(self.wide),
+            "wide": None if self.wide is None else self.wide.plain(),
             "shapes": self.shapes or None,
             "trees": self.trees or None,
             "boosted": self.boosted or None,
@@ -206,7 +220,7 @@ class ModelSpec(InputSpec):
         for part in ("target", "wide"):
             asked = plain.get(part) or {"kind": "", "outputs": 1}
             _check(asked, TARGET, part)
-            if (asked.get("channel") or 0) >= plain["channels"]:
+            if max(asked.get("channel") or 0, asked.get("seen") or 0) >= plain["channels"]:
                 raise ValueError(f"its {part} is a channel that is none")
         if plain["head"] == "forecast":
             _check_forecast(plain)
@@ -219,10 +233,10 @@ class ModelSpec(InputSpec):
         return cls(
             **kept,
             forecast=None if forecast is None else ForecastSpec.of(forecast),
-            target=None if target is None else TargetSpec(**target),
+            target=None if target is None else TargetSpec.of(target),
             modalities=plain.get("modalities"),
             part=plain.get("part"),
-            wide=None if wide is None else TargetSpec(**wide),
+            wide=None if wide is None else TargetSpec.of(wide),
             shapes=bool(plain.get("shapes")),
             trees=bool(plain.get("trees")),
             boosted=bool(plain.get("boosted")),

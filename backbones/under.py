@@ -1,4 +1,5 @@
-"""What a net stands on: one linear map of features of a window, and trees, to which the head's output is added.
+"""What a net stands on: one linear map of features of a window, trees, and what usually follows the label's last
+state, to which the head's output is added.
 
 Its features are those of windows (wide.py), or those of shapes for whole series with labels (shapes.py).
 """
@@ -17,6 +18,7 @@ from backbones.fitting import BLOCK, Fitting, Labelled
 from backbones.grown import Grown
 from backbones.grown_boosting import Boosted
 from backbones.specs import TargetSpec
+from backbones.transitions import Transitions
 
 
 class Under(nn.Module):
@@ -55,6 +57,7 @@ class Under(nn.Module):
         super().__init__()
         self.trees = Grown(target, channels, length, rows=rows) if trees else None
         self.boosted = Boosted(target, channels, length, rows=rows, aged=aged) if boosted else None
+        self.persistence = Transitions(target) if target.cuts else None
         self.target, self.channels, self.length = target, channels, length
         self.register_buffer("weight", torch.zeros(target.outputs, size))
         self.register_buffer("bias", torch.zeros(target.outputs))
@@ -88,18 +91,20 @@ class Under(nn.Module):
     def outputs_of(self, x: torch.Tensor) -> torch.Tensor:
         """The outputs [B, K]."""
         said = self._map_of(x)
-        for trees in self.beside.values():
-            said = said + trees(x)
+        for part in self.beside.values():
+            said = said + part(x)
         return said
 
     @property
-    def beside(self) -> dict[str, Grown | Boosted]:
+    def beside(self) -> dict[str, Grown | Boosted | Transitions]:
         """What stands beside the map, by name."""
-        return {name: part for name, part in (("trees", self.trees), ("boosted", self.boosted)) if part is not None}
+        every = (("trees", self.trees), ("boosted", self.boosted), ("persistence", self.persistence))
+        return {name: part for name, part in every if part is not None}
 
-    def grow(self, train: Labelled, data: Fitting) -> dict[str, tuple[torch.Tensor, float]]:
-        """Grow what suits so many windows; see Grown.grow."""
-        return {name: part.grow(train, data) for name, part in self.beside.items() if part.suits(len(train))}
+    def grow(self, train: Labelled, data: Fitting, *, trees: bool = True) -> dict[str, tuple[torch.Tensor, float]]:
+        """Grow what suits so many windows; see Grown.grow. Without `trees` none are grown."""
+        some = {name: part for name, part in self.beside.items() if trees or part is self.persistence}
+        return {name: part.grow(train, data) for name, part in some.items() if part.suits(len(train))}
 
     def _map_of(self, x: torch.Tensor) -> torch.Tensor:
         found = self.describe(x)
@@ -118,6 +123,6 @@ class Under(nn.Module):
     def take(self, share: float, more: Sequence[float]) -> None:
         """Take a share of the map, and add so much to each of its K outputs."""
         self.weight *= share
-        for trees in self.beside.values():
-            trees.weight *= share
+        for part in self.beside.values():
+            part.weight *= share
         self.bias.mul_(share).add_(torch.tensor(more, device=self.bias.device))

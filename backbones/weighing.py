@@ -18,6 +18,7 @@ FARTHEST = float(np.log((1 - LEAST) / LEAST))  # log-odds that are never gone be
 STEPS = 25  # of greedy selection
 POWERS = np.exp(np.linspace(np.log(0.25), np.log(4.0), 33))
 TEMPERATURE, ROWS = 0.1, 50  # of the softmax of losses; rows at which losses count half
+RATIO = 2.5  # the power of how many times the least loss each has, by which its weight is less
 WITNESSES = 20  # groups at which what was chosen on them counts as much as the prior
 
 
@@ -40,6 +41,18 @@ def greedy(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> torch
     return counts / STEPS
 
 
+def on_validation(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str, prior: torch.Tensor) -> torch.Tensor:
+    """The weights [m], from scores on validation: of values greedy, of labels half so, and half by losses and prior.
+
+    Of fewer windows of labels, losses and prior say more.
+    """
+    chosen, n = greedy(scores, y, kind, loss), len(y)
+    if kind == "value":
+        return chosen
+    share = n / (n + ROWS) / 2
+    return share * chosen + (1 - share) * by_ratio([loss_of(one, y, kind, loss) for one in scores], prior, n)
+
+
 def trusted(witnesses: int) -> float:
     """The share of the weights that a choice may have, by the groups that it was made on."""
     return witnesses / (witnesses + WITNESSES)
@@ -60,6 +73,17 @@ def by_loss(losses: Sequence[float], prior: torch.Tensor, n: int) -> torch.Tenso
     """Prior weights [m] times exp(-(loss - least) / .1), the losses counting the more, the more rows n there are."""
     gap = torch.tensor(losses, dtype=prior.dtype)
     heavy = prior * torch.exp(-(gap - gap.min()) / TEMPERATURE * n / (n + ROWS))
+    return heavy / heavy.sum()
+
+
+def by_ratio(losses: Sequence[float], prior: torch.Tensor, n: int) -> torch.Tensor:
+    """Prior weights [m] times (least / loss)^2.5, the less of a power, the fewer rows n there are.
+
+    Where a label hardly ever changes all losses are small, and a member that errs three times as much as another is
+    wrong about most of what happens: differences do not tell that.
+    """
+    shares = torch.tensor([max(loss, LEAST) for loss in losses], dtype=prior.dtype)
+    heavy = prior * (shares.min() / shares) ** (RATIO * n / (n + ROWS))
     return heavy / heavy.sum()
 
 

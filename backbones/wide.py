@@ -24,12 +24,13 @@ from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import last_of, loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
-from backbones.grown import ROW, on_validation, out_of_fold, weighed
+from backbones.grown import ROW, out_of_fold, weighed
 from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
 from backbones.sums import FARTHEST, Standard, Sums
 from backbones.under import Under
+from backbones.weighing import on_validation
 
 MOST = 4096  # features up to which a map is solved for
 MOST_CELLS = 1 << 17  # numbers in the map
@@ -89,6 +90,8 @@ class Wide(Under):
     @torch.no_grad()
     def fit(self, data: Fitting, target: TargetSpec, lean: Sequence[float]) -> tuple[torch.Tensor, dict[str, Any]]:
         self.target = target
+        if self.persistence is not None:  # a new scaler has other units
+            self.persistence.cuts.copy_(torch.tensor(target.cuts))
         train = data.train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
         self.features.fit(train)
         said = ("level", "change") if target.kind == "value" and target.channel is not None else ("level",)
@@ -106,11 +109,14 @@ class Wide(Under):
         self.weight.copy_(raw.T)
         self.bias.copy_(bias)
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
-        known = target.whole or data.val.plenty(target.kind)
-        grown = self.grow(data.train, data) if known else {}
+        grown = self.grow(data.train, data, trees=target.whole or self._known(data))
         if grown:
             return self._beside_trees(found, grown, data, lean, told)
         return (self._left_out(found, data, told, lean) + torch.tensor(lean)).float()[:, :, None], told
+
+    def _known(self, data: Fitting) -> bool:
+        """Whether there are windows enough to weigh trees by: of values of validation, of labels of training."""
+        return (data.val if self.target.kind == "value" else data.train).telling(self.target.kind)
 
     def _left_out(self, found: Solved, data: Fitting, told: dict[str, Any], lean: Sequence[float]) -> torch.Tensor:
         """What the map, without what the loss adds, says of windows of training [n, K]: of windows that it has not
@@ -151,11 +157,11 @@ class Wide(Under):
         kind = self.target.kind
         if self.settled is not None:
             return torch.tensor([self.settled.get(name, 0.0) for name in ("map", *grown)])
-        if self.target.whole:
+        if self.target.whole or not data.val.telling(kind):
             return weighed(said, data.train, kind, data.loss, [1.0] * len(said))
         on_val = [outputs_on(data.val, self._map_of) - torch.tensor(lean)]
         on_val += [raised * outputs_on(data.val, self.beside[name].answer) for name, (_, raised) in grown.items()]
-        return on_validation(torch.stack(on_val), data.val, kind, data.loss)
+        return on_validation(torch.stack(on_val), data.val.y, kind, data.loss, torch.ones(len(said)) / len(said))
 
     def _by_groups(self, found: Solved, data: Fitting) -> torch.Tensor:
         """What maps of the same strength say of whole series of groups that they have not seen [n, K]."""
@@ -189,7 +195,7 @@ class Wide(Under):
         strengths = (
             spectrum.strengths if kind != "value" else (FINER * spectrum.values.mean().clamp_min(1e-12)).tolist()
         )
-        if not data.val.plenty(kind):
+        if not data.val.telling(kind):
             return least(candidates(ridge, y, kind, strengths))
         if kind == "value":  # which have no scale to choose
             found: list[Sequence[Chosen]] = [[Chosen(ridge, strength, 1.0, ridge.mean)] for strength in strengths]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from registry import Namespace
 from rundir import shortest
 from scaler import Scaler
 from sources.synthetic import demand_series
-from tasks import calibrated, courses, given_labels, multiclass, register
+from tasks import calibrated, changes, courses, given_labels, multiclass, register
 from tasks.base import Loss
 from tasks.given_labels import TwoValued
 from tasks.label_choice import larger_val, smaller_val
@@ -91,6 +92,7 @@ AVERAGED = (
     "brier",
     "ece",
 )  # over labels
+SIDE = 1e-5  # standard deviations beside a threshold, so that rounding does not decide on which side it is
 MOST_POS_WEIGHT = 100.0  # a handful of positives must not outweigh everything else
 
 
@@ -191,16 +193,25 @@ class Classify(LabelTask):
             self.headline, self.monitor = multiclass.HEADLINE, "macro_f1"
 
     def target_spec(self, names: Sequence[str], channel: int | None, scaler: Scaler) -> TargetSpec:
-        return TargetSpec("class" if self.exclusive else "label", len(names))
+        asked = TargetSpec("class" if self.exclusive else "label", len(names))
+        if channel is None:
+            return asked
+        center, scale = float(scaler.mean[channel]), float(scaler.std[channel])
+        found = changes.of_label(self.fitted, names, self.rule, exclusive=self.exclusive)
+        return replace(asked, seen=channel, cuts=tuple((at - center) / scale + side * SIDE for at, side in found))
 
     def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
-        """Training needs both classes of every label, validation those of one at least, so that tau can be chosen."""
-        if self.exclusive:
-            multiclass.check_one({split: part for split, part in truth.items() if len(part)})
+        """Training needs both classes of every label, of several classes two; validation those of one at least, so that
+        tau can be chosen."""
         one_class = {
             split: [name for k, name in enumerate(names) if len(np.unique(part[:, k])) < 2]
             for split, part in truth.items()
         }
+        if self.exclusive:
+            multiclass.check_one({split: part for split, part in truth.items() if len(part)})
+            if len(one_class["train"]) < len(names):
+                multiclass.tell_missing(one_class["train"])
+                one_class["train"] = []
         if not one_class["train"] and len(one_class["val"]) < len(names):
             return
         split = "train" if one_class["train"] else "val"

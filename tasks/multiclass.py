@@ -5,6 +5,7 @@ K labels are classes if exactly one of them is true in every row of training; el
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 import metrics
 from errors import DataError
 from rundir import shortest, write_csv
+from tasks.given_labels import listed
 from tasks.lines import date_column, dates
 from tasks.predictions import EvalContext, Predictions
 
+log = logging.getLogger("tsrun")
 HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece", "balanced_accuracy")
 
 
@@ -36,6 +39,14 @@ def check_one(truth: Mapping[str, np.ndarray]) -> None:
             )
             hint = "with such a row in training (another --seed) each label is learned by itself"
             raise DataError(what, where="labels", hint=hint)
+
+
+def tell_missing(classes: Sequence[str]) -> None:
+    """One warning about the classes that no window of training has."""
+    if classes:
+        what = "class %s is never true in training, and will hardly be predicted"
+        several = "classes %s are never true in training, and will hardly be predicted"
+        log.warning("warning: " + (several if len(classes) > 1 else what), listed(classes))
 
 
 def report(truth: np.ndarray, pred: np.ndarray, names: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,20 @@ from backbones.fitted import loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled, joined
 from backbones.model import build_model
 from backbones.pools import LABELS, LAST, ROWS_VALUES, SHAPE_VALUES, SHAPES, VALUES, pool_of
-from backbones.weighing import STEPS, by_loss, comparable, folds, greedy, learnable, mixed, pooled, power, raised
+from backbones.weighing import (
+    STEPS,
+    by_loss,
+    by_ratio,
+    comparable,
+    folds,
+    greedy,
+    learnable,
+    mixed,
+    on_validation,
+    pooled,
+    power,
+    raised,
+)
 from backbones.window_ridge import WindowRidge
 from errors import UsageError
 
@@ -95,6 +108,26 @@ def test_of_errors_the_ratio_counts():
     assert float(by_loss(comparable([0.5, 0.51]), prior, 10**6)[0]) == pytest.approx(
         float(by_loss([0.5, 0.51], prior, 10**6)[0]), abs=1e-3
     )
+
+
+def test_of_rare_changes_it_counts_how_many_times_the_least_loss_a_member_has():
+    prior = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    found = by_ratio([0.002, 0.006], prior, 150)  # of 150 rows three quarters of the power
+    each = np.array([0.25, 0.75 * 3 ** (-2.5 * 0.75)])
+    assert found.tolist() == pytest.approx((each / each.sum()).tolist())
+    assert by_ratio([0.2, 0.6], prior, 150).tolist() == pytest.approx(found.tolist())
+    assert by_ratio([0.2, 0.6], prior, 0).tolist() == pytest.approx([0.25, 0.75])
+
+
+@pytest.mark.parametrize(("kind", "n", "share"), [("value", 60, 1.0), ("label", 50, 0.25), ("label", 450, 0.45)])
+def test_the_fewer_windows_validation_has_the_more_a_label_takes_of_losses(kind, n, share):
+    y = (torch.arange(n) % 2).float()[:, None]
+    said = torch.stack([4 * y - 2, 2 - 4 * y]) if kind == "label" else torch.stack([y, 1 - y])
+    prior = torch.tensor([0.5, 0.5])
+    losses = [float(np.log1p(np.exp(-2))), float(np.log1p(np.exp(2)))]
+    rest = by_ratio(losses, prior, n).tolist()
+    found = on_validation(said, y, kind, "l1", prior).tolist()
+    assert found == pytest.approx([share + (1 - share) * rest[0], (1 - share) * rest[1]])
 
 
 @pytest.mark.parametrize("kind", ["class", "label", "value"])
@@ -195,16 +228,15 @@ def test_whole_series_against_a_plain_loop():
     assert [told["members"][name]["loss"] for name in told["members"]] == pytest.approx(losses, abs=1e-4)
 
 
-def test_windows_are_weighed_by_the_rows_of_validation():
-    """Of one row the prior decides, of many greedy selection."""
+def test_windows_of_labels_are_weighed_half_by_greedy_selection_and_half_by_losses():
     train, val = windows("label", 200, outputs=1), windows("label", 80, 1, outputs=1)
-    one = Labelled(val.read, val.y, np.zeros(80, int))
-    found = {}
-    for name, part in (("one", one), ("many", val)):
-        model = blend_of("label", whole=False, channels=2, length=12, outputs=1, members="ridge,nearest").eval()
-        model.backbone.fit_windows(Fitting(train, part, 1))
-        found[name] = model.backbone.weight
-    assert float((found["one"] - 0.5).abs().max()) < 0.05 < float((found["many"] - 0.5).abs().max())
+    model = blend_of("label", whole=False, channels=2, length=12, outputs=1, members="ridge,nearest").eval()
+    model.backbone.fit_windows(Fitting(train, Labelled(val.read, val.y, np.zeros(80, int)), 1))
+    said = torch.stack([outputs_on(val, member.answer) for member in model.backbone.members])
+    losses = [loss_of(one, val.y, "label", "") for one in said]
+    share, prior = 80 / 130 / 2, torch.tensor([0.5, 0.5])
+    expected = share * greedy(said, val.y, "label", "") + (1 - share) * by_ratio(losses, prior, 80)
+    assert model.backbone.weight.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_of_a_few_recordings_the_smallest_view_weighs_most_where_it_fits_as_well(monkeypatch):

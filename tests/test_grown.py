@@ -15,7 +15,7 @@ from backbones.extra_trees import LEAF, usual_leaf
 from backbones.features import WindowFeatures
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
-from backbones.grown import FEW, FEWEST, FOLDS, KINDS, Grown, on_validation, sampled, weighed
+from backbones.grown import FEW, FEWEST, FOLDS, KINDS, Grown, sampled, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.model import build_model
 from backbones.preval import Chosen, Ridge, Solved
@@ -332,13 +332,13 @@ def test_windows_have_none_where_validation_is_thin():
     assert "of" not in told
 
 
-@pytest.mark.parametrize(("kind", "groups", "trust"), [("value", 1, 1.0), ("label", 1, 1 / 21), ("label", 20, 0.5)])
-def test_the_fewer_groups_validation_has_the_more_a_label_takes_of_both(kind, groups, trust):
-    y = (torch.arange(60) % 2).float()[:, None]
-    val = Labelled(lambda i: torch.zeros(len(i), 1, 1), y, np.arange(60) % groups)
-    said = torch.stack([4 * y - 2, 2 - 4 * y]) if kind == "label" else torch.stack([y, 1 - y])
-    found = on_validation(said, val, kind, "l1")
-    assert found.tolist() == pytest.approx([trust + (1 - trust) / 2, (1 - trust) / 2])
+def test_labels_have_trees_where_validation_has_one_class_and_training_both():
+    """They are weighed by what they say of training that they have not seen."""
+    target, train = TargetSpec("label", 1), steps(400, 0)
+    known = Labelled(train.read, (train.y > 0.5).float(), train.groups)
+    thin = Labelled(train.read, torch.zeros(100, 1), train.groups[:100])
+    _, told = Wide(target, 2, 8, trees=True).fit(Fitting(known, thin, 3), target, [0.0])
+    assert told["of"]["trees"] > 0.3 and sum(told["of"].values()) == pytest.approx(1, abs=1e-3)
 
 
 def test_trees_are_fewer_where_they_would_take_long():

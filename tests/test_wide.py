@@ -447,7 +447,7 @@ def test_a_run_whose_trees_saw_every_step_is_not_gone_on_with(bent):
         assert kept.model.boosted and kept.model.aged
         replace(kept, model=replace(kept.model, aged=False)).save(old / name)
     done = go(bent, BENT, "--epochs 2 --tag old --resume")
-    assert done.code == 4 and "whose boosted trees see every step of a window" in done.err, done.err
+    assert done.code == 4 and "whose nets stand on something else" in done.err, done.err
     assert "--overwrite starts again" in done.err
 
 

@@ -86,8 +86,8 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool, spec: Mod
     now = _plain(config.flat())
     if "wide" not in last.config and last.model.head == "pool" and last.model.target is None:
         before["wide"] = False  # begun before there was such a thing
-    if spec is not None and last.model.boosted and last.model.aged != spec.aged:
-        what = "the run was begun by a version whose boosted trees see every step of a window"
+    if spec is not None and last.model.wide and _under(last.model) != _under(spec):
+        what = "the run was begun by a version whose nets stand on something else"
         raise CheckpointError(what, where="--resume", hint="--overwrite starts again")
     checked = [flag.name for flag in flags if flag.trains or (finished and flag.name in SCORED)]
     changed = [name for name in checked if before[name] != now[name]]
@@ -102,6 +102,11 @@ def check_resumed(last: Checkpoint, run_data: RunData, finished: bool, spec: Mod
     if told:
         raise CheckpointError("; ".join(told), where="--resume", hint="--overwrite starts again")
     return False
+
+
+def _under(spec: ModelSpec) -> tuple[bool, bool]:
+    """What has changed under nets since some version: whether boosted trees see means, and a label's last state."""
+    return spec.aged, spec.wide is not None and len(spec.wide.cuts) > 0
 
 
 def finished_members(folder: Path, run_data: RunData, model: Model | Forecaster) -> dict[str, torch.Tensor]:
