@@ -184,7 +184,7 @@ class Auto(Fitted):
         scores, heavy = self._each(fit, data, data.val.y)
         self.rate.copy_(data.train.y.mean(0))
         ready = self._ready(scores, heavy)
-        weight = on_validation(ready, data.val.y, self.target.kind, data.loss, self._prior(heavy))
+        weight = on_validation(ready, data.val, self.target.kind, data.loss, self._prior(heavy))
         self._weigh(heavy, self._staying(weight, ready, heavy, data))
         told = self._told(ready, heavy, data.val.y, data, len(data.train))
         if not self._refitted(data):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from backbones.fitted import LEAST, loss_of
+from backbones.fitting import Labelled
 
 FARTHEST = float(np.log((1 - LEAST) / LEAST))  # log-odds that are never gone beyond
 STEPS = 25  # of greedy selection
@@ -41,16 +42,14 @@ def greedy(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str) -> torch
     return counts / STEPS
 
 
-def on_validation(scores: torch.Tensor, y: torch.Tensor, kind: str, loss: str, prior: torch.Tensor) -> torch.Tensor:
-    """The weights [m], from scores on validation: of values greedy, of labels half so, and half by losses and prior.
-
-    Of fewer windows of labels, losses and prior say more.
-    """
-    chosen, n = greedy(scores, y, kind, loss), len(y)
+def on_validation(scores: torch.Tensor, val: Labelled, kind: str, loss: str, prior: torch.Tensor) -> torch.Tensor:
+    """The weights [m] of members by their scores on validation: of values greedy, of labels half so (more, where many
+    groups tell), and for the rest by losses and prior, which say more of few windows."""
+    chosen, n = greedy(scores, val.y, kind, loss), len(val)
     if kind == "value":
         return chosen
-    share = n / (n + ROWS) / 2
-    return share * chosen + (1 - share) * by_ratio([loss_of(one, y, kind, loss) for one in scores], prior, n)
+    share = max(n / (n + ROWS) / 2, trusted(val.witnesses))
+    return share * chosen + (1 - share) * by_ratio([loss_of(one, val.y, kind, loss) for one in scores], prior, n)
 
 
 def trusted(witnesses: int) -> float:

@@ -161,7 +161,7 @@ class Wide(Under):
             return weighed(said, data.train, kind, data.loss, [1.0] * len(said))
         on_val = [outputs_on(data.val, self._map_of) - torch.tensor(lean)]
         on_val += [raised * outputs_on(data.val, self.beside[name].answer) for name, (_, raised) in grown.items()]
-        return on_validation(torch.stack(on_val), data.val.y, kind, data.loss, torch.ones(len(said)) / len(said))
+        return on_validation(torch.stack(on_val), data.val, kind, data.loss, torch.ones(len(said)) / len(said))
 
     def _by_groups(self, found: Solved, data: Fitting) -> torch.Tensor:
         """What maps of the same strength say of whole series of groups that they have not seen [n, K]."""

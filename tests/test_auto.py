@@ -119,14 +119,18 @@ def test_of_rare_changes_it_counts_how_many_times_the_least_loss_a_member_has():
     assert by_ratio([0.2, 0.6], prior, 0).tolist() == pytest.approx([0.25, 0.75])
 
 
-@pytest.mark.parametrize(("kind", "n", "share"), [("value", 60, 1.0), ("label", 50, 0.25), ("label", 450, 0.45)])
-def test_the_fewer_windows_validation_has_the_more_a_label_takes_of_losses(kind, n, share):
+@pytest.mark.parametrize(
+    ("kind", "n", "groups", "share"),
+    [("value", 60, 1, 1.0), ("label", 50, 1, 0.25), ("label", 450, 1, 0.45), ("label", 450, 60, 0.75)],
+)
+def test_the_fewer_windows_and_groups_validation_has_the_more_a_label_takes_of_losses(kind, n, groups, share):
     y = (torch.arange(n) % 2).float()[:, None]
+    val = Labelled(lambda i: torch.zeros(len(i), 1, 1), y, np.arange(n) % groups)
     said = torch.stack([4 * y - 2, 2 - 4 * y]) if kind == "label" else torch.stack([y, 1 - y])
     prior = torch.tensor([0.5, 0.5])
     losses = [float(np.log1p(np.exp(-2))), float(np.log1p(np.exp(2)))]
     rest = by_ratio(losses, prior, n).tolist()
-    found = on_validation(said, y, kind, "l1", prior).tolist()
+    found = on_validation(said, val, kind, "l1", prior).tolist()
     assert found == pytest.approx([share + (1 - share) * rest[0], (1 - share) * rest[1]])
 
 
