@@ -152,7 +152,7 @@ class Learner:
     def _asked(self) -> TargetSpec | None:
         """The task's target, in the terms of a closed form."""
         asked = self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
-        return None if asked is None else replace(asked, whole=self.run_data.per_row)
+        return asked and replace(asked, whole=self.run_data.per_row, things=self.run_data.series.things is not None)
 
     def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
         """The specification of the model; `members` are those of a blend, () for other models."""

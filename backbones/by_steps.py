@@ -84,7 +84,7 @@ class Net(Fitted):
                 outputs=self.outputs,
                 horizon=1,
                 head="pool",
-                wide=self.target if fits(self.channels, self.length, self.outputs) else None,
+                wide=self.target if fits(self.channels, self.length, self.target) else None,
             )
         )
         assert isinstance(made, Model)

@@ -34,7 +34,6 @@ KINDS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "rows": ("extra_trees", 100, {"summaries": False, "share": 1.0}),
 }
 SHARES = (0.3, 0.1)  # of the features tried at each node of windows: the smaller before windows are left out
-ROW = 32  # numbers of a row, at most
 FOLDS = 5
 FEWEST, MOST = 10, 5000  # whole series that have trees; and windows, of which a sample is taken where they are many
 SAMPLES = range(1000, 20_001, 1000)  # how many windows it may hold

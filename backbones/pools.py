@@ -14,7 +14,6 @@ from backbones import Hyper, InputSpec, backbone_class, names
 from backbones.by_steps import Net
 from backbones.fitted import Fitted
 from backbones.fitting import Fitting
-from backbones.grown import ROW
 from backbones.specs import TargetSpec
 from backbones.transitions import Transitions
 from errors import UsageError, nearest
@@ -56,6 +55,14 @@ SHAPE_VALUES: Pool = (  # none of them chooses anything on validation, of which 
 # Rows of a few numbers, each of which may be another quantity: trees that try all of them, and more of boosting.
 ROWS: Pool = (("extra_trees", {"summaries": False, "leaf": 1, "share": 1.0}, 0.4),)
 ROWS_VALUES: Pool = (*ROWS, ("boosting", {"trees": 150, "fixed": 150, "rate": 0.15, "leaves": 31, "share": 1.0}, 0.4))
+# Things, of which each number is another quantity: what sees shapes in a row says nothing of them.
+OF_THINGS: Pool = (
+    ("rocket", {"features": "steps"}, 0.2),
+    ("extra_trees", {"summaries": False}, 0.2),
+    ("boosting", {"trees": 100}, 0.2),
+    ("boosting", {"trees": 150, "fixed": 150, "rate": 0.15, "leaves": 31, "share": 1.0}, 0.2),
+)
+THINGS: Pool = (("logistic", {"summaries": False}, 0.2), *OF_THINGS)
 # Where the window shows what its target was, all others say what it changes by; of a walk, that is nothing.
 STAYS: Pool = (("persistence", {}, 0.0),)
 KEEPS: Pool = (("persistence", {}, 0.1),)  # where it shows what its label was
@@ -99,11 +106,11 @@ def pool_of(given: str, target: TargetSpec, channels: int, length: int) -> Pool:
     if len(added) < len(named):
         return tuple((name.removeprefix("+"), SIZES.get(name.removeprefix("+"), {}), 1.0) for name in named)
     value = target.kind == "value"
-    usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES))[target.whole][value]
+    usual = ((LABELS, VALUES), (SHAPES, SHAPE_VALUES), (THINGS, OF_THINGS))[target.whole + target.things][value]
     last = LAST if target.whole and not value and channels >= SENSORS else ()
     last = STAYS if value and target.channel is not None else KEEPS if target.cuts else last
-    rows = target.whole and channels * length <= ROW
-    last = (*last, *((ROWS, ROWS_VALUES)[value] if rows else ()))
+    rows = target.of_rows(channels * length)
+    last = (*last, *((ROWS, ROWS_VALUES)[value and not target.things] if rows else ()))
     # What was not measured with the others has no weight before it has earned one.
     return (*usual, *((name, SIZES.get(name, {}), 0.0) for name in added), *last)
 

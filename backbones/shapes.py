@@ -37,8 +37,9 @@ BESIDE = {"trees": 0.4, "boosted": 0.2}  # beside these
 
 
 def suits(target: TargetSpec | None) -> bool:
-    """Whether the target has classes of whole series, and not too many."""
-    return target is not None and target.whole and target.kind != "value" and target.outputs <= MOST_OUTPUTS
+    """Whether the target has classes of whole series, and not too many; things have no shapes."""
+    whole = target is not None and target.whole and not target.things
+    return target is not None and whole and target.kind != "value" and target.outputs <= MOST_OUTPUTS
 
 
 class Shapes(Under, Resized):

@@ -26,7 +26,8 @@ FORECAST = {
     "central": "number?",
 }
 TARGET = {"kind": "text", "outputs": "size", "channel": "count?", "scale": "number?", "shift": "number?"}
-TARGET |= {"whole": "flag?", "seen": "count?", "cuts": "numbers?"}
+TARGET |= {"whole": "flag?", "seen": "count?", "cuts": "numbers?", "things": "flag?"}
+ROW = 32  # numbers of a row, at most, each of which may be another quantity whatever they are called
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class TargetSpec:
     whole : the target belongs to the whole row, not to the steps after the window.
     seen : the input channel that shows what a label or class was so far; None where none does.
     cuts : where along that channel's values it changes, ascending.
+    things : a row is a thing, and each of its steps another quantity.
     """
 
     kind: str
@@ -111,16 +113,22 @@ class TargetSpec:
     whole: bool = False
     seen: int | None = None
     cuts: tuple[float, ...] = ()
+    things: bool = False
 
     def plain(self) -> dict[str, Any]:
         """The fields as plain values, for a checkpoint."""
         kept = {**asdict(self), "cuts": list(self.cuts)}
-        return {name: value for name, value in kept.items() if self.cuts or name not in ("seen", "cuts")}
+        idle = (*(("seen", "cuts") if not self.cuts else ()), *(("things",) if not self.things else ()))
+        return {name: value for name, value in kept.items() if name not in idle}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> TargetSpec:
         """The inverse of `plain`."""
         return cls(**{**plain, "cuts": tuple(plain.get("cuts", ()))})
+
+    def of_rows(self, numbers: int) -> bool:
+        """Whether rows of so many numbers are seen as they are, since each may be another quantity."""
+        return self.whole and (self.things or numbers <= ROW)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from backbones import backbone_class
 from backbones.features import WindowFeatures
 from backbones.fitted import last_of, loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
-from backbones.grown import ROW, out_of_fold, weighed
+from backbones.grown import out_of_fold, weighed
 from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
@@ -39,15 +39,17 @@ PLENTY = 10  # windows a feature from which a window more or less changes nothin
 FINER = 10.0 ** torch.arange(-7, 2.1, 0.5, dtype=torch.float64)  # strengths for values, times the mean eigenvalue
 
 
-def features_of(channels: int, length: int) -> WindowFeatures:
-    """The features of windows [B, C, L]: the steps themselves too, unless they are too many."""
+def features_of(channels: int, length: int, *, things: bool = False) -> WindowFeatures:
+    """The features of windows [B, C, L]: the steps themselves too, unless they are too many; of things these alone."""
+    if things:
+        return WindowFeatures(channels, length, summaries=False)
     return WindowFeatures(channels, length, flat=channels * length <= MOST // 2)
 
 
-def fits(channels: int, length: int, outputs: int) -> bool:
+def fits(channels: int, length: int, target: TargetSpec) -> bool:
     """Whether there are few enough features, and outputs, for such a map."""
-    size = features_of(channels, length).size
-    return size <= MOST and size * outputs <= MOST_CELLS
+    size = features_of(channels, length, things=target.things).size
+    return size <= MOST and size * target.outputs <= MOST_CELLS
 
 
 def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length: int) -> dict[str, Any]:
@@ -56,9 +58,9 @@ def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length
     if target is None or chosen.answers or chosen.stages:
         return {}
     shapes = suits(target)
-    if not shapes and not fits(channels, length, target.outputs):
+    if not shapes and not fits(channels, length, target):
         return {}
-    rows = target.whole and channels * length <= ROW
+    rows = target.of_rows(channels * length)
     beside = {"trees": True, "boosted": rows or not target.whole, "rows": rows, "aged": not target.whole}
     return {"wide": target, "shapes": shapes, **beside}
 
@@ -70,7 +72,7 @@ class Wide(Under):
     high: torch.Tensor
 
     def __init__(self, target: TargetSpec, channels: int, length: int, **beside: bool) -> None:
-        features = features_of(channels, length)
+        features = features_of(channels, length, things=target.things)
         super().__init__(target, channels, length, features.size, **beside)
         self.features = features
         self.at_once = max(BLOCK // features.size, 1)

@@ -139,7 +139,8 @@ def test_one_class_of_few_windows_each():
 
 
 def test_a_window_of_many_channels_has_no_such_map():
-    assert fits(31, 31, 1) and not fits(500, 31, 1) and not fits(4, 500, 1000)
+    one, many = (TargetSpec(kind="label", outputs=outputs) for outputs in (1, 1000))
+    assert fits(31, 31, one) and not fits(500, 31, one) and not fits(4, 500, many)
 
 
 def net(**more):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import tsrun
+from backbones.pools import pool_of
+from backbones.specs import TargetSpec
+from backbones.wide import Wide, asked_of_map
 from checkpoint import Checkpoint
 from readers.wide import read_wide
 
@@ -227,3 +232,16 @@ def test_stretches_of_a_line_do_without_words(put, tmp_path):
     put(table(names="kind,load,speed,more,fails", more=LOADS[::-1]))
     done = go(tmp_path, f"--mode train {FLAGS} --context-len 2")
     assert done.code == 0 and "words are left out: 'kind'" in done.err
+
+
+def test_what_learns_of_things_sees_their_columns_as_they_are(run, tmp_path):
+    """No shapes of a row, whatever its length: the map has a feature for each input, and trees try them one by one."""
+    wide = TargetSpec(kind="label", outputs=1, whole=True, things=True)
+    for length in (6, 60):
+        asked = asked_of_map("llm_ts", wide, 1, length)
+        assert not asked["shapes"] and asked["rows"] and asked["boosted"]
+        assert Wide(wide, 1, length).features.size == length
+    assert not asked_of_map("llm_ts", replace(wide, things=False), 1, 60)["rows"]
+    assert {name for name, _, _ in pool_of("", wide, 1, 60)} == {"logistic", "rocket", "extra_trees", "boosting"}
+    kept = Checkpoint.load(run / "artifacts/m/model.pt").model.target
+    assert kept.things and kept.whole
