@@ -21,11 +21,12 @@ from readers.dialect import MISSING, Dialect
 from readers.guess import LINE
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
-from readers.missing import is_sign, suspects
+from readers.missing import is_mark, is_sign, suspects
 from readers.odd import BELOW
 from readers.paths import abridge
+from readers.prefixes import in_one_unit
 from readers.runs import MOST_CODES
-from readers.units import accounted, odd_number, odd_told, same_mark, split_mark
+from readers.units import accounted, is_starred, odd_number, odd_told, same_mark, split_mark
 
 AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
@@ -261,6 +262,9 @@ def _words(text: LongText, names: Sequence[str], columns: Sequence[str]) -> Iter
                 mark = mark or BELOW * (None not in spelled)
                 numbers = spelled if mark else numbers
             if None in numbers and text.written and not text.dialect.strict:
+                scaled, told = in_one_unit(kinds, codes, text.dialect)
+                numbers = scaled or numbers
+            if None in numbers and text.written and not text.dialect.strict:
                 numbers, told = _among_numbers(kinds, numbers, codes, text.dialect)
             yield name, _Words(kinds, numbers, codes, mark, told)
 
@@ -276,7 +280,9 @@ def _among_numbers(
     odd = [at for at, number in enumerate(numbers) if number is None]
     known = sum(int(counts[at]) for at, number in enumerate(numbers) if number is not None and number == number)
     read = {at: odd_number(kinds[at], dialect) for at in odd}
-    words = [at for at in odd if not is_sign(kinds[at])]
+    starred = [at for at in odd if is_starred(kinds[at])]  # are numbers, most of which may have the note
+    known += int(counts[starred].sum())
+    words = [at for at in odd if not is_sign(kinds[at]) and at not in {*starred}]
     if not known or int(counts[words].sum()) > known or None in read.values():
         return numbers, ""
     taken = list(numbers)
@@ -381,11 +387,12 @@ def _not_a_number(
         odd = [each for each, number in zip(words.kinds, words.numbers, strict=True) if number is None]
         plain = [each for each in words.kinds if text.dialect.is_number(each)]
         hint = number_hint([*odd, *plain], text.dialect) or number_hint([cell], text.dialect)
-    elif good:
-        some = shlex.join(good) if len(good) <= MOST_NUMBERED else "NAME..."
-        hint = f"{missing_hint(cell)}; --columns {some} leaves the column out"
     else:
-        hint = missing_hint(cell)
+        odd = [each for each, n in zip(words.kinds, words.numbers, strict=True) if n is None and not is_mark(each)]
+        hint = missing_hint(cell, odd)
+        if good:
+            some = shlex.join(good) if len(good) <= MOST_NUMBERED else "NAME..."
+            hint += f"; --columns {some} leaves the column out"
     if asked.free and not number_hint([cell], text.dialect):
         hint += f"; --categorical {shlex.quote(name)} takes what it holds as categories"
     line = text.locate(int(np.argmax(words.codes == kind)))

@@ -53,12 +53,12 @@ from readers.parted import (
     whole_years,
     within_hours,
 )
+from readers.prefixes import is_in_units
 from readers.serials import are_serials
 from readers.tidying import numbered
 from readers.tongues import MOST_WORDED, is_unreal
 from readers.typical import is_typical
 from readers.unfolded import hour_columns, month_columns
-from readers.units import split_mark
 from readers.years import are_years
 
 LEAST = 3  # lines below the header
@@ -189,7 +189,7 @@ def _timed(
     """
     names = tuple(columns)
     others = {name: column for name, column in columns.items() if name and name not in time}
-    if not any(dialect.is_number(cell) or split_mark(cell) for column in others.values() for cell in column):
+    if not any(dialect.is_number(cell) or is_in_units(cell) for column in others.values() for cell in column):
         return None
     stamps = stamps_of(_times_of(columns, time))
     if not stamps:

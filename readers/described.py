@@ -274,6 +274,7 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableTe
     head, *body = [row for row in _rows(lines.replace("\r\n", "\n").split("\n"), sep) if any(row)][_full(lines, at) :]
     body = [row for row in body if len(row) >= first + LEAST_STEPS]
     words, columns = head[:first], _unflagged(head, first)
+    body, marks = _without_marks(body, columns)
     chosen = _ids(words, body)
     made = io.BytesIO()
     made.write(f"{line_of(['id', *(head[k] for k in columns)], sep)}\n".encode())
@@ -288,7 +289,20 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableTe
     flags = [name for k, name in enumerate(head) if k > first and k not in columns]
     notes += [f"columns of flags left out: {abridge(flags)}"] * bool(flags)
     notes += [f"{many(at, 'line')} above the names left out"] * bool(at)
+    notes += [f"{many(len(marks), 'line')} of letters that mark the values left out: {abridge(marks)}"] * bool(marks)
     return TableText(made, tuple(notes), {word: [row[k] for row in body] for k, word in enumerate(words)})
+
+
+def _without_marks(body: list[list[str]], columns: Sequence[int]) -> tuple[list[list[str]], list[str]]:
+    """The lines of a table without those of letters that mark the values above them, as INSEE writes them (A, P), and
+    what these are called; all lines where none has numbers."""
+
+    def marks(row: Sequence[str]) -> bool:
+        cells = [row[k] for k in columns if k < len(row) and row[k]]
+        return bool(cells) and all(cell.isalpha() and len(cell) <= MOST_FLAGS and PLAIN.is_text(cell) for cell in cells)
+
+    kept = [row for row in body if not marks(row)]
+    return (kept, [row[0] for row in body if marks(row)]) if kept else (body, [])
 
 
 def _full(lines: str, at: int) -> int:

@@ -16,6 +16,7 @@ from readers.missing import parts_of
 from readers.units import split_mark
 
 UNIT_HINT = "a long table (--time-col) is read without the units beside its numbers; here, write numbers alone"
+MOST_WORDS = 6  # of a column, that a hint gives as marks of missing values
 LEAST_STEPS = 3  # of a table whose last column may hold labels
 FIRST = 256  # values that are looked at before all are
 
@@ -97,14 +98,20 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)
 
 
-def missing_hint(cell: str) -> str:
+def missing_hint(cell: str, others: Sequence[str] = ()) -> str:
     """The hint for text that no flag makes a number: it may be a mark of missing values.
 
     Parameters
     ----------
     cell : the text.
+    others : all such texts of the column, where they are known: a few words are marks, all of them.
     """
-    return f"--na {shlex.quote(cell.strip())} if this marks a missing value, as an empty cell, NA, nan and null do"
+    marks = [*dict.fromkeys(each.strip() for each in others)]
+    if not 1 < len(marks) <= MOST_WORDS or not all(mark.isalpha() for mark in marks):
+        marks = [cell.strip()]
+    typed = shlex.join(marks)
+    what = "these mark missing values" if len(marks) > 1 else "this marks a missing value"
+    return f"--na{'=' if typed.startswith('-') else ' '}{typed} if {what}, as an empty cell, NA, nan and null do"
 
 
 def may_begin_so(values: np.ndarray) -> np.ndarray:

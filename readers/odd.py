@@ -15,7 +15,7 @@ import numpy as np
 from readers.dialect import Dialect
 from readers.files import decode
 from readers.missing import is_sign
-from readers.units import accounted, odd_number, odd_told
+from readers.units import accounted, is_starred, odd_number, odd_told
 
 SHORT = 8  # bytes of a cell that is compared as one number
 BELOW = "brackets"  # around numbers below zero, or a minus behind them
@@ -140,5 +140,9 @@ class Taken:
         below = sum(count for (_, way), count in ways.items() if way == BELOW)
         if below:
             return (BELOW, "") if below == ways.total() else None
-        words, numbers = sum(n for (cell, _), n in ways.items() if not is_sign(cell)), known - self.numbers[column]
+        starred = sum(
+            n for (cell, _), n in ways.items() if is_starred(cell)
+        )  # numbers, most of which may have the note
+        words = sum(n for (cell, _), n in ways.items() if not is_sign(cell)) - starred
+        numbers = known - self.numbers[column] + starred
         return None if words > numbers or numbers < 1 else ("", " and ".join(odd_told(ways, "line")))

@@ -11,11 +11,10 @@ from pathlib import Path
 from errors import DataError
 from readers.base import NUMBER
 from readers.files import decode
-from readers.guess import is_time, is_time_word
+from readers.guess import is_time_word
 
 MOST, LEAST = 40, 6  # first lines that are looked at
 _SPARSE = re.compile(rf"{NUMBER}(?:,{NUMBER})*(?: +\d+:{NUMBER})+\s*(?:#.*)?")
-_VALUE = re.compile(rf"{NUMBER}|")
 _NUMBERS = re.compile(rf"\s*{NUMBER}(?:\s+{NUMBER})+\s*")
 _IOSTAT = re.compile(r"avg-cpu:\s+%user|Device:?\s+tps\b|Device:?\s+(?:rrqm/s|r/s)\b")
 
@@ -30,17 +29,6 @@ def _are_names(cells: Sequence[str]) -> bool:
     return len(cells) > 1 and (is_time_word(re.sub(r"\(.*\)", "", cells[0]).strip()) or all("(" in c for c in cells))
 
 
-def _facts_above(lines: Sequence[str]) -> int:
-    """How many lines of facts between commas, without a time in front, stand above lines of a time and a value that no
-    line names; 0 for another text."""
-    cells = [[cell.strip() for cell in line.split(",")] for line in lines]
-    at = next((k for k, row in enumerate(cells) if is_time(row[0])), 0)
-    below, width = cells[at:], len(cells[at]) if at else 0
-    table = width > 1 and all(len(row) == width and is_time(row[0]) and _VALUE.fullmatch(row[1]) for row in below)
-    facts = all(len(row) > 1 and len(row) != width for row in cells[:at])
-    return at if at >= LEAST and len(below) >= LEAST and table and facts else 0
-
-
 def check_table(head: bytes, path: Path) -> None:
     """Refuse a text that is no table.
 
@@ -50,8 +38,8 @@ def check_table(head: bytes, path: Path) -> None:
 
     Raises
     ------
-    DataError : sparse rows of index:value, reports of iostat, names of other columns than there are, lines of facts
-        above a table without names, and two tables whose lines take turns.
+    DataError : sparse rows of index:value, reports of iostat, names of other columns than there are, and two tables
+        whose lines take turns.
     """
     lines = [line for line in decode(head).split("\n")[:-1][:MOST] if line.strip()]
     name, where = shlex.quote(str(path)), str(path)
@@ -73,9 +61,6 @@ def check_table(head: bytes, path: Path) -> None:
             what = f"the first line names {named} columns between commas, and those below it hold {held.pop()} numbers"
             hint = f"sed 1d {name} > values.txt writes the lines below it to a file"
             raise DataError(f"{what} between spaces", where=where, hint=hint)
-    if above := _facts_above(lines):
-        hint = f"tail -n +{above + 1} {name} > table.csv writes the table to a file"
-        raise DataError(f"{above} lines of facts stand above a table without names", where=where, hint=hint)
     if len(lines) >= LEAST and all(map(_NUMBERS.fullmatch, lines)):
         widths = [len(line.split()) for line in lines]
         if widths[0] != widths[1] and widths == (widths[:2] * MOST)[: len(widths)]:

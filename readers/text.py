@@ -13,6 +13,7 @@ from readers.breaks import in_names
 from readers.described import HEAD, described
 from readers.dialect import Dialect
 from readers.encodings import encoding_of, recoded, utf16
+from readers.factual import factual
 from readers.flowing import flowing
 from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
@@ -63,7 +64,7 @@ class TextReader(Reader):
         if table is not None:
             return table
         plain = hashed(plain) or plain
-        for reader in (upright, flowing):
+        for reader in (upright, flowing, factual):
             table, plain = reader(plain, HEAD)
             if table is not None:
                 return table

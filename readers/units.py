@@ -31,6 +31,7 @@ _LIMIT = re.compile(
 )
 _STARS = "[*#\N{DAGGER}\N{DOUBLE DAGGER}\N{SECTION SIGN}]+"
 _NOTED = re.compile(rf"(?P<number>[+-]?{_NUMBER})\s*(?:{_STARS}|\(\w\)|\[\w\]| [bepruz]{{1,2}})")
+_STARRED = re.compile(rf"[+-]?{_NUMBER}\s*(?:{_STARS})")
 _RDB = re.compile(r"\d{1,3}[sdnSDN]")  # the width and kind of a column, as in tables of the USGS
 LONGEST = 24  # characters of a product of units
 _PRODUCT = re.compile(  # umolm-2s-1
@@ -85,6 +86,16 @@ def odd_number(cell: str, dialect: Dialect) -> tuple[float, str] | None:
         if value is not None and value == value:
             return value, way
     return None
+
+
+def is_starred(cell: str) -> bool:
+    """Whether a cell is a number with stars or the like behind it: 12.3*, 147.2#.
+
+    Parameters
+    ----------
+    cell : its text.
+    """
+    return bool(_STARRED.fullmatch(cell.strip()))
 
 
 def odd_told(found: Mapping[tuple[str, str], int], what: str) -> list[str]:

@@ -58,8 +58,11 @@ def date_label(date: datetime, before: datetime | None, gap: float) -> str:
 def date_axis(ax: Axes, least: int, most: int) -> None:
     """Ticks at round dates, between `least` and `most` of them."""
     locator = AutoDateLocator(minticks=least, maxticks=most)
+    locator.intervald[1] = [1, 2, 3, 4, 6, 12]  # months: two years with few ticks
     locator.intervald[3] = [1, 2, 3, 7, 14, 21]  # days
+    locator.intervald[4] = [1, 2, 3, 6, 12, 24]  # hours: two days with few ticks
     locator.intervald[5] = [1, 5, 10, 15, 30, 60]  # minutes: a few hours with few ticks
+    locator.intervald[6] = [1, 5, 10, 15, 30, 60]  # seconds
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(Dates())
 

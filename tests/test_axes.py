@@ -48,6 +48,17 @@ def test_each_tick_says_its_own_date(step, count, form):
     assert ax.xaxis.get_offset_text().get_text() == ""
 
 
+@pytest.mark.parametrize(("least", "most"), [(3, 4), (3, 6), (4, 9)])
+def test_no_length_of_time_is_without_ticks(least, most, recwarn):
+    """Of 30 to 36 months matplotlib's own choice of ticks says that it finds none, to whoever draws."""
+    for days in (1 / 480, 0.5, 2, 7, 40, 100, 600, 915, 1000, 1090, 3000, 30000):
+        ax = viz.new_figure().subplots()
+        date_axis(ax, least, most)
+        begin = datetime(2020, 5, 1)
+        assert len(ax.xaxis.get_major_locator().tick_values(begin, begin + timedelta(days=days)))
+    assert not [each for each in recwarn if "appropriate interval" in str(each.message)]
+
+
 def test_a_forecast_in_april_does_not_read_may():
     times = np.arange("2016-04-24", "2016-05-01", dtype="datetime64[h]")[:160].astype("datetime64[ns]")
     panel = Panel("OT", np.zeros(136), np.ones(24), times=times)

@@ -474,3 +474,30 @@ def test_a_workbook_is_laid_out_as_a_csv(tmp_path):
     book.save(tmp_path / "x.xlsx")
     found = read_wide([tmp_path / "x.xlsx"])
     assert found.rows == tuple(f"land {k}" for k in range(4)) and found.values[0, 20:23].tolist() == [10.0, 11.0, 12.0]
+
+
+def test_lines_of_letters_that_mark_the_values_above_them_are_no_series(tmp_path):
+    """As INSEE writes them: a line of codes below each series."""
+    head = ["Libell\u00e9", "idBank", "P\u00e9riode", *(f"{2010 + k // 12}-{1 + k % 12:02d}" for k in range(24))]
+    rows = [[f"Indice {n}", f"00{n}", "", *(f"{n}{k % 12}.5" for k in range(24))] for n in range(1, 4)]
+    codes = [["Codes", "", "", *("A" * (k < 20) + "P" * (k >= 20) for k in range(24))] for _ in rows]
+    lines = [head, *(line for pair in zip(rows, codes, strict=True) for line in pair)]
+    text = "\n".join(";".join(f'"{cell}"' for cell in line) for line in lines)
+    (tmp_path / "i.csv").write_text(text + "\n")
+    done = go(tmp_path, "--task forecast --csv i.csv --horizon 2 --dry-run")
+    assert done.code == 0 and "read: 3 rows of 24 steps" in done.err
+    assert "3 lines of letters that mark the values left out: Codes, Codes, Codes" in done.err
+
+
+def test_a_column_of_which_most_numbers_have_a_note_is_one_of_numbers(put):
+    """As the Met Office writes hours of sun: --- at first, and # behind what another sensor measured."""
+    lines = [
+        f"{1990 + k // 12}-{1 + k % 12:02d},{k}.5,{'---' if k < 9 else f'{k}.5#' if k > 20 else f'{k}.5'}"
+        for k in range(60)
+    ]
+    series = read_long([put("\n".join(["date,rain,sun", *lines]) + "\n")], time_col="date", nan="drop")
+    assert series.channels == ("rain", "sun")
+    assert series.values[1, 9:].tolist() == [k + 0.5 for k in range(9, 60)] and np.isnan(series.values[1, :9]).all()
+    assert "'---' in 9 lines taken as missing and '21.5#', '22.5#', ... in 39 lines taken without the note" in " ".join(
+        series.notes
+    )

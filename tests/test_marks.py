@@ -14,10 +14,12 @@ import cli
 from errors import DataError
 from readers.dialect import Dialect
 from readers.long import read_long
-from readers.marks import number_hint
+from readers.marks import missing_hint, number_hint
 from readers.missing import suspect
 from readers.npz import read_npz
 from readers.wide import read_wide
+
+from .runs import go
 
 DAYS = [str(day.date()) for day in pd.date_range("2024-01-01", periods=30)]
 
@@ -154,3 +156,15 @@ def test_words_for_a_missing_value(put):
         assert np.isnan(found.values[0]).nonzero()[0].tolist() == [3, 9]
     told = "in x, 'n.a.', '-' in 2 lines taken as missing; --strict refuses that"
     assert told in long(put, cells, nan="drop").notes[0]
+
+
+def test_all_the_words_of_a_column_are_named_at_once_and_a_dash_can_be_typed(put, tmp_path):
+    """As gauges write them: Ice, Eqp; with one word in the hint, the next run named the next."""
+    lines = [f"2024-01-{k:02d},{k}.5,{k}.5" for k in range(1, 29)]
+    lines[4], lines[9], lines[12] = "2024-01-05,5.5,Ice", "2024-01-10,10.5,Eqp", "2024-01-13,13.5,Ice"
+    path = put("\n".join(["date,a,b", *lines]) + "\n")
+    run = f"--task forecast --csv {path} --horizon 2 --dry-run"
+    failed = go(tmp_path, run)
+    assert "hint: --na Ice Eqp if these mark missing values" in failed.err
+    assert go(tmp_path, f"{run} --na Ice Eqp").code == 0
+    assert missing_hint("-x-").startswith("--na=-x- if this marks")

@@ -27,12 +27,7 @@ IOSTAT = "Linux 5.15.0-91-generic (host) \t03/05/2024 \t_x86_64_\t(8 CPU)\n\n" +
 MIXTURE = "Time (seconds), CO conc (ppm), Ethylene conc (ppm), sensor readings (16 channels)\n" + "".join(
     f"{k / 100:.2f}   0.00   {12.5 * (k > 30):.2f}   {1500 + k % 7}.25  {1400 + k % 5}.5\n" for k in range(60)
 )
-RIVER = (
-    "file,timestamp,2024-01-10T10:10:10\ndatabase,id,nrfa-public-30\nstation,id,39001\nstation,name,Thames\n"
-    "dataType,id,gdf\ndataType,units,m3/s\ndata,first,2020-01-01\ndata,last,2020-03-01\n"
-) + "".join(f"2020-{1 + k // 28:02d}-{1 + k % 28:02d},{60 + k % 9}.25\n" for k in range(56))
 KINDS = {
-    "river": ("forecast", RIVER, "8 lines of facts stand above a table without names", ""),
     "mixture": ("forecast", MIXTURE, "names 4 columns between commas, and those below it hold 5 numbers", ""),
     "libsvm": ("classify", SPARSE, "sparse rows of index:value", "60 rows of 4 steps"),
     "pairs": ("forecast", PAIRS, "lines of 14 and of 13 numbers take turns", ""),
@@ -53,8 +48,6 @@ def test_the_reason_and_a_hint_that_works(kind, tmp_path):
         flags = flags.partition(": ")[2]
         again = go(tmp_path, f"--task {task} {flags} --backbone gru --dry-run")
         assert again.code == 0 and read in again.err, again.err
-    elif kind == "river":
-        assert (tmp_path / "table.csv").read_text() == text[text.index("2020-01-01,") :]
     elif kind == "mixture":
         assert (tmp_path / "values.txt").read_text() == text.partition("\n")[2]
     else:
