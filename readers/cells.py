@@ -18,7 +18,7 @@ import numpy as np
 from errors import DataError
 from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
-from readers.guess import LINE
+from readers.guess import LINE, is_time
 from readers.longtext import LongText
 from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
 from readers.missing import is_mark, is_sign, suspects
@@ -328,7 +328,9 @@ def _some_mark(words: _Words) -> bool:
 
 def _recurring(left: Mapping[str, _Words], frame: Any, ids: Sequence[str]) -> list[str]:
     """The columns of text to propose as categories: those whose words recur, or else the first that has several, and
-    does not name each series again."""
+    does not name each series again. Other times, such as the ends of steps, are none."""
+    some = {name: filter(None, words.kinds[:MOST_TRIED]) for name, words in left.items()}
+    left = {name: left[name] for name, kinds in some.items() if not all(map(is_time, kinds))}
     rows = frame.groupby(list(ids)).ngroup().to_numpy() if left and ids else np.zeros(len(frame), int)
     coded = {name: _coded(words) for name, words in left.items()}
     series = len(np.unique(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -126,6 +127,12 @@ def _rows_exact(
         return _rows(paths, wanted, dialect, *how)
     except _Rounded:
         return _rows(paths, replace(wanted, exact=True), dialect, *how)
+    except DataError as error:
+        line = "--time-col line"
+        if not wanted.id or line not in error.hint:
+            raise
+        hint = error.hint.replace(line, f"{line} --id-col {shlex.quote(wanted.id)}")  # whose a line is remains
+        raise DataError(error.what, where=error.where, hint=hint) from None
 
 
 def _rows(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from readers.clock import Clock, fixed_freq
+from readers.clock import DAY, Clock, fixed_freq
 from readers.resample import JITTER, SETTLED
 from readers.rows import EVEN, Rows, line_steps
 
@@ -18,6 +18,7 @@ FINER = 3  # times at least that a step is as long as what it is rounded to
 LEAST = 20  # lines of the longest row
 MOST_A_SECOND = 5000  # lines
 COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several lengths are those of a calendar
+WHOLE = (DAY, DAY // 24, DAY // 1440, SECOND)  # units of which a step is rather a multiple than nearly one
 FINEST = 10**6  # ns, of a device's own steps
 
 
@@ -65,7 +66,9 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
         return None
     middle = float(np.median(steps))
     plain, own = min(EVEN, key=lambda length: abs(length - middle)), _own(rows, steps)
-    ways = [(plain, _nearest)] * (abs(plain - middle) <= JITTER * plain) + [(own, _in_turn)] * bool(own)
+    lengths = dict.fromkeys([plain, *(round(middle / unit) * unit for unit in WHOLE)])
+    ways = [(length, _nearest) for length in lengths if length and abs(length - middle) <= JITTER * length]
+    ways += [(own, _in_turn)] * bool(own)
     for step, place in ways:
         placed = [place(rows.times[begin:end], step) for begin, end in rows.spans()]
         known = [times for times in placed if times is not None]
@@ -75,10 +78,11 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
         far = int(np.abs(times - rows.times).max()) // FINEST * FINEST
         if not far:
             return None
-        told = (
-            f"lines up to {Clock(fixed_freq(far))} early or late count to the even steps of {Clock(fixed_freq(step))}"
-        )
-        return replace(rows, times=times), told
+        unit = next((unit for unit in WHOLE if far > 10 * unit), FINEST)  # of which it is told in whole ones
+        up_to = Clock(fixed_freq(-(-far // unit) * unit))
+        return replace(
+            rows, times=times
+        ), f"lines up to {up_to} early or late count to the even steps of {Clock(fixed_freq(step))}"
     return None
 
 

@@ -359,7 +359,7 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
     long = next((Clock(freq) for low, high, freq in MONTHS if low <= days <= high), clock)
     better = span(clock.by_beginning if named else _even(long, steps))
     hint = f"--resample {better} makes the steps regular; a step without a line is then a missing value (--nan)"
-    hint += "; --time-col line takes each line as a step, whatever its time" * (rows.of[0].ids is None)
+    hint += "; --time-col line takes each line as a step, whatever its time"
     change = clock_change(rows, start + at + 1, usual)
     return DataError(what, where=rows.locate(start + at + 1), hint=f"{change}; {hint}" if change else hint)
 

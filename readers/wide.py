@@ -413,9 +413,10 @@ def _note_ends(ends: np.ndarray, length: int) -> str:
     early = ends[ends < length]
     if (ends == ends[0]).all():
         return f"no row has a value after step {ends[0]}: {length - ends[0]} empty columns at the end are left out"
+    counts = " to ".join(f"{count:,}" for count in dict.fromkeys((early.min(), early.max())))
     return (
-        f"{len(early):,} of {len(ends):,} rows end where their values end, after {early.min():,} to {early.max():,} of "
-        f"{length:,} steps (--nan zero takes empty cells at the end as zeros)"
+        f"{len(early):,} of {len(ends):,} rows end where their values end, after {counts} of {length:,} steps "
+        "(--nan zero takes empty cells at the end as zeros)"
     )
 
 

@@ -98,3 +98,13 @@ def test_a_part_of_the_lines_has_the_same_step(put):
     times = 1_700_000_000_000_000_000 + (exact // 1e6 * 1e6).astype(np.int64)
     whole, part = (read(put, table(some, "%Y-%m-%d %H:%M:%S.%f")) for some in (times, times[1001:1300]))
     assert whole.clock.freq == part.clock.freq
+
+
+def test_every_other_day_at_changing_times_is_a_step_of_two_days(put):
+    """A runner's list: the mean of its steps is 2 days but for a second, and a step of two days is meant."""
+    late = np.random.default_rng(3).integers(-50, 50, 160)
+    times = pd.date_range("2023-02-15 07:12:33", periods=160, freq="2D") + pd.to_timedelta(late, unit="min")
+    lines = [f"{time},{k % 7}.5" for k, time in enumerate(times)]
+    series = read_long([put("\n".join(["Date,Distance", *lines]) + "\n")], time_col="Date")
+    assert np.unique(np.diff(series.time)).tolist() == [2 * 24 * 3600 * 10**9]
+    assert any("min early or late count to the even steps of 48h" in note for note in series.notes)

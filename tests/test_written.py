@@ -249,3 +249,23 @@ def test_an_hour_of_autumn_with_a_letter(put, tmp_path):
     put("Date,Hour,Price\n" + "\n".join(lines))
     told = go(tmp_path, "--mode train --task forecast --csv a.csv --dry-run").err
     assert "'Date+Hour' taken as the time column" in told and "1 row of 217 steps; 1 channel (Price)" in told
+
+
+def test_the_hint_for_uneven_visits_keeps_whose_a_line_is(put, tmp_path):
+    """--time-col line alone made one series of all trees: windows went from one into the next."""
+    visits = (152, 174, 201, 227, 258, 280, 310, 333)
+    lines = [f"{size}.{tree},{day},{tree}" for tree in range(1, 13) for size, day in enumerate(visits)]
+    path = put("\n".join(["size,Time,tree", *lines]) + "\n")
+    failed = go(tmp_path, f"--task forecast --csv {path} --horizon 1 --dry-run")
+    assert "goes on by 27, where its usual step is 22" in failed.err
+    assert "hint: --time-col line --id-col tree takes each line as a step" in failed.err
+    done = go(tmp_path, f"--task forecast --csv {path} --horizon 1 --dry-run --time-col line --id-col tree")
+    assert done.code == 0 and "12 rows of 8 steps" in done.err
+
+
+def test_the_ends_of_steps_are_not_proposed_as_categories(put, tmp_path):
+    lines = [f"2024-01-{k:02d} 00:00,{k}.5,2024-01-{k:02d} 12:00,{'ab'[k % 2]}" for k in range(1, 29)]
+    done = go(
+        tmp_path, f"--task forecast --csv {put(chr(10).join(['Start,y,End,kind', *lines]))} --horizon 2 --dry-run"
+    )
+    assert "left out, since they hold text: 'End'" in done.err and "--categorical kind takes it" in done.err
