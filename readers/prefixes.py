@@ -56,7 +56,8 @@ def is_in_units(cell: str) -> bool:
     cell : its text.
     """
     found = _WRITTEN.fullmatch(cell.strip())
-    return split_mark(cell) is not None or (bool(found) and (found["unit"] in _UNITS or found["unit"] in _MULTIPLES))
+    known = found is not None and (found["unit"] in _UNITS or found["unit"] in _MULTIPLES)
+    return known or split_mark(cell) is not None
 
 
 def in_one_unit(kinds: Sequence[str], codes: np.ndarray, dialect: Dialect) -> tuple[list[float], str]:
