@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from readers.columns import HOURS
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import is_id_word, is_time_word
+from readers.guess import is_id_word, is_time_word, words_of
 
 MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
 HALF = 0.5  # where no column says whose a line is: of two series each time would come twice
@@ -145,11 +145,21 @@ def _may_be_ids(cells: Sequence[str], dialect: Dialect) -> bool:
 
 
 def _different(ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Columns of ids without those that only name the series of an earlier one again, as a code beside a country."""
+    """Columns of ids without those that only name the series of another one again, as a code beside a country: of such
+    two the one that is called a name, or else the first."""
     kept: list[str] = []
     for name in ids:
         pairs = [len({*zip(columns[name], columns[other], strict=True)}) for other in kept]
         kinds = [(len({*columns[name]}), len({*columns[other]})) for other in kept]
-        if not any(both == one == two for both, (one, two) in zip(pairs, kinds, strict=True)):
+        alike = [both == one == two for both, (one, two) in zip(pairs, kinds, strict=True)]
+        if True not in alike:
             kept.append(name)
+        elif _is_name(name) and not _is_name(kept[alike.index(True)]):
+            kept[alike.index(True)] = name
     return kept
+
+
+def _is_name(name: str) -> bool:
+    """Whether a column is called a name: Name, station_name."""
+    words = words_of(name)
+    return bool(words) and words[-1] == "name"

@@ -185,6 +185,22 @@ def test_of_several_measures_of_each_meter_its_power_is_read(tmp_path, caplog):
     np.testing.assert_allclose(series.values, [MAINS, KETTLE], rtol=1e-6)
 
 
+def test_the_power_of_plugs_is_read_whatever_else_they_measure(tmp_path, caplog):
+    """As Shelly's plugs write them: each file was taken for a house, with its energy for the mains of its power."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    times = pandas.date_range("2024-01-01", periods=96, freq="60s")
+    for name, values in {"mains": MAINS, "kettle": KETTLE}.items():
+        table = {"Timestamp": times, "Total Energy Wh": values / 60, "Min Voltage V": 229.5, "Power W": values}
+        pandas.DataFrame(table).to_csv(folder / f"{name}.csv", index=False)
+    paths = [str(folder / f"{name}.csv") for name in ("mains", "kettle")]
+    with caplog.at_level("INFO", "tsrun"):
+        config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col Timestamp".split())
+        series = tasks.build("nilm", config.options).read(config, None)
+    assert series.channels == ("mains", "kettle") and "(of each, 'Power W' is read)" in caplog.text
+    np.testing.assert_allclose(series.values, [MAINS, KETTLE], rtol=1e-6)
+
+
 def test_the_tables_of_two_houses_are_no_meters_of_one(tmp_path):
     paths = [tmp_path / "main house.csv", tmp_path / "cottage.csv"]
     times = pandas.date_range("2024-01-01", periods=96, freq="60s")
@@ -291,7 +307,8 @@ def test_files_of_meters_whose_mains_a_flag_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["sensor.smart_meter_power", "Stromzaehler_Leistung [W]", "Electricity Meter", "Stromzähler"]
+    "name",
+    ["sensor.smart_meter_power", "Stromzaehler_Leistung [W]", "Electricity Meter", "Stromzähler", "Zähler Gesamt (kW)"],
 )
 def test_more_names_of_mains(name):
     assert house_of([name, "kettle", "fridge"]) == (name, ["kettle", "fridge"])

@@ -96,3 +96,20 @@ def test_a_meter_that_writes_most_seconds_twice_is_one_series(put, tmp_path):
     answer = go(tmp_path, f"--csv {path.name}")
     assert "--time-col 1 --resample" in answer.out
     assert "2,700 lines resampled" in answer.out and "1,200 lines of the same time as the line before" in answer.out
+
+
+@pytest.mark.parametrize("first", ["Device ID", "Name"])
+def test_of_a_name_and_its_code_the_name_says_whose_a_line_is(tmp_path, first):
+    """Codes of devices told nobody what they are, nor which appliances."""
+    names = {"Device ID": ("mains", "a1b2", "c3d4"), "Name": ("Total Usage", "Fridge", "Kettle")}
+    order = [first, *(each for each in names if each != first)]
+    times = pd.date_range("2024-03-01", periods=40, freq="min")
+    lines = [
+        f"{time},{names[order[0]][k]},{names[order[1]][k]},{k + 7 * t % 5}.5"
+        for t, time in enumerate(times)
+        for k in range(3)
+    ]
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join([",".join(["DateTime", *order, "Watts"]), *lines]) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and found.time == "DateTime" and found.ids[0] == "Name"

@@ -43,11 +43,12 @@ _WHOLE = """
 """
 _BESIDE = """
     sensor home power energy electricity electric active real consumption usage load meter import imported value
-    strom leistung verbrauch bezug wirkleistung
+    strom leistung verbrauch bezug wirkleistung zähler zaehler
 """
 _AE = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 WHOLE = frozenset(spelled(form) for word in _WHOLE.split() for form in (word, word.translate(_AE)))
-BESIDE = frozenset(_BESIDE.split())
+BESIDE = frozenset(map(spelled, _BESIDE.split()))
+_WATTS = re.compile(r"(?<=\w)[ _]W$")  # behind a name: Power W
 _TWO_WORDS = re.compile(r"(smart)[\W_]*(meter)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+?(?=[A-Z][a-z]|[\W\d_]|$)")
 _OTHER = """
@@ -219,7 +220,7 @@ def _power(columns: Sequence[str]) -> str:
     several = len(columns) > 1
     if several and any(map(appliance, columns)):  # a house's table, with its devices
         return ""
-    found = [name for name in columns if _plain(name) in POWER_NAMES] if several else columns
+    found = [name for name in columns if _plain(_WATTS.sub("", name)) in POWER_NAMES] if several else columns
     return found[0] if len(found) == 1 else ""
 
 
