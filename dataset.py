@@ -320,7 +320,7 @@ def _fewer_columns(run_data: RunData) -> str:
     return shorter.columns(some.config, some.series, some.keep, some.targets, some.index, works)
 
 
-def _has_windows(run_data: RunData, index: Index, other: dict[str, int]) -> bool:
+def _has_windows(run_data: RunData, index: Index, other: dict[str, Any]) -> bool:
     """Whether every part has some of these windows, with other values of `splits.make`."""
     try:
         return bool(len(index) and _splits_of(run_data, index, **other))
@@ -328,7 +328,7 @@ def _has_windows(run_data: RunData, index: Index, other: dict[str, int]) -> bool
         return False
 
 
-def _splits_of(run_data: RunData, index: Index, **other: int) -> list[Split]:
+def _splits_of(run_data: RunData, index: Index, **other: Any) -> list[Split]:
     kinds = None if run_data.targets is None else run_data.targets.kinds
     return planned.splits_of(run_data.config, run_data.series, index, kinds, **other)
 

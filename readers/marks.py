@@ -111,7 +111,8 @@ def missing_hint(cell: str, others: Sequence[str] = ()) -> str:
         marks = [cell.strip()]
     typed = shlex.join(marks)
     what = "these mark missing values" if len(marks) > 1 else "this marks a missing value"
-    return f"--na{'=' if typed.startswith('-') else ' '}{typed} if {what}, as an empty cell, NA, nan and null do"
+    said = f"if {what}, as an empty cell, NA, nan and null do"
+    return f"--na={typed} {said}" if typed.startswith("-") else f"--na {typed} {said}"
 
 
 def may_begin_so(values: np.ndarray) -> np.ndarray:

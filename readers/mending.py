@@ -9,11 +9,13 @@ from itertools import chain
 import numpy as np
 
 from readers.clock import DAY, Clock, fixed_freq, infer_clock, weekly
+from readers.missing import MOST_PAUSES, PAUSE
 from readers.paths import abridge
 from readers.rows import HEADS, MOST_TWICE, Rows, by_time, clock_change, common_clock, no_weekend, usual_step
 
 MOST = 0.02  # of a row's lines may be missing
 GAPPY = 0.5  # where `--nan` says what gaps are, or leaves them
+WITH_PAUSES = 10  # times as many steps as lines, at most
 SPARSE = 10  # and in one of several rows, as long as all together have no more
 HOLIDAYS, FROM = 0.05, 100  # of business days or open hours, from so many on, may be missing
 
@@ -54,7 +56,8 @@ def mended(rows: Rows, policy: str, *, changed: bool = False) -> tuple[Rows, lis
     ----------
     rows : sorted, with values [C, total].
     policy : of missing values, `--nan`. Under error a new step repeats the values before it, and counts as made up;
-        under auto, too, where they are few. Else it is missing, and treated as the policy says; up to GAPPY may be.
+        under auto, too, where they are few. Else it is missing, and treated as the policy says; up to GAPPY may be,
+        and pauses.
     changed : whether an hour may be missing, or come twice, because clocks were changed.
 
     Returns
@@ -131,13 +134,21 @@ def _axis(
         closes = clock.freq == "B" or bool(clock.hours)
         few = HOLIDAYS if closes and end - begin >= FROM else MOST
         share = few if policy == "error" else SPARSE if others else GAPPY
-        most = int(share * (end - begin))
+        most = int(share * (end - begin)) + (_in_pauses(np.diff(times), clock.step) if share == GAPPY else 0)
         count = min(len(times) + most, (int(times[-1]) - int(times[0])) // clock.step + 2)
         axis: np.ndarray = np.append(times[0], clock.reach(int(times[0]), count - 1))
         axis = axis[axis <= times[-1]]
         if axis[-1] == times[-1] and len(axis) <= len(times) + most and np.isin(times, axis, assume_unique=True).all():
             return axis
     return None
+
+
+def _in_pauses(steps: np.ndarray, step: int) -> int:
+    """How many steps of a clock lie within pauses, of `steps` [n] from one time to the next: a device that was switched
+    off for two weeks is no less regular for it. 0 where pauses are many, or too long for a table of their steps."""
+    pauses = steps[steps > PAUSE * step]
+    count = int(pauses.sum() // step)
+    return count if len(pauses) <= MOST_PAUSES * len(steps) and count < (WITH_PAUSES - 1) * len(steps) else 0
 
 
 def _clocks(times: np.ndarray, tz: str) -> Iterator[Clock]:

@@ -32,6 +32,7 @@ LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 SHORT, SHARE = 24, 10  # a gap of up to so many steps, and of a tenth of its row, is filled by itself
+PAUSE, MOST_PAUSES = 100, 0.01  # steps of a gap that leaves no small pieces by itself; so many of the steps
 LONG = 1000  # steps of the pieces that gaps leave, which are enough to learn from
 _DONE = {"drop": "left as gaps", "zero": "set to 0", "ffill": "filled with the value before in the row"}
 
@@ -318,7 +319,9 @@ def _fill_riddled(values: np.ndarray, offsets: np.ndarray) -> None:
         starts = [int(np.argmin(missing)) if not missing.all() else size for missing in map(np.isnan, part)]
         pieces = np.sort(np.diff(gaps, prepend=-1, append=size) - 1)
         usual = pieces[np.searchsorted(np.cumsum(pieces), pieces.sum() / 2)]  # in which the median of their steps lies
-        if pieces[-1] * 2 < size - max(starts) and usual < LONG:  # of the steps at which all channels have begun
+        runs = np.diff(np.flatnonzero(np.diff(gaps, prepend=-2, append=size + 1) > 1))  # the lengths of gaps
+        pauses = int(runs[runs > PAUSE].sum()) if (runs > PAUSE).sum() <= MOST_PAUSES * size else 0
+        if pieces[-1] * 2 < size - max(max(starts), pauses) and usual < LONG:  # of the steps at which all have begun
             for channel in part:
                 fill_forward(channel, np.array([0, size]))
 

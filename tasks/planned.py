@@ -87,7 +87,7 @@ def _before_target(
     return index, windows.last_contexts(series.offsets, usable_x, **span).of_rows(given)
 
 
-def splits_of(config: RunConfig, series: Series, index: Index, kinds: np.ndarray | None, **other: int) -> list[Split]:
+def splits_of(config: RunConfig, series: Series, index: Index, kinds: np.ndarray | None, **other: Any) -> list[Split]:
     """The folds that the configuration asks for; UsageError, DataError: see `splits.make`.
 
     Parameters
@@ -95,17 +95,16 @@ def splits_of(config: RunConfig, series: Series, index: Index, kinds: np.ndarray
     kinds : the class of each row, int [N]; None where there are none.
     other : values of `splits.make` in place of the configuration's.
     """
+    usual: dict[str, Any] = {"val_ratio": config.val_ratio, "test_ratio": config.test_ratio}
+    usual |= {"gap": config.gap, "folds": config.folds, "sizes": config.split_sizes}
     return splits.make(
         index,
         series.offsets,
         mode=config.split_mode,
-        val_ratio=config.val_ratio,
-        test_ratio=config.test_ratio,
         seed=config.seed,
         groups=series.groups,
         rows=series.rows,
         named={"val": config.val_groups, "test": config.test_groups},
-        sizes=config.split_sizes,
         kinds=kinds,
-        **{"gap": config.gap, "folds": config.folds, **other},
+        **(usual | other),
     )

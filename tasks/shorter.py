@@ -24,7 +24,7 @@ def proposed(
     seen: np.ndarray,
     targets: Targets | None,
     index: Index,
-    works: Callable[[Index, dict[str, int]], bool],
+    works: Callable[[Index, dict[str, Any]], bool],
 ) -> str:
     """The flags with which every part has a window; "" where none is found, and where a checkpoint binds them.
 
@@ -57,7 +57,19 @@ def proposed(
             how: dict[str, Any] = {"length": length, "stride": index.stride, "horizon": horizon}
             if works(windows.plan(series.offsets, seen, targets.usable(), offset=offset, **how), {}):
                 return f"--context-len {length} " * (given or not less) + f"--horizon {horizon}" * less
-    return ""
+    sizes = _of_windows(config, series, index)
+    return f"--split-sizes {','.join(map(str, sizes))}" if sizes and works(index, {"sizes": sizes}) else ""
+
+
+def _of_windows(config: RunConfig, series: Series, index: Index) -> tuple[int, ...]:
+    """The steps of training, validation and test of one row of which each has its share of the windows, where a pause
+    leaves shares of the steps none; () for several rows, and where sizes are given."""
+    shares = (1 - config.val_ratio - config.test_ratio, 1 - config.test_ratio)
+    if series.n_rows > 1 or config.split_sizes or config.folds > 1 or not config.test_ratio or not len(index):
+        return ()
+    targets = np.sort(index.targets())
+    first, then = (int(targets[int(share * len(targets))]) for share in shares)
+    return first, then - first, int(series.lengths[0]) - then
 
 
 def columns(

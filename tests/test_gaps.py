@@ -29,7 +29,9 @@ def by_hand(line):
     begin = left[0][1] if left and left[0][0] == 0 else 0
     edges = [0, *(end for _, end in left)], [*(start for start, _ in left), len(line)]
     longest = max(b - a for a, b in zip(*edges, strict=True))
-    everywhere = 2 * longest < len(line) - begin
+    pauses = [b - a for a, b in left if b - a > 100]
+    paused = sum(pauses) if 100 * len(pauses) <= len(line) else 0
+    everywhere = 2 * longest < len(line) - max(begin, paused)
     for start, end in runs:
         if start and (everywhere or end - start <= short):
             out[start:end], made[start:end] = [out[start - 1]] * (end - start), [True] * (end - start)

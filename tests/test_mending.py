@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from errors import DataError
 from readers.clock import Clock
 from readers.long import read_long
+
+from .runs import go
 
 
 def written(path, frame):
@@ -138,3 +142,28 @@ def test_the_double_hour_of_no_known_zone_becomes_one_and_the_missing_one_is_fil
     assert series.values[0, twice] == twice - 0.5 and series.values[0, twice + 1] == twice + 1
     with pytest.raises(DataError, match="daylight saving"):
         read_long(written(tmp_path, frame), time_col="date")
+
+
+def test_a_pause_makes_a_log_no_less_regular(tmp_path):
+    """200 minutes, a pause of 500, 100 minutes: more than half of the steps lack a line, 500 of them in one place."""
+    begin = pd.Timestamp("2024-01-01")
+    minutes = [*range(200), *range(700, 800)]
+    lines = [f"{begin + pd.Timedelta(minutes=m)},{m % 7}.5" for m in minutes]
+    (tmp_path / "log.csv").write_text("\n".join(["time,v", *lines]) + "\n")
+    series = read_long([tmp_path / "log.csv"], time_col="time", nan="auto")
+    assert series.lengths.tolist() == [800]
+    assert np.isnan(series.values[0]).sum() == 500 and series.values[0, 700] == 0.5
+    run = "--task forecast --csv log.csv --horizon 2 --context-len 4 --backbone ridge --dry-run"
+    failed = go(tmp_path, run)  # a tenth of the steps lies in the pause
+    sizes = re.search(r"hint: (--split-sizes \d+,\d+,\d+)", failed.err)
+    assert failed.code == 3 and sizes, failed.err
+    assert go(tmp_path, f"{run} {sizes[1]}").code == 0
+
+
+def test_many_pauses_or_endless_ones_are_refused(tmp_path):
+    begin = pd.Timestamp("2024-01-01")
+    for minutes in ([m + 150 * (m // 20) for m in range(200)], [*range(60), *range(90_000, 90_060)]):
+        lines = [f"{begin + pd.Timedelta(minutes=m)},{m % 7}.5" for m in minutes]
+        (tmp_path / "log.csv").write_text("\n".join(["time,v", *lines]) + "\n")
+        with pytest.raises(DataError, match="where the usual step is 1min"):
+            read_long([tmp_path / "log.csv"], time_col="time", nan="auto")
