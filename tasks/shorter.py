@@ -58,14 +58,16 @@ def proposed(
             if works(windows.plan(series.offsets, seen, targets.usable(), offset=offset, **how), {}):
                 return f"--context-len {length} " * (given or not less) + f"--horizon {horizon}" * less
     sizes = _of_windows(config, series, index)
-    return f"--split-sizes {','.join(map(str, sizes))}" if sizes and works(index, {"sizes": sizes}) else ""
+    typed = f"--split-mode holdout --split-sizes {','.join(map(str, sizes))}"  # which tasks that split by rows need
+    return typed if sizes and works(index, {"sizes": sizes}) else ""
 
 
 def _of_windows(config: RunConfig, series: Series, index: Index) -> tuple[int, ...]:
     """The steps of training, validation and test of one row of which each has its share of the windows, where a pause
     leaves shares of the steps none; () for several rows, and where sizes are given."""
     shares = (1 - config.val_ratio - config.test_ratio, 1 - config.test_ratio)
-    if series.n_rows > 1 or config.split_sizes or config.folds > 1 or not config.test_ratio or not len(index):
+    by_rows = series.n_rows > 1 or config.split_mode != "holdout"
+    if by_rows or config.split_sizes or not config.test_ratio or not len(index):
         return ()
     targets = np.sort(index.targets())
     first, then = (int(targets[int(share * len(targets))]) for share in shares)

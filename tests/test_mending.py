@@ -153,11 +153,12 @@ def test_a_pause_makes_a_log_no_less_regular(tmp_path):
     series = read_long([tmp_path / "log.csv"], time_col="time", nan="auto")
     assert series.lengths.tolist() == [800]
     assert np.isnan(series.values[0]).sum() == 500 and series.values[0, 700] == 0.5
-    run = "--task forecast --csv log.csv --horizon 2 --context-len 4 --backbone ridge --dry-run"
-    failed = go(tmp_path, run)  # a tenth of the steps lies in the pause
-    sizes = re.search(r"hint: (--split-sizes \d+,\d+,\d+)", failed.err)
-    assert failed.code == 3 and sizes, failed.err
-    assert go(tmp_path, f"{run} {sizes[1]}").code == 0
+    for task in ("forecast --horizon 2", "regress --test-ratio 0.2"):
+        run = f"--task {task} --csv log.csv --context-len 4 --backbone ridge --dry-run"
+        failed = go(tmp_path, run)  # a tenth of the steps lies in the pause
+        sizes = re.search(r"hint: (--split-mode holdout --split-sizes \d+,\d+,\d+)\n", failed.err)
+        assert failed.code == 3 and sizes, failed.err
+        assert go(tmp_path, f"{run} {sizes[1]}").code == 0
 
 
 def test_many_pauses_or_endless_ones_are_refused(tmp_path):
