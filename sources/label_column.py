@@ -343,9 +343,11 @@ def usual(config: RunConfig) -> int | str:
     if config.csv and config.time_col and "label_src_ch" in config.given:
         return _called(config)
     elsewhere = bool(config.labels or config.time_col or config.db or config.npz or not config.csv)
-    if "label_src_ch" in config.given or elsewhere or config.strict or config.categorical:
+    if "label_src_ch" in config.given or elsewhere or config.strict:
         return config.label_src_ch
-    path = expand_paths(config.csv)[0]
+    path, *more = expand_paths(config.csv)
+    if config.categorical and more:  # some of them are files of words
+        return config.label_src_ch
     dialect = dialect_of(path, Dialect(config.sep, config.decimal))
     some = first_lines(path)[0][: MOST_LINES + 1]
     lines = dialect.split(some if some and some[0].count(dialect.sep) < MOST_NAMES else some[:LOOKED_AT], path)

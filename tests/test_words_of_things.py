@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import tsrun
 from backbones.pools import pool_of
 from backbones.specs import TargetSpec
 from backbones.wide import Wide, asked_of_map
 from checkpoint import Checkpoint
+from readers import cache
 from readers.wide import read_wide
+from tools import export
 
-from .runs import go, good, numbers, preds
+from .runs import go, good, numbers, preds, strict
 
 DRAW = np.random.default_rng(1)
 COUNT = 240
@@ -245,3 +248,37 @@ def test_what_learns_of_things_sees_their_columns_as_they_are(run, tmp_path):
     assert {name for name, _, _ in pool_of("", wide, 1, 60)} == {"logistic", "rocket", "extra_trees", "boosting"}
     kept = Checkpoint.load(run / "artifacts/m/model.pt").model.target
     assert kept.things and kept.whole
+
+
+def test_what_is_kept_of_a_file_says_the_same(put, tmp_path, monkeypatch):
+    """The second time the table comes from the cache."""
+    monkeypatch.setenv("TSRUN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "LEAST_BYTES", 0)
+    monkeypatch.setattr(cache, "RACY_NS", 0)
+    path = put(table(range(60), note=[f"n{k}" for k in range(60)], names="kind,load,note,speed,side,fails"))
+    first, second = (read_wide([path], label="fails", nan="auto") for _ in range(2))
+    assert list((tmp_path / "cache").iterdir())
+    assert first.things.words == second.things.words and first.things.numbers == second.things.numbers
+    assert np.array_equal(first.values, second.values) and first.notes == second.notes
+
+
+def test_an_exported_model_takes_the_columns_in_their_own_units(run, monkeypatch, capsys):
+    """The steps that its card names: numbers as they are, and zeros and ones for words."""
+    monkeypatch.chdir(run)
+    assert export.main(["--ckpt", "artifacts/m", "--format", "torch"]) == 0
+    path = run / capsys.readouterr().out.splitlines()[-1]
+    (card,) = strict(path.with_name(path.name + ".json"))["inputs"]
+    assert card["steps"] == ["load", "speed", "kind=high", "kind=low", "kind=mid", "side=right"]
+    ones = [KINDS == "high", KINDS == "low", KINDS == "mid", SIDES == "right"]
+    x = np.stack([LOADS, SPEEDS, *ones], axis=1).astype(np.float32)[:, None]
+    with torch.inference_mode():
+        found = torch.export.load(path).module()(torch.from_numpy(x)).numpy()
+    assert found[:, 0, 0] == pytest.approx(said(run, table()), abs=1e-5)
+
+
+def test_a_flag_of_categories_leaves_the_label_to_its_name(put, tmp_path):
+    codes = 10 * (KINDS == "mid") + 5
+    label = FAILS[DRAW.permutation(COUNT)]
+    put(table(names="kind,load,code,speed,Outcome", code=codes, Outcome=label))
+    done = go(tmp_path, "--task classify --csv a.csv --backbone boosting --categorical code --dry-run")
+    assert done.code == 0 and "label: column 'Outcome'" in done.err and "code (15)" in done.err, done.err
