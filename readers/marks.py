@@ -76,6 +76,7 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     layout, dialect : how the table was understood.
     """
     from readers.dated import long_hint  # it looks at whole tables, of which this is a part
+    from readers.things import label_hint
 
     apart = column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell)
     labels = "--task classify --label-src-ch last if the last column holds labels" if apart else ""
@@ -85,12 +86,13 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     elif column == 1 and layout.width == 1:
         hint = "the whole line is one cell, since no separator fits the lines: --sep names one, as in --sep ';'"
     elif column == 1:
-        hint = "--index yes if column 1 holds row ids"
+        hint = label_hint(path, dialect) or "--index yes if column 1 holds row ids"
     else:
         hint = (
             number_hint([cell], dialect)
             or (UNIT_HINT if split_mark(cell) else "")
             or labels
+            or label_hint(path, dialect)
             or long_hint(path, dialect)
             or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
         )

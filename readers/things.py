@@ -16,8 +16,8 @@ from pathlib import Path
 
 from readers.categories import MOST_TRIED, as_word
 from readers.dialect import Dialect, line_of, width_error
-from readers.files import decode
-from readers.guess import has_names, is_id_word, is_person, is_time, steps_named
+from readers.files import decode, first_lines
+from readers.guess import LINE, has_names, is_id_word, is_person, is_time, steps_named
 from readers.missing import is_mark, is_sign
 from readers.units import odd_number, split_mark
 
@@ -202,3 +202,24 @@ def _code(cell: str, known: dict[str, int], dialect: Dialect) -> str:
 def _word(cell: str, dialect: Dialect) -> str:
     """A cell as a word, "" for none; of a number its plainest spelling."""
     return "" if is_sign(cell) else as_word(cell, dialect.number(cell))
+
+
+def label_hint(path: Path, dialect: Dialect) -> str:
+    """The flags with which a table with words among its columns is one of things, its last column the label; "" for
+    other tables, and where a flag names the label.
+
+    Parameters
+    ----------
+    path, dialect : the table, and how it is written.
+    """
+    if dialect.labelled or dialect.strict:
+        return ""
+    lines = [line for line in dialect.split(first_lines(path)[0], path) if line]
+    kinds = kinds_among(lines, dialect)
+    if WORDS not in kinds.values():
+        return ""
+    name = lines[0][-1].strip()
+    cells = [line[-1] for line in lines[1:]]
+    task = "classify" if kinds.get(len(lines[0]) - 1) == WORDS or len({*cells}) <= FEW else "regress"
+    what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {name!r} what to learn"
+    return f"{what}; --time-col {LINE} if each is a step of time"

@@ -282,3 +282,13 @@ def test_a_flag_of_categories_leaves_the_label_to_its_name(put, tmp_path):
     put(table(names="kind,load,code,speed,Outcome", code=codes, Outcome=label))
     done = go(tmp_path, "--task classify --csv a.csv --backbone boosting --categorical code --dry-run")
     assert done.code == 0 and "label: column 'Outcome'" in done.err and "code (15)" in done.err, done.err
+
+
+def test_a_table_whose_label_nothing_names_is_told_the_flag_that_does(put, tmp_path):
+    put(table(names="kind,load,speed,side,price", price=np.round(LOADS * 3, 1)))
+    done = go(tmp_path, "--task regress --csv a.csv --dry-run")
+    assert done.code == 3 and "hint: --task regress --label-src-ch price if each line is an example" in done.err
+    assert go(tmp_path, "--task regress --csv a.csv --dry-run --label-src-ch price").code == 0
+    put(table(names="load,speed,kind,side"))
+    done = go(tmp_path, "--task classify --csv a.csv --dry-run")
+    assert done.code == 3 and "hint: --task classify --label-src-ch side if each line is an example" in done.err
