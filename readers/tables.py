@@ -25,7 +25,7 @@ from readers.apart import FIRST, LAST, split_off
 from readers.bundles import Bundle, bundled
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
-from readers.files import OpenTable, decode, dialect_of, line_blocks, open_table, read_cells
+from readers.files import OpenTable, decode, dialect_of, first_lines, line_blocks, open_table, read_cells
 from readers.growing import stamps_of
 from readers.guess import sniff, steps_named
 from readers.heads import plain_dates
@@ -139,7 +139,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
             names = dialect.split([decode(line)], path)[0]
             unnamed = len(names) < layout.width or not names[-1].strip()
         odd_cells: Counter[tuple[str, str]] = Counter()
-        ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path, odd_cells)
+        ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path, odd_cells, names)
     if ids is None:
         return None
     values = rows.values
@@ -235,17 +235,27 @@ class _Rows:
 
 
 def _parse(
-    blocks: Iterable[bytes], rows: _Rows, layout: Layout, dialect: Dialect, path: Path, odd: Counter[tuple[str, str]]
+    blocks: Iterable[bytes],
+    rows: _Rows,
+    layout: Layout,
+    dialect: Dialect,
+    path: Path,
+    odd: Counter[tuple[str, str]],
+    columns: Sequence[str],
 ) -> list[str] | None:
     """Add the values of all blocks to `rows`; returns the row ids, or None where they need a wider type.
 
-    In `odd` cells are counted that are no plain numbers, with how they were taken.
+    In `odd` cells are counted that are no plain numbers, with how they were taken. `columns` are the names, if any.
     """
     ids: list[str] = []
     line = 1 + layout.header
     fast = functools.partial(_parse_column, layout=layout, dialect=dialect)
     for block, parsed in _in_threads(fast, blocks):
-        values, names, verdict, taken = parsed or (*_parse_cells(block, line, layout, dialect, path, odd), None, {})
+        values, names, verdict, taken = parsed or (
+            *_parse_cells(block, line, layout, dialect, path, odd, columns),
+            None,
+            {},
+        )
         odd.update(taken)
         hidden, lost = judged(values) if verdict is None else verdict
         if hidden and rows.number == np.float32:
@@ -367,7 +377,13 @@ def even_rows(text: bytes, sep: bytes, width: int) -> int:
 
 
 def _parse_cells(
-    block: bytes, first_line: int, layout: Layout, dialect: Dialect, path: Path, odd: Counter[tuple[str, str]]
+    block: bytes,
+    first_line: int,
+    layout: Layout,
+    dialect: Dialect,
+    path: Path,
+    odd: Counter[tuple[str, str]],
+    columns: Sequence[str],
 ) -> Parsed:
     """As `_parse_column`, cell by cell. Raises DataError with `file:line:column` for a cell that is not a number."""
     rows = dialect.split(decode(block).split("\n"), path, first_line)
@@ -384,10 +400,19 @@ def _parse_cells(
                     value = taken[0]
                     odd[cell.strip(), taken[1]] += 1
                 if value is None:
-                    location = first_line + number, 1 + column + layout.index
+                    location = first_line + number, _place(path, dialect, columns, column + layout.index)
                     raise text_error(path, *location, cell, layout, dialect) from None
                 values[number, column] = value
     return values, [cells[0].strip() for cells in rows] if layout.index else []
+
+
+def _place(path: Path, dialect: Dialect, columns: Sequence[str], at: int) -> int:
+    """The number from 1 of a column in its file, of which labels and words are read apart: by its name."""
+    if dialect.labelled and at < len(columns) and columns[at].strip():
+        names = dialect.split(first_lines(path)[0][:1], path)[0]
+        if names.count(columns[at]) == 1:
+            return 1 + names.index(columns[at])
+    return 1 + at
 
 
 def _plain_numbers(cells: list[str], dialect: Dialect) -> np.ndarray:

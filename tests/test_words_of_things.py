@@ -221,7 +221,7 @@ def test_a_few_numbers_among_words_are_words(put):
 def test_a_slip_among_numbers_is_refused_where_it_is(put, tmp_path):
     put(table(names="kind,load,speed,fails", load=[*LOADS[:50], "fifty", *LOADS[51:]]))
     done = go(tmp_path, f"--mode train {FLAGS}")
-    assert done.code == 3 and "text 'fifty'" in done.err and "a.csv:52" in done.err
+    assert done.code == 3 and "text 'fifty'" in done.err and "a.csv:52:2:" in done.err
 
 
 def test_a_line_that_is_too_short_is_refused(put, tmp_path):
