@@ -20,14 +20,14 @@ from backbones.fitting import Fitting
 from backbones.grown import calibrated
 from backbones.model import Model
 from backbones.specs import TargetSpec
-from backbones.weighing import ROWS, by_loss
+from backbones.weighing import BLOCKS, ROWS, by_loss, sure
 from backbones.wide import Wide
 
 # How much of the closed form and of the net: either alone, or both, of which too much is too sure.
 PRIOR = (0.85, 0.15)  # before anything is seen of validation
 SHARES = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.5), (0.5, 1.0), (0.5, 0.5), (0.0, 0.5), (0.5, 0.25), (1.0, 0.25))
 SAME = 1e-3  # standard deviations that a net adds, below which it adds nothing
-BLOCKS, SURE = 10, 2.0  # of validation; standard errors that a gain on it is not worth by itself
+SURE = 2.0  # standard errors that a gain on validation is not worth by itself
 
 
 def shares_of(
@@ -70,8 +70,8 @@ def share_of_net(
     """How much to take of what a net adds to its closed form, by how sure it is that this helps: from 0 to 1.
 
     The best of many epochs looks better on few windows of validation than it is. What it gains there, over blocks of
-    neighbours, is shrunk by 1 - (SURE times its standard error / its mean)^2, as James and Stein's estimator (1961, its
-    positive part) shrinks a mean; and of few windows by their number. What adds next to nothing is taken whole.
+    neighbours, is shrunk by SURE of its standard errors (weighing.sure), and of few windows by their number. What adds
+    next to nothing is taken whole.
 
     Parameters
     ----------
@@ -84,11 +84,7 @@ def share_of_net(
         return 1.0
     if len(y) < BLOCKS:
         return trust
-    gain = torch.tensor([loss(closed[i], y[i]) - loss(net[i], y[i]) for i in parts])
-    if gain.mean() <= 0:
-        return 0.0
-    error = gain.std() / BLOCKS**0.5
-    return trust * float((1 - (SURE * error / gain.mean()).square()).clamp_min(0))
+    return trust * sure(torch.tensor([loss(closed[i], y[i]) - loss(net[i], y[i]) for i in parts]), SURE)
 
 
 class Standing:

@@ -19,6 +19,7 @@ FARTHEST = float(np.log((1 - LEAST) / LEAST))  # log-odds that are never gone be
 STEPS = 25  # of greedy selection
 POWERS = np.exp(np.linspace(np.log(0.25), np.log(4.0), 33))
 TEMPERATURE, ROWS = 0.1, 50  # of the softmax of losses; rows at which losses count half
+BLOCKS = 10  # of neighbouring windows, between which gains differ by chance
 RATIO = 2.5  # the power of how many times the least loss each has, by which its weight is less
 WITNESSES = 20  # groups at which what was chosen on them counts as much as the prior
 
@@ -50,6 +51,18 @@ def on_validation(scores: torch.Tensor, val: Labelled, kind: str, loss: str, pri
         return chosen
     share = max(n / (n + ROWS) / 2, trusted(val.witnesses))
     return share * chosen + (1 - share) * by_ratio([loss_of(one, val.y, kind, loss) for one in scores], prior, n)
+
+
+def sure(gains: torch.Tensor, errors: float) -> float:
+    """How much to take of what gains so much over something simpler on blocks of neighbouring windows [blocks], 0 to 1.
+
+    1 - (errors times the standard error / the mean)^2, as James and Stein's estimator (1961, its positive part) shrinks
+    a mean.
+    """
+    if gains.mean() <= 0:
+        return 0.0
+    error = gains.std() / len(gains) ** 0.5
+    return float((1 - (errors * error / gains.mean()).square()).clamp_min(0))
 
 
 def trusted(witnesses: int) -> float:

@@ -30,7 +30,7 @@ from backbones.shapes import suits
 from backbones.specs import TargetSpec
 from backbones.sums import FARTHEST, Standard, Sums
 from backbones.under import Under
-from backbones.weighing import on_validation
+from backbones.weighing import BLOCKS, on_validation, sure
 
 MOST = 4096  # features up to which a map is solved for
 MOST_CELLS = 1 << 17  # numbers in the map
@@ -113,8 +113,10 @@ class Wide(Under):
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
         grown = self.grow(data.train, data, trees=target.whole or self._known(data))
         if grown:
-            return self._beside_trees(found, grown, data, lean, told)
-        return (self._left_out(found, data, told, lean) + torch.tensor(lean)).float()[:, :, None], told
+            return self._sure(*self._beside_trees(found, grown, data, lean, told), data)
+        return self._sure(
+            (self._left_out(found, data, told, lean) + torch.tensor(lean)).float()[:, :, None], told, data
+        )
 
     def _known(self, data: Fitting) -> bool:
         """Whether there are windows enough to weigh trees by: of values of validation, of labels of training."""
@@ -147,6 +149,42 @@ class Wide(Under):
         told["of"] = {name: round(float(share), 4) for name, share in zip(("map", *grown), shares, strict=True)}
         return (torch.einsum("i,ink->nk", shares.float(), said) + torch.tensor(lean))[:, :, None], told
 
+    def _sure(self, stood: torch.Tensor, told: dict[str, Any], data: Fitting) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Draw what is said of a value that is seen towards its last one, as far as it gains on it by chance.
+
+        Parameters
+        ----------
+        stood : what windows of training stand on [n, 1, 1].
+        told : what was chosen; gets the last value's share beside the others, where it has one.
+
+        Returns
+        -------
+        Both, as `fit` does.
+        """
+        stays = 1 - self._share_over_last(data.val, data.loss)
+        if not stays:
+            return stood, told
+        place = self.place_of_last()
+        self.take(1 - stays, [stays * self.target.shift])
+        self.weight[:, place] += stays * self.target.scale
+        self.low[place], self.high[place] = -FARTHEST, FARTHEST
+        of = {name: round((1 - stays) * share, 4) for name, share in told.get("of", {"map": 1.0}).items()}
+        last = outputs_on(data.train, self._last)[:, :, None]
+        return (1 - stays) * stood + stays * last, {**told, "of": {**of, "last": round(stays, 4)}}
+
+    def _share_over_last(self, val: Labelled, loss: str) -> float:
+        """Of what is said beside the target's last value: as far as validation is sure that it says more; 1: all."""
+        if self.target.channel is None:
+            return 1.0
+        if self.settled is not None:
+            return 1 - self.settled.get("last", 0.0)
+        if len(val) < BLOCKS:
+            return 1.0
+        said, last = (outputs_on(val, answer) for answer in (self.outputs_of, self._last))
+        parts = torch.arange(len(val)).tensor_split(BLOCKS)
+        errors = [[loss_of(one[i], val.y[i], "value", loss) for one in (last, said)] for i in parts]
+        return sure(torch.tensor([before - after for before, after in errors]), 1.0)
+
     def _shares(
         self,
         said: torch.Tensor,
@@ -158,7 +196,8 @@ class Wide(Under):
         seen, or of windows of validation."""
         kind = self.target.kind
         if self.settled is not None:
-            return torch.tensor([self.settled.get(name, 0.0) for name in ("map", *grown)])
+            kept = torch.tensor([self.settled.get(name, 0.0) for name in ("map", *grown)])
+            return kept / kept.sum().clamp_min(1e-9)
         if self.target.whole or not data.val.telling(kind):
             return weighed(said, data.train, kind, data.loss, [1.0] * len(said))
         on_val = [outputs_on(data.val, self._map_of) - torch.tensor(lean)]

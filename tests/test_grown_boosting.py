@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,7 +163,7 @@ def test_the_checkpoint_builds_it_again_and_older_ones_have_none():
     before = {key: value for key, value in spec.plain().items() if key not in ("boosted", "rows")}
     older = build_model(ModelSpec.of(before)).wide
     assert older.boosted is None and older.trees.kind == "series"
-    windows = {**asdict(replace(VALUE, whole=False))}
+    windows = replace(VALUE, whole=False).plain()
     steps, aged = (
         {**spec.plain(), "wide": windows, "rows": False, "length": 96, "aged": aged} for aged in (None, True)
     )

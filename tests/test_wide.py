@@ -440,6 +440,44 @@ def test_a_run_with_both_heads_resumes_bit_for_bit_and_goes_on(bent):
     assert strict(inferred / "summary.json")["mae"] < 1
 
 
+def walk(n: int, seed: int, pull: float) -> Labelled:
+    """Windows of a walk, and where it goes next: towards the second channel by `pull`."""
+    draw = np.random.default_rng(seed)
+    x = np.zeros((2, n + 9), np.float32)
+    for t in range(1, n + 9):
+        x[1, t] = draw.normal()
+        x[0, t] = x[0, t - 1] + pull * x[1, t - 1] + draw.normal()
+    seen = torch.from_numpy(x).unfold(1, 8, 1).transpose(0, 1)[:n].contiguous()
+    return Labelled(lambda i: seen[i], torch.from_numpy(x[:1, 8 : n + 8].T.copy()), np.zeros(n, np.int64))
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.4, 3.0])
+def test_what_is_said_of_a_value_is_drawn_to_its_last_one_as_far_as_its_gain_may_be_chance(pull):
+    """Of a walk that is all of it; what is left is one less the square of the standard error beside the gain."""
+    target = TargetSpec("value", 1, channel=0)
+    train, val = walk(300, 0, pull), walk(100, 1, pull)
+    wide, plain = Wide(target, 2, 8), Wide(target, 2, 8)
+    plain.settled = {"map": 1.0}
+    free, _ = plain.fit(Fitting(train, val, 3, "l1"), target, [0.0])
+    stood, told = wide.fit(Fitting(train, val, 3, "l1"), target, [0.0])
+    last, said = (val.read(torch.arange(100))[:, 0, -1].numpy(), outputs_on(val, plain.outputs_of)[:, 0].numpy())
+    y = val.y[:, 0].numpy()
+    gains = [np.abs(last[i] - y[i]).mean() - np.abs(said[i] - y[i]).mean() for i in np.arange(100).reshape(10, 10)]
+    error = np.std(gains, ddof=1) / np.sqrt(10)
+    share = max(1 - (error / np.mean(gains)) ** 2, 0) if np.mean(gains) > 0 else 0.0
+    assert (pull == 0 and share < 0.5) or (pull == 3 and share > 0.95) or pull == 0.4
+    assert told["of"] == {"map": pytest.approx(share, abs=1e-3), "last": pytest.approx(1 - share, abs=1e-3)}
+    found = outputs_on(val, wide.outputs_of)[:, 0].numpy()
+    assert found == pytest.approx(share * said + (1 - share) * last, abs=1e-3)
+    before = train.read(torch.arange(300))[:, 0, -1:, None]
+    assert torch.allclose(stood, share * free + (1 - share) * before, atol=1e-3)
+
+    again = Wide(target, 2, 8)
+    again.settled = told["of"]
+    again.fit(Fitting(train, val, 3, "l1"), target, [0.0])
+    assert outputs_on(val, again.outputs_of)[:, 0].numpy() == pytest.approx(found, abs=1e-2)
+
+
 def test_a_run_whose_trees_saw_every_step_is_not_gone_on_with(bent):
     """Their places would be those of other features."""
     old = good(bent, BENT, "--epochs 1 --tag old")
