@@ -14,10 +14,10 @@ from backbones import ModelSpec
 from backbones.features import ageing
 from backbones.fitted import outputs_on
 from backbones.fitting import Fitting, Labelled
-from backbones.grown import FOLDS, ROW
+from backbones.grown import FOLDS
 from backbones.grown_boosting import FEWEST_WINDOWS, LEAF, MOST, RATE, SMALL, SMALL_LEAVES, Boosted, drawn
 from backbones.model import build_model
-from backbones.specs import TargetSpec
+from backbones.specs import ROW, TargetSpec
 from backbones.weighing import folds
 from backbones.wide import Wide, asked_of_map
 
