@@ -28,7 +28,8 @@ class Model(nn.Module):
 
     head "pool": the tokens become one vector (the last one, or their mean) and a linear map gives K x H numbers.
     head "step": every token gives K numbers for each of the steps it stands for; H = T.
-    A backbone that answers by itself has no head.
+    A backbone that answers by itself has no head. Of things, whose steps are quantities in no order, a net sees all as
+    the channels of one step.
 
     With `spec.wide` the head "pool" stands on a closed form: its outputs are added to those of one linear map of the
     window's features, which is solved before the first step. In training that map's outputs are given as `under`
@@ -54,7 +55,7 @@ class Model(nn.Module):
         self.alone = None
 
     def forward(self, x: torch.Tensor, under: torch.Tensor | None = None) -> torch.Tensor:
-        z = self.backbone(x)
+        z = self.backbone(x.flatten(1)[:, :, None] if self.spec.of_things else x)
         if self.backbone.answers:
             return z
         if self.kind == "pool":
@@ -164,10 +165,11 @@ def build_model(spec: ModelSpec, pretrained_dir: str | None = None) -> Model | F
         copies.spec = spec
         return copies
     chosen, hyper = backbone_class(spec.backbone), Hyper(spec.backbone, spec.args)
+    seen = replace(spec, channels=spec.channels * spec.length, length=1) if spec.of_things else spec
     if not pretrained_dir:
-        backbone = chosen.build(spec, hyper)
+        backbone = chosen.build(seen, hyper)
     elif chosen.takes_pretrained_dir:
-        backbone = chosen.load_pretrained(spec, hyper, pretrained_dir)
+        backbone = chosen.load_pretrained(seen, hyper, pretrained_dir)
     else:
         able = [other for other in names() if backbone_class(other).takes_pretrained_dir]
         raise UsageError(f"--pretrained-dir serves {' and '.join(able)}", where=f"--backbone {spec.backbone}")

@@ -191,6 +191,11 @@ class ModelSpec(InputSpec):
     aged: bool = False
     copies: int = 1
 
+    @property
+    def of_things(self) -> bool:
+        """Whether a net on a closed form sees things, each step of which is another quantity."""
+        return self.wide is not None and self.wide.things
+
     def plain(self) -> dict[str, Any]:
         """The fields as plain values: what a checkpoint keeps under "model"."""
         optional = {

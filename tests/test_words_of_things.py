@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import tsrun
+from backbones import ModelSpec, backbone_class, names
+from backbones.model import build_model
 from backbones.pools import pool_of
 from backbones.specs import TargetSpec
 from backbones.wide import Wide, asked_of_map
@@ -292,3 +294,27 @@ def test_a_table_whose_label_nothing_names_is_told_the_flag_that_does(put, tmp_p
     put(table(names="load,speed,kind,side"))
     done = go(tmp_path, "--task classify --csv a.csv --dry-run")
     assert done.code == 3 and "hint: --task classify --label-src-ch side if each line is an example" in done.err
+
+
+NETS = [
+    name
+    for name in names()
+    if "pool" in (kind := backbone_class(name)).heads and not (kind.answers or kind.stages or kind.blends_runs)
+]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_sees_the_columns_of_a_thing_as_channels_of_one_step(name):
+    """As steps each costs a token: 8,124 mushrooms with 108 inputs took minutes, and their order is made up."""
+    target = TargetSpec(kind="label", outputs=1, whole=True, things=True)
+    spec = ModelSpec(backbone=name, channels=1, length=40, outputs=1, horizon=1, head="pool", wide=target)
+    torch.manual_seed(0)
+    model = build_model(spec).eval()
+    torch.manual_seed(0)
+    plain = build_model(replace(spec, channels=40, length=1, wide=None)).eval()
+    x = torch.randn(3, 1, 40)
+    with torch.no_grad():
+        assert torch.equal(model(x), plain(x.transpose(1, 2)))  # the map says nothing yet
+    again = build_model(ModelSpec.of(model.spec.plain()))
+    again.load_state_dict(model.state_dict())
+    assert (again.spec.channels, again.spec.length) == (1, 40)
