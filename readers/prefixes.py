@@ -20,28 +20,8 @@ _MULTIPLES = {
 }
 _PREFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _PREFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-_BASES = [
-    "B/s",
-    "b/s",
-    "bit/s",
-    "bps",
-    "Bps",
-    "B",
-    "W",
-    "Wh",
-    "VA",
-    "VAh",
-    "V",
-    "A",
-    "Hz",
-    "J",
-    "Pa",
-    "l",
-    "L",
-    "g",
-    "m",
-]
-_UNITS = {prefix + base: (factor, base) for base in _BASES for prefix, factor in _PREFIXES.items()}
+_BASES = "B/s b/s bit/s bps Bps B W Wh VA VAh V A Hz J Pa l L g m"
+_UNITS = {prefix + base: (factor, base) for base in _BASES.split() for prefix, factor in _PREFIXES.items()}
 _UNITS |= {"cm": (0.01, "m"), "hPa": (100.0, "Pa")}
 _UNITS |= {name: (factor, "s") for name, factor in (("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0))}
 _UNITS |= {"min": (60.0, "s"), "mins": (60.0, "s"), "h": (3600.0, "s"), "hour": (3600.0, "s"), "hours": (3600.0, "s")}

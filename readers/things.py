@@ -17,7 +17,7 @@ from pathlib import Path
 from readers.categories import MOST_TRIED, as_word
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode, first_lines
-from readers.guess import LINE, has_names, is_id_word, is_person, is_time, steps_named
+from readers.guess import LINE, has_names, is_id_word, is_person, is_time, is_time_word, steps_named
 from readers.missing import is_mark, is_sign
 from readers.units import odd_number, split_mark
 
@@ -61,9 +61,7 @@ class Columns:
         """
         names: list[str] = []
         line = 1
-        start = b"\n".join(
-            itertools.islice(blocks, 2)
-        )  # the second, since the last line of a file is a block of its own
+        start = b"\n".join(itertools.islice(blocks, 2))  # two, since the last line of a file is a block of its own
         for block in itertools.chain([start], blocks):
             if names and not self.places:
                 yield block
@@ -220,6 +218,7 @@ def label_hint(path: Path, dialect: Dialect) -> str:
         return ""
     name = lines[0][-1].strip()
     cells = [line[-1] for line in lines[1:]]
+    time = next(filter(is_time_word, map(str.strip, lines[0])), LINE)
     task = "classify" if kinds.get(len(lines[0]) - 1) == WORDS or len({*cells}) <= FEW else "regress"
     what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {name!r} what to learn"
-    return f"{what}; --time-col {LINE} if each is a step of time"
+    return f"{what}; --time-col {shlex.quote(time)} if each line is a step of time"

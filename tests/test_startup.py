@@ -46,7 +46,7 @@ def imported(words: str, folder: Path) -> tuple[int, set[str]]:
         ),
         (f"{ROWS} --task regress --no-plots --no-wide", SOME),
         (f"{ROWS} --task regress", GROWN | {"matplotlib"}),
-        (f"{ROWS} --task classify --no-plots", SOME),
+        (f"{ROWS} --task classify --no-plots", GROWN),
         (f"{DEMO} --task nilm --backbone gru --seeds 1 --stride 600 --no-plots", SOME),
     ],
     ids=["closed form", "net", "torch's own optimizer", "net alone", "trees and plots", "classify", "nilm"],
