@@ -77,7 +77,7 @@ def settings_of(model: Checkpoint, config: RunConfig) -> dict[str, Any]:
         taken.append("stride")
     if config.mode == "infer":
         taken += [name for name in (*SPLIT_FLAGS, *config.options) if name not in config.given and name not in taken]
-    changed = _agreed(config, model.config, taken, where)
+    changed = _agreed(config, model, taken, where)
     if config.npz and not config.columns:  # chosen in training: the file may have more features than these
         changed["columns"] = tuple(model.setting("columns", ()))
     if changed.get("resample") in ("W", "1W") and model.freq:  # such weeks once began on Sunday
@@ -92,9 +92,9 @@ def same_place(model: Checkpoint, config: RunConfig, series: Series) -> bool:
     return bool(series.hashes) and set(series.hashes) <= set(model.sources)
 
 
-def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, Any]:
+def _agreed(config: RunConfig, model: Checkpoint, names: Iterable[str], where: str) -> dict[str, Any]:
     """The values of `names` in a checkpoint. CheckpointError that lists every given flag that differs from it."""
-    core = {flag.name for flag in core_flags()}
+    core, kept = {flag.name for flag in core_flags()}, model.config
     changed: dict[str, Any] = {}
     options = dict(config.options)
     clashes = []
@@ -103,7 +103,7 @@ def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], wh
             continue
         value = tuple(kept[name]) if isinstance(kept[name], list) else kept[name]
         mine = vars(config)[name] if name in core else options.get(name)
-        if name in config.given and mine != value:
+        if name in config.given and mine != value and not (name == "label_src_ch" and _is_channel(mine, value, model)):
             clashes.append(f"--{name.replace('_', '-')} {mine} (the checkpoint has {value})")
         if name in core:
             changed[name] = value
@@ -113,6 +113,16 @@ def _agreed(config: RunConfig, kept: Mapping[str, Any], names: Iterable[str], wh
         what = f"contradicts the checkpoint: {'; '.join(clashes)}"
         raise CheckpointError(what, where=where, hint="without the flag the checkpoint's value is used")
     return changed | {"options": options}
+
+
+def _is_channel(name: Any, number: Any, model: Checkpoint) -> bool:
+    """Whether the channel of that number, which a checkpoint keeps of its label, has that name, or is called first or
+    last."""
+    known = model.input_channels
+    return isinstance(number, int) and number in [
+        *(k for k, channel in enumerate(known) if channel == name),
+        *{"first": [0], "last": [len(known) - 1]}.get(name, []),
+    ]
 
 
 # --- task and model --------------------------------------------------------------------------------------------------

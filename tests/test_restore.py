@@ -80,6 +80,19 @@ def test_a_given_flag_that_contradicts_is_an_error_that_lists_them_all():
     assert "--context-len 9 (the checkpoint has 4)" in caught.value.what
 
 
+def test_the_name_of_the_label_s_channel_may_be_said_again():
+    """Training keeps its number, so that the same flag was a contradiction in inference."""
+    kept = made()
+    for number, name in enumerate(kept.input_channels):
+        model = replace(kept, config={**kept.config, "label_src_ch": number})
+        given = {"task": "classify", "mode": "infer", "given": frozenset({"label_src_ch"})}
+        for words in (name, {0: "first"}.get(number, name), {1: "last"}.get(number, name)):
+            config = RunConfig(label_src_ch=words, **given)
+            assert restore.settings_of(model, config)["label_src_ch"] == number
+        with pytest.raises(CheckpointError, match="--label-src-ch other"):
+            restore.settings_of(model, RunConfig(label_src_ch="other", **given))
+
+
 def test_another_task_is_refused():
     with pytest.raises(CheckpointError, match="is of task classify, not regress"):
         restore.settings_of(made(), RunConfig(task="regress", mode="infer"))
