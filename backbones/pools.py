@@ -79,7 +79,6 @@ class Persistence(Fitted):
 
     def __init__(self, inputs: InputSpec) -> None:
         super().__init__(inputs, Hyper("auto"))
-
         self.followed = Transitions(self.target) if self.target.cuts else None
 
     def answer(self, x: torch.Tensor) -> torch.Tensor:
