@@ -80,9 +80,8 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
             return None
         unit = next((unit for unit in WHOLE if far > 10 * unit), FINEST)  # of which it is told in whole ones
         up_to = Clock(fixed_freq(-(-far // unit) * unit))
-        return replace(
-            rows, times=times
-        ), f"lines up to {up_to} early or late count to the even steps of {Clock(fixed_freq(step))}"
+        even = Clock(fixed_freq(step))
+        return replace(rows, times=times), f"lines up to {up_to} early or late count to the even steps of {even}"
     return None
 
 
