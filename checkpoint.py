@@ -218,9 +218,8 @@ def is_coding(coding: Mapping[str, Any]) -> bool:
         return False
     lists = [row.get(part) for row in rows.values() for part in ("levels", "rare")]
     named = all(fits(words, "words") for words in (*lists, coding.get("static")))
-    return (
-        named and fits(coding.get("things"), "table?") and ("things" not in coding or _is_of_things(coding["things"]))
-    )
+    things = coding.get("things")
+    return named and (things is None or (fits(things, "table") and _is_of_things(things)))
 
 
 def _is_of_things(columns: Mapping[str, Any]) -> bool:

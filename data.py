@@ -94,16 +94,19 @@ class Things:
     learned: Learned | None = None
 
     @property
+    def categories(self) -> tuple[Category, ...]:
+        """The columns of words, once training has said which there are."""
+        return () if self.learned is None else self.learned.categories
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of the table's columns that are inputs."""
-        categories = () if self.learned is None else self.learned.categories
-        return (*self.numbers, *self.words, *(each.name for each in categories))
+        return (*self.numbers, *self.words, *(each.name for each in self.categories))
 
     @property
     def steps(self) -> tuple[str, ...]:
         """The names of the steps of a row."""
-        categories = () if self.learned is None else self.learned.categories
-        return (*self.numbers, *self.words, *(channel for each in categories for channel in each.channels))
+        return (*self.numbers, *self.words, *(channel for each in self.categories for channel in each.channels))
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,11 +57,7 @@ class Fitted(Backbone):
 
     def as_outputs(self, share: torch.Tensor) -> torch.Tensor:
         """Probabilities [B, K] (or values, which stay) in the units of the outputs."""
-        if self.target.kind == "value":
-            return share
-        if self.target.kind == "class":
-            return share.clamp_min(LEAST).log()
-        return share.clamp(LEAST, 1 - LEAST).logit()
+        return as_outputs(share, self.target.kind)
 
     def fit_in_time(self, data: Fitting) -> dict[str, Any]:
         """`fit_windows`, on as many windows of training as `data.seconds` allow, which is said."""
@@ -117,6 +113,13 @@ class Described(Fitted):
     def rest(self, train: Labelled) -> torch.Tensor:
         """What is to be said of windows [n, K]: their targets, or what these are more than the last value."""
         return train.y if self.target.channel is None else train.y - outputs_on(train, self.last)
+
+
+def as_outputs(share: torch.Tensor, kind: str) -> torch.Tensor:
+    """Probabilities [B, K] as outputs of a kind: log-probabilities of classes, logits of labels; values stay."""
+    if kind == "value":
+        return share
+    return share.clamp_min(LEAST).log() if kind == "class" else share.clamp(LEAST, 1 - LEAST).logit()
 
 
 def last_of(target: TargetSpec, x: torch.Tensor) -> torch.Tensor:

@@ -79,12 +79,12 @@ def share_of_net(
     y : its targets.
     loss : (what is said of some of it, their targets) -> the mean loss.
     """
-    parts, trust = torch.arange(len(y)).tensor_split(BLOCKS), len(y) / (len(y) + ROWS)
+    trust = len(y) / (len(y) + ROWS)
     if (net - closed).abs().mean() < SAME:
         return 1.0
     if len(y) < BLOCKS:
         return trust
-    return trust * sure(torch.tensor([loss(closed[i], y[i]) - loss(net[i], y[i]) for i in parts]), SURE)
+    return trust * sure(closed, net, y, loss, SURE)
 
 
 class Standing:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from backbones.fitted import LEAST
-from backbones.fitting import BLOCK, Fitting, Labelled
+from backbones.fitted import as_outputs, outputs_on
+from backbones.fitting import Fitting, Labelled
 from backbones.specs import TargetSpec
 
 PRIOR = 1.0  # windows of the base rate that each state has beside its own
@@ -53,7 +53,7 @@ class Transitions(nn.Module):
     @torch.no_grad()
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """Count what followed; returns what the others say of each window of training [n, K], and 1, as Grown.grow."""
-        state = torch.cat([self._state(train.read(part)).cpu() for part in torch.arange(len(train)).split(BLOCK)])
+        state = outputs_on(train, lambda x: self._state(x)[:, None])[:, 0].long()
         true = torch.zeros(self.table.shape).index_add_(0, state, train.y)
         total = torch.bincount(state, minlength=len(true)).float()
         rate = train.y.mean(0)
@@ -62,5 +62,4 @@ class Transitions(nn.Module):
 
     def _logits(self, true: torch.Tensor, total: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
         """Of the windows [.., K] that are true of a total [..], and the base rate [K]."""
-        share = ((true + PRIOR * rate) / (total[:, None] + PRIOR)).clamp(LEAST, 1 - LEAST)
-        return share.log() if self.kind == "class" else share.logit()
+        return as_outputs((true + PRIOR * rate) / (total[:, None] + PRIOR), self.kind)

@@ -7,7 +7,7 @@ pooled in log-odds: the weighted mean of scores, brought back to probabilities.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -53,15 +53,30 @@ def on_validation(scores: torch.Tensor, val: Labelled, kind: str, loss: str, pri
     return share * chosen + (1 - share) * by_ratio([loss_of(one, val.y, kind, loss) for one in scores], prior, n)
 
 
-def sure(gains: torch.Tensor, errors: float) -> float:
-    """How much to take of what gains so much over something simpler on blocks of neighbouring windows [blocks], 0 to 1.
+def sure(
+    plain: torch.Tensor,
+    better: torch.Tensor,
+    y: torch.Tensor,
+    loss: Callable[[torch.Tensor, torch.Tensor], float],
+    errors: float,
+) -> float:
+    """How much to take of what seems better than something plainer, as far as its gain is not chance: from 0 to 1.
 
-    1 - (errors times the standard error / the mean)^2, as James and Stein's estimator (1961, its positive part) shrinks
-    a mean.
+    1 - (errors times the standard error of the gain over blocks of neighbours / its mean)^2, as James and Stein's
+    estimator (1961, its positive part) shrinks a mean.
+
+    Parameters
+    ----------
+    plain, better : what either says of windows [n, K], of at least BLOCKS.
+    y : their targets.
+    loss : (what is said of some of them, their targets) -> the mean loss.
+    errors : standard errors that a gain is not worth by itself.
     """
+    parts = torch.arange(len(y)).tensor_split(BLOCKS)
+    gains = torch.tensor([loss(plain[i], y[i]) - loss(better[i], y[i]) for i in parts])
     if gains.mean() <= 0:
         return 0.0
-    error = gains.std() / len(gains) ** 0.5
+    error = gains.std() / BLOCKS**0.5
     return float((1 - (errors * error / gains.mean()).square()).clamp_min(0))
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -180,10 +181,8 @@ class Wide(Under):
             return 1 - self.settled.get("last", 0.0)
         if len(val) < BLOCKS:
             return 1.0
-        said, last = (outputs_on(val, answer) for answer in (self.outputs_of, self._last))
-        parts = torch.arange(len(val)).tensor_split(BLOCKS)
-        errors = [[loss_of(one[i], val.y[i], "value", loss) for one in (last, said)] for i in parts]
-        return sure(torch.tensor([before - after for before, after in errors]), 1.0)
+        last, said = (outputs_on(val, answer) for answer in (self._last, self.outputs_of))
+        return sure(last, said, val.y, partial(loss_of, kind="value", loss=loss), 1.0)
 
     def _shares(
         self,

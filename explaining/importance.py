@@ -156,8 +156,8 @@ def _parts(data: DeviceData, index: Index, inputs: Inputs) -> Iterator[tuple[str
     everything = slice(None)
     series = data.run_data.series
     if series.things is not None:
-        categories = () if series.things.learned is None else series.things.learned.categories
-        yield from (("channel", name, (0, everything, at)) for name, at in _columns(categories, series.things.steps))
+        found = _columns(series.things.categories, series.things.steps)
+        yield from (("channel", name, (0, everything, at)) for name, at in found)
         return
     for name, place in _columns(series.categories, data.run_data.channels):
         yield "channel", name, (0, place, everything)

@@ -128,6 +128,21 @@ def dialect_of(path: Path, asked: Dialect) -> Dialect:
     return fitted(first_lines(path)[0], dialect)
 
 
+def first_cells(path: Path, asked: Dialect) -> list[str]:
+    """The cells of a file's first line, which may be names.
+
+    Parameters
+    ----------
+    path : the file.
+    asked : what the flags say of how it is written.
+
+    Raises
+    ------
+    DataError : it cannot be read.
+    """
+    return [cell.strip() for cell in dialect_of(path, asked).split(first_lines(path)[0][:1], path)[0]]
+
+
 def first_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
     """Some lines of a file, the first ones at the beginning, and the notes of its reader.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from data import Series
 from readers.dialect import Dialect, Layout
-from readers.files import dialect_of, first_lines
+from readers.files import first_cells
 from readers.guess import is_person
 
 LEAST = 3  # people, of whom some can be held out
@@ -76,8 +76,7 @@ def _stay(name: str, count: int) -> str:
 
 def _steps(path: Path, layout: Layout, dialect: Dialect) -> Sequence[str]:
     """The names of the columns that are steps: without those of the row ids and of the labels."""
-    cells = dialect_of(path, dialect).split(first_lines(path)[0][:1], path)[0]
-    names = [cell.strip() for cell in cells[layout.index :]]
+    names = first_cells(path, dialect)[layout.index :]
     if dialect.apart in ("first", "last") and dialect.apart not in names:
         return names[1:] if dialect.apart == "first" else names[:-1]
     return [name for name in names if name != dialect.apart]

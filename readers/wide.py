@@ -18,7 +18,7 @@ from readers.bundles import unbundled
 from readers.categories import Coded, with_categories
 from readers.columns import NoColumn
 from readers.dialect import Dialect
-from readers.files import checksum_of, dialect_of, first_lines, read_cells
+from readers.files import checksum_of, dialect_of, first_cells, read_cells
 from readers.guess import LINE
 from readers.heads import calendar
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
@@ -166,7 +166,7 @@ def _named(
     UsageError for a name that no file or column has, unless a checkpoint has `known` it, and where none has numbers."""
     stems = [stem(path) for path in paths]
     if len(paths) == 1 and dialect.labelled and not {*categorical} & {*stems}:
-        stems = _columns_of(paths[0], dialect)
+        stems = first_cells(paths[0], dialect)
         if known or {*categorical} <= {*stems}:
             return list(paths), []
     for name in categorical:
@@ -177,11 +177,6 @@ def _named(
     if paths and not numbers:
         raise UsageError("no file of numbers is left", where="--categorical")
     return numbers, [path for path in paths if path not in numbers]
-
-
-def _columns_of(path: Path, dialect: Dialect) -> list[str]:
-    """The names in the first line of a file."""
-    return [name.strip() for name in dialect_of(path, dialect).split(first_lines(path)[0][:1], path)[0]]
 
 
 def _with_words(

@@ -18,7 +18,7 @@ from config import RunConfig
 from data import Category, Learned, Series, Things
 from errors import CheckpointError, DataError, many
 from readers.dialect import Dialect
-from readers.files import dialect_of, first_lines
+from readers.files import first_cells
 from readers.paths import abridge, expand_paths
 from scaler import usable
 from sources import levels
@@ -239,9 +239,7 @@ def index_of(config: RunConfig, coding: Mapping[str, Any] | None) -> str:
     found = of(coding)
     if found is None or "index" in config.given or not config.csv:
         return config.index
-    path = expand_paths(config.csv)[0]
-    dialect = dialect_of(path, Dialect(config.sep, config.decimal))
-    names = [name.strip() for name in dialect.split(first_lines(path)[0][:1], path)[0]]
+    names = first_cells(expand_paths(config.csv)[0], Dialect(config.sep, config.decimal))
     first = next((name for name in names if name != config.label_src_ch), "")
     known = (*found[0], *(each.name for each in found[1].categories))
     return "no" if first in known else config.index

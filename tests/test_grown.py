@@ -228,7 +228,7 @@ def steps(n: int, seed: int) -> Labelled:
 
 def test_windows_stand_on_trees_as_validation_wants(monkeypatch):
     """Which say the target's change from its last value; of windows of one recording stretches are left out."""
-    monkeypatch.setattr("backbones.wide.sure", lambda gains, errors: 1.0)  # all of it
+    monkeypatch.setattr("backbones.wide.sure", lambda *given: 1.0)  # all of it
     target = TargetSpec("value", 1, channel=0, scale=1.0, shift=0.0)
     train, val = steps(400, 0), steps(200, 1)
     wide, data = Wide(target, 2, 8, trees=True), Fitting(train, val, 3, "l1")

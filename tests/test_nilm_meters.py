@@ -54,8 +54,7 @@ def lay(box: Path, **columns: np.ndarray) -> Path:
 
 
 def read(path: Path, words: str = ""):
-    config = parse(f"--task nilm --mode train --csv {path} --time-col time {words}".split())
-    return tasks.build("nilm", config.options).read(config, None)
+    return read_apart([str(path)], words, "time")
 
 
 def test_columns_that_are_the_same_but_for_the_sign_are_one_meter(tmp_path, caplog):
@@ -129,8 +128,8 @@ def lay_apart(folder: Path, start: str = "2024-01-01", **meters: np.ndarray) -> 
     return [str(folder / f"{name}.csv") for name in meters]
 
 
-def read_apart(paths: list[str], words: str = ""):
-    config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col when {words}".split())
+def read_apart(paths: list[str], words: str = "", time: str = "when"):
+    config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col {time} {words}".split())
     return tasks.build("nilm", config.options).read(config, None)
 
 
@@ -179,8 +178,7 @@ def test_of_several_measures_of_each_meter_its_power_is_read(tmp_path, caplog):
         table.to_csv(folder / f"Electricity_{name}.csv", index=False)
     paths = [str(folder / f"Electricity_{name}.csv") for name in ("WHE", "CWE")]
     with caplog.at_level("INFO", "tsrun"):
-        config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col unix_ts".split())
-        series = tasks.build("nilm", config.options).read(config, None)
+        series = read_apart(paths, time="unix_ts")
     assert series.channels == ("mains", "CWE") and "all other files (of each, 'P' is read)" in caplog.text
     np.testing.assert_allclose(series.values, [MAINS, KETTLE], rtol=1e-6)
 
@@ -195,8 +193,7 @@ def test_the_power_of_plugs_is_read_whatever_else_they_measure(tmp_path, caplog)
         pandas.DataFrame(table).to_csv(folder / f"{name}.csv", index=False)
     paths = [str(folder / f"{name}.csv") for name in ("mains", "kettle")]
     with caplog.at_level("INFO", "tsrun"):
-        config = parse(f"--task nilm --mode train --csv {' '.join(paths)} --time-col Timestamp".split())
-        series = tasks.build("nilm", config.options).read(config, None)
+        series = read_apart(paths, time="Timestamp")
     assert series.channels == ("mains", "kettle") and "(of each, 'Power W' is read)" in caplog.text
     np.testing.assert_allclose(series.values, [MAINS, KETTLE], rtol=1e-6)
 
