@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,18 @@ def test_it_says_the_share_of_training_that_followed(target):
             expected = share.log() if target.kind == "class" else (share / (1 - share)).log()
             assert torch.allclose(found.double(), expected, atol=1e-5)
     assert power == 1 and torch.equal(made(train.read(torch.arange(3))), torch.zeros(3, target.outputs))
+
+
+def test_windows_are_read_in_batches():
+    """All at once they would be many times the data."""
+    train, sizes = windows(LABEL, 9000), []
+
+    def read(numbers: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(numbers))
+        return train.read(numbers)
+
+    Transitions(LABEL).grow(replace(train, read=read), Fitting(train, train, 0))
+    assert sum(sizes) == 9000 and max(sizes) <= 4096
 
 
 @pytest.mark.parametrize("target", [LABEL, CLASS])
