@@ -72,13 +72,15 @@ class Split:
 class Parts:
     """How N rows are cut in time, int64 [N] each: steps of validation and of test, and where test ends.
 
-    `whole` [N] marks the rows with a part of whole horizons in place of a share.
+    `whole` [N] marks the rows with a part of whole horizons in place of a share; `paused` says that parts have shares
+    of the windows.
     """
 
     val: np.ndarray
     test: np.ndarray
     end: np.ndarray
     whole: np.ndarray | None = None
+    paused: bool = False
 
     @property
     def back(self) -> np.ndarray:
@@ -133,6 +135,9 @@ def make(
             raise UsageError("--labels are for whole rows, which have no time to cut: use --split-mode group")
         parts = _parts(index, offsets, (val_ratio, test_ratio), folds, gap, sizes)
         built = [_by_time(index, offsets, parts, gap, folds - 1 - k) for k in range(folds)]
+        if mode == "holdout" and not sizes and _has_pause(index, built[0]):
+            parts = _by_windows(index, offsets, (val_ratio, test_ratio))
+            built = [_by_time(index, offsets, parts, gap, 0)]
         fold = [{"fold": k} if folds > 1 else {} for k in range(folds)]
         built = [Split(s.train, s.val, s.test, {"mode": mode, **fold[k], **s.how}) for k, s in enumerate(built)]
     for split in built:
@@ -295,6 +300,25 @@ def _parts(
     return Parts(val, test, length, fits)
 
 
+def _has_pause(index: Index, split: Split) -> bool:
+    """Whether a pause without windows takes all of validation, between training and test."""
+    after = index.shift is not None and index.shift >= index.length  # else what is judged has windows of its own
+    return after and bool(len(split.train) and len(split.test)) and not len(split.val)
+
+
+def _by_windows(index: Index, offsets: np.ndarray, ratios: tuple[float, float]) -> Parts:
+    """How each of N rows is cut so that validation and test have their `ratios` of its windows, and not of its steps;
+    one without a window is cut at its end."""
+    length = np.diff(offsets)
+    val, test = 0 * length, 0 * length
+    targets, bounds = index.targets(), np.append(0, np.cumsum(index.each(len(length))))
+    for row in np.flatnonzero(np.diff(bounds)).tolist():
+        own = np.sort(targets[bounds[row] : bounds[row + 1]]) - offsets[row]
+        first, then = (own[min(int(share * len(own)), len(own) - 1)] for share in (1 - sum(ratios), 1 - ratios[1]))
+        val[row], test[row] = then - first, length[row] - then
+    return Parts(val, test, length, paused=True)
+
+
 def _whole(share: np.ndarray, horizon: int) -> np.ndarray:
     """The number of steps of whole horizons, one or more, that is nearest to a share [N]."""
     steps: np.ndarray = np.maximum((share + horizon // 2) // horizon, 1) * horizon
@@ -309,6 +333,8 @@ def _by_time(index: Index, offsets: np.ndarray, parts: Parts, gap: int, folds_ba
     how: dict[str, Any] = {"gap": gap, "cuts": {name: _one_or_all(values) for name, values in cuts.items()}}
     if parts.whole is not None and parts.whole.any():
         how["whole_horizons"] = int(parts.whole.sum())
+    if parts.paused:
+        how["of_windows"] = True
     return of_cuts(index, offsets, how)
 
 
@@ -361,10 +387,16 @@ def _check_sizes(split: Split, tested: bool) -> None:
 
 
 def told(split: Split, n_rows: int) -> list[str]:
-    """What must be said of how a split was made: that parts are of whole horizons in some of the N rows."""
+    """What must be said of how a split was made: that parts are of whole horizons in some of the N rows, or shares of
+    the windows."""
+    sizes = ", ".join(f"{name} {len(split[name]):,}" for name in NAMES)
+    if split.how.get("of_windows"):
+        what = (
+            "a pause would leave validation no window: validation and test are shares of the windows, not of the steps"
+        )
+        return [f"{what} (windows: {sizes})"]
     if "whole_horizons" not in split.how:
         return []
-    sizes = ", ".join(f"{name} {len(split[name]):,}" for name in NAMES)
     rows = "the series is" if n_rows == 1 else f"{split.how['whole_horizons']:,} of {n_rows:,} series are"
     what = f"{rows} short: validation and test have whole horizons of {split.train.horizon} steps in place of shares"
     return [f"{what} (windows: {sizes})"]

@@ -57,21 +57,7 @@ def proposed(
             how: dict[str, Any] = {"length": length, "stride": index.stride, "horizon": horizon}
             if works(windows.plan(series.offsets, seen, targets.usable(), offset=offset, **how), {}):
                 return f"--context-len {length} " * (given or not less) + f"--horizon {horizon}" * less
-    sizes = _of_windows(config, series, index)
-    typed = f"--split-mode holdout --split-sizes {','.join(map(str, sizes))}"  # which tasks that split by rows need
-    return typed if sizes and works(index, {"sizes": sizes}) else ""
-
-
-def _of_windows(config: RunConfig, series: Series, index: Index) -> tuple[int, ...]:
-    """The steps of training, validation and test of one row of which each has its share of the windows, where a pause
-    leaves shares of the steps none; () for several rows, and where sizes are given."""
-    shares = (1 - config.val_ratio - config.test_ratio, 1 - config.test_ratio)
-    by_rows = series.n_rows > 1 or config.split_mode != "holdout"
-    if by_rows or config.split_sizes or not config.test_ratio or not len(index):
-        return ()
-    targets = np.sort(index.targets())
-    first, then = (int(targets[int(share * len(targets))]) for share in shares)
-    return first, then - first, int(series.lengths[0]) - then
+    return ""
 
 
 def columns(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,10 +153,8 @@ def test_a_pause_makes_a_log_no_less_regular(tmp_path):
     assert np.isnan(series.values[0]).sum() == 500 and series.values[0, 700] == 0.5
     for task in ("forecast --horizon 2", "regress --test-ratio 0.2"):
         run = f"--task {task} --csv log.csv --context-len 4 --backbone ridge --dry-run"
-        failed = go(tmp_path, run)  # a tenth of the steps lies in the pause
-        sizes = re.search(r"hint: (--split-mode holdout --split-sizes \d+,\d+,\d+)\n", failed.err)
-        assert failed.code == 3 and sizes, failed.err
-        assert go(tmp_path, f"{run} {sizes[1]}").code == 0
+        made = go(tmp_path, run)  # a tenth of the steps lies in the pause
+        assert made.code == 0 and "it and test are shares of the windows" in made.err, made.err
 
 
 def test_many_pauses_or_endless_ones_are_refused(tmp_path):

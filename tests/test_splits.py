@@ -268,3 +268,18 @@ def test_a_draw_that_lacks_no_class_stays_and_so_do_rows_that_are_named():
     named = {"test": ["0", "1"]}
     (split,) = make(index, offsets, kinds=kinds, rows=[str(row) for row in range(20)], named=named)
     assert split.how["rows"]["test"] == [0, 1]
+
+
+def test_a_pause_where_validation_would_be_makes_parts_of_windows():
+    """Steps 0 to 59 and 90 to 99 are known: of 100 steps 80 to 89 are validation. 58 + 8 windows of two steps and the
+    next one are cut at numbers 46 and 52, whose targets are the steps 48 and 54."""
+    offsets = np.array([0, 100])
+    known = ~((np.arange(100) >= 60) & (np.arange(100) < 90))
+    index = windows.plan(offsets, known, known, length=2, offset=1)
+    (split,) = make(index, offsets, mode="holdout", val_ratio=0.1, test_ratio=0.2)
+    assert [len(split[name]) for name in splits.NAMES] == [46, 6, 14]
+    assert split.val.targets().tolist() == [*range(48, 54)]
+    assert split.how["cuts"] == {"val_from": 48, "test_from": 54, "end": 100}
+    assert splits.overlap(split, 100) == 0 and "shares of the windows" in splits.told(split, 1)[0]
+    with pytest.raises(DataError, match="the val split has no window"):
+        make(index, offsets, mode="holdout", val_ratio=0.1, test_ratio=0.2, sizes=(70, 10, 20))
