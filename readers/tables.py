@@ -23,6 +23,7 @@ import numpy as np
 from readers import mapped
 from readers.apart import FIRST, LAST, split_off
 from readers.bundles import Bundle, bundled
+from readers.cut_off import whole
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
 from readers.files import OpenTable, decode, dialect_of, first_lines, line_blocks, open_table, read_cells
@@ -119,7 +120,10 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
         labels = _labels_beside(table, dialect.apart)
+        ended = list[str]()
         blocks = line_blocks(table.text, path)
+        if not dialect.strict:
+            blocks = whole(blocks, dialect, path, ended)
         if dialect.apart and not labels:
             blocks = split_off(blocks, dialect, path, labels)
         beside = Columns()
@@ -167,7 +171,15 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
     told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
-    all_notes = (*table.notes, *filter(None, [dialect.taken]), *beside.told, *notes, *([odd] if odd else []), *told)
+    all_notes = (
+        *table.notes,
+        *filter(None, [dialect.taken]),
+        *beside.told,
+        *ended,
+        *notes,
+        *([odd] if odd else []),
+        *told,
+    )
     return values, Facts(
         (len(values), layout.columns), layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes,
         tuple(labels[layout.header :]), turned, dates or shared, bundle,

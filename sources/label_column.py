@@ -351,6 +351,7 @@ def usual(config: RunConfig) -> int | str:
     dialect = dialect_of(path, Dialect(config.sep, config.decimal))
     some = first_lines(path)[0][: MOST_LINES + 1]
     lines = dialect.split(some if some and some[0].count(dialect.sep) < MOST_NAMES else some[:LOOKED_AT], path)
+    lines = lines[:-1] if lines and len(lines[-1]) < len(lines[0]) else lines  # one that ends early is left out
     if len(lines) <= LEAST or len({len(line) for line in lines}) > 1:
         return config.label_src_ch
     names = [cell.strip() for cell in lines[0]]
