@@ -231,6 +231,7 @@ def open_run_data(
     *,
     label_known: bool = True,
     per_row: bool | None = None,
+    targets: Targets | None = None,
 ) -> RunData:
     """The windows over a series, and what they are made from.
 
@@ -242,13 +243,15 @@ def open_run_data(
     timings : seconds spent so far; later steps add to it.
     label_known : False when inference runs on files without the label channel (or without `--labels`).
     per_row : what the checkpoint's targets were, where no label is known; else taken from the targets.
+    targets : those of the task, where they were made already; each time they are, it is told what is true.
 
     Raises
     ------
     UsageError, DataError : see `Task.targets` and `Task.inputs`.
     """
     assert config.context_len is not None
-    targets = task.targets(series, config) if label_known else None
+    if targets is None and label_known:
+        targets = task.targets(series, config)
     per_row = per_row if targets is None else targets.per_row
     keep = np.array(task.inputs(series, config, targets), np.int64)
     covariates = np.array([series.channels.index(name) for name in series.known], np.int64)

@@ -169,7 +169,7 @@ def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[st
         rows = dataset.make_splits(run_data)[-1].train.rows()  # what columns are is learned of these
         series = things.coded(series, config, rows)
         config = replace(config, context_len=things.length_of(series))
-        run_data = dataset.open_run_data(config, task, series, timings)
+        run_data = dataset.open_run_data(config, task, series, timings, targets=run_data.targets)
     run_data.beside = resuming.files_beside(config)
     return run_data
 

@@ -21,7 +21,7 @@ from readers.dialect import Dialect
 from readers.files import first_cells
 from readers.paths import abridge, expand_paths
 from scaler import usable
-from sources import levels
+from sources import levels, truths
 from sources.levels import OTHER, SHOWN, shown
 
 if TYPE_CHECKING:
@@ -264,6 +264,7 @@ def as_kept(series: Series, coding: Mapping[str, Any] | None, where: str) -> Ser
     names, training = found
     if series.things is None:
         series = _by_place(series, names, training)
+    series = truths.as_known(series, names, training)
     things = series.things
     wanted = (*names, *(each.name for each in training.categories))
     have = () if things is None else things.columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -100,6 +101,41 @@ def test_words_that_training_does_not_have_and_cells_without_one_are_zero_and_to
         assert done.code == 0 and done.err.count(told) == 1, done.err
         scores = numbers(preds(done.directory), "y_score")
         assert scores == pytest.approx(said(run, table(range(2), kind=["none of these"] * 2)), abs=0)
+
+
+def test_words_in_another_spelling_are_those_of_training(run):
+    whole = said(run, table(range(12)))
+    other = table(range(12), kind=np.char.upper(KINDS), side=np.char.capitalize(SIDES))
+    assert np.array_equal(said(run, other), whole)
+
+
+def test_truth_values_are_the_same_in_every_format(tmp_path):
+    """Whether a side is the right one, as CSV, R and JSON write it, and as 0 and 1: of a model that learned from words
+    the outputs are the same for all of them, and of one that learned from numbers too."""
+    right = SIDES == "right"
+    forms = {"csv": np.where(right, "True", "False"), "r": np.where(right, "TRUE", "FALSE"), "n": right.astype(int)}
+    for name, cells in forms.items():
+        (tmp_path / f"{name}.csv").write_text(table(side=cells))
+    columns = {"kind": KINDS, "load": LOADS, "speed": SPEEDS, "fails": FAILS, "side": right}
+    rows = [{name: cells[k].item() for name, cells in columns.items()} for k in range(COUNT)]
+    (tmp_path / "j.json").write_text(json.dumps(rows))
+    for trained in ("csv.csv", "j.json"):
+        words = FLAGS.replace("a.csv", trained).replace("--quiet", "")
+        done = go(tmp_path, f"--mode train {words} --tag {trained[0]}")
+        assert done.code == 0 and done.err.count("label 'fails'") <= 1, done.err
+        outputs = []
+        for new in ("csv.csv", "r.csv", "n.csv", "j.json"):
+            found = good(
+                tmp_path, f"--mode infer --ckpt artifacts/{trained[0]} --csv {new} --tag i --no-plots --overwrite"
+            )
+            outputs.append(numbers(preds(found), "y_score"))
+        assert all(np.array_equal(outputs[0], each) for each in outputs[1:]), trained
+
+
+def test_what_is_true_is_told_once(put, tmp_path):
+    put(table(fails=np.where(FAILS == 1, "yes", "no")), "a.csv")
+    done = go(tmp_path, f"--mode train {FLAGS} --dry-run".replace("--quiet", ""))
+    assert done.code == 0 and done.err.count("label 'fails' is true where it is yes") == 1, done.err
 
 
 def test_a_new_files_missing_numbers_are_training_s_medians(run):
