@@ -11,7 +11,7 @@ import numpy as np
 from data import Series
 from readers.dialect import Dialect, Layout
 from readers.files import first_cells
-from readers.guess import is_person
+from readers.guess import is_id_word, is_person
 
 LEAST = 3  # people, of whom some can be held out
 
@@ -57,7 +57,7 @@ def by_person(series: Series, path: Path, layout: Layout, dialect: Dialect, *, g
 
 
 def by_name(series: Series, people: Sequence[str]) -> Series:
-    """The series with rows of one person as a group, told, where a column of words names them; or as it is.
+    """The series with rows of one person as a group, told, where a column of words or of ids names them; or as it is.
 
     Parameters
     ----------
@@ -65,7 +65,9 @@ def by_name(series: Series, people: Sequence[str]) -> Series:
     """
     name, *cells = people or [""]
     kinds = {*cells}
-    if series.groups is not None or len(cells) != series.n_rows or not LEAST <= len(kinds) <= len(cells) // 2:
+    if series.groups is not None or len(cells) != series.n_rows or not LEAST <= len(kinds) < len(cells):
+        return series
+    if not is_id_word(name, things=False) and 2 * len(kinds) > len(cells):
         return series
     return replace(series, groups=np.array(cells), notes=(*series.notes, _stay(name, len(kinds))))
 

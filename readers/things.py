@@ -17,6 +17,7 @@ from pathlib import Path
 from readers.categories import MOST_TRIED, as_word
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode, first_lines
+from readers.growing import stamps_of
 from readers.guess import LINE, has_names, is_id_word, is_person, is_time, is_time_word, steps_named
 from readers.missing import is_mark, is_sign
 from readers.units import odd_number, split_mark
@@ -29,7 +30,10 @@ COVERED = 0.25  # of the cells, which the commonest words hold where a column ha
 LEAST_NUMBERED = 10  # lines whose different numbers are their ids, and not chance
 SHOWN = 4  # columns that a hint lists
 
-WORDS, TEXT, IDS, EMPTY = "words", "text", "ids", "empty"  # what a column is that is none of numbers
+BACK = 0.2  # of the first times go back where lines are in no order
+WORDS, TEXT, TIMES, IDS, EMPTY = "words", "text", "times", "ids", "empty"  # what a column is that is none of numbers
+HELD = 1 << 30  # bytes of a file that are looked at before what its columns hold is said
+NUMERIC = b'0123456789+-.,;eE \t\r\n"|'  # of which numbers alone are made
 NONE = "-1"  # the number of a cell without a word
 
 
@@ -62,7 +66,8 @@ class Columns:
         names: list[str] = []
         line = 1
         start = b"\n".join(itertools.islice(blocks, 2))  # two, since the last line of a file is a block of its own
-        for block in itertools.chain([start], blocks):
+        held: list[bytes] = []
+        for block in itertools.chain([start], held, blocks):
             if names and not self.places:
                 yield block
                 continue
@@ -70,7 +75,11 @@ class Columns:
             first = not names
             if first:
                 names = [name.strip() for name in lines[0]]
-                self._take(names, kinds_among(lines, dialect))
+                kinds = kinds_among(lines, dialect)
+                if _are_things(names, dialect):
+                    held += _some(blocks)
+                    kinds = _with_later(kinds, lines, held, dialect, path)
+                self._take(names, kinds)
                 self.of_things = _are_things(names, dialect) and (bool(self.words) or len(names) > LEAST)
             if not self.places:
                 yield block
@@ -90,7 +99,8 @@ class Columns:
         worded = [at for at, kind in kinds.items() if kind == WORDS]
         self.words = {names[at]: {} for at in worded}
         self.left_out = {names[at]: kind for at, kind in kinds.items() if kind != WORDS}
-        self._person = next((at for at, kind in kinds.items() if kind == TEXT and is_person(names[at])), -1)
+        people = [at for at, kind in kinds.items() if kind == TEXT and is_person(names[at])]
+        self._person = next(iter(people or [at for at, kind in kinds.items() if kind == IDS]), -1)
         self.places = (*(at for at in range(len(names)) if at not in kinds), *worded) if kinds else ()
 
     def _coded(self, cells: Sequence[str], dialect: Dialect) -> list[str]:
@@ -104,7 +114,7 @@ class Columns:
     @property
     def told(self) -> list[str]:
         """Notes on what is left out."""
-        text, ids = ([name for name, kind in self.left_out.items() if kind == one] for one in (TEXT, IDS))
+        text, times, ids = ([name for name, kind in self.left_out.items() if kind == one] for one in (TEXT, TIMES, IDS))
         found = []
         if text:
             shown = ", ".join(map(repr, text))
@@ -112,14 +122,68 @@ class Columns:
             found.append(
                 f"warning: left out, since {'they hold' if len(text) > 1 else 'it holds'} text: {shown}{takes}"
             )
+        if times:
+            shown = ", ".join(map(repr, times))
+            found.append(f"warning: left out, since {'they hold' if len(times) > 1 else 'it holds'} times: {shown}")
         if ids:
             shown = ", ".join(map(repr, ids))
             found.append(f"left out, since {'they number' if len(ids) > 1 else 'it numbers'} the lines: {shown}")
         return found
 
 
+def _some(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks up to so many bytes, which are looked at before what columns are is said."""
+    room = HELD
+    while room > 0 and (block := next(blocks, None)) is not None:
+        room -= len(block)
+        yield block
+
+
+def _with_later(
+    kinds: dict[int, str], start: Sequence[list[str]], blocks: Sequence[bytes], dialect: Dialect, path: Path
+) -> dict[int, str]:
+    """The kinds of columns, those of numbers or of nothing in their first lines judged anew where text comes later.
+
+    Parameters
+    ----------
+    kinds : by the lines of `start`, the names first; {} where all are numbers.
+    blocks : what follows.
+    """
+    names = [name.strip() for name in start[0]]
+    first = any(map(dialect.is_text, (line[0] for line in start[1:])))  # names of the lines, which are no column
+    plain = [at for at in range(first, len(names)) if at not in kinds]
+    late = {at for block in blocks if block.translate(None, NUMERIC) for at in _texts(block, plain, dialect, path)}
+    for at in sorted(late):
+        cells = [line[at] for line in start[1:] if at < len(line)]
+        cells += [line[at] for block in blocks for line in _cells(block, dialect, path) if at < len(line)]
+        if kind := _kind(names[at], cells, dialect):
+            kinds[at] = kind
+    return dict(sorted(kinds.items()))
+
+
+def _texts(block: bytes, columns: Sequence[int], dialect: Dialect, path: Path) -> Iterator[int]:
+    """Which of the columns hold text in a block of lines."""
+    found = list(zip(*_cells(block, dialect, path), strict=False))
+    for at in columns:
+        if at < len(found) and any(not _is_plain(cell) and dialect.is_text(cell) for cell in {*found[at]}):
+            yield at
+
+
+def _cells(block: bytes, dialect: Dialect, path: Path) -> list[list[str]]:
+    return dialect.split(decode(block).split("\n"), path)
+
+
+def _is_plain(cell: str) -> bool:
+    """Whether a cell is a number in the usual spelling, which is cheaper to see than any other."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def kinds_among(lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, str]:
-    """{place: WORDS, TEXT, IDS or EMPTY} of the columns of a table of things that are none of numbers; {} of others.
+    """{place: WORDS, TEXT, TIMES, IDS or EMPTY} of a table of things, its columns that are none of numbers; else {}.
 
     One at the beginning whose words are different names the rows, and is none of them.
 
@@ -135,8 +199,11 @@ def kinds_among(lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, s
     columns = list(zip(*rows, strict=False))
     found = {at: kind for at, cells in enumerate(columns[: len(plain)]) if (kind := _kind(plain[at], cells, dialect))}
     again = found.get(0) == WORDS and plain[0] not in dialect.categories and is_id_word(plain[0], things=False)
-    if dialect.index != "no" and (again or (found.get(0) in (TEXT, IDS) and not is_person(plain[0]))):
+    names_rows = found.get(0) in (TEXT, IDS) or (found.get(0) == TIMES and not _in_disorder(columns[0]))
+    if dialect.index != "no" and (again or (names_rows and not is_person(plain[0]))):
         del found[0]
+    elif 0 not in found and dialect.index == "auto" and not is_id_word(plain[0]) and _counts(columns[0], dialect):
+        found[0] = IDS
     numbers = [name for at, name in enumerate(plain) if at not in found]
     if steps_named(numbers[1:], dialect):  # series, with words beside them
         found = {
@@ -152,7 +219,7 @@ def _are_things(names: Sequence[str], dialect: Dialect) -> bool:
 
 
 def _kind(name: str, cells: Sequence[str], dialect: Dialect) -> str:
-    """What a column is: WORDS, TEXT, IDS, EMPTY, or "" for numbers and what may be such."""
+    """What a column is: WORDS, TEXT, TIMES, IDS, EMPTY, or "" for numbers and what may be such."""
     if name in dialect.categories:
         return WORDS
     counts = Counter(cell.strip() for cell in cells)
@@ -173,17 +240,32 @@ def _kind(name: str, cells: Sequence[str], dialect: Dialect) -> str:
             return ""  # a slip among numbers, which is refused
     elif all(split_mark(cell) or is_mark(cell) for cell in plain):
         return ""  # numbers with a unit
-    if is_person(name) or all(map(is_time, plain[:MOST_TRIED])):
+    if is_person(name):
         return TEXT
+    if all(map(is_time, plain[:MOST_TRIED])):
+        return TIMES
     kinds = sorted((counts[cell] for cell in {*numbers, *plain}), reverse=True)
     return WORDS if 2 * len(kinds) <= filled and sum(kinds[:FEW]) >= COVERED * filled else TEXT
+
+
+def _in_disorder(cells: Sequence[str]) -> bool:
+    """Whether times go back again and again, as those of lines in no order do."""
+    stamps = stamps_of([cell.strip() for cell in cells[:SAMPLE] if cell.strip()])
+    return sum(b < a for a, b in itertools.pairwise(stamps)) > BACK * len(stamps)
+
+
+def _counts(cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether cells count the lines from 0 or 1."""
+    numbers = [dialect.number(cell.strip()) for cell in cells]
+    first = numbers[0] if numbers[0] in (0, 1) and len(cells) >= LEAST_NUMBERED else None
+    return first is not None and numbers == [first + k for k in range(len(cells))]
 
 
 def _number_lines(
     name: str, cells: Sequence[str], numbers: Collection[str], counts: Mapping[str, int], dialect: Dialect
 ) -> bool:
-    """Whether a column of numbers is that of ids: whole ones, of which each line has another, under such a name."""
-    if len(cells) < LEAST_NUMBERED or len(numbers) < len(cells) or len(counts) < len(cells):
+    """Whether a column of numbers is that of ids: whole ones, mostly different from line to line, under such a name."""
+    if len(cells) < LEAST_NUMBERED or len(counts) != len(numbers) or 2 * len(numbers) <= len(cells):
         return False
     return is_id_word(name, things=False) and all(
         (value := dialect.number(cell)) and value % 1 == 0 for cell in numbers

@@ -16,7 +16,8 @@ from backbones.pools import pool_of
 from backbones.specs import TargetSpec
 from backbones.wide import Wide, asked_of_map
 from checkpoint import Checkpoint
-from readers import cache
+from errors import DataError
+from readers import cache, files
 from readers.wide import read_wide
 from tools import export
 
@@ -229,13 +230,63 @@ def test_a_value_is_learned_of_words(put, tmp_path):
     ("name", "cells", "told"),
     [
         ("note", [f"text {k}" for k in range(COUNT)], "it holds text: 'note'; --categorical note takes it"),
-        ("day", [f"2024-01-{1 + k % 28:02d}" for k in range(COUNT)], "it holds text: 'day'"),
+        ("day", [f"2024-01-{1 + k % 28:02d}" for k in range(COUNT)], "it holds times: 'day'"),
         ("part no", [9000 + 7 * k for k in range(COUNT)], "it numbers the lines: 'part no'"),
     ],
 )
 def test_what_only_names_a_thing_is_left_out(put, name, cells, told):
     series = read_wide([put(table(names=f"load,{name},kind,speed,fails", **{name: cells}))], label="fails")
     assert series.things.columns == ("load", "speed", "kind") and told in " ".join(series.notes)
+
+
+def test_what_comes_late_is_judged_with_all_else(put, monkeypatch):
+    """Blocks of 1 kB: `late` is empty but for the last 40 lines, `mixed` holds numbers but for the last 60."""
+    monkeypatch.setattr(files, "BLOCK", 1000)
+    late = np.where(np.arange(COUNT) >= COUNT - 40, SIDES, "")
+    mixed = np.where(np.arange(COUNT) >= COUNT - 60, KINDS, (np.arange(COUNT) % 3).astype(str))
+    path = put(table(names="load,late,mixed,speed,fails", late=late, mixed=mixed))
+    assert path.stat().st_size > 3 * files.BLOCK
+    series = read_wide([path], label="fails")
+    assert series.things.columns == ("load", "speed", "late", "mixed")
+    found = series.values[0].reshape(COUNT, 4)[:, 2:].astype(int).T
+    for name, codes, cells in zip(("late", "mixed"), found, (late, mixed), strict=True):
+        words = np.array([*series.things.words[name], ""])
+        assert np.array_equal(words[codes], cells)
+
+
+def test_a_late_slip_is_refused_where_it_is(put, monkeypatch):
+    monkeypatch.setattr(files, "BLOCK", 1000)
+    loads = [*map(str, LOADS)]
+    loads[-3] = "x9"
+    with pytest.raises(DataError, match="text 'x9'") as caught:
+        read_wide([put(table(load=loads))], label="fails")
+    assert f":{COUNT - 1}:" in caught.value.where  # the names are line 1
+
+
+def test_a_count_before_other_columns_is_left_out(put):
+    series = read_wide([put(table(names="loan,load,kind,speed,fails", loan=np.arange(COUNT)))], label="fails")
+    assert series.things.columns == ("load", "speed", "kind") and "it numbers the lines: 'loan'" in " ".join(
+        series.notes
+    )
+
+
+def test_first_times_in_no_order_are_left_out(put):
+    """As of rides, which are things and no steps; times that go on are those of steps."""
+    days = np.datetime64("2024-01-01T00:00:00") + np.random.default_rng(0).permutation(COUNT) * 7919
+    named = {"names": "pickup,load,kind,speed,fails", "pickup": days}
+    series = read_wide([put(table(**named))], label="fails")
+    assert series.things.columns == ("load", "speed", "kind") and "it holds times: 'pickup'" in " ".join(series.notes)
+    with pytest.raises(DataError, match="the first column holds times"):
+        read_wide([put(table(**named | {"pickup": np.sort(days)}))], label="fails")
+
+
+def test_ids_that_come_twice_keep_their_lines_in_one_part(put):
+    """Of 240 lines, two have each of 20 ids, and 200 one of their own: 220 ids."""
+    ids = 1_000_000 + 37 * np.arange(COUNT)
+    ids[200:220] = ids[220:]
+    series = read_wide([put(table(names="load,ID,kind,speed,fails", ID=ids))], label="fails")
+    assert series.things.columns == ("load", "speed", "kind") and "it numbers the lines: 'ID'" in " ".join(series.notes)
+    assert series.groups.tolist() == [*map(str, ids)] and len({*series.groups}) == 220
 
 
 def test_a_column_that_a_flag_names_is_taken_as_categories(put, tmp_path):
