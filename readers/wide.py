@@ -72,7 +72,8 @@ def read_wide(
     DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
     dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict)
-    dialect = replace(dialect, apart=label, labelled=labelled or bool(label), categories=tuple(categorical))
+    beside = bool(labels) and len(paths) == 1  # several files are channels, which things have not
+    dialect = replace(dialect, apart=label, labelled=labelled or beside or bool(label), categories=tuple(categorical))
     check_policy(nan)
     files, named = _named(list(map(Path, paths)), categorical, dialect, known=labelled)
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))

@@ -405,3 +405,23 @@ def test_a_net_sees_the_columns_of_a_thing_as_channels_of_one_step(name):
     again = build_model(ModelSpec.of(model.spec.plain()))
     again.load_state_dict(model.state_dict())
     assert (again.spec.channels, again.spec.length) == (1, 40)
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_labels_of_another_file_leave_words_inputs(tmp_path, ids):
+    """A table with labels in a column, and in a file beside it that is matched by ids in another order, or by lines."""
+    names = "part,kind,load,speed,side" if ids else "kind,load,speed,side"
+    parts = np.array([f"p{k}" for k in range(COUNT)])
+    (tmp_path / "a.csv").write_text(table(names=names, part=parts))
+    order = range(COUNT)[::-1] if ids else range(COUNT)
+    (tmp_path / "y.csv").write_text(table(order, "part,fails" if ids else "fails", part=parts))
+    flags = FLAGS.replace("--label-src-ch fails", "--labels y.csv")
+    found = good(tmp_path, f"--mode train {flags} --tag m")
+    kept = Checkpoint.load(found / "model.pt")
+    assert [*kept.coding["things"]["words"]] == ["kind", "side"]
+    new = good(tmp_path, "--mode infer --ckpt artifacts/m --csv a.csv --tag i --no-plots")
+    (tmp_path / "b.csv").write_text(table())
+    plain = good(tmp_path, "--mode train " + FLAGS.replace("a.csv", "b.csv") + " --tag b")
+    again = good(tmp_path, "--mode infer --ckpt artifacts/b --csv b.csv --tag j --no-plots")
+    assert Checkpoint.load(plain / "model.pt").coding["things"] == kept.coding["things"]
+    assert numbers(preds(new), "y_score") == pytest.approx(numbers(preds(again), "y_score"))
