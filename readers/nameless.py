@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import statistics
 from collections.abc import Sequence
 from datetime import date
 
@@ -19,6 +20,7 @@ from readers.years import are_years
 
 LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
 OF_A_DATE = ((1, 12), (1, 31), (0, 24), (0, 59))  # the least and the most of month, day, hour and minute
+CLOSE, MOSTLY = 0.05, 0.8  # of the spread of months, within which their mean is given; of the lines
 PLAIN = Dialect()
 _YEAR = re.compile(written.YEAR)
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
@@ -43,14 +45,29 @@ def times_first(columns: Sequence[Sequence[str]]) -> list[str]:
     """The columns, by number, that hold a year and other parts of the time first, a day and a time or the hour, a day
     in eight digits or a year with its fraction alone, or seconds since 1970; [] for none.
 
-    A column of years before twelve others has their months side by side.
+    A column of years before twelve others has their months side by side, maybe with their mean or sum behind them.
     """
     if not columns or not all(map(_YEAR.fullmatch, columns[0])):
         return _day_and_hour(columns) or ["1"] * bool(columns and _one_number(columns[0]))
     years = [int(cell) for cell in columns[0]]
-    if len(columns) == 13 and all(b == a + 1 for a, b in itertools.pairwise(years)):
+    months = len(columns) == 13 or (len(columns) == 14 and _sum_up(columns[1:]))
+    if months and all(b == a + 1 for a, b in itertools.pairwise(years)):
         return ["1", MONTHS]
     return _parts(columns, 1) or (_parts(columns, 2) if _has_days_of_years(columns) else []) or _days_of_years(columns)
+
+
+def _sum_up(columns: Sequence[Sequence[str]]) -> bool:
+    """Whether the last of some columns is the mean of the others, or their sum, in nearly all lines that have them."""
+    try:
+        lines = [list(map(float, line)) for line in zip(*columns, strict=True)]
+    except ValueError:
+        return False
+    usual = statistics.pstdev(value for *parts, _ in lines for value in parts)
+    for of_sum in (1, len(columns) - 1):
+        off = [abs(last * (len(columns) - 1) / of_sum - sum(parts)) / (len(columns) - 1) for *parts, last in lines]
+        if sum(each <= CLOSE * usual for each in off) > MOSTLY * len(lines):
+            return usual > 0
+    return False
 
 
 def _parts(columns: Sequence[Sequence[str]], begin: int) -> list[str]:

@@ -19,6 +19,7 @@ from readers.missing import is_mark
 from readers.paths import abridge
 
 DAY = 1440  # minutes
+YEARLY = 13  # columns of the months and of the year
 VALUE = "value"  # the column of a table that names none
 _CLOCK = r"\d{1,2}:\d\d(?::00)?(?:\s*[ap]m)?"
 _SLOT = re.compile(
@@ -144,6 +145,8 @@ def _side_by_side(text: bytes, path: Path, dialect: Dialect, key: str, what: str
     names = [name.strip() for name in rows[0]]
     others = [name for name in names if name and name != key]
     parts = month_columns(others) if what == MONTHS and not named else (hour_columns(others) or others)
+    if named and what == MONTHS and len(parts) == YEARLY:  # a year's mean or sum is behind its months
+        parts = parts[:12]
     if len(parts) not in ((12,) if what == MONTHS else DAY_LONG):
         return None
     out = [name for name in others if name not in parts]

@@ -192,3 +192,23 @@ def test_years_without_a_name_before_their_months_are_one_series(put):
     path = put(years(MONTHS, count=4).replace("Year,", ",", 1))
     assert dated(path, Dialect(AUTO, AUTO)).time == "1+months"
     assert read_long([path], time_col="1+months").values[0].tolist() == [k + 0.5 for k in range(48)]
+
+
+@pytest.mark.parametrize("of", ["mean", "sum", "other"])
+def test_a_year_behind_its_months_is_left_out(tmp_path, of):
+    """As of HadCRUT3 and NINO's: a year, twelve months, and what they make; another column is none of a year."""
+    lines = []
+    for year in range(1950, 1980):
+        months = [round(np.sin(year + month) * 2, 2) for month in range(12)]
+        last = {"mean": np.mean(months), "sum": np.sum(months), "other": 50 + year % 7}[of]
+        lines.append(f"{year}  " + " ".join(f"{value:6.2f}" for value in [*months, last]))
+    path = tmp_path / "x.txt"
+    path.write_text("\n".join(lines) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert (found is not None and found.time == "1+months") == (of != "other")
+    if of != "other":
+        series = read_long([path], time_col="1+months", sep=AUTO, decimal=AUTO)
+        wanted = [round(np.sin(year + month) * 2, 2) for year in range(1950, 1980) for month in range(12)]
+        assert np.allclose(series.values[0], wanted)
+        assert series.clock.show(series.times(0)[[0, -1]]) == ["1950-01-01", "1979-12-01"]
+        assert any("left out beside the months: 14" in note for note in series.notes)
