@@ -162,7 +162,9 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
         return _timed(columns, time, bool(dates), nameless, known, dialect, id_col)
     if nameless:
         owner = owner_of_lines(list(columns.values()))
-        return Dated(tuple(names), LINE, (owner,) if owner else (), steps=False, worded=True) if worded else None
+        follows = bool(owner) or follow(rows, dialect)
+        ids = (owner,) if owner else ()
+        return Dated(tuple(names), LINE, ids, steps=False, follow=follows, worded=True) if worded else None
     return _dateless(rows[0], columns, dialect, id_col)
 
 

@@ -27,6 +27,7 @@ _YEAR = re.compile(rb"(?:19|20)\d\d")
 SPACES = "runs of spaces between cells are read as one separator"
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
 _OTHER = re.compile(rb"[,;\t|\"']")
+_BLANKS, _MIXED = re.compile(rb"[ \t]+"), re.compile(rb"[ \t]{2,}| .*\t|\t.* ")
 _RUN, _WIDE, _GAP = re.compile(rb"[ ]+"), re.compile(rb"[ ]{2,}"), re.compile(rb"\S[ ]{2,}\S")
 
 
@@ -54,12 +55,34 @@ def spelled(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
         return changed(text, lambda part: part.replace(b"'", b'"')), "cells are in single quotes"
     if found := _below_titles(head) or _below_notes(head):
         return changed(text, _Columns(*found).change), COLUMNS
+    if len({_blanks(line) for line in lines}) == 1 and _blanks(lines[0]) > 1:
+        return changed(text, _outside_quotes), SPACES
     if any(map(_OTHER.search, lines)) or not any(map(_GAP.search, lines)):
         return None, ""
     for gap, mark in ((_RUN, b" "), (_WIDE, b"\t")):
         if len({len(gap.split(line.strip())) for line in lines}) == 1:
             return changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
     return None, ""
+
+
+def _blanks(line: bytes) -> int:
+    """How many gaps of several blanks or tabs, or one, are between the cells of a line, of which some are in quotes; 0
+    for a line without quotes, or with another separator outside of them."""
+    parts = line.strip().split(b'"')
+    outside = b'"'.join(parts[::2])
+    if len(parts) < 3 or len(parts) % 2 == 0 or re.search(rb"[,;|]|[^\s\"]\"|\"[^\s\"]", outside):
+        return 0
+    return len(_BLANKS.findall(outside)) if _MIXED.search(outside) else 0
+
+
+def _outside_quotes(lines: bytes) -> bytes:
+    """Whole lines with a tab for each gap between their cells."""
+    return b"\n".join(_of_quotes(line.strip()) for line in lines.split(b"\n"))
+
+
+def _of_quotes(line: bytes) -> bytes:
+    parts = line.split(b'"')
+    return b'"'.join([_BLANKS.sub(b"\t", part) if at % 2 == 0 else part for at, part in enumerate(parts)])
 
 
 def _is_ended(line: bytes) -> bool:

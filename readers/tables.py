@@ -119,20 +119,11 @@ def read_table(path: Path, dialect: Dialect, *, large: bool = False) -> tuple[np
 def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: bool) -> tuple[np.ndarray, Facts] | None:
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
     with open_table(path) as table:
-        labels = _labels_beside(table, dialect.apart)
-        ended = list[str]()
-        blocks = line_blocks(table.text, path)
-        if not dialect.strict:
-            blocks = whole(blocks, dialect, path, ended)
-        if dialect.apart and not labels:
-            blocks = split_off(blocks, dialect, path, labels)
-        beside = Columns()
-        if dialect.labelled and not dialect.strict:
-            blocks = beside.coded(blocks, dialect, path)
+        blocks, labels, beside, ended = _blocks(table, dialect, path)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         taken = replace(dialect, apart=LAST) if beside.of_things else dialect  # no column at an end need be the labels
-        layout, notes = sniff(first_lines, taken, path)
+        layout, notes = sniff(first_lines, replace(taken, header="yes") if beside.lettered else taken, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
         rows = _Rows(number, layout.columns, expected, large=large)
@@ -142,6 +133,8 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
             start[:1] = [rest] if more else []
             names = dialect.split([decode(line)], path)[0]
             unnamed = len(names) < layout.width or not names[-1].strip()
+        if beside.lettered:
+            layout = replace(layout, header=False)
         odd_cells: Counter[tuple[str, str]] = Counter()
         ids = _parse(itertools.chain(start, blocks), rows, layout, dialect, path, odd_cells, names)
     if ids is None:
@@ -152,13 +145,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         layout = replace(layout, columns=layout.columns - 1)
     if taken.index == "auto" and not taken.apart and not (layout.header and steps_named(names[1:], dialect)):
         check_ends(values, path)
-    dates = plain_dates(names[layout.index : layout.width])
-    turned = _newest_first(dates)
-    if turned:
-        dates = dates[::-1]
-        for row in values:
-            row[:] = row[::-1].copy()
-        notes.append(f"columns are newest first ({', '.join(names[layout.index :][:2])}, ...), and were turned round")
+    dates, turned = _in_time(values, names[layout.index : layout.width], notes)
     bundle, shared = ((), ()) if dates else bundled(names[layout.index : layout.width])
     if bundle:
         shown = abridge([word for word, _ in bundle])
@@ -171,15 +158,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
     told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
-    all_notes = (
-        *table.notes,
-        *filter(None, [dialect.taken]),
-        *beside.told,
-        *ended,
-        *notes,
-        *([odd] if odd else []),
-        *told,
-    )
+    all_notes = (*table.notes, *filter(None, (dialect.taken, *beside.told, *ended, *notes, odd, *told)))
     return values, Facts(
         (len(values), layout.columns), layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes,
         tuple(labels[layout.header :]), turned, dates or shared, bundle,
@@ -187,6 +166,33 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         tuple(map(str.strip, names[layout.index : layout.width - len(beside.words)])) if beside.of_things else (),
         tuple((name, tuple(known)) for name, known in beside.words.items()),
     )  # fmt: skip
+
+
+def _blocks(table: OpenTable, dialect: Dialect, path: Path) -> tuple[Iterator[bytes], list[str], Columns, list[str]]:
+    """Blocks of a table's lines without what is none of its numbers; the labels and the other columns that are kept
+    apart, and notes on the last line: these three are whole once the blocks are read."""
+    labels, beside, ended = _labels_beside(table, dialect.apart), Columns(), list[str]()
+    blocks = line_blocks(table.text, path)
+    if not dialect.strict:
+        blocks = whole(blocks, dialect, path, ended)
+    if dialect.apart and not labels:
+        blocks = split_off(blocks, dialect, path, labels)
+    if dialect.labelled and not dialect.strict:
+        blocks = beside.coded(blocks, dialect, path)
+    return blocks, labels, beside, ended
+
+
+def _in_time(values: np.ndarray, names: Sequence[str], notes: list[str]) -> tuple[tuple[str, ...], bool]:
+    """The dates that the columns of values [N, T] are, in the order of time, and whether they came newest first: the
+    values are then turned round in place, noted."""
+    dates = plain_dates(names)
+    turned = _newest_first(dates)
+    if turned:
+        dates = dates[::-1]
+        for row in values:
+            row[:] = row[::-1].copy()
+        notes.append(f"columns are newest first ({', '.join(names[:2])}, ...), and were turned round")
+    return dates, turned
 
 
 def _labels_beside(table: OpenTable, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import itertools
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from readers.categories import MOST_TRIED, as_word
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode, first_lines
 from readers.growing import stamps_of
-from readers.guess import LINE, has_names, is_id_word, is_person, is_time, is_time_word, steps_named
+from readers.guess import LINE, has_names, is_id_word, is_person, is_time, is_time_word, rises, steps_named
 from readers.missing import is_mark, is_sign
 from readers.units import odd_number, split_mark
 
@@ -34,6 +34,7 @@ BACK = 0.2  # of the first times go back where lines are in no order
 WORDS, TEXT, TIMES, IDS, EMPTY = "words", "text", "times", "ids", "empty"  # what a column is that is none of numbers
 HELD = 1 << 30  # bytes of a file that are looked at before what its columns hold is said
 NUMERIC = b'0123456789+-.,;eE \t\r\n"|'  # of which numbers alone are made
+LETTER = "column A"  # the first of a table without names
 NONE = "-1"  # the number of a cell without a word
 
 
@@ -46,6 +47,7 @@ class Columns:
     people : the cells of the one that says of whom a line is, its name first; [] for none.
     places : of the columns that are kept, in their order, where they are in the lines; () where they are all of them.
     of_things : whether columns are things, by their names.
+    lettered : whether the file has no line of names, so that its columns are called by letters.
     """
 
     words: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Columns:
     people: list[str] = field(default_factory=list)
     places: tuple[int, ...] = ()
     of_things: bool = False
+    lettered: bool = False
     _person: int = -1
 
     def coded(self, blocks: Iterator[bytes], dialect: Dialect, path: Path) -> Iterator[bytes]:
@@ -74,6 +77,9 @@ class Columns:
             lines = dialect.split(decode(block).split("\n"), path)
             first = not names
             if first:
+                if letters := letters_for(lines, dialect):
+                    lines, line, self.lettered = [letters, *lines], 0, True
+                    dialect = replace(dialect, header="auto")
                 names = [name.strip() for name in lines[0]]
                 kinds = kinds_among(lines, dialect)
                 if _are_things(names, dialect):
@@ -82,7 +88,7 @@ class Columns:
                 self._take(names, kinds)
                 self.of_things = _are_things(names, dialect) and (bool(self.words) or len(names) > LEAST)
             if not self.places:
-                yield block
+                yield block  # which has names, or no words
                 continue
             for number, cells in enumerate(lines, start=line):
                 if len(cells) != len(names) and not (len(cells) == len(names) + 1 and not cells[-1].strip()):
@@ -115,7 +121,7 @@ class Columns:
     def told(self) -> list[str]:
         """Notes on what is left out."""
         text, times, ids = ([name for name, kind in self.left_out.items() if kind == one] for one in (TEXT, TIMES, IDS))
-        found = []
+        found = [f"no line of names: columns are called {LETTER} and so on"] * self.lettered
         if text:
             shown = ", ".join(map(repr, text))
             takes = f"; --categorical {shlex.quote(text[0])} takes {'one' if len(text) > 1 else 'it'} as categories"
@@ -129,6 +135,47 @@ class Columns:
             shown = ", ".join(map(repr, ids))
             found.append(f"left out, since {'they number' if len(ids) > 1 else 'it numbers'} the lines: {shown}")
         return found
+
+
+def letters_for(lines: Sequence[Sequence[str]], dialect: Dialect) -> list[str]:
+    """Names for the columns of a table with words among them that has none, as UCI's.
+
+    Its first line holds numbers where others do, which are no steps, and mostly words that come again.
+
+    Parameters
+    ----------
+    lines : the cells of some lines, without the column of labels.
+
+    Returns
+    -------
+    [] for another table.
+    """
+    first, *below = ([cell.strip() for cell in line] for line in lines)
+    made = [f"column {_letters(at)}" for at in range(len(first))]
+    if any(map(is_letter, dialect.categories)) and not {*dialect.categories} & {*first}:
+        return made  # as a model knows them
+    if dialect.header == "yes" or len(below) <= LEAST or any(len(line) != len(first) for line in below[:SAMPLE]):
+        return []
+    kinds = kinds_among([made, *below], replace(dialect, header="auto"))
+    numbers = [cell for at, cell in enumerate(first) if at not in kinds]
+    if not kinds or any(cell and dialect.is_text(cell) and not is_sign(cell) for cell in numbers):
+        return []
+    words = [at for at, kind in kinds.items() if kind == WORDS]
+    again = sum(any(line[at] == first[at] for line in below if at < len(line)) for at in words)
+    values = [value for cell in numbers if (value := dialect.number(cell)) is not None and value == value]
+    plain = bool(values) and not rises(values)
+    return made if (2 * again > len(words) if words else plain) else []
+
+
+def is_letter(name: str) -> bool:
+    """Whether a name is that of a column without one."""
+    word, _, letters = name.partition(" ")
+    return word == "column" and letters.isascii() and letters.isalpha() and letters.isupper()
+
+
+def _letters(at: int) -> str:
+    """The letters by which a sheet calls its columns: A, B, ..., Z, AA, ..."""
+    return (_letters(at // 26 - 1) if at >= 26 else "") + chr(ord("A") + at % 26)
 
 
 def _some(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -71,9 +71,9 @@ def read_wide(
     UsageError : an option that does not exist.
     DataError : a file that is damaged, a cell that is no number, files that do not fit, a missing value under `error`.
     """
-    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict)
-    beside = bool(labels) and len(paths) == 1  # several files are channels, which things have not
-    dialect = replace(dialect, apart=label, labelled=labelled or beside or bool(label), categories=tuple(categorical))
+    dialect = Dialect(sep, decimal, header, index, tuple(na), thousands, strict=strict, apart=label)
+    has_labels = labelled or bool(label) or (bool(labels) and len(paths) == 1)  # several are channels, no things
+    dialect = replace(dialect, labelled=has_labels, categories=tuple(categorical))
     check_policy(nan)
     files, named = _named(list(map(Path, paths)), categorical, dialect, known=labelled)
     values, facts = _read_all(files, dialect, mapped.too_large(files, memory))
@@ -85,9 +85,8 @@ def read_wide(
     values, ends, more = _to_ends(values, facts, nan)
     offsets = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])
     gaps, filled = _fill(values, offsets, files, facts, nan)
-    rows = ids or tuple(map(str, range(len(ends))))
-    series = Series(values, offsets, channels, rows, sources=sources, filled=filled, things=things)
-    series = replace(series, notes=(*notes, *told, *more, *gaps))
+    rows, said = ids or tuple(map(str, range(len(ends)))), (*notes, *told, *more, *gaps)
+    series = Series(values, offsets, channels, rows, sources=sources, notes=said, filled=filled, things=things)
     series = _with_words(_with_times(series, files, facts), named, dialect, facts[0], ends, nan)
     if label:
         series, labels = _labelled(series, files[0], facts[0], dialect, grouped=bool(groups)), ""

@@ -23,7 +23,7 @@ from readers.named_labels import label_among
 from readers.owned import is_owner_word
 from readers.paths import expand_paths
 from readers.spellings import one_spelling
-from readers.things import IDS, kinds_among
+from readers.things import IDS, is_letter, kinds_among
 from sources import path_labels
 from sources.reading import names_of, read, strict_on_gaps
 
@@ -129,7 +129,11 @@ def _of_steps(config: RunConfig, others: Sequence[str], name: str, words: Sequen
 
 
 def _too_short(series: Series, config: RunConfig) -> bool:
-    """Whether a step was taken for labels: without it rows are shorter than the checkpoint's context."""
+    """Whether a step was taken for labels: without it rows are shorter than the checkpoint's context, or things lack a
+    column that it knows by its place."""
+    if series.things is not None:
+        lost = {*filter(is_letter, config.categorical)} - {*series.things.columns}
+        return config.label_src_ch in PLACES and bool(lost)
     return config.label_src_ch in PLACES and int(series.lengths.max()) + 1 == config.context_len
 
 

@@ -20,6 +20,7 @@ from errors import CheckpointError, DataError, many
 from readers.dialect import Dialect
 from readers.files import first_cells
 from readers.paths import abridge, expand_paths
+from readers.things import LETTER
 from scaler import usable
 from sources import levels, truths
 from sources.levels import OTHER, SHOWN, shown
@@ -242,7 +243,7 @@ def index_of(config: RunConfig, coding: Mapping[str, Any] | None) -> str:
     names = first_cells(expand_paths(config.csv)[0], Dialect(config.sep, config.decimal))
     first = next((name for name in names if name != config.label_src_ch), "")
     known = (*found[0], *(each.name for each in found[1].categories))
-    return "no" if first in known else config.index
+    return "no" if first in known or LETTER in known else config.index
 
 
 def as_kept(series: Series, coding: Mapping[str, Any] | None, where: str) -> Series:
@@ -270,11 +271,9 @@ def as_kept(series: Series, coding: Mapping[str, Any] | None, where: str) -> Ser
     have = () if things is None else things.columns
     if lost := [name for name in wanted if name not in have]:
         what = f"was trained on columns that these data do not have: {abridge(list(map(repr, lost)))}"
-        raise CheckpointError(
-            what,
-            where=where,
-            hint=f"they have {abridge(list(map(repr, have)))}" if have else "name the columns in the first line",
-        )
+        shown = f"they have {abridge(list(map(repr, have)))}" if have else "name the columns in the first line"
+        places = "; columns without names are known by their places, so that of the label has to be there too"
+        raise CheckpointError(what, where=where, hint=shown + places * (LETTER in wanted))
     assert things is not None
     if more := [name for name in things.columns if name not in wanted]:
         log.info("columns that the model does not know are left out: %s", abridge(list(map(repr, more))))

@@ -154,7 +154,7 @@ def test_a_pause_makes_a_log_no_less_regular(tmp_path):
     for task in ("forecast --horizon 2", "regress --test-ratio 0.2"):
         run = f"--task {task} --csv log.csv --context-len 4 --backbone ridge --dry-run"
         made = go(tmp_path, run)  # a tenth of the steps lies in the pause
-        assert made.code == 0 and "it and test are shares of the windows" in made.err, made.err
+        assert made.code == 0 and "validation and test are shares of the windows" in made.err, made.err
 
 
 def test_many_pauses_or_endless_ones_are_refused(tmp_path):
