@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from readers.columns import HOURS
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import is_id_word, is_time_word, words_of
+from readers.guess import is_id_word, is_time, is_time_word, words_of
 
 MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
 HALF = 0.5  # where no column says whose a line is: of two series each time would come twice
 MOST_JOINED = 3  # columns
 MOST_TRIED = 6  # columns whose combinations are tried
+LEAST_TWICE = 3  # lines of a time that came before, in which a column differs
+FEW_OF = 10  # lines for each of the words of a column that tells those of few times that come again apart
+TABLE, FIELD = "table", "_field"  # of InfluxDB, which numbers series that its other columns name
 
 LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
 
@@ -44,6 +47,8 @@ def owners(
     usual = {name: cells for name, cells in columns.items() if not is_time_word(name) and name.casefold() not in HOURS}
     one = one_after_another(stamps)
     found = [name for name, cells in usual.items() if divide(cells) and (not one or is_id_word(name))]
+    if TABLE in found and FIELD in columns:
+        return [_tags(columns)]
     if found:
         return _different(_likely({name: columns[name] for name in found}, dialect) or found, columns)
     if one:
@@ -58,8 +63,26 @@ def owners(
     ordered = [name for name in _likely(usual, dialect) if divides(columns[name], stamps, dialect, _not_back)]
     if ordered and not _not_back(stamps):
         return ordered[:1]
-    words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells))]
+    words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells)) and _tells(cells)]
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def _tags(columns: Mapping[str, Sequence[str]]) -> str:
+    """The fewest columns that name the series of InfluxDB as its number of a table does, or that number."""
+    tags = [name for name, cells in columns.items() if (name == FIELD or name[:1] != "_") and len({*cells}) > 1]
+    names = [name for name in tags if name != TABLE]
+    wanted = len({*columns[TABLE]})
+    for several in range(1, MOST_JOINED + 1):
+        for tried in itertools.combinations(names[:MOST_TRIED], several):
+            joined = _joined(columns, tried)
+            if len({*joined}) == wanted == len({*zip(joined, columns[TABLE], strict=True)}):
+                return "+".join(tried)
+    return TABLE
+
+
+def _tells(cells: Sequence[str]) -> bool:
+    """Whether cells differ and are no times."""
+    return len({*cells}) > 1 and not all(map(is_time, cells))
 
 
 def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], dialect: Dialect) -> list[str]:
@@ -97,12 +120,14 @@ def one_after_another(stamps: Sequence[float], mostly: float = MOSTLY) -> bool:
 
 def _telling_apart(columns: Mapping[str, Sequence[str]], stamps: Sequence[float]) -> list[str]:
     """The fewest of some columns of words in which lines of the same time differ, in whatever order they are; [] where
-    hardly a time comes again, or all columns together do not tell such lines apart."""
-    if len({*stamps}) * 2 > len(stamps):
+    hardly any time comes again, or all columns together do not tell such lines apart."""
+    if len(stamps) - len({*stamps}) < LEAST_TWICE:
         return []
+    most = len(stamps) // (1 if len({*stamps}) * 2 <= len(stamps) else FEW_OF)
     for several in range(1, len(columns) + 1):
         for names in itertools.combinations(columns, several):
-            if len({*zip(_joined(columns, names), stamps, strict=True)}) == len(stamps):
+            joined = _joined(columns, names)
+            if len({*joined}) <= most and len({*zip(joined, stamps, strict=True)}) == len(stamps):
                 return ["+".join(names)]
     return []
 

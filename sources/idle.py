@@ -79,6 +79,8 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
     for c, (name, values) in enumerate(zip(series.channels[: series.numeric], series.values, strict=False)):
         word = _LETTERS.sub("", name.casefold())
         if name in named or name in series.static:
+            if name not in named and _numbers_rows(values[series.offsets[:-1]]):
+                yield name, "the number of the series"
             continue
         if made is not None and made[c].any():
             values = np.where(made[c], np.nan, values)
@@ -98,6 +100,12 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, "a count"
         elif np.nanmin(values) == np.nanmax(values) and (_is_fact(name) or _is_number_of(np.nanmin(values))):
             yield name, f"always {np.nanmin(values):.7g}"
+
+
+def _numbers_rows(values: np.ndarray) -> bool:
+    """Whether the values of N rows are 0, 1, 2 or 1, 2, 3 and so on."""
+    first = values[0]
+    return len(values) > 2 and first in (0, 1) and np.array_equal(values, first + np.arange(len(values)))
 
 
 def _is_fact(name: str) -> bool:

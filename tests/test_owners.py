@@ -113,3 +113,29 @@ def test_of_a_name_and_its_code_the_name_says_whose_a_line_is(tmp_path, first):
     path.write_text("\n".join([",".join(["DateTime", *order, "Watts"]), *lines]) + "\n")
     found = dated(path, Dialect(AUTO, AUTO))
     assert found is not None and found.time == "DateTime" and found.ids[0] == "Name"
+
+
+def test_tags_name_the_series_of_influxdb_and_its_number_does_not(put, tmp_path):
+    """Annotated CSV: `table` counts the series, which the field and the host name."""
+    rows = [
+        ("", number, f"2024-03-01T{minute // 6:02d}:{minute % 6}0:00Z", number + minute / 4, field, "cpu", host)
+        for number, (field, host) in enumerate(itertools.product(("user", "system"), "ab"))
+        for minute in range(60)
+    ]
+    head = "result,table,_time,_value,_field,_measurement,host"
+    assert found(put, head, rows) == ("_time", ("_field+host",))
+    path = put("\n".join([head, *(",".join(map(str, row)) for row in rows)]))
+    run = go(tmp_path, f"--mode train --task forecast --csv {path} --horizon 3 --backbone ridge --dry-run")
+    assert run.code == 0 and "4 rows of 60 steps (240 in all); 1 channel (_value)" in run.err, run.err
+    assert "table (the number of the series)" in run.err
+    one = [row for row in rows if row[1] < 2]  # of two hosts of one field, the host
+    assert found(put, head, one) == ("_time", ("host",))
+
+
+def test_areas_of_lines_in_no_order(put):
+    """As CAISO's: hours of two areas, shuffled, beside words that never change and further times."""
+    hours = pd.date_range("2023-01-01", periods=400, freq="h").strftime("%Y-%m-%dT%H:%M:%S-00:00").tolist()
+    rows = [(hours[k], hours[k + 1], area, "7DA", "ACTUAL", k + 0.5) for k in range(399) for area in ("north", "south")]
+    order = np.random.default_rng(0).permutation(len(rows))
+    shuffled = [rows[k] for k in order.tolist()]
+    assert found(put, "begin,end,area,item,type,mw", shuffled) == ("begin", ("area",))
