@@ -319,28 +319,11 @@ class Judge:
             "seconds": round(case.seconds, 3),
             "parameters": case.parameters,
             **({"left_out": self.run_data.left_out} if self.run_data.left_out else {}),
-            **self._better(scores, references),
+            **task.better(scores, references, blind=self.run_data.config.drop_label_from_x),
             **more,
         }
         write_json(self.folder / task.summary, content)
         return content
-
-    def _better(self, scores: Mapping[str, Any], references: Mapping[str, Any]) -> dict[str, Any]:
-        """{"better": the best reference that beats the model on these windows, and the backbone to take} or {}.
-
-        A reference that sees the label, where the model does not, comes last, and no backbone can be taken for it.
-        """
-        task, monitor, sign = self.task, self.task.monitor, 1 if self.task.direction == "max" else -1
-        mine = scores.get(monitor)
-        known = {name: row[monitor] for name, row in references.items() if row.get(monitor) is not None}
-        if not task.learners or mine is None:
-            return {}
-        beaten = sorted((-sign * value, name) for name, value in known.items() if sign * value > sign * mine)
-        hidden = task.see_label if self.run_data.config.drop_label_from_x else ()
-        for _, best in sorted(beaten, key=lambda one: one[1] in hidden):
-            take = "" if best in hidden else task.learners.get(best, task.learners[""])
-            return {"better": {"reference": best, "take": take}}
-        return {}
 
     def write(self, scored: Sequence[Predictions], ahead: Predictions | None) -> None:
         """Write the predictions [n, K, H] as the task's files; `ahead` are those past the end of every row, or None."""

@@ -31,6 +31,7 @@ from tasks.predictions import Predictions
 from tasks.targets import Targets
 from windows import Windows
 
+ALIKE = 5e-4  # of a score, by which another may be better: a table of four digits shows hardly more
 VECTOR = 64  # windows, of which a processor rounds all alike: its vectors hold at most so many numbers
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -65,7 +66,8 @@ class Task(Judging):
     fitted_references: tuple[str, ...] = ()  # those of `references` that need the training windows
     slow_references: tuple[str, ...] = ()  # those that take long, and are left alone where none is asked for
     see_label: tuple[str, ...] = ()  # those of `references` that see the label itself, along time
-    learners: Mapping[str, str] = {}  # the backbone to take where a reference is better; "": where any other is
+    # The backbone to take where a reference is better, where it is not one of that name; "": of all others.
+    learners: Mapping[str, str] | None = None
     copies: int = 1  # networks of one kind whose outputs are averaged, see backbones/copies.py
     fitted: dict[str, Any]  # constants learned from training; there once the task is fitted
     start: Checkpoint | None = None  # what the run starts from: labels are matched with its outputs by name
@@ -380,6 +382,26 @@ class Task(Judging):
     def inverse_transform(self, pred: torch.Tensor) -> torch.Tensor:
         """Predictions [n, K, H] in the units of the data: a factor and an offset for each row, where they differ."""
         return pred
+
+    def better(
+        self, scores: Mapping[str, Any], references: Mapping[str, Mapping[str, Any]], *, blind: bool
+    ) -> dict[str, Any]:
+        """{"better": the best reference that beats the model by more than is ALIKE, and the backbone to take} or {}.
+
+        A reference that sees the label, where the model is `blind` to it, comes last; no backbone can be taken for it.
+        """
+        sign, mine = 1 if self.direction == "max" else -1, scores.get(self.monitor)
+        if self.learners is None or mine is None:
+            return {}
+        known = {name: row[self.monitor] for name, row in references.items() if row.get(self.monitor) is not None}
+        ahead = {name: sign * (value - mine) for name, value in known.items()}
+        hidden = self.see_label if blind else ()
+        beaten = [(name in hidden, -by, name) for name, by in ahead.items() if by > ALIKE * abs(mine)]
+        if not beaten:
+            return {}
+        unseen, _, best = min(beaten)
+        take = "" if unseen else self.learners.get(best, self.learners.get("", best))
+        return {"better": {"reference": best, "take": take}}
 
     def output_schema(self, names: Sequence[str], calibration: Mapping[str, Any]) -> dict[str, Any]:
         """The description of the outputs for a program that runs an exported model.

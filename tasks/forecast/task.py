@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,7 @@ class Forecast(Task):
     opens = ("forecast.csv", "preds.npz", "forecast.png", "error_by_step.png")
     fitted_references = ("ridge",)
     slow_references = ("theta", "ets")
+    learners = MappingProxyType({"repeat_last": "seasonal_naive --model-args period=1"})
 
     def __init__(self, options: Namespace) -> None:
         super().__init__(options)
