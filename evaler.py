@@ -11,6 +11,7 @@ import platform
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,7 +30,7 @@ from ranks.alone import Alone
 from rundir import write_config, write_csv, write_json
 from settings.shards import in_runs
 from tasks.blocks import MOST, Kept, Made, collected
-from tasks.predictions import Numbers, PlotInputs, Predictions
+from tasks.predictions import Numbers, PlotInputs, Predictions, Tried
 from tasks.references import Reference, seconds_beside
 from windows import Index, Windows
 
@@ -157,6 +158,19 @@ class Evaluator:
         truth = self._truth(index, label_known)
         made = self._made[id(index)] = Predictions(index, self.device_data.task.decode(outputs), truth)
         return made
+
+
+def chosen(evaluator: Evaluator, names: Sequence[str], val: Predictions | None, tried: Tried | None) -> dict[str, Any]:
+    """What the task chooses for its outputs `names` on validation, or on backtests: of both what is wider.
+
+    A validation of a season, or of an easy time, says too little of another; None for the task's defaults.
+    """
+    data = evaluator.device_data
+    choose = partial(data.task.choose_thresholds, names=names, eval_context=data.eval_context(names))
+    if val is None or tried is None:
+        return choose(val)
+    by_tests = choose(evaluator.give(tried.windows, tried.outputs)) | {"chosen_on": "backtests"}
+    return by_tests if tried.alone else max(choose(val), by_tests, key=data.task.width)
 
 
 def calibrated(

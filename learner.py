@@ -25,7 +25,7 @@ from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import SELECTION, Case, Evaluator, Judge, Known, References, calibrated
+from evaler import SELECTION, Case, Evaluator, Judge, Known, References, calibrated, chosen
 from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
@@ -36,7 +36,7 @@ from solving.closed import ClosedForm, solved
 from sources import levels, things
 from splits import NAMES, Split
 from tasks.base import Task
-from tasks.predictions import Predictions
+from tasks.predictions import Predictions, Tried
 from telling.sizes import describe_split, label_means, sizes_of
 from trainer import Trainer
 from training import resuming
@@ -105,7 +105,7 @@ class Learner:
         self.references: dict[str, Any] = {}  # what the training-free references chose on validation
         self.solution: dict[str, Any] = {}  # what a closed form chose
         self.standing: Standing | None = None  # a net on its closed form
-        self.tried: tuple[Index, torch.Tensor] | None = None  # backtests and outputs there, where val holds fewer
+        self.tried: Tried | None = None  # backtests of a forecaster
         self.thin: dict[str, Any] = {}  # how thin validation is
         self.said: dict[str, Known] = {}  # {kind of weights: outputs}, of a net on its closed form
         self.held_out: torch.Tensor | None = None  # outputs for validation, of a model that has learned from it since
@@ -326,10 +326,8 @@ class Learner:
             if not self.together.first:
                 continue
             # For weights that were fitted on validation too, nothing is left to choose on.
-            told = self.evaluator().give(*self.tried) if self.tried else scored  # the more of both
-            val = None if self.solution.get("refit") or self.thin.get("default_threshold") else told
-            chosen = self.task.choose_thresholds(val, self.names, self.device_data.eval_context(self.names))
-            self.calibration = chosen | found | ({"chosen_on": "backtests"} if self.tried and val else {})
+            val = None if self.solution.get("refit") or self.thin.get("default_threshold") else scored
+            self.calibration = chosen(self.evaluator(), self.names, val, self.tried) | found
             trivial, quick = References(self.device_data, self.names, train=None), self.config.reference == "off"
             self.references = trivial.choose_thresholds(scored, self.references, quick=quick, thin=self.thin)
             for each in states if same else (kind,):

@@ -171,7 +171,8 @@ class AutoForecast(Backbone):
             return {"fitted_to": "everything"}
         targets = len(self.forecast.targets)
         series = len(np.unique(before.rows)) * targets
-        tests = planned(before, series >= shares.MANY_SERIES)
+        many = series >= shares.MANY_SERIES
+        tests = planned(before, many, late=bool(self.inputs.members))
         asked = before.histories.part(tests.numbers)
         trials = Trials(
             [name for name, *_ in self.entries],
@@ -187,11 +188,11 @@ class AutoForecast(Backbone):
         doubted = shares.doubt(found, truth, rows, tests.back)
         weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted)
         plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
-        if series >= shares.MANY_SERIES and plain:
+        if many and plain:
             weight = shares.simplest(weight, found, truth, rows, plain[0])
         self.weight.data.copy_(torch.from_numpy(weight))
         blend, made = shares.blended(found, torch.from_numpy(weight).float())
-        if series >= shares.MANY_SERIES:
+        if many:
             self._draw(blend[made], truth[made], asked.level)
         held_out = None
         if data.refit:  # by members that have not seen validation
@@ -207,7 +208,8 @@ class AutoForecast(Backbone):
             }
             for i in range(len(self.entries))
         }
-        found_in = {"tried": (tests.numbers[made], self._drawn(blend[made]))} if tests.short and made.any() else {}
+        tried = (tests.numbers[made], self._drawn(blend[made]), tests.short)
+        found_in = {"tried": tried} if (tests.short or not many) and made.any() else {}
         return (
             found_in
             | {

@@ -11,9 +11,8 @@ import torch
 
 from backbones.histories import STILL, Histories, HistoryFitting, KnownAhead, Stretches
 
-OF_MANY, OF_FEW, MOST = 4, 8, 60  # backtests of each series: of many, of few, and where validation has room for more
-OF_LONG = 24  # of few, where half of their history has room for them
-CHEAP = 5000  # windows in which members are fitted once more in no time
+OF_MANY, OF_FEW, MOST = 4, 8, 60  # backtests of each series: of many, of few, and at most
+CHEAP, FEWER = 5000, 2  # windows in which members are fitted four times in no time; fits where there are more
 FITS, AT_ONCE = 4, 2  # of a member, for the backtests of a series, and how many of them it is fitted for at least
 INNER = 0.2  # of what a member is fitted on, that it chooses its settings on
 
@@ -120,7 +119,7 @@ class Backtests:
     back : int64 [m], which of its row's backtests each is, the latest 0: those of one number are at one date, where
         rows end together.
     cuts : int64 [F, N].
-    short : validation holds fewer of them, so that they reach into training.
+    short : validation holds fewer of them.
     """
 
     numbers: np.ndarray
@@ -136,11 +135,12 @@ class Backtests:
                 yield which, cut
 
 
-def planned(before: Before, many: bool) -> Backtests:
-    """Backtests at a stride of half a horizon back from the end of each row; where validation is long, all over it.
+def planned(before: Before, many: bool, late: bool = False) -> Backtests:
+    """Backtests at strides of half a horizon or more back from the end of each row.
 
-    Of few series whose validation is not long, the later half of the history has them, up to OF_LONG: eight neighbours
-    in one stretch say little about another. Of few windows also where validation has room for more than eight.
+    Of `many` series the latest, or where validation is long, all over it. Of few all over the later half of the
+    history, up to MOST: validation may be one season of several, or one time of trouble. They stay in a validation that
+    is long where members have seen what comes before it: `late`.
     """
     stride, horizon = max(before.horizon // 2, 1), before.horizon
     there = before.end > 0
@@ -148,12 +148,13 @@ def planned(before: Before, many: bool) -> Backtests:
     def room(begin: np.ndarray) -> int:
         return int(np.median((before.end - begin)[there]) - horizon) // stride + 1
 
-    least, held = OF_MANY if many else OF_FEW, room(before.val_from)
-    count = min(max(held, least), MOST)
-    if not many and (held <= OF_FEW or (held < OF_LONG and len(before.rows) <= CHEAP)):
-        count = min(max(room(before.first) // 2, count), OF_LONG)
-    inside = OF_FEW < count == held or count == MOST  # all of them in validation: one fit, to training
-    at_once = max(-(-count // FITS), AT_ONCE)
+    held, least = room(before.val_from), OF_MANY if many else OF_FEW
+    reach = held if many or (late and held > OF_FEW) else max(room(before.first) // 2, held)
+    count = min(max(reach, least), MOST)
+    stride *= 1 if many else max(reach // count, 1)
+    inside = reach == held > OF_FEW  # all of them in validation: one fit, to training
+    fits = 1 if inside else FITS if len(before.rows) <= CHEAP else FEWER
+    at_once = max(-(-count // fits), AT_ONCE)
     origin, rows = before.histories.origin, before.rows
     last = before.end - horizon
     numbers, backs = [], []
@@ -164,9 +165,9 @@ def planned(before: Before, many: bool) -> Backtests:
         backs.append(np.full(len(at), back))
     every, kept = np.unique(np.concatenate(numbers), return_index=True)
     back_of = np.concatenate(backs)[kept]
-    fold_of = back_of // (count if inside else at_once)
+    fold_of = back_of // at_once
     cuts = np.stack([_cut(before, origin[every], rows[every], fold_of == f) for f in range(int(fold_of.max()) + 1)])
-    return Backtests(every, fold_of, back_of, cuts, held <= max(least, count - 1))
+    return Backtests(every, fold_of, back_of, cuts, held <= least)
 
 
 def _at_or_before(origin: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -247,7 +247,8 @@ class HistoryFitting:
         as "held_out" what it forecast of validation's windows when it had not seen them, [n, outputs, H].
     settled : the backbone has been fitted before, and what was chosen then holds; this is all there is to learn from.
     before : all that comes before the scored part, for a backbone that tries others there (backbones/backtests.py). It
-        returns as "tried" the numbers of origins in it, and what it forecast there without having seen what came.
+        returns as "tried" the numbers of origins in it, what it forecast there without having seen what came, and
+        whether validation holds fewer of them.
     seconds : how long fitting may take.
     done : what an interrupted run had kept last: what each member of a blend forecast at backtests, by name.
     keep : called now and then with the same of all members that are finished; it saves them.

@@ -21,6 +21,7 @@ from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from splits import Split
 from tasks.histories import before
+from tasks.predictions import Tried
 from tasks.stretches import Pieces, stretches
 from training import resuming
 
@@ -63,7 +64,7 @@ class ClosedForm:
         Returns
         -------
         What was chosen, for the summary. "held_out" [n, K, H] are outputs for validation by a model that had not seen
-        it; "tried" (windows, outputs there) are backtests, where validation holds fewer windows.
+        it; "tried" are backtests.
         """
         backbone, config, split = model.backbone, self.run_data.config, self.split
         refit = len(split.test) > 0 and config.eval_split in ("", "test")
@@ -81,8 +82,8 @@ class ClosedForm:
         if backbone.reads_history:
             data, done = self.histories(refit=refit), resuming.finished_members(self.folder, self.run_data, model)
             told = backbone.fit_histories(replace(data, seconds=self._seconds, done=done, keep=keep))
-            if numbers := told.pop("tried", ()):
-                told["tried"] = self._before(refit=refit)[0].part(numbers[0]), numbers[1]
+            if tried := told.pop("tried", ()):
+                told["tried"] = Tried(self._before(refit=refit)[0].part(tried[0]), *tried[1:])
             return told
         told = backbone.fit(*self.laid())
         if isinstance(model, Forecaster):

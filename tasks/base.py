@@ -31,7 +31,7 @@ from tasks.predictions import Predictions
 from tasks.targets import Targets
 from windows import Windows
 
-ALIKE = 5e-4  # of a score, by which another may be better: a table of four digits shows hardly more
+ALIKE = 0.01  # of a score, by which another may be better without a word: on other windows it may be the worse one
 VECTOR = 64  # windows, of which a processor rounds all alike: its vectors hold at most so many numbers
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -86,6 +86,10 @@ class Judging(ABC):
         Plain values and tensors by name; lists have one value for each of the K outputs.
         """
 
+    def width(self, calibration: Mapping[str, Any]) -> float:
+        """How much is left open by what `choose_thresholds` gave: of several the widest is kept."""
+        return 0.0
+
     def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         """What a checkpoint chose for its K outputs `names`, with what this run's flags say otherwise."""
         return dict(calibration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +50,15 @@ class Predictions:
         if not isinstance(self.truth, Sliced):
             return replace(self, pred=predictor(self.index))
         return replace(self, pred=Made(self.truth.shape, lambda begin, end: predictor(self.index.between(begin, end))))
+
+
+class Tried(NamedTuple):
+    """Backtests of a forecaster: their windows, its outputs there [n, K, H], and whether they stand `alone`, as where
+    validation holds fewer windows."""
+
+    windows: Index
+    outputs: torch.Tensor
+    alone: bool
 
 
 @dataclass(frozen=True)

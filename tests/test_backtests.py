@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import windows
-from backbones.backtests import MOST, OF_FEW, OF_LONG, OF_MANY, Before, planned
+from backbones.backtests import CHEAP, FEWER, FITS, MOST, OF_FEW, OF_MANY, Before, planned
 from backbones.trials import with_enough
 from tasks.histories import Past, before
 from tasks.stretches import stretches
@@ -56,12 +56,32 @@ def test_a_long_history_with_a_short_validation_is_tried_in_its_later_half():
     tests = planned(before_of([76], val=4), many=False)
     assert tests.short and sorted(6 + tests.numbers) == [72 - 2 * back for back in range(17)][::-1]  # of 34 there are
     assert len(tests.cuts) == 4 and max(np.bincount(tests.fold)) == 5
-    long = planned(before_of([900], val=18), many=False)
-    assert long.short and len(long.numbers) == OF_LONG and len(long.cuts) == 4
-    wide = planned(before_of([900], val=30), many=False)  # validation has 14
-    assert wide.short and len(wide.numbers) == OF_LONG and len(wide.cuts) == 4
-    enough = planned(before_of([900], val=52), many=False)
-    assert not enough.short and len(enough.numbers) == 25 and len(enough.cuts) == 1
+    assert tests.cuts[:, 0].tolist() == [6 + tests.numbers[tests.fold == fold].min() for fold in range(4)]
+
+
+@pytest.mark.parametrize(("steps", "val", "short"), [(900, 18, True), (900, 20, False), (900, 300, False)])
+def test_backtests_of_a_long_series_lie_all_over_its_later_half(steps, val, short):
+    """Whatever validation holds: it may be one season of several."""
+    tests = planned(before_of([steps], val=val), many=False)
+    reach = (steps - 6 - 4) // 2 + 1  # strides of half a horizon between the first window's origin and the last's
+    apart = 2 * (reach // 2 // MOST)
+    origins = sorted(6 + tests.numbers)
+    assert origins == [steps - 4 - apart * back for back in range(MOST)][::-1]
+    assert origins[0] < 6 + steps * 0.6 and tests.short is short and len(tests.cuts) == FITS
+    for which, cut in tests.folds():
+        assert len(which) == MOST / FITS and cut.tolist() == [min(6 + tests.numbers[which])]
+
+
+def test_backtests_stay_in_validation_where_members_have_seen_what_comes_before_it():
+    long, short = (planned(before_of([900], val=val), many=False, late=True) for val in (300, 18))
+    apart = 2 * (((300 - 4) // 2 + 1) // MOST)
+    assert sorted(6 + long.numbers) == [896 - apart * back for back in range(MOST)][::-1]
+    assert min(6 + long.numbers) >= 900 - 300 and len(long.cuts) == 1 and not long.short
+    assert len(short.cuts) == FITS and min(6 + short.numbers) < 600
+
+
+def test_members_are_fitted_less_often_where_that_takes_long():
+    assert len(planned(before_of([CHEAP + 10], val=400), many=False).cuts) == FEWER
 
 
 def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():
@@ -76,8 +96,8 @@ def test_many_series_are_tried_four_times_each_and_a_long_validation_all_over():
         own = many.rows[tests.numbers] == row
         origins = many.histories.origin[tests.numbers[own]]
         assert (tests.back[own] == (end - 4 - origins) // 2).all()  # half a horizon apart
-    long = planned(before_of([2000], val=300), many=False)
-    assert not long.short and len(long.numbers) == min((300 - 4) // 2 + 1, MOST) and len(long.cuts) == 1
+    long = planned(before_of([2000] * 2, val=300), many=True)
+    assert not long.short and np.bincount(long.back).tolist() == [2] * MOST and len(long.cuts) == 1
 
 
 @pytest.mark.parametrize("cut", [30, 47])

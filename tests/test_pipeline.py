@@ -575,12 +575,12 @@ def test_a_reference_that_is_better_is_said_in_words(tmp_path):
     again = go(tmp_path, words, "--backbone ridge")
     mine = json.loads((tmp_path / again.out.splitlines()[-1] / "summary.json").read_text())
     best = min(row["mae"] for row in mine["references"].values())
-    ahead = mine["mae"] - best > 5e-4 * mine["mae"]  # by more than the digits show
+    ahead = mine["mae"] - best > 0.01 * mine["mae"]
     assert ("better" in mine) is ahead is ("is better than" in again.out)
 
 
 def test_a_reference_that_forecasts_better_is_said_with_flags_that_make_it_the_model(tmp_path):
-    """Of a walk nothing is better than its last value; the model that repeats it is not told that it loses to itself."""
+    """Of a walk nothing is better than its last value; the model that repeats it does not lose to itself."""
     lay(tmp_path, a=np.random.default_rng(0).normal(size=(1, 400)).cumsum(axis=1))
     words = "--mode train --task forecast --csv data/a.csv --context-len 24 --horizon 4 --no-plots --quiet"
     done = go(tmp_path, words, "--backbone linear --epochs 1 --lr 1e-9")

@@ -349,10 +349,7 @@ class Forecast(Task):
     def val_metrics(self, truth: np.ndarray, pred: np.ndarray) -> dict[str, float | None]:
         point = self.levels.point(pred, truth.shape[1])
         error = point - truth
-        found: dict[str, float | None] = {
-            "mse": known_mean(error**2),
-            "mae": known_mean(abs(error)),
-        }
+        found: dict[str, float | None] = {"mse": known_mean(error**2), "mae": known_mean(abs(error))}
         return found | ({"pinball": pinball(truth, pred, self.levels)} if self.levels.asked else {})
 
     def choose_thresholds(
@@ -369,6 +366,10 @@ class Forecast(Task):
         at = self._sizes_at(eval_context, val.index, how)
         alike = not any(how["power"]) and eval_context.series.n_rows == 1
         return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | how
+
+    def width(self, calibration: Mapping[str, Any]) -> float:
+        """The mean margin: a part whose intervals are narrower was an easier time."""
+        return float(calibration["margin"].mean()) if "margin" in calibration else 0.0
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
@@ -388,9 +389,8 @@ class Forecast(Task):
     ) -> dict[str, Any]:
         scored = reach.cut(scored, self.steps_ahead)
         size = self._sizes(eval_context, calibration, scored.index)
-        scale, period = self._scales(eval_context), self.fitted["period"]
-        judged = Scored(scored, self.levels, calibration, eval_context, scale, size)
-        return judged.report(self.fitted["mean"], self.fitted["std"], period)
+        judged = Scored(scored, self.levels, calibration, eval_context, self._scales(eval_context), size)
+        return judged.report(self.fitted["mean"], self.fitted["std"], self.fitted["period"])
 
     def references(self, eval_context: EvalContext, train: Index | None, val: Index | None) -> dict[str, Predictor]:
         period, look_back = self.fitted["period"], self.longest_period or 1
